@@ -1,0 +1,121 @@
+//! The one error type of the library: each variant says which file, field or argument is at fault, and why.
+
+use std::path::{Path, PathBuf};
+
+/// Shorthand for a result with Oxidiff's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong between a model's name and its image.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+
+    /// A file that the model needs is not there.
+    #[error("{}: {message}", path.display())]
+    MissingFile {
+        /// The file or folder that was looked for.
+        path: PathBuf,
+        /// What needed it.
+        message: String,
+    },
+
+    /// A configuration file or value does not say something that the class understands.
+    #[error("{origin}: field `{field}`: {message}")]
+    Config {
+        /// The file, or the class where the value came from code.
+        origin: String,
+        /// Path of the offending field inside the JSON; `.` is the document itself.
+        field: String,
+        /// What is wrong with it.
+        message: String,
+    },
+
+    /// A weights file is damaged, or disagrees with the configuration.
+    #[error("{origin}: {message}")]
+    Weights {
+        /// The weights file.
+        origin: String,
+        /// What is wrong with it, naming the tensor.
+        message: String,
+    },
+
+    /// Something that exists in diffusers but not (yet) here.
+    #[error("{what} is not supported: {why}")]
+    Unsupported {
+        /// The class, option or combination.
+        what: String,
+        /// Why it cannot be used.
+        why: String,
+    },
+
+    /// An argument of a call has a value that the call cannot work with.
+    #[error("`{argument}`: {message}")]
+    InvalidArgument {
+        /// The argument's name.
+        argument: &'static str,
+        /// What is wrong with its value.
+        message: String,
+    },
+
+    /// A text could not be tokenized, or a tokenizer file not be understood.
+    #[error("{origin}: {message}")]
+    Tokenizer {
+        /// The tokenizer file.
+        origin: String,
+        /// What is wrong.
+        message: String,
+    },
+
+    /// The Hugging Face Hub did not give what was asked for.
+    #[error("{repo}: {message}")]
+    Hub {
+        /// The repository, as `owner/name`.
+        repo: String,
+        /// What the hub or the network said, and what may help.
+        message: String,
+    },
+
+    /// An image could not be encoded or decoded.
+    #[error("{}: {source}", path.display())]
+    Image {
+        /// The image file.
+        path: PathBuf,
+        /// What the codec said.
+        source: image::ImageError,
+    },
+}
+
+impl Error {
+    /// An [`Error::Io`] at `path`.
+    pub(crate) fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |source| Self::Io { path, source }
+    }
+
+    /// An [`Error::InvalidArgument`].
+    pub(crate) fn argument(argument: &'static str, message: impl Into<String>) -> Self {
+        Self::InvalidArgument { argument, message: message.into() }
+    }
+
+    /// An [`Error::Unsupported`].
+    pub(crate) fn unsupported(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Unsupported { what: what.into(), why: why.into() }
+    }
+
+    /// An [`Error::Config`].
+    pub(crate) fn config(
+        origin: impl Into<String>,
+        field: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self::Config { origin: origin.into(), field: field.into(), message: message.into() }
+    }
+}

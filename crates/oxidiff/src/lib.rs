@@ -1,0 +1,15 @@
+//! Hugging Face Diffusers for Rust.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod loading;
+mod random;
+mod schedulers;
+
+pub use error::{Error, Result};
+pub use loading::config::Config;
+pub use random::{Generator, Generators};
+pub use schedulers::{Scheduler, SchedulerOutput, StepOptions};
+
+pub use burn::tensor::{DType, Device, Tensor};

@@ -1,0 +1,166 @@
+//! Configurations as diffusers keeps them: JSON data that outlives the class that read it.
+//!
+//! A class sees its own fields, typed and with defaults filled in; fields that it does not know stay in the data, so
+//! that swapping a scheduler forth and back loses nothing.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+
+/// The version of diffusers whose behaviour and file formats this library follows; written as `_diffusers_version`.
+pub const DIFFUSERS_VERSION: &str = "0.42.1";
+
+/// A configuration: the values of a class's fields, what else stood in the file, and which values were never given.
+///
+/// ```
+/// use oxidiff::{Config, PNDMScheduler, EulerDiscreteScheduler, Scheduler};
+///
+/// let pndm = PNDMScheduler::from_config(&Config::from_json(r#"{"beta_end": 0.012, "steps_offset": 1}"#)?)?;
+/// let euler = EulerDiscreteScheduler::from_config(pndm.config())?;
+/// assert_eq!(euler.config().get("beta_end").unwrap(), 0.012);
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    origin: String,
+    values: Map<String, Value>,
+    /// Fields that nobody set: a class that takes this configuration over uses its own defaults for them.
+    defaulted: BTreeSet<String>,
+}
+
+impl Config {
+    /// Reads a JSON object.
+    ///
+    /// # Errors
+    /// When `text` is not JSON, or not an object.
+    pub fn from_json(text: &str) -> Result<Self> {
+        Self::parse(text.as_bytes(), "configuration")
+    }
+
+    /// Reads a JSON file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not JSON, or does not hold an object; the error names the file.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read(path).map_err(Error::io(path))?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    pub(crate) fn parse(text: &[u8], origin: &str) -> Result<Self> {
+        let values = serde_json::from_slice(text)
+            .map_err(|error| Error::config(origin, ".", format!("not a JSON object: {error}")))?;
+        Ok(Self { origin: origin.to_owned(), values, defaulted: BTreeSet::new() })
+    }
+
+    /// The value of a field: as given, or the default of the class that owns this configuration.
+    pub fn get(&self, field: &str) -> Option<&Value> {
+        self.values.get(field)
+    }
+
+    /// The class that wrote this configuration (`_class_name`).
+    pub fn class_name(&self) -> Option<&str> {
+        self.get("_class_name").and_then(Value::as_str)
+    }
+
+    /// Sets a field, as a keyword argument of Python's `from_config` does.
+    pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.defaulted.remove(field);
+        self.values.insert(field.to_owned(), value.into());
+        self
+    }
+
+    /// Where the configuration came from, for error messages.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// All fields, in the order of the file.
+    pub fn values(&self) -> &Map<String, Value> {
+        &self.values
+    }
+
+    /// Reads the fields of class `class_name` as `T`, filling in defaults.
+    ///
+    /// Returns the typed fields and the configuration that the new object keeps: all of `T`'s values, the unknown fields
+    /// of `self`, and a note of which values came from `T`'s defaults. A default that `self` only inherited from its
+    /// own class does not carry over, which is what diffusers does with `_use_default_values`.
+    ///
+    /// # Errors
+    /// When a field has a type or an enum value that the class does not know; the error names file and field.
+    pub(crate) fn resolve<T: Serialize + DeserializeOwned>(&self, class_name: &str) -> Result<(T, Config)> {
+        let mut given = self.values.clone();
+        given.retain(|field, _| !self.defaulted.contains(field));
+
+        let typed: T = serde_path_to_error::deserialize(Value::Object(given.clone())).map_err(|error| {
+            let field = error.path().to_string();
+            Error::config(self.describe(class_name), field, error.into_inner().to_string())
+        })?;
+        let config = Self::of_class(class_name, &typed, given, self.origin.clone());
+        Ok((typed, config))
+    }
+
+    /// The configuration of an object built from typed fields alone: every one of them counts as given.
+    pub(crate) fn from_fields<T: Serialize>(class_name: &str, fields: &T) -> Self {
+        let Value::Object(given) = to_value(fields) else {
+            unreachable!("fields serialize to a JSON object")
+        };
+        Self::of_class(class_name, fields, given, class_name.to_owned())
+    }
+
+    fn of_class<T: Serialize>(
+        class_name: &str,
+        typed: &T,
+        given: Map<String, Value>,
+        origin: String,
+    ) -> Self {
+        let Value::Object(fields) = to_value(typed) else {
+            unreachable!("fields serialize to a JSON object")
+        };
+        let defaulted = fields.keys().filter(|field| !given.contains_key(*field)).cloned().collect();
+        let mut values = given;
+        values.extend(fields);
+        values.insert("_class_name".into(), class_name.into());
+        values.insert("_diffusers_version".into(), DIFFUSERS_VERSION.into());
+        Self { origin, values, defaulted }
+    }
+
+    fn describe(&self, class_name: &str) -> String {
+        if self.origin.is_empty() { class_name.to_owned() } else { format!("{} ({class_name})", self.origin) }
+    }
+
+    /// The JSON that diffusers would save: sorted keys, two spaces of indentation.
+    pub fn to_json(&self) -> String {
+        to_sorted_json(&self.values)
+    }
+}
+
+fn to_value<T: Serialize>(fields: &T) -> Value {
+    serde_json::to_value(fields).expect("configuration fields are plain data")
+}
+
+/// Writes JSON as diffusers does, with `sort_keys=True, indent=2`.
+pub(crate) fn to_sorted_json(values: &Map<String, Value>) -> String {
+    let mut sorted = values.clone();
+    sorted.sort_keys();
+    for value in sorted.values_mut() {
+        value.sort_all_objects();
+    }
+    serde_json::to_string_pretty(&sorted).expect("a JSON value is always writable")
+}
+
+/// Prints as Python does: the class's name, then its JSON.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(class_name) = self.class_name() {
+            write!(f, "{class_name} ")?;
+        }
+        write!(f, "{}", self.to_json())
+    }
+}

@@ -1,0 +1,3 @@
+//! From a name or a folder to a component: configuration files, weights and the hub.
+
+pub mod config;
