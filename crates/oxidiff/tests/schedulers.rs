@@ -6,7 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use oxidiff::{
-    Config, DPMSolverMultistepScheduler, DType, Device, Scheduler, StepOptions, Tensor, schedulers,
+    Config, DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, DType, Device, Scheduler, StepOptions,
+    Tensor, schedulers,
 };
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -56,7 +57,7 @@ impl Fixtures {
         for entry in case["layout"].as_array().expect("a layout") {
             let (values, tail) = rest.split_at(floats(&entry[1]).into_iter().product::<f32>() as usize);
             // Names live as long as the tensors' only where they are constants.
-            let name = ["timesteps", "sigmas", "noisy", "samples", "originals"]
+            let name = ["timesteps", "sigmas", "noisy", "velocity", "samples", "originals"]
                 .into_iter()
                 .find(|&name| name == text(&entry[0]))
                 .expect("a known name");
@@ -118,10 +119,11 @@ fn start(case: &Value) -> oxidiff::Result<Box<dyn Scheduler>> {
             scheduler = Box::new(shifted);
         }
         (Some(steps), None) => scheduler.set_timesteps(steps)?,
-        (None, _) if case["sigmas"].is_null() => {
+        (None, _) if case["timesteps"].is_array() => {
             scheduler.set_custom_timesteps(&floats(&case["timesteps"]))?;
         }
-        (None, _) => scheduler.set_custom_sigmas(&floats(&case["sigmas"]))?,
+        (None, _) if case["sigmas"].is_array() => scheduler.set_custom_sigmas(&floats(&case["sigmas"]))?,
+        (None, _) => {}
     }
     Ok(scheduler)
 }
@@ -160,8 +162,22 @@ fn run(case: &Value, fixtures: &Fixtures) -> oxidiff::Result<Vec<(&'static str, 
     }
     let added_to = [timesteps[0], timesteps[timesteps.len() / 2]];
     let (original, noise) = (fixtures.tensor("pattern").cast(dtype), fixtures.noise(0).cast(dtype));
-    let noisy = scheduler.add_noise(original, noise, &added_to)?;
+    let noisy = scheduler.add_noise(original.clone(), noise.clone(), &added_to)?;
     deviations.push(("add_noise", deviation(&values(noisy), recorded["noisy"]), tolerance));
+
+    if let Some(expected) = recorded.get("velocity") {
+        let config = scheduler.config();
+        let velocity = match text(&case["class"]) {
+            "DDIMScheduler" => {
+                DDIMScheduler::from_config(config)?.get_velocity(original, noise, &added_to)?
+            }
+            "DDPMScheduler" => {
+                DDPMScheduler::from_config(config)?.get_velocity(original, noise, &added_to)?
+            }
+            other => panic!("{other} has no velocity"),
+        };
+        deviations.push(("velocity", deviation(&values(velocity), expected), tolerance));
+    }
 
     let option = |name: &str| case["options"].get(name).and_then(Value::as_f64);
     let kept = floats(&case["kept"]);
