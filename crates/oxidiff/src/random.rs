@@ -22,3 +22,11 @@ pub enum Generators {
     /// Item `i` of the batch is filled by generator `i`.
     PerItem(Vec<Generator>),
 }
+
+impl Generators {
+    /// x
+    pub fn randn<const D: usize>(&mut self, shape: [usize; D], dtype: DType, device: &Device) -> crate::error::Result<Tensor<D>> {
+        let Self::One(g) = self else { todo!() };
+        Ok(g.randn(shape, dtype, device))
+    }
+}
