@@ -9,7 +9,7 @@ mod schedulers;
 
 pub use error::{Error, Result};
 pub use loading::config::Config;
-pub use random::{Generator, Generators};
+pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{Scheduler, SchedulerOutput, StepOptions};
 
 pub use burn::tensor::{DType, Device, Tensor};
