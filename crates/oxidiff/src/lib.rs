@@ -25,7 +25,7 @@ pub use models::unets::{
     ClassEmbedType, ClassLabels, DownBlockType, MidBlockType, TimeEmbeddingType, UNet2DConditionConfig,
     UNet2DConditionInputs, UNet2DConditionModel, UpBlockType,
 };
-pub use random::{Generator, Generators};
+pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{Scheduler, SchedulerOutput, StepOptions};
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
 
