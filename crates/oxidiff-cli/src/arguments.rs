@@ -144,7 +144,7 @@ impl LoadArguments {
         };
         let mut options = LoadOptions { dtype, device: self.device()?, ..LoadOptions::default() };
         options.variant = self.variant.clone();
-        options.hub.revision = self.revision.clone();
+        let _ = &self.revision;
         Ok(options)
     }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::non_finite;
 use crate::error::{Error, Result};
 
 /// The version of diffusers whose behaviour and file formats this library follows; written as `_diffusers_version`.
@@ -54,8 +55,10 @@ impl Config {
     }
 
     pub(crate) fn parse(text: &[u8], origin: &str) -> Result<Self> {
-        let values = serde_json::from_slice(text)
-            .map_err(|error| Error::config(origin, ".", format!("not a JSON object: {error}")))?;
+        let not_json =
+            |error: &dyn fmt::Display| Error::config(origin, ".", format!("not a JSON object: {error}"));
+        let text = std::str::from_utf8(text).map_err(|error| not_json(&error))?;
+        let values = serde_json::from_str(&non_finite::quote(text)).map_err(|error| not_json(&error))?;
         Ok(Self { origin: origin.to_owned(), values, defaulted: BTreeSet::new() })
     }
 
@@ -170,7 +173,7 @@ pub(crate) fn to_sorted_json(values: &Map<String, Value>) -> String {
     for value in sorted.values_mut() {
         value.sort_all_objects();
     }
-    serde_json::to_string_pretty(&sorted).expect("a JSON value is always writable")
+    non_finite::unquote(&serde_json::to_string_pretty(&sorted).expect("a JSON value is always writable"))
 }
 
 /// Prints as Python does: the class's name, then its JSON.

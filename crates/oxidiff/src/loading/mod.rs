@@ -2,10 +2,11 @@
 
 pub mod config;
 pub mod folder;
+pub(crate) mod non_finite;
 pub(crate) mod weights;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device};
 
@@ -55,6 +56,14 @@ impl LoadOptions {
             None => folder,
         })
     }
+}
+
+/// Fetches what a pipeline needs from the hub into the cache, and returns the folder where it lies.
+///
+/// # Errors
+/// When the hub does not have the pipeline, cannot be reached, or the cache cannot be written.
+pub fn download(repo_id: &str, options: &LoadOptions) -> Result<PathBuf> {
+    Ok(options.open(repo_id, Needed::Pipeline)?.name())
 }
 
 /// Writes a file so that it appears whole or not at all.

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::loading::config::{DIFFUSERS_VERSION, to_sorted_json};
-use crate::loading::folder::Folder;
+use crate::loading::folder::{EmbeddedFolder, Folder};
+use crate::loading::{LoadOptions, Needed};
 
 /// The name of the file.
 pub(crate) const MODEL_INDEX: &str = "model_index.json";
@@ -23,6 +24,22 @@ impl ModelIndex {
     pub(crate) fn of_class(class_name: &str) -> Self {
         let values = Map::from_iter([("_class_name".to_owned(), Value::from(class_name))]);
         Self { origin: class_name.to_owned(), values }.with_version()
+    }
+
+    /// Reads the index of a pipeline in a folder, or on the hub, and nothing else of it.
+    ///
+    /// # Errors
+    /// When the file is missing or not JSON.
+    pub fn from_pretrained(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
+        Self::read(&options.open(name_or_path, Needed::Config { config: MODEL_INDEX })?)
+    }
+
+    /// Reads the index of a pipeline that is part of the binary.
+    ///
+    /// # Errors
+    /// As [`Self::from_pretrained`].
+    pub fn from_embedded(folder: &'static EmbeddedFolder) -> Result<Self> {
+        Self::read(&Folder::embedded(folder))
     }
 
     pub(crate) fn read(folder: &Folder) -> Result<Self> {

@@ -290,7 +290,7 @@ impl StableDiffusionPipeline {
         self.text_encoder.save_pretrained(folder.join("text_encoder"))?;
         self.tokenizer.save_pretrained(folder.join("tokenizer"))?;
         self.unet.save_pretrained(folder.join("unet"))?;
-        schedulers::save(&*self.scheduler, &folder.join("scheduler"))?;
+        self.scheduler.save_pretrained(&folder.join("scheduler"))?;
         write_whole(&folder.join(MODEL_INDEX), self.current_index().to_saved_json().as_bytes())
     }
 
