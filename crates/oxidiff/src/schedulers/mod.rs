@@ -18,6 +18,7 @@ mod timestep_spacing;
 mod variance_exploding;
 
 use std::fmt::Debug;
+use std::path::Path;
 
 use burn::tensor::{DType, Tensor};
 
@@ -38,6 +39,8 @@ pub use timestep_spacing::TimestepSpacing;
 
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
+use crate::loading::folder::Folder;
+use crate::loading::{LoadOptions, Needed, write_whole};
 use crate::random::{Generator, Generators};
 
 /// The classes that [`from_config`] can build. Each can take over the configuration of any other.
@@ -79,6 +82,19 @@ pub fn from_config(class_name: &str, config: &Config) -> Result<Box<dyn Schedule
             format!("known schedulers are {}", CLASS_NAMES.join(", ")),
         )),
     }
+}
+
+/// The name of a scheduler's file.
+const SCHEDULER_CONFIG: &str = "scheduler_config.json";
+
+/// Loads the scheduler of a pipeline, which says of which class it is.
+pub(crate) fn load(folder: &Folder, class_name: &str) -> Result<Box<dyn Scheduler>> {
+    from_config(class_name, &read_config(folder, class_name)?)
+}
+
+fn read_config(folder: &Folder, class_name: &str) -> Result<Config> {
+    let text = folder.read(SCHEDULER_CONFIG, class_name)?;
+    Config::parse(&text, &folder.locate(SCHEDULER_CONFIG).display().to_string())
 }
 
 /// What [`Scheduler::step`] computes.
@@ -170,6 +186,39 @@ pub trait Scheduler: Debug + Send + Sync {
     fn from_config(config: &Config) -> Result<Self>
     where
         Self: Sized;
+
+    /// Loads the scheduler from a folder, or from the hub, that holds its `scheduler_config.json`, whatever class wrote
+    /// it.
+    ///
+    /// # Errors
+    /// When the file is missing, or a field has a value that this scheduler does not know.
+    fn from_pretrained(name_or_path: &str) -> Result<Self>
+    where
+        Self: Sized,
+    {
+        Self::from_pretrained_with(name_or_path, &LoadOptions::default())
+    }
+
+    /// Loads the scheduler with a subfolder or a revision: that of a pipeline lies in the subfolder `scheduler`.
+    ///
+    /// # Errors
+    /// As [`Scheduler::from_pretrained`].
+    fn from_pretrained_with(name_or_path: &str, options: &LoadOptions) -> Result<Self>
+    where
+        Self: Sized,
+    {
+        let folder = options.open(name_or_path, Needed::Config { config: SCHEDULER_CONFIG })?;
+        Self::from_config(&read_config(&folder, "a scheduler")?)
+    }
+
+    /// Writes `scheduler_config.json` into `folder`, which is made where it does not exist.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    fn save_pretrained(&self, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        write_whole(&folder.join(SCHEDULER_CONFIG), (self.config().to_json() + "\n").as_bytes())
+    }
 
     /// The configuration, defaults filled in.
     fn config(&self) -> &Config;
@@ -265,5 +314,11 @@ pub trait Scheduler: Debug + Send + Sync {
 impl Clone for Box<dyn Scheduler> {
     fn clone(&self) -> Self {
         self.clone_box()
+    }
+}
+
+impl<S: Scheduler + 'static> From<S> for Box<dyn Scheduler> {
+    fn from(scheduler: S) -> Self {
+        Box::new(scheduler)
     }
 }
