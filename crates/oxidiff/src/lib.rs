@@ -9,6 +9,7 @@ mod schedulers;
 
 pub use error::{Error, Result};
 pub use loading::config::Config;
+pub use loading::hub::{HubOptions, HubRepo};
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{Scheduler, SchedulerOutput, StepOptions};
 
