@@ -147,7 +147,7 @@ impl Files {
             ("scheduler/scheduler_config.json", b"{}".to_vec()),
             ("unet/config.json", b"{\"sample_size\": 8}".to_vec()),
             ("unet/diffusion_pytorch_model.bin", vec![1; 50]),
-            (LARGE, (0..400_000_u32).map(|i| (i * i >> 7) as u8).collect()),
+            (LARGE, (0..400_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect()),
             ("tiny.ckpt", vec![2; 50]),
             ("empty.txt", vec![]),
         ]))
@@ -441,6 +441,21 @@ fn a_short_answer_is_never_taken_for_the_file() {
     let error = message(repo.get("README.md"));
     assert!(error.contains("3 of 6 bytes"), "{error}");
     assert!(!repo.snapshot_folder().join("README.md").exists());
+}
+
+#[test]
+fn two_that_want_the_same_file_download_it_once() {
+    let (cache, files) = (TempDir::new().unwrap(), Files::new());
+    let server = files.clone().serve();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let path = HubRepo::open(REPO, &options(&server, &cache)).unwrap().get(LARGE).unwrap();
+                assert_eq!(fs::read(path).unwrap(), files.0[LARGE]);
+            });
+        }
+    });
+    assert_eq!(server.downloads(), [(LARGE.to_owned(), 0)]);
 }
 
 #[test]

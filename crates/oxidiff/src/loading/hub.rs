@@ -5,31 +5,28 @@
 //! a partial file whatever the server answers, does not look at the length or the checksum of what arrived, and sends
 //! the token to wherever a redirect leads.
 
-use std::collections::BTreeSet;
+mod environment;
+mod pipeline;
+mod transfer;
+
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use hf_hub::{Cache, CacheRepo, Repo};
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use ureq::http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use ureq::{Agent, Body};
+use ureq::http::{Method, StatusCode};
 
 use crate::error::{Error, Result};
+pub use pipeline::pipeline_files;
+use transfer::{Client, Failure, Metadata, Part, backoff, percent_encode, transfer};
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 const DEFAULT_REVISION: &str = "main";
 const MODEL_INDEX: &str = "model_index.json";
-const USER_AGENT: &str = concat!("oxidiff/", env!("CARGO_PKG_VERSION"));
-/// How long to wait for a connection, and for the next bytes on one.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_REDIRECTS: usize = 10;
 /// Smaller files are there before a progress bar could be read.
 const PROGRESS_FROM_BYTES: u64 = 1 << 20;
 
@@ -39,7 +36,8 @@ const PROGRESS_FROM_BYTES: u64 = 1 << 20;
 /// `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `HF_HOME` and `XDG_CACHE_HOME` say where the cache is, `HF_ENDPOINT` where
 /// the hub is, `HF_TOKEN`, `HF_TOKEN_PATH` and the file `$HF_HOME/token` who asks (not with
 /// `HF_HUB_DISABLE_IMPLICIT_TOKEN`), `HF_HUB_OFFLINE` forbids the network, and `HF_HUB_DISABLE_PROGRESS_BARS` does
-/// what it says.
+/// what it says. Proxies come from `HTTPS_PROXY` and its kin, certificates from `SSL_CERT_FILE` or
+/// `REQUESTS_CA_BUNDLE`.
 #[derive(Clone)]
 pub struct HubOptions {
     /// A branch, a tag or a commit; `main` where absent.
@@ -153,12 +151,12 @@ impl HubRepo {
 
         let cache_dir = match &options.cache_dir {
             Some(folder) => folder.clone(),
-            None => cache_dir_from_env()?,
+            None => environment::cache_dir()?,
         };
         let names = Repo::model(repo_id.to_owned());
         let folder = cache_dir.join(names.folder_name());
         let locks = cache_dir.join(".locks").join(names.folder_name());
-        let names = Repo::with_revision(repo_id.to_owned(), hf_hub::RepoType::Model, revision.clone());
+        let names = Repo::with_revision(repo_id.to_owned(), RepoType::Model, revision.clone());
         let api_url = names.api_url();
         let mut repo = Self {
             id: repo_id.to_owned(),
@@ -166,14 +164,14 @@ impl HubRepo {
             commit: String::new(),
             source: Source::CacheOnly { why: String::new() },
             locks,
-            progress: options.progress && !env_flag("HF_HUB_DISABLE_PROGRESS_BARS"),
+            progress: options.progress && !environment::flag("HF_HUB_DISABLE_PROGRESS_BARS"),
             max_retries: options.max_retries,
             revision,
         };
 
         let offline = if options.local_files_only {
             Some("`local_files_only` is set".to_owned())
-        } else if env_flag("HF_HUB_OFFLINE") {
+        } else if environment::flag("HF_HUB_OFFLINE") {
             Some("HF_HUB_OFFLINE is set".to_owned())
         } else {
             None
@@ -192,10 +190,13 @@ impl HubRepo {
             return Ok(repo);
         }
 
-        let client = Client::new(options);
+        let endpoint = options.endpoint.clone().or_else(|| environment::text("HF_ENDPOINT"));
+        let endpoint = endpoint.unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
+        let client = Client::new(&endpoint, options.token.clone().or_else(environment::token));
         match repo.ask_hub(&client, &api_url) {
             Ok(info) => {
                 if info.sha != repo.revision
+                    && cached.as_ref() != Some(&info.sha)
                     && let Err(error) = repo.cache.create_ref(&info.sha)
                 {
                     // A cache that cannot be written may hold all that is needed.
@@ -365,7 +366,8 @@ impl HubRepo {
                 Ok(()) => break,
                 // What an earlier process left may have been bad; what arrived in one go is what the server has.
                 Err(Failure::Damaged) if !damaged => damaged = true,
-                Err(failure) if failure.is_transient() => {
+                // A network may come back, too.
+                Err(failure) if failure.is_transient() || matches!(failure, Failure::Unreachable(_)) => {
                     failures = if part.len > before { 0 } else { failures + 1 };
                     if failures > self.max_retries {
                         return Err(failure);
@@ -454,289 +456,6 @@ fn hub_error(repo: &str, message: String) -> Error {
     Error::Hub { repo: repo.to_owned(), message }
 }
 
-/// Why a request or a download did not succeed.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("status {code} {message}")]
-    Status { code: u16, reason: String, message: String },
-    #[error("{0}")]
-    Broken(String),
-    #[error("{0}")]
-    Unreachable(String),
-    #[error("{0}")]
-    Unusable(String),
-    #[error("checksum mismatch")]
-    Damaged,
-    #[error("{}: {source}", path.display())]
-    Local { path: PathBuf, source: io::Error },
-}
-
-impl Failure {
-    fn status(status: StatusCode, headers: &HeaderMap) -> Self {
-        let text = |name| header(headers, name).unwrap_or_default().to_owned();
-        Self::Status { code: status.as_u16(), reason: text("x-error-code"), message: text("x-error-message") }
-    }
-
-    fn local(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::Local { path, source }
-    }
-
-    /// Whether the same request may succeed a little later.
-    fn is_transient(&self) -> bool {
-        match self {
-            Self::Broken(_) => true,
-            Self::Status { code, .. } => matches!(code, 408 | 429 | 500 | 502 | 503 | 504),
-            _ => false,
-        }
-    }
-}
-
-impl From<ureq::Error> for Failure {
-    fn from(error: ureq::Error) -> Self {
-        match error {
-            ureq::Error::HostNotFound | ureq::Error::ConnectionFailed | ureq::Error::Tls(_) => {
-                Self::Unreachable(error.to_string())
-            }
-            ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => {
-                Self::Unreachable(error.to_string())
-            }
-            ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                Self::Unreachable(error.to_string())
-            }
-            ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::Protocol(_) => {
-                Self::Broken(error.to_string())
-            }
-            other => Self::Unusable(other.to_string()),
-        }
-    }
-}
-
-/// The hub's side of a connection: where it is and who asks.
-struct Client {
-    agent: Agent,
-    endpoint: String,
-    token: Option<String>,
-}
-
-/// Shows everything but the token.
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("endpoint", &self.endpoint).finish_non_exhaustive()
-    }
-}
-
-/// What the hub says about a file before sending it.
-struct Metadata {
-    /// Names the content: its SHA-256 where the file is large, a Git hash where it is small.
-    etag: String,
-    size: Option<u64>,
-}
-
-impl Metadata {
-    fn sha256(&self) -> Option<Sha256> {
-        let is_sha256 = self.etag.len() == 64 && self.etag.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_sha256.then(Sha256::new)
-    }
-}
-
-impl Client {
-    fn new(options: &HubOptions) -> Self {
-        let endpoint = options.endpoint.clone().or_else(|| env_text("HF_ENDPOINT"));
-        let endpoint = endpoint.unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
-        let config = Agent::config_builder()
-            .user_agent(USER_AGENT)
-            // Lengths and ranges must count the bytes of the file itself.
-            .accept_encoding("identity")
-            .http_status_as_error(false)
-            // Redirects are followed here, to decide at each one whether the token may go along.
-            .max_redirects(0)
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_recv_response(Some(READ_TIMEOUT))
-            .timeout_per_read(Some(READ_TIMEOUT))
-            .build();
-        Self {
-            agent: config.into(),
-            endpoint: endpoint.trim_end_matches('/').to_owned(),
-            token: options.token.clone().or_else(token_from_env),
-        }
-    }
-
-    /// Sends a request, for a file from byte `from` on, and follows redirects.
-    ///
-    /// A `HEAD` request stays with the hub: it alone knows a file's commit and checksum.
-    fn send(&self, method: Method, url: &str, from: Option<u64>) -> Result<Response<Body>, Failure> {
-        let endpoint = parse_uri(&self.endpoint)?;
-        let mut uri = parse_uri(url)?;
-        for _ in 0..=MAX_REDIRECTS {
-            let mut request = Request::builder().method(&method).uri(&uri);
-            if let Some(token) = self.token.as_ref().filter(|_| is_same_origin(&uri, &endpoint)) {
-                request = request.header("authorization", format!("Bearer {token}"));
-            }
-            if let Some(from) = from {
-                request = request.header("range", format!("bytes={from}-"));
-            }
-            // The reason why a request cannot be built is not shown: it may quote the token.
-            let request = request.body(()).map_err(|_| {
-                Failure::Unusable("the access token has characters that cannot be sent".to_owned())
-            })?;
-            let response = self.agent.run(request)?;
-            let location =
-                header(response.headers(), "location").filter(|_| response.status().is_redirection());
-            let Some(location) = location else { return Ok(response) };
-            let next = join(&uri, location)?;
-            if method == Method::HEAD && !is_same_origin(&next, &uri) {
-                return Ok(response);
-            }
-            uri = next;
-        }
-        Err(Failure::Unusable(format!("{url} redirects more than {MAX_REDIRECTS} times")))
-    }
-
-    fn metadata(&self, url: &str) -> Result<Metadata, Failure> {
-        let response = self.send(Method::HEAD, url, None)?;
-        let (status, headers) = (response.status(), response.headers());
-        if !status.is_success() && !status.is_redirection() {
-            return Err(Failure::status(status, headers));
-        }
-        let etag = header(headers, "x-linked-etag").or_else(|| header(headers, "etag")).unwrap_or_default();
-        let etag = etag.trim_start_matches("W/").trim_matches('"');
-        // The tag becomes a file name.
-        if etag.contains(['/', '\\']) || !is_relative_path(etag) {
-            return Err(Failure::Unusable(format!(
-                "{url} has the entity tag `{etag}`, which cannot name a file"
-            )));
-        }
-        // Of a redirect, the length is that of its own body.
-        let length = header(headers, "content-length").filter(|_| status.is_success());
-        let size = header(headers, "x-linked-size").or(length).and_then(|size| size.parse().ok());
-        Ok(Metadata { etag: etag.to_owned(), size })
-    }
-}
-
-/// A file that is being downloaded.
-struct Part {
-    path: PathBuf,
-    file: File,
-    len: u64,
-    /// The checksum of what is in the file, where the whole file's is known.
-    sha256: Option<Sha256>,
-}
-
-impl Part {
-    fn open(path: PathBuf, mut sha256: Option<Sha256>) -> Result<Self, Failure> {
-        let mut file = File::options()
-            .create(true)
-            .read(true)
-            .append(true)
-            .open(&path)
-            .map_err(Failure::local(&path))?;
-        let len = match &mut sha256 {
-            Some(sha256) => io::copy(&mut file, sha256).map_err(Failure::local(&path))?,
-            None => file.metadata().map_err(Failure::local(&path))?.len(),
-        };
-        Ok(Self { path, file, len, sha256 })
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.file.write_all(bytes).map_err(Failure::local(&self.path))?;
-        self.len += bytes.len() as u64;
-        if let Some(sha256) = &mut self.sha256 {
-            sha256.update(bytes);
-        }
-        Ok(())
-    }
-
-    fn restart(&mut self) -> Result<(), Failure> {
-        self.file.set_len(0).map_err(Failure::local(&self.path))?;
-        self.len = 0;
-        self.sha256 = self.sha256.as_ref().map(|_| Sha256::new());
-        Ok(())
-    }
-
-    fn is_damaged(&self, etag: &str) -> bool {
-        let actual = self.sha256.clone().map(|sha256| format!("{:x}", sha256.finalize()));
-        actual.is_some_and(|actual| !actual.eq_ignore_ascii_case(etag))
-    }
-
-    fn persist(self, blob: &Path) -> Result<(), Failure> {
-        self.file.sync_all().map_err(Failure::local(&self.path))?;
-        fs::rename(&self.path, blob).map_err(Failure::local(blob))
-    }
-}
-
-/// Downloads what is missing of a file; afterwards its length is right.
-fn transfer(
-    client: &Client,
-    url: &str,
-    part: &mut Part,
-    size: &mut Option<u64>,
-    bar: &ProgressBar,
-) -> Result<(), Failure> {
-    if size.is_some_and(|size| part.len > size) {
-        part.restart()?;
-    }
-    if *size == Some(part.len) {
-        return Ok(());
-    }
-
-    let response = client.send(Method::GET, url, (part.len > 0).then_some(part.len))?;
-    let headers = response.headers();
-    let announced = match response.status() {
-        // The whole file, even though only the rest may have been asked for.
-        StatusCode::OK => {
-            part.restart()?;
-            header(headers, "content-length").and_then(|length| length.parse().ok())
-        }
-        StatusCode::PARTIAL_CONTENT => {
-            let range = header(headers, "content-range").and_then(|range| range.strip_prefix("bytes "));
-            let (range, total) = range.and_then(|range| range.split_once('/')).unwrap_or_default();
-            if range.split('-').next().and_then(|from| from.parse().ok()) != Some(part.len) {
-                part.restart()?;
-                return Err(Failure::Broken(
-                    "the server sent another part of the file than the missing one".into(),
-                ));
-            }
-            total.parse().ok()
-        }
-        StatusCode::RANGE_NOT_SATISFIABLE => {
-            part.restart()?;
-            return Err(Failure::Broken("the file is shorter than its downloaded part".into()));
-        }
-        status => return Err(Failure::status(status, headers)),
-    };
-    let Some(total) = size.or(announced) else {
-        return Err(Failure::Unusable(format!("{url} does not say how long the file is")));
-    };
-    *size = Some(total);
-
-    bar.set_length(total);
-    bar.set_position(part.len);
-    let mut body = response.into_body().into_reader();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        let count = match body.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) => return Err(Failure::Broken(error.to_string())),
-        };
-        part.append(&buffer[..count])?;
-        bar.set_position(part.len);
-        if part.len > total {
-            part.restart()?;
-            return Err(Failure::Broken(format!("more than the announced {total} bytes arrived")));
-        }
-    }
-    if part.len < total {
-        return Err(Failure::Broken(format!("{} of {total} bytes arrived", part.len)));
-    }
-    Ok(())
-}
-
-fn backoff(failures: u32) -> Duration {
-    Duration::from_millis(100 << failures.min(6))
-}
-
 /// Takes the lock that huggingface_hub takes too; it is released when the file is dropped.
 fn lock(path: &Path) -> Result<File> {
     let file = File::options().create(true).append(true).open(path).map_err(Error::io(path))?;
@@ -821,413 +540,4 @@ fn is_relative_path(path: &str) -> bool {
 
 fn is_commit(revision: &str) -> bool {
     revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-fn parse_uri(url: &str) -> Result<Uri, Failure> {
-    match url.parse::<Uri>() {
-        Ok(uri) if uri.scheme().is_some() && uri.authority().is_some() => Ok(uri),
-        _ => Err(Failure::Unusable(format!("`{url}` is not a web address"))),
-    }
-}
-
-fn is_same_origin(a: &Uri, b: &Uri) -> bool {
-    (a.scheme(), a.authority()) == (b.scheme(), b.authority())
-}
-
-/// Where a redirect from `base` leads.
-fn join(base: &Uri, location: &str) -> Result<Uri, Failure> {
-    let scheme = base.scheme_str().unwrap_or_default();
-    let authority = base.authority().map(|authority| authority.as_str()).unwrap_or_default();
-    if location.contains("://") {
-        parse_uri(location)
-    } else if location.starts_with("//") {
-        parse_uri(&format!("{scheme}:{location}"))
-    } else if location.starts_with('/') {
-        parse_uri(&format!("{scheme}://{authority}{location}"))
-    } else {
-        let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-        parse_uri(&format!("{scheme}://{authority}{folder}/{location}"))
-    }
-}
-
-fn percent_encode(path: &str) -> String {
-    let mut encoded = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            encoded.push(byte.into());
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
-}
-
-fn env_text(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-fn env_flag(name: &str) -> bool {
-    env_text(name).is_some_and(|value| matches!(value.to_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE"))
-}
-
-fn home_dir() -> Result<PathBuf> {
-    std::env::home_dir().ok_or_else(|| Error::MissingFile {
-        path: PathBuf::from("~"),
-        message: "there is no home folder for the cache: set HF_HOME".to_owned(),
-    })
-}
-
-/// A folder from the environment; Python expands `~` in these.
-fn env_folder(name: &str) -> Result<Option<PathBuf>> {
-    let Some(value) = env_text(name) else { return Ok(None) };
-    Ok(Some(match value.strip_prefix('~') {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
-            home_dir()?.join(rest.trim_start_matches('/'))
-        }
-        _ => PathBuf::from(value),
-    }))
-}
-
-fn hf_home() -> Result<PathBuf> {
-    if let Some(folder) = env_folder("HF_HOME")? {
-        return Ok(folder);
-    }
-    let cache = match env_folder("XDG_CACHE_HOME")? {
-        Some(folder) => folder,
-        None => home_dir()?.join(".cache"),
-    };
-    Ok(cache.join("huggingface"))
-}
-
-fn cache_dir_from_env() -> Result<PathBuf> {
-    for name in ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"] {
-        if let Some(folder) = env_folder(name)? {
-            return Ok(folder);
-        }
-    }
-    Ok(hf_home()?.join("hub"))
-}
-
-fn token_from_env() -> Option<String> {
-    if env_flag("HF_HUB_DISABLE_IMPLICIT_TOKEN") {
-        return None;
-    }
-    let from_file = || {
-        let path = match env_folder("HF_TOKEN_PATH").ok()? {
-            Some(path) => path,
-            None => hf_home().ok()?.join("token"),
-        };
-        fs::read_to_string(path).ok()
-    };
-    let token = env_text("HF_TOKEN").or_else(|| env_text("HUGGING_FACE_HUB_TOKEN")).or_else(from_file)?;
-    let token = token.trim();
-    (!token.is_empty()).then(|| token.to_owned())
-}
-
-/// Of a repository's `files`, those that the pipeline of `model_index` needs.
-///
-/// That is `model_index.json` and, of each component with a class, its configuration and its safetensors weights: those
-/// of `variant` (such as `fp16`) where the component has them, else the plain ones.
-///
-/// # Errors
-/// When a component has no files, or has weights but none in safetensors; when `variant` is given and no component has
-/// it.
-pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&str>) -> Result<Vec<String>> {
-    let Some(index) = model_index.as_object() else {
-        return Err(Error::config(MODEL_INDEX, ".", "not a JSON object"));
-    };
-    let ignored: Vec<&str> = index
-        .get("_ignore_files")
-        .and_then(Value::as_array)
-        .map_or(Vec::new(), |names| names.iter().filter_map(Value::as_str).collect());
-    let files: Vec<&str> = files.iter().map(String::as_str).filter(|file| !ignored.contains(file)).collect();
-    if !files.contains(&MODEL_INDEX) {
-        let message = "this is not a diffusers pipeline".to_owned();
-        return Err(Error::MissingFile { path: PathBuf::from(MODEL_INDEX), message });
-    }
-
-    let mut needed = vec![MODEL_INDEX.to_owned()];
-    let mut has_variant = false;
-    let mut plain_components = Vec::new();
-    let mut other_variants = BTreeSet::new();
-    for component in component_names(index) {
-        let names: Vec<&str> = files
-            .iter()
-            .filter_map(|file| file.strip_prefix(component)?.strip_prefix('/'))
-            .filter(|name| !name.contains('/'))
-            .collect();
-        if names.is_empty() {
-            let message =
-                format!("{MODEL_INDEX} lists this component, but the repository has no such folder");
-            return Err(Error::MissingFile { path: PathBuf::from(component), message });
-        }
-        let weights = |wanted: Option<&str>| -> Vec<&str> {
-            names.iter().copied().filter(|name| weights_variant(name) == Some(wanted)).collect()
-        };
-
-        let mut chosen = variant.map(|variant| weights(Some(variant))).unwrap_or_default();
-        if chosen.is_empty() {
-            chosen = weights(None);
-            if variant.is_some() && !chosen.is_empty() {
-                plain_components.push(component);
-            }
-        } else {
-            has_variant = true;
-        }
-        if chosen.is_empty()
-            && let Some(other) = names.iter().find(|name| is_other_weights(name))
-        {
-            return Err(Error::unsupported(
-                format!("`{component}/{other}`"),
-                "the component has no weights in the safetensors format, the only one that is read",
-            ));
-        }
-        other_variants.extend(names.iter().filter_map(|name| weights_variant(name)?));
-        needed.extend(
-            names
-                .iter()
-                .filter(|name| is_configuration(name) || chosen.contains(name))
-                .map(|name| format!("{component}/{name}")),
-        );
-    }
-
-    if let Some(variant) = variant {
-        if !has_variant {
-            let others = Vec::from_iter(other_variants).join("`, `");
-            let others = if others.is_empty() { "none".to_owned() } else { format!("`{others}`") };
-            let message =
-                format!("no component has weights of variant `{variant}`; variants there are: {others}");
-            return Err(Error::argument("variant", message));
-        }
-        if !plain_components.is_empty() {
-            tracing::warn!(
-                "no variant `{variant}` of {}: using the plain weights",
-                plain_components.join(", ")
-            );
-        }
-    }
-    Ok(needed)
-}
-
-/// The components of a pipeline that have a class: `"unet": ["diffusers", "UNet2DConditionModel"]`.
-fn component_names(index: &serde_json::Map<String, Value>) -> impl Iterator<Item = &str> {
-    index
-        .iter()
-        .filter(|(name, value)| {
-            let class = value.as_array().filter(|value| value.len() >= 2).map(|value| &value[1]);
-            !name.starts_with('_') && class.is_some_and(|class| !class.is_null())
-        })
-        .map(|(name, _)| name.as_str())
-}
-
-/// Whether a file is safetensors weights or their index, and of which variant: `Some(None)` for the plain ones.
-fn weights_variant(name: &str) -> Option<Option<&str>> {
-    let rest = ["diffusion_pytorch_model", "pytorch_model", "model"]
-        .into_iter()
-        .find_map(|prefix| name.strip_prefix(prefix))?;
-
-    if let Some(rest) = rest.strip_suffix(".json") {
-        // `.safetensors.index`, `.safetensors.index.fp16` or, in old repositories, `.safetensors.fp16.index`.
-        let rest = rest.strip_prefix(".safetensors.")?;
-        return match rest.strip_prefix("index") {
-            Some("") => Some(None),
-            Some(variant) => variant.strip_prefix('.').map(Some),
-            None => rest.strip_suffix(".index").map(Some),
-        };
-    }
-
-    // ``, `-00001-of-00002`, `.fp16`, `.fp16-00001-of-00002` or, in old repositories, `-00001-of-00002.fp16`.
-    let rest = rest.strip_suffix(".safetensors")?;
-    match rest.strip_prefix('.') {
-        Some(variant) => Some(Some(split_shard(variant).map_or(variant, |(variant, _)| variant))),
-        None if rest.is_empty() => Some(None),
-        None => match split_shard(rest)? {
-            ("", "") => Some(None),
-            ("", variant) => variant.strip_prefix('.').map(Some),
-            _ => None,
-        },
-    }
-}
-
-/// Splits a name around its first `-00001-of-00002`.
-fn split_shard(name: &str) -> Option<(&str, &str)> {
-    const SHAPE: &str = "-00000-of-00000";
-    let is_shard = |text: &str| {
-        text.bytes()
-            .zip(SHAPE.bytes())
-            .all(|(byte, shape)| if shape == b'0' { byte.is_ascii_digit() } else { byte == shape })
-    };
-    (0..name.len()).find_map(|start| {
-        let shard = name.get(start..start + SHAPE.len())?;
-        is_shard(shard).then(|| (&name[..start], &name[start + SHAPE.len()..]))
-    })
-}
-
-fn is_configuration(name: &str) -> bool {
-    let is_index = name.contains(".index.");
-    (name.ends_with(".json") && !is_index) || name.ends_with(".txt") || name.ends_with(".model")
-}
-
-fn is_other_weights(name: &str) -> bool {
-    ["bin", "ckpt", "pt", "pth", "msgpack", "h5", "onnx", "pb"]
-        .into_iter()
-        .any(|extension| name.rsplit_once('.').is_some_and(|(_, actual)| actual == extension))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const STABLE_DIFFUSION: &[&str] = &[
-        ".gitattributes",
-        "README.md",
-        "feature_extractor/preprocessor_config.json",
-        "model_index.json",
-        "safety_checker/config.json",
-        "safety_checker/model.fp16.safetensors",
-        "safety_checker/model.safetensors",
-        "safety_checker/pytorch_model.bin",
-        "scheduler/scheduler_config.json",
-        "text_encoder/config.json",
-        "text_encoder/flax_model.msgpack",
-        "text_encoder/model.fp16.safetensors",
-        "text_encoder/model.safetensors",
-        "text_encoder/openvino_model.bin",
-        "text_encoder/openvino_model.xml",
-        "text_encoder/pytorch_model.bin",
-        "tokenizer/merges.txt",
-        "tokenizer/special_tokens_map.json",
-        "tokenizer/tokenizer_config.json",
-        "tokenizer/vocab.json",
-        "unet/config.json",
-        "unet/diffusion_pytorch_model.bin",
-        "unet/diffusion_pytorch_model.fp16.bin",
-        "unet/diffusion_pytorch_model.fp16.safetensors",
-        "unet/diffusion_pytorch_model.non_ema.safetensors",
-        "unet/diffusion_pytorch_model.safetensors",
-        "unet/onnx/model.onnx",
-        "v1-5-pruned-emaonly.ckpt",
-        "v1-5-pruned-emaonly.safetensors",
-        "vae/config.json",
-        "vae/diffusion_pytorch_model.safetensors",
-    ];
-
-    fn index() -> Value {
-        serde_json::json!({
-            "_class_name": "StableDiffusionPipeline",
-            "_diffusers_version": "0.6.0",
-            "feature_extractor": ["transformers", "CLIPImageProcessor"],
-            "requires_safety_checker": true,
-            "safety_checker": [null, null],
-            "scheduler": ["diffusers", "PNDMScheduler"],
-            "text_encoder": ["transformers", "CLIPTextModel"],
-            "tokenizer": ["transformers", "CLIPTokenizer"],
-            "unet": ["diffusers", "UNet2DConditionModel"],
-            "vae": ["diffusers", "AutoencoderKL"],
-        })
-    }
-
-    fn select(files: &[&str], index: &Value, variant: Option<&str>) -> Result<Vec<String>> {
-        let files: Vec<String> = files.iter().map(|&file| file.to_owned()).collect();
-        pipeline_files(&files, index, variant).map(|mut files| {
-            files.sort();
-            files
-        })
-    }
-
-    fn unet_only(files: &[&str], variant: Option<&str>) -> Result<Vec<String>> {
-        let index = serde_json::json!({"unet": ["diffusers", "UNet2DConditionModel"]});
-        select(&[&["model_index.json", "unet/config.json"], files].concat(), &index, variant)
-    }
-
-    #[test]
-    fn a_pipeline_needs_configurations_and_plain_safetensors() {
-        let expected = [
-            "feature_extractor/preprocessor_config.json",
-            "model_index.json",
-            "scheduler/scheduler_config.json",
-            "text_encoder/config.json",
-            "text_encoder/model.safetensors",
-            "tokenizer/merges.txt",
-            "tokenizer/special_tokens_map.json",
-            "tokenizer/tokenizer_config.json",
-            "tokenizer/vocab.json",
-            "unet/config.json",
-            "unet/diffusion_pytorch_model.safetensors",
-            "vae/config.json",
-            "vae/diffusion_pytorch_model.safetensors",
-        ];
-        assert_eq!(select(STABLE_DIFFUSION, &index(), None).unwrap(), expected);
-    }
-
-    #[test]
-    fn a_component_without_the_variant_keeps_its_plain_weights() {
-        let files = select(STABLE_DIFFUSION, &index(), Some("fp16")).unwrap();
-        let weights: Vec<_> = files.iter().filter(|file| file.ends_with(".safetensors")).collect();
-        let expected = [
-            "text_encoder/model.fp16.safetensors",
-            "unet/diffusion_pytorch_model.fp16.safetensors",
-            "vae/diffusion_pytorch_model.safetensors",
-        ];
-        assert_eq!(weights, expected);
-    }
-
-    #[test]
-    fn a_variant_that_no_component_has_is_an_error() {
-        let error = select(STABLE_DIFFUSION, &index(), Some("bf16")).unwrap_err();
-        assert!(matches!(error, Error::InvalidArgument { argument: "variant", .. }));
-        let message = error.to_string();
-        assert!(message.contains("`bf16`") && message.contains("`fp16`, `non_ema`"), "{message}");
-    }
-
-    #[test]
-    fn shards_come_with_their_index() {
-        let files = [
-            "unet/diffusion_pytorch_model-00001-of-00002.safetensors",
-            "unet/diffusion_pytorch_model-00002-of-00002.safetensors",
-            "unet/diffusion_pytorch_model.fp16-00001-of-00002.safetensors",
-            "unet/diffusion_pytorch_model.fp16-00002-of-00002.safetensors",
-            "unet/diffusion_pytorch_model.safetensors.index.fp16.json",
-            "unet/diffusion_pytorch_model.safetensors.index.json",
-            "unet/diffusion_pytorch_model.bin.index.json",
-        ];
-        let head = ["model_index.json", "unet/config.json"];
-        let plain = [&head[..], &[files[0], files[1], files[5]]].concat();
-        assert_eq!(unet_only(&files, None).unwrap(), plain);
-        let variant = [&head[..], &files[2..5]].concat();
-        assert_eq!(unet_only(&files, Some("fp16")).unwrap(), variant);
-    }
-
-    #[test]
-    fn shards_may_have_the_old_variant_names() {
-        let files = [
-            "unet/diffusion_pytorch_model-00001-of-00002.fp16.safetensors",
-            "unet/diffusion_pytorch_model-00002-of-00002.fp16.safetensors",
-            "unet/diffusion_pytorch_model.safetensors.fp16.index.json",
-        ];
-        let expected = [&["model_index.json", "unet/config.json"], &files[..]].concat();
-        assert_eq!(unet_only(&files, Some("fp16")).unwrap(), expected);
-    }
-
-    #[test]
-    fn pickled_weights_alone_are_an_error() {
-        let error = unet_only(&["unet/diffusion_pytorch_model.bin"], None).unwrap_err();
-        assert!(matches!(error, Error::Unsupported { .. }));
-        assert!(error.to_string().contains("unet/diffusion_pytorch_model.bin"), "{error}");
-    }
-
-    #[test]
-    fn a_listed_component_must_have_a_folder() {
-        let index = serde_json::json!({"vae": ["diffusers", "AutoencoderKL"]});
-        let error = select(&["model_index.json"], &index, None).unwrap_err();
-        assert!(matches!(error, Error::MissingFile { ref path, .. } if path == Path::new("vae")));
-        let error = select(&["vae/config.json"], &index, None).unwrap_err();
-        assert!(
-            matches!(error, Error::MissingFile { ref path, .. } if path == Path::new("model_index.json"))
-        );
-    }
 }
