@@ -107,7 +107,8 @@ fn to_npy(array: oxidiff::Tensor<4>) -> anyhow::Result<Vec<u8>> {
 
     let shape = array.dims().map(|dim| dim as u64);
     let mut bytes = Vec::new();
-    let mut writer = npyz::WriteOptions::<f32>::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd()?;
+    let mut writer =
+        npyz::WriteOptions::<f32>::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd()?;
     writer.extend(array.into_data().iter::<f32>())?;
     writer.finish()?;
     Ok(bytes)

@@ -232,7 +232,9 @@ impl StableDiffusionPipeline {
             ));
         }
         if let Some(class_name) = index.component_class("safety_checker") {
-            tracing::warn!("the checkpoint has a {class_name}, which is not run: check what you show to others");
+            tracing::warn!(
+                "the checkpoint has a {class_name}, which is not run: check what you show to others"
+            );
         }
         let variant = options.variant.as_deref();
         let (dtype, device) = (options.dtype, &options.device);
@@ -253,7 +255,8 @@ impl StableDiffusionPipeline {
             [("in_channels", unet.config().in_channels), ("out_channels", unet.config().out_channels)]
         {
             if channels != latent_channels {
-                let message = format!("is {channels}, but the latents of the vae have {latent_channels} channels");
+                let message =
+                    format!("is {channels}, but the latents of the vae have {latent_channels} channels");
                 return Err(Error::config("unet/config.json", field, message));
             }
         }
@@ -333,7 +336,8 @@ impl StableDiffusionPipeline {
         latents = latents.to_device(&text.device()) * self.scheduler.init_noise_sigma();
 
         let timestep_cond = embeds_guidance.map(|dim| {
-            let embedding = Timesteps { num_channels: dim, flip_sin_to_cos: false, downscale_freq_shift: 1.0 };
+            let embedding =
+                Timesteps { num_channels: dim, flip_sin_to_cos: false, downscale_freq_shift: 1.0 };
             embedding.forward(&vec![(arguments.guidance_scale - 1.0) as f32 * 1000.0; images], &text.device())
         });
 
@@ -343,8 +347,7 @@ impl StableDiffusionPipeline {
         for (index, &timestep) in timesteps.iter().enumerate() {
             let input = if guided { Tensor::cat(vec![latents.clone(); 2], 0) } else { latents.clone() };
             let input = self.scheduler.scale_model_input(input, timestep)?;
-            let inputs =
-                UNet2DConditionInputs { timestep_cond: timestep_cond.clone(), ..Default::default() };
+            let inputs = UNet2DConditionInputs { timestep_cond: timestep_cond.clone(), ..Default::default() };
             let noise = self.unet.forward_with(input, &[timestep], text.clone(), inputs)?;
             let noise = if guided { guidance.combine(noise) } else { noise };
 
@@ -405,11 +408,11 @@ impl StableDiffusionPipeline {
         let for_each_image = |embeds: Tensor<3>| {
             let [batch, tokens, features] = embeds.dims();
             let copies = arguments.num_images_per_prompt;
-            embeds
-                .cast(dtype)
-                .reshape([batch, 1, tokens, features])
-                .repeat_dim(1, copies)
-                .reshape([batch * copies, tokens, features])
+            embeds.cast(dtype).reshape([batch, 1, tokens, features]).repeat_dim(1, copies).reshape([
+                batch * copies,
+                tokens,
+                features,
+            ])
         };
 
         let positive = match &arguments.prompt_embeds {
@@ -444,9 +447,7 @@ impl StableDiffusionPipeline {
     /// Sets the scheduler's timesteps and returns the number of steps.
     fn choose_timesteps(&mut self, arguments: &TextToImage) -> Result<usize> {
         match (&arguments.timesteps, &arguments.sigmas) {
-            (Some(_), Some(_)) => {
-                Err(Error::argument("timesteps", "cannot be given together with `sigmas`"))
-            }
+            (Some(_), Some(_)) => Err(Error::argument("timesteps", "cannot be given together with `sigmas`")),
             (Some(timesteps), None) => {
                 self.scheduler.set_custom_timesteps(timesteps)?;
                 Ok(self.scheduler.timesteps().len())
@@ -536,12 +537,16 @@ fn modernize(scheduler: Box<dyn Scheduler>) -> Result<Box<dyn Scheduler>> {
     let mut config: Config = scheduler.config().clone();
     let mut outdated = false;
     if config.get("steps_offset").is_some_and(|offset| *offset != 1) {
-        tracing::warn!("the scheduler's configuration is outdated: `steps_offset` should be 1, and is taken as 1");
+        tracing::warn!(
+            "the scheduler's configuration is outdated: `steps_offset` should be 1, and is taken as 1"
+        );
         config = config.patched("steps_offset", 1);
         outdated = true;
     }
     if config.get("clip_sample").is_some_and(|clip| *clip == true) {
-        tracing::warn!("the scheduler's configuration is outdated: `clip_sample` should be false, and is taken so");
+        tracing::warn!(
+            "the scheduler's configuration is outdated: `clip_sample` should be false, and is taken so"
+        );
         config = config.patched("clip_sample", false);
         outdated = true;
     }
