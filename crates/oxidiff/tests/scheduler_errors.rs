@@ -2,8 +2,8 @@
 
 use oxidiff::{
     Config, DDIMScheduler, DDPMScheduler, DDPMSchedulerConfig, DPMSolverMultistepScheduler, Device,
-    EulerAncestralDiscreteScheduler, EulerDiscreteScheduler, PNDMScheduler, Result, Scheduler, StepOptions,
-    Tensor, schedulers,
+    EulerAncestralDiscreteScheduler, EulerDiscreteScheduler, Generator, Generators, PNDMScheduler, Result,
+    Scheduler, StepOptions, Tensor, schedulers,
 };
 
 fn error<T>(result: Result<T>) -> String {
@@ -239,9 +239,27 @@ fn custom_timesteps_and_sigmas_are_checked() {
 }
 
 #[test]
-fn ddim_adds_no_more_noise_than_there_is() {
+fn ddim_has_one_source_of_noise_and_adds_no_more_than_there_is() {
     let mut ddim = DDIMScheduler::new(Default::default()).unwrap();
     ddim.set_timesteps(10).unwrap();
     let options = StepOptions { eta: 3.0, variance_noise: Some(sample(3)), ..Default::default() };
     assert!(error(ddim.step(sample(3), 900.0, sample(3), options)).contains("`eta`"));
+    let mut generator = Generators::One(Generator::manual_seed(0));
+    let options = StepOptions {
+        eta: 0.5,
+        variance_noise: Some(sample(3)),
+        generator: Some(&mut generator),
+        ..Default::default()
+    };
+    assert!(error(ddim.step(sample(3), 900.0, sample(3), options)).contains("`variance_noise`"));
+}
+
+#[test]
+fn each_item_needs_its_generator() {
+    let mut generators = Generators::PerItem(vec![Generator::manual_seed(0); 3]);
+    let options = StepOptions { generator: Some(&mut generators), ..Default::default() };
+    let mut ddpm = DDPMScheduler::new(Default::default()).unwrap();
+    assert!(ddpm.step(sample(3), 5.0, sample(3), options).is_err());
+    // Without any source, noise is drawn from a fresh one.
+    ddpm.step(sample(3), 5.0, sample(3), StepOptions::default()).unwrap();
 }

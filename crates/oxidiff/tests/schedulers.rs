@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use oxidiff::{
-    Config, DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, DType, Device, Scheduler, StepOptions,
-    Tensor, schedulers,
+    Config, DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, DType, Device, Generator, Generators,
+    Scheduler, StepOptions, Tensor, schedulers,
 };
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -180,6 +180,7 @@ fn run(case: &Value, fixtures: &Fixtures) -> oxidiff::Result<Vec<(&'static str, 
     }
 
     let option = |name: &str| case["options"].get(name).and_then(Value::as_f64);
+    let mut generator = case["seed"].as_u64().map(|seed| Generators::One(Generator::manual_seed(seed)));
     let kept = floats(&case["kept"]);
     let mut sample = (fixtures.tensor("sample") * scheduler.init_noise_sigma()).cast(dtype);
     let size = values(sample.clone()).len();
@@ -191,7 +192,8 @@ fn run(case: &Value, fixtures: &Fixtures) -> oxidiff::Result<Vec<(&'static str, 
             eta: option("eta").unwrap_or(defaults.eta),
             use_clipped_model_output: case["options"].get("use_clipped_model_output")
                 == Some(&Value::Bool(true)),
-            variance_noise: Some(fixtures.noise(index).cast(dtype)),
+            variance_noise: generator.is_none().then(|| fixtures.noise(index).cast(dtype)),
+            generator: generator.as_mut(),
             s_churn: option("s_churn").unwrap_or(defaults.s_churn),
             s_tmin: option("s_tmin").unwrap_or(defaults.s_tmin),
             s_tmax: option("s_tmax").unwrap_or(defaults.s_tmax),
