@@ -1,1 +1,73 @@
-fn main() {}
+//! The command line of Oxidiff: images from prompts with one binary.
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod embedded_model;
+mod generate;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use oxidiff::{DiffusionPipeline, ModelIndex};
+use tracing_subscriber::EnvFilter;
+
+use crate::arguments::{Arguments, Command, ModelArguments};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no mistakes; everything else is bad input like any other.
+            let code = if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            let _ = error.print();
+            return code;
+        }
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .init();
+
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Generate(arguments) => generate::run(*arguments),
+        Command::Inspect(arguments) => inspect(&arguments),
+        Command::Download(arguments) => {
+            let folder = oxidiff::download(&arguments.hub_id, &arguments.load.options()?)?;
+            println!("{}", folder.display());
+            Ok(())
+        }
+    }
+}
+
+fn inspect(arguments: &ModelArguments) -> anyhow::Result<()> {
+    let index = match &arguments.model {
+        Some(model) => ModelIndex::from_pretrained(model, &arguments.load.options()?)?,
+        None => ModelIndex::from_embedded(&embedded_model::EMOJI_DIFFUSION)?,
+    };
+    println!("{index}");
+    Ok(())
+}
+
+/// Loads the pipeline that was named, or the embedded one.
+fn load(model: Option<&str>, load: &arguments::LoadArguments) -> anyhow::Result<DiffusionPipeline> {
+    let options = load.options()?;
+    Ok(match model {
+        Some(model) => DiffusionPipeline::from_pretrained_with(model, &options)?,
+        None => DiffusionPipeline::from_embedded(&embedded_model::EMOJI_DIFFUSION, &options)?,
+    })
+}

@@ -1,1 +1,16 @@
-//! x
+//! The hot operations of diffusion models, written for the CPU.
+//!
+//! Every operation is a function on Burn tensors. On the Flex (CPU) backend it runs a kernel of this crate; on every
+//! other backend, and for element types without a kernel, it evaluates the plain Burn expression that stands beside
+//! the kernel and that the tests hold it to.
+//!
+//! This is also the one crate of the workspace that contains `unsafe` code, each use behind a safe function.
+
+mod geglu;
+mod group_norm;
+mod half_precision;
+mod mapped_file;
+
+pub use geglu::geglu;
+pub use group_norm::{GroupNormActivation, group_norm};
+pub use mapped_file::MappedFile;

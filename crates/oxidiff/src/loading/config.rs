@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::non_finite;
 use crate::error::{Error, Result};
 
 /// The version of diffusers whose behaviour and file formats this library follows; written as `_diffusers_version`.
@@ -54,8 +55,10 @@ impl Config {
     }
 
     pub(crate) fn parse(text: &[u8], origin: &str) -> Result<Self> {
-        let values = serde_json::from_slice(text)
-            .map_err(|error| Error::config(origin, ".", format!("not a JSON object: {error}")))?;
+        let not_json =
+            |error: &dyn fmt::Display| Error::config(origin, ".", format!("not a JSON object: {error}"));
+        let text = std::str::from_utf8(text).map_err(|error| not_json(&error))?;
+        let values = serde_json::from_str(&non_finite::quote(text)).map_err(|error| not_json(&error))?;
         Ok(Self { origin: origin.to_owned(), values, defaulted: BTreeSet::new() })
     }
 
@@ -95,15 +98,27 @@ impl Config {
     /// # Errors
     /// When a field has a type or an enum value that the class does not know; the error names file and field.
     pub(crate) fn resolve<T: Serialize + DeserializeOwned>(&self, class_name: &str) -> Result<(T, Config)> {
+        let same_class = self.class_name() == Some(class_name);
         let mut given = self.values.clone();
-        given.retain(|field, _| !self.defaulted.contains(field));
+        if !same_class {
+            given.retain(|field, _| !self.defaulted.contains(field));
+        }
 
         let typed: T = serde_path_to_error::deserialize(Value::Object(given.clone())).map_err(|error| {
             let field = error.path().to_string();
             Error::config(self.describe(class_name), field, error.into_inner().to_string())
         })?;
-        let config = Self::of_class(class_name, &typed, given, self.origin.clone());
+        let mut config = Self::of_class(class_name, &typed, given, self.origin.clone());
+        if same_class {
+            config.defaulted.extend(self.defaulted.iter().cloned());
+        }
         Ok((typed, config))
+    }
+
+    /// Sets a field without counting it as given: another class that takes this configuration over does not see it.
+    pub(crate) fn patched(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.values.insert(field.to_owned(), value.into());
+        self
     }
 
     /// The configuration of an object built from typed fields alone: every one of them counts as given.
@@ -112,6 +127,12 @@ impl Config {
             unreachable!("fields serialize to a JSON object")
         };
         Self::of_class(class_name, fields, given, class_name.to_owned())
+    }
+
+    /// The configuration of an object of transformers, whose files do not name their class.
+    pub(crate) fn from_transformers_fields<T: Serialize>(fields: &T) -> Self {
+        let Value::Object(values) = to_value(fields) else { unreachable!("fields serialize to a JSON object") };
+        Self { origin: String::new(), values, defaulted: BTreeSet::new() }
     }
 
     fn of_class<T: Serialize>(
@@ -152,7 +173,7 @@ pub(crate) fn to_sorted_json(values: &Map<String, Value>) -> String {
     for value in sorted.values_mut() {
         value.sort_all_objects();
     }
-    serde_json::to_string_pretty(&sorted).expect("a JSON value is always writable")
+    non_finite::unquote(&serde_json::to_string_pretty(&sorted).expect("a JSON value is always writable"))
 }
 
 /// Prints as Python does: the class's name, then its JSON.

@@ -1,4 +1,81 @@
 //! From a name or a folder to a component: configuration files, weights and the hub.
 
 pub mod config;
+pub mod folder;
 pub mod hub;
+pub(crate) mod non_finite;
+pub(crate) mod weights;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{DType, Device};
+
+use crate::error::{Error, Result};
+use crate::loading::folder::Folder;
+
+/// How to load a model or a pipeline: the keyword arguments of Python's `from_pretrained`.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// The element type of the weights in memory, and so of the computation (`torch_dtype`). `f32` by default.
+    pub dtype: DType,
+    /// Where the weights go. The CPU by default.
+    pub device: Device,
+    /// Which variant of the weights to read, where the checkpoint has it: `fp16` reads `*.fp16.safetensors`.
+    pub variant: Option<String>,
+    /// The folder inside the checkpoint, for a model that is part of a pipeline.
+    pub subfolder: Option<String>,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { dtype: DType::F32, device: Device::flex(), variant: None, subfolder: None }
+    }
+}
+
+/// What is going to be read, so that no more than that is downloaded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Needed {
+    /// A pipeline with all its components.
+    Pipeline,
+    /// One model: its configuration and its weights.
+    Model { config: &'static str, weights: &'static str },
+    /// A configuration alone.
+    Config { config: &'static str },
+}
+
+impl LoadOptions {
+    /// Finds the folder of a checkpoint by its path, or by its name on the hub.
+    pub(crate) fn open(&self, name_or_path: &str, _needed: Needed) -> Result<Folder> {
+        let path = Path::new(name_or_path);
+        if !path.is_dir() {
+            return Err(Error::MissingFile { path: path.into(), message: "no such folder".into() });
+        }
+        let folder = Folder::Directory(path.to_path_buf());
+        Ok(match &self.subfolder {
+            Some(subfolder) => folder.subfolder(subfolder),
+            None => folder,
+        })
+    }
+}
+
+/// Fetches what a pipeline needs from the hub into the cache, and returns the folder where it lies.
+///
+/// # Errors
+/// When the hub does not have the pipeline, cannot be reached, or the cache cannot be written.
+pub fn download(repo_id: &str, options: &LoadOptions) -> Result<PathBuf> {
+    Ok(options.open(repo_id, Needed::Pipeline)?.name())
+}
+
+/// Writes a file so that it appears whole or not at all.
+pub(crate) fn write_whole(file: &Path, contents: &[u8]) -> Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private by default; this one is going to be an ordinary file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut temporary = builder.tempfile_in(folder).map_err(Error::io(file))?;
+    temporary.write_all(contents).map_err(Error::io(file))?;
+    temporary.persist(file).map_err(|error| Error::io(file)(error.error))?;
+    Ok(())
+}

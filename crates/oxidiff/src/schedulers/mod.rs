@@ -3,13 +3,99 @@
 //! A scheduler knows no model. It is given what the model predicted for the current sample and returns the sample at
 //! the previous (less noisy) timestep. Each file holds one scheduler and reads as its paper does.
 
-use std::fmt::Debug;
+mod ddim;
+mod ddpm;
+mod dpmsolver_multistep;
+mod euler_ancestral_discrete;
+mod euler_discrete;
+mod noise_schedule;
+mod pndm;
+mod prediction_type;
+mod sigma_schedule;
+mod step_index;
+mod thresholding;
+mod timestep_spacing;
+mod variance_exploding;
 
-use burn::tensor::Tensor;
+use std::fmt::Debug;
+use std::path::Path;
+
+use burn::tensor::{DType, Tensor};
+
+pub use ddim::{DDIMScheduler, DDIMSchedulerConfig};
+pub use ddpm::{DDPMScheduler, DDPMSchedulerConfig, VarianceType};
+pub use dpmsolver_multistep::{
+    AlgorithmType, DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig, SolverType, TimeShiftType,
+};
+pub use euler_ancestral_discrete::{EulerAncestralDiscreteScheduler, EulerAncestralDiscreteSchedulerConfig};
+pub use euler_discrete::{
+    EulerDiscreteScheduler, EulerDiscreteSchedulerConfig, InterpolationType, TimestepType,
+};
+pub use noise_schedule::BetaSchedule;
+pub use pndm::{PNDMScheduler, PNDMSchedulerConfig};
+pub use prediction_type::PredictionType;
+pub use sigma_schedule::FinalSigmasType;
+pub use timestep_spacing::TimestepSpacing;
 
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
-use crate::random::Generators;
+use crate::loading::folder::Folder;
+use crate::loading::{LoadOptions, Needed, write_whole};
+use crate::random::{Generator, Generators};
+
+/// The classes that [`from_config`] can build. Each can take over the configuration of any other.
+pub const CLASS_NAMES: &[&str] = &[
+    "DDIMScheduler",
+    "DDPMScheduler",
+    "DPMSolverMultistepScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "PNDMScheduler",
+];
+
+/// Builds the scheduler of class `class_name`, one of [`CLASS_NAMES`].
+///
+/// ```
+/// use oxidiff::{Config, schedulers};
+///
+/// let config = Config::from_json(r#"{"_class_name": "PNDMScheduler", "skip_prk_steps": true}"#)?;
+/// let scheduler = schedulers::from_config(config.class_name().unwrap(), &config)?;
+/// assert_eq!(scheduler.config().get("num_train_timesteps").unwrap(), 1000);
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+///
+/// # Errors
+/// When there is no such class, or a field of the configuration has a value that the class does not know.
+pub fn from_config(class_name: &str, config: &Config) -> Result<Box<dyn Scheduler>> {
+    fn boxed<S: Scheduler + 'static>(config: &Config) -> Result<Box<dyn Scheduler>> {
+        Ok(Box::new(S::from_config(config)?))
+    }
+    match class_name {
+        "DDIMScheduler" => boxed::<DDIMScheduler>(config),
+        "DDPMScheduler" => boxed::<DDPMScheduler>(config),
+        "DPMSolverMultistepScheduler" => boxed::<DPMSolverMultistepScheduler>(config),
+        "EulerAncestralDiscreteScheduler" => boxed::<EulerAncestralDiscreteScheduler>(config),
+        "EulerDiscreteScheduler" => boxed::<EulerDiscreteScheduler>(config),
+        "PNDMScheduler" => boxed::<PNDMScheduler>(config),
+        _ => Err(Error::unsupported(
+            format!("scheduler class `{class_name}`"),
+            format!("known schedulers are {}", CLASS_NAMES.join(", ")),
+        )),
+    }
+}
+
+/// The name of a scheduler's file.
+const SCHEDULER_CONFIG: &str = "scheduler_config.json";
+
+/// Loads the scheduler of a pipeline, which says of which class it is.
+pub(crate) fn load(folder: &Folder, class_name: &str) -> Result<Box<dyn Scheduler>> {
+    from_config(class_name, &read_config(folder, class_name)?)
+}
+
+fn read_config(folder: &Folder, class_name: &str) -> Result<Config> {
+    let text = folder.read(SCHEDULER_CONFIG, class_name)?;
+    Config::parse(&text, &folder.locate(SCHEDULER_CONFIG).display().to_string())
+}
 
 /// What [`Scheduler::step`] computes.
 #[derive(Clone, Debug)]
@@ -20,8 +106,8 @@ pub struct SchedulerOutput {
     pub pred_original_sample: Option<Tensor<4>>,
 }
 
-/// The optional arguments of [`Scheduler::step`]. A scheduler ignores those that its Python namesake does not have.
-#[derive(Debug, Default)]
+/// The optional arguments of [`Scheduler::step`]. A scheduler ignores those that mean nothing to it.
+#[derive(Debug)]
 pub struct StepOptions<'a> {
     /// Weight of the noise added in a DDIM step; 0 is deterministic, 1 is DDPM.
     pub eta: f64,
@@ -31,11 +117,67 @@ pub struct StepOptions<'a> {
     pub generator: Option<&'a mut Generators>,
     /// Noise to use instead of drawing it, `[batch, channels, height, width]`.
     pub variance_noise: Option<Tensor<4>>,
+    /// How much noise is added before each step ([Karras et al.](https://arxiv.org/abs/2206.00364), algorithm 2; Euler).
+    pub s_churn: f64,
+    /// The lowest noise level at which noise is added (Euler).
+    pub s_tmin: f64,
+    /// The highest noise level at which noise is added (Euler).
+    pub s_tmax: f64,
+    /// Standard deviation of the noise that is added (Euler).
+    pub s_noise: f64,
+}
+
+impl Default for StepOptions<'_> {
+    fn default() -> Self {
+        Self {
+            eta: 0.0,
+            use_clipped_model_output: false,
+            generator: None,
+            variance_noise: None,
+            s_churn: 0.0,
+            s_tmin: 0.0,
+            s_tmax: f64::INFINITY,
+            s_noise: 1.0,
+        }
+    }
+}
+
+impl StepOptions<'_> {
+    /// Noise shaped like `like`: what was given, or else drawn in `dtype`; in single precision either way.
+    fn noise(&mut self, like: &Tensor<4>, dtype: DType) -> Result<Tensor<4>> {
+        let noise = match (self.variance_noise.take(), self.generator.as_deref_mut()) {
+            (Some(noise), _) => noise,
+            (None, Some(generators)) => generators.randn(like.dims(), dtype, &like.device())?,
+            (None, None) => Generator::from_entropy().randn(like.dims(), dtype, &like.device()),
+        };
+        if noise.dims() != like.dims() {
+            let message = format!("has shape {:?}, the sample has {:?}", noise.dims(), like.dims());
+            return Err(Error::argument("variance_noise", message));
+        }
+        Ok(noise.cast(DType::F32))
+    }
+}
+
+/// Rejects a model's output that does not fit the sample, such as one with an unexpected variance half.
+fn check_same_shape(model_output: &Tensor<4>, sample: &Tensor<4>) -> Result<()> {
+    if model_output.dims() == sample.dims() {
+        return Ok(());
+    }
+    let message = format!("has shape {:?}, the sample has {:?}", model_output.dims(), sample.dims());
+    Err(Error::argument("model_output", message))
+}
+
+/// The number of inference steps, of a scheduler that has been told it.
+fn started(num_inference_steps: Option<usize>) -> Result<usize> {
+    num_inference_steps
+        .ok_or_else(|| Error::argument("num_inference_steps", "is not known: call `set_timesteps` first"))
 }
 
 /// A noise schedule and the rule for one step along it.
 ///
 /// Timesteps are `f32`, which holds every training step exactly and also the fractional ones of the Karras family.
+///
+/// A step computes in single precision whatever the sample's type and returns the sample's type.
 pub trait Scheduler: Debug + Send + Sync {
     /// Builds the scheduler from the configuration of any scheduler; fields that it does not know are kept.
     ///
@@ -45,11 +187,50 @@ pub trait Scheduler: Debug + Send + Sync {
     where
         Self: Sized;
 
+    /// Loads the scheduler from a folder, or from the hub, that holds its `scheduler_config.json`, whatever class wrote
+    /// it.
+    ///
+    /// # Errors
+    /// When the file is missing, or a field has a value that this scheduler does not know.
+    fn from_pretrained(name_or_path: &str) -> Result<Self>
+    where
+        Self: Sized,
+    {
+        Self::from_pretrained_with(name_or_path, &LoadOptions::default())
+    }
+
+    /// Loads the scheduler with a subfolder or a revision: that of a pipeline lies in the subfolder `scheduler`.
+    ///
+    /// # Errors
+    /// As [`Scheduler::from_pretrained`].
+    fn from_pretrained_with(name_or_path: &str, options: &LoadOptions) -> Result<Self>
+    where
+        Self: Sized,
+    {
+        let folder = options.open(name_or_path, Needed::Config { config: SCHEDULER_CONFIG })?;
+        Self::from_config(&read_config(&folder, "a scheduler")?)
+    }
+
+    /// Writes `scheduler_config.json` into `folder`, which is made where it does not exist.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    fn save_pretrained(&self, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        write_whole(&folder.join(SCHEDULER_CONFIG), (self.config().to_json() + "\n").as_bytes())
+    }
+
     /// The configuration, defaults filled in.
     fn config(&self) -> &Config;
 
-    /// The timesteps of this inference run, from noisy to clean; empty before [`Scheduler::set_timesteps`].
+    /// The timesteps of this inference run, from noisy to clean. Before [`Scheduler::set_timesteps`], all training
+    /// timesteps ([`PNDMScheduler`]: none).
     fn timesteps(&self) -> &[f32];
+
+    /// The noise levels of this run, where the scheduler walks along such a list: at least one more than timesteps.
+    fn sigmas(&self) -> Option<&[f32]> {
+        None
+    }
 
     /// Standard deviation of the initial noise.
     fn init_noise_sigma(&self) -> f64;
@@ -124,5 +305,20 @@ pub trait Scheduler: Debug + Send + Sync {
     /// Says at which index of the timesteps the run starts, where it does not start at the first (image to image).
     fn set_begin_index(&mut self, begin_index: usize) {
         let _ = begin_index;
+    }
+
+    /// A copy of this scheduler and its state.
+    fn clone_box(&self) -> Box<dyn Scheduler>;
+}
+
+impl Clone for Box<dyn Scheduler> {
+    fn clone(&self) -> Self {
+        self.clone_box()
+    }
+}
+
+impl<S: Scheduler + 'static> From<S> for Box<dyn Scheduler> {
+    fn from(scheduler: S) -> Self {
+        Box::new(scheduler)
     }
 }

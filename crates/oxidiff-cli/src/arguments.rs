@@ -1,0 +1,171 @@
+//! What can be written on the command line.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use oxidiff::{DType, Device, LoadOptions};
+
+/// Images from text prompts: Hugging Face Diffusers in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "oxidiff", version, about, max_term_width = 110)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make images from a prompt
+    Generate(Box<GenerateArguments>),
+    /// Print what a pipeline consists of
+    Inspect(ModelArguments),
+    /// Fetch a pipeline from the hub into the cache and print where it is
+    Download(DownloadArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct GenerateArguments {
+    /// What to show
+    #[arg(value_name = "PROMPT", required_unless_present = "prompt_option")]
+    prompt: Option<String>,
+    /// What to show, as an option
+    #[arg(id = "prompt_option", long = "prompt", value_name = "PROMPT", conflicts_with = "prompt")]
+    prompt_option: Option<String>,
+    /// A folder or a name on the hub; by default the embedded emoji model
+    #[arg(long, value_name = "DIR_OR_HUB_ID")]
+    pub model: Option<String>,
+    /// What not to show
+    #[arg(long, value_name = "PROMPT")]
+    pub negative_prompt: Option<String>,
+    /// Number of denoising steps
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub steps: usize,
+    /// How strongly the prompt pulls; 1 turns guidance off
+    #[arg(long, value_name = "SCALE", default_value_t = 7.5)]
+    pub guidance_scale: f64,
+    /// How much of the contrast that guidance takes away to restore, 0 to 1
+    #[arg(long, value_name = "PART", default_value_t = 0.0)]
+    pub guidance_rescale: f64,
+    /// The same seed makes the same image; by default a new one each time
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Height of the images in pixels; by default what the model was trained on
+    #[arg(long, value_name = "PIXELS")]
+    pub height: Option<usize>,
+    /// Width of the images in pixels; by default what the model was trained on
+    #[arg(long, value_name = "PIXELS")]
+    pub width: Option<usize>,
+    /// Number of images
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub num_images: usize,
+    /// A scheduler class, such as EulerDiscreteScheduler; by default the model's own
+    #[arg(long, value_name = "CLASS")]
+    pub scheduler: Option<String>,
+    /// Noise in each step of DDIMScheduler, 0 to 1
+    #[arg(long, value_name = "PART", default_value_t = 0.0)]
+    pub eta: f64,
+    /// How many of the text encoder's last layers to leave out
+    #[arg(long, value_name = "LAYERS")]
+    pub clip_skip: Option<usize>,
+    /// Where to write: .png, .jpg, .webp, or .npy for the values in [0, 1] as float32 [N, H, W, 3]
+    #[arg(long, value_name = "FILE", default_value = "output.png")]
+    pub output: PathBuf,
+    /// Show no progress bar
+    #[arg(long)]
+    pub no_progress: bool,
+    #[command(flatten)]
+    pub load: LoadArguments,
+}
+
+impl GenerateArguments {
+    pub fn prompt(&self) -> String {
+        self.prompt.clone().or_else(|| self.prompt_option.clone()).unwrap_or_default()
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ModelArguments {
+    /// A folder or a name on the hub; by default the embedded emoji model
+    #[arg(value_name = "MODEL")]
+    pub model: Option<String>,
+    #[command(flatten)]
+    pub load: LoadArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DownloadArguments {
+    /// The name on the hub, as owner/name
+    pub hub_id: String,
+    #[command(flatten)]
+    pub load: LoadArguments,
+}
+
+/// How to load a model.
+#[derive(Args, Debug)]
+pub(crate) struct LoadArguments {
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+    /// The element type to compute in
+    #[arg(long, value_enum, default_value_t = DTypeName::F32)]
+    dtype: DTypeName,
+    /// Which variant of the weights to read, such as fp16
+    #[arg(long)]
+    variant: Option<String>,
+    /// Which revision to fetch from the hub: a branch, a tag or a commit
+    #[arg(long)]
+    revision: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DeviceName {
+    Cpu,
+    Cuda,
+    Rocm,
+    Metal,
+    Vulkan,
+    Wgpu,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DTypeName {
+    F32,
+    Bf16,
+    F16,
+}
+
+impl LoadArguments {
+    pub fn options(&self) -> anyhow::Result<LoadOptions> {
+        let dtype = match self.dtype {
+            DTypeName::F32 => DType::F32,
+            DTypeName::Bf16 => DType::BF16,
+            DTypeName::F16 => DType::F16,
+        };
+        let mut options = LoadOptions { dtype, device: self.device()?, ..LoadOptions::default() };
+        options.variant = self.variant.clone();
+        let _ = &self.revision;
+        Ok(options)
+    }
+
+    fn device(&self) -> anyhow::Result<Device> {
+        Ok(match self.device {
+            DeviceName::Cpu => Device::flex(),
+            #[cfg(feature = "cuda")]
+            DeviceName::Cuda => Device::cuda(0),
+            #[cfg(feature = "rocm")]
+            DeviceName::Rocm => Device::rocm(0),
+            #[cfg(feature = "metal")]
+            DeviceName::Metal => Device::metal(oxidiff::DeviceKind::DefaultDevice),
+            #[cfg(feature = "vulkan")]
+            DeviceName::Vulkan => Device::vulkan(oxidiff::DeviceKind::DefaultDevice),
+            #[cfg(feature = "wgpu")]
+            DeviceName::Wgpu => Device::wgpu(oxidiff::DeviceKind::DefaultDevice),
+            #[allow(unreachable_patterns, reason = "reachable unless every backend is compiled in")]
+            other => {
+                let name = other.to_possible_value().expect("no device is hidden").get_name().to_owned();
+                bail!("--device {name}: this binary was built without it; build with `--features {name}`")
+            }
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! Files as memory: a checkpoint is used where the page cache holds it, without a copy of its own.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use memmap2::{Mmap, UncheckedAdvice};
+
+/// A read-only file mapped into memory, shared by all slices taken from it.
+#[derive(Clone, Debug)]
+pub struct MappedFile {
+    map: Arc<Mmap>,
+}
+
+impl MappedFile {
+    /// Maps the whole file at `path`.
+    ///
+    /// The file must not be changed while it is mapped: readers would see the change, and truncating it ends the process
+    /// with a bus error. Checkpoints are written once and then only read.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or mapped.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        // SAFETY: the map is read-only and private to this process; that nobody else writes to a checkpoint while it
+        // is in use is the documented condition above, which every memory-mapping reader of model weights relies on.
+        let map = unsafe { Mmap::map(&file)? };
+        Ok(Self { map: Arc::new(map) })
+    }
+
+    /// A slice of the file that keeps the mapping alive.
+    ///
+    /// # Panics
+    /// When `range` reaches past the end of the file.
+    pub fn slice(&self, range: Range<usize>) -> Bytes {
+        Bytes::from_owner(self.clone()).slice(range)
+    }
+
+    /// Tells the system that this part has been read and its pages may go: they would count as used memory otherwise.
+    pub fn release(&self, range: Range<usize>) {
+        // SAFETY: the mapping is backed by a file and never written to, so a page that is dropped is read again from
+        // the file when it is touched; slices of it stay valid. The advice failing only costs memory.
+        let _ = unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
+    }
+}
+
+impl AsRef<[u8]> for MappedFile {
+    fn as_ref(&self) -> &[u8] {
+        &self.map
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_outlives_its_file_handle_and_survives_release() {
+        let path = std::env::temp_dir().join(format!("oxidiff-mapped-{}", std::process::id()));
+        std::fs::write(&path, (0..=255u8).cycle().take(10_000).collect::<Vec<_>>()).unwrap();
+        let file = MappedFile::open(&path).unwrap();
+        let slice = file.slice(4096..4100);
+        file.release(4096..8192);
+        drop(file);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(&slice[..], &[0, 1, 2, 3]);
+    }
+}

@@ -1,0 +1,135 @@
+//! Where the files of a model lie: a folder on disk, or data that was compiled into the binary.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use oxidiff_kernels::MappedFile;
+
+use crate::error::{Error, Result};
+
+/// A model folder that is part of the binary (`include_bytes!`): paths relative to the folder, and their contents.
+#[derive(Debug)]
+pub struct EmbeddedFolder {
+    /// What the model is called in messages.
+    pub name: &'static str,
+    /// Each file's path inside the folder, with `/` between its parts, and its contents.
+    pub files: &'static [(&'static str, &'static [u8])],
+}
+
+/// A folder of model files.
+#[derive(Clone, Debug)]
+pub(crate) enum Folder {
+    Directory(PathBuf),
+    Embedded { folder: &'static EmbeddedFolder, path: String },
+}
+
+/// A file's contents, not copied from where they lie.
+pub(crate) enum Contents {
+    Mapped(MappedFile),
+    Static(&'static [u8]),
+}
+
+impl Folder {
+    pub(crate) fn embedded(folder: &'static EmbeddedFolder) -> Self {
+        Self::Embedded { folder, path: String::new() }
+    }
+
+    /// The folder `name` inside this one; it need not exist.
+    pub(crate) fn subfolder(&self, name: &str) -> Self {
+        match self {
+            Self::Directory(path) => Self::Directory(path.join(name)),
+            Self::Embedded { folder, path } => Self::Embedded { folder, path: format!("{path}{name}/") },
+        }
+    }
+
+    /// The full name of a file, for messages.
+    pub(crate) fn locate(&self, file: &str) -> PathBuf {
+        match self {
+            Self::Directory(path) => path.join(file),
+            Self::Embedded { folder, path } => Path::new(folder.name).join(format!("{path}{file}")),
+        }
+    }
+
+    /// The folder's own name, for messages.
+    pub(crate) fn name(&self) -> PathBuf {
+        match self {
+            Self::Directory(path) => path.clone(),
+            Self::Embedded { folder, path } => Path::new(folder.name).join(path.trim_end_matches('/')),
+        }
+    }
+
+    pub(crate) fn has(&self, file: &str) -> bool {
+        match self {
+            Self::Directory(path) => path.join(file).is_file(),
+            Self::Embedded { .. } => self.embedded_file(file).is_some(),
+        }
+    }
+
+    /// Reads a small file whole.
+    pub(crate) fn read(&self, file: &str, needed_by: &str) -> Result<Bytes> {
+        match self {
+            Self::Directory(path) => match std::fs::read(path.join(file)) {
+                Ok(contents) => Ok(contents.into()),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    Err(self.missing(file, needed_by))
+                }
+                Err(error) => Err(Error::io(path.join(file))(error)),
+            },
+            Self::Embedded { .. } => {
+                let contents = self.embedded_file(file).ok_or_else(|| self.missing(file, needed_by))?;
+                Ok(Bytes::from_static(contents))
+            }
+        }
+    }
+
+    /// The contents of a large file, memory-mapped.
+    pub(crate) fn map(&self, file: &str, needed_by: &str) -> Result<Contents> {
+        match self {
+            Self::Directory(path) => {
+                let path = path.join(file);
+                if !path.is_file() {
+                    return Err(self.missing(file, needed_by));
+                }
+                Ok(Contents::Mapped(MappedFile::open(&path).map_err(Error::io(&path))?))
+            }
+            Self::Embedded { .. } => {
+                let contents = self.embedded_file(file).ok_or_else(|| self.missing(file, needed_by))?;
+                Ok(Contents::Static(contents))
+            }
+        }
+    }
+
+    fn embedded_file(&self, file: &str) -> Option<&'static [u8]> {
+        let Self::Embedded { folder, path } = self else { return None };
+        let wanted = format!("{path}{file}");
+        folder.files.iter().find(|(name, _)| *name == wanted).map(|(_, contents)| *contents)
+    }
+
+    fn missing(&self, file: &str, needed_by: &str) -> Error {
+        Error::MissingFile { path: self.locate(file), message: format!("not found; {needed_by} needs it") }
+    }
+}
+
+impl Contents {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Mapped(file) => file.as_ref(),
+            Self::Static(contents) => contents,
+        }
+    }
+
+    /// A part of the contents that lives as long as it is needed.
+    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Bytes {
+        match self {
+            Self::Mapped(file) => file.slice(range),
+            Self::Static(contents) => Bytes::from_static(&contents[range]),
+        }
+    }
+
+    /// Says that a part was copied elsewhere and need not stay in memory.
+    pub(crate) fn release(&self, range: std::ops::Range<usize>) {
+        if let Self::Mapped(file) = self {
+            file.release(range);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Attention and the transformer block built from it.
+
+use burn::module::Module;
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Device, Tensor, module};
+use oxidiff_kernels::geglu;
+
+use super::linear::Linear;
+use super::normalization::{GroupNorm, LayerNorm};
+
+/// Multi-head scaled dot-product attention (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>).
+///
+/// Scores and their softmax are computed in `f32` whatever the element type, so that configurations with
+/// `upcast_attention` need nothing more.
+#[derive(Module, Debug)]
+pub struct Attention {
+    to_q: Linear,
+    to_k: Linear,
+    to_v: Linear,
+    to_out: [Linear; 1],
+    heads: usize,
+}
+
+/// The shape of an [`Attention`].
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionConfig {
+    /// Length of a query token, and of a result.
+    pub query_dim: usize,
+    /// Length of a token that is attended to.
+    pub context_dim: usize,
+    /// Number of heads.
+    pub heads: usize,
+    /// Length of a query and a key in one head.
+    pub dim_head: usize,
+    /// Whether the projections of query, key and value have a bias.
+    pub bias: bool,
+}
+
+impl AttentionConfig {
+    /// The layer on `device`.
+    pub fn init(&self, device: &Device) -> Attention {
+        let inner_dim = self.heads * self.dim_head;
+        Attention {
+            to_q: Linear::init(self.query_dim, inner_dim, self.bias, device),
+            to_k: Linear::init(self.context_dim, inner_dim, self.bias, device),
+            to_v: Linear::init(self.context_dim, inner_dim, self.bias, device),
+            to_out: [Linear::init(inner_dim, self.query_dim, true, device)],
+            heads: self.heads,
+        }
+    }
+}
+
+impl Attention {
+    /// Attends from `x` `[batch, tokens, query_dim]` to `context` `[batch, context_tokens, context_dim]`, or to itself.
+    pub fn forward(&self, x: Tensor<3>, context: Option<Tensor<3>>) -> Tensor<3> {
+        let context = context.unwrap_or_else(|| x.clone());
+        let query = split_heads(self.to_q.forward(x), self.heads);
+        let key = split_heads(self.to_k.forward(context.clone()), self.heads);
+        let value = split_heads(self.to_v.forward(context), self.heads);
+        let attended = module::attention(query, key, value, None, None, AttentionModuleOptions::default());
+        self.to_out[0].forward(merge_heads(attended))
+    }
+}
+
+/// `[batch, tokens, heads * dim]` to `[batch, heads, tokens, dim]`.
+pub(crate) fn split_heads(x: Tensor<3>, heads: usize) -> Tensor<4> {
+    let [batch, tokens, inner_dim] = x.dims();
+    x.reshape([batch, tokens, heads, inner_dim / heads]).swap_dims(1, 2)
+}
+
+/// `[batch, heads, tokens, dim]` to `[batch, tokens, heads * dim]`.
+pub(crate) fn merge_heads(x: Tensor<4>) -> Tensor<3> {
+    let [batch, heads, tokens, dim] = x.dims();
+    x.swap_dims(1, 2).reshape([batch, tokens, heads * dim])
+}
+
+/// Self-attention among the positions of an image, with a norm before and a residual around it: the attention of
+/// autoencoders and unconditional models.
+#[derive(Module, Debug)]
+pub struct SpatialAttention {
+    group_norm: GroupNorm,
+    to_q: Linear,
+    to_k: Linear,
+    to_v: Linear,
+    to_out: [Linear; 1],
+    heads: usize,
+    rescale_output_factor: f64,
+}
+
+impl SpatialAttention {
+    /// Attention over `channels` in heads of `dim_head` channels; the sum with the residual is divided by
+    /// `rescale_output_factor`.
+    pub fn init(
+        channels: usize,
+        dim_head: usize,
+        norm_num_groups: usize,
+        epsilon: f64,
+        rescale_output_factor: f64,
+        device: &Device,
+    ) -> Self {
+        let projection = || Linear::init(channels, channels, true, device);
+        Self {
+            group_norm: GroupNorm::init(norm_num_groups, channels, epsilon, device),
+            to_q: projection(),
+            to_k: projection(),
+            to_v: projection(),
+            to_out: [projection()],
+            heads: channels / dim_head,
+            rescale_output_factor,
+        }
+    }
+
+    /// `[batch, channels, height, width]` to the same shape.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let tokens = to_tokens(self.group_norm.forward(x.clone()));
+        let query = split_heads(self.to_q.forward(tokens.clone()), self.heads);
+        let key = split_heads(self.to_k.forward(tokens.clone()), self.heads);
+        let value = split_heads(self.to_v.forward(tokens), self.heads);
+        let attended = module::attention(query, key, value, None, None, AttentionModuleOptions::default());
+        let [_, _, height, width] = x.dims();
+        let out = to_image(self.to_out[0].forward(merge_heads(attended)), height, width) + x;
+        if self.rescale_output_factor == 1.0 { out } else { out / self.rescale_output_factor }
+    }
+}
+
+/// `[batch, channels, height, width]` to `[batch, height * width, channels]`.
+pub(crate) fn to_tokens(x: Tensor<4>) -> Tensor<3> {
+    let [batch, channels, height, width] = x.dims();
+    x.reshape([batch, channels, height * width]).swap_dims(1, 2)
+}
+
+/// `[batch, height * width, channels]` to `[batch, channels, height, width]`.
+pub(crate) fn to_image(x: Tensor<3>, height: usize, width: usize) -> Tensor<4> {
+    let [batch, _, channels] = x.dims();
+    x.swap_dims(1, 2).reshape([batch, channels, height, width])
+}
+
+/// The projection and gate at the start of a feed-forward (Shazeer 2020, <https://arxiv.org/abs/2002.05202>).
+#[derive(Module, Debug)]
+pub struct Geglu {
+    proj: Linear,
+}
+
+/// Stands where the checkpoint's numbering counts a dropout; it holds nothing and does nothing at inference.
+#[derive(Module, Debug)]
+pub struct Dropout;
+
+/// The feed-forward of a transformer block: GEGLU, then a projection back.
+#[derive(Module, Debug)]
+pub struct FeedForward {
+    net: (Geglu, Dropout, Linear),
+}
+
+impl FeedForward {
+    /// A feed-forward on tokens of length `dim`, four times as wide inside.
+    pub fn init(dim: usize, device: &Device) -> Self {
+        let inner_dim = 4 * dim;
+        Self {
+            net: (
+                Geglu { proj: Linear::init(dim, 2 * inner_dim, true, device) },
+                Dropout,
+                Linear::init(inner_dim, dim, true, device),
+            ),
+        }
+    }
+
+    /// `[batch, tokens, dim]` to the same shape.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let (gate, _, out) = &self.net;
+        out.forward(geglu(gate.proj.forward(x)))
+    }
+}
+
+/// Self-attention, cross-attention and feed-forward, each with a norm before and a residual around it.
+#[derive(Module, Debug)]
+pub struct BasicTransformerBlock {
+    norm1: LayerNorm,
+    attn1: Attention,
+    norm2: LayerNorm,
+    attn2: Attention,
+    norm3: LayerNorm,
+    ff: FeedForward,
+    only_cross_attention: bool,
+}
+
+impl BasicTransformerBlock {
+    /// A block on tokens of length `heads * dim_head` that attends to a context of `cross_attention_dim`; with
+    /// `only_cross_attention` its first attention does so too.
+    pub fn init(
+        heads: usize,
+        dim_head: usize,
+        cross_attention_dim: usize,
+        only_cross_attention: bool,
+        device: &Device,
+    ) -> Self {
+        let dim = heads * dim_head;
+        let attention = |context_dim| {
+            AttentionConfig { query_dim: dim, context_dim, heads, dim_head, bias: false }.init(device)
+        };
+        let norm = || LayerNorm::init(dim, 1e-5, device);
+        Self {
+            norm1: norm(),
+            attn1: attention(if only_cross_attention { cross_attention_dim } else { dim }),
+            norm2: norm(),
+            attn2: attention(cross_attention_dim),
+            norm3: norm(),
+            ff: FeedForward::init(dim, device),
+            only_cross_attention,
+        }
+    }
+
+    /// `x` `[batch, tokens, dim]` and `context` `[batch, context_tokens, cross_attention_dim]` to the shape of `x`.
+    pub fn forward(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
+        let first_context = self.only_cross_attention.then(|| context.clone());
+        let x = self.attn1.forward(self.norm1.forward(x.clone()), first_context) + x;
+        let x = self.attn2.forward(self.norm2.forward(x.clone()), Some(context)) + x;
+        self.ff.forward(self.norm3.forward(x.clone())) + x
+    }
+}

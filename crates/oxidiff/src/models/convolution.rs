@@ -1,0 +1,44 @@
+//! Two-dimensional convolution.
+
+use burn::module::{Module, Param};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, module};
+
+use super::parameter;
+
+/// A convolution with a square kernel.
+#[derive(Module, Debug)]
+pub struct Conv2d {
+    /// `[out_channels, in_channels, kernel, kernel]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[out_channels]`.
+    pub bias: Option<Param<Tensor<1>>>,
+    stride: usize,
+    padding: usize,
+}
+
+impl Conv2d {
+    /// A convolution with a bias, stride 1 and zero padding that keeps the size of the image (for odd kernels).
+    pub fn init(in_channels: usize, out_channels: usize, kernel: usize, device: &Device) -> Self {
+        let bound = 1.0 / ((in_channels * kernel * kernel) as f64).sqrt();
+        Self {
+            weight: parameter::uniform([out_channels, in_channels, kernel, kernel], bound, device),
+            bias: Some(parameter::uniform([out_channels], bound, device)),
+            stride: 1,
+            padding: (kernel.max(1) - 1) / 2,
+        }
+    }
+
+    /// The same with another stride and padding.
+    pub fn with_stride(mut self, stride: usize, padding: usize) -> Self {
+        self.stride = stride;
+        self.padding = padding;
+        self
+    }
+
+    /// `[batch, in_channels, height, width]` to `[batch, out_channels, height', width']`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
+        module::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), options)
+    }
+}

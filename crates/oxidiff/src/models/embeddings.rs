@@ -1,0 +1,113 @@
+//! How a model is told the timestep.
+
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use super::activations::Activation;
+use super::linear::Linear;
+use super::parameter;
+
+/// Sinusoidal embedding of timesteps (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>, section 3.5, in the form
+/// that DDPM uses).
+#[derive(Clone, Copy, Debug)]
+pub struct Timesteps {
+    /// Length of an embedding.
+    pub num_channels: usize,
+    /// Cosines first.
+    pub flip_sin_to_cos: bool,
+    /// Shifts the spacing of the frequencies: they run from 1 to `10000^-(h / (h - shift))`, `h` half the length.
+    pub downscale_freq_shift: f64,
+}
+
+impl Timesteps {
+    /// One embedding for each timestep, `[timesteps, num_channels]` in `f32`.
+    pub fn forward(&self, timesteps: &[f32], device: &Device) -> Tensor<2> {
+        // Arguments reach 1000 and more, where one rounding of an `f32` moves a sine visibly; so each operation is
+        // rounded where PyTorch rounds it.
+        let half = self.num_channels / 2;
+        let divisor = (half as f64 - self.downscale_freq_shift) as f32;
+        let log_period = -(10_000f64.ln()) as f32;
+        let frequencies: Vec<f32> =
+            (0..half).map(|i| f64::from(log_period * i as f32 / divisor).exp() as f32).collect();
+
+        let mut values = Vec::with_capacity(timesteps.len() * self.num_channels);
+        for &timestep in timesteps {
+            let angles = frequencies.iter().map(|frequency| f64::from(timestep * frequency));
+            let (first, second): (fn(f64) -> f64, fn(f64) -> f64) =
+                if self.flip_sin_to_cos { (f64::cos, f64::sin) } else { (f64::sin, f64::cos) };
+            values.extend(angles.clone().map(|angle| first(angle) as f32));
+            values.extend(angles.map(|angle| second(angle) as f32));
+            values.resize(values.len() + self.num_channels % 2, 0.0);
+        }
+        Tensor::from_data(TensorData::new(values, [timesteps.len(), self.num_channels]), (device, DType::F32))
+    }
+}
+
+/// Random Fourier features of timesteps (Song et al. 2020, <https://arxiv.org/abs/2011.13456>, appendix).
+#[derive(Module, Debug)]
+pub struct GaussianFourierProjection {
+    /// Frequencies, `[num_channels / 2]`.
+    pub weight: Param<Tensor<1>>,
+    flip_sin_to_cos: bool,
+}
+
+impl GaussianFourierProjection {
+    /// Features of length `2 * embedding_size`.
+    pub fn init(embedding_size: usize, flip_sin_to_cos: bool, device: &Device) -> Self {
+        Self { weight: parameter::normal([embedding_size], device), flip_sin_to_cos }
+    }
+
+    /// One embedding for each timestep, `[timesteps, num_channels]` in `f32`.
+    pub fn forward(&self, timesteps: &[f32], device: &Device) -> Tensor<2> {
+        let timesteps = Tensor::<1>::from_data(timesteps, (device, DType::F32)).unsqueeze_dim::<2>(1);
+        let frequencies = self.weight.val().cast(DType::F32).unsqueeze_dim::<2>(0);
+        let angles = timesteps * frequencies * 2.0 * std::f64::consts::PI;
+        let (sin, cos) = (angles.clone().sin(), angles.cos());
+        Tensor::cat(if self.flip_sin_to_cos { vec![cos, sin] } else { vec![sin, cos] }, 1)
+    }
+}
+
+/// Two linear layers that turn the raw embedding of a timestep into what the residual blocks are given.
+#[derive(Module, Debug)]
+pub struct TimestepEmbedding {
+    linear_1: Linear,
+    cond_proj: Option<Linear>,
+    linear_2: Linear,
+    #[module(skip)]
+    act: Activation,
+    #[module(skip)]
+    post_act: Option<Activation>,
+}
+
+impl TimestepEmbedding {
+    /// From `in_channels` to `time_embed_dim`; `cond_proj_dim` is the length of a further condition to add.
+    pub fn init(
+        in_channels: usize,
+        time_embed_dim: usize,
+        act: Activation,
+        post_act: Option<Activation>,
+        cond_proj_dim: Option<usize>,
+        device: &Device,
+    ) -> Self {
+        Self {
+            linear_1: Linear::init(in_channels, time_embed_dim, true, device),
+            cond_proj: cond_proj_dim.map(|dim| Linear::init(dim, in_channels, false, device)),
+            linear_2: Linear::init(time_embed_dim, time_embed_dim, true, device),
+            act,
+            post_act,
+        }
+    }
+
+    /// `[batch, in_channels]`, and the condition `[batch, cond_proj_dim]`, to `[batch, time_embed_dim]`.
+    pub fn forward(&self, sample: Tensor<2>, condition: Option<Tensor<2>>) -> Tensor<2> {
+        let sample = match (condition, &self.cond_proj) {
+            (Some(condition), Some(cond_proj)) => sample + cond_proj.forward(condition),
+            _ => sample,
+        };
+        let embedding = self.linear_2.forward(self.act.forward(self.linear_1.forward(sample)));
+        match self.post_act {
+            Some(act) => act.forward(embedding),
+            None => embedding,
+        }
+    }
+}

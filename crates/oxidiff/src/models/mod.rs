@@ -1,0 +1,16 @@
+//! The neural networks, and the layers that they share.
+
+pub(crate) mod activations;
+pub(crate) mod attention;
+pub(crate) mod convolution;
+pub(crate) mod embeddings;
+pub(crate) mod linear;
+pub(crate) mod model;
+pub(crate) mod normalization;
+pub(crate) mod parameter;
+pub(crate) mod per_block;
+pub(crate) mod resnet;
+
+pub mod autoencoders;
+pub mod transformers;
+pub mod unets;

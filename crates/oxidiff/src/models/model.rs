@@ -1,0 +1,107 @@
+//! What every model can do: be built from a configuration, loaded from a checkpoint, and saved.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::{DType, Device};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+use crate::loading::config::Config;
+use crate::loading::folder::Folder;
+use crate::loading::weights::{self, Checkpoint, OldKey};
+use crate::loading::{LoadOptions, Needed};
+
+/// A neural network with a configuration: `ModelMixin` in Python.
+///
+/// The paths of the parameters' fields are the keys of a checkpoint.
+pub trait Model: Module {
+    /// The typed configuration.
+    type Config: Serialize + DeserializeOwned + Clone;
+
+    /// The name that `model_index.json` and `_class_name` use.
+    const CLASS_NAME: &'static str;
+
+    /// Name of the weights file, without its extension.
+    const WEIGHTS_NAME: &'static str = "diffusion_pytorch_model";
+
+    /// Where an old checkpoint keeps the parameter of a key that it does not have.
+    const OLD_KEY: OldKey = |_| None;
+
+    /// Builds the model with initial weights on `device`; they come into being on first use.
+    ///
+    /// # Errors
+    /// When the configuration contradicts itself, or asks for something that is not supported.
+    fn init(config: &Self::Config, device: &Device) -> Result<Self>;
+
+    /// The configuration; it cannot be changed after the model was built.
+    fn config(&self) -> &Self::Config;
+
+    /// Builds the model with initial weights from the data of a configuration file.
+    ///
+    /// # Errors
+    /// When a field has a value of the wrong type, or the configuration contradicts itself; the error names the field.
+    fn from_config(config: &Config, device: &Device) -> Result<Self> {
+        let (typed, _) = config.resolve::<Self::Config>(Self::CLASS_NAME)?;
+        Self::init(&typed, device).map_err(|error| match error {
+            Error::Config { origin, field, message } if origin.is_empty() => {
+                Error::config(config.origin(), field, message)
+            }
+            other => other,
+        })
+    }
+
+    /// Loads the model from a folder, or from the hub, in `f32` on the CPU.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, or weights and configuration disagree.
+    fn from_pretrained(name_or_path: &str) -> Result<Self> {
+        Self::from_pretrained_with(name_or_path, &LoadOptions::default())
+    }
+
+    /// Loads the model with another element type, device, variant, subfolder or revision.
+    ///
+    /// # Errors
+    /// As [`Model::from_pretrained`].
+    fn from_pretrained_with(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
+        let needed = Needed::Model { config: "config.json", weights: Self::WEIGHTS_NAME };
+        let folder = options.open(name_or_path, needed)?;
+        load(&folder, options.variant.as_deref(), options.dtype, &options.device)
+    }
+
+    /// Writes `config.json` and the weights into `folder`, which is made where it does not exist.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
+        let folder = folder.as_ref();
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        let config = Self::saved_config(self);
+        crate::loading::write_whole(&folder.join("config.json"), (config.to_json() + "\n").as_bytes())?;
+        weights::save(self, &folder.join(format!("{}.safetensors", Self::WEIGHTS_NAME)))
+    }
+
+    /// The configuration as `config.json` holds it.
+    fn saved_config(&self) -> Config {
+        Config::from_fields(Self::CLASS_NAME, self.config())
+    }
+}
+
+/// Loads a model from a folder that holds its `config.json` and its weights.
+pub(crate) fn load<M: Model>(
+    folder: &Folder,
+    variant: Option<&str>,
+    dtype: DType,
+    device: &Device,
+) -> Result<M> {
+    let text = folder.read("config.json", M::CLASS_NAME)?;
+    let config = Config::parse(&text, &folder.locate("config.json").display().to_string())?;
+    if let Some(other) = config.class_name().filter(|name| *name != M::CLASS_NAME) {
+        let message = format!("is `{other}`, but a {} was asked for", M::CLASS_NAME);
+        return Err(Error::config(config.origin(), "_class_name", message));
+    }
+    let model = M::from_config(&config, device)?;
+    let checkpoint = Checkpoint::open(folder, M::WEIGHTS_NAME, variant, M::CLASS_NAME)?;
+    checkpoint.load_into(model, dtype, device, M::OLD_KEY)
+}

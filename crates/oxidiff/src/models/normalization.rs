@@ -1,0 +1,75 @@
+//! Layer and group normalization.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, module};
+use oxidiff_kernels::{GroupNormActivation, group_norm};
+
+use super::activations::Activation;
+use super::parameter;
+
+/// Normalizes the last dimension (Ba et al. 2016, <https://arxiv.org/abs/1607.06450>).
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// `[features]`.
+    pub weight: Param<Tensor<1>>,
+    /// `[features]`.
+    pub bias: Param<Tensor<1>>,
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    /// A norm over `features` values that starts as the identity.
+    pub fn init(features: usize, epsilon: f64, device: &Device) -> Self {
+        Self {
+            weight: parameter::constant([features], 1.0, device),
+            bias: parameter::constant([features], 0.0, device),
+            epsilon,
+        }
+    }
+
+    /// `[..., features]` to the same shape.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        module::layer_norm(x, self.weight.val(), Some(self.bias.val()), self.epsilon)
+    }
+}
+
+/// Normalizes groups of channels (Wu & He 2018, <https://arxiv.org/abs/1803.08494>).
+#[derive(Module, Debug)]
+pub struct GroupNorm {
+    /// `[channels]`.
+    pub weight: Param<Tensor<1>>,
+    /// `[channels]`.
+    pub bias: Param<Tensor<1>>,
+    groups: usize,
+    epsilon: f64,
+}
+
+impl GroupNorm {
+    /// A norm over `groups` groups of `channels` that starts as the identity.
+    pub fn init(groups: usize, channels: usize, epsilon: f64, device: &Device) -> Self {
+        Self {
+            weight: parameter::constant([channels], 1.0, device),
+            bias: parameter::constant([channels], 0.0, device),
+            groups,
+            epsilon,
+        }
+    }
+
+    /// `[batch, channels, height, width]` to the same shape.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.normalize(x, GroupNormActivation::None)
+    }
+
+    /// The norm and the activation behind it, in one pass where that exists.
+    pub fn forward_activated(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+        match activation {
+            Activation::Silu => self.normalize(x, GroupNormActivation::Silu),
+            other => other.forward(self.forward(x)),
+        }
+    }
+
+    fn normalize(&self, x: Tensor<4>, activation: GroupNormActivation) -> Tensor<4> {
+        group_norm(x, self.groups, self.weight.val(), self.bias.val(), self.epsilon, activation)
+    }
+}
+

@@ -1,0 +1,163 @@
+//! Residual blocks, and the layers that change the size of an image between them.
+
+use burn::module::Module;
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use burn::tensor::{Device, Tensor, module};
+use serde::{Deserialize, Serialize};
+
+use super::activations::Activation;
+use super::convolution::Conv2d;
+use super::linear::Linear;
+use super::normalization::GroupNorm;
+
+/// How the embedding of the timestep enters a residual block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResnetTimeScaleShift {
+    /// Added before the second norm.
+    #[default]
+    Default,
+    /// Scales and shifts the result of the second norm (Dhariwal & Nichol 2021, <https://arxiv.org/abs/2105.05233>).
+    ScaleShift,
+}
+
+/// The shape of a [`ResnetBlock2D`].
+#[derive(Clone, Copy, Debug)]
+pub struct ResnetBlock2DConfig {
+    /// Channels of the input.
+    pub in_channels: usize,
+    /// Channels of the result.
+    pub out_channels: usize,
+    /// Length of the embedding of the timestep, where the block is given one.
+    pub temb_channels: Option<usize>,
+    /// Groups of both norms.
+    pub groups: usize,
+    /// Added to the variance in both norms.
+    pub epsilon: f64,
+    /// The activation behind both norms.
+    pub activation: Activation,
+    /// How the timestep enters.
+    pub time_scale_shift: ResnetTimeScaleShift,
+    /// The sum of block and shortcut is divided by this.
+    pub output_scale_factor: f64,
+}
+
+impl ResnetBlock2DConfig {
+    /// The block on `device`.
+    pub fn init(&self, device: &Device) -> ResnetBlock2D {
+        let time_channels = match self.time_scale_shift {
+            ResnetTimeScaleShift::Default => self.out_channels,
+            ResnetTimeScaleShift::ScaleShift => 2 * self.out_channels,
+        };
+        ResnetBlock2D {
+            norm1: GroupNorm::init(self.groups, self.in_channels, self.epsilon, device),
+            conv1: Conv2d::init(self.in_channels, self.out_channels, 3, device),
+            time_emb_proj: self.temb_channels.map(|temb| Linear::init(temb, time_channels, true, device)),
+            norm2: GroupNorm::init(self.groups, self.out_channels, self.epsilon, device),
+            conv2: Conv2d::init(self.out_channels, self.out_channels, 3, device),
+            conv_shortcut: (self.in_channels != self.out_channels)
+                .then(|| Conv2d::init(self.in_channels, self.out_channels, 1, device)),
+            activation: self.activation,
+            time_scale_shift: self.time_scale_shift,
+            output_scale_factor: self.output_scale_factor,
+        }
+    }
+}
+
+/// Two convolutions, each behind a norm and an activation, with a residual around them (He et al. 2016,
+/// <https://arxiv.org/abs/1603.05027>, as in Ho et al. 2020).
+#[derive(Module, Debug)]
+pub struct ResnetBlock2D {
+    norm1: GroupNorm,
+    conv1: Conv2d,
+    time_emb_proj: Option<Linear>,
+    norm2: GroupNorm,
+    conv2: Conv2d,
+    conv_shortcut: Option<Conv2d>,
+    #[module(skip)]
+    activation: Activation,
+    #[module(skip)]
+    time_scale_shift: ResnetTimeScaleShift,
+    output_scale_factor: f64,
+}
+
+impl ResnetBlock2D {
+    /// `x` `[batch, in_channels, height, width]` and `temb` `[batch, temb_channels]` to
+    /// `[batch, out_channels, height, width]`.
+    pub fn forward(&self, x: Tensor<4>, temb: Option<Tensor<2>>) -> Tensor<4> {
+        let hidden = self.conv1.forward(self.norm1.forward_activated(x.clone(), self.activation));
+
+        let time = match (&self.time_emb_proj, temb) {
+            (Some(project), Some(temb)) => {
+                let time = project.forward(self.activation.forward(temb));
+                let [batch, channels] = time.dims();
+                Some(time.reshape([batch, channels, 1, 1]))
+            }
+            _ => None,
+        };
+        let hidden = match (self.time_scale_shift, time) {
+            (ResnetTimeScaleShift::Default, Some(time)) => {
+                self.norm2.forward_activated(hidden + time, self.activation)
+            }
+            (ResnetTimeScaleShift::ScaleShift, Some(time)) => {
+                let [scale, shift] = time.chunk(2, 1).try_into().expect("two halves");
+                self.activation.forward(self.norm2.forward(hidden) * (scale + 1.0) + shift)
+            }
+            (_, None) => self.norm2.forward_activated(hidden, self.activation),
+        };
+        let hidden = self.conv2.forward(hidden);
+
+        let shortcut = match &self.conv_shortcut {
+            Some(conv) => conv.forward(x),
+            None => x,
+        };
+        let out = shortcut + hidden;
+        if self.output_scale_factor == 1.0 { out } else { out / self.output_scale_factor }
+    }
+}
+
+/// Doubles an image's size, or brings it to a given one, then convolves.
+#[derive(Module, Debug)]
+pub struct Upsample2D {
+    conv: Conv2d,
+}
+
+impl Upsample2D {
+    /// An upsampler from `channels` to `channels`.
+    pub fn init(channels: usize, device: &Device) -> Self {
+        Self { conv: Conv2d::init(channels, channels, 3, device) }
+    }
+
+    /// `[batch, channels, height, width]` to `[batch, channels, 2 * height, 2 * width]`, or to `output_size` where the
+    /// image that is to be joined has an odd size.
+    pub fn forward(&self, x: Tensor<4>, output_size: Option<[usize; 2]>) -> Tensor<4> {
+        let [_, _, height, width] = x.dims();
+        let size = output_size.unwrap_or([2 * height, 2 * width]);
+        let nearest = InterpolateOptions::new(InterpolateMode::Nearest);
+        self.conv.forward(module::interpolate(x, nearest.with_output_size(size)))
+    }
+}
+
+/// Halves an image's size with a convolution of stride 2.
+#[derive(Module, Debug)]
+pub struct Downsample2D {
+    conv: Conv2d,
+    pad_end: bool,
+}
+
+impl Downsample2D {
+    /// A downsampler from `channels` to `channels`. With `padding` 0, a row and a column of zeros are added at the end
+    /// only, as the autoencoders do.
+    pub fn init(channels: usize, padding: usize, device: &Device) -> Self {
+        Self {
+            conv: Conv2d::init(channels, channels, 3, device).with_stride(2, padding),
+            pad_end: padding == 0,
+        }
+    }
+
+    /// `[batch, channels, height, width]` to about half the height and width.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = if self.pad_end { x.pad([(0, 1), (0, 1)], 0.0) } else { x };
+        self.conv.forward(x)
+    }
+}

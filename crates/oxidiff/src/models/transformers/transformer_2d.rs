@@ -1,0 +1,96 @@
+//! The transformer inside the blocks of a conditional UNet (Rombach et al. 2022, <https://arxiv.org/abs/2112.10752>,
+//! appendix E.2.1).
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use crate::models::attention::{BasicTransformerBlock, to_image, to_tokens};
+use crate::models::convolution::Conv2d;
+use crate::models::linear::Linear;
+use crate::models::normalization::GroupNorm;
+
+/// The shape of a [`Transformer2DModel`].
+#[derive(Clone, Copy, Debug)]
+pub struct Transformer2DConfig {
+    /// Channels of the image.
+    pub in_channels: usize,
+    /// Number of attention heads.
+    pub heads: usize,
+    /// Length of a token in one head.
+    pub dim_head: usize,
+    /// Number of transformer blocks.
+    pub num_layers: usize,
+    /// Length of a token of the text.
+    pub cross_attention_dim: usize,
+    /// Groups of the norm at the entrance.
+    pub norm_num_groups: usize,
+    /// Project each position with a linear layer instead of a 1x1 convolution: the same product, stored otherwise.
+    pub use_linear_projection: bool,
+    /// Both attentions of a block look at the text.
+    pub only_cross_attention: bool,
+}
+
+impl Transformer2DConfig {
+    /// The module on `device`.
+    pub fn init(&self, device: &Device) -> Transformer2DModel {
+        let inner_dim = self.heads * self.dim_head;
+        let projection = |from, to| {
+            if self.use_linear_projection {
+                Projection::Linear(Linear::init(from, to, true, device))
+            } else {
+                Projection::Conv(Conv2d::init(from, to, 1, device))
+            }
+        };
+        let block = |_| {
+            BasicTransformerBlock::init(
+                self.heads,
+                self.dim_head,
+                self.cross_attention_dim,
+                self.only_cross_attention,
+                device,
+            )
+        };
+        Transformer2DModel {
+            norm: GroupNorm::init(self.norm_num_groups, self.in_channels, 1e-6, device),
+            proj_in: projection(self.in_channels, inner_dim),
+            transformer_blocks: (0..self.num_layers).map(block).collect(),
+            proj_out: projection(inner_dim, self.in_channels),
+        }
+    }
+}
+
+/// Attention among the positions of an image and from them to a text, with a residual around it.
+#[derive(Module, Debug)]
+pub struct Transformer2DModel {
+    norm: GroupNorm,
+    proj_in: Projection,
+    transformer_blocks: Vec<BasicTransformerBlock>,
+    proj_out: Projection,
+}
+
+/// A linear map of the channels at each position.
+#[derive(Module, Debug)]
+enum Projection {
+    Conv(Conv2d),
+    Linear(Linear),
+}
+
+impl Transformer2DModel {
+    /// `x` `[batch, channels, height, width]` and `context` `[batch, tokens, cross_attention_dim]` to the shape of `x`.
+    pub fn forward(&self, x: Tensor<4>, context: Tensor<3>) -> Tensor<4> {
+        let [_, _, height, width] = x.dims();
+        let normed = self.norm.forward(x.clone());
+        let mut tokens = match &self.proj_in {
+            Projection::Conv(conv) => to_tokens(conv.forward(normed)),
+            Projection::Linear(linear) => linear.forward(to_tokens(normed)),
+        };
+        for block in &self.transformer_blocks {
+            tokens = block.forward(tokens, context.clone());
+        }
+        let out = match &self.proj_out {
+            Projection::Conv(conv) => conv.forward(to_image(tokens, height, width)),
+            Projection::Linear(linear) => to_image(linear.forward(tokens), height, width),
+        };
+        out + x
+    }
+}

@@ -1,0 +1,117 @@
+//! `model_index.json`: which class each component of a pipeline has, and the pipeline's own options.
+
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::loading::config::{DIFFUSERS_VERSION, to_sorted_json};
+use crate::loading::folder::{EmbeddedFolder, Folder};
+use crate::loading::{LoadOptions, Needed};
+
+/// The name of the file.
+pub(crate) const MODEL_INDEX: &str = "model_index.json";
+
+/// What `model_index.json` says.
+#[derive(Clone, Debug)]
+pub struct ModelIndex {
+    origin: String,
+    values: Map<String, Value>,
+}
+
+impl ModelIndex {
+    /// An index of a pipeline that was put together in code.
+    pub(crate) fn of_class(class_name: &str) -> Self {
+        let values = Map::from_iter([("_class_name".to_owned(), Value::from(class_name))]);
+        Self { origin: class_name.to_owned(), values }.with_version()
+    }
+
+    /// Reads the index of a pipeline in a folder, or on the hub, and nothing else of it.
+    ///
+    /// # Errors
+    /// When the file is missing or not JSON.
+    pub fn from_pretrained(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
+        Self::read(&options.open(name_or_path, Needed::Config { config: MODEL_INDEX })?)
+    }
+
+    /// Reads the index of a pipeline that is part of the binary.
+    ///
+    /// # Errors
+    /// As [`Self::from_pretrained`].
+    pub fn from_embedded(folder: &'static EmbeddedFolder) -> Result<Self> {
+        Self::read(&Folder::embedded(folder))
+    }
+
+    pub(crate) fn read(folder: &Folder) -> Result<Self> {
+        let origin = folder.locate(MODEL_INDEX).display().to_string();
+        let text = folder.read(MODEL_INDEX, "a pipeline")?;
+        let mut values: Map<String, Value> = serde_json::from_slice(&text)
+            .map_err(|error| Error::config(&origin, ".", format!("not a JSON object: {error}")))?;
+        values.insert("_name_or_path".into(), folder.name().display().to_string().into());
+        Ok(Self { origin, values }.with_version())
+    }
+
+    fn with_version(mut self) -> Self {
+        self.values.insert("_diffusers_version".into(), DIFFUSERS_VERSION.into());
+        self
+    }
+
+    /// The pipeline's class.
+    ///
+    /// # Errors
+    /// When the file does not say.
+    pub fn class_name(&self) -> Result<&str> {
+        self.values
+            .get("_class_name")
+            .and_then(Value::as_str)
+            .ok_or_else(|| Error::config(&self.origin, "_class_name", "must name a pipeline class"))
+    }
+
+    /// The class of a component; `None` where the pipeline has none.
+    pub fn component_class(&self, component: &str) -> Option<&str> {
+        self.values.get(component)?.as_array()?.get(1)?.as_str()
+    }
+
+    /// The class of a component that a pipeline cannot do without.
+    pub(crate) fn required(&self, component: &str) -> Result<&str> {
+        self.component_class(component).ok_or_else(|| {
+            let message = format!("the {} needs this component", self.class_name().unwrap_or("pipeline"));
+            Error::config(&self.origin, component, message)
+        })
+    }
+
+    /// Checks that a component has the one class that can be loaded for it.
+    pub(crate) fn expect_class(&self, component: &str, class_name: &str) -> Result<()> {
+        let found = self.required(component)?;
+        if found == class_name {
+            return Ok(());
+        }
+        Err(Error::config(&self.origin, component, format!("is a `{found}`; only `{class_name}` can be loaded")))
+    }
+
+    pub(crate) fn set_component(&mut self, component: &str, class: Option<(&str, &str)>) {
+        let value = match class {
+            Some((library, class_name)) => json!([library, class_name]),
+            None => json!([null, null]),
+        };
+        self.values.insert(component.to_owned(), value);
+    }
+
+    pub(crate) fn set_option(&mut self, option: &str, value: impl Into<Value>) {
+        self.values.insert(option.to_owned(), value.into());
+    }
+
+    /// The index as it is saved: where it was loaded from is left out.
+    pub(crate) fn to_saved_json(&self) -> String {
+        let mut values = self.values.clone();
+        values.remove("_name_or_path");
+        to_sorted_json(&values) + "\n"
+    }
+}
+
+/// Prints as Python prints a pipeline.
+impl fmt::Display for ModelIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.class_name().unwrap_or("DiffusionPipeline"), to_sorted_json(&self.values))
+    }
+}

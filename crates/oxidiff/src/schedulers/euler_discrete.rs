@@ -1,0 +1,366 @@
+//! Euler's method for the probability flow, algorithm 2 of
+//! [Elucidating the Design Space of Diffusion-Based Generative Models](https://arxiv.org/abs/2206.00364) without its
+//! second-order correction.
+
+use burn::tensor::{DType, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, linspace_f32, mix};
+use super::prediction_type::PredictionType;
+use super::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas};
+use super::step_index::{StepIndex, UnknownTimestep};
+use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, at_least_one_step};
+use super::variance_exploding::{initial_deviation, original_from_velocity, scale_to_unit_variance};
+use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use crate::error::{Error, Result};
+use crate::loading::config::Config;
+
+const CLASS_NAME: &str = "EulerDiscreteScheduler";
+
+/// How noise levels are read off the training schedule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InterpolationType {
+    /// At the timesteps, linear between training timesteps.
+    #[default]
+    Linear,
+    /// Equal steps of ln σ, from the highest to the lowest of training.
+    LogLinear,
+}
+
+/// What the model is told about the noise level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimestepType {
+    /// The training timestep.
+    #[default]
+    Discrete,
+    /// ¼ ln σ, where the model has v-prediction.
+    Continuous,
+}
+
+/// The configuration of an [`EulerDiscreteScheduler`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EulerDiscreteSchedulerConfig {
+    /// Number of steps the model was trained with.
+    pub num_train_timesteps: usize,
+    /// β of the first training timestep.
+    pub beta_start: f64,
+    /// β of the last training timestep.
+    pub beta_end: f64,
+    /// How β grows in between; `linear`, `scaled_linear` or `squaredcos_cap_v2`.
+    pub beta_schedule: BetaSchedule,
+    /// All β, instead of a schedule.
+    pub trained_betas: Option<Vec<f64>>,
+    /// What the model predicts; all but `flow_prediction`.
+    pub prediction_type: PredictionType,
+    /// How noise levels are read off the training schedule.
+    pub interpolation_type: InterpolationType,
+    /// Space noise levels as Karras et al. do.
+    pub use_karras_sigmas: bool,
+    /// Space noise levels evenly in ln σ.
+    pub use_exponential_sigmas: bool,
+    /// Space noise levels as quantiles of a beta distribution.
+    pub use_beta_sigmas: bool,
+    /// The lowest noise level of such a spacing; that of the run's last timestep where absent.
+    pub sigma_min: Option<f64>,
+    /// The highest noise level of such a spacing; that of the run's first timestep where absent.
+    pub sigma_max: Option<f64>,
+    /// How timesteps are spread.
+    pub timestep_spacing: TimestepSpacing,
+    /// What the model is told about the noise level.
+    pub timestep_type: TimestepType,
+    /// Added to every timestep with `leading` spacing.
+    pub steps_offset: usize,
+    /// Change β so that the last training timestep is almost pure noise.
+    pub rescale_betas_zero_snr: bool,
+    /// The noise level after the last step.
+    pub final_sigmas_type: FinalSigmasType,
+}
+
+impl Default for EulerDiscreteSchedulerConfig {
+    fn default() -> Self {
+        Self {
+            num_train_timesteps: 1000,
+            beta_start: 0.0001,
+            beta_end: 0.02,
+            beta_schedule: BetaSchedule::Linear,
+            trained_betas: None,
+            prediction_type: PredictionType::Epsilon,
+            interpolation_type: InterpolationType::Linear,
+            use_karras_sigmas: false,
+            use_exponential_sigmas: false,
+            use_beta_sigmas: false,
+            sigma_min: None,
+            sigma_max: None,
+            timestep_spacing: TimestepSpacing::Linspace,
+            timestep_type: TimestepType::Discrete,
+            steps_offset: 0,
+            rescale_betas_zero_snr: false,
+            final_sigmas_type: FinalSigmasType::Zero,
+        }
+    }
+}
+
+/// Euler: follows the tangent dx/dσ from one noise level to the next.
+///
+/// Samples are not scaled down with the signal, so their standard deviation is that of the noise; call
+/// [`Scheduler::scale_model_input`] before the model.
+///
+/// ```
+/// use oxidiff::{Device, EulerDiscreteScheduler, EulerDiscreteSchedulerConfig, Scheduler, StepOptions, Tensor};
+///
+/// let fields = EulerDiscreteSchedulerConfig { use_karras_sigmas: true, ..Default::default() };
+/// let mut scheduler = EulerDiscreteScheduler::new(fields)?;
+/// scheduler.set_timesteps(4)?;
+///
+/// let noise = Tensor::<4>::ones([1, 4, 8, 8], &Device::default());
+/// let mut sample = noise * scheduler.init_noise_sigma();
+/// for timestep in scheduler.timesteps().to_vec() {
+///     let input = scheduler.scale_model_input(sample.clone(), timestep)?;
+///     let noise_prediction = input; // a model's output
+///     sample = scheduler.step(noise_prediction, timestep, sample, StepOptions::default())?.prev_sample;
+/// }
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct EulerDiscreteScheduler {
+    fields: EulerDiscreteSchedulerConfig,
+    config: Config,
+    spacing: Option<SigmaSpacing>,
+    training: TrainingSigmas,
+    timesteps: Vec<f32>,
+    sigmas: Vec<f32>,
+    step_index: StepIndex,
+}
+
+impl EulerDiscreteScheduler {
+    /// A scheduler with this configuration.
+    ///
+    /// # Errors
+    /// When a field has a value that this scheduler cannot work with.
+    pub fn new(fields: EulerDiscreteSchedulerConfig) -> Result<Self> {
+        let config = Config::from_fields(CLASS_NAME, &fields);
+        Self::build(fields, config)
+    }
+
+    fn build(fields: EulerDiscreteSchedulerConfig, config: Config) -> Result<Self> {
+        let known = [
+            PredictionType::Epsilon,
+            PredictionType::Sample,
+            PredictionType::OriginalSample,
+            PredictionType::VPrediction,
+        ];
+        fields.prediction_type.known_to(&known, &config)?;
+        let spacing = SigmaSpacing::from_flags(
+            fields.use_karras_sigmas,
+            fields.use_exponential_sigmas,
+            fields.use_beta_sigmas,
+            &config,
+        )?;
+        let betas = BetaFields {
+            num_train_timesteps: fields.num_train_timesteps,
+            beta_start: fields.beta_start,
+            beta_end: fields.beta_end,
+            beta_schedule: fields.beta_schedule,
+            trained_betas: fields.trained_betas.as_deref(),
+            rescale_betas_zero_snr: fields.rescale_betas_zero_snr,
+        };
+        let mut noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::COMMON, &config)?;
+        if fields.rescale_betas_zero_snr {
+            noise_schedule = noise_schedule.with_positive_terminal_alpha();
+        }
+        let training = TrainingSigmas::new(noise_schedule.sigmas());
+        let mut scheduler = Self {
+            timesteps: all_training_timesteps(fields.num_train_timesteps),
+            sigmas: training.descending().chain([0.0]).collect(),
+            fields,
+            config,
+            spacing,
+            training,
+            step_index: StepIndex::new(UnknownTimestep::IsError),
+        };
+        if scheduler.tells_log_sigma() {
+            scheduler.timesteps = quarter_logs(&scheduler.sigmas);
+        }
+        Ok(scheduler)
+    }
+
+    /// Whether the model is told ¼ ln σ instead of a timestep.
+    fn tells_log_sigma(&self) -> bool {
+        self.fields.timestep_type == TimestepType::Continuous
+            && self.fields.prediction_type == PredictionType::VPrediction
+    }
+
+    /// Takes over timesteps and the noise levels that belong to them.
+    fn visit(&mut self, timesteps: Vec<f64>) {
+        let count = timesteps.len();
+        let mut sigmas: Vec<f64> = match self.fields.interpolation_type {
+            InterpolationType::Linear => timesteps.iter().map(|&t| self.training.at(t)).collect(),
+            InterpolationType::LogLinear => {
+                let (high, low) = self.training.log_range();
+                // One level more than steps, the last being the lowest; the final level then goes unused.
+                linspace_f32(high, low, count + 1).into_iter().map(|log| f64::from(log.exp())).collect()
+            }
+        };
+        self.timesteps = match self.spacing {
+            None => timesteps.into_iter().map(|timestep| timestep as f32).collect(),
+            Some(spacing) => {
+                let max = self.fields.sigma_max.unwrap_or(sigmas[0]);
+                let min = self.fields.sigma_min.unwrap_or(sigmas[sigmas.len() - 1]);
+                sigmas = spacing.between(max, min, count);
+                sigmas.iter().map(|&sigma| self.training.timestep_of(sigma) as f32).collect()
+            }
+        };
+        sigmas.push(match self.fields.final_sigmas_type {
+            FinalSigmasType::Zero => 0.0,
+            FinalSigmasType::SigmaMin => self.training.min(),
+        });
+        self.sigmas = sigmas.into_iter().map(|sigma| sigma as f32).collect();
+        if self.tells_log_sigma() {
+            self.timesteps = quarter_logs(&self.sigmas);
+        }
+        self.step_index.reset();
+    }
+}
+
+/// ¼ ln σ of all levels but the last.
+fn quarter_logs(sigmas: &[f32]) -> Vec<f32> {
+    sigmas[..sigmas.len() - 1].iter().map(|sigma| 0.25 * sigma.ln()).collect()
+}
+
+impl Scheduler for EulerDiscreteScheduler {
+    fn from_config(config: &Config) -> Result<Self> {
+        let (fields, config) = config.resolve(CLASS_NAME)?;
+        Self::build(fields, config)
+    }
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn timesteps(&self) -> &[f32] {
+        &self.timesteps
+    }
+
+    fn sigmas(&self) -> Option<&[f32]> {
+        Some(&self.sigmas)
+    }
+
+    fn init_noise_sigma(&self) -> f64 {
+        initial_deviation(&self.sigmas, self.fields.timestep_spacing)
+    }
+
+    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+        at_least_one_step(num_inference_steps)?;
+        let timesteps = self.fields.timestep_spacing.descending(
+            self.fields.num_train_timesteps,
+            num_inference_steps,
+            self.fields.steps_offset,
+        );
+        // Single precision before noise levels are interpolated, as in Python.
+        self.visit(timesteps.into_iter().map(|timestep| f64::from(timestep as f32)).collect());
+        Ok(())
+    }
+
+    fn set_custom_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
+        let conflict = |with: &str| Err(Error::argument("timesteps", format!("cannot be set with `{with}`")));
+        if let Some(spacing) = self.spacing {
+            return conflict(spacing.flag());
+        }
+        if self.tells_log_sigma() {
+            return conflict("timestep_type: continuous` and `prediction_type: v_prediction");
+        }
+        if timesteps.is_empty() {
+            return Err(Error::argument("timesteps", "must not be empty"));
+        }
+        self.visit(timesteps.iter().map(|&timestep| f64::from(timestep)).collect());
+        Ok(())
+    }
+
+    fn set_custom_sigmas(&mut self, sigmas: &[f32]) -> Result<()> {
+        let [levels @ .., _final] = sigmas else {
+            return Err(Error::argument("sigmas", "must not be empty"));
+        };
+        if levels.is_empty() {
+            return Err(Error::argument(
+                "sigmas",
+                "needs the level after the last step besides that of each step",
+            ));
+        }
+        self.timesteps = if self.tells_log_sigma() {
+            quarter_logs(sigmas)
+        } else {
+            levels.iter().map(|&sigma| self.training.timestep_of(f64::from(sigma)) as f32).collect()
+        };
+        self.sigmas = sigmas.to_vec();
+        self.step_index.reset();
+        Ok(())
+    }
+
+    fn scale_model_input(&mut self, sample: Tensor<4>, timestep: f32) -> Result<Tensor<4>> {
+        let index = self.step_index.at(timestep, &self.timesteps, &self.sigmas)?;
+        Ok(scale_to_unit_variance(sample, self.sigmas[index]))
+    }
+
+    fn step(
+        &mut self,
+        model_output: Tensor<4>,
+        timestep: f32,
+        sample: Tensor<4>,
+        mut options: StepOptions<'_>,
+    ) -> Result<SchedulerOutput> {
+        check_same_shape(&model_output, &sample)?;
+        let index = self.step_index.at(timestep, &self.timesteps, &self.sigmas)?;
+        let sigma = f64::from(self.sigmas[index]);
+        let sigma_next = f64::from(self.sigmas[index + 1]);
+
+        let dtype = model_output.dtype();
+        let mut sample = sample.cast(DType::F32);
+        let model_output = model_output.cast(DType::F32);
+
+        // Raise the noise level first, where asked to.
+        let gamma = if (options.s_tmin..=options.s_tmax).contains(&sigma) {
+            (options.s_churn / (self.sigmas.len() - 1) as f64).min(std::f64::consts::SQRT_2 - 1.0)
+        } else {
+            0.0
+        };
+        let sigma_hat = sigma * (gamma + 1.0);
+        if gamma > 0.0 {
+            let deviation = options.s_noise * (sigma_hat * sigma_hat - sigma * sigma).sqrt();
+            sample = sample.clone() + options.noise(&sample, dtype)? * deviation;
+        }
+
+        let pred_original_sample = match self.fields.prediction_type {
+            PredictionType::VPrediction => original_from_velocity(&sample, model_output, sigma),
+            PredictionType::Sample | PredictionType::OriginalSample => model_output,
+            _ => sample.clone() - model_output * sigma_hat,
+        };
+        let derivative = (sample.clone() - pred_original_sample.clone()) / sigma_hat;
+        let prev_sample = sample + derivative * (sigma_next - sigma_hat);
+        self.step_index.advance();
+        Ok(SchedulerOutput {
+            prev_sample: prev_sample.cast(dtype),
+            pred_original_sample: Some(pred_original_sample),
+        })
+    }
+
+    fn add_noise(
+        &self,
+        original_samples: Tensor<4>,
+        noise: Tensor<4>,
+        timesteps: &[f32],
+    ) -> Result<Tensor<4>> {
+        let levels = self.step_index.levels_of_added_noise(timesteps, &self.timesteps, &self.sigmas)?;
+        mix(original_samples, &[1.0], noise, &levels)
+    }
+
+    fn set_begin_index(&mut self, begin_index: usize) {
+        self.step_index.set_begin(begin_index);
+    }
+
+    fn clone_box(&self) -> Box<dyn Scheduler> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,249 @@
+//! How much noise a training timestep carries: the variances β and their cumulative products ᾱ.
+//!
+//! Tables are single precision, since PyTorch's are and models were trained with them.
+
+use burn::tensor::{DType, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::loading::config::Config;
+
+/// How β grows from the first training timestep to the last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BetaSchedule {
+    /// β in equal steps ([DDPM](https://arxiv.org/abs/2006.11239)).
+    #[default]
+    Linear,
+    /// √β in equal steps ([latent diffusion](https://arxiv.org/abs/2112.10752)).
+    ScaledLinear,
+    /// ᾱ follows a squared cosine ([Improved DDPM](https://arxiv.org/abs/2102.09672)), β at most 0.999.
+    #[serde(rename = "squaredcos_cap_v2")]
+    SquaredcosCapV2,
+    /// The logarithm of the signal-to-noise ratio is Laplace distributed; β at most 0.999.
+    Laplace,
+    /// β follows a logistic function ([GeoDiff](https://arxiv.org/abs/2203.02923)).
+    Sigmoid,
+}
+
+impl BetaSchedule {
+    /// The schedules that every scheduler knows.
+    pub(super) const COMMON: &[Self] = &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2];
+    /// All schedules, which [`DDPMScheduler`](super::DDPMScheduler) knows.
+    pub(super) const ALL: &[Self] =
+        &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2, Self::Laplace, Self::Sigmoid];
+}
+
+/// The configuration fields that define a noise schedule; all schedulers have them, under these names.
+pub(super) struct BetaFields<'a> {
+    pub num_train_timesteps: usize,
+    pub beta_start: f64,
+    pub beta_end: f64,
+    pub beta_schedule: BetaSchedule,
+    pub trained_betas: Option<&'a [f64]>,
+    pub rescale_betas_zero_snr: bool,
+}
+
+impl BetaFields<'_> {
+    fn betas(&self) -> Vec<f32> {
+        if let Some(betas) = self.trained_betas {
+            return betas.iter().map(|&beta| beta as f32).collect();
+        }
+        let (start, end, count) = (self.beta_start, self.beta_end, self.num_train_timesteps);
+        match self.beta_schedule {
+            BetaSchedule::Linear => linspace_f32(start, end, count),
+            BetaSchedule::ScaledLinear => {
+                linspace_f32(start.sqrt(), end.sqrt(), count).into_iter().map(|root| root * root).collect()
+            }
+            BetaSchedule::SquaredcosCapV2 => betas_for_alpha_bar(count, |t| {
+                ((t + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2).cos().powi(2)
+            }),
+            BetaSchedule::Laplace => betas_for_alpha_bar(count, |t| {
+                let distance = 0.5 - t;
+                let half_log_snr = -0.5 * 1f64.copysign(distance) * (1.0 - 2.0 * distance.abs() + 1e-6).ln();
+                let snr = half_log_snr.exp();
+                (snr / (1.0 + snr)).sqrt()
+            }),
+            BetaSchedule::Sigmoid => linspace_f32(-6.0, 6.0, count)
+                .into_iter()
+                .map(|x| 1.0 / (1.0 + (-x).exp()) * (end - start) as f32 + start as f32)
+                .collect(),
+        }
+    }
+}
+
+/// ᾱ for every training timestep.
+#[derive(Clone, Debug)]
+pub(super) struct NoiseSchedule {
+    alphas_cumprod: Vec<f32>,
+}
+
+impl NoiseSchedule {
+    /// Builds the table that `fields` describe; `known` are the schedules that the class of `config` has.
+    pub fn new(fields: &BetaFields<'_>, known: &[BetaSchedule], config: &Config) -> Result<Self> {
+        let invalid = |field: &str, message: String| Err(Error::config(config.origin(), field, message));
+
+        if fields.num_train_timesteps == 0 {
+            return invalid("num_train_timesteps", "must be at least 1".into());
+        }
+        if !known.contains(&fields.beta_schedule) && fields.trained_betas.is_none() {
+            let message = format!(
+                "{:?} is not implemented for {}; known are {known:?}",
+                fields.beta_schedule,
+                config.class_name().unwrap_or_default(),
+            );
+            return invalid("beta_schedule", message);
+        }
+        let mut betas = fields.betas();
+        if betas.is_empty() {
+            return invalid("trained_betas", "must not be empty".into());
+        }
+        if let Some(beta) = betas.iter().find(|beta| !(0.0..=1.0).contains(*beta)) {
+            let field = if fields.trained_betas.is_some() { "trained_betas" } else { "beta_start" };
+            return invalid(field, format!("gives β = {beta}, which is not between 0 and 1"));
+        }
+        if fields.rescale_betas_zero_snr {
+            betas = rescale_zero_terminal_snr(&betas);
+            if betas.iter().any(|beta| !beta.is_finite()) {
+                let message = "needs ᾱ to fall from the first timestep to the last";
+                return invalid("rescale_betas_zero_snr", message.into());
+            }
+        }
+        Ok(Self { alphas_cumprod: cumulative_product(betas.iter().map(|beta| 1.0 - beta)) })
+    }
+
+    /// Lifts the last ᾱ from zero to the smallest half-precision number, for schedulers that divide by it.
+    pub fn with_positive_terminal_alpha(mut self) -> Self {
+        if let Some(last) = self.alphas_cumprod.last_mut() {
+            *last = 2f32.powi(-24);
+        }
+        self
+    }
+
+    /// ᾱ of all training timesteps.
+    pub fn alphas_cumprod(&self) -> &[f32] {
+        &self.alphas_cumprod
+    }
+
+    /// ᾱ of a training timestep.
+    pub fn alpha_bar(&self, timestep: i64) -> Result<f64> {
+        usize::try_from(timestep)
+            .ok()
+            .and_then(|index| self.alphas_cumprod.get(index))
+            .map(|&alpha_bar| f64::from(alpha_bar))
+            .ok_or_else(|| {
+                let last = self.alphas_cumprod.len() - 1;
+                Error::argument("timestep", format!("{timestep} is not a training timestep, 0 to {last}"))
+            })
+    }
+
+    /// σ = √((1 − ᾱ)/ᾱ), the noise level where the signal is not scaled down ([Karras et al.](https://arxiv.org/abs/2206.00364)).
+    pub fn sigmas(&self) -> Vec<f32> {
+        self.alphas_cumprod.iter().map(|alpha_bar| ((1.0 - alpha_bar) / alpha_bar).sqrt()).collect()
+    }
+
+    /// √ᾱ·x₀ + √(1 − ᾱ)·ε, equation 4 of DDPM.
+    pub fn add_noise(
+        &self,
+        original_samples: Tensor<4>,
+        noise: Tensor<4>,
+        timesteps: &[f32],
+    ) -> Result<Tensor<4>> {
+        let (signal, noise_level) = self.levels(timesteps)?;
+        mix(original_samples, &signal, noise, &noise_level)
+    }
+
+    /// v = √ᾱ·ε − √(1 − ᾱ)·x₀, what a model with v-prediction is trained to predict
+    /// ([Salimans & Ho](https://arxiv.org/abs/2202.00512)).
+    pub fn velocity(&self, sample: Tensor<4>, noise: Tensor<4>, timesteps: &[f32]) -> Result<Tensor<4>> {
+        let (signal, noise_level) = self.levels(timesteps)?;
+        let negated: Vec<f64> = noise_level.iter().map(|level| -level).collect();
+        mix(sample, &negated, noise, &signal)
+    }
+
+    /// √ᾱ and √(1 − ᾱ) of each timestep.
+    fn levels(&self, timesteps: &[f32]) -> Result<(Vec<f64>, Vec<f64>)> {
+        timesteps
+            .iter()
+            .map(|&timestep| {
+                let alpha_bar = self.alpha_bar(whole_timestep(timestep)?)?;
+                Ok((alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt()))
+            })
+            .collect()
+    }
+}
+
+/// A timestep as an index into the training timesteps.
+pub(super) fn whole_timestep(timestep: f32) -> Result<i64> {
+    if timestep.fract() == 0.0 {
+        Ok(timestep as i64)
+    } else {
+        Err(Error::argument("timestep", format!("{timestep} is not a whole training timestep")))
+    }
+}
+
+/// `a[i]·x[i] + b[i]·y[i]` for every item `i` of the batch; one coefficient alone serves all items.
+pub(super) fn mix(x: Tensor<4>, a: &[f64], y: Tensor<4>, b: &[f64]) -> Result<Tensor<4>> {
+    if x.dims() != y.dims() {
+        let message = format!("has shape {:?}, the samples have {:?}", y.dims(), x.dims());
+        return Err(Error::argument("noise", message));
+    }
+    let batch = x.dims()[0];
+    for count in [a.len(), b.len()] {
+        if count != batch && count != 1 {
+            let message = format!("holds {count}, needs 1 or one for each of the {batch} samples");
+            return Err(Error::argument("timesteps", message));
+        }
+    }
+    let device = x.device();
+    let column = |values: &[f64]| {
+        let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+        let count = values.len();
+        Tensor::<4>::from_data(TensorData::new(values, [count, 1, 1, 1]), (&device, DType::F32))
+    };
+    let dtype = x.dtype();
+    Ok((x.cast(DType::F32) * column(a) + y.cast(DType::F32) * column(b)).cast(dtype))
+}
+
+/// β that make ᾱ follow `alpha_bar`, a function of time from 0 to 1.
+fn betas_for_alpha_bar(count: usize, alpha_bar: impl Fn(f64) -> f64) -> Vec<f32> {
+    const MAX_BETA: f64 = 0.999;
+    let time = |index: usize| index as f64 / count as f64;
+    (0..count).map(|i| (1.0 - alpha_bar(time(i + 1)) / alpha_bar(time(i))).min(MAX_BETA) as f32).collect()
+}
+
+/// Shifts and scales √ᾱ so that the last one is zero and the first one stays
+/// ([Lin et al.](https://arxiv.org/abs/2305.08891), algorithm 1).
+fn rescale_zero_terminal_snr(betas: &[f32]) -> Vec<f32> {
+    let roots: Vec<f32> =
+        cumulative_product(betas.iter().map(|beta| 1.0 - beta)).into_iter().map(f32::sqrt).collect();
+    let (first, last) = (roots[0], roots[roots.len() - 1]);
+    let scale = first / (first - last);
+    let alphas_bar: Vec<f32> = roots.iter().map(|root| ((root - last) * scale).powi(2)).collect();
+
+    let mut rescaled = vec![1.0 - alphas_bar[0]];
+    rescaled.extend(alphas_bar.windows(2).map(|pair| 1.0 - pair[1] / pair[0]));
+    rescaled
+}
+
+/// Running products, accumulated in double precision and stored in single, as PyTorch does on the CPU.
+fn cumulative_product(factors: impl Iterator<Item = f32>) -> Vec<f32> {
+    factors
+        .scan(1f64, |product, factor| {
+            *product *= f64::from(factor);
+            Some(*product as f32)
+        })
+        .collect()
+}
+
+/// Equal steps in single precision, built from both ends towards the middle as `torch.linspace` does.
+pub(super) fn linspace_f32(start: f64, end: f64, count: usize) -> Vec<f32> {
+    let (start, end) = (start as f32, end as f32);
+    if count == 1 {
+        return vec![start];
+    }
+    let step = (end - start) / (count - 1) as f32;
+    (0..count)
+        .map(|i| if i < count / 2 { start + step * i as f32 } else { end - step * (count - 1 - i) as f32 })
+        .collect()
+}

@@ -1,0 +1,169 @@
+//! Noise levels σ for an inference run: read off the training schedule, or spaced by a rule of their own.
+
+use serde::{Deserialize, Serialize};
+use statrs::function::beta::inv_beta_reg;
+
+use super::timestep_spacing::linspace;
+use crate::error::{Error, Result};
+use crate::loading::config::Config;
+
+/// What the last noise level of a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinalSigmasType {
+    /// No noise at all.
+    #[default]
+    Zero,
+    /// The noise of the first training timestep.
+    SigmaMin,
+}
+
+/// The rules that space noise levels between a highest and a lowest one, whatever the training schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SigmaSpacing {
+    /// Equal steps of σ^(1/7), equation 5 of [Karras et al.](https://arxiv.org/abs/2206.00364).
+    Karras,
+    /// Equal steps of ln σ.
+    Exponential,
+    /// Quantiles of the Beta(0.6, 0.6) distribution ([Beta Sampling is All You Need](https://arxiv.org/abs/2407.12173)).
+    Beta,
+}
+
+impl SigmaSpacing {
+    /// The rule that the configuration's flags choose, if any.
+    pub fn from_flags(karras: bool, exponential: bool, beta: bool, config: &Config) -> Result<Option<Self>> {
+        match (karras, exponential, beta) {
+            (false, false, false) => Ok(None),
+            (true, false, false) => Ok(Some(Self::Karras)),
+            (false, true, false) => Ok(Some(Self::Exponential)),
+            (false, false, true) => Ok(Some(Self::Beta)),
+            _ => {
+                let message = "only one of `use_beta_sigmas`, `use_exponential_sigmas`, `use_karras_sigmas` can be used";
+                let field = if beta { "use_beta_sigmas" } else { "use_exponential_sigmas" };
+                Err(Error::config(config.origin(), field, message))
+            }
+        }
+    }
+
+    /// The configuration field that chooses this rule.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::Karras => "use_karras_sigmas",
+            Self::Exponential => "use_exponential_sigmas",
+            Self::Beta => "use_beta_sigmas",
+        }
+    }
+
+    /// `count` noise levels from `max` down to `min`.
+    pub fn between(self, max: f64, min: f64, count: usize) -> Vec<f64> {
+        match self {
+            Self::Karras => {
+                const RHO: f64 = 7.0;
+                let (high, low) = (max.powf(1.0 / RHO), min.powf(1.0 / RHO));
+                linspace(0.0, 1.0, count)
+                    .into_iter()
+                    .map(|ramp| (high + ramp * (low - high)).powf(RHO))
+                    .collect()
+            }
+            Self::Exponential => linspace(max.ln(), min.ln(), count).into_iter().map(f64::exp).collect(),
+            Self::Beta => linspace(0.0, 1.0, count)
+                .into_iter()
+                .map(|ramp| min + inv_beta_reg(0.6, 0.6, 1.0 - ramp) * (max - min))
+                .collect(),
+        }
+    }
+}
+
+/// The training schedule's noise levels, ascending, for going from timesteps to noise levels and back.
+#[derive(Clone, Debug)]
+pub(super) struct TrainingSigmas {
+    sigmas: Vec<f32>,
+    log_sigmas: Vec<f32>,
+}
+
+impl TrainingSigmas {
+    pub fn new(sigmas: Vec<f32>) -> Self {
+        let log_sigmas = sigmas.iter().map(|sigma| f64::from(*sigma).ln() as f32).collect();
+        Self { sigmas, log_sigmas }
+    }
+
+    /// σ of the first training timestep.
+    pub fn min(&self) -> f64 {
+        f64::from(self.sigmas[0])
+    }
+
+    /// σ of the last training timestep.
+    pub fn max(&self) -> f64 {
+        f64::from(self.sigmas[self.sigmas.len() - 1])
+    }
+
+    /// ln σ of the last and the first training timestep.
+    pub fn log_range(&self) -> (f64, f64) {
+        (f64::from(self.log_sigmas[self.log_sigmas.len() - 1]), f64::from(self.log_sigmas[0]))
+    }
+
+    /// All noise levels, descending.
+    pub fn descending(&self) -> impl Iterator<Item = f32> {
+        self.sigmas.iter().rev().copied()
+    }
+
+    /// σ at a timestep, interpolated between training timesteps and constant beyond them.
+    pub fn at(&self, timestep: f64) -> f64 {
+        let last = self.sigmas.len() - 1;
+        if timestep <= 0.0 {
+            return self.min();
+        }
+        if timestep >= last as f64 {
+            return self.max();
+        }
+        let below = timestep.floor();
+        let (low, high) =
+            (f64::from(self.sigmas[below as usize]), f64::from(self.sigmas[below as usize + 1]));
+        (high - low) * (timestep - below) + low
+    }
+
+    /// The timestep, as a fraction, whose ln σ is that of `sigma`; the inverse of a schedule linear in ln σ.
+    pub fn timestep_of(&self, sigma: f64) -> f64 {
+        let logs = &self.log_sigmas;
+        if logs.len() < 2 {
+            return 0.0;
+        }
+        let log_sigma = sigma.max(1e-10).ln();
+        let below =
+            logs.iter().rposition(|&log| log_sigma >= f64::from(log)).unwrap_or(0).min(logs.len() - 2);
+        let (low, high) = (logs[below], logs[below + 1]);
+        let weight = ((f64::from(low) - log_sigma) / f64::from(low - high)).clamp(0.0, 1.0);
+        (1.0 - weight) * below as f64 + weight * (below + 1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `scipy.stats.beta.ppf(p, 0.6, 0.6)` of SciPy 1.17.1.
+    const BETA_QUANTILES: [(f64, f64); 14] = [
+        (0.0001, 3.998377158137721e-07),
+        (0.001, 1.855873851745199e-05),
+        (0.01, 0.0008612388215429059),
+        (0.02040816326530612, 0.002826505325987209),
+        (0.1, 0.03958440558878085),
+        (0.25, 0.17568037865269498),
+        (0.3333333333333333, 0.2754132907776234),
+        (0.5, 0.5000000000000001),
+        (0.6, 0.6372990092467856),
+        (0.75, 0.824319621347305),
+        (0.9, 0.9604155944112192),
+        (0.9795918367346939, 0.9971734946740128),
+        (0.99, 0.9991387611784571),
+        (0.999, 0.9999814412614826),
+    ];
+
+    #[test]
+    fn beta_quantiles_are_those_of_scipy() {
+        for (p, expected) in BETA_QUANTILES {
+            let quantile = inv_beta_reg(0.6, 0.6, p);
+            assert!((quantile - expected).abs() <= 1e-12 + 1e-9 * expected, "{p}: {quantile} != {expected}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Where a run stands, for schedulers that walk along a list of noise levels.
+
+use crate::error::{Error, Result};
+
+/// The index of the next step: found by its timestep at the first step, counted from then on.
+#[derive(Clone, Debug)]
+pub(super) struct StepIndex {
+    unknown: UnknownTimestep,
+    begin: Option<usize>,
+    current: Option<usize>,
+}
+
+/// What a timestep means that is not one of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UnknownTimestep {
+    /// A mistake.
+    IsError,
+    /// The last timestep.
+    IsLast,
+}
+
+impl StepIndex {
+    pub fn new(unknown: UnknownTimestep) -> Self {
+        Self { unknown, begin: None, current: None }
+    }
+
+    /// Forgets the run, for a new one to start.
+    pub fn reset(&mut self) {
+        *self = Self::new(self.unknown);
+    }
+
+    /// Says where the run starts, so that the first timestep need not be searched for.
+    pub fn set_begin(&mut self, begin_index: usize) {
+        self.begin = Some(begin_index);
+    }
+
+    /// The index of the current step, whose timestep is `timestep`. Its noise level and the next one are there.
+    pub fn at(&mut self, timestep: f32, timesteps: &[f32], sigmas: &[f32]) -> Result<usize> {
+        let index = match self.current.or(self.begin) {
+            Some(index) => index,
+            None => self.find(timestep, timesteps)?,
+        };
+        if index >= timesteps.len() || index + 1 >= sigmas.len() {
+            let message = format!("the run of {} steps is over; choose its timesteps anew", timesteps.len());
+            return Err(Error::argument("timestep", message));
+        }
+        self.current = Some(index);
+        Ok(index)
+    }
+
+    /// Goes on to the next step.
+    pub fn advance(&mut self) {
+        self.current = self.current.map(|index| index + 1);
+    }
+
+    /// The noise levels that `added_to` mean when noise is added: where the run's begin is known, that of its current
+    /// step, or else of the step it will begin with.
+    pub fn levels_of_added_noise(
+        &self,
+        added_to: &[f32],
+        timesteps: &[f32],
+        sigmas: &[f32],
+    ) -> Result<Vec<f64>> {
+        added_to
+            .iter()
+            .map(|&timestep| {
+                let index = match self.begin {
+                    Some(begin) => self.current.unwrap_or(begin),
+                    None => self.find(timestep, timesteps)?,
+                };
+                sigmas.get(index).map(|&sigma| f64::from(sigma)).ok_or_else(|| {
+                    let message = format!("step {index} is beyond the {} steps of this run", timesteps.len());
+                    Error::argument("timesteps", message)
+                })
+            })
+            .collect()
+    }
+
+    /// Finds a timestep. Of equal ones the second is meant, so that a run that starts in the middle skips no level.
+    fn find(&self, timestep: f32, timesteps: &[f32]) -> Result<usize> {
+        let mut matches = (0..timesteps.len()).filter(|&index| timesteps[index] == timestep);
+        match (matches.next(), matches.next()) {
+            (_, Some(second)) => Ok(second),
+            (Some(only), None) => Ok(only),
+            (None, None) if self.unknown == UnknownTimestep::IsLast && !timesteps.is_empty() => {
+                Ok(timesteps.len() - 1)
+            }
+            (None, None) => {
+                let message = format!("{timestep} is not one of this run's {} timesteps", timesteps.len());
+                Err(Error::argument("timestep", message))
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Which of the training timesteps an inference run visits.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How the timesteps of a run are spread over the training timesteps, named as in table 2 of
+/// [Common Diffusion Noise Schedules and Sample Steps are Flawed](https://arxiv.org/abs/2305.08891).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimestepSpacing {
+    /// Equal distances from the first training timestep to the last.
+    #[default]
+    Linspace,
+    /// Multiples of a whole step, from 0 on.
+    Leading,
+    /// Equal steps down from the last training timestep.
+    Trailing,
+}
+
+impl TimestepSpacing {
+    /// `count` timesteps of `num_train_timesteps`, descending. Only those of `Linspace` can be fractions.
+    pub(super) fn descending(
+        self,
+        num_train_timesteps: usize,
+        count: usize,
+        steps_offset: usize,
+    ) -> Vec<f64> {
+        match self {
+            Self::Linspace => {
+                let mut timesteps = linspace(0.0, (num_train_timesteps - 1) as f64, count);
+                timesteps.reverse();
+                timesteps
+            }
+            Self::Leading => {
+                let ratio = num_train_timesteps / count;
+                (0..count).rev().map(|i| (i * ratio + steps_offset) as f64).collect()
+            }
+            Self::Trailing => {
+                let ratio = num_train_timesteps as f64 / count as f64;
+                trailing(num_train_timesteps, ratio, count)
+            }
+        }
+    }
+}
+
+/// At most `count` whole timesteps `last − 1`, `last − 1 − ratio`, … ≥ 0.
+///
+/// NumPy's `arange(last, 0, -ratio)`, which the Python class uses, yields one timestep too many (−1) where `ratio`
+/// was rounded down; `count` leaves that out.
+pub(super) fn trailing(last: usize, ratio: f64, count: usize) -> Vec<f64> {
+    let last = last as f64;
+    // The first difference, with its rounding error, is what NumPy goes on adding.
+    let step = (last - ratio) - last;
+    let available = (last / ratio).ceil() as usize;
+    (0..available.min(count)).map(|i| (last + i as f64 * step).round_ties_even() - 1.0).collect()
+}
+
+/// `count` numbers in equal distances from `start` to `stop`, rounded as NumPy's.
+pub(super) fn linspace(start: f64, stop: f64, count: usize) -> Vec<f64> {
+    if count < 2 {
+        return vec![start; count];
+    }
+    let step = (stop - start) / (count - 1) as f64;
+    let mut values: Vec<f64> = (0..count).map(|i| i as f64 * step + start).collect();
+    values[count - 1] = stop;
+    values
+}
+
+/// Rejects runs of no steps.
+pub(super) fn at_least_one_step(num_inference_steps: usize) -> Result<()> {
+    if num_inference_steps == 0 {
+        return Err(Error::argument("num_inference_steps", "must be at least 1"));
+    }
+    Ok(())
+}
+
+/// Rejects runs of more steps than the model was trained with.
+pub(super) fn at_most_training_steps(num_inference_steps: usize, num_train_timesteps: usize) -> Result<()> {
+    at_least_one_step(num_inference_steps)?;
+    if num_inference_steps > num_train_timesteps {
+        let message = format!(
+            "{num_inference_steps} cannot be larger than `num_train_timesteps`: the model was trained with \
+             {num_train_timesteps} timesteps"
+        );
+        return Err(Error::argument("num_inference_steps", message));
+    }
+    Ok(())
+}
+
+/// All training timesteps, from noisy to clean.
+pub(super) fn all_training_timesteps(num_train_timesteps: usize) -> Vec<f32> {
+    (0..num_train_timesteps).rev().map(|timestep| timestep as f32).collect()
+}

@@ -1,0 +1,31 @@
+//! Samples whose signal is not scaled down while noise is added, so that their variance grows with the noise: the form
+//! in which Karras et al. and k-diffusion write all schedules.
+
+use burn::tensor::{DType, Tensor};
+
+use super::timestep_spacing::TimestepSpacing;
+
+/// Standard deviation of the sample that a run starts from.
+///
+/// A run that starts at the last training timestep starts from noise alone; one that starts earlier, from noise and a
+/// signal of variance 1.
+pub(super) fn initial_deviation(sigmas: &[f32], spacing: TimestepSpacing) -> f64 {
+    let max = sigmas.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    f64::from(match spacing {
+        TimestepSpacing::Linspace | TimestepSpacing::Trailing => max,
+        TimestepSpacing::Leading => (max * max + 1.0).sqrt(),
+    })
+}
+
+/// Scales a sample to the variance 1 that models are trained with, c_in of Karras et al., table 1.
+pub(super) fn scale_to_unit_variance(sample: Tensor<4>, sigma: f32) -> Tensor<4> {
+    let sigma = f64::from(sigma);
+    let dtype = sample.dtype();
+    (sample.cast(DType::F32) / (sigma * sigma + 1.0).sqrt()).cast(dtype)
+}
+
+/// The noise-free sample that a predicted velocity implies.
+pub(super) fn original_from_velocity(sample: &Tensor<4>, velocity: Tensor<4>, sigma: f64) -> Tensor<4> {
+    let variance = sigma * sigma + 1.0;
+    velocity * (-sigma / variance.sqrt()) + sample.clone() / variance
+}

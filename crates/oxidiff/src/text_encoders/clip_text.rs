@@ -1,0 +1,333 @@
+//! The text half of CLIP (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
+
+use burn::module::Module;
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, module};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::loading::config::Config;
+use crate::loading::weights::OldKey;
+use crate::models::activations::Activation;
+use crate::models::attention::{merge_heads, split_heads};
+use crate::models::linear::{Embedding, Linear};
+use crate::models::model::Model;
+use crate::models::normalization::LayerNorm;
+
+/// The configuration of a [`CLIPTextModel`]; fields and defaults are those of transformers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the fields are documented by the library whose configuration files this reads")]
+pub struct CLIPTextConfig {
+    pub architectures: Vec<String>,
+    pub attention_dropout: f64,
+    pub bos_token_id: Option<i64>,
+    pub eos_token_id: Option<i64>,
+    pub hidden_act: Activation,
+    pub hidden_size: usize,
+    pub initializer_factor: f64,
+    pub initializer_range: f64,
+    pub intermediate_size: usize,
+    pub layer_norm_eps: f64,
+    pub max_position_embeddings: usize,
+    pub model_type: String,
+    pub num_attention_heads: usize,
+    pub num_hidden_layers: usize,
+    pub pad_token_id: Option<i64>,
+    pub projection_dim: Option<usize>,
+    /// Whether a pipeline hides the padding of a prompt from the model.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub use_attention_mask: bool,
+    pub vocab_size: usize,
+    /// Fields that this class does not know; they are kept.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl Default for CLIPTextConfig {
+    fn default() -> Self {
+        Self {
+            architectures: vec!["CLIPTextModel".into()],
+            attention_dropout: 0.0,
+            bos_token_id: Some(49406),
+            eos_token_id: Some(49407),
+            hidden_act: Activation::QuickGelu,
+            hidden_size: 512,
+            initializer_factor: 1.0,
+            initializer_range: 0.02,
+            intermediate_size: 2048,
+            layer_norm_eps: 1e-5,
+            max_position_embeddings: 77,
+            model_type: "clip_text_model".into(),
+            num_attention_heads: 8,
+            num_hidden_layers: 12,
+            pad_token_id: Some(1),
+            projection_dim: Some(512),
+            use_attention_mask: false,
+            vocab_size: 49408,
+            other: Map::new(),
+        }
+    }
+}
+
+/// What a [`CLIPTextModel`] computes.
+#[derive(Clone, Debug)]
+pub struct CLIPTextOutput {
+    /// The last layer's result behind the final norm, `[batch, tokens, hidden_size]`.
+    pub last_hidden_state: Tensor<3>,
+    /// The embedding, then the result of each layer, none of them behind the final norm.
+    pub hidden_states: Vec<Tensor<3>>,
+    /// `last_hidden_state` at the end of each text, `[batch, hidden_size]`.
+    pub pooler_output: Tensor<2>,
+}
+
+/// Embeds a text so that a UNet can attend to it.
+#[derive(Module, Debug)]
+pub struct CLIPTextModel {
+    embeddings: TextEmbeddings,
+    encoder: TextEncoder,
+    final_layer_norm: LayerNorm,
+    #[module(skip)]
+    config: CLIPTextConfig,
+}
+
+#[derive(Module, Debug)]
+struct TextEmbeddings {
+    token_embedding: Embedding,
+    position_embedding: Embedding,
+}
+
+#[derive(Module, Debug)]
+struct TextEncoder {
+    layers: Vec<EncoderLayer>,
+}
+
+#[derive(Module, Debug)]
+struct EncoderLayer {
+    layer_norm1: LayerNorm,
+    self_attn: SelfAttention,
+    layer_norm2: LayerNorm,
+    mlp: Mlp,
+}
+
+#[derive(Module, Debug)]
+struct SelfAttention {
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    out_proj: Linear,
+    heads: usize,
+}
+
+#[derive(Module, Debug)]
+struct Mlp {
+    fc1: Linear,
+    fc2: Linear,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl Model for CLIPTextModel {
+    type Config = CLIPTextConfig;
+
+    const CLASS_NAME: &'static str = "CLIPTextModel";
+    const WEIGHTS_NAME: &'static str = "model";
+
+    /// Before transformers 5, all of the model was called `text_model`.
+    const OLD_KEY: OldKey = |key| Some(format!("text_model.{key}"));
+
+    fn init(config: &CLIPTextConfig, device: &Device) -> Result<Self> {
+        check(config)?;
+        let hidden = config.hidden_size;
+        let linear = |from, to| Linear::init(from, to, true, device);
+        let norm = || LayerNorm::init(hidden, config.layer_norm_eps, device);
+        let layer = |_| EncoderLayer {
+            layer_norm1: norm(),
+            self_attn: SelfAttention {
+                q_proj: linear(hidden, hidden),
+                k_proj: linear(hidden, hidden),
+                v_proj: linear(hidden, hidden),
+                out_proj: linear(hidden, hidden),
+                heads: config.num_attention_heads,
+            },
+            layer_norm2: norm(),
+            mlp: Mlp {
+                fc1: linear(hidden, config.intermediate_size),
+                fc2: linear(config.intermediate_size, hidden),
+                activation: config.hidden_act,
+            },
+        };
+        Ok(Self {
+            embeddings: TextEmbeddings {
+                token_embedding: Embedding::init(config.vocab_size, hidden, device),
+                position_embedding: Embedding::init(config.max_position_embeddings, hidden, device),
+            },
+            encoder: TextEncoder { layers: (0..config.num_hidden_layers).map(layer).collect() },
+            final_layer_norm: norm(),
+            config: config.clone(),
+        })
+    }
+
+    fn config(&self) -> &CLIPTextConfig {
+        &self.config
+    }
+
+    /// The configuration of a whole CLIP keeps that of its text half under `text_config`.
+    fn from_config(config: &Config, device: &Device) -> Result<Self> {
+        let text = match config.get("text_config") {
+            Some(text) => Config::parse(text.to_string().as_bytes(), config.origin())?,
+            None => config.clone(),
+        };
+        let (typed, _) = text.resolve::<CLIPTextConfig>(Self::CLASS_NAME)?;
+        Self::init(&typed, device)
+    }
+
+    fn saved_config(&self) -> Config {
+        Config::from_transformers_fields(&self.config)
+    }
+}
+
+impl CLIPTextModel {
+    /// The element type of the weights, in which the model computes.
+    pub fn dtype(&self) -> DType {
+        self.final_layer_norm.weight.val().dtype()
+    }
+
+    /// Embeds `input_ids` `[batch, tokens]`. With `attention_mask`, of the same shape, tokens whose value is 0 are not
+    /// looked at.
+    ///
+    /// # Errors
+    /// When there are more tokens than positions, a token that the vocabulary lacks, or a mask of another shape.
+    pub fn forward(
+        &self,
+        input_ids: &[Vec<u32>],
+        attention_mask: Option<&[Vec<u32>]>,
+    ) -> Result<CLIPTextOutput> {
+        let tokens = self.check_input(input_ids, attention_mask)?;
+        let batch = input_ids.len();
+        let device = self.final_layer_norm.weight.val().device();
+
+        let ids: Vec<i64> = input_ids.iter().flatten().map(|&id| i64::from(id)).collect();
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [batch, tokens]), &device);
+        let positions = Tensor::<1, Int>::arange(0..tokens as i64, &device).unsqueeze_dim(0);
+        let mut hidden = self.embeddings.token_embedding.forward(ids)
+            + self.embeddings.position_embedding.forward(positions);
+
+        let mask = attention_mask.map(|mask| self.combine_with_causal(mask, tokens, &device));
+        let mut hidden_states = vec![hidden.clone()];
+        for layer in &self.encoder.layers {
+            hidden = layer.forward(hidden, mask.clone());
+            hidden_states.push(hidden.clone());
+        }
+        let last_hidden_state = self.final_layer_norm(hidden);
+
+        let ends = input_ids.iter().map(|ids| self.end_of_text(ids)).enumerate().map(|(item, end)| {
+            last_hidden_state.clone().narrow(0, item, 1).narrow(1, end, 1).squeeze_dim::<2>(1)
+        });
+        let pooler_output = Tensor::cat(ends.collect(), 0);
+        Ok(CLIPTextOutput { last_hidden_state, hidden_states, pooler_output })
+    }
+
+    /// The norm behind the last layer, for those who end at an earlier one.
+    pub fn final_layer_norm(&self, hidden: Tensor<3>) -> Tensor<3> {
+        self.final_layer_norm.forward(hidden)
+    }
+
+    fn check_input(&self, input_ids: &[Vec<u32>], attention_mask: Option<&[Vec<u32>]>) -> Result<usize> {
+        let tokens = input_ids.first().map_or(0, Vec::len);
+        if tokens == 0 || input_ids.iter().any(|ids| ids.len() != tokens) {
+            return Err(Error::argument("input_ids", "must hold texts of one length, not 0"));
+        }
+        if tokens > self.config.max_position_embeddings {
+            let most = self.config.max_position_embeddings;
+            return Err(Error::argument("input_ids", format!("{tokens} tokens, the model takes {most}")));
+        }
+        let vocab_size = self.config.vocab_size;
+        if let Some(id) = input_ids.iter().flatten().find(|&&id| id as usize >= vocab_size) {
+            let message = format!("token {id}, the model knows {vocab_size}; is the tokenizer that of another model?");
+            return Err(Error::argument("input_ids", message));
+        }
+        if let Some(mask) = attention_mask
+            && (mask.len() != input_ids.len() || mask.iter().any(|row| row.len() != tokens))
+        {
+            return Err(Error::argument("attention_mask", "must have the shape of `input_ids`"));
+        }
+        Ok(tokens)
+    }
+
+    /// `true` where a token must not be looked at: later ones, and those that `mask` hides.
+    fn combine_with_causal(&self, mask: &[Vec<u32>], tokens: usize, device: &Device) -> Tensor<4, Bool> {
+        let heads = self.config.num_attention_heads;
+        let hidden: Vec<bool> = mask
+            .iter()
+            .flat_map(|row| {
+                (0..heads * tokens).flat_map(move |query| {
+                    (0..tokens).map(move |key| key > query % tokens || row[key] == 0)
+                })
+            })
+            .collect();
+        Tensor::from_data(TensorData::new(hidden, [mask.len(), heads, tokens, tokens]), device)
+    }
+
+    /// Where a text ends. Configurations written before transformers 4.31 name a wrong token (2) as its end; there, it is
+    /// the one with the highest number.
+    fn end_of_text(&self, ids: &[u32]) -> usize {
+        let found = match self.config.eos_token_id {
+            Some(2) | None => {
+                let highest = ids.iter().max();
+                ids.iter().position(|id| Some(id) == highest)
+            }
+            Some(end) => ids.iter().position(|&id| i64::from(id) == end),
+        };
+        found.unwrap_or(0)
+    }
+}
+
+impl EncoderLayer {
+    fn forward(&self, x: Tensor<3>, mask: Option<Tensor<4, Bool>>) -> Tensor<3> {
+        let x = self.self_attn.forward(self.layer_norm1.forward(x.clone()), mask) + x;
+        self.mlp.forward(self.layer_norm2.forward(x.clone())) + x
+    }
+}
+
+impl SelfAttention {
+    /// Each token sees itself and those before it; or what `mask` leaves visible.
+    fn forward(&self, x: Tensor<3>, mask: Option<Tensor<4, Bool>>) -> Tensor<3> {
+        let query = split_heads(self.q_proj.forward(x.clone()), self.heads);
+        let key = split_heads(self.k_proj.forward(x.clone()), self.heads);
+        let value = split_heads(self.v_proj.forward(x), self.heads);
+        let options = AttentionModuleOptions { is_causal: mask.is_none(), ..Default::default() };
+        self.out_proj.forward(merge_heads(module::attention(query, key, value, mask, None, options)))
+    }
+}
+
+impl Mlp {
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.fc2.forward(self.activation.forward(self.fc1.forward(x)))
+    }
+}
+
+fn check(config: &CLIPTextConfig) -> Result<()> {
+    let invalid = |field: &str, message: String| Err(Error::config("", field, message));
+    for (field, value) in [
+        ("hidden_size", config.hidden_size),
+        ("intermediate_size", config.intermediate_size),
+        ("vocab_size", config.vocab_size),
+        ("max_position_embeddings", config.max_position_embeddings),
+        ("num_attention_heads", config.num_attention_heads),
+    ] {
+        if value == 0 {
+            return invalid(field, "must not be 0".into());
+        }
+    }
+    if !config.hidden_size.is_multiple_of(config.num_attention_heads) {
+        let message =
+            format!("{} heads do not divide a hidden size of {}", config.num_attention_heads, config.hidden_size);
+        return invalid("num_attention_heads", message);
+    }
+    if config.num_hidden_layers > 1024 {
+        return invalid("num_hidden_layers", "must be at most 1024".into());
+    }
+    Ok(())
+}

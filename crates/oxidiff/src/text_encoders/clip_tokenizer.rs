@@ -1,0 +1,252 @@
+//! CLIP's tokenizer: byte-level pairs, lower case (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use tokenizers::models::bpe::{BPE, Merges, Vocab};
+use tokenizers::normalizers::{Lowercase, NFC, Replace, Sequence as Normalizers};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::processors::roberta::RobertaProcessing;
+use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
+
+use crate::error::{Error, Result};
+use crate::loading::folder::Folder;
+
+/// Splits prompts into the tokens of a CLIP text encoder.
+#[derive(Clone, Debug)]
+pub struct CLIPTokenizer {
+    tokenizer: Tokenizer,
+    config: Map<String, Value>,
+    bos_token_id: u32,
+    eos_token_id: u32,
+    pad_token_id: u32,
+    model_max_length: Option<usize>,
+}
+
+/// A batch of tokenized texts, all of one length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenizedText {
+    /// The tokens of each text, padded to one length.
+    pub input_ids: Vec<Vec<u32>>,
+    /// 1 for a token of the text, 0 for padding.
+    pub attention_mask: Vec<Vec<u32>>,
+    /// For each text the part that did not fit, if any.
+    pub truncated: Vec<Option<String>>,
+}
+
+impl CLIPTokenizer {
+    /// Loads a tokenizer from a folder that holds `tokenizer.json`, or `vocab.json` and `merges.txt`.
+    ///
+    /// # Errors
+    /// When neither is there, or a file does not say what a tokenizer needs.
+    pub fn from_pretrained(folder: impl AsRef<Path>) -> Result<Self> {
+        Self::load(&Folder::Directory(folder.as_ref().to_path_buf()))
+    }
+
+    pub(crate) fn load(folder: &Folder) -> Result<Self> {
+        let config = match folder.has("tokenizer_config.json") {
+            true => read_json(folder, "tokenizer_config.json")?,
+            false => Map::new(),
+        };
+        let special = match folder.has("special_tokens_map.json") {
+            true => read_json(folder, "special_tokens_map.json")?,
+            false => Map::new(),
+        };
+        let token = |name: &str, default: &str| -> String {
+            let value = config.get(name).or_else(|| special.get(name));
+            let content = value.and_then(|value| value.get("content").or(Some(value)));
+            content.and_then(Value::as_str).unwrap_or(default).to_owned()
+        };
+        let bos = token("bos_token", "<|startoftext|>");
+        let eos = token("eos_token", "<|endoftext|>");
+        let pad = token("pad_token", "<|endoftext|>");
+        let unk = token("unk_token", "<|endoftext|>");
+
+        let (tokenizer, file) = if folder.has("tokenizer.json") {
+            let text = folder.read("tokenizer.json", "CLIPTokenizer")?;
+            let mut tokenizer = Tokenizer::from_bytes(&text).map_err(wrong(folder, "tokenizer.json"))?;
+            // The length is ours to choose at each call.
+            tokenizer.with_padding(None);
+            tokenizer.with_truncation(None).map_err(wrong(folder, "tokenizer.json"))?;
+            (tokenizer, "tokenizer.json")
+        } else {
+            (from_vocabulary(folder, &bos, &eos, &unk)?, "vocab.json")
+        };
+
+        let id = |token: &str| {
+            tokenizer.token_to_id(token).ok_or_else(|| Error::Tokenizer {
+                origin: folder.locate(file).display().to_string(),
+                message: format!("the special token `{token}` is not in the vocabulary"),
+            })
+        };
+        let (bos_token_id, eos_token_id, pad_token_id) = (id(&bos)?, id(&eos)?, id(&pad)?);
+        // Tokenizers without a limit say so with a number around 1e30.
+        let model_max_length =
+            config.get("model_max_length").and_then(Value::as_u64).and_then(|length| length.try_into().ok());
+        Ok(Self { tokenizer, config, bos_token_id, eos_token_id, pad_token_id, model_max_length })
+    }
+
+    /// The most tokens that the model takes, start and end included, where the tokenizer says so.
+    pub fn model_max_length(&self) -> Option<usize> {
+        self.model_max_length
+    }
+
+    /// Number of tokens.
+    pub fn vocab_size(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
+    /// The tokens of each text between start and end token, cut or padded to `max_length`.
+    ///
+    /// # Errors
+    /// When `max_length` leaves no room for start and end.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use oxidiff::CLIPTokenizer;
+    ///
+    /// let tokenizer = CLIPTokenizer::from_pretrained("stable-diffusion-v1-5/tokenizer")?;
+    /// let tokens = tokenizer.tokenize(&["a photo of an astronaut riding a horse"], 77)?;
+    /// assert_eq!(tokens.input_ids[0].len(), 77);
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    pub fn tokenize(&self, texts: &[impl AsRef<str>], max_length: usize) -> Result<TokenizedText> {
+        if max_length < 2 {
+            return Err(Error::argument("max_length", format!("{max_length} leaves no room for a text")));
+        }
+        let mut out = TokenizedText { input_ids: vec![], attention_mask: vec![], truncated: vec![] };
+        for text in texts {
+            let encoding = self.tokenizer.encode(text.as_ref(), false).map_err(|error| Error::Tokenizer {
+                origin: "prompt".into(),
+                message: error.to_string(),
+            })?;
+            let tokens = encoding.get_ids();
+            let kept = tokens.len().min(max_length - 2);
+            let mut ids = vec![self.bos_token_id];
+            ids.extend(&tokens[..kept]);
+            ids.push(self.eos_token_id);
+            let mut mask = vec![1; ids.len()];
+            ids.resize(max_length, self.pad_token_id);
+            mask.resize(max_length, 0);
+            out.input_ids.push(ids);
+            out.attention_mask.push(mask);
+            let lost = &tokens[kept..];
+            out.truncated.push((!lost.is_empty()).then(|| self.decode(lost)));
+        }
+        Ok(out)
+    }
+
+    /// The text of tokens, without special ones.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        let text = self.tokenizer.decode(ids, true).unwrap_or_default();
+        text.replace("</w>", " ").trim().to_owned()
+    }
+
+    /// Writes `tokenizer.json` and `tokenizer_config.json` into `folder`, which is made where it does not exist.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
+        let folder = folder.as_ref();
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        let text = self.tokenizer.to_string(true).map_err(|error| Error::Tokenizer {
+            origin: folder.join("tokenizer.json").display().to_string(),
+            message: error.to_string(),
+        })?;
+        crate::loading::write_whole(&folder.join("tokenizer.json"), text.as_bytes())?;
+
+        let mut config = self.config.clone();
+        let token = |id| Value::from(self.tokenizer.id_to_token(id).unwrap_or_default());
+        config.insert("tokenizer_class".into(), "CLIPTokenizer".into());
+        config.insert("bos_token".into(), token(self.bos_token_id));
+        config.insert("eos_token".into(), token(self.eos_token_id));
+        config.insert("pad_token".into(), token(self.pad_token_id));
+        let text = crate::loading::config::to_sorted_json(&config);
+        crate::loading::write_whole(&folder.join("tokenizer_config.json"), (text + "\n").as_bytes())
+    }
+}
+
+/// The tokenizer of a vocabulary and its merges, set up as CLIP was trained.
+fn from_vocabulary(folder: &Folder, bos: &str, eos: &str, unk: &str) -> Result<Tokenizer> {
+    let mut vocab = Vocab::default();
+    for (token, id) in read_json(folder, "vocab.json")? {
+        let id = id.as_u64().and_then(|id| u32::try_from(id).ok()).ok_or_else(|| Error::Tokenizer {
+            origin: folder.locate("vocab.json").display().to_string(),
+            message: format!("the number of token `{token}` is `{id}`"),
+        })?;
+        vocab.insert(token, id);
+    }
+    let ids: HashMap<&str, u32> =
+        [bos, eos].into_iter().filter_map(|token| Some((token, *vocab.get(token)?))).collect();
+    let special = |token: &str| {
+        let id = ids.get(token).copied().ok_or_else(|| Error::Tokenizer {
+            origin: folder.locate("vocab.json").display().to_string(),
+            message: format!("the special token `{token}` is not in the vocabulary"),
+        })?;
+        Ok((token.to_owned(), id))
+    };
+    let processing = RobertaProcessing::new(special(eos)?, special(bos)?).trim_offsets(false);
+
+    let bpe = BPE::builder()
+        .vocab_and_merges(vocab, read_merges(folder)?)
+        .unk_token(unk.to_owned())
+        .end_of_word_suffix("</w>".into())
+        .build()
+        .map_err(wrong(folder, "merges.txt"))?;
+    let words = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+    let split = Split::new(SplitPattern::Regex(words.into()), SplitDelimiterBehavior::Removed, true)
+        .expect("a regular expression known to be right");
+    let spaces = Replace::new(tokenizers::normalizers::replace::ReplacePattern::Regex(r"\s+".into()), " ")
+        .expect("a regular expression known to be right");
+
+    let mut tokenizer = Tokenizer::new(bpe);
+    tokenizer
+        .with_normalizer(Some(Normalizers::new(vec![
+            NormalizerWrapper::NFC(NFC),
+            NormalizerWrapper::Replace(spaces),
+            NormalizerWrapper::Lowercase(Lowercase),
+        ])))
+        .map_err(wrong(folder, "vocab.json"))?
+        .with_pre_tokenizer(Some(PreTokenizers::new(vec![
+            PreTokenizerWrapper::Split(split),
+            PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, true, true)),
+        ])))
+        .with_decoder(Some(ByteLevel::default()))
+        .with_post_processor(Some(processing.add_prefix_space(false)));
+    let special = [bos, eos].map(|token| AddedToken::from(token.to_owned(), true));
+    tokenizer.add_special_tokens(special).map_err(wrong(folder, "vocab.json"))?;
+    Ok(tokenizer)
+}
+
+fn read_merges(folder: &Folder) -> Result<Merges> {
+    let text = folder.read("merges.txt", "CLIPTokenizer")?;
+    let error = |message: String| Error::Tokenizer {
+        origin: folder.locate("merges.txt").display().to_string(),
+        message,
+    };
+    let text = std::str::from_utf8(&text).map_err(|cause| error(cause.to_string()))?;
+    text.lines()
+        .enumerate()
+        .filter(|(_, line)| !line.starts_with("#version") && !line.is_empty())
+        .map(|(number, line)| match line.split_once(' ') {
+            Some((first, second)) => Ok((first.to_owned(), second.to_owned())),
+            None => Err(error(format!("line {}: `{line}` is not a pair", number + 1))),
+        })
+        .collect()
+}
+
+fn read_json(folder: &Folder, file: &str) -> Result<Map<String, Value>> {
+    let text = folder.read(file, "CLIPTokenizer")?;
+    serde_json::from_slice(&text).map_err(|error| Error::Tokenizer {
+        origin: folder.locate(file).display().to_string(),
+        message: format!("not a JSON object: {error}"),
+    })
+}
+
+fn wrong(folder: &Folder, file: &str) -> impl FnOnce(tokenizers::Error) -> Error {
+    let origin = folder.locate(file).display().to_string();
+    move |error| Error::Tokenizer { origin, message: error.to_string() }
+}

@@ -1,0 +1,7 @@
+//! Text encoders and their tokenizers.
+
+mod clip_text;
+mod clip_tokenizer;
+
+pub use clip_text::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput};
+pub use clip_tokenizer::{CLIPTokenizer, TokenizedText};
