@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use oxidiff::{Error, HubOptions, HubRepo};
@@ -252,6 +251,8 @@ fn only_what_a_pipeline_needs_is_fetched_and_only_once() {
     assert_eq!(fs::read_to_string(folder(&cache).join("refs/main")).unwrap(), COMMIT);
     #[cfg(unix)]
     {
+        use std::path::Path;
+
         let link = fs::read_link(snapshot.join(LARGE)).unwrap();
         assert_eq!(link, Path::new("../../../blobs").join(files.etag(LARGE)));
         let link = fs::read_link(snapshot.join("model_index.json")).unwrap();
@@ -598,8 +599,9 @@ fn child() {
     }
 }
 
+#[cfg(unix)]
 fn run_child(variables: &[(&str, &str)]) -> String {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command.args(["child", "--exact", "--ignored", "--nocapture"]);
     for (name, _) in
         std::env::vars().filter(|(name, _)| name.starts_with("HF_") || name.starts_with("HUGGING"))
@@ -611,6 +613,8 @@ fn run_child(variables: &[(&str, &str)]) -> String {
     output.lines().find_map(|line| Some(line.split_once("RESULT ")?.1.to_owned())).expect(&output)
 }
 
+/// Only where the home folder is `HOME` and a path's parts are joined by `/`.
+#[cfg(unix)]
 #[test]
 fn the_environment_is_obeyed() {
     let files = Files::new();
@@ -619,7 +623,7 @@ fn the_environment_is_obeyed() {
         _ => Reply::new(401).with("X-Error-Code", "RepoNotFound").body(b""),
     });
     let home = TempDir::new().unwrap();
-    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
     let (home_dir, cache_dir) = (text(home.path()), text(&home.path().join("elsewhere")));
     let file = format!("models--someone--tiny-pipeline/snapshots/{COMMIT}/README.md");
     let base = [("HF_ENDPOINT", &*server.endpoint), ("HF_HOME", &*home_dir)];
