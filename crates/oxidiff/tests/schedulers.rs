@@ -198,7 +198,6 @@ fn run(case: &Value, fixtures: &Fixtures) -> oxidiff::Result<Vec<(&'static str, 
             s_tmin: option("s_tmin").unwrap_or(defaults.s_tmin),
             s_tmax: option("s_tmax").unwrap_or(defaults.s_tmax),
             s_noise: option("s_noise").unwrap_or(defaults.s_noise),
-            ..defaults
         };
         let output = scheduler.step(model_output, timestep, sample, options)?;
         assert_eq!(output.prev_sample.dtype(), dtype, "type of the previous sample");
