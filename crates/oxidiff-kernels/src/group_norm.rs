@@ -179,7 +179,13 @@ mod tests {
     use super::*;
     use burn::tensor::{Device, Distribution};
 
-    fn check(shape: [usize; 4], groups: usize, activation: GroupNormActivation, dtype: DType, tolerance: f32) {
+    fn check(
+        shape: [usize; 4],
+        groups: usize,
+        activation: GroupNormActivation,
+        dtype: DType,
+        tolerance: f32,
+    ) {
         let device = Device::flex();
         let channels = shape[1];
         let x = Tensor::<4>::random(shape, Distribution::Normal(3.0, 2.0), &device).cast(dtype);
@@ -188,8 +194,7 @@ mod tests {
         let fast = group_norm(x.clone(), groups, weight.clone(), bias.clone(), 1e-5, activation);
         let plain = group_norm_plain(x, groups, weight, bias, 1e-5, activation);
         assert_eq!(fast.dtype(), dtype);
-        let difference =
-            (fast.cast(DType::F32) - plain.cast(DType::F32)).abs().max().into_scalar::<f32>();
+        let difference = (fast.cast(DType::F32) - plain.cast(DType::F32)).abs().max().into_scalar::<f32>();
         assert!(difference <= tolerance, "{shape:?} in {groups} groups, {dtype:?}: off by {difference}");
     }
 

@@ -43,7 +43,8 @@ impl MappedFile {
     pub fn release(&self, range: Range<usize>) {
         // SAFETY: the mapping is backed by a file and never written to, so a page that is dropped is read again from
         // the file when it is touched; slices of it stay valid. The advice failing only costs memory.
-        let _ = unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
+        let _ =
+            unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
     }
 }
 

@@ -64,13 +64,11 @@ pub(crate) fn postprocess(decoded: Tensor<4>, output_type: OutputType) -> Result
 /// Rounds values in [0, 1], `[batch, height, width, channels]`, to images.
 fn to_images(values: Tensor<4>) -> Result<Vec<DynamicImage>> {
     let [batch, height, width, channels] = values.dims();
-    let bytes: Vec<u8> = values
-        .into_data()
-        .iter::<f32>()
-        .map(|value| (value * 255.0).round_ties_even() as u8)
-        .collect();
+    let bytes: Vec<u8> =
+        values.into_data().iter::<f32>().map(|value| (value * 255.0).round_ties_even() as u8).collect();
     let (w, h) = (width as u32, height as u32);
-    let item = |index: usize| bytes[index * height * width * channels..][..height * width * channels].to_vec();
+    let item =
+        |index: usize| bytes[index * height * width * channels..][..height * width * channels].to_vec();
     (0..batch)
         .map(|index| match channels {
             1 => GrayImage::from_raw(w, h, item(index)).map(DynamicImage::from),

@@ -131,7 +131,9 @@ impl Config {
 
     /// The configuration of an object of transformers, whose files do not name their class.
     pub(crate) fn from_transformers_fields<T: Serialize>(fields: &T) -> Self {
-        let Value::Object(values) = to_value(fields) else { unreachable!("fields serialize to a JSON object") };
+        let Value::Object(values) = to_value(fields) else {
+            unreachable!("fields serialize to a JSON object")
+        };
         Self { origin: String::new(), values, defaulted: BTreeSet::new() }
     }
 

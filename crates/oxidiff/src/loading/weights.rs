@@ -122,8 +122,15 @@ impl Checkpoint {
         device: &Device,
         old_key: OldKey,
     ) -> Result<M> {
-        let mut reader =
-            Reader { checkpoint: self, dtype, device, old_key, path: Vec::new(), used: BTreeSet::new(), errors: vec![] };
+        let mut reader = Reader {
+            checkpoint: self,
+            dtype,
+            device,
+            old_key,
+            path: Vec::new(),
+            used: BTreeSet::new(),
+            errors: vec![],
+        };
         let module = module.map(&mut reader);
         let Reader { used, mut errors, .. } = reader;
         if !errors.is_empty() {
@@ -216,9 +223,13 @@ impl Reader<'_> {
         let stored = if self.checkpoint.contains(&key) {
             key.clone()
         } else {
-            (self.old_key)(&key).filter(|old| self.checkpoint.contains(old)).ok_or_else(|| Error::Weights {
-                origin: self.checkpoint.origin().to_owned(),
-                message: format!("tensor `{key}` is missing; the configuration asks for it with shape {shape:?}"),
+            (self.old_key)(&key).filter(|old| self.checkpoint.contains(old)).ok_or_else(|| {
+                Error::Weights {
+                    origin: self.checkpoint.origin().to_owned(),
+                    message: format!(
+                        "tensor `{key}` is missing; the configuration asks for it with shape {shape:?}"
+                    ),
+                }
             })?
         };
         let shard = &self.checkpoint.shards[self.checkpoint.keys[&stored]];
@@ -267,10 +278,8 @@ pub(crate) fn save<M: Module>(module: &M, file: &Path) -> Result<()> {
     });
     // `format: pt` is what Python's loaders look for before they accept a file.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let contents = safetensors::serialize(tensors, Some(metadata)).map_err(|error| Error::Weights {
-        origin: file.display().to_string(),
-        message: error.to_string(),
-    })?;
+    let contents = safetensors::serialize(tensors, Some(metadata))
+        .map_err(|error| Error::Weights { origin: file.display().to_string(), message: error.to_string() })?;
     super::write_whole(file, &contents)
 }
 

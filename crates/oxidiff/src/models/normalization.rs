@@ -72,4 +72,3 @@ impl GroupNorm {
         group_norm(x, self.groups, self.weight.val(), self.bias.val(), self.epsilon, activation)
     }
 }
-

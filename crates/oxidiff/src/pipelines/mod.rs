@@ -8,5 +8,6 @@ mod stable_diffusion;
 pub use model_index::ModelIndex;
 pub use pipeline::{Component, DiffusionPipeline};
 pub use stable_diffusion::{
-    StableDiffusionComponents, StableDiffusionOutput, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage,
+    StableDiffusionComponents, StableDiffusionOutput, StableDiffusionPipeline, StepCallback, StepEnd,
+    TextToImage,
 };

@@ -86,7 +86,11 @@ impl ModelIndex {
         if found == class_name {
             return Ok(());
         }
-        Err(Error::config(&self.origin, component, format!("is a `{found}`; only `{class_name}` can be loaded")))
+        Err(Error::config(
+            &self.origin,
+            component,
+            format!("is a `{found}`; only `{class_name}` can be loaded"),
+        ))
     }
 
     pub(crate) fn set_component(&mut self, component: &str, class: Option<(&str, &str)>) {

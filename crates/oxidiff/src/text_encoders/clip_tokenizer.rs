@@ -119,10 +119,10 @@ impl CLIPTokenizer {
         }
         let mut out = TokenizedText { input_ids: vec![], attention_mask: vec![], truncated: vec![] };
         for text in texts {
-            let encoding = self.tokenizer.encode(text.as_ref(), false).map_err(|error| Error::Tokenizer {
-                origin: "prompt".into(),
-                message: error.to_string(),
-            })?;
+            let encoding = self
+                .tokenizer
+                .encode(text.as_ref(), false)
+                .map_err(|error| Error::Tokenizer { origin: "prompt".into(), message: error.to_string() })?;
             let tokens = encoding.get_ids();
             let kept = tokens.len().min(max_length - 2);
             let mut ids = vec![self.bos_token_id];
@@ -196,7 +196,8 @@ fn from_vocabulary(folder: &Folder, bos: &str, eos: &str, unk: &str) -> Result<T
         .end_of_word_suffix("</w>".into())
         .build()
         .map_err(wrong(folder, "merges.txt"))?;
-    let words = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+    let words =
+        r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
     let split = Split::new(SplitPattern::Regex(words.into()), SplitDelimiterBehavior::Removed, true)
         .expect("a regular expression known to be right");
     let spaces = Replace::new(tokenizers::normalizers::replace::ReplacePattern::Regex(r"\s+".into()), " ")

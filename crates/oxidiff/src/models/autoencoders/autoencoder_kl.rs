@@ -30,7 +30,10 @@ pub enum UpDecoderBlockType {
 /// The configuration of an [`AutoencoderKL`]; fields and defaults are those of diffusers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs, reason = "the fields are documented by the library whose configuration files this reads")]
+#[allow(
+    missing_docs,
+    reason = "the fields are documented by the library whose configuration files this reads"
+)]
 pub struct AutoencoderKLConfig {
     pub in_channels: usize,
     pub out_channels: usize,
@@ -190,8 +193,7 @@ impl AutoencoderKL {
             return Err(Error::argument("image", message));
         }
         if height.min(width) < self.scale_factor() {
-            let message =
-                format!("is {height}x{width}, smaller than {0}x{0} pixels", self.scale_factor());
+            let message = format!("is {height}x{width}, smaller than {0}x{0} pixels", self.scale_factor());
             return Err(Error::argument("image", message));
         }
         let image = image.cast(self.dtype());
@@ -337,7 +339,10 @@ fn check(config: &AutoencoderKLConfig) -> Result<()> {
     let groups = config.norm_num_groups;
     for &channels in &config.block_out_channels {
         if groups == 0 || channels == 0 || channels % groups != 0 {
-            return invalid("norm_num_groups", format!("{channels} channels do not divide into {groups} groups"));
+            return invalid(
+                "norm_num_groups",
+                format!("{channels} channels do not divide into {groups} groups"),
+            );
         }
     }
     if config.layers_per_block == 0 || config.layers_per_block > 1024 {

@@ -43,9 +43,17 @@ impl VaeShape {
     }
 
     /// `count` residual blocks, the first of them from `in_channels`.
-    fn resnets(&self, count: usize, in_channels: usize, out_channels: usize, device: &Device) -> Vec<ResnetBlock2D> {
+    fn resnets(
+        &self,
+        count: usize,
+        in_channels: usize,
+        out_channels: usize,
+        device: &Device,
+    ) -> Vec<ResnetBlock2D> {
         (0..count)
-            .map(|index| self.resnet(if index == 0 { in_channels } else { out_channels }, out_channels, device))
+            .map(|index| {
+                self.resnet(if index == 0 { in_channels } else { out_channels }, out_channels, device)
+            })
             .collect()
     }
 
@@ -100,7 +108,12 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn init(shape: &VaeShape, in_channels: usize, latent_channels: usize, device: &Device) -> Self {
+    pub(super) fn init(
+        shape: &VaeShape,
+        in_channels: usize,
+        latent_channels: usize,
+        device: &Device,
+    ) -> Self {
         let channels = &shape.block_out_channels;
         let last = channels.len() - 1;
         let block = |index: usize| DownEncoderBlock2D {
@@ -147,7 +160,12 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn init(shape: &VaeShape, latent_channels: usize, out_channels: usize, device: &Device) -> Self {
+    pub(super) fn init(
+        shape: &VaeShape,
+        latent_channels: usize,
+        out_channels: usize,
+        device: &Device,
+    ) -> Self {
         let channels = &shape.block_out_channels;
         let last = channels.len() - 1;
         let block = |index: usize| UpDecoderBlock2D {

@@ -5,5 +5,6 @@ mod prompt;
 mod text2img;
 
 pub use text2img::{
-    StableDiffusionComponents, StableDiffusionOutput, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage,
+    StableDiffusionComponents, StableDiffusionOutput, StableDiffusionPipeline, StepCallback, StepEnd,
+    TextToImage,
 };
