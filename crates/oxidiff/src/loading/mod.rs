@@ -34,6 +34,7 @@ impl Default for LoadOptions {
 
 /// What is going to be read, so that no more than that is downloaded.
 #[derive(Clone, Copy, Debug)]
+#[expect(dead_code, reason = "a folder is read as it is; only a download needs to know")]
 pub(crate) enum Needed {
     /// A pipeline with all its components.
     Pipeline,

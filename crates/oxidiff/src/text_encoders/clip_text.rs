@@ -18,7 +18,10 @@ use crate::models::normalization::LayerNorm;
 /// The configuration of a [`CLIPTextModel`]; fields and defaults are those of transformers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs, reason = "the fields are documented by the library whose configuration files this reads")]
+#[allow(
+    missing_docs,
+    reason = "the fields are documented by the library whose configuration files this reads"
+)]
 pub struct CLIPTextConfig {
     pub architectures: Vec<String>,
     pub attention_dropout: f64,
@@ -180,7 +183,7 @@ impl Model for CLIPTextModel {
             None => config.clone(),
         };
         let (typed, _) = text.resolve::<CLIPTextConfig>(Self::CLASS_NAME)?;
-        Self::init(&typed, device)
+        Self::init(&typed, device).map_err(|error| error.in_file(config.origin()))
     }
 
     fn saved_config(&self) -> Config {
@@ -245,7 +248,8 @@ impl CLIPTextModel {
         }
         let vocab_size = self.config.vocab_size;
         if let Some(id) = input_ids.iter().flatten().find(|&&id| id as usize >= vocab_size) {
-            let message = format!("token {id}, the model knows {vocab_size}; is the tokenizer that of another model?");
+            let message =
+                format!("token {id}, the model knows {vocab_size}; is the tokenizer that of another model?");
             return Err(Error::argument("input_ids", message));
         }
         if let Some(mask) = attention_mask
@@ -262,9 +266,8 @@ impl CLIPTextModel {
         let hidden: Vec<bool> = mask
             .iter()
             .flat_map(|row| {
-                (0..heads * tokens).flat_map(move |query| {
-                    (0..tokens).map(move |key| key > query % tokens || row[key] == 0)
-                })
+                (0..heads * tokens)
+                    .flat_map(move |query| (0..tokens).map(move |key| key > query % tokens || row[key] == 0))
             })
             .collect();
         Tensor::from_data(TensorData::new(hidden, [mask.len(), heads, tokens, tokens]), device)
@@ -322,8 +325,10 @@ fn check(config: &CLIPTextConfig) -> Result<()> {
         }
     }
     if !config.hidden_size.is_multiple_of(config.num_attention_heads) {
-        let message =
-            format!("{} heads do not divide a hidden size of {}", config.num_attention_heads, config.hidden_size);
+        let message = format!(
+            "{} heads do not divide a hidden size of {}",
+            config.num_attention_heads, config.hidden_size
+        );
         return invalid("num_attention_heads", message);
     }
     if config.num_hidden_layers > 1024 {

@@ -73,7 +73,10 @@ pub enum TimeEmbeddingType {
 /// The configuration of a [`UNet2DConditionModel`]; fields and defaults are those of diffusers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs, reason = "the fields are documented by the library whose configuration files this reads")]
+#[allow(
+    missing_docs,
+    reason = "the fields are documented by the library whose configuration files this reads"
+)]
 pub struct UNet2DConditionConfig {
     pub sample_size: Option<SampleSize>,
     pub in_channels: usize,
@@ -454,7 +457,10 @@ impl UNet2DConditionModel {
 
         if let Some(embedding) = &self.class_embedding {
             let labels = inputs.class_labels.ok_or_else(|| {
-                Error::argument("class_labels", "the model's configuration asks for them, but none were given")
+                Error::argument(
+                    "class_labels",
+                    "the model's configuration asks for them, but none were given",
+                )
             })?;
             let class = self.embed_class(embedding, labels, timesteps.len(), &device)?;
             temb = if self.config.class_embeddings_concat {
@@ -507,12 +513,14 @@ impl UNet2DConditionModel {
                 Ok(linear.forward(vectors.cast(dtype)))
             }
             (ClassEmbedding::Identity(_), ClassLabels::Vectors(vectors)) => Ok(vectors.cast(dtype)),
-            (_, ClassLabels::Numbers(_)) => {
-                Err(Error::argument("class_labels", "the model's configuration asks for vectors, not numbers"))
-            }
-            (_, ClassLabels::Vectors(_)) => {
-                Err(Error::argument("class_labels", "the model's configuration asks for numbers, not vectors"))
-            }
+            (_, ClassLabels::Numbers(_)) => Err(Error::argument(
+                "class_labels",
+                "the model's configuration asks for vectors, not numbers",
+            )),
+            (_, ClassLabels::Vectors(_)) => Err(Error::argument(
+                "class_labels",
+                "the model's configuration asks for numbers, not vectors",
+            )),
         }
     }
 
@@ -547,9 +555,7 @@ impl UNet2DConditionModel {
         match timesteps {
             [timestep] => Ok(vec![*timestep; batch]),
             _ if timesteps.len() == batch => Ok(timesteps.to_vec()),
-            _ => {
-                Err(Error::argument("timestep", format!("{} for a batch of {batch}", timesteps.len())))
-            }
+            _ => Err(Error::argument("timestep", format!("{} for a batch of {batch}", timesteps.len()))),
         }
     }
 }
@@ -622,7 +628,10 @@ impl BlockShapes {
             return Err(invalid("block_out_channels", message));
         }
         let groups = config.norm_num_groups.ok_or_else(|| {
-            Error::unsupported("`norm_num_groups` null", "the residual blocks of this model are normalized in groups")
+            Error::unsupported(
+                "`norm_num_groups` null",
+                "the residual blocks of this model are normalized in groups",
+            )
         })?;
         for &channels in &config.block_out_channels {
             if groups == 0 || channels == 0 || channels % groups != 0 {
@@ -636,6 +645,11 @@ impl BlockShapes {
             if kernel % 2 == 0 {
                 return Err(invalid(field, format!("must be odd, is {kernel}")));
             }
+        }
+        if config.downsample_padding > 3 {
+            let message =
+                format!("must be at most 3, as wide as the kernel, is {}", config.downsample_padding);
+            return Err(invalid("downsample_padding", message));
         }
         for (field, value) in [("in_channels", config.in_channels), ("out_channels", config.out_channels)] {
             if value == 0 {
@@ -655,11 +669,9 @@ impl BlockShapes {
                 count,
             )?,
             up_transformer_layers: match &config.reverse_transformer_layers_per_block {
-                Some(layers) => per_block(
-                    "reverse_transformer_layers_per_block",
-                    &PerBlock::Each(layers.clone()),
-                    count,
-                )?,
+                Some(layers) => {
+                    per_block("reverse_transformer_layers_per_block", &PerBlock::Each(layers.clone()), count)?
+                }
                 None => {
                     let mut layers = per_block(
                         "transformer_layers_per_block",
@@ -689,7 +701,9 @@ impl BlockShapes {
 }
 
 fn per_block<T: Clone>(field: &str, values: &PerBlock<T>, count: usize) -> Result<Vec<T>> {
-    values.expand(count).ok_or_else(|| invalid(field, format!("must have one value for each of {count} blocks")))
+    values
+        .expand(count)
+        .ok_or_else(|| invalid(field, format!("must have one value for each of {count} blocks")))
 }
 
 /// Values that other families of models use: refused, since ignoring them would give a wrong image.

@@ -25,6 +25,12 @@ use crate::random::{Generator, Generators};
 use crate::schedulers::{self, Scheduler, StepOptions};
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
 
+/// A longer side than any image format holds: what is above is a mistake, and would not fit into memory.
+const MOST_PIXELS: usize = 65_536;
+
+/// A larger batch than fits into any memory.
+const MOST_IMAGES: usize = 65_536;
+
 /// Makes images from prompts: the text is embedded, noise in the space of an autoencoder's latents is denoised step by
 /// step under its guidance, and the result is decoded.
 ///
@@ -232,7 +238,9 @@ impl StableDiffusionPipeline {
             ));
         }
         if let Some(class_name) = index.component_class("safety_checker") {
-            tracing::warn!("the checkpoint has a {class_name}, which is not run: check what you show to others");
+            tracing::warn!(
+                "the checkpoint has a {class_name}, which is not run: check what you show to others"
+            );
         }
         let variant = options.variant.as_deref();
         let (dtype, device) = (options.dtype, &options.device);
@@ -253,7 +261,8 @@ impl StableDiffusionPipeline {
             [("in_channels", unet.config().in_channels), ("out_channels", unet.config().out_channels)]
         {
             if channels != latent_channels {
-                let message = format!("is {channels}, but the latents of the vae have {latent_channels} channels");
+                let message =
+                    format!("is {channels}, but the latents of the vae have {latent_channels} channels");
                 return Err(Error::config("unet/config.json", field, message));
             }
         }
@@ -333,7 +342,8 @@ impl StableDiffusionPipeline {
         latents = latents.to_device(&text.device()) * self.scheduler.init_noise_sigma();
 
         let timestep_cond = embeds_guidance.map(|dim| {
-            let embedding = Timesteps { num_channels: dim, flip_sin_to_cos: false, downscale_freq_shift: 1.0 };
+            let embedding =
+                Timesteps { num_channels: dim, flip_sin_to_cos: false, downscale_freq_shift: 1.0 };
             embedding.forward(&vec![(arguments.guidance_scale - 1.0) as f32 * 1000.0; images], &text.device())
         });
 
@@ -343,8 +353,7 @@ impl StableDiffusionPipeline {
         for (index, &timestep) in timesteps.iter().enumerate() {
             let input = if guided { Tensor::cat(vec![latents.clone(); 2], 0) } else { latents.clone() };
             let input = self.scheduler.scale_model_input(input, timestep)?;
-            let inputs =
-                UNet2DConditionInputs { timestep_cond: timestep_cond.clone(), ..Default::default() };
+            let inputs = UNet2DConditionInputs { timestep_cond: timestep_cond.clone(), ..Default::default() };
             let noise = self.unet.forward_with(input, &[timestep], text.clone(), inputs)?;
             let noise = if guided { guidance.combine(noise) } else { noise };
 
@@ -384,13 +393,16 @@ impl StableDiffusionPipeline {
             return Ok([height, width]);
         }
         let factor = self.vae.scale_factor();
-        let trained = trained_size(&self.unet).map(|[height, width]| [height * factor, width * factor]);
+        let trained = trained_size(&self.unet).map(|size| size.map(|side| side.saturating_mul(factor)));
         let size = |argument, given: Option<usize>, dim: usize| {
             let pixels = given.or(trained.map(|size| size[dim])).ok_or_else(|| {
                 Error::argument(argument, "must be given: the model's configuration has no `sample_size`")
             })?;
-            if pixels == 0 || pixels % 8 != 0 || pixels < factor {
-                let message = format!("must be a multiple of 8, at least {}, but is {pixels}", factor.max(8));
+            if pixels % 8 != 0 || !(factor.max(8)..=MOST_PIXELS).contains(&pixels) {
+                let message = format!(
+                    "must be a multiple of 8 between {} and {MOST_PIXELS}, but is {pixels}",
+                    factor.max(8)
+                );
                 return Err(Error::argument(argument, message));
             }
             Ok(pixels / factor)
@@ -405,11 +417,11 @@ impl StableDiffusionPipeline {
         let for_each_image = |embeds: Tensor<3>| {
             let [batch, tokens, features] = embeds.dims();
             let copies = arguments.num_images_per_prompt;
-            embeds
-                .cast(dtype)
-                .reshape([batch, 1, tokens, features])
-                .repeat_dim(1, copies)
-                .reshape([batch * copies, tokens, features])
+            embeds.cast(dtype).reshape([batch, 1, tokens, features]).repeat_dim(1, copies).reshape([
+                batch * copies,
+                tokens,
+                features,
+            ])
         };
 
         let positive = match &arguments.prompt_embeds {
@@ -444,9 +456,7 @@ impl StableDiffusionPipeline {
     /// Sets the scheduler's timesteps and returns the number of steps.
     fn choose_timesteps(&mut self, arguments: &TextToImage) -> Result<usize> {
         match (&arguments.timesteps, &arguments.sigmas) {
-            (Some(_), Some(_)) => {
-                Err(Error::argument("timesteps", "cannot be given together with `sigmas`"))
-            }
+            (Some(_), Some(_)) => Err(Error::argument("timesteps", "cannot be given together with `sigmas`")),
             (Some(timesteps), None) => {
                 self.scheduler.set_custom_timesteps(timesteps)?;
                 Ok(self.scheduler.timesteps().len())
@@ -492,6 +502,11 @@ fn check_inputs(arguments: &TextToImage) -> Result<usize> {
     if prompts == 0 || arguments.num_images_per_prompt == 0 {
         return Err(Error::argument("num_images_per_prompt", "no image was asked for"));
     }
+    let images = prompts.saturating_mul(arguments.num_images_per_prompt);
+    if images > MOST_IMAGES {
+        let message = format!("asks for {images} images in one batch; at most {MOST_IMAGES} make sense");
+        return Err(Error::argument("num_images_per_prompt", message));
+    }
     if arguments.num_inference_steps == 0 {
         return Err(Error::argument("num_inference_steps", "must be at least 1"));
     }
@@ -536,12 +551,16 @@ fn modernize(scheduler: Box<dyn Scheduler>) -> Result<Box<dyn Scheduler>> {
     let mut config: Config = scheduler.config().clone();
     let mut outdated = false;
     if config.get("steps_offset").is_some_and(|offset| *offset != 1) {
-        tracing::warn!("the scheduler's configuration is outdated: `steps_offset` should be 1, and is taken as 1");
+        tracing::warn!(
+            "the scheduler's configuration is outdated: `steps_offset` should be 1, and is taken as 1"
+        );
         config = config.patched("steps_offset", 1);
         outdated = true;
     }
     if config.get("clip_sample").is_some_and(|clip| *clip == true) {
-        tracing::warn!("the scheduler's configuration is outdated: `clip_sample` should be false, and is taken so");
+        tracing::warn!(
+            "the scheduler's configuration is outdated: `clip_sample` should be false, and is taken so"
+        );
         config = config.patched("clip_sample", false);
         outdated = true;
     }
