@@ -1,0 +1,5 @@
+//! The binary, run as a user runs it.
+
+mod bad_input;
+mod generate;
+mod sandbox;
