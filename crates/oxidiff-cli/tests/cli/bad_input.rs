@@ -373,7 +373,7 @@ fn numbers_that_are_impossible() {
     field_refused(UNET_CONFIG, "transformer_layers_per_block", &[json!(u64::MAX)]);
     field_refused(UNET_CONFIG, "downsample_padding", &[json!(1u64 << 40)]);
     field_refused(UNET_CONFIG, "in_channels", &[json!(0)]);
-    field_refused(UNET_CONFIG, "out_channels", &[json!(0), json!(8)]);
+    field_refused(UNET_CONFIG, "out_channels", &[json!(0)]);
     field_refused(UNET_CONFIG, "conv_in_kernel", &[json!(2)]);
     field_refused("vae/config.json", "norm_num_groups", &[json!(0), json!(5)]);
     field_refused("vae/config.json", "layers_per_block", &[json!(0), json!(u64::MAX)]);
