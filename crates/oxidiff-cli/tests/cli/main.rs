@@ -2,4 +2,5 @@
 
 mod bad_input;
 mod generate;
+mod readme;
 mod sandbox;
