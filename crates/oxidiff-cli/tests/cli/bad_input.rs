@@ -385,4 +385,6 @@ fn numbers_that_are_impossible() {
     field_refused(scheduler, "num_train_timesteps", &[json!(0), json!(u64::MAX), json!(1u64 << 40)]);
     field_refused(scheduler, "beta_start", &[json!(-1.0), json!(1e30)]);
     field_refused(scheduler, "trained_betas", &[json!([]), json!([2.0])]);
+    with_json(scheduler, json!({"clip_sample_range": -1}))
+        .refused_with(&["--scheduler", "DDIMScheduler"], &[scheduler, "`clip_sample_range`"]);
 }
