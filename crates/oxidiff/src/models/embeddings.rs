@@ -33,10 +33,11 @@ impl Timesteps {
         let mut values = Vec::with_capacity(timesteps.len() * self.num_channels);
         for &timestep in timesteps {
             let angles = frequencies.iter().map(|frequency| f64::from(timestep * frequency));
-            let (first, second): (fn(f64) -> f64, fn(f64) -> f64) =
-                if self.flip_sin_to_cos { (f64::cos, f64::sin) } else { (f64::sin, f64::cos) };
-            values.extend(angles.clone().map(|angle| first(angle) as f32));
-            values.extend(angles.map(|angle| second(angle) as f32));
+            let halves: [fn(f64) -> f64; 2] =
+                if self.flip_sin_to_cos { [f64::cos, f64::sin] } else { [f64::sin, f64::cos] };
+            for half in halves {
+                values.extend(angles.clone().map(|angle| half(angle) as f32));
+            }
             values.resize(values.len() + self.num_channels % 2, 0.0);
         }
         Tensor::from_data(TensorData::new(values, [timesteps.len(), self.num_channels]), (device, DType::F32))

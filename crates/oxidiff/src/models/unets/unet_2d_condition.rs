@@ -207,6 +207,10 @@ pub struct UNet2DConditionInputs {
 
 /// Class labels, as the configuration's way of embedding them wants them.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each call, and a tensor is not boxed elsewhere"
+)]
 pub enum ClassLabels {
     /// One number for each item: a class (`num_class_embeds`), or a noise level (`class_embed_type` `timestep`).
     Numbers(Vec<f32>),
@@ -260,6 +264,7 @@ struct PositionalProjection {
 }
 
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each model")]
 enum ClassEmbedding {
     Table(Embedding),
     Layers(TimestepEmbedding),
@@ -294,7 +299,7 @@ impl Model for UNet2DConditionModel {
             }
             TimeEmbeddingType::Fourier => {
                 let dim = config.time_embedding_dim.unwrap_or(2 * channels[0]);
-                if dim % 2 != 0 {
+                if !dim.is_multiple_of(2) {
                     return Err(invalid("time_embedding_dim", format!("must be even, is {dim}")));
                 }
                 let projection = GaussianFourierProjection::init(dim / 2, config.flip_sin_to_cos, device);
