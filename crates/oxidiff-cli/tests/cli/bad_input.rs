@@ -133,9 +133,14 @@ impl Damaged {
     /// Requires that loading fails with an error that says all of `words`.
     #[track_caller]
     fn refused(&self, words: &[&str]) {
-        let arguments =
-            ["generate", "red apple", "--steps", "2", "--guidance-scale", "1", "--model", "model"];
-        self.sandbox.run(arguments).failed_with(words);
+        self.refused_with(&[], words);
+    }
+
+    /// The same with further arguments.
+    #[track_caller]
+    fn refused_with(&self, arguments: &[&str], words: &[&str]) {
+        let load = ["generate", "red apple", "--steps", "2", "--guidance-scale", "1", "--model", "model"];
+        self.sandbox.run(load.iter().chain(arguments)).failed_with(words);
         assert_eq!(self.sandbox.files(), ["model"]);
     }
 }
