@@ -144,7 +144,7 @@ impl LoadArguments {
         };
         let mut options = LoadOptions { dtype, device: self.device()?, ..LoadOptions::default() };
         options.variant = self.variant.clone();
-        let _ = &self.revision;
+        options.hub.revision = self.revision.clone();
         Ok(options)
     }
 

@@ -43,6 +43,7 @@ pub use error::{Error, Result};
 pub use image_processor::{Images, OutputType};
 pub use loading::config::Config;
 pub use loading::folder::EmbeddedFolder;
+pub use loading::hub::{HubOptions, HubRepo};
 pub use loading::{LoadOptions, download};
 pub use models::activations::Activation;
 pub use models::autoencoders::{

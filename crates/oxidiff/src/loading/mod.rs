@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod folder;
+pub mod hub;
 pub(crate) mod non_finite;
 pub(crate) mod weights;
 
@@ -12,6 +13,7 @@ use burn::tensor::{DType, Device};
 
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
+use crate::loading::hub::{HubOptions, HubRepo};
 
 /// How to load a model or a pipeline: the keyword arguments of Python's `from_pretrained`.
 #[derive(Clone, Debug)]
@@ -24,17 +26,24 @@ pub struct LoadOptions {
     pub variant: Option<String>,
     /// The folder inside the checkpoint, for a model that is part of a pipeline.
     pub subfolder: Option<String>,
+    /// Where and how to fetch what is not in a folder.
+    pub hub: HubOptions,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { dtype: DType::F32, device: Device::flex(), variant: None, subfolder: None }
+        Self {
+            dtype: DType::F32,
+            device: Device::flex(),
+            variant: None,
+            subfolder: None,
+            hub: HubOptions::default(),
+        }
     }
 }
 
 /// What is going to be read, so that no more than that is downloaded.
 #[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "a folder is read as it is; only a download needs to know")]
 pub(crate) enum Needed {
     /// A pipeline with all its components.
     Pipeline,
@@ -45,17 +54,77 @@ pub(crate) enum Needed {
 }
 
 impl LoadOptions {
-    /// Finds the folder of a checkpoint by its path, or by its name on the hub.
-    pub(crate) fn open(&self, name_or_path: &str, _needed: Needed) -> Result<Folder> {
+    /// Finds the folder of a checkpoint by its path, or by its name on the hub; then only what is needed is fetched.
+    pub(crate) fn open(&self, name_or_path: &str, needed: Needed) -> Result<Folder> {
         let path = Path::new(name_or_path);
-        if !path.is_dir() {
+        let root = if path.is_dir() {
+            path.to_path_buf()
+        } else if is_meant_as_path(path) {
             return Err(Error::MissingFile { path: path.into(), message: "no such folder".into() });
-        }
-        let folder = Folder::Directory(path.to_path_buf());
+        } else {
+            self.fetch(name_or_path, needed)?
+        };
+        let folder = Folder::Directory(root);
         Ok(match &self.subfolder {
             Some(subfolder) => folder.subfolder(subfolder),
             None => folder,
         })
+    }
+
+    fn fetch(&self, repo_id: &str, needed: Needed) -> Result<PathBuf> {
+        let repo = HubRepo::open(repo_id, &self.hub)?;
+        let inside = |file: &str| match &self.subfolder {
+            Some(subfolder) => format!("{subfolder}/{file}"),
+            None => file.to_owned(),
+        };
+        match needed {
+            Needed::Pipeline => {
+                repo.get_pipeline(self.variant.as_deref())?;
+            }
+            Needed::Config { config } => {
+                repo.get(&inside(config))?;
+            }
+            Needed::Model { config, weights } => {
+                repo.get(&inside(config))?;
+                let files = repo.list_files()?;
+                for file in weight_files(&files, &inside(weights), self.variant.as_deref()) {
+                    repo.get(file)?;
+                }
+            }
+        }
+        Ok(repo.snapshot_folder())
+    }
+}
+
+/// Names on the hub have at most one slash; everything with more of a path about it is one.
+fn is_meant_as_path(path: &Path) -> bool {
+    path.exists()
+        || path.is_absolute()
+        || path.starts_with(".")
+        || path.starts_with("..")
+        || path.components().count() > 2
+}
+
+/// The files of one model's weights among `files`: those of the variant where there are such, single or in shards.
+fn weight_files<'a>(files: &'a [String], stem: &str, variant: Option<&str>) -> Vec<&'a str> {
+    let of = |single: String, shards: String, index: String| -> Vec<&'a str> {
+        let is_shard = |file: &str| file.starts_with(&shards) && file.ends_with(".safetensors");
+        files
+            .iter()
+            .map(String::as_str)
+            .filter(|file| *file == single || *file == index || is_shard(file))
+            .collect()
+    };
+    let of_variant = variant.map(|variant| {
+        of(
+            format!("{stem}.{variant}.safetensors"),
+            format!("{stem}.{variant}-0"),
+            format!("{stem}.safetensors.index.{variant}.json"),
+        )
+    });
+    match of_variant {
+        Some(found) if !found.is_empty() => found,
+        _ => of(format!("{stem}.safetensors"), format!("{stem}-0"), format!("{stem}.safetensors.index.json")),
     }
 }
 

@@ -33,10 +33,12 @@ impl Timesteps {
         let mut values = Vec::with_capacity(timesteps.len() * self.num_channels);
         for &timestep in timesteps {
             let angles = frequencies.iter().map(|frequency| f64::from(timestep * frequency));
-            let halves: [fn(f64) -> f64; 2] =
-                if self.flip_sin_to_cos { [f64::cos, f64::sin] } else { [f64::sin, f64::cos] };
-            for half in halves {
-                values.extend(angles.clone().map(|angle| half(angle) as f32));
+            let sines = angles.clone().map(|angle| angle.sin() as f32);
+            let cosines = angles.map(|angle| angle.cos() as f32);
+            if self.flip_sin_to_cos {
+                values.extend(cosines.chain(sines));
+            } else {
+                values.extend(sines.chain(cosines));
             }
             values.resize(values.len() + self.num_channels % 2, 0.0);
         }

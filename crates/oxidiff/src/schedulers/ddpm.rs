@@ -47,8 +47,9 @@ pub struct DDPMSchedulerConfig {
     pub beta_schedule: BetaSchedule,
     /// All β, instead of a schedule.
     pub trained_betas: Option<Vec<f64>>,
-    /// The variance of the noise that a step adds; all but `fixed_large_log`.
-    pub variance_type: VarianceType,
+    /// The variance of the noise that a step adds; all but `fixed_large_log`. Nothing, as configurations of other
+    /// schedulers say, means `fixed_small`.
+    pub variance_type: Option<VarianceType>,
     /// Clip the predicted noise-free sample.
     pub clip_sample: bool,
     /// What the model predicts; `epsilon`, `sample` or `v_prediction`.
@@ -77,7 +78,7 @@ impl Default for DDPMSchedulerConfig {
             beta_end: 0.02,
             beta_schedule: BetaSchedule::Linear,
             trained_betas: None,
-            variance_type: VarianceType::FixedSmall,
+            variance_type: Some(VarianceType::FixedSmall),
             clip_sample: true,
             prediction_type: PredictionType::Epsilon,
             thresholding: false,
@@ -130,7 +131,7 @@ impl DDPMScheduler {
     fn build(fields: DDPMSchedulerConfig, config: Config) -> Result<Self> {
         let known = [PredictionType::Epsilon, PredictionType::Sample, PredictionType::VPrediction];
         fields.prediction_type.known_to(&known, &config)?;
-        if fields.variance_type == VarianceType::FixedLargeLog {
+        if fields.variance_type == Some(VarianceType::FixedLargeLog) {
             let message = "`fixed_large_log` is a logarithm, whose root diffusers takes, which is no number; use `fixed_large`";
             return Err(Error::config(config.origin(), "variance_type", message));
         }
@@ -163,6 +164,10 @@ impl DDPMScheduler {
         self.noise_schedule.velocity(sample, noise, timesteps)
     }
 
+    fn variance_type(&self) -> VarianceType {
+        self.fields.variance_type.unwrap_or_default()
+    }
+
     /// The timestep after `timestep`; −1 after the last.
     fn previous_timestep(&self, timestep: f32) -> Result<i64> {
         if !self.started {
@@ -182,7 +187,7 @@ impl DDPMScheduler {
         sample: &Tensor<4>,
     ) -> Result<(Tensor<4>, Option<Tensor<4>>)> {
         let channels = sample.dims()[1];
-        let learned = matches!(self.fields.variance_type, VarianceType::Learned | VarianceType::LearnedRange);
+        let learned = matches!(self.variance_type(), VarianceType::Learned | VarianceType::LearnedRange);
         if learned && model_output.dims()[1] == 2 * channels {
             let predicted_variance = model_output.clone().narrow(1, channels, channels);
             return Ok((model_output.narrow(1, 0, channels), Some(predicted_variance)));
@@ -206,7 +211,7 @@ impl DDPMScheduler {
                 Error::argument("model_output", message)
             })
         };
-        Ok(match self.fields.variance_type {
+        Ok(match self.variance_type() {
             VarianceType::FixedSmall | VarianceType::FixedSmallLog => noise * beta_tilde.sqrt(),
             VarianceType::FixedLarge => noise * beta.sqrt(),
             VarianceType::Learned => noise * learned()?.sqrt(),

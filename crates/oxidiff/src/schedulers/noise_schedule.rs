@@ -102,7 +102,11 @@ impl NoiseSchedule {
             return invalid("trained_betas", "must not be empty".into());
         }
         if let Some(beta) = betas.iter().find(|beta| !(0.0..=1.0).contains(*beta)) {
-            let field = if fields.trained_betas.is_some() { "trained_betas" } else { "beta_start" };
+            let field = match fields.trained_betas {
+                Some(_) => "trained_betas",
+                None if (0.0..=1.0).contains(&fields.beta_start) => "beta_end",
+                None => "beta_start",
+            };
             return invalid(field, format!("gives β = {beta}, which is not between 0 and 1"));
         }
         if fields.rescale_betas_zero_snr {

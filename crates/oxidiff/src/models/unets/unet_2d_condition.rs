@@ -207,10 +207,7 @@ pub struct UNet2DConditionInputs {
 
 /// Class labels, as the configuration's way of embedding them wants them.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for each call, and a tensor is not boxed elsewhere"
-)]
+#[expect(clippy::large_enum_variant, reason = "there is one of these in a call")]
 pub enum ClassLabels {
     /// One number for each item: a class (`num_class_embeds`), or a noise level (`class_embed_type` `timestep`).
     Numbers(Vec<f32>),
@@ -264,7 +261,7 @@ struct PositionalProjection {
 }
 
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each model")]
+#[expect(clippy::large_enum_variant, reason = "there is one of these in a model")]
 enum ClassEmbedding {
     Table(Embedding),
     Layers(TimestepEmbedding),

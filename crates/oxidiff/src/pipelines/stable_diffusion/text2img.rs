@@ -351,6 +351,7 @@ impl StableDiffusionPipeline {
         let warmup = timesteps.len().saturating_sub(steps * order);
         let bar = denoising_bar(steps, self.progress_bar);
         for (index, &timestep) in timesteps.iter().enumerate() {
+            tracing::debug!(index, timestep, "denoising");
             let input = if guided { Tensor::cat(vec![latents.clone(); 2], 0) } else { latents.clone() };
             let input = self.scheduler.scale_model_input(input, timestep)?;
             let inputs = UNet2DConditionInputs { timestep_cond: timestep_cond.clone(), ..Default::default() };
@@ -375,6 +376,7 @@ impl StableDiffusionPipeline {
             }
         }
         bar.finish();
+        tracing::debug!("decoding");
 
         let images = match arguments.output_type {
             OutputType::Latent => Images::Latent(latents),

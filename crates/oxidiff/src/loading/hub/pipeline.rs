@@ -1,0 +1,315 @@
+//! Which files of a repository a pipeline needs.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::MODEL_INDEX;
+use crate::error::{Error, Result};
+
+/// Of a repository's `files`, those that the pipeline of `model_index` needs.
+///
+/// That is `model_index.json` and, of each component with a class, its configuration and its safetensors weights: those
+/// of `variant` (such as `fp16`) where the component has them, else the plain ones.
+///
+/// # Errors
+/// When a component has no files, or has weights but none in safetensors; when `variant` is given and no component has
+/// it.
+pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&str>) -> Result<Vec<String>> {
+    let Some(index) = model_index.as_object() else {
+        return Err(Error::config(MODEL_INDEX, ".", "not a JSON object"));
+    };
+    let ignored: Vec<&str> = index
+        .get("_ignore_files")
+        .and_then(Value::as_array)
+        .map_or(Vec::new(), |names| names.iter().filter_map(Value::as_str).collect());
+    let files: Vec<&str> = files.iter().map(String::as_str).filter(|file| !ignored.contains(file)).collect();
+    if !files.contains(&MODEL_INDEX) {
+        let message = "this is not a diffusers pipeline".to_owned();
+        return Err(Error::MissingFile { path: PathBuf::from(MODEL_INDEX), message });
+    }
+
+    let mut needed = vec![MODEL_INDEX.to_owned()];
+    let mut has_variant = false;
+    let mut plain_components = Vec::new();
+    let mut other_variants = BTreeSet::new();
+    for component in component_names(index) {
+        let names: Vec<&str> = files
+            .iter()
+            .filter_map(|file| file.strip_prefix(component)?.strip_prefix('/'))
+            .filter(|name| !name.contains('/'))
+            .collect();
+        if names.is_empty() {
+            let message =
+                format!("{MODEL_INDEX} lists this component, but the repository has no such folder");
+            return Err(Error::MissingFile { path: PathBuf::from(component), message });
+        }
+        let weights = |wanted: Option<&str>| -> Vec<&str> {
+            names.iter().copied().filter(|name| weights_variant(name) == Some(wanted)).collect()
+        };
+
+        let mut chosen = variant.map(|variant| weights(Some(variant))).unwrap_or_default();
+        if chosen.is_empty() {
+            chosen = weights(None);
+            if variant.is_some() && !chosen.is_empty() {
+                plain_components.push(component);
+            }
+        } else {
+            has_variant = true;
+        }
+        if chosen.is_empty()
+            && let Some(other) = names.iter().find(|name| is_other_weights(name))
+        {
+            return Err(Error::unsupported(
+                format!("`{component}/{other}`"),
+                "the component has no weights in the safetensors format, the only one that is read",
+            ));
+        }
+        other_variants.extend(names.iter().filter_map(|name| weights_variant(name)?));
+        needed.extend(
+            names
+                .iter()
+                .filter(|name| is_configuration(name) || chosen.contains(name))
+                .map(|name| format!("{component}/{name}")),
+        );
+    }
+
+    if let Some(variant) = variant {
+        if !has_variant {
+            let others = Vec::from_iter(other_variants).join("`, `");
+            let others = if others.is_empty() { "none".to_owned() } else { format!("`{others}`") };
+            let message =
+                format!("no component has weights of variant `{variant}`; variants there are: {others}");
+            return Err(Error::argument("variant", message));
+        }
+        if !plain_components.is_empty() {
+            tracing::warn!(
+                "no variant `{variant}` of {}: using the plain weights",
+                plain_components.join(", ")
+            );
+        }
+    }
+    Ok(needed)
+}
+
+/// The components of a pipeline that have a class: `"unet": ["diffusers", "UNet2DConditionModel"]`.
+fn component_names(index: &serde_json::Map<String, Value>) -> impl Iterator<Item = &str> {
+    index
+        .iter()
+        .filter(|(name, value)| {
+            let class = value.as_array().filter(|value| value.len() >= 2).map(|value| &value[1]);
+            !name.starts_with('_') && class.is_some_and(|class| !class.is_null())
+        })
+        .map(|(name, _)| name.as_str())
+}
+
+/// Whether a file is safetensors weights or their index, and of which variant: `Some(None)` for the plain ones.
+fn weights_variant(name: &str) -> Option<Option<&str>> {
+    let rest = ["diffusion_pytorch_model", "pytorch_model", "model"]
+        .into_iter()
+        .find_map(|prefix| name.strip_prefix(prefix))?;
+
+    if let Some(rest) = rest.strip_suffix(".json") {
+        // `.safetensors.index`, `.safetensors.index.fp16` or, in old repositories, `.safetensors.fp16.index`.
+        let rest = rest.strip_prefix(".safetensors.")?;
+        return match rest.strip_prefix("index") {
+            Some("") => Some(None),
+            Some(variant) => variant.strip_prefix('.').map(Some),
+            None => rest.strip_suffix(".index").map(Some),
+        };
+    }
+
+    // ``, `-00001-of-00002`, `.fp16`, `.fp16-00001-of-00002` or, in old repositories, `-00001-of-00002.fp16`.
+    let rest = rest.strip_suffix(".safetensors")?;
+    match rest.strip_prefix('.') {
+        Some(variant) => Some(Some(split_shard(variant).map_or(variant, |(variant, _)| variant))),
+        None if rest.is_empty() => Some(None),
+        None => match split_shard(rest)? {
+            ("", "") => Some(None),
+            ("", variant) => variant.strip_prefix('.').map(Some),
+            _ => None,
+        },
+    }
+}
+
+/// Splits a name around its first `-00001-of-00002`.
+fn split_shard(name: &str) -> Option<(&str, &str)> {
+    const SHAPE: &str = "-00000-of-00000";
+    let is_shard = |text: &str| {
+        text.bytes()
+            .zip(SHAPE.bytes())
+            .all(|(byte, shape)| if shape == b'0' { byte.is_ascii_digit() } else { byte == shape })
+    };
+    (0..name.len()).find_map(|start| {
+        let shard = name.get(start..start + SHAPE.len())?;
+        is_shard(shard).then(|| (&name[..start], &name[start + SHAPE.len()..]))
+    })
+}
+
+fn is_configuration(name: &str) -> bool {
+    let is_index = name.contains(".index.");
+    (name.ends_with(".json") && !is_index) || name.ends_with(".txt") || name.ends_with(".model")
+}
+
+fn is_other_weights(name: &str) -> bool {
+    ["bin", "ckpt", "pt", "pth", "msgpack", "h5", "onnx", "pb"]
+        .into_iter()
+        .any(|extension| name.rsplit_once('.').is_some_and(|(_, actual)| actual == extension))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const STABLE_DIFFUSION: &[&str] = &[
+        ".gitattributes",
+        "README.md",
+        "feature_extractor/preprocessor_config.json",
+        "model_index.json",
+        "safety_checker/config.json",
+        "safety_checker/model.fp16.safetensors",
+        "safety_checker/model.safetensors",
+        "safety_checker/pytorch_model.bin",
+        "scheduler/scheduler_config.json",
+        "text_encoder/config.json",
+        "text_encoder/flax_model.msgpack",
+        "text_encoder/model.fp16.safetensors",
+        "text_encoder/model.safetensors",
+        "text_encoder/openvino_model.bin",
+        "text_encoder/openvino_model.xml",
+        "text_encoder/pytorch_model.bin",
+        "tokenizer/merges.txt",
+        "tokenizer/special_tokens_map.json",
+        "tokenizer/tokenizer_config.json",
+        "tokenizer/vocab.json",
+        "unet/config.json",
+        "unet/diffusion_pytorch_model.bin",
+        "unet/diffusion_pytorch_model.fp16.bin",
+        "unet/diffusion_pytorch_model.fp16.safetensors",
+        "unet/diffusion_pytorch_model.non_ema.safetensors",
+        "unet/diffusion_pytorch_model.safetensors",
+        "unet/onnx/model.onnx",
+        "v1-5-pruned-emaonly.ckpt",
+        "v1-5-pruned-emaonly.safetensors",
+        "vae/config.json",
+        "vae/diffusion_pytorch_model.safetensors",
+    ];
+
+    fn index() -> Value {
+        serde_json::json!({
+            "_class_name": "StableDiffusionPipeline",
+            "_diffusers_version": "0.6.0",
+            "feature_extractor": ["transformers", "CLIPImageProcessor"],
+            "requires_safety_checker": true,
+            "safety_checker": [null, null],
+            "scheduler": ["diffusers", "PNDMScheduler"],
+            "text_encoder": ["transformers", "CLIPTextModel"],
+            "tokenizer": ["transformers", "CLIPTokenizer"],
+            "unet": ["diffusers", "UNet2DConditionModel"],
+            "vae": ["diffusers", "AutoencoderKL"],
+        })
+    }
+
+    fn select(files: &[&str], index: &Value, variant: Option<&str>) -> Result<Vec<String>> {
+        let files: Vec<String> = files.iter().map(|&file| file.to_owned()).collect();
+        pipeline_files(&files, index, variant).map(|mut files| {
+            files.sort();
+            files
+        })
+    }
+
+    fn unet_only(files: &[&str], variant: Option<&str>) -> Result<Vec<String>> {
+        let index = serde_json::json!({"unet": ["diffusers", "UNet2DConditionModel"]});
+        select(&[&["model_index.json", "unet/config.json"], files].concat(), &index, variant)
+    }
+
+    #[test]
+    fn a_pipeline_needs_configurations_and_plain_safetensors() {
+        let expected = [
+            "feature_extractor/preprocessor_config.json",
+            "model_index.json",
+            "scheduler/scheduler_config.json",
+            "text_encoder/config.json",
+            "text_encoder/model.safetensors",
+            "tokenizer/merges.txt",
+            "tokenizer/special_tokens_map.json",
+            "tokenizer/tokenizer_config.json",
+            "tokenizer/vocab.json",
+            "unet/config.json",
+            "unet/diffusion_pytorch_model.safetensors",
+            "vae/config.json",
+            "vae/diffusion_pytorch_model.safetensors",
+        ];
+        assert_eq!(select(STABLE_DIFFUSION, &index(), None).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_component_without_the_variant_keeps_its_plain_weights() {
+        let files = select(STABLE_DIFFUSION, &index(), Some("fp16")).unwrap();
+        let weights: Vec<_> = files.iter().filter(|file| file.ends_with(".safetensors")).collect();
+        let expected = [
+            "text_encoder/model.fp16.safetensors",
+            "unet/diffusion_pytorch_model.fp16.safetensors",
+            "vae/diffusion_pytorch_model.safetensors",
+        ];
+        assert_eq!(weights, expected);
+    }
+
+    #[test]
+    fn a_variant_that_no_component_has_is_an_error() {
+        let error = select(STABLE_DIFFUSION, &index(), Some("bf16")).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument { argument: "variant", .. }));
+        let message = error.to_string();
+        assert!(message.contains("`bf16`") && message.contains("`fp16`, `non_ema`"), "{message}");
+    }
+
+    #[test]
+    fn shards_come_with_their_index() {
+        let files = [
+            "unet/diffusion_pytorch_model-00001-of-00002.safetensors",
+            "unet/diffusion_pytorch_model-00002-of-00002.safetensors",
+            "unet/diffusion_pytorch_model.fp16-00001-of-00002.safetensors",
+            "unet/diffusion_pytorch_model.fp16-00002-of-00002.safetensors",
+            "unet/diffusion_pytorch_model.safetensors.index.fp16.json",
+            "unet/diffusion_pytorch_model.safetensors.index.json",
+            "unet/diffusion_pytorch_model.bin.index.json",
+        ];
+        let head = ["model_index.json", "unet/config.json"];
+        let plain = [&head[..], &[files[0], files[1], files[5]]].concat();
+        assert_eq!(unet_only(&files, None).unwrap(), plain);
+        let variant = [&head[..], &files[2..5]].concat();
+        assert_eq!(unet_only(&files, Some("fp16")).unwrap(), variant);
+    }
+
+    #[test]
+    fn shards_may_have_the_old_variant_names() {
+        let files = [
+            "unet/diffusion_pytorch_model-00001-of-00002.fp16.safetensors",
+            "unet/diffusion_pytorch_model-00002-of-00002.fp16.safetensors",
+            "unet/diffusion_pytorch_model.safetensors.fp16.index.json",
+        ];
+        let expected = [&["model_index.json", "unet/config.json"], &files[..]].concat();
+        assert_eq!(unet_only(&files, Some("fp16")).unwrap(), expected);
+    }
+
+    #[test]
+    fn pickled_weights_alone_are_an_error() {
+        let error = unet_only(&["unet/diffusion_pytorch_model.bin"], None).unwrap_err();
+        assert!(matches!(error, Error::Unsupported { .. }));
+        assert!(error.to_string().contains("unet/diffusion_pytorch_model.bin"), "{error}");
+    }
+
+    #[test]
+    fn a_listed_component_must_have_a_folder() {
+        let index = serde_json::json!({"vae": ["diffusers", "AutoencoderKL"]});
+        let error = select(&["model_index.json"], &index, None).unwrap_err();
+        assert!(matches!(error, Error::MissingFile { ref path, .. } if path == Path::new("vae")));
+        let error = select(&["vae/config.json"], &index, None).unwrap_err();
+        assert!(
+            matches!(error, Error::MissingFile { ref path, .. } if path == Path::new("model_index.json"))
+        );
+    }
+}

@@ -1,0 +1,265 @@
+//! What schedulers refuse, and that they say why.
+
+use oxidiff::{
+    Config, DDIMScheduler, DDPMScheduler, DDPMSchedulerConfig, DPMSolverMultistepScheduler, Device,
+    EulerAncestralDiscreteScheduler, EulerDiscreteScheduler, Generator, Generators, PNDMScheduler, Result,
+    Scheduler, StepOptions, Tensor, schedulers,
+};
+
+fn error<T>(result: Result<T>) -> String {
+    match result {
+        Ok(_) => panic!("should have failed"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn build(class_name: &str, json: &str) -> Result<Box<dyn Scheduler>> {
+    schedulers::from_config(class_name, &Config::from_json(json)?)
+}
+
+fn sample(channels: usize) -> Tensor<4> {
+    Tensor::ones([2, channels, 3, 5], &Device::default())
+}
+
+fn step(scheduler: &mut dyn Scheduler, timestep: f32) -> Result<Tensor<4>> {
+    let options = StepOptions { variance_noise: Some(sample(3)), ..Default::default() };
+    scheduler.step(sample(3), timestep, sample(3), options).map(|output| output.prev_sample)
+}
+
+#[test]
+fn unknown_classes_are_answered_with_the_known_ones() {
+    let message = error(build("HeunScheduler", "{}"));
+    assert!(message.contains("HeunScheduler"), "{message}");
+    assert!(schedulers::CLASS_NAMES.iter().all(|name| message.contains(name)), "{message}");
+}
+
+#[test]
+fn every_listed_class_can_be_built_and_cloned() {
+    for class_name in schedulers::CLASS_NAMES {
+        let scheduler = build(class_name, "{}").unwrap();
+        assert_eq!(scheduler.config().class_name(), Some(*class_name));
+        assert_eq!(scheduler.clone().config(), scheduler.config());
+    }
+}
+
+#[test]
+fn configuration_errors_name_the_field() {
+    let any = schedulers::CLASS_NAMES;
+    let sigma_based = &["EulerDiscreteScheduler", "DPMSolverMultistepScheduler"];
+    let dpm = &["DPMSolverMultistepScheduler"];
+    let cases: &[(&[&str], &str, &str)] = &[
+        (any, r#"{"num_train_timesteps": 0}"#, "num_train_timesteps"),
+        (any, r#"{"num_train_timesteps": -5}"#, "num_train_timesteps"),
+        (any, r#"{"num_train_timesteps": "many"}"#, "num_train_timesteps"),
+        (any, r#"{"beta_schedule": "bogus"}"#, "beta_schedule"),
+        (any, r#"{"beta_start": -0.1}"#, "beta_start"),
+        (any, r#"{"beta_end": 1.5}"#, "beta_end"),
+        (any, r#"{"trained_betas": []}"#, "trained_betas"),
+        (any, r#"{"trained_betas": [0.1, 2.0]}"#, "trained_betas"),
+        (any, r#"{"timestep_spacing": "wide"}"#, "timestep_spacing"),
+        (any, r#"{"prediction_type": "weather"}"#, "prediction_type"),
+        (any, r#"{"steps_offset": -1}"#, "steps_offset"),
+        (&["DDIMScheduler", "EulerDiscreteScheduler"], r#"{"beta_schedule": "sigmoid"}"#, "beta_schedule"),
+        (&["PNDMScheduler"], r#"{"prediction_type": "sample"}"#, "prediction_type"),
+        (&["EulerAncestralDiscreteScheduler"], r#"{"prediction_type": "sample"}"#, "prediction_type"),
+        (&["DDPMScheduler"], r#"{"variance_type": "fixed_large_log"}"#, "variance_type"),
+        (&["DDPMScheduler"], r#"{"variance_type": "huge"}"#, "variance_type"),
+        (
+            &["DDIMScheduler", "DDPMScheduler"],
+            r#"{"thresholding": true, "dynamic_thresholding_ratio": 2}"#,
+            "dynamic_thresholding_ratio",
+        ),
+        (
+            &["DDIMScheduler"],
+            r#"{"rescale_betas_zero_snr": true, "num_train_timesteps": 1}"#,
+            "rescale_betas_zero_snr",
+        ),
+        (sigma_based, r#"{"use_karras_sigmas": true, "use_beta_sigmas": true}"#, "use_beta_sigmas"),
+        (
+            sigma_based,
+            r#"{"use_karras_sigmas": true, "use_exponential_sigmas": true}"#,
+            "use_exponential_sigmas",
+        ),
+        (sigma_based, r#"{"final_sigmas_type": "low"}"#, "final_sigmas_type"),
+        (&["EulerDiscreteScheduler"], r#"{"interpolation_type": "cubic"}"#, "interpolation_type"),
+        (&["EulerDiscreteScheduler"], r#"{"timestep_type": "vague"}"#, "timestep_type"),
+        (dpm, r#"{"algorithm_type": "magic"}"#, "algorithm_type"),
+        (dpm, r#"{"solver_type": "magic"}"#, "solver_type"),
+        (dpm, r#"{"solver_order": 4}"#, "solver_order"),
+        (dpm, r#"{"algorithm_type": "dpmsolver"}"#, "final_sigmas_type"),
+        (
+            dpm,
+            r#"{"algorithm_type": "sde-dpmsolver", "solver_order": 3, "final_sigmas_type": "sigma_min"}"#,
+            "solver_order",
+        ),
+        (dpm, r#"{"algorithm_type": "dpmsolver", "prediction_type": "flow_prediction"}"#, "prediction_type"),
+        (dpm, r#"{"lambda_min_clipped": 100}"#, "lambda_min_clipped"),
+        (dpm, r#"{"lambda_min_clipped": "low"}"#, "lambda_min_clipped"),
+        (dpm, r#"{"time_shift_type": "linear"}"#, "time_shift_type"),
+    ];
+    for (class_names, json, field) in cases {
+        for class_name in *class_names {
+            let message = error(build(class_name, json));
+            let named = message.contains(&format!("`{field}`"));
+            assert!(named, "{class_name} {json}: {message}");
+        }
+    }
+}
+
+#[test]
+fn impossible_numbers_of_steps_are_refused() {
+    for class_name in schedulers::CLASS_NAMES {
+        let message = error(build(class_name, "{}").unwrap().set_timesteps(0));
+        assert!(message.contains("num_inference_steps"), "{class_name}: {message}");
+    }
+    for class_name in ["DDIMScheduler", "DDPMScheduler"] {
+        let message = error(build(class_name, "{}").unwrap().set_timesteps(1001));
+        assert!(message.contains("1001 cannot be larger"), "{class_name}: {message}");
+    }
+    let message = error(PNDMScheduler::new(Default::default()).unwrap().set_timesteps(3));
+    assert!(message.contains("skip_prk_steps"), "{message}");
+}
+
+#[test]
+fn trailing_runs_have_the_steps_that_were_asked_for() {
+    // 61 steps of 1000/61 are rounded to a little less than 1000.
+    for class_name in schedulers::CLASS_NAMES {
+        let json = r#"{"timestep_spacing": "trailing", "skip_prk_steps": true}"#;
+        let mut scheduler = build(class_name, json).unwrap();
+        scheduler.set_timesteps(61).unwrap();
+        let repeated = usize::from(*class_name == "PNDMScheduler");
+        assert_eq!(scheduler.timesteps().len(), 61 + repeated, "{class_name}");
+        assert!(scheduler.timesteps().iter().all(|&timestep| timestep >= 0.0), "{class_name}");
+    }
+}
+
+#[test]
+fn steps_need_timesteps_where_they_do_in_python() {
+    for class_name in ["DDIMScheduler", "PNDMScheduler", "DPMSolverMultistepScheduler"] {
+        let message = error(step(build(class_name, "{}").unwrap().as_mut(), 999.0));
+        assert!(message.contains("set_timesteps"), "{class_name}: {message}");
+    }
+    for class_name in ["DDPMScheduler", "EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"] {
+        step(build(class_name, "{}").unwrap().as_mut(), 999.0).unwrap();
+    }
+    let dpm = DPMSolverMultistepScheduler::new(Default::default()).unwrap();
+    assert!(error(dpm.add_noise(sample(3), sample(3), &[1.0])).contains("set_timesteps"));
+}
+
+#[test]
+fn timesteps_must_be_of_the_run() {
+    for class_name in ["DDPMScheduler", "EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"] {
+        let mut scheduler = build(class_name, "{}").unwrap();
+        scheduler.set_timesteps(10).unwrap();
+        let message = error(step(scheduler.as_mut(), 998.0));
+        assert!(message.contains("998 is not one of this run's 10 timesteps"), "{class_name}: {message}");
+    }
+    let mut ddim = DDIMScheduler::new(Default::default()).unwrap();
+    ddim.set_timesteps(10).unwrap();
+    assert!(error(step(&mut ddim, 1000.0)).contains("not a training timestep"));
+    assert!(error(step(&mut ddim, 1.5)).contains("not a whole training timestep"));
+    assert!(error(step(&mut ddim, f32::NAN)).contains("not a whole training timestep"));
+    assert!(error(ddim.add_noise(sample(3), sample(3), &[-1.0])).contains("-1"));
+}
+
+#[test]
+fn a_finished_run_does_not_go_on() {
+    for class_name in
+        ["DPMSolverMultistepScheduler", "EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"]
+    {
+        let mut scheduler = build(class_name, "{}").unwrap();
+        scheduler.set_timesteps(2).unwrap();
+        for timestep in scheduler.timesteps().to_vec() {
+            step(scheduler.as_mut(), timestep).unwrap();
+        }
+        assert!(error(step(scheduler.as_mut(), 0.0)).contains("is over"), "{class_name}");
+        scheduler.set_timesteps(2).unwrap();
+        scheduler.set_begin_index(2);
+        assert!(error(step(scheduler.as_mut(), 0.0)).contains("is over"), "{class_name}");
+    }
+}
+
+#[test]
+fn shapes_must_agree() {
+    for class_name in schedulers::CLASS_NAMES {
+        let mut scheduler = build(class_name, r#"{"skip_prk_steps": true}"#).unwrap();
+        scheduler.set_timesteps(2).unwrap();
+        let timestep = scheduler.timesteps()[0];
+        let message = error(scheduler.step(sample(6), timestep, sample(3), StepOptions::default()));
+        assert!(message.contains("model_output"), "{class_name}: {message}");
+        let message = error(scheduler.add_noise(sample(3), sample(4), &[timestep]));
+        assert!(message.contains("noise"), "{class_name}: {message}");
+        let message = error(scheduler.add_noise(sample(3), sample(3), &[timestep; 3]));
+        assert!(message.contains("timesteps"), "{class_name}: {message}");
+        scheduler.add_noise(sample(3), sample(3), &[timestep]).unwrap();
+    }
+    let fields = DDPMSchedulerConfig {
+        variance_type: Some(oxidiff::VarianceType::LearnedRange),
+        ..Default::default()
+    };
+    let mut learned = DDPMScheduler::new(fields).unwrap();
+    assert!(error(step(&mut learned, 5.0)).contains("channels for the variance"));
+    let options = StepOptions { variance_noise: Some(sample(4)), ..Default::default() };
+    let mut ancestral = EulerAncestralDiscreteScheduler::new(Default::default()).unwrap();
+    assert!(error(ancestral.step(sample(3), 5.0, sample(3), options)).contains("variance_noise"));
+}
+
+#[test]
+fn custom_timesteps_and_sigmas_are_checked() {
+    let mut ddpm = DDPMScheduler::new(Default::default()).unwrap();
+    assert!(error(ddpm.set_custom_timesteps(&[])).contains("empty"));
+    assert!(error(ddpm.set_custom_timesteps(&[5.0, 5.0])).contains("descending"));
+    assert!(error(ddpm.set_custom_timesteps(&[1000.0, 5.0])).contains("must start before"));
+    assert!(error(ddpm.set_custom_timesteps(&[5.0, -1.0])).contains("-1"));
+    assert!(error(ddpm.set_custom_timesteps(&[5.5])).contains("5.5"));
+    assert!(error(ddpm.set_custom_sigmas(&[5.0, 0.0])).contains("DDPMScheduler"));
+
+    for class_name in ["DDIMScheduler", "PNDMScheduler", "EulerAncestralDiscreteScheduler"] {
+        let mut scheduler = build(class_name, "{}").unwrap();
+        assert!(error(scheduler.set_custom_timesteps(&[5.0])).contains(class_name));
+        assert!(error(scheduler.set_custom_sigmas(&[5.0, 0.0])).contains(class_name));
+    }
+    for class_name in ["EulerDiscreteScheduler", "DPMSolverMultistepScheduler"] {
+        for flag in ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"] {
+            let mut scheduler = build(class_name, &format!(r#"{{"{flag}": true}}"#)).unwrap();
+            assert!(error(scheduler.set_custom_timesteps(&[5.0])).contains(flag), "{class_name}");
+        }
+        assert!(error(build(class_name, "{}").unwrap().set_custom_timesteps(&[])).contains("empty"));
+    }
+    let json = r#"{"timestep_type": "continuous", "prediction_type": "v_prediction"}"#;
+    let message = error(build("EulerDiscreteScheduler", json).unwrap().set_custom_timesteps(&[5.0]));
+    assert!(message.contains("continuous"), "{message}");
+    let mut euler = EulerDiscreteScheduler::new(Default::default()).unwrap();
+    assert!(error(euler.set_custom_sigmas(&[])).contains("sigmas"));
+    assert!(error(euler.set_custom_sigmas(&[1.0])).contains("sigmas"));
+
+    let mut dpm = DPMSolverMultistepScheduler::new(Default::default()).unwrap();
+    assert!(error(dpm.set_timesteps_with_mu(5, 0.5)).contains("use_dynamic_shifting"));
+    assert!(error(dpm.set_custom_timesteps(&[5.5])).contains("5.5"));
+}
+
+#[test]
+fn ddim_has_one_source_of_noise_and_adds_no_more_than_there_is() {
+    let mut ddim = DDIMScheduler::new(Default::default()).unwrap();
+    ddim.set_timesteps(10).unwrap();
+    let options = StepOptions { eta: 3.0, variance_noise: Some(sample(3)), ..Default::default() };
+    assert!(error(ddim.step(sample(3), 900.0, sample(3), options)).contains("`eta`"));
+    let mut generator = Generators::One(Generator::manual_seed(0));
+    let options = StepOptions {
+        eta: 0.5,
+        variance_noise: Some(sample(3)),
+        generator: Some(&mut generator),
+        ..Default::default()
+    };
+    assert!(error(ddim.step(sample(3), 900.0, sample(3), options)).contains("`variance_noise`"));
+}
+
+#[test]
+fn each_item_needs_its_generator() {
+    let mut generators = Generators::PerItem(vec![Generator::manual_seed(0); 3]);
+    let options = StepOptions { generator: Some(&mut generators), ..Default::default() };
+    let mut ddpm = DDPMScheduler::new(Default::default()).unwrap();
+    assert!(ddpm.step(sample(3), 5.0, sample(3), options).is_err());
+    // Without any source, noise is drawn from a fresh one.
+    ddpm.step(sample(3), 5.0, sample(3), StepOptions::default()).unwrap();
+}

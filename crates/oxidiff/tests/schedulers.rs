@@ -1,0 +1,278 @@
+//! Compares every scheduler with what Python's computes: timesteps, noise levels, trajectories, added noise and
+//! configurations, as recorded by `tests/fixtures/generate_schedulers.py`.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+
+use oxidiff::{
+    Config, DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, DType, Device, Generator, Generators,
+    Scheduler, StepOptions, Tensor, schedulers,
+};
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+/// What `generate_schedulers.py` recorded.
+struct Fixtures {
+    cases: Vec<Value>,
+    swaps: Vec<Value>,
+    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+}
+
+impl Fixtures {
+    fn load() -> Self {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/schedulers");
+        let text = std::fs::read_to_string(folder.join("cases.json")).expect("cases.json");
+        let mut index: Value = serde_json::from_str(&text).expect("valid JSON");
+        let bytes = std::fs::read(folder.join("cases.safetensors")).expect("cases.safetensors");
+        let tensors = SafeTensors::deserialize(&bytes)
+            .expect("valid safetensors")
+            .tensors()
+            .into_iter()
+            .map(|(name, view)| {
+                let number = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("four bytes"));
+                (name, (view.shape().to_vec(), view.data().chunks_exact(4).map(number).collect()))
+            })
+            .collect();
+        let list = |value: Value| value.as_array().cloned().expect("a list");
+        Self { cases: list(index["cases"].take()), swaps: list(index["swaps"].take()), tensors }
+    }
+
+    fn tensor(&self, name: &str) -> Tensor<4> {
+        let (shape, values) = &self.tensors[name];
+        tensor(values, shape)
+    }
+
+    fn noise(&self, step: usize) -> Tensor<4> {
+        let (shape, values) = &self.tensors["noise"];
+        let size = values.len() / shape[0];
+        let start = step % shape[0] * size;
+        tensor(&values[start..start + size], &shape[1..])
+    }
+
+    /// What was recorded for a case, by name.
+    fn recorded(&self, case: &Value) -> BTreeMap<&str, &[f32]> {
+        let mut rest = self.tensors[text(&case["id"])].1.as_slice();
+        let mut recorded = BTreeMap::new();
+        for entry in case["layout"].as_array().expect("a layout") {
+            let (values, tail) = rest.split_at(floats(&entry[1]).into_iter().product::<f32>() as usize);
+            // Names live as long as the tensors' only where they are constants.
+            let name = ["timesteps", "sigmas", "noisy", "velocity", "samples", "originals"]
+                .into_iter()
+                .find(|&name| name == text(&entry[0]))
+                .expect("a known name");
+            recorded.insert(name, values);
+            rest = tail;
+        }
+        recorded
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a string")
+}
+
+fn floats(value: &Value) -> Vec<f32> {
+    value.as_array().expect("a list").iter().map(|value| value.as_f64().expect("a number") as f32).collect()
+}
+
+fn tensor(values: &[f32], shape: &[usize]) -> Tensor<4> {
+    let shape: [usize; 4] = shape.try_into().expect("four dimensions");
+    Tensor::<1>::from_floats(values, &Device::default()).reshape(shape)
+}
+
+fn values(tensor: Tensor<4>) -> Vec<f32> {
+    tensor.cast(DType::F32).into_data().try_into_vec().expect("single precision")
+}
+
+/// The stand-in for a model that the generator uses.
+fn model(fixtures: &Fixtures, sample: Tensor<4>, timestep: f32, variance: bool) -> Tensor<4> {
+    let dtype = sample.dtype();
+    let x = sample.cast(DType::F32);
+    let pattern = fixtures.tensor("pattern");
+    let mut output = x.clone() * 0.3 + x.clamp(-1.0, 1.0) * 0.1 + pattern.clone() * 0.2 + 0.0005 * timestep;
+    if variance {
+        output = Tensor::cat(vec![output, (pattern * 0.5).clamp(-1.0, 1.0).abs()], 1);
+    }
+    output.cast(dtype)
+}
+
+/// The largest difference, as a fraction of the magnitude of what is expected (at least 1).
+fn deviation(actual: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(actual.len(), expected.len(), "lengths differ");
+    let magnitude = expected.iter().fold(1f32, |max, value| max.max(value.abs()));
+    let difference = |(a, b): (&f32, &f32)| {
+        if a.is_finite() { f64::from((a - b).abs() / magnitude) } else { f64::INFINITY }
+    };
+    actual.iter().zip(expected).map(difference).fold(0.0, f64::max)
+}
+
+/// Builds the scheduler of a case and chooses its timesteps.
+fn start(case: &Value) -> oxidiff::Result<Box<dyn Scheduler>> {
+    let config = Config::from_json(&case["config"].to_string())?;
+    let mut scheduler = schedulers::from_config(text(&case["class"]), &config)?;
+    let steps = case["steps"].as_u64().map(|steps| steps as usize);
+    match (steps, case["mu"].as_f64()) {
+        (Some(steps), Some(mu)) => {
+            let mut shifted = DPMSolverMultistepScheduler::from_config(&config)?;
+            shifted.set_timesteps_with_mu(steps, mu)?;
+            scheduler = Box::new(shifted);
+        }
+        (Some(steps), None) => scheduler.set_timesteps(steps)?,
+        (None, _) if case["timesteps"].is_array() => {
+            scheduler.set_custom_timesteps(&floats(&case["timesteps"]))?;
+        }
+        (None, _) if case["sigmas"].is_array() => scheduler.set_custom_sigmas(&floats(&case["sigmas"]))?,
+        (None, _) => {}
+    }
+    Ok(scheduler)
+}
+
+/// The deviations of one case: of timesteps, noise levels, samples and the like, each with what is tolerated.
+fn run(case: &Value, fixtures: &Fixtures) -> oxidiff::Result<Vec<(&'static str, f64, f64)>> {
+    let mut scheduler = start(case)?;
+    let recorded = fixtures.recorded(case);
+    let (dtype, tolerance) = match text(&case["dtype"]) {
+        "float16" => (DType::F16, 4e-3),
+        "bfloat16" => (DType::BF16, 3e-2),
+        _ => (DType::F32, 1e-4),
+    };
+    let mut deviations = Vec::new();
+
+    let mut timesteps = scheduler.timesteps().to_vec();
+    assert_eq!(timesteps.len(), recorded["timesteps"].len(), "number of timesteps");
+    let absolute = |(a, b): (&f32, &f32)| f64::from((a - b).abs());
+    let worst = timesteps.iter().zip(recorded["timesteps"]).map(absolute).fold(0.0, f64::max);
+    deviations.push(("timesteps", worst, 1e-4));
+
+    if let Some(expected) = recorded.get("sigmas") {
+        let sigmas = scheduler.sigmas().expect("noise levels");
+        assert_eq!(sigmas.len(), expected.len(), "number of noise levels");
+        let relative = |(a, b): (&f32, &f32)| if a == b { 0.0 } else { f64::from((a - b).abs() / b.abs()) };
+        let worst = sigmas.iter().zip(*expected).map(relative).fold(0.0, f64::max);
+        deviations.push(("sigmas", worst, 1e-5));
+    }
+    let expected = case["init_noise_sigma"].as_f64().expect("a number");
+    let worst = (scheduler.init_noise_sigma() - expected).abs() / expected;
+    deviations.push(("init_noise_sigma", worst, 1e-5));
+
+    if let Some(begin) = case["begin"].as_u64() {
+        scheduler.set_begin_index(begin as usize);
+        timesteps.drain(..begin as usize);
+    }
+    let added_to = [timesteps[0], timesteps[timesteps.len() / 2]];
+    let (original, noise) = (fixtures.tensor("pattern").cast(dtype), fixtures.noise(0).cast(dtype));
+    let noisy = scheduler.add_noise(original.clone(), noise.clone(), &added_to)?;
+    deviations.push(("add_noise", deviation(&values(noisy), recorded["noisy"]), tolerance));
+
+    if let Some(expected) = recorded.get("velocity") {
+        let config = scheduler.config();
+        let velocity = match text(&case["class"]) {
+            "DDIMScheduler" => {
+                DDIMScheduler::from_config(config)?.get_velocity(original, noise, &added_to)?
+            }
+            "DDPMScheduler" => {
+                DDPMScheduler::from_config(config)?.get_velocity(original, noise, &added_to)?
+            }
+            other => panic!("{other} has no velocity"),
+        };
+        deviations.push(("velocity", deviation(&values(velocity), expected), tolerance));
+    }
+
+    let option = |name: &str| case["options"].get(name).and_then(Value::as_f64);
+    let mut generator = case["seed"].as_u64().map(|seed| Generators::One(Generator::manual_seed(seed)));
+    let kept = floats(&case["kept"]);
+    let mut sample = (fixtures.tensor("sample") * scheduler.init_noise_sigma()).cast(dtype);
+    let size = values(sample.clone()).len();
+    for (index, &timestep) in timesteps.iter().enumerate() {
+        let scaled = scheduler.scale_model_input(sample.clone(), timestep)?;
+        let model_output = model(fixtures, scaled, timestep, case["variance"] == true);
+        let defaults = StepOptions::default();
+        let options = StepOptions {
+            eta: option("eta").unwrap_or(defaults.eta),
+            use_clipped_model_output: case["options"].get("use_clipped_model_output")
+                == Some(&Value::Bool(true)),
+            variance_noise: generator.is_none().then(|| fixtures.noise(index).cast(dtype)),
+            generator: generator.as_mut(),
+            s_churn: option("s_churn").unwrap_or(defaults.s_churn),
+            s_tmin: option("s_tmin").unwrap_or(defaults.s_tmin),
+            s_tmax: option("s_tmax").unwrap_or(defaults.s_tmax),
+            s_noise: option("s_noise").unwrap_or(defaults.s_noise),
+        };
+        let output = scheduler.step(model_output, timestep, sample, options)?;
+        assert_eq!(output.prev_sample.dtype(), dtype, "type of the previous sample");
+        sample = output.prev_sample;
+        if let Some(position) = kept.iter().position(|&kept| kept as usize == index) {
+            let expected = &recorded["samples"][position * size..][..size];
+            deviations.push(("sample", deviation(&values(sample.clone()), expected), tolerance));
+        }
+        if index + 1 == timesteps.len() {
+            let original = output.pred_original_sample.map(values);
+            assert_eq!(original.is_some(), recorded.contains_key("originals"), "pred_original_sample");
+            if let Some(original) = original {
+                let worst = deviation(&original, recorded["originals"]);
+                deviations.push(("pred_original_sample", worst, tolerance));
+            }
+        }
+    }
+    Ok(deviations)
+}
+
+#[test]
+fn every_case_computes_what_python_does() {
+    let fixtures = Fixtures::load();
+    assert!(fixtures.cases.len() > 300, "only {} cases", fixtures.cases.len());
+    let mut worst: BTreeMap<(&str, &str, &str), f64> = BTreeMap::new();
+    let mut failures = Vec::new();
+    for case in &fixtures.cases {
+        let mut summary = case.clone();
+        summary
+            .as_object_mut()
+            .expect("an object")
+            .retain(|key, _| !["layout", "kept"].contains(&key.as_str()));
+        match catch_unwind(AssertUnwindSafe(|| run(case, &fixtures))) {
+            Ok(Ok(deviations)) => {
+                for (what, deviation, tolerance) in deviations {
+                    if deviation.is_nan() || deviation > tolerance {
+                        failures
+                            .push(format!("{what} deviates by {deviation:.2e} > {tolerance:.0e}: {summary}"));
+                    }
+                    let entry = worst.entry((text(&case["class"]), text(&case["dtype"]), what)).or_default();
+                    *entry = entry.max(deviation);
+                }
+            }
+            Ok(Err(error)) => failures.push(format!("{error}: {summary}")),
+            Err(_) => failures.push(format!("panicked: {summary}")),
+        }
+    }
+    for ((class_name, dtype, what), deviation) in &worst {
+        println!("{class_name:<32} {dtype:<9} {what:<21} {deviation:.1e}");
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Equality of JSON in which 1 and 1.0 are the same number.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+        }
+        _ => a == b,
+    }
+}
+
+#[test]
+fn configurations_survive_a_change_of_scheduler_as_in_python() {
+    let fixtures = Fixtures::load();
+    assert!(fixtures.swaps.len() > 10, "only {} swaps", fixtures.swaps.len());
+    for swap in &fixtures.swaps {
+        let mut config = Config::from_json(&swap["config"].to_string()).unwrap();
+        for class_name in swap["classes"].as_array().expect("a list") {
+            config = schedulers::from_config(text(class_name), &config).unwrap().config().clone();
+        }
+        let actual = Value::Object(config.values().clone());
+        assert!(same(&actual, &swap["expected"]), "{swap}\nbecame {actual:#}");
+    }
+}
