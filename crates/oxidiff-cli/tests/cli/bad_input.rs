@@ -53,6 +53,7 @@ fn names_that_are_not_known() {
     refused(&["--dtype", "f8"], &["--dtype", "f8"]);
     refused(&["--model", "no-such-folder"], &["no-such-folder"]);
     refused(&["--model", "./no/such/folder"], &["./no/such/folder"]);
+    refused(&["--model", "owner/no-such-model"], &["owner/no-such-model", "HF_HUB_OFFLINE"]);
     refused(&["--no-such-option"], &["--no-such-option"]);
     refused(&["--prompt", "twice"], &["--prompt"]);
     Sandbox::new().run(["generate"]).failed_with(&["PROMPT"]);

@@ -33,6 +33,11 @@ impl Sandbox {
             .args(arguments)
             .current_dir(self.0.path())
             .env_remove("RUST_LOG")
+            // No test needs the network: a name that is no folder is looked up in an empty cache.
+            .env("HF_HUB_OFFLINE", "1")
+            .env("HF_HOME", self.0.path())
+            .env_remove("HF_HUB_CACHE")
+            .env_remove("HUGGINGFACE_HUB_CACHE")
             .output()
             .unwrap();
         Run {
