@@ -31,7 +31,8 @@ impl Output {
             "npy" => Format::Npy,
             _ => bail!("--output {}: the name must end in .png, .jpg, .webp or .npy", path.display()),
         };
-        if path.is_dir() {
+        // A separator at the end means a folder, whether it exists or not.
+        if path.is_dir() || path.to_string_lossy().ends_with(std::path::is_separator) {
             bail!("--output {}: is a folder", path.display());
         }
         let folder = folder_of(&path);
@@ -63,7 +64,9 @@ impl Output {
                 let images = images.into_images();
                 let paths = self.numbered(images.len());
                 for (path, image) in paths.iter().zip(&images) {
-                    self.write_whole(path, &encode(image, format)?)?;
+                    let contents =
+                        encode(image, format).with_context(|| format!("cannot write {}", path.display()))?;
+                    self.write_whole(path, &contents)?;
                 }
                 Ok(paths)
             }
@@ -85,9 +88,11 @@ impl Output {
         // Temporary files are private by default; this one is going to be an ordinary file.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder_of(path))?;
-        file.write_all(contents)?;
-        file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+        let written = builder.tempfile_in(folder_of(path)).and_then(|mut file| {
+            file.write_all(contents)?;
+            file.persist(path).map_err(|error| error.error)
+        });
+        written.with_context(|| format!("cannot write {}", path.display()))?;
         Ok(())
     }
 }

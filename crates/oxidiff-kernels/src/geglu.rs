@@ -67,9 +67,11 @@ mod tests {
     fn equals_the_plain_expression() {
         let device = Device::flex();
         for shape in [[1, 1, 2], [2, 7, 30], [1, 33, 128]] {
-            for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F16, 1e-2), (DType::BF16, 8e-2)] {
+            for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F16, 2e-3), (DType::BF16, 1.6e-2)] {
                 let x = Tensor::<3>::random(shape, Distribution::Normal(0.0, 2.0), &device).cast(dtype);
-                let difference = (geglu(x.clone()).cast(DType::F32) - geglu_plain(x).cast(DType::F32)).abs();
+                let plain = geglu_plain(x.clone()).cast(DType::F32);
+                // The plain expression also rounds in between, and rounding grows with the value.
+                let difference = (geglu(x).cast(DType::F32) - plain.clone()).abs() / (plain.abs() + 1.0);
                 let difference = difference.max().into_scalar::<f32>();
                 assert!(difference <= tolerance, "{shape:?} {dtype:?}: off by {difference}");
             }

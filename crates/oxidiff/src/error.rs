@@ -118,4 +118,14 @@ impl Error {
     ) -> Self {
         Self::Config { origin: origin.into(), field: field.into(), message: message.into() }
     }
+
+    /// Says in which file the fault is, where whoever found it did not know.
+    pub(crate) fn in_file(self, file: &str) -> Self {
+        match self {
+            Self::Config { origin, field, message } if origin.is_empty() => {
+                Self::config(file, field, message)
+            }
+            other => other,
+        }
+    }
 }

@@ -1,4 +1,32 @@
-//! Hugging Face Diffusers for Rust.
+//! Hugging Face Diffusers for Rust: pipelines, models and schedulers with the names and the numbers of the Python library.
+//!
+//! ```
+//! use oxidiff::{DiffusionPipeline, EulerDiscreteScheduler, Scheduler, TextToImage};
+//!
+//! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-diffusion");
+//! let mut pipeline = DiffusionPipeline::from_pretrained(folder)?;
+//! pipeline.set_scheduler(EulerDiscreteScheduler::from_config(pipeline.scheduler().config())?);
+//! let arguments = TextToImage { num_inference_steps: 5, ..TextToImage::new("a red apple") };
+//! let images = pipeline.call(arguments)?.images.into_images();
+//! assert_eq!(images[0].width(), 64);
+//! # Ok::<(), oxidiff::Error>(())
+//! ```
+//!
+//! # What is where
+//!
+//! - **Pipelines** are what a user calls: [`DiffusionPipeline`] loads the one that a checkpoint names,
+//!   [`StableDiffusionPipeline`] is one of them, and [`TextToImage`] are the arguments of its call.
+//! - **Models** predict: [`UNet2DConditionModel`] the noise in a sample, [`AutoencoderKL`] between images and latents,
+//!   [`CLIPTextModel`] and [`CLIPTokenizer`] between a prompt and its embedding. [`Model`] is what they can all do: be
+//!   loaded, saved, and built from a configuration.
+//! - **Schedulers** take the predicted noise away, step by step: see [`schedulers`] and the trait [`Scheduler`].
+//! - **Loading**: [`LoadOptions`] are the element type, the [`Device`] and which files to read; [`Config`] is the data of a
+//!   configuration file.
+//! - **Random numbers**: a [`Generator`] draws what PyTorch's CPU generator draws from the same seed.
+//! - **Errors**: every function that can fail returns an [`Error`] that names the file, field or argument at fault.
+//!
+//! The CPU is the default backend. The features `cuda`, `rocm`, `metal`, `vulkan` and `wgpu` add others; model code is the
+//! same for all of them.
 
 #![forbid(unsafe_code)]
 

@@ -54,6 +54,7 @@ impl Folder {
     pub(crate) fn name(&self) -> PathBuf {
         match self {
             Self::Directory(path) => path.clone(),
+            Self::Embedded { folder, path } if path.is_empty() => folder.name.into(),
             Self::Embedded { folder, path } => Path::new(folder.name).join(path.trim_end_matches('/')),
         }
     }

@@ -44,12 +44,7 @@ pub trait Model: Module {
     /// When a field has a value of the wrong type, or the configuration contradicts itself; the error names the field.
     fn from_config(config: &Config, device: &Device) -> Result<Self> {
         let (typed, _) = config.resolve::<Self::Config>(Self::CLASS_NAME)?;
-        Self::init(&typed, device).map_err(|error| match error {
-            Error::Config { origin, field, message } if origin.is_empty() => {
-                Error::config(config.origin(), field, message)
-            }
-            other => other,
-        })
+        Self::init(&typed, device).map_err(|error| error.in_file(config.origin()))
     }
 
     /// Loads the model from a folder, or from the hub, in `f32` on the CPU.

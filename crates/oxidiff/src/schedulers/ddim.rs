@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, whole_timestep};
 use super::prediction_type::PredictionType;
-use super::thresholding::DynamicThresholding;
+use super::thresholding::{DynamicThresholding, check_clip_range};
 use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, at_most_training_steps};
 use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
 use crate::error::{Error, Result};
@@ -122,6 +122,7 @@ impl DDIMScheduler {
         };
         let noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::COMMON, &config)?;
         let final_alpha_bar = if fields.set_alpha_to_one { 1.0 } else { noise_schedule.alpha_bar(0)? };
+        check_clip_range(fields.clip_sample, fields.clip_sample_range, &config)?;
         let thresholding = DynamicThresholding::from_fields(
             fields.thresholding,
             fields.dynamic_thresholding_ratio,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, whole_timestep};
 use super::prediction_type::PredictionType;
-use super::thresholding::DynamicThresholding;
+use super::thresholding::{DynamicThresholding, check_clip_range};
 use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, at_most_training_steps};
 use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
 use crate::error::{Error, Result};
@@ -144,6 +144,7 @@ impl DDPMScheduler {
             rescale_betas_zero_snr: fields.rescale_betas_zero_snr,
         };
         let noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::ALL, &config)?;
+        check_clip_range(fields.clip_sample, fields.clip_sample_range, &config)?;
         let thresholding = DynamicThresholding::from_fields(
             fields.thresholding,
             fields.dynamic_thresholding_ratio,

@@ -10,9 +10,7 @@ use super::prediction_type::PredictionType;
 use super::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas};
 use super::step_index::{StepIndex, UnknownTimestep};
 use super::thresholding::DynamicThresholding;
-use super::timestep_spacing::{
-    TimestepSpacing, all_training_timesteps, at_least_one_step, linspace, trailing,
-};
+use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, linspace, possible_steps, trailing};
 use super::{Scheduler, SchedulerOutput, StepOptions, VarianceType, check_same_shape};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
@@ -554,7 +552,7 @@ impl Scheduler for DPMSolverMultistepScheduler {
     }
 
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        at_least_one_step(num_inference_steps)?;
+        possible_steps(num_inference_steps)?;
         let (timesteps, sigmas) = self.ruled_levels(num_inference_steps).unwrap_or_else(|| {
             let timesteps = self.training_timesteps(num_inference_steps);
             let sigmas = timesteps.iter().map(|&timestep| self.training.at(timestep)).collect();

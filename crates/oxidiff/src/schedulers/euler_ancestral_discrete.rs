@@ -11,7 +11,7 @@ use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, mix};
 use super::prediction_type::PredictionType;
 use super::sigma_schedule::TrainingSigmas;
 use super::step_index::{StepIndex, UnknownTimestep};
-use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, at_least_one_step};
+use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, possible_steps};
 use super::variance_exploding::{initial_deviation, original_from_velocity, scale_to_unit_variance};
 use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
 use crate::error::Result;
@@ -150,7 +150,7 @@ impl Scheduler for EulerAncestralDiscreteScheduler {
     }
 
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        at_least_one_step(num_inference_steps)?;
+        possible_steps(num_inference_steps)?;
         self.timesteps = self
             .fields
             .timestep_spacing

@@ -9,7 +9,7 @@ use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, linspace_f3
 use super::prediction_type::PredictionType;
 use super::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas};
 use super::step_index::{StepIndex, UnknownTimestep};
-use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, at_least_one_step};
+use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, possible_steps};
 use super::variance_exploding::{initial_deviation, original_from_velocity, scale_to_unit_variance};
 use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
 use crate::error::{Error, Result};
@@ -253,7 +253,7 @@ impl Scheduler for EulerDiscreteScheduler {
     }
 
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        at_least_one_step(num_inference_steps)?;
+        possible_steps(num_inference_steps)?;
         let timesteps = self.fields.timestep_spacing.descending(
             self.fields.num_train_timesteps,
             num_inference_steps,

@@ -5,6 +5,7 @@
 use burn::tensor::{DType, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use super::timestep_spacing::MOST_TIMESTEPS;
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -83,8 +84,10 @@ impl NoiseSchedule {
     pub fn new(fields: &BetaFields<'_>, known: &[BetaSchedule], config: &Config) -> Result<Self> {
         let invalid = |field: &str, message: String| Err(Error::config(config.origin(), field, message));
 
-        if fields.num_train_timesteps == 0 {
-            return invalid("num_train_timesteps", "must be at least 1".into());
+        if !(1..=MOST_TIMESTEPS).contains(&fields.num_train_timesteps) {
+            let message =
+                format!("must be between 1 and {MOST_TIMESTEPS}, is {}", fields.num_train_timesteps);
+            return invalid("num_train_timesteps", message);
         }
         if !known.contains(&fields.beta_schedule) && fields.trained_betas.is_none() {
             let message = format!(

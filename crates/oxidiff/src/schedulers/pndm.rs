@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, whole_timestep};
 use super::prediction_type::PredictionType;
-use super::timestep_spacing::{TimestepSpacing, at_least_one_step};
+use super::timestep_spacing::{TimestepSpacing, possible_steps};
 use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
@@ -266,7 +266,7 @@ impl Scheduler for PNDMScheduler {
     }
 
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        at_least_one_step(num_inference_steps)?;
+        possible_steps(num_inference_steps)?;
         let num_train_timesteps = self.fields.num_train_timesteps;
         let steps: Vec<f32> = self
             .fields

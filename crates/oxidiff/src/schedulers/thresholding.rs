@@ -57,6 +57,15 @@ impl DynamicThresholding {
     }
 }
 
+/// Rejects a bound on the predicted noise-free sample that no value can keep.
+pub(super) fn check_clip_range(clip_sample: bool, clip_sample_range: f64, config: &Config) -> Result<()> {
+    if clip_sample && !(0.0..).contains(&clip_sample_range) {
+        let message = format!("is {clip_sample_range}, must be at least 0");
+        return Err(Error::config(config.origin(), "clip_sample_range", message));
+    }
+    Ok(())
+}
+
 /// The value that the fraction `q` of all values does not exceed, interpolated between neighbours.
 fn quantile(mut values: Vec<f32>, q: f64) -> f32 {
     values.sort_unstable_by(f32::total_cmp);

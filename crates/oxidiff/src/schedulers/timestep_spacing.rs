@@ -67,17 +67,21 @@ pub(super) fn linspace(start: f64, stop: f64, count: usize) -> Vec<f64> {
     values
 }
 
-/// Rejects runs of no steps.
-pub(super) fn at_least_one_step(num_inference_steps: usize) -> Result<()> {
-    if num_inference_steps == 0 {
-        return Err(Error::argument("num_inference_steps", "must be at least 1"));
+/// More timesteps than any run or training has: tables of more would not fit into memory.
+pub(super) const MOST_TIMESTEPS: usize = 1_000_000;
+
+/// Rejects runs of no steps, and of absurdly many.
+pub(super) fn possible_steps(num_inference_steps: usize) -> Result<()> {
+    if !(1..=MOST_TIMESTEPS).contains(&num_inference_steps) {
+        let message = format!("must be between 1 and {MOST_TIMESTEPS}, but is {num_inference_steps}");
+        return Err(Error::argument("num_inference_steps", message));
     }
     Ok(())
 }
 
 /// Rejects runs of more steps than the model was trained with.
 pub(super) fn at_most_training_steps(num_inference_steps: usize, num_train_timesteps: usize) -> Result<()> {
-    at_least_one_step(num_inference_steps)?;
+    possible_steps(num_inference_steps)?;
     if num_inference_steps > num_train_timesteps {
         let message = format!(
             "{num_inference_steps} cannot be larger than `num_train_timesteps`: the model was trained with \

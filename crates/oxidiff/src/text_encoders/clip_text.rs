@@ -183,7 +183,7 @@ impl Model for CLIPTextModel {
             None => config.clone(),
         };
         let (typed, _) = text.resolve::<CLIPTextConfig>(Self::CLASS_NAME)?;
-        Self::init(&typed, device)
+        Self::init(&typed, device).map_err(|error| error.in_file(config.origin()))
     }
 
     fn saved_config(&self) -> Config {

@@ -648,6 +648,11 @@ impl BlockShapes {
                 return Err(invalid(field, format!("must be odd, is {kernel}")));
             }
         }
+        if config.downsample_padding > 3 {
+            let message =
+                format!("must be at most 3, as wide as the kernel, is {}", config.downsample_padding);
+            return Err(invalid("downsample_padding", message));
+        }
         for (field, value) in [("in_channels", config.in_channels), ("out_channels", config.out_channels)] {
             if value == 0 {
                 return Err(invalid(field, "must not be 0"));

@@ -25,6 +25,12 @@ use crate::random::{Generator, Generators};
 use crate::schedulers::{self, Scheduler, StepOptions};
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
 
+/// A longer side than any image format holds: what is above is a mistake, and would not fit into memory.
+const MOST_PIXELS: usize = 65_536;
+
+/// A larger batch than fits into any memory.
+const MOST_IMAGES: usize = 65_536;
+
 /// Makes images from prompts: the text is embedded, noise in the space of an autoencoder's latents is denoised step by
 /// step under its guidance, and the result is decoded.
 ///
@@ -389,13 +395,16 @@ impl StableDiffusionPipeline {
             return Ok([height, width]);
         }
         let factor = self.vae.scale_factor();
-        let trained = trained_size(&self.unet).map(|[height, width]| [height * factor, width * factor]);
+        let trained = trained_size(&self.unet).map(|size| size.map(|side| side.saturating_mul(factor)));
         let size = |argument, given: Option<usize>, dim: usize| {
             let pixels = given.or(trained.map(|size| size[dim])).ok_or_else(|| {
                 Error::argument(argument, "must be given: the model's configuration has no `sample_size`")
             })?;
-            if pixels == 0 || pixels % 8 != 0 || pixels < factor {
-                let message = format!("must be a multiple of 8, at least {}, but is {pixels}", factor.max(8));
+            if pixels % 8 != 0 || !(factor.max(8)..=MOST_PIXELS).contains(&pixels) {
+                let message = format!(
+                    "must be a multiple of 8 between {} and {MOST_PIXELS}, but is {pixels}",
+                    factor.max(8)
+                );
                 return Err(Error::argument(argument, message));
             }
             Ok(pixels / factor)
@@ -494,6 +503,11 @@ fn check_inputs(arguments: &TextToImage) -> Result<usize> {
     }
     if prompts == 0 || arguments.num_images_per_prompt == 0 {
         return Err(Error::argument("num_images_per_prompt", "no image was asked for"));
+    }
+    let images = prompts.saturating_mul(arguments.num_images_per_prompt);
+    if images > MOST_IMAGES {
+        let message = format!("asks for {images} images in one batch; at most {MOST_IMAGES} make sense");
+        return Err(Error::argument("num_images_per_prompt", message));
     }
     if arguments.num_inference_steps == 0 {
         return Err(Error::argument("num_inference_steps", "must be at least 1"));

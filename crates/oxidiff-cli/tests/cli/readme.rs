@@ -1,0 +1,99 @@
+//! The commands of the README: those of the binary are run, those of Cargo are known.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::sandbox::{ROOT, Sandbox, copy_folder};
+
+/// The commands that are no command of the binary.
+const CARGO_COMMANDS: [&str; 3] = [
+    "cargo test --release",
+    "cargo install --path crates/oxidiff-cli",
+    "cargo build --release --features oxidiff-cli/cuda",
+];
+
+/// The command that a newcomer is told to begin with: Cargo finds the one binary of the workspace.
+const FIRST_COMMAND: &str = r#"cargo run --release -- generate "a red apple""#;
+
+fn readme() -> String {
+    std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap()
+}
+
+/// The commands, each with the output that the README shows for it.
+fn commands(readme: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut commands: Vec<(&str, Vec<&str>)> = Vec::new();
+    for block in readme.split("```console\n").skip(1) {
+        for line in block.split("```").next().unwrap().lines() {
+            match line.strip_prefix("$ ") {
+                Some(command) => commands.push((command, Vec::new())),
+                None => commands.last_mut().expect("output comes after a command").1.push(line),
+            }
+        }
+    }
+    commands
+}
+
+/// Splits a command at its spaces, except between double quotes.
+fn words(command: &str) -> Vec<String> {
+    command
+        .split('"')
+        .enumerate()
+        .flat_map(|(index, part)| match index % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        })
+        .collect()
+}
+
+#[test]
+fn the_commands_work() {
+    let readme = readme();
+    assert!(!readme.contains("```sh") && !readme.contains("```bash"), "commands stand in ```console blocks");
+    let sandbox = Sandbox::new();
+    copy_folder(&Path::new(ROOT).join("models"), &sandbox.path("models"));
+    let mut seen = BTreeSet::new();
+    for (command, expected) in commands(&readme) {
+        if CARGO_COMMANDS.contains(&command) {
+            seen.insert(command);
+            continue;
+        }
+        let arguments = if command == FIRST_COMMAND {
+            command.strip_prefix("cargo run --release -- ")
+        } else {
+            command.strip_prefix("oxidiff ")
+        };
+        let arguments = words(arguments.unwrap_or_else(|| panic!("`{command}` is not known")));
+        let printed = sandbox.run(&arguments).succeeded().stdout;
+        // Without a seed in the command, the one that is printed is another each time.
+        if !expected.is_empty() && command.contains("--seed") {
+            assert_eq!(printed.lines().collect::<Vec<_>>(), expected, "{command}");
+        }
+    }
+    assert_eq!(seen.len(), CARGO_COMMANDS.len(), "only {seen:?} are in the README");
+    assert_eq!(
+        sandbox.files(),
+        ["apple.webp", "cat-1.png", "cat-2.png", "models", "octopus.jpg", "octopus.npy", "output.png"]
+    );
+}
+
+#[test]
+fn the_options_are_those_of_the_binary() {
+    let options = |text: &str| -> BTreeSet<String> {
+        text.split(|c: char| !(c.is_ascii_lowercase() || c == '-'))
+            .filter(|word| word.starts_with("--") && word.len() > 2 && *word != "--help")
+            .map(str::to_owned)
+            .collect()
+    };
+    let readme = readme();
+    let table: String = readme.lines().filter(|line| line.starts_with("| `")).collect();
+    let help = Sandbox::new().run(["generate", "--help"]).succeeded().stdout;
+    assert_eq!(options(&table), options(&help));
+}
+
+#[test]
+fn the_schedulers_are_those_of_the_library() {
+    let readme = readme();
+    let row = readme.lines().find(|line| line.starts_with("| Schedulers |")).unwrap();
+    let listed: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+    assert_eq!(listed, oxidiff::schedulers::CLASS_NAMES);
+}

@@ -1,0 +1,128 @@
+//! The Rust snippets of the README, run in its order. A snippet of the README that is not here fails the test, and so
+//! does one that is not the same.
+
+use std::error::Error;
+use std::path::Path;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+type Snippet = fn() -> Result<(), Box<dyn Error>>;
+
+fn load_and_call() -> Result<(), Box<dyn Error>> {
+    use oxidiff::DiffusionPipeline;
+
+    let mut pipeline = DiffusionPipeline::from_pretrained("models/emoji-diffusion")?;
+    println!("{pipeline}");
+
+    let images = pipeline.call("a red apple")?.images.into_images();
+    images[0].save("apple.png")?;
+    Ok(())
+}
+
+fn call_with_arguments() -> Result<(), Box<dyn Error>> {
+    use oxidiff::{DiffusionPipeline, Generator, TextToImage};
+
+    let mut pipeline = DiffusionPipeline::from_pretrained("models/emoji-diffusion")?;
+    let output = pipeline.call(TextToImage {
+        negative_prompt: vec!["green".into()],
+        num_inference_steps: 20,
+        guidance_scale: 4.0,
+        generator: Some(Generator::manual_seed(0).into()),
+        ..TextToImage::new("a red apple")
+    })?;
+    output.images.into_images()[0].save("apple.jpg")?;
+    Ok(())
+}
+
+fn swap_the_scheduler() -> Result<(), Box<dyn Error>> {
+    use oxidiff::{DiffusionPipeline, EulerDiscreteScheduler, Scheduler};
+
+    let mut pipeline = DiffusionPipeline::from_pretrained("models/emoji-diffusion")?;
+    pipeline.set_scheduler(EulerDiscreteScheduler::from_config(pipeline.scheduler().config())?);
+    pipeline.call("a cat face")?.images.into_images()[0].save("cat.png")?;
+    Ok(())
+}
+
+fn by_hand() -> Result<(), Box<dyn Error>> {
+    use oxidiff::{
+        AutoencoderKL, CLIPTextModel, CLIPTokenizer, DDIMScheduler, DType, Generator, LoadOptions, Model,
+        Scheduler, StepOptions, UNet2DConditionModel,
+    };
+
+    let repo = "models/emoji-diffusion";
+    let part = |name: &str| LoadOptions { subfolder: Some(name.into()), ..LoadOptions::default() };
+    let tokenizer = CLIPTokenizer::from_pretrained("models/emoji-diffusion/tokenizer")?;
+    let text_encoder = CLIPTextModel::from_pretrained_with(repo, &part("text_encoder"))?;
+    let unet = UNet2DConditionModel::from_pretrained_with(repo, &part("unet"))?;
+    let vae = AutoencoderKL::from_pretrained_with(repo, &part("vae"))?;
+    let mut scheduler = DDIMScheduler::from_pretrained_with(repo, &part("scheduler"))?;
+    println!("{}", scheduler.config());
+    assert_eq!(unet.config().in_channels, 4);
+
+    let tokens = tokenizer.tokenize(&["octopus"], 32)?;
+    let text = text_encoder.forward(&tokens.input_ids, None)?.last_hidden_state;
+
+    scheduler.set_timesteps(10)?;
+    let mut generator = Generator::manual_seed(0);
+    let mut sample =
+        generator.randn([1, 4, 16, 16], DType::F32, &text.device()) * scheduler.init_noise_sigma();
+    for timestep in scheduler.timesteps().to_vec() {
+        let input = scheduler.scale_model_input(sample.clone(), timestep)?;
+        let noise = unet.forward(input, timestep, text.clone())?;
+        sample = scheduler.step(noise, timestep, sample, StepOptions::default())?.prev_sample;
+    }
+    let image = vae.decode(sample / vae.config().scaling_factor)?;
+    assert_eq!(image.dims(), [1, 3, 64, 64]);
+    Ok(())
+}
+
+fn save() -> Result<(), Box<dyn Error>> {
+    use oxidiff::DiffusionPipeline;
+
+    let pipeline = DiffusionPipeline::from_pretrained("models/emoji-diffusion")?;
+    pipeline.save_pretrained("my-pipeline")?;
+    DiffusionPipeline::from_pretrained("my-pipeline")?;
+    Ok(())
+}
+
+const SNIPPETS: [Snippet; 5] = [load_and_call, call_with_arguments, swap_the_scheduler, by_hand, save];
+
+#[test]
+fn snippets_are_those_of_the_readme_and_run() {
+    let readme = std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
+    let snippets: Vec<&str> = readme
+        .split("```rust\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().expect("a fence ends each snippet"))
+        .collect();
+    let source: Vec<&str> = include_str!("readme.rs").lines().map(str::trim).collect();
+    for snippet in &snippets {
+        let lines: Vec<&str> = snippet.trim_end().lines().map(str::trim).collect();
+        assert!(source.windows(lines.len()).any(|window| window == lines), "not run by a test:\n{snippet}");
+    }
+    assert_eq!(snippets.len(), SNIPPETS.len());
+
+    // The snippets name the model as seen from the root of the repository, but write elsewhere.
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(&Path::new(ROOT).join("models"), &folder.path().join("models"));
+    std::env::set_current_dir(&folder).unwrap();
+    for snippet in SNIPPETS {
+        snippet().unwrap();
+    }
+    for file in ["apple.png", "apple.jpg", "cat.png", "my-pipeline/model_index.json"] {
+        assert!(Path::new(file).is_file(), "{file}");
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
