@@ -186,8 +186,15 @@ impl Model for CLIPTextModel {
         Self::init(&typed, device).map_err(|error| error.in_file(config.origin()))
     }
 
+    /// transformers loads a model in the element type that its configuration names.
     fn saved_config(&self) -> Config {
-        Config::from_transformers_fields(&self.config)
+        let dtype = match self.dtype() {
+            DType::F16 => "float16",
+            DType::BF16 => "bfloat16",
+            DType::F64 => "float64",
+            _ => "float32",
+        };
+        Config::from_transformers_fields(&self.config).with("dtype", dtype)
     }
 }
 
