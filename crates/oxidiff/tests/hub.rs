@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use oxidiff::{Error, HubOptions, HubRepo};
+use oxidiff::{
+    DiffusionPipeline, Error, HubOptions, HubRepo, LoadOptions, Model, PNDMScheduler, Scheduler, TextToImage,
+    UNet2DConditionModel,
+};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -152,9 +155,27 @@ impl Files {
         ]))
     }
 
+    /// The files of a folder.
+    fn of_folder(folder: &Path) -> Self {
+        fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<&'static str, Vec<u8>>) {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    collect(root, &path, files);
+                } else {
+                    let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+                    files.insert(name.leak(), fs::read(&path).unwrap());
+                }
+            }
+        }
+        let mut files = BTreeMap::new();
+        collect(folder, folder, &mut files);
+        Self(files)
+    }
+
     fn etag(&self, name: &str) -> String {
-        let body = &self.0[name];
-        if name == LARGE { format!("{:x}", Sha256::digest(body)) } else { format!("{:040x}", body.len()) }
+        let digest = format!("{:x}", Sha256::digest(&self.0[name]));
+        if name == LARGE { digest } else { digest[..40].to_owned() }
     }
 
     /// What a well-behaved hub answers.
@@ -251,8 +272,6 @@ fn only_what_a_pipeline_needs_is_fetched_and_only_once() {
     assert_eq!(fs::read_to_string(folder(&cache).join("refs/main")).unwrap(), COMMIT);
     #[cfg(unix)]
     {
-        use std::path::Path;
-
         let link = fs::read_link(snapshot.join(LARGE)).unwrap();
         assert_eq!(link, Path::new("../../../blobs").join(files.etag(LARGE)));
         let link = fs::read_link(snapshot.join("model_index.json")).unwrap();
@@ -263,6 +282,58 @@ fn only_what_a_pipeline_needs_is_fetched_and_only_once() {
     let requests = server.log().len();
     HubRepo::open(REPO, &options(&server, &cache)).unwrap().get_pipeline(None).unwrap();
     assert_eq!(server.log().len(), requests + 1, "only the list of files is asked for again");
+}
+
+#[test]
+fn a_pipeline_and_its_parts_load_by_name() {
+    let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/pipelines/sd1");
+    let server = Files::of_folder(&checkpoint).serve();
+    let cache = TempDir::new().unwrap();
+    let hub = HubOptions { progress: false, ..options(&server, &cache) };
+    let load = |subfolder: Option<&str>| LoadOptions {
+        hub: hub.clone(),
+        subfolder: subfolder.map(str::to_owned),
+        ..LoadOptions::default()
+    };
+    let fetched = || {
+        let mut files: Vec<_> = server.downloads().into_iter().map(|(file, _)| file).collect();
+        files.sort();
+        files
+    };
+
+    let unet = UNet2DConditionModel::from_pretrained_with(REPO, &load(Some("unet"))).unwrap();
+    assert_eq!(unet.config().in_channels, 4);
+    assert_eq!(fetched(), ["unet/config.json", LARGE]);
+    let scheduler = PNDMScheduler::from_pretrained_with(REPO, &load(Some("scheduler"))).unwrap();
+    assert_eq!(scheduler.config().get("steps_offset").unwrap(), 1);
+
+    let mut pipeline = DiffusionPipeline::from_pretrained_with(REPO, &load(None)).unwrap();
+    pipeline.set_progress_bar(false);
+    let expected = [
+        "model_index.json",
+        "scheduler/scheduler_config.json",
+        "text_encoder/config.json",
+        "text_encoder/model.safetensors",
+        "tokenizer/merges.txt",
+        "tokenizer/tokenizer_config.json",
+        "tokenizer/vocab.json",
+        "unet/config.json",
+        LARGE,
+        "vae/config.json",
+        "vae/diffusion_pytorch_model.safetensors",
+    ];
+    assert_eq!(fetched(), expected, "each once, and none of the rest");
+    let arguments = TextToImage { num_inference_steps: 1, ..TextToImage::new("a red apple") };
+    let images = pipeline.call(arguments).unwrap().images.into_images();
+    assert_eq!(images.len(), 1);
+
+    // What is there needs no network.
+    let offline = LoadOptions {
+        hub: HubOptions { local_files_only: true, endpoint: Some("http://127.0.0.1:9".into()), ..hub.clone() },
+        ..LoadOptions::default()
+    };
+    assert!(DiffusionPipeline::from_pretrained_with(REPO, &offline).is_ok());
+    assert_eq!(oxidiff::download(REPO, &offline).unwrap(), folder(&cache).join("snapshots").join(COMMIT));
 }
 
 #[test]
