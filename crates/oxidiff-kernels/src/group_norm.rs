@@ -5,8 +5,10 @@ use burn::backend::Flex;
 use burn::tensor::{Bytes, DType, Tensor, activation};
 use burn_flex::{FlexTensor, Layout};
 use half::{bf16, f16};
+use multiversion::multiversion;
 use rayon::prelude::*;
 
+use crate::exponential::silu;
 use crate::half_precision::Storage;
 
 /// What happens to the normalized value.
@@ -120,20 +122,28 @@ fn group_norm_cpu<T: Storage>(
             for (offset, (out_plane, in_plane)) in planes.enumerate() {
                 let scale = inverse_deviation * weight[first_channel + offset];
                 let shift = bias[first_channel + offset] - mean * scale;
-                let values = out_plane.iter_mut().zip(in_plane);
                 match activation {
-                    GroupNormActivation::None => {
-                        values.for_each(|(out, x)| *out = T::narrow(x.widen() * scale + shift));
-                    }
-                    GroupNormActivation::Silu => values.for_each(|(out, x)| {
-                        let y = x.widen() * scale + shift;
-                        *out = T::narrow(y / (1.0 + (-y).exp()));
-                    }),
+                    GroupNormActivation::None => affine(out_plane, in_plane, scale, shift),
+                    GroupNormActivation::Silu => affine_silu(out_plane, in_plane, scale, shift),
                 }
             }
         },
     );
     FlexTensor::new(Bytes::from_elems(output), Layout::contiguous(shape), T::dtype())
+}
+
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
+fn affine<T: Storage>(out: &mut [T], input: &[T], scale: f32, shift: f32) {
+    for (out, x) in out.iter_mut().zip(input) {
+        *out = T::narrow(x.widen() * scale + shift);
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
+fn affine_silu<T: Storage>(out: &mut [T], input: &[T], scale: f32, shift: f32) {
+    for (out, x) in out.iter_mut().zip(input) {
+        *out = T::narrow(silu(x.widen() * scale + shift));
+    }
 }
 
 /// A weight or bias in `f32`; its storage type may differ from that of the activations.

@@ -329,7 +329,11 @@ fn a_pipeline_and_its_parts_load_by_name() {
 
     // What is there needs no network.
     let offline = LoadOptions {
-        hub: HubOptions { local_files_only: true, endpoint: Some("http://127.0.0.1:9".into()), ..hub.clone() },
+        hub: HubOptions {
+            local_files_only: true,
+            endpoint: Some("http://127.0.0.1:9".into()),
+            ..hub.clone()
+        },
         ..LoadOptions::default()
     };
     assert!(DiffusionPipeline::from_pretrained_with(REPO, &offline).is_ok());

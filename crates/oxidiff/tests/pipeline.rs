@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use fixture::{assert_close, difference, fixtures, repository};
 use oxidiff::{
-    AutoencoderKL, CLIPTextModel, Component, DType, Device, DiffusionPipeline, EulerDiscreteScheduler, Generator,
-    Images, LoadOptions, Model, ModelIndex, OutputType, PNDMScheduler, Scheduler, StableDiffusionPipeline, Tensor,
-    TextToImage, UNet2DConditionModel,
+    AutoencoderKL, CLIPTextModel, Component, DType, Device, DiffusionPipeline, EulerDiscreteScheduler,
+    Generator, Images, LoadOptions, Model, ModelIndex, OutputType, PNDMScheduler, Scheduler,
+    StableDiffusionPipeline, Tensor, TextToImage, UNet2DConditionModel,
 };
 use safetensors::SafeTensors;
 
@@ -40,7 +40,8 @@ fn image(pipeline: &mut StableDiffusionPipeline, arguments: TextToImage) -> Tens
 fn a_pipeline_loads_by_the_class_that_its_index_names_and_prints_as_in_python() {
     let folder = repository().join("models/emoji-diffusion");
     let pipeline = DiffusionPipeline::from_pretrained(folder.to_str().unwrap()).unwrap();
-    let names: Vec<_> = pipeline.components().into_iter().map(|(name, part)| (name, part.class().1)).collect();
+    let names: Vec<_> =
+        pipeline.components().into_iter().map(|(name, part)| (name, part.class().1)).collect();
     assert_eq!(
         names,
         [
@@ -171,7 +172,11 @@ fn a_callback_reads_replaces_and_stops() {
         &mut pipeline,
         Some(Box::new(move |step| {
             sender.send((step.index, step.timestep)).unwrap();
-            if step.index == 1 { ControlFlow::Break(step.latents) } else { ControlFlow::Continue(step.latents) }
+            if step.index == 1 {
+                ControlFlow::Break(step.latents)
+            } else {
+                ControlFlow::Continue(step.latents)
+            }
         })),
     );
     let steps: Vec<_> = receiver.iter().collect();
@@ -228,11 +233,11 @@ fn arguments_that_make_no_sense_are_refused_by_name() {
     refused("negative_prompt", TextToImage { negative_prompt: vec![String::new(); 3], ..two_steps() });
     refused("clip_skip", TextToImage { clip_skip: Some(9), ..two_steps() });
     refused("latents", TextToImage { latents: Some(Tensor::zeros([2, 4, 8, 8], &device)), ..two_steps() });
-    refused("prompt", TextToImage { prompt_embeds: Some(Tensor::zeros([1, 24, 24], &device)), ..two_steps() });
     refused(
-        "timesteps",
-        TextToImage { timesteps: Some(vec![1.0]), sigmas: Some(vec![1.0]), ..two_steps() },
+        "prompt",
+        TextToImage { prompt_embeds: Some(Tensor::zeros([1, 24, 24], &device)), ..two_steps() },
     );
+    refused("timesteps", TextToImage { timesteps: Some(vec![1.0]), sigmas: Some(vec![1.0]), ..two_steps() });
     let generators = (0..3).map(Generator::manual_seed).collect::<Vec<_>>();
     refused("generator", TextToImage { generator: Some(generators.into()), ..two_steps() });
 }
@@ -308,11 +313,15 @@ fn components_are_what_was_loaded() {
             Component::AutoencoderKL(vae) => assert_eq!(vae.scale_factor(), 8),
             Component::CLIPTextModel(encoder) => assert_eq!(encoder.config().hidden_size, 24),
             Component::CLIPTokenizer(tokenizer) => assert_eq!(tokenizer.model_max_length(), Some(24)),
-            Component::Scheduler(scheduler) => assert_eq!(scheduler.config().class_name(), Some("PNDMScheduler")),
+            Component::Scheduler(scheduler) => {
+                assert_eq!(scheduler.config().class_name(), Some("PNDMScheduler"))
+            }
             other => panic!("{name}: {other:?}"),
         }
     }
     let wrong = CLIPTextModel::from_pretrained(sd1().join("unet").to_str().unwrap()).unwrap_err().to_string();
     assert!(wrong.contains("_class_name"), "{wrong}");
-    assert!(AutoencoderKL::from_pretrained("/no/such/folder").unwrap_err().to_string().contains("no such folder"));
+    assert!(
+        AutoencoderKL::from_pretrained("/no/such/folder").unwrap_err().to_string().contains("no such folder")
+    );
 }

@@ -1,9 +1,8 @@
 //! Attention and the transformer block built from it.
 
 use burn::module::Module;
-use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Device, Tensor, module};
-use oxidiff_kernels::geglu;
+use burn::tensor::{Device, Tensor};
+use oxidiff_kernels::{attention, geglu};
 
 use super::linear::Linear;
 use super::normalization::{GroupNorm, LayerNorm};
@@ -54,24 +53,11 @@ impl Attention {
     /// Attends from `x` `[batch, tokens, query_dim]` to `context` `[batch, context_tokens, context_dim]`, or to itself.
     pub fn forward(&self, x: Tensor<3>, context: Option<Tensor<3>>) -> Tensor<3> {
         let context = context.unwrap_or_else(|| x.clone());
-        let query = split_heads(self.to_q.forward(x), self.heads);
-        let key = split_heads(self.to_k.forward(context.clone()), self.heads);
-        let value = split_heads(self.to_v.forward(context), self.heads);
-        let attended = module::attention(query, key, value, None, None, AttentionModuleOptions::default());
-        self.to_out[0].forward(merge_heads(attended))
+        let query = self.to_q.forward(x);
+        let key = self.to_k.forward(context.clone());
+        let value = self.to_v.forward(context);
+        self.to_out[0].forward(attention(query, key, value, self.heads))
     }
-}
-
-/// `[batch, tokens, heads * dim]` to `[batch, heads, tokens, dim]`.
-pub(crate) fn split_heads(x: Tensor<3>, heads: usize) -> Tensor<4> {
-    let [batch, tokens, inner_dim] = x.dims();
-    x.reshape([batch, tokens, heads, inner_dim / heads]).swap_dims(1, 2)
-}
-
-/// `[batch, heads, tokens, dim]` to `[batch, tokens, heads * dim]`.
-pub(crate) fn merge_heads(x: Tensor<4>) -> Tensor<3> {
-    let [batch, heads, tokens, dim] = x.dims();
-    x.swap_dims(1, 2).reshape([batch, tokens, heads * dim])
 }
 
 /// Self-attention among the positions of an image, with a norm before and a residual around it: the attention of
@@ -113,12 +99,12 @@ impl SpatialAttention {
     /// `[batch, channels, height, width]` to the same shape.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let tokens = to_tokens(self.group_norm.forward(x.clone()));
-        let query = split_heads(self.to_q.forward(tokens.clone()), self.heads);
-        let key = split_heads(self.to_k.forward(tokens.clone()), self.heads);
-        let value = split_heads(self.to_v.forward(tokens), self.heads);
-        let attended = module::attention(query, key, value, None, None, AttentionModuleOptions::default());
+        let query = self.to_q.forward(tokens.clone());
+        let key = self.to_k.forward(tokens.clone());
+        let value = self.to_v.forward(tokens);
+        let attended = attention(query, key, value, self.heads);
         let [_, _, height, width] = x.dims();
-        let out = to_image(self.to_out[0].forward(merge_heads(attended)), height, width) + x;
+        let out = to_image(self.to_out[0].forward(attended), height, width) + x;
         if self.rescale_output_factor == 1.0 { out } else { out / self.rescale_output_factor }
     }
 }

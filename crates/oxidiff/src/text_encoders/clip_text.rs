@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
 use crate::models::activations::Activation;
-use crate::models::attention::{merge_heads, split_heads};
 use crate::models::linear::{Embedding, Linear};
 use crate::models::model::Model;
 use crate::models::normalization::LayerNorm;
@@ -23,7 +22,7 @@ use crate::models::normalization::LayerNorm;
     reason = "the fields are documented by the library whose configuration files this reads"
 )]
 pub struct CLIPTextConfig {
-    pub architectures: Vec<String>,
+    pub architectures: Option<Vec<String>>,
     pub attention_dropout: f64,
     pub bos_token_id: Option<i64>,
     pub eos_token_id: Option<i64>,
@@ -51,7 +50,7 @@ pub struct CLIPTextConfig {
 impl Default for CLIPTextConfig {
     fn default() -> Self {
         Self {
-            architectures: vec!["CLIPTextModel".into()],
+            architectures: Some(vec!["CLIPTextModel".into()]),
             attention_dropout: 0.0,
             bos_token_id: Some(49406),
             eos_token_id: Some(49407),
@@ -316,6 +315,18 @@ impl Mlp {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         self.fc2.forward(self.activation.forward(self.fc1.forward(x)))
     }
+}
+
+/// `[batch, tokens, heads * dim]` to `[batch, heads, tokens, dim]`.
+fn split_heads(x: Tensor<3>, heads: usize) -> Tensor<4> {
+    let [batch, tokens, inner_dim] = x.dims();
+    x.reshape([batch, tokens, heads, inner_dim / heads]).swap_dims(1, 2)
+}
+
+/// `[batch, heads, tokens, dim]` to `[batch, tokens, heads * dim]`.
+fn merge_heads(x: Tensor<4>) -> Tensor<3> {
+    let [batch, heads, tokens, dim] = x.dims();
+    x.swap_dims(1, 2).reshape([batch, tokens, heads * dim])
 }
 
 fn check(config: &CLIPTextConfig) -> Result<()> {

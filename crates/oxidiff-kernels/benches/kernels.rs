@@ -1,0 +1,70 @@
+//! Each kernel beside the plain Burn expression that it equals, in the sizes of Stable Diffusion 1.5 at 512x512.
+
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Device, Distribution, Tensor, activation, module};
+use criterion::{Criterion, criterion_group, criterion_main};
+use oxidiff_kernels::{GroupNormActivation, attention, geglu, group_norm};
+
+fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
+}
+
+fn attend(criterion: &mut Criterion) {
+    for (tokens, keys, heads, dim) in
+        [(4096, 4096, 8, 40), (1024, 1024, 8, 80), (4096, 77, 8, 40), (4096, 4096, 1, 512)]
+    {
+        let mut group =
+            criterion.benchmark_group(format!("attention {tokens}x{keys}, {heads} heads of {dim}"));
+        group.sample_size(10);
+        let width = heads * dim;
+        let (query, key, value) =
+            (random([2, tokens, width]), random([2, keys, width]), random([2, keys, width]));
+        group.bench_function("kernel", |b| {
+            b.iter(|| attention(query.clone(), key.clone(), value.clone(), heads));
+        });
+        let split = |x: &Tensor<3>, tokens| x.clone().reshape([2, tokens, heads, dim]).swap_dims(1, 2);
+        group.bench_function("burn", |b| {
+            b.iter(|| {
+                let (query, key, value) = (split(&query, tokens), split(&key, keys), split(&value, keys));
+                let options = AttentionModuleOptions::default();
+                let out = module::attention(query, key, value, None, None, options);
+                out.swap_dims(1, 2).reshape([2, tokens, width])
+            });
+        });
+    }
+}
+
+fn normalize(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("group norm and SiLU, 2x320x64x64");
+    group.sample_size(20);
+    let (x, weight, bias) = (random([2, 320, 64, 64]), random([320]), random([320]));
+    group.bench_function("kernel", |b| {
+        b.iter(|| {
+            let silu = GroupNormActivation::Silu;
+            group_norm(x.clone(), 32, weight.clone(), bias.clone(), 1e-5, silu)
+        });
+    });
+    group.bench_function("burn", |b| {
+        b.iter(|| {
+            let grouped = x.clone().reshape([2, 32, 10 * 64 * 64]);
+            let centred = grouped.clone() - grouped.mean_dim(2);
+            let variance = centred.clone().square().mean_dim(2);
+            let normal = (centred / (variance + 1e-5).sqrt()).reshape([2, 320, 64, 64]);
+            let per_channel = |parameter: &Tensor<1>| parameter.clone().reshape([1, 320, 1, 1]);
+            activation::silu(normal * per_channel(&weight) + per_channel(&bias))
+        });
+    });
+}
+
+fn gate(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("GEGLU, 2x4096x2560");
+    group.sample_size(20);
+    let x = random([2, 4096, 2560]);
+    group.bench_function("kernel", |b| b.iter(|| geglu(x.clone())));
+    group.bench_function("burn", |b| {
+        b.iter(|| x.clone().narrow(2, 0, 1280) * activation::gelu(x.clone().narrow(2, 1280, 1280)));
+    });
+}
+
+criterion_group!(kernels, attend, normalize, gate);
+criterion_main!(kernels);
