@@ -66,9 +66,11 @@ pub use schedulers::{
     AlgorithmType, BetaSchedule, DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig,
     DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig, EulerAncestralDiscreteScheduler,
     EulerAncestralDiscreteSchedulerConfig, EulerDiscreteScheduler, EulerDiscreteSchedulerConfig,
-    FinalSigmasType, InterpolationType, PNDMScheduler, PNDMSchedulerConfig, PredictionType, Scheduler,
-    SchedulerOutput, SolverType, StepOptions, TimeShiftType, TimestepSpacing, TimestepType, VarianceType,
-    from_config as scheduler_from_config,
+    FinalSigmasType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig, InterpolationType,
+    KDPM2AncestralDiscreteScheduler, KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler,
+    KDPM2DiscreteSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, PNDMScheduler,
+    PNDMSchedulerConfig, PredictionType, Scheduler, SchedulerOutput, SolverType, StepOptions, TimeShiftType,
+    TimestepSpacing, TimestepType, VarianceType, from_config as scheduler_from_config,
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
 

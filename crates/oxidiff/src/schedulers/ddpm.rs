@@ -143,7 +143,7 @@ impl DDPMScheduler {
             trained_betas: fields.trained_betas.as_deref(),
             rescale_betas_zero_snr: fields.rescale_betas_zero_snr,
         };
-        let noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::ALL, &config)?;
+        let noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::WITH_LAPLACE_AND_SIGMOID, &config)?;
         check_clip_range(fields.clip_sample, fields.clip_sample_range, &config)?;
         let thresholding = DynamicThresholding::from_fields(
             fields.thresholding,

@@ -124,7 +124,7 @@ pub struct DPMSolverMultistepSchedulerConfig {
     pub steps_offset: usize,
     /// Change β so that the last training timestep is almost pure noise.
     pub rescale_betas_zero_snr: bool,
-    /// Whether [`DPMSolverMultistepScheduler::set_timesteps_with_mu`] may set the shift.
+    /// Whether [`Scheduler::set_timesteps_with_mu`] may set the shift.
     pub use_dynamic_shifting: bool,
     /// How µ shifts.
     pub time_shift_type: TimeShiftType,
@@ -272,19 +272,6 @@ impl DPMSolverMultistepScheduler {
             step_index: StepIndex::new(UnknownTimestep::IsLast),
             predictions: VecDeque::new(),
         })
-    }
-
-    /// As [`Scheduler::set_timesteps`], with the noise levels of a flow shifted by the factor exp(`mu`), now and until
-    /// another `mu` is given.
-    ///
-    /// # Errors
-    /// When the configuration does not have `use_dynamic_shifting`.
-    pub fn set_timesteps_with_mu(&mut self, num_inference_steps: usize, mu: f64) -> Result<()> {
-        if !self.fields.use_dynamic_shifting {
-            return Err(Error::argument("mu", "needs a configuration with `use_dynamic_shifting`"));
-        }
-        self.flow_shift = mu.exp();
-        self.set_timesteps(num_inference_steps)
     }
 
     /// The timesteps of a run that reads its noise levels off the training schedule. They end before the last one of a
@@ -560,6 +547,15 @@ impl Scheduler for DPMSolverMultistepScheduler {
         });
         self.visit(&timesteps, &sigmas);
         Ok(())
+    }
+
+    fn set_timesteps_with_mu(&mut self, num_inference_steps: usize, mu: f64) -> Result<()> {
+        if !self.fields.use_dynamic_shifting {
+            return Err(Error::argument("mu", "needs a configuration with `use_dynamic_shifting`"));
+        }
+        // This shift stays until another one is given.
+        self.flow_shift = mu.exp();
+        self.set_timesteps(num_inference_steps)
     }
 
     fn set_custom_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {

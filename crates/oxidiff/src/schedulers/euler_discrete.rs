@@ -254,13 +254,12 @@ impl Scheduler for EulerDiscreteScheduler {
 
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
         possible_steps(num_inference_steps)?;
-        let timesteps = self.fields.timestep_spacing.descending(
+        let timesteps = self.fields.timestep_spacing.descending_f32(
             self.fields.num_train_timesteps,
             num_inference_steps,
             self.fields.steps_offset,
         );
-        // Single precision before noise levels are interpolated, as in Python.
-        self.visit(timesteps.into_iter().map(|timestep| f64::from(timestep as f32)).collect());
+        self.visit(timesteps.into_iter().map(f64::from).collect());
         Ok(())
     }
 

@@ -8,6 +8,10 @@ mod ddpm;
 mod dpmsolver_multistep;
 mod euler_ancestral_discrete;
 mod euler_discrete;
+mod heun_discrete;
+mod k_dpm_2_ancestral_discrete;
+mod k_dpm_2_discrete;
+mod lms_discrete;
 mod noise_schedule;
 mod pndm;
 mod prediction_type;
@@ -31,6 +35,12 @@ pub use euler_ancestral_discrete::{EulerAncestralDiscreteScheduler, EulerAncestr
 pub use euler_discrete::{
     EulerDiscreteScheduler, EulerDiscreteSchedulerConfig, InterpolationType, TimestepType,
 };
+pub use heun_discrete::{HeunDiscreteScheduler, HeunDiscreteSchedulerConfig};
+pub use k_dpm_2_ancestral_discrete::{
+    KDPM2AncestralDiscreteScheduler, KDPM2AncestralDiscreteSchedulerConfig,
+};
+pub use k_dpm_2_discrete::{KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig};
+pub use lms_discrete::{LMSDiscreteScheduler, LMSDiscreteSchedulerConfig};
 pub use noise_schedule::BetaSchedule;
 pub use pndm::{PNDMScheduler, PNDMSchedulerConfig};
 pub use prediction_type::PredictionType;
@@ -50,6 +60,25 @@ pub const CLASS_NAMES: &[&str] = &[
     "DPMSolverMultistepScheduler",
     "EulerAncestralDiscreteScheduler",
     "EulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "LMSDiscreteScheduler",
+    "PNDMScheduler",
+];
+
+/// The classes for models that were trained with discrete timesteps and a schedule of β: any of them can take over from
+/// any other.
+const INTERCHANGEABLE: &[&str] = &[
+    "DDIMScheduler",
+    "DDPMScheduler",
+    "DPMSolverMultistepScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "LMSDiscreteScheduler",
     "PNDMScheduler",
 ];
 
@@ -76,6 +105,10 @@ pub fn from_config(class_name: &str, config: &Config) -> Result<Box<dyn Schedule
         "DPMSolverMultistepScheduler" => boxed::<DPMSolverMultistepScheduler>(config),
         "EulerAncestralDiscreteScheduler" => boxed::<EulerAncestralDiscreteScheduler>(config),
         "EulerDiscreteScheduler" => boxed::<EulerDiscreteScheduler>(config),
+        "HeunDiscreteScheduler" => boxed::<HeunDiscreteScheduler>(config),
+        "KDPM2AncestralDiscreteScheduler" => boxed::<KDPM2AncestralDiscreteScheduler>(config),
+        "KDPM2DiscreteScheduler" => boxed::<KDPM2DiscreteScheduler>(config),
+        "LMSDiscreteScheduler" => boxed::<LMSDiscreteScheduler>(config),
         "PNDMScheduler" => boxed::<PNDMScheduler>(config),
         _ => Err(Error::unsupported(
             format!("scheduler class `{class_name}`"),
@@ -125,6 +158,8 @@ pub struct StepOptions<'a> {
     pub s_tmax: f64,
     /// Standard deviation of the noise that is added (Euler).
     pub s_noise: f64,
+    /// How many of the last tangents are used (LMS), 1 to 8.
+    pub order: usize,
 }
 
 impl Default for StepOptions<'_> {
@@ -138,6 +173,7 @@ impl Default for StepOptions<'_> {
             s_tmin: 0.0,
             s_tmax: f64::INFINITY,
             s_noise: 1.0,
+            order: 4,
         }
     }
 }
@@ -240,11 +276,40 @@ pub trait Scheduler: Debug + Send + Sync {
         1
     }
 
+    /// The classes that can take over this scheduler's configuration and work with the same model.
+    ///
+    /// ```
+    /// use oxidiff::{PNDMScheduler, Scheduler};
+    ///
+    /// let scheduler = PNDMScheduler::new(Default::default())?;
+    /// assert!(scheduler.compatibles().contains(&"EulerDiscreteScheduler"));
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    fn compatibles(&self) -> Vec<&'static str> {
+        let class_name = self.config().class_name().unwrap_or_default();
+        let exchanges = INTERCHANGEABLE.contains(&class_name);
+        let compatible = |other: &str| other == class_name || exchanges && INTERCHANGEABLE.contains(&other);
+        CLASS_NAMES.iter().copied().filter(|other| compatible(other)).collect()
+    }
+
     /// Chooses the timesteps of an inference run of `num_inference_steps` steps.
     ///
     /// # Errors
     /// When the schedule cannot be divided into that many steps.
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()>;
+
+    /// As [`Scheduler::set_timesteps`], with the noise levels of a flow shifted by `mu`, which a pipeline computes from
+    /// the size of the image.
+    ///
+    /// # Errors
+    /// When this scheduler, or its configuration, knows no such shift.
+    fn set_timesteps_with_mu(&mut self, num_inference_steps: usize, mu: f64) -> Result<()> {
+        let _ = (num_inference_steps, mu);
+        Err(Error::unsupported(
+            format!("`mu` with {}", self.config().class_name().unwrap_or_default()),
+            "this scheduler shifts no noise levels",
+        ))
+    }
 
     /// Uses exactly these timesteps, in descending order.
     ///

@@ -23,6 +23,8 @@ pub enum BetaSchedule {
     SquaredcosCapV2,
     /// The logarithm of the signal-to-noise ratio is Laplace distributed; β at most 0.999.
     Laplace,
+    /// ᾱ falls exponentially, to e⁻¹²; β at most 0.999.
+    Exp,
     /// β follows a logistic function ([GeoDiff](https://arxiv.org/abs/2203.02923)).
     Sigmoid,
 }
@@ -30,8 +32,11 @@ pub enum BetaSchedule {
 impl BetaSchedule {
     /// The schedules that every scheduler knows.
     pub(super) const COMMON: &[Self] = &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2];
-    /// All schedules, which [`DDPMScheduler`](super::DDPMScheduler) knows.
-    pub(super) const ALL: &[Self] =
+    /// Those that [`HeunDiscreteScheduler`](super::HeunDiscreteScheduler) knows.
+    pub(super) const WITH_EXP: &[Self] =
+        &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2, Self::Exp];
+    /// Those that [`DDPMScheduler`](super::DDPMScheduler) knows.
+    pub(super) const WITH_LAPLACE_AND_SIGMOID: &[Self] =
         &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2, Self::Laplace, Self::Sigmoid];
 }
 
@@ -65,6 +70,7 @@ impl BetaFields<'_> {
                 let snr = half_log_snr.exp();
                 (snr / (1.0 + snr)).sqrt()
             }),
+            BetaSchedule::Exp => betas_for_alpha_bar(count, |t| (-12.0 * t).exp()),
             BetaSchedule::Sigmoid => linspace_f32(-6.0, 6.0, count)
                 .into_iter()
                 .map(|x| 1.0 / (1.0 + (-x).exp()) * (end - start) as f32 + start as f32)

@@ -1,6 +1,7 @@
 //! Noise levels σ for an inference run: read off the training schedule, or spaced by a rule of their own.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use statrs::function::beta::inv_beta_reg;
 
 use super::timestep_spacing::linspace;
@@ -74,6 +75,17 @@ impl SigmaSpacing {
     }
 }
 
+/// A bound on noise levels, where a configuration has it.
+pub(super) fn bound_of(config: &Config, field: &str) -> Result<Option<f64>> {
+    match config.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_f64() {
+            Some(bound) if bound > 0.0 => Ok(Some(bound)),
+            _ => Err(Error::config(config.origin(), field, format!("is {value}, must be a number above 0"))),
+        },
+    }
+}
+
 /// The training schedule's noise levels, ascending, for going from timesteps to noise levels and back.
 #[derive(Clone, Debug)]
 pub(super) struct TrainingSigmas {
@@ -120,6 +132,26 @@ impl TrainingSigmas {
         let (low, high) =
             (f64::from(self.sigmas[below as usize]), f64::from(self.sigmas[below as usize + 1]));
         (high - low) * (timestep - below) + low
+    }
+
+    /// The timesteps of a run and their noise levels: those given, or as many that `spacing` spreads between the
+    /// highest and the lowest level of these. Fields `sigma_max` and `sigma_min`, which a configuration may have from
+    /// another class, bound the spacing instead, as in Python.
+    pub fn levels(
+        &self,
+        timesteps: &[f32],
+        spacing: Option<SigmaSpacing>,
+        config: &Config,
+    ) -> Result<(Vec<f64>, Vec<f64>)> {
+        let timesteps: Vec<f64> = timesteps.iter().map(|&timestep| f64::from(timestep)).collect();
+        let sigmas: Vec<f64> = timesteps.iter().map(|&timestep| self.at(timestep)).collect();
+        let Some(spacing) = spacing else {
+            return Ok((timesteps, sigmas));
+        };
+        let max = bound_of(config, "sigma_max")?.unwrap_or(sigmas[0]);
+        let min = bound_of(config, "sigma_min")?.unwrap_or(sigmas[sigmas.len() - 1]);
+        let sigmas = spacing.between(max, min, sigmas.len());
+        Ok((sigmas.iter().map(|&sigma| self.timestep_of(sigma)).collect(), sigmas))
     }
 
     /// The timestep, as a fraction, whose ln σ is that of `sigma`; the inverse of a schedule linear in ln σ.

@@ -42,6 +42,18 @@ impl TimestepSpacing {
             }
         }
     }
+
+    /// As [`TimestepSpacing::descending`], in single precision, as some classes of Python have them before noise levels
+    /// are interpolated.
+    pub(super) fn descending_f32(
+        self,
+        num_train_timesteps: usize,
+        count: usize,
+        steps_offset: usize,
+    ) -> Vec<f32> {
+        let timesteps = self.descending(num_train_timesteps, count, steps_offset);
+        timesteps.into_iter().map(|timestep| timestep as f32).collect()
+    }
 }
 
 /// At most `count` whole timesteps `last − 1`, `last − 1 − ratio`, … ≥ 0.

@@ -24,6 +24,12 @@ pub(super) fn scale_to_unit_variance(sample: Tensor<4>, sigma: f32) -> Tensor<4>
     (sample.cast(DType::F32) / (sigma * sigma + 1.0).sqrt()).cast(dtype)
 }
 
+/// The noise level halfway between two in ln σ, in single precision as PyTorch's.
+pub(super) fn geometric_mean(from: f32, to: f32) -> f32 {
+    let (from, to) = (from.ln(), to.ln());
+    if to == f32::NEG_INFINITY { 0.0 } else { (to - (to - from) * 0.5).exp() }
+}
+
 /// The noise-free sample that a predicted velocity implies.
 pub(super) fn original_from_velocity(sample: &Tensor<4>, velocity: Tensor<4>, sigma: f64) -> Tensor<4> {
     let variance = sigma * sigma + 1.0;
