@@ -133,12 +133,8 @@ fn embeddings_and_latents_can_be_given_instead_of_a_prompt_and_a_seed() {
 
     let tokens = pipeline.tokenizer.tokenize(&["a red apple", ""], 24).unwrap();
     let embeds = pipeline.text_encoder.forward(&tokens.input_ids, None).unwrap().last_hidden_state;
-    let latents = Generator::manual_seed(1).randn([1, 4, 8, 8], DType::F32, &Device::flex());
-    let latents = {
-        let [_, channels, ..] = latents.dims();
-        let size = pipeline.unet.config().sample_size.unwrap().height_width();
-        Generator::manual_seed(1).randn([1, channels, size[0], size[1]], DType::F32, &Device::flex())
-    };
+    let [height, width] = pipeline.unet.config().sample_size.unwrap().height_width();
+    let latents = Generator::manual_seed(1).randn([1, 4, height, width], DType::F32, &Device::flex());
     let arguments = TextToImage {
         prompt: vec![],
         prompt_embeds: Some(embeds.clone().narrow(0, 0, 1)),

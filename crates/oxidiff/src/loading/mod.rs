@@ -13,7 +13,7 @@ use burn::tensor::{DType, Device};
 
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
-use crate::loading::hub::{HubOptions, HubRepo};
+use crate::loading::hub::{HubOptions, HubRepo, model_files};
 
 /// How to load a model or a pipeline: the keyword arguments of Python's `from_pretrained`.
 #[derive(Clone, Debug)]
@@ -86,9 +86,9 @@ impl LoadOptions {
             }
             Needed::Model { config, weights } => {
                 repo.get(&inside(config))?;
-                let files = repo.list_files()?;
-                for file in weight_files(&files, &inside(weights), self.variant.as_deref()) {
-                    repo.get(file)?;
+                let (files, subfolder) = (repo.list_files()?, self.subfolder.as_deref());
+                for file in model_files(&files, subfolder, weights, self.variant.as_deref()) {
+                    repo.get(&file)?;
                 }
             }
         }
@@ -103,29 +103,6 @@ fn is_meant_as_path(path: &Path) -> bool {
         || path.starts_with(".")
         || path.starts_with("..")
         || path.components().count() > 2
-}
-
-/// The files of one model's weights among `files`: those of the variant where there are such, single or in shards.
-fn weight_files<'a>(files: &'a [String], stem: &str, variant: Option<&str>) -> Vec<&'a str> {
-    let of = |single: String, shards: String, index: String| -> Vec<&'a str> {
-        let is_shard = |file: &str| file.starts_with(&shards) && file.ends_with(".safetensors");
-        files
-            .iter()
-            .map(String::as_str)
-            .filter(|file| *file == single || *file == index || is_shard(file))
-            .collect()
-    };
-    let of_variant = variant.map(|variant| {
-        of(
-            format!("{stem}.{variant}.safetensors"),
-            format!("{stem}.{variant}-0"),
-            format!("{stem}.safetensors.index.{variant}.json"),
-        )
-    });
-    match of_variant {
-        Some(found) if !found.is_empty() => found,
-        _ => of(format!("{stem}.safetensors"), format!("{stem}-0"), format!("{stem}.safetensors.index.json")),
-    }
 }
 
 /// Fetches what a pipeline needs from the hub into the cache, and returns the folder where it lies.

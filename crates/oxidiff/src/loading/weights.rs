@@ -72,8 +72,7 @@ impl Checkpoint {
         }
 
         let names: Vec<&str> = candidates.iter().map(|(single, _)| single.as_str()).collect();
-        let pickled = format!("{stem}.bin").replace("model.bin", "pytorch_model.bin");
-        let hint = if folder.has(&format!("{stem}.bin")) || folder.has(&pickled) {
+        let hint = if folder.has(&format!("{stem}.bin")) || folder.has("pytorch_model.bin") {
             "; its pickled weights (.bin) are not read"
         } else {
             ""

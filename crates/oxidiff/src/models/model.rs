@@ -72,7 +72,7 @@ pub trait Model: Module {
     fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
         let folder = folder.as_ref();
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        let config = Self::saved_config(self);
+        let config = self.saved_config();
         crate::loading::write_whole(&folder.join("config.json"), (config.to_json() + "\n").as_bytes())?;
         weights::save(self, &folder.join(format!("{}.safetensors", Self::WEIGHTS_NAME)))
     }

@@ -45,18 +45,11 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
                 format!("{MODEL_INDEX} lists this component, but the repository has no such folder");
             return Err(Error::MissingFile { path: PathBuf::from(component), message });
         }
-        let weights = |wanted: Option<&str>| -> Vec<&str> {
-            names.iter().copied().filter(|name| weights_variant(name) == Some(wanted)).collect()
-        };
-
-        let mut chosen = variant.map(|variant| weights(Some(variant))).unwrap_or_default();
-        if chosen.is_empty() {
-            chosen = weights(None);
-            if variant.is_some() && !chosen.is_empty() {
-                plain_components.push(component);
-            }
-        } else {
+        let (chosen, found) = choose_weights(&names, variant);
+        if found.is_some() {
             has_variant = true;
+        } else if variant.is_some() && !chosen.is_empty() {
+            plain_components.push(component);
         }
         if chosen.is_empty()
             && let Some(other) = names.iter().find(|name| is_other_weights(name))
@@ -91,6 +84,34 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
         }
     }
     Ok(needed)
+}
+
+/// Of a repository's `files`, the safetensors weights called `weights` in the folder `subfolder`, or at the root: those of
+/// `variant` where there are such, else the plain ones.
+pub(crate) fn model_files(
+    files: &[String],
+    subfolder: Option<&str>,
+    weights: &str,
+    variant: Option<&str>,
+) -> Vec<String> {
+    let folder = subfolder.map_or_else(String::new, |subfolder| format!("{subfolder}/"));
+    let names: Vec<&str> = files
+        .iter()
+        .filter_map(|file| file.strip_prefix(&folder))
+        .filter(|name| !name.contains('/') && name.starts_with(weights))
+        .collect();
+    let (chosen, _) = choose_weights(&names, variant);
+    chosen.into_iter().map(|name| format!("{folder}{name}")).collect()
+}
+
+/// The safetensors weights of `variant` among the `names` of one folder, or the plain ones where it has none of them; and
+/// the variant that they are.
+fn choose_weights<'a, 'v>(names: &[&'a str], variant: Option<&'v str>) -> (Vec<&'a str>, Option<&'v str>) {
+    let weights = |wanted: Option<&str>| -> Vec<&'a str> {
+        names.iter().copied().filter(|name| weights_variant(name) == Some(wanted)).collect()
+    };
+    let of_variant = weights(variant);
+    if of_variant.is_empty() { (weights(None), None) } else { (of_variant, variant) }
 }
 
 /// The components of a pipeline that have a class: `"unet": ["diffusers", "UNet2DConditionModel"]`.

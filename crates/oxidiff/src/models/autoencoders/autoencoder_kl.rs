@@ -226,7 +226,10 @@ impl AutoencoderKL {
     fn encode_batch(&self, image: Tensor<4>) -> Tensor<4> {
         let encode = |tile| {
             let moments = self.encoder.forward(tile);
-            self.quant_conv.as_ref().map_or_else(|| moments.clone(), |conv| conv.forward(moments.clone()))
+            match &self.quant_conv {
+                Some(conv) => conv.forward(moments),
+                None => moments,
+            }
         };
         let tiles = Tiles { from: self.sample_tile(), to: self.latent_tile() };
         if self.use_tiling && tiles.are_needed(&image) { tiles.map(image, encode) } else { encode(image) }
@@ -234,9 +237,10 @@ impl AutoencoderKL {
 
     fn decode_batch(&self, latent: Tensor<4>) -> Tensor<4> {
         let decode = |tile: Tensor<4>| {
-            let tile =
-                self.post_quant_conv.as_ref().map_or_else(|| tile.clone(), |conv| conv.forward(tile.clone()));
-            self.decoder.forward(tile)
+            self.decoder.forward(match &self.post_quant_conv {
+                Some(conv) => conv.forward(tile),
+                None => tile,
+            })
         };
         let tiles = Tiles { from: self.latent_tile(), to: self.sample_tile() };
         if self.use_tiling && tiles.are_needed(&latent) { tiles.map(latent, decode) } else { decode(latent) }

@@ -659,31 +659,21 @@ impl BlockShapes {
             }
         }
 
+        let transformer_layers =
+            per_block("transformer_layers_per_block", &config.transformer_layers_per_block, count)?;
         let shapes = Self {
             groups,
             heads: per_block("attention_head_dim", &config.attention_head_dim, count)?,
             layers: per_block("layers_per_block", &config.layers_per_block, count)?,
             cross_attention_dim: per_block("cross_attention_dim", &config.cross_attention_dim, count)?,
             only_cross_attention: per_block("only_cross_attention", &config.only_cross_attention, count)?,
-            transformer_layers: per_block(
-                "transformer_layers_per_block",
-                &config.transformer_layers_per_block,
-                count,
-            )?,
             up_transformer_layers: match &config.reverse_transformer_layers_per_block {
                 Some(layers) => {
                     per_block("reverse_transformer_layers_per_block", &PerBlock::Each(layers.clone()), count)?
                 }
-                None => {
-                    let mut layers = per_block(
-                        "transformer_layers_per_block",
-                        &config.transformer_layers_per_block,
-                        count,
-                    )?;
-                    layers.reverse();
-                    layers
-                }
+                None => transformer_layers.iter().rev().copied().collect(),
             },
+            transformer_layers,
         };
         for (&heads, &channels) in shapes.heads.iter().zip(&config.block_out_channels) {
             if heads == 0 || heads > channels {
