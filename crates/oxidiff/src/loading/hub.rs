@@ -27,7 +27,7 @@ use transfer::{Client, Failure, Metadata, Part, backoff, percent_encode, transfe
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 const DEFAULT_REVISION: &str = "main";
-const MODEL_INDEX: &str = "model_index.json";
+pub(crate) const MODEL_INDEX: &str = "model_index.json";
 /// Smaller files are there before a progress bar could be read.
 const PROGRESS_FROM_BYTES: u64 = 1 << 20;
 

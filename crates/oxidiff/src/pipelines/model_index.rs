@@ -7,10 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::loading::config::{DIFFUSERS_VERSION, to_sorted_json};
 use crate::loading::folder::{EmbeddedFolder, Folder};
+use crate::loading::hub::MODEL_INDEX;
 use crate::loading::{LoadOptions, Needed};
-
-/// The name of the file.
-pub(crate) const MODEL_INDEX: &str = "model_index.json";
 
 /// What `model_index.json` says.
 #[derive(Clone, Debug)]
