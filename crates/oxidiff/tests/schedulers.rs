@@ -134,6 +134,16 @@ fn start(case: &Value) -> oxidiff::Result<Box<dyn Scheduler>> {
     Ok(scheduler)
 }
 
+/// What is tolerated of the timestep in the middle of an ancestral step.
+///
+/// The step goes down to σ₁·√(1 − (1 − σ₁²/σ₀²)), whose single-precision rounding errors grow with σ₀²/σ₁². PyTorch's
+/// square root, logarithm and exponential differ in their last bits from processor to processor, so that Python's own
+/// timesteps do: by 9.6e-3 where σ falls from 14.6 to 0.03 in one step, and by two units in the last place, 1.2e-4, elsewhere.
+fn middle_timestep_tolerance(sigma: f32, sigma_next: f32) -> f64 {
+    let ratio = f64::from(sigma / sigma_next);
+    1.3e-4 + 2f64.powi(-24) * ratio * ratio
+}
+
 /// The deviations of one case: of timesteps, noise levels, samples and the like, each with what is tolerated.
 fn run(case: &Value, fixtures: &Fixtures) -> oxidiff::Result<Vec<(&'static str, f64, f64)>> {
     let mut scheduler = start(case)?;
@@ -143,19 +153,24 @@ fn run(case: &Value, fixtures: &Fixtures) -> oxidiff::Result<Vec<(&'static str, 
         "bfloat16" => (DType::BF16, 3e-2),
         _ => (DType::F32, 1e-4),
     };
-    // Wider than the others', for a cause that is not traced yet. Suspected: the level that a step goes down to is a
-    // difference of almost equal numbers, which a last-bit difference in the noise levels moves; and Python steps in the
-    // sample's own type.
-    let ancestral = text(&case["class"]) == "KDPM2AncestralDiscreteScheduler";
-    let tolerance = if ancestral && dtype != DType::F32 { 2.0 * tolerance } else { tolerance };
-    let timestep_tolerance = if ancestral { 1e-2 } else { 1e-4 };
+    let class_name = text(&case["class"]);
+    // Python's class steps in the sample's own type, ours in single precision. Python in half precision is off from
+    // itself in single precision by up to 5.2e-3 (bfloat16: 4.8e-2) in these cases; ours by 1.3e-3 (7.8e-3).
+    let rounds_most = class_name == "KDPM2AncestralDiscreteScheduler" && dtype != DType::F32;
+    let tolerance = if rounds_most { 2.0 * tolerance } else { tolerance };
     let mut deviations = Vec::new();
 
     let mut timesteps = scheduler.timesteps().to_vec();
     assert_eq!(timesteps.len(), recorded["timesteps"].len(), "number of timesteps");
-    let absolute = |(a, b): (&f32, &f32)| f64::from((a - b).abs());
-    let worst = timesteps.iter().zip(recorded["timesteps"]).map(absolute).fold(0.0, f64::max);
-    deviations.push(("timesteps", worst, timestep_tolerance));
+    for (index, (timestep, expected)) in timesteps.iter().zip(recorded["timesteps"]).enumerate() {
+        let tolerance = match recorded.get("sigmas") {
+            Some(sigmas) if class_name == "KDPM2AncestralDiscreteScheduler" && index % 2 == 1 => {
+                middle_timestep_tolerance(sigmas[index - 1], sigmas[index])
+            }
+            _ => 1e-4,
+        };
+        deviations.push(("timesteps", f64::from((timestep - expected).abs()), tolerance));
+    }
 
     if let Some(expected) = recorded.get("sigmas") {
         let sigmas = scheduler.sigmas().expect("noise levels");

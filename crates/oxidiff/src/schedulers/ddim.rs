@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, whole_timestep};
+use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
 use super::prediction_type::PredictionType;
 use super::thresholding::{DynamicThresholding, check_clip_range};
 use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, at_most_training_steps};
@@ -112,14 +112,7 @@ impl DDIMScheduler {
     fn build(fields: DDIMSchedulerConfig, config: Config) -> Result<Self> {
         let known = [PredictionType::Epsilon, PredictionType::Sample, PredictionType::VPrediction];
         fields.prediction_type.known_to(&known, &config)?;
-        let betas = BetaFields {
-            num_train_timesteps: fields.num_train_timesteps,
-            beta_start: fields.beta_start,
-            beta_end: fields.beta_end,
-            beta_schedule: fields.beta_schedule,
-            trained_betas: fields.trained_betas.as_deref(),
-            rescale_betas_zero_snr: fields.rescale_betas_zero_snr,
-        };
+        let betas = beta_fields!(fields, rescale_betas_zero_snr);
         let noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::COMMON, &config)?;
         let final_alpha_bar = if fields.set_alpha_to_one { 1.0 } else { noise_schedule.alpha_bar(0)? };
         check_clip_range(fields.clip_sample, fields.clip_sample_range, &config)?;

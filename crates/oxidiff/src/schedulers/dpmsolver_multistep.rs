@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, mix, whole_timestep};
+use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, mix, whole_timestep};
 use super::prediction_type::PredictionType;
-use super::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas};
+use super::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas, sigma_spacing};
 use super::step_index::{StepIndex, UnknownTimestep};
 use super::thresholding::DynamicThresholding;
 use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, linspace, possible_steps, trailing};
@@ -220,43 +220,17 @@ impl DPMSolverMultistepScheduler {
 
     fn build(fields: DPMSolverMultistepSchedulerConfig, config: Config) -> Result<Self> {
         check_solver(&fields, &config)?;
-        let spacing = SigmaSpacing::from_flags(
-            fields.use_karras_sigmas,
-            fields.use_exponential_sigmas,
-            fields.use_beta_sigmas,
-            &config,
-        )?;
+        let spacing = sigma_spacing!(fields, &config)?;
         let thresholding = DynamicThresholding::from_fields(
             fields.thresholding,
             fields.dynamic_thresholding_ratio,
             fields.sample_max_value,
             &config,
         )?;
-        let betas = BetaFields {
-            num_train_timesteps: fields.num_train_timesteps,
-            beta_start: fields.beta_start,
-            beta_end: fields.beta_end,
-            beta_schedule: fields.beta_schedule,
-            trained_betas: fields.trained_betas.as_deref(),
-            rescale_betas_zero_snr: fields.rescale_betas_zero_snr,
-        };
-        let mut noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::COMMON, &config)?;
-        if fields.rescale_betas_zero_snr {
-            noise_schedule = noise_schedule.with_positive_terminal_alpha();
-        }
-        let clipped = noise_schedule
-            .alphas_cumprod()
-            .iter()
-            .rev()
-            .take_while(|&&alpha_bar| {
-                let lambda = alpha_bar.sqrt().ln() - (1.0 - alpha_bar).sqrt().ln();
-                f64::from(lambda) < fields.lambda_min_clipped
-            })
-            .count();
-        let usable_timesteps = fields.num_train_timesteps.saturating_sub(clipped);
-        if usable_timesteps == 0 {
-            return Err(Error::config(config.origin(), "lambda_min_clipped", "leaves no training timestep"));
-        }
+        let betas = beta_fields!(fields, rescale_betas_zero_snr);
+        let noise_schedule = NoiseSchedule::with_signal(&betas, BetaSchedule::COMMON, &config)?;
+        let usable_timesteps =
+            noise_schedule.timesteps_above(fields.lambda_min_clipped, fields.num_train_timesteps, &config)?;
         let training = TrainingSigmas::new(noise_schedule.sigmas());
         Ok(Self {
             timesteps: all_training_timesteps(fields.num_train_timesteps),

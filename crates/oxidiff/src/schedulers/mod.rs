@@ -15,10 +15,12 @@ mod lms_discrete;
 mod noise_schedule;
 mod pndm;
 mod prediction_type;
+mod run;
 mod sigma_schedule;
 mod step_index;
 mod thresholding;
 mod timestep_spacing;
+mod two_stage;
 mod variance_exploding;
 
 use std::fmt::Debug;

@@ -50,6 +50,27 @@ pub(super) struct BetaFields<'a> {
     pub rescale_betas_zero_snr: bool,
 }
 
+/// The [`BetaFields`] of a class's configuration; the second form is for classes with that field.
+macro_rules! beta_fields {
+    ($fields:expr) => {
+        beta_fields!(@rescaled $fields, false)
+    };
+    ($fields:expr, rescale_betas_zero_snr) => {
+        beta_fields!(@rescaled $fields, $fields.rescale_betas_zero_snr)
+    };
+    (@rescaled $fields:expr, $rescaled:expr) => {
+        $crate::schedulers::noise_schedule::BetaFields {
+            num_train_timesteps: $fields.num_train_timesteps,
+            beta_start: $fields.beta_start,
+            beta_end: $fields.beta_end,
+            beta_schedule: $fields.beta_schedule,
+            trained_betas: $fields.trained_betas.as_deref(),
+            rescale_betas_zero_snr: $rescaled,
+        }
+    };
+}
+pub(super) use beta_fields;
+
 impl BetaFields<'_> {
     fn betas(&self) -> Vec<f32> {
         if let Some(betas) = self.trained_betas {
@@ -125,17 +146,35 @@ impl NoiseSchedule {
         Ok(Self { alphas_cumprod: cumulative_product(betas.iter().map(|beta| 1.0 - beta)) })
     }
 
-    /// Lifts the last ᾱ from zero to the smallest half-precision number, for schedulers that divide by it.
-    pub fn with_positive_terminal_alpha(mut self) -> Self {
-        if let Some(last) = self.alphas_cumprod.last_mut() {
+    /// As [`NoiseSchedule::new`], but a last ᾱ that rescaling made zero becomes the smallest half-precision number, for
+    /// schedulers that divide by it.
+    pub fn with_signal(fields: &BetaFields<'_>, known: &[BetaSchedule], config: &Config) -> Result<Self> {
+        let mut schedule = Self::new(fields, known, config)?;
+        if let (true, Some(last)) = (fields.rescale_betas_zero_snr, schedule.alphas_cumprod.last_mut()) {
             *last = 2f32.powi(-24);
         }
-        self
+        Ok(schedule)
     }
 
-    /// ᾱ of all training timesteps.
-    pub fn alphas_cumprod(&self) -> &[f32] {
-        &self.alphas_cumprod
+    /// How many of `num_train_timesteps` are left without the last ones, whose λ = ln(√ᾱ/√(1 − ᾱ)) is less than
+    /// `lambda_min_clipped`.
+    pub fn timesteps_above(
+        &self,
+        lambda_min_clipped: f64,
+        num_train_timesteps: usize,
+        config: &Config,
+    ) -> Result<usize> {
+        let lambda = |alpha_bar: f32| alpha_bar.sqrt().ln() - (1.0 - alpha_bar).sqrt().ln();
+        let clipped = self
+            .alphas_cumprod
+            .iter()
+            .rev()
+            .take_while(|&&alpha_bar| f64::from(lambda(alpha_bar)) < lambda_min_clipped)
+            .count();
+        match num_train_timesteps.checked_sub(clipped) {
+            Some(left) if left > 0 => Ok(left),
+            _ => Err(Error::config(config.origin(), "lambda_min_clipped", "leaves no training timestep")),
+        }
     }
 
     /// ᾱ of a training timestep.

@@ -75,6 +75,19 @@ impl SigmaSpacing {
     }
 }
 
+/// The [`SigmaSpacing`] that the flags of a class's configuration choose.
+macro_rules! sigma_spacing {
+    ($fields:expr, $config:expr) => {
+        $crate::schedulers::sigma_schedule::SigmaSpacing::from_flags(
+            $fields.use_karras_sigmas,
+            $fields.use_exponential_sigmas,
+            $fields.use_beta_sigmas,
+            $config,
+        )
+    };
+}
+pub(super) use sigma_spacing;
+
 /// A bound on noise levels, where a configuration has it.
 pub(super) fn bound_of(config: &Config, field: &str) -> Result<Option<f64>> {
     match config.get(field) {
@@ -152,6 +165,19 @@ impl TrainingSigmas {
         let min = bound_of(config, "sigma_min")?.unwrap_or(sigmas[sigmas.len() - 1]);
         let sigmas = spacing.between(max, min, sigmas.len());
         Ok((sigmas.iter().map(|&sigma| self.timestep_of(sigma)).collect(), sigmas))
+    }
+
+    /// As [`TrainingSigmas::levels`], but no bounds apply to [`SigmaSpacing::Karras`], as in those classes of Python
+    /// that have the rule from k-diffusion.
+    pub fn levels_with_unbounded_karras(
+        &self,
+        timesteps: &[f32],
+        spacing: Option<SigmaSpacing>,
+        config: &Config,
+    ) -> Result<(Vec<f64>, Vec<f64>)> {
+        let unbounded = Config::default();
+        let karras = spacing == Some(SigmaSpacing::Karras);
+        self.levels(timesteps, spacing, if karras { &unbounded } else { config })
     }
 
     /// The timestep, as a fraction, whose ln σ is that of `sigma`; the inverse of a schedule linear in ln σ.
