@@ -66,11 +66,15 @@ pub use schedulers::{
     AlgorithmType, BetaSchedule, DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig,
     DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig, EulerAncestralDiscreteScheduler,
     EulerAncestralDiscreteSchedulerConfig, EulerDiscreteScheduler, EulerDiscreteSchedulerConfig,
-    FinalSigmasType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig, InterpolationType,
-    KDPM2AncestralDiscreteScheduler, KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler,
-    KDPM2DiscreteSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, PNDMScheduler,
-    PNDMSchedulerConfig, PredictionType, Scheduler, SchedulerOutput, SolverType, StepOptions, TimeShiftType,
-    TimestepSpacing, TimestepType, VarianceType, from_config as scheduler_from_config,
+    FinalSigmasType, FlowMatchEulerDiscreteScheduler, FlowMatchEulerDiscreteSchedulerConfig,
+    FlowMatchHeunDiscreteScheduler, FlowMatchHeunDiscreteSchedulerConfig, FlowMatchLCMScheduler,
+    FlowMatchLCMSchedulerConfig, FlowTimeShiftType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig,
+    InterpolationType, KDPM2AncestralDiscreteScheduler, KDPM2AncestralDiscreteSchedulerConfig,
+    KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig, LCMScheduler, LCMSchedulerConfig,
+    LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, PNDMScheduler, PNDMSchedulerConfig, PredictionType,
+    Scheduler, SchedulerOutput, SolverType, StepOptions, TCDScheduler, TCDSchedulerConfig,
+    TCDSchedulerOutput, TimeShiftType, TimestepOptions, TimestepSpacing, TimestepType, UpscaleMode,
+    VarianceType, from_config as scheduler_from_config,
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
 

@@ -246,11 +246,11 @@ fn custom_timesteps_and_sigmas_are_checked() {
 fn ddim_has_one_source_of_noise_and_adds_no_more_than_there_is() {
     let mut ddim = DDIMScheduler::new(Default::default()).unwrap();
     ddim.set_timesteps(10).unwrap();
-    let options = StepOptions { eta: 3.0, variance_noise: Some(sample(3)), ..Default::default() };
+    let options = StepOptions { eta: Some(3.0), variance_noise: Some(sample(3)), ..Default::default() };
     assert!(error(ddim.step(sample(3), 900.0, sample(3), options)).contains("`eta`"));
     let mut generator = Generators::One(Generator::manual_seed(0));
     let options = StepOptions {
-        eta: 0.5,
+        eta: Some(0.5),
         variance_noise: Some(sample(3)),
         generator: Some(&mut generator),
         ..Default::default()

@@ -216,7 +216,7 @@ fn run(case: &Value, fixtures: &Fixtures) -> oxidiff::Result<Vec<(&'static str, 
         let model_output = model(fixtures, scaled, timestep, case["variance"] == true);
         let defaults = StepOptions::default();
         let options = StepOptions {
-            eta: option("eta").unwrap_or(defaults.eta),
+            eta: option("eta"),
             use_clipped_model_output: case["options"].get("use_clipped_model_output")
                 == Some(&Value::Bool(true)),
             variance_noise: generator.is_none().then(|| fixtures.noise(index).cast(dtype)),

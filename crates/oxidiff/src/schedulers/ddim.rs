@@ -223,16 +223,17 @@ impl Scheduler for DDIMScheduler {
 
         // σ_t(η) of equation 16.
         let variance = (1.0 - alpha_bar_prev) / (1.0 - alpha_bar) * (1.0 - alpha_bar / alpha_bar_prev);
-        let std_dev = options.eta * variance.sqrt();
+        let eta = options.eta.unwrap_or(0.0);
+        let std_dev = eta * variance.sqrt();
         // Equation 12. Rounding may take what is left of the variance just below zero where all of it is fresh noise.
         let direction_variance = 1.0 - alpha_bar_prev - std_dev * std_dev;
         if direction_variance < -1e-6 {
-            let message = format!("{} asks for more noise than timestep {prev_timestep} has", options.eta);
+            let message = format!("{eta} asks for more noise than timestep {prev_timestep} has");
             return Err(Error::argument("eta", message));
         }
         let mut prev_sample = pred_original_sample.clone() * alpha_bar_prev.sqrt()
             + pred_epsilon * direction_variance.max(0.0).sqrt();
-        if options.eta > 0.0 {
+        if eta > 0.0 {
             if options.variance_noise.is_some() && options.generator.is_some() {
                 let message = "cannot be passed along with `generator`: one of them is the source of noise";
                 return Err(Error::argument("variance_noise", message));

@@ -285,21 +285,10 @@ impl Scheduler for EulerDiscreteScheduler {
         let (sigma, sigma_next) = (self.run.sigma(index), self.run.sigma(index + 1));
 
         let dtype = model_output.dtype();
-        let mut sample = sample.cast(DType::F32);
+        let sample = sample.cast(DType::F32);
         let model_output = model_output.cast(DType::F32);
 
-        // Raise the noise level first, where asked to.
-        let gamma = if (options.s_tmin..=options.s_tmax).contains(&sigma) {
-            (options.s_churn / self.run.len() as f64).min(std::f64::consts::SQRT_2 - 1.0)
-        } else {
-            0.0
-        };
-        let sigma_hat = sigma * (gamma + 1.0);
-        if gamma > 0.0 {
-            let deviation = options.s_noise * (sigma_hat * sigma_hat - sigma * sigma).sqrt();
-            sample = sample.clone() + options.noise(&sample, dtype)? * deviation;
-        }
-
+        let (sample, sigma_hat) = options.churn(sample, sigma, self.run.levels_to_go(), dtype)?;
         let pred_original_sample = match self.fields.prediction_type {
             PredictionType::VPrediction => original_from_velocity(&sample, model_output, sigma),
             PredictionType::Sample | PredictionType::OriginalSample => model_output,

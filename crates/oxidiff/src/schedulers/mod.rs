@@ -5,12 +5,19 @@
 
 mod ddim;
 mod ddpm;
+mod distilled_run;
 mod dpmsolver_multistep;
 mod euler_ancestral_discrete;
 mod euler_discrete;
+mod flow_match_euler_discrete;
+mod flow_match_heun_discrete;
+mod flow_match_lcm;
+mod flow_sigmas;
 mod heun_discrete;
+mod interpolation;
 mod k_dpm_2_ancestral_discrete;
 mod k_dpm_2_discrete;
+mod lcm;
 mod lms_discrete;
 mod noise_schedule;
 mod pndm;
@@ -18,6 +25,7 @@ mod prediction_type;
 mod run;
 mod sigma_schedule;
 mod step_index;
+mod tcd;
 mod thresholding;
 mod timestep_spacing;
 mod two_stage;
@@ -37,16 +45,23 @@ pub use euler_ancestral_discrete::{EulerAncestralDiscreteScheduler, EulerAncestr
 pub use euler_discrete::{
     EulerDiscreteScheduler, EulerDiscreteSchedulerConfig, InterpolationType, TimestepType,
 };
+pub use flow_match_euler_discrete::{FlowMatchEulerDiscreteScheduler, FlowMatchEulerDiscreteSchedulerConfig};
+pub use flow_match_heun_discrete::{FlowMatchHeunDiscreteScheduler, FlowMatchHeunDiscreteSchedulerConfig};
+pub use flow_match_lcm::{FlowMatchLCMScheduler, FlowMatchLCMSchedulerConfig};
+pub use flow_sigmas::FlowTimeShiftType;
 pub use heun_discrete::{HeunDiscreteScheduler, HeunDiscreteSchedulerConfig};
+pub use interpolation::UpscaleMode;
 pub use k_dpm_2_ancestral_discrete::{
     KDPM2AncestralDiscreteScheduler, KDPM2AncestralDiscreteSchedulerConfig,
 };
 pub use k_dpm_2_discrete::{KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig};
+pub use lcm::{LCMScheduler, LCMSchedulerConfig};
 pub use lms_discrete::{LMSDiscreteScheduler, LMSDiscreteSchedulerConfig};
 pub use noise_schedule::BetaSchedule;
 pub use pndm::{PNDMScheduler, PNDMSchedulerConfig};
 pub use prediction_type::PredictionType;
 pub use sigma_schedule::FinalSigmasType;
+pub use tcd::{TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput};
 pub use timestep_spacing::TimestepSpacing;
 
 use crate::error::{Error, Result};
@@ -55,18 +70,24 @@ use crate::loading::folder::Folder;
 use crate::loading::{LoadOptions, Needed, write_whole};
 use crate::random::{Generator, Generators};
 
-/// The classes that [`from_config`] can build. Each can take over the configuration of any other.
+/// The classes that [`from_config`] can build. Each can take over the configuration of any other, though a model may not
+/// work with it: see [`Scheduler::compatibles`].
 pub const CLASS_NAMES: &[&str] = &[
     "DDIMScheduler",
     "DDPMScheduler",
     "DPMSolverMultistepScheduler",
     "EulerAncestralDiscreteScheduler",
     "EulerDiscreteScheduler",
+    "FlowMatchEulerDiscreteScheduler",
+    "FlowMatchHeunDiscreteScheduler",
+    "FlowMatchLCMScheduler",
     "HeunDiscreteScheduler",
     "KDPM2AncestralDiscreteScheduler",
     "KDPM2DiscreteScheduler",
+    "LCMScheduler",
     "LMSDiscreteScheduler",
     "PNDMScheduler",
+    "TCDScheduler",
 ];
 
 /// The classes for models that were trained with discrete timesteps and a schedule of β: any of them can take over from
@@ -107,11 +128,16 @@ pub fn from_config(class_name: &str, config: &Config) -> Result<Box<dyn Schedule
         "DPMSolverMultistepScheduler" => boxed::<DPMSolverMultistepScheduler>(config),
         "EulerAncestralDiscreteScheduler" => boxed::<EulerAncestralDiscreteScheduler>(config),
         "EulerDiscreteScheduler" => boxed::<EulerDiscreteScheduler>(config),
+        "FlowMatchEulerDiscreteScheduler" => boxed::<FlowMatchEulerDiscreteScheduler>(config),
+        "FlowMatchHeunDiscreteScheduler" => boxed::<FlowMatchHeunDiscreteScheduler>(config),
+        "FlowMatchLCMScheduler" => boxed::<FlowMatchLCMScheduler>(config),
         "HeunDiscreteScheduler" => boxed::<HeunDiscreteScheduler>(config),
         "KDPM2AncestralDiscreteScheduler" => boxed::<KDPM2AncestralDiscreteScheduler>(config),
         "KDPM2DiscreteScheduler" => boxed::<KDPM2DiscreteScheduler>(config),
+        "LCMScheduler" => boxed::<LCMScheduler>(config),
         "LMSDiscreteScheduler" => boxed::<LMSDiscreteScheduler>(config),
         "PNDMScheduler" => boxed::<PNDMScheduler>(config),
+        "TCDScheduler" => boxed::<TCDScheduler>(config),
         _ => Err(Error::unsupported(
             format!("scheduler class `{class_name}`"),
             format!("known schedulers are {}", CLASS_NAMES.join(", ")),
@@ -144,8 +170,9 @@ pub struct SchedulerOutput {
 /// The optional arguments of [`Scheduler::step`]. A scheduler ignores those that mean nothing to it.
 #[derive(Debug)]
 pub struct StepOptions<'a> {
-    /// Weight of the noise added in a DDIM step; 0 is deterministic, 1 is DDPM.
-    pub eta: f64,
+    /// Weight of the noise added in a DDIM or TCD step, from 0 (deterministic) to 1; the scheduler's own default, as in
+    /// Python, where absent: 0 for DDIM, 0.3 for TCD.
+    pub eta: Option<f64>,
     /// Recompute the predicted noise from the clipped sample (DDIM).
     pub use_clipped_model_output: bool,
     /// Where noise comes from; a freshly seeded generator where absent.
@@ -167,7 +194,7 @@ pub struct StepOptions<'a> {
 impl Default for StepOptions<'_> {
     fn default() -> Self {
         Self {
-            eta: 0.0,
+            eta: None,
             use_clipped_model_output: false,
             generator: None,
             variance_noise: None,
@@ -181,6 +208,28 @@ impl Default for StepOptions<'_> {
 }
 
 impl StepOptions<'_> {
+    /// Raises a single-precision sample's noise level σ before a step, where `s_churn` asks for it (Karras et al.,
+    /// algorithm 2, lines 4 to 6), in a run of `steps` steps. Returns the new level with it.
+    fn churn(
+        &mut self,
+        sample: Tensor<4>,
+        sigma: f64,
+        steps: usize,
+        dtype: DType,
+    ) -> Result<(Tensor<4>, f64)> {
+        if !(self.s_tmin..=self.s_tmax).contains(&sigma) {
+            return Ok((sample, sigma));
+        }
+        let gamma = (self.s_churn / steps as f64).min(std::f64::consts::SQRT_2 - 1.0);
+        let sigma_hat = sigma * (gamma + 1.0);
+        if gamma <= 0.0 {
+            return Ok((sample, sigma_hat));
+        }
+        let deviation = self.s_noise * (sigma_hat * sigma_hat - sigma * sigma).sqrt();
+        let noise = self.noise(&sample, dtype)?;
+        Ok((sample + noise * deviation, sigma_hat))
+    }
+
     /// Noise shaped like `like`: what was given, or else drawn in `dtype`; in single precision either way.
     fn noise(&mut self, like: &Tensor<4>, dtype: DType) -> Result<Tensor<4>> {
         let noise = match (self.variance_noise.take(), self.generator.as_deref_mut()) {
@@ -193,6 +242,49 @@ impl StepOptions<'_> {
             return Err(Error::argument("variance_noise", message));
         }
         Ok(noise.cast(DType::F32))
+    }
+}
+
+/// The optional arguments of [`Scheduler::set_timesteps_with`]: those that a class of Python takes besides
+/// `num_inference_steps`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TimestepOptions<'a> {
+    /// Number of steps; needed where neither timesteps nor sigmas are given.
+    pub num_inference_steps: Option<usize>,
+    /// The timesteps of the run, in descending order.
+    pub timesteps: Option<&'a [f32]>,
+    /// The noise levels of the run, in descending order.
+    pub sigmas: Option<&'a [f32]>,
+    /// Shift of the noise levels of a flow, which a pipeline computes from the size of the image.
+    pub mu: Option<f64>,
+    /// Number of steps that the model was distilled with (LCM, TCD).
+    pub original_inference_steps: Option<usize>,
+    /// The part of the timesteps that is used, where an image is the start; 1 where absent (LCM, TCD).
+    pub strength: Option<f64>,
+}
+
+impl TimestepOptions<'_> {
+    /// A number of steps and nothing else.
+    pub fn steps(num_inference_steps: usize) -> Self {
+        Self { num_inference_steps: Some(num_inference_steps), ..Self::default() }
+    }
+
+    /// Rejects arguments other than the number of steps and those that a class `knows`.
+    fn only(&self, known: &[&str], class_name: &str) -> Result<()> {
+        let given = [
+            ("timesteps", self.timesteps.is_some()),
+            ("sigmas", self.sigmas.is_some()),
+            ("mu", self.mu.is_some()),
+            ("original_inference_steps", self.original_inference_steps.is_some()),
+            ("strength", self.strength.is_some()),
+        ];
+        match given.into_iter().find(|(name, given)| *given && !known.contains(name)) {
+            Some((name, _)) => Err(Error::unsupported(
+                format!("`{name}` with {class_name}"),
+                "this scheduler's `set_timesteps` has no such argument",
+            )),
+            None => Ok(()),
+        }
     }
 }
 
@@ -311,6 +403,35 @@ pub trait Scheduler: Debug + Send + Sync {
             format!("`mu` with {}", self.config().class_name().unwrap_or_default()),
             "this scheduler shifts no noise levels",
         ))
+    }
+
+    /// Chooses the timesteps of an inference run with every argument that Python's `set_timesteps` of the class takes.
+    ///
+    /// ```
+    /// use oxidiff::{LCMScheduler, Scheduler, TimestepOptions};
+    ///
+    /// let mut scheduler = LCMScheduler::new(Default::default())?;
+    /// let options = TimestepOptions { original_inference_steps: Some(100), ..TimestepOptions::steps(4) };
+    /// scheduler.set_timesteps_with(options)?;
+    /// assert_eq!(scheduler.timesteps(), [999.0, 749.0, 499.0, 249.0]);
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When this scheduler has no such argument, or cannot use what it says together with the others.
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let class_name = self.config().class_name().unwrap_or_default().to_owned();
+        options.only(&["timesteps", "sigmas", "mu"], &class_name)?;
+        match (options.num_inference_steps, options.timesteps, options.sigmas, options.mu) {
+            (Some(steps), None, None, None) => self.set_timesteps(steps),
+            (Some(steps), None, None, Some(mu)) => self.set_timesteps_with_mu(steps, mu),
+            (None, Some(timesteps), None, None) => self.set_custom_timesteps(timesteps),
+            (None, None, Some(sigmas), None) => self.set_custom_sigmas(sigmas),
+            _ => Err(Error::argument(
+                "num_inference_steps",
+                "exactly one of it, `timesteps` and `sigmas` must be given, and `mu` only with the first",
+            )),
+        }
     }
 
     /// Uses exactly these timesteps, in descending order.

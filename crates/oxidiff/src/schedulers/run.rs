@@ -54,6 +54,11 @@ impl Run {
         (!self.sigmas.is_empty()).then_some(&self.sigmas)
     }
 
+    /// The number of noise levels after the first.
+    pub fn levels_to_go(&self) -> usize {
+        self.sigmas.len().saturating_sub(1)
+    }
+
     /// The noise level of a step.
     pub fn sigma(&self, index: usize) -> f64 {
         f64::from(self.sigmas[index])

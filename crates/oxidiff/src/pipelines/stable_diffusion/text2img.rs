@@ -359,8 +359,11 @@ impl StableDiffusionPipeline {
             let noise = self.unet.forward_with(input, &[timestep], text.clone(), inputs)?;
             let noise = if guided { guidance.combine(noise) } else { noise };
 
-            let options =
-                StepOptions { eta: arguments.eta, generator: Some(&mut generator), ..Default::default() };
+            let options = StepOptions {
+                eta: Some(arguments.eta),
+                generator: Some(&mut generator),
+                ..Default::default()
+            };
             latents = self.scheduler.step(noise, timestep, latents, options)?.prev_sample;
 
             if let Some(callback) = &mut arguments.callback_on_step_end {
