@@ -64,18 +64,22 @@ pub use pipelines::{
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{
-    AlgorithmType, BetaSchedule, DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig,
-    DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig, EulerAncestralDiscreteScheduler,
+    AlgorithmType, BetaSchedule, CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig,
+    DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig, DDPMWuerstchenScheduler,
+    DDPMWuerstchenSchedulerConfig, DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig,
+    EDMEulerScheduler, EDMEulerSchedulerConfig, EulerAncestralDiscreteScheduler,
     EulerAncestralDiscreteSchedulerConfig, EulerDiscreteScheduler, EulerDiscreteSchedulerConfig,
     FinalSigmasType, FlowMatchEulerDiscreteScheduler, FlowMatchEulerDiscreteSchedulerConfig,
     FlowMatchHeunDiscreteScheduler, FlowMatchHeunDiscreteSchedulerConfig, FlowMatchLCMScheduler,
     FlowMatchLCMSchedulerConfig, FlowTimeShiftType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig,
-    InterpolationType, KDPM2AncestralDiscreteScheduler, KDPM2AncestralDiscreteSchedulerConfig,
-    KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig, LCMScheduler, LCMSchedulerConfig,
-    LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, PNDMScheduler, PNDMSchedulerConfig, PredictionType,
-    Scheduler, SchedulerOutput, SolverType, StepOptions, TCDScheduler, TCDSchedulerConfig,
-    TCDSchedulerOutput, TimeShiftType, TimestepOptions, TimestepSpacing, TimestepType, UpscaleMode,
-    VarianceType, from_config as scheduler_from_config,
+    IPNDMScheduler, IPNDMSchedulerConfig, InterpolationType, KDPM2AncestralDiscreteScheduler,
+    KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig,
+    LCMScheduler, LCMSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, PNDMScheduler,
+    PNDMSchedulerConfig, PredictionType, RePaintScheduler, RePaintSchedulerConfig, Scheduler,
+    SchedulerOutput, ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput, SigmaSchedule, SolverType,
+    StepOptions, TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput, TimeShiftType, TimestepOptions,
+    TimestepSpacing, TimestepType, UnCLIPScheduler, UnCLIPSchedulerConfig, UpscaleMode, VarianceType,
+    from_config as scheduler_from_config,
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
 

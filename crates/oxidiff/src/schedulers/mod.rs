@@ -3,10 +3,14 @@
 //! A scheduler knows no model. It is given what the model predicted for the current sample and returns the sample at
 //! the previous (less noisy) timestep. Each file holds one scheduler and reads as its paper does.
 
+mod consistency_models;
 mod ddim;
 mod ddpm;
+mod ddpm_wuerstchen;
 mod distilled_run;
 mod dpmsolver_multistep;
+mod edm;
+mod edm_euler;
 mod euler_ancestral_discrete;
 mod euler_discrete;
 mod flow_match_euler_discrete;
@@ -15,6 +19,7 @@ mod flow_match_lcm;
 mod flow_sigmas;
 mod heun_discrete;
 mod interpolation;
+mod ipndm;
 mod k_dpm_2_ancestral_discrete;
 mod k_dpm_2_discrete;
 mod lcm;
@@ -22,13 +27,16 @@ mod lms_discrete;
 mod noise_schedule;
 mod pndm;
 mod prediction_type;
+mod repaint;
 mod run;
+mod sde_ve;
 mod sigma_schedule;
 mod step_index;
 mod tcd;
 mod thresholding;
 mod timestep_spacing;
 mod two_stage;
+mod unclip;
 mod variance_exploding;
 
 use std::fmt::Debug;
@@ -36,11 +44,15 @@ use std::path::Path;
 
 use burn::tensor::{DType, Tensor};
 
+pub use consistency_models::{CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig};
 pub use ddim::{DDIMScheduler, DDIMSchedulerConfig};
 pub use ddpm::{DDPMScheduler, DDPMSchedulerConfig, VarianceType};
+pub use ddpm_wuerstchen::{DDPMWuerstchenScheduler, DDPMWuerstchenSchedulerConfig};
 pub use dpmsolver_multistep::{
     AlgorithmType, DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig, SolverType, TimeShiftType,
 };
+pub use edm::SigmaSchedule;
+pub use edm_euler::{EDMEulerScheduler, EDMEulerSchedulerConfig};
 pub use euler_ancestral_discrete::{EulerAncestralDiscreteScheduler, EulerAncestralDiscreteSchedulerConfig};
 pub use euler_discrete::{
     EulerDiscreteScheduler, EulerDiscreteSchedulerConfig, InterpolationType, TimestepType,
@@ -51,6 +63,7 @@ pub use flow_match_lcm::{FlowMatchLCMScheduler, FlowMatchLCMSchedulerConfig};
 pub use flow_sigmas::FlowTimeShiftType;
 pub use heun_discrete::{HeunDiscreteScheduler, HeunDiscreteSchedulerConfig};
 pub use interpolation::UpscaleMode;
+pub use ipndm::{IPNDMScheduler, IPNDMSchedulerConfig};
 pub use k_dpm_2_ancestral_discrete::{
     KDPM2AncestralDiscreteScheduler, KDPM2AncestralDiscreteSchedulerConfig,
 };
@@ -60,9 +73,12 @@ pub use lms_discrete::{LMSDiscreteScheduler, LMSDiscreteSchedulerConfig};
 pub use noise_schedule::BetaSchedule;
 pub use pndm::{PNDMScheduler, PNDMSchedulerConfig};
 pub use prediction_type::PredictionType;
+pub use repaint::{RePaintScheduler, RePaintSchedulerConfig};
+pub use sde_ve::{ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput};
 pub use sigma_schedule::FinalSigmasType;
 pub use tcd::{TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput};
 pub use timestep_spacing::TimestepSpacing;
+pub use unclip::{UnCLIPScheduler, UnCLIPSchedulerConfig};
 
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
@@ -73,21 +89,28 @@ use crate::random::{Generator, Generators};
 /// The classes that [`from_config`] can build. Each can take over the configuration of any other, though a model may not
 /// work with it: see [`Scheduler::compatibles`].
 pub const CLASS_NAMES: &[&str] = &[
+    "CMStochasticIterativeScheduler",
     "DDIMScheduler",
     "DDPMScheduler",
+    "DDPMWuerstchenScheduler",
     "DPMSolverMultistepScheduler",
+    "EDMEulerScheduler",
     "EulerAncestralDiscreteScheduler",
     "EulerDiscreteScheduler",
     "FlowMatchEulerDiscreteScheduler",
     "FlowMatchHeunDiscreteScheduler",
     "FlowMatchLCMScheduler",
     "HeunDiscreteScheduler",
+    "IPNDMScheduler",
     "KDPM2AncestralDiscreteScheduler",
     "KDPM2DiscreteScheduler",
     "LCMScheduler",
     "LMSDiscreteScheduler",
     "PNDMScheduler",
+    "RePaintScheduler",
+    "ScoreSdeVeScheduler",
     "TCDScheduler",
+    "UnCLIPScheduler",
 ];
 
 /// The classes for models that were trained with discrete timesteps and a schedule of β: any of them can take over from
@@ -96,6 +119,7 @@ const INTERCHANGEABLE: &[&str] = &[
     "DDIMScheduler",
     "DDPMScheduler",
     "DPMSolverMultistepScheduler",
+    "EDMEulerScheduler",
     "EulerAncestralDiscreteScheduler",
     "EulerDiscreteScheduler",
     "HeunDiscreteScheduler",
@@ -123,21 +147,28 @@ pub fn from_config(class_name: &str, config: &Config) -> Result<Box<dyn Schedule
         Ok(Box::new(S::from_config(config)?))
     }
     match class_name {
+        "CMStochasticIterativeScheduler" => boxed::<CMStochasticIterativeScheduler>(config),
         "DDIMScheduler" => boxed::<DDIMScheduler>(config),
         "DDPMScheduler" => boxed::<DDPMScheduler>(config),
+        "DDPMWuerstchenScheduler" => boxed::<DDPMWuerstchenScheduler>(config),
         "DPMSolverMultistepScheduler" => boxed::<DPMSolverMultistepScheduler>(config),
+        "EDMEulerScheduler" => boxed::<EDMEulerScheduler>(config),
         "EulerAncestralDiscreteScheduler" => boxed::<EulerAncestralDiscreteScheduler>(config),
         "EulerDiscreteScheduler" => boxed::<EulerDiscreteScheduler>(config),
         "FlowMatchEulerDiscreteScheduler" => boxed::<FlowMatchEulerDiscreteScheduler>(config),
         "FlowMatchHeunDiscreteScheduler" => boxed::<FlowMatchHeunDiscreteScheduler>(config),
         "FlowMatchLCMScheduler" => boxed::<FlowMatchLCMScheduler>(config),
         "HeunDiscreteScheduler" => boxed::<HeunDiscreteScheduler>(config),
+        "IPNDMScheduler" => boxed::<IPNDMScheduler>(config),
         "KDPM2AncestralDiscreteScheduler" => boxed::<KDPM2AncestralDiscreteScheduler>(config),
         "KDPM2DiscreteScheduler" => boxed::<KDPM2DiscreteScheduler>(config),
         "LCMScheduler" => boxed::<LCMScheduler>(config),
         "LMSDiscreteScheduler" => boxed::<LMSDiscreteScheduler>(config),
         "PNDMScheduler" => boxed::<PNDMScheduler>(config),
+        "RePaintScheduler" => boxed::<RePaintScheduler>(config),
+        "ScoreSdeVeScheduler" => boxed::<ScoreSdeVeScheduler>(config),
         "TCDScheduler" => boxed::<TCDScheduler>(config),
+        "UnCLIPScheduler" => boxed::<UnCLIPScheduler>(config),
         _ => Err(Error::unsupported(
             format!("scheduler class `{class_name}`"),
             format!("known schedulers are {}", CLASS_NAMES.join(", ")),
@@ -189,6 +220,14 @@ pub struct StepOptions<'a> {
     pub s_noise: f64,
     /// How many of the last tangents are used (LMS), 1 to 8.
     pub order: usize,
+    /// The timestep that the step leads to, −1 for none; the training timestep before where absent (unCLIP).
+    pub prev_timestep: Option<f32>,
+    /// The noise-free sample, instead of what the model's output implies (EDM Euler).
+    pub pred_original_sample: Option<Tensor<4>>,
+    /// The image of which a part is known, like the sample in shape (RePaint).
+    pub original_image: Option<Tensor<4>>,
+    /// 1 where the image is known, 0 where it is not, `[batch, channels or 1, height, width]` (RePaint).
+    pub mask: Option<Tensor<4>>,
 }
 
 impl Default for StepOptions<'_> {
@@ -203,6 +242,10 @@ impl Default for StepOptions<'_> {
             s_tmax: f64::INFINITY,
             s_noise: 1.0,
             order: 4,
+            prev_timestep: None,
+            pred_original_sample: None,
+            original_image: None,
+            mask: None,
         }
     }
 }
@@ -357,7 +400,8 @@ pub trait Scheduler: Debug + Send + Sync {
     /// timesteps ([`PNDMScheduler`]: none).
     fn timesteps(&self) -> &[f32];
 
-    /// The noise levels of this run, where the scheduler walks along such a list: at least one more than timesteps.
+    /// The noise levels of this run, where the scheduler walks along such a list: mostly at least one more than
+    /// timesteps.
     fn sigmas(&self) -> Option<&[f32]> {
         None
     }

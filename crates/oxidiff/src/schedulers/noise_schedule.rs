@@ -35,6 +35,9 @@ impl BetaSchedule {
     /// Those that [`HeunDiscreteScheduler`](super::HeunDiscreteScheduler) knows.
     pub(super) const WITH_EXP: &[Self] =
         &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2, Self::Exp];
+    /// Those that [`RePaintScheduler`](super::RePaintScheduler) knows.
+    pub(super) const WITH_SIGMOID: &[Self] =
+        &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2, Self::Sigmoid];
     /// Those that [`DDPMScheduler`](super::DDPMScheduler) knows.
     pub(super) const WITH_LAPLACE_AND_SIGMOID: &[Self] =
         &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2, Self::Laplace, Self::Sigmoid];
@@ -103,6 +106,7 @@ impl BetaFields<'_> {
 /// ᾱ for every training timestep.
 #[derive(Clone, Debug)]
 pub(super) struct NoiseSchedule {
+    betas: Vec<f32>,
     alphas_cumprod: Vec<f32>,
 }
 
@@ -143,7 +147,8 @@ impl NoiseSchedule {
                 return invalid("rescale_betas_zero_snr", message.into());
             }
         }
-        Ok(Self { alphas_cumprod: cumulative_product(betas.iter().map(|beta| 1.0 - beta)) })
+        let alphas_cumprod = cumulative_product(betas.iter().map(|beta| 1.0 - beta));
+        Ok(Self { betas, alphas_cumprod })
     }
 
     /// As [`NoiseSchedule::new`], but a last ᾱ that rescaling made zero becomes the smallest half-precision number, for
@@ -179,14 +184,12 @@ impl NoiseSchedule {
 
     /// ᾱ of a training timestep.
     pub fn alpha_bar(&self, timestep: i64) -> Result<f64> {
-        usize::try_from(timestep)
-            .ok()
-            .and_then(|index| self.alphas_cumprod.get(index))
-            .map(|&alpha_bar| f64::from(alpha_bar))
-            .ok_or_else(|| {
-                let last = self.alphas_cumprod.len() - 1;
-                Error::argument("timestep", format!("{timestep} is not a training timestep, 0 to {last}"))
-            })
+        entry(&self.alphas_cumprod, timestep)
+    }
+
+    /// β of a training timestep.
+    pub fn beta(&self, timestep: i64) -> Result<f64> {
+        entry(&self.betas, timestep)
     }
 
     /// σ = √((1 − ᾱ)/ᾱ), the noise level where the signal is not scaled down ([Karras et al.](https://arxiv.org/abs/2206.00364)).
@@ -223,6 +226,15 @@ impl NoiseSchedule {
             })
             .collect()
     }
+}
+
+/// A table's value for a training timestep.
+fn entry(table: &[f32], timestep: i64) -> Result<f64> {
+    let index = usize::try_from(timestep).ok();
+    index.and_then(|index| table.get(index)).map(|&value| f64::from(value)).ok_or_else(|| {
+        let last = table.len() - 1;
+        Error::argument("timestep", format!("{timestep} is not a training timestep, 0 to {last}"))
+    })
 }
 
 /// A timestep as an index into the training timesteps.
