@@ -64,7 +64,7 @@ impl Attention {
 /// autoencoders and unconditional models.
 #[derive(Module, Debug)]
 pub struct SpatialAttention {
-    group_norm: GroupNorm,
+    group_norm: Option<GroupNorm>,
     to_q: Linear,
     to_k: Linear,
     to_v: Linear,
@@ -73,32 +73,49 @@ pub struct SpatialAttention {
     rescale_output_factor: f64,
 }
 
-impl SpatialAttention {
-    /// Attention over `channels` in heads of `dim_head` channels; the sum with the residual is divided by
-    /// `rescale_output_factor`.
-    pub fn init(
-        channels: usize,
-        dim_head: usize,
-        norm_num_groups: usize,
-        epsilon: f64,
-        rescale_output_factor: f64,
-        device: &Device,
-    ) -> Self {
-        let projection = || Linear::init(channels, channels, true, device);
-        Self {
-            group_norm: GroupNorm::init(norm_num_groups, channels, epsilon, device),
+/// The shape of a [`SpatialAttention`].
+#[derive(Clone, Copy, Debug)]
+pub struct SpatialAttentionConfig {
+    /// Channels of the image.
+    pub channels: usize,
+    /// Channels in one head; there are as many heads as fit into the image's channels.
+    pub dim_head: usize,
+    /// Groups of the norm, where there is one.
+    pub norm_num_groups: Option<usize>,
+    /// Added to the variance in the norm.
+    pub epsilon: f64,
+    /// The sum with the residual is divided by this.
+    pub rescale_output_factor: f64,
+}
+
+impl SpatialAttentionConfig {
+    /// The layer on `device`.
+    pub fn init(&self, device: &Device) -> SpatialAttention {
+        let heads = self.channels / self.dim_head;
+        let inner_dim = heads * self.dim_head;
+        let projection = || Linear::init(self.channels, inner_dim, true, device);
+        SpatialAttention {
+            group_norm: self
+                .norm_num_groups
+                .map(|groups| GroupNorm::init(groups, self.channels, self.epsilon, device)),
             to_q: projection(),
             to_k: projection(),
             to_v: projection(),
-            to_out: [projection()],
-            heads: channels / dim_head,
-            rescale_output_factor,
+            to_out: [Linear::init(inner_dim, self.channels, true, device)],
+            heads,
+            rescale_output_factor: self.rescale_output_factor,
         }
     }
+}
 
+impl SpatialAttention {
     /// `[batch, channels, height, width]` to the same shape.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let tokens = to_tokens(self.group_norm.forward(x.clone()));
+        let normed = match &self.group_norm {
+            Some(norm) => norm.forward(x.clone()),
+            None => x.clone(),
+        };
+        let tokens = to_tokens(normed);
         let query = self.to_q.forward(tokens.clone());
         let key = self.to_k.forward(tokens.clone());
         let value = self.to_v.forward(tokens);
@@ -106,6 +123,17 @@ impl SpatialAttention {
         let [_, _, height, width] = x.dims();
         let out = to_image(self.to_out[0].forward(attended), height, width) + x;
         if self.rescale_output_factor == 1.0 { out } else { out / self.rescale_output_factor }
+    }
+
+    /// Where checkpoints from before diffusers 0.18 keep a parameter of the attentions of a block, which called their
+    /// projections otherwise.
+    pub(crate) fn old_key(key: &str) -> Option<String> {
+        let (block, parameter) = key.split_once(".attentions.")?;
+        let (index, parameter) = parameter.split_once('.')?;
+        let old = [("to_q.", "query."), ("to_k.", "key."), ("to_v.", "value."), ("to_out.0.", "proj_attn.")]
+            .into_iter()
+            .find_map(|(new, old)| Some(format!("{old}{}", parameter.strip_prefix(new)?)))?;
+        Some(format!("{block}.attentions.{index}.{old}"))
     }
 }
 

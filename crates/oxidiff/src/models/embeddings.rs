@@ -2,10 +2,12 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 
 use super::activations::Activation;
-use super::linear::Linear;
+use super::linear::{Embedding, Linear};
 use super::parameter;
+use crate::error::Result;
 
 /// Sinusoidal embedding of timesteps (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>, section 3.5, in the form
 /// that DDPM uses).
@@ -51,22 +53,99 @@ impl Timesteps {
 pub struct GaussianFourierProjection {
     /// Frequencies, `[num_channels / 2]`.
     pub weight: Param<Tensor<1>>,
+    log: bool,
     flip_sin_to_cos: bool,
 }
 
-impl GaussianFourierProjection {
-    /// Features of length `2 * embedding_size`.
-    pub fn init(embedding_size: usize, flip_sin_to_cos: bool, device: &Device) -> Self {
-        Self { weight: parameter::normal([embedding_size], device), flip_sin_to_cos }
-    }
+/// The shape of a [`GaussianFourierProjection`].
+#[derive(Clone, Copy, Debug)]
+pub struct GaussianFourierProjectionConfig {
+    /// Number of frequencies, half the length of an embedding.
+    pub embedding_size: usize,
+    /// Standard deviation of the frequencies.
+    pub scale: f64,
+    /// Embeds the logarithm of a timestep.
+    pub log: bool,
+    /// Cosines first.
+    pub flip_sin_to_cos: bool,
+}
 
-    /// One embedding for each timestep, `[timesteps, num_channels]` in `f32`.
+impl GaussianFourierProjectionConfig {
+    /// The module on `device`.
+    pub fn init(&self, device: &Device) -> GaussianFourierProjection {
+        GaussianFourierProjection {
+            weight: parameter::normal_scaled([self.embedding_size], self.scale, device),
+            log: self.log,
+            flip_sin_to_cos: self.flip_sin_to_cos,
+        }
+    }
+}
+
+impl GaussianFourierProjection {
+    /// One embedding for each timestep, `[timesteps, 2 * embedding_size]` in `f32`.
     pub fn forward(&self, timesteps: &[f32], device: &Device) -> Tensor<2> {
-        let timesteps = Tensor::<1>::from_data(timesteps, (device, DType::F32)).unsqueeze_dim::<2>(1);
+        let timesteps: Vec<f32> = if self.log {
+            timesteps.iter().map(|timestep| f64::from(*timestep).ln() as f32).collect()
+        } else {
+            timesteps.to_vec()
+        };
+        let timesteps =
+            Tensor::<1>::from_data(timesteps.as_slice(), (device, DType::F32)).unsqueeze_dim::<2>(1);
         let frequencies = self.weight.val().cast(DType::F32).unsqueeze_dim::<2>(0);
         let angles = timesteps * frequencies * 2.0 * std::f64::consts::PI;
         let (sin, cos) = (angles.clone().sin(), angles.cos());
         Tensor::cat(if self.flip_sin_to_cos { vec![cos, sin] } else { vec![sin, cos] }, 1)
+    }
+}
+
+/// How timesteps are embedded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeEmbeddingType {
+    /// Sines and cosines of fixed frequencies.
+    #[default]
+    Positional,
+    /// Sines and cosines of random frequencies, which are part of the checkpoint.
+    Fourier,
+    /// A table with a row for each timestep of the training.
+    Learned,
+}
+
+/// The first layer of a model's timestep embedding, in the way that its configuration names.
+#[derive(Module, Debug)]
+pub enum TimeProjection {
+    /// Sines and cosines of fixed frequencies.
+    Positional(PositionalProjection),
+    /// Sines and cosines of random frequencies.
+    Fourier(GaussianFourierProjection),
+    /// A table with a row for each timestep.
+    Learned(Embedding),
+}
+
+/// Nothing to learn: the frequencies are fixed.
+#[derive(Module, Debug)]
+pub struct PositionalProjection {
+    #[module(skip)]
+    timesteps: Timesteps,
+}
+
+impl From<Timesteps> for TimeProjection {
+    fn from(timesteps: Timesteps) -> Self {
+        Self::Positional(PositionalProjection { timesteps })
+    }
+}
+
+impl TimeProjection {
+    /// One embedding for each timestep, `[timesteps, features]`.
+    ///
+    /// # Errors
+    /// When timesteps are looked up in a table, and one of them is not in it; the error names `argument`.
+    pub fn forward(&self, timesteps: &[f32], argument: &'static str, device: &Device) -> Result<Tensor<2>> {
+        Ok(match self {
+            Self::Positional(projection) => projection.timesteps.forward(timesteps, device),
+            Self::Fourier(projection) => projection.forward(timesteps, device),
+            Self::Learned(table) => table.lookup(timesteps, argument, device)?,
+        })
     }
 }
 
@@ -99,6 +178,11 @@ impl TimestepEmbedding {
             act,
             post_act,
         }
+    }
+
+    /// Length of what the layers take.
+    pub fn in_channels(&self) -> usize {
+        self.linear_1.in_features()
     }
 
     /// `[batch, in_channels]`, and the condition `[batch, cond_proj_dim]`, to `[batch, time_embed_dim]`.

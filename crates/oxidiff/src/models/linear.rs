@@ -1,9 +1,10 @@
 //! Linear layers and embedding tables, with weights laid out as PyTorch stores them.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, module};
+use burn::tensor::{Device, Int, Tensor, TensorData, module};
 
 use super::parameter;
+use crate::error::{Error, Result};
 
 /// `y = x Wᵀ + b`.
 #[derive(Module, Debug)]
@@ -22,6 +23,11 @@ impl Linear {
             weight: parameter::uniform([out_features, in_features], bound, device),
             bias: bias.then(|| parameter::uniform([out_features], bound, device)),
         }
+    }
+
+    /// Length of what the layer takes.
+    pub fn in_features(&self) -> usize {
+        self.weight.lazy_shape().dims::<2>()[1]
     }
 
     /// `[..., in_features]` to `[..., out_features]`.
@@ -46,5 +52,21 @@ impl Embedding {
     /// `[batch, tokens]` indices to `[batch, tokens, features]`.
     pub fn forward(&self, indices: Tensor<2, Int>) -> Tensor<3> {
         module::embedding(self.weight.val(), indices)
+    }
+
+    /// One vector for each of `numbers`, `[numbers, features]`.
+    ///
+    /// # Errors
+    /// When a number is not the index of an entry; the error names `argument`.
+    pub fn lookup(&self, numbers: &[f32], argument: &'static str, device: &Device) -> Result<Tensor<2>> {
+        let [entries, features] = self.weight.lazy_shape().dims();
+        let is_entry = |number: f32| number.fract() == 0.0 && (0.0..entries as f32).contains(&number);
+        if let Some(number) = numbers.iter().find(|number| !is_entry(**number)) {
+            let message = format!("{number} is not one of the {entries} that the model knows");
+            return Err(Error::argument(argument, message));
+        }
+        let indices: Vec<i64> = numbers.iter().map(|number| *number as i64).collect();
+        let indices = Tensor::<2, Int>::from_data(TensorData::new(indices, [1, numbers.len()]), device);
+        Ok(self.forward(indices).reshape([numbers.len(), features]))
     }
 }
