@@ -15,7 +15,8 @@
 //! # What is where
 //!
 //! - **Pipelines** are what a user calls: [`DiffusionPipeline`] loads the one that a checkpoint names,
-//!   [`StableDiffusionPipeline`] is one of them, and [`TextToImage`] are the arguments of its call.
+//!   [`StableDiffusionPipeline`] is one of them, and [`TextToImage`] are the arguments of its call. [`Pipeline`] is what they
+//!   can all do.
 //! - **Models** predict: [`UNet2DConditionModel`] the noise in a sample, [`AutoencoderKL`] between images and latents,
 //!   [`CLIPTextModel`] and [`CLIPTokenizer`] between a prompt and its embedding. [`Model`] is what they can all do: be
 //!   loaded, saved, and built from a configuration.
@@ -59,8 +60,8 @@ pub use models::unets::{
     UNet2DConditionInputs, UNet2DConditionModel, UNet2DConfig, UNet2DModel, UpBlockType,
 };
 pub use pipelines::{
-    Component, DiffusionPipeline, ModelIndex, StableDiffusionComponents, StableDiffusionOutput,
-    StableDiffusionPipeline, StepCallback, StepEnd, TextToImage,
+    Component, DiffusionPipeline, ImagePipelineOutput, ModelIndex, Pipeline, PipelineArguments,
+    StableDiffusionComponents, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage,
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{

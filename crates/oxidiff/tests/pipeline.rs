@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use fixture::{assert_close, difference, fixtures, repository};
 use oxidiff::{
     AutoencoderKL, CLIPTextModel, Component, DType, Device, DiffusionPipeline, EulerDiscreteScheduler,
-    Generator, Images, LoadOptions, Model, ModelIndex, OutputType, PNDMScheduler, Scheduler,
+    Generator, Images, LoadOptions, Model, ModelIndex, OutputType, PNDMScheduler, Pipeline, Scheduler,
     StableDiffusionPipeline, Tensor, TextToImage, UNet2DConditionModel,
 };
 use safetensors::SafeTensors;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use burn::tensor::Int;
 use fixture::{Recorded, assert_close, fixtures, json, repository};
 use oxidiff::{
-    Device, Generator, Generators, OutputType, StableDiffusionPipeline, Tensor, TextToImage,
+    Device, Generator, Generators, OutputType, Pipeline, StableDiffusionPipeline, Tensor, TextToImage,
     scheduler_from_config,
 };
 use serde::Deserialize;

@@ -18,7 +18,7 @@ pub struct EmbeddedFolder {
 
 /// A folder of model files.
 #[derive(Clone, Debug)]
-pub(crate) enum Folder {
+pub enum Folder {
     Directory(PathBuf),
     Embedded { folder: &'static EmbeddedFolder, path: String },
 }

@@ -91,6 +91,10 @@ impl ModelIndex {
         ))
     }
 
+    pub(crate) fn set_class_name(&mut self, class_name: &str) {
+        self.values.insert("_class_name".to_owned(), class_name.into());
+    }
+
     pub(crate) fn set_component(&mut self, component: &str, class: Option<(&str, &str)>) {
         let value = match class {
             Some((library, class_name)) => json!([library, class_name]),

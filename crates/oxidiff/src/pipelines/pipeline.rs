@@ -1,37 +1,109 @@
-//! `DiffusionPipeline`: loads whatever pipeline a checkpoint says it is.
+//! What every pipeline can do, and the parts that pipelines consist of.
 
 use std::fmt;
 use std::path::Path;
 
 use super::model_index::ModelIndex;
-use super::stable_diffusion::{StableDiffusionOutput, StableDiffusionPipeline, TextToImage};
-use crate::error::{Error, Result};
+use super::output::ImagePipelineOutput;
+use crate::error::Result;
 use crate::loading::folder::{EmbeddedFolder, Folder};
-use crate::loading::{LoadOptions, Needed};
+use crate::loading::hub::MODEL_INDEX;
+use crate::loading::{LoadOptions, Needed, write_whole};
 use crate::models::autoencoders::AutoencoderKL;
+use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionModel;
 use crate::schedulers::Scheduler;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
 
-/// A pipeline of the class that its `model_index.json` names.
+/// What every pipeline can do: be loaded, saved, printed, taken apart and called.
 ///
 /// ```no_run
-/// use oxidiff::{DiffusionPipeline, EulerDiscreteScheduler, Scheduler};
+/// use oxidiff::{Pipeline, StableDiffusionPipeline};
 ///
-/// let mut pipeline = DiffusionPipeline::from_pretrained("stable-diffusion-v1-5/stable-diffusion-v1-5")?;
-/// println!("{pipeline}");
-///
+/// let mut pipeline = StableDiffusionPipeline::from_pretrained("stable-diffusion-v1-5/stable-diffusion-v1-5")?;
 /// let images = pipeline.call("An image of a squirrel in Picasso style")?.images.into_images();
-/// images[0].save("image_of_squirrel_painting.png").expect("a place to write");
-///
-/// pipeline.set_scheduler(EulerDiscreteScheduler::from_config(pipeline.scheduler().config())?);
 /// # Ok::<(), oxidiff::Error>(())
 /// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum DiffusionPipeline {
-    /// Text to image by latent diffusion.
-    StableDiffusion(StableDiffusionPipeline),
+pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
+    /// The name that `model_index.json` uses.
+    const CLASS_NAME: &'static str;
+
+    /// The arguments of a call.
+    type Arguments;
+
+    /// Loads the components that the index names.
+    #[doc(hidden)]
+    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self>;
+
+    /// Makes images.
+    ///
+    /// # Errors
+    /// When an argument has a value that the pipeline cannot work with; the error names it.
+    fn call(&mut self, arguments: impl Into<Self::Arguments>) -> Result<ImagePipelineOutput>;
+
+    /// The parts by the names that `model_index.json` gives them.
+    fn components(&self) -> Vec<(&'static str, Component<'_>)>;
+
+    /// The index that the pipeline was made with; its parts may have been replaced since.
+    fn index(&self) -> &ModelIndex;
+
+    /// The scheduler.
+    fn scheduler(&self) -> &dyn Scheduler;
+
+    /// Replaces the scheduler.
+    fn set_scheduler(&mut self, scheduler: impl Into<Box<dyn Scheduler>>);
+
+    /// Shows a progress bar while denoising (the default), or not.
+    fn set_progress_bar(&mut self, enabled: bool);
+
+    /// Loads the pipeline from a folder, or from the hub, in `f32` on the CPU.
+    ///
+    /// # Errors
+    /// When one of the components is of a class that this pipeline does not take; when a file is missing or damaged.
+    fn from_pretrained(name_or_path: &str) -> Result<Self> {
+        Self::from_pretrained_with(name_or_path, &LoadOptions::default())
+    }
+
+    /// Loads the pipeline with another element type, device, variant or revision.
+    ///
+    /// # Errors
+    /// As [`Pipeline::from_pretrained`].
+    fn from_pretrained_with(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
+        let folder = options.open(name_or_path, Needed::Pipeline)?;
+        Self::load(&folder, ModelIndex::read(&folder)?, options)
+    }
+
+    /// Loads a pipeline that is part of the binary.
+    ///
+    /// # Errors
+    /// As [`Pipeline::from_pretrained`].
+    fn from_embedded(folder: &'static EmbeddedFolder, options: &LoadOptions) -> Result<Self> {
+        let folder = Folder::embedded(folder);
+        Self::load(&folder, ModelIndex::read(&folder)?, options)
+    }
+
+    /// Writes the pipeline into `folder`, which is made where it does not exist; Python diffusers loads it from there.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
+        let folder = folder.as_ref();
+        for (name, component) in self.components() {
+            component.save_pretrained(&folder.join(name))?;
+        }
+        write_whole(&folder.join(MODEL_INDEX), self.current_index().to_saved_json().as_bytes())
+    }
+
+    /// The index with the classes of the parts as they are now.
+    fn current_index(&self) -> ModelIndex {
+        let mut index = self.index().clone();
+        index.set_class_name(Self::CLASS_NAME);
+        for (name, component) in self.components() {
+            let (library, class_name) = component.class();
+            index.set_component(name, Some((library, &class_name)));
+        }
+        index
+    }
 }
 
 /// One part of a pipeline.
@@ -63,100 +135,15 @@ impl Component<'_> {
             }
         }
     }
-}
 
-impl DiffusionPipeline {
-    /// Loads a pipeline from a folder, or from the hub, in `f32` on the CPU.
-    ///
-    /// # Errors
-    /// When the pipeline's class, or that of a component, is not supported; when a file is missing or damaged.
-    pub fn from_pretrained(name_or_path: &str) -> Result<Self> {
-        Self::from_pretrained_with(name_or_path, &LoadOptions::default())
-    }
-
-    /// Loads a pipeline with another element type, device, variant or revision.
-    ///
-    /// # Errors
-    /// As [`Self::from_pretrained`].
-    pub fn from_pretrained_with(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
-        Self::load(&options.open(name_or_path, Needed::Pipeline)?, options)
-    }
-
-    /// Loads a pipeline that is part of the binary.
-    ///
-    /// # Errors
-    /// As [`Self::from_pretrained`].
-    pub fn from_embedded(folder: &'static EmbeddedFolder, options: &LoadOptions) -> Result<Self> {
-        Self::load(&Folder::embedded(folder), options)
-    }
-
-    fn load(folder: &Folder, options: &LoadOptions) -> Result<Self> {
-        let index = ModelIndex::read(folder)?;
-        match index.class_name()? {
-            StableDiffusionPipeline::CLASS_NAME => {
-                Ok(Self::StableDiffusion(StableDiffusionPipeline::load(folder, index, options)?))
-            }
-            other => Err(Error::unsupported(
-                format!("the pipeline class `{other}`"),
-                format!("only {} can be loaded", StableDiffusionPipeline::CLASS_NAME),
-            )),
-        }
-    }
-
-    /// Makes images from a prompt, with the defaults of the pipeline's class or with the arguments given.
-    ///
-    /// # Errors
-    /// When an argument has a value that the pipeline cannot work with.
-    pub fn call(&mut self, arguments: impl Into<TextToImage>) -> Result<StableDiffusionOutput> {
+    /// Writes the part into a folder of its own.
+    fn save_pretrained(&self, folder: &Path) -> Result<()> {
         match self {
-            Self::StableDiffusion(pipeline) => pipeline.call(arguments),
-        }
-    }
-
-    /// The parts of the pipeline by the names that `model_index.json` gives them.
-    pub fn components(&self) -> Vec<(&'static str, Component<'_>)> {
-        match self {
-            Self::StableDiffusion(pipeline) => pipeline.components(),
-        }
-    }
-
-    /// The scheduler.
-    pub fn scheduler(&self) -> &dyn Scheduler {
-        match self {
-            Self::StableDiffusion(pipeline) => &*pipeline.scheduler,
-        }
-    }
-
-    /// Replaces the scheduler.
-    pub fn set_scheduler(&mut self, scheduler: impl Into<Box<dyn Scheduler>>) {
-        match self {
-            Self::StableDiffusion(pipeline) => pipeline.scheduler = scheduler.into(),
-        }
-    }
-
-    /// Shows a progress bar while denoising (the default), or not.
-    pub fn set_progress_bar(&mut self, enabled: bool) {
-        match self {
-            Self::StableDiffusion(pipeline) => pipeline.set_progress_bar(enabled),
-        }
-    }
-
-    /// Writes the pipeline into `folder`, which is made where it does not exist; Python diffusers loads it from there.
-    ///
-    /// # Errors
-    /// When the folder cannot be written.
-    pub fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
-        match self {
-            Self::StableDiffusion(pipeline) => pipeline.save_pretrained(folder),
-        }
-    }
-}
-
-/// Prints the class and its `model_index.json`, as Python does.
-impl fmt::Display for DiffusionPipeline {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::StableDiffusion(pipeline) => pipeline.fmt(f),
+            Self::UNet2DConditionModel(unet) => unet.save_pretrained(folder),
+            Self::AutoencoderKL(vae) => vae.save_pretrained(folder),
+            Self::CLIPTextModel(text_encoder) => text_encoder.save_pretrained(folder),
+            Self::CLIPTokenizer(tokenizer) => tokenizer.save_pretrained(folder),
+            Self::Scheduler(scheduler) => scheduler.save_pretrained(folder),
         }
     }
 }

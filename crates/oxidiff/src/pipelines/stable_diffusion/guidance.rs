@@ -2,26 +2,44 @@
 
 use burn::tensor::Tensor;
 
-/// How strongly the text pulls on each step.
+/// How the predictions of a step become one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Guidance {
-    /// How far to go from the unconditional prediction through the conditional one; 1 is the conditional one itself.
-    pub scale: f64,
-    /// How much of the conditional prediction's contrast to restore (Lin et al. 2023,
-    /// <https://arxiv.org/abs/2305.08891>, section 3.4).
-    pub rescale: f64,
+pub(super) enum Guidance {
+    /// The prediction under the text as it is.
+    Off,
+    /// From the prediction without the text towards that with it.
+    ClassifierFree {
+        /// How far to go from the unconditional prediction through the conditional one; 1 is the conditional one itself.
+        scale: f64,
+        /// How much of the conditional prediction's contrast to restore (Lin et al. 2023,
+        /// <https://arxiv.org/abs/2305.08891>, section 3.4).
+        rescale: f64,
+    },
 }
 
 impl Guidance {
-    /// Combines the two halves of a batch: predictions without the text, then with it.
-    pub fn combine(self, predictions: Tensor<4>) -> Tensor<4> {
-        let [unconditional, conditional] = predictions.chunk(2, 0).try_into().expect("two halves");
-        let guided = unconditional.clone() + (conditional.clone() - unconditional) * self.scale;
-        if self.rescale <= 0.0 {
-            return guided;
+    /// How often each image is in the batch that the model is given.
+    pub fn copies(self) -> usize {
+        match self {
+            Self::Off => 1,
+            Self::ClassifierFree { .. } => 2,
         }
-        let ratio = standard_deviation(conditional) / standard_deviation(guided.clone());
-        guided.clone() * ratio * self.rescale + guided * (1.0 - self.rescale)
+    }
+
+    /// Combines the parts of the batch, those without the text first.
+    pub fn combine(self, predictions: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Off => predictions,
+            Self::ClassifierFree { scale, rescale } => {
+                let [unconditional, conditional] = predictions.chunk(2, 0).try_into().expect("two halves");
+                let guided = unconditional.clone() + (conditional.clone() - unconditional) * scale;
+                if rescale <= 0.0 {
+                    return guided;
+                }
+                let ratio = standard_deviation(conditional) / standard_deviation(guided.clone());
+                guided.clone() * ratio * rescale + guided * (1.0 - rescale)
+            }
+        }
     }
 }
 

@@ -1,0 +1,200 @@
+//! `DiffusionPipeline`: loads whatever pipeline a checkpoint says it is.
+
+use std::fmt;
+use std::path::Path;
+
+use super::model_index::ModelIndex;
+use super::output::ImagePipelineOutput;
+use super::pipeline::{Component, Pipeline};
+use super::stable_diffusion::{StableDiffusionPipeline, TextToImage};
+use crate::error::{Error, Result};
+use crate::loading::folder::{EmbeddedFolder, Folder};
+use crate::loading::{LoadOptions, Needed};
+use crate::schedulers::Scheduler;
+
+/// The arguments of a call, of whatever pipeline: a text stands for text to image with the defaults.
+#[non_exhaustive]
+pub enum PipelineArguments {
+    /// Text to image.
+    TextToImage(Box<TextToImage>),
+}
+
+impl PipelineArguments {
+    /// What the arguments ask for, in words.
+    fn task(&self) -> &'static str {
+        match self {
+            Self::TextToImage(_) => "text to image",
+        }
+    }
+}
+
+impl From<TextToImage> for PipelineArguments {
+    fn from(arguments: TextToImage) -> Self {
+        Self::TextToImage(Box::new(arguments))
+    }
+}
+
+impl From<&str> for PipelineArguments {
+    fn from(prompt: &str) -> Self {
+        TextToImage::from(prompt).into()
+    }
+}
+
+impl From<String> for PipelineArguments {
+    fn from(prompt: String) -> Self {
+        TextToImage::from(prompt).into()
+    }
+}
+
+impl From<Vec<String>> for PipelineArguments {
+    fn from(prompts: Vec<String>) -> Self {
+        TextToImage::from(prompts).into()
+    }
+}
+
+/// Declares [`DiffusionPipeline`] from the list of pipeline classes and of the arguments that each is called with.
+macro_rules! pipelines {
+    ($($(#[$doc:meta])* $variant:ident($pipeline:ident): $arguments:ident,)+) => {
+        /// A pipeline of the class that its `model_index.json` names.
+        ///
+        /// ```no_run
+        /// use oxidiff::{DiffusionPipeline, EulerDiscreteScheduler, Scheduler};
+        ///
+        /// let mut pipeline = DiffusionPipeline::from_pretrained("stable-diffusion-v1-5/stable-diffusion-v1-5")?;
+        /// println!("{pipeline}");
+        ///
+        /// let images = pipeline.call("An image of a squirrel in Picasso style")?.images.into_images();
+        /// images[0].save("image_of_squirrel_painting.png").expect("a place to write");
+        ///
+        /// pipeline.set_scheduler(EulerDiscreteScheduler::from_config(pipeline.scheduler().config())?);
+        /// # Ok::<(), oxidiff::Error>(())
+        /// ```
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum DiffusionPipeline {
+            $($(#[$doc])* $variant($pipeline),)+
+        }
+
+        /// Evaluates an expression on the pipeline, whichever it is.
+        macro_rules! each {
+            ($self:expr, $any:ident => $body:expr) => {
+                match $self {
+                    $(DiffusionPipeline::$variant($any) => $body,)+
+                }
+            };
+        }
+
+        impl DiffusionPipeline {
+            /// The classes that can be loaded.
+            pub const CLASS_NAMES: &[&str] = &[$($pipeline::CLASS_NAME),+];
+
+            fn load(folder: &Folder, options: &LoadOptions) -> Result<Self> {
+                let index = ModelIndex::read(folder)?;
+                match index.class_name()? {
+                    $($pipeline::CLASS_NAME => Ok(Self::$variant($pipeline::load(folder, index, options)?)),)+
+                    other => Err(Error::unsupported(
+                        format!("the pipeline class `{other}`"),
+                        format!("the classes that can be loaded are {}", Self::CLASS_NAMES.join(", ")),
+                    )),
+                }
+            }
+
+            /// The name of the pipeline's class.
+            pub fn class_name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $pipeline::CLASS_NAME,)+
+                }
+            }
+
+            /// Makes images from a prompt, with the defaults of the pipeline's class or with the arguments given.
+            ///
+            /// # Errors
+            /// When the arguments are those of another task than the pipeline's, or one has a value that the pipeline
+            /// cannot work with.
+            pub fn call(&mut self, arguments: impl Into<PipelineArguments>) -> Result<ImagePipelineOutput> {
+                match (self, arguments.into()) {
+                    $((Self::$variant(pipeline), PipelineArguments::$arguments(arguments)) => pipeline.call(*arguments),)+
+                    #[allow(unreachable_patterns, reason = "reachable once there are two kinds of arguments")]
+                    (pipeline, arguments) => Err(Error::unsupported(
+                        format!("{} with a {}", arguments.task(), pipeline.class_name()),
+                        "the pipeline is for another task",
+                    )),
+                }
+            }
+        }
+
+        $(
+            impl From<$pipeline> for DiffusionPipeline {
+                fn from(pipeline: $pipeline) -> Self {
+                    Self::$variant(pipeline)
+                }
+            }
+        )+
+    };
+}
+
+pipelines! {
+    /// Text to image by latent diffusion.
+    StableDiffusion(StableDiffusionPipeline): TextToImage,
+}
+
+impl DiffusionPipeline {
+    /// Loads a pipeline from a folder, or from the hub, in `f32` on the CPU.
+    ///
+    /// # Errors
+    /// When the pipeline's class, or that of a component, is not supported; when a file is missing or damaged.
+    pub fn from_pretrained(name_or_path: &str) -> Result<Self> {
+        Self::from_pretrained_with(name_or_path, &LoadOptions::default())
+    }
+
+    /// Loads a pipeline with another element type, device, variant or revision.
+    ///
+    /// # Errors
+    /// As [`Self::from_pretrained`].
+    pub fn from_pretrained_with(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
+        Self::load(&options.open(name_or_path, Needed::Pipeline)?, options)
+    }
+
+    /// Loads a pipeline that is part of the binary.
+    ///
+    /// # Errors
+    /// As [`Self::from_pretrained`].
+    pub fn from_embedded(folder: &'static EmbeddedFolder, options: &LoadOptions) -> Result<Self> {
+        Self::load(&Folder::embedded(folder), options)
+    }
+
+    /// The parts of the pipeline by the names that `model_index.json` gives them.
+    pub fn components(&self) -> Vec<(&'static str, Component<'_>)> {
+        each!(self, pipeline => pipeline.components())
+    }
+
+    /// The scheduler.
+    pub fn scheduler(&self) -> &dyn Scheduler {
+        each!(self, pipeline => pipeline.scheduler())
+    }
+
+    /// Replaces the scheduler.
+    pub fn set_scheduler(&mut self, scheduler: impl Into<Box<dyn Scheduler>>) {
+        each!(self, pipeline => pipeline.set_scheduler(scheduler));
+    }
+
+    /// Shows a progress bar while denoising (the default), or not.
+    pub fn set_progress_bar(&mut self, enabled: bool) {
+        each!(self, pipeline => pipeline.set_progress_bar(enabled));
+    }
+
+    /// Writes the pipeline into `folder`, which is made where it does not exist; Python diffusers loads it from there.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
+        each!(self, pipeline => pipeline.save_pretrained(folder))
+    }
+}
+
+/// Prints the class and its `model_index.json`, as Python does.
+impl fmt::Display for DiffusionPipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        each!(self, pipeline => pipeline.fmt(f))
+    }
+}

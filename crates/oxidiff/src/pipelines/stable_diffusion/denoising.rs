@@ -1,0 +1,95 @@
+//! The denoising loop of the family.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::Tensor;
+
+use super::components::StableDiffusionComponents;
+use super::guidance::Guidance;
+use crate::error::Result;
+use crate::models::unets::UNet2DConditionInputs;
+use crate::pipelines::progress::denoising_bar;
+use crate::random::Generators;
+use crate::schedulers::{Scheduler, StepOptions};
+
+/// Called after each step with the new latents: returns those to go on with, or those to stop with and decode.
+pub type StepCallback = Box<dyn FnMut(StepEnd) -> ControlFlow<Tensor<4>, Tensor<4>>>;
+
+/// What a callback is told.
+#[derive(Clone, Debug)]
+pub struct StepEnd {
+    /// Number of the step, from 0.
+    pub index: usize,
+    /// The timestep that was denoised.
+    pub timestep: f32,
+    /// The latents behind the step, `[images, channels, height, width]`.
+    pub latents: Tensor<4>,
+}
+
+/// Changes the latents behind each step, before the callback: given are the step's number, the latents and the scheduler.
+pub(super) type AfterStep<'a> = &'a mut dyn FnMut(usize, Tensor<4>, &dyn Scheduler) -> Result<Tensor<4>>;
+
+/// What the loop needs beside the latents.
+pub(super) struct Denoising<'a> {
+    /// The timesteps to go through, from noisy to clean.
+    pub timesteps: Vec<f32>,
+    /// The number of steps that they make; fewer than timesteps where a step calls the model more than once.
+    pub steps: usize,
+    /// The text of each item of the model's batch, `[copies * images, tokens, features]`.
+    pub text: Tensor<3>,
+    pub guidance: Guidance,
+    /// What the model is told beside the text.
+    pub inputs: UNet2DConditionInputs,
+    /// Channels that the model is given behind the latents, `[copies * images, channels, height, width]`.
+    pub further_channels: Option<Tensor<4>>,
+    pub after_step: Option<AfterStep<'a>>,
+    pub eta: f64,
+    pub generator: &'a mut Generators,
+    pub callback: Option<StepCallback>,
+    pub progress_bar: bool,
+}
+
+impl StableDiffusionComponents {
+    /// Takes the noise out of `latents`, `[images, channels, height, width]`, step by step.
+    ///
+    /// # Errors
+    /// When the model or the scheduler cannot work with what it is given.
+    pub(super) fn denoise(&mut self, mut latents: Tensor<4>, mut run: Denoising<'_>) -> Result<Tensor<4>> {
+        let order = self.scheduler.order();
+        let warmup = run.timesteps.len().saturating_sub(run.steps * order);
+        let bar = denoising_bar(run.steps, run.progress_bar);
+        for (index, &timestep) in run.timesteps.iter().enumerate() {
+            tracing::debug!(index, timestep, "denoising");
+            let input = Tensor::cat(vec![latents.clone(); run.guidance.copies()], 0);
+            let mut input = self.scheduler.scale_model_input(input, timestep)?;
+            if let Some(channels) = &run.further_channels {
+                input = Tensor::cat(vec![input, channels.clone()], 1);
+            }
+            let predictions =
+                self.unet.forward_with(input, &[timestep], run.text.clone(), run.inputs.clone())?;
+            let prediction = run.guidance.combine(predictions);
+
+            let options =
+                StepOptions { eta: run.eta, generator: Some(&mut *run.generator), ..Default::default() };
+            latents = self.scheduler.step(prediction, timestep, latents, options)?.prev_sample;
+            if let Some(after_step) = &mut run.after_step {
+                latents = after_step(index, latents, &*self.scheduler)?;
+            }
+
+            if let Some(callback) = &mut run.callback {
+                match callback(StepEnd { index, timestep, latents }) {
+                    ControlFlow::Continue(next) => latents = next,
+                    ControlFlow::Break(last) => {
+                        latents = last;
+                        break;
+                    }
+                }
+            }
+            if index + 1 == run.timesteps.len() || (index + 1 > warmup && (index + 1) % order == 0) {
+                bar.inc(1);
+            }
+        }
+        bar.finish();
+        Ok(latents)
+    }
+}

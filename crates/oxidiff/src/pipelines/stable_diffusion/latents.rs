@@ -1,0 +1,73 @@
+//! The latents that a run starts from and ends with.
+
+use burn::tensor::{DType, Device, Tensor};
+
+use super::components::StableDiffusionComponents;
+use crate::error::{Error, Result};
+use crate::image_processor::{Images, OutputType, postprocess};
+use crate::models::model::Model;
+use crate::random::Generators;
+
+/// A longer side than any image format holds: what is above is a mistake, and would not fit into memory.
+const MOST_PIXELS: usize = 65_536;
+
+impl StableDiffusionComponents {
+    /// Height and width of the latents of an image of the given size in pixels, by default that of the images that the
+    /// model was trained on.
+    ///
+    /// # Errors
+    /// When the size is no multiple of 8, or neither given nor known.
+    pub(super) fn latent_size(&self, height: Option<usize>, width: Option<usize>) -> Result<[usize; 2]> {
+        let factor = self.vae.scale_factor();
+        let trained = self.trained_size().map(|size| size.map(|side| side.saturating_mul(factor)));
+        let size = |argument, given: Option<usize>, dim: usize| {
+            let pixels = given.or(trained.map(|size| size[dim])).ok_or_else(|| {
+                Error::argument(argument, "must be given: the model's configuration has no `sample_size`")
+            })?;
+            if pixels % 8 != 0 || !(factor.max(8)..=MOST_PIXELS).contains(&pixels) {
+                let message = format!(
+                    "must be a multiple of 8 between {} and {MOST_PIXELS}, but is {pixels}",
+                    factor.max(8)
+                );
+                return Err(Error::argument(argument, message));
+            }
+            Ok(pixels / factor)
+        };
+        Ok([size("height", height, 0)?, size("width", width, 1)?])
+    }
+
+    /// The latents that were given, or noise, scaled to what the scheduler starts from: `shape`.
+    ///
+    /// # Errors
+    /// When the given latents have another shape, or there are not as many generators as images.
+    pub(super) fn initial_latents(
+        &self,
+        given: Option<Tensor<4>>,
+        shape: [usize; 4],
+        generator: &mut Generators,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor<4>> {
+        let latents = match given {
+            Some(latents) if latents.dims() != shape => {
+                let message = format!("have shape {:?}, this call needs {shape:?}", latents.dims());
+                return Err(Error::argument("latents", message));
+            }
+            Some(latents) => latents.to_device(device),
+            None => generator.randn(shape, dtype, device)?,
+        };
+        Ok(latents * self.scheduler.init_noise_sigma())
+    }
+
+    /// What was asked for, of the latents that a run ends with.
+    ///
+    /// # Errors
+    /// When images are asked for and the VAE makes something else.
+    pub(super) fn decode(&self, latents: Tensor<4>, output_type: OutputType) -> Result<Images> {
+        if output_type == OutputType::Latent {
+            return Ok(Images::Latent(latents));
+        }
+        tracing::debug!("decoding");
+        postprocess(self.vae.decode(latents / self.vae.config().scaling_factor)?, output_type)
+    }
+}
