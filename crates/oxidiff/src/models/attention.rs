@@ -1,9 +1,12 @@
 //! Attention and the transformer block built from it.
 
 use burn::module::Module;
+use burn::tensor::activation::gelu_approximate;
 use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::{attention, geglu};
+use serde::{Deserialize, Serialize};
 
+use super::activations::Activation;
 use super::linear::Linear;
 use super::normalization::{GroupNorm, LayerNorm};
 
@@ -149,29 +152,73 @@ pub(crate) fn to_image(x: Tensor<3>, height: usize, width: usize) -> Tensor<4> {
     x.swap_dims(1, 2).reshape([batch, channels, height, width])
 }
 
-/// The projection and gate at the start of a feed-forward (Shazeer 2020, <https://arxiv.org/abs/2002.05202>).
+/// What stands between the two layers of a feed-forward.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeedForwardActivation {
+    /// GELU.
+    Gelu,
+    /// GELU by its approximation with tanh.
+    GeluApproximate,
+    /// One half of the features, times GELU of the other (Shazeer 2020, <https://arxiv.org/abs/2002.05202>).
+    #[default]
+    Geglu,
+    /// GELU by its approximation with a sigmoid; in spite of its name, it has no gate.
+    GegluApproximate,
+    /// One half of the features, times SiLU of the other.
+    Swiglu,
+    /// SiLU.
+    LinearSilu,
+}
+
+impl FeedForwardActivation {
+    /// Whether one half of the features is a gate for the other.
+    fn is_gated(self) -> bool {
+        matches!(self, Self::Geglu | Self::Swiglu)
+    }
+
+    fn forward(self, x: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Gelu => Activation::Gelu.forward(x),
+            Self::GeluApproximate => gelu_approximate(x),
+            Self::Geglu => geglu(x),
+            Self::GegluApproximate => Activation::QuickGelu.forward(x),
+            Self::Swiglu => {
+                let [x, gate] = x.chunk(2, 2).try_into().expect("two halves");
+                x * Activation::Silu.forward(gate)
+            }
+            Self::LinearSilu => Activation::Silu.forward(x),
+        }
+    }
+}
+
+/// The projection and activation at the start of a feed-forward.
 #[derive(Module, Debug)]
-pub struct Geglu {
+pub struct FeedForwardProjection {
     proj: Linear,
+    #[module(skip)]
+    activation: FeedForwardActivation,
 }
 
 /// Stands where the checkpoint's numbering counts a dropout; it holds nothing and does nothing at inference.
 #[derive(Module, Debug)]
 pub struct Dropout;
 
-/// The feed-forward of a transformer block: GEGLU, then a projection back.
+/// The feed-forward of a transformer block: a layer with an activation, then a projection back.
 #[derive(Module, Debug)]
 pub struct FeedForward {
-    net: (Geglu, Dropout, Linear),
+    net: (FeedForwardProjection, Dropout, Linear),
 }
 
 impl FeedForward {
     /// A feed-forward on tokens of length `dim`, four times as wide inside.
-    pub fn init(dim: usize, device: &Device) -> Self {
+    pub fn init(dim: usize, activation: FeedForwardActivation, device: &Device) -> Self {
         let inner_dim = 4 * dim;
+        let proj_dim = if activation.is_gated() { 2 * inner_dim } else { inner_dim };
+        let proj = Linear::init(dim, proj_dim, true, device);
         Self {
             net: (
-                Geglu { proj: Linear::init(dim, 2 * inner_dim, true, device) },
+                FeedForwardProjection { proj, activation },
                 Dropout,
                 Linear::init(inner_dim, dim, true, device),
             ),
@@ -180,8 +227,8 @@ impl FeedForward {
 
     /// `[batch, tokens, dim]` to the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let (gate, _, out) = &self.net;
-        out.forward(geglu(gate.proj.forward(x)))
+        let (projection, _, out) = &self.net;
+        out.forward(projection.activation.forward(projection.proj.forward(x)))
     }
 }
 
@@ -218,7 +265,7 @@ impl BasicTransformerBlock {
             norm2: norm(),
             attn2: attention(cross_attention_dim),
             norm3: norm(),
-            ff: FeedForward::init(dim, device),
+            ff: FeedForward::init(dim, FeedForwardActivation::Geglu, device),
             only_cross_attention,
         }
     }

@@ -54,19 +54,37 @@ impl Embedding {
         module::embedding(self.weight.val(), indices)
     }
 
-    /// One vector for each of `numbers`, `[numbers, features]`.
+    /// One vector for each of `indices`, `[indices, features]`.
     ///
     /// # Errors
-    /// When a number is not the index of an entry; the error names `argument`.
-    pub fn lookup(&self, numbers: &[f32], argument: &'static str, device: &Device) -> Result<Tensor<2>> {
+    /// When there is no entry of an index; the error names `argument`.
+    pub fn rows(&self, indices: &[usize], argument: &'static str, device: &Device) -> Result<Tensor<2>> {
         let [entries, features] = self.weight.lazy_shape().dims();
-        let is_entry = |number: f32| number.fract() == 0.0 && (0.0..entries as f32).contains(&number);
-        if let Some(number) = numbers.iter().find(|number| !is_entry(**number)) {
-            let message = format!("{number} is not one of the {entries} that the model knows");
-            return Err(Error::argument(argument, message));
+        if let Some(index) = indices.iter().find(|index| **index >= entries) {
+            return Err(not_an_entry(index, entries, argument));
         }
-        let indices: Vec<i64> = numbers.iter().map(|number| *number as i64).collect();
-        let indices = Tensor::<2, Int>::from_data(TensorData::new(indices, [1, numbers.len()]), device);
-        Ok(self.forward(indices).reshape([numbers.len(), features]))
+        let data: Vec<i64> = indices.iter().map(|index| *index as i64).collect();
+        let data = Tensor::<2, Int>::from_data(TensorData::new(data, [1, indices.len()]), device);
+        Ok(self.forward(data).reshape([indices.len(), features]))
     }
+
+    /// As [`Self::rows`], of numbers that should be indices.
+    ///
+    /// # Errors
+    /// When there is no entry of a number; the error names `argument`.
+    pub fn lookup(&self, numbers: &[f32], argument: &'static str, device: &Device) -> Result<Tensor<2>> {
+        let entries = self.weight.lazy_shape().dims::<2>()[0];
+        let indices: Result<Vec<usize>> = numbers
+            .iter()
+            .map(|&number| {
+                let index = number as usize;
+                if index as f32 == number { Ok(index) } else { Err(not_an_entry(number, entries, argument)) }
+            })
+            .collect();
+        self.rows(&indices?, argument, device)
+    }
+}
+
+fn not_an_entry(index: impl std::fmt::Display, entries: usize, argument: &'static str) -> Error {
+    Error::argument(argument, format!("{index} is not one of the {entries} that the model knows"))
 }

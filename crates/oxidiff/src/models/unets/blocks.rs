@@ -72,12 +72,14 @@ pub enum Upsampling {
 }
 
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of these in a block")]
 enum Downsampler {
     Conv(Downsample2D),
     Resnet(ResnetBlock2D),
 }
 
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of these in a block")]
 enum Upsampler {
     Conv(Upsample2D),
     Resnet(ResnetBlock2D),

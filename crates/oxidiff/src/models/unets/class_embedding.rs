@@ -88,7 +88,6 @@ impl ClassEmbeddingConfig {
 
 /// Turns class labels into an embedding.
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one of these in a model")]
 pub(super) enum ClassEmbedding {
     Table(Embedding),
     Timestep(TimestepEmbedding),

@@ -149,7 +149,6 @@ pub struct UNet2DModel {
 }
 
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there are a few of these in a model")]
 enum DownBlock {
     Plain(DownBlock2D<SpatialAttention>),
     Skip(SkipDownBlock2D),
@@ -573,7 +572,7 @@ fn check_norms(config: &UNet2DConfig) -> Result<()> {
     }
     if let (Some(groups), Some(_)) = (mid_attention_groups(config), config.mid_block_type) {
         let channels = config.block_out_channels[config.block_out_channels.len() - 1];
-        if groups == 0 || channels % groups != 0 {
+        if groups == 0 || !channels.is_multiple_of(groups) {
             let message = format!("{channels} channels do not divide into {groups} groups");
             return Err(invalid("attn_norm_num_groups", message));
         }
