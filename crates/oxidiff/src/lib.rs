@@ -47,16 +47,19 @@ pub use loading::folder::EmbeddedFolder;
 pub use loading::hub::{HubOptions, HubRepo};
 pub use loading::{LoadOptions, download};
 pub use models::activations::Activation;
+pub use models::attention::FeedForwardActivation;
 pub use models::autoencoders::{
     AutoencoderKL, AutoencoderKLConfig, DiagonalGaussianDistribution, DownEncoderBlockType,
     UpDecoderBlockType,
 };
+pub use models::embeddings::TimeEmbeddingType;
 pub use models::model::Model;
 pub use models::per_block::{PerBlock, SampleSize};
 pub use models::resnet::ResnetTimeScaleShift;
+pub use models::transformers::{DiTTransformer2DConfig, DiTTransformer2DModel};
 pub use models::unets::{
-    ClassEmbedType, ClassLabels, DownBlockType, MidBlockType, TimeEmbeddingType, UNet2DConditionConfig,
-    UNet2DConditionInputs, UNet2DConditionModel, UpBlockType,
+    ClassEmbedType, ClassLabels, DownBlockType, MidBlockType, ResampleType, UNet2DConditionConfig,
+    UNet2DConditionInputs, UNet2DConditionModel, UNet2DConfig, UNet2DModel, UpBlockType,
 };
 pub use pipelines::{
     Component, DiffusionPipeline, ImagePipelineOutput, ModelIndex, Pipeline, PipelineArguments,
