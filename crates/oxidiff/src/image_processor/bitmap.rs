@@ -147,9 +147,7 @@ impl Bitmap {
     /// A new image of the same size, whose pixels are computed one by one.
     pub fn map_pixels(&self, channels: usize, convert: impl Fn(&[u8], &mut [u8])) -> Self {
         let mut new = Self::new(self.width, self.height, channels);
-        for (from, to) in
-            self.bytes.chunks_exact(self.channels).zip(new.bytes.chunks_exact_mut(channels))
-        {
+        for (from, to) in self.bytes.chunks_exact(self.channels).zip(new.bytes.chunks_exact_mut(channels)) {
             convert(from, to);
         }
         new

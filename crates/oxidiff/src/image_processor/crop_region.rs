@@ -33,10 +33,9 @@ pub(super) fn crop_region(
     let rows = mask.bytes.chunks_exact(mask.width.max(1));
     let in_column = |column: usize| rows.clone().any(|row| row[column] != 0);
     let in_row = |row: usize| rows.clone().nth(row).is_some_and(|row| row.iter().any(|&value| value != 0));
-    let (Some(across), Some(down)) = (
-        Extent::of_marked(mask.width, in_column),
-        Extent::of_marked(mask.height, in_row),
-    ) else {
+    let (Some(across), Some(down)) =
+        (Extent::of_marked(mask.width, in_column), Extent::of_marked(mask.height, in_row))
+    else {
         return Err(Error::argument("mask_image", "is black everywhere, so there is no region to crop"));
     };
     let pad = i64::try_from(pad).unwrap_or(i64::MAX);

@@ -195,7 +195,8 @@ impl VaeImageProcessor {
             let value = if self.do_normalize { 2.0 * value - 1.0 } else { value };
             if self.do_binarize { f32::from(u8::from(value >= 0.5)) } else { value }
         };
-        let values: Vec<f32> = bitmaps.iter().flat_map(|bitmap| &bitmap.bytes).map(|&byte| value(byte)).collect();
+        let values: Vec<f32> =
+            bitmaps.iter().flat_map(|bitmap| &bitmap.bytes).map(|&byte| value(byte)).collect();
         let values = TensorData::new(values, [bitmaps.len(), height, width, channels]);
         Ok(Tensor::<4>::from_data(values, (&Device::flex(), DType::F32)).permute([0, 3, 1, 2]))
     }
@@ -207,8 +208,8 @@ impl VaeImageProcessor {
         if options.crops_coords.is_some() {
             return Err(Error::argument("crops_coords", "only images can be cropped"));
         }
-        let [batch, channels, height, width] = values.dims();
-        if batch == 0 || channels == 0 {
+        let [_, _, height, width] = values.dims();
+        if values.dims().contains(&0) {
             return Err(Error::argument("image", format!("has shape {:?}", values.dims())));
         }
         let mut values = values;
@@ -217,7 +218,9 @@ impl VaeImageProcessor {
         }
         if self.do_normalize {
             if values.clone().min().into_scalar::<f32>() < 0.0 {
-                tracing::warn!("`image` has values below 0: it is taken to be in [-1, 1] already, not in [0, 1]");
+                tracing::warn!(
+                    "`image` has values below 0: it is taken to be in [-1, 1] already, not in [0, 1]"
+                );
             } else {
                 values = values * 2.0 - 1.0;
             }
@@ -335,8 +338,7 @@ impl VaeImageProcessor {
         let given = [options.height.unwrap_or(own[0]), options.width.unwrap_or(own[1])];
         let size = given.map(|side| side - side % factor);
         if size.contains(&0) {
-            let message =
-                format!("is {}x{}, smaller than {factor}x{factor} pixels", given[1], given[0]);
+            let message = format!("is {}x{}, smaller than {factor}x{factor} pixels", given[1], given[0]);
             return Err(Error::argument("image", message));
         }
         Ok(size)
