@@ -41,7 +41,10 @@ pub mod schedulers;
 mod text_encoders;
 
 pub use error::{Error, Result};
-pub use image_processor::{Images, OutputType};
+pub use image_processor::{
+    CropRegion, Images, OutputType, PipelineImageInput, PreprocessOptions, Resample, ResizeMode,
+    VaeImageProcessor, load_image,
+};
 pub use loading::config::Config;
 pub use loading::folder::EmbeddedFolder;
 pub use loading::hub::{HubOptions, HubRepo};
