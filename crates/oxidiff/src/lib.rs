@@ -63,14 +63,20 @@ pub use pipelines::{
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{
-    AlgorithmType, BetaSchedule, DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig,
-    DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig, EulerAncestralDiscreteScheduler,
+    AlgorithmType, BetaSchedule, DDIMInverseScheduler, DDIMInverseSchedulerConfig, DDIMScheduler,
+    DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig, DEISAlgorithmType, DEISMultistepScheduler,
+    DEISMultistepSchedulerConfig, DEISSolverType, DPMSolverMultistepInverseScheduler,
+    DPMSolverMultistepInverseSchedulerConfig, DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig,
+    DPMSolverSDEScheduler, DPMSolverSDESchedulerConfig, DPMSolverSinglestepScheduler,
+    DPMSolverSinglestepSchedulerConfig, EulerAncestralDiscreteScheduler,
     EulerAncestralDiscreteSchedulerConfig, EulerDiscreteScheduler, EulerDiscreteSchedulerConfig,
     FinalSigmasType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig, InterpolationType,
     KDPM2AncestralDiscreteScheduler, KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler,
-    KDPM2DiscreteSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, PNDMScheduler,
-    PNDMSchedulerConfig, PredictionType, Scheduler, SchedulerOutput, SolverType, StepOptions, TimeShiftType,
-    TimestepSpacing, TimestepType, VarianceType, from_config as scheduler_from_config,
+    KDPM2DiscreteSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, NoiseSamplerSeed,
+    PNDMScheduler, PNDMSchedulerConfig, PredictionType, SAAlgorithmType, SASolverScheduler,
+    SASolverSchedulerConfig, Scheduler, SchedulerOutput, SolverType, StepOptions, TimeShiftType,
+    TimestepSpacing, TimestepType, UniPCMultistepScheduler, UniPCMultistepSchedulerConfig, UniPCSolverType,
+    VarianceType, from_config as scheduler_from_config,
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
 

@@ -3,24 +3,36 @@
 //! A scheduler knows no model. It is given what the model predicted for the current sample and returns the sample at
 //! the previous (less noisy) timestep. Each file holds one scheduler and reads as its paper does.
 
+mod brownian_tree;
 mod ddim;
+mod ddim_inverse;
 mod ddpm;
+mod deis_multistep;
+mod dpmsolver;
 mod dpmsolver_multistep;
+mod dpmsolver_multistep_inverse;
+mod dpmsolver_sde;
+mod dpmsolver_singlestep;
 mod euler_ancestral_discrete;
 mod euler_discrete;
 mod heun_discrete;
 mod k_dpm_2_ancestral_discrete;
 mod k_dpm_2_discrete;
 mod lms_discrete;
+mod log_snr;
+mod multistep;
 mod noise_schedule;
 mod pndm;
 mod prediction_type;
 mod run;
+mod sasolver;
+mod seed_sequence;
 mod sigma_schedule;
 mod step_index;
 mod thresholding;
 mod timestep_spacing;
 mod two_stage;
+mod unipc_multistep;
 mod variance_exploding;
 
 use std::fmt::Debug;
@@ -29,10 +41,20 @@ use std::path::Path;
 use burn::tensor::{DType, Tensor};
 
 pub use ddim::{DDIMScheduler, DDIMSchedulerConfig};
+pub use ddim_inverse::{DDIMInverseScheduler, DDIMInverseSchedulerConfig};
 pub use ddpm::{DDPMScheduler, DDPMSchedulerConfig, VarianceType};
-pub use dpmsolver_multistep::{
-    AlgorithmType, DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig, SolverType, TimeShiftType,
+pub use deis_multistep::{
+    DEISAlgorithmType, DEISMultistepScheduler, DEISMultistepSchedulerConfig, DEISSolverType,
 };
+pub use dpmsolver::{AlgorithmType, SolverType};
+pub use dpmsolver_multistep::{
+    DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig, TimeShiftType,
+};
+pub use dpmsolver_multistep_inverse::{
+    DPMSolverMultistepInverseScheduler, DPMSolverMultistepInverseSchedulerConfig,
+};
+pub use dpmsolver_sde::{DPMSolverSDEScheduler, DPMSolverSDESchedulerConfig, NoiseSamplerSeed};
+pub use dpmsolver_singlestep::{DPMSolverSinglestepScheduler, DPMSolverSinglestepSchedulerConfig};
 pub use euler_ancestral_discrete::{EulerAncestralDiscreteScheduler, EulerAncestralDiscreteSchedulerConfig};
 pub use euler_discrete::{
     EulerDiscreteScheduler, EulerDiscreteSchedulerConfig, InterpolationType, TimestepType,
@@ -46,8 +68,10 @@ pub use lms_discrete::{LMSDiscreteScheduler, LMSDiscreteSchedulerConfig};
 pub use noise_schedule::BetaSchedule;
 pub use pndm::{PNDMScheduler, PNDMSchedulerConfig};
 pub use prediction_type::PredictionType;
+pub use sasolver::{SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig};
 pub use sigma_schedule::FinalSigmasType;
 pub use timestep_spacing::TimestepSpacing;
+pub use unipc_multistep::{UniPCMultistepScheduler, UniPCMultistepSchedulerConfig, UniPCSolverType};
 
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
@@ -55,11 +79,17 @@ use crate::loading::folder::Folder;
 use crate::loading::{LoadOptions, Needed, write_whole};
 use crate::random::{Generator, Generators};
 
-/// The classes that [`from_config`] can build. Each can take over the configuration of any other.
+/// The classes that [`from_config`] can build. Each can be built from the configuration of any other;
+/// [`Scheduler::compatibles`] says which of them work with the same model.
 pub const CLASS_NAMES: &[&str] = &[
+    "DDIMInverseScheduler",
     "DDIMScheduler",
     "DDPMScheduler",
+    "DEISMultistepScheduler",
+    "DPMSolverMultistepInverseScheduler",
     "DPMSolverMultistepScheduler",
+    "DPMSolverSDEScheduler",
+    "DPMSolverSinglestepScheduler",
     "EulerAncestralDiscreteScheduler",
     "EulerDiscreteScheduler",
     "HeunDiscreteScheduler",
@@ -67,6 +97,8 @@ pub const CLASS_NAMES: &[&str] = &[
     "KDPM2DiscreteScheduler",
     "LMSDiscreteScheduler",
     "PNDMScheduler",
+    "SASolverScheduler",
+    "UniPCMultistepScheduler",
 ];
 
 /// The classes for models that were trained with discrete timesteps and a schedule of β: any of them can take over from
@@ -74,7 +106,10 @@ pub const CLASS_NAMES: &[&str] = &[
 const INTERCHANGEABLE: &[&str] = &[
     "DDIMScheduler",
     "DDPMScheduler",
+    "DEISMultistepScheduler",
     "DPMSolverMultistepScheduler",
+    "DPMSolverSDEScheduler",
+    "DPMSolverSinglestepScheduler",
     "EulerAncestralDiscreteScheduler",
     "EulerDiscreteScheduler",
     "HeunDiscreteScheduler",
@@ -82,7 +117,11 @@ const INTERCHANGEABLE: &[&str] = &[
     "KDPM2DiscreteScheduler",
     "LMSDiscreteScheduler",
     "PNDMScheduler",
+    "UniPCMultistepScheduler",
 ];
+
+/// Classes that are none of [`INTERCHANGEABLE`], but that all of those can take over from.
+const REPLACEABLE: &[&str] = &["DPMSolverMultistepInverseScheduler", "SASolverScheduler"];
 
 /// Builds the scheduler of class `class_name`, one of [`CLASS_NAMES`].
 ///
@@ -102,9 +141,14 @@ pub fn from_config(class_name: &str, config: &Config) -> Result<Box<dyn Schedule
         Ok(Box::new(S::from_config(config)?))
     }
     match class_name {
+        "DDIMInverseScheduler" => boxed::<DDIMInverseScheduler>(config),
         "DDIMScheduler" => boxed::<DDIMScheduler>(config),
         "DDPMScheduler" => boxed::<DDPMScheduler>(config),
+        "DEISMultistepScheduler" => boxed::<DEISMultistepScheduler>(config),
+        "DPMSolverMultistepInverseScheduler" => boxed::<DPMSolverMultistepInverseScheduler>(config),
         "DPMSolverMultistepScheduler" => boxed::<DPMSolverMultistepScheduler>(config),
+        "DPMSolverSDEScheduler" => boxed::<DPMSolverSDEScheduler>(config),
+        "DPMSolverSinglestepScheduler" => boxed::<DPMSolverSinglestepScheduler>(config),
         "EulerAncestralDiscreteScheduler" => boxed::<EulerAncestralDiscreteScheduler>(config),
         "EulerDiscreteScheduler" => boxed::<EulerDiscreteScheduler>(config),
         "HeunDiscreteScheduler" => boxed::<HeunDiscreteScheduler>(config),
@@ -112,6 +156,8 @@ pub fn from_config(class_name: &str, config: &Config) -> Result<Box<dyn Schedule
         "KDPM2DiscreteScheduler" => boxed::<KDPM2DiscreteScheduler>(config),
         "LMSDiscreteScheduler" => boxed::<LMSDiscreteScheduler>(config),
         "PNDMScheduler" => boxed::<PNDMScheduler>(config),
+        "SASolverScheduler" => boxed::<SASolverScheduler>(config),
+        "UniPCMultistepScheduler" => boxed::<UniPCMultistepScheduler>(config),
         _ => Err(Error::unsupported(
             format!("scheduler class `{class_name}`"),
             format!("known schedulers are {}", CLASS_NAMES.join(", ")),
@@ -289,7 +335,7 @@ pub trait Scheduler: Debug + Send + Sync {
     /// ```
     fn compatibles(&self) -> Vec<&'static str> {
         let class_name = self.config().class_name().unwrap_or_default();
-        let exchanges = INTERCHANGEABLE.contains(&class_name);
+        let exchanges = INTERCHANGEABLE.contains(&class_name) || REPLACEABLE.contains(&class_name);
         let compatible = |other: &str| other == class_name || exchanges && INTERCHANGEABLE.contains(&other);
         CLASS_NAMES.iter().copied().filter(|other| compatible(other)).collect()
     }
