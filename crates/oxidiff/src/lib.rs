@@ -65,8 +65,10 @@ pub use models::unets::{
     UNet2DConditionInputs, UNet2DConditionModel, UNet2DConfig, UNet2DModel, UpBlockType,
 };
 pub use pipelines::{
-    Component, DiffusionPipeline, ImagePipelineOutput, ModelIndex, Pipeline, PipelineArguments,
-    StableDiffusionComponents, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage,
+    ClassConditional, Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DiTPipeline,
+    DiffusionPipeline, ImagePipelineOutput, ModelIndex, Pipeline, PipelineArguments, SamplingMethod,
+    StableDiffusionComponents, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage, Unconditional,
+    UnconditionalPipeline,
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::path::Path;
 
+use super::dit::{ClassConditional, DiTPipeline};
 use super::model_index::ModelIndex;
 use super::output::ImagePipelineOutput;
 use super::pipeline::{Component, Pipeline};
 use super::stable_diffusion::{StableDiffusionPipeline, TextToImage};
+use super::unconditional::{ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, Unconditional};
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::{LoadOptions, Needed};
@@ -17,6 +19,10 @@ use crate::schedulers::Scheduler;
 pub enum PipelineArguments {
     /// Text to image.
     TextToImage(Box<TextToImage>),
+    /// An image from noise alone.
+    Unconditional(Box<Unconditional>),
+    /// An image of a class.
+    ClassConditional(Box<ClassConditional>),
 }
 
 impl PipelineArguments {
@@ -24,6 +30,8 @@ impl PipelineArguments {
     fn task(&self) -> &'static str {
         match self {
             Self::TextToImage(_) => "text to image",
+            Self::Unconditional(_) => "unconditional generation",
+            Self::ClassConditional(_) => "class-conditional generation",
         }
     }
 }
@@ -31,6 +39,18 @@ impl PipelineArguments {
 impl From<TextToImage> for PipelineArguments {
     fn from(arguments: TextToImage) -> Self {
         Self::TextToImage(Box::new(arguments))
+    }
+}
+
+impl From<Unconditional> for PipelineArguments {
+    fn from(arguments: Unconditional) -> Self {
+        Self::Unconditional(Box::new(arguments))
+    }
+}
+
+impl From<ClassConditional> for PipelineArguments {
+    fn from(arguments: ClassConditional) -> Self {
+        Self::ClassConditional(Box::new(arguments))
     }
 }
 
@@ -114,7 +134,6 @@ macro_rules! pipelines {
             pub fn call(&mut self, arguments: impl Into<PipelineArguments>) -> Result<ImagePipelineOutput> {
                 match (self, arguments.into()) {
                     $((Self::$variant(pipeline), PipelineArguments::$arguments(arguments)) => pipeline.call(*arguments),)+
-                    #[allow(unreachable_patterns, reason = "reachable once there are two kinds of arguments")]
                     (pipeline, arguments) => Err(Error::unsupported(
                         format!("{} with a {}", arguments.task(), pipeline.class_name()),
                         "the pipeline is for another task",
@@ -134,6 +153,14 @@ macro_rules! pipelines {
 }
 
 pipelines! {
+    /// Images from noise, by one step or a few.
+    ConsistencyModel(ConsistencyModelPipeline): Unconditional,
+    /// Images from noise, by fewer steps than the model was trained with.
+    DDIM(DDIMPipeline): Unconditional,
+    /// Images from noise, by as many steps as the model was trained with.
+    DDPM(DDPMPipeline): Unconditional,
+    /// Images of classes by a diffusion transformer.
+    DiT(DiTPipeline): ClassConditional,
     /// Text to image by latent diffusion.
     StableDiffusion(StableDiffusionPipeline): TextToImage,
 }

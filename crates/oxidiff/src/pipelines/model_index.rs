@@ -103,6 +103,16 @@ impl ModelIndex {
         self.values.insert(component.to_owned(), value);
     }
 
+    /// The file, or the class where the pipeline was put together in code, for messages.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The value of an option of the pipeline's own.
+    pub(crate) fn option(&self, option: &str) -> Option<&Value> {
+        self.values.get(option)
+    }
+
     pub(crate) fn set_option(&mut self, option: &str, value: impl Into<Value>) {
         self.values.insert(option.to_owned(), value.into());
     }

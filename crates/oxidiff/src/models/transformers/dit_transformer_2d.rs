@@ -154,6 +154,11 @@ impl DiTTransformer2DModel {
         self.proj_out_1.weight.val().dtype()
     }
 
+    /// Where the weights lie, and the model computes.
+    pub fn device(&self) -> Device {
+        self.proj_out_1.weight.val().device()
+    }
+
     /// Predicts the noise in `sample` `[batch, in_channels, size, size]` at `timesteps`, one for all items or one for each,
     /// given a class for each item. The result is `[batch, out_channels, size, size]`.
     ///

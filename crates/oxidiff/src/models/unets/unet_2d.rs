@@ -332,6 +332,11 @@ impl UNet2DModel {
         self.conv_in.weight.val().dtype()
     }
 
+    /// Where the weights lie, and the model computes.
+    pub fn device(&self) -> Device {
+        self.conv_in.weight.val().device()
+    }
+
     /// Predicts the noise in `sample` `[batch, in_channels, height, width]` at `timesteps`: one for all items, or one for
     /// each. The result is `[batch, out_channels, height, width]`. Height and width are multiples of
     /// `2 ^ (blocks - 1)`.
