@@ -62,8 +62,11 @@ pub use models::unets::{
     UNet2DConditionInputs, UNet2DConditionModel, UpBlockType,
 };
 pub use pipelines::{
-    Component, DiffusionPipeline, ImagePipelineOutput, ModelIndex, Pipeline, PipelineArguments,
-    StableDiffusionComponents, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage,
+    AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, Component,
+    DiffusionPipeline, ImagePipelineOutput, ImageToImage, Inpaint, InstructPix2Pix, ModelIndex, Pipeline,
+    PipelineArguments, StableDiffusionComponents, StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline,
+    StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage, Upscale,
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{

@@ -6,7 +6,11 @@ use std::path::Path;
 use super::model_index::ModelIndex;
 use super::output::ImagePipelineOutput;
 use super::pipeline::{Component, Pipeline};
-use super::stable_diffusion::{StableDiffusionPipeline, TextToImage};
+use super::stable_diffusion::{
+    ImageToImage, Inpaint, InstructPix2Pix, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
+    StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
+    TextToImage, Upscale,
+};
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::{LoadOptions, Needed};
@@ -17,6 +21,14 @@ use crate::schedulers::Scheduler;
 pub enum PipelineArguments {
     /// Text to image.
     TextToImage(Box<TextToImage>),
+    /// Image to image.
+    ImageToImage(Box<ImageToImage>),
+    /// Inpainting.
+    Inpaint(Box<Inpaint>),
+    /// Super-resolution.
+    Upscale(Box<Upscale>),
+    /// Editing by instructions.
+    InstructPix2Pix(Box<InstructPix2Pix>),
 }
 
 impl PipelineArguments {
@@ -24,15 +36,27 @@ impl PipelineArguments {
     fn task(&self) -> &'static str {
         match self {
             Self::TextToImage(_) => "text to image",
+            Self::ImageToImage(_) => "image to image",
+            Self::Inpaint(_) => "inpainting",
+            Self::Upscale(_) => "super-resolution",
+            Self::InstructPix2Pix(_) => "editing by instructions",
         }
     }
 }
 
-impl From<TextToImage> for PipelineArguments {
-    fn from(arguments: TextToImage) -> Self {
-        Self::TextToImage(Box::new(arguments))
-    }
+macro_rules! from_arguments {
+    ($($arguments:ident),+) => {
+        $(
+            impl From<$arguments> for PipelineArguments {
+                fn from(arguments: $arguments) -> Self {
+                    Self::$arguments(Box::new(arguments))
+                }
+            }
+        )+
+    };
 }
+
+from_arguments!(TextToImage, ImageToImage, Inpaint, Upscale, InstructPix2Pix);
 
 impl From<&str> for PipelineArguments {
     fn from(prompt: &str) -> Self {
@@ -88,13 +112,31 @@ macro_rules! pipelines {
             /// The classes that can be loaded.
             pub const CLASS_NAMES: &[&str] = &[$($pipeline::CLASS_NAME),+];
 
-            fn load(folder: &Folder, options: &LoadOptions) -> Result<Self> {
-                let index = ModelIndex::read(folder)?;
-                match index.class_name()? {
+            /// Loads a checkpoint as a pipeline of the given class.
+            pub(super) fn load_as(
+                class_name: &str,
+                folder: &Folder,
+                index: ModelIndex,
+                options: &LoadOptions,
+            ) -> Result<Self> {
+                match class_name {
                     $($pipeline::CLASS_NAME => Ok(Self::$variant($pipeline::load(folder, index, options)?)),)+
                     other => Err(Error::unsupported(
                         format!("the pipeline class `{other}`"),
                         format!("the classes that can be loaded are {}", Self::CLASS_NAMES.join(", ")),
+                    )),
+                }
+            }
+
+            /// A pipeline of the given class that shares the parts of another one.
+            pub(super) fn from_pipe_as(class_name: &str, pipeline: &Self) -> Result<Self> {
+                match class_name {
+                    $($pipeline::CLASS_NAME => {
+                        each!(pipeline, any => $pipeline::from_pipe(any)).map(Self::$variant)
+                    })+
+                    other => Err(Error::unsupported(
+                        format!("the pipeline class `{other}`"),
+                        format!("the classes that there are are {}", Self::CLASS_NAMES.join(", ")),
                     )),
                 }
             }
@@ -114,7 +156,6 @@ macro_rules! pipelines {
             pub fn call(&mut self, arguments: impl Into<PipelineArguments>) -> Result<ImagePipelineOutput> {
                 match (self, arguments.into()) {
                     $((Self::$variant(pipeline), PipelineArguments::$arguments(arguments)) => pipeline.call(*arguments),)+
-                    #[allow(unreachable_patterns, reason = "reachable once there are two kinds of arguments")]
                     (pipeline, arguments) => Err(Error::unsupported(
                         format!("{} with a {}", arguments.task(), pipeline.class_name()),
                         "the pipeline is for another task",
@@ -136,9 +177,23 @@ macro_rules! pipelines {
 pipelines! {
     /// Text to image by latent diffusion.
     StableDiffusion(StableDiffusionPipeline): TextToImage,
+    /// Image to image by latent diffusion.
+    StableDiffusionImg2Img(StableDiffusionImg2ImgPipeline): ImageToImage,
+    /// Inpainting by latent diffusion.
+    StableDiffusionInpaint(StableDiffusionInpaintPipeline): Inpaint,
+    /// Super-resolution by latent diffusion.
+    StableDiffusionUpscale(StableDiffusionUpscalePipeline): Upscale,
+    /// Editing of images by instructions.
+    StableDiffusionInstructPix2Pix(StableDiffusionInstructPix2PixPipeline): InstructPix2Pix,
 }
 
 impl DiffusionPipeline {
+    fn load(folder: &Folder, options: &LoadOptions) -> Result<Self> {
+        let index = ModelIndex::read(folder)?;
+        let class_name = index.class_name()?.to_owned();
+        Self::load_as(&class_name, folder, index, options)
+    }
+
     /// Loads a pipeline from a folder, or from the hub, in `f32` on the CPU.
     ///
     /// # Errors
