@@ -42,7 +42,10 @@ mod text_encoders;
 mod vision;
 
 pub use error::{Error, Result};
-pub use image_processor::{Images, OutputType};
+pub use image_processor::{
+    CropRegion, Images, OutputType, PipelineImageInput, PreprocessOptions, Resample, ResizeMode,
+    VaeImageProcessor, load_image,
+};
 pub use loading::config::Config;
 pub use loading::folder::EmbeddedFolder;
 pub use loading::hub::{HubOptions, HubRepo};
