@@ -39,6 +39,7 @@ mod pipelines;
 mod random;
 pub mod schedulers;
 mod text_encoders;
+mod vision;
 
 pub use error::{Error, Result};
 pub use image_processor::{
@@ -54,6 +55,7 @@ pub use models::autoencoders::{
     AutoencoderKL, AutoencoderKLConfig, DiagonalGaussianDistribution, DownEncoderBlockType,
     UpDecoderBlockType,
 };
+pub use models::hidden_activation::HiddenActivation;
 pub use models::model::Model;
 pub use models::per_block::{PerBlock, SampleSize};
 pub use models::resnet::ResnetTimeScaleShift;
@@ -80,6 +82,9 @@ pub use schedulers::{
     TimestepSpacing, TimestepType, VarianceType, from_config as scheduler_from_config,
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
+pub use vision::{
+    BitConfig, BitLayerType, BitPadding, DPTConfig, DPTForDepthEstimation, DPTReadoutType, DepthEstimatorOutput,
+};
 
 pub use burn::tensor::{DType, Device, DeviceKind, Tensor};
 pub use image;
