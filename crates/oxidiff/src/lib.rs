@@ -83,7 +83,8 @@ pub use schedulers::{
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
 pub use vision::{
-    BitConfig, BitLayerType, BitPadding, DPTConfig, DPTForDepthEstimation, DPTReadoutType, DepthEstimatorOutput,
+    BitConfig, BitLayerType, BitPadding, DPTConfig, DPTForDepthEstimation, DPTReadoutType,
+    DepthEstimatorOutput,
 };
 
 pub use burn::tensor::{DType, Device, DeviceKind, Tensor};

@@ -281,3 +281,203 @@ fn images_are_enlarged_as_in_python() {
     let pipeline = StableDiffusionUpscalePipeline::new(with_unet("unet7"), low_res_scheduler()).unwrap();
     check("upscale", pipeline, upscale);
 }
+
+fn error<T>(result: oxidiff::Result<T>) -> String {
+    match result {
+        Ok(_) => panic!("should have failed"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn pipelines_are_made_of_each_other() {
+    let text_to_image = sd1();
+    let image_to_image = StableDiffusionImg2ImgPipeline::from_pipe(&text_to_image).unwrap();
+    let inpaint = StableDiffusionInpaintPipeline::from_pipe(&image_to_image).unwrap();
+    let mut again = StableDiffusionPipeline::from_pipe(&inpaint).unwrap();
+    again.set_progress_bar(false);
+    assert!(image_to_image.to_string().starts_with("StableDiffusionImg2ImgPipeline {"));
+    assert!(inpaint.to_string().contains(r#""_class_name": "StableDiffusionInpaintPipeline""#));
+    assert_eq!(again.to_string(), text_to_image.to_string());
+
+    let arguments = || TextToImage {
+        num_inference_steps: 2,
+        generator: Some(Generator::manual_seed(1).into()),
+        output_type: OutputType::Array,
+        ..TextToImage::new("dog")
+    };
+    let image = |mut pipeline: StableDiffusionPipeline| {
+        pipeline.call(arguments()).unwrap().images.into_tensor().unwrap()
+    };
+    assert_close("the same pipeline", image(again), image(text_to_image), 0.0);
+}
+
+#[test]
+fn the_task_chooses_the_class() {
+    let folder = fixtures().join("pipelines/sd1");
+    let folder = folder.to_str().unwrap();
+    let edit = AutoPipelineForImage2Image::from_pretrained(folder).unwrap();
+    assert_eq!(edit.class_name(), "StableDiffusionImg2ImgPipeline");
+    let inpaint = AutoPipelineForInpainting::from_pipe(&edit).unwrap();
+    assert_eq!(inpaint.class_name(), "StableDiffusionInpaintPipeline");
+    let plain = AutoPipelineForText2Image::from_pipe(&inpaint).unwrap();
+    assert_eq!(plain.class_name(), "StableDiffusionPipeline");
+    assert_eq!(plain.to_string(), DiffusionPipeline::from_pretrained(folder).unwrap().to_string());
+
+    let other = StableDiffusionInstructPix2PixPipeline::new(with_unet("unet8")).unwrap().into();
+    let refused = error(AutoPipelineForImage2Image::from_pipe(&other));
+    assert!(refused.contains("StableDiffusionInstructPix2PixPipeline"), "{refused}");
+    assert!(refused.contains("StableDiffusionPipeline"), "{refused}");
+}
+
+#[test]
+fn a_saved_pipeline_is_loaded_by_its_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let saved = StableDiffusionInpaintPipeline::new(with_unet("unet9")).unwrap();
+    saved.save_pretrained(path).unwrap();
+    let mut loaded = DiffusionPipeline::from_pretrained(path).unwrap();
+    assert_eq!(loaded.class_name(), "StableDiffusionInpaintPipeline");
+    let refused = error(loaded.call("a text alone"));
+    assert!(refused.contains("text to image with a StableDiffusionInpaintPipeline"), "{refused}");
+    check("inpaint9", loaded, inpaint);
+
+    // A UNet that takes more than latents fits no pipeline that has no more to give.
+    for refused in [
+        error(AutoPipelineForText2Image::from_pretrained(path)),
+        error(StableDiffusionImg2ImgPipeline::from_pretrained(path)),
+        error(StableDiffusionInstructPix2PixPipeline::from_pipe(&saved)),
+    ] {
+        assert!(refused.contains("`in_channels`: is 9"), "{refused}");
+    }
+}
+
+#[test]
+fn the_upscaler_is_saved_with_all_that_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    StableDiffusionUpscalePipeline::new(with_unet("unet7"), low_res_scheduler())
+        .unwrap()
+        .save_pretrained(path)
+        .unwrap();
+    let python = fixtures().join("image_to_image/upscale_model_index.json");
+    std::fs::copy(&python, folder.path().join("model_index.json")).unwrap();
+    let mut loaded = load::<StableDiffusionUpscalePipeline>(folder.path());
+    let names: Vec<_> = loaded.components().into_iter().map(|(name, _)| name).collect();
+    assert!(names.contains(&"low_res_scheduler"), "{names:?}");
+    assert!(matches!(loaded.components().last(), Some((_, Component::Scheduler(_)))));
+
+    let again = tempfile::tempdir().unwrap();
+    loaded.save_pretrained(again.path()).unwrap();
+    let index: serde_json::Value = json(&again.path().join("model_index.json"));
+    assert_eq!(index, json::<serde_json::Value>(&python));
+
+    let too_much = Upscale { noise_level: 251, ..Upscale::new("dog", picture("RGB", [16, 16])) };
+    assert!(error(loaded.call(too_much)).contains("`noise_level`: must be at most 250"));
+    check("upscale", loaded, upscale);
+}
+
+#[test]
+fn images_that_do_not_fit_are_refused() {
+    let mut pipeline = StableDiffusionImg2ImgPipeline::from_pipe(&sd1()).unwrap();
+    pipeline.set_progress_bar(false);
+    let mut refuse = |image: PipelineImageInput, change: fn(&mut ImageToImage)| {
+        let mut arguments = ImageToImage { num_inference_steps: 4, ..ImageToImage::new("dog", image) };
+        change(&mut arguments);
+        error(pipeline.call(arguments))
+    };
+    let good = || PipelineImageInput::from(picture("RGB", [16, 16]));
+    let unchanged = |_: &mut ImageToImage| {};
+
+    assert!(refuse(Vec::new().into(), unchanged).contains("`image`: there is none"));
+    assert!(refuse(picture("RGBA", [16, 16]).into(), unchanged).contains("alpha"));
+    assert!(refuse(picture("L", [16, 16]).into(), unchanged).contains("1 channels"));
+    assert!(refuse(picture("RGB", [7, 16]).into(), unchanged).contains("smaller than 8x8"));
+    assert!(refuse(pictures(&[[16, 16]; 2]).into(), unchanged).contains("2 of them"));
+    assert!(
+        refuse(pictures(&[[16, 16]; 2]).into(), |a| a.prompt = vec!["dog".into(); 3]).contains("3 images")
+    );
+    for strength in [-0.1, 1.1, f64::NAN] {
+        let arguments = ImageToImage { strength, ..ImageToImage::new("dog", good()) };
+        let mut pipeline = StableDiffusionImg2ImgPipeline::from_pipe(&sd1()).unwrap();
+        assert!(error(pipeline.call(arguments)).contains("`strength`"));
+    }
+    assert!(refuse(good(), |a| a.strength = 0.2).contains("less than one step"));
+    assert!(refuse(good(), |a| a.prompt.clear()).contains("`prompt`"));
+    let three = || Generators::from((0..3).map(Generator::manual_seed).collect::<Vec<_>>());
+    let arguments = ImageToImage { generator: Some(three()), ..ImageToImage::new("dog", good()) };
+    let mut pipeline = StableDiffusionImg2ImgPipeline::from_pipe(&sd1()).unwrap();
+    assert!(error(pipeline.call(arguments)).contains("3 generators"));
+}
+
+#[test]
+fn masks_that_do_not_fit_are_refused() {
+    let mut pipeline = StableDiffusionInpaintPipeline::from_pipe(&sd1()).unwrap();
+    pipeline.set_progress_bar(false);
+    let mut refuse = |change: fn(&mut Inpaint)| {
+        let (image, mask) = (picture("RGB", [32, 32]), blob([32, 32, 4, 4, 20, 20]));
+        let mut arguments = Inpaint { num_inference_steps: 2, ..Inpaint::new("dog", image, mask) };
+        (arguments.height, arguments.width) = (Some(32), Some(32));
+        change(&mut arguments);
+        error(pipeline.call(arguments))
+    };
+    let expect = |refused: String, words: &[&str]| {
+        assert!(words.iter().all(|word| refused.contains(word)), "{refused}");
+    };
+
+    expect(refuse(|a| a.mask_image = Vec::new().into()), &["`image`: there is none"]);
+    expect(refuse(|a| a.mask_image = values([1, 3, 32, 32], 0.0).into()), &["`mask_image`", "3 channels"]);
+    let two_masks = |a: &mut Inpaint| a.mask_image = vec![blob([32, 32, 0, 0, 9, 9]); 2].into();
+    expect(refuse(two_masks), &["`mask_image`", "2 of them"]);
+    expect(refuse(|a| a.height = Some(36)), &["`height`", "multiple of 8"]);
+    expect(refuse(|a| a.strength = 0.3), &["`strength`", "less than one step"]);
+    expect(refuse(|a| a.latents = Some(values([1, 4, 5, 4], 0.0))), &["`latents`", "[1, 4, 4, 4]"]);
+    expect(refuse(|a| a.image = values([1, 4, 5, 4], 0.0).into()), &["`image`", "[1, 4, 4, 4]"]);
+    expect(refuse(|a| a.image = values([1, 4, 4, 4], 0.0).into()), &["`masked_image_latents`"]);
+
+    expect(
+        refuse(|a| (a.padding_mask_crop, a.output_type) = (Some(4), OutputType::Array)),
+        &["`output_type`"],
+    );
+    expect(
+        refuse(|a| (a.padding_mask_crop, a.mask_image) = (Some(4), blob([32, 32, 0, 0, 0, 0]).into())),
+        &["`mask_image`", "black everywhere"],
+    );
+    expect(
+        refuse(|a| (a.padding_mask_crop, a.mask_image) = (Some(4), blob([30, 32, 0, 0, 9, 9]).into())),
+        &["`mask_image`", "30x32"],
+    );
+    expect(
+        refuse(|a| (a.padding_mask_crop, a.image) = (Some(4), values([1, 3, 32, 32], 0.0).into())),
+        &["`image`", "padding_mask_crop"],
+    );
+
+    let mut given_mask = StableDiffusionInpaintPipeline::new(with_unet("unet9")).unwrap();
+    let arguments = Inpaint {
+        masked_image_latents: Some(values([1, 4, 8, 8], 0.0)),
+        num_inference_steps: 2,
+        ..Inpaint::new("dog", picture("RGB", [32, 32]), blob([32, 32, 4, 4, 20, 20]))
+    };
+    let arguments = Inpaint { height: Some(32), width: Some(32), ..arguments };
+    expect(error(given_mask.call(arguments)), &["`masked_image_latents`", "[1, 4, 4, 4]"]);
+}
+
+#[test]
+fn what_cannot_be_enlarged_or_edited_is_refused() {
+    let mut pipeline = StableDiffusionUpscalePipeline::new(with_unet("unet7"), low_res_scheduler()).unwrap();
+    let refused = error(pipeline.call(Upscale::new("dog", values([1, 4, 8, 8], 0.0))));
+    assert!(refused.contains("4 channels, the model takes 3"), "{refused}");
+    let two = Upscale { prompt: vec!["dog".into(); 2], ..Upscale::new("", picture("RGB", [16, 16])) };
+    assert!(error(pipeline.call(two)).contains("1 of them for 2 prompts"));
+    let refused = error(StableDiffusionUpscalePipeline::from_pipe(&sd1()));
+    assert!(refused.contains("low_res_scheduler"), "{refused}");
+
+    let mut pipeline = StableDiffusionInstructPix2PixPipeline::new(with_unet("unet8")).unwrap();
+    let good = || InstructPix2Pix::new("dog", picture("RGB", [16, 16]));
+    let nan = InstructPix2Pix { image_guidance_scale: f64::NAN, ..good() };
+    assert!(error(pipeline.call(nan)).contains("`image_guidance_scale`"));
+    let latents = InstructPix2Pix { latents: Some(values([1, 4, 8, 8], 0.0)), ..good() };
+    assert!(error(pipeline.call(latents)).contains("[1, 4, 2, 2]"));
+    let refused = error(StableDiffusionInstructPix2PixPipeline::from_pipe(&sd1()));
+    assert!(refused.contains("`in_channels`: is 4"), "{refused}");
+}

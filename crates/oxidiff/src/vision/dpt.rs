@@ -368,8 +368,7 @@ impl DPTForDepthEstimation {
     /// # Errors
     /// When the images have another number of channels, or a size that the model cannot work with.
     pub fn forward(&self, pixel_values: Tensor<4>) -> Result<DepthEstimatorOutput> {
-        let (tokens, backbone_feature_maps) =
-            self.dpt.embeddings.forward(pixel_values.cast(self.dtype()))?;
+        let (tokens, backbone_feature_maps) = self.dpt.embeddings.forward(pixel_values.cast(self.dtype()))?;
         let hidden_states = self.dpt.encoder.forward(tokens);
         let from_transformer = self.layers.iter().map(|layer| hidden_states[layer + 1].clone()).collect();
         let fused = self.neck.forward(backbone_feature_maps.clone(), from_transformer)?;
@@ -516,7 +515,9 @@ impl DepthHead {
 /// Says that a fault lies in the configuration of the backbone.
 fn inside_backbone(error: Error) -> Error {
     match error {
-        Error::Config { field, message, .. } => Error::config("", format!("backbone_config.{field}"), message),
+        Error::Config { field, message, .. } => {
+            Error::config("", format!("backbone_config.{field}"), message)
+        }
         other => other,
     }
 }
