@@ -39,6 +39,7 @@ mod pipelines;
 mod random;
 pub mod schedulers;
 mod text_encoders;
+mod vision;
 
 pub use error::{Error, Result};
 pub use image_processor::{
@@ -56,6 +57,7 @@ pub use models::autoencoders::{
     UpDecoderBlockType,
 };
 pub use models::embeddings::TimeEmbeddingType;
+pub use models::hidden_activation::HiddenActivation;
 pub use models::model::Model;
 pub use models::per_block::{PerBlock, SampleSize};
 pub use models::resnet::ResnetTimeScaleShift;
@@ -65,10 +67,13 @@ pub use models::unets::{
     UNet2DConditionInputs, UNet2DConditionModel, UNet2DConfig, UNet2DModel, UpBlockType,
 };
 pub use pipelines::{
-    ClassConditional, Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DiTPipeline,
-    DiffusionPipeline, ImagePipelineOutput, ModelIndex, Pipeline, PipelineArguments, SamplingMethod,
-    StableDiffusionComponents, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage, Unconditional,
-    UnconditionalPipeline,
+    AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, ClassConditional,
+    Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DiTPipeline, DiffusionPipeline,
+    ImagePipelineOutput, ImageToImage, Inpaint, InstructPix2Pix, ModelIndex, Pipeline, PipelineArguments,
+    SamplingMethod, StableDiffusionComponents, StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline,
+    StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage, Unconditional, UnconditionalPipeline,
+    Upscale,
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{
@@ -96,6 +101,10 @@ pub use schedulers::{
     from_config as scheduler_from_config,
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
+pub use vision::{
+    BitConfig, BitLayerType, BitPadding, DPTConfig, DPTForDepthEstimation, DPTReadoutType,
+    DepthEstimatorOutput,
+};
 
 pub use burn::tensor::{DType, Device, DeviceKind, Tensor};
 pub use image;
