@@ -64,8 +64,9 @@ pub use pipelines::{
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{
-    AlgorithmType, BetaSchedule, CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig,
-    DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig, DDPMWuerstchenScheduler,
+    AlgorithmType, AmusedScheduler, AmusedSchedulerConfig, AmusedSchedulerOutput, AmusedStepOptions,
+    BetaSchedule, CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig, DDIMScheduler,
+    DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig, DDPMWuerstchenScheduler,
     DDPMWuerstchenSchedulerConfig, DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig,
     EDMEulerScheduler, EDMEulerSchedulerConfig, EulerAncestralDiscreteScheduler,
     EulerAncestralDiscreteSchedulerConfig, EulerDiscreteScheduler, EulerDiscreteSchedulerConfig,
@@ -74,14 +75,14 @@ pub use schedulers::{
     FlowMatchLCMSchedulerConfig, FlowTimeShiftType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig,
     IPNDMScheduler, IPNDMSchedulerConfig, InterpolationType, KDPM2AncestralDiscreteScheduler,
     KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig,
-    LCMScheduler, LCMSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, PNDMScheduler,
-    PNDMSchedulerConfig, PredictionType, RePaintScheduler, RePaintSchedulerConfig, Scheduler,
+    LCMScheduler, LCMSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, MaskingSchedule,
+    PNDMScheduler, PNDMSchedulerConfig, PredictionType, RePaintScheduler, RePaintSchedulerConfig, Scheduler,
     SchedulerOutput, ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput, SigmaSchedule, SolverType,
     StepOptions, TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput, TimeShiftType, TimestepOptions,
-    TimestepSpacing, TimestepType, UnCLIPScheduler, UnCLIPSchedulerConfig, UpscaleMode, VarianceType,
-    from_config as scheduler_from_config,
+    TimestepSpacing, TimestepType, UnCLIPScheduler, UnCLIPSchedulerConfig, UpscaleMode, VQDiffusionScheduler,
+    VQDiffusionSchedulerConfig, VarianceType, from_config as scheduler_from_config,
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
 
-pub use burn::tensor::{DType, Device, DeviceKind, Tensor};
+pub use burn::tensor::{DType, Device, DeviceKind, Int, Tensor, TensorData};
 pub use image;
