@@ -4,12 +4,19 @@
 //! the previous (less noisy) timestep. Each file holds one scheduler and reads as its paper does.
 
 mod amused;
+mod brownian_tree;
 mod consistency_models;
 mod ddim;
+mod ddim_inverse;
 mod ddpm;
 mod ddpm_wuerstchen;
+mod deis_multistep;
 mod distilled_run;
+mod dpmsolver;
 mod dpmsolver_multistep;
+mod dpmsolver_multistep_inverse;
+mod dpmsolver_sde;
+mod dpmsolver_singlestep;
 mod edm;
 mod edm_euler;
 mod euler_ancestral_discrete;
@@ -25,12 +32,16 @@ mod k_dpm_2_ancestral_discrete;
 mod k_dpm_2_discrete;
 mod lcm;
 mod lms_discrete;
+mod log_snr;
+mod multistep;
 mod noise_schedule;
 mod pndm;
 mod prediction_type;
 mod repaint;
 mod run;
+mod sasolver;
 mod sde_ve;
+mod seed_sequence;
 mod sigma_schedule;
 mod step_index;
 mod tcd;
@@ -39,6 +50,7 @@ mod timestep_spacing;
 mod tokens;
 mod two_stage;
 mod unclip;
+mod unipc_multistep;
 mod variance_exploding;
 mod vq_diffusion;
 
@@ -52,11 +64,21 @@ pub use amused::{
 };
 pub use consistency_models::{CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig};
 pub use ddim::{DDIMScheduler, DDIMSchedulerConfig};
+pub use ddim_inverse::{DDIMInverseScheduler, DDIMInverseSchedulerConfig};
 pub use ddpm::{DDPMScheduler, DDPMSchedulerConfig, VarianceType};
 pub use ddpm_wuerstchen::{DDPMWuerstchenScheduler, DDPMWuerstchenSchedulerConfig};
-pub use dpmsolver_multistep::{
-    AlgorithmType, DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig, SolverType, TimeShiftType,
+pub use deis_multistep::{
+    DEISAlgorithmType, DEISMultistepScheduler, DEISMultistepSchedulerConfig, DEISSolverType,
 };
+pub use dpmsolver::{AlgorithmType, SolverType};
+pub use dpmsolver_multistep::{
+    DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig, TimeShiftType,
+};
+pub use dpmsolver_multistep_inverse::{
+    DPMSolverMultistepInverseScheduler, DPMSolverMultistepInverseSchedulerConfig,
+};
+pub use dpmsolver_sde::{DPMSolverSDEScheduler, DPMSolverSDESchedulerConfig, NoiseSamplerSeed};
+pub use dpmsolver_singlestep::{DPMSolverSinglestepScheduler, DPMSolverSinglestepSchedulerConfig};
 pub use edm::SigmaSchedule;
 pub use edm_euler::{EDMEulerScheduler, EDMEulerSchedulerConfig};
 pub use euler_ancestral_discrete::{EulerAncestralDiscreteScheduler, EulerAncestralDiscreteSchedulerConfig};
@@ -80,11 +102,13 @@ pub use noise_schedule::BetaSchedule;
 pub use pndm::{PNDMScheduler, PNDMSchedulerConfig};
 pub use prediction_type::PredictionType;
 pub use repaint::{RePaintScheduler, RePaintSchedulerConfig};
+pub use sasolver::{SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig};
 pub use sde_ve::{ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput};
 pub use sigma_schedule::FinalSigmasType;
 pub use tcd::{TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput};
 pub use timestep_spacing::TimestepSpacing;
 pub use unclip::{UnCLIPScheduler, UnCLIPSchedulerConfig};
+pub use unipc_multistep::{UniPCMultistepScheduler, UniPCMultistepSchedulerConfig, UniPCSolverType};
 pub use vq_diffusion::{VQDiffusionScheduler, VQDiffusionSchedulerConfig};
 
 use crate::error::{Error, Result};
@@ -98,10 +122,15 @@ use crate::random::{Generator, Generators};
 /// work with it: see [`Scheduler::compatibles`].
 pub const CLASS_NAMES: &[&str] = &[
     "CMStochasticIterativeScheduler",
+    "DDIMInverseScheduler",
     "DDIMScheduler",
     "DDPMScheduler",
     "DDPMWuerstchenScheduler",
+    "DEISMultistepScheduler",
+    "DPMSolverMultistepInverseScheduler",
     "DPMSolverMultistepScheduler",
+    "DPMSolverSDEScheduler",
+    "DPMSolverSinglestepScheduler",
     "EDMEulerScheduler",
     "EulerAncestralDiscreteScheduler",
     "EulerDiscreteScheduler",
@@ -116,17 +145,21 @@ pub const CLASS_NAMES: &[&str] = &[
     "LMSDiscreteScheduler",
     "PNDMScheduler",
     "RePaintScheduler",
+    "SASolverScheduler",
     "ScoreSdeVeScheduler",
     "TCDScheduler",
     "UnCLIPScheduler",
+    "UniPCMultistepScheduler",
 ];
 
-/// The classes for models that were trained with discrete timesteps and a schedule of β: any of them can take over from
-/// any other.
-const INTERCHANGEABLE: &[&str] = &[
+/// The classes that can take over from any of [`REPLACEABLE`].
+const SUBSTITUTES: &[&str] = &[
     "DDIMScheduler",
     "DDPMScheduler",
+    "DEISMultistepScheduler",
     "DPMSolverMultistepScheduler",
+    "DPMSolverSDEScheduler",
+    "DPMSolverSinglestepScheduler",
     "EDMEulerScheduler",
     "EulerAncestralDiscreteScheduler",
     "EulerDiscreteScheduler",
@@ -135,6 +168,27 @@ const INTERCHANGEABLE: &[&str] = &[
     "KDPM2DiscreteScheduler",
     "LMSDiscreteScheduler",
     "PNDMScheduler",
+    "UniPCMultistepScheduler",
+];
+
+/// The classes for models that were trained with discrete timesteps and a schedule of β.
+const REPLACEABLE: &[&str] = &[
+    "DDIMScheduler",
+    "DDPMScheduler",
+    "DEISMultistepScheduler",
+    "DPMSolverMultistepInverseScheduler",
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSDEScheduler",
+    "DPMSolverSinglestepScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "LMSDiscreteScheduler",
+    "PNDMScheduler",
+    "SASolverScheduler",
+    "UniPCMultistepScheduler",
 ];
 
 /// Builds the scheduler of class `class_name`, one of [`CLASS_NAMES`].
@@ -156,10 +210,15 @@ pub fn from_config(class_name: &str, config: &Config) -> Result<Box<dyn Schedule
     }
     match class_name {
         "CMStochasticIterativeScheduler" => boxed::<CMStochasticIterativeScheduler>(config),
+        "DDIMInverseScheduler" => boxed::<DDIMInverseScheduler>(config),
         "DDIMScheduler" => boxed::<DDIMScheduler>(config),
         "DDPMScheduler" => boxed::<DDPMScheduler>(config),
         "DDPMWuerstchenScheduler" => boxed::<DDPMWuerstchenScheduler>(config),
+        "DEISMultistepScheduler" => boxed::<DEISMultistepScheduler>(config),
+        "DPMSolverMultistepInverseScheduler" => boxed::<DPMSolverMultistepInverseScheduler>(config),
         "DPMSolverMultistepScheduler" => boxed::<DPMSolverMultistepScheduler>(config),
+        "DPMSolverSDEScheduler" => boxed::<DPMSolverSDEScheduler>(config),
+        "DPMSolverSinglestepScheduler" => boxed::<DPMSolverSinglestepScheduler>(config),
         "EDMEulerScheduler" => boxed::<EDMEulerScheduler>(config),
         "EulerAncestralDiscreteScheduler" => boxed::<EulerAncestralDiscreteScheduler>(config),
         "EulerDiscreteScheduler" => boxed::<EulerDiscreteScheduler>(config),
@@ -174,9 +233,11 @@ pub fn from_config(class_name: &str, config: &Config) -> Result<Box<dyn Schedule
         "LMSDiscreteScheduler" => boxed::<LMSDiscreteScheduler>(config),
         "PNDMScheduler" => boxed::<PNDMScheduler>(config),
         "RePaintScheduler" => boxed::<RePaintScheduler>(config),
+        "SASolverScheduler" => boxed::<SASolverScheduler>(config),
         "ScoreSdeVeScheduler" => boxed::<ScoreSdeVeScheduler>(config),
         "TCDScheduler" => boxed::<TCDScheduler>(config),
         "UnCLIPScheduler" => boxed::<UnCLIPScheduler>(config),
+        "UniPCMultistepScheduler" => boxed::<UniPCMultistepScheduler>(config),
         "AmusedScheduler" | "VQDiffusionScheduler" => Err(Error::unsupported(
             format!("`{class_name}` where a scheduler of samples is needed"),
             format!(
@@ -449,8 +510,8 @@ pub trait Scheduler: Debug + Send + Sync {
     /// ```
     fn compatibles(&self) -> Vec<&'static str> {
         let class_name = self.config().class_name().unwrap_or_default();
-        let exchanges = INTERCHANGEABLE.contains(&class_name);
-        let compatible = |other: &str| other == class_name || exchanges && INTERCHANGEABLE.contains(&other);
+        let replaceable = REPLACEABLE.contains(&class_name);
+        let compatible = |other: &str| other == class_name || replaceable && SUBSTITUTES.contains(&other);
         CLASS_NAMES.iter().copied().filter(|other| compatible(other)).collect()
     }
 
