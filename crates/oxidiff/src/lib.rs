@@ -77,10 +77,11 @@ pub use pipelines::{
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{
-    AlgorithmType, BetaSchedule, CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig,
-    DDIMInverseScheduler, DDIMInverseSchedulerConfig, DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler,
-    DDPMSchedulerConfig, DDPMWuerstchenScheduler, DDPMWuerstchenSchedulerConfig, DEISAlgorithmType,
-    DEISMultistepScheduler, DEISMultistepSchedulerConfig, DEISSolverType, DPMSolverMultistepInverseScheduler,
+    AlgorithmType, AmusedScheduler, AmusedSchedulerConfig, AmusedSchedulerOutput, AmusedStepOptions,
+    BetaSchedule, CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig, DDIMInverseScheduler,
+    DDIMInverseSchedulerConfig, DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig,
+    DDPMWuerstchenScheduler, DDPMWuerstchenSchedulerConfig, DEISAlgorithmType, DEISMultistepScheduler,
+    DEISMultistepSchedulerConfig, DEISSolverType, DPMSolverMultistepInverseScheduler,
     DPMSolverMultistepInverseSchedulerConfig, DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig,
     DPMSolverSDEScheduler, DPMSolverSDESchedulerConfig, DPMSolverSinglestepScheduler,
     DPMSolverSinglestepSchedulerConfig, EDMEulerScheduler, EDMEulerSchedulerConfig,
@@ -91,14 +92,14 @@ pub use schedulers::{
     FlowTimeShiftType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig, IPNDMScheduler,
     IPNDMSchedulerConfig, InterpolationType, KDPM2AncestralDiscreteScheduler,
     KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig,
-    LCMScheduler, LCMSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, NoiseSamplerSeed,
-    PNDMScheduler, PNDMSchedulerConfig, PredictionType, RePaintScheduler, RePaintSchedulerConfig,
-    SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig, Scheduler, SchedulerOutput,
-    ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput, SigmaSchedule, SolverType, StepOptions,
-    TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput, TimeShiftType, TimestepOptions, TimestepSpacing,
-    TimestepType, UnCLIPScheduler, UnCLIPSchedulerConfig, UniPCMultistepScheduler,
-    UniPCMultistepSchedulerConfig, UniPCSolverType, UpscaleMode, VarianceType,
-    from_config as scheduler_from_config,
+    LCMScheduler, LCMSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, MaskingSchedule,
+    NoiseSamplerSeed, PNDMScheduler, PNDMSchedulerConfig, PredictionType, RePaintScheduler,
+    RePaintSchedulerConfig, SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig, Scheduler,
+    SchedulerOutput, ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput, SigmaSchedule, SolverType,
+    StepOptions, TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput, TimeShiftType, TimestepOptions,
+    TimestepSpacing, TimestepType, UnCLIPScheduler, UnCLIPSchedulerConfig, UniPCMultistepScheduler,
+    UniPCMultistepSchedulerConfig, UniPCSolverType, UpscaleMode, VQDiffusionScheduler,
+    VQDiffusionSchedulerConfig, VarianceType, from_config as scheduler_from_config,
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
 pub use vision::{
@@ -106,5 +107,5 @@ pub use vision::{
     DepthEstimatorOutput,
 };
 
-pub use burn::tensor::{DType, Device, DeviceKind, Tensor};
+pub use burn::tensor::{DType, Device, DeviceKind, Int, Tensor, TensorData};
 pub use image;

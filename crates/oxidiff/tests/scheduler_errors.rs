@@ -19,7 +19,9 @@ fn build(class_name: &str, json: &str) -> Result<Box<dyn Scheduler>> {
 
 /// The classes for models that were trained with a schedule of β, any of which can take over from any other.
 fn with_betas() -> Vec<&'static str> {
-    build("DDIMScheduler", "{}").unwrap().compatibles()
+    let mut class_names = build("DDIMScheduler", "{}").unwrap().compatibles();
+    class_names.retain(|&class_name| class_name != "EDMEulerScheduler");
+    class_names
 }
 
 fn sample(channels: usize) -> Tensor<4> {
@@ -196,6 +198,10 @@ fn shapes_must_agree() {
         let timestep = scheduler.timesteps()[0];
         let message = error(scheduler.step(sample(6), timestep, sample(3), StepOptions::default()));
         assert!(message.contains("model_output"), "{class_name}: {message}");
+        if ["IPNDMScheduler", "RePaintScheduler"].contains(class_name) {
+            assert!(error(scheduler.add_noise(sample(3), sample(3), &[timestep])).contains("add_noise"));
+            continue;
+        }
         let message = error(scheduler.add_noise(sample(3), sample(4), &[timestep]));
         assert!(message.contains("noise"), "{class_name}: {message}");
         let message = error(scheduler.add_noise(sample(3), sample(3), &[timestep; 3]));

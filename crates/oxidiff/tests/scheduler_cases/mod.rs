@@ -47,7 +47,7 @@ impl Fixtures {
         fixtures
     }
 
-    fn tensor(&self, name: &str) -> Tensor<4> {
+    pub fn tensor(&self, name: &str) -> Tensor<4> {
         if name == "mask" {
             return self.tensor("pattern").greater_elem(0.0).float();
         }
@@ -55,7 +55,7 @@ impl Fixtures {
         tensor(values, shape)
     }
 
-    fn noise(&self, step: usize) -> Tensor<4> {
+    pub fn noise(&self, step: usize) -> Tensor<4> {
         let (shape, values) = &self.tensors["noise"];
         let size = values.len() / shape[0];
         let start = step % shape[0] * size;
@@ -98,7 +98,7 @@ pub fn values(tensor: Tensor<4>) -> Vec<f32> {
 }
 
 /// The stand-in for a model that the generator uses.
-fn model(fixtures: &Fixtures, sample: Tensor<4>, timestep: f32, variance: bool) -> Tensor<4> {
+pub fn model(fixtures: &Fixtures, sample: Tensor<4>, timestep: f32, variance: bool) -> Tensor<4> {
     let dtype = sample.dtype();
     let x = sample.cast(DType::F32);
     let pattern = fixtures.tensor("pattern");
@@ -255,6 +255,10 @@ fn run(case: &Value, fixtures: &Fixtures) -> oxidiff::Result<Vec<(&'static str, 
             s_tmax: option("s_tmax").unwrap_or(defaults.s_tmax),
             s_noise: option("s_noise").unwrap_or(defaults.s_noise),
             order: option("order").map_or(defaults.order, |order| order as usize),
+            prev_timestep: option("prev_timestep").map(|timestep| timestep as f32),
+            pred_original_sample: option_tensor("pred_original_sample"),
+            original_image: option_tensor("original_image"),
+            mask: option_tensor("mask"),
         };
         let output = scheduler.step(model_output, timestep, sample, options)?;
         assert_eq!(output.prev_sample.dtype(), dtype, "type of the previous sample");
