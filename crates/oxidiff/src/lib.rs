@@ -39,6 +39,7 @@ mod pipelines;
 mod random;
 pub mod schedulers;
 mod text_encoders;
+mod vision;
 
 pub use error::{Error, Result};
 pub use image_processor::{
@@ -56,6 +57,7 @@ pub use models::autoencoders::{
     UpDecoderBlockType,
 };
 pub use models::embeddings::TimeEmbeddingType;
+pub use models::hidden_activation::HiddenActivation;
 pub use models::model::Model;
 pub use models::per_block::{PerBlock, SampleSize};
 pub use models::resnet::ResnetTimeScaleShift;
@@ -65,31 +67,44 @@ pub use models::unets::{
     UNet2DConditionInputs, UNet2DConditionModel, UNet2DConfig, UNet2DModel, UpBlockType,
 };
 pub use pipelines::{
-    ClassConditional, Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DiTPipeline,
-    DiffusionPipeline, ImagePipelineOutput, ModelIndex, Pipeline, PipelineArguments, SamplingMethod,
-    StableDiffusionComponents, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage, Unconditional,
-    UnconditionalPipeline,
+    AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, ClassConditional,
+    Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DiTPipeline, DiffusionPipeline,
+    ImagePipelineOutput, ImageToImage, Inpaint, InstructPix2Pix, ModelIndex, Pipeline, PipelineArguments,
+    SamplingMethod, StableDiffusionComponents, StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline,
+    StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage, Unconditional, UnconditionalPipeline,
+    Upscale,
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{
     AlgorithmType, BetaSchedule, CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig,
-    DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig, DDPMWuerstchenScheduler,
-    DDPMWuerstchenSchedulerConfig, DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig,
-    EDMEulerScheduler, EDMEulerSchedulerConfig, EulerAncestralDiscreteScheduler,
-    EulerAncestralDiscreteSchedulerConfig, EulerDiscreteScheduler, EulerDiscreteSchedulerConfig,
-    FinalSigmasType, FlowMatchEulerDiscreteScheduler, FlowMatchEulerDiscreteSchedulerConfig,
-    FlowMatchHeunDiscreteScheduler, FlowMatchHeunDiscreteSchedulerConfig, FlowMatchLCMScheduler,
-    FlowMatchLCMSchedulerConfig, FlowTimeShiftType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig,
-    IPNDMScheduler, IPNDMSchedulerConfig, InterpolationType, KDPM2AncestralDiscreteScheduler,
+    DDIMInverseScheduler, DDIMInverseSchedulerConfig, DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler,
+    DDPMSchedulerConfig, DDPMWuerstchenScheduler, DDPMWuerstchenSchedulerConfig, DEISAlgorithmType,
+    DEISMultistepScheduler, DEISMultistepSchedulerConfig, DEISSolverType, DPMSolverMultistepInverseScheduler,
+    DPMSolverMultistepInverseSchedulerConfig, DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig,
+    DPMSolverSDEScheduler, DPMSolverSDESchedulerConfig, DPMSolverSinglestepScheduler,
+    DPMSolverSinglestepSchedulerConfig, EDMEulerScheduler, EDMEulerSchedulerConfig,
+    EulerAncestralDiscreteScheduler, EulerAncestralDiscreteSchedulerConfig, EulerDiscreteScheduler,
+    EulerDiscreteSchedulerConfig, FinalSigmasType, FlowMatchEulerDiscreteScheduler,
+    FlowMatchEulerDiscreteSchedulerConfig, FlowMatchHeunDiscreteScheduler,
+    FlowMatchHeunDiscreteSchedulerConfig, FlowMatchLCMScheduler, FlowMatchLCMSchedulerConfig,
+    FlowTimeShiftType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig, IPNDMScheduler,
+    IPNDMSchedulerConfig, InterpolationType, KDPM2AncestralDiscreteScheduler,
     KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig,
-    LCMScheduler, LCMSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, PNDMScheduler,
-    PNDMSchedulerConfig, PredictionType, RePaintScheduler, RePaintSchedulerConfig, Scheduler,
-    SchedulerOutput, ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput, SigmaSchedule, SolverType,
-    StepOptions, TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput, TimeShiftType, TimestepOptions,
-    TimestepSpacing, TimestepType, UnCLIPScheduler, UnCLIPSchedulerConfig, UpscaleMode, VarianceType,
+    LCMScheduler, LCMSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, NoiseSamplerSeed,
+    PNDMScheduler, PNDMSchedulerConfig, PredictionType, RePaintScheduler, RePaintSchedulerConfig,
+    SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig, Scheduler, SchedulerOutput,
+    ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput, SigmaSchedule, SolverType, StepOptions,
+    TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput, TimeShiftType, TimestepOptions, TimestepSpacing,
+    TimestepType, UnCLIPScheduler, UnCLIPSchedulerConfig, UniPCMultistepScheduler,
+    UniPCMultistepSchedulerConfig, UniPCSolverType, UpscaleMode, VarianceType,
     from_config as scheduler_from_config,
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
+pub use vision::{
+    BitConfig, BitLayerType, BitPadding, DPTConfig, DPTForDepthEstimation, DPTReadoutType,
+    DepthEstimatorOutput,
+};
 
 pub use burn::tensor::{DType, Device, DeviceKind, Tensor};
 pub use image;

@@ -395,6 +395,11 @@ pub enum Generators {
 }
 
 impl Generators {
+    /// One generator with a seed from the operating system.
+    pub(crate) fn from_entropy() -> Self {
+        Self::One(Generator::from_entropy())
+    }
+
     /// Normal samples for a batch, whose size is the first dimension: diffusers' `randn_tensor`.
     ///
     /// A list of one generator counts as [`Generators::One`].

@@ -7,13 +7,13 @@ use oxidiff::{Config, schedulers};
 use scheduler_cases::{Fixtures, compare_cases, compare_swaps};
 
 fn fixtures() -> Fixtures {
-    Fixtures::load("schedulers", &["cases", "k_diffusion"])
+    Fixtures::load("schedulers", &["cases", "k_diffusion", "sde_and_inverse", "solvers"])
 }
 
 #[test]
 fn every_case_computes_what_python_does() {
     let fixtures = fixtures();
-    assert!(fixtures.cases.len() > 600, "only {} cases", fixtures.cases.len());
+    assert!(fixtures.cases.len() > 1100, "only {} cases", fixtures.cases.len());
     compare_cases(&fixtures);
 }
 
@@ -32,7 +32,11 @@ fn compatible_classes_are_those_of_python_that_exist_here() {
     let expected = [
         "DDIMScheduler",
         "DDPMScheduler",
+        "DEISMultistepScheduler",
         "DPMSolverMultistepScheduler",
+        "DPMSolverSDEScheduler",
+        "DPMSolverSinglestepScheduler",
+        "EDMEulerScheduler",
         "EulerAncestralDiscreteScheduler",
         "EulerDiscreteScheduler",
         "HeunDiscreteScheduler",
@@ -40,8 +44,19 @@ fn compatible_classes_are_those_of_python_that_exist_here() {
         "KDPM2DiscreteScheduler",
         "LMSDiscreteScheduler",
         "PNDMScheduler",
+        "UniPCMultistepScheduler",
     ];
-    for class_name in expected {
+    for class_name in expected.into_iter().filter(|class_name| *class_name != "EDMEulerScheduler") {
         assert_eq!(compatibles(class_name), expected, "{class_name}");
+    }
+    // Those can take over from these, but not these from those.
+    for class_name in ["DPMSolverMultistepInverseScheduler", "SASolverScheduler"] {
+        let mut others = compatibles(class_name);
+        assert!(others.contains(&class_name), "{class_name}");
+        others.retain(|other| *other != class_name);
+        assert_eq!(others, expected, "{class_name}");
+    }
+    for class_name in ["DDIMInverseScheduler", "EDMEulerScheduler"] {
+        assert_eq!(compatibles(class_name), [class_name]);
     }
 }

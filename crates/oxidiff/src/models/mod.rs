@@ -4,6 +4,8 @@ pub(crate) mod activations;
 pub(crate) mod attention;
 pub(crate) mod convolution;
 pub(crate) mod embeddings;
+pub(crate) mod hidden_activation;
+pub(crate) mod interpolation;
 pub(crate) mod linear;
 pub(crate) mod model;
 pub(crate) mod normalization;

@@ -86,6 +86,16 @@ pub trait Model: Module {
     }
 }
 
+/// The name of an element type in configurations of transformers, which load a model in the type that is named.
+pub(crate) fn transformers_dtype(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F16 => "float16",
+        DType::BF16 => "bfloat16",
+        DType::F64 => "float64",
+        _ => "float32",
+    }
+}
+
 /// Loads a model from a folder that holds its `config.json` and its weights.
 pub(crate) fn load<M: Model>(
     folder: &Folder,

@@ -7,7 +7,11 @@ use super::dit::{ClassConditional, DiTPipeline};
 use super::model_index::ModelIndex;
 use super::output::ImagePipelineOutput;
 use super::pipeline::{Component, Pipeline};
-use super::stable_diffusion::{StableDiffusionPipeline, TextToImage};
+use super::stable_diffusion::{
+    ImageToImage, Inpaint, InstructPix2Pix, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
+    StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
+    TextToImage, Upscale,
+};
 use super::unconditional::{ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, Unconditional};
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
@@ -23,6 +27,14 @@ pub enum PipelineArguments {
     Unconditional(Box<Unconditional>),
     /// An image of a class.
     ClassConditional(Box<ClassConditional>),
+    /// Image to image.
+    ImageToImage(Box<ImageToImage>),
+    /// Inpainting.
+    Inpaint(Box<Inpaint>),
+    /// Super-resolution.
+    Upscale(Box<Upscale>),
+    /// Editing by instructions.
+    InstructPix2Pix(Box<InstructPix2Pix>),
 }
 
 impl PipelineArguments {
@@ -32,27 +44,35 @@ impl PipelineArguments {
             Self::TextToImage(_) => "text to image",
             Self::Unconditional(_) => "unconditional generation",
             Self::ClassConditional(_) => "class-conditional generation",
+            Self::ImageToImage(_) => "image to image",
+            Self::Inpaint(_) => "inpainting",
+            Self::Upscale(_) => "super-resolution",
+            Self::InstructPix2Pix(_) => "editing by instructions",
         }
     }
 }
 
-impl From<TextToImage> for PipelineArguments {
-    fn from(arguments: TextToImage) -> Self {
-        Self::TextToImage(Box::new(arguments))
-    }
+macro_rules! from_arguments {
+    ($($arguments:ident),+) => {
+        $(
+            impl From<$arguments> for PipelineArguments {
+                fn from(arguments: $arguments) -> Self {
+                    Self::$arguments(Box::new(arguments))
+                }
+            }
+        )+
+    };
 }
 
-impl From<Unconditional> for PipelineArguments {
-    fn from(arguments: Unconditional) -> Self {
-        Self::Unconditional(Box::new(arguments))
-    }
-}
-
-impl From<ClassConditional> for PipelineArguments {
-    fn from(arguments: ClassConditional) -> Self {
-        Self::ClassConditional(Box::new(arguments))
-    }
-}
+from_arguments!(
+    TextToImage,
+    Unconditional,
+    ClassConditional,
+    ImageToImage,
+    Inpaint,
+    Upscale,
+    InstructPix2Pix
+);
 
 impl From<&str> for PipelineArguments {
     fn from(prompt: &str) -> Self {
@@ -108,13 +128,31 @@ macro_rules! pipelines {
             /// The classes that can be loaded.
             pub const CLASS_NAMES: &[&str] = &[$($pipeline::CLASS_NAME),+];
 
-            fn load(folder: &Folder, options: &LoadOptions) -> Result<Self> {
-                let index = ModelIndex::read(folder)?;
-                match index.class_name()? {
+            /// Loads a checkpoint as a pipeline of the given class.
+            pub(super) fn load_as(
+                class_name: &str,
+                folder: &Folder,
+                index: ModelIndex,
+                options: &LoadOptions,
+            ) -> Result<Self> {
+                match class_name {
                     $($pipeline::CLASS_NAME => Ok(Self::$variant($pipeline::load(folder, index, options)?)),)+
                     other => Err(Error::unsupported(
                         format!("the pipeline class `{other}`"),
                         format!("the classes that can be loaded are {}", Self::CLASS_NAMES.join(", ")),
+                    )),
+                }
+            }
+
+            /// A pipeline of the given class that shares the parts of another one.
+            pub(super) fn from_pipe_as(class_name: &str, pipeline: &Self) -> Result<Self> {
+                match class_name {
+                    $($pipeline::CLASS_NAME => {
+                        each!(pipeline, any => $pipeline::from_pipe(any)).map(Self::$variant)
+                    })+
+                    other => Err(Error::unsupported(
+                        format!("the pipeline class `{other}`"),
+                        format!("the classes that there are are {}", Self::CLASS_NAMES.join(", ")),
                     )),
                 }
             }
@@ -163,9 +201,23 @@ pipelines! {
     DiT(DiTPipeline): ClassConditional,
     /// Text to image by latent diffusion.
     StableDiffusion(StableDiffusionPipeline): TextToImage,
+    /// Image to image by latent diffusion.
+    StableDiffusionImg2Img(StableDiffusionImg2ImgPipeline): ImageToImage,
+    /// Inpainting by latent diffusion.
+    StableDiffusionInpaint(StableDiffusionInpaintPipeline): Inpaint,
+    /// Super-resolution by latent diffusion.
+    StableDiffusionUpscale(StableDiffusionUpscalePipeline): Upscale,
+    /// Editing of images by instructions.
+    StableDiffusionInstructPix2Pix(StableDiffusionInstructPix2PixPipeline): InstructPix2Pix,
 }
 
 impl DiffusionPipeline {
+    fn load(folder: &Folder, options: &LoadOptions) -> Result<Self> {
+        let index = ModelIndex::read(folder)?;
+        let class_name = index.class_name()?.to_owned();
+        Self::load_as(&class_name, folder, index, options)
+    }
+
     /// Loads a pipeline from a folder, or from the hub, in `f32` on the CPU.
     ///
     /// # Errors

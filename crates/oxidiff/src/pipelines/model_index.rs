@@ -91,6 +91,24 @@ impl ModelIndex {
         ))
     }
 
+    /// The index for a pipeline of another class that takes over the parts and options of this one, as far as they are
+    /// among its own `names`. The others are marked by an underscore, as in Python, and so can be taken back.
+    pub(crate) fn for_class(&self, class_name: &str, names: &[&str]) -> Self {
+        let is_known = |name: &str| names.contains(&name);
+        let values = self.values.iter().map(|(name, value)| {
+            let name = match name.strip_prefix('_') {
+                Some(bare) if is_known(bare) => bare.to_owned(),
+                Some(_) => name.clone(),
+                None if is_known(name) => name.clone(),
+                None => format!("_{name}"),
+            };
+            (name, value.clone())
+        });
+        let mut index = Self { origin: class_name.to_owned(), values: values.collect() };
+        index.set_class_name(class_name);
+        index
+    }
+
     pub(crate) fn set_class_name(&mut self, class_name: &str) {
         self.values.insert("_class_name".to_owned(), class_name.into());
     }

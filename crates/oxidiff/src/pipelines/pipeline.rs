@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::model_index::ModelIndex;
 use super::output::ImagePipelineOutput;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::hub::MODEL_INDEX;
 use crate::loading::{LoadOptions, Needed, write_whole};
@@ -35,6 +35,33 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
     /// Loads the components that the index names.
     #[doc(hidden)]
     fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self>;
+
+    /// A pipeline of the parts of another one, which both share from then on: no weights are copied.
+    ///
+    /// ```no_run
+    /// use oxidiff::{Pipeline, StableDiffusionImg2ImgPipeline, StableDiffusionPipeline};
+    ///
+    /// let text_to_image =
+    ///     StableDiffusionPipeline::from_pretrained("stable-diffusion-v1-5/stable-diffusion-v1-5")?;
+    /// let image_to_image = StableDiffusionImg2ImgPipeline::from_pipe(&text_to_image)?;
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the other pipeline has no such parts, or they do not fit.
+    fn from_pipe(pipeline: &impl Pipeline) -> Result<Self> {
+        Self::from_components(&pipeline.components(), pipeline.current_index())
+    }
+
+    /// A pipeline of the parts of the pipeline with this index.
+    #[doc(hidden)]
+    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
+        let _ = (components, index);
+        Err(Error::unsupported(
+            format!("a {} of the parts of another pipeline", Self::CLASS_NAME),
+            "it can only be loaded",
+        ))
+    }
 
     /// Makes images.
     ///

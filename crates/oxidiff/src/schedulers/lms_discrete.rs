@@ -181,8 +181,9 @@ impl Scheduler for LMSDiscreteScheduler {
             num_inference_steps,
             self.fields.steps_offset,
         );
+        let timesteps = timesteps.into_iter().map(f64::from).collect();
         let (timesteps, sigmas) =
-            self.training.levels_with_unbounded_karras(&timesteps, self.spacing, &self.config)?;
+            self.training.levels_with_unbounded_karras(timesteps, self.spacing, &self.config)?;
         self.run.restart(&timesteps, sigmas.into_iter().chain([0.0]));
         self.derivatives.clear();
         Ok(())

@@ -3,12 +3,19 @@
 //! A scheduler knows no model. It is given what the model predicted for the current sample and returns the sample at
 //! the previous (less noisy) timestep. Each file holds one scheduler and reads as its paper does.
 
+mod brownian_tree;
 mod consistency_models;
 mod ddim;
+mod ddim_inverse;
 mod ddpm;
 mod ddpm_wuerstchen;
+mod deis_multistep;
 mod distilled_run;
+mod dpmsolver;
 mod dpmsolver_multistep;
+mod dpmsolver_multistep_inverse;
+mod dpmsolver_sde;
+mod dpmsolver_singlestep;
 mod edm;
 mod edm_euler;
 mod euler_ancestral_discrete;
@@ -24,12 +31,16 @@ mod k_dpm_2_ancestral_discrete;
 mod k_dpm_2_discrete;
 mod lcm;
 mod lms_discrete;
+mod log_snr;
+mod multistep;
 mod noise_schedule;
 mod pndm;
 mod prediction_type;
 mod repaint;
 mod run;
+mod sasolver;
 mod sde_ve;
+mod seed_sequence;
 mod sigma_schedule;
 mod step_index;
 mod tcd;
@@ -37,6 +48,7 @@ mod thresholding;
 mod timestep_spacing;
 mod two_stage;
 mod unclip;
+mod unipc_multistep;
 mod variance_exploding;
 
 use std::fmt::Debug;
@@ -46,11 +58,21 @@ use burn::tensor::{DType, Tensor};
 
 pub use consistency_models::{CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig};
 pub use ddim::{DDIMScheduler, DDIMSchedulerConfig};
+pub use ddim_inverse::{DDIMInverseScheduler, DDIMInverseSchedulerConfig};
 pub use ddpm::{DDPMScheduler, DDPMSchedulerConfig, VarianceType};
 pub use ddpm_wuerstchen::{DDPMWuerstchenScheduler, DDPMWuerstchenSchedulerConfig};
-pub use dpmsolver_multistep::{
-    AlgorithmType, DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig, SolverType, TimeShiftType,
+pub use deis_multistep::{
+    DEISAlgorithmType, DEISMultistepScheduler, DEISMultistepSchedulerConfig, DEISSolverType,
 };
+pub use dpmsolver::{AlgorithmType, SolverType};
+pub use dpmsolver_multistep::{
+    DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig, TimeShiftType,
+};
+pub use dpmsolver_multistep_inverse::{
+    DPMSolverMultistepInverseScheduler, DPMSolverMultistepInverseSchedulerConfig,
+};
+pub use dpmsolver_sde::{DPMSolverSDEScheduler, DPMSolverSDESchedulerConfig, NoiseSamplerSeed};
+pub use dpmsolver_singlestep::{DPMSolverSinglestepScheduler, DPMSolverSinglestepSchedulerConfig};
 pub use edm::SigmaSchedule;
 pub use edm_euler::{EDMEulerScheduler, EDMEulerSchedulerConfig};
 pub use euler_ancestral_discrete::{EulerAncestralDiscreteScheduler, EulerAncestralDiscreteSchedulerConfig};
@@ -74,11 +96,13 @@ pub use noise_schedule::BetaSchedule;
 pub use pndm::{PNDMScheduler, PNDMSchedulerConfig};
 pub use prediction_type::PredictionType;
 pub use repaint::{RePaintScheduler, RePaintSchedulerConfig};
+pub use sasolver::{SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig};
 pub use sde_ve::{ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput};
 pub use sigma_schedule::FinalSigmasType;
 pub use tcd::{TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput};
 pub use timestep_spacing::TimestepSpacing;
 pub use unclip::{UnCLIPScheduler, UnCLIPSchedulerConfig};
+pub use unipc_multistep::{UniPCMultistepScheduler, UniPCMultistepSchedulerConfig, UniPCSolverType};
 
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
@@ -90,10 +114,15 @@ use crate::random::{Generator, Generators};
 /// work with it: see [`Scheduler::compatibles`].
 pub const CLASS_NAMES: &[&str] = &[
     "CMStochasticIterativeScheduler",
+    "DDIMInverseScheduler",
     "DDIMScheduler",
     "DDPMScheduler",
     "DDPMWuerstchenScheduler",
+    "DEISMultistepScheduler",
+    "DPMSolverMultistepInverseScheduler",
     "DPMSolverMultistepScheduler",
+    "DPMSolverSDEScheduler",
+    "DPMSolverSinglestepScheduler",
     "EDMEulerScheduler",
     "EulerAncestralDiscreteScheduler",
     "EulerDiscreteScheduler",
@@ -108,17 +137,21 @@ pub const CLASS_NAMES: &[&str] = &[
     "LMSDiscreteScheduler",
     "PNDMScheduler",
     "RePaintScheduler",
+    "SASolverScheduler",
     "ScoreSdeVeScheduler",
     "TCDScheduler",
     "UnCLIPScheduler",
+    "UniPCMultistepScheduler",
 ];
 
-/// The classes for models that were trained with discrete timesteps and a schedule of β: any of them can take over from
-/// any other.
-const INTERCHANGEABLE: &[&str] = &[
+/// The classes that can take over from any of [`REPLACEABLE`].
+const SUBSTITUTES: &[&str] = &[
     "DDIMScheduler",
     "DDPMScheduler",
+    "DEISMultistepScheduler",
     "DPMSolverMultistepScheduler",
+    "DPMSolverSDEScheduler",
+    "DPMSolverSinglestepScheduler",
     "EDMEulerScheduler",
     "EulerAncestralDiscreteScheduler",
     "EulerDiscreteScheduler",
@@ -127,6 +160,27 @@ const INTERCHANGEABLE: &[&str] = &[
     "KDPM2DiscreteScheduler",
     "LMSDiscreteScheduler",
     "PNDMScheduler",
+    "UniPCMultistepScheduler",
+];
+
+/// The classes for models that were trained with discrete timesteps and a schedule of β.
+const REPLACEABLE: &[&str] = &[
+    "DDIMScheduler",
+    "DDPMScheduler",
+    "DEISMultistepScheduler",
+    "DPMSolverMultistepInverseScheduler",
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSDEScheduler",
+    "DPMSolverSinglestepScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "LMSDiscreteScheduler",
+    "PNDMScheduler",
+    "SASolverScheduler",
+    "UniPCMultistepScheduler",
 ];
 
 /// Builds the scheduler of class `class_name`, one of [`CLASS_NAMES`].
@@ -148,10 +202,15 @@ pub fn from_config(class_name: &str, config: &Config) -> Result<Box<dyn Schedule
     }
     match class_name {
         "CMStochasticIterativeScheduler" => boxed::<CMStochasticIterativeScheduler>(config),
+        "DDIMInverseScheduler" => boxed::<DDIMInverseScheduler>(config),
         "DDIMScheduler" => boxed::<DDIMScheduler>(config),
         "DDPMScheduler" => boxed::<DDPMScheduler>(config),
         "DDPMWuerstchenScheduler" => boxed::<DDPMWuerstchenScheduler>(config),
+        "DEISMultistepScheduler" => boxed::<DEISMultistepScheduler>(config),
+        "DPMSolverMultistepInverseScheduler" => boxed::<DPMSolverMultistepInverseScheduler>(config),
         "DPMSolverMultistepScheduler" => boxed::<DPMSolverMultistepScheduler>(config),
+        "DPMSolverSDEScheduler" => boxed::<DPMSolverSDEScheduler>(config),
+        "DPMSolverSinglestepScheduler" => boxed::<DPMSolverSinglestepScheduler>(config),
         "EDMEulerScheduler" => boxed::<EDMEulerScheduler>(config),
         "EulerAncestralDiscreteScheduler" => boxed::<EulerAncestralDiscreteScheduler>(config),
         "EulerDiscreteScheduler" => boxed::<EulerDiscreteScheduler>(config),
@@ -166,9 +225,11 @@ pub fn from_config(class_name: &str, config: &Config) -> Result<Box<dyn Schedule
         "LMSDiscreteScheduler" => boxed::<LMSDiscreteScheduler>(config),
         "PNDMScheduler" => boxed::<PNDMScheduler>(config),
         "RePaintScheduler" => boxed::<RePaintScheduler>(config),
+        "SASolverScheduler" => boxed::<SASolverScheduler>(config),
         "ScoreSdeVeScheduler" => boxed::<ScoreSdeVeScheduler>(config),
         "TCDScheduler" => boxed::<TCDScheduler>(config),
         "UnCLIPScheduler" => boxed::<UnCLIPScheduler>(config),
+        "UniPCMultistepScheduler" => boxed::<UniPCMultistepScheduler>(config),
         _ => Err(Error::unsupported(
             format!("scheduler class `{class_name}`"),
             format!("known schedulers are {}", CLASS_NAMES.join(", ")),
@@ -425,8 +486,8 @@ pub trait Scheduler: Debug + Send + Sync {
     /// ```
     fn compatibles(&self) -> Vec<&'static str> {
         let class_name = self.config().class_name().unwrap_or_default();
-        let exchanges = INTERCHANGEABLE.contains(&class_name);
-        let compatible = |other: &str| other == class_name || exchanges && INTERCHANGEABLE.contains(&other);
+        let replaceable = REPLACEABLE.contains(&class_name);
+        let compatible = |other: &str| other == class_name || replaceable && SUBSTITUTES.contains(&other);
         CLASS_NAMES.iter().copied().filter(|other| compatible(other)).collect()
     }
 

@@ -6,8 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use oxidiff::{
-    Config, DDIMScheduler, DDPMScheduler, DType, Device, Generator, Generators, LCMScheduler, Scheduler,
-    StepOptions, TCDScheduler, Tensor, TimestepOptions, schedulers,
+    Config, DDIMScheduler, DDPMScheduler, DType, Device, Generator, Generators, LCMScheduler,
+    SASolverScheduler, Scheduler, StepOptions, TCDScheduler, Tensor, TimestepOptions,
+    UniPCMultistepScheduler, schedulers,
 };
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -125,6 +126,13 @@ pub fn deviation(actual: &[f32], expected: &[f32]) -> f64 {
 fn start(case: &Value) -> oxidiff::Result<Box<dyn Scheduler>> {
     let config = Config::from_json(&case["config"].to_string())?;
     let mut scheduler = schedulers::from_config(text(&case["class"]), &config)?;
+    if let Some(tau) = case["tau"].as_f64() {
+        scheduler = SASolverScheduler::from_config(&config)?.with_tau(move |_| tau).into();
+    }
+    if let Some(predictor) = case["solver_p"].as_str() {
+        let predictor = schedulers::from_config(predictor, &Config::default())?;
+        scheduler = UniPCMultistepScheduler::from_config(&config)?.with_solver_p(predictor).into();
+    }
     let list = |name: &str| case[name].is_array().then(|| floats(&case[name]));
     let (timesteps, sigmas) = (list("timesteps"), list("sigmas"));
     let arguments = &case["arguments"];

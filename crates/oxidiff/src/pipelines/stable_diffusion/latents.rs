@@ -14,18 +14,23 @@ impl StableDiffusionComponents {
     /// model was trained on.
     ///
     /// # Errors
-    /// When the size is no multiple of 8, or neither given nor known.
-    pub(super) fn latent_size(&self, height: Option<usize>, width: Option<usize>) -> Result<[usize; 2]> {
+    /// When the size is no multiple of `multiple`, or neither given nor known.
+    pub(super) fn latent_size(
+        &self,
+        multiple: usize,
+        height: Option<usize>,
+        width: Option<usize>,
+    ) -> Result<[usize; 2]> {
         let factor = self.vae.scale_factor();
         let trained = self.trained_size().map(|size| size.map(|side| side.saturating_mul(factor)));
         let size = |argument, given: Option<usize>, dim: usize| {
             let pixels = given.or(trained.map(|size| size[dim])).ok_or_else(|| {
                 Error::argument(argument, "must be given: the model's configuration has no `sample_size`")
             })?;
-            if pixels % 8 != 0 || !(factor.max(8)..=MOST_PIXELS).contains(&pixels) {
+            let least = factor.max(multiple);
+            if pixels % multiple != 0 || !(least..=MOST_PIXELS).contains(&pixels) {
                 let message = format!(
-                    "must be a multiple of 8 between {} and {MOST_PIXELS}, but is {pixels}",
-                    factor.max(8)
+                    "must be a multiple of {multiple} between {least} and {MOST_PIXELS}, but is {pixels}"
                 );
                 return Err(Error::argument(argument, message));
             }

@@ -74,6 +74,14 @@ impl PromptEmbeds {
             None => self.positive,
         }
     }
+
+    /// The batch that guidance by text and image wants: the negative prompts come last, and twice.
+    pub fn for_text_and_image_guidance(self) -> Tensor<3> {
+        match self.negative {
+            Some(negative) => Tensor::cat(vec![self.positive, negative.clone(), negative], 0),
+            None => self.positive,
+        }
+    }
 }
 
 impl Prompts<'_> {
