@@ -45,6 +45,7 @@ pub use image_processor::{Images, OutputType};
 pub use loading::config::Config;
 pub use loading::folder::EmbeddedFolder;
 pub use loading::hub::{HubOptions, HubRepo};
+pub use loading::single_file::SingleFileOptions;
 pub use loading::{LoadOptions, download};
 pub use models::activations::Activation;
 pub use models::autoencoders::{
@@ -59,8 +60,8 @@ pub use models::unets::{
     UNet2DConditionInputs, UNet2DConditionModel, UpBlockType,
 };
 pub use pipelines::{
-    Component, DiffusionPipeline, ImagePipelineOutput, ModelIndex, Pipeline, PipelineArguments,
-    StableDiffusionComponents, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage,
+    Component, DiffusionPipeline, ImagePipelineOutput, LoraOptions, ModelIndex, Pipeline, PipelineArguments,
+    StableDiffusionComponents, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage, TextualInversionOptions,
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{

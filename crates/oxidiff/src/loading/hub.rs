@@ -21,7 +21,7 @@ use serde_json::Value;
 use ureq::http::{Method, StatusCode};
 
 use crate::error::{Error, Result};
-pub(crate) use pipeline::model_files;
+pub(crate) use pipeline::{is_configuration, model_files};
 pub use pipeline::pipeline_files;
 use transfer::{Client, Failure, Metadata, Part, backoff, percent_encode, transfer};
 

@@ -12,5 +12,5 @@ pub use model_index::ModelIndex;
 pub use output::ImagePipelineOutput;
 pub use pipeline::{Component, Pipeline};
 pub use stable_diffusion::{
-    StableDiffusionComponents, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage,
+    LoraOptions, StableDiffusionComponents, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage, TextualInversionOptions,
 };
