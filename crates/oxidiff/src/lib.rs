@@ -49,6 +49,7 @@ pub use image_processor::{
 pub use loading::config::Config;
 pub use loading::folder::EmbeddedFolder;
 pub use loading::hub::{HubOptions, HubRepo};
+pub use loading::single_file::SingleFileOptions;
 pub use loading::{LoadOptions, download};
 pub use models::activations::Activation;
 pub use models::attention::FeedForwardActivation;
@@ -69,11 +70,11 @@ pub use models::unets::{
 pub use pipelines::{
     AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, ClassConditional,
     Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DiTPipeline, DiffusionPipeline,
-    ImagePipelineOutput, ImageToImage, Inpaint, InstructPix2Pix, ModelIndex, Pipeline, PipelineArguments,
-    SamplingMethod, StableDiffusionComponents, StableDiffusionImg2ImgPipeline,
+    ImagePipelineOutput, ImageToImage, Inpaint, InstructPix2Pix, LoraOptions, ModelIndex, Pipeline,
+    PipelineArguments, SamplingMethod, StableDiffusionComponents, StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline,
-    StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage, Unconditional, UnconditionalPipeline,
-    Upscale,
+    StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage, TextualInversionOptions,
+    Unconditional, UnconditionalPipeline, Upscale,
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{

@@ -145,11 +145,11 @@ fn a_pickle_that_calls_a_function_is_refused_and_nothing_runs() {
     let file = canary.path().join("ran");
     let command = format!("touch {}", file.display());
     // os.system(command), as the file itself.
-    let call = format!("cos\nsystem\n(S'{command}'\ntR.");
+    let call = format!("cos\nsystem\n(V{command}\ntR.");
     let message = error_of(call.as_bytes());
     assert!(message.contains("diffusion_pytorch_model.bin") && message.contains("os.system"), "{message}");
     // The same where a weight should be: {"quant_conv.weight": os.system(command)}.
-    let call = format!("}}S'quant_conv.weight'\ncos\nsystem\n(S'{command}'\ntRs.");
+    let call = format!("}}Vquant_conv.weight\ncos\nsystem\n(V{command}\ntRs.");
     let message = error_of(call.as_bytes());
     assert!(message.contains("`quant_conv.weight`") && message.contains("os.system"), "{message}");
     assert!(!file.exists());

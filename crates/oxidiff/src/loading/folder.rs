@@ -1,6 +1,7 @@
 //! Where the files of a model lie: a folder on disk, or data that was compiled into the binary.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use oxidiff_kernels::MappedFile;
@@ -21,7 +22,15 @@ pub struct EmbeddedFolder {
 #[derive(Clone, Debug)]
 pub enum Folder {
     Directory(PathBuf),
-    Embedded { folder: &'static EmbeddedFolder, path: String },
+    Embedded {
+        folder: &'static EmbeddedFolder,
+        path: String,
+    },
+    /// Configurations in a folder, and all weights in one file of the original layout.
+    Original {
+        configs: Box<Folder>,
+        original: Arc<StateDict>,
+    },
 }
 
 /// A file's contents, not copied from where they lie.
@@ -41,6 +50,9 @@ impl Folder {
         match self {
             Self::Directory(path) => Self::Directory(path.join(name)),
             Self::Embedded { folder, path } => Self::Embedded { folder, path: format!("{path}{name}/") },
+            Self::Original { configs, original } => {
+                Self::Original { configs: Box::new(configs.subfolder(name)), original: original.clone() }
+            }
         }
     }
 
@@ -59,6 +71,7 @@ impl Folder {
         match self {
             Self::Directory(path) => path.join(file),
             Self::Embedded { folder, path } => Path::new(folder.name).join(format!("{path}{file}")),
+            Self::Original { configs, .. } => configs.locate(file),
         }
     }
 
@@ -68,6 +81,7 @@ impl Folder {
             Self::Directory(path) => path.clone(),
             Self::Embedded { folder, path } if path.is_empty() => folder.name.into(),
             Self::Embedded { folder, path } => Path::new(folder.name).join(path.trim_end_matches('/')),
+            Self::Original { configs, .. } => configs.name(),
         }
     }
 
@@ -75,6 +89,7 @@ impl Folder {
         match self {
             Self::Directory(path) => path.join(file).is_file(),
             Self::Embedded { .. } => self.embedded_file(file).is_some(),
+            Self::Original { configs, .. } => configs.has(file),
         }
     }
 
@@ -92,6 +107,7 @@ impl Folder {
                 let contents = self.embedded_file(file).ok_or_else(|| self.missing(file, needed_by))?;
                 Ok(Bytes::from_static(contents))
             }
+            Self::Original { configs, .. } => configs.read(file, needed_by),
         }
     }
 
@@ -112,6 +128,7 @@ impl Folder {
                     &self.locate(file).display().to_string(),
                 )
             }
+            Self::Original { configs, .. } => configs.state_dict(file, needed_by),
         }
     }
 

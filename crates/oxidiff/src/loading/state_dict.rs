@@ -22,7 +22,7 @@ const NESTED: &str = "state_dict";
 
 /// Tensors by name, from one file or from several.
 #[derive(Clone, Debug)]
-pub(crate) struct StateDict {
+pub struct StateDict {
     /// The file, or the first of them, for messages.
     origin: Arc<str>,
     tensors: BTreeMap<String, StoredTensor>,

@@ -12,7 +12,9 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::loading::config::Config;
 use crate::loading::folder::Folder;
+use crate::loading::original_layout;
 use crate::loading::state_dict::{StateDict, StoredTensor};
 
 /// An open checkpoint: one weights file, or the shards that an index lists.
@@ -29,16 +31,15 @@ struct ShardIndex {
 /// Another key under which old checkpoints store the parameter of the given key.
 pub(crate) type OldKey = fn(&str) -> Option<String>;
 
-impl From<StateDict> for Checkpoint {
-    fn from(tensors: StateDict) -> Self {
-        Self { tensors }
-    }
-}
-
 impl Checkpoint {
     /// Opens the weights `{stem}` in `folder`, or the variant of them (`{stem}.fp16.safetensors`) where there is one, single
     /// or in shards; safetensors before pickled ones (`{stem}.bin`).
     pub(crate) fn open(folder: &Folder, stem: &str, variant: Option<&str>, class_name: &str) -> Result<Self> {
+        if let Folder::Original { original, .. } = folder {
+            let text = folder.read("config.json", class_name)?;
+            let config = Config::parse(&text, &folder.locate("config.json").display().to_string())?;
+            return Ok(Self { tensors: original_layout::convert(original, class_name, &config)? });
+        }
         let candidates = candidates(stem, variant);
         for Candidate { single, indices } in &candidates {
             if folder.has(single) {
@@ -323,13 +324,13 @@ impl ModuleVisitor for Writer {
 }
 
 /// Variants of an enum are no fields: they leave no trace in the key.
-fn push_field(path: &mut Vec<String>, name: &str, container_type: &str) {
+pub(crate) fn push_field(path: &mut Vec<String>, name: &str, container_type: &str) {
     if !container_type.starts_with("Enum:") {
         path.push(name.to_owned());
     }
 }
 
-fn pop_field(path: &mut Vec<String>, container_type: &str) {
+pub(crate) fn pop_field(path: &mut Vec<String>, container_type: &str) {
     if !container_type.starts_with("Enum:") {
         path.pop();
     }

@@ -189,7 +189,8 @@ fn split_shard(name: &str) -> Option<(&str, &str)> {
     })
 }
 
-fn is_configuration(name: &str) -> bool {
+/// Whether a file is a configuration or part of a tokenizer.
+pub(crate) fn is_configuration(name: &str) -> bool {
     let is_index = name.contains(".index.");
     (name.ends_with(".json") && !is_index) || name.ends_with(".txt") || name.ends_with(".model")
 }
