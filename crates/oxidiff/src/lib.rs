@@ -52,8 +52,8 @@ pub use loading::hub::{HubOptions, HubRepo};
 pub use loading::{LoadOptions, download};
 pub use models::activations::Activation;
 pub use models::autoencoders::{
-    AutoencoderKL, AutoencoderKLConfig, DiagonalGaussianDistribution, DownEncoderBlockType,
-    UpDecoderBlockType,
+    AutoencoderKL, AutoencoderKLConfig, AutoencoderTiny, AutoencoderTinyConfig, DiagonalGaussianDistribution,
+    DownEncoderBlockType, UpDecoderBlockType, UpsampleFn,
 };
 pub use models::hidden_activation::HiddenActivation;
 pub use models::model::Model;
@@ -80,7 +80,8 @@ pub use schedulers::{
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
 pub use vision::{
-    BitConfig, BitLayerType, BitPadding, DPTConfig, DPTForDepthEstimation, DPTReadoutType, DepthEstimatorOutput,
+    BitConfig, BitLayerType, BitPadding, CLIPImageProcessor, DPTConfig, DPTForDepthEstimation,
+    DPTImageProcessor, DPTReadoutType, DepthEstimatorOutput, ImageProcessor, ImageProcessorConfig, ImageSize,
 };
 
 pub use burn::tensor::{DType, Device, DeviceKind, Tensor};

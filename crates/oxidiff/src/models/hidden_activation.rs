@@ -55,13 +55,12 @@ impl HiddenActivation {
             Self::Gelu => activation::gelu(x),
             Self::Gelu10 => activation::gelu(x).clamp(-10.0, 10.0),
             Self::GeluPytorchTanh => {
-                let inner = (x.clone() + x.clone().powi_scalar(3) * 0.044715) * (2.0 / std::f64::consts::PI).sqrt();
+                let inner =
+                    (x.clone() + x.clone().powi_scalar(3) * 0.044715) * (2.0 / std::f64::consts::PI).sqrt();
                 x * 0.5 * (inner.tanh() + 1.0)
             }
             Self::Hardswish => x.clone() * (x + 3.0).clamp(0.0, 6.0) / 6.0,
-            Self::Laplace => {
-                (((x - 0.707107) / (0.282095 * std::f64::consts::SQRT_2)).erf() + 1.0) * 0.5
-            }
+            Self::Laplace => (((x - 0.707107) / (0.282095 * std::f64::consts::SQRT_2)).erf() + 1.0) * 0.5,
             Self::LeakyRelu => activation::leaky_relu(x, 0.01),
             Self::Linear => x,
             Self::Mish => activation::mish(x),

@@ -98,7 +98,8 @@ impl BitConfig {
         let found: Vec<usize> = match (&self.out_features, &self.out_indices) {
             (Some(names), _) => {
                 let stage = |name: &String| {
-                    let number = if name == "stem" { Some(0) } else { name.strip_prefix("stage")?.parse().ok() };
+                    let number =
+                        if name == "stem" { Some(0) } else { name.strip_prefix("stage")?.parse().ok() };
                     number.filter(|&number| number < stages && (number > 0 || name == "stem"))
                 };
                 let find = |name: &String| {
@@ -151,7 +152,10 @@ impl BitConfig {
         let last = self.hidden_sizes[self.hidden_sizes.len() - 1];
         let in_use = self.stage_channels(self.depths.len() - 1);
         if self.layer_type == BitLayerType::Preactivation && last != in_use {
-            return invalid("hidden_sizes", format!("ends with {last}, but the last stage has {in_use} channels"));
+            return invalid(
+                "hidden_sizes",
+                format!("ends with {last}, but the last stage has {in_use} channels"),
+            );
         }
         let normed = (0..self.depths.len()).flat_map(|stage| {
             let channels = self.stage_channels(stage);
@@ -297,8 +301,7 @@ impl BitBackbone {
             stages.push(Stage { layers: (0..depth).map(layer).collect() });
         }
 
-        let convolution =
-            config.conv([config.num_channels, config.embedding_size], 7, device).with_stride(2);
+        let convolution = config.conv([config.num_channels, config.embedding_size], 7, device).with_stride(2);
         Ok(Self {
             bit: BitModel {
                 embedder: Embedder {
@@ -373,9 +376,11 @@ impl Bottleneck {
             }),
             conv1: conv([in_channels, inner], 1),
             norm1: norm(normed[0]),
-            conv2: conv([inner, inner], 3)
-                .with_stride(stride)
-                .with_dilation(if preactivation { 1 } else { dilation }),
+            conv2: conv([inner, inner], 3).with_stride(stride).with_dilation(if preactivation {
+                1
+            } else {
+                dilation
+            }),
             norm2: norm(normed[1]),
             conv3: conv([inner, out_channels], 1),
             norm3: norm(normed[2]),
@@ -459,7 +464,8 @@ impl WeightStandardizedConv2d {
 fn pad_same(x: Tensor<4>, kernel: usize, stride: usize, dilation: usize) -> Tensor<4> {
     let [_, _, height, width] = x.dims();
     let [down, across] = [height, width].map(|size| {
-        let missing = ((size.div_ceil(stride) - 1) * stride + (kernel - 1) * dilation + 1).saturating_sub(size);
+        let missing =
+            ((size.div_ceil(stride) - 1) * stride + (kernel - 1) * dilation + 1).saturating_sub(size);
         (missing / 2, missing - missing / 2)
     });
     if down == (0, 0) && across == (0, 0) { x } else { x.pad([down, across], PadMode::Constant(0.0)) }

@@ -32,8 +32,7 @@ impl VitShape {
             }
         }
         if self.heads == 0 || !self.hidden_size.is_multiple_of(self.heads) {
-            let message =
-                format!("{} heads do not divide a hidden size of {}", self.heads, self.hidden_size);
+            let message = format!("{} heads do not divide a hidden size of {}", self.heads, self.hidden_size);
             return invalid("num_attention_heads", message);
         }
         if self.layers > 1024 {
@@ -126,8 +125,7 @@ impl Layer {
 impl AttentionBlock {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let SelfAttention { query, key, value, heads } = &self.attention;
-        let attended =
-            attention(query.forward(x.clone()), key.forward(x.clone()), value.forward(x), *heads);
+        let attended = attention(query.forward(x.clone()), key.forward(x.clone()), value.forward(x), *heads);
         self.output.dense.forward(attended)
     }
 }
