@@ -21,7 +21,7 @@ fn depth_is_estimated_as_python_does_for_every_option() {
         .map(|entry| entry.unwrap().path())
         .collect();
     variants.sort();
-    assert!(variants.len() >= 7, "{} variants", variants.len());
+    assert!(variants.len() >= 6, "{} variants", variants.len());
     for folder in variants {
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
         let model = DPTForDepthEstimation::from_pretrained(folder.to_str().unwrap()).unwrap();
