@@ -61,7 +61,8 @@ pub use models::unets::{
 };
 pub use pipelines::{
     Component, DiffusionPipeline, ImagePipelineOutput, LoraOptions, ModelIndex, Pipeline, PipelineArguments,
-    StableDiffusionComponents, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage, TextualInversionOptions,
+    StableDiffusionComponents, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage,
+    TextualInversionOptions,
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{

@@ -167,7 +167,9 @@ fn a_file_cut_anywhere_is_an_error() {
 
 #[test]
 fn what_is_not_a_checkpoint_is_an_error() {
-    for contents in [&b"no weights at all"[..], b"", b"\x80\x02K\x01.", b"]]]]]]]]", b"(((((((((", b"PK\x03\x04"] {
+    for contents in
+        [&b"no weights at all"[..], b"", b"\x80\x02K\x01.", b"]]]]]]]]", b"(((((((((", b"PK\x03\x04"]
+    {
         let message = error_of(contents);
         assert!(message.contains("diffusion_pytorch_model.bin"), "{message}");
     }

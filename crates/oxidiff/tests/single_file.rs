@@ -46,7 +46,9 @@ fn original(name: &str) -> BTreeMap<String, Owned> {
     };
 
     let mut tensors = BTreeMap::new();
-    for line in fs::read_to_string(fixtures().join(format!("formats/single_file/{name}.txt"))).unwrap().lines() {
+    for line in
+        fs::read_to_string(fixtures().join(format!("formats/single_file/{name}.txt"))).unwrap().lines()
+    {
         let (key, places) = line.split_once(' ').unwrap();
         let mut joined = places.split(' ').map(tensor).reduce(|mut all, next| {
             all.shape[0] += next.shape[0];
@@ -146,7 +148,8 @@ fn a_missing_part_is_named() {
         let mut tensors = original("sd1");
         tensors.retain(|key, _| !key.starts_with(prefix));
         write(&tensors, &file);
-        let error = StableDiffusionPipeline::from_single_file(file.to_str().unwrap(), &options(&folder)).unwrap_err();
+        let error =
+            StableDiffusionPipeline::from_single_file(file.to_str().unwrap(), &options(&folder)).unwrap_err();
         assert!(error.to_string().contains(class), "{error}");
         assert!(error.to_string().contains("part.safetensors"), "{error}");
     }
@@ -178,10 +181,16 @@ fn the_configuration_comes_from_the_repository_of_the_model() {
     let skip = "model.diffusion_model.input_blocks.10.0.skip_connection.bias";
     for (tensors, repo) in [
         (vec![], "stable-diffusion-v1-5/stable-diffusion-v1-5"),
-        (vec![shaped(inputs, &[8, 4, 3, 3]), shaped(text, &[8, 768])], "stable-diffusion-v1-5/stable-diffusion-v1-5"),
+        (
+            vec![shaped(inputs, &[8, 4, 3, 3]), shaped(text, &[8, 768])],
+            "stable-diffusion-v1-5/stable-diffusion-v1-5",
+        ),
         (vec![shaped(inputs, &[8, 4, 3, 3]), shaped(text, &[8, 1024])], "stabilityai/stable-diffusion-2-1"),
         (vec![shaped(inputs, &[8, 9, 3, 3])], "stable-diffusion-v1-5/stable-diffusion-inpainting"),
-        (vec![shaped(inputs, &[8, 9, 3, 3]), shaped(text, &[8, 1024])], "stabilityai/stable-diffusion-2-inpainting"),
+        (
+            vec![shaped(inputs, &[8, 9, 3, 3]), shaped(text, &[8, 1024])],
+            "stabilityai/stable-diffusion-2-inpainting",
+        ),
         (vec![shaped(inputs, &[8, 7, 3, 3]), shaped(skip, &[8])], "stabilityai/stable-diffusion-x4-upscaler"),
     ] {
         let error = error_without_config(tensors.into_iter().collect());

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use burn::tensor::Int;
 use fixture::{Recorded, assert_close, fixtures, json};
 use oxidiff::{
-    Device, Error, Generator, Generators, OutputType, Pipeline, StableDiffusionPipeline, Tensor,
-    TextToImage, TextualInversionOptions,
+    Device, Error, Generator, Generators, OutputType, Pipeline, StableDiffusionPipeline, Tensor, TextToImage,
+    TextualInversionOptions,
 };
 use safetensors::serialize_to_file;
 use safetensors::tensor::{Dtype, TensorView};
@@ -112,13 +112,15 @@ fn a_word_must_be_new() {
 fn error_of(tensors: &[(&str, &[usize])]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("word.safetensors");
-    let data = vec![0; 4 * tensors.iter().map(|(_, shape)| shape.iter().product::<usize>()).max().unwrap_or(0)];
+    let data =
+        vec![0; 4 * tensors.iter().map(|(_, shape)| shape.iter().product::<usize>()).max().unwrap_or(0)];
     let views = tensors.iter().map(|(key, shape)| {
         let bytes = &data[..4 * shape.iter().product::<usize>()];
         (*key, TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap())
     });
     serialize_to_file(views, None, &file).unwrap();
-    let error = pipeline().load_textual_inversion(file.to_str().unwrap(), &TextualInversionOptions::default());
+    let error =
+        pipeline().load_textual_inversion(file.to_str().unwrap(), &TextualInversionOptions::default());
     let error = error.unwrap_err().to_string();
     assert!(error.contains("word.safetensors"), "{error}");
     error

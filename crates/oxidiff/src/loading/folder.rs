@@ -22,9 +22,15 @@ pub struct EmbeddedFolder {
 #[derive(Clone, Debug)]
 pub enum Folder {
     Directory(PathBuf),
-    Embedded { folder: &'static EmbeddedFolder, path: String },
+    Embedded {
+        folder: &'static EmbeddedFolder,
+        path: String,
+    },
     /// Configurations in a folder, and all weights in one file of the original layout.
-    Original { configs: Box<Folder>, original: Arc<StateDict> },
+    Original {
+        configs: Box<Folder>,
+        original: Arc<StateDict>,
+    },
 }
 
 /// A file's contents, not copied from where they lie.
@@ -107,7 +113,10 @@ impl Folder {
             }
             Self::Embedded { .. } => {
                 let contents = self.embedded_file(file).ok_or_else(|| self.missing(file, needed_by))?;
-                StateDict::from_safetensors(Contents::Static(contents), &self.locate(file).display().to_string())
+                StateDict::from_safetensors(
+                    Contents::Static(contents),
+                    &self.locate(file).display().to_string(),
+                )
             }
             Self::Original { configs, .. } => configs.state_dict(file, needed_by),
         }

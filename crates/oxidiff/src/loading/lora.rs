@@ -129,8 +129,13 @@ impl LoraFile {
     ///
     /// # Errors
     /// When a layer lacks one of its matrices, or one has not the shape that the weight asks for.
-    pub(crate) fn layers(&self, target: LoraTarget, weights: &BTreeMap<String, Vec<usize>>) -> Result<LoraLayers> {
-        let (parts, unknown) = if self.kohya { self.kohya_parts(target, weights)? } else { self.parts(target, weights) };
+    pub(crate) fn layers(
+        &self,
+        target: LoraTarget,
+        weights: &BTreeMap<String, Vec<usize>>,
+    ) -> Result<LoraLayers> {
+        let (parts, unknown) =
+            if self.kohya { self.kohya_parts(target, weights)? } else { self.parts(target, weights) };
         if !unknown.is_empty() {
             tracing::warn!(
                 "{}: the {} has no layers for the tensors {}, which are left out",
@@ -166,7 +171,9 @@ impl LoraFile {
             let Some(rest) = key.strip_prefix(target.name()).and_then(|rest| rest.strip_prefix('.')) else {
                 continue;
             };
-            match split_key(target, rest).filter(|(module, _)| weights.contains_key(&format!("{module}.weight"))) {
+            match split_key(target, rest)
+                .filter(|(module, _)| weights.contains_key(&format!("{module}.weight")))
+            {
                 Some((module, Matrix::Down)) => parts.entry(module).or_default().down = Some(tensor.clone()),
                 Some((module, Matrix::Up)) => parts.entry(module).or_default().up = Some(tensor.clone()),
                 None => unknown.push(key.to_owned()),
@@ -192,7 +199,8 @@ impl LoraFile {
         let mut parts = BTreeMap::<String, Parts>::new();
         let mut unknown = Vec::new();
         for (key, tensor) in self.tensors.iter() {
-            let Some(rest) = target.kohya_prefixes().iter().find_map(|prefix| key.strip_prefix(prefix)) else {
+            let Some(rest) = target.kohya_prefixes().iter().find_map(|prefix| key.strip_prefix(prefix))
+            else {
                 continue;
             };
             let Some((module, part)) = rest.split_once('.') else {
@@ -270,7 +278,11 @@ impl PeftConfig {
             Some(whole) => module == whole,
             None => module == pattern || module.strip_suffix(pattern).is_some_and(|head| head.ends_with('.')),
         };
-        let own = self.alpha_pattern.iter().find(|(pattern, _)| matches(pattern)).and_then(|(_, alpha)| alpha.as_f64());
+        let own = self
+            .alpha_pattern
+            .iter()
+            .find(|(pattern, _)| matches(pattern))
+            .and_then(|(_, alpha)| alpha.as_f64());
         own.unwrap_or(self.alpha) / if self.by_root_of_rank { rank.sqrt() } else { rank }
     }
 }
@@ -380,7 +392,9 @@ pub(crate) fn guess_file(names: &[String], origin: &str) -> Result<String> {
         }
         if let Some(first) = files.first() {
             if files.len() > 1 {
-                tracing::warn!("{origin} has several weights files; `{first}` is taken: name another with `weight_name`");
+                tracing::warn!(
+                    "{origin} has several weights files; `{first}` is taken: name another with `weight_name`"
+                );
             }
             return Ok((*first).clone());
         }

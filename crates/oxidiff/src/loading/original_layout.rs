@@ -30,10 +30,16 @@ impl OriginalModel {
     pub(crate) fn infer(tensors: &StateDict) -> Result<Self> {
         let others = [
             ("conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias", "Stable Diffusion XL"),
-            ("conditioner.embedders.0.model.transformer.resblocks.9.mlp.c_proj.bias", "Stable Diffusion XL's refiner"),
+            (
+                "conditioner.embedders.0.model.transformer.resblocks.9.mlp.c_proj.bias",
+                "Stable Diffusion XL's refiner",
+            ),
             ("control_model.time_embed.0.weight", "ControlNet"),
             ("clip_txt_mapper.weight", "Stable Cascade"),
-            ("model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"),
+            (
+                "model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias",
+                "Stable Diffusion 3",
+            ),
             ("joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"),
             ("model.diffusion_model.double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
             ("double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
@@ -46,9 +52,11 @@ impl OriginalModel {
             ));
         }
         let shape = |key: &str| tensors.get(key).map(|tensor| tensor.shape().to_vec());
-        let inpaints = shape("model.diffusion_model.input_blocks.0.0.weight").is_some_and(|shape| shape.get(1) == Some(&9));
-        let is_second = shape("model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight")
-            .is_some_and(|shape| shape.last() == Some(&1024));
+        let inpaints = shape("model.diffusion_model.input_blocks.0.0.weight")
+            .is_some_and(|shape| shape.get(1) == Some(&9));
+        let is_second =
+            shape("model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight")
+                .is_some_and(|shape| shape.last() == Some(&1024));
         let upscales = tensors.contains("model.diffusion_model.input_blocks.10.0.skip_connection.bias");
         Ok(match (inpaints, is_second) {
             (true, true) => Self::Inpainting2,
@@ -89,7 +97,9 @@ pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) ->
     let converted = match class_name {
         "UNet2DConditionModel" => unet(tensors, config),
         "AutoencoderKL" => vae(tensors, config),
-        "CLIPTextModel" if tensors.keys().any(|key| CLIP.iter().any(|prefix| key.starts_with(prefix))) => clip(tensors),
+        "CLIPTextModel" if tensors.keys().any(|key| CLIP.iter().any(|prefix| key.starts_with(prefix))) => {
+            clip(tensors)
+        }
         "CLIPTextModel" => open_clip(tensors)?,
         _ => {
             return Err(Error::unsupported(
@@ -99,7 +109,9 @@ pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) ->
         }
     };
     if converted.is_empty() {
-        return Err(tensors.error(format!("the file has no weights of a {class_name} in the original layout")));
+        return Err(
+            tensors.error(format!("the file has no weights of a {class_name} in the original layout"))
+        );
     }
     Ok(converted)
 }
@@ -182,16 +194,16 @@ fn vae(tensors: &StateDict, config: &Config) -> StateDict {
     if tensors.keys().any(|key| key.starts_with("encoder.down_blocks.")) {
         return tensors.clone();
     }
-    let prefix = VAE.into_iter().rfind(|prefix| tensors.keys().any(|key| key.starts_with(prefix))).unwrap_or("");
-    let blocks = config
-        .get("up_block_types")
-        .and_then(serde_json::Value::as_array)
-        .map_or(1, Vec::len);
+    let prefix =
+        VAE.into_iter().rfind(|prefix| tensors.keys().any(|key| key.starts_with(prefix))).unwrap_or("");
+    let blocks = config.get("up_block_types").and_then(serde_json::Value::as_array).map_or(1, Vec::len);
     let mut out = tensors.rename(|key| vae_key(key.strip_prefix(prefix)?, blocks));
     // The attention's projections were convolutions of one pixel.
     let projections: Vec<String> = out
         .iter()
-        .filter(|(key, tensor)| key.contains(".attentions.") && key.ends_with(".weight") && tensor.shape().len() > 2)
+        .filter(|(key, tensor)| {
+            key.contains(".attentions.") && key.ends_with(".weight") && tensor.shape().len() > 2
+        })
         .map(|(key, _)| key.to_owned())
         .collect();
     for key in projections {
@@ -245,7 +257,10 @@ fn vae_key(key: &str, blocks: usize) -> Option<String> {
         _ => return None,
     };
     if let Some(rest) = rest.strip_prefix("block.") {
-        return Some(format!("{half}.{list}.{number}.resnets.{}", rest.replace("nin_shortcut", "conv_shortcut")));
+        return Some(format!(
+            "{half}.{list}.{number}.resnets.{}",
+            rest.replace("nin_shortcut", "conv_shortcut")
+        ));
     }
     let rest = rest.strip_prefix(change)?.strip_prefix('.')?;
     Some(format!("{half}.{list}.{number}.{change}rs.0.{rest}"))

@@ -12,8 +12,7 @@ use crate::loading::original_layout::OriginalModel;
 use crate::loading::state_dict::StateDict;
 use crate::loading::{LoadOptions, Needed};
 
-const HUB_ADDRESSES: [&str; 4] =
-    ["https://huggingface.co/", "https://hf.co/", "huggingface.co/", "hf.co/"];
+const HUB_ADDRESSES: [&str; 4] = ["https://huggingface.co/", "https://hf.co/", "huggingface.co/", "hf.co/"];
 
 /// How to load what lies in a single file: the keyword arguments of Python's `from_single_file`.
 #[derive(Clone, Debug)]
@@ -40,7 +39,12 @@ impl Default for SingleFileOptions {
 
 impl SingleFileOptions {
     pub(crate) fn load_options(&self) -> LoadOptions {
-        LoadOptions { dtype: self.dtype, device: self.device.clone(), hub: self.hub.clone(), ..LoadOptions::default() }
+        LoadOptions {
+            dtype: self.dtype,
+            device: self.device.clone(),
+            hub: self.hub.clone(),
+            ..LoadOptions::default()
+        }
     }
 
     /// Opens the file, a path or a link to the hub, and finds its configurations.
@@ -72,10 +76,15 @@ impl SingleFileOptions {
         let Some(link) = link.filter(|_| !path.is_file()) else { return Ok(path.to_path_buf()) };
         let mut parts = link.splitn(3, '/');
         let (Some(owner), Some(name), Some(file)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(Error::argument("path", format!("`{path_or_link}` is not a link to a file of a repository")));
+            return Err(Error::argument(
+                "path",
+                format!("`{path_or_link}` is not a link to a file of a repository"),
+            ));
         };
         let (revision, file) = match file.strip_prefix("blob/").or_else(|| file.strip_prefix("resolve/")) {
-            Some(rest) => rest.split_once('/').map_or((None, file), |(revision, file)| (Some(revision), file)),
+            Some(rest) => {
+                rest.split_once('/').map_or((None, file), |(revision, file)| (Some(revision), file))
+            }
             None => (None, file),
         };
         let mut hub = self.hub.clone();

@@ -155,8 +155,7 @@ impl StateDict {
 
     /// The same tensors under other names; those without one are left out.
     pub(crate) fn rename(&self, new_name: impl Fn(&str) -> Option<String>) -> Self {
-        let tensors =
-            self.tensors.iter().filter_map(|(key, tensor)| Some((new_name(key)?, tensor.clone())));
+        let tensors = self.tensors.iter().filter_map(|(key, tensor)| Some((new_name(key)?, tensor.clone())));
         Self { origin: self.origin.clone(), tensors: tensors.collect(), texts: self.texts.clone() }
     }
 

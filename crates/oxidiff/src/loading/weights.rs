@@ -176,10 +176,9 @@ impl StoredTensor {
         device: &Device,
     ) -> Result<Tensor<D>> {
         let error = |message: String| Error::Weights { origin: self.origin().to_owned(), message };
-        let shape: [usize; D] = self
-            .shape()
-            .try_into()
-            .map_err(|_| error(format!("tensor `{name}` has shape {:?}, not {D} dimensions", self.shape())))?;
+        let shape: [usize; D] = self.shape().try_into().map_err(|_| {
+            error(format!("tensor `{name}` has shape {:?}, not {D} dimensions", self.shape()))
+        })?;
         let stored = match self.dtype() {
             Dtype::F64 => DType::F64,
             Dtype::F32 => DType::F32,
@@ -193,7 +192,11 @@ impl StoredTensor {
             Dtype::U32 => DType::U32,
             Dtype::U16 => DType::U16,
             Dtype::U8 | Dtype::BOOL => DType::U8,
-            other => return Err(error(format!("tensor `{name}` has elements of type {other:?}, which is not read"))),
+            other => {
+                return Err(error(format!(
+                    "tensor `{name}` has elements of type {other:?}, which is not read"
+                )));
+            }
         };
         let slice = self.read()?;
         let aligned = slice.as_ptr().align_offset(stored.size()) == 0;

@@ -103,7 +103,12 @@ impl Adapters {
         for adapter in &mut self.list {
             adapter.active = false;
         }
-        self.list.push(Adapter { name: name.to_owned(), layers: Arc::new(loaded), active: true, weight: 1.0 });
+        self.list.push(Adapter {
+            name: name.to_owned(),
+            layers: Arc::new(loaded),
+            active: true,
+            weight: 1.0,
+        });
         Ok(())
     }
 
@@ -187,7 +192,11 @@ impl Adapters {
     fn terms(&self, key: &str) -> Vec<(f64, &Layer)> {
         let of = |adapter: &'_ Adapter| adapter.layers.contains_key(key);
         if self.fused.iter().any(of) {
-            return self.fused.iter().filter_map(|adapter| Some((adapter.weight, adapter.layers.get(key)?))).collect();
+            return self
+                .fused
+                .iter()
+                .filter_map(|adapter| Some((adapter.weight, adapter.layers.get(key)?)))
+                .collect();
         }
         self.list
             .iter()
@@ -229,7 +238,8 @@ impl ModuleMapper for Merger<'_> {
             base.clone()
         } else {
             let sum = terms.into_iter().fold(base.clone().cast(DType::F32), |sum, (factor, layer)| {
-                let change = layer.up.clone().to_device(&device).matmul(layer.down.clone().to_device(&device));
+                let change =
+                    layer.up.clone().to_device(&device).matmul(layer.down.clone().to_device(&device));
                 sum + change.reshape([size]) * (factor * layer.scaling)
             });
             sum.cast(dtype)
@@ -262,7 +272,8 @@ impl ModuleVisitor for Shapes {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let embeds = self.path.iter().any(|field| field == "token_embedding" || field == "position_embedding");
+        let embeds =
+            self.path.iter().any(|field| field == "token_embedding" || field == "position_embedding");
         if (D == 2 || D == 4) && !embeds {
             self.found.insert(self.path.join("."), param.lazy_shape().to_vec());
         }

@@ -12,5 +12,6 @@ pub use model_index::ModelIndex;
 pub use output::ImagePipelineOutput;
 pub use pipeline::{Component, Pipeline};
 pub use stable_diffusion::{
-    LoraOptions, StableDiffusionComponents, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage, TextualInversionOptions,
+    LoraOptions, StableDiffusionComponents, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage,
+    TextualInversionOptions,
 };

@@ -221,7 +221,12 @@ impl CLIPTextModel {
     ///
     /// # Errors
     /// When there are tokens beside `ids` that the table has no row for.
-    pub(crate) fn add_embeddings(&mut self, ids: &[u32], vocab_size: usize, embeddings: Tensor<2>) -> Result<()> {
+    pub(crate) fn add_embeddings(
+        &mut self,
+        ids: &[u32],
+        vocab_size: usize,
+        embeddings: Tensor<2>,
+    ) -> Result<()> {
         let table = &self.embeddings.token_embedding.weight;
         let [rows, _] = table.dims();
         let kept = vocab_size - ids.len();

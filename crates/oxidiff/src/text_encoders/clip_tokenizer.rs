@@ -129,7 +129,8 @@ impl CLIPTokenizer {
             if !seen.insert(token) || !added.contains_key(token) {
                 continue;
             }
-            let further = (1..).map(|number| format!("{token}_{number}")).take_while(|token| added.contains_key(token));
+            let further =
+                (1..).map(|number| format!("{token}_{number}")).take_while(|token| added.contains_key(token));
             let all: Vec<String> = std::iter::once(token.clone()).chain(further).collect();
             converted = converted.replace(token.as_str(), &all.join(" "));
         }

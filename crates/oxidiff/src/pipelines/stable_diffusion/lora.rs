@@ -193,7 +193,10 @@ impl StableDiffusionComponents {
             Some(name) => {
                 let known = Vec::from_iter(known).join("`, `");
                 let known = if known.is_empty() { "none".to_owned() } else { format!("`{known}`") };
-                Err(Error::argument("adapter_names", format!("there is no adapter `{name}`; there are: {known}")))
+                Err(Error::argument(
+                    "adapter_names",
+                    format!("there is no adapter `{name}`; there are: {known}"),
+                ))
             }
             None => Ok(()),
         }
@@ -219,7 +222,9 @@ impl LoraOptions {
             };
             return Ok(folder.join(name));
         }
-        if crate::loading::is_meant_as_path(path) || path.extension().is_some_and(|found| found == "safetensors") {
+        if crate::loading::is_meant_as_path(path)
+            || path.extension().is_some_and(|found| found == "safetensors")
+        {
             return Err(Error::MissingFile { path: path.into(), message: "no such file or folder".into() });
         }
         let repo = HubRepo::open(name_or_path, &self.hub)?;

@@ -61,7 +61,8 @@ impl StableDiffusionComponents {
             [length] if *length == features => 1,
             [vectors, length] if *length == features && *vectors > 0 => *vectors,
             shape => {
-                let message = format!("the word has shape {shape:?}, the text encoder takes vectors of {features}");
+                let message =
+                    format!("the word has shape {shape:?}, the text encoder takes vectors of {features}");
                 return Err(file.error(message));
             }
         };
@@ -76,7 +77,8 @@ impl StableDiffusionComponents {
         }
 
         let embedding = stored.reshaped(&[vectors, features]).expect("the shape was checked");
-        let embedding: Tensor<2> = embedding.tensor(&token, self.text_encoder.dtype(), &self.text_encoder.device())?;
+        let embedding: Tensor<2> =
+            embedding.tensor(&token, self.text_encoder.dtype(), &self.text_encoder.device())?;
         let mut tokenizer = self.tokenizer.clone();
         let ids = tokenizer.add_tokens(&tokens)?;
         self.text_encoder.add_embeddings(&ids, tokenizer.vocab_size(), embedding)?;
@@ -88,7 +90,9 @@ impl StableDiffusionComponents {
 /// The word in a file and its vectors.
 fn find_word(file: &StateDict) -> Result<(String, &StoredTensor)> {
     if let Some(vectors) = file.get(A1111_VECTORS) {
-        let word = file.text(A1111_WORD).ok_or_else(|| file.error(format!("`{A1111_WORD}` does not say the word")))?;
+        let word = file
+            .text(A1111_WORD)
+            .ok_or_else(|| file.error(format!("`{A1111_WORD}` does not say the word")))?;
         return Ok((word.to_owned(), vectors));
     }
     let mut tensors = file.iter();
