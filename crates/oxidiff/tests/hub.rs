@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use oxidiff::{
-    AutoencoderKL, DiffusionPipeline, Error, HubOptions, HubRepo, LoadOptions, Model, PNDMScheduler, Scheduler,
-    SingleFileOptions, TextToImage,
-    UNet2DConditionModel,
+    AutoencoderKL, DiffusionPipeline, Error, HubOptions, HubRepo, LoadOptions, Model, PNDMScheduler,
+    Scheduler, SingleFileOptions, TextToImage, UNet2DConditionModel,
 };
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -653,7 +652,8 @@ fn pickled_weights_are_fetched_where_there_are_no_others() {
     let server = Files::of_folder(&pickled).serve();
     let cache = TempDir::new().unwrap();
     let hub = HubOptions { progress: false, ..options(&server, &cache) };
-    let vae = AutoencoderKL::from_pretrained_with(REPO, &LoadOptions { hub, ..LoadOptions::default() }).unwrap();
+    let vae =
+        AutoencoderKL::from_pretrained_with(REPO, &LoadOptions { hub, ..LoadOptions::default() }).unwrap();
     assert_eq!(vae.config().latent_channels, 2);
 }
 

@@ -56,6 +56,16 @@ impl Folder {
         }
     }
 
+    /// The folder of a pipeline's component. The first pipelines have their model and scheduler beside the index.
+    pub(crate) fn component(&self, name: &str) -> Self {
+        let subfolder = self.subfolder(name);
+        let exists = match &subfolder {
+            Self::Directory(path) => path.is_dir(),
+            Self::Embedded { folder, path } => folder.files.iter().any(|(file, _)| file.starts_with(path)),
+        };
+        if exists { subfolder } else { self.clone() }
+    }
+
     /// The full name of a file, for messages.
     pub(crate) fn locate(&self, file: &str) -> PathBuf {
         match self {

@@ -5,11 +5,14 @@ pub(crate) mod adapters;
 pub(crate) mod attention;
 pub(crate) mod convolution;
 pub(crate) mod embeddings;
+pub(crate) mod hidden_activation;
+pub(crate) mod interpolation;
 pub(crate) mod linear;
 pub(crate) mod model;
 pub(crate) mod normalization;
 pub(crate) mod parameter;
 pub(crate) mod per_block;
+pub(crate) mod resample;
 pub(crate) mod resnet;
 
 pub mod autoencoders;

@@ -12,7 +12,7 @@ use crate::loading::weights::OldKey;
 use crate::models::activations::Activation;
 use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::linear::{Embedding, Linear};
-use crate::models::model::Model;
+use crate::models::model::{Model, transformers_dtype};
 use crate::models::normalization::LayerNorm;
 
 /// The configuration of a [`CLIPTextModel`]; fields and defaults are those of transformers.
@@ -191,13 +191,7 @@ impl Model for CLIPTextModel {
 
     /// transformers loads a model in the element type that its configuration names.
     fn saved_config(&self) -> Config {
-        let dtype = match self.dtype() {
-            DType::F16 => "float16",
-            DType::BF16 => "bfloat16",
-            DType::F64 => "float64",
-            _ => "float32",
-        };
-        Config::from_transformers_fields(&self.config).with("dtype", dtype)
+        Config::from_transformers_fields(&self.config).with("dtype", transformers_dtype(self.dtype()))
     }
 }
 

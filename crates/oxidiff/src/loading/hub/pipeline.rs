@@ -35,11 +35,16 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
     let mut plain_components = Vec::new();
     let mut other_variants = BTreeSet::new();
     for component in component_names(index) {
-        let names: Vec<&str> = files
-            .iter()
-            .filter_map(|file| file.strip_prefix(component)?.strip_prefix('/'))
-            .filter(|name| !name.contains('/'))
-            .collect();
+        let mut folder = format!("{component}/");
+        let mut names = names_in(&files, &folder);
+        if names.is_empty()
+            && files.iter().any(|file| ["config.json", "scheduler_config.json"].contains(file))
+        {
+            // The first pipelines have their model and scheduler beside the index.
+            folder.clear();
+            names = names_in(&files, "");
+            names.retain(|name| *name != MODEL_INDEX);
+        }
         if names.is_empty() {
             let message =
                 format!("{MODEL_INDEX} lists this component, but the repository has no such folder");
@@ -55,7 +60,7 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
             && let Some(other) = names.iter().find(|name| is_other_weights(name))
         {
             return Err(Error::unsupported(
-                format!("`{component}/{other}`"),
+                format!("`{folder}{other}`"),
                 "the component has no weights in safetensors or PyTorch's format (.bin), the only ones that are read",
             ));
         }
@@ -66,7 +71,9 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
             names
                 .iter()
                 .filter(|name| is_configuration(name) || chosen.contains(name))
-                .map(|name| format!("{component}/{name}")),
+                .map(|name| format!("{folder}{name}"))
+                .filter(|file| !needed.contains(file))
+                .collect::<Vec<_>>(),
         );
     }
 
@@ -120,6 +127,11 @@ fn choose_weights<'a, 'v>(names: &[&'a str], variant: Option<&'v str>) -> (Vec<&
         (!chosen.is_empty()).then_some((chosen, wanted))
     });
     found.unwrap_or_else(|| (weights(None, "bin"), None))
+}
+
+/// The names of the files in `folder`, which ends in `/` or is empty, without those in folders of its own.
+fn names_in<'a>(files: &[&'a str], folder: &str) -> Vec<&'a str> {
+    files.iter().filter_map(|file| file.strip_prefix(folder)).filter(|name| !name.contains('/')).collect()
 }
 
 /// The components of a pipeline that have a class: `"unet": ["diffusers", "UNet2DConditionModel"]`.
@@ -324,6 +336,30 @@ mod tests {
         ];
         let expected = [&["model_index.json", "unet/config.json"], &files[..]].concat();
         assert_eq!(unet_only(&files, Some("fp16")).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_first_pipelines_have_their_parts_beside_the_index() {
+        let index = serde_json::json!({
+            "_class_name": "DDPMPipeline",
+            "scheduler": ["diffusers", "DDPMScheduler"],
+            "unet": ["diffusers", "UNet2DModel"],
+        });
+        let files = [
+            "README.md",
+            "config.json",
+            "diffusion_pytorch_model.bin",
+            "diffusion_pytorch_model.safetensors",
+            "images/0.png",
+            "model_index.json",
+            "scheduler_config.json",
+        ];
+        let expected = [files[1], files[3], files[5], files[6]];
+        assert_eq!(select(&files, &index, None).unwrap(), expected);
+        let pickled = [files[1], files[2], files[5], files[6]];
+        assert_eq!(select(&pickled, &index, None).unwrap(), pickled);
+        let error = select(&[files[1], "diffusion_flax_model.msgpack", files[6]], &index, None).unwrap_err();
+        assert!(error.to_string().contains("`diffusion_flax_model.msgpack`"), "{error}");
     }
 
     #[test]
