@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use burn::tensor::Int;
 use fixture::{Recorded, assert_close, fixtures};
 use oxidiff::{
-    Device, Error, Generator, Generators, LoraOptions, OutputType, Pipeline, RandomFloat,
-    StableDiffusionPipeline, Tensor, TextToImage,
+    DType, Device, Error, Generator, Generators, LoraOptions, OutputType, Pipeline, StableDiffusionPipeline,
+    Tensor, TextToImage,
 };
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize_to_file};
@@ -54,7 +54,7 @@ fn check(pipeline: &mut StableDiffusionPipeline, name: &str) {
     let text = embed(pipeline, "a red apple");
     assert_close(&format!("{name}, text"), text.clone(), recorded.floats(&format!("{name}.text")), MODEL);
 
-    let noise = Generator::manual_seed(3).randn::<4>([2, 4, 6, 8], &Device::flex());
+    let noise = Generator::manual_seed(3).randn::<4>([2, 4, 6, 8], DType::F32, &Device::flex());
     let text = Tensor::cat(vec![embed(pipeline, "dog"), text], 0);
     let predicted = pipeline.unet.forward(noise, 300.0, text).unwrap();
     assert_close(&format!("{name}, unet"), predicted, recorded.floats(&format!("{name}.unet")), MODEL);
