@@ -49,12 +49,13 @@ pub use image_processor::{
 pub use loading::config::Config;
 pub use loading::folder::EmbeddedFolder;
 pub use loading::hub::{HubOptions, HubRepo};
+pub use loading::single_file::SingleFileOptions;
 pub use loading::{LoadOptions, download};
 pub use models::activations::Activation;
 pub use models::attention::FeedForwardActivation;
 pub use models::autoencoders::{
-    AutoencoderKL, AutoencoderKLConfig, DiagonalGaussianDistribution, DownEncoderBlockType,
-    UpDecoderBlockType,
+    AutoencoderKL, AutoencoderKLConfig, AutoencoderTiny, AutoencoderTinyConfig, DiagonalGaussianDistribution,
+    DownEncoderBlockType, UpDecoderBlockType, UpsampleFn,
 };
 pub use models::embeddings::TimeEmbeddingType;
 pub use models::hidden_activation::HiddenActivation;
@@ -69,18 +70,19 @@ pub use models::unets::{
 pub use pipelines::{
     AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, ClassConditional,
     Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DiTPipeline, DiffusionPipeline,
-    ImagePipelineOutput, ImageToImage, Inpaint, InstructPix2Pix, ModelIndex, Pipeline, PipelineArguments,
-    SamplingMethod, StableDiffusionComponents, StableDiffusionImg2ImgPipeline,
+    ImagePipelineOutput, ImageToImage, Inpaint, InstructPix2Pix, LoraOptions, ModelIndex, Pipeline,
+    PipelineArguments, SamplingMethod, StableDiffusionComponents, StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline,
-    StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage, Unconditional, UnconditionalPipeline,
-    Upscale,
+    StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage, TextualInversionOptions,
+    Unconditional, UnconditionalPipeline, Upscale,
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{
-    AlgorithmType, BetaSchedule, CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig,
-    DDIMInverseScheduler, DDIMInverseSchedulerConfig, DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler,
-    DDPMSchedulerConfig, DDPMWuerstchenScheduler, DDPMWuerstchenSchedulerConfig, DEISAlgorithmType,
-    DEISMultistepScheduler, DEISMultistepSchedulerConfig, DEISSolverType, DPMSolverMultistepInverseScheduler,
+    AlgorithmType, AmusedScheduler, AmusedSchedulerConfig, AmusedSchedulerOutput, AmusedStepOptions,
+    BetaSchedule, CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig, DDIMInverseScheduler,
+    DDIMInverseSchedulerConfig, DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig,
+    DDPMWuerstchenScheduler, DDPMWuerstchenSchedulerConfig, DEISAlgorithmType, DEISMultistepScheduler,
+    DEISMultistepSchedulerConfig, DEISSolverType, DPMSolverMultistepInverseScheduler,
     DPMSolverMultistepInverseSchedulerConfig, DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig,
     DPMSolverSDEScheduler, DPMSolverSDESchedulerConfig, DPMSolverSinglestepScheduler,
     DPMSolverSinglestepSchedulerConfig, EDMEulerScheduler, EDMEulerSchedulerConfig,
@@ -91,20 +93,20 @@ pub use schedulers::{
     FlowTimeShiftType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig, IPNDMScheduler,
     IPNDMSchedulerConfig, InterpolationType, KDPM2AncestralDiscreteScheduler,
     KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig,
-    LCMScheduler, LCMSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, NoiseSamplerSeed,
-    PNDMScheduler, PNDMSchedulerConfig, PredictionType, RePaintScheduler, RePaintSchedulerConfig,
-    SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig, Scheduler, SchedulerOutput,
-    ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput, SigmaSchedule, SolverType, StepOptions,
-    TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput, TimeShiftType, TimestepOptions, TimestepSpacing,
-    TimestepType, UnCLIPScheduler, UnCLIPSchedulerConfig, UniPCMultistepScheduler,
-    UniPCMultistepSchedulerConfig, UniPCSolverType, UpscaleMode, VarianceType,
-    from_config as scheduler_from_config,
+    LCMScheduler, LCMSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, MaskingSchedule,
+    NoiseSamplerSeed, PNDMScheduler, PNDMSchedulerConfig, PredictionType, RePaintScheduler,
+    RePaintSchedulerConfig, SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig, Scheduler,
+    SchedulerOutput, ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput, SigmaSchedule, SolverType,
+    StepOptions, TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput, TimeShiftType, TimestepOptions,
+    TimestepSpacing, TimestepType, UnCLIPScheduler, UnCLIPSchedulerConfig, UniPCMultistepScheduler,
+    UniPCMultistepSchedulerConfig, UniPCSolverType, UpscaleMode, VQDiffusionScheduler,
+    VQDiffusionSchedulerConfig, VarianceType, from_config as scheduler_from_config,
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
 pub use vision::{
-    BitConfig, BitLayerType, BitPadding, DPTConfig, DPTForDepthEstimation, DPTReadoutType,
-    DepthEstimatorOutput,
+    BitConfig, BitLayerType, BitPadding, CLIPImageProcessor, DPTConfig, DPTForDepthEstimation,
+    DPTImageProcessor, DPTReadoutType, DepthEstimatorOutput, ImageProcessor, ImageProcessorConfig, ImageSize,
 };
 
-pub use burn::tensor::{DType, Device, DeviceKind, Tensor};
+pub use burn::tensor::{DType, Device, DeviceKind, Int, Tensor, TensorData};
 pub use image;

@@ -8,6 +8,7 @@ use super::output::ImagePipelineOutput;
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::hub::MODEL_INDEX;
+use crate::loading::single_file::SingleFileOptions;
 use crate::loading::{LoadOptions, Needed, write_whole};
 use crate::models::autoencoders::AutoencoderKL;
 use crate::models::model::Model;
@@ -99,6 +100,19 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
     fn from_pretrained_with(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
         let folder = options.open(name_or_path, Needed::Pipeline)?;
         Self::load(&folder, ModelIndex::read(&folder)?, options)
+    }
+
+    /// Loads the pipeline out of a checkpoint in the original layout of Stable Diffusion 1 or 2, which is one file
+    /// (`.safetensors`, `.ckpt`): a path or a link to the hub. Configurations and tokenizer come from `options.config`, or
+    /// from the repository that the model was published in. A safety checker is not part of such a file, and is left out.
+    ///
+    /// # Errors
+    /// When the file is missing or damaged or lacks one of the models; when the configurations cannot be had.
+    fn from_single_file(path: &str, options: &SingleFileOptions) -> Result<Self> {
+        let folder = options.open(path)?;
+        let mut index = ModelIndex::read(&folder)?;
+        index.set_component("safety_checker", None);
+        Self::load(&folder, index, &options.load_options())
     }
 
     /// Loads a pipeline that is part of the binary.

@@ -3,6 +3,7 @@
 //! A scheduler knows no model. It is given what the model predicted for the current sample and returns the sample at
 //! the previous (less noisy) timestep. Each file holds one scheduler and reads as its paper does.
 
+mod amused;
 mod brownian_tree;
 mod consistency_models;
 mod ddim;
@@ -46,16 +47,21 @@ mod step_index;
 mod tcd;
 mod thresholding;
 mod timestep_spacing;
+mod tokens;
 mod two_stage;
 mod unclip;
 mod unipc_multistep;
 mod variance_exploding;
+mod vq_diffusion;
 
 use std::fmt::Debug;
 use std::path::Path;
 
 use burn::tensor::{DType, Tensor};
 
+pub use amused::{
+    AmusedScheduler, AmusedSchedulerConfig, AmusedSchedulerOutput, AmusedStepOptions, MaskingSchedule,
+};
 pub use consistency_models::{CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig};
 pub use ddim::{DDIMScheduler, DDIMSchedulerConfig};
 pub use ddim_inverse::{DDIMInverseScheduler, DDIMInverseSchedulerConfig};
@@ -103,6 +109,7 @@ pub use tcd::{TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput};
 pub use timestep_spacing::TimestepSpacing;
 pub use unclip::{UnCLIPScheduler, UnCLIPSchedulerConfig};
 pub use unipc_multistep::{UniPCMultistepScheduler, UniPCMultistepSchedulerConfig, UniPCSolverType};
+pub use vq_diffusion::{VQDiffusionScheduler, VQDiffusionSchedulerConfig};
 
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
@@ -110,7 +117,8 @@ use crate::loading::folder::Folder;
 use crate::loading::{LoadOptions, Needed, write_whole};
 use crate::random::{Generator, Generators};
 
-/// The classes that [`from_config`] can build. Each can take over the configuration of any other, though a model may not
+/// The classes that [`from_config`] can build: those that step samples, and not tokens as [`AmusedScheduler`] and
+/// [`VQDiffusionScheduler`] do. Each can take over the configuration of any other, though a model may not
 /// work with it: see [`Scheduler::compatibles`].
 pub const CLASS_NAMES: &[&str] = &[
     "CMStochasticIterativeScheduler",
@@ -230,6 +238,12 @@ pub fn from_config(class_name: &str, config: &Config) -> Result<Box<dyn Schedule
         "TCDScheduler" => boxed::<TCDScheduler>(config),
         "UnCLIPScheduler" => boxed::<UnCLIPScheduler>(config),
         "UniPCMultistepScheduler" => boxed::<UniPCMultistepScheduler>(config),
+        "AmusedScheduler" | "VQDiffusionScheduler" => Err(Error::unsupported(
+            format!("`{class_name}` where a scheduler of samples is needed"),
+            format!(
+                "it steps tokens, for models that predict these; build it with `{class_name}::from_config`"
+            ),
+        )),
         _ => Err(Error::unsupported(
             format!("scheduler class `{class_name}`"),
             format!("known schedulers are {}", CLASS_NAMES.join(", ")),
@@ -248,6 +262,18 @@ pub(crate) fn load(folder: &Folder, class_name: &str) -> Result<Box<dyn Schedule
 fn read_config(folder: &Folder, class_name: &str) -> Result<Config> {
     let text = folder.read(SCHEDULER_CONFIG, class_name)?;
     Config::parse(&text, &folder.locate(SCHEDULER_CONFIG).display().to_string())
+}
+
+/// Reads the configuration of a scheduler from a folder or from the hub.
+fn load_config(name_or_path: &str, options: &LoadOptions) -> Result<Config> {
+    let folder = options.open(name_or_path, Needed::Config { config: SCHEDULER_CONFIG })?;
+    read_config(&folder, "a scheduler")
+}
+
+/// Writes the configuration of a scheduler into a folder, which is made where it does not exist.
+fn save_config(config: &Config, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    write_whole(&folder.join(SCHEDULER_CONFIG), (config.to_json() + "\n").as_bytes())
 }
 
 /// What [`Scheduler::step`] computes.
@@ -441,8 +467,7 @@ pub trait Scheduler: Debug + Send + Sync {
     where
         Self: Sized,
     {
-        let folder = options.open(name_or_path, Needed::Config { config: SCHEDULER_CONFIG })?;
-        Self::from_config(&read_config(&folder, "a scheduler")?)
+        Self::from_config(&load_config(name_or_path, options)?)
     }
 
     /// Writes `scheduler_config.json` into `folder`, which is made where it does not exist.
@@ -450,8 +475,7 @@ pub trait Scheduler: Debug + Send + Sync {
     /// # Errors
     /// When the folder cannot be written.
     fn save_pretrained(&self, folder: &Path) -> Result<()> {
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        write_whole(&folder.join(SCHEDULER_CONFIG), (self.config().to_json() + "\n").as_bytes())
+        save_config(self.config(), folder)
     }
 
     /// The configuration, defaults filled in.

@@ -165,7 +165,8 @@ impl Scheduler for UnCLIPScheduler {
         let beta = if previous == timestep - 1 {
             self.noise_schedule.beta(timestep)?
         } else {
-            1.0 - alpha_bar / alpha_bar_prev
+            // In single precision as in Python, where long steps from the last timesteps round α to 0.
+            f64::from(1.0 - (alpha_bar / alpha_bar_prev) as f32)
         };
         let alpha = 1.0 - beta;
 
