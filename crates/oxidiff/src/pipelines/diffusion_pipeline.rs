@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use super::dit::{ClassConditional, DiTPipeline};
 use super::model_index::ModelIndex;
 use super::output::ImagePipelineOutput;
 use super::pipeline::{Component, Pipeline};
@@ -11,6 +12,7 @@ use super::stable_diffusion::{
     StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
     TextToImage, Upscale,
 };
+use super::unconditional::{ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, Unconditional};
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::{LoadOptions, Needed};
@@ -21,6 +23,10 @@ use crate::schedulers::Scheduler;
 pub enum PipelineArguments {
     /// Text to image.
     TextToImage(Box<TextToImage>),
+    /// An image from noise alone.
+    Unconditional(Box<Unconditional>),
+    /// An image of a class.
+    ClassConditional(Box<ClassConditional>),
     /// Image to image.
     ImageToImage(Box<ImageToImage>),
     /// Inpainting.
@@ -36,6 +42,8 @@ impl PipelineArguments {
     fn task(&self) -> &'static str {
         match self {
             Self::TextToImage(_) => "text to image",
+            Self::Unconditional(_) => "unconditional generation",
+            Self::ClassConditional(_) => "class-conditional generation",
             Self::ImageToImage(_) => "image to image",
             Self::Inpaint(_) => "inpainting",
             Self::Upscale(_) => "super-resolution",
@@ -56,7 +64,15 @@ macro_rules! from_arguments {
     };
 }
 
-from_arguments!(TextToImage, ImageToImage, Inpaint, Upscale, InstructPix2Pix);
+from_arguments!(
+    TextToImage,
+    Unconditional,
+    ClassConditional,
+    ImageToImage,
+    Inpaint,
+    Upscale,
+    InstructPix2Pix
+);
 
 impl From<&str> for PipelineArguments {
     fn from(prompt: &str) -> Self {
@@ -175,6 +191,14 @@ macro_rules! pipelines {
 }
 
 pipelines! {
+    /// Images from noise, by one step or a few.
+    ConsistencyModel(ConsistencyModelPipeline): Unconditional,
+    /// Images from noise, by fewer steps than the model was trained with.
+    DDIM(DDIMPipeline): Unconditional,
+    /// Images from noise, by as many steps as the model was trained with.
+    DDPM(DDPMPipeline): Unconditional,
+    /// Images of classes by a diffusion transformer.
+    DiT(DiTPipeline): ClassConditional,
     /// Text to image by latent diffusion.
     StableDiffusion(StableDiffusionPipeline): TextToImage,
     /// Image to image by latent diffusion.

@@ -91,11 +91,6 @@ impl ModelIndex {
         ))
     }
 
-    /// An option of the pipeline itself.
-    pub(crate) fn option(&self, option: &str) -> Option<&Value> {
-        self.values.get(option)
-    }
-
     /// The index for a pipeline of another class that takes over the parts and options of this one, as far as they are
     /// among its own `names`. The others are marked by an underscore, as in Python, and so can be taken back.
     pub(crate) fn for_class(&self, class_name: &str, names: &[&str]) -> Self {
@@ -124,6 +119,16 @@ impl ModelIndex {
             None => json!([null, null]),
         };
         self.values.insert(component.to_owned(), value);
+    }
+
+    /// The file, or the class where the pipeline was put together in code, for messages.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The value of an option of the pipeline's own.
+    pub(crate) fn option(&self, option: &str) -> Option<&Value> {
+        self.values.get(option)
     }
 
     pub(crate) fn set_option(&mut self, option: &str, value: impl Into<Value>) {

@@ -11,7 +11,8 @@ use crate::loading::hub::MODEL_INDEX;
 use crate::loading::{LoadOptions, Needed, write_whole};
 use crate::models::autoencoders::AutoencoderKL;
 use crate::models::model::Model;
-use crate::models::unets::UNet2DConditionModel;
+use crate::models::transformers::DiTTransformer2DModel;
+use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::schedulers::Scheduler;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
 
@@ -139,6 +140,10 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
 pub enum Component<'a> {
     /// A UNet that is conditioned on a text.
     UNet2DConditionModel(&'a UNet2DConditionModel),
+    /// A UNet that is conditioned on nothing, or on a class.
+    UNet2DModel(&'a UNet2DModel),
+    /// A transformer that is conditioned on a class.
+    DiTTransformer2DModel(&'a DiTTransformer2DModel),
     /// An autoencoder.
     AutoencoderKL(&'a AutoencoderKL),
     /// A text encoder.
@@ -154,6 +159,8 @@ impl Component<'_> {
     pub fn class(&self) -> (&'static str, String) {
         match self {
             Self::UNet2DConditionModel(_) => ("diffusers", "UNet2DConditionModel".into()),
+            Self::UNet2DModel(_) => ("diffusers", "UNet2DModel".into()),
+            Self::DiTTransformer2DModel(_) => ("diffusers", "DiTTransformer2DModel".into()),
             Self::AutoencoderKL(_) => ("diffusers", "AutoencoderKL".into()),
             Self::CLIPTextModel(_) => ("transformers", "CLIPTextModel".into()),
             Self::CLIPTokenizer(_) => ("transformers", "CLIPTokenizer".into()),
@@ -167,6 +174,8 @@ impl Component<'_> {
     fn save_pretrained(&self, folder: &Path) -> Result<()> {
         match self {
             Self::UNet2DConditionModel(unet) => unet.save_pretrained(folder),
+            Self::UNet2DModel(unet) => unet.save_pretrained(folder),
+            Self::DiTTransformer2DModel(transformer) => transformer.save_pretrained(folder),
             Self::AutoencoderKL(vae) => vae.save_pretrained(folder),
             Self::CLIPTextModel(text_encoder) => text_encoder.save_pretrained(folder),
             Self::CLIPTokenizer(tokenizer) => tokenizer.save_pretrained(folder),

@@ -6,10 +6,8 @@ use super::components::StableDiffusionComponents;
 use crate::error::{Error, Result};
 use crate::image_processor::{Images, OutputType, postprocess};
 use crate::models::model::Model;
+use crate::pipelines::output::MOST_PIXELS;
 use crate::random::Generators;
-
-/// A longer side than any image format holds: what is above is a mistake, and would not fit into memory.
-const MOST_PIXELS: usize = 65_536;
 
 impl StableDiffusionComponents {
     /// Height and width of the latents of an image of the given size in pixels, by default that of the images that the

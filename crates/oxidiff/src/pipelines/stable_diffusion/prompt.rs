@@ -4,10 +4,8 @@ use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
 use crate::models::model::Model;
+use crate::pipelines::output::MOST_IMAGES;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
-
-/// A larger batch than fits into any memory.
-const MOST_IMAGES: usize = 65_536;
 
 /// A text encoder and its tokenizer.
 pub(super) struct PromptEncoder<'a> {
