@@ -68,12 +68,12 @@ pub use models::unets::{
 };
 pub use pipelines::{
     AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, ClassConditional,
-    Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DiTPipeline, DiffusionPipeline,
-    ImagePipelineOutput, ImageToImage, Inpaint, InstructPix2Pix, ModelIndex, Pipeline, PipelineArguments,
-    SamplingMethod, StableDiffusionComponents, StableDiffusionImg2ImgPipeline,
-    StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline,
-    StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage, Unconditional, UnconditionalPipeline,
-    Upscale,
+    Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DepthToImage, DiTPipeline,
+    DiffusionPipeline, ImagePipelineOutput, ImageToImage, Inpaint, InstructPix2Pix, ModelIndex, Pipeline,
+    PipelineArguments, SamplingMethod, StableDiffusionComponents, StableDiffusionDepth2ImgPipeline,
+    StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
+    StableDiffusionPipeline, StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage,
+    Unconditional, UnconditionalPipeline, Upscale,
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{
