@@ -59,11 +59,15 @@ impl Folder {
     /// The folder of a pipeline's component. The first pipelines have their model and scheduler beside the index.
     pub(crate) fn component(&self, name: &str) -> Self {
         let subfolder = self.subfolder(name);
-        let exists = match &subfolder {
+        if subfolder.exists() { subfolder } else { self.clone() }
+    }
+
+    fn exists(&self) -> bool {
+        match self {
             Self::Directory(path) => path.is_dir(),
             Self::Embedded { folder, path } => folder.files.iter().any(|(file, _)| file.starts_with(path)),
-        };
-        if exists { subfolder } else { self.clone() }
+            Self::Original { configs, .. } => configs.exists(),
+        }
     }
 
     /// The full name of a file, for messages.
