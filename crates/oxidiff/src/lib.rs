@@ -54,8 +54,8 @@ pub use loading::{LoadOptions, download};
 pub use models::activations::Activation;
 pub use models::attention::FeedForwardActivation;
 pub use models::autoencoders::{
-    AutoencoderKL, AutoencoderKLConfig, DiagonalGaussianDistribution, DownEncoderBlockType,
-    UpDecoderBlockType,
+    AutoencoderKL, AutoencoderKLConfig, AutoencoderTiny, AutoencoderTinyConfig, DiagonalGaussianDistribution,
+    DownEncoderBlockType, UpDecoderBlockType, UpsampleFn,
 };
 pub use models::embeddings::TimeEmbeddingType;
 pub use models::hidden_activation::HiddenActivation;
@@ -104,8 +104,8 @@ pub use schedulers::{
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
 pub use vision::{
-    BitConfig, BitLayerType, BitPadding, DPTConfig, DPTForDepthEstimation, DPTReadoutType,
-    DepthEstimatorOutput,
+    BitConfig, BitLayerType, BitPadding, CLIPImageProcessor, DPTConfig, DPTForDepthEstimation,
+    DPTImageProcessor, DPTReadoutType, DepthEstimatorOutput, ImageProcessor, ImageProcessorConfig, ImageSize,
 };
 
 pub use burn::tensor::{DType, Device, DeviceKind, Int, Tensor, TensorData};
