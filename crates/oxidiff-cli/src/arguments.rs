@@ -38,12 +38,21 @@ pub(crate) struct GenerateArguments {
     /// What not to show
     #[arg(long, value_name = "PROMPT")]
     pub negative_prompt: Option<String>,
-    /// Number of denoising steps
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    pub steps: usize,
-    /// How strongly the prompt pulls; 1 turns guidance off
-    #[arg(long, value_name = "SCALE", default_value_t = 7.5)]
-    pub guidance_scale: f64,
+    /// An image to start from, to edit or to enlarge, as the model does
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// What of the image to make anew: white there, black elsewhere
+    #[arg(long, value_name = "FILE", requires = "image")]
+    pub mask_image: Option<PathBuf>,
+    /// How much of the image to change, 0 to 1; by default 0.8, and 1 with a mask
+    #[arg(long, value_name = "PART", requires = "image")]
+    pub strength: Option<f64>,
+    /// Number of denoising steps; by default 50, 75 to enlarge an image and 100 to edit one
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// How strongly the prompt pulls; 1 turns guidance off. By default 7.5, and 9 to enlarge an image
+    #[arg(long, value_name = "SCALE")]
+    pub guidance_scale: Option<f64>,
     /// How much of the contrast that guidance takes away to restore, 0 to 1
     #[arg(long, value_name = "PART", default_value_t = 0.0)]
     pub guidance_rescale: f64,

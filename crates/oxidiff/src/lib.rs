@@ -51,32 +51,55 @@ pub use loading::folder::EmbeddedFolder;
 pub use loading::hub::{HubOptions, HubRepo};
 pub use loading::{LoadOptions, download};
 pub use models::activations::Activation;
+pub use models::attention::FeedForwardActivation;
 pub use models::autoencoders::{
     AutoencoderKL, AutoencoderKLConfig, AutoencoderTiny, AutoencoderTinyConfig, DiagonalGaussianDistribution,
     DownEncoderBlockType, UpDecoderBlockType, UpsampleFn,
 };
+pub use models::embeddings::TimeEmbeddingType;
 pub use models::hidden_activation::HiddenActivation;
 pub use models::model::Model;
 pub use models::per_block::{PerBlock, SampleSize};
 pub use models::resnet::ResnetTimeScaleShift;
+pub use models::transformers::{DiTTransformer2DConfig, DiTTransformer2DModel};
 pub use models::unets::{
-    ClassEmbedType, ClassLabels, DownBlockType, MidBlockType, TimeEmbeddingType, UNet2DConditionConfig,
-    UNet2DConditionInputs, UNet2DConditionModel, UpBlockType,
+    ClassEmbedType, ClassLabels, DownBlockType, MidBlockType, ResampleType, UNet2DConditionConfig,
+    UNet2DConditionInputs, UNet2DConditionModel, UNet2DConfig, UNet2DModel, UpBlockType,
 };
 pub use pipelines::{
-    Component, DiffusionPipeline, ImagePipelineOutput, ModelIndex, Pipeline, PipelineArguments,
-    StableDiffusionComponents, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage,
+    AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, ClassConditional,
+    Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DiTPipeline, DiffusionPipeline,
+    ImagePipelineOutput, ImageToImage, Inpaint, InstructPix2Pix, ModelIndex, Pipeline, PipelineArguments,
+    SamplingMethod, StableDiffusionComponents, StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline,
+    StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage, Unconditional, UnconditionalPipeline,
+    Upscale,
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{
-    AlgorithmType, BetaSchedule, DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig,
-    DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig, EulerAncestralDiscreteScheduler,
-    EulerAncestralDiscreteSchedulerConfig, EulerDiscreteScheduler, EulerDiscreteSchedulerConfig,
-    FinalSigmasType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig, InterpolationType,
-    KDPM2AncestralDiscreteScheduler, KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler,
-    KDPM2DiscreteSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, PNDMScheduler,
-    PNDMSchedulerConfig, PredictionType, Scheduler, SchedulerOutput, SolverType, StepOptions, TimeShiftType,
-    TimestepSpacing, TimestepType, VarianceType, from_config as scheduler_from_config,
+    AlgorithmType, AmusedScheduler, AmusedSchedulerConfig, AmusedSchedulerOutput, AmusedStepOptions,
+    BetaSchedule, CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig, DDIMInverseScheduler,
+    DDIMInverseSchedulerConfig, DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig,
+    DDPMWuerstchenScheduler, DDPMWuerstchenSchedulerConfig, DEISAlgorithmType, DEISMultistepScheduler,
+    DEISMultistepSchedulerConfig, DEISSolverType, DPMSolverMultistepInverseScheduler,
+    DPMSolverMultistepInverseSchedulerConfig, DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig,
+    DPMSolverSDEScheduler, DPMSolverSDESchedulerConfig, DPMSolverSinglestepScheduler,
+    DPMSolverSinglestepSchedulerConfig, EDMEulerScheduler, EDMEulerSchedulerConfig,
+    EulerAncestralDiscreteScheduler, EulerAncestralDiscreteSchedulerConfig, EulerDiscreteScheduler,
+    EulerDiscreteSchedulerConfig, FinalSigmasType, FlowMatchEulerDiscreteScheduler,
+    FlowMatchEulerDiscreteSchedulerConfig, FlowMatchHeunDiscreteScheduler,
+    FlowMatchHeunDiscreteSchedulerConfig, FlowMatchLCMScheduler, FlowMatchLCMSchedulerConfig,
+    FlowTimeShiftType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig, IPNDMScheduler,
+    IPNDMSchedulerConfig, InterpolationType, KDPM2AncestralDiscreteScheduler,
+    KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig,
+    LCMScheduler, LCMSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, MaskingSchedule,
+    NoiseSamplerSeed, PNDMScheduler, PNDMSchedulerConfig, PredictionType, RePaintScheduler,
+    RePaintSchedulerConfig, SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig, Scheduler,
+    SchedulerOutput, ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput, SigmaSchedule, SolverType,
+    StepOptions, TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput, TimeShiftType, TimestepOptions,
+    TimestepSpacing, TimestepType, UnCLIPScheduler, UnCLIPSchedulerConfig, UniPCMultistepScheduler,
+    UniPCMultistepSchedulerConfig, UniPCSolverType, UpscaleMode, VQDiffusionScheduler,
+    VQDiffusionSchedulerConfig, VarianceType, from_config as scheduler_from_config,
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
 pub use vision::{
@@ -84,5 +107,5 @@ pub use vision::{
     DPTImageProcessor, DPTReadoutType, DepthEstimatorOutput, ImageProcessor, ImageProcessorConfig, ImageSize,
 };
 
-pub use burn::tensor::{DType, Device, DeviceKind, Tensor};
+pub use burn::tensor::{DType, Device, DeviceKind, Int, Tensor, TensorData};
 pub use image;

@@ -2,11 +2,12 @@
 
 mod fixture;
 
+use fixture::pictures::{blob, picture, values};
 use fixture::{fixtures, json};
-use oxidiff::image::{DynamicImage, GrayAlphaImage, GrayImage, ImageBuffer, RgbImage, RgbaImage};
+use oxidiff::image::{DynamicImage, GrayImage, ImageBuffer, RgbImage};
 use oxidiff::{
-    CropRegion, DType, Device, OutputType, PipelineImageInput, PreprocessOptions, Resample, ResizeMode,
-    Tensor, VaeImageProcessor, load_image,
+    CropRegion, OutputType, PipelineImageInput, PreprocessOptions, Resample, ResizeMode, Tensor,
+    VaeImageProcessor, load_image,
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -168,46 +169,6 @@ fn hash_of_tensor(tensor: Tensor<4>) -> TensorHash {
     let shape = tensor.dims();
     let bytes: Vec<u8> = tensor.into_data().iter::<f32>().flat_map(f32::to_le_bytes).collect();
     TensorHash { shape, sha256: hash(&bytes) }
-}
-
-/// The picture that the generator draws.
-fn picture(mode: &str, [width, height]: [u32; 2]) -> DynamicImage {
-    let channels = ["L", "LA", "RGB", "RGBA"].iter().position(|name| *name == mode).unwrap() as u64 + 1;
-    let mut bytes = Vec::new();
-    for y in 0..u64::from(height) {
-        for x in 0..u64::from(width) {
-            for c in 0..channels {
-                let noise =
-                    (((x * 73 + y * 151 + c * 57 + x * y % 257 + 1) * 2_654_435_761) & 0xffff_ffff) >> 24;
-                let smooth = (x * 5 + y * 3 + c * 40) % 256;
-                bytes.push(if (x / 7 + y / 5).is_multiple_of(3) { noise } else { smooth } as u8);
-            }
-        }
-    }
-    match channels {
-        1 => GrayImage::from_raw(width, height, bytes).unwrap().into(),
-        2 => GrayAlphaImage::from_raw(width, height, bytes).unwrap().into(),
-        3 => RgbImage::from_raw(width, height, bytes).unwrap().into(),
-        _ => RgbaImage::from_raw(width, height, bytes).unwrap().into(),
-    }
-}
-
-/// The mask that the generator draws.
-fn blob([width, height, left, top, right, bottom]: [u32; 6]) -> DynamicImage {
-    let value = |x: u32, y: u32| match (left..right).contains(&x) && (top..bottom).contains(&y) {
-        true if (x + y).is_multiple_of(3) => 128,
-        true => 255,
-        false => 0,
-    };
-    GrayImage::from_fn(width, height, |x, y| [value(x, y)].into()).into()
-}
-
-/// The values that the generator computes.
-fn values(shape: [usize; 4], low: f32) -> Tensor<4> {
-    let count: usize = shape.iter().product();
-    let values: Vec<f32> =
-        (0..count).map(|index| low + (1.0 - low) * ((index * 37 % 256) as f32 / 256.0)).collect();
-    Tensor::<1>::from_data(values.as_slice(), (&Device::flex(), DType::F32)).reshape(shape)
 }
 
 fn error<T>(result: oxidiff::Result<T>) -> String {

@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod generate;
+mod images;
 mod readme;
 mod sandbox;

@@ -124,11 +124,6 @@ impl Default for VaeImageProcessor {
 }
 
 impl VaeImageProcessor {
-    /// The processor of the images that a pipeline is given.
-    pub(crate) fn of_images(vae_scale_factor: usize) -> Self {
-        Self { vae_scale_factor, ..Self::default() }
-    }
-
     /// The processor of the masks that a pipeline is given.
     pub(crate) fn of_masks(vae_scale_factor: usize) -> Self {
         Self {

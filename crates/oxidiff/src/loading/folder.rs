@@ -6,6 +6,7 @@ use bytes::Bytes;
 use oxidiff_kernels::MappedFile;
 
 use crate::error::{Error, Result};
+use crate::loading::state_dict::StateDict;
 
 /// A model folder that is part of the binary (`include_bytes!`): paths relative to the folder, and their contents.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub enum Folder {
 }
 
 /// A file's contents, not copied from where they lie.
+#[derive(Debug)]
 pub(crate) enum Contents {
     Mapped(MappedFile),
     Static(&'static [u8]),
@@ -40,6 +42,16 @@ impl Folder {
             Self::Directory(path) => Self::Directory(path.join(name)),
             Self::Embedded { folder, path } => Self::Embedded { folder, path: format!("{path}{name}/") },
         }
+    }
+
+    /// The folder of a pipeline's component. The first pipelines have their model and scheduler beside the index.
+    pub(crate) fn component(&self, name: &str) -> Self {
+        let subfolder = self.subfolder(name);
+        let exists = match &subfolder {
+            Self::Directory(path) => path.is_dir(),
+            Self::Embedded { folder, path } => folder.files.iter().any(|(file, _)| file.starts_with(path)),
+        };
+        if exists { subfolder } else { self.clone() }
     }
 
     /// The full name of a file, for messages.
@@ -83,19 +95,22 @@ impl Folder {
         }
     }
 
-    /// The contents of a large file, memory-mapped.
-    pub(crate) fn map(&self, file: &str, needed_by: &str) -> Result<Contents> {
+    /// The tensors of a weights file.
+    pub(crate) fn state_dict(&self, file: &str, needed_by: &str) -> Result<StateDict> {
         match self {
             Self::Directory(path) => {
                 let path = path.join(file);
                 if !path.is_file() {
                     return Err(self.missing(file, needed_by));
                 }
-                Ok(Contents::Mapped(MappedFile::open(&path).map_err(Error::io(&path))?))
+                StateDict::open(&path)
             }
             Self::Embedded { .. } => {
                 let contents = self.embedded_file(file).ok_or_else(|| self.missing(file, needed_by))?;
-                Ok(Contents::Static(contents))
+                StateDict::from_safetensors(
+                    Contents::Static(contents),
+                    &self.locate(file).display().to_string(),
+                )
             }
         }
     }

@@ -4,6 +4,7 @@ pub mod config;
 pub mod folder;
 pub mod hub;
 pub(crate) mod non_finite;
+pub(crate) mod state_dict;
 pub(crate) mod weights;
 
 use std::io::Write;

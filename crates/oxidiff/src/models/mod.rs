@@ -11,6 +11,7 @@ pub(crate) mod model;
 pub(crate) mod normalization;
 pub(crate) mod parameter;
 pub(crate) mod per_block;
+pub(crate) mod resample;
 pub(crate) mod resnet;
 
 pub mod autoencoders;

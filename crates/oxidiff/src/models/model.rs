@@ -23,6 +23,9 @@ pub trait Model: Module {
     /// The name that `model_index.json` and `_class_name` use.
     const CLASS_NAME: &'static str;
 
+    /// Classes whose checkpoints are of this class too: what it was part of in earlier versions of diffusers.
+    const FORMER_CLASS_NAMES: &'static [&'static str] = &[];
+
     /// Name of the weights file, without its extension.
     const WEIGHTS_NAME: &'static str = "diffusion_pytorch_model";
 
@@ -102,7 +105,8 @@ pub(crate) fn load<M: Model>(
 ) -> Result<M> {
     let text = folder.read("config.json", M::CLASS_NAME)?;
     let config = Config::parse(&text, &folder.locate("config.json").display().to_string())?;
-    if let Some(other) = config.class_name().filter(|name| *name != M::CLASS_NAME) {
+    let is_other = |name: &&str| *name != M::CLASS_NAME && !M::FORMER_CLASS_NAMES.contains(name);
+    if let Some(other) = config.class_name().filter(is_other) {
         let message = format!("is `{other}`, but a {} was asked for", M::CLASS_NAME);
         return Err(Error::config(config.origin(), "_class_name", message));
     }

@@ -33,6 +33,12 @@ impl LayerNorm {
     }
 }
 
+/// Normalizes the last dimension of `x` `[..., features]`, without learned scale and shift.
+pub fn layer_norm_without_parameters<const D: usize>(x: Tensor<D>, epsilon: f64) -> Tensor<D> {
+    let ones = Tensor::ones([x.dims()[D - 1]], (&x.device(), x.dtype()));
+    module::layer_norm(x, ones, None, epsilon)
+}
+
 /// Normalizes groups of channels (Wu & He 2018, <https://arxiv.org/abs/1803.08494>).
 #[derive(Module, Debug)]
 pub struct GroupNorm {

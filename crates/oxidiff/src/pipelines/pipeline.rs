@@ -5,13 +5,14 @@ use std::path::Path;
 
 use super::model_index::ModelIndex;
 use super::output::ImagePipelineOutput;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::hub::MODEL_INDEX;
 use crate::loading::{LoadOptions, Needed, write_whole};
 use crate::models::autoencoders::AutoencoderKL;
 use crate::models::model::Model;
-use crate::models::unets::UNet2DConditionModel;
+use crate::models::transformers::DiTTransformer2DModel;
+use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::schedulers::Scheduler;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
 
@@ -34,6 +35,33 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
     /// Loads the components that the index names.
     #[doc(hidden)]
     fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self>;
+
+    /// A pipeline of the parts of another one, which both share from then on: no weights are copied.
+    ///
+    /// ```no_run
+    /// use oxidiff::{Pipeline, StableDiffusionImg2ImgPipeline, StableDiffusionPipeline};
+    ///
+    /// let text_to_image =
+    ///     StableDiffusionPipeline::from_pretrained("stable-diffusion-v1-5/stable-diffusion-v1-5")?;
+    /// let image_to_image = StableDiffusionImg2ImgPipeline::from_pipe(&text_to_image)?;
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the other pipeline has no such parts, or they do not fit.
+    fn from_pipe(pipeline: &impl Pipeline) -> Result<Self> {
+        Self::from_components(&pipeline.components(), pipeline.current_index())
+    }
+
+    /// A pipeline of the parts of the pipeline with this index.
+    #[doc(hidden)]
+    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
+        let _ = (components, index);
+        Err(Error::unsupported(
+            format!("a {} of the parts of another pipeline", Self::CLASS_NAME),
+            "it can only be loaded",
+        ))
+    }
 
     /// Makes images.
     ///
@@ -112,6 +140,10 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
 pub enum Component<'a> {
     /// A UNet that is conditioned on a text.
     UNet2DConditionModel(&'a UNet2DConditionModel),
+    /// A UNet that is conditioned on nothing, or on a class.
+    UNet2DModel(&'a UNet2DModel),
+    /// A transformer that is conditioned on a class.
+    DiTTransformer2DModel(&'a DiTTransformer2DModel),
     /// An autoencoder.
     AutoencoderKL(&'a AutoencoderKL),
     /// A text encoder.
@@ -127,6 +159,8 @@ impl Component<'_> {
     pub fn class(&self) -> (&'static str, String) {
         match self {
             Self::UNet2DConditionModel(_) => ("diffusers", "UNet2DConditionModel".into()),
+            Self::UNet2DModel(_) => ("diffusers", "UNet2DModel".into()),
+            Self::DiTTransformer2DModel(_) => ("diffusers", "DiTTransformer2DModel".into()),
             Self::AutoencoderKL(_) => ("diffusers", "AutoencoderKL".into()),
             Self::CLIPTextModel(_) => ("transformers", "CLIPTextModel".into()),
             Self::CLIPTokenizer(_) => ("transformers", "CLIPTokenizer".into()),
@@ -140,6 +174,8 @@ impl Component<'_> {
     fn save_pretrained(&self, folder: &Path) -> Result<()> {
         match self {
             Self::UNet2DConditionModel(unet) => unet.save_pretrained(folder),
+            Self::UNet2DModel(unet) => unet.save_pretrained(folder),
+            Self::DiTTransformer2DModel(transformer) => transformer.save_pretrained(folder),
             Self::AutoencoderKL(vae) => vae.save_pretrained(folder),
             Self::CLIPTextModel(text_encoder) => text_encoder.save_pretrained(folder),
             Self::CLIPTokenizer(tokenizer) => tokenizer.save_pretrained(folder),

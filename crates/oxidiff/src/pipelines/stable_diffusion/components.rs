@@ -1,10 +1,17 @@
 //! The parts that all pipelines of the family share.
 
+use burn::tensor::{Device, Tensor};
+use serde_json::Value;
+
+use super::guidance::Guidance;
+use super::prompt::{PromptEmbeds, PromptEncoder, Prompts};
 use crate::error::{Error, Result};
+use crate::image_processor::VaeImageProcessor;
 use crate::loading::LoadOptions;
 use crate::loading::config::Config;
 use crate::loading::folder::Folder;
 use crate::models::autoencoders::AutoencoderKL;
+use crate::models::embeddings::Timesteps;
 use crate::models::model::{self, Model};
 use crate::models::per_block::SampleSize;
 use crate::models::unets::UNet2DConditionModel;
@@ -31,6 +38,22 @@ pub struct StableDiffusionComponents {
 }
 
 impl StableDiffusionComponents {
+    /// Parts that a checkpoint may have and that are not loaded.
+    pub(super) const NOT_LOADED: [&str; 3] = ["safety_checker", "feature_extractor", "image_encoder"];
+
+    /// What the index of a pipeline can name.
+    pub(super) const INDEX_NAMES: [&str; 9] = [
+        "vae",
+        "text_encoder",
+        "tokenizer",
+        "unet",
+        "scheduler",
+        "safety_checker",
+        "feature_extractor",
+        "image_encoder",
+        "requires_safety_checker",
+    ];
+
     /// Loads the parts that the index of a checkpoint names.
     ///
     /// # Errors
@@ -62,6 +85,36 @@ impl StableDiffusionComponents {
         })
     }
 
+    /// The parts of another pipeline. They share its weights.
+    ///
+    /// # Errors
+    /// When one is missing, or of another class.
+    pub(super) fn of(components: &[(&'static str, Component<'_>)]) -> Result<Self> {
+        let find = |name: &str| components.iter().find(|(other, _)| *other == name).map(|(_, part)| part);
+        let missing = |name: &str| {
+            let found = find(name).map_or("none".to_owned(), |part| format!("a {}", part.class().1));
+            Error::argument("pipeline", format!("has {found} as `{name}`, which does not fit"))
+        };
+        macro_rules! part {
+            ($name:literal, $class:ident) => {
+                match find($name) {
+                    Some(Component::$class(part)) => (*part).clone(),
+                    _ => return Err(missing($name)),
+                }
+            };
+        }
+        Ok(Self {
+            vae: part!("vae", AutoencoderKL),
+            text_encoder: part!("text_encoder", CLIPTextModel),
+            tokenizer: part!("tokenizer", CLIPTokenizer),
+            unet: part!("unet", UNet2DConditionModel),
+            scheduler: match find("scheduler") {
+                Some(Component::Scheduler(scheduler)) => scheduler.clone_box(),
+                _ => return Err(missing("scheduler")),
+            },
+        })
+    }
+
     /// The parts by the names that `model_index.json` gives them.
     pub(super) fn list(&self) -> Vec<(&'static str, Component<'_>)> {
         vec![
@@ -71,6 +124,42 @@ impl StableDiffusionComponents {
             ("unet", Component::UNet2DConditionModel(&self.unet)),
             ("scheduler", Component::Scheduler(&*self.scheduler)),
         ]
+    }
+
+    /// Prepares images for the VAE.
+    pub(super) fn image_processor(&self) -> VaeImageProcessor {
+        VaeImageProcessor { vae_scale_factor: self.vae.scale_factor(), ..VaeImageProcessor::default() }
+    }
+
+    /// Embeds the texts of the images.
+    ///
+    /// # Errors
+    /// When the text encoder refuses them.
+    pub(super) fn embed(&self, prompts: &Prompts<'_>, guidance: Guidance) -> Result<PromptEmbeds> {
+        let encoder = PromptEncoder { tokenizer: &self.tokenizer, text_encoder: &self.text_encoder };
+        prompts.encode(&encoder, guidance.copies() > 1)
+    }
+
+    /// Guidance by the text. Models whose UNet takes the guidance scale as an input were distilled from guided ones and
+    /// need none.
+    pub(super) fn classifier_free_guidance(&self, scale: f64, rescale: f64) -> Guidance {
+        if scale > 1.0 && self.unet.config().time_cond_proj_dim.is_none() {
+            Guidance::ClassifierFree { scale, rescale }
+        } else {
+            Guidance::Off
+        }
+    }
+
+    /// The guidance scale as such a UNet takes it, `[images, time_cond_proj_dim]`.
+    pub(super) fn embed_guidance_scale(
+        &self,
+        scale: f64,
+        images: usize,
+        device: &Device,
+    ) -> Option<Tensor<2>> {
+        let num_channels = self.unet.config().time_cond_proj_dim?;
+        let embedding = Timesteps { num_channels, flip_sin_to_cos: false, downscale_freq_shift: 1.0 };
+        Some(embedding.forward(&vec![(scale - 1.0) as f32 * 1000.0; images], device))
     }
 
     /// Checks that the UNet takes the VAE's latents and one of the given numbers of further channels.
@@ -112,24 +201,40 @@ fn is_before_0_9(version: &str) -> bool {
     matches!((parts.next(), parts.next()), (Some(0), Some(minor)) if minor < 9)
 }
 
-/// Corrects what the scheduler configurations of early checkpoints say: Stable Diffusion always starts one step later and
-/// never clips samples, which are latents.
-pub(super) fn modernize(scheduler: Box<dyn Scheduler>) -> Result<Box<dyn Scheduler>> {
+/// What the scheduler configurations of early checkpoints say, and what is meant.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Correction {
+    /// Stable Diffusion always starts one step later.
+    StepsOffset,
+    /// Samples are latents, which are never clipped.
+    ClipSample,
+    /// The first steps need no Runge-Kutta method.
+    SkipPrkSteps,
+}
+
+/// Applies those corrections that the scheduler's configuration needs.
+///
+/// # Errors
+/// When the corrected configuration is refused.
+pub(super) fn correct(
+    scheduler: Box<dyn Scheduler>,
+    corrections: &[Correction],
+) -> Result<Box<dyn Scheduler>> {
     let mut config: Config = scheduler.config().clone();
     let mut outdated = false;
-    if config.get("steps_offset").is_some_and(|offset| *offset != 1) {
-        tracing::warn!(
-            "the scheduler's configuration is outdated: `steps_offset` should be 1, and is taken as 1"
-        );
-        config = config.patched("steps_offset", 1);
-        outdated = true;
-    }
-    if config.get("clip_sample").is_some_and(|clip| *clip == true) {
-        tracing::warn!(
-            "the scheduler's configuration is outdated: `clip_sample` should be false, and is taken so"
-        );
-        config = config.patched("clip_sample", false);
-        outdated = true;
+    for correction in corrections {
+        let (field, meant) = match correction {
+            Correction::StepsOffset => ("steps_offset", Value::from(1)),
+            Correction::ClipSample => ("clip_sample", Value::from(false)),
+            Correction::SkipPrkSteps => ("skip_prk_steps", Value::from(true)),
+        };
+        if config.get(field).is_some_and(|value| *value != meant) {
+            tracing::warn!(
+                "the scheduler's configuration is outdated: `{field}` should be {meant}, and is taken as {meant}"
+            );
+            config = config.patched(field, meant);
+            outdated = true;
+        }
     }
     if !outdated {
         return Ok(scheduler);

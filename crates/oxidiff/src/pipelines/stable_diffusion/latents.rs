@@ -6,28 +6,31 @@ use super::components::StableDiffusionComponents;
 use crate::error::{Error, Result};
 use crate::image_processor::{Images, OutputType, postprocess};
 use crate::models::model::Model;
+use crate::pipelines::output::MOST_PIXELS;
 use crate::random::Generators;
-
-/// A longer side than any image format holds: what is above is a mistake, and would not fit into memory.
-const MOST_PIXELS: usize = 65_536;
 
 impl StableDiffusionComponents {
     /// Height and width of the latents of an image of the given size in pixels, by default that of the images that the
     /// model was trained on.
     ///
     /// # Errors
-    /// When the size is no multiple of 8, or neither given nor known.
-    pub(super) fn latent_size(&self, height: Option<usize>, width: Option<usize>) -> Result<[usize; 2]> {
+    /// When the size is no multiple of `multiple`, or neither given nor known.
+    pub(super) fn latent_size(
+        &self,
+        multiple: usize,
+        height: Option<usize>,
+        width: Option<usize>,
+    ) -> Result<[usize; 2]> {
         let factor = self.vae.scale_factor();
         let trained = self.trained_size().map(|size| size.map(|side| side.saturating_mul(factor)));
         let size = |argument, given: Option<usize>, dim: usize| {
             let pixels = given.or(trained.map(|size| size[dim])).ok_or_else(|| {
                 Error::argument(argument, "must be given: the model's configuration has no `sample_size`")
             })?;
-            if pixels % 8 != 0 || !(factor.max(8)..=MOST_PIXELS).contains(&pixels) {
+            let least = factor.max(multiple);
+            if pixels % multiple != 0 || !(least..=MOST_PIXELS).contains(&pixels) {
                 let message = format!(
-                    "must be a multiple of 8 between {} and {MOST_PIXELS}, but is {pixels}",
-                    factor.max(8)
+                    "must be a multiple of {multiple} between {least} and {MOST_PIXELS}, but is {pixels}"
                 );
                 return Err(Error::argument(argument, message));
             }
