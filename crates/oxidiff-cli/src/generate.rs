@@ -137,9 +137,10 @@ fn call_arguments(
                 .into()
         }
         DiffusionPipeline::StableDiffusionInpaint(_) => {
+            let original = image()?;
             let mask = images.mask.with_context(|| format!("a {class_name} needs a --mask-image"))?;
             common!(Inpaint {
-                image: image()?,
+                image: original,
                 mask_image: mask.into(),
                 height: arguments.height,
                 width: arguments.width,

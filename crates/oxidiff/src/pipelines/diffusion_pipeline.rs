@@ -115,6 +115,7 @@ macro_rules! pipelines {
         /// ```
         #[derive(Clone, Debug)]
         #[non_exhaustive]
+        #[expect(clippy::large_enum_variant, reason = "a program holds few of these")]
         pub enum DiffusionPipeline {
             $($(#[$doc])* $variant($pipeline),)+
         }

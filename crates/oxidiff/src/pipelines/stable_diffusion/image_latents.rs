@@ -157,7 +157,7 @@ pub(super) fn check_generators(generator: &Generators, images: usize) -> Result<
 /// When that is no multiple.
 pub(super) fn repeat_batch(argument: &'static str, batch: Tensor<4>, images: usize) -> Result<Tensor<4>> {
     let given = batch.dims()[0];
-    if given == 0 || images % given != 0 {
+    if given == 0 || !images.is_multiple_of(given) {
         let message = format!("{given} of them cannot be shared out among {images} images");
         return Err(Error::argument(argument, message));
     }
