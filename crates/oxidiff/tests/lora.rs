@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use burn::tensor::Int;
-use fixture::{Recorded, assert_close, fixtures};
+use fixture::{Recorded, assert_close, every_third_pixel, fixtures};
 use oxidiff::{
     DType, Device, Error, Generator, Generators, LoraOptions, OutputType, Pipeline, StableDiffusionPipeline,
     Tensor, TextToImage,
@@ -36,15 +35,6 @@ fn named(name: &str) -> LoraOptions {
 fn embed(pipeline: &StableDiffusionPipeline, prompt: &str) -> Tensor<3> {
     let tokens = pipeline.tokenizer.tokenize(&[prompt], 24).unwrap();
     pipeline.text_encoder.forward(&tokens.input_ids, None).unwrap().last_hidden_state
-}
-
-fn every_third_pixel(image: Tensor<4>) -> Tensor<4> {
-    let [_, height, width, _] = image.dims();
-    let every_third = |size: usize| {
-        let indices: Vec<i64> = (0..size as i64).step_by(3).collect();
-        Tensor::<1, Int>::from_data(indices.as_slice(), &Device::flex())
-    };
-    image.select(1, every_third(height)).select(2, every_third(width))
 }
 
 /// Compares the text's embedding, a prediction of the UNet and an image with what was recorded under `name`.

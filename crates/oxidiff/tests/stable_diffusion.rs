@@ -6,10 +6,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use burn::tensor::Int;
-use fixture::{Recorded, assert_close, fixtures, json, repository};
+use fixture::{Recorded, assert_close, every_third_pixel, fixtures, json, repository};
 use oxidiff::{
-    Device, Generator, Generators, OutputType, Pipeline, StableDiffusionPipeline, Tensor, TextToImage,
+    Generator, Generators, OutputType, Pipeline, StableDiffusionPipeline, Tensor, TextToImage,
     scheduler_from_config,
 };
 use serde::Deserialize;
@@ -68,16 +67,6 @@ impl From<Call> for TextToImage {
             ..default
         }
     }
-}
-
-/// `[batch, height, width, channels]`, as it is recorded.
-fn every_third_pixel(image: Tensor<4>) -> Tensor<4> {
-    let [_, height, width, _] = image.dims();
-    let every_third = |size: usize| {
-        let indices: Vec<i64> = (0..size as i64).step_by(3).collect();
-        Tensor::<1, Int>::from_data(indices.as_slice(), &Device::flex())
-    };
-    image.select(1, every_third(height)).select(2, every_third(width))
 }
 
 fn check(checkpoint: &Path, recorded: &Path) {

@@ -5,10 +5,9 @@ mod fixture;
 use std::fs;
 use std::path::PathBuf;
 
-use burn::tensor::Int;
-use fixture::{Recorded, assert_close, fixtures, json};
+use fixture::{Recorded, assert_close, every_third_pixel, fixtures, json};
 use oxidiff::{
-    Device, Error, Generator, Generators, OutputType, Pipeline, StableDiffusionPipeline, Tensor, TextToImage,
+    Error, Generator, Generators, OutputType, Pipeline, StableDiffusionPipeline, TextToImage,
     TextualInversionOptions,
 };
 use safetensors::serialize_to_file;
@@ -46,15 +45,6 @@ fn with_all_words() -> StableDiffusionPipeline {
 struct Recording {
     prompts: Vec<String>,
     converted: Vec<String>,
-}
-
-fn every_third_pixel(image: Tensor<4>) -> Tensor<4> {
-    let [_, height, width, _] = image.dims();
-    let every_third = |size: usize| {
-        let indices: Vec<i64> = (0..size as i64).step_by(3).collect();
-        Tensor::<1, Int>::from_data(indices.as_slice(), &Device::flex())
-    };
-    image.select(1, every_third(height)).select(2, every_third(width))
 }
 
 #[test]

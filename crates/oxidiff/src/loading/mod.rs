@@ -3,6 +3,7 @@
 pub mod config;
 pub mod folder;
 pub mod hub;
+pub(crate) mod locate;
 pub(crate) mod lora;
 pub(crate) mod non_finite;
 pub(crate) mod original_layout;
@@ -111,7 +112,7 @@ impl LoadOptions {
 }
 
 /// Names on the hub have at most one slash; everything with more of a path about it is one.
-pub(crate) fn is_meant_as_path(path: &Path) -> bool {
+fn is_meant_as_path(path: &Path) -> bool {
     path.exists()
         || path.is_absolute()
         || path.starts_with(".")

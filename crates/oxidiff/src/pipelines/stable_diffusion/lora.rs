@@ -1,10 +1,11 @@
 //! Low-rank adapters (LoRA) on the models of a pipeline.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::components::StableDiffusionComponents;
 use crate::error::{Error, Result};
-use crate::loading::hub::{HubOptions, HubRepo};
+use crate::loading::hub::HubOptions;
+use crate::loading::locate::locate;
 use crate::loading::lora::{LoraFile, LoraTarget, guess_file};
 use crate::loading::state_dict::StateDict;
 use crate::models::adapters::{Adaptable, adaptable_weights, union};
@@ -206,48 +207,11 @@ impl StableDiffusionComponents {
 impl LoraOptions {
     /// The file, fetched if it is on the hub.
     fn locate(&self, name_or_path: &str) -> Result<PathBuf> {
-        let path = Path::new(name_or_path);
-        if path.is_file() {
-            return Ok(path.to_path_buf());
-        }
-        let inside = |name: &str| match &self.subfolder {
-            Some(subfolder) => format!("{subfolder}/{name}"),
-            None => name.to_owned(),
-        };
-        if path.is_dir() {
-            let folder = self.subfolder.as_ref().map_or(path.to_path_buf(), |subfolder| path.join(subfolder));
-            let name = match &self.weight_name {
-                Some(name) => name.clone(),
-                None => guess_file(&list_files(&folder)?, &folder.display().to_string())?,
-            };
-            return Ok(folder.join(name));
-        }
-        if crate::loading::is_meant_as_path(path)
-            || path.extension().is_some_and(|found| found == "safetensors")
-        {
-            return Err(Error::MissingFile { path: path.into(), message: "no such file or folder".into() });
-        }
-        let repo = HubRepo::open(name_or_path, &self.hub)?;
-        if let Some(name) = &self.weight_name {
-            return repo.get(&inside(name));
-        }
-        let folder = inside("");
-        let names: Vec<String> = repo
-            .list_files()?
-            .iter()
-            .filter_map(|file| file.strip_prefix(&folder))
-            .filter(|name| !name.contains('/'))
-            .map(str::to_owned)
-            .collect();
-        repo.get(&inside(&guess_file(&names, name_or_path)?))
+        locate(name_or_path, self.subfolder.as_deref(), &self.hub, |names| match &self.weight_name {
+            Some(name) => Ok(name.clone()),
+            None => guess_file(names, name_or_path),
+        })
     }
-}
-
-fn list_files(folder: &Path) -> Result<Vec<String>> {
-    let entries = std::fs::read_dir(folder).map_err(Error::io(folder))?;
-    entries
-        .map(|entry| Ok(entry.map_err(Error::io(folder))?.file_name().to_string_lossy().into_owned()))
-        .collect()
 }
 
 fn check_finite(argument: &'static str, numbers: impl IntoIterator<Item = f64>) -> Result<()> {

@@ -1,12 +1,13 @@
 //! Textual inversion (Gal et al. 2022, <https://arxiv.org/abs/2208.01618>): words that were learned from images.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use burn::tensor::Tensor;
 
 use super::components::StableDiffusionComponents;
 use crate::error::{Error, Result};
-use crate::loading::hub::{HubOptions, HubRepo};
+use crate::loading::hub::HubOptions;
+use crate::loading::locate::locate;
 use crate::loading::state_dict::{StateDict, StoredTensor};
 
 /// What diffusers calls the file, without its extension.
@@ -107,32 +108,16 @@ fn find_word(file: &StateDict) -> Result<(String, &StoredTensor)> {
 impl TextualInversionOptions {
     /// The file, fetched if it is on the hub: safetensors, or else pickled.
     fn locate(&self, name_or_path: &str) -> Result<PathBuf> {
-        let path = Path::new(name_or_path);
-        if path.is_file() {
-            return Ok(path.to_path_buf());
-        }
-        let names = match &self.weight_name {
-            Some(name) => vec![name.clone()],
-            None => vec![format!("{WEIGHTS_NAME}.safetensors"), format!("{WEIGHTS_NAME}.bin")],
-        };
-        let inside = |name: &str| match &self.subfolder {
-            Some(subfolder) => format!("{subfolder}/{name}"),
-            None => name.to_owned(),
-        };
-        let missing = |path: PathBuf| Error::MissingFile {
-            path,
-            message: format!("no learned word: looked for {}", names.join(", ")),
-        };
-        if path.is_dir() {
-            let mut found = names.iter().map(|name| path.join(inside(name))).filter(|file| file.is_file());
-            return found.next().ok_or_else(|| missing(path.to_path_buf()));
-        }
-        if crate::loading::is_meant_as_path(path) {
-            return Err(Error::MissingFile { path: path.into(), message: "no such file or folder".into() });
-        }
-        let repo = HubRepo::open(name_or_path, &self.hub)?;
-        let files = repo.list_files()?;
-        let found = names.iter().map(|name| inside(name)).find(|file| files.contains(file));
-        repo.get(&found.ok_or_else(|| missing(PathBuf::from(name_or_path)))?)
+        locate(name_or_path, self.subfolder.as_deref(), &self.hub, |files| {
+            let names = match &self.weight_name {
+                Some(name) => vec![name.clone()],
+                None => vec![format!("{WEIGHTS_NAME}.safetensors"), format!("{WEIGHTS_NAME}.bin")],
+            };
+            let found = names.iter().find(|name| files.contains(name)).cloned();
+            found.ok_or_else(|| Error::MissingFile {
+                path: PathBuf::from(name_or_path),
+                message: format!("no learned word: looked for {}", names.join(", ")),
+            })
+        })
     }
 }
