@@ -200,3 +200,21 @@ impl fmt::Display for Config {
         write!(f, "{}", self.to_json())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reader that rounds as it goes is off in the last bit, and so is every number that is computed from it.
+    #[test]
+    fn numbers_are_read_to_the_last_bit_and_written_so() {
+        for digits in
+            ["0.022222222222222222222222222222222222222222", "0.00085", "1.7976931348623157e308", "5e-324"]
+        {
+            let config = Config::from_json(&format!(r#"{{"number": {digits}}}"#)).unwrap();
+            let number: f64 = digits.parse().unwrap();
+            assert_eq!(config.get("number").and_then(Value::as_f64), Some(number));
+            assert_eq!(Config::from_json(&config.to_json()).unwrap().get("number"), config.get("number"));
+        }
+    }
+}
