@@ -1,9 +1,9 @@
 //! Each kernel beside the plain Burn expression that it equals, in the sizes of Stable Diffusion 1.5 at 512x512.
 
-use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};
 use burn::tensor::{Device, Distribution, Tensor, activation, module};
 use criterion::{Criterion, criterion_group, criterion_main};
-use oxidiff_kernels::{GroupNormActivation, attention, geglu, group_norm};
+use oxidiff_kernels::{GroupNormActivation, attention, conv2d, geglu, group_norm};
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
@@ -66,5 +66,30 @@ fn gate(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(kernels, attend, normalize, gate);
+fn convolve(criterion: &mut Criterion) {
+    for (batch, channels, out_channels, side) in [
+        (2, 320, 320, 64),
+        (2, 640, 320, 64),
+        (2, 640, 640, 32),
+        (2, 1280, 1280, 16),
+        (2, 1280, 1280, 8),
+        (1, 128, 128, 256),
+        (2, 32, 32, 8),
+    ] {
+        let name = format!("3x3 convolution {batch}x{channels}x{side}x{side} to {out_channels}");
+        let mut group = criterion.benchmark_group(name);
+        group.sample_size(10);
+        let x = random([batch, channels, side, side]);
+        let (weight, bias) = (random([out_channels, channels, 3, 3]), random([out_channels]));
+        group.bench_function("kernel", |b| {
+            b.iter(|| conv2d(x.clone(), weight.clone(), Some(bias.clone()), 1, 1));
+        });
+        group.bench_function("burn", |b| {
+            let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+            b.iter(|| module::conv2d(x.clone(), weight.clone(), Some(bias.clone()), options.clone()));
+        });
+    }
+}
+
+criterion_group!(kernels, attend, convolve, normalize, gate);
 criterion_main!(kernels);
