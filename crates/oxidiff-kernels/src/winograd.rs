@@ -25,7 +25,7 @@ const OUT_CHANNELS: usize = 32;
 /// Input channels whose transformed kernels, for the output channels of a task, stay in the cache together.
 const IN_CHANNELS: usize = 256;
 /// Values that the transformed input of a call may have at a time.
-const MOST_VALUES: usize = 12 << 20;
+const MOST_VALUES: usize = 3 << 20;
 
 /// The finite interpolation points are 0, ±INNER and ±OUTER.
 const INNER: f32 = 0.75;
@@ -112,11 +112,10 @@ pub(crate) fn convolve<T: Storage>(input: &[T], weight: &[T], bias: Option<&[f32
     for first in (0..shape.tiles()).step_by(most) {
         let tiles = most.min(shape.tiles() - first);
         let patches = transform_input(input, shape, first, tiles);
-        tasks.par_iter_mut().enumerate().for_each(|(task, planes)| {
+        tasks.par_iter_mut().enumerate().for_each_init(Scratch::default, |scratch, (task, planes)| {
             let first_channel = task * OUT_CHANNELS;
-            let products = Products { shape, weight, patches: &patches, first_channel };
-            let products = Arch::new().dispatch(products);
-            write_tiles(&products, planes, bias, shape, first_channel, first);
+            Arch::new().dispatch(Products { shape, weight, patches: &patches, first_channel, scratch });
+            write_tiles(&scratch.products, planes, bias, shape, first_channel, first);
         });
     }
     output
@@ -221,98 +220,120 @@ fn transform_line(patch: &mut Positions, first: usize, step: usize) {
     }
 }
 
-/// For each chunk of tiles and each position, the products of transformed kernels and patches:
-/// `[chunk][position][output channel][lane]`.
+/// Memory that the tasks of one thread use one after the other.
+#[derive(Default)]
+struct Scratch {
+    /// `[position][group of output channels][input channel][output channel of the group]`.
+    kernels: Vec<f32>,
+    /// `[chunk][position][output channel][lane]`.
+    products: Vec<f32>,
+}
+
+/// Computes, for each chunk of tiles and each position, the products of transformed kernels and patches.
 struct Products<'a, T> {
     shape: Shape,
     weight: &'a [T],
     patches: &'a [f32],
     first_channel: usize,
+    scratch: &'a mut Scratch,
 }
 
 impl<T: Storage> WithSimd for Products<'_, T> {
-    type Output = Vec<f32>;
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+    fn with_simd<S: Simd>(self, simd: S) {
         if S::REGISTER_COUNT >= 32 { self.compute::<S, 8>(simd) } else { self.compute::<S, 4>(simd) }
     }
 }
 
 impl<T: Storage> Products<'_, T> {
     #[inline(always)]
-    fn compute<S: Simd, const ROWS: usize>(&self, simd: S) -> Vec<f32> {
-        let channels = self.shape.in_channels;
+    fn compute<S: Simd, const ROWS: usize>(self, simd: S) {
+        let Self { shape, weight, patches, first_channel, scratch } = self;
+        let channels = shape.in_channels;
         let chunk_len = POINTS * channels * LANES;
         let product_len = OUT_CHANNELS * LANES;
-        let mut products = vec![0.0; self.patches.len() / chunk_len * POINTS * product_len];
-        let mut kernels = vec![0.0; POINTS * IN_CHANNELS.min(channels.next_multiple_of(4)) * OUT_CHANNELS];
+        scratch.products.resize(patches.len() / chunk_len * POINTS * product_len, 0.0);
         for first in (0..channels).step_by(IN_CHANNELS) {
             let count = IN_CHANNELS.min(channels - first);
-            let kernels = &mut kernels[..POINTS * count.next_multiple_of(4) * OUT_CHANNELS];
-            self.transform_kernels::<ROWS>(kernels, first, count);
-            let kernel_len = kernels.len() / POINTS;
-            let chunks = products.chunks_mut(POINTS * product_len).zip(self.patches.chunks(chunk_len));
+            // Kernels are transformed in groups of four input channels.
+            scratch.kernels.resize(POINTS * count.next_multiple_of(4) * OUT_CHANNELS, 0.0);
+            let inputs = InputChannels { first, count };
+            transform_kernels::<T, ROWS>(&mut scratch.kernels, weight, shape, first_channel, inputs);
+            let kernel_len = scratch.kernels.len() / POINTS;
+            let group_len = kernel_len / OUT_CHANNELS * ROWS;
+            let chunks = scratch.products.chunks_mut(POINTS * product_len).zip(patches.chunks(chunk_len));
             for (products, patches) in chunks {
                 let positions = products.chunks_mut(product_len).zip(patches.chunks(channels * LANES));
-                for ((products, patches), kernels) in positions.zip(kernels.chunks(kernel_len)) {
+                for ((products, patches), kernels) in positions.zip(scratch.kernels.chunks(kernel_len)) {
                     let patches = &patches[first * LANES..][..count * LANES];
-                    let rows = products
-                        .chunks_mut(ROWS * LANES)
-                        .zip(kernels.chunks(kernel_len / OUT_CHANNELS * ROWS));
-                    for (products, kernels) in rows {
-                        multiply_add::<S, ROWS>(simd, products, &kernels[..count * ROWS], patches);
+                    let groups = products.chunks_mut(ROWS * LANES).zip(kernels.chunks(group_len));
+                    for (products, kernels) in groups {
+                        let kernels = &kernels[..count * ROWS];
+                        multiply::<S, ROWS>(simd, products, kernels, patches, first > 0);
                     }
                 }
             }
         }
-        products
     }
+}
 
-    /// `G g Gᵀ` of `count` input channels from `first` on: `[position][group of output channels][input channel][ROWS]`.
-    #[inline(always)]
-    fn transform_kernels<const ROWS: usize>(&self, kernels: &mut [f32], first: usize, count: usize) {
-        /// Kernels that are transformed together: the output channels of a group for some input channels.
-        const KERNELS: usize = 16;
-        let shape = self.shape;
-        let inputs = KERNELS / ROWS;
-        let position_len = kernels.len() / POINTS;
-        let group_len = position_len / OUT_CHANNELS * ROWS;
-        for group in 0..OUT_CHANNELS / ROWS {
-            for input in (0..count).step_by(inputs) {
-                let mut taps = [[0.0; KERNELS]; 9];
+/// Some neighbouring input channels.
+#[derive(Clone, Copy)]
+struct InputChannels {
+    first: usize,
+    count: usize,
+}
+
+/// `G g Gᵀ` of some input channels, for the output channels of a task, of which a group has `ROWS`.
+#[inline(always)]
+fn transform_kernels<T: Storage, const ROWS: usize>(
+    kernels: &mut [f32],
+    weight: &[T],
+    shape: Shape,
+    first_channel: usize,
+    inputs: InputChannels,
+) {
+    /// Kernels that are transformed together: the output channels of a group for some input channels.
+    const KERNELS: usize = 16;
+    let InputChannels { first, count } = inputs;
+    let position_len = kernels.len() / POINTS;
+    let group_len = position_len / OUT_CHANNELS * ROWS;
+    for group in 0..OUT_CHANNELS / ROWS {
+        for input in (0..count).step_by(KERNELS / ROWS) {
+            let mut taps = [[0.0; KERNELS]; 9];
+            for kernel in 0..KERNELS {
+                let channel = first_channel + group * ROWS + kernel % ROWS;
+                let input = input + kernel / ROWS;
+                if channel < shape.out_channels && input < count {
+                    let start = (channel * shape.in_channels + first + input) * 9;
+                    let weights = &weight[start..start + 9];
+                    for (tap, weight) in taps.iter_mut().zip(weights) {
+                        tap[kernel] = weight.widen();
+                    }
+                }
+            }
+            let mut columns = [[[0.0; KERNELS]; 3]; PATCH];
+            for x in 0..3 {
                 for kernel in 0..KERNELS {
-                    let channel = self.first_channel + group * ROWS + kernel % ROWS;
-                    let input = input + kernel / ROWS;
-                    if channel < shape.out_channels && input < count {
-                        let start = (channel * shape.in_channels + first + input) * 9;
-                        let weights = &self.weight[start..start + 9];
-                        for (tap, weight) in taps.iter_mut().zip(weights) {
-                            tap[kernel] = weight.widen();
-                        }
+                    let line = transform_taps(std::array::from_fn(|y| taps[3 * y + x][kernel]));
+                    for y in 0..PATCH {
+                        columns[y][x][kernel] = line[y];
                     }
                 }
-                let mut columns = [[[0.0; KERNELS]; 3]; PATCH];
-                for x in 0..3 {
-                    for kernel in 0..KERNELS {
-                        let line = transform_taps(std::array::from_fn(|y| taps[3 * y + x][kernel]));
-                        for y in 0..PATCH {
-                            columns[y][x][kernel] = line[y];
-                        }
-                    }
-                }
-                for y in 0..PATCH {
-                    let mut row = [[0.0; KERNELS]; PATCH];
-                    for kernel in 0..KERNELS {
-                        let line = transform_taps(std::array::from_fn(|x| columns[y][x][kernel]));
-                        for x in 0..PATCH {
-                            row[x][kernel] = line[x];
-                        }
-                    }
+            }
+            for y in 0..PATCH {
+                let mut row = [[0.0; KERNELS]; PATCH];
+                for kernel in 0..KERNELS {
+                    let line = transform_taps(std::array::from_fn(|x| columns[y][x][kernel]));
                     for x in 0..PATCH {
-                        let start = (y * PATCH + x) * position_len + group * group_len + input * ROWS;
-                        kernels[start..start + KERNELS].copy_from_slice(&row[x]);
+                        row[x][kernel] = line[x];
                     }
+                }
+                for x in 0..PATCH {
+                    let start = (y * PATCH + x) * position_len + group * group_len + input * ROWS;
+                    kernels[start..start + KERNELS].copy_from_slice(&row[x]);
                 }
             }
         }
@@ -336,10 +357,16 @@ fn transform_taps(g: [f32; 3]) -> [f32; PATCH] {
     ]
 }
 
-/// `out += kernelsᵀ patches` for `ROWS` output channels: `out` `[ROWS][LANES]`, `kernels` `[input channel][ROWS]`, `patches`
-/// `[input channel][LANES]`.
+/// `out = kernelsᵀ patches` for `ROWS` output channels, added to what is there where `add` says so: `out` `[ROWS][LANES]`,
+/// `kernels` `[input channel][ROWS]`, `patches` `[input channel][LANES]`.
 #[inline(always)]
-fn multiply_add<S: Simd, const ROWS: usize>(simd: S, out: &mut [f32], kernels: &[f32], patches: &[f32]) {
+fn multiply<S: Simd, const ROWS: usize>(
+    simd: S,
+    out: &mut [f32],
+    kernels: &[f32],
+    patches: &[f32],
+    add: bool,
+) {
     /// Vectors of a row that are worked on together.
     const VECTORS: usize = 2;
     let (kernels, _) = kernels.as_chunks::<ROWS>();
@@ -347,8 +374,12 @@ fn multiply_add<S: Simd, const ROWS: usize>(simd: S, out: &mut [f32], kernels: &
     let (out, _) = S::as_mut_simd_f32s(out);
     let vectors = out.len() / ROWS;
     for first in (0..vectors).step_by(VECTORS) {
-        let mut sums: [[S::f32s; VECTORS]; ROWS] =
-            std::array::from_fn(|row| std::array::from_fn(|i| out[row * vectors + first + i]));
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+        if add {
+            for (row, sums) in sums.iter_mut().enumerate() {
+                sums.copy_from_slice(&out[row * vectors + first..][..VECTORS]);
+            }
+        }
         for (kernel, patch) in kernels.iter().zip(patches.chunks_exact(vectors)) {
             let patch: [S::f32s; VECTORS] = std::array::from_fn(|i| patch[first + i]);
             for (sums, kernel) in sums.iter_mut().zip(kernel) {
@@ -358,10 +389,8 @@ fn multiply_add<S: Simd, const ROWS: usize>(simd: S, out: &mut [f32], kernels: &
                 }
             }
         }
-        for (row, sums) in sums.into_iter().enumerate() {
-            for (i, sum) in sums.into_iter().enumerate() {
-                out[row * vectors + first + i] = sum;
-            }
+        for (row, sums) in sums.iter().enumerate() {
+            out[row * vectors + first..][..VECTORS].copy_from_slice(sums);
         }
     }
 }
