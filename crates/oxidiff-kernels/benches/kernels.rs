@@ -67,25 +67,30 @@ fn gate(criterion: &mut Criterion) {
 }
 
 fn convolve(criterion: &mut Criterion) {
-    for (batch, channels, out_channels, side) in [
-        (2, 320, 320, 64),
-        (2, 640, 320, 64),
-        (2, 640, 640, 32),
-        (2, 1280, 1280, 16),
-        (2, 1280, 1280, 8),
-        (1, 128, 128, 256),
-        (2, 32, 32, 8),
+    for (batch, channels, out_channels, side, kernel, stride) in [
+        (2, 320, 320, 64, 3, 1),
+        (2, 640, 320, 64, 3, 1),
+        (2, 640, 640, 32, 3, 1),
+        (2, 1280, 1280, 16, 3, 1),
+        (2, 1280, 1280, 8, 3, 1),
+        (1, 128, 128, 256, 3, 1),
+        (2, 32, 32, 8, 3, 1),
+        (2, 320, 320, 64, 3, 2),
+        (2, 640, 320, 64, 1, 1),
     ] {
-        let name = format!("3x3 convolution {batch}x{channels}x{side}x{side} to {out_channels}");
+        let name = format!(
+            "{kernel}x{kernel} convolution {batch}x{channels}x{side}x{side} to {out_channels}, {stride}"
+        );
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10);
         let x = random([batch, channels, side, side]);
-        let (weight, bias) = (random([out_channels, channels, 3, 3]), random([out_channels]));
+        let (weight, bias) = (random([out_channels, channels, kernel, kernel]), random([out_channels]));
+        let padding = kernel / 2;
         group.bench_function("kernel", |b| {
-            b.iter(|| conv2d(x.clone(), weight.clone(), Some(bias.clone()), 1, 1));
+            b.iter(|| conv2d(x.clone(), weight.clone(), Some(bias.clone()), stride, padding));
         });
         group.bench_function("burn", |b| {
-            let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+            let options = ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1);
             b.iter(|| module::conv2d(x.clone(), weight.clone(), Some(bias.clone()), options.clone()));
         });
     }

@@ -12,6 +12,7 @@ mod exponential;
 mod geglu;
 mod group_norm;
 mod half_precision;
+mod im2col;
 mod mapped_file;
 mod matrix_product;
 mod winograd;
