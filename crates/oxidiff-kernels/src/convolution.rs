@@ -39,7 +39,9 @@ pub fn conv2d(
         padding,
     };
     let fits = weight_channels == in_channels && stride > 0 && shape.output().is_some();
-    if !fits || out_channels < FEWEST_CHANNELS {
+    // Burn multiplies a 1x1 kernel with the image where it lies.
+    let pointwise = [kernel_height, kernel_width, stride] == [1; 3];
+    if !fits || pointwise || out_channels < FEWEST_CHANNELS {
         return conv2d_plain(x, weight, bias, stride, padding);
     }
     let primitives = (x.clone().try_into_primitive::<Flex>(), weight.clone().try_into_primitive::<Flex>());
@@ -152,6 +154,7 @@ mod tests {
             ([2, 40, 8, 8], [70, 40, 3, 3], 1, 1),
             ([2, 3, 20, 12], [16, 3, 3, 3], 1, 1),
             ([2, 24, 17, 16], [33, 24, 1, 1], 1, 0),
+            ([2, 24, 17, 16], [33, 24, 1, 1], 2, 0),
             ([1, 20, 16, 15], [20, 20, 3, 3], 2, 1),
             ([3, 20, 9, 10], [20, 20, 3, 3], 2, 0),
             ([1, 5, 6, 7], [16, 5, 5, 3], 3, 2),
