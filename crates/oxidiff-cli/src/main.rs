@@ -7,6 +7,7 @@ mod bench;
 mod embedded_model;
 mod generate;
 mod output;
+mod without_text;
 
 use std::process::ExitCode;
 

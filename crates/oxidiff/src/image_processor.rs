@@ -1,7 +1,22 @@
-//! Between the tensors that an autoencoder decodes and images.
+//! Between images and the tensors that an autoencoder encodes and decodes.
+
+mod bitmap;
+mod crop_region;
+mod load_image;
+mod overlay;
+mod resample;
+mod vae_image_processor;
 
 use burn::tensor::{DType, Tensor};
 use image::{DynamicImage, GrayImage, RgbImage};
+
+pub(crate) use bitmap::Bitmap;
+pub use crop_region::CropRegion;
+pub use load_image::load_image;
+pub use resample::Resample;
+pub(crate) use resample::{Arithmetic, resampling_matrix};
+pub(crate) use vae_image_processor::resize_nearest;
+pub use vae_image_processor::{PipelineImageInput, PreprocessOptions, ResizeMode, VaeImageProcessor};
 
 use crate::error::{Error, Result};
 
@@ -52,7 +67,11 @@ impl Images {
 /// # Errors
 /// When images are asked for and the tensor has neither one channel nor three.
 pub(crate) fn postprocess(decoded: Tensor<4>, output_type: OutputType) -> Result<Images> {
-    let values = (decoded * 0.5 + 0.5).clamp(0.0, 1.0);
+    VaeImageProcessor::default().postprocess(decoded, output_type)
+}
+
+/// Turns values in [0, 1], `[batch, channels, height, width]`, into what was asked for.
+fn to_output(values: Tensor<4>, output_type: OutputType) -> Result<Images> {
     let values = values.permute([0, 2, 3, 1]).cast(DType::F32);
     match output_type {
         OutputType::Image => Ok(Images::Image(to_images(values)?)),

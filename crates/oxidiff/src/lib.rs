@@ -15,9 +15,11 @@
 //! # What is where
 //!
 //! - **Pipelines** are what a user calls: [`DiffusionPipeline`] loads the one that a checkpoint names,
-//!   [`StableDiffusionPipeline`] is one of them, and [`TextToImage`] are the arguments of its call. [`Pipeline`] is what they
-//!   can all do.
-//! - **Models** predict: [`UNet2DConditionModel`] the noise in a sample, [`AutoencoderKL`] between images and latents,
+//!   [`StableDiffusionPipeline`] is one of them, and [`TextToImage`] are the arguments of its call. [`DDPMPipeline`],
+//!   [`DDIMPipeline`] and [`ConsistencyModelPipeline`] draw from noise alone ([`Unconditional`]), [`DiTPipeline`] a class
+//!   ([`ClassConditional`]). [`Pipeline`] is what they can all do.
+//! - **Models** predict: [`UNet2DConditionModel`], [`UNet2DModel`] and [`DiTTransformer2DModel`] the noise in a sample,
+//!   [`AutoencoderKL`] between images and latents,
 //!   [`CLIPTextModel`] and [`CLIPTokenizer`] between a prompt and its embedding. [`Model`] is what they can all do: be
 //!   loaded, saved, and built from a configuration.
 //! - **Schedulers** take the predicted noise away, step by step: see [`schedulers`] and the trait [`Scheduler`].
@@ -39,41 +41,76 @@ mod pipelines;
 mod random;
 pub mod schedulers;
 mod text_encoders;
+mod vision;
 
 pub use error::{Error, Result};
-pub use image_processor::{Images, OutputType};
+pub use image_processor::{
+    CropRegion, Images, OutputType, PipelineImageInput, PreprocessOptions, Resample, ResizeMode,
+    VaeImageProcessor, load_image,
+};
 pub use loading::config::Config;
 pub use loading::folder::EmbeddedFolder;
 pub use loading::hub::{HubOptions, HubRepo};
+pub use loading::single_file::SingleFileOptions;
 pub use loading::{LoadOptions, download};
 pub use models::activations::Activation;
+pub use models::attention::FeedForwardActivation;
 pub use models::autoencoders::{
-    AutoencoderKL, AutoencoderKLConfig, DiagonalGaussianDistribution, DownEncoderBlockType,
-    UpDecoderBlockType,
+    Autoencoder, AutoencoderKL, AutoencoderKLConfig, AutoencoderTiny, AutoencoderTinyConfig,
+    DiagonalGaussianDistribution, DownEncoderBlockType, EncodedImage, UpDecoderBlockType, UpsampleFn,
 };
+pub use models::embeddings::TimeEmbeddingType;
+pub use models::hidden_activation::HiddenActivation;
 pub use models::model::Model;
 pub use models::per_block::{PerBlock, SampleSize};
 pub use models::resnet::ResnetTimeScaleShift;
+pub use models::transformers::{DiTTransformer2DConfig, DiTTransformer2DModel};
 pub use models::unets::{
-    ClassEmbedType, ClassLabels, DownBlockType, MidBlockType, TimeEmbeddingType, UNet2DConditionConfig,
-    UNet2DConditionInputs, UNet2DConditionModel, UpBlockType,
+    ClassEmbedType, ClassLabels, DownBlockType, MidBlockType, ResampleType, UNet2DConditionConfig,
+    UNet2DConditionInputs, UNet2DConditionModel, UNet2DConfig, UNet2DModel, UpBlockType,
 };
 pub use pipelines::{
-    Component, DiffusionPipeline, ImagePipelineOutput, ModelIndex, Pipeline, PipelineArguments,
-    StableDiffusionComponents, StableDiffusionPipeline, StepCallback, StepEnd, TextToImage,
+    AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, ClassConditional,
+    Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DepthToImage, DiTPipeline,
+    DiffusionPipeline, ImagePipelineOutput, ImageToImage, Inpaint, InstructPix2Pix, LoraOptions, ModelIndex,
+    Pipeline, PipelineArguments, SamplingMethod, StableDiffusionComponents, StableDiffusionDepth2ImgPipeline,
+    StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
+    StableDiffusionPipeline, StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage,
+    TextualInversionOptions, Unconditional, UnconditionalPipeline, Upscale,
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{
-    AlgorithmType, BetaSchedule, DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig,
-    DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig, EulerAncestralDiscreteScheduler,
+    AlgorithmType, AmusedScheduler, AmusedSchedulerConfig, AmusedSchedulerOutput, AmusedStepOptions,
+    BetaSchedule, CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig,
+    CosineDPMSolverMultistepScheduler, CosineDPMSolverMultistepSchedulerConfig, DDIMInverseScheduler,
+    DDIMInverseSchedulerConfig, DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig,
+    DDPMWuerstchenScheduler, DDPMWuerstchenSchedulerConfig, DEISAlgorithmType, DEISMultistepScheduler,
+    DEISMultistepSchedulerConfig, DEISSolverType, DPMSolverMultistepInverseScheduler,
+    DPMSolverMultistepInverseSchedulerConfig, DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig,
+    DPMSolverSDEScheduler, DPMSolverSDESchedulerConfig, DPMSolverSinglestepScheduler,
+    DPMSolverSinglestepSchedulerConfig, EDMDPMSolverMultistepScheduler, EDMDPMSolverMultistepSchedulerConfig,
+    EDMEulerScheduler, EDMEulerSchedulerConfig, EulerAncestralDiscreteScheduler,
     EulerAncestralDiscreteSchedulerConfig, EulerDiscreteScheduler, EulerDiscreteSchedulerConfig,
-    FinalSigmasType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig, InterpolationType,
-    KDPM2AncestralDiscreteScheduler, KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler,
-    KDPM2DiscreteSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, PNDMScheduler,
-    PNDMSchedulerConfig, PredictionType, Scheduler, SchedulerOutput, SolverType, StepOptions, TimeShiftType,
-    TimestepSpacing, TimestepType, VarianceType, from_config as scheduler_from_config,
+    FinalSigmasType, FlowMatchEulerDiscreteScheduler, FlowMatchEulerDiscreteSchedulerConfig,
+    FlowMatchHeunDiscreteScheduler, FlowMatchHeunDiscreteSchedulerConfig, FlowMatchLCMScheduler,
+    FlowMatchLCMSchedulerConfig, FlowTimeShiftType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig,
+    IPNDMScheduler, IPNDMSchedulerConfig, InterpolationType, KDPM2AncestralDiscreteScheduler,
+    KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig,
+    LCMScheduler, LCMSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, MaskingSchedule,
+    NoiseSamplerSeed, PNDMScheduler, PNDMSchedulerConfig, PredictionType, RePaintScheduler,
+    RePaintSchedulerConfig, SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig, Scheduler,
+    SchedulerOutput, ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput, SigmaSchedule, SolverType,
+    StepOptions, TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput, TimeShiftType, TimestepOptions,
+    TimestepSpacing, TimestepType, UnCLIPScheduler, UnCLIPSchedulerConfig, UniPCMultistepScheduler,
+    UniPCMultistepSchedulerConfig, UniPCSolverType, UpscaleMode, VQDiffusionScheduler,
+    VQDiffusionSchedulerConfig, VarianceType, from_config as scheduler_from_config,
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
+pub use vision::{
+    BitConfig, BitLayerType, BitPadding, CLIPConfig, CLIPImageProcessor, CLIPVisionConfig, CLIPVisionOutput,
+    DPTConfig, DPTForDepthEstimation, DPTImageProcessor, DPTReadoutType, DepthEstimatorOutput,
+    ImageProcessor, ImageProcessorConfig, ImageSize, SafetyCheckerOutput, StableDiffusionSafetyChecker,
+};
 
-pub use burn::tensor::{DType, Device, DeviceKind, Tensor};
+pub use burn::tensor::{DType, Device, DeviceKind, Int, Tensor, TensorData};
 pub use image;

@@ -175,6 +175,52 @@ impl Generator {
         values
     }
 
+    /// Samples of the exponential distribution with mean 1: `torch.empty(len).exponential_(generator=self)`.
+    ///
+    /// This is what PyTorch 2.15 computes; older builds with Intel's MKL draw other numbers.
+    pub fn exponential_vec(&mut self, len: usize) -> Vec<f32> {
+        (0..len).map(|_| -(-self.uniform_f64()).ln_1p() as f32).collect()
+    }
+
+    /// Draws one of `categories` for each row of `weights`: `torch.multinomial(weights, 1, generator=self)`.
+    ///
+    /// ```
+    /// use oxidiff::Generator;
+    ///
+    /// let mut generator = Generator::manual_seed(0);
+    /// assert_eq!(generator.multinomial(&[0.0, 1.0, 0.5, 0.0], 2)?, [1, 0]);
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When `categories` is 0, the weights are no whole number of rows, one of them is negative or not finite, or all of
+    /// a row are 0.
+    pub fn multinomial(&mut self, weights: &[f32], categories: usize) -> Result<Vec<usize>> {
+        let invalid = |message: &str| Error::argument("weights", message);
+        if categories == 0 || !weights.len().is_multiple_of(categories) {
+            return Err(invalid("must be a whole number of rows of at least one category"));
+        }
+        if weights.iter().any(|weight| !(0.0..f32::INFINITY).contains(weight)) {
+            return Err(invalid("must not be negative, and must be finite"));
+        }
+        let samples = self.exponential_vec(weights.len());
+        let rows = weights.chunks_exact(categories).zip(samples.chunks_exact(categories));
+        rows.map(|(weights, samples)| {
+            if weights.iter().all(|&weight| weight == 0.0) {
+                return Err(invalid("must not be 0 throughout a row"));
+            }
+            // The shortest waiting time wins; of equal ones the first.
+            let mut best = 0;
+            for category in 1..categories {
+                if weights[category] / samples[category] > weights[best] / samples[best] {
+                    best = category;
+                }
+            }
+            Ok(best)
+        })
+        .collect()
+    }
+
     /// One normal sample of a short tensor, of whatever type: Box-Muller in double precision, two samples at a time.
     fn normal(&mut self) -> f64 {
         if let Some(sample) = self.next_normal.take() {
@@ -395,6 +441,11 @@ pub enum Generators {
 }
 
 impl Generators {
+    /// One generator with a seed from the operating system.
+    pub(crate) fn from_entropy() -> Self {
+        Self::One(Generator::from_entropy())
+    }
+
     /// Normal samples for a batch, whose size is the first dimension: diffusers' `randn_tensor`.
     ///
     /// A list of one generator counts as [`Generators::One`].

@@ -67,7 +67,7 @@ fn a_unet_says_what_is_wrong_with_its_inputs() {
 
     assert!(unet.forward_with(sample(), &[1.0], text(), labels(&[4.0])).is_ok());
     assert!(unet.forward(sample(), 1.0, text()).unwrap_err().to_string().starts_with("`class_labels`"));
-    assert!(error(sample(), &[1.0], text(), labels(&[5.0])).contains("class 5"));
+    assert!(error(sample(), &[1.0], text(), labels(&[5.0])).contains("5 is not one of the 5"));
     assert!(error(sample(), &[1.0], text(), labels(&[1.0, 2.0])).contains("2 labels"));
     assert!(error(sample(), &[1.0, 2.0], text(), labels(&[1.0])).starts_with("`timestep`"));
     let wide = Tensor::zeros([1, 5, 13], &device);

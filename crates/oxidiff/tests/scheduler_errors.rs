@@ -17,6 +17,13 @@ fn build(class_name: &str, json: &str) -> Result<Box<dyn Scheduler>> {
     schedulers::from_config(class_name, &Config::from_json(json)?)
 }
 
+/// The classes for models that were trained with a schedule of β, any of which can take over from any other.
+fn with_betas() -> Vec<&'static str> {
+    let mut class_names = build("DDIMScheduler", "{}").unwrap().compatibles();
+    class_names.retain(|&class_name| class_name != "EDMEulerScheduler");
+    class_names
+}
+
 fn sample(channels: usize) -> Tensor<4> {
     Tensor::ones([2, channels, 3, 5], &Device::default())
 }
@@ -44,9 +51,11 @@ fn every_listed_class_can_be_built_and_cloned() {
 
 #[test]
 fn configuration_errors_name_the_field() {
-    let any = schedulers::CLASS_NAMES;
+    let any: &[&str] = &with_betas();
     let sigma_based = &["EulerDiscreteScheduler", "DPMSolverMultistepScheduler"];
     let dpm = &["DPMSolverMultistepScheduler"];
+    let (single, unipc) = (&["DPMSolverSinglestepScheduler"], &["UniPCMultistepScheduler"]);
+    let sa = &["SASolverScheduler"];
     let cases: &[(&[&str], &str, &str)] = &[
         (any, r#"{"num_train_timesteps": 0}"#, "num_train_timesteps"),
         (any, r#"{"num_train_timesteps": -5}"#, "num_train_timesteps"),
@@ -96,9 +105,46 @@ fn configuration_errors_name_the_field() {
         (dpm, r#"{"lambda_min_clipped": 100}"#, "lambda_min_clipped"),
         (dpm, r#"{"lambda_min_clipped": "low"}"#, "lambda_min_clipped"),
         (dpm, r#"{"time_shift_type": "linear"}"#, "time_shift_type"),
+        (
+            &["DEISMultistepScheduler", "DPMSolverSinglestepScheduler"],
+            r#"{"time_shift_type": "linear"}"#,
+            "time_shift_type",
+        ),
+        (single, r#"{"algorithm_type": "sde-dpmsolver"}"#, "algorithm_type"),
+        (single, r#"{"algorithm_type": "dpmsolver"}"#, "final_sigmas_type"),
+        (single, r#"{"lambda_min_clipped": 100}"#, "lambda_min_clipped"),
+        (&["DEISMultistepScheduler"], r#"{"algorithm_type": "sde-dpmsolver++"}"#, "algorithm_type"),
+        (
+            &["DEISMultistepScheduler", "DPMSolverMultistepInverseScheduler", "DPMSolverSinglestepScheduler"],
+            r#"{"solver_order": 4}"#,
+            "solver_order",
+        ),
+        (unipc, r#"{"solver_order": 0}"#, "solver_order"),
+        (unipc, r#"{"solver_type": "magic"}"#, "solver_type"),
+        (unipc, r#"{"predict_x0": false, "prediction_type": "flow_prediction"}"#, "prediction_type"),
+        (unipc, r#"{"shift_terminal": 0.1}"#, "shift_terminal"),
+        (unipc, r#"{"shift_terminal": 1.0, "use_flow_sigmas": true}"#, "shift_terminal"),
+        (unipc, r#"{"solver_p": {"_class_name": "DDIMScheduler"}}"#, "solver_p"),
+        (sa, r#"{"algorithm_type": "dpmsolver++"}"#, "algorithm_type"),
+        (
+            sa,
+            r#"{"algorithm_type": "noise_prediction", "prediction_type": "flow_prediction"}"#,
+            "prediction_type",
+        ),
+        (sa, r#"{"predictor_order": 0}"#, "predictor_order"),
+        (sa, r#"{"corrector_order": 5}"#, "corrector_order"),
+        (sa, r#"{"tau_func": "one"}"#, "tau_func"),
+        (&["DPMSolverSDEScheduler"], r#"{"prediction_type": "sample"}"#, "prediction_type"),
+        (&["DPMSolverSDEScheduler"], r#"{"noise_sampler_seed": -1}"#, "noise_sampler_seed"),
+        (&["DDIMInverseScheduler"], r#"{"clip_sample_range": -1}"#, "clip_sample_range"),
     ];
     for (class_names, json, field) in cases {
         for class_name in *class_names {
+            // A class does not look at a field that it does not have.
+            if build(class_name, "{}").unwrap().config().get(field).is_none() {
+                assert_eq!(*class_names, any, "{class_name} {json}");
+                continue;
+            }
             let message = error(build(class_name, json));
             let named = message.contains(&format!("`{field}`"));
             assert!(named, "{class_name} {json}: {message}");
@@ -123,11 +169,11 @@ fn impossible_numbers_of_steps_are_refused() {
 #[test]
 fn trailing_runs_have_the_steps_that_were_asked_for() {
     // 61 steps of 1000/61 are rounded to a little less than 1000.
-    for class_name in schedulers::CLASS_NAMES {
+    for class_name in with_betas() {
         let json = r#"{"timestep_spacing": "trailing", "skip_prk_steps": true}"#;
         let mut scheduler = build(class_name, json).unwrap();
         scheduler.set_timesteps(61).unwrap();
-        let expected = match (*class_name, scheduler.order()) {
+        let expected = match (class_name, scheduler.order()) {
             ("PNDMScheduler", _) => 62,
             // The last step is one call of the model, whatever the order.
             (_, order) => 61 * order - (order - 1),
@@ -191,6 +237,10 @@ fn shapes_must_agree() {
         let timestep = scheduler.timesteps()[0];
         let message = error(scheduler.step(sample(6), timestep, sample(3), StepOptions::default()));
         assert!(message.contains("model_output"), "{class_name}: {message}");
+        if ["IPNDMScheduler", "RePaintScheduler"].contains(class_name) {
+            assert!(error(scheduler.add_noise(sample(3), sample(3), &[timestep])).contains("add_noise"));
+            continue;
+        }
         let message = error(scheduler.add_noise(sample(3), sample(4), &[timestep]));
         assert!(message.contains("noise"), "{class_name}: {message}");
         let message = error(scheduler.add_noise(sample(3), sample(3), &[timestep; 3]));
@@ -246,11 +296,11 @@ fn custom_timesteps_and_sigmas_are_checked() {
 fn ddim_has_one_source_of_noise_and_adds_no_more_than_there_is() {
     let mut ddim = DDIMScheduler::new(Default::default()).unwrap();
     ddim.set_timesteps(10).unwrap();
-    let options = StepOptions { eta: 3.0, variance_noise: Some(sample(3)), ..Default::default() };
+    let options = StepOptions { eta: Some(3.0), variance_noise: Some(sample(3)), ..Default::default() };
     assert!(error(ddim.step(sample(3), 900.0, sample(3), options)).contains("`eta`"));
     let mut generator = Generators::One(Generator::manual_seed(0));
     let options = StepOptions {
-        eta: 0.5,
+        eta: Some(0.5),
         variance_noise: Some(sample(3)),
         generator: Some(&mut generator),
         ..Default::default()
@@ -266,4 +316,100 @@ fn each_item_needs_its_generator() {
     assert!(ddpm.step(sample(3), 5.0, sample(3), options).is_err());
     // Without any source, noise is drawn from a fresh one.
     ddpm.step(sample(3), 5.0, sample(3), StepOptions::default()).unwrap();
+}
+
+#[test]
+fn steps_without_numbers_are_refused() {
+    let first = |class_name: &str, json: &str| {
+        let mut scheduler = build(class_name, json).unwrap();
+        scheduler.set_timesteps(6)?;
+        let timestep = scheduler.timesteps()[0];
+        step(scheduler.as_mut(), timestep)
+    };
+    // In Python all of these are NaN from the first step on.
+    for algorithm in ["sde-dpmsolver", "sde-dpmsolver++"] {
+        let json = format!(r#"{{"algorithm_type": "{algorithm}"}}"#);
+        let message = error(first("DPMSolverMultistepInverseScheduler", &json));
+        assert!(message.contains("backwards"), "{message}");
+    }
+    let message = error(first("DDIMInverseScheduler", r#"{"prediction_type": "sample"}"#));
+    assert!(message.contains("set_alpha_to_one"), "{message}");
+    for class_name in [
+        "DEISMultistepScheduler",
+        "DPMSolverMultistepScheduler",
+        "DPMSolverSinglestepScheduler",
+        "SASolverScheduler",
+        "UniPCMultistepScheduler",
+    ] {
+        let json = r#"{"use_flow_sigmas": true, "use_exponential_sigmas": true}"#;
+        let message = error(first(class_name, json));
+        assert!(message.contains("use_flow_sigmas"), "{class_name}: {message}");
+    }
+    // Levels that coincide, as those of as many steps as in training do.
+    let json = r#"{"num_train_timesteps": 20, "beta_end": 0.3}"#;
+    let mut inverse = build("DPMSolverMultistepInverseScheduler", json).unwrap();
+    inverse.set_timesteps(20).unwrap();
+    let timesteps = inverse.timesteps().to_vec();
+    let failed = timesteps.into_iter().find_map(|timestep| step(inverse.as_mut(), timestep).err());
+    assert!(failed.expect("a step without numbers").to_string().contains("not finite"));
+}
+
+#[test]
+fn what_only_some_solvers_take_is_refused_by_the_others() {
+    let mut inverse = build("DDIMInverseScheduler", r#"{"timestep_spacing": "linspace"}"#).unwrap();
+    assert!(error(inverse.set_timesteps(5)).contains("timestep_spacing"));
+
+    let shifting = r#"{"use_flow_sigmas": true, "use_dynamic_shifting": true}"#;
+    assert!(error(build("UniPCMultistepScheduler", shifting).unwrap().set_timesteps(5)).contains("`mu`"));
+    let mut unipc = build("UniPCMultistepScheduler", "{}").unwrap();
+    assert!(error(unipc.set_timesteps_with_mu(5, 0.5)).contains("use_dynamic_shifting"));
+    assert!(error(unipc.set_custom_sigmas(&[0.5])).contains("use_flow_sigmas"));
+    assert!(error(unipc.set_custom_timesteps(&[5.0])).contains("UniPCMultistepScheduler"));
+    let mut flow = build("UniPCMultistepScheduler", r#"{"use_flow_sigmas": true}"#).unwrap();
+    assert!(error(flow.set_custom_sigmas(&[])).contains("empty"));
+
+    let mut single = build("DPMSolverSinglestepScheduler", r#"{"use_beta_sigmas": true}"#).unwrap();
+    assert!(error(single.set_custom_timesteps(&[5.0])).contains("use_beta_sigmas"));
+    let mut single = build("DPMSolverSinglestepScheduler", "{}").unwrap();
+    assert!(error(single.set_custom_timesteps(&[])).contains("empty"));
+    assert!(error(single.set_custom_timesteps(&[5.5])).contains("5.5"));
+
+    let mut sde = build("DPMSolverSDEScheduler", r#"{"noise_sampler_seed": [1, 2, 3]}"#).unwrap();
+    sde.set_timesteps(2).unwrap();
+    assert!(error(step(sde.as_mut(), 999.0)).contains("3 seeds for a batch of 2"));
+}
+
+#[test]
+fn samples_keep_their_shape_during_a_run() {
+    for class_name in [
+        "DEISMultistepScheduler",
+        "DPMSolverMultistepScheduler",
+        "DPMSolverMultistepInverseScheduler",
+        "DPMSolverSDEScheduler",
+        "SASolverScheduler",
+        "UniPCMultistepScheduler",
+    ] {
+        let mut scheduler = build(class_name, "{}").unwrap();
+        scheduler.set_timesteps(3).unwrap();
+        let timesteps = scheduler.timesteps().to_vec();
+        step(scheduler.as_mut(), timesteps[0]).unwrap();
+        let options = StepOptions { variance_noise: Some(sample(4)), ..Default::default() };
+        let message = error(scheduler.step(sample(4), timesteps[1], sample(4), options));
+        assert!(message.contains("`sample`"), "{class_name}: {message}");
+    }
+}
+
+#[test]
+fn runs_whose_first_timesteps_are_equal_begin_where_they_are_told_to() {
+    for class_name in schedulers::CLASS_NAMES {
+        let mut scheduler =
+            build(class_name, r#"{"use_exponential_sigmas": true, "skip_prk_steps": true}"#).unwrap();
+        scheduler.set_timesteps(200).unwrap();
+        scheduler.set_begin_index(0);
+        for timestep in scheduler.timesteps().to_vec() {
+            let message = |error| panic!("{class_name} at {timestep}: {error}");
+            scheduler.scale_model_input(sample(3), timestep).unwrap_or_else(message);
+            step(scheduler.as_mut(), timestep).unwrap_or_else(message);
+        }
+    }
 }

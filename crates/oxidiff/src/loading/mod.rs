@@ -3,7 +3,11 @@
 pub mod config;
 pub mod folder;
 pub mod hub;
+pub(crate) mod lora;
 pub(crate) mod non_finite;
+pub(crate) mod original_layout;
+pub mod single_file;
+pub(crate) mod state_dict;
 pub(crate) mod weights;
 
 use std::io::Write;
@@ -13,7 +17,7 @@ use burn::tensor::{DType, Device};
 
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
-use crate::loading::hub::{HubOptions, HubRepo, model_files};
+use crate::loading::hub::{HubOptions, HubRepo, is_configuration, model_files};
 
 /// How to load a model or a pipeline: the keyword arguments of Python's `from_pretrained`.
 #[derive(Clone, Debug)]
@@ -26,6 +30,8 @@ pub struct LoadOptions {
     pub variant: Option<String>,
     /// The folder inside the checkpoint, for a model that is part of a pipeline.
     pub subfolder: Option<String>,
+    /// Whether to load the safety checker of a checkpoint that has one; `false` is `safety_checker=None` in Python.
+    pub safety_checker: bool,
     /// Where and how to fetch what is not in a folder.
     pub hub: HubOptions,
 }
@@ -37,6 +43,7 @@ impl Default for LoadOptions {
             device: Device::flex(),
             variant: None,
             subfolder: None,
+            safety_checker: true,
             hub: HubOptions::default(),
         }
     }
@@ -51,6 +58,8 @@ pub(crate) enum Needed {
     Model { config: &'static str, weights: &'static str },
     /// A configuration alone.
     Config { config: &'static str },
+    /// The configurations and tokenizers of a pipeline, without its weights.
+    Configs,
 }
 
 impl LoadOptions {
@@ -84,6 +93,11 @@ impl LoadOptions {
             Needed::Config { config } => {
                 repo.get(&inside(config))?;
             }
+            Needed::Configs => {
+                for file in repo.list_files()?.iter().filter(|file| is_configuration(file)) {
+                    repo.get(file)?;
+                }
+            }
             Needed::Model { config, weights } => {
                 repo.get(&inside(config))?;
                 let (files, subfolder) = (repo.list_files()?, self.subfolder.as_deref());
@@ -97,7 +111,7 @@ impl LoadOptions {
 }
 
 /// Names on the hub have at most one slash; everything with more of a path about it is one.
-fn is_meant_as_path(path: &Path) -> bool {
+pub(crate) fn is_meant_as_path(path: &Path) -> bool {
     path.exists()
         || path.is_absolute()
         || path.starts_with(".")

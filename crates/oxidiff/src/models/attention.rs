@@ -1,9 +1,12 @@
 //! Attention and the transformer block built from it.
 
 use burn::module::Module;
+use burn::tensor::activation::gelu_approximate;
 use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::{attention, geglu};
+use serde::{Deserialize, Serialize};
 
+use super::activations::Activation;
 use super::linear::Linear;
 use super::normalization::{GroupNorm, LayerNorm};
 
@@ -64,7 +67,7 @@ impl Attention {
 /// autoencoders and unconditional models.
 #[derive(Module, Debug)]
 pub struct SpatialAttention {
-    group_norm: GroupNorm,
+    group_norm: Option<GroupNorm>,
     to_q: Linear,
     to_k: Linear,
     to_v: Linear,
@@ -73,32 +76,49 @@ pub struct SpatialAttention {
     rescale_output_factor: f64,
 }
 
-impl SpatialAttention {
-    /// Attention over `channels` in heads of `dim_head` channels; the sum with the residual is divided by
-    /// `rescale_output_factor`.
-    pub fn init(
-        channels: usize,
-        dim_head: usize,
-        norm_num_groups: usize,
-        epsilon: f64,
-        rescale_output_factor: f64,
-        device: &Device,
-    ) -> Self {
-        let projection = || Linear::init(channels, channels, true, device);
-        Self {
-            group_norm: GroupNorm::init(norm_num_groups, channels, epsilon, device),
+/// The shape of a [`SpatialAttention`].
+#[derive(Clone, Copy, Debug)]
+pub struct SpatialAttentionConfig {
+    /// Channels of the image.
+    pub channels: usize,
+    /// Channels in one head; there are as many heads as fit into the image's channels.
+    pub dim_head: usize,
+    /// Groups of the norm, where there is one.
+    pub norm_num_groups: Option<usize>,
+    /// Added to the variance in the norm.
+    pub epsilon: f64,
+    /// The sum with the residual is divided by this.
+    pub rescale_output_factor: f64,
+}
+
+impl SpatialAttentionConfig {
+    /// The layer on `device`.
+    pub fn init(&self, device: &Device) -> SpatialAttention {
+        let heads = self.channels / self.dim_head;
+        let inner_dim = heads * self.dim_head;
+        let projection = || Linear::init(self.channels, inner_dim, true, device);
+        SpatialAttention {
+            group_norm: self
+                .norm_num_groups
+                .map(|groups| GroupNorm::init(groups, self.channels, self.epsilon, device)),
             to_q: projection(),
             to_k: projection(),
             to_v: projection(),
-            to_out: [projection()],
-            heads: channels / dim_head,
-            rescale_output_factor,
+            to_out: [Linear::init(inner_dim, self.channels, true, device)],
+            heads,
+            rescale_output_factor: self.rescale_output_factor,
         }
     }
+}
 
+impl SpatialAttention {
     /// `[batch, channels, height, width]` to the same shape.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let tokens = to_tokens(self.group_norm.forward(x.clone()));
+        let normed = match &self.group_norm {
+            Some(norm) => norm.forward(x.clone()),
+            None => x.clone(),
+        };
+        let tokens = to_tokens(normed);
         let query = self.to_q.forward(tokens.clone());
         let key = self.to_k.forward(tokens.clone());
         let value = self.to_v.forward(tokens);
@@ -106,6 +126,17 @@ impl SpatialAttention {
         let [_, _, height, width] = x.dims();
         let out = to_image(self.to_out[0].forward(attended), height, width) + x;
         if self.rescale_output_factor == 1.0 { out } else { out / self.rescale_output_factor }
+    }
+
+    /// Where checkpoints from before diffusers 0.18 keep a parameter of the attentions of a block, which called their
+    /// projections otherwise.
+    pub(crate) fn old_key(key: &str) -> Option<String> {
+        let (block, parameter) = key.split_once(".attentions.")?;
+        let (index, parameter) = parameter.split_once('.')?;
+        let old = [("to_q.", "query."), ("to_k.", "key."), ("to_v.", "value."), ("to_out.0.", "proj_attn.")]
+            .into_iter()
+            .find_map(|(new, old)| Some(format!("{old}{}", parameter.strip_prefix(new)?)))?;
+        Some(format!("{block}.attentions.{index}.{old}"))
     }
 }
 
@@ -121,29 +152,73 @@ pub(crate) fn to_image(x: Tensor<3>, height: usize, width: usize) -> Tensor<4> {
     x.swap_dims(1, 2).reshape([batch, channels, height, width])
 }
 
-/// The projection and gate at the start of a feed-forward (Shazeer 2020, <https://arxiv.org/abs/2002.05202>).
+/// What stands between the two layers of a feed-forward.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeedForwardActivation {
+    /// GELU.
+    Gelu,
+    /// GELU by its approximation with tanh.
+    GeluApproximate,
+    /// One half of the features, times GELU of the other (Shazeer 2020, <https://arxiv.org/abs/2002.05202>).
+    #[default]
+    Geglu,
+    /// GELU by its approximation with a sigmoid; in spite of its name, it has no gate.
+    GegluApproximate,
+    /// One half of the features, times SiLU of the other.
+    Swiglu,
+    /// SiLU.
+    LinearSilu,
+}
+
+impl FeedForwardActivation {
+    /// Whether one half of the features is a gate for the other.
+    fn is_gated(self) -> bool {
+        matches!(self, Self::Geglu | Self::Swiglu)
+    }
+
+    fn forward(self, x: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Gelu => Activation::Gelu.forward(x),
+            Self::GeluApproximate => gelu_approximate(x),
+            Self::Geglu => geglu(x),
+            Self::GegluApproximate => Activation::QuickGelu.forward(x),
+            Self::Swiglu => {
+                let [x, gate] = x.chunk(2, 2).try_into().expect("two halves");
+                x * Activation::Silu.forward(gate)
+            }
+            Self::LinearSilu => Activation::Silu.forward(x),
+        }
+    }
+}
+
+/// The projection and activation at the start of a feed-forward.
 #[derive(Module, Debug)]
-pub struct Geglu {
+pub struct FeedForwardProjection {
     proj: Linear,
+    #[module(skip)]
+    activation: FeedForwardActivation,
 }
 
 /// Stands where the checkpoint's numbering counts a dropout; it holds nothing and does nothing at inference.
 #[derive(Module, Debug)]
 pub struct Dropout;
 
-/// The feed-forward of a transformer block: GEGLU, then a projection back.
+/// The feed-forward of a transformer block: a layer with an activation, then a projection back.
 #[derive(Module, Debug)]
 pub struct FeedForward {
-    net: (Geglu, Dropout, Linear),
+    net: (FeedForwardProjection, Dropout, Linear),
 }
 
 impl FeedForward {
     /// A feed-forward on tokens of length `dim`, four times as wide inside.
-    pub fn init(dim: usize, device: &Device) -> Self {
+    pub fn init(dim: usize, activation: FeedForwardActivation, device: &Device) -> Self {
         let inner_dim = 4 * dim;
+        let proj_dim = if activation.is_gated() { 2 * inner_dim } else { inner_dim };
+        let proj = Linear::init(dim, proj_dim, true, device);
         Self {
             net: (
-                Geglu { proj: Linear::init(dim, 2 * inner_dim, true, device) },
+                FeedForwardProjection { proj, activation },
                 Dropout,
                 Linear::init(inner_dim, dim, true, device),
             ),
@@ -152,8 +227,8 @@ impl FeedForward {
 
     /// `[batch, tokens, dim]` to the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let (gate, _, out) = &self.net;
-        out.forward(geglu(gate.proj.forward(x)))
+        let (projection, _, out) = &self.net;
+        out.forward(projection.activation.forward(projection.proj.forward(x)))
     }
 }
 
@@ -190,7 +265,7 @@ impl BasicTransformerBlock {
             norm2: norm(),
             attn2: attention(cross_attention_dim),
             norm3: norm(),
-            ff: FeedForward::init(dim, device),
+            ff: FeedForward::init(dim, FeedForwardActivation::Geglu, device),
             only_cross_attention,
         }
     }

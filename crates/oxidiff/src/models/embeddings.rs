@@ -2,10 +2,14 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 
 use super::activations::Activation;
-use super::linear::Linear;
+use super::attention::to_tokens;
+use super::convolution::Conv2d;
+use super::linear::{Embedding, Linear};
 use super::parameter;
+use crate::error::Result;
 
 /// Sinusoidal embedding of timesteps (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>, section 3.5, in the form
 /// that DDPM uses).
@@ -51,22 +55,99 @@ impl Timesteps {
 pub struct GaussianFourierProjection {
     /// Frequencies, `[num_channels / 2]`.
     pub weight: Param<Tensor<1>>,
+    log: bool,
     flip_sin_to_cos: bool,
 }
 
-impl GaussianFourierProjection {
-    /// Features of length `2 * embedding_size`.
-    pub fn init(embedding_size: usize, flip_sin_to_cos: bool, device: &Device) -> Self {
-        Self { weight: parameter::normal([embedding_size], device), flip_sin_to_cos }
-    }
+/// The shape of a [`GaussianFourierProjection`].
+#[derive(Clone, Copy, Debug)]
+pub struct GaussianFourierProjectionConfig {
+    /// Number of frequencies, half the length of an embedding.
+    pub embedding_size: usize,
+    /// Standard deviation of the frequencies.
+    pub scale: f64,
+    /// Embeds the logarithm of a timestep.
+    pub log: bool,
+    /// Cosines first.
+    pub flip_sin_to_cos: bool,
+}
 
-    /// One embedding for each timestep, `[timesteps, num_channels]` in `f32`.
+impl GaussianFourierProjectionConfig {
+    /// The module on `device`.
+    pub fn init(&self, device: &Device) -> GaussianFourierProjection {
+        GaussianFourierProjection {
+            weight: parameter::normal_scaled([self.embedding_size], self.scale, device),
+            log: self.log,
+            flip_sin_to_cos: self.flip_sin_to_cos,
+        }
+    }
+}
+
+impl GaussianFourierProjection {
+    /// One embedding for each timestep, `[timesteps, 2 * embedding_size]` in `f32`.
     pub fn forward(&self, timesteps: &[f32], device: &Device) -> Tensor<2> {
-        let timesteps = Tensor::<1>::from_data(timesteps, (device, DType::F32)).unsqueeze_dim::<2>(1);
+        let timesteps: Vec<f32> = if self.log {
+            timesteps.iter().map(|timestep| f64::from(*timestep).ln() as f32).collect()
+        } else {
+            timesteps.to_vec()
+        };
+        let timesteps =
+            Tensor::<1>::from_data(timesteps.as_slice(), (device, DType::F32)).unsqueeze_dim::<2>(1);
         let frequencies = self.weight.val().cast(DType::F32).unsqueeze_dim::<2>(0);
         let angles = timesteps * frequencies * 2.0 * std::f64::consts::PI;
         let (sin, cos) = (angles.clone().sin(), angles.cos());
         Tensor::cat(if self.flip_sin_to_cos { vec![cos, sin] } else { vec![sin, cos] }, 1)
+    }
+}
+
+/// How timesteps are embedded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeEmbeddingType {
+    /// Sines and cosines of fixed frequencies.
+    #[default]
+    Positional,
+    /// Sines and cosines of random frequencies, which are part of the checkpoint.
+    Fourier,
+    /// A table with a row for each timestep of the training.
+    Learned,
+}
+
+/// The first layer of a model's timestep embedding, in the way that its configuration names.
+#[derive(Module, Debug)]
+pub enum TimeProjection {
+    /// Sines and cosines of fixed frequencies.
+    Positional(PositionalProjection),
+    /// Sines and cosines of random frequencies.
+    Fourier(GaussianFourierProjection),
+    /// A table with a row for each timestep.
+    Learned(Embedding),
+}
+
+/// Nothing to learn: the frequencies are fixed.
+#[derive(Module, Debug)]
+pub struct PositionalProjection {
+    #[module(skip)]
+    timesteps: Timesteps,
+}
+
+impl From<Timesteps> for TimeProjection {
+    fn from(timesteps: Timesteps) -> Self {
+        Self::Positional(PositionalProjection { timesteps })
+    }
+}
+
+impl TimeProjection {
+    /// One embedding for each timestep, `[timesteps, features]`.
+    ///
+    /// # Errors
+    /// When timesteps are looked up in a table, and one of them is not in it; the error names `argument`.
+    pub fn forward(&self, timesteps: &[f32], argument: &'static str, device: &Device) -> Result<Tensor<2>> {
+        Ok(match self {
+            Self::Positional(projection) => projection.timesteps.forward(timesteps, device),
+            Self::Fourier(projection) => projection.forward(timesteps, device),
+            Self::Learned(table) => table.lookup(timesteps, argument, device)?,
+        })
     }
 }
 
@@ -101,6 +182,11 @@ impl TimestepEmbedding {
         }
     }
 
+    /// Length of what the layers take.
+    pub fn in_channels(&self) -> usize {
+        self.linear_1.in_features()
+    }
+
     /// `[batch, in_channels]`, and the condition `[batch, cond_proj_dim]`, to `[batch, time_embed_dim]`.
     pub fn forward(&self, sample: Tensor<2>, condition: Option<Tensor<2>>) -> Tensor<2> {
         let sample = match (condition, &self.cond_proj) {
@@ -113,4 +199,73 @@ impl TimestepEmbedding {
             None => embedding,
         }
     }
+}
+
+/// Cuts an image into patches, each of which becomes a token that knows where it was (Dosovitskiy et al. 2020,
+/// <https://arxiv.org/abs/2010.11929>, with fixed positions).
+#[derive(Module, Debug)]
+pub struct PatchEmbed {
+    proj: Conv2d,
+    patch_size: usize,
+    base_size: usize,
+}
+
+impl PatchEmbed {
+    /// Patches of `patch_size` pixels each way; positions are measured so that an image of `sample_size` pixels is as many
+    /// units long as it has patches.
+    pub fn init(
+        sample_size: usize,
+        patch_size: usize,
+        in_channels: usize,
+        embed_dim: usize,
+        device: &Device,
+    ) -> Self {
+        Self {
+            proj: Conv2d::init(in_channels, embed_dim, patch_size, device).with_stride(patch_size, 0),
+            patch_size,
+            base_size: sample_size / patch_size,
+        }
+    }
+
+    /// `[batch, in_channels, height, width]` to `[batch, patches, embed_dim]`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<3> {
+        let (dtype, device) = (x.dtype(), x.device());
+        let [_, _, height, width] = x.dims();
+        let embed_dim = self.proj.weight.lazy_shape().dims::<4>()[0];
+        let positions = position_embeddings(
+            [height / self.patch_size, width / self.patch_size],
+            self.base_size,
+            embed_dim,
+        );
+        let data = TensorData::new(
+            positions,
+            [1, (height / self.patch_size) * (width / self.patch_size), embed_dim],
+        );
+        let tokens = to_tokens(self.proj.forward(x));
+        (tokens.cast(DType::F32) + Tensor::from_data(data, (&device, DType::F32))).cast(dtype)
+    }
+}
+
+/// Sines and cosines of the column, then of the row, of each position in a grid `[height, width]`: `embed_dim` values for
+/// each. Positions are stretched as if the grid had `base_size` rows and columns.
+fn position_embeddings(grid: [usize; 2], base_size: usize, embed_dim: usize) -> Vec<f32> {
+    let count = embed_dim / 4;
+    let frequencies: Vec<f64> =
+        (0..count).map(|i| 1.0 / 10_000f64.powf(i as f64 / (embed_dim as f64 / 4.0))).collect();
+    let position = |index: usize, size: usize| {
+        let stretch = size as f64 / base_size as f64;
+        f64::from(index as f32 / stretch as f32)
+    };
+    let [height, width] = grid;
+    let mut values = Vec::with_capacity(height * width * embed_dim);
+    for row in 0..height {
+        for column in 0..width {
+            for position in [position(column, width), position(row, height)] {
+                let angles = frequencies.iter().map(|frequency| position * frequency);
+                values.extend(angles.clone().map(|angle| angle.sin() as f32));
+                values.extend(angles.map(|angle| angle.cos() as f32));
+            }
+        }
+    }
+    values
 }

@@ -1,9 +1,10 @@
 //! Linear layers and embedding tables, with weights laid out as PyTorch stores them.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, module};
+use burn::tensor::{Device, Int, Tensor, TensorData, module};
 
 use super::parameter;
+use crate::error::{Error, Result};
 
 /// `y = x Wᵀ + b`.
 #[derive(Module, Debug)]
@@ -22,6 +23,11 @@ impl Linear {
             weight: parameter::uniform([out_features, in_features], bound, device),
             bias: bias.then(|| parameter::uniform([out_features], bound, device)),
         }
+    }
+
+    /// Length of what the layer takes.
+    pub fn in_features(&self) -> usize {
+        self.weight.lazy_shape().dims::<2>()[1]
     }
 
     /// `[..., in_features]` to `[..., out_features]`.
@@ -47,4 +53,38 @@ impl Embedding {
     pub fn forward(&self, indices: Tensor<2, Int>) -> Tensor<3> {
         module::embedding(self.weight.val(), indices)
     }
+
+    /// One vector for each of `indices`, `[indices, features]`.
+    ///
+    /// # Errors
+    /// When there is no entry of an index; the error names `argument`.
+    pub fn rows(&self, indices: &[usize], argument: &'static str, device: &Device) -> Result<Tensor<2>> {
+        let [entries, features] = self.weight.lazy_shape().dims();
+        if let Some(index) = indices.iter().find(|index| **index >= entries) {
+            return Err(not_an_entry(index, entries, argument));
+        }
+        let data: Vec<i64> = indices.iter().map(|index| *index as i64).collect();
+        let data = Tensor::<2, Int>::from_data(TensorData::new(data, [1, indices.len()]), device);
+        Ok(self.forward(data).reshape([indices.len(), features]))
+    }
+
+    /// As [`Self::rows`], of numbers that should be indices.
+    ///
+    /// # Errors
+    /// When there is no entry of a number; the error names `argument`.
+    pub fn lookup(&self, numbers: &[f32], argument: &'static str, device: &Device) -> Result<Tensor<2>> {
+        let entries = self.weight.lazy_shape().dims::<2>()[0];
+        let indices: Result<Vec<usize>> = numbers
+            .iter()
+            .map(|&number| {
+                let index = number as usize;
+                if index as f32 == number { Ok(index) } else { Err(not_an_entry(number, entries, argument)) }
+            })
+            .collect();
+        self.rows(&indices?, argument, device)
+    }
+}
+
+fn not_an_entry(index: impl std::fmt::Display, entries: usize, argument: &'static str) -> Error {
+    Error::argument(argument, format!("{index} is not one of the {entries} that the model knows"))
 }

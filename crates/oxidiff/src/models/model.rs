@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::folder::Folder;
+use crate::loading::original_layout;
+use crate::loading::single_file::SingleFileOptions;
 use crate::loading::weights::{self, Checkpoint, OldKey};
 use crate::loading::{LoadOptions, Needed};
 
@@ -22,6 +24,9 @@ pub trait Model: Module {
 
     /// The name that `model_index.json` and `_class_name` use.
     const CLASS_NAME: &'static str;
+
+    /// Classes whose checkpoints are of this class too: what it was part of in earlier versions of diffusers.
+    const FORMER_CLASS_NAMES: &'static [&'static str] = &[];
 
     /// Name of the weights file, without its extension.
     const WEIGHTS_NAME: &'static str = "diffusion_pytorch_model";
@@ -65,6 +70,24 @@ pub trait Model: Module {
         load(&folder, options.variant.as_deref(), options.dtype, &options.device)
     }
 
+    /// Loads the model out of a checkpoint in the original layout of Stable Diffusion 1 or 2, which is one file: a path or a
+    /// link to the hub. Its configuration comes from `options.config`, or from the repository that the model was published
+    /// in.
+    ///
+    /// # Errors
+    /// When the file is missing or damaged or has no such model, or when its configuration cannot be had.
+    fn from_single_file(path: &str, options: &SingleFileOptions) -> Result<Self> {
+        let mut folder = options.open(path)?;
+        let subfolder = match &options.config {
+            Some(_) => options.subfolder.as_deref(),
+            None => original_layout::subfolder(Self::CLASS_NAME),
+        };
+        if let Some(subfolder) = subfolder {
+            folder = folder.subfolder(subfolder);
+        }
+        load(&folder, None, options.dtype, &options.device)
+    }
+
     /// Writes `config.json` and the weights into `folder`, which is made where it does not exist.
     ///
     /// # Errors
@@ -83,6 +106,16 @@ pub trait Model: Module {
     }
 }
 
+/// The name of an element type in configurations of transformers, which load a model in the type that is named.
+pub(crate) fn transformers_dtype(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F16 => "float16",
+        DType::BF16 => "bfloat16",
+        DType::F64 => "float64",
+        _ => "float32",
+    }
+}
+
 /// Loads a model from a folder that holds its `config.json` and its weights.
 pub(crate) fn load<M: Model>(
     folder: &Folder,
@@ -92,7 +125,8 @@ pub(crate) fn load<M: Model>(
 ) -> Result<M> {
     let text = folder.read("config.json", M::CLASS_NAME)?;
     let config = Config::parse(&text, &folder.locate("config.json").display().to_string())?;
-    if let Some(other) = config.class_name().filter(|name| *name != M::CLASS_NAME) {
+    let is_other = |name: &&str| *name != M::CLASS_NAME && !M::FORMER_CLASS_NAMES.contains(name);
+    if let Some(other) = config.class_name().filter(is_other) {
         let message = format!("is `{other}`, but a {} was asked for", M::CLASS_NAME);
         return Err(Error::config(config.origin(), "_class_name", message));
     }

@@ -1,7 +1,7 @@
-//! Layer and group normalization.
+//! Layer, group and batch normalization.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, module};
+use burn::tensor::{DType, Device, Tensor, module};
 use oxidiff_kernels::{GroupNormActivation, group_norm};
 
 use super::activations::Activation;
@@ -31,6 +31,12 @@ impl LayerNorm {
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         module::layer_norm(x, self.weight.val(), Some(self.bias.val()), self.epsilon)
     }
+}
+
+/// Normalizes the last dimension of `x` `[..., features]`, without learned scale and shift.
+pub fn layer_norm_without_parameters<const D: usize>(x: Tensor<D>, epsilon: f64) -> Tensor<D> {
+    let ones = Tensor::ones([x.dims()[D - 1]], (&x.device(), x.dtype()));
+    module::layer_norm(x, ones, None, epsilon)
 }
 
 /// Normalizes groups of channels (Wu & He 2018, <https://arxiv.org/abs/1803.08494>).
@@ -70,5 +76,46 @@ impl GroupNorm {
 
     fn normalize(&self, x: Tensor<4>, activation: GroupNormActivation) -> Tensor<4> {
         group_norm(x, self.groups, self.weight.val(), self.bias.val(), self.epsilon, activation)
+    }
+}
+
+/// Normalizes each channel by what was its mean and variance in training (Ioffe & Szegedy 2015,
+/// <https://arxiv.org/abs/1502.03167>).
+#[derive(Module, Debug)]
+pub struct BatchNorm2d {
+    /// `[channels]`.
+    pub weight: Param<Tensor<1>>,
+    /// `[channels]`.
+    pub bias: Param<Tensor<1>>,
+    /// `[channels]`.
+    pub running_mean: Param<Tensor<1>>,
+    /// `[channels]`.
+    pub running_var: Param<Tensor<1>>,
+}
+
+impl BatchNorm2d {
+    const EPSILON: f64 = 1e-5;
+
+    /// A norm over `channels` that has seen nothing but mean 0 and variance 1.
+    pub fn init(channels: usize, device: &Device) -> Self {
+        Self {
+            weight: parameter::constant([channels], 1.0, device),
+            bias: parameter::constant([channels], 0.0, device),
+            running_mean: parameter::constant([channels], 0.0, device),
+            running_var: parameter::constant([channels], 1.0, device),
+        }
+    }
+
+    /// `[batch, channels, height, width]` to the same shape.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let dtype = x.dtype();
+        let [weight, bias, mean, variance] =
+            [&self.weight, &self.bias, &self.running_mean, &self.running_var].map(|parameter| {
+                let channels = parameter.val().cast(DType::F32);
+                let count = channels.dims()[0];
+                channels.reshape([1, count, 1, 1])
+            });
+        let scale = weight / (variance + Self::EPSILON).sqrt();
+        ((x.cast(DType::F32) - mean) * scale + bias).cast(dtype)
     }
 }

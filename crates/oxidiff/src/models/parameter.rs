@@ -11,7 +11,16 @@ pub(crate) fn uniform<const D: usize>(shape: [usize; D], bound: f64, device: &De
 
 /// A parameter drawn from the standard normal distribution on first use.
 pub(crate) fn normal<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
-    lazy(shape, device, move |device| Tensor::random(shape, Distribution::Normal(0.0, 1.0), device))
+    normal_scaled(shape, 1.0, device)
+}
+
+/// A parameter drawn from the normal distribution around 0 of this standard deviation on first use.
+pub(crate) fn normal_scaled<const D: usize>(
+    shape: [usize; D],
+    std: f64,
+    device: &Device,
+) -> Param<Tensor<D>> {
+    lazy(shape, device, move |device| Tensor::random(shape, Distribution::Normal(0.0, std), device))
 }
 
 /// A parameter that starts as `value` everywhere.

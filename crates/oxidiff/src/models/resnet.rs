@@ -1,14 +1,14 @@
 //! Residual blocks, and the layers that change the size of an image between them.
 
 use burn::module::Module;
-use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
-use burn::tensor::{Device, Tensor, module};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::activations::Activation;
 use super::convolution::Conv2d;
 use super::linear::Linear;
 use super::normalization::GroupNorm;
+use super::resample::{Resample, nearest};
 
 /// How the embedding of the timestep enters a residual block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +30,10 @@ pub struct ResnetBlock2DConfig {
     pub out_channels: usize,
     /// Length of the embedding of the timestep, where the block is given one.
     pub temb_channels: Option<usize>,
-    /// Groups of both norms.
+    /// Groups of the first norm.
     pub groups: usize,
+    /// Groups of the second norm.
+    pub groups_out: usize,
     /// Added to the variance in both norms.
     pub epsilon: f64,
     /// The activation behind both norms.
@@ -40,9 +42,18 @@ pub struct ResnetBlock2DConfig {
     pub time_scale_shift: ResnetTimeScaleShift,
     /// The sum of block and shortcut is divided by this.
     pub output_scale_factor: f64,
+    /// Changes the size of the image, behind the first norm and on the shortcut.
+    pub resample: Option<Resample>,
+    /// A convolution on the shortcut even where the number of channels stays.
+    pub conv_shortcut: bool,
 }
 
 impl ResnetBlock2DConfig {
+    /// A block behind this one that keeps its channels and changes the size of the image.
+    pub fn resampling(self, resample: Resample) -> Self {
+        Self { in_channels: self.out_channels, resample: Some(resample), ..self }
+    }
+
     /// The block on `device`.
     pub fn init(&self, device: &Device) -> ResnetBlock2D {
         let time_channels = match self.time_scale_shift {
@@ -53,13 +64,14 @@ impl ResnetBlock2DConfig {
             norm1: GroupNorm::init(self.groups, self.in_channels, self.epsilon, device),
             conv1: Conv2d::init(self.in_channels, self.out_channels, 3, device),
             time_emb_proj: self.temb_channels.map(|temb| Linear::init(temb, time_channels, true, device)),
-            norm2: GroupNorm::init(self.groups, self.out_channels, self.epsilon, device),
+            norm2: GroupNorm::init(self.groups_out, self.out_channels, self.epsilon, device),
             conv2: Conv2d::init(self.out_channels, self.out_channels, 3, device),
-            conv_shortcut: (self.in_channels != self.out_channels)
+            conv_shortcut: (self.conv_shortcut || self.in_channels != self.out_channels)
                 .then(|| Conv2d::init(self.in_channels, self.out_channels, 1, device)),
             activation: self.activation,
             time_scale_shift: self.time_scale_shift,
             output_scale_factor: self.output_scale_factor,
+            resample: self.resample,
         }
     }
 }
@@ -79,13 +91,20 @@ pub struct ResnetBlock2D {
     #[module(skip)]
     time_scale_shift: ResnetTimeScaleShift,
     output_scale_factor: f64,
+    #[module(skip)]
+    resample: Option<Resample>,
 }
 
 impl ResnetBlock2D {
     /// `x` `[batch, in_channels, height, width]` and `temb` `[batch, temb_channels]` to
-    /// `[batch, out_channels, height, width]`.
+    /// `[batch, out_channels, height, width]`, or half or twice the height and width.
     pub fn forward(&self, x: Tensor<4>, temb: Option<Tensor<2>>) -> Tensor<4> {
-        let hidden = self.conv1.forward(self.norm1.forward_activated(x.clone(), self.activation));
+        let hidden = self.norm1.forward_activated(x.clone(), self.activation);
+        let (x, hidden) = match self.resample {
+            Some(resample) => (resample.forward(x), resample.forward(hidden)),
+            None => (x, hidden),
+        };
+        let hidden = self.conv1.forward(hidden);
 
         let time = match (&self.time_emb_proj, temb) {
             (Some(project), Some(temb)) => {
@@ -133,8 +152,7 @@ impl Upsample2D {
     pub fn forward(&self, x: Tensor<4>, output_size: Option<[usize; 2]>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         let size = output_size.unwrap_or([2 * height, 2 * width]);
-        let nearest = InterpolateOptions::new(InterpolateMode::Nearest);
-        self.conv.forward(module::interpolate(x, nearest.with_output_size(size)))
+        self.conv.forward(nearest(x, size))
     }
 }
 

@@ -3,10 +3,16 @@
 use std::fmt;
 use std::path::Path;
 
+use super::dit::{ClassConditional, DiTPipeline};
 use super::model_index::ModelIndex;
 use super::output::ImagePipelineOutput;
 use super::pipeline::{Component, Pipeline};
-use super::stable_diffusion::{StableDiffusionPipeline, TextToImage};
+use super::stable_diffusion::{
+    DepthToImage, ImageToImage, Inpaint, InstructPix2Pix, StableDiffusionDepth2ImgPipeline,
+    StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
+    StableDiffusionPipeline, StableDiffusionUpscalePipeline, TextToImage, Upscale,
+};
+use super::unconditional::{ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, Unconditional};
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::{LoadOptions, Needed};
@@ -17,6 +23,20 @@ use crate::schedulers::Scheduler;
 pub enum PipelineArguments {
     /// Text to image.
     TextToImage(Box<TextToImage>),
+    /// An image from noise alone.
+    Unconditional(Box<Unconditional>),
+    /// An image of a class.
+    ClassConditional(Box<ClassConditional>),
+    /// Image to image.
+    ImageToImage(Box<ImageToImage>),
+    /// Depth to image.
+    DepthToImage(Box<DepthToImage>),
+    /// Inpainting.
+    Inpaint(Box<Inpaint>),
+    /// Super-resolution.
+    Upscale(Box<Upscale>),
+    /// Editing by instructions.
+    InstructPix2Pix(Box<InstructPix2Pix>),
 }
 
 impl PipelineArguments {
@@ -24,15 +44,39 @@ impl PipelineArguments {
     fn task(&self) -> &'static str {
         match self {
             Self::TextToImage(_) => "text to image",
+            Self::Unconditional(_) => "unconditional generation",
+            Self::ClassConditional(_) => "class-conditional generation",
+            Self::ImageToImage(_) => "image to image",
+            Self::DepthToImage(_) => "depth to image",
+            Self::Inpaint(_) => "inpainting",
+            Self::Upscale(_) => "super-resolution",
+            Self::InstructPix2Pix(_) => "editing by instructions",
         }
     }
 }
 
-impl From<TextToImage> for PipelineArguments {
-    fn from(arguments: TextToImage) -> Self {
-        Self::TextToImage(Box::new(arguments))
-    }
+macro_rules! from_arguments {
+    ($($arguments:ident),+) => {
+        $(
+            impl From<$arguments> for PipelineArguments {
+                fn from(arguments: $arguments) -> Self {
+                    Self::$arguments(Box::new(arguments))
+                }
+            }
+        )+
+    };
 }
+
+from_arguments!(
+    TextToImage,
+    Unconditional,
+    ClassConditional,
+    ImageToImage,
+    DepthToImage,
+    Inpaint,
+    Upscale,
+    InstructPix2Pix
+);
 
 impl From<&str> for PipelineArguments {
     fn from(prompt: &str) -> Self {
@@ -88,13 +132,31 @@ macro_rules! pipelines {
             /// The classes that can be loaded.
             pub const CLASS_NAMES: &[&str] = &[$($pipeline::CLASS_NAME),+];
 
-            fn load(folder: &Folder, options: &LoadOptions) -> Result<Self> {
-                let index = ModelIndex::read(folder)?;
-                match index.class_name()? {
+            /// Loads a checkpoint as a pipeline of the given class.
+            pub(super) fn load_as(
+                class_name: &str,
+                folder: &Folder,
+                index: ModelIndex,
+                options: &LoadOptions,
+            ) -> Result<Self> {
+                match class_name {
                     $($pipeline::CLASS_NAME => Ok(Self::$variant($pipeline::load(folder, index, options)?)),)+
                     other => Err(Error::unsupported(
                         format!("the pipeline class `{other}`"),
                         format!("the classes that can be loaded are {}", Self::CLASS_NAMES.join(", ")),
+                    )),
+                }
+            }
+
+            /// A pipeline of the given class that shares the parts of another one.
+            pub(super) fn from_pipe_as(class_name: &str, pipeline: &Self) -> Result<Self> {
+                match class_name {
+                    $($pipeline::CLASS_NAME => {
+                        each!(pipeline, any => $pipeline::from_pipe(any)).map(Self::$variant)
+                    })+
+                    other => Err(Error::unsupported(
+                        format!("the pipeline class `{other}`"),
+                        format!("the classes that there are are {}", Self::CLASS_NAMES.join(", ")),
                     )),
                 }
             }
@@ -114,7 +176,6 @@ macro_rules! pipelines {
             pub fn call(&mut self, arguments: impl Into<PipelineArguments>) -> Result<ImagePipelineOutput> {
                 match (self, arguments.into()) {
                     $((Self::$variant(pipeline), PipelineArguments::$arguments(arguments)) => pipeline.call(*arguments),)+
-                    #[allow(unreachable_patterns, reason = "reachable once there are two kinds of arguments")]
                     (pipeline, arguments) => Err(Error::unsupported(
                         format!("{} with a {}", arguments.task(), pipeline.class_name()),
                         "the pipeline is for another task",
@@ -134,11 +195,35 @@ macro_rules! pipelines {
 }
 
 pipelines! {
+    /// Images from noise, by one step or a few.
+    ConsistencyModel(ConsistencyModelPipeline): Unconditional,
+    /// Images from noise, by fewer steps than the model was trained with.
+    DDIM(DDIMPipeline): Unconditional,
+    /// Images from noise, by as many steps as the model was trained with.
+    DDPM(DDPMPipeline): Unconditional,
+    /// Images of classes by a diffusion transformer.
+    DiT(DiTPipeline): ClassConditional,
     /// Text to image by latent diffusion.
     StableDiffusion(StableDiffusionPipeline): TextToImage,
+    /// Image to image by latent diffusion.
+    StableDiffusionImg2Img(StableDiffusionImg2ImgPipeline): ImageToImage,
+    /// Image to image by latent diffusion that keeps the image's depth.
+    StableDiffusionDepth2Img(StableDiffusionDepth2ImgPipeline): DepthToImage,
+    /// Inpainting by latent diffusion.
+    StableDiffusionInpaint(StableDiffusionInpaintPipeline): Inpaint,
+    /// Super-resolution by latent diffusion.
+    StableDiffusionUpscale(StableDiffusionUpscalePipeline): Upscale,
+    /// Editing of images by instructions.
+    StableDiffusionInstructPix2Pix(StableDiffusionInstructPix2PixPipeline): InstructPix2Pix,
 }
 
 impl DiffusionPipeline {
+    fn load(folder: &Folder, options: &LoadOptions) -> Result<Self> {
+        let index = ModelIndex::read(folder)?;
+        let class_name = index.class_name()?.to_owned();
+        Self::load_as(&class_name, folder, index, options)
+    }
+
     /// Loads a pipeline from a folder, or from the hub, in `f32` on the CPU.
     ///
     /// # Errors

@@ -91,6 +91,24 @@ impl ModelIndex {
         ))
     }
 
+    /// The index for a pipeline of another class that takes over the parts and options of this one, as far as they are
+    /// among its own `names`. The others are marked by an underscore, as in Python, and so can be taken back.
+    pub(crate) fn for_class(&self, class_name: &str, names: &[&str]) -> Self {
+        let is_known = |name: &str| names.contains(&name);
+        let values = self.values.iter().map(|(name, value)| {
+            let name = match name.strip_prefix('_') {
+                Some(bare) if is_known(bare) => bare.to_owned(),
+                Some(_) => name.clone(),
+                None if is_known(name) => name.clone(),
+                None => format!("_{name}"),
+            };
+            (name, value.clone())
+        });
+        let mut index = Self { origin: class_name.to_owned(), values: values.collect() };
+        index.set_class_name(class_name);
+        index
+    }
+
     pub(crate) fn set_class_name(&mut self, class_name: &str) {
         self.values.insert("_class_name".to_owned(), class_name.into());
     }
@@ -101,6 +119,16 @@ impl ModelIndex {
             None => json!([null, null]),
         };
         self.values.insert(component.to_owned(), value);
+    }
+
+    /// The file, or the class where the pipeline was put together in code, for messages.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The value of an option of the pipeline's own.
+    pub(crate) fn option(&self, option: &str) -> Option<&Value> {
+        self.values.get(option)
     }
 
     pub(crate) fn set_option(&mut self, option: &str, value: impl Into<Value>) {

@@ -11,3 +11,9 @@ pub struct ImagePipelineOutput {
     /// Which images a safety checker found improper; `None` where none has looked.
     pub nsfw_content_detected: Option<Vec<bool>>,
 }
+
+/// A larger batch than fits into any memory.
+pub(super) const MOST_IMAGES: usize = 65_536;
+
+/// A longer side than any image format holds: what is above is a mistake, and would not fit into memory.
+pub(super) const MOST_PIXELS: usize = 65_536;

@@ -5,15 +5,21 @@ use std::path::Path;
 
 use super::model_index::ModelIndex;
 use super::output::ImagePipelineOutput;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::hub::MODEL_INDEX;
+use crate::loading::single_file::SingleFileOptions;
 use crate::loading::{LoadOptions, Needed, write_whole};
-use crate::models::autoencoders::AutoencoderKL;
+use crate::models::autoencoders::{AutoencoderKL, AutoencoderTiny};
 use crate::models::model::Model;
-use crate::models::unets::UNet2DConditionModel;
+use crate::models::transformers::DiTTransformer2DModel;
+use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::schedulers::Scheduler;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
+use crate::vision::{
+    CLIPImageProcessor, DPTForDepthEstimation, DPTImageProcessor, ImageProcessor,
+    StableDiffusionSafetyChecker,
+};
 
 /// What every pipeline can do: be loaded, saved, printed, taken apart and called.
 ///
@@ -34,6 +40,33 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
     /// Loads the components that the index names.
     #[doc(hidden)]
     fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self>;
+
+    /// A pipeline of the parts of another one, which both share from then on: no weights are copied.
+    ///
+    /// ```no_run
+    /// use oxidiff::{Pipeline, StableDiffusionImg2ImgPipeline, StableDiffusionPipeline};
+    ///
+    /// let text_to_image =
+    ///     StableDiffusionPipeline::from_pretrained("stable-diffusion-v1-5/stable-diffusion-v1-5")?;
+    /// let image_to_image = StableDiffusionImg2ImgPipeline::from_pipe(&text_to_image)?;
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the other pipeline has no such parts, or they do not fit.
+    fn from_pipe(pipeline: &impl Pipeline) -> Result<Self> {
+        Self::from_components(&pipeline.components(), pipeline.current_index())
+    }
+
+    /// A pipeline of the parts of the pipeline with this index.
+    #[doc(hidden)]
+    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
+        let _ = (components, index);
+        Err(Error::unsupported(
+            format!("a {} of the parts of another pipeline", Self::CLASS_NAME),
+            "it can only be loaded",
+        ))
+    }
 
     /// Makes images.
     ///
@@ -71,6 +104,19 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
     fn from_pretrained_with(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
         let folder = options.open(name_or_path, Needed::Pipeline)?;
         Self::load(&folder, ModelIndex::read(&folder)?, options)
+    }
+
+    /// Loads the pipeline out of a checkpoint in the original layout of Stable Diffusion 1 or 2, which is one file
+    /// (`.safetensors`, `.ckpt`): a path or a link to the hub. Configurations and tokenizer come from `options.config`, or
+    /// from the repository that the model was published in. A safety checker is not part of such a file, and is left out.
+    ///
+    /// # Errors
+    /// When the file is missing or damaged or lacks one of the models; when the configurations cannot be had.
+    fn from_single_file(path: &str, options: &SingleFileOptions) -> Result<Self> {
+        let folder = options.open(path)?;
+        let mut index = ModelIndex::read(&folder)?;
+        index.set_component("safety_checker", None);
+        Self::load(&folder, index, &options.load_options())
     }
 
     /// Loads a pipeline that is part of the binary.
@@ -112,14 +158,28 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
 pub enum Component<'a> {
     /// A UNet that is conditioned on a text.
     UNet2DConditionModel(&'a UNet2DConditionModel),
+    /// A UNet that is conditioned on nothing, or on a class.
+    UNet2DModel(&'a UNet2DModel),
+    /// A transformer that is conditioned on a class.
+    DiTTransformer2DModel(&'a DiTTransformer2DModel),
     /// An autoencoder.
     AutoencoderKL(&'a AutoencoderKL),
+    /// A small autoencoder.
+    AutoencoderTiny(&'a AutoencoderTiny),
+    /// A safety checker.
+    StableDiffusionSafetyChecker(&'a StableDiffusionSafetyChecker),
+    /// The image processor of a CLIP.
+    CLIPImageProcessor(&'a CLIPImageProcessor),
     /// A text encoder.
     CLIPTextModel(&'a CLIPTextModel),
     /// A tokenizer.
     CLIPTokenizer(&'a CLIPTokenizer),
     /// A scheduler.
     Scheduler(&'a dyn Scheduler),
+    /// A depth estimator.
+    DPTForDepthEstimation(&'a DPTForDepthEstimation),
+    /// What prepares images for a depth estimator.
+    DPTImageProcessor(&'a DPTImageProcessor),
 }
 
 impl Component<'_> {
@@ -127,12 +187,21 @@ impl Component<'_> {
     pub fn class(&self) -> (&'static str, String) {
         match self {
             Self::UNet2DConditionModel(_) => ("diffusers", "UNet2DConditionModel".into()),
+            Self::UNet2DModel(_) => ("diffusers", "UNet2DModel".into()),
+            Self::DiTTransformer2DModel(_) => ("diffusers", "DiTTransformer2DModel".into()),
             Self::AutoencoderKL(_) => ("diffusers", "AutoencoderKL".into()),
+            Self::AutoencoderTiny(_) => ("diffusers", "AutoencoderTiny".into()),
+            Self::StableDiffusionSafetyChecker(_) => {
+                ("stable_diffusion", "StableDiffusionSafetyChecker".into())
+            }
+            Self::CLIPImageProcessor(_) => ("transformers", "CLIPImageProcessor".into()),
             Self::CLIPTextModel(_) => ("transformers", "CLIPTextModel".into()),
             Self::CLIPTokenizer(_) => ("transformers", "CLIPTokenizer".into()),
             Self::Scheduler(scheduler) => {
                 ("diffusers", scheduler.config().class_name().unwrap_or_default().to_owned())
             }
+            Self::DPTForDepthEstimation(_) => ("transformers", "DPTForDepthEstimation".into()),
+            Self::DPTImageProcessor(_) => ("transformers", "DPTImageProcessor".into()),
         }
     }
 
@@ -140,10 +209,17 @@ impl Component<'_> {
     fn save_pretrained(&self, folder: &Path) -> Result<()> {
         match self {
             Self::UNet2DConditionModel(unet) => unet.save_pretrained(folder),
+            Self::UNet2DModel(unet) => unet.save_pretrained(folder),
+            Self::DiTTransformer2DModel(transformer) => transformer.save_pretrained(folder),
             Self::AutoencoderKL(vae) => vae.save_pretrained(folder),
+            Self::AutoencoderTiny(vae) => vae.save_pretrained(folder),
+            Self::StableDiffusionSafetyChecker(checker) => checker.save_pretrained(folder),
+            Self::CLIPImageProcessor(processor) => processor.save_pretrained(folder),
             Self::CLIPTextModel(text_encoder) => text_encoder.save_pretrained(folder),
             Self::CLIPTokenizer(tokenizer) => tokenizer.save_pretrained(folder),
             Self::Scheduler(scheduler) => scheduler.save_pretrained(folder),
+            Self::DPTForDepthEstimation(model) => model.save_pretrained(folder),
+            Self::DPTImageProcessor(processor) => processor.save_pretrained(folder),
         }
     }
 }

@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, whole_timestep};
+use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
 use super::prediction_type::PredictionType;
 use super::thresholding::{DynamicThresholding, check_clip_range};
 use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, at_most_training_steps};
@@ -112,14 +112,7 @@ impl DDIMScheduler {
     fn build(fields: DDIMSchedulerConfig, config: Config) -> Result<Self> {
         let known = [PredictionType::Epsilon, PredictionType::Sample, PredictionType::VPrediction];
         fields.prediction_type.known_to(&known, &config)?;
-        let betas = BetaFields {
-            num_train_timesteps: fields.num_train_timesteps,
-            beta_start: fields.beta_start,
-            beta_end: fields.beta_end,
-            beta_schedule: fields.beta_schedule,
-            trained_betas: fields.trained_betas.as_deref(),
-            rescale_betas_zero_snr: fields.rescale_betas_zero_snr,
-        };
+        let betas = beta_fields!(fields, rescale_betas_zero_snr);
         let noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::COMMON, &config)?;
         let final_alpha_bar = if fields.set_alpha_to_one { 1.0 } else { noise_schedule.alpha_bar(0)? };
         check_clip_range(fields.clip_sample, fields.clip_sample_range, &config)?;
@@ -230,16 +223,17 @@ impl Scheduler for DDIMScheduler {
 
         // σ_t(η) of equation 16.
         let variance = (1.0 - alpha_bar_prev) / (1.0 - alpha_bar) * (1.0 - alpha_bar / alpha_bar_prev);
-        let std_dev = options.eta * variance.sqrt();
+        let eta = options.eta.unwrap_or(0.0);
+        let std_dev = eta * variance.sqrt();
         // Equation 12. Rounding may take what is left of the variance just below zero where all of it is fresh noise.
         let direction_variance = 1.0 - alpha_bar_prev - std_dev * std_dev;
         if direction_variance < -1e-6 {
-            let message = format!("{} asks for more noise than timestep {prev_timestep} has", options.eta);
+            let message = format!("{eta} asks for more noise than timestep {prev_timestep} has");
             return Err(Error::argument("eta", message));
         }
         let mut prev_sample = pred_original_sample.clone() * alpha_bar_prev.sqrt()
             + pred_epsilon * direction_variance.max(0.0).sqrt();
-        if options.eta > 0.0 {
+        if eta > 0.0 {
             if options.variance_noise.is_some() && options.generator.is_some() {
                 let message = "cannot be passed along with `generator`: one of them is the source of noise";
                 return Err(Error::argument("variance_noise", message));

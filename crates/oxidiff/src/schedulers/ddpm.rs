@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, whole_timestep};
+use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
 use super::prediction_type::PredictionType;
 use super::thresholding::{DynamicThresholding, check_clip_range};
 use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, at_most_training_steps};
@@ -135,14 +135,7 @@ impl DDPMScheduler {
             let message = "`fixed_large_log` is a logarithm, whose root diffusers takes, which is no number; use `fixed_large`";
             return Err(Error::config(config.origin(), "variance_type", message));
         }
-        let betas = BetaFields {
-            num_train_timesteps: fields.num_train_timesteps,
-            beta_start: fields.beta_start,
-            beta_end: fields.beta_end,
-            beta_schedule: fields.beta_schedule,
-            trained_betas: fields.trained_betas.as_deref(),
-            rescale_betas_zero_snr: fields.rescale_betas_zero_snr,
-        };
+        let betas = beta_fields!(fields, rescale_betas_zero_snr);
         let noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::WITH_LAPLACE_AND_SIGMOID, &config)?;
         check_clip_range(fields.clip_sample, fields.clip_sample_range, &config)?;
         let thresholding = DynamicThresholding::from_fields(

@@ -7,12 +7,13 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, mix};
+use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
 use super::prediction_type::PredictionType;
+use super::run::Run;
 use super::sigma_schedule::TrainingSigmas;
-use super::step_index::{StepIndex, UnknownTimestep};
+use super::step_index::UnknownTimestep;
 use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, possible_steps};
-use super::variance_exploding::{initial_deviation, original_from_velocity, scale_to_unit_variance};
+use super::variance_exploding::{initial_deviation, original_from};
 use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
 use crate::error::Result;
 use crate::loading::config::Config;
@@ -86,9 +87,7 @@ pub struct EulerAncestralDiscreteScheduler {
     fields: EulerAncestralDiscreteSchedulerConfig,
     config: Config,
     training: TrainingSigmas,
-    timesteps: Vec<f32>,
-    sigmas: Vec<f32>,
-    step_index: StepIndex,
+    run: Run,
 }
 
 impl EulerAncestralDiscreteScheduler {
@@ -103,27 +102,12 @@ impl EulerAncestralDiscreteScheduler {
 
     fn build(fields: EulerAncestralDiscreteSchedulerConfig, config: Config) -> Result<Self> {
         fields.prediction_type.known_to(&[PredictionType::Epsilon, PredictionType::VPrediction], &config)?;
-        let betas = BetaFields {
-            num_train_timesteps: fields.num_train_timesteps,
-            beta_start: fields.beta_start,
-            beta_end: fields.beta_end,
-            beta_schedule: fields.beta_schedule,
-            trained_betas: fields.trained_betas.as_deref(),
-            rescale_betas_zero_snr: fields.rescale_betas_zero_snr,
-        };
-        let mut noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::COMMON, &config)?;
-        if fields.rescale_betas_zero_snr {
-            noise_schedule = noise_schedule.with_positive_terminal_alpha();
-        }
+        let betas = beta_fields!(fields, rescale_betas_zero_snr);
+        let noise_schedule = NoiseSchedule::with_signal(&betas, BetaSchedule::COMMON, &config)?;
         let training = TrainingSigmas::new(noise_schedule.sigmas());
-        Ok(Self {
-            timesteps: all_training_timesteps(fields.num_train_timesteps),
-            sigmas: training.descending().chain([0.0]).collect(),
-            fields,
-            config,
-            training,
-            step_index: StepIndex::new(UnknownTimestep::IsError),
-        })
+        let timesteps = all_training_timesteps(fields.num_train_timesteps);
+        let sigmas = training.descending().chain([0.0]).collect();
+        Ok(Self { fields, config, training, run: Run::new(UnknownTimestep::IsError, timesteps, sigmas) })
     }
 }
 
@@ -138,39 +122,31 @@ impl Scheduler for EulerAncestralDiscreteScheduler {
     }
 
     fn timesteps(&self) -> &[f32] {
-        &self.timesteps
+        self.run.timesteps()
     }
 
     fn sigmas(&self) -> Option<&[f32]> {
-        Some(&self.sigmas)
+        self.run.sigmas()
     }
 
     fn init_noise_sigma(&self) -> f64 {
-        initial_deviation(&self.sigmas, self.fields.timestep_spacing)
+        initial_deviation(self.run.highest(), self.fields.timestep_spacing)
     }
 
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
         possible_steps(num_inference_steps)?;
-        self.timesteps = self
-            .fields
-            .timestep_spacing
-            .descending(self.fields.num_train_timesteps, num_inference_steps, self.fields.steps_offset)
-            .into_iter()
-            .map(|timestep| timestep as f32)
-            .collect();
-        self.sigmas = self
-            .timesteps
-            .iter()
-            .map(|&timestep| self.training.at(f64::from(timestep)) as f32)
-            .chain([0.0])
-            .collect();
-        self.step_index.reset();
+        let timesteps = self.fields.timestep_spacing.descending_f32(
+            self.fields.num_train_timesteps,
+            num_inference_steps,
+            self.fields.steps_offset,
+        );
+        let (timesteps, sigmas) = self.training.levels(&timesteps, None, &self.config)?;
+        self.run.restart(&timesteps, sigmas.into_iter().chain([0.0]));
         Ok(())
     }
 
     fn scale_model_input(&mut self, sample: Tensor<4>, timestep: f32) -> Result<Tensor<4>> {
-        let index = self.step_index.at(timestep, &self.timesteps, &self.sigmas)?;
-        Ok(scale_to_unit_variance(sample, self.sigmas[index]))
+        self.run.scale_model_input(sample, timestep)
     }
 
     fn step(
@@ -181,9 +157,8 @@ impl Scheduler for EulerAncestralDiscreteScheduler {
         mut options: StepOptions<'_>,
     ) -> Result<SchedulerOutput> {
         check_same_shape(&model_output, &sample)?;
-        let index = self.step_index.at(timestep, &self.timesteps, &self.sigmas)?;
-        let sigma = f64::from(self.sigmas[index]);
-        let sigma_next = f64::from(self.sigmas[index + 1]);
+        let index = self.run.enter(timestep)?;
+        let (sigma, sigma_next) = (self.run.sigma(index), self.run.sigma(index + 1));
 
         // The noise that is added; with what the Euler step leaves it has variance `sigma_next`².
         let sigma_up =
@@ -194,14 +169,11 @@ impl Scheduler for EulerAncestralDiscreteScheduler {
         let sample = sample.cast(DType::F32);
         let model_output = model_output.cast(DType::F32);
 
-        let pred_original_sample = match self.fields.prediction_type {
-            PredictionType::VPrediction => original_from_velocity(&sample, model_output, sigma),
-            _ => sample.clone() - model_output * sigma,
-        };
+        let pred_original_sample = original_from(self.fields.prediction_type, model_output, &sample, sigma);
         let derivative = (sample.clone() - pred_original_sample.clone()) / sigma;
         let noise = options.noise(&sample, dtype)?;
         let prev_sample = sample + derivative * (sigma_down - sigma) + noise * sigma_up;
-        self.step_index.advance();
+        self.run.advance();
         Ok(SchedulerOutput {
             prev_sample: prev_sample.cast(dtype),
             pred_original_sample: Some(pred_original_sample),
@@ -214,12 +186,11 @@ impl Scheduler for EulerAncestralDiscreteScheduler {
         noise: Tensor<4>,
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
-        let levels = self.step_index.levels_of_added_noise(timesteps, &self.timesteps, &self.sigmas)?;
-        mix(original_samples, &[1.0], noise, &levels)
+        self.run.add_noise(original_samples, noise, timesteps)
     }
 
     fn set_begin_index(&mut self, begin_index: usize) {
-        self.step_index.set_begin(begin_index);
+        self.run.set_begin(begin_index);
     }
 
     fn clone_box(&self) -> Box<dyn Scheduler> {

@@ -5,12 +5,13 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, linspace_f32, mix};
+use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, linspace_f32};
 use super::prediction_type::PredictionType;
-use super::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas};
-use super::step_index::{StepIndex, UnknownTimestep};
+use super::run::Run;
+use super::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas, sigma_spacing};
+use super::step_index::UnknownTimestep;
 use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, possible_steps};
-use super::variance_exploding::{initial_deviation, original_from_velocity, scale_to_unit_variance};
+use super::variance_exploding::{initial_deviation, original_from_velocity};
 use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
@@ -130,9 +131,7 @@ pub struct EulerDiscreteScheduler {
     config: Config,
     spacing: Option<SigmaSpacing>,
     training: TrainingSigmas,
-    timesteps: Vec<f32>,
-    sigmas: Vec<f32>,
-    step_index: StepIndex,
+    run: Run,
 }
 
 impl EulerDiscreteScheduler {
@@ -153,37 +152,15 @@ impl EulerDiscreteScheduler {
             PredictionType::VPrediction,
         ];
         fields.prediction_type.known_to(&known, &config)?;
-        let spacing = SigmaSpacing::from_flags(
-            fields.use_karras_sigmas,
-            fields.use_exponential_sigmas,
-            fields.use_beta_sigmas,
-            &config,
-        )?;
-        let betas = BetaFields {
-            num_train_timesteps: fields.num_train_timesteps,
-            beta_start: fields.beta_start,
-            beta_end: fields.beta_end,
-            beta_schedule: fields.beta_schedule,
-            trained_betas: fields.trained_betas.as_deref(),
-            rescale_betas_zero_snr: fields.rescale_betas_zero_snr,
-        };
-        let mut noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::COMMON, &config)?;
-        if fields.rescale_betas_zero_snr {
-            noise_schedule = noise_schedule.with_positive_terminal_alpha();
-        }
+        let spacing = sigma_spacing!(fields, &config)?;
+        let betas = beta_fields!(fields, rescale_betas_zero_snr);
+        let noise_schedule = NoiseSchedule::with_signal(&betas, BetaSchedule::COMMON, &config)?;
         let training = TrainingSigmas::new(noise_schedule.sigmas());
-        let mut scheduler = Self {
-            timesteps: all_training_timesteps(fields.num_train_timesteps),
-            sigmas: training.descending().chain([0.0]).collect(),
-            fields,
-            config,
-            spacing,
-            training,
-            step_index: StepIndex::new(UnknownTimestep::IsError),
-        };
-        if scheduler.tells_log_sigma() {
-            scheduler.timesteps = quarter_logs(&scheduler.sigmas);
-        }
+        let timesteps = all_training_timesteps(fields.num_train_timesteps);
+        let sigmas = training.descending().chain([0.0]).collect();
+        let run = Run::new(UnknownTimestep::IsError, timesteps, sigmas);
+        let mut scheduler = Self { fields, config, spacing, training, run };
+        scheduler.relabel();
         Ok(scheduler)
     }
 
@@ -191,6 +168,13 @@ impl EulerDiscreteScheduler {
     fn tells_log_sigma(&self) -> bool {
         self.fields.timestep_type == TimestepType::Continuous
             && self.fields.prediction_type == PredictionType::VPrediction
+    }
+
+    /// Replaces the timesteps by what the model is told.
+    fn relabel(&mut self) {
+        if let (true, Some([levels @ .., _final])) = (self.tells_log_sigma(), self.run.sigmas()) {
+            self.run.relabel(levels.iter().map(|sigma| 0.25 * sigma.ln()).collect());
+        }
     }
 
     /// Takes over timesteps and the noise levels that belong to them.
@@ -204,30 +188,20 @@ impl EulerDiscreteScheduler {
                 linspace_f32(high, low, count + 1).into_iter().map(|log| f64::from(log.exp())).collect()
             }
         };
-        self.timesteps = match self.spacing {
-            None => timesteps.into_iter().map(|timestep| timestep as f32).collect(),
-            Some(spacing) => {
-                let max = self.fields.sigma_max.unwrap_or(sigmas[0]);
-                let min = self.fields.sigma_min.unwrap_or(sigmas[sigmas.len() - 1]);
-                sigmas = spacing.between(max, min, count);
-                sigmas.iter().map(|&sigma| self.training.timestep_of(sigma) as f32).collect()
-            }
-        };
+        let mut timesteps = timesteps;
+        if let Some(spacing) = self.spacing {
+            let max = self.fields.sigma_max.unwrap_or(sigmas[0]);
+            let min = self.fields.sigma_min.unwrap_or(sigmas[sigmas.len() - 1]);
+            sigmas = spacing.between(max, min, count);
+            timesteps = sigmas.iter().map(|&sigma| self.training.timestep_of(sigma)).collect();
+        }
         sigmas.push(match self.fields.final_sigmas_type {
             FinalSigmasType::Zero => 0.0,
             FinalSigmasType::SigmaMin => self.training.min(),
         });
-        self.sigmas = sigmas.into_iter().map(|sigma| sigma as f32).collect();
-        if self.tells_log_sigma() {
-            self.timesteps = quarter_logs(&self.sigmas);
-        }
-        self.step_index.reset();
+        self.run.restart(&timesteps, sigmas);
+        self.relabel();
     }
-}
-
-/// ¼ ln σ of all levels but the last.
-fn quarter_logs(sigmas: &[f32]) -> Vec<f32> {
-    sigmas[..sigmas.len() - 1].iter().map(|sigma| 0.25 * sigma.ln()).collect()
 }
 
 impl Scheduler for EulerDiscreteScheduler {
@@ -241,15 +215,15 @@ impl Scheduler for EulerDiscreteScheduler {
     }
 
     fn timesteps(&self) -> &[f32] {
-        &self.timesteps
+        self.run.timesteps()
     }
 
     fn sigmas(&self) -> Option<&[f32]> {
-        Some(&self.sigmas)
+        self.run.sigmas()
     }
 
     fn init_noise_sigma(&self) -> f64 {
-        initial_deviation(&self.sigmas, self.fields.timestep_spacing)
+        initial_deviation(self.run.highest(), self.fields.timestep_spacing)
     }
 
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
@@ -288,19 +262,15 @@ impl Scheduler for EulerDiscreteScheduler {
                 "needs the level after the last step besides that of each step",
             ));
         }
-        self.timesteps = if self.tells_log_sigma() {
-            quarter_logs(sigmas)
-        } else {
-            levels.iter().map(|&sigma| self.training.timestep_of(f64::from(sigma)) as f32).collect()
-        };
-        self.sigmas = sigmas.to_vec();
-        self.step_index.reset();
+        let timesteps: Vec<f64> =
+            levels.iter().map(|&sigma| self.training.timestep_of(f64::from(sigma))).collect();
+        self.run.restart(&timesteps, sigmas.iter().map(|&sigma| f64::from(sigma)));
+        self.relabel();
         Ok(())
     }
 
     fn scale_model_input(&mut self, sample: Tensor<4>, timestep: f32) -> Result<Tensor<4>> {
-        let index = self.step_index.at(timestep, &self.timesteps, &self.sigmas)?;
-        Ok(scale_to_unit_variance(sample, self.sigmas[index]))
+        self.run.scale_model_input(sample, timestep)
     }
 
     fn step(
@@ -311,26 +281,14 @@ impl Scheduler for EulerDiscreteScheduler {
         mut options: StepOptions<'_>,
     ) -> Result<SchedulerOutput> {
         check_same_shape(&model_output, &sample)?;
-        let index = self.step_index.at(timestep, &self.timesteps, &self.sigmas)?;
-        let sigma = f64::from(self.sigmas[index]);
-        let sigma_next = f64::from(self.sigmas[index + 1]);
+        let index = self.run.enter(timestep)?;
+        let (sigma, sigma_next) = (self.run.sigma(index), self.run.sigma(index + 1));
 
         let dtype = model_output.dtype();
-        let mut sample = sample.cast(DType::F32);
+        let sample = sample.cast(DType::F32);
         let model_output = model_output.cast(DType::F32);
 
-        // Raise the noise level first, where asked to.
-        let gamma = if (options.s_tmin..=options.s_tmax).contains(&sigma) {
-            (options.s_churn / (self.sigmas.len() - 1) as f64).min(std::f64::consts::SQRT_2 - 1.0)
-        } else {
-            0.0
-        };
-        let sigma_hat = sigma * (gamma + 1.0);
-        if gamma > 0.0 {
-            let deviation = options.s_noise * (sigma_hat * sigma_hat - sigma * sigma).sqrt();
-            sample = sample.clone() + options.noise(&sample, dtype)? * deviation;
-        }
-
+        let (sample, sigma_hat) = options.churn(sample, sigma, self.run.levels_to_go(), dtype)?;
         let pred_original_sample = match self.fields.prediction_type {
             PredictionType::VPrediction => original_from_velocity(&sample, model_output, sigma),
             PredictionType::Sample | PredictionType::OriginalSample => model_output,
@@ -338,7 +296,7 @@ impl Scheduler for EulerDiscreteScheduler {
         };
         let derivative = (sample.clone() - pred_original_sample.clone()) / sigma_hat;
         let prev_sample = sample + derivative * (sigma_next - sigma_hat);
-        self.step_index.advance();
+        self.run.advance();
         Ok(SchedulerOutput {
             prev_sample: prev_sample.cast(dtype),
             pred_original_sample: Some(pred_original_sample),
@@ -351,12 +309,11 @@ impl Scheduler for EulerDiscreteScheduler {
         noise: Tensor<4>,
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
-        let levels = self.step_index.levels_of_added_noise(timesteps, &self.timesteps, &self.sigmas)?;
-        mix(original_samples, &[1.0], noise, &levels)
+        self.run.add_noise(original_samples, noise, timesteps)
     }
 
     fn set_begin_index(&mut self, begin_index: usize) {
-        self.step_index.set_begin(begin_index);
+        self.run.set_begin(begin_index);
     }
 
     fn clone_box(&self) -> Box<dyn Scheduler> {

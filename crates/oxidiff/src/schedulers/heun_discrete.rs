@@ -4,13 +4,14 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, mix};
+use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
 use super::prediction_type::PredictionType;
-use super::sigma_schedule::{SigmaSpacing, TrainingSigmas};
-use super::step_index::{StepIndex, UnknownTimestep};
+use super::run::Run;
+use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
+use super::step_index::UnknownTimestep;
 use super::thresholding::check_clip_range;
 use super::timestep_spacing::{TimestepSpacing, possible_steps};
-use super::variance_exploding::{initial_deviation, original_from_velocity, scale_to_unit_variance};
+use super::variance_exploding::{initial_deviation, original_from};
 use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
@@ -96,9 +97,7 @@ pub struct HeunDiscreteScheduler {
     config: Config,
     spacing: Option<SigmaSpacing>,
     training: TrainingSigmas,
-    timesteps: Vec<f32>,
-    sigmas: Vec<f32>,
-    step_index: StepIndex,
+    run: Run,
     /// Where the current step began, between its two calls.
     first_stage: Option<FirstStage>,
 }
@@ -124,31 +123,17 @@ impl HeunDiscreteScheduler {
         let known = [PredictionType::Epsilon, PredictionType::Sample, PredictionType::VPrediction];
         fields.prediction_type.known_to(&known, &config)?;
         check_clip_range(fields.clip_sample, fields.clip_sample_range, &config)?;
-        let spacing = SigmaSpacing::from_flags(
-            fields.use_karras_sigmas,
-            fields.use_exponential_sigmas,
-            fields.use_beta_sigmas,
-            &config,
-        )?;
-        let betas = BetaFields {
-            num_train_timesteps: fields.num_train_timesteps,
-            beta_start: fields.beta_start,
-            beta_end: fields.beta_end,
-            beta_schedule: fields.beta_schedule,
-            trained_betas: fields.trained_betas.as_deref(),
-            rescale_betas_zero_snr: false,
-        };
-        let training =
-            TrainingSigmas::new(NoiseSchedule::new(&betas, BetaSchedule::WITH_EXP, &config)?.sigmas());
+        let spacing = sigma_spacing!(fields, &config)?;
+        let betas = beta_fields!(fields);
+        let noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::WITH_EXP, &config)?;
+        let training = TrainingSigmas::new(noise_schedule.sigmas());
         let count = fields.num_train_timesteps;
         let mut scheduler = Self {
-            timesteps: Vec::new(),
-            sigmas: Vec::new(),
             fields,
             config,
             spacing,
             training,
-            step_index: StepIndex::new(UnknownTimestep::IsError),
+            run: Run::new(UnknownTimestep::IsError, Vec::new(), Vec::new()),
             first_stage: None,
         };
         scheduler.set_timesteps(count)?;
@@ -158,15 +143,11 @@ impl HeunDiscreteScheduler {
     /// Takes over timesteps, or the noise levels that a rule spaces between the first and the last of them.
     fn visit(&mut self, timesteps: &[f32]) -> Result<()> {
         let (timesteps, sigmas) = self.training.levels(timesteps, self.spacing, &self.config)?;
-        let twice = |values: &[f64]| -> Vec<f32> {
+        let twice = |values: &[f64]| -> Vec<f64> {
             let (first, rest) = values.split_first().expect("a run has a step");
-            let rest = rest.iter().flat_map(|&value| [value as f32; 2]);
-            std::iter::once(*first as f32).chain(rest).collect()
+            std::iter::once(*first).chain(rest.iter().flat_map(|&value| [value; 2])).collect()
         };
-        self.timesteps = twice(&timesteps);
-        self.sigmas = twice(&sigmas);
-        self.sigmas.push(0.0);
-        self.step_index.reset();
+        self.run.restart(&twice(&timesteps), twice(&sigmas).into_iter().chain([0.0]));
         self.first_stage = None;
         Ok(())
     }
@@ -183,15 +164,15 @@ impl Scheduler for HeunDiscreteScheduler {
     }
 
     fn timesteps(&self) -> &[f32] {
-        &self.timesteps
+        self.run.timesteps()
     }
 
     fn sigmas(&self) -> Option<&[f32]> {
-        Some(&self.sigmas)
+        self.run.sigmas()
     }
 
     fn init_noise_sigma(&self) -> f64 {
-        initial_deviation(&self.sigmas, self.fields.timestep_spacing)
+        initial_deviation(self.run.highest(), self.fields.timestep_spacing)
     }
 
     fn order(&self) -> usize {
@@ -220,8 +201,7 @@ impl Scheduler for HeunDiscreteScheduler {
     }
 
     fn scale_model_input(&mut self, sample: Tensor<4>, timestep: f32) -> Result<Tensor<4>> {
-        let index = self.step_index.at(timestep, &self.timesteps, &self.sigmas)?;
-        Ok(scale_to_unit_variance(sample, self.sigmas[index]))
+        self.run.scale_model_input(sample, timestep)
     }
 
     fn step(
@@ -232,19 +212,16 @@ impl Scheduler for HeunDiscreteScheduler {
         _options: StepOptions<'_>,
     ) -> Result<SchedulerOutput> {
         check_same_shape(&model_output, &sample)?;
-        let index = self.step_index.at(timestep, &self.timesteps, &self.sigmas)?;
+        let index = self.run.enter(timestep)?;
 
         let dtype = model_output.dtype();
         let sample = sample.cast(DType::F32);
         let model_output = model_output.cast(DType::F32);
 
         // The model was called at this level: where the step begins, or, the second time, where it leads to.
-        let sigma = f64::from(self.sigmas[index]);
-        let mut pred_original_sample = match self.fields.prediction_type {
-            PredictionType::VPrediction => original_from_velocity(&sample, model_output, sigma),
-            PredictionType::Sample => model_output,
-            _ => sample.clone() - model_output * sigma,
-        };
+        let sigma = self.run.sigma(index);
+        let mut pred_original_sample =
+            original_from(self.fields.prediction_type, model_output, &sample, sigma);
         if self.fields.clip_sample {
             let range = self.fields.clip_sample_range;
             pred_original_sample = pred_original_sample.clamp(-range, range);
@@ -253,17 +230,17 @@ impl Scheduler for HeunDiscreteScheduler {
 
         let prev_sample = match self.first_stage.take() {
             None => {
-                let sigma_next = f64::from(self.sigmas[index + 1]);
+                let sigma_next = self.run.sigma(index + 1);
                 let begun = FirstStage { sample: sample.clone(), derivative: derivative.clone() };
                 self.first_stage = Some(begun);
                 sample + derivative * (sigma_next - sigma)
             }
             Some(begun) => {
-                let sigma_before = f64::from(self.sigmas[index.saturating_sub(1)]);
+                let sigma_before = self.run.sigma(index.saturating_sub(1));
                 begun.sample + (begun.derivative + derivative) * ((sigma - sigma_before) / 2.0)
             }
         };
-        self.step_index.advance();
+        self.run.advance();
         Ok(SchedulerOutput {
             prev_sample: prev_sample.cast(dtype),
             pred_original_sample: Some(pred_original_sample),
@@ -276,12 +253,11 @@ impl Scheduler for HeunDiscreteScheduler {
         noise: Tensor<4>,
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
-        let levels = self.step_index.levels_of_added_noise(timesteps, &self.timesteps, &self.sigmas)?;
-        mix(original_samples, &[1.0], noise, &levels)
+        self.run.add_noise(original_samples, noise, timesteps)
     }
 
     fn set_begin_index(&mut self, begin_index: usize) {
-        self.step_index.set_begin(begin_index);
+        self.run.set_begin(begin_index);
     }
 
     fn clone_box(&self) -> Box<dyn Scheduler> {

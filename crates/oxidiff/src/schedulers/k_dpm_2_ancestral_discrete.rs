@@ -4,14 +4,12 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, mix};
+use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
 use super::prediction_type::PredictionType;
-use super::sigma_schedule::{SigmaSpacing, TrainingSigmas};
-use super::step_index::{StepIndex, UnknownTimestep};
+use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
 use super::timestep_spacing::{TimestepSpacing, possible_steps};
-use super::variance_exploding::{
-    geometric_mean, initial_deviation, original_from_velocity, scale_to_unit_variance,
-};
+use super::two_stage::TwoStageRun;
+use super::variance_exploding::{geometric_mean, initial_deviation, original_from};
 use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
 use crate::error::Result;
 use crate::loading::config::Config;
@@ -92,16 +90,9 @@ pub struct KDPM2AncestralDiscreteScheduler {
     config: Config,
     spacing: Option<SigmaSpacing>,
     training: TrainingSigmas,
-    timesteps: Vec<f32>,
-    /// The level of each step twice, but that of the first once.
-    sigmas: Vec<f32>,
-    /// The level in the middle of each step.
-    middle_sigmas: Vec<f32>,
+    run: TwoStageRun,
     /// The noise that each step adds, and the level that it goes down to.
     up_down_sigmas: Vec<(f32, f32)>,
-    step_index: StepIndex,
-    /// The sample that the current step began with, between its two calls.
-    begun: Option<Tensor<4>>,
 }
 
 impl KDPM2AncestralDiscreteScheduler {
@@ -116,45 +107,15 @@ impl KDPM2AncestralDiscreteScheduler {
 
     fn build(fields: KDPM2AncestralDiscreteSchedulerConfig, config: Config) -> Result<Self> {
         fields.prediction_type.known_to(&[PredictionType::Epsilon, PredictionType::VPrediction], &config)?;
-        let spacing = SigmaSpacing::from_flags(
-            fields.use_karras_sigmas,
-            fields.use_exponential_sigmas,
-            fields.use_beta_sigmas,
-            &config,
-        )?;
-        let betas = BetaFields {
-            num_train_timesteps: fields.num_train_timesteps,
-            beta_start: fields.beta_start,
-            beta_end: fields.beta_end,
-            beta_schedule: fields.beta_schedule,
-            trained_betas: fields.trained_betas.as_deref(),
-            rescale_betas_zero_snr: false,
-        };
-        let training =
-            TrainingSigmas::new(NoiseSchedule::new(&betas, BetaSchedule::COMMON, &config)?.sigmas());
+        let spacing = sigma_spacing!(fields, &config)?;
+        let betas = beta_fields!(fields);
+        let noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::COMMON, &config)?;
+        let training = TrainingSigmas::new(noise_schedule.sigmas());
         let count = fields.num_train_timesteps;
-        let mut scheduler = Self {
-            timesteps: Vec::new(),
-            sigmas: Vec::new(),
-            middle_sigmas: Vec::new(),
-            up_down_sigmas: Vec::new(),
-            fields,
-            config,
-            spacing,
-            training,
-            step_index: StepIndex::new(UnknownTimestep::IsError),
-            begun: None,
-        };
+        let mut scheduler =
+            Self { run: TwoStageRun::new(), up_down_sigmas: Vec::new(), fields, config, spacing, training };
         scheduler.set_timesteps(count)?;
         Ok(scheduler)
-    }
-
-    /// The level at which the model is called in the call with this index: that of the step, or of its middle.
-    fn level(&self, index: usize) -> f32 {
-        match self.begun {
-            None => self.sigmas[index],
-            Some(_) => self.middle_sigmas[index / 2],
-        }
     }
 }
 
@@ -169,15 +130,15 @@ impl Scheduler for KDPM2AncestralDiscreteScheduler {
     }
 
     fn timesteps(&self) -> &[f32] {
-        &self.timesteps
+        self.run.calls().timesteps()
     }
 
     fn sigmas(&self) -> Option<&[f32]> {
-        Some(&self.sigmas)
+        self.run.calls().sigmas()
     }
 
     fn init_noise_sigma(&self) -> f64 {
-        initial_deviation(&self.sigmas, self.fields.timestep_spacing)
+        initial_deviation(self.run.calls().highest(), self.fields.timestep_spacing)
     }
 
     fn order(&self) -> usize {
@@ -206,22 +167,18 @@ impl Scheduler for KDPM2AncestralDiscreteScheduler {
             })
             .collect();
         let downs = self.up_down_sigmas.iter().map(|&(_, down)| down);
-        self.middle_sigmas = sigmas.iter().zip(downs).map(|(&from, to)| geometric_mean(from, to)).collect();
+        let middles: Vec<f32> =
+            sigmas.iter().zip(downs).map(|(&from, to)| geometric_mean(from, to)).collect();
 
         // The last step goes to 0, which has no middle.
-        let middles = self.middle_sigmas.iter().map(|&sigma| self.training.timestep_of(f64::from(sigma)));
-        let rest = middles.zip(&timesteps[1..]).flat_map(|(middle, &timestep)| [middle, timestep]);
-        self.timesteps = std::iter::once(timesteps[0]).chain(rest).map(|timestep| timestep as f32).collect();
-        let twice = sigmas[1..].iter().flat_map(|&sigma| [sigma; 2]);
-        self.sigmas = std::iter::once(sigmas[0]).chain(twice).chain([0.0]).collect();
-        self.step_index.reset();
-        self.begun = None;
+        let middle_timesteps: Vec<f64> =
+            middles.iter().map(|&sigma| self.training.timestep_of(f64::from(sigma))).collect();
+        self.run.restart(&timesteps, middle_timesteps, &sigmas, middles, 1);
         Ok(())
     }
 
     fn scale_model_input(&mut self, sample: Tensor<4>, timestep: f32) -> Result<Tensor<4>> {
-        let index = self.step_index.at(timestep, &self.timesteps, &self.sigmas)?;
-        Ok(scale_to_unit_variance(sample, self.level(index)))
+        self.run.scale_model_input(sample, timestep)
     }
 
     fn step(
@@ -232,32 +189,29 @@ impl Scheduler for KDPM2AncestralDiscreteScheduler {
         mut options: StepOptions<'_>,
     ) -> Result<SchedulerOutput> {
         check_same_shape(&model_output, &sample)?;
-        let index = self.step_index.at(timestep, &self.timesteps, &self.sigmas)?;
-        let level = f64::from(self.level(index));
+        let index = self.run.enter(timestep)?;
+        let level = f64::from(self.run.level(index));
 
         let dtype = model_output.dtype();
         let sample = sample.cast(DType::F32);
         let model_output = model_output.cast(DType::F32);
 
-        let pred_original_sample = match self.fields.prediction_type {
-            PredictionType::VPrediction => original_from_velocity(&sample, model_output, level),
-            _ => sample.clone() - model_output * level,
-        };
+        let pred_original_sample = original_from(self.fields.prediction_type, model_output, &sample, level);
         let derivative = (sample.clone() - pred_original_sample.clone()) / level;
-        let prev_sample = match self.begun.take() {
+        let (sigma, _) = self.run.ends(index);
+        let prev_sample = match self.run.begun() {
             None => {
-                let middle = f64::from(self.middle_sigmas[index / 2]);
-                self.begun = Some(sample.clone());
+                let middle = f64::from(self.run.middle(index));
+                self.run.advance_to_middle(sample.clone());
                 sample + derivative * (middle - level)
             }
             Some(begun) => {
-                let sigma = f64::from(self.sigmas[index.saturating_sub(1)]);
                 let (up, down) = self.up_down_sigmas[index / 2];
                 let noise = options.noise(&begun, dtype)?;
+                self.run.advance_to_next();
                 begun + derivative * (f64::from(down) - sigma) + noise * f64::from(up)
             }
         };
-        self.step_index.advance();
         Ok(SchedulerOutput {
             prev_sample: prev_sample.cast(dtype),
             pred_original_sample: Some(pred_original_sample),
@@ -270,12 +224,11 @@ impl Scheduler for KDPM2AncestralDiscreteScheduler {
         noise: Tensor<4>,
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
-        let levels = self.step_index.levels_of_added_noise(timesteps, &self.timesteps, &self.sigmas)?;
-        mix(original_samples, &[1.0], noise, &levels)
+        self.run.calls().add_noise(original_samples, noise, timesteps)
     }
 
     fn set_begin_index(&mut self, begin_index: usize) {
-        self.step_index.set_begin(begin_index);
+        self.run.set_begin(begin_index);
     }
 
     fn clone_box(&self) -> Box<dyn Scheduler> {

@@ -6,12 +6,13 @@ use std::collections::VecDeque;
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, mix};
+use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
 use super::prediction_type::PredictionType;
-use super::sigma_schedule::{SigmaSpacing, TrainingSigmas};
-use super::step_index::{StepIndex, UnknownTimestep};
+use super::run::Run;
+use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
+use super::step_index::UnknownTimestep;
 use super::timestep_spacing::{TimestepSpacing, possible_steps};
-use super::variance_exploding::{initial_deviation, original_from_velocity, scale_to_unit_variance};
+use super::variance_exploding::{initial_deviation, original_from};
 use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
@@ -93,9 +94,7 @@ pub struct LMSDiscreteScheduler {
     config: Config,
     spacing: Option<SigmaSpacing>,
     training: TrainingSigmas,
-    timesteps: Vec<f32>,
-    sigmas: Vec<f32>,
-    step_index: StepIndex,
+    run: Run,
     /// The tangents of the last steps, the latest last.
     derivatives: VecDeque<Tensor<4>>,
 }
@@ -113,31 +112,17 @@ impl LMSDiscreteScheduler {
     fn build(fields: LMSDiscreteSchedulerConfig, config: Config) -> Result<Self> {
         let known = [PredictionType::Epsilon, PredictionType::Sample, PredictionType::VPrediction];
         fields.prediction_type.known_to(&known, &config)?;
-        let spacing = SigmaSpacing::from_flags(
-            fields.use_karras_sigmas,
-            fields.use_exponential_sigmas,
-            fields.use_beta_sigmas,
-            &config,
-        )?;
-        let betas = BetaFields {
-            num_train_timesteps: fields.num_train_timesteps,
-            beta_start: fields.beta_start,
-            beta_end: fields.beta_end,
-            beta_schedule: fields.beta_schedule,
-            trained_betas: fields.trained_betas.as_deref(),
-            rescale_betas_zero_snr: false,
-        };
-        let training =
-            TrainingSigmas::new(NoiseSchedule::new(&betas, BetaSchedule::COMMON, &config)?.sigmas());
+        let spacing = sigma_spacing!(fields, &config)?;
+        let betas = beta_fields!(fields);
+        let noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::COMMON, &config)?;
+        let training = TrainingSigmas::new(noise_schedule.sigmas());
         let count = fields.num_train_timesteps;
         let mut scheduler = Self {
-            timesteps: Vec::new(),
-            sigmas: Vec::new(),
             fields,
             config,
             spacing,
             training,
-            step_index: StepIndex::new(UnknownTimestep::IsError),
+            run: Run::new(UnknownTimestep::IsError, Vec::new(), Vec::new()),
             derivatives: VecDeque::new(),
         };
         scheduler.set_timesteps(count)?;
@@ -154,7 +139,7 @@ impl LMSDiscreteScheduler {
             (0.339_981_043_584_856_26, 0.652_145_154_862_546_1),
             (0.861_136_311_594_052_6, 0.347_854_845_137_453_85),
         ];
-        let sigma = |index: usize| f64::from(self.sigmas[index]);
+        let sigma = |index: usize| self.run.sigma(index);
         let polynomial = |at: f64| -> f64 {
             (0..order)
                 .filter(|&other| other != back)
@@ -178,15 +163,15 @@ impl Scheduler for LMSDiscreteScheduler {
     }
 
     fn timesteps(&self) -> &[f32] {
-        &self.timesteps
+        self.run.timesteps()
     }
 
     fn sigmas(&self) -> Option<&[f32]> {
-        Some(&self.sigmas)
+        self.run.sigmas()
     }
 
     fn init_noise_sigma(&self) -> f64 {
-        initial_deviation(&self.sigmas, self.fields.timestep_spacing)
+        initial_deviation(self.run.highest(), self.fields.timestep_spacing)
     }
 
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
@@ -196,21 +181,16 @@ impl Scheduler for LMSDiscreteScheduler {
             num_inference_steps,
             self.fields.steps_offset,
         );
-        // Python's class, too, heeds bounds in the configuration for all rules but this.
-        let unbounded = Config::default();
-        let karras = self.spacing == Some(SigmaSpacing::Karras);
-        let config = if karras { &unbounded } else { &self.config };
-        let (timesteps, sigmas) = self.training.levels(&timesteps, self.spacing, config)?;
-        self.timesteps = timesteps.into_iter().map(|timestep| timestep as f32).collect();
-        self.sigmas = sigmas.into_iter().chain([0.0]).map(|sigma| sigma as f32).collect();
-        self.step_index.reset();
+        let timesteps = timesteps.into_iter().map(f64::from).collect();
+        let (timesteps, sigmas) =
+            self.training.levels_with_unbounded_karras(timesteps, self.spacing, &self.config)?;
+        self.run.restart(&timesteps, sigmas.into_iter().chain([0.0]));
         self.derivatives.clear();
         Ok(())
     }
 
     fn scale_model_input(&mut self, sample: Tensor<4>, timestep: f32) -> Result<Tensor<4>> {
-        let index = self.step_index.at(timestep, &self.timesteps, &self.sigmas)?;
-        Ok(scale_to_unit_variance(sample, self.sigmas[index]))
+        self.run.scale_model_input(sample, timestep)
     }
 
     fn step(
@@ -225,18 +205,14 @@ impl Scheduler for LMSDiscreteScheduler {
             let message = format!("must be between 1 and {MOST_ORDER}, but is {}", options.order);
             return Err(Error::argument("order", message));
         }
-        let index = self.step_index.at(timestep, &self.timesteps, &self.sigmas)?;
-        let sigma = f64::from(self.sigmas[index]);
+        let index = self.run.enter(timestep)?;
+        let sigma = self.run.sigma(index);
 
         let dtype = model_output.dtype();
         let sample = sample.cast(DType::F32);
         let model_output = model_output.cast(DType::F32);
 
-        let pred_original_sample = match self.fields.prediction_type {
-            PredictionType::VPrediction => original_from_velocity(&sample, model_output, sigma),
-            PredictionType::Sample => model_output,
-            _ => sample.clone() - model_output * sigma,
-        };
+        let pred_original_sample = original_from(self.fields.prediction_type, model_output, &sample, sigma);
         self.derivatives.push_back((sample.clone() - pred_original_sample.clone()) / sigma);
         if self.derivatives.len() > options.order {
             self.derivatives.pop_front();
@@ -246,7 +222,7 @@ impl Scheduler for LMSDiscreteScheduler {
         for (back, derivative) in self.derivatives.iter().rev().take(order).enumerate() {
             prev_sample = prev_sample + derivative.clone() * self.coefficient(index, order, back);
         }
-        self.step_index.advance();
+        self.run.advance();
         Ok(SchedulerOutput {
             prev_sample: prev_sample.cast(dtype),
             pred_original_sample: Some(pred_original_sample),
@@ -259,12 +235,11 @@ impl Scheduler for LMSDiscreteScheduler {
         noise: Tensor<4>,
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
-        let levels = self.step_index.levels_of_added_noise(timesteps, &self.timesteps, &self.sigmas)?;
-        mix(original_samples, &[1.0], noise, &levels)
+        self.run.add_noise(original_samples, noise, timesteps)
     }
 
     fn set_begin_index(&mut self, begin_index: usize) {
-        self.step_index.set_begin(begin_index);
+        self.run.set_begin(begin_index);
     }
 
     fn clone_box(&self) -> Box<dyn Scheduler> {

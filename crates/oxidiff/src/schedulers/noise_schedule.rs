@@ -35,6 +35,9 @@ impl BetaSchedule {
     /// Those that [`HeunDiscreteScheduler`](super::HeunDiscreteScheduler) knows.
     pub(super) const WITH_EXP: &[Self] =
         &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2, Self::Exp];
+    /// Those that [`RePaintScheduler`](super::RePaintScheduler) knows.
+    pub(super) const WITH_SIGMOID: &[Self] =
+        &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2, Self::Sigmoid];
     /// Those that [`DDPMScheduler`](super::DDPMScheduler) knows.
     pub(super) const WITH_LAPLACE_AND_SIGMOID: &[Self] =
         &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2, Self::Laplace, Self::Sigmoid];
@@ -49,6 +52,27 @@ pub(super) struct BetaFields<'a> {
     pub trained_betas: Option<&'a [f64]>,
     pub rescale_betas_zero_snr: bool,
 }
+
+/// The [`BetaFields`] of a class's configuration; the second form is for classes with that field.
+macro_rules! beta_fields {
+    ($fields:expr) => {
+        beta_fields!(@rescaled $fields, false)
+    };
+    ($fields:expr, rescale_betas_zero_snr) => {
+        beta_fields!(@rescaled $fields, $fields.rescale_betas_zero_snr)
+    };
+    (@rescaled $fields:expr, $rescaled:expr) => {
+        $crate::schedulers::noise_schedule::BetaFields {
+            num_train_timesteps: $fields.num_train_timesteps,
+            beta_start: $fields.beta_start,
+            beta_end: $fields.beta_end,
+            beta_schedule: $fields.beta_schedule,
+            trained_betas: $fields.trained_betas.as_deref(),
+            rescale_betas_zero_snr: $rescaled,
+        }
+    };
+}
+pub(super) use beta_fields;
 
 impl BetaFields<'_> {
     fn betas(&self) -> Vec<f32> {
@@ -82,6 +106,7 @@ impl BetaFields<'_> {
 /// ᾱ for every training timestep.
 #[derive(Clone, Debug)]
 pub(super) struct NoiseSchedule {
+    betas: Vec<f32>,
     alphas_cumprod: Vec<f32>,
 }
 
@@ -122,32 +147,49 @@ impl NoiseSchedule {
                 return invalid("rescale_betas_zero_snr", message.into());
             }
         }
-        Ok(Self { alphas_cumprod: cumulative_product(betas.iter().map(|beta| 1.0 - beta)) })
+        let alphas_cumprod = cumulative_product(betas.iter().map(|beta| 1.0 - beta));
+        Ok(Self { betas, alphas_cumprod })
     }
 
-    /// Lifts the last ᾱ from zero to the smallest half-precision number, for schedulers that divide by it.
-    pub fn with_positive_terminal_alpha(mut self) -> Self {
-        if let Some(last) = self.alphas_cumprod.last_mut() {
+    /// As [`NoiseSchedule::new`], but a last ᾱ that rescaling made zero becomes the smallest half-precision number, for
+    /// schedulers that divide by it.
+    pub fn with_signal(fields: &BetaFields<'_>, known: &[BetaSchedule], config: &Config) -> Result<Self> {
+        let mut schedule = Self::new(fields, known, config)?;
+        if let (true, Some(last)) = (fields.rescale_betas_zero_snr, schedule.alphas_cumprod.last_mut()) {
             *last = 2f32.powi(-24);
         }
-        self
+        Ok(schedule)
     }
 
-    /// ᾱ of all training timesteps.
-    pub fn alphas_cumprod(&self) -> &[f32] {
-        &self.alphas_cumprod
+    /// How many of `num_train_timesteps` are left without the last ones, whose λ = ln(√ᾱ/√(1 − ᾱ)) is less than
+    /// `lambda_min_clipped`.
+    pub fn timesteps_above(
+        &self,
+        lambda_min_clipped: f64,
+        num_train_timesteps: usize,
+        config: &Config,
+    ) -> Result<usize> {
+        let lambda = |alpha_bar: f32| alpha_bar.sqrt().ln() - (1.0 - alpha_bar).sqrt().ln();
+        let clipped = self
+            .alphas_cumprod
+            .iter()
+            .rev()
+            .take_while(|&&alpha_bar| f64::from(lambda(alpha_bar)) < lambda_min_clipped)
+            .count();
+        match num_train_timesteps.checked_sub(clipped) {
+            Some(left) if left > 0 => Ok(left),
+            _ => Err(Error::config(config.origin(), "lambda_min_clipped", "leaves no training timestep")),
+        }
     }
 
     /// ᾱ of a training timestep.
     pub fn alpha_bar(&self, timestep: i64) -> Result<f64> {
-        usize::try_from(timestep)
-            .ok()
-            .and_then(|index| self.alphas_cumprod.get(index))
-            .map(|&alpha_bar| f64::from(alpha_bar))
-            .ok_or_else(|| {
-                let last = self.alphas_cumprod.len() - 1;
-                Error::argument("timestep", format!("{timestep} is not a training timestep, 0 to {last}"))
-            })
+        entry(&self.alphas_cumprod, timestep)
+    }
+
+    /// β of a training timestep.
+    pub fn beta(&self, timestep: i64) -> Result<f64> {
+        entry(&self.betas, timestep)
     }
 
     /// σ = √((1 − ᾱ)/ᾱ), the noise level where the signal is not scaled down ([Karras et al.](https://arxiv.org/abs/2206.00364)).
@@ -184,6 +226,15 @@ impl NoiseSchedule {
             })
             .collect()
     }
+}
+
+/// A table's value for a training timestep.
+fn entry(table: &[f32], timestep: i64) -> Result<f64> {
+    let index = usize::try_from(timestep).ok();
+    index.and_then(|index| table.get(index)).map(|&value| f64::from(value)).ok_or_else(|| {
+        let last = table.len() - 1;
+        Error::argument("timestep", format!("{timestep} is not a training timestep, 0 to {last}"))
+    })
 }
 
 /// A timestep as an index into the training timesteps.
@@ -249,7 +300,8 @@ fn cumulative_product(factors: impl Iterator<Item = f32>) -> Vec<f32> {
         .collect()
 }
 
-/// Equal steps in single precision, built from both ends towards the middle as `torch.linspace` does.
+/// Equal steps in single precision, built from both ends towards the middle as `torch.linspace` does, which fuses the
+/// multiplication with the addition.
 pub(super) fn linspace_f32(start: f64, end: f64, count: usize) -> Vec<f32> {
     let (start, end) = (start as f32, end as f32);
     if count == 1 {
@@ -257,6 +309,12 @@ pub(super) fn linspace_f32(start: f64, end: f64, count: usize) -> Vec<f32> {
     }
     let step = (end - start) / (count - 1) as f32;
     (0..count)
-        .map(|i| if i < count / 2 { start + step * i as f32 } else { end - step * (count - 1 - i) as f32 })
+        .map(|i| {
+            if i < count / 2 {
+                step.mul_add(i as f32, start)
+            } else {
+                (-step).mul_add((count - 1 - i) as f32, end)
+            }
+        })
         .collect()
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, whole_timestep};
+use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
 use super::prediction_type::PredictionType;
 use super::timestep_spacing::{TimestepSpacing, possible_steps};
 use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
@@ -111,14 +111,7 @@ impl PNDMScheduler {
 
     fn build(fields: PNDMSchedulerConfig, config: Config) -> Result<Self> {
         fields.prediction_type.known_to(&[PredictionType::Epsilon, PredictionType::VPrediction], &config)?;
-        let betas = BetaFields {
-            num_train_timesteps: fields.num_train_timesteps,
-            beta_start: fields.beta_start,
-            beta_end: fields.beta_end,
-            beta_schedule: fields.beta_schedule,
-            trained_betas: fields.trained_betas.as_deref(),
-            rescale_betas_zero_snr: false,
-        };
+        let betas = beta_fields!(fields);
         let noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::COMMON, &config)?;
         let final_alpha_bar = if fields.set_alpha_to_one { 1.0 } else { noise_schedule.alpha_bar(0)? };
         Ok(Self {

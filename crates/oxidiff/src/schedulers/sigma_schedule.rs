@@ -19,6 +19,16 @@ pub enum FinalSigmasType {
     SigmaMin,
 }
 
+impl FinalSigmasType {
+    /// The level after the last step of a run.
+    pub(super) fn after(self, training: &TrainingSigmas) -> f64 {
+        match self {
+            Self::Zero => 0.0,
+            Self::SigmaMin => training.min(),
+        }
+    }
+}
+
 /// The rules that space noise levels between a highest and a lowest one, whatever the training schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SigmaSpacing {
@@ -74,6 +84,19 @@ impl SigmaSpacing {
         }
     }
 }
+
+/// The [`SigmaSpacing`] that the flags of a class's configuration choose.
+macro_rules! sigma_spacing {
+    ($fields:expr, $config:expr) => {
+        $crate::schedulers::sigma_schedule::SigmaSpacing::from_flags(
+            $fields.use_karras_sigmas,
+            $fields.use_exponential_sigmas,
+            $fields.use_beta_sigmas,
+            $config,
+        )
+    };
+}
+pub(super) use sigma_spacing;
 
 /// A bound on noise levels, where a configuration has it.
 pub(super) fn bound_of(config: &Config, field: &str) -> Result<Option<f64>> {
@@ -143,7 +166,15 @@ impl TrainingSigmas {
         spacing: Option<SigmaSpacing>,
         config: &Config,
     ) -> Result<(Vec<f64>, Vec<f64>)> {
-        let timesteps: Vec<f64> = timesteps.iter().map(|&timestep| f64::from(timestep)).collect();
+        self.levels_of(timesteps.iter().map(|&timestep| f64::from(timestep)).collect(), spacing, config)
+    }
+
+    fn levels_of(
+        &self,
+        timesteps: Vec<f64>,
+        spacing: Option<SigmaSpacing>,
+        config: &Config,
+    ) -> Result<(Vec<f64>, Vec<f64>)> {
         let sigmas: Vec<f64> = timesteps.iter().map(|&timestep| self.at(timestep)).collect();
         let Some(spacing) = spacing else {
             return Ok((timesteps, sigmas));
@@ -152,6 +183,56 @@ impl TrainingSigmas {
         let min = bound_of(config, "sigma_min")?.unwrap_or(sigmas[sigmas.len() - 1]);
         let sigmas = spacing.between(max, min, sigmas.len());
         Ok((sigmas.iter().map(|&sigma| self.timestep_of(sigma)).collect(), sigmas))
+    }
+
+    /// The timesteps and noise levels of a run of `count` steps that `spacing` spreads between all levels of training.
+    pub fn spaced(
+        &self,
+        spacing: SigmaSpacing,
+        count: usize,
+        config: &Config,
+    ) -> Result<(Vec<f64>, Vec<f64>)> {
+        let max = bound_of(config, "sigma_max")?.unwrap_or(self.max());
+        let min = bound_of(config, "sigma_min")?.unwrap_or(self.min());
+        let sigmas = spacing.between(max, min, count);
+        Ok((sigmas.iter().map(|&sigma| self.timestep_of(sigma)).collect(), sigmas))
+    }
+
+    /// The timesteps and noise levels of a run of `count` steps: spaced by a rule, or those of a flow with this shift
+    /// and number of training timesteps, or else read off the schedule at `timesteps`.
+    pub fn solver_levels(
+        &self,
+        timesteps: Vec<f64>,
+        count: usize,
+        spacing: Option<SigmaSpacing>,
+        flow: Option<(f64, usize)>,
+        config: &Config,
+    ) -> Result<(Vec<f64>, Vec<f64>)> {
+        Ok(match (spacing, flow) {
+            (Some(spacing), _) => {
+                let (timesteps, sigmas) = self.spaced(spacing, count, config)?;
+                let rounded = timesteps.iter().map(|timestep| timestep.round_ties_even());
+                (if spacing == SigmaSpacing::Karras { rounded.collect() } else { timesteps }, sigmas)
+            }
+            (None, Some((shift, num_train_timesteps))) => flow_levels(shift, num_train_timesteps, count),
+            (None, None) => {
+                let sigmas = timesteps.iter().map(|&timestep| self.at(timestep)).collect();
+                (timesteps, sigmas)
+            }
+        })
+    }
+
+    /// As [`TrainingSigmas::levels`], but no bounds apply to [`SigmaSpacing::Karras`], as in those classes of Python
+    /// that have the rule from k-diffusion.
+    pub fn levels_with_unbounded_karras(
+        &self,
+        timesteps: Vec<f64>,
+        spacing: Option<SigmaSpacing>,
+        config: &Config,
+    ) -> Result<(Vec<f64>, Vec<f64>)> {
+        let unbounded = Config::default();
+        let karras = spacing == Some(SigmaSpacing::Karras);
+        self.levels_of(timesteps, spacing, if karras { &unbounded } else { config })
     }
 
     /// The timestep, as a fraction, whose ln σ is that of `sigma`; the inverse of a schedule linear in ln σ.
@@ -167,6 +248,21 @@ impl TrainingSigmas {
         let weight = ((f64::from(low) - log_sigma) / f64::from(low - high)).clamp(0.0, 1.0);
         (1.0 - weight) * below as f64 + weight * (below + 1) as f64
     }
+}
+
+/// The timesteps and noise levels of a flow's run of `count` steps: even, and then shifted towards the noisy end.
+pub(super) fn flow_levels(shift: f64, num_train_timesteps: usize, count: usize) -> (Vec<f64>, Vec<f64>) {
+    let train = num_train_timesteps as f64;
+    let mut levels: Vec<f64> = linspace(1.0, 1.0 / train, count + 1)
+        .into_iter()
+        .map(|signal| {
+            let sigma = 1.0 - signal;
+            shift * sigma / (1.0 + (shift - 1.0) * sigma)
+        })
+        .collect();
+    levels.reverse();
+    levels.truncate(count);
+    (levels.iter().map(|sigma| sigma * train).collect(), levels)
 }
 
 #[cfg(test)]

@@ -36,13 +36,21 @@ impl StepIndex {
 
     /// The index of the current step, whose timestep is `timestep`. Its noise level and the next one are there.
     pub fn at(&mut self, timestep: f32, timesteps: &[f32], sigmas: &[f32]) -> Result<usize> {
+        let index = self.at_timestep(timestep, timesteps)?;
+        if index + 1 >= sigmas.len() {
+            return Err(is_over(timesteps));
+        }
+        Ok(index)
+    }
+
+    /// The index of the current step, whose timestep is `timestep`.
+    pub fn at_timestep(&mut self, timestep: f32, timesteps: &[f32]) -> Result<usize> {
         let index = match self.current.or(self.begin) {
             Some(index) => index,
             None => self.find(timestep, timesteps)?,
         };
-        if index >= timesteps.len() || index + 1 >= sigmas.len() {
-            let message = format!("the run of {} steps is over; choose its timesteps anew", timesteps.len());
-            return Err(Error::argument("timestep", message));
+        if index >= timesteps.len() {
+            return Err(is_over(timesteps));
         }
         self.current = Some(index);
         Ok(index)
@@ -91,4 +99,9 @@ impl StepIndex {
             }
         }
     }
+}
+
+fn is_over(timesteps: &[f32]) -> Error {
+    let message = format!("the run of {} steps is over; choose its timesteps anew", timesteps.len());
+    Error::argument("timestep", message)
 }

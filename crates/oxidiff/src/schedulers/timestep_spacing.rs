@@ -43,6 +43,25 @@ impl TimestepSpacing {
         }
     }
 
+    /// At most `count` whole timesteps of the first `usable` of `num_train_timesteps`, descending. They end before the
+    /// last one of a run of one step more, which would be clean already.
+    pub(super) fn before_clean(
+        self,
+        usable: usize,
+        num_train_timesteps: usize,
+        count: usize,
+        steps_offset: usize,
+    ) -> Vec<f64> {
+        match self {
+            Self::Linspace | Self::Leading => {
+                let mut timesteps = self.descending(usable, count + 1, steps_offset);
+                timesteps.truncate(count);
+                timesteps.into_iter().map(f64::round_ties_even).collect()
+            }
+            Self::Trailing => trailing(usable, num_train_timesteps as f64 / count as f64, count),
+        }
+    }
+
     /// As [`TimestepSpacing::descending`], in single precision, as some classes of Python have them before noise levels
     /// are interpolated.
     pub(super) fn descending_f32(
@@ -66,6 +85,11 @@ pub(super) fn trailing(last: usize, ratio: f64, count: usize) -> Vec<f64> {
     let step = (last - ratio) - last;
     let available = (last / ratio).ceil() as usize;
     (0..available.min(count)).map(|i| (last + i as f64 * step).round_ties_even() - 1.0).collect()
+}
+
+/// Timesteps without their fractions.
+pub(super) fn whole(timesteps: &[f64]) -> Vec<f64> {
+    timesteps.iter().map(|timestep| timestep.trunc()).collect()
 }
 
 /// `count` numbers in equal distances from `start` to `stop`, rounded as NumPy's.

@@ -3,17 +3,17 @@
 
 use burn::tensor::{DType, Tensor};
 
+use super::prediction_type::PredictionType;
 use super::timestep_spacing::TimestepSpacing;
 
 /// Standard deviation of the sample that a run starts from.
 ///
 /// A run that starts at the last training timestep starts from noise alone; one that starts earlier, from noise and a
 /// signal of variance 1.
-pub(super) fn initial_deviation(sigmas: &[f32], spacing: TimestepSpacing) -> f64 {
-    let max = sigmas.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+pub(super) fn initial_deviation(highest_sigma: f32, spacing: TimestepSpacing) -> f64 {
     f64::from(match spacing {
-        TimestepSpacing::Linspace | TimestepSpacing::Trailing => max,
-        TimestepSpacing::Leading => (max * max + 1.0).sqrt(),
+        TimestepSpacing::Linspace | TimestepSpacing::Trailing => highest_sigma,
+        TimestepSpacing::Leading => (highest_sigma * highest_sigma + 1.0).sqrt(),
     })
 }
 
@@ -28,6 +28,20 @@ pub(super) fn scale_to_unit_variance(sample: Tensor<4>, sigma: f32) -> Tensor<4>
 pub(super) fn geometric_mean(from: f32, to: f32) -> f32 {
     let (from, to) = (from.ln(), to.ln());
     if to == f32::NEG_INFINITY { 0.0 } else { (to - (to - from) * 0.5).exp() }
+}
+
+/// The noise-free sample that a model's output implies at a noise level.
+pub(super) fn original_from(
+    prediction_type: PredictionType,
+    model_output: Tensor<4>,
+    sample: &Tensor<4>,
+    sigma: f64,
+) -> Tensor<4> {
+    match prediction_type {
+        PredictionType::VPrediction => original_from_velocity(sample, model_output, sigma),
+        PredictionType::Sample | PredictionType::OriginalSample => model_output,
+        _ => sample.clone() - model_output * sigma,
+    }
 }
 
 /// The noise-free sample that a predicted velocity implies.

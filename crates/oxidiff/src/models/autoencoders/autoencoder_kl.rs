@@ -9,6 +9,7 @@ use super::vae::{Decoder, DiagonalGaussianDistribution, Encoder, VaeShape};
 use crate::error::{Error, Result};
 use crate::loading::weights::OldKey;
 use crate::models::activations::Activation;
+use crate::models::attention::SpatialAttention;
 use crate::models::convolution::Conv2d;
 use crate::models::model::Model;
 use crate::models::per_block::SampleSize;
@@ -115,14 +116,7 @@ impl Model for AutoencoderKL {
 
     const CLASS_NAME: &'static str = "AutoencoderKL";
 
-    /// Before diffusers 0.18, attention called its projections otherwise.
-    const OLD_KEY: OldKey = |key| {
-        let (block, parameter) = key.split_once(".attentions.0.")?;
-        let old = [("to_q.", "query."), ("to_k.", "key."), ("to_v.", "value."), ("to_out.0.", "proj_attn.")]
-            .into_iter()
-            .find_map(|(new, old)| Some(format!("{old}{}", parameter.strip_prefix(new)?)))?;
-        Some(format!("{block}.attentions.0.{old}"))
-    };
+    const OLD_KEY: OldKey = SpatialAttention::old_key;
 
     fn init(config: &AutoencoderKLConfig, device: &Device) -> Result<Self> {
         check(config)?;
@@ -159,6 +153,11 @@ impl AutoencoderKL {
     /// How many pixels of the image one position of the latent stands for, in each direction.
     pub fn scale_factor(&self) -> usize {
         1 << (self.config.block_out_channels.len() - 1)
+    }
+
+    /// Replaces the configuration's `scaling_factor`.
+    pub(crate) fn set_scaling_factor(&mut self, scaling_factor: f64) {
+        self.config.scaling_factor = scaling_factor;
     }
 
     /// Encode and decode the items of a batch one by one, which takes less memory.

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::error::Result;
 use crate::models::activations::Activation;
-use crate::models::attention::SpatialAttention;
+use crate::models::attention::{SpatialAttention, SpatialAttentionConfig};
 use crate::models::convolution::Conv2d;
 use crate::models::normalization::GroupNorm;
 use crate::models::resnet::{
@@ -34,10 +34,13 @@ impl VaeShape {
             out_channels,
             temb_channels: None,
             groups: self.norm_num_groups,
+            groups_out: self.norm_num_groups,
             epsilon: EPSILON,
             activation: self.act_fn,
             time_scale_shift: ResnetTimeScaleShift::Default,
             output_scale_factor: 1.0,
+            resample: None,
+            conv_shortcut: false,
         }
         .init(device)
     }
@@ -59,11 +62,16 @@ impl VaeShape {
 
     fn mid_block(&self, device: &Device) -> MidBlock {
         let channels = self.block_out_channels[self.block_out_channels.len() - 1];
-        let attention =
-            || SpatialAttention::init(channels, channels, self.norm_num_groups, EPSILON, 1.0, device);
+        let attention = SpatialAttentionConfig {
+            channels,
+            dim_head: channels,
+            norm_num_groups: Some(self.norm_num_groups),
+            epsilon: EPSILON,
+            rescale_output_factor: 1.0,
+        };
         MidBlock {
             resnets: self.resnets(2, channels, channels, device),
-            attentions: self.mid_block_add_attention.then(|| vec![attention()]),
+            attentions: self.mid_block_add_attention.then(|| vec![attention.init(device)]),
         }
     }
 }

@@ -1,38 +1,122 @@
-//! The blocks of a conditional UNet: residual blocks, each followed by a transformer where the block looks at the text.
+//! The blocks of a UNet: residual blocks, each followed by attention where the block has it.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use crate::models::attention::{SpatialAttention, SpatialAttentionConfig};
+use crate::models::resample::Resample;
 use crate::models::resnet::{Downsample2D, ResnetBlock2D, ResnetBlock2DConfig, Upsample2D};
 use crate::models::transformers::{Transformer2DConfig, Transformer2DModel};
 
-/// `DownBlock2D`, or with transformers `CrossAttnDownBlock2D`: some layers at one resolution, then half of it.
-#[derive(Module, Debug)]
-pub struct DownBlock2D {
-    resnets: Vec<ResnetBlock2D>,
-    attentions: Option<Vec<Transformer2DModel>>,
-    downsamplers: Option<[Downsample2D; 1]>,
+/// The attention that can follow a residual block.
+pub trait BlockAttention: Module {
+    /// Its shape.
+    type Config: Copy;
+    /// What it attends to beside the image.
+    type Context;
+
+    /// The layer on `device`.
+    fn init(config: Self::Config, device: &Device) -> Self;
+
+    /// `[batch, channels, height, width]` to the same shape.
+    fn attend(&self, x: Tensor<4>, context: &Self::Context) -> Tensor<4>;
 }
 
-impl DownBlock2D {
-    /// `num_layers` layers from `resnet.in_channels` to `resnet.out_channels`; `downsample_padding` where the block
-    /// halves the size at its end.
+/// Attention to a text, `[batch, tokens, cross_attention_dim]`.
+impl BlockAttention for Transformer2DModel {
+    type Config = Transformer2DConfig;
+    type Context = Tensor<3>;
+
+    fn init(config: Transformer2DConfig, device: &Device) -> Self {
+        config.init(device)
+    }
+
+    fn attend(&self, x: Tensor<4>, context: &Tensor<3>) -> Tensor<4> {
+        self.forward(x, context.clone())
+    }
+}
+
+/// Attention to nothing but the image.
+impl BlockAttention for SpatialAttention {
+    type Config = SpatialAttentionConfig;
+    type Context = ();
+
+    fn init(config: SpatialAttentionConfig, device: &Device) -> Self {
+        config.init(device)
+    }
+
+    fn attend(&self, x: Tensor<4>, (): &()) -> Tensor<4> {
+        self.forward(x)
+    }
+}
+
+/// How the size of an image is halved at the end of a block.
+#[derive(Clone, Copy, Debug)]
+pub enum Downsampling {
+    /// With a convolution.
+    Conv {
+        /// Zeros around the image.
+        padding: usize,
+    },
+    /// With a residual block.
+    Resnet,
+}
+
+/// How the size of an image is doubled at the end of a block.
+#[derive(Clone, Copy, Debug)]
+pub enum Upsampling {
+    /// Pixel by pixel, then with a convolution.
+    Conv,
+    /// With a residual block.
+    Resnet,
+}
+
+#[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of these in a block")]
+enum Downsampler {
+    Conv(Downsample2D),
+    Resnet(ResnetBlock2D),
+}
+
+#[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of these in a block")]
+enum Upsampler {
+    Conv(Upsample2D),
+    Resnet(ResnetBlock2D),
+}
+
+/// `DownBlock2D` and `ResnetDownsampleBlock2D`, or with attention `CrossAttnDownBlock2D` and `AttnDownBlock2D`: some
+/// layers at one resolution, then half of it.
+#[derive(Module, Debug)]
+pub struct DownBlock2D<A: Module> {
+    resnets: Vec<ResnetBlock2D>,
+    attentions: Option<Vec<A>>,
+    downsamplers: Option<[Downsampler; 1]>,
+}
+
+impl<A: BlockAttention> DownBlock2D<A> {
+    /// `num_layers` layers from `resnet.in_channels` to `resnet.out_channels`; `downsampling` where the block halves the
+    /// size at its end.
     pub fn init(
         resnet: ResnetBlock2DConfig,
         num_layers: usize,
-        transformer: Option<Transformer2DConfig>,
-        downsample_padding: Option<usize>,
+        attention: Option<A::Config>,
+        downsampling: Option<Downsampling>,
         device: &Device,
     ) -> Self {
         let channels = resnet.out_channels;
-        let layer = |index| {
-            let in_channels = if index == 0 { resnet.in_channels } else { channels };
-            ResnetBlock2DConfig { in_channels, ..resnet }.init(device)
+        let downsampler = |downsampling| match downsampling {
+            Downsampling::Conv { padding } => {
+                Downsampler::Conv(Downsample2D::init(channels, padding, device))
+            }
+            Downsampling::Resnet => {
+                Downsampler::Resnet(resnet.resampling(Resample::AveragePool).init(device))
+            }
         };
         Self {
-            resnets: (0..num_layers).map(layer).collect(),
-            attentions: transformer.map(|config| (0..num_layers).map(|_| config.init(device)).collect()),
-            downsamplers: downsample_padding.map(|padding| [Downsample2D::init(channels, padding, device)]),
+            resnets: down_resnets(resnet, num_layers).map(|config| config.init(device)).collect(),
+            attentions: attention.map(|config| (0..num_layers).map(|_| A::init(config, device)).collect()),
+            downsamplers: downsampling.map(|downsampling| [downsampler(downsampling)]),
         }
     }
 
@@ -41,18 +125,21 @@ impl DownBlock2D {
         &self,
         mut x: Tensor<4>,
         temb: &Tensor<2>,
-        context: &Tensor<3>,
+        context: &A::Context,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for (index, resnet) in self.resnets.iter().enumerate() {
             x = resnet.forward(x, Some(temb.clone()));
             if let Some(attentions) = &self.attentions {
-                x = attentions[index].forward(x, context.clone());
+                x = attentions[index].attend(x, context);
             }
             skips.push(x.clone());
         }
         if let Some([downsampler]) = &self.downsamplers {
-            x = downsampler.forward(x);
+            x = match downsampler {
+                Downsampler::Conv(conv) => conv.forward(x),
+                Downsampler::Resnet(resnet) => resnet.forward(x, Some(temb.clone())),
+            };
             skips.push(x.clone());
         }
         x
@@ -61,88 +148,133 @@ impl DownBlock2D {
 
 /// `UNetMidBlock2D`, or with transformers `UNetMidBlock2DCrossAttn`: layers at the lowest resolution.
 #[derive(Module, Debug)]
-pub struct MidBlock2D {
+pub struct MidBlock2D<A: Module> {
     resnets: Vec<ResnetBlock2D>,
-    attentions: Vec<Transformer2DModel>,
+    attentions: Option<Vec<A>>,
 }
 
-impl MidBlock2D {
-    /// A residual block, then a transformer and another residual block where `transformer` is given.
+impl<A: BlockAttention> MidBlock2D<A> {
+    /// A residual block, then `num_layers` times attention, where it is given, and another residual block.
     pub fn init(
         resnet: ResnetBlock2DConfig,
-        transformer: Option<Transformer2DConfig>,
+        num_layers: usize,
+        attention: Option<A::Config>,
         device: &Device,
     ) -> Self {
-        let attentions: Vec<_> = transformer.into_iter().map(|config| config.init(device)).collect();
-        Self { resnets: (0..=attentions.len()).map(|_| resnet.init(device)).collect(), attentions }
+        Self {
+            resnets: (0..=num_layers).map(|_| resnet.init(device)).collect(),
+            attentions: attention.map(|config| (0..num_layers).map(|_| A::init(config, device)).collect()),
+        }
     }
 
     /// `[batch, channels, height, width]` to the same shape.
-    pub fn forward(&self, x: Tensor<4>, temb: &Tensor<2>, context: &Tensor<3>) -> Tensor<4> {
+    pub fn forward(&self, x: Tensor<4>, temb: &Tensor<2>, context: &A::Context) -> Tensor<4> {
         let mut x = self.resnets[0].forward(x, Some(temb.clone()));
-        for (attention, resnet) in self.attentions.iter().zip(&self.resnets[1..]) {
-            x = attention.forward(x, context.clone());
+        for (index, resnet) in self.resnets[1..].iter().enumerate() {
+            if let Some(attentions) = &self.attentions {
+                x = attentions[index].attend(x, context);
+            }
             x = resnet.forward(x, Some(temb.clone()));
         }
         x
     }
 }
 
-/// `UpBlock2D`, or with transformers `CrossAttnUpBlock2D`: layers that join what the way down left at this resolution,
-/// then twice of it.
+/// `UpBlock2D` and `ResnetUpsampleBlock2D`, or with attention `CrossAttnUpBlock2D` and `AttnUpBlock2D`: layers that join
+/// what the way down left at this resolution, then twice of it.
 #[derive(Module, Debug)]
-pub struct UpBlock2D {
+pub struct UpBlock2D<A: Module> {
     resnets: Vec<ResnetBlock2D>,
-    attentions: Option<Vec<Transformer2DModel>>,
-    upsamplers: Option<[Upsample2D; 1]>,
+    attentions: Option<Vec<A>>,
+    upsamplers: Option<[Upsampler; 1]>,
 }
 
-impl UpBlock2D {
+impl<A: BlockAttention> UpBlock2D<A> {
     /// `num_layers` layers to `resnet.out_channels`. The first takes `prev_output_channels` from below; each is joined
     /// with a skip of the way down, the last of which has `resnet.in_channels`.
     pub fn init(
         resnet: ResnetBlock2DConfig,
         prev_output_channels: usize,
         num_layers: usize,
-        transformer: Option<Transformer2DConfig>,
-        upsample: bool,
+        attention: Option<A::Config>,
+        upsampling: Option<Upsampling>,
         device: &Device,
     ) -> Self {
         let channels = resnet.out_channels;
-        let layer = |index| {
-            let from_below = if index == 0 { prev_output_channels } else { channels };
-            let skip = if index == num_layers - 1 { resnet.in_channels } else { channels };
-            ResnetBlock2DConfig { in_channels: from_below + skip, ..resnet }.init(device)
+        let upsampler = |upsampling| match upsampling {
+            Upsampling::Conv => Upsampler::Conv(Upsample2D::init(channels, device)),
+            Upsampling::Resnet => Upsampler::Resnet(resnet.resampling(Resample::Nearest).init(device)),
         };
         Self {
-            resnets: (0..num_layers).map(layer).collect(),
-            attentions: transformer.map(|config| (0..num_layers).map(|_| config.init(device)).collect()),
-            upsamplers: upsample.then(|| [Upsample2D::init(channels, device)]),
+            resnets: up_layers(&resnet, prev_output_channels, num_layers)
+                .map(|UpLayer { from_below, skip }| {
+                    ResnetBlock2DConfig { in_channels: from_below + skip, ..resnet }.init(device)
+                })
+                .collect(),
+            attentions: attention.map(|config| (0..num_layers).map(|_| A::init(config, device)).collect()),
+            upsamplers: upsampling.map(|upsampling| [upsampler(upsampling)]),
         }
     }
 
-    /// Takes its skips from the end of `skips`. The result has the size of the next skip, so that sizes which were
-    /// rounded on the way down come back.
+    /// Takes its skips from the end of `skips`. Behind a convolution the result has the size of the next skip, so that
+    /// sizes which were rounded on the way down come back.
     pub fn forward(
         &self,
         mut x: Tensor<4>,
         temb: &Tensor<2>,
-        context: &Tensor<3>,
+        context: &A::Context,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for (index, resnet) in self.resnets.iter().enumerate() {
-            let skip = skips.pop().expect("the way down left one skip for each layer of the way up");
-            x = resnet.forward(Tensor::cat(vec![x, skip], 1), Some(temb.clone()));
+            x = resnet.forward(join_skip(x, skips), Some(temb.clone()));
             if let Some(attentions) = &self.attentions {
-                x = attentions[index].forward(x, context.clone());
+                x = attentions[index].attend(x, context);
             }
         }
         match &self.upsamplers {
-            Some([upsampler]) => {
+            Some([Upsampler::Conv(conv)]) => {
                 let size = skips.last().map(|skip| [skip.dims()[2], skip.dims()[3]]);
-                upsampler.forward(x, size)
+                conv.forward(x, size)
             }
+            Some([Upsampler::Resnet(resnet)]) => resnet.forward(x, Some(temb.clone())),
             None => x,
         }
     }
+}
+
+/// The residual blocks of a way down: the first comes from `resnet.in_channels`.
+pub(super) fn down_resnets(
+    resnet: ResnetBlock2DConfig,
+    num_layers: usize,
+) -> impl Iterator<Item = ResnetBlock2DConfig> {
+    (0..num_layers).map(move |index| {
+        let in_channels = if index == 0 { resnet.in_channels } else { resnet.out_channels };
+        ResnetBlock2DConfig { in_channels, ..resnet }
+    })
+}
+
+/// The channels that enter a residual block of the way up.
+pub(super) struct UpLayer {
+    pub from_below: usize,
+    /// Those that the way down left.
+    pub skip: usize,
+}
+
+/// The layers of a block of the way up, see [`UpBlock2D::init`].
+pub(super) fn up_layers(
+    resnet: &ResnetBlock2DConfig,
+    prev_output_channels: usize,
+    num_layers: usize,
+) -> impl Iterator<Item = UpLayer> {
+    let (skip_channels, channels) = (resnet.in_channels, resnet.out_channels);
+    (0..num_layers).map(move |index| UpLayer {
+        from_below: if index == 0 { prev_output_channels } else { channels },
+        skip: if index == num_layers - 1 { skip_channels } else { channels },
+    })
+}
+
+/// Joins what comes from below with the last of `skips`.
+pub(super) fn join_skip(x: Tensor<4>, skips: &mut Vec<Tensor<4>>) -> Tensor<4> {
+    let skip = skips.pop().expect("the way down left one skip for each layer of the way up");
+    Tensor::cat(vec![x, skip], 1)
 }

@@ -1,9 +1,13 @@
 //! UNets: the models that predict the noise in a sample.
 
+mod block_types;
 mod blocks;
+mod class_embedding;
+mod skip_blocks;
+mod unet_2d;
 mod unet_2d_condition;
 
-pub use unet_2d_condition::{
-    ClassEmbedType, ClassLabels, DownBlockType, MidBlockType, TimeEmbeddingType, UNet2DConditionConfig,
-    UNet2DConditionInputs, UNet2DConditionModel, UpBlockType,
-};
+pub use block_types::{DownBlockType, MidBlockType, UpBlockType};
+pub use class_embedding::{ClassEmbedType, ClassLabels};
+pub use unet_2d::{ResampleType, UNet2DConfig, UNet2DModel};
+pub use unet_2d_condition::{UNet2DConditionConfig, UNet2DConditionInputs, UNet2DConditionModel};

@@ -2,73 +2,25 @@
 //! sample, given the timestep and a text.
 
 use burn::module::Module;
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::blocks::{DownBlock2D, MidBlock2D, UpBlock2D};
+use super::block_types::{DownBlockType, MidBlockType, UpBlockType};
+use super::blocks::{DownBlock2D, Downsampling, MidBlock2D, UpBlock2D, Upsampling};
+use super::class_embedding::{ClassEmbedType, ClassEmbedding, ClassEmbeddingConfig, ClassLabels};
 use crate::error::{Error, Result};
 use crate::models::activations::Activation;
+use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::convolution::Conv2d;
-use crate::models::embeddings::{GaussianFourierProjection, TimestepEmbedding, Timesteps};
-use crate::models::linear::{Embedding, Linear};
+use crate::models::embeddings::{
+    GaussianFourierProjectionConfig, TimeEmbeddingType, TimeProjection, TimestepEmbedding, Timesteps,
+};
 use crate::models::model::Model;
 use crate::models::normalization::GroupNorm;
 use crate::models::per_block::{PerBlock, SampleSize};
 use crate::models::resnet::{ResnetBlock2DConfig, ResnetTimeScaleShift};
-use crate::models::transformers::Transformer2DConfig;
-
-/// A block on the way down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DownBlockType {
-    /// Residual blocks.
-    DownBlock2D,
-    /// Residual blocks and transformers.
-    CrossAttnDownBlock2D,
-}
-
-/// The block at the lowest resolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum MidBlockType {
-    /// One residual block.
-    UNetMidBlock2D,
-    /// Two residual blocks with a transformer between them.
-    UNetMidBlock2DCrossAttn,
-}
-
-/// A block on the way up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum UpBlockType {
-    /// Residual blocks.
-    UpBlock2D,
-    /// Residual blocks and transformers.
-    CrossAttnUpBlock2D,
-}
-
-/// How class labels become an embedding that is added to that of the timestep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClassEmbedType {
-    /// Like a timestep.
-    Timestep,
-    /// They are the embedding.
-    Identity,
-    /// Vectors, through two linear layers.
-    Projection,
-    /// Vectors, through one linear layer.
-    SimpleProjection,
-}
-
-/// How timesteps are embedded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TimeEmbeddingType {
-    /// Sines and cosines of fixed frequencies.
-    #[default]
-    Positional,
-    /// Sines and cosines of random frequencies, which are part of the checkpoint.
-    Fourier,
-}
+use crate::models::transformers::{Transformer2DConfig, Transformer2DModel};
 
 /// The configuration of a [`UNet2DConditionModel`]; fields and defaults are those of diffusers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -205,16 +157,6 @@ pub struct UNet2DConditionInputs {
     pub timestep_cond: Option<Tensor<2>>,
 }
 
-/// Class labels, as the configuration's way of embedding them wants them.
-#[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one of these in a call")]
-pub enum ClassLabels {
-    /// One number for each item: a class (`num_class_embeds`), or a noise level (`class_embed_type` `timestep`).
-    Numbers(Vec<f32>),
-    /// One vector for each item, `[batch, features]` (`projection`, `simple_projection`, `identity`).
-    Vectors(Tensor<2>),
-}
-
 /// Predicts the noise in a sample, given the timestep and the embedding of a text.
 ///
 /// ```
@@ -238,40 +180,16 @@ pub struct UNet2DConditionModel {
     time_proj: TimeProjection,
     time_embedding: TimestepEmbedding,
     class_embedding: Option<ClassEmbedding>,
-    down_blocks: Vec<DownBlock2D>,
-    mid_block: Option<MidBlock2D>,
-    up_blocks: Vec<UpBlock2D>,
+    down_blocks: Vec<DownBlock2D<Transformer2DModel>>,
+    mid_block: Option<MidBlock2D<Transformer2DModel>>,
+    up_blocks: Vec<UpBlock2D<Transformer2DModel>>,
     conv_norm_out: GroupNorm,
     conv_out: Conv2d,
     #[module(skip)]
     config: UNet2DConditionConfig,
-}
-
-#[derive(Module, Debug)]
-enum TimeProjection {
-    Positional(PositionalProjection),
-    Fourier(GaussianFourierProjection),
-}
-
-/// Nothing to learn: the frequencies are fixed.
-#[derive(Module, Debug)]
-struct PositionalProjection {
     #[module(skip)]
-    timesteps: Timesteps,
+    adapters: Adapters,
 }
-
-#[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one of these in a model")]
-enum ClassEmbedding {
-    Table(Embedding),
-    Layers(TimestepEmbedding),
-    Linear(Linear),
-    Identity(IdentityEmbedding),
-}
-
-/// The label is the embedding.
-#[derive(Module, Debug)]
-struct IdentityEmbedding;
 
 impl Model for UNet2DConditionModel {
     type Config = UNet2DConditionConfig;
@@ -291,16 +209,23 @@ impl Model for UNet2DConditionModel {
                     flip_sin_to_cos: config.flip_sin_to_cos,
                     downscale_freq_shift: config.freq_shift,
                 };
-                let projection = TimeProjection::Positional(PositionalProjection { timesteps });
-                (projection, channels[0], config.time_embedding_dim.unwrap_or(4 * channels[0]))
+                (timesteps.into(), channels[0], config.time_embedding_dim.unwrap_or(4 * channels[0]))
             }
             TimeEmbeddingType::Fourier => {
                 let dim = config.time_embedding_dim.unwrap_or(2 * channels[0]);
                 if !dim.is_multiple_of(2) {
                     return Err(invalid("time_embedding_dim", format!("must be even, is {dim}")));
                 }
-                let projection = GaussianFourierProjection::init(dim / 2, config.flip_sin_to_cos, device);
-                (TimeProjection::Fourier(projection), dim, dim)
+                let projection = GaussianFourierProjectionConfig {
+                    embedding_size: dim / 2,
+                    scale: 1.0,
+                    log: false,
+                    flip_sin_to_cos: config.flip_sin_to_cos,
+                };
+                (TimeProjection::Fourier(projection.init(device)), dim, dim)
+            }
+            TimeEmbeddingType::Learned => {
+                return Err(invalid("time_embedding_type", "`learned` is not one that this model has"));
             }
         };
         let temb_channels = if config.class_embeddings_concat { 2 * time_embed_dim } else { time_embed_dim };
@@ -310,10 +235,13 @@ impl Model for UNet2DConditionModel {
             out_channels,
             temb_channels: Some(temb_channels),
             groups: blocks.groups,
+            groups_out: blocks.groups,
             epsilon: config.norm_eps,
             activation: config.act_fn,
             time_scale_shift: config.resnet_time_scale_shift,
             output_scale_factor,
+            resample: None,
+            conv_shortcut: false,
         };
         let transformer = |block: usize, num_layers, only_cross_attention| Transformer2DConfig {
             in_channels: channels[block],
@@ -334,7 +262,7 @@ impl Model for UNet2DConditionModel {
                 attends.then(|| {
                     transformer(block, blocks.transformer_layers[block], blocks.only_cross_attention[block])
                 }),
-                (block != last).then_some(config.downsample_padding),
+                (block != last).then_some(Downsampling::Conv { padding: config.downsample_padding }),
                 device,
             )
         });
@@ -342,6 +270,7 @@ impl Model for UNet2DConditionModel {
             let attends = block_type == MidBlockType::UNetMidBlock2DCrossAttn;
             MidBlock2D::init(
                 resnet(channels[last], channels[last], config.mid_block_scale_factor),
+                usize::from(attends),
                 // The transformer of the middle always begins with self-attention.
                 attends.then(|| transformer(last, blocks.transformer_layers[last], false)),
                 device,
@@ -361,10 +290,19 @@ impl Model for UNet2DConditionModel {
                         blocks.only_cross_attention[block],
                     )
                 }),
-                block != 0,
+                (block != 0).then_some(Upsampling::Conv),
                 device,
             )
         });
+
+        let class_embedding = ClassEmbeddingConfig {
+            class_embed_type: config.class_embed_type,
+            num_class_embeds: config.num_class_embeds,
+            projection_input_dim: config.projection_class_embeddings_input_dim,
+            timestep_input_dim,
+            time_embed_dim,
+            activation: config.act_fn,
+        };
 
         Ok(Self {
             conv_in: Conv2d::init(config.in_channels, channels[0], config.conv_in_kernel, device),
@@ -377,13 +315,14 @@ impl Model for UNet2DConditionModel {
                 config.time_cond_proj_dim,
                 device,
             ),
-            class_embedding: class_embedding(config, timestep_input_dim, time_embed_dim, device)?,
+            class_embedding: class_embedding.init(device)?,
             down_blocks: down_blocks.collect(),
             mid_block,
             up_blocks: up_blocks.collect(),
             conv_norm_out: GroupNorm::init(blocks.groups, channels[0], config.norm_eps, device),
             conv_out: Conv2d::init(channels[0], config.out_channels, config.conv_out_kernel, device),
             config: config.clone(),
+            adapters: Adapters::default(),
         })
     }
 
@@ -392,7 +331,22 @@ impl Model for UNet2DConditionModel {
     }
 }
 
+impl Adaptable for UNet2DConditionModel {
+    fn adapters(&self) -> &Adapters {
+        &self.adapters
+    }
+
+    fn adapters_mut(&mut self) -> &mut Adapters {
+        &mut self.adapters
+    }
+}
+
 impl UNet2DConditionModel {
+    /// Where the weights are.
+    pub fn device(&self) -> Device {
+        self.conv_in.weight.val().device()
+    }
+
     /// The element type of the weights, in which the model computes.
     pub fn dtype(&self) -> DType {
         self.conv_in.weight.val().dtype()
@@ -453,7 +407,7 @@ impl UNet2DConditionModel {
         device: Device,
     ) -> Result<Tensor<2>> {
         let dtype = self.dtype();
-        let embedded = self.time_proj.forward(timesteps, &device).cast(dtype);
+        let embedded = self.time_proj.forward(timesteps, "timestep", &device)?.cast(dtype);
         let condition = inputs.timestep_cond.map(|condition| condition.cast(dtype));
         let mut temb = self.time_embedding.forward(embedded, condition);
 
@@ -464,7 +418,7 @@ impl UNet2DConditionModel {
                     "the model's configuration asks for them, but none were given",
                 )
             })?;
-            let class = self.embed_class(embedding, labels, timesteps.len(), &device)?;
+            let class = embedding.forward(labels, timesteps.len(), &self.time_proj, dtype, &device)?;
             temb = if self.config.class_embeddings_concat {
                 Tensor::cat(vec![temb, class], 1)
             } else {
@@ -475,55 +429,6 @@ impl UNet2DConditionModel {
             Some(act) => act.forward(temb),
             None => temb,
         })
-    }
-
-    fn embed_class(
-        &self,
-        embedding: &ClassEmbedding,
-        labels: ClassLabels,
-        batch: usize,
-        device: &Device,
-    ) -> Result<Tensor<2>> {
-        let dtype = self.dtype();
-        let given = match &labels {
-            ClassLabels::Numbers(numbers) => numbers.len(),
-            ClassLabels::Vectors(vectors) => vectors.dims()[0],
-        };
-        if given != batch {
-            return Err(Error::argument("class_labels", format!("{given} labels for a batch of {batch}")));
-        }
-        match (embedding, labels) {
-            (ClassEmbedding::Table(table), ClassLabels::Numbers(classes)) => {
-                let [entries, features] = table.weight.lazy_shape().dims();
-                if let Some(class) = classes.iter().find(|class| !(0.0..entries as f32).contains(class)) {
-                    let message = format!("class {class} is not one of the {entries} that the model knows");
-                    return Err(Error::argument("class_labels", message));
-                }
-                let classes: Vec<i64> = classes.into_iter().map(|class| class as i64).collect();
-                let data = TensorData::new(classes, [1, batch]);
-                Ok(table.forward(Tensor::<2, Int>::from_data(data, device)).reshape([batch, features]))
-            }
-            (ClassEmbedding::Layers(layers), ClassLabels::Numbers(numbers))
-                if self.config.class_embed_type == Some(ClassEmbedType::Timestep) =>
-            {
-                Ok(layers.forward(self.time_proj.forward(&numbers, device).cast(dtype), None))
-            }
-            (ClassEmbedding::Layers(layers), ClassLabels::Vectors(vectors)) => {
-                Ok(layers.forward(vectors.cast(dtype), None))
-            }
-            (ClassEmbedding::Linear(linear), ClassLabels::Vectors(vectors)) => {
-                Ok(linear.forward(vectors.cast(dtype)))
-            }
-            (ClassEmbedding::Identity(_), ClassLabels::Vectors(vectors)) => Ok(vectors.cast(dtype)),
-            (_, ClassLabels::Numbers(_)) => Err(Error::argument(
-                "class_labels",
-                "the model's configuration asks for vectors, not numbers",
-            )),
-            (_, ClassLabels::Vectors(_)) => Err(Error::argument(
-                "class_labels",
-                "the model's configuration asks for numbers, not vectors",
-            )),
-        }
     }
 
     /// Checks the inputs and returns one timestep for each item of the batch.
@@ -560,43 +465,6 @@ impl UNet2DConditionModel {
             _ => Err(Error::argument("timestep", format!("{} for a batch of {batch}", timesteps.len()))),
         }
     }
-}
-
-impl TimeProjection {
-    fn forward(&self, timesteps: &[f32], device: &Device) -> Tensor<2> {
-        match self {
-            Self::Positional(projection) => projection.timesteps.forward(timesteps, device),
-            Self::Fourier(projection) => projection.forward(timesteps, device),
-        }
-    }
-}
-
-fn class_embedding(
-    config: &UNet2DConditionConfig,
-    timestep_input_dim: usize,
-    time_embed_dim: usize,
-    device: &Device,
-) -> Result<Option<ClassEmbedding>> {
-    let projection_dim = || {
-        config.projection_class_embeddings_input_dim.ok_or_else(|| {
-            invalid("projection_class_embeddings_input_dim", "must be set for this `class_embed_type`")
-        })
-    };
-    let layers = |from, act| {
-        ClassEmbedding::Layers(TimestepEmbedding::init(from, time_embed_dim, act, None, None, device))
-    };
-    Ok(match (config.class_embed_type, config.num_class_embeds) {
-        (None, None) => None,
-        (None, Some(classes)) => {
-            Some(ClassEmbedding::Table(Embedding::init(classes, time_embed_dim, device)))
-        }
-        (Some(ClassEmbedType::Timestep), _) => Some(layers(timestep_input_dim, config.act_fn)),
-        (Some(ClassEmbedType::Identity), _) => Some(ClassEmbedding::Identity(IdentityEmbedding)),
-        (Some(ClassEmbedType::Projection), _) => Some(layers(projection_dim()?, Activation::Silu)),
-        (Some(ClassEmbedType::SimpleProjection), _) => {
-            Some(ClassEmbedding::Linear(Linear::init(projection_dim()?, time_embed_dim, true, device)))
-        }
-    })
 }
 
 /// The configuration's values for each block, checked.
@@ -706,6 +574,19 @@ fn refuse_unsupported(config: &UNet2DConditionConfig) -> Result<()> {
             "no Stable Diffusion 1.x or 2.x checkpoint has it",
         ))
     };
+    let unknown = |field: &str, index: usize, name: String| {
+        Err(invalid(&format!("{field}[{index}]"), format!("`{name}` is not a block that this model has")))
+    };
+    for (index, block) in config.down_block_types.iter().enumerate() {
+        if !matches!(block, DownBlockType::DownBlock2D | DownBlockType::CrossAttnDownBlock2D) {
+            return unknown("down_block_types", index, format!("{block:?}"));
+        }
+    }
+    for (index, block) in config.up_block_types.iter().enumerate() {
+        if !matches!(block, UpBlockType::UpBlock2D | UpBlockType::CrossAttnUpBlock2D) {
+            return unknown("up_block_types", index, format!("{block:?}"));
+        }
+    }
     if let Some(value) = &config.addition_embed_type {
         return refuse("addition_embed_type", value);
     }

@@ -1,10 +1,17 @@
 //! The parts that all pipelines of the family share.
 
+use burn::tensor::{Device, Tensor};
+use serde_json::Value;
+
+use super::guidance::Guidance;
+use super::prompt::{PromptEmbeds, PromptEncoder, Prompts};
 use crate::error::{Error, Result};
+use crate::image_processor::VaeImageProcessor;
 use crate::loading::LoadOptions;
 use crate::loading::config::Config;
 use crate::loading::folder::Folder;
-use crate::models::autoencoders::AutoencoderKL;
+use crate::models::autoencoders::{Autoencoder, AutoencoderKL, AutoencoderTiny};
+use crate::models::embeddings::Timesteps;
 use crate::models::model::{self, Model};
 use crate::models::per_block::SampleSize;
 use crate::models::unets::UNet2DConditionModel;
@@ -12,6 +19,7 @@ use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::pipeline::Component;
 use crate::schedulers::{self, Scheduler};
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
+use crate::vision::{CLIPImageProcessor, ImageProcessor, StableDiffusionSafetyChecker};
 
 /// The parts of a Stable Diffusion pipeline. They can be replaced: `pipeline.vae = ...`.
 ///
@@ -19,7 +27,7 @@ use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
 #[derive(Clone, Debug)]
 pub struct StableDiffusionComponents {
     /// Encodes images as latents and decodes them.
-    pub vae: AutoencoderKL,
+    pub vae: Autoencoder,
     /// Embeds the tokens of a prompt.
     pub text_encoder: CLIPTextModel,
     /// Splits a prompt into tokens.
@@ -28,15 +36,38 @@ pub struct StableDiffusionComponents {
     pub unet: UNet2DConditionModel,
     /// Takes predicted noise away, step by step.
     pub scheduler: Box<dyn Scheduler>,
+    /// Finds images that should not be shown, which then are black; `None` lets all pass.
+    pub safety_checker: Option<StableDiffusionSafetyChecker>,
+    /// Prepares images for the safety checker, which cannot do without it.
+    pub feature_extractor: Option<CLIPImageProcessor>,
+}
+
+pub(super) fn no_feature_extractor() -> Error {
+    Error::argument("feature_extractor", "must be there for the safety checker")
 }
 
 impl StableDiffusionComponents {
+    /// Parts that a pipeline can do without.
+    const OPTIONAL: [&str; 3] = ["safety_checker", "feature_extractor", "image_encoder"];
+
+    /// What the index of a pipeline can name.
+    pub(super) const INDEX_NAMES: [&str; 9] = [
+        "vae",
+        "text_encoder",
+        "tokenizer",
+        "unet",
+        "scheduler",
+        "safety_checker",
+        "feature_extractor",
+        "image_encoder",
+        "requires_safety_checker",
+    ];
+
     /// Loads the parts that the index of a checkpoint names.
     ///
     /// # Errors
     /// When one is of another class, or a file is missing or damaged.
     pub(super) fn load(folder: &Folder, index: &ModelIndex, options: &LoadOptions) -> Result<Self> {
-        index.expect_class("vae", AutoencoderKL::CLASS_NAME)?;
         index.expect_class("text_encoder", CLIPTextModel::CLASS_NAME)?;
         index.expect_class("unet", UNet2DConditionModel::CLASS_NAME)?;
         let tokenizer_class = index.required("tokenizer")?;
@@ -46,31 +77,175 @@ impl StableDiffusionComponents {
                 "only CLIPTokenizer can be loaded",
             ));
         }
-        if let Some(class_name) = index.component_class("safety_checker") {
-            tracing::warn!(
-                "the checkpoint has a {class_name}, which is not run: check what you show to others"
-            );
-        }
         let variant = options.variant.as_deref();
         let (dtype, device) = (options.dtype, &options.device);
+        let vae_folder = folder.subfolder("vae");
+        let vae = match index.required("vae")? {
+            AutoencoderTiny::CLASS_NAME => {
+                model::load::<AutoencoderTiny>(&vae_folder, variant, dtype, device)?.into()
+            }
+            _ => {
+                index.expect_class("vae", AutoencoderKL::CLASS_NAME)?;
+                model::load::<AutoencoderKL>(&vae_folder, variant, dtype, device)?.into()
+            }
+        };
+        let checks = options.safety_checker && index.component_class("safety_checker").is_some();
+        let safety_checker = if checks {
+            index.expect_class("safety_checker", StableDiffusionSafetyChecker::CLASS_NAME)?;
+            Some(model::load(&folder.subfolder("safety_checker"), variant, dtype, device)?)
+        } else {
+            None
+        };
         Ok(Self {
+            safety_checker,
+            feature_extractor: load_feature_extractor(folder, index)?,
+            vae,
             scheduler: schedulers::load(&folder.subfolder("scheduler"), index.required("scheduler")?)?,
             tokenizer: CLIPTokenizer::load(&folder.subfolder("tokenizer"))?,
             text_encoder: model::load(&folder.subfolder("text_encoder"), variant, dtype, device)?,
-            vae: model::load(&folder.subfolder("vae"), variant, dtype, device)?,
             unet: model::load(&folder.subfolder("unet"), variant, dtype, device)?,
+        })
+    }
+
+    /// The parts of another pipeline. They share its weights.
+    ///
+    /// # Errors
+    /// When one is missing, or of another class.
+    pub(super) fn of(components: &[(&'static str, Component<'_>)]) -> Result<Self> {
+        let find = |name: &str| components.iter().find(|(other, _)| *other == name).map(|(_, part)| part);
+        let missing = |name: &str| {
+            let found = find(name).map_or("none".to_owned(), |part| format!("a {}", part.class().1));
+            Error::argument("pipeline", format!("has {found} as `{name}`, which does not fit"))
+        };
+        macro_rules! part {
+            ($name:literal, $class:ident) => {
+                match find($name) {
+                    Some(Component::$class(part)) => (*part).clone(),
+                    _ => return Err(missing($name)),
+                }
+            };
+        }
+        Ok(Self {
+            vae: match find("vae") {
+                Some(Component::AutoencoderKL(vae)) => (*vae).clone().into(),
+                Some(Component::AutoencoderTiny(vae)) => (*vae).clone().into(),
+                _ => return Err(missing("vae")),
+            },
+            safety_checker: match find("safety_checker") {
+                Some(Component::StableDiffusionSafetyChecker(checker)) => Some((*checker).clone()),
+                _ => None,
+            },
+            feature_extractor: match find("feature_extractor") {
+                Some(Component::CLIPImageProcessor(processor)) => Some((*processor).clone()),
+                _ => None,
+            },
+            text_encoder: part!("text_encoder", CLIPTextModel),
+            tokenizer: part!("tokenizer", CLIPTokenizer),
+            unet: part!("unet", UNet2DConditionModel),
+            scheduler: match find("scheduler") {
+                Some(Component::Scheduler(scheduler)) => scheduler.clone_box(),
+                _ => return Err(missing("scheduler")),
+            },
         })
     }
 
     /// The parts by the names that `model_index.json` gives them.
     pub(super) fn list(&self) -> Vec<(&'static str, Component<'_>)> {
-        vec![
-            ("vae", Component::AutoencoderKL(&self.vae)),
+        let vae = match &self.vae {
+            Autoencoder::Kl(vae) => Component::AutoencoderKL(vae),
+            Autoencoder::Tiny(vae) => Component::AutoencoderTiny(vae),
+        };
+        let mut list = vec![
+            ("vae", vae),
             ("text_encoder", Component::CLIPTextModel(&self.text_encoder)),
             ("tokenizer", Component::CLIPTokenizer(&self.tokenizer)),
             ("unet", Component::UNet2DConditionModel(&self.unet)),
             ("scheduler", Component::Scheduler(&*self.scheduler)),
-        ]
+        ];
+        if let Some(checker) = &self.safety_checker {
+            list.push(("safety_checker", Component::StableDiffusionSafetyChecker(checker)));
+        }
+        if let Some(processor) = &self.feature_extractor {
+            list.push(("feature_extractor", Component::CLIPImageProcessor(processor)));
+        }
+        list
+    }
+
+    /// Says in the index of a pipeline that the parts are missing which it can do without; those that are there are added
+    /// from [`Self::list`]. Warns where a pipeline shall have a safety checker and has none.
+    ///
+    /// # Errors
+    /// When there is a safety checker, and no feature extractor for it.
+    pub(super) fn prepare_index(&self, index: &mut ModelIndex) -> Result<()> {
+        for component in Self::OPTIONAL {
+            index.set_component(component, None);
+        }
+        let requires = index.option("requires_safety_checker").is_none_or(|requires| *requires == true);
+        if self.safety_checker.is_none() && requires {
+            tracing::warn!(
+                "the pipeline runs without the safety checker that it asks for: check what you show to others"
+            );
+        }
+        if self.safety_checker.is_some() && self.feature_extractor.is_none() {
+            return Err(no_feature_extractor());
+        }
+        Ok(())
+    }
+
+    /// Encode and decode the images of a batch one by one, which takes less memory.
+    pub fn enable_vae_slicing(&mut self) {
+        self.vae.enable_slicing();
+    }
+
+    /// Encode and decode whole batches.
+    pub fn disable_vae_slicing(&mut self) {
+        self.vae.disable_slicing();
+    }
+
+    /// Encode and decode large images in overlapping tiles, so that memory does not grow with their size.
+    pub fn enable_vae_tiling(&mut self) {
+        self.vae.enable_tiling();
+    }
+
+    /// Encode and decode images whole.
+    pub fn disable_vae_tiling(&mut self) {
+        self.vae.disable_tiling();
+    }
+
+    /// Prepares images for the VAE.
+    pub(super) fn image_processor(&self) -> VaeImageProcessor {
+        VaeImageProcessor { vae_scale_factor: self.vae.scale_factor(), ..VaeImageProcessor::default() }
+    }
+
+    /// Embeds the texts of the images.
+    ///
+    /// # Errors
+    /// When the text encoder refuses them.
+    pub(super) fn embed(&self, prompts: &Prompts<'_>, guidance: Guidance) -> Result<PromptEmbeds> {
+        let encoder = PromptEncoder { tokenizer: &self.tokenizer, text_encoder: &self.text_encoder };
+        prompts.encode(&encoder, guidance.copies() > 1)
+    }
+
+    /// Guidance by the text. Models whose UNet takes the guidance scale as an input were distilled from guided ones and
+    /// need none.
+    pub(super) fn classifier_free_guidance(&self, scale: f64, rescale: f64) -> Guidance {
+        if scale > 1.0 && self.unet.config().time_cond_proj_dim.is_none() {
+            Guidance::ClassifierFree { scale, rescale }
+        } else {
+            Guidance::Off
+        }
+    }
+
+    /// The guidance scale as such a UNet takes it, `[images, time_cond_proj_dim]`.
+    pub(super) fn embed_guidance_scale(
+        &self,
+        scale: f64,
+        images: usize,
+        device: &Device,
+    ) -> Option<Tensor<2>> {
+        let num_channels = self.unet.config().time_cond_proj_dim?;
+        let embedding = Timesteps { num_channels, flip_sin_to_cos: false, downscale_freq_shift: 1.0 };
+        Some(embedding.forward(&vec![(scale - 1.0) as f32 * 1000.0; images], device))
     }
 
     /// Checks that the UNet takes the VAE's latents and one of the given numbers of further channels.
@@ -78,7 +253,7 @@ impl StableDiffusionComponents {
     /// # Errors
     /// When it does not, or predicts something else than latents.
     pub(super) fn check_channels(&self, further: &[usize]) -> Result<()> {
-        let latent = self.vae.config().latent_channels;
+        let latent = self.vae.latent_channels();
         let (inputs, outputs) = (self.unet.config().in_channels, self.unet.config().out_channels);
         if outputs != latent {
             let message = format!("is {outputs}, but the latents of the vae have {latent} channels");
@@ -107,29 +282,62 @@ impl StableDiffusionComponents {
     }
 }
 
+/// The image processor of a safety checker, under any of the names that it had.
+fn load_feature_extractor(folder: &Folder, index: &ModelIndex) -> Result<Option<CLIPImageProcessor>> {
+    match index.component_class("feature_extractor") {
+        None => Ok(None),
+        Some(
+            "CLIPImageProcessor"
+            | "CLIPFeatureExtractor"
+            | "CLIPImageProcessorFast"
+            | "CLIPImageProcessorPil",
+        ) => Ok(Some(CLIPImageProcessor::load(&folder.subfolder("feature_extractor"))?)),
+        Some(other) => Err(Error::unsupported(
+            format!("the feature extractor class `{other}`"),
+            "only CLIPImageProcessor can be loaded",
+        )),
+    }
+}
+
 fn is_before_0_9(version: &str) -> bool {
     let mut parts = version.split('.').map_while(|part| part.parse::<u64>().ok());
     matches!((parts.next(), parts.next()), (Some(0), Some(minor)) if minor < 9)
 }
 
-/// Corrects what the scheduler configurations of early checkpoints say: Stable Diffusion always starts one step later and
-/// never clips samples, which are latents.
-pub(super) fn modernize(scheduler: Box<dyn Scheduler>) -> Result<Box<dyn Scheduler>> {
+/// What the scheduler configurations of early checkpoints say, and what is meant.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Correction {
+    /// Stable Diffusion always starts one step later.
+    StepsOffset,
+    /// Samples are latents, which are never clipped.
+    ClipSample,
+    /// The first steps need no Runge-Kutta method.
+    SkipPrkSteps,
+}
+
+/// Applies those corrections that the scheduler's configuration needs.
+///
+/// # Errors
+/// When the corrected configuration is refused.
+pub(super) fn correct(
+    scheduler: Box<dyn Scheduler>,
+    corrections: &[Correction],
+) -> Result<Box<dyn Scheduler>> {
     let mut config: Config = scheduler.config().clone();
     let mut outdated = false;
-    if config.get("steps_offset").is_some_and(|offset| *offset != 1) {
-        tracing::warn!(
-            "the scheduler's configuration is outdated: `steps_offset` should be 1, and is taken as 1"
-        );
-        config = config.patched("steps_offset", 1);
-        outdated = true;
-    }
-    if config.get("clip_sample").is_some_and(|clip| *clip == true) {
-        tracing::warn!(
-            "the scheduler's configuration is outdated: `clip_sample` should be false, and is taken so"
-        );
-        config = config.patched("clip_sample", false);
-        outdated = true;
+    for correction in corrections {
+        let (field, meant) = match correction {
+            Correction::StepsOffset => ("steps_offset", Value::from(1)),
+            Correction::ClipSample => ("clip_sample", Value::from(false)),
+            Correction::SkipPrkSteps => ("skip_prk_steps", Value::from(true)),
+        };
+        if config.get(field).is_some_and(|value| *value != meant) {
+            tracing::warn!(
+                "the scheduler's configuration is outdated: `{field}` should be {meant}, and is taken as {meant}"
+            );
+            config = config.patched(field, meant);
+            outdated = true;
+        }
     }
     if !outdated {
         return Ok(scheduler);

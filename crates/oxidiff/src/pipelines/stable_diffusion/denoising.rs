@@ -69,8 +69,11 @@ impl StableDiffusionComponents {
                 self.unet.forward_with(input, &[timestep], run.text.clone(), run.inputs.clone())?;
             let prediction = run.guidance.combine(predictions);
 
-            let options =
-                StepOptions { eta: run.eta, generator: Some(&mut *run.generator), ..Default::default() };
+            let options = StepOptions {
+                eta: Some(run.eta),
+                generator: Some(&mut *run.generator),
+                ..Default::default()
+            };
             latents = self.scheduler.step(prediction, timestep, latents, options)?.prev_sample;
             if let Some(after_step) = &mut run.after_step {
                 latents = after_step(index, latents, &*self.scheduler)?;

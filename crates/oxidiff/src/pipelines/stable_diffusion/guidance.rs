@@ -15,6 +15,14 @@ pub(super) enum Guidance {
         /// <https://arxiv.org/abs/2305.08891>, section 3.4).
         rescale: f64,
     },
+    /// From the prediction with neither text nor image towards that with the image, and from there towards that with both
+    /// (Brooks et al. 2022, <https://arxiv.org/abs/2211.09800>, equation 3).
+    TextAndImage {
+        /// How far to go towards the text.
+        scale: f64,
+        /// How far to go towards the image.
+        image_scale: f64,
+    },
 }
 
 impl Guidance {
@@ -23,10 +31,12 @@ impl Guidance {
         match self {
             Self::Off => 1,
             Self::ClassifierFree { .. } => 2,
+            Self::TextAndImage { .. } => 3,
         }
     }
 
-    /// Combines the parts of the batch, those without the text first.
+    /// Combines the parts of the batch: those without the text come first, or those with both text and image, then those
+    /// with the image, then those with neither.
     pub fn combine(self, predictions: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Off => predictions,
@@ -38,6 +48,10 @@ impl Guidance {
                 }
                 let ratio = standard_deviation(conditional) / standard_deviation(guided.clone());
                 guided.clone() * ratio * rescale + guided * (1.0 - rescale)
+            }
+            Self::TextAndImage { scale, image_scale } => {
+                let [both, image, neither] = predictions.chunk(3, 0).try_into().expect("three parts");
+                neither.clone() + (both - image.clone()) * scale + (image - neither) * image_scale
             }
         }
     }

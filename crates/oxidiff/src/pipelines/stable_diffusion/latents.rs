@@ -2,32 +2,35 @@
 
 use burn::tensor::{DType, Device, Tensor};
 
-use super::components::StableDiffusionComponents;
+use super::components::{StableDiffusionComponents, no_feature_extractor};
 use crate::error::{Error, Result};
 use crate::image_processor::{Images, OutputType, postprocess};
-use crate::models::model::Model;
+use crate::pipelines::output::{ImagePipelineOutput, MOST_PIXELS};
 use crate::random::Generators;
-
-/// A longer side than any image format holds: what is above is a mistake, and would not fit into memory.
-const MOST_PIXELS: usize = 65_536;
+use crate::vision::ImageProcessor;
 
 impl StableDiffusionComponents {
     /// Height and width of the latents of an image of the given size in pixels, by default that of the images that the
     /// model was trained on.
     ///
     /// # Errors
-    /// When the size is no multiple of 8, or neither given nor known.
-    pub(super) fn latent_size(&self, height: Option<usize>, width: Option<usize>) -> Result<[usize; 2]> {
+    /// When the size is no multiple of `multiple`, or neither given nor known.
+    pub(super) fn latent_size(
+        &self,
+        multiple: usize,
+        height: Option<usize>,
+        width: Option<usize>,
+    ) -> Result<[usize; 2]> {
         let factor = self.vae.scale_factor();
         let trained = self.trained_size().map(|size| size.map(|side| side.saturating_mul(factor)));
         let size = |argument, given: Option<usize>, dim: usize| {
             let pixels = given.or(trained.map(|size| size[dim])).ok_or_else(|| {
                 Error::argument(argument, "must be given: the model's configuration has no `sample_size`")
             })?;
-            if pixels % 8 != 0 || !(factor.max(8)..=MOST_PIXELS).contains(&pixels) {
+            let least = factor.max(multiple);
+            if pixels % multiple != 0 || !(least..=MOST_PIXELS).contains(&pixels) {
                 let message = format!(
-                    "must be a multiple of 8 between {} and {MOST_PIXELS}, but is {pixels}",
-                    factor.max(8)
+                    "must be a multiple of {multiple} between {least} and {MOST_PIXELS}, but is {pixels}"
                 );
                 return Err(Error::argument(argument, message));
             }
@@ -59,15 +62,39 @@ impl StableDiffusionComponents {
         Ok(latents * self.scheduler.init_noise_sigma())
     }
 
-    /// What was asked for, of the latents that a run ends with.
+    /// What was asked for, of the latents that a run ends with. Images that the safety checker objects to are black.
     ///
     /// # Errors
     /// When images are asked for and the VAE makes something else.
-    pub(super) fn decode(&self, latents: Tensor<4>, output_type: OutputType) -> Result<Images> {
+    pub(super) fn decode(&self, latents: Tensor<4>, output_type: OutputType) -> Result<ImagePipelineOutput> {
         if output_type == OutputType::Latent {
-            return Ok(Images::Latent(latents));
+            return Ok(ImagePipelineOutput { images: Images::Latent(latents), nsfw_content_detected: None });
         }
         tracing::debug!("decoding");
-        postprocess(self.vae.decode(latents / self.vae.config().scaling_factor)?, output_type)
+        let mut decoded = self.vae.decode(latents / self.vae.scaling_factor())?;
+        let nsfw_content_detected = self.run_safety_checker(&decoded)?;
+        for (index, _) in nsfw_content_detected.iter().flatten().enumerate().filter(|(_, flagged)| **flagged)
+        {
+            let [_, channels, height, width] = decoded.dims();
+            let black = decoded.clone().narrow(0, index, 1).full_like(-1.0);
+            decoded = decoded.slice_assign([index..index + 1, 0..channels, 0..height, 0..width], black);
+        }
+        Ok(ImagePipelineOutput { images: postprocess(decoded, output_type)?, nsfw_content_detected })
+    }
+
+    /// Which of the decoded images show what they must not; `None` without a safety checker.
+    fn run_safety_checker(&self, decoded: &Tensor<4>) -> Result<Option<Vec<bool>>> {
+        let Some(checker) = &self.safety_checker else { return Ok(None) };
+        let feature_extractor = self.feature_extractor.as_ref().ok_or_else(no_feature_extractor)?;
+        let images = postprocess(decoded.clone(), OutputType::Image)?.into_images();
+        let clip_input = feature_extractor.preprocess(&images)?;
+        let clip_input = clip_input.to_device(&decoded.device()).cast(self.text_encoder.dtype());
+        let flagged = checker.forward(clip_input)?.has_nsfw_concepts;
+        if flagged.contains(&true) {
+            tracing::warn!(
+                "the safety checker objects to one or more images, which are black instead; try another prompt or seed"
+            );
+        }
+        Ok(Some(flagged))
     }
 }

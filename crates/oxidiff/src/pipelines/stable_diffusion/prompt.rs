@@ -4,10 +4,8 @@ use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
 use crate::models::model::Model;
+use crate::pipelines::output::MOST_IMAGES;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
-
-/// A larger batch than fits into any memory.
-const MOST_IMAGES: usize = 65_536;
 
 /// A text encoder and its tokenizer.
 pub(super) struct PromptEncoder<'a> {
@@ -33,7 +31,9 @@ impl PromptEncoder<'_> {
         max_length: usize,
         clip_skip: Option<usize>,
     ) -> Result<Tensor<3>> {
-        let tokens = self.tokenizer.tokenize(prompts, max_length)?;
+        let prompts: Vec<String> =
+            prompts.iter().map(|prompt| self.tokenizer.maybe_convert_prompt(prompt)).collect();
+        let tokens = self.tokenizer.tokenize(&prompts, max_length)?;
         for lost in tokens.truncated.iter().flatten() {
             tracing::warn!(
                 "the prompt is longer than the {max_length} tokens that the text encoder takes; this part was cut: {lost}"
@@ -73,6 +73,14 @@ impl PromptEmbeds {
     pub fn for_guidance(self) -> Tensor<3> {
         match self.negative {
             Some(negative) => Tensor::cat(vec![negative, self.positive], 0),
+            None => self.positive,
+        }
+    }
+
+    /// The batch that guidance by text and image wants: the negative prompts come last, and twice.
+    pub fn for_text_and_image_guidance(self) -> Tensor<3> {
+        match self.negative {
+            Some(negative) => Tensor::cat(vec![self.positive, negative.clone(), negative], 0),
             None => self.positive,
         }
     }

@@ -30,3 +30,24 @@ pub(super) fn choose_timesteps(
         }
     }
 }
+
+/// Leaves out the first steps of a run that starts from an image, of which `strength` says how much is to change. Returns
+/// the timesteps and the number of steps that are left.
+///
+/// # Errors
+/// When no step is left.
+pub(super) fn start_from_image(
+    scheduler: &mut dyn Scheduler,
+    steps: usize,
+    strength: f64,
+) -> Result<(Vec<f32>, usize)> {
+    let left = ((steps as f64 * strength) as usize).min(steps);
+    let begin = (steps - left) * scheduler.order();
+    let timesteps = scheduler.timesteps().get(begin..).unwrap_or_default().to_vec();
+    if left == 0 || timesteps.is_empty() {
+        let message = format!("{strength} of {steps} steps is less than one step");
+        return Err(Error::argument("strength", message));
+    }
+    scheduler.set_begin_index(begin);
+    Ok((timesteps, left))
+}

@@ -1,0 +1,69 @@
+//! Halving and doubling an image's size without weights.
+
+use burn::tensor::ops::{
+    AvgPoolOptions, ConvOptions, ConvTransposeOptions, InterpolateMode, InterpolateOptions,
+};
+use burn::tensor::{Tensor, TensorData, module};
+
+/// A change of size by a factor of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resample {
+    /// Half the size: the mean of each square of four pixels.
+    AveragePool,
+    /// Twice the size: each pixel four times.
+    Nearest,
+    /// Half the size, behind a filter that keeps what the smaller image cannot show out of it (Karras et al. 2019,
+    /// <https://arxiv.org/abs/1912.04958>, appendix B).
+    FirDown,
+    /// Twice the size, smoothed by the same filter.
+    FirUp,
+}
+
+/// The filter along one axis; that of the image is its product with itself.
+const FIR: [f32; 4] = [1.0 / 8.0, 3.0 / 8.0, 3.0 / 8.0, 1.0 / 8.0];
+
+impl Resample {
+    /// `[batch, channels, height, width]` to half or twice the height and width.
+    pub fn forward(self, x: Tensor<4>) -> Tensor<4> {
+        let [_, _, height, width] = x.dims();
+        match self {
+            Self::AveragePool => module::avg_pool2d(x, AvgPoolOptions::new([2, 2]).with_stride([2, 2])),
+            Self::Nearest => nearest(x, [2 * height, 2 * width]),
+            Self::FirDown => {
+                let options = ConvOptions::new([2, 2], [1, 1], [1, 1], 1);
+                each_channel(x, |x| {
+                    let kernel = fir_kernel(1.0, &x);
+                    module::conv2d(x, kernel, None, options)
+                })
+            }
+            // Zeros between the pixels, then the filter, is the transposed convolution. Three of four pixels that the
+            // filter sees are such zeros, which the factor makes up for.
+            Self::FirUp => {
+                let options = ConvTransposeOptions::new([2, 2], [1, 1], [0, 0], [1, 1], 1);
+                each_channel(x, |x| {
+                    let kernel = fir_kernel(4.0, &x);
+                    module::conv_transpose2d(x, kernel, None, options)
+                })
+            }
+        }
+    }
+}
+
+/// The nearest pixel for each of a `[height, width]` image.
+pub(crate) fn nearest(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+    module::interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(size))
+}
+
+/// Applies `filter`, which takes images of one channel, to each channel.
+fn each_channel(x: Tensor<4>, filter: impl FnOnce(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+    let [batch, channels, height, width] = x.dims();
+    let filtered = filter(x.reshape([batch * channels, 1, height, width]));
+    let [_, _, height, width] = filtered.dims();
+    filtered.reshape([batch, channels, height, width])
+}
+
+/// The filter as the kernel of a convolution, `[1, 1, 4, 4]`; its values add up to `sum`.
+fn fir_kernel(sum: f32, like: &Tensor<4>) -> Tensor<4> {
+    let kernel: Vec<f32> = FIR.iter().flat_map(|row| FIR.map(|column| sum * row * column)).collect();
+    Tensor::from_data(TensorData::new(kernel, [1, 1, FIR.len(), FIR.len()]), (&like.device(), like.dtype()))
+}

@@ -1,0 +1,58 @@
+//! The names that configurations have for the blocks of a UNet.
+
+use serde::{Deserialize, Serialize};
+
+/// A block on the way down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DownBlockType {
+    /// Residual blocks.
+    #[serde(alias = "UNetResDownBlock2D")]
+    DownBlock2D,
+    /// Residual blocks and attention among the positions of the image.
+    #[serde(alias = "UNetResAttnDownBlock2D")]
+    AttnDownBlock2D,
+    /// Residual blocks and transformers that look at a text.
+    #[serde(alias = "UNetResCrossAttnDownBlock2D")]
+    CrossAttnDownBlock2D,
+    /// Residual blocks, the last of which halves the size.
+    #[serde(alias = "UNetResResnetDownsampleBlock2D")]
+    ResnetDownsampleBlock2D,
+    /// Residual blocks, joined by the sample itself at half the size.
+    #[serde(alias = "UNetResSkipDownBlock2D")]
+    SkipDownBlock2D,
+    /// Residual blocks and attention, joined by the sample itself at half the size.
+    #[serde(alias = "UNetResAttnSkipDownBlock2D")]
+    AttnSkipDownBlock2D,
+}
+
+/// The block at the lowest resolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MidBlockType {
+    /// Residual blocks, in unconditional models with attention between them.
+    UNetMidBlock2D,
+    /// Two residual blocks with a transformer between them.
+    UNetMidBlock2DCrossAttn,
+}
+
+/// A block on the way up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpBlockType {
+    /// Residual blocks.
+    #[serde(alias = "UNetResUpBlock2D")]
+    UpBlock2D,
+    /// Residual blocks and attention among the positions of the image.
+    #[serde(alias = "UNetResAttnUpBlock2D")]
+    AttnUpBlock2D,
+    /// Residual blocks and transformers that look at a text.
+    #[serde(alias = "UNetResCrossAttnUpBlock2D")]
+    CrossAttnUpBlock2D,
+    /// Residual blocks, the last of which doubles the size.
+    #[serde(alias = "UNetResResnetUpsampleBlock2D")]
+    ResnetUpsampleBlock2D,
+    /// Residual blocks, each resolution of which adds to the result of the model.
+    #[serde(alias = "UNetResSkipUpBlock2D")]
+    SkipUpBlock2D,
+    /// Residual blocks and attention, each resolution of which adds to the result of the model.
+    #[serde(alias = "UNetResAttnSkipUpBlock2D")]
+    AttnSkipUpBlock2D,
+}

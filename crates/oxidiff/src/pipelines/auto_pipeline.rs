@@ -1,0 +1,136 @@
+//! The pipeline for a task, of whatever family a checkpoint is.
+
+use super::diffusion_pipeline::DiffusionPipeline;
+use super::model_index::ModelIndex;
+use super::pipeline::Pipeline;
+use super::stable_diffusion::{
+    StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionPipeline,
+};
+use crate::error::{Error, Result};
+use crate::loading::folder::{EmbeddedFolder, Folder};
+use crate::loading::{LoadOptions, Needed};
+
+/// The classes that do different tasks with the same parts.
+struct Family {
+    text_to_image: &'static str,
+    image_to_image: &'static str,
+    inpainting: &'static str,
+}
+
+const FAMILIES: &[Family] = &[Family {
+    text_to_image: StableDiffusionPipeline::CLASS_NAME,
+    image_to_image: StableDiffusionImg2ImgPipeline::CLASS_NAME,
+    inpainting: StableDiffusionInpaintPipeline::CLASS_NAME,
+}];
+
+/// The class that does a task with the parts of a pipeline of class `class_name`.
+fn class_for(class_name: &str, task: fn(&Family) -> &'static str, auto: &str) -> Result<&'static str> {
+    let classes = |family: &Family| [family.text_to_image, family.image_to_image, family.inpainting];
+    FAMILIES.iter().find(|family| classes(family).contains(&class_name)).map(task).ok_or_else(|| {
+        let known: Vec<&str> = FAMILIES.iter().flat_map(classes).collect();
+        Error::unsupported(
+            format!("{auto} of a `{class_name}`"),
+            format!("it works with the parts of {}", known.join(", ")),
+        )
+    })
+}
+
+macro_rules! auto_pipeline {
+    ($(#[$doc:meta])* $auto:ident: $task:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $auto;
+
+        impl $auto {
+            /// Loads the pipeline for this task from a folder, or from the hub, in `f32` on the CPU.
+            ///
+            /// # Errors
+            /// When there is none for the family of the checkpoint, or it cannot be loaded.
+            pub fn from_pretrained(name_or_path: &str) -> Result<DiffusionPipeline> {
+                Self::from_pretrained_with(name_or_path, &LoadOptions::default())
+            }
+
+            /// Loads the pipeline with another element type, device, variant or revision.
+            ///
+            /// # Errors
+            /// As [`Self::from_pretrained`].
+            pub fn from_pretrained_with(
+                name_or_path: &str,
+                options: &LoadOptions,
+            ) -> Result<DiffusionPipeline> {
+                Self::load(&options.open(name_or_path, Needed::Pipeline)?, options)
+            }
+
+            /// Loads the pipeline from a checkpoint that is part of the binary.
+            ///
+            /// # Errors
+            /// As [`Self::from_pretrained`].
+            pub fn from_embedded(
+                folder: &'static EmbeddedFolder,
+                options: &LoadOptions,
+            ) -> Result<DiffusionPipeline> {
+                Self::load(&Folder::embedded(folder), options)
+            }
+
+            fn load(folder: &Folder, options: &LoadOptions) -> Result<DiffusionPipeline> {
+                let index = ModelIndex::read(folder)?;
+                let class_name = class_for(index.class_name()?, |family| family.$task, stringify!($auto))?;
+                DiffusionPipeline::load_as(class_name, folder, index, options)
+            }
+
+            /// The pipeline for this task with the parts of another one, which both share from then on: no weights are
+            /// copied.
+            ///
+            /// # Errors
+            /// When there is none for the family of the pipeline, or its parts do not fit.
+            pub fn from_pipe(pipeline: &DiffusionPipeline) -> Result<DiffusionPipeline> {
+                let class_name =
+                    class_for(pipeline.class_name(), |family| family.$task, stringify!($auto))?;
+                DiffusionPipeline::from_pipe_as(class_name, pipeline)
+            }
+        }
+    };
+}
+
+auto_pipeline! {
+    /// Text to image.
+    ///
+    /// ```
+    /// use oxidiff::AutoPipelineForText2Image;
+    ///
+    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-diffusion");
+    /// let pipeline = AutoPipelineForText2Image::from_pretrained(folder)?;
+    /// assert_eq!(pipeline.class_name(), "StableDiffusionPipeline");
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    AutoPipelineForText2Image: text_to_image
+}
+
+auto_pipeline! {
+    /// Image to image.
+    ///
+    /// ```
+    /// use oxidiff::{AutoPipelineForImage2Image, DiffusionPipeline};
+    ///
+    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-diffusion");
+    /// let text_to_image = DiffusionPipeline::from_pretrained(folder)?;
+    /// let image_to_image = AutoPipelineForImage2Image::from_pipe(&text_to_image)?;
+    /// assert_eq!(image_to_image.class_name(), "StableDiffusionImg2ImgPipeline");
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    AutoPipelineForImage2Image: image_to_image
+}
+
+auto_pipeline! {
+    /// Inpainting.
+    ///
+    /// ```
+    /// use oxidiff::AutoPipelineForInpainting;
+    ///
+    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-diffusion");
+    /// let pipeline = AutoPipelineForInpainting::from_pretrained(folder)?;
+    /// assert_eq!(pipeline.class_name(), "StableDiffusionInpaintPipeline");
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    AutoPipelineForInpainting: inpainting
+}

@@ -1,0 +1,153 @@
+//! Editing of images by instructions (InstructPix2Pix, Brooks et al. 2022, <https://arxiv.org/abs/2211.09800>).
+
+use burn::tensor::Tensor;
+
+use super::arguments::{call_arguments, check_finite};
+use super::components::StableDiffusionComponents;
+use super::denoising::Denoising;
+use super::guidance::Guidance;
+use super::image_latents::{PreparedImage, check_generators, repeat_batch};
+use super::pipeline_fields::{expose_fields, field_methods};
+use super::timesteps::choose_timesteps;
+use crate::error::{Error, Result};
+use crate::image_processor::{PipelineImageInput, PreprocessOptions};
+use crate::loading::LoadOptions;
+use crate::loading::folder::Folder;
+use crate::models::unets::UNet2DConditionInputs;
+use crate::pipelines::model_index::ModelIndex;
+use crate::pipelines::output::ImagePipelineOutput;
+use crate::pipelines::pipeline::{Component, Pipeline};
+use crate::random::Generators;
+
+/// Edits an image as a prompt tells it to.
+///
+/// Its fields are those of [`StableDiffusionComponents`].
+#[derive(Clone, Debug)]
+pub struct StableDiffusionInstructPix2PixPipeline {
+    components: StableDiffusionComponents,
+    index: ModelIndex,
+    progress_bar: bool,
+}
+
+call_arguments! {
+    /// The arguments of a call; names and defaults are those of Python's
+    /// `StableDiffusionInstructPix2PixPipeline.__call__`.
+    pub struct InstructPix2Pix {
+        num_inference_steps: 100,
+        guidance_scale: 7.5,
+        /// The images to edit: one for all prompts, or one for each. Their size is that of the result, rounded down to a
+        /// multiple of 8. A tensor of four channels is taken for latents.
+        pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
+        /// How close the result keeps to the image; below 1 all guidance is off.
+        pub image_guidance_scale: f64 = 1.5,
+        /// The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+        pub latents: Option<Tensor<4>> = None,
+    }
+}
+
+impl InstructPix2Pix {
+    /// Arguments with one instruction, images to edit, and the defaults.
+    pub fn new(prompt: impl Into<String>, image: impl Into<PipelineImageInput>) -> Self {
+        Self { prompt: vec![prompt.into()], image: image.into(), ..Self::default() }
+    }
+}
+
+impl StableDiffusionInstructPix2PixPipeline {
+    /// A pipeline of the given parts.
+    ///
+    /// # Errors
+    /// When the parts do not fit each other.
+    pub fn new(components: StableDiffusionComponents) -> Result<Self> {
+        let mut index = ModelIndex::of_class(Self::CLASS_NAME);
+        index.set_option("requires_safety_checker", false);
+        Self::assemble(components, index)
+    }
+
+    fn assemble(components: StableDiffusionComponents, mut index: ModelIndex) -> Result<Self> {
+        components.check_channels(&[components.vae.latent_channels()])?;
+        components.prepare_index(&mut index)?;
+        Ok(Self { components, index, progress_bar: true })
+    }
+
+    /// The most likely latents of the images, which are not scaled, for each image of the result.
+    fn image_latents(&self, image: PreparedImage, images: usize) -> Result<Tensor<4>> {
+        let latents = match image {
+            PreparedImage::Latents(latents) => latents,
+            PreparedImage::Pixels(pixels) => self.vae.encode(pixels)?.mode(),
+        };
+        let (given, needed) = (latents.dims()[1], self.vae.latent_channels());
+        if given != needed {
+            let message = format!("has {given} channels, the latents of the vae {needed}");
+            return Err(Error::argument("image", message));
+        }
+        repeat_batch("image", latents, images)
+    }
+}
+
+impl Pipeline for StableDiffusionInstructPix2PixPipeline {
+    const CLASS_NAME: &'static str = "StableDiffusionInstructPix2PixPipeline";
+
+    type Arguments = InstructPix2Pix;
+
+    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self> {
+        Self::assemble(StableDiffusionComponents::load(folder, &index, options)?, index)
+    }
+
+    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
+        let index = index.for_class(Self::CLASS_NAME, &StableDiffusionComponents::INDEX_NAMES);
+        Self::assemble(StableDiffusionComponents::of(components)?, index)
+    }
+
+    fn call(&mut self, arguments: impl Into<InstructPix2Pix>) -> Result<ImagePipelineOutput> {
+        let arguments = arguments.into();
+        check_finite("image_guidance_scale", arguments.image_guidance_scale)?;
+        let images = arguments.check()?;
+        let guidance = if arguments.guidance_scale > 1.0 && arguments.image_guidance_scale >= 1.0 {
+            Guidance::TextAndImage {
+                scale: arguments.guidance_scale,
+                image_scale: arguments.image_guidance_scale,
+            }
+        } else {
+            Guidance::Off
+        };
+        let text = self.embed(&arguments.prompts(), guidance)?.for_text_and_image_guidance();
+        let (dtype, device) = (self.text_encoder.dtype(), text.device());
+
+        let processor = self.image_processor();
+        let image = PreparedImage::new(&processor, &arguments.image, PreprocessOptions::default())?;
+        let steps = choose_timesteps(&mut *self.scheduler, arguments.num_inference_steps, None, None)?;
+        let image = self.image_latents(image.cast(dtype, &device), images)?;
+
+        let mut generator = arguments.generator.unwrap_or_else(Generators::from_entropy);
+        check_generators(&generator, images)?;
+        let latents =
+            self.initial_latents(arguments.latents, image.dims(), &mut generator, dtype, &device)?;
+        let image = match guidance {
+            Guidance::Off => image,
+            _ => Tensor::cat(vec![image.clone(), image.clone(), image.zeros_like()], 0),
+        };
+        let run = Denoising {
+            timesteps: self.scheduler.timesteps().to_vec(),
+            steps,
+            text,
+            guidance,
+            inputs: UNet2DConditionInputs::default(),
+            further_channels: Some(image),
+            after_step: None,
+            eta: arguments.eta,
+            generator: &mut generator,
+            callback: arguments.callback_on_step_end,
+            progress_bar: self.progress_bar,
+        };
+        let latents = self.denoise(latents, run)?;
+        self.decode(latents, arguments.output_type)
+    }
+
+    fn components(&self) -> Vec<(&'static str, Component<'_>)> {
+        self.components.list()
+    }
+
+    field_methods!();
+}
+
+expose_fields!(StableDiffusionInstructPix2PixPipeline);

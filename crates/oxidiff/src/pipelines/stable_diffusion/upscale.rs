@@ -1,0 +1,212 @@
+//! Super-resolution: the model is given a small image with a little noise beside the latents of the large one
+//! (Ho et al. 2021, <https://arxiv.org/abs/2106.15282>, in the space of latents).
+
+use burn::tensor::Tensor;
+
+use super::arguments::call_arguments;
+use super::components::StableDiffusionComponents;
+use super::denoising::Denoising;
+use super::guidance::Guidance;
+use super::image_latents::PreparedImage;
+use super::pipeline_fields::{expose_fields, field_methods};
+use super::timesteps::choose_timesteps;
+use crate::error::{Error, Result};
+use crate::image_processor::{PipelineImageInput, PreprocessOptions, Resample, VaeImageProcessor};
+use crate::loading::LoadOptions;
+use crate::loading::folder::Folder;
+use crate::models::model::Model;
+use crate::models::unets::{ClassLabels, UNet2DConditionInputs};
+use crate::pipelines::model_index::ModelIndex;
+use crate::pipelines::output::ImagePipelineOutput;
+use crate::pipelines::pipeline::{Component, Pipeline};
+use crate::random::Generators;
+use crate::schedulers::{self, Scheduler};
+
+/// The most noise that the small image may get where the checkpoint says nothing of it.
+const MAX_NOISE_LEVEL: usize = 350;
+
+/// What the latents of the upscaler's VAE are multiplied by. Configurations that say otherwise are outdated.
+const SCALING_FACTOR: f64 = 0.08333;
+
+/// Makes an image larger, by as much as its VAE's latents are smaller than an image, as a prompt says.
+///
+/// Its fields are those of [`StableDiffusionComponents`], and `low_res_scheduler`.
+#[derive(Clone, Debug)]
+pub struct StableDiffusionUpscalePipeline {
+    /// Adds the noise to the small image.
+    pub low_res_scheduler: Box<dyn Scheduler>,
+    components: StableDiffusionComponents,
+    max_noise_level: usize,
+    index: ModelIndex,
+    progress_bar: bool,
+}
+
+call_arguments! {
+    /// The arguments of a call; names and defaults are those of Python's `StableDiffusionUpscalePipeline.__call__`.
+    pub struct Upscale {
+        num_inference_steps: 75,
+        guidance_scale: 9.0,
+        /// The images to enlarge, one for each prompt; their size is rounded down to a multiple of the VAE's scale factor.
+        pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
+        /// How much noise the images get before the model is given them, as a timestep of the training.
+        pub noise_level: usize = 20,
+        /// The noise to start from, `[images, channels, height, width]` with the size of the small image, instead of drawing
+        /// it.
+        pub latents: Option<Tensor<4>> = None,
+    }
+}
+
+impl Upscale {
+    /// Arguments with one prompt, an image to enlarge, and the defaults.
+    pub fn new(prompt: impl Into<String>, image: impl Into<PipelineImageInput>) -> Self {
+        Self { prompt: vec![prompt.into()], image: image.into(), ..Self::default() }
+    }
+}
+
+impl StableDiffusionUpscalePipeline {
+    /// What its index can name beside the common parts.
+    const INDEX_NAMES: [&str; 3] = ["low_res_scheduler", "watermarker", "max_noise_level"];
+
+    /// A pipeline of the given parts, and the scheduler that adds noise to the small image.
+    ///
+    /// # Errors
+    /// When the parts do not fit each other.
+    pub fn new(
+        components: StableDiffusionComponents,
+        low_res_scheduler: impl Into<Box<dyn Scheduler>>,
+    ) -> Result<Self> {
+        Self::assemble(components, low_res_scheduler.into(), ModelIndex::of_class(Self::CLASS_NAME))
+    }
+
+    fn assemble(
+        mut components: StableDiffusionComponents,
+        low_res_scheduler: Box<dyn Scheduler>,
+        mut index: ModelIndex,
+    ) -> Result<Self> {
+        components.check_channels(&[components.vae.in_channels()])?;
+        let scaling_factor = components.vae.scaling_factor();
+        if scaling_factor != SCALING_FACTOR {
+            tracing::warn!(
+                "the vae's `scaling_factor` is {scaling_factor}, and is taken as {SCALING_FACTOR}"
+            );
+            components.vae.set_scaling_factor(SCALING_FACTOR);
+        }
+        let max_noise_level = match index.option("max_noise_level") {
+            None => MAX_NOISE_LEVEL,
+            Some(level) => level.as_u64().and_then(|level| usize::try_from(level).ok()).ok_or_else(|| {
+                Error::config("model_index.json", "max_noise_level", format!("cannot be {level}"))
+            })?,
+        };
+        index.set_option("max_noise_level", max_noise_level);
+        components.prepare_index(&mut index)?;
+        index.set_component("watermarker", None);
+        Ok(Self { low_res_scheduler, components, max_noise_level, index, progress_bar: true })
+    }
+
+    /// The small images with noise, one for each prompt: `[prompts, channels, height, width]`.
+    fn noisy_image(
+        &self,
+        arguments: &Upscale,
+        prompts: usize,
+        text: &Tensor<3>,
+        generator: &mut Generators,
+    ) -> Result<Tensor<4>> {
+        let processor = VaeImageProcessor { resample: Resample::Bicubic, ..self.image_processor() };
+        let image = PreparedImage::new(&processor, &arguments.image, PreprocessOptions::default())?;
+        let image = image.cast(self.text_encoder.dtype(), &text.device()).into_values();
+        let [given, channels, ..] = image.dims();
+        let needed = self.unet.config().in_channels - self.vae.latent_channels();
+        if channels != needed {
+            let message = format!("has {channels} channels, the model takes {needed}");
+            return Err(Error::argument("image", message));
+        }
+        if given != prompts {
+            let message = format!("{given} of them for {prompts} prompts");
+            return Err(Error::argument("image", message));
+        }
+        let noise = generator.randn(image.dims(), image.dtype(), &image.device())?;
+        self.low_res_scheduler.add_noise(image, noise, &[arguments.noise_level as f32])
+    }
+}
+
+impl Pipeline for StableDiffusionUpscalePipeline {
+    const CLASS_NAME: &'static str = "StableDiffusionUpscalePipeline";
+
+    type Arguments = Upscale;
+
+    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self> {
+        let class_name = index.required("low_res_scheduler")?;
+        let low_res_scheduler = schedulers::load(&folder.subfolder("low_res_scheduler"), class_name)?;
+        Self::assemble(StableDiffusionComponents::load(folder, &index, options)?, low_res_scheduler, index)
+    }
+
+    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
+        let low_res_scheduler = components.iter().find_map(|(name, component)| match component {
+            Component::Scheduler(scheduler) if *name == "low_res_scheduler" => Some(scheduler.clone_box()),
+            _ => None,
+        });
+        let low_res_scheduler = low_res_scheduler.ok_or_else(|| {
+            let message = "has no `low_res_scheduler`; give one to `StableDiffusionUpscalePipeline::new`";
+            Error::argument("pipeline", message)
+        })?;
+        let names = [&Self::INDEX_NAMES[..], &StableDiffusionComponents::INDEX_NAMES].concat();
+        let index = index.for_class(Self::CLASS_NAME, &names);
+        Self::assemble(StableDiffusionComponents::of(components)?, low_res_scheduler, index)
+    }
+
+    fn call(&mut self, arguments: impl Into<Upscale>) -> Result<ImagePipelineOutput> {
+        let mut arguments = arguments.into();
+        let images = arguments.check()?;
+        if arguments.noise_level > self.max_noise_level {
+            let message =
+                format!("must be at most {}, but is {}", self.max_noise_level, arguments.noise_level);
+            return Err(Error::argument("noise_level", message));
+        }
+        let guidance = if arguments.guidance_scale > 1.0 {
+            Guidance::ClassifierFree { scale: arguments.guidance_scale, rescale: 0.0 }
+        } else {
+            Guidance::Off
+        };
+        let text = self.embed(&arguments.prompts(), guidance)?.for_guidance();
+        let (dtype, device) = (self.text_encoder.dtype(), text.device());
+        let steps = choose_timesteps(&mut *self.scheduler, arguments.num_inference_steps, None, None)?;
+
+        let mut generator = arguments.generator.take().unwrap_or_else(Generators::from_entropy);
+        let prompts = images / arguments.num_images_per_prompt;
+        let image = self.noisy_image(&arguments, prompts, &text, &mut generator)?;
+        let [_, _, height, width] = image.dims();
+        // The batch is repeated whole, the texts one by one: with several prompts and several images of each, images meet
+        // other prompts' texts. Python does the same.
+        let copies = guidance.copies() * arguments.num_images_per_prompt;
+        let image = image.repeat_dim(0, copies);
+        let class_labels = ClassLabels::Numbers(vec![arguments.noise_level as f32; image.dims()[0]]);
+
+        let shape = [images, self.vae.latent_channels(), height, width];
+        let latents = self.initial_latents(arguments.latents, shape, &mut generator, dtype, &device)?;
+        let run = Denoising {
+            timesteps: self.scheduler.timesteps().to_vec(),
+            steps,
+            text,
+            guidance,
+            inputs: UNet2DConditionInputs { class_labels: Some(class_labels), ..Default::default() },
+            further_channels: Some(image),
+            after_step: None,
+            eta: arguments.eta,
+            generator: &mut generator,
+            callback: arguments.callback_on_step_end,
+            progress_bar: self.progress_bar,
+        };
+        let latents = self.denoise(latents, run)?;
+        self.decode(latents, arguments.output_type)
+    }
+
+    fn components(&self) -> Vec<(&'static str, Component<'_>)> {
+        let mut components = self.components.list();
+        components.push(("low_res_scheduler", Component::Scheduler(&*self.low_res_scheduler)));
+        components
+    }
+
+    field_methods!();
+}
+
+expose_fields!(StableDiffusionUpscalePipeline);

@@ -1,0 +1,46 @@
+//! Denoising diffusion implicit models (Song et al. 2020, <https://arxiv.org/abs/2010.02502>).
+
+use super::arguments::Unconditional;
+use super::pipeline::{SamplingMethod, UnconditionalPipeline};
+use crate::error::{Error, Result};
+use crate::schedulers::{DDIMScheduler, Scheduler};
+
+/// Makes images from noise by fewer steps than the model was trained with. Whatever scheduler a checkpoint names, a
+/// [`DDIMScheduler`] takes over from it.
+///
+/// ```no_run
+/// use oxidiff::{DDIMPipeline, Pipeline, Unconditional};
+///
+/// let mut pipeline = DDIMPipeline::from_pretrained("google/ddpm-cat-256")?;
+/// let arguments = Unconditional { eta: 0.5, num_inference_steps: Some(20), ..Default::default() };
+/// let images = pipeline.call(arguments)?.images.into_images();
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+pub type DDIMPipeline = UnconditionalPipeline<DdimMethod>;
+
+/// What makes a [`DDIMPipeline`].
+#[derive(Clone, Copy, Debug)]
+pub struct DdimMethod;
+
+impl SamplingMethod for DdimMethod {
+    const CLASS_NAME: &'static str = "DDIMPipeline";
+    const NUM_INFERENCE_STEPS: usize = 50;
+    const SCALES_NOISE: bool = false;
+    const TAKES_ETA: bool = true;
+
+    fn take_over(scheduler: Box<dyn Scheduler>) -> Result<Box<dyn Scheduler>> {
+        Ok(DDIMScheduler::from_config(scheduler.config())?.into())
+    }
+
+    fn check(arguments: &Unconditional) -> Result<()> {
+        let eta = arguments.eta;
+        if !eta.is_finite() {
+            return Err(Error::argument("eta", format!("cannot be {eta}")));
+        }
+        if !(0.0..=1.0).contains(&eta) {
+            tracing::warn!("`eta` is {eta}: 0 is DDIM and 1 is DDPM, and nothing beyond them makes sense");
+        }
+        arguments.refuse_consistency_options(Self::CLASS_NAME)?;
+        arguments.check_generators()
+    }
+}

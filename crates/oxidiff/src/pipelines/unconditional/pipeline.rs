@@ -1,0 +1,229 @@
+//! What these pipelines have in common, which is nearly all.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+
+use burn::tensor::Tensor;
+
+use super::arguments::Unconditional;
+use crate::error::{Error, Result};
+use crate::image_processor::postprocess;
+use crate::loading::LoadOptions;
+use crate::loading::folder::Folder;
+use crate::models::model::{self, Model};
+use crate::models::unets::{ClassLabels, UNet2DModel};
+use crate::pipelines::model_index::ModelIndex;
+use crate::pipelines::output::{ImagePipelineOutput, MOST_PIXELS};
+use crate::pipelines::pipeline::{Component, Pipeline};
+use crate::pipelines::progress::denoising_bar;
+use crate::pipelines::stable_diffusion::StepEnd;
+use crate::random::{Generator, Generators};
+use crate::schedulers::{self, Scheduler, StepOptions};
+
+/// In what the pipelines differ.
+pub trait SamplingMethod: fmt::Debug + Clone {
+    /// The name of the pipeline's class.
+    const CLASS_NAME: &'static str;
+
+    /// Number of steps where the call does not say.
+    const NUM_INFERENCE_STEPS: usize;
+
+    /// Whether noise and samples are scaled to what the scheduler says, or taken as they are.
+    const SCALES_NOISE: bool;
+
+    /// Whether the scheduler is told `eta`, or keeps its own.
+    const TAKES_ETA: bool = false;
+
+    /// The scheduler of a new pipeline, given that of the checkpoint.
+    ///
+    /// # Errors
+    /// When a field of its configuration has a value that the new one does not know.
+    fn take_over(scheduler: Box<dyn Scheduler>) -> Result<Box<dyn Scheduler>> {
+        Ok(scheduler)
+    }
+
+    /// Checks the arguments of a call.
+    ///
+    /// # Errors
+    /// When one is given that the pipeline does not take.
+    fn check(arguments: &Unconditional) -> Result<()>;
+}
+
+/// Makes images from noise: a model of pixels predicts the noise in a sample, which a scheduler takes away, step by step.
+#[derive(Clone, Debug)]
+pub struct UnconditionalPipeline<M> {
+    /// Predicts the noise in a sample.
+    pub unet: UNet2DModel,
+    /// Takes predicted noise away.
+    pub scheduler: Box<dyn Scheduler>,
+    index: ModelIndex,
+    progress_bar: bool,
+    method: PhantomData<M>,
+}
+
+impl<M: SamplingMethod> UnconditionalPipeline<M> {
+    /// A pipeline of the given parts.
+    ///
+    /// # Errors
+    /// When the scheduler's configuration has a value that the pipeline's scheduler does not know.
+    pub fn new(unet: UNet2DModel, scheduler: impl Into<Box<dyn Scheduler>>) -> Result<Self> {
+        Self::assemble(unet, scheduler.into(), ModelIndex::of_class(M::CLASS_NAME))
+    }
+
+    fn assemble(unet: UNet2DModel, scheduler: Box<dyn Scheduler>, index: ModelIndex) -> Result<Self> {
+        let scheduler = M::take_over(scheduler)?;
+        Ok(Self { unet, scheduler, index, progress_bar: true, method: PhantomData })
+    }
+
+    /// The shape of the sample, which is that of the images.
+    fn image_shape(&self, batch_size: usize) -> Result<[usize; 4]> {
+        let config = self.unet.config();
+        let invalid = |message: String| Error::config("unet/config.json", "sample_size", message);
+        let size = config.sample_size.ok_or_else(|| {
+            invalid("must be set: it is the size of the images that the pipeline makes".into())
+        })?;
+        let [height, width] = size.height_width();
+        if height.max(width) > MOST_PIXELS {
+            return Err(invalid(format!("is {height}x{width}; at most {MOST_PIXELS} make sense")));
+        }
+        Ok([batch_size, config.in_channels, height, width])
+    }
+
+    /// The class of each image, where the model knows classes.
+    fn class_labels(&self, given: Option<Vec<usize>>, batch_size: usize) -> Result<Option<ClassLabels>> {
+        let Some(classes) = self.unet.config().num_class_embeds else {
+            if given.is_some() {
+                tracing::warn!("`class_labels` are not used: the model knows no classes");
+            }
+            return Ok(None);
+        };
+        let labels = match given {
+            Some(labels) if labels.len() != batch_size => {
+                let message = format!("{} labels for {batch_size} images", labels.len());
+                return Err(Error::argument("class_labels", message));
+            }
+            Some(labels) => labels.into_iter().map(|label| label as f32).collect(),
+            None => {
+                let random = Generator::from_entropy().randint_vec(0, classes as i64, batch_size)?;
+                random.into_iter().map(|label| label as f32).collect()
+            }
+        };
+        Ok(Some(ClassLabels::Numbers(labels)))
+    }
+
+    /// The noise that was given, or else drawn.
+    fn initial_sample(
+        &self,
+        given: Option<Tensor<4>>,
+        shape: [usize; 4],
+        generator: &mut Generators,
+    ) -> Result<Tensor<4>> {
+        let sample = match given {
+            Some(latents) if latents.dims() != shape => {
+                let message = format!("have shape {:?}, this call needs {shape:?}", latents.dims());
+                return Err(Error::argument("latents", message));
+            }
+            Some(latents) => latents.to_device(&self.unet.device()).cast(self.unet.dtype()),
+            None => generator.randn(shape, self.unet.dtype(), &self.unet.device())?,
+        };
+        Ok(if M::SCALES_NOISE { sample * self.scheduler.init_noise_sigma() } else { sample })
+    }
+}
+
+impl<M: SamplingMethod> Pipeline for UnconditionalPipeline<M> {
+    const CLASS_NAME: &'static str = M::CLASS_NAME;
+
+    type Arguments = Unconditional;
+
+    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self> {
+        index.expect_class("unet", UNet2DModel::CLASS_NAME)?;
+        let scheduler_class = index.required("scheduler")?;
+        let scheduler = schedulers::load(&folder.component("scheduler"), scheduler_class)?;
+        let variant = options.variant.as_deref();
+        let unet = model::load(&folder.component("unet"), variant, options.dtype, &options.device)?;
+        Self::assemble(unet, scheduler, index)
+    }
+
+    fn call(&mut self, arguments: impl Into<Unconditional>) -> Result<ImagePipelineOutput> {
+        let arguments = arguments.into();
+        arguments.check()?;
+        M::check(&arguments)?;
+        let mut callback = arguments.callback_on_step_end;
+        let mut generator = arguments.generator.unwrap_or_else(|| Generators::One(Generator::from_entropy()));
+        let shape = self.image_shape(arguments.batch_size)?;
+        let mut sample = self.initial_sample(arguments.latents, shape, &mut generator)?;
+        let class_labels = self.class_labels(arguments.class_labels, arguments.batch_size)?;
+
+        match &arguments.timesteps {
+            Some(timesteps) => self.scheduler.set_custom_timesteps(timesteps)?,
+            None => {
+                let steps = arguments.num_inference_steps.unwrap_or(M::NUM_INFERENCE_STEPS);
+                self.scheduler.set_timesteps(steps)?;
+            }
+        }
+        let timesteps = self.scheduler.timesteps().to_vec();
+        let bar = denoising_bar(timesteps.len(), self.progress_bar);
+        for (index, &timestep) in timesteps.iter().enumerate() {
+            tracing::debug!(index, timestep, "denoising");
+            let input = if M::SCALES_NOISE {
+                self.scheduler.scale_model_input(sample.clone(), timestep)?
+            } else {
+                sample.clone()
+            };
+            let prediction = self.unet.forward_with(input, &[timestep], class_labels.clone())?;
+
+            let options = StepOptions {
+                eta: M::TAKES_ETA.then_some(arguments.eta),
+                use_clipped_model_output: arguments.use_clipped_model_output,
+                generator: Some(&mut generator),
+                ..Default::default()
+            };
+            sample = self.scheduler.step(prediction, timestep, sample, options)?.prev_sample;
+
+            if let Some(callback) = &mut callback {
+                match callback(StepEnd { index, timestep, latents: sample }) {
+                    ControlFlow::Continue(next) => sample = next,
+                    ControlFlow::Break(last) => {
+                        sample = last;
+                        break;
+                    }
+                }
+            }
+            bar.inc(1);
+        }
+        bar.finish();
+        let images = postprocess(sample, arguments.output_type)?;
+        Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
+    }
+
+    fn components(&self) -> Vec<(&'static str, Component<'_>)> {
+        vec![
+            ("unet", Component::UNet2DModel(&self.unet)),
+            ("scheduler", Component::Scheduler(&*self.scheduler)),
+        ]
+    }
+
+    fn index(&self) -> &ModelIndex {
+        &self.index
+    }
+
+    fn scheduler(&self) -> &dyn Scheduler {
+        &*self.scheduler
+    }
+
+    fn set_scheduler(&mut self, scheduler: impl Into<Box<dyn Scheduler>>) {
+        self.scheduler = scheduler.into();
+    }
+
+    fn set_progress_bar(&mut self, enabled: bool) {
+        self.progress_bar = enabled;
+    }
+}
+
+/// Prints the class and its `model_index.json`, as Python does.
+impl<M: SamplingMethod> fmt::Display for UnconditionalPipeline<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.current_index().fmt(f)
+    }
+}

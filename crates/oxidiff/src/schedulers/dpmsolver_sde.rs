@@ -1,0 +1,344 @@
+//! The stochastic second-order DPM-Solver in the noise levels of [Karras et al.](https://arxiv.org/abs/2206.00364), as
+//! k-diffusion's `sample_dpmpp_sde`.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use super::brownian_tree::BrownianTree;
+use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
+use super::prediction_type::PredictionType;
+use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
+use super::timestep_spacing::{TimestepSpacing, possible_steps};
+use super::two_stage::TwoStageRun;
+use super::variance_exploding::{initial_deviation, original_from};
+use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use crate::error::{Error, Result};
+use crate::loading::config::Config;
+use crate::random::Generator;
+
+const CLASS_NAME: &str = "DPMSolverSDEScheduler";
+
+/// Where the noise of a [`DPMSolverSDEScheduler`] starts from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum NoiseSamplerSeed {
+    /// One seed for the whole batch.
+    One(u64),
+    /// A seed for each item.
+    PerItem(Vec<u64>),
+}
+
+/// The configuration of a [`DPMSolverSDEScheduler`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DPMSolverSDESchedulerConfig {
+    /// Number of steps the model was trained with.
+    pub num_train_timesteps: usize,
+    /// β of the first training timestep.
+    pub beta_start: f64,
+    /// β of the last training timestep.
+    pub beta_end: f64,
+    /// How β grows in between; `linear`, `scaled_linear` or `squaredcos_cap_v2`.
+    pub beta_schedule: BetaSchedule,
+    /// All β, instead of a schedule.
+    pub trained_betas: Option<Vec<f64>>,
+    /// What the model predicts; `epsilon` or `v_prediction`.
+    pub prediction_type: PredictionType,
+    /// Space noise levels as Karras et al. do.
+    pub use_karras_sigmas: bool,
+    /// Space noise levels evenly in ln σ.
+    pub use_exponential_sigmas: bool,
+    /// Space noise levels as quantiles of a beta distribution.
+    pub use_beta_sigmas: bool,
+    /// Where the noise starts from; anywhere where absent.
+    pub noise_sampler_seed: Option<NoiseSamplerSeed>,
+    /// How timesteps are spread.
+    pub timestep_spacing: TimestepSpacing,
+    /// Added to every timestep with `leading` spacing.
+    pub steps_offset: usize,
+}
+
+impl Default for DPMSolverSDESchedulerConfig {
+    fn default() -> Self {
+        Self {
+            num_train_timesteps: 1000,
+            beta_start: 0.00085,
+            beta_end: 0.012,
+            beta_schedule: BetaSchedule::Linear,
+            trained_betas: None,
+            prediction_type: PredictionType::Epsilon,
+            use_karras_sigmas: false,
+            use_exponential_sigmas: false,
+            use_beta_sigmas: false,
+            noise_sampler_seed: None,
+            timestep_spacing: TimestepSpacing::Linspace,
+            steps_offset: 0,
+        }
+    }
+}
+
+/// Stochastic DPM-Solver++: an ancestral step to the middle (in ln σ) of a step, and, with the noise-free sample that is
+/// predicted there, one over all of it.
+///
+/// The noise of both is that of one Brownian motion in σ. It follows from `noise_sampler_seed` alone; the generator of
+/// [`StepOptions`] has no part in it. A step of the run is two calls of the model and of [`Scheduler::step`], except for
+/// the last, which is one. Samples are not scaled down with the signal; call [`Scheduler::scale_model_input`] before the
+/// model.
+///
+/// ```
+/// use oxidiff::{DPMSolverSDEScheduler, Device, Scheduler, StepOptions, Tensor};
+///
+/// let mut scheduler = DPMSolverSDEScheduler::new(Default::default())?;
+/// scheduler.set_timesteps(4)?;
+///
+/// let noise = Tensor::<4>::ones([1, 4, 8, 8], &Device::default());
+/// let mut sample = noise * scheduler.init_noise_sigma();
+/// for timestep in scheduler.timesteps().to_vec() {
+///     let input = scheduler.scale_model_input(sample.clone(), timestep)?;
+///     let noise_prediction = input; // a model's output
+///     sample = scheduler.step(noise_prediction, timestep, sample, StepOptions::default())?.prev_sample;
+/// }
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct DPMSolverSDEScheduler {
+    fields: DPMSolverSDESchedulerConfig,
+    config: Config,
+    spacing: Option<SigmaSpacing>,
+    training: TrainingSigmas,
+    run: TwoStageRun,
+    noise_sampler: Option<NoiseSampler>,
+}
+
+impl DPMSolverSDEScheduler {
+    /// A scheduler with this configuration.
+    ///
+    /// # Errors
+    /// When a field has a value that this scheduler cannot work with.
+    pub fn new(fields: DPMSolverSDESchedulerConfig) -> Result<Self> {
+        let config = Config::from_fields(CLASS_NAME, &fields);
+        Self::build(fields, config)
+    }
+
+    fn build(fields: DPMSolverSDESchedulerConfig, config: Config) -> Result<Self> {
+        fields.prediction_type.known_to(&[PredictionType::Epsilon, PredictionType::VPrediction], &config)?;
+        let spacing = sigma_spacing!(fields, &config)?;
+        let noise_schedule = NoiseSchedule::new(&beta_fields!(fields), BetaSchedule::COMMON, &config)?;
+        let count = fields.num_train_timesteps;
+        let mut scheduler = Self {
+            fields,
+            config,
+            spacing,
+            training: TrainingSigmas::new(noise_schedule.sigmas()),
+            run: TwoStageRun::new(),
+            noise_sampler: None,
+        };
+        scheduler.set_timesteps(count)?;
+        Ok(scheduler)
+    }
+}
+
+/// −ln σ in single precision, as PyTorch has it: a difference of one bit would move times of the Brownian motion.
+fn time_of(sigma: f32) -> f32 {
+    -(f64::from(sigma).ln() as f32)
+}
+
+/// The inverse of [`time_of`].
+fn sigma_at(time: f32) -> f32 {
+    f64::from(-time).exp() as f32
+}
+
+impl Scheduler for DPMSolverSDEScheduler {
+    fn from_config(config: &Config) -> Result<Self> {
+        let (fields, config) = config.resolve(CLASS_NAME)?;
+        Self::build(fields, config)
+    }
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn timesteps(&self) -> &[f32] {
+        self.run.calls().timesteps()
+    }
+
+    fn sigmas(&self) -> Option<&[f32]> {
+        self.run.calls().sigmas()
+    }
+
+    fn init_noise_sigma(&self) -> f64 {
+        initial_deviation(self.run.calls().highest(), self.fields.timestep_spacing)
+    }
+
+    fn order(&self) -> usize {
+        2
+    }
+
+    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+        possible_steps(num_inference_steps)?;
+        let timesteps = self.fields.timestep_spacing.descending(
+            self.fields.num_train_timesteps,
+            num_inference_steps,
+            self.fields.steps_offset,
+        );
+        let (timesteps, sigmas) =
+            self.training.levels_with_unbounded_karras(timesteps, self.spacing, &self.config)?;
+        let middle_timesteps: Vec<f64> = sigmas
+            .windows(2)
+            .map(|ends| self.training.timestep_of((ends[0].ln() + (ends[1].ln() - ends[0].ln()) * 0.5).exp()))
+            .collect();
+
+        let sigmas: Vec<f32> = sigmas.into_iter().map(|sigma| sigma as f32).collect();
+        let middle = |from: f32, to: f32| {
+            let (from, to) = (time_of(from), time_of(to));
+            sigma_at(from + (to - from) * 0.5)
+        };
+        let middles: Vec<f32> = sigmas.windows(2).map(|ends| middle(ends[0], ends[1])).collect();
+        self.run.restart(&timesteps, middle_timesteps, &sigmas, middles, 1);
+        self.noise_sampler = None;
+        Ok(())
+    }
+
+    fn scale_model_input(&mut self, sample: Tensor<4>, timestep: f32) -> Result<Tensor<4>> {
+        self.run.scale_model_input(sample, timestep)
+    }
+
+    fn step(
+        &mut self,
+        model_output: Tensor<4>,
+        timestep: f32,
+        sample: Tensor<4>,
+        options: StepOptions<'_>,
+    ) -> Result<SchedulerOutput> {
+        check_same_shape(&model_output, &sample)?;
+        let index = self.run.enter(timestep)?;
+        let (sigma, sigma_next) = self.run.ends(index);
+        let level = f64::from(self.run.level(index));
+
+        let dtype = sample.dtype();
+        let sampler = match self.noise_sampler.take() {
+            Some(sampler) => sampler,
+            None => NoiseSampler::new(
+                self.run.calls().sigmas().unwrap_or_default(),
+                self.fields.noise_sampler_seed.as_ref(),
+                sample.dims(),
+                dtype,
+            )?,
+        };
+        let sampler = self.noise_sampler.insert(sampler);
+        if sampler.shape != sample.dims() {
+            let message =
+                format!("has another shape, {:?}, than earlier steps' {:?}", sample.dims(), sampler.shape);
+            return Err(Error::argument("sample", message));
+        }
+        let sample = sample.cast(DType::F32);
+        let model_output = model_output.cast(DType::F32);
+        let pred_original_sample = original_from(self.fields.prediction_type, model_output, &sample, level);
+
+        let prev_sample = if sigma_next == 0.0 {
+            self.run.advance_to_next();
+            // Euler's method.
+            let derivative = (sample.clone() - pred_original_sample.clone()) / sigma;
+            sample - derivative * sigma
+        } else {
+            let (begun, to) = match self.run.begun() {
+                None => {
+                    self.run.advance_to_middle(sample.clone());
+                    (sample, time_of(self.run.middle(index)))
+                }
+                Some(begun) => {
+                    self.run.advance_to_next();
+                    (begun, time_of(sigma_next as f32))
+                }
+            };
+            let from = time_of(sigma as f32);
+            // The noise that is added; with what an ancestral step leaves it has the variance of the level.
+            let (sigma_from, sigma_to) = (sigma_at(from), sigma_at(to));
+            let (from_squared, to_squared) = (sigma_from * sigma_from, sigma_to * sigma_to);
+            let up = (to_squared * (from_squared - to_squared) / from_squared).sqrt().min(sigma_to);
+            let down = time_of((to_squared - up * up).max(0.0).sqrt());
+
+            let noise = sampler.sample(sigma_from, sigma_to, &begun.device());
+            begun * f64::from(sigma_at(down) / sigma_from)
+                - pred_original_sample.clone() * f64::from((from - down).exp_m1())
+                + noise * (options.s_noise * f64::from(up))
+        };
+        Ok(SchedulerOutput {
+            prev_sample: prev_sample.cast(dtype),
+            pred_original_sample: Some(pred_original_sample),
+        })
+    }
+
+    fn add_noise(
+        &self,
+        original_samples: Tensor<4>,
+        noise: Tensor<4>,
+        timesteps: &[f32],
+    ) -> Result<Tensor<4>> {
+        self.run.calls().add_noise(original_samples, noise, timesteps)
+    }
+
+    fn set_begin_index(&mut self, begin_index: usize) {
+        self.run.set_begin(begin_index);
+    }
+
+    fn clone_box(&self) -> Box<dyn Scheduler> {
+        Box::new(self.clone())
+    }
+}
+
+/// Noise as increments of a Brownian motion in σ, so that it does not depend on how a run is divided into steps.
+#[derive(Clone, Debug)]
+pub(super) struct NoiseSampler {
+    shape: [usize; 4],
+    /// One for the batch, or one for each item.
+    trees: Vec<BrownianTree>,
+}
+
+impl NoiseSampler {
+    pub(super) fn new(
+        levels: &[f32],
+        seed: Option<&NoiseSamplerSeed>,
+        shape: [usize; 4],
+        dtype: DType,
+    ) -> Result<Self> {
+        let levels = levels.iter().copied().filter(|&level| level > 0.0);
+        let (low, high) =
+            levels.fold((f32::INFINITY, 0f32), |(low, high), level| (low.min(level), high.max(level)));
+        if !(low.is_finite() && high.is_finite()) {
+            return Err(Error::unsupported(
+                "noise between these levels",
+                format!("they reach from {low} to {high}"),
+            ));
+        }
+        let len: usize = shape.iter().product();
+        let tree =
+            |seed: u64, len: usize| BrownianTree::new(f64::from(low), f64::from(high), seed, len, dtype);
+        let trees = match seed {
+            // Python draws a number of 63 bits.
+            None => vec![tree(Generator::from_entropy().initial_seed() >> 1, len)],
+            Some(NoiseSamplerSeed::One(seed)) => vec![tree(*seed, len)],
+            Some(NoiseSamplerSeed::PerItem(seeds)) if seeds.len() == shape[0] => {
+                seeds.iter().map(|&seed| tree(seed, len / shape[0])).collect()
+            }
+            Some(NoiseSamplerSeed::PerItem(seeds)) => {
+                let message = format!("has {} seeds for a batch of {}", seeds.len(), shape[0]);
+                return Err(Error::config(CLASS_NAME, "noise_sampler_seed", message));
+            }
+        };
+        Ok(Self { shape, trees })
+    }
+
+    /// Noise of variance 1 for a step from one level down to another.
+    pub(super) fn sample(&mut self, from: f32, to: f32, device: &Device) -> Tensor<4> {
+        let increments: Vec<f32> =
+            self.trees.iter_mut().flat_map(|tree| tree.increment(f64::from(to), f64::from(from))).collect();
+        let increment = Tensor::from_data(TensorData::new(increments, self.shape), (device, DType::F32));
+        if from == to {
+            // A step that goes nowhere adds no noise.
+            return increment;
+        }
+        // The motion runs against the direction of its times.
+        increment / -f64::from((from - to).abs().sqrt())
+    }
+}
