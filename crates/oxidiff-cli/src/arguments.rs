@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Inspect(ModelArguments),
     /// Fetch a pipeline from the hub into the cache and print where it is
     Download(DownloadArguments),
+    /// Time one denoising call and one decoding
+    Bench(BenchArguments),
 }
 
 #[derive(Args, Debug)]
@@ -111,6 +113,36 @@ pub(crate) struct DownloadArguments {
     pub hub_id: String,
     #[command(flatten)]
     pub load: LoadArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchArguments {
+    /// A folder or a name on the hub; by default the embedded emoji model. Where a folder holds reference.safetensors, its
+    /// inputs are used and the error against its outputs is printed
+    #[arg(value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Height and width of the latents; by default what the model was trained on
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub size: Option<usize>,
+    /// Number of latents in the denoising call; by default 2, an image with and without its prompt
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub batch: Option<usize>,
+    /// Number of threads; by default one for each core
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub threads: Option<usize>,
+    /// How often each call is timed, after one that is not
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one)]
+    pub runs: usize,
+    #[command(flatten)]
+    pub load: LoadArguments,
+}
+
+fn at_least_one(value: &str) -> Result<usize, String> {
+    match value.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("{error}")),
+    }
 }
 
 /// How to load a model.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod bench;
 mod embedded_model;
 mod generate;
 mod output;
@@ -52,6 +53,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             println!("{}", folder.display());
             Ok(())
         }
+        Command::Bench(arguments) => bench::run(&arguments),
     }
 }
 

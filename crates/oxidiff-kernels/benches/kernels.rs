@@ -1,9 +1,9 @@
 //! Each kernel beside the plain Burn expression that it equals, in the sizes of Stable Diffusion 1.5 at 512x512.
 
-use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};
 use burn::tensor::{Device, Distribution, Tensor, activation, module};
 use criterion::{Criterion, criterion_group, criterion_main};
-use oxidiff_kernels::{GroupNormActivation, attention, geglu, group_norm};
+use oxidiff_kernels::{GroupNormActivation, attention, conv2d, geglu, group_norm};
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
@@ -66,5 +66,35 @@ fn gate(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(kernels, attend, normalize, gate);
+fn convolve(criterion: &mut Criterion) {
+    for (batch, channels, out_channels, side, kernel, stride) in [
+        (2, 320, 320, 64, 3, 1),
+        (2, 640, 320, 64, 3, 1),
+        (2, 640, 640, 32, 3, 1),
+        (2, 1280, 1280, 16, 3, 1),
+        (2, 1280, 1280, 8, 3, 1),
+        (1, 128, 128, 256, 3, 1),
+        (2, 32, 32, 8, 3, 1),
+        (2, 320, 320, 64, 3, 2),
+        (2, 640, 320, 64, 1, 1),
+    ] {
+        let name = format!(
+            "{kernel}x{kernel} convolution {batch}x{channels}x{side}x{side} to {out_channels}, {stride}"
+        );
+        let mut group = criterion.benchmark_group(name);
+        group.sample_size(10);
+        let x = random([batch, channels, side, side]);
+        let (weight, bias) = (random([out_channels, channels, kernel, kernel]), random([out_channels]));
+        let padding = kernel / 2;
+        group.bench_function("kernel", |b| {
+            b.iter(|| conv2d(x.clone(), weight.clone(), Some(bias.clone()), stride, padding));
+        });
+        group.bench_function("burn", |b| {
+            let options = ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1);
+            b.iter(|| module::conv2d(x.clone(), weight.clone(), Some(bias.clone()), options.clone()));
+        });
+    }
+}
+
+criterion_group!(kernels, attend, convolve, normalize, gate);
 criterion_main!(kernels);

@@ -1,5 +1,7 @@
 //! Element types that a kernel reads and writes while it computes in `f32`.
 
+use std::borrow::Cow;
+
 use burn::tensor::Element;
 use bytemuck::Pod;
 use half::{bf16, f16};
@@ -8,6 +10,11 @@ use half::{bf16, f16};
 pub(crate) trait Storage: Element + Pod + Send + Sync {
     fn widen(self) -> f32;
     fn narrow(value: f32) -> Self;
+
+    /// Many values, not copied where they are `f32` already.
+    fn widen_all(values: &[Self]) -> Cow<'_, [f32]> {
+        values.iter().map(|value| value.widen()).collect::<Vec<_>>().into()
+    }
 }
 
 impl Storage for f32 {
@@ -16,6 +23,9 @@ impl Storage for f32 {
     }
     fn narrow(value: f32) -> Self {
         value
+    }
+    fn widen_all(values: &[f32]) -> Cow<'_, [f32]> {
+        values.into()
     }
 }
 

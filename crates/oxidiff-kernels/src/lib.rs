@@ -7,14 +7,18 @@
 //! This is also the one crate of the workspace that contains `unsafe` code, each use behind a safe function.
 
 mod attention;
+mod convolution;
 mod exponential;
 mod geglu;
 mod group_norm;
 mod half_precision;
+mod im2col;
 mod mapped_file;
 mod matrix_product;
+mod winograd;
 
 pub use attention::attention;
+pub use convolution::conv2d;
 pub use geglu::geglu;
 pub use group_norm::{GroupNormActivation, group_norm};
 pub use mapped_file::MappedFile;

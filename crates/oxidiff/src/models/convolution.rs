@@ -1,8 +1,8 @@
 //! Two-dimensional convolution.
 
 use burn::module::{Module, Param};
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor, module};
+use burn::tensor::{Device, Tensor};
+use oxidiff_kernels::conv2d;
 
 use super::parameter;
 
@@ -44,7 +44,6 @@ impl Conv2d {
 
     /// `[batch, in_channels, height, width]` to `[batch, out_channels, height', width']`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
-        module::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), options)
+        conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.stride, self.padding)
     }
 }
