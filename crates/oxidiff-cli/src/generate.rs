@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use oxidiff::image::DynamicImage;
 use oxidiff::{
     AutoPipelineForImage2Image, AutoPipelineForInpainting, DepthToImage, DiffusionPipeline, Generator,
-    ImageToImage, Inpaint, InstructPix2Pix, PipelineArguments, TextToImage, Upscale, load_image,
+    ImageToImage, Inpaint, InstructPix2Pix, PipelineArguments, Scheduler, TextToImage, Upscale, load_image,
 };
 
 use crate::arguments::GenerateArguments;
@@ -19,8 +19,11 @@ pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
     let pipeline = crate::load(arguments.model.as_deref(), &arguments.load)?;
     let mut pipeline = for_task(pipeline, &images)?;
     if let Some(class_name) = &arguments.scheduler {
-        let scheduler = oxidiff::scheduler_from_config(class_name, pipeline.scheduler().config())
-            .context("--scheduler")?;
+        let own = pipeline.scheduler();
+        let scheduler = oxidiff::scheduler_from_config(class_name, own.config()).context("--scheduler")?;
+        if !own.compatibles().contains(&class_name.as_str()) {
+            tracing::warn!("a model trained for the {} may not work with the {class_name}", class_of(own));
+        }
         pipeline.set_scheduler(scheduler);
     }
     pipeline.set_progress_bar(!arguments.no_progress);
@@ -32,6 +35,10 @@ pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
         println!("{} (seed {seed})", path.display());
     }
     Ok(())
+}
+
+fn class_of(scheduler: &dyn Scheduler) -> &str {
+    scheduler.config().class_name().unwrap_or_default()
 }
 
 /// The image files that were named.

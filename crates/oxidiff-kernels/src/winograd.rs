@@ -197,6 +197,7 @@ fn transform_patches(patch: &mut Positions) {
 
 /// `Bᵀ d` for the six positions from `first` on, `step` apart.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "a lane is one index of several arrays")]
 fn transform_line(patch: &mut Positions, first: usize, step: usize) {
     const SUM: f32 = INNER2 + OUTER2;
     const PRODUCT: f32 = INNER2 * OUTER2;
@@ -288,6 +289,7 @@ struct InputChannels {
 
 /// `G g Gᵀ` of some input channels, for the output channels of a task, of which a group has `ROWS`.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "rows and columns are indices, as in the paper")]
 fn transform_kernels<T: Storage, const ROWS: usize>(
     kernels: &mut [f32],
     weight: &[T],
@@ -422,6 +424,7 @@ fn write_tiles<T: Storage>(
 
 /// `Aᵀ m A` for each lane of one output channel.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "rows and columns are indices, as in the paper")]
 fn transform_products(products: &[f32], channel: usize, bias: f32, tiles: &mut [[f32; LANES]; TILE * TILE]) {
     let mut columns = [[[0.0; LANES]; PATCH]; TILE];
     for x in 0..PATCH {

@@ -76,6 +76,38 @@ fn by_hand() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+fn begin_with_an_image() -> Result<(), Box<dyn Error>> {
+    use oxidiff::{
+        Generator, ImageToImage, Inpaint, Pipeline, StableDiffusionImg2ImgPipeline,
+        StableDiffusionInpaintPipeline, StableDiffusionPipeline, load_image,
+    };
+
+    let mut pipeline = StableDiffusionPipeline::from_pretrained("models/emoji-diffusion")?;
+    pipeline.call("a red apple")?.images.into_images()[0].save("apple.png")?;
+    let image = load_image("apple.png")?;
+
+    let mut variations = StableDiffusionImg2ImgPipeline::from_pipe(&pipeline)?;
+    let output = variations.call(ImageToImage {
+        prompt: vec!["a green apple".into()],
+        image: image.clone().into(),
+        strength: 0.6,
+        generator: Some(Generator::manual_seed(0).into()),
+        ..ImageToImage::default()
+    })?;
+    output.images.into_images()[0].save("green-apple.png")?;
+
+    let mut inpainting = StableDiffusionInpaintPipeline::from_pipe(&pipeline)?;
+    let mask = oxidiff::image::GrayImage::from_fn(64, 64, |x, _| [if x < 32 { 255 } else { 0 }].into());
+    let output = inpainting.call(Inpaint {
+        prompt: vec!["a cat face".into()],
+        image: image.into(),
+        mask_image: oxidiff::image::DynamicImage::from(mask).into(),
+        ..Inpaint::default()
+    })?;
+    output.images.into_images()[0].save("half-cat.png")?;
+    Ok(())
+}
+
 fn save() -> Result<(), Box<dyn Error>> {
     use oxidiff::DiffusionPipeline;
 
@@ -85,7 +117,8 @@ fn save() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-const SNIPPETS: [Snippet; 5] = [load_and_call, call_with_arguments, swap_the_scheduler, by_hand, save];
+const SNIPPETS: [Snippet; 6] =
+    [load_and_call, call_with_arguments, swap_the_scheduler, by_hand, begin_with_an_image, save];
 
 #[test]
 fn snippets_are_those_of_the_readme_and_run() {
@@ -109,7 +142,14 @@ fn snippets_are_those_of_the_readme_and_run() {
     for snippet in SNIPPETS {
         snippet().unwrap();
     }
-    for file in ["apple.png", "apple.jpg", "cat.png", "my-pipeline/model_index.json"] {
+    for file in [
+        "apple.png",
+        "apple.jpg",
+        "cat.png",
+        "green-apple.png",
+        "half-cat.png",
+        "my-pipeline/model_index.json",
+    ] {
         assert!(Path::new(file).is_file(), "{file}");
     }
 }

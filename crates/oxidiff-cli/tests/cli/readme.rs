@@ -6,10 +6,11 @@ use std::path::Path;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 
 /// The commands that are no command of the binary.
-const CARGO_COMMANDS: [&str; 3] = [
+const CARGO_COMMANDS: [&str; 4] = [
     "cargo test --release",
     "cargo install --path crates/oxidiff-cli",
     "cargo build --release --features oxidiff-cli/cuda",
+    "cargo run --release --example quicktour -- denoising-loop google/ddpm-cat-256",
 ];
 
 /// The command that a newcomer is told to begin with: Cargo finds the one binary of the workspace.
@@ -72,7 +73,17 @@ fn the_commands_work() {
     assert_eq!(seen.len(), CARGO_COMMANDS.len(), "only {seen:?} are in the README");
     assert_eq!(
         sandbox.files(),
-        ["apple.webp", "cat-1.png", "cat-2.png", "models", "octopus.jpg", "octopus.npy", "output.png"]
+        [
+            "apple.webp",
+            "cat-1.png",
+            "cat-2.png",
+            "green.png",
+            "models",
+            "octopus.jpg",
+            "octopus.npy",
+            "output.png",
+            "painted.png"
+        ]
     );
 }
 
@@ -96,4 +107,19 @@ fn the_schedulers_are_those_of_the_library() {
     let row = readme.lines().find(|line| line.starts_with("| Schedulers |")).unwrap();
     let listed: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
     assert_eq!(listed, oxidiff::schedulers::CLASS_NAMES);
+}
+
+#[test]
+fn the_tests_of_the_tasks_exist() {
+    let readme = readme();
+    let names: Vec<&str> = readme
+        .split("cargo test --release --test ")
+        .skip(1)
+        .filter_map(|rest| rest.split('`').next())
+        .collect();
+    assert!(names.len() >= 9, "{names:?}");
+    for name in names {
+        let file = Path::new(ROOT).join("crates/oxidiff/tests").join(name).with_extension("rs");
+        assert!(file.is_file(), "{}", file.display());
+    }
 }

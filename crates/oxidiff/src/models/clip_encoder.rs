@@ -45,6 +45,7 @@ impl ClipShape {
 }
 
 /// Which tokens each token looks at.
+#[expect(clippy::large_enum_variant, reason = "there is one of these in a call")]
 pub(crate) enum Visible {
     /// All of them.
     All,

@@ -48,6 +48,11 @@ pub enum HiddenActivation {
     Tanh,
 }
 
+/// The constants of transformers' `laplace` (Ma et al. 2022, <https://arxiv.org/abs/2209.10655>), to the digits that it has.
+#[expect(clippy::approx_constant, reason = "the reference has six digits of √½ as well")]
+const LAPLACE_MEAN: f64 = 0.707107;
+const LAPLACE_DEVIATION: f64 = 0.282095;
+
 impl HiddenActivation {
     /// Applies the function to each element.
     pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
@@ -60,7 +65,10 @@ impl HiddenActivation {
                 x * 0.5 * (inner.tanh() + 1.0)
             }
             Self::Hardswish => x.clone() * (x + 3.0).clamp(0.0, 6.0) / 6.0,
-            Self::Laplace => (((x - 0.707107) / (0.282095 * std::f64::consts::SQRT_2)).erf() + 1.0) * 0.5,
+            Self::Laplace => {
+                let deviations = (x - LAPLACE_MEAN) / LAPLACE_DEVIATION;
+                ((deviations * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) * 0.5
+            }
             Self::LeakyRelu => activation::leaky_relu(x, 0.01),
             Self::Linear => x,
             Self::Mish => activation::mish(x),

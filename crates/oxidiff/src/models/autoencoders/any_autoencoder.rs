@@ -17,6 +17,7 @@ use crate::models::model::Model;
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "there is one of these in a pipeline")]
 pub enum Autoencoder {
     /// The autoencoder of latent diffusion.
     Kl(AutoencoderKL),
@@ -27,6 +28,7 @@ pub enum Autoencoder {
 /// What an [`Autoencoder`] encodes images as.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "there is one of these in a call")]
 pub enum EncodedImage {
     /// A distribution to draw latents from.
     Distribution(DiagonalGaussianDistribution),

@@ -219,7 +219,7 @@ impl AutoencoderTiny {
     pub fn encode(&self, image: Tensor<4>) -> Result<Tensor<4>> {
         check_input("image", &image, self.config.in_channels)?;
         let scale = 1 << (self.config.num_encoder_blocks.len() - 1);
-        let tiles = self.tiles(Some(scale))?.then(|| Tiles {
+        let tiles = self.tiles(Some(scale))?.then_some(Tiles {
             size: TILE_PIXELS,
             blend: TILE_PIXELS / TILE_OVERLAP,
             result: Scale::Down(TILE_SCALE),
@@ -239,7 +239,7 @@ impl AutoencoderTiny {
         check_input("latents", &latents, self.config.latent_channels)?;
         let enlarged = self.config.num_decoder_blocks.len() as u32 - 1;
         let scale = self.config.upsampling_scaling_factor.checked_pow(enlarged);
-        let tiles = self.tiles(scale)?.then(|| Tiles {
+        let tiles = self.tiles(scale)?.then_some(Tiles {
             size: TILE_PIXELS / TILE_SCALE,
             blend: TILE_PIXELS / TILE_SCALE / TILE_OVERLAP,
             result: Scale::Up(TILE_SCALE),
