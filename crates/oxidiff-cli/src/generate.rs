@@ -11,6 +11,7 @@ use oxidiff::{
 
 use crate::arguments::GenerateArguments;
 use crate::output::Output;
+use crate::without_text;
 
 pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
     let output = Output::new(arguments.output.clone())?;
@@ -73,12 +74,19 @@ fn call_arguments(
     generator: Generator,
     output: &Output,
 ) -> anyhow::Result<PipelineArguments> {
+    let class_name = pipeline.class_name();
+    if let Some(call) = without_text::call_arguments(pipeline, &arguments, &generator, output)? {
+        return Ok(call);
+    }
+    let prompt =
+        arguments.prompt().with_context(|| format!("PROMPT: a {class_name} needs to know what to show"))?;
+
     /// Arguments of a type, with those that all types have.
     macro_rules! common {
         ($arguments:ident { $($field:ident: $value:expr),* $(,)? }) => {{
             let default = $arguments::default();
             $arguments {
-                prompt: vec![arguments.prompt()],
+                prompt: vec![prompt],
                 negative_prompt: arguments.negative_prompt.into_iter().collect(),
                 num_inference_steps: arguments.steps.unwrap_or(default.num_inference_steps),
                 guidance_scale: arguments.guidance_scale.unwrap_or(default.guidance_scale),
@@ -93,13 +101,13 @@ fn call_arguments(
         }};
     }
 
-    let class_name = pipeline.class_name();
     let refuse = |option: &str, given: bool| {
         if given {
             bail!("{option}: a {class_name} knows no such option");
         }
         Ok(())
     };
+    refuse("--class-labels", !arguments.class_labels.is_empty())?;
     if let DiffusionPipeline::StableDiffusion(_) = pipeline {
         return Ok(common!(TextToImage {
             height: arguments.height,
