@@ -122,7 +122,7 @@ fn adapters_are_mixed_scaled_fused_and_taken_off_as_in_python() {
     check(&mut pipeline, "second");
     pipeline.delete_adapters(&["second"]).unwrap();
     assert_eq!(pipeline.get_list_adapters(), [("unet", vec!["first"]), ("text_encoder", vec!["first"])]);
-    assert!(weights(&pipeline) == original);
+    assert_eq!(pipeline.get_active_adapters(), ["first"]);
     pipeline.set_adapters(&[("first", 1.0)]).unwrap();
     pipeline.fuse_lora(1.0, None).unwrap();
     pipeline.set_adapters(&[("first", 2.0)]).unwrap();
@@ -143,6 +143,18 @@ fn unloading_restores_every_bit() {
     pipeline.unload_lora_weights();
     assert!(weights(&pipeline) == original);
     assert!(weights(&copy) != original);
+}
+
+#[test]
+fn what_is_fused_stays_and_the_rest_goes() {
+    let mut pipeline = pipeline();
+    pipeline.load_lora_weights(&file("kohya"), &named("first")).unwrap();
+    let first = weights(&pipeline);
+    pipeline.load_lora_weights(&file("metadata"), &named("second")).unwrap();
+    pipeline.set_adapters(&[("first", 1.0), ("second", 1.0)]).unwrap();
+    pipeline.fuse_lora(1.0, Some(&["first"])).unwrap();
+    pipeline.unload_lora_weights();
+    assert!(weights(&pipeline) == first);
 }
 
 #[test]

@@ -110,6 +110,13 @@ impl LoraFile {
         if let Some(key) = tensors.keys().find(|key| !key.contains("lora")) {
             return Err(tensors.error(format!("no LoRA: the name of the tensor `{key}` has no `lora` in it")));
         }
+        let known = ["lora_unet_", "lora_te_", "lora_te1_", "unet.", "text_encoder."];
+        let others: Vec<&str> =
+            tensors.keys().filter(|key| !known.iter().any(|start| key.starts_with(start))).collect();
+        if !others.is_empty() {
+            let list = others.join(", ");
+            tracing::warn!("{}: tensors for no model of the pipeline are left out: {list}", tensors.origin());
+        }
         let metadata = match tensors.text(METADATA_KEY) {
             Some(text) => serde_json::from_str(text).map_err(|error| {
                 Error::config(tensors.origin(), METADATA_KEY, format!("not a JSON object: {error}"))

@@ -33,14 +33,11 @@ pub(crate) trait Adaptable: Model {
 
     /// Takes all adapters off. What is fused into the weights stays there.
     fn unload_adapters(&mut self) {
-        let fused = std::mem::take(&mut self.adapters_mut().fused);
-        if fused.is_empty() {
-            let restored = self.adapt(|adapters| {
-                adapters.list.clear();
-                Ok(())
-            });
-            restored.expect("clearing a list cannot fail");
-        }
+        let restored = self.adapt(|adapters| {
+            adapters.list.clear();
+            Ok(())
+        });
+        restored.expect("clearing a list cannot fail");
         *self.adapters_mut() = Adapters::default();
     }
 }
@@ -173,6 +170,11 @@ impl Adapters {
             return Err(Error::argument("adapter_names", message));
         }
         self.list.retain(|adapter| !names.contains(&adapter.name.as_str()));
+        // PEFT is never left without an active adapter.
+        let none_active = self.list.iter().all(|adapter| !adapter.active);
+        if let Some(first) = self.list.first_mut().filter(|_| none_active) {
+            first.active = true;
+        }
         Ok(())
     }
 
