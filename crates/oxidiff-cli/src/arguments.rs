@@ -125,6 +125,9 @@ pub(crate) struct LoadArguments {
     /// Which variant of the weights to read, such as fp16
     #[arg(long)]
     variant: Option<String>,
+    /// Show all images, whatever the model's safety checker would say
+    #[arg(long)]
+    no_safety_checker: bool,
     /// Which revision to fetch from the hub: a branch, a tag or a commit
     #[arg(long)]
     revision: Option<String>,
@@ -156,6 +159,7 @@ impl LoadArguments {
         };
         let mut options = LoadOptions { dtype, device: self.device()?, ..LoadOptions::default() };
         options.variant = self.variant.clone();
+        options.safety_checker = !self.no_safety_checker;
         options.hub.revision = self.revision.clone();
         Ok(options)
     }

@@ -54,8 +54,8 @@ pub use loading::{LoadOptions, download};
 pub use models::activations::Activation;
 pub use models::attention::FeedForwardActivation;
 pub use models::autoencoders::{
-    AutoencoderKL, AutoencoderKLConfig, AutoencoderTiny, AutoencoderTinyConfig, DiagonalGaussianDistribution,
-    DownEncoderBlockType, UpDecoderBlockType, UpsampleFn,
+    Autoencoder, AutoencoderKL, AutoencoderKLConfig, AutoencoderTiny, AutoencoderTinyConfig,
+    DiagonalGaussianDistribution, DownEncoderBlockType, EncodedImage, UpDecoderBlockType, UpsampleFn,
 };
 pub use models::embeddings::TimeEmbeddingType;
 pub use models::hidden_activation::HiddenActivation;
@@ -105,8 +105,9 @@ pub use schedulers::{
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
 pub use vision::{
-    BitConfig, BitLayerType, BitPadding, CLIPImageProcessor, DPTConfig, DPTForDepthEstimation,
-    DPTImageProcessor, DPTReadoutType, DepthEstimatorOutput, ImageProcessor, ImageProcessorConfig, ImageSize,
+    BitConfig, BitLayerType, BitPadding, CLIPConfig, CLIPImageProcessor, CLIPVisionConfig, CLIPVisionOutput,
+    DPTConfig, DPTForDepthEstimation, DPTImageProcessor, DPTReadoutType, DepthEstimatorOutput,
+    ImageProcessor, ImageProcessorConfig, ImageSize, SafetyCheckerOutput, StableDiffusionSafetyChecker,
 };
 
 pub use burn::tensor::{DType, Device, DeviceKind, Int, Tensor, TensorData};

@@ -30,6 +30,8 @@ pub struct LoadOptions {
     pub variant: Option<String>,
     /// The folder inside the checkpoint, for a model that is part of a pipeline.
     pub subfolder: Option<String>,
+    /// Whether to load the safety checker of a checkpoint that has one; `false` is `safety_checker=None` in Python.
+    pub safety_checker: bool,
     /// Where and how to fetch what is not in a folder.
     pub hub: HubOptions,
 }
@@ -41,6 +43,7 @@ impl Default for LoadOptions {
             device: Device::flex(),
             variant: None,
             subfolder: None,
+            safety_checker: true,
             hub: HubOptions::default(),
         }
     }

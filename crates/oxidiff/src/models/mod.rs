@@ -3,6 +3,7 @@
 pub(crate) mod activations;
 pub(crate) mod adapters;
 pub(crate) mod attention;
+pub(crate) mod clip_encoder;
 pub(crate) mod convolution;
 pub(crate) mod embeddings;
 pub(crate) mod hidden_activation;

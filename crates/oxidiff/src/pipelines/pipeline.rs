@@ -10,13 +10,16 @@ use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::hub::MODEL_INDEX;
 use crate::loading::single_file::SingleFileOptions;
 use crate::loading::{LoadOptions, Needed, write_whole};
-use crate::models::autoencoders::AutoencoderKL;
+use crate::models::autoencoders::{AutoencoderKL, AutoencoderTiny};
 use crate::models::model::Model;
 use crate::models::transformers::DiTTransformer2DModel;
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::schedulers::Scheduler;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
-use crate::vision::{DPTForDepthEstimation, DPTImageProcessor, ImageProcessor};
+use crate::vision::{
+    CLIPImageProcessor, DPTForDepthEstimation, DPTImageProcessor, ImageProcessor,
+    StableDiffusionSafetyChecker,
+};
 
 /// What every pipeline can do: be loaded, saved, printed, taken apart and called.
 ///
@@ -161,6 +164,12 @@ pub enum Component<'a> {
     DiTTransformer2DModel(&'a DiTTransformer2DModel),
     /// An autoencoder.
     AutoencoderKL(&'a AutoencoderKL),
+    /// A small autoencoder.
+    AutoencoderTiny(&'a AutoencoderTiny),
+    /// A safety checker.
+    StableDiffusionSafetyChecker(&'a StableDiffusionSafetyChecker),
+    /// The image processor of a CLIP.
+    CLIPImageProcessor(&'a CLIPImageProcessor),
     /// A text encoder.
     CLIPTextModel(&'a CLIPTextModel),
     /// A tokenizer.
@@ -181,6 +190,11 @@ impl Component<'_> {
             Self::UNet2DModel(_) => ("diffusers", "UNet2DModel".into()),
             Self::DiTTransformer2DModel(_) => ("diffusers", "DiTTransformer2DModel".into()),
             Self::AutoencoderKL(_) => ("diffusers", "AutoencoderKL".into()),
+            Self::AutoencoderTiny(_) => ("diffusers", "AutoencoderTiny".into()),
+            Self::StableDiffusionSafetyChecker(_) => {
+                ("stable_diffusion", "StableDiffusionSafetyChecker".into())
+            }
+            Self::CLIPImageProcessor(_) => ("transformers", "CLIPImageProcessor".into()),
             Self::CLIPTextModel(_) => ("transformers", "CLIPTextModel".into()),
             Self::CLIPTokenizer(_) => ("transformers", "CLIPTokenizer".into()),
             Self::Scheduler(scheduler) => {
@@ -198,6 +212,9 @@ impl Component<'_> {
             Self::UNet2DModel(unet) => unet.save_pretrained(folder),
             Self::DiTTransformer2DModel(transformer) => transformer.save_pretrained(folder),
             Self::AutoencoderKL(vae) => vae.save_pretrained(folder),
+            Self::AutoencoderTiny(vae) => vae.save_pretrained(folder),
+            Self::StableDiffusionSafetyChecker(checker) => checker.save_pretrained(folder),
+            Self::CLIPImageProcessor(processor) => processor.save_pretrained(folder),
             Self::CLIPTextModel(text_encoder) => text_encoder.save_pretrained(folder),
             Self::CLIPTokenizer(tokenizer) => tokenizer.save_pretrained(folder),
             Self::Scheduler(scheduler) => scheduler.save_pretrained(folder),

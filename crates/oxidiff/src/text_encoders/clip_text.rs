@@ -1,17 +1,17 @@
 //! The text half of CLIP (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
 
 use burn::module::{Module, Param};
-use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, module};
+use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
-use crate::models::activations::Activation;
 use crate::models::adapters::{Adaptable, Adapters};
-use crate::models::linear::{Embedding, Linear};
+use crate::models::clip_encoder::{ClipEncoder, ClipShape, Visible};
+use crate::models::hidden_activation::HiddenActivation;
+use crate::models::linear::Embedding;
 use crate::models::model::{Model, transformers_dtype};
 use crate::models::normalization::LayerNorm;
 
@@ -27,7 +27,7 @@ pub struct CLIPTextConfig {
     pub attention_dropout: f64,
     pub bos_token_id: Option<i64>,
     pub eos_token_id: Option<i64>,
-    pub hidden_act: Activation,
+    pub hidden_act: HiddenActivation,
     pub hidden_size: usize,
     pub initializer_factor: f64,
     pub initializer_range: f64,
@@ -55,7 +55,7 @@ impl Default for CLIPTextConfig {
             attention_dropout: 0.0,
             bos_token_id: Some(49406),
             eos_token_id: Some(49407),
-            hidden_act: Activation::QuickGelu,
+            hidden_act: HiddenActivation::QuickGelu,
             hidden_size: 512,
             initializer_factor: 1.0,
             initializer_range: 0.02,
@@ -70,6 +70,19 @@ impl Default for CLIPTextConfig {
             use_attention_mask: false,
             vocab_size: 49408,
             other: Map::new(),
+        }
+    }
+}
+
+impl CLIPTextConfig {
+    fn shape(&self) -> ClipShape {
+        ClipShape {
+            hidden_size: self.hidden_size,
+            layers: self.num_hidden_layers,
+            heads: self.num_attention_heads,
+            intermediate_size: self.intermediate_size,
+            activation: self.hidden_act,
+            norm_epsilon: self.layer_norm_eps,
         }
     }
 }
@@ -89,7 +102,7 @@ pub struct CLIPTextOutput {
 #[derive(Module, Debug)]
 pub struct CLIPTextModel {
     embeddings: TextEmbeddings,
-    encoder: TextEncoder,
+    encoder: ClipEncoder,
     final_layer_norm: LayerNorm,
     #[module(skip)]
     config: CLIPTextConfig,
@@ -101,36 +114,6 @@ pub struct CLIPTextModel {
 struct TextEmbeddings {
     token_embedding: Embedding,
     position_embedding: Embedding,
-}
-
-#[derive(Module, Debug)]
-struct TextEncoder {
-    layers: Vec<EncoderLayer>,
-}
-
-#[derive(Module, Debug)]
-struct EncoderLayer {
-    layer_norm1: LayerNorm,
-    self_attn: SelfAttention,
-    layer_norm2: LayerNorm,
-    mlp: Mlp,
-}
-
-#[derive(Module, Debug)]
-struct SelfAttention {
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
-    out_proj: Linear,
-    heads: usize,
-}
-
-#[derive(Module, Debug)]
-struct Mlp {
-    fc1: Linear,
-    fc2: Linear,
-    #[module(skip)]
-    activation: Activation,
 }
 
 impl Model for CLIPTextModel {
@@ -145,31 +128,13 @@ impl Model for CLIPTextModel {
     fn init(config: &CLIPTextConfig, device: &Device) -> Result<Self> {
         check(config)?;
         let hidden = config.hidden_size;
-        let linear = |from, to| Linear::init(from, to, true, device);
-        let norm = || LayerNorm::init(hidden, config.layer_norm_eps, device);
-        let layer = |_| EncoderLayer {
-            layer_norm1: norm(),
-            self_attn: SelfAttention {
-                q_proj: linear(hidden, hidden),
-                k_proj: linear(hidden, hidden),
-                v_proj: linear(hidden, hidden),
-                out_proj: linear(hidden, hidden),
-                heads: config.num_attention_heads,
-            },
-            layer_norm2: norm(),
-            mlp: Mlp {
-                fc1: linear(hidden, config.intermediate_size),
-                fc2: linear(config.intermediate_size, hidden),
-                activation: config.hidden_act,
-            },
-        };
         Ok(Self {
             embeddings: TextEmbeddings {
                 token_embedding: Embedding::init(config.vocab_size, hidden, device),
                 position_embedding: Embedding::init(config.max_position_embeddings, hidden, device),
             },
-            encoder: TextEncoder { layers: (0..config.num_hidden_layers).map(layer).collect() },
-            final_layer_norm: norm(),
+            encoder: ClipEncoder::init(&config.shape(), device),
+            final_layer_norm: LayerNorm::init(hidden, config.layer_norm_eps, device),
             config: config.clone(),
             adapters: Adapters::default(),
         })
@@ -262,16 +227,13 @@ impl CLIPTextModel {
         let ids: Vec<i64> = input_ids.iter().flatten().map(|&id| i64::from(id)).collect();
         let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [batch, tokens]), &device);
         let positions = Tensor::<1, Int>::arange(0..tokens as i64, &device).unsqueeze_dim(0);
-        let mut hidden = self.embeddings.token_embedding.forward(ids)
+        let hidden = self.embeddings.token_embedding.forward(ids)
             + self.embeddings.position_embedding.forward(positions);
 
         let mask = attention_mask.map(|mask| self.combine_with_causal(mask, tokens, &device));
-        let mut hidden_states = vec![hidden.clone()];
-        for layer in &self.encoder.layers {
-            hidden = layer.forward(hidden, mask.clone());
-            hidden_states.push(hidden.clone());
-        }
-        let last_hidden_state = self.final_layer_norm(hidden);
+        let visible = mask.map_or(Visible::Earlier, Visible::ButFor);
+        let hidden_states = self.encoder.forward(hidden, &visible);
+        let last_hidden_state = self.final_layer_norm(hidden_states[hidden_states.len() - 1].clone());
 
         let ends = input_ids.iter().map(|ids| self.end_of_text(ids)).enumerate().map(|(item, end)| {
             last_hidden_state.clone().narrow(0, item, 1).narrow(1, end, 1).squeeze_dim::<2>(1)
@@ -335,64 +297,14 @@ impl CLIPTextModel {
     }
 }
 
-impl EncoderLayer {
-    fn forward(&self, x: Tensor<3>, mask: Option<Tensor<4, Bool>>) -> Tensor<3> {
-        let x = self.self_attn.forward(self.layer_norm1.forward(x.clone()), mask) + x;
-        self.mlp.forward(self.layer_norm2.forward(x.clone())) + x
-    }
-}
-
-impl SelfAttention {
-    /// Each token sees itself and those before it; or what `mask` leaves visible.
-    fn forward(&self, x: Tensor<3>, mask: Option<Tensor<4, Bool>>) -> Tensor<3> {
-        let query = split_heads(self.q_proj.forward(x.clone()), self.heads);
-        let key = split_heads(self.k_proj.forward(x.clone()), self.heads);
-        let value = split_heads(self.v_proj.forward(x), self.heads);
-        let options = AttentionModuleOptions { is_causal: mask.is_none(), ..Default::default() };
-        self.out_proj.forward(merge_heads(module::attention(query, key, value, mask, None, options)))
-    }
-}
-
-impl Mlp {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.fc2.forward(self.activation.forward(self.fc1.forward(x)))
-    }
-}
-
-/// `[batch, tokens, heads * dim]` to `[batch, heads, tokens, dim]`.
-fn split_heads(x: Tensor<3>, heads: usize) -> Tensor<4> {
-    let [batch, tokens, inner_dim] = x.dims();
-    x.reshape([batch, tokens, heads, inner_dim / heads]).swap_dims(1, 2)
-}
-
-/// `[batch, heads, tokens, dim]` to `[batch, tokens, heads * dim]`.
-fn merge_heads(x: Tensor<4>) -> Tensor<3> {
-    let [batch, heads, tokens, dim] = x.dims();
-    x.swap_dims(1, 2).reshape([batch, tokens, heads * dim])
-}
-
 fn check(config: &CLIPTextConfig) -> Result<()> {
     let invalid = |field: &str, message: String| Err(Error::config("", field, message));
-    for (field, value) in [
-        ("hidden_size", config.hidden_size),
-        ("intermediate_size", config.intermediate_size),
-        ("vocab_size", config.vocab_size),
-        ("max_position_embeddings", config.max_position_embeddings),
-        ("num_attention_heads", config.num_attention_heads),
-    ] {
+    for (field, value) in
+        [("vocab_size", config.vocab_size), ("max_position_embeddings", config.max_position_embeddings)]
+    {
         if value == 0 {
             return invalid(field, "must not be 0".into());
         }
     }
-    if !config.hidden_size.is_multiple_of(config.num_attention_heads) {
-        let message = format!(
-            "{} heads do not divide a hidden size of {}",
-            config.num_attention_heads, config.hidden_size
-        );
-        return invalid("num_attention_heads", message);
-    }
-    if config.num_hidden_layers > 1024 {
-        return invalid("num_hidden_layers", "must be at most 1024".into());
-    }
-    Ok(())
+    config.shape().check()
 }

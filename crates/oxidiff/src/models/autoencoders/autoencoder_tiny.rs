@@ -176,6 +176,11 @@ impl AutoencoderTiny {
         1 << (self.config.decoder_block_out_channels.len() - 1)
     }
 
+    /// Replaces the configuration's `scaling_factor`.
+    pub(crate) fn set_scaling_factor(&mut self, scaling_factor: f64) {
+        self.config.scaling_factor = scaling_factor;
+    }
+
     /// Encode and decode the items of a batch one by one, which takes less memory.
     pub fn enable_slicing(&mut self) {
         self.use_slicing = true;

@@ -10,7 +10,7 @@ use crate::image_processor::VaeImageProcessor;
 use crate::loading::LoadOptions;
 use crate::loading::config::Config;
 use crate::loading::folder::Folder;
-use crate::models::autoencoders::AutoencoderKL;
+use crate::models::autoencoders::{Autoencoder, AutoencoderKL, AutoencoderTiny};
 use crate::models::embeddings::Timesteps;
 use crate::models::model::{self, Model};
 use crate::models::per_block::SampleSize;
@@ -19,6 +19,7 @@ use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::pipeline::Component;
 use crate::schedulers::{self, Scheduler};
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
+use crate::vision::{CLIPImageProcessor, ImageProcessor, StableDiffusionSafetyChecker};
 
 /// The parts of a Stable Diffusion pipeline. They can be replaced: `pipeline.vae = ...`.
 ///
@@ -26,7 +27,7 @@ use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
 #[derive(Clone, Debug)]
 pub struct StableDiffusionComponents {
     /// Encodes images as latents and decodes them.
-    pub vae: AutoencoderKL,
+    pub vae: Autoencoder,
     /// Embeds the tokens of a prompt.
     pub text_encoder: CLIPTextModel,
     /// Splits a prompt into tokens.
@@ -35,11 +36,19 @@ pub struct StableDiffusionComponents {
     pub unet: UNet2DConditionModel,
     /// Takes predicted noise away, step by step.
     pub scheduler: Box<dyn Scheduler>,
+    /// Finds images that should not be shown, which then are black; `None` lets all pass.
+    pub safety_checker: Option<StableDiffusionSafetyChecker>,
+    /// Prepares images for the safety checker, which cannot do without it.
+    pub feature_extractor: Option<CLIPImageProcessor>,
+}
+
+pub(super) fn no_feature_extractor() -> Error {
+    Error::argument("feature_extractor", "must be there for the safety checker")
 }
 
 impl StableDiffusionComponents {
-    /// Parts that a checkpoint may have and that are not loaded.
-    pub(super) const NOT_LOADED: [&str; 3] = ["safety_checker", "feature_extractor", "image_encoder"];
+    /// Parts that a pipeline can do without.
+    const OPTIONAL: [&str; 3] = ["safety_checker", "feature_extractor", "image_encoder"];
 
     /// What the index of a pipeline can name.
     pub(super) const INDEX_NAMES: [&str; 9] = [
@@ -59,7 +68,6 @@ impl StableDiffusionComponents {
     /// # Errors
     /// When one is of another class, or a file is missing or damaged.
     pub(super) fn load(folder: &Folder, index: &ModelIndex, options: &LoadOptions) -> Result<Self> {
-        index.expect_class("vae", AutoencoderKL::CLASS_NAME)?;
         index.expect_class("text_encoder", CLIPTextModel::CLASS_NAME)?;
         index.expect_class("unet", UNet2DConditionModel::CLASS_NAME)?;
         let tokenizer_class = index.required("tokenizer")?;
@@ -69,18 +77,32 @@ impl StableDiffusionComponents {
                 "only CLIPTokenizer can be loaded",
             ));
         }
-        if let Some(class_name) = index.component_class("safety_checker") {
-            tracing::warn!(
-                "the checkpoint has a {class_name}, which is not run: check what you show to others"
-            );
-        }
         let variant = options.variant.as_deref();
         let (dtype, device) = (options.dtype, &options.device);
+        let vae_folder = folder.subfolder("vae");
+        let vae = match index.required("vae")? {
+            AutoencoderTiny::CLASS_NAME => {
+                model::load::<AutoencoderTiny>(&vae_folder, variant, dtype, device)?.into()
+            }
+            _ => {
+                index.expect_class("vae", AutoencoderKL::CLASS_NAME)?;
+                model::load::<AutoencoderKL>(&vae_folder, variant, dtype, device)?.into()
+            }
+        };
+        let checks = options.safety_checker && index.component_class("safety_checker").is_some();
+        let safety_checker = if checks {
+            index.expect_class("safety_checker", StableDiffusionSafetyChecker::CLASS_NAME)?;
+            Some(model::load(&folder.subfolder("safety_checker"), variant, dtype, device)?)
+        } else {
+            None
+        };
         Ok(Self {
+            safety_checker,
+            feature_extractor: load_feature_extractor(folder, index)?,
+            vae,
             scheduler: schedulers::load(&folder.subfolder("scheduler"), index.required("scheduler")?)?,
             tokenizer: CLIPTokenizer::load(&folder.subfolder("tokenizer"))?,
             text_encoder: model::load(&folder.subfolder("text_encoder"), variant, dtype, device)?,
-            vae: model::load(&folder.subfolder("vae"), variant, dtype, device)?,
             unet: model::load(&folder.subfolder("unet"), variant, dtype, device)?,
         })
     }
@@ -104,7 +126,19 @@ impl StableDiffusionComponents {
             };
         }
         Ok(Self {
-            vae: part!("vae", AutoencoderKL),
+            vae: match find("vae") {
+                Some(Component::AutoencoderKL(vae)) => (*vae).clone().into(),
+                Some(Component::AutoencoderTiny(vae)) => (*vae).clone().into(),
+                _ => return Err(missing("vae")),
+            },
+            safety_checker: match find("safety_checker") {
+                Some(Component::StableDiffusionSafetyChecker(checker)) => Some((*checker).clone()),
+                _ => None,
+            },
+            feature_extractor: match find("feature_extractor") {
+                Some(Component::CLIPImageProcessor(processor)) => Some((*processor).clone()),
+                _ => None,
+            },
             text_encoder: part!("text_encoder", CLIPTextModel),
             tokenizer: part!("tokenizer", CLIPTokenizer),
             unet: part!("unet", UNet2DConditionModel),
@@ -117,13 +151,45 @@ impl StableDiffusionComponents {
 
     /// The parts by the names that `model_index.json` gives them.
     pub(super) fn list(&self) -> Vec<(&'static str, Component<'_>)> {
-        vec![
-            ("vae", Component::AutoencoderKL(&self.vae)),
+        let vae = match &self.vae {
+            Autoencoder::Kl(vae) => Component::AutoencoderKL(vae),
+            Autoencoder::Tiny(vae) => Component::AutoencoderTiny(vae),
+        };
+        let mut list = vec![
+            ("vae", vae),
             ("text_encoder", Component::CLIPTextModel(&self.text_encoder)),
             ("tokenizer", Component::CLIPTokenizer(&self.tokenizer)),
             ("unet", Component::UNet2DConditionModel(&self.unet)),
             ("scheduler", Component::Scheduler(&*self.scheduler)),
-        ]
+        ];
+        if let Some(checker) = &self.safety_checker {
+            list.push(("safety_checker", Component::StableDiffusionSafetyChecker(checker)));
+        }
+        if let Some(processor) = &self.feature_extractor {
+            list.push(("feature_extractor", Component::CLIPImageProcessor(processor)));
+        }
+        list
+    }
+
+    /// Says in the index of a pipeline that the parts are missing which it can do without; those that are there are added
+    /// from [`Self::list`]. Warns where a pipeline shall have a safety checker and has none.
+    ///
+    /// # Errors
+    /// When there is a safety checker, and no feature extractor for it.
+    pub(super) fn prepare_index(&self, index: &mut ModelIndex) -> Result<()> {
+        for component in Self::OPTIONAL {
+            index.set_component(component, None);
+        }
+        let requires = index.option("requires_safety_checker").is_none_or(|requires| *requires == true);
+        if self.safety_checker.is_none() && requires {
+            tracing::warn!(
+                "the pipeline runs without the safety checker that it asks for: check what you show to others"
+            );
+        }
+        if self.safety_checker.is_some() && self.feature_extractor.is_none() {
+            return Err(no_feature_extractor());
+        }
+        Ok(())
     }
 
     /// Prepares images for the VAE.
@@ -167,7 +233,7 @@ impl StableDiffusionComponents {
     /// # Errors
     /// When it does not, or predicts something else than latents.
     pub(super) fn check_channels(&self, further: &[usize]) -> Result<()> {
-        let latent = self.vae.config().latent_channels;
+        let latent = self.vae.latent_channels();
         let (inputs, outputs) = (self.unet.config().in_channels, self.unet.config().out_channels);
         if outputs != latent {
             let message = format!("is {outputs}, but the latents of the vae have {latent} channels");
@@ -193,6 +259,23 @@ impl StableDiffusionComponents {
             SampleSize::Square(side) if side < 64 && version.is_some_and(is_before_0_9) => Some([64, 64]),
             size => Some(size.height_width()),
         }
+    }
+}
+
+/// The image processor of a safety checker, under any of the names that it had.
+fn load_feature_extractor(folder: &Folder, index: &ModelIndex) -> Result<Option<CLIPImageProcessor>> {
+    match index.component_class("feature_extractor") {
+        None => Ok(None),
+        Some(
+            "CLIPImageProcessor"
+            | "CLIPFeatureExtractor"
+            | "CLIPImageProcessorFast"
+            | "CLIPImageProcessorPil",
+        ) => Ok(Some(CLIPImageProcessor::load(&folder.subfolder("feature_extractor"))?)),
+        Some(other) => Err(Error::unsupported(
+            format!("the feature extractor class `{other}`"),
+            "only CLIPImageProcessor can be loaded",
+        )),
     }
 }
 

@@ -223,8 +223,7 @@ impl Pipeline for StableDiffusionDepth2ImgPipeline {
             progress_bar: self.progress_bar,
         };
         let latents = self.denoise(latents, run)?;
-        let images = self.decode(latents, arguments.output_type)?;
-        Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
+        self.decode(latents, arguments.output_type)
     }
 
     fn components(&self) -> Vec<(&'static str, Component<'_>)> {

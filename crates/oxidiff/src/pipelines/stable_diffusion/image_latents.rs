@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device, Tensor};
 use super::components::StableDiffusionComponents;
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions, VaeImageProcessor};
-use crate::models::model::Model;
+use crate::models::autoencoders::EncodedImage;
 use crate::random::Generators;
 
 /// An image that is ready for the model: pixels in [-1, 1], or latents that were given in their place.
@@ -74,7 +74,7 @@ impl StableDiffusionComponents {
     ) -> Result<Tensor<4>> {
         match image {
             PreparedImage::Latents(latents) => {
-                let (given, needed) = (latents.dims()[1], self.vae.config().latent_channels);
+                let (given, needed) = (latents.dims()[1], self.vae.latent_channels());
                 if given != needed {
                     let message = format!("has {given} channels, the latents of the vae {needed}");
                     return Err(Error::argument("image", message));
@@ -82,10 +82,14 @@ impl StableDiffusionComponents {
                 Ok(latents)
             }
             PreparedImage::Pixels(pixels) => {
-                let distribution = self.vae.encode(pixels)?;
-                let noise = draw(distribution.mean.dims(), &distribution.mean, generator)?;
-                let latents = distribution.mode() + distribution.std() * noise;
-                Ok(latents * self.vae.config().scaling_factor)
+                let latents = match self.vae.encode(pixels)? {
+                    EncodedImage::Distribution(distribution) => {
+                        let noise = draw(distribution.mean.dims(), &distribution.mean, generator)?;
+                        distribution.mode() + distribution.std() * noise
+                    }
+                    EncodedImage::Latents(latents) => latents,
+                };
+                Ok(latents * self.vae.scaling_factor())
             }
         }
     }

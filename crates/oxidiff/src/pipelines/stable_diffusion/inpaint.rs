@@ -157,19 +157,17 @@ impl StableDiffusionInpaintPipeline {
     }
 
     fn assemble(mut components: StableDiffusionComponents, mut index: ModelIndex) -> Result<Self> {
-        let masked = components.vae.config().latent_channels + 1;
+        let masked = components.vae.latent_channels() + 1;
         components.check_channels(&[0, masked])?;
         components.scheduler =
             correct(components.scheduler, &[Correction::StepsOffset, Correction::SkipPrkSteps])?;
-        for component in StableDiffusionComponents::NOT_LOADED {
-            index.set_component(component, None);
-        }
+        components.prepare_index(&mut index)?;
         Ok(Self { components, index, progress_bar: true })
     }
 
     /// Whether the UNet was trained to be given the mask and the masked image.
     fn is_given_mask(&self) -> bool {
-        self.unet.config().in_channels != self.vae.config().latent_channels
+        self.unet.config().in_channels != self.vae.latent_channels()
     }
 
     /// The latents to start from, `shape`. Draws first for the image's latents, where they are needed, then the noise.
@@ -225,9 +223,7 @@ impl StableDiffusionInpaintPipeline {
         generator: &mut Generators,
     ) -> Result<Option<Tensor<4>>> {
         let masked = match given {
-            Some(given) if given.dims()[1] == self.vae.config().latent_channels => {
-                PreparedImage::Latents(given)
-            }
+            Some(given) if given.dims()[1] == self.vae.latent_channels() => PreparedImage::Latents(given),
             Some(given) => PreparedImage::Pixels(given),
             None => {
                 let image = image.into_values();
@@ -248,7 +244,7 @@ impl StableDiffusionInpaintPipeline {
         match masked {
             PreparedImage::Pixels(pixels) if !self.is_given_mask() => {
                 let [items, _, height, width] = pixels.dims();
-                let (channels, factor) = (self.vae.config().latent_channels, self.vae.scale_factor());
+                let (channels, factor) = (self.vae.latent_channels(), self.vae.scale_factor());
                 draw([items, channels, height / factor, width / factor], &pixels, generator)?;
                 Ok(None)
             }
@@ -310,7 +306,7 @@ impl Pipeline for StableDiffusionInpaintPipeline {
 
         let mut generator = arguments.generator.take().unwrap_or_else(Generators::from_entropy);
         check_generators(&generator, images)?;
-        let shape = [images, self.vae.config().latent_channels, rows, columns];
+        let shape = [images, self.vae.latent_channels(), rows, columns];
         let start =
             self.start(image.clone().cast(dtype, &device), &arguments, shape, timesteps[0], &mut generator)?;
         let given = arguments.masked_image_latents.take();
@@ -357,11 +353,11 @@ impl Pipeline for StableDiffusionInpaintPipeline {
             progress_bar: self.progress_bar,
         };
         let latents = self.denoise(latents, run)?;
-        let mut images = self.decode(latents, arguments.output_type)?;
+        let mut output = self.decode(latents, arguments.output_type)?;
         if let Some(crop) = crop {
-            images = crop.put_back(&self.image_processor(), images)?;
+            output.images = crop.put_back(&self.image_processor(), output.images)?;
         }
-        Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
+        Ok(output)
     }
 
     fn components(&self) -> Vec<(&'static str, Component<'_>)> {

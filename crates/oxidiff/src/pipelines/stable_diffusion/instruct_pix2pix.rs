@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
 use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
-use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -65,10 +64,8 @@ impl StableDiffusionInstructPix2PixPipeline {
     }
 
     fn assemble(components: StableDiffusionComponents, mut index: ModelIndex) -> Result<Self> {
-        components.check_channels(&[components.vae.config().latent_channels])?;
-        for component in StableDiffusionComponents::NOT_LOADED {
-            index.set_component(component, None);
-        }
+        components.check_channels(&[components.vae.latent_channels()])?;
+        components.prepare_index(&mut index)?;
         Ok(Self { components, index, progress_bar: true })
     }
 
@@ -78,7 +75,7 @@ impl StableDiffusionInstructPix2PixPipeline {
             PreparedImage::Latents(latents) => latents,
             PreparedImage::Pixels(pixels) => self.vae.encode(pixels)?.mode(),
         };
-        let (given, needed) = (latents.dims()[1], self.vae.config().latent_channels);
+        let (given, needed) = (latents.dims()[1], self.vae.latent_channels());
         if given != needed {
             let message = format!("has {given} channels, the latents of the vae {needed}");
             return Err(Error::argument("image", message));
@@ -143,8 +140,7 @@ impl Pipeline for StableDiffusionInstructPix2PixPipeline {
             progress_bar: self.progress_bar,
         };
         let latents = self.denoise(latents, run)?;
-        let images = self.decode(latents, arguments.output_type)?;
-        Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
+        self.decode(latents, arguments.output_type)
     }
 
     fn components(&self) -> Vec<(&'static str, Component<'_>)> {

@@ -2,12 +2,12 @@
 
 use burn::tensor::{DType, Device, Tensor};
 
-use super::components::StableDiffusionComponents;
+use super::components::{StableDiffusionComponents, no_feature_extractor};
 use crate::error::{Error, Result};
 use crate::image_processor::{Images, OutputType, postprocess};
-use crate::models::model::Model;
-use crate::pipelines::output::MOST_PIXELS;
+use crate::pipelines::output::{ImagePipelineOutput, MOST_PIXELS};
 use crate::random::Generators;
+use crate::vision::ImageProcessor;
 
 impl StableDiffusionComponents {
     /// Height and width of the latents of an image of the given size in pixels, by default that of the images that the
@@ -62,15 +62,39 @@ impl StableDiffusionComponents {
         Ok(latents * self.scheduler.init_noise_sigma())
     }
 
-    /// What was asked for, of the latents that a run ends with.
+    /// What was asked for, of the latents that a run ends with. Images that the safety checker objects to are black.
     ///
     /// # Errors
     /// When images are asked for and the VAE makes something else.
-    pub(super) fn decode(&self, latents: Tensor<4>, output_type: OutputType) -> Result<Images> {
+    pub(super) fn decode(&self, latents: Tensor<4>, output_type: OutputType) -> Result<ImagePipelineOutput> {
         if output_type == OutputType::Latent {
-            return Ok(Images::Latent(latents));
+            return Ok(ImagePipelineOutput { images: Images::Latent(latents), nsfw_content_detected: None });
         }
         tracing::debug!("decoding");
-        postprocess(self.vae.decode(latents / self.vae.config().scaling_factor)?, output_type)
+        let mut decoded = self.vae.decode(latents / self.vae.scaling_factor())?;
+        let nsfw_content_detected = self.run_safety_checker(&decoded)?;
+        for (index, _) in nsfw_content_detected.iter().flatten().enumerate().filter(|(_, flagged)| **flagged)
+        {
+            let [_, channels, height, width] = decoded.dims();
+            let black = decoded.clone().narrow(0, index, 1).full_like(-1.0);
+            decoded = decoded.slice_assign([index..index + 1, 0..channels, 0..height, 0..width], black);
+        }
+        Ok(ImagePipelineOutput { images: postprocess(decoded, output_type)?, nsfw_content_detected })
+    }
+
+    /// Which of the decoded images show what they must not; `None` without a safety checker.
+    fn run_safety_checker(&self, decoded: &Tensor<4>) -> Result<Option<Vec<bool>>> {
+        let Some(checker) = &self.safety_checker else { return Ok(None) };
+        let feature_extractor = self.feature_extractor.as_ref().ok_or_else(no_feature_extractor)?;
+        let images = postprocess(decoded.clone(), OutputType::Image)?.into_images();
+        let clip_input = feature_extractor.preprocess(&images)?;
+        let clip_input = clip_input.to_device(&decoded.device()).cast(self.text_encoder.dtype());
+        let flagged = checker.forward(clip_input)?.has_nsfw_concepts;
+        if flagged.contains(&true) {
+            tracing::warn!(
+                "the safety checker objects to one or more images, which are black instead; try another prompt or seed"
+            );
+        }
+        Ok(Some(flagged))
     }
 }

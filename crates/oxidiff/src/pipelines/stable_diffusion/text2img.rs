@@ -96,9 +96,7 @@ impl StableDiffusionPipeline {
         components.check_channels(&[0])?;
         components.scheduler =
             correct(components.scheduler, &[Correction::StepsOffset, Correction::ClipSample])?;
-        for component in StableDiffusionComponents::NOT_LOADED {
-            index.set_component(component, None);
-        }
+        components.prepare_index(&mut index)?;
         Ok(Self { components, index, progress_bar: true })
     }
 }
@@ -159,8 +157,7 @@ impl Pipeline for StableDiffusionPipeline {
             progress_bar: self.progress_bar,
         };
         let latents = self.denoise(latents, run)?;
-        let images = self.decode(latents, arguments.output_type)?;
-        Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
+        self.decode(latents, arguments.output_type)
     }
 
     fn components(&self) -> Vec<(&'static str, Component<'_>)> {

@@ -83,8 +83,8 @@ impl StableDiffusionUpscalePipeline {
         low_res_scheduler: Box<dyn Scheduler>,
         mut index: ModelIndex,
     ) -> Result<Self> {
-        components.check_channels(&[components.vae.config().in_channels])?;
-        let scaling_factor = components.vae.config().scaling_factor;
+        components.check_channels(&[components.vae.in_channels()])?;
+        let scaling_factor = components.vae.scaling_factor();
         if scaling_factor != SCALING_FACTOR {
             tracing::warn!(
                 "the vae's `scaling_factor` is {scaling_factor}, and is taken as {SCALING_FACTOR}"
@@ -98,9 +98,8 @@ impl StableDiffusionUpscalePipeline {
             })?,
         };
         index.set_option("max_noise_level", max_noise_level);
-        for component in ["safety_checker", "feature_extractor", "watermarker"] {
-            index.set_component(component, None);
-        }
+        components.prepare_index(&mut index)?;
+        index.set_component("watermarker", None);
         Ok(Self { low_res_scheduler, components, max_noise_level, index, progress_bar: true })
     }
 
@@ -116,7 +115,7 @@ impl StableDiffusionUpscalePipeline {
         let image = PreparedImage::new(&processor, &arguments.image, PreprocessOptions::default())?;
         let image = image.cast(self.text_encoder.dtype(), &text.device()).into_values();
         let [given, channels, ..] = image.dims();
-        let needed = self.unet.config().in_channels - self.vae.config().latent_channels;
+        let needed = self.unet.config().in_channels - self.vae.latent_channels();
         if channels != needed {
             let message = format!("has {channels} channels, the model takes {needed}");
             return Err(Error::argument("image", message));
@@ -182,7 +181,7 @@ impl Pipeline for StableDiffusionUpscalePipeline {
         let image = image.repeat_dim(0, copies);
         let class_labels = ClassLabels::Numbers(vec![arguments.noise_level as f32; image.dims()[0]]);
 
-        let shape = [images, self.vae.config().latent_channels, height, width];
+        let shape = [images, self.vae.latent_channels(), height, width];
         let latents = self.initial_latents(arguments.latents, shape, &mut generator, dtype, &device)?;
         let run = Denoising {
             timesteps: self.scheduler.timesteps().to_vec(),
@@ -198,8 +197,7 @@ impl Pipeline for StableDiffusionUpscalePipeline {
             progress_bar: self.progress_bar,
         };
         let latents = self.denoise(latents, run)?;
-        let images = self.decode(latents, arguments.output_type)?;
-        Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
+        self.decode(latents, arguments.output_type)
     }
 
     fn components(&self) -> Vec<(&'static str, Component<'_>)> {
