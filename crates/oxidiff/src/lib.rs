@@ -77,7 +77,30 @@ pub use pipelines::{
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{
-    AlgorithmType, AmusedScheduler, AmusedSchedulerConfig, AmusedSchedulerOutput, AmusedStepOptions, BetaSchedule, CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig, CosineDPMSolverMultistepScheduler, CosineDPMSolverMultistepSchedulerConfig, DDIMInverseScheduler, DDIMInverseSchedulerConfig, DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig, DDPMWuerstchenScheduler, DDPMWuerstchenSchedulerConfig, DEISAlgorithmType, DEISMultistepScheduler, DEISMultistepSchedulerConfig, DEISSolverType, DPMSolverMultistepInverseScheduler, DPMSolverMultistepInverseSchedulerConfig, DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig, DPMSolverSDEScheduler, DPMSolverSDESchedulerConfig, DPMSolverSinglestepScheduler, DPMSolverSinglestepSchedulerConfig, EDMDPMSolverMultistepScheduler, EDMDPMSolverMultistepSchedulerConfig, EDMEulerScheduler, EDMEulerSchedulerConfig, EulerAncestralDiscreteScheduler, EulerAncestralDiscreteSchedulerConfig, EulerDiscreteScheduler, EulerDiscreteSchedulerConfig, FinalSigmasType, FlowMatchEulerDiscreteScheduler, FlowMatchEulerDiscreteSchedulerConfig, FlowMatchHeunDiscreteScheduler, FlowMatchHeunDiscreteSchedulerConfig, FlowMatchLCMScheduler, FlowMatchLCMSchedulerConfig, FlowTimeShiftType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig, IPNDMScheduler, IPNDMSchedulerConfig, InterpolationType, KDPM2AncestralDiscreteScheduler, KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig, LCMScheduler, LCMSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, MaskingSchedule, NoiseSamplerSeed, PNDMScheduler, PNDMSchedulerConfig, PredictionType, RePaintScheduler, RePaintSchedulerConfig, SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig, Scheduler, SchedulerOutput, ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput, SigmaSchedule, SolverType, StepOptions, TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput, TimeShiftType, TimestepOptions, TimestepSpacing, TimestepType, UnCLIPScheduler, UnCLIPSchedulerConfig, UniPCMultistepScheduler, UniPCMultistepSchedulerConfig, UniPCSolverType, UpscaleMode, VQDiffusionScheduler, VQDiffusionSchedulerConfig, VarianceType, from_config as scheduler_from_config,
+    AlgorithmType, AmusedScheduler, AmusedSchedulerConfig, AmusedSchedulerOutput, AmusedStepOptions,
+    BetaSchedule, CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig,
+    CosineDPMSolverMultistepScheduler, CosineDPMSolverMultistepSchedulerConfig, DDIMInverseScheduler,
+    DDIMInverseSchedulerConfig, DDIMScheduler, DDIMSchedulerConfig, DDPMScheduler, DDPMSchedulerConfig,
+    DDPMWuerstchenScheduler, DDPMWuerstchenSchedulerConfig, DEISAlgorithmType, DEISMultistepScheduler,
+    DEISMultistepSchedulerConfig, DEISSolverType, DPMSolverMultistepInverseScheduler,
+    DPMSolverMultistepInverseSchedulerConfig, DPMSolverMultistepScheduler, DPMSolverMultistepSchedulerConfig,
+    DPMSolverSDEScheduler, DPMSolverSDESchedulerConfig, DPMSolverSinglestepScheduler,
+    DPMSolverSinglestepSchedulerConfig, EDMDPMSolverMultistepScheduler, EDMDPMSolverMultistepSchedulerConfig,
+    EDMEulerScheduler, EDMEulerSchedulerConfig, EulerAncestralDiscreteScheduler,
+    EulerAncestralDiscreteSchedulerConfig, EulerDiscreteScheduler, EulerDiscreteSchedulerConfig,
+    FinalSigmasType, FlowMatchEulerDiscreteScheduler, FlowMatchEulerDiscreteSchedulerConfig,
+    FlowMatchHeunDiscreteScheduler, FlowMatchHeunDiscreteSchedulerConfig, FlowMatchLCMScheduler,
+    FlowMatchLCMSchedulerConfig, FlowTimeShiftType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig,
+    IPNDMScheduler, IPNDMSchedulerConfig, InterpolationType, KDPM2AncestralDiscreteScheduler,
+    KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig,
+    LCMScheduler, LCMSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, MaskingSchedule,
+    NoiseSamplerSeed, PNDMScheduler, PNDMSchedulerConfig, PredictionType, RePaintScheduler,
+    RePaintSchedulerConfig, SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig, Scheduler,
+    SchedulerOutput, ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput, SigmaSchedule, SolverType,
+    StepOptions, TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput, TimeShiftType, TimestepOptions,
+    TimestepSpacing, TimestepType, UnCLIPScheduler, UnCLIPSchedulerConfig, UniPCMultistepScheduler,
+    UniPCMultistepSchedulerConfig, UniPCSolverType, UpscaleMode, VQDiffusionScheduler,
+    VQDiffusionSchedulerConfig, VarianceType, from_config as scheduler_from_config,
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
 pub use vision::{

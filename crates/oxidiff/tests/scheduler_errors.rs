@@ -54,6 +54,8 @@ fn configuration_errors_name_the_field() {
     let any: &[&str] = &with_betas();
     let sigma_based = &["EulerDiscreteScheduler", "DPMSolverMultistepScheduler"];
     let dpm = &["DPMSolverMultistepScheduler"];
+    let (single, unipc) = (&["DPMSolverSinglestepScheduler"], &["UniPCMultistepScheduler"]);
+    let sa = &["SASolverScheduler"];
     let cases: &[(&[&str], &str, &str)] = &[
         (any, r#"{"num_train_timesteps": 0}"#, "num_train_timesteps"),
         (any, r#"{"num_train_timesteps": -5}"#, "num_train_timesteps"),
@@ -103,9 +105,46 @@ fn configuration_errors_name_the_field() {
         (dpm, r#"{"lambda_min_clipped": 100}"#, "lambda_min_clipped"),
         (dpm, r#"{"lambda_min_clipped": "low"}"#, "lambda_min_clipped"),
         (dpm, r#"{"time_shift_type": "linear"}"#, "time_shift_type"),
+        (
+            &["DEISMultistepScheduler", "DPMSolverSinglestepScheduler"],
+            r#"{"time_shift_type": "linear"}"#,
+            "time_shift_type",
+        ),
+        (single, r#"{"algorithm_type": "sde-dpmsolver"}"#, "algorithm_type"),
+        (single, r#"{"algorithm_type": "dpmsolver"}"#, "final_sigmas_type"),
+        (single, r#"{"lambda_min_clipped": 100}"#, "lambda_min_clipped"),
+        (&["DEISMultistepScheduler"], r#"{"algorithm_type": "sde-dpmsolver++"}"#, "algorithm_type"),
+        (
+            &["DEISMultistepScheduler", "DPMSolverMultistepInverseScheduler", "DPMSolverSinglestepScheduler"],
+            r#"{"solver_order": 4}"#,
+            "solver_order",
+        ),
+        (unipc, r#"{"solver_order": 0}"#, "solver_order"),
+        (unipc, r#"{"solver_type": "magic"}"#, "solver_type"),
+        (unipc, r#"{"predict_x0": false, "prediction_type": "flow_prediction"}"#, "prediction_type"),
+        (unipc, r#"{"shift_terminal": 0.1}"#, "shift_terminal"),
+        (unipc, r#"{"shift_terminal": 1.0, "use_flow_sigmas": true}"#, "shift_terminal"),
+        (unipc, r#"{"solver_p": {"_class_name": "DDIMScheduler"}}"#, "solver_p"),
+        (sa, r#"{"algorithm_type": "dpmsolver++"}"#, "algorithm_type"),
+        (
+            sa,
+            r#"{"algorithm_type": "noise_prediction", "prediction_type": "flow_prediction"}"#,
+            "prediction_type",
+        ),
+        (sa, r#"{"predictor_order": 0}"#, "predictor_order"),
+        (sa, r#"{"corrector_order": 5}"#, "corrector_order"),
+        (sa, r#"{"tau_func": "one"}"#, "tau_func"),
+        (&["DPMSolverSDEScheduler"], r#"{"prediction_type": "sample"}"#, "prediction_type"),
+        (&["DPMSolverSDEScheduler"], r#"{"noise_sampler_seed": -1}"#, "noise_sampler_seed"),
+        (&["DDIMInverseScheduler"], r#"{"clip_sample_range": -1}"#, "clip_sample_range"),
     ];
     for (class_names, json, field) in cases {
         for class_name in *class_names {
+            // A class does not look at a field that it does not have.
+            if build(class_name, "{}").unwrap().config().get(field).is_none() {
+                assert_eq!(*class_names, any, "{class_name} {json}");
+                continue;
+            }
             let message = error(build(class_name, json));
             let named = message.contains(&format!("`{field}`"));
             assert!(named, "{class_name} {json}: {message}");
@@ -277,4 +316,80 @@ fn each_item_needs_its_generator() {
     assert!(ddpm.step(sample(3), 5.0, sample(3), options).is_err());
     // Without any source, noise is drawn from a fresh one.
     ddpm.step(sample(3), 5.0, sample(3), StepOptions::default()).unwrap();
+}
+
+#[test]
+fn steps_without_numbers_are_refused() {
+    let first = |class_name: &str, json: &str| {
+        let mut scheduler = build(class_name, json).unwrap();
+        scheduler.set_timesteps(6)?;
+        let timestep = scheduler.timesteps()[0];
+        step(scheduler.as_mut(), timestep)
+    };
+    // In Python all of these are NaN from the first step on.
+    for algorithm in ["sde-dpmsolver", "sde-dpmsolver++"] {
+        let json = format!(r#"{{"algorithm_type": "{algorithm}"}}"#);
+        let message = error(first("DPMSolverMultistepInverseScheduler", &json));
+        assert!(message.contains("backwards"), "{message}");
+    }
+    let message = error(first("DDIMInverseScheduler", r#"{"prediction_type": "sample"}"#));
+    assert!(message.contains("set_alpha_to_one"), "{message}");
+    for class_name in [
+        "DEISMultistepScheduler",
+        "DPMSolverMultistepScheduler",
+        "DPMSolverSinglestepScheduler",
+        "SASolverScheduler",
+        "UniPCMultistepScheduler",
+    ] {
+        let json = r#"{"use_flow_sigmas": true, "use_exponential_sigmas": true}"#;
+        let message = error(first(class_name, json));
+        assert!(message.contains("use_flow_sigmas"), "{class_name}: {message}");
+    }
+    // Levels that coincide, as those of as many steps as in training do.
+    let json = r#"{"num_train_timesteps": 20, "beta_end": 0.3}"#;
+    let mut inverse = build("DPMSolverMultistepInverseScheduler", json).unwrap();
+    inverse.set_timesteps(20).unwrap();
+    let timesteps = inverse.timesteps().to_vec();
+    let failed = timesteps.into_iter().find_map(|timestep| step(inverse.as_mut(), timestep).err());
+    assert!(failed.expect("a step without numbers").to_string().contains("not finite"));
+}
+
+#[test]
+fn what_only_some_solvers_take_is_refused_by_the_others() {
+    let mut inverse = build("DDIMInverseScheduler", r#"{"timestep_spacing": "linspace"}"#).unwrap();
+    assert!(error(inverse.set_timesteps(5)).contains("timestep_spacing"));
+
+    let shifting = r#"{"use_flow_sigmas": true, "use_dynamic_shifting": true}"#;
+    assert!(error(build("UniPCMultistepScheduler", shifting).unwrap().set_timesteps(5)).contains("`mu`"));
+    let mut unipc = build("UniPCMultistepScheduler", "{}").unwrap();
+    assert!(error(unipc.set_timesteps_with_mu(5, 0.5)).contains("use_dynamic_shifting"));
+    assert!(error(unipc.set_custom_sigmas(&[0.5])).contains("use_flow_sigmas"));
+    assert!(error(unipc.set_custom_timesteps(&[5.0])).contains("UniPCMultistepScheduler"));
+    let mut flow = build("UniPCMultistepScheduler", r#"{"use_flow_sigmas": true}"#).unwrap();
+    assert!(error(flow.set_custom_sigmas(&[])).contains("empty"));
+
+    let mut single = build("DPMSolverSinglestepScheduler", r#"{"use_beta_sigmas": true}"#).unwrap();
+    assert!(error(single.set_custom_timesteps(&[5.0])).contains("use_beta_sigmas"));
+    let mut single = build("DPMSolverSinglestepScheduler", "{}").unwrap();
+    assert!(error(single.set_custom_timesteps(&[])).contains("empty"));
+    assert!(error(single.set_custom_timesteps(&[5.5])).contains("5.5"));
+
+    let mut sde = build("DPMSolverSDEScheduler", r#"{"noise_sampler_seed": [1, 2, 3]}"#).unwrap();
+    sde.set_timesteps(2).unwrap();
+    assert!(error(step(sde.as_mut(), 999.0)).contains("3 seeds for a batch of 2"));
+}
+
+#[test]
+fn runs_whose_first_timesteps_are_equal_begin_where_they_are_told_to() {
+    for class_name in schedulers::CLASS_NAMES {
+        let mut scheduler =
+            build(class_name, r#"{"use_exponential_sigmas": true, "skip_prk_steps": true}"#).unwrap();
+        scheduler.set_timesteps(200).unwrap();
+        scheduler.set_begin_index(0);
+        for timestep in scheduler.timesteps().to_vec() {
+            let message = |error| panic!("{class_name} at {timestep}: {error}");
+            scheduler.scale_model_input(sample(3), timestep).unwrap_or_else(message);
+            step(scheduler.as_mut(), timestep).unwrap_or_else(message);
+        }
+    }
 }

@@ -3,8 +3,8 @@
 
 mod scheduler_cases;
 
-use oxidiff::{Config, schedulers};
-use scheduler_cases::{Fixtures, compare_cases, compare_swaps};
+use oxidiff::{Config, Scheduler, StepOptions, Tensor, UniPCMultistepScheduler, schedulers};
+use scheduler_cases::{Fixtures, compare_cases, compare_swaps, deviation, model, values};
 
 fn fixtures() -> Fixtures {
     Fixtures::load("schedulers", &["cases", "k_diffusion", "sde_and_inverse", "solvers"])
@@ -59,5 +59,62 @@ fn compatible_classes_are_those_of_python_that_exist_here() {
     }
     for class_name in ["DDIMInverseScheduler", "EDMEulerScheduler"] {
         assert_eq!(compatibles(class_name), [class_name]);
+    }
+}
+
+/// A step of UniPC, as a run goes from the first timestep to the last.
+fn unipc_samples(json: &str, steps: usize) -> oxidiff::Result<(Vec<Tensor<4>>, Tensor<4>)> {
+    let fixtures = fixtures();
+    let mut scheduler = UniPCMultistepScheduler::from_config(&Config::from_json(json)?)?;
+    scheduler.set_timesteps(steps)?;
+    let mut sample = fixtures.tensor("sample");
+    let mut samples = vec![sample.clone()];
+    let mut prediction = sample.clone();
+    for timestep in scheduler.timesteps().to_vec() {
+        prediction = model(&fixtures, sample.clone(), timestep, false);
+        sample = scheduler.step(prediction.clone(), timestep, sample, StepOptions::default())?.prev_sample;
+        samples.push(sample.clone());
+    }
+    Ok((samples, prediction))
+}
+
+#[test]
+fn unipc_is_finite_where_python_is_not() {
+    for solver in ["bh1", "bh2"] {
+        for predict_x0 in [true, false] {
+            for rule in ["use_karras_sigmas", "use_flow_sigmas", "thresholding"] {
+                for order in [1, 2, 3] {
+                    let json = |last: &str| {
+                        format!(
+                            r#"{{"prediction_type": "sample", "solver_type": "{solver}", "predict_x0": {predict_x0},
+                            "solver_order": {order}, "{rule}": true, "disable_corrector": [0, 1, 2, 3, 4, 5], {last}}}"#
+                        )
+                    };
+                    // A step to no noise leaves the noise-free sample.
+                    let (samples, prediction) =
+                        unipc_samples(&json(r#""final_sigmas_type": "zero""#), 6).unwrap();
+                    let expected = match rule {
+                        // The model predicts the noise-free sample, which thresholding clips.
+                        "thresholding" if predict_x0 => prediction.clamp(-1.0, 1.0),
+                        _ => prediction,
+                    };
+                    let off = deviation(&values(samples[6].clone()), &values(expected));
+                    assert!(off < 1e-4, "{solver} {predict_x0} {rule} {order}: {off}");
+
+                    // Without lower orders in the end there is no limit.
+                    let full = json(r#""final_sigmas_type": "zero", "lower_order_final": false"#);
+                    match unipc_samples(&full, 6) {
+                        Ok(_) => assert_eq!(order, 1),
+                        Err(error) => assert!(error.to_string().contains("not finite"), "{error}"),
+                    }
+                    // A step that goes nowhere changes nothing.
+                    if rule != "thresholding" {
+                        let last = r#""final_sigmas_type": "sigma_min", "lower_order_final": false"#;
+                        let (samples, _) = unipc_samples(&json(last), 6).unwrap();
+                        assert_eq!(values(samples[6].clone()), values(samples[5].clone()));
+                    }
+                }
+            }
+        }
     }
 }

@@ -151,14 +151,14 @@ impl OrderRule {
     /// The order in the step at `index` of `steps`, when `known` predictions are at hand.
     pub fn at(self, index: usize, steps: usize, known: usize) -> usize {
         let stabilize = self.lower_order_final && steps < 15;
-        let highest =
-            if index + 1 == steps && (stabilize || self.euler_at_final || self.ends_without_noise()) {
-                1
-            } else if index + 2 == steps && stabilize {
-                2
-            } else {
-                3
-            };
+        let highest = if index + 1 == steps && (stabilize || self.euler_at_final || self.ends_without_noise())
+        {
+            1
+        } else if index + 2 == steps && stabilize {
+            2
+        } else {
+            3
+        };
         self.solver_order.min(known).min(highest)
     }
 

@@ -300,7 +300,8 @@ fn cumulative_product(factors: impl Iterator<Item = f32>) -> Vec<f32> {
         .collect()
 }
 
-/// Equal steps in single precision, built from both ends towards the middle as `torch.linspace` does.
+/// Equal steps in single precision, built from both ends towards the middle as `torch.linspace` does, which fuses the
+/// multiplication with the addition.
 pub(super) fn linspace_f32(start: f64, end: f64, count: usize) -> Vec<f32> {
     let (start, end) = (start as f32, end as f32);
     if count == 1 {
@@ -308,6 +309,12 @@ pub(super) fn linspace_f32(start: f64, end: f64, count: usize) -> Vec<f32> {
     }
     let step = (end - start) / (count - 1) as f32;
     (0..count)
-        .map(|i| if i < count / 2 { start + step * i as f32 } else { end - step * (count - 1 - i) as f32 })
+        .map(|i| {
+            if i < count / 2 {
+                step.mul_add(i as f32, start)
+            } else {
+                (-step).mul_add((count - 1 - i) as f32, end)
+            }
+        })
         .collect()
 }
