@@ -1,14 +1,23 @@
 //! `oxidiff generate`.
 
-use anyhow::Context;
-use oxidiff::{Generator, TextToImage};
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use oxidiff::image::DynamicImage;
+use oxidiff::{
+    AutoPipelineForImage2Image, AutoPipelineForInpainting, DepthToImage, DiffusionPipeline, Generator,
+    ImageToImage, Inpaint, InstructPix2Pix, PipelineArguments, TextToImage, Upscale, load_image,
+};
 
 use crate::arguments::GenerateArguments;
 use crate::output::Output;
+use crate::without_text;
 
 pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
     let output = Output::new(arguments.output.clone())?;
-    let mut pipeline = crate::load(arguments.model.as_deref(), &arguments.load)?;
+    let images = InputImages::read(&arguments)?;
+    let pipeline = crate::load(arguments.model.as_deref(), &arguments.load)?;
+    let mut pipeline = for_task(pipeline, &images)?;
     if let Some(class_name) = &arguments.scheduler {
         let scheduler = oxidiff::scheduler_from_config(class_name, pipeline.scheduler().config())
             .context("--scheduler")?;
@@ -18,23 +27,134 @@ pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
 
     let generator = arguments.seed.map_or_else(Generator::from_entropy, Generator::manual_seed);
     let seed = generator.initial_seed();
-    let made = pipeline.call(TextToImage {
-        prompt: vec![arguments.prompt()],
-        negative_prompt: arguments.negative_prompt.into_iter().collect(),
-        height: arguments.height,
-        width: arguments.width,
-        num_inference_steps: arguments.steps,
-        guidance_scale: arguments.guidance_scale,
-        guidance_rescale: arguments.guidance_rescale,
-        num_images_per_prompt: arguments.num_images,
-        eta: arguments.eta,
-        clip_skip: arguments.clip_skip,
-        generator: Some(generator.into()),
-        output_type: output.output_type(),
-        ..TextToImage::default()
-    })?;
+    let made = pipeline.call(call_arguments(&pipeline, arguments, images, generator, &output)?)?;
     for path in output.write(made.images)? {
         println!("{} (seed {seed})", path.display());
     }
     Ok(())
+}
+
+/// The image files that were named.
+struct InputImages {
+    image: Option<DynamicImage>,
+    mask: Option<DynamicImage>,
+}
+
+impl InputImages {
+    fn read(arguments: &GenerateArguments) -> anyhow::Result<Self> {
+        let read = |option: &'static str, path: &Option<PathBuf>| {
+            path.as_ref().map(|path| load_image(path).context(option)).transpose()
+        };
+        Ok(Self {
+            image: read("--image", &arguments.image)?,
+            mask: read("--mask-image", &arguments.mask_image)?,
+        })
+    }
+}
+
+/// The pipeline that does with the model's parts what the images ask for.
+fn for_task(pipeline: DiffusionPipeline, images: &InputImages) -> anyhow::Result<DiffusionPipeline> {
+    let of_text = matches!(pipeline, DiffusionPipeline::StableDiffusion(_));
+    Ok(match images {
+        InputImages { image: Some(_), mask: Some(_) } => {
+            AutoPipelineForInpainting::from_pipe(&pipeline).context("--mask-image")?
+        }
+        InputImages { image: Some(_), mask: None } if of_text => {
+            AutoPipelineForImage2Image::from_pipe(&pipeline).context("--image")?
+        }
+        _ => pipeline,
+    })
+}
+
+/// The arguments of the pipeline's call.
+fn call_arguments(
+    pipeline: &DiffusionPipeline,
+    arguments: GenerateArguments,
+    images: InputImages,
+    generator: Generator,
+    output: &Output,
+) -> anyhow::Result<PipelineArguments> {
+    let class_name = pipeline.class_name();
+    if let Some(call) = without_text::call_arguments(pipeline, &arguments, &generator, output)? {
+        return Ok(call);
+    }
+    let prompt =
+        arguments.prompt().with_context(|| format!("PROMPT: a {class_name} needs to know what to show"))?;
+
+    /// Arguments of a type, with those that all types have.
+    macro_rules! common {
+        ($arguments:ident { $($field:ident: $value:expr),* $(,)? }) => {{
+            let default = $arguments::default();
+            $arguments {
+                prompt: vec![prompt],
+                negative_prompt: arguments.negative_prompt.into_iter().collect(),
+                num_inference_steps: arguments.steps.unwrap_or(default.num_inference_steps),
+                guidance_scale: arguments.guidance_scale.unwrap_or(default.guidance_scale),
+                num_images_per_prompt: arguments.num_images,
+                eta: arguments.eta,
+                clip_skip: arguments.clip_skip,
+                generator: Some(generator.into()),
+                output_type: output.output_type(),
+                $($field: $value,)*
+                ..default
+            }
+        }};
+    }
+
+    let image = || {
+        let image = images.image.with_context(|| format!("a {class_name} needs an --image"))?;
+        Ok::<_, anyhow::Error>(image.into())
+    };
+    let refuse = |option: &str, given: bool| {
+        if given {
+            bail!("{option}: a {class_name} knows no such option");
+        }
+        Ok(())
+    };
+    refuse("--class-labels", !arguments.class_labels.is_empty())?;
+    if !matches!(pipeline, DiffusionPipeline::StableDiffusion(_)) {
+        refuse("--guidance-rescale", arguments.guidance_rescale != 0.0)?;
+        if !matches!(pipeline, DiffusionPipeline::StableDiffusionInpaint(_)) {
+            // The size follows from the image.
+            refuse("--height", arguments.height.is_some())?;
+            refuse("--width", arguments.width.is_some())?;
+        }
+    }
+    let strength = |default: f64| arguments.strength.unwrap_or(default);
+    Ok(match pipeline {
+        DiffusionPipeline::StableDiffusion(_) => common!(TextToImage {
+            height: arguments.height,
+            width: arguments.width,
+            guidance_rescale: arguments.guidance_rescale,
+        })
+        .into(),
+        DiffusionPipeline::StableDiffusionImg2Img(_) => {
+            common!(ImageToImage { image: image()?, strength: strength(ImageToImage::default().strength) })
+                .into()
+        }
+        DiffusionPipeline::StableDiffusionDepth2Img(_) => {
+            common!(DepthToImage { image: image()?, strength: strength(DepthToImage::default().strength) })
+                .into()
+        }
+        DiffusionPipeline::StableDiffusionInpaint(_) => {
+            let mask = images.mask.with_context(|| format!("a {class_name} needs a --mask-image"))?;
+            common!(Inpaint {
+                image: image()?,
+                mask_image: mask.into(),
+                height: arguments.height,
+                width: arguments.width,
+                strength: strength(Inpaint::default().strength),
+            })
+            .into()
+        }
+        DiffusionPipeline::StableDiffusionUpscale(_) => {
+            refuse("--strength", arguments.strength.is_some())?;
+            common!(Upscale { image: image()? }).into()
+        }
+        DiffusionPipeline::StableDiffusionInstructPix2Pix(_) => {
+            refuse("--strength", arguments.strength.is_some())?;
+            common!(InstructPix2Pix { image: image()? }).into()
+        }
+        _ => bail!("a {class_name} cannot be run from the command line"),
+    })
 }

@@ -10,9 +10,11 @@ mod vae_image_processor;
 use burn::tensor::{DType, Tensor};
 use image::{DynamicImage, GrayImage, RgbImage};
 
+pub(crate) use bitmap::Bitmap;
 pub use crop_region::CropRegion;
 pub use load_image::load_image;
 pub use resample::Resample;
+pub(crate) use resample::{Arithmetic, resampling_matrix};
 pub(crate) use vae_image_processor::resize_nearest;
 pub use vae_image_processor::{PipelineImageInput, PreprocessOptions, ResizeMode, VaeImageProcessor};
 

@@ -49,12 +49,13 @@ pub use image_processor::{
 pub use loading::config::Config;
 pub use loading::folder::EmbeddedFolder;
 pub use loading::hub::{HubOptions, HubRepo};
+pub use loading::single_file::SingleFileOptions;
 pub use loading::{LoadOptions, download};
 pub use models::activations::Activation;
 pub use models::attention::FeedForwardActivation;
 pub use models::autoencoders::{
-    AutoencoderKL, AutoencoderKLConfig, DiagonalGaussianDistribution, DownEncoderBlockType,
-    UpDecoderBlockType,
+    AutoencoderKL, AutoencoderKLConfig, AutoencoderTiny, AutoencoderTinyConfig, DiagonalGaussianDistribution,
+    DownEncoderBlockType, UpDecoderBlockType, UpsampleFn,
 };
 pub use models::embeddings::TimeEmbeddingType;
 pub use models::hidden_activation::HiddenActivation;
@@ -68,12 +69,12 @@ pub use models::unets::{
 };
 pub use pipelines::{
     AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, ClassConditional,
-    Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DiTPipeline, DiffusionPipeline,
-    ImagePipelineOutput, ImageToImage, Inpaint, InstructPix2Pix, ModelIndex, Pipeline, PipelineArguments,
-    SamplingMethod, StableDiffusionComponents, StableDiffusionImg2ImgPipeline,
-    StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline,
-    StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage, Unconditional, UnconditionalPipeline,
-    Upscale,
+    Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DepthToImage, DiTPipeline,
+    DiffusionPipeline, ImagePipelineOutput, ImageToImage, Inpaint, InstructPix2Pix, LoraOptions, ModelIndex,
+    Pipeline, PipelineArguments, SamplingMethod, StableDiffusionComponents, StableDiffusionDepth2ImgPipeline,
+    StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
+    StableDiffusionPipeline, StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage,
+    TextualInversionOptions, Unconditional, UnconditionalPipeline, Upscale,
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{
@@ -104,8 +105,8 @@ pub use schedulers::{
 };
 pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
 pub use vision::{
-    BitConfig, BitLayerType, BitPadding, DPTConfig, DPTForDepthEstimation, DPTReadoutType,
-    DepthEstimatorOutput,
+    BitConfig, BitLayerType, BitPadding, CLIPImageProcessor, DPTConfig, DPTForDepthEstimation,
+    DPTImageProcessor, DPTReadoutType, DepthEstimatorOutput, ImageProcessor, ImageProcessorConfig, ImageSize,
 };
 
 pub use burn::tensor::{DType, Device, DeviceKind, Int, Tensor, TensorData};

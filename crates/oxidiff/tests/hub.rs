@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use oxidiff::{
-    DiffusionPipeline, Error, HubOptions, HubRepo, LoadOptions, Model, PNDMScheduler, Scheduler, TextToImage,
-    UNet2DConditionModel,
+    AutoencoderKL, DiffusionPipeline, Error, HubOptions, HubRepo, LoadOptions, Model, PNDMScheduler,
+    Scheduler, SingleFileOptions, TextToImage, UNet2DConditionModel,
 };
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -643,6 +643,37 @@ fn the_cache_alone_is_used_when_asked_to() {
     let error = message(repo.get("README.md"));
     assert!(error.contains("`README.md`") && error.contains("local_files_only"), "{error}");
     assert_eq!(server.log().len(), requests);
+}
+
+/// What a pipeline's repository has, with weights pickled instead of in safetensors.
+#[test]
+fn pickled_weights_are_fetched_where_there_are_no_others() {
+    let pickled = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/formats/pickled/zip");
+    let server = Files::of_folder(&pickled).serve();
+    let cache = TempDir::new().unwrap();
+    let hub = HubOptions { progress: false, ..options(&server, &cache) };
+    let vae =
+        AutoencoderKL::from_pretrained_with(REPO, &LoadOptions { hub, ..LoadOptions::default() }).unwrap();
+    assert_eq!(vae.config().latent_channels, 2);
+}
+
+#[test]
+fn a_single_file_takes_configurations_from_a_repository_and_no_weights() {
+    let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/pipelines/sd1");
+    let server = Files::of_folder(&checkpoint).serve();
+    let cache = TempDir::new().unwrap();
+    let hub = HubOptions { progress: false, ..options(&server, &cache) };
+    let single = SingleFileOptions {
+        config: Some(REPO.to_owned()),
+        subfolder: Some("vae".to_owned()),
+        hub,
+        ..SingleFileOptions::default()
+    };
+    let file = checkpoint.join("vae/diffusion_pytorch_model.safetensors");
+    AutoencoderKL::from_single_file(file.to_str().unwrap(), &single).unwrap();
+    let fetched: Vec<String> = server.downloads().into_iter().map(|(file, _)| file).collect();
+    assert!(fetched.iter().any(|file| file == "tokenizer/vocab.json"), "{fetched:?}");
+    assert!(!fetched.iter().any(|file| file.ends_with(".safetensors")), "{fetched:?}");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 
 mod fixture;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use fixture::{Recorded, assert_close, fixtures, json};
+use fixture::{Recorded, assert_close, beside_the_index, fixtures, json};
 use oxidiff::{
     ClassConditional, Config, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DDPMScheduler, Device,
     DiTPipeline, DiTTransformer2DModel, DiffusionPipeline, Generator, Generators, ImagePipelineOutput, Model,
@@ -355,22 +355,10 @@ fn saved_pipelines_load_again() {
     );
 }
 
-/// Moves the parts of a pipeline beside its index, as the first checkpoints have them.
-fn flatten(from: &Path, to: &Path) {
-    for part in ["", "unet", "scheduler"] {
-        for entry in std::fs::read_dir(from.join(part)).unwrap() {
-            let file = entry.unwrap().path();
-            if file.is_file() {
-                std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
-            }
-        }
-    }
-}
-
 #[test]
 fn the_first_checkpoints_have_their_parts_beside_the_index() {
     let flat = tempfile::tempdir().unwrap();
-    flatten(&folder("ddpm"), flat.path());
+    beside_the_index(&folder("ddpm"), flat.path());
     let path = flat.path().to_str().unwrap();
     let call = || Unconditional {
         num_inference_steps: Some(2),

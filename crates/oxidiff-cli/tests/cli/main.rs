@@ -2,5 +2,7 @@
 
 mod bad_input;
 mod generate;
+mod images;
 mod readme;
 mod sandbox;
+mod without_text;

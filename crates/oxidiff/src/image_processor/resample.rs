@@ -1,4 +1,4 @@
-//! Resizing of images, byte for byte as Pillow does it.
+//! Resizing of images, byte for byte as Pillow does it, or as torchvision does.
 //!
 //! An image is resampled along its rows and along its columns, one after the other. A new pixel is the weighted mean of those that the
 //! filter reaches around its centre; when the image gets smaller, the filter is stretched so that each pixel counts. The
@@ -11,8 +11,31 @@ use serde::{Deserialize, Serialize};
 
 use super::bitmap::Bitmap;
 
-/// Binary digits after the point of a weight. 8 are left for the value, and 2 for the sums of filters that overshoot.
-const FRACTION_BITS: u32 = 32 - 8 - 2;
+/// Whose arithmetic to resize with: both resample alike, and round differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arithmetic {
+    /// Weights of 22 binary digits, colours weighted by alpha, the cheaper pass first.
+    Pillow,
+    /// Weights of 16 bits altogether, alpha as a channel like others, rows always first.
+    Torchvision,
+}
+
+impl Arithmetic {
+    /// Binary digits after the point of the given weights.
+    fn fraction_bits(self, windows: &[Window<f64>]) -> u32 {
+        match self {
+            // 8 of 32 are left for the value, and 2 for the sums of filters that overshoot.
+            Self::Pillow => 32 - 8 - 2,
+            // As many as the largest weight leaves of 15.
+            Self::Torchvision => {
+                let largest =
+                    windows.iter().flat_map(|window| &window.weights).fold(0.0, |a, b| f64::max(a, *b));
+                let fits = |bits: &u32| ((0.5 + largest * f64::from(1 << (bits + 1))) as i32) < 1 << 15;
+                (0..22).find(|bits| !fits(bits)).unwrap_or(22)
+            }
+        }
+    }
+}
 
 /// Which filter to resize images with; the names are those of diffusers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,9 +109,36 @@ struct Span {
 }
 
 /// The pixels that a new pixel is made from.
-struct Window {
+struct Window<T> {
     first: usize,
-    weights: Vec<i32>,
+    weights: Vec<T>,
+}
+
+/// What each new pixel along a side is made from, in fixed point numbers.
+struct Windows {
+    windows: Vec<Window<i32>>,
+    fraction_bits: u32,
+}
+
+impl Windows {
+    fn new(windows: Vec<Window<f64>>, arithmetic: Arithmetic) -> Self {
+        let fraction_bits = arithmetic.fraction_bits(&windows);
+        let to_fixed_point = |weight: &f64| to_fixed_point(*weight, fraction_bits);
+        let windows = windows.iter().map(|window| Window {
+            first: window.first,
+            weights: window.weights.iter().map(to_fixed_point).collect(),
+        });
+        Self { windows: windows.collect(), fraction_bits }
+    }
+
+    /// One half as a sum of weights, so that cutting off the fraction rounds.
+    fn half(&self) -> i32 {
+        1 << (self.fraction_bits - 1)
+    }
+
+    fn to_byte(&self, sum: i32) -> u8 {
+        (sum >> self.fraction_bits).clamp(0, 255) as u8
+    }
 }
 
 /// An edge of an image.
@@ -103,11 +153,16 @@ pub(super) enum Edge {
 impl Bitmap {
     /// The image in another size; neither side may be 0.
     pub fn resize(&self, width: usize, height: usize, filter: Resample) -> Self {
+        self.resize_with(width, height, filter, Arithmetic::Pillow)
+    }
+
+    /// The same with the arithmetic of another library.
+    pub fn resize_with(&self, width: usize, height: usize, filter: Resample, arithmetic: Arithmetic) -> Self {
         match filter.kernel() {
             Some(kernel) => {
                 let across = Span { start: 0, end: self.width };
                 let down = Span { start: 0, end: self.height };
-                self.resample(across, down, width, height, kernel)
+                self.resample(across, down, width, height, kernel, arithmetic)
             }
             None => self.pick(&nearest(self.width, width), &nearest(self.height, height)),
         }
@@ -123,10 +178,18 @@ impl Bitmap {
             Edge::Left => across.end = 0,
             Edge::Right => across.start = self.width,
         }
-        self.resample(across, down, width, height, CUBIC)
+        self.resample(across, down, width, height, CUBIC, Arithmetic::Pillow)
     }
 
-    fn resample(&self, across: Span, down: Span, width: usize, height: usize, kernel: Kernel) -> Self {
+    fn resample(
+        &self,
+        across: Span,
+        down: Span,
+        width: usize,
+        height: usize,
+        kernel: Kernel,
+        arithmetic: Arithmetic,
+    ) -> Self {
         let unchanged =
             |span: Span, size: usize, new: usize| span.start == 0 && span.end == size && new == size;
         let keeps_width = unchanged(across, self.width, width);
@@ -135,31 +198,34 @@ impl Bitmap {
             return self.clone();
         }
         // Colours count as much as they are opaque.
-        let mut image = if self.has_alpha() { self.premultiplied() } else { self.clone() };
-        let columns = || windows(down, self.height, height, kernel);
+        let weighted = self.has_alpha() && arithmetic == Arithmetic::Pillow;
+        let mut image = if weighted { self.premultiplied() } else { self.clone() };
+        let columns = || Windows::new(windows(down, self.height, height, kernel), arithmetic);
+        let rows = || Windows::new(windows(across, self.width, width, kernel), arithmetic);
         // Which pass comes first can be seen in the result; this rule is that of Pillow since its version 13.
         let lost = |old: usize, new: usize| old as i64 - new as i64;
         let (fewer_rows, fewer_columns) = (lost(self.height, height), lost(self.width, width));
-        let columns_first = fewer_rows > 0 && fewer_rows > 2 * fewer_columns;
+        let columns_first =
+            arithmetic == Arithmetic::Pillow && fewer_rows > 0 && fewer_rows > 2 * fewer_columns;
         if !keeps_height && columns_first {
             image = image.resample_columns(&columns());
         }
         if !keeps_width {
-            image = image.resample_rows(&windows(across, self.width, width, kernel));
+            image = image.resample_rows(&rows());
         }
         if !keeps_height && !columns_first {
             image = image.resample_columns(&columns());
         }
-        if self.has_alpha() { image.unpremultiplied() } else { image }
+        if weighted { image.unpremultiplied() } else { image }
     }
 
-    fn resample_rows(&self, windows: &[Window]) -> Self {
-        let channels = self.channels;
+    fn resample_rows(&self, resampling: &Windows) -> Self {
+        let (channels, windows) = (self.channels, &resampling.windows);
         let mut new = Self::new(windows.len(), self.height, channels);
         let rows = self.bytes.chunks_exact((self.width * channels).max(1));
         for (row, new_row) in rows.zip(new.bytes.chunks_exact_mut(windows.len() * channels)) {
             for (window, pixel) in windows.iter().zip(new_row.chunks_exact_mut(channels)) {
-                let mut sums = [HALF; 4];
+                let mut sums = [resampling.half(); 4];
                 let reached = row[window.first * channels..].chunks_exact(channels);
                 for (&weight, old) in window.weights.iter().zip(reached) {
                     for (sum, &value) in sums.iter_mut().zip(old) {
@@ -167,19 +233,20 @@ impl Bitmap {
                     }
                 }
                 for (value, sum) in pixel.iter_mut().zip(sums) {
-                    *value = to_byte(sum);
+                    *value = resampling.to_byte(sum);
                 }
             }
         }
         new
     }
 
-    fn resample_columns(&self, windows: &[Window]) -> Self {
+    fn resample_columns(&self, resampling: &Windows) -> Self {
+        let (windows, half) = (&resampling.windows, resampling.half());
         let length = self.width * self.channels;
         let mut new = Self::new(self.width, windows.len(), self.channels);
-        let mut sums = vec![HALF; length];
+        let mut sums = vec![half; length];
         for (window, new_row) in windows.iter().zip(new.bytes.chunks_exact_mut(length.max(1))) {
-            sums.fill(HALF);
+            sums.fill(half);
             let reached = self.bytes[window.first * length..].chunks_exact(length);
             for (&weight, row) in window.weights.iter().zip(reached) {
                 for (sum, &value) in sums.iter_mut().zip(row) {
@@ -187,7 +254,7 @@ impl Bitmap {
                 }
             }
             for (value, &sum) in new_row.iter_mut().zip(&sums) {
-                *value = to_byte(sum);
+                *value = resampling.to_byte(sum);
             }
         }
         new
@@ -205,11 +272,17 @@ impl Bitmap {
     }
 }
 
-/// One half as a sum of weights, so that cutting off the fraction rounds.
-const HALF: i32 = 1 << (FRACTION_BITS - 1);
-
-fn to_byte(sum: i32) -> u8 {
-    (sum >> FRACTION_BITS).clamp(0, 255) as u8
+/// How much each of `size` values counts for each of `new`, `[size, new]` row by row, for values that are not bytes. `None`
+/// where a value is only picked.
+pub(crate) fn resampling_matrix(size: usize, new: usize, filter: Resample) -> Option<Vec<f32>> {
+    let windows = windows(Span { start: 0, end: size }, size, new, filter.kernel()?);
+    let mut matrix = vec![0.0; size * new];
+    for (column, window) in windows.iter().enumerate() {
+        for (row, &weight) in (window.first..).zip(&window.weights) {
+            matrix[row * new + column] = weight as f32;
+        }
+    }
+    Some(matrix)
 }
 
 /// The nearest of `size` pixels to `new` ones that are spread evenly. Their positions are added up, which rounds otherwise
@@ -223,7 +296,7 @@ fn nearest(size: usize, new: usize) -> Vec<usize> {
 }
 
 /// The window of each of `new` pixels that are spread evenly over a span of a side of `size` pixels.
-fn windows(span: Span, size: usize, new: usize, kernel: Kernel) -> Vec<Window> {
+fn windows(span: Span, size: usize, new: usize, kernel: Kernel) -> Vec<Window<f64>> {
     let scale = (span.end - span.start) as f64 / new as f64;
     let stretch = scale.max(1.0);
     let reach = kernel.reach * stretch;
@@ -237,14 +310,13 @@ fn windows(span: Span, size: usize, new: usize, kernel: Kernel) -> Vec<Window> {
                 .collect();
             let sum: f64 = weights.iter().sum();
             let sum = if sum == 0.0 { 1.0 } else { sum };
-            let weights = weights.iter().map(|weight| to_fixed_point(weight / sum)).collect();
-            Window { first, weights }
+            Window { first, weights: weights.iter().map(|weight| weight / sum).collect() }
         })
         .collect()
 }
 
 /// Rounds halves away from zero.
-fn to_fixed_point(weight: f64) -> i32 {
-    let scaled = weight * f64::from(1 << FRACTION_BITS);
+fn to_fixed_point(weight: f64, fraction_bits: u32) -> i32 {
+    let scaled = weight * f64::from(1 << fraction_bits);
     (scaled + 0.5_f64.copysign(scaled)) as i32
 }

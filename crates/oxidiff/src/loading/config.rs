@@ -79,6 +79,19 @@ impl Config {
         self
     }
 
+    /// Leaves a field out.
+    pub(crate) fn without(mut self, field: &str) -> Self {
+        self.defaulted.remove(field);
+        self.values.remove(field);
+        self
+    }
+
+    /// Leaves the fields out that hold nothing.
+    pub(crate) fn without_nulls(mut self) -> Self {
+        self.values.retain(|_, value| !value.is_null());
+        self
+    }
+
     /// Where the configuration came from, for error messages.
     pub(crate) fn origin(&self) -> &str {
         &self.origin

@@ -1,11 +1,13 @@
 //! Where the files of a model lie: a folder on disk, or data that was compiled into the binary.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use oxidiff_kernels::MappedFile;
 
 use crate::error::{Error, Result};
+use crate::loading::state_dict::StateDict;
 
 /// A model folder that is part of the binary (`include_bytes!`): paths relative to the folder, and their contents.
 #[derive(Debug)]
@@ -20,10 +22,19 @@ pub struct EmbeddedFolder {
 #[derive(Clone, Debug)]
 pub enum Folder {
     Directory(PathBuf),
-    Embedded { folder: &'static EmbeddedFolder, path: String },
+    Embedded {
+        folder: &'static EmbeddedFolder,
+        path: String,
+    },
+    /// Configurations in a folder, and all weights in one file of the original layout.
+    Original {
+        configs: Box<Folder>,
+        original: Arc<StateDict>,
+    },
 }
 
 /// A file's contents, not copied from where they lie.
+#[derive(Debug)]
 pub(crate) enum Contents {
     Mapped(MappedFile),
     Static(&'static [u8]),
@@ -39,17 +50,24 @@ impl Folder {
         match self {
             Self::Directory(path) => Self::Directory(path.join(name)),
             Self::Embedded { folder, path } => Self::Embedded { folder, path: format!("{path}{name}/") },
+            Self::Original { configs, original } => {
+                Self::Original { configs: Box::new(configs.subfolder(name)), original: original.clone() }
+            }
         }
     }
 
     /// The folder of a pipeline's component. The first pipelines have their model and scheduler beside the index.
     pub(crate) fn component(&self, name: &str) -> Self {
         let subfolder = self.subfolder(name);
-        let exists = match &subfolder {
+        if subfolder.exists() { subfolder } else { self.clone() }
+    }
+
+    fn exists(&self) -> bool {
+        match self {
             Self::Directory(path) => path.is_dir(),
             Self::Embedded { folder, path } => folder.files.iter().any(|(file, _)| file.starts_with(path)),
-        };
-        if exists { subfolder } else { self.clone() }
+            Self::Original { configs, .. } => configs.exists(),
+        }
     }
 
     /// The full name of a file, for messages.
@@ -57,6 +75,7 @@ impl Folder {
         match self {
             Self::Directory(path) => path.join(file),
             Self::Embedded { folder, path } => Path::new(folder.name).join(format!("{path}{file}")),
+            Self::Original { configs, .. } => configs.locate(file),
         }
     }
 
@@ -66,6 +85,7 @@ impl Folder {
             Self::Directory(path) => path.clone(),
             Self::Embedded { folder, path } if path.is_empty() => folder.name.into(),
             Self::Embedded { folder, path } => Path::new(folder.name).join(path.trim_end_matches('/')),
+            Self::Original { configs, .. } => configs.name(),
         }
     }
 
@@ -73,6 +93,7 @@ impl Folder {
         match self {
             Self::Directory(path) => path.join(file).is_file(),
             Self::Embedded { .. } => self.embedded_file(file).is_some(),
+            Self::Original { configs, .. } => configs.has(file),
         }
     }
 
@@ -90,23 +111,28 @@ impl Folder {
                 let contents = self.embedded_file(file).ok_or_else(|| self.missing(file, needed_by))?;
                 Ok(Bytes::from_static(contents))
             }
+            Self::Original { configs, .. } => configs.read(file, needed_by),
         }
     }
 
-    /// The contents of a large file, memory-mapped.
-    pub(crate) fn map(&self, file: &str, needed_by: &str) -> Result<Contents> {
+    /// The tensors of a weights file.
+    pub(crate) fn state_dict(&self, file: &str, needed_by: &str) -> Result<StateDict> {
         match self {
             Self::Directory(path) => {
                 let path = path.join(file);
                 if !path.is_file() {
                     return Err(self.missing(file, needed_by));
                 }
-                Ok(Contents::Mapped(MappedFile::open(&path).map_err(Error::io(&path))?))
+                StateDict::open(&path)
             }
             Self::Embedded { .. } => {
                 let contents = self.embedded_file(file).ok_or_else(|| self.missing(file, needed_by))?;
-                Ok(Contents::Static(contents))
+                StateDict::from_safetensors(
+                    Contents::Static(contents),
+                    &self.locate(file).display().to_string(),
+                )
             }
+            Self::Original { configs, .. } => configs.state_dict(file, needed_by),
         }
     }
 

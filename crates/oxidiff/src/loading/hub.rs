@@ -21,8 +21,8 @@ use serde_json::Value;
 use ureq::http::{Method, StatusCode};
 
 use crate::error::{Error, Result};
-pub(crate) use pipeline::model_files;
 pub use pipeline::pipeline_files;
+pub(crate) use pipeline::{is_configuration, model_files};
 use transfer::{Client, Failure, Metadata, Part, backoff, percent_encode, transfer};
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";

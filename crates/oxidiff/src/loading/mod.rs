@@ -3,7 +3,11 @@
 pub mod config;
 pub mod folder;
 pub mod hub;
+pub(crate) mod lora;
 pub(crate) mod non_finite;
+pub(crate) mod original_layout;
+pub mod single_file;
+pub(crate) mod state_dict;
 pub(crate) mod weights;
 
 use std::io::Write;
@@ -13,7 +17,7 @@ use burn::tensor::{DType, Device};
 
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
-use crate::loading::hub::{HubOptions, HubRepo, model_files};
+use crate::loading::hub::{HubOptions, HubRepo, is_configuration, model_files};
 
 /// How to load a model or a pipeline: the keyword arguments of Python's `from_pretrained`.
 #[derive(Clone, Debug)]
@@ -51,6 +55,8 @@ pub(crate) enum Needed {
     Model { config: &'static str, weights: &'static str },
     /// A configuration alone.
     Config { config: &'static str },
+    /// The configurations and tokenizers of a pipeline, without its weights.
+    Configs,
 }
 
 impl LoadOptions {
@@ -84,6 +90,11 @@ impl LoadOptions {
             Needed::Config { config } => {
                 repo.get(&inside(config))?;
             }
+            Needed::Configs => {
+                for file in repo.list_files()?.iter().filter(|file| is_configuration(file)) {
+                    repo.get(file)?;
+                }
+            }
             Needed::Model { config, weights } => {
                 repo.get(&inside(config))?;
                 let (files, subfolder) = (repo.list_files()?, self.subfolder.as_deref());
@@ -97,7 +108,7 @@ impl LoadOptions {
 }
 
 /// Names on the hub have at most one slash; everything with more of a path about it is one.
-fn is_meant_as_path(path: &Path) -> bool {
+pub(crate) fn is_meant_as_path(path: &Path) -> bool {
     path.exists()
         || path.is_absolute()
         || path.starts_with(".")

@@ -1,4 +1,4 @@
-//! Checkpoints: safetensors files to the parameters of a module and back.
+//! Checkpoints: weights files to the parameters of a module and back.
 //!
 //! A parameter's key in the file is the path of its field in the module (`down_blocks.0.resnets.1.conv1.weight`), so
 //! reading a checkpoint is walking the module and looking up each path.
@@ -8,30 +8,21 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{AllocationProperty, Bytes, DType, Device, Tensor, TensorData};
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, Metadata, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::loading::folder::{Contents, Folder};
+use crate::loading::config::Config;
+use crate::loading::folder::Folder;
+use crate::loading::original_layout;
+use crate::loading::state_dict::{StateDict, StoredTensor};
 
-/// An open checkpoint: one safetensors file, or the shards that an index lists.
+/// An open checkpoint: one weights file, or the shards that an index lists.
 pub(crate) struct Checkpoint {
-    shards: Vec<Shard>,
-    /// Which shard holds a key.
-    keys: HashMap<String, usize>,
+    tensors: StateDict,
 }
 
-struct Shard {
-    /// The file, for messages.
-    origin: String,
-    contents: Contents,
-    metadata: Metadata,
-    /// Where the tensors start in the file, behind the header.
-    data_start: usize,
-}
-
-/// A `*.safetensors.index.json`.
+/// A `*.safetensors.index.json` or `*.bin.index.json`.
 #[derive(Deserialize)]
 struct ShardIndex {
     weight_map: BTreeMap<String, String>,
@@ -41,46 +32,46 @@ struct ShardIndex {
 pub(crate) type OldKey = fn(&str) -> Option<String>;
 
 impl Checkpoint {
-    /// Opens `{stem}.safetensors` in `folder`, or the variant of it (`{stem}.fp16.safetensors`) where there is one, single
-    /// or in shards.
+    /// Opens the weights `{stem}` in `folder`, or the variant of them (`{stem}.fp16.safetensors`) where there is one, single
+    /// or in shards; safetensors before pickled ones (`{stem}.bin`).
     pub(crate) fn open(folder: &Folder, stem: &str, variant: Option<&str>, class_name: &str) -> Result<Self> {
-        let mut candidates = Vec::new();
-        if let Some(variant) = variant {
-            candidates.push((
-                format!("{stem}.{variant}.safetensors"),
-                format!("{stem}.safetensors.index.{variant}.json"),
-            ));
+        if let Folder::Original { original, .. } = folder {
+            let text = folder.read("config.json", class_name)?;
+            let config = Config::parse(&text, &folder.locate("config.json").display().to_string())?;
+            return Ok(Self { tensors: original_layout::convert(original, class_name, &config)? });
         }
-        candidates.push((format!("{stem}.safetensors"), format!("{stem}.safetensors.index.json")));
-
-        for (single, index) in &candidates {
+        let candidates = candidates(stem, variant);
+        for Candidate { single, indices } in &candidates {
             if folder.has(single) {
                 return Self::from_shards(folder, BTreeSet::from([single.clone()]), None, class_name);
             }
-            if folder.has(index) {
-                let text = folder.read(index, class_name)?;
-                let index_file = folder.locate(index).display().to_string();
-                let index: ShardIndex = serde_json::from_slice(&text)
-                    .map_err(|error| Error::config(&index_file, "weight_map", error.to_string()))?;
-                if let Some(escape) = index.weight_map.values().find(|shard| !is_plain_file_name(shard)) {
-                    let message = format!("the shard `{escape}` is not a file name");
-                    return Err(Error::config(index_file, "weight_map", message));
+            for index in indices {
+                if folder.has(index) {
+                    return Self::from_index(folder, index, class_name);
                 }
-                let shards = index.weight_map.values().cloned().collect();
-                return Self::from_shards(folder, shards, Some(index.weight_map), class_name);
             }
         }
-
-        let names: Vec<&str> = candidates.iter().map(|(single, _)| single.as_str()).collect();
-        let hint = if folder.has(&format!("{stem}.bin")) || folder.has("pytorch_model.bin") {
-            "; its pickled weights (.bin) are not read"
-        } else {
-            ""
-        };
+        let names: Vec<&str> = candidates.iter().map(|candidate| candidate.single.as_str()).collect();
         Err(Error::MissingFile {
             path: folder.name(),
-            message: format!("no weights for {class_name}: looked for {}{hint}", names.join(", ")),
+            message: format!("no weights for {class_name}: looked for {}", names.join(", ")),
         })
+    }
+
+    fn from_index(folder: &Folder, index: &str, class_name: &str) -> Result<Self> {
+        let text = folder.read(index, class_name)?;
+        let index_file = folder.locate(index).display().to_string();
+        let index: ShardIndex = serde_json::from_slice(&text)
+            .map_err(|error| Error::config(&index_file, "weight_map", error.to_string()))?;
+        if let Some(escape) = index.weight_map.values().find(|shard| !is_plain_file_name(shard)) {
+            let message = format!("the shard `{escape}` is not a file name");
+            return Err(Error::config(index_file, "weight_map", message));
+        }
+        if index.weight_map.is_empty() {
+            return Err(Error::config(index_file, "weight_map", "lists no tensor"));
+        }
+        let shards = index.weight_map.values().cloned().collect();
+        Self::from_shards(folder, shards, Some(index.weight_map), class_name)
     }
 
     fn from_shards(
@@ -89,22 +80,22 @@ impl Checkpoint {
         weight_map: Option<BTreeMap<String, String>>,
         class_name: &str,
     ) -> Result<Self> {
-        let mut shards = Vec::new();
-        let mut keys = HashMap::new();
+        let mut all: Option<StateDict> = None;
         for file in &files {
-            let shard = Shard::open(folder, file, class_name)?;
-            for key in shard.metadata.offset_keys() {
-                keys.insert(key, shards.len());
+            let shard = folder.state_dict(file, class_name)?;
+            match &mut all {
+                Some(all) => all.extend(shard),
+                None => all = Some(shard),
             }
-            shards.push(shard);
         }
+        let tensors = all.expect("there is at least one file");
         for (key, file) in weight_map.into_iter().flatten() {
-            if !keys.contains_key(&key) {
+            if !tensors.contains(&key) {
                 let message = format!("tensor `{key}` is not in this shard, where the index says it is");
                 return Err(Error::Weights { origin: folder.locate(&file).display().to_string(), message });
             }
         }
-        Ok(Self { shards, keys })
+        Ok(Self { tensors })
     }
 
     /// Gives every parameter of `module` its value from the checkpoint, as `dtype` on `device`.
@@ -122,7 +113,7 @@ impl Checkpoint {
         old_key: OldKey,
     ) -> Result<M> {
         let mut reader = Reader {
-            checkpoint: self,
+            tensors: &self.tensors,
             dtype,
             device,
             old_key,
@@ -135,79 +126,98 @@ impl Checkpoint {
         if !errors.is_empty() {
             return Err(errors.swap_remove(0));
         }
-        let unused: Vec<&str> =
-            self.keys.keys().filter(|key| !used.contains(*key)).map(String::as_str).collect();
+        let unused: Vec<&str> = self.tensors.keys().filter(|key| !used.contains(*key)).collect();
         if !unused.is_empty() {
-            tracing::debug!(file = self.shards[0].origin, ?unused, "weights that the model does not have");
+            tracing::debug!(file = self.tensors.origin(), ?unused, "weights that the model does not have");
         }
         Ok(module)
     }
-
-    /// Whether the checkpoint has a tensor of this name.
-    pub(crate) fn contains(&self, key: &str) -> bool {
-        self.keys.contains_key(key)
-    }
-
-    /// The file, or the first of them, for messages.
-    fn origin(&self) -> &str {
-        &self.shards[0].origin
-    }
 }
 
-impl Shard {
-    fn open(folder: &Folder, file: &str, class_name: &str) -> Result<Self> {
-        let origin = folder.locate(file).display().to_string();
-        let contents = folder.map(file, class_name)?;
-        let (header_len, metadata) = SafeTensors::read_metadata(contents.bytes()).map_err(|error| {
-            let message = format!("not a whole safetensors file ({error}); is it truncated?");
-            Error::Weights { origin: origin.clone(), message }
-        })?;
-        Ok(Self { origin, contents, metadata, data_start: header_len + size_of::<u64>() })
-    }
+/// Names that weights may have in a folder.
+struct Candidate {
+    single: String,
+    /// Of the index, where there are shards.
+    indices: Vec<String>,
+}
 
-    fn tensor<const D: usize>(
+/// The names to look for, in this order: the variant before the plain weights, safetensors before pickled ones.
+fn candidates(stem: &str, variant: Option<&str>) -> Vec<Candidate> {
+    // transformers calls its weights otherwise in each format.
+    let pickled = if stem == "model" { "pytorch_model" } else { stem };
+    let files = [(stem, "safetensors"), (pickled, "bin")];
+    let of_variant = files.into_iter().flat_map(|(stem, format)| {
+        variant.map(|variant| Candidate {
+            single: format!("{stem}.{variant}.{format}"),
+            indices: vec![
+                format!("{stem}.{format}.index.{variant}.json"),
+                // Until 2023.
+                format!("{stem}.{format}.{variant}.index.json"),
+            ],
+        })
+    });
+    let plain = files.into_iter().map(|(stem, format)| Candidate {
+        single: format!("{stem}.{format}"),
+        indices: vec![format!("{stem}.{format}.index.json")],
+    });
+    of_variant.chain(plain).collect()
+}
+
+impl StoredTensor {
+    /// Reads the tensor as `dtype` onto `device`. Where the file already holds `dtype`, memory on the CPU is the mapped
+    /// file itself.
+    ///
+    /// # Errors
+    /// When the file does not hold what it says, or elements of a type that is no number.
+    pub(crate) fn tensor<const D: usize>(
         &self,
-        key: &str,
-        expected: [usize; D],
+        name: &str,
         dtype: DType,
         device: &Device,
     ) -> Result<Tensor<D>> {
-        let error = |message: String| Error::Weights { origin: self.origin.clone(), message };
-        let info = self.metadata.info(key).expect("the key was listed by this shard");
-        if info.shape != expected {
-            return Err(error(format!(
-                "tensor `{key}` has shape {:?}, the configuration asks for {expected:?}",
-                info.shape
-            )));
-        }
-        let stored = match info.dtype {
+        let error = |message: String| Error::Weights { origin: self.origin().to_owned(), message };
+        let shape: [usize; D] = self.shape().try_into().map_err(|_| {
+            error(format!("tensor `{name}` has shape {:?}, not {D} dimensions", self.shape()))
+        })?;
+        let stored = match self.dtype() {
             Dtype::F64 => DType::F64,
             Dtype::F32 => DType::F32,
             Dtype::F16 => DType::F16,
             Dtype::BF16 => DType::BF16,
-            other => return Err(error(format!("tensor `{key}` has element type {other:?}, not a float"))),
+            Dtype::I64 => DType::I64,
+            Dtype::I32 => DType::I32,
+            Dtype::I16 => DType::I16,
+            Dtype::I8 => DType::I8,
+            Dtype::U64 => DType::U64,
+            Dtype::U32 => DType::U32,
+            Dtype::U16 => DType::U16,
+            Dtype::U8 | Dtype::BOOL => DType::U8,
+            other => {
+                return Err(error(format!(
+                    "tensor `{name}` has elements of type {other:?}, which is not read"
+                )));
+            }
         };
-        let range = self.data_start + info.data_offsets.0..self.data_start + info.data_offsets.1;
-        let slice = self.contents.slice(range.clone());
+        let slice = self.read()?;
         let aligned = slice.as_ptr().align_offset(stored.size()) == 0;
         let bytes = if aligned {
             Bytes::from_shared(slice, AllocationProperty::File)
         } else {
             Bytes::from_bytes_vec(slice.to_vec())
         };
-        let data = TensorData::from_bytes(bytes, expected, stored);
+        let data = TensorData::from_bytes(bytes, shape, stored);
         if stored == dtype && aligned {
             return Ok(Tensor::from_data(data, (device, dtype)));
         }
         let tensor = Tensor::from_data(data.convert_dtype(dtype), (device, dtype));
-        self.contents.release(range);
+        self.release();
         Ok(tensor)
     }
 }
 
 /// Walks a module and replaces its parameters by those of a checkpoint.
 struct Reader<'a> {
-    checkpoint: &'a Checkpoint,
+    tensors: &'a StateDict,
     dtype: DType,
     device: &'a Device,
     old_key: OldKey,
@@ -219,20 +229,24 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn lookup<const D: usize>(&mut self, shape: [usize; D]) -> Result<Tensor<D>> {
         let key = self.path.join(".");
-        let stored = if self.checkpoint.contains(&key) {
+        let stored = if self.tensors.contains(&key) {
             key.clone()
         } else {
-            (self.old_key)(&key).filter(|old| self.checkpoint.contains(old)).ok_or_else(|| {
-                Error::Weights {
-                    origin: self.checkpoint.origin().to_owned(),
-                    message: format!(
-                        "tensor `{key}` is missing; the configuration asks for it with shape {shape:?}"
-                    ),
-                }
+            (self.old_key)(&key).filter(|old| self.tensors.contains(old)).ok_or_else(|| {
+                let message =
+                    format!("tensor `{key}` is missing; the configuration asks for it with shape {shape:?}");
+                self.tensors.error(message)
             })?
         };
-        let shard = &self.checkpoint.shards[self.checkpoint.keys[&stored]];
-        let tensor = shard.tensor(&stored, shape, self.dtype, self.device)?;
+        let found = self.tensors.get(&stored).expect("the key was looked up");
+        if found.shape() != shape {
+            let message = format!(
+                "tensor `{stored}` has shape {:?}, the configuration asks for {shape:?}",
+                found.shape()
+            );
+            return Err(Error::Weights { origin: found.origin().to_owned(), message });
+        }
+        let tensor = found.tensor(&stored, self.dtype, self.device)?;
         self.used.insert(stored);
         Ok(tensor)
     }
@@ -310,13 +324,13 @@ impl ModuleVisitor for Writer {
 }
 
 /// Variants of an enum are no fields: they leave no trace in the key.
-fn push_field(path: &mut Vec<String>, name: &str, container_type: &str) {
+pub(crate) fn push_field(path: &mut Vec<String>, name: &str, container_type: &str) {
     if !container_type.starts_with("Enum:") {
         path.push(name.to_owned());
     }
 }
 
-fn pop_field(path: &mut Vec<String>, container_type: &str) {
+pub(crate) fn pop_field(path: &mut Vec<String>, container_type: &str) {
     if !container_type.starts_with("Enum:") {
         path.pop();
     }

@@ -1,6 +1,7 @@
 //! The neural networks, and the layers that they share.
 
 pub(crate) mod activations;
+pub(crate) mod adapters;
 pub(crate) mod attention;
 pub(crate) mod convolution;
 pub(crate) mod embeddings;

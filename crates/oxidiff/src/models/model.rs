@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::folder::Folder;
+use crate::loading::original_layout;
+use crate::loading::single_file::SingleFileOptions;
 use crate::loading::weights::{self, Checkpoint, OldKey};
 use crate::loading::{LoadOptions, Needed};
 
@@ -66,6 +68,24 @@ pub trait Model: Module {
         let needed = Needed::Model { config: "config.json", weights: Self::WEIGHTS_NAME };
         let folder = options.open(name_or_path, needed)?;
         load(&folder, options.variant.as_deref(), options.dtype, &options.device)
+    }
+
+    /// Loads the model out of a checkpoint in the original layout of Stable Diffusion 1 or 2, which is one file: a path or a
+    /// link to the hub. Its configuration comes from `options.config`, or from the repository that the model was published
+    /// in.
+    ///
+    /// # Errors
+    /// When the file is missing or damaged or has no such model, or when its configuration cannot be had.
+    fn from_single_file(path: &str, options: &SingleFileOptions) -> Result<Self> {
+        let mut folder = options.open(path)?;
+        let subfolder = match &options.config {
+            Some(_) => options.subfolder.as_deref(),
+            None => original_layout::subfolder(Self::CLASS_NAME),
+        };
+        if let Some(subfolder) = subfolder {
+            folder = folder.subfolder(subfolder);
+        }
+        load(&folder, None, options.dtype, &options.device)
     }
 
     /// Writes `config.json` and the weights into `folder`, which is made where it does not exist.

@@ -8,6 +8,7 @@ use super::output::ImagePipelineOutput;
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::hub::MODEL_INDEX;
+use crate::loading::single_file::SingleFileOptions;
 use crate::loading::{LoadOptions, Needed, write_whole};
 use crate::models::autoencoders::AutoencoderKL;
 use crate::models::model::Model;
@@ -15,6 +16,7 @@ use crate::models::transformers::DiTTransformer2DModel;
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::schedulers::Scheduler;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
+use crate::vision::{DPTForDepthEstimation, DPTImageProcessor, ImageProcessor};
 
 /// What every pipeline can do: be loaded, saved, printed, taken apart and called.
 ///
@@ -101,6 +103,19 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
         Self::load(&folder, ModelIndex::read(&folder)?, options)
     }
 
+    /// Loads the pipeline out of a checkpoint in the original layout of Stable Diffusion 1 or 2, which is one file
+    /// (`.safetensors`, `.ckpt`): a path or a link to the hub. Configurations and tokenizer come from `options.config`, or
+    /// from the repository that the model was published in. A safety checker is not part of such a file, and is left out.
+    ///
+    /// # Errors
+    /// When the file is missing or damaged or lacks one of the models; when the configurations cannot be had.
+    fn from_single_file(path: &str, options: &SingleFileOptions) -> Result<Self> {
+        let folder = options.open(path)?;
+        let mut index = ModelIndex::read(&folder)?;
+        index.set_component("safety_checker", None);
+        Self::load(&folder, index, &options.load_options())
+    }
+
     /// Loads a pipeline that is part of the binary.
     ///
     /// # Errors
@@ -152,6 +167,10 @@ pub enum Component<'a> {
     CLIPTokenizer(&'a CLIPTokenizer),
     /// A scheduler.
     Scheduler(&'a dyn Scheduler),
+    /// A depth estimator.
+    DPTForDepthEstimation(&'a DPTForDepthEstimation),
+    /// What prepares images for a depth estimator.
+    DPTImageProcessor(&'a DPTImageProcessor),
 }
 
 impl Component<'_> {
@@ -167,6 +186,8 @@ impl Component<'_> {
             Self::Scheduler(scheduler) => {
                 ("diffusers", scheduler.config().class_name().unwrap_or_default().to_owned())
             }
+            Self::DPTForDepthEstimation(_) => ("transformers", "DPTForDepthEstimation".into()),
+            Self::DPTImageProcessor(_) => ("transformers", "DPTImageProcessor".into()),
         }
     }
 
@@ -180,6 +201,8 @@ impl Component<'_> {
             Self::CLIPTextModel(text_encoder) => text_encoder.save_pretrained(folder),
             Self::CLIPTokenizer(tokenizer) => tokenizer.save_pretrained(folder),
             Self::Scheduler(scheduler) => scheduler.save_pretrained(folder),
+            Self::DPTForDepthEstimation(model) => model.save_pretrained(folder),
+            Self::DPTImageProcessor(processor) => processor.save_pretrained(folder),
         }
     }
 }

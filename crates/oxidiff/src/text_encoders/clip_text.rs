@@ -1,6 +1,6 @@
 //! The text half of CLIP (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, module};
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
 use crate::models::activations::Activation;
+use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::linear::{Embedding, Linear};
 use crate::models::model::{Model, transformers_dtype};
 use crate::models::normalization::LayerNorm;
@@ -92,6 +93,8 @@ pub struct CLIPTextModel {
     final_layer_norm: LayerNorm,
     #[module(skip)]
     config: CLIPTextConfig,
+    #[module(skip)]
+    adapters: Adapters,
 }
 
 #[derive(Module, Debug)]
@@ -168,6 +171,7 @@ impl Model for CLIPTextModel {
             encoder: TextEncoder { layers: (0..config.num_hidden_layers).map(layer).collect() },
             final_layer_norm: norm(),
             config: config.clone(),
+            adapters: Adapters::default(),
         })
     }
 
@@ -191,7 +195,51 @@ impl Model for CLIPTextModel {
     }
 }
 
+impl Adaptable for CLIPTextModel {
+    fn adapters(&self) -> &Adapters {
+        &self.adapters
+    }
+
+    fn adapters_mut(&mut self) -> &mut Adapters {
+        &mut self.adapters
+    }
+}
+
 impl CLIPTextModel {
+    /// Length of an embedding.
+    pub(crate) fn hidden_size(&self) -> usize {
+        self.config.hidden_size
+    }
+
+    /// Gives the tokens of the numbers `ids` the embeddings `[ids, hidden_size]`; the table then has `vocab_size` rows.
+    ///
+    /// # Errors
+    /// When there are tokens beside `ids` that the table has no row for.
+    pub(crate) fn add_embeddings(
+        &mut self,
+        ids: &[u32],
+        vocab_size: usize,
+        embeddings: Tensor<2>,
+    ) -> Result<()> {
+        let table = &self.embeddings.token_embedding.weight;
+        let [rows, _] = table.dims();
+        let kept = vocab_size - ids.len();
+        let contiguous = ids.iter().enumerate().all(|(index, id)| *id as usize == kept + index);
+        if kept > rows || !contiguous {
+            let message = format!("is {rows}, but the tokenizer has {kept} tokens");
+            return Err(Error::config("text_encoder/config.json", "vocab_size", message));
+        }
+        let table = table.val().slice([0..kept]);
+        self.embeddings.token_embedding.weight = Param::from_tensor(Tensor::cat(vec![table, embeddings], 0));
+        self.config.vocab_size = vocab_size;
+        Ok(())
+    }
+
+    /// Where the weights are.
+    pub fn device(&self) -> Device {
+        self.final_layer_norm.weight.val().device()
+    }
+
     /// The element type of the weights, in which the model computes.
     pub fn dtype(&self) -> DType {
         self.final_layer_norm.weight.val().dtype()

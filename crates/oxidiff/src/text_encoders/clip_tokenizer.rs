@@ -1,6 +1,6 @@
 //! CLIP's tokenizer: byte-level pairs, lower case (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -97,6 +97,44 @@ impl CLIPTokenizer {
     /// Number of tokens.
     pub fn vocab_size(&self) -> usize {
         self.tokenizer.get_vocab_size(true)
+    }
+
+    /// Whether a text is one of the tokens.
+    pub(crate) fn knows(&self, token: &str) -> bool {
+        self.tokenizer.token_to_id(token).is_some()
+    }
+
+    /// Adds tokens to the vocabulary, and returns their numbers.
+    ///
+    /// # Errors
+    /// When a text cannot be a token.
+    pub(crate) fn add_tokens(&mut self, tokens: &[String]) -> Result<Vec<u32>> {
+        let error = |message: String| Error::Tokenizer { origin: "added token".into(), message };
+        let added = tokens.iter().map(|token| AddedToken::from(token.clone(), false));
+        self.tokenizer.add_tokens(added).map_err(|cause| error(cause.to_string()))?;
+        let ids = tokens.iter().map(|token| {
+            self.tokenizer.token_to_id(token).ok_or_else(|| error(format!("`{token}` cannot be a token")))
+        });
+        ids.collect()
+    }
+
+    /// Writes out words of several vectors, which textual inversion adds: where `<cat>` is followed by `<cat>_1` in the
+    /// vocabulary, both stand for it in a prompt. Python calls it `maybe_convert_prompt`.
+    pub fn maybe_convert_prompt(&self, prompt: &str) -> String {
+        let added = self.tokenizer.get_added_vocabulary().get_vocab();
+        let mut converted = prompt.to_owned();
+        let Ok(encoding) = self.tokenizer.encode(prompt, false) else { return converted };
+        let mut seen = HashSet::new();
+        for token in encoding.get_tokens() {
+            if !seen.insert(token) || !added.contains_key(token) {
+                continue;
+            }
+            let further =
+                (1..).map(|number| format!("{token}_{number}")).take_while(|token| added.contains_key(token));
+            let all: Vec<String> = std::iter::once(token.clone()).chain(further).collect();
+            converted = converted.replace(token.as_str(), &all.join(" "));
+        }
+        converted
     }
 
     /// The tokens of each text between start and end token, cut or padded to `max_length`.

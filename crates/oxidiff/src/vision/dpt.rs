@@ -371,7 +371,7 @@ impl DPTForDepthEstimation {
         let (tokens, backbone_feature_maps) = self.dpt.embeddings.forward(pixel_values.cast(self.dtype()))?;
         let hidden_states = self.dpt.encoder.forward(tokens);
         let from_transformer = self.layers.iter().map(|layer| hidden_states[layer + 1].clone()).collect();
-        let fused = self.neck.forward(backbone_feature_maps.clone(), from_transformer)?;
+        let fused = self.neck.forward(backbone_feature_maps.clone(), from_transformer);
         Ok(DepthEstimatorOutput {
             predicted_depth: self.head.forward(fused),
             hidden_states,
@@ -400,6 +400,11 @@ impl Embeddings {
                 if config.backbone_featmap_shape.as_ref().and_then(|shape| shape.get(1)) != Some(&channels) {
                     let message = format!("must say that the last feature map has {channels} channels");
                     return invalid("backbone_featmap_shape", message);
+                }
+                let skipping = &backbone.channels()[..2];
+                if config.neck_hidden_sizes[..2] != *skipping {
+                    let message = format!("must begin with {skipping:?}, the channels of the backbone");
+                    return invalid("neck_hidden_sizes", message);
                 }
                 if required.image.iter().any(|&side| side < 8) {
                     return invalid("image_size", "is too small".into());

@@ -94,26 +94,16 @@ impl Neck {
 
     /// `maps` are feature maps, `tokens` `[batch, 1 + tokens, hidden_size]` are to become some; the result are the fused
     /// maps, from low to high resolution.
-    ///
-    /// # Errors
-    /// When a map of the backbone has other channels than the neck takes.
-    pub(super) fn forward(&self, maps: Vec<Tensor<4>>, tokens: Vec<Tensor<3>>) -> Result<Vec<Tensor<4>>> {
+    pub(super) fn forward(&self, maps: Vec<Tensor<4>>, tokens: Vec<Tensor<3>>) -> Vec<Tensor<4>> {
         let ready = maps.len();
         let reassembled = tokens
             .into_iter()
             .enumerate()
             .map(|(index, tokens)| self.reassemble_stage.forward(ready + index, tokens));
-        let maps: Vec<Tensor<4>> = maps.into_iter().chain(reassembled).collect();
+        let maps = maps.into_iter().chain(reassembled);
 
-        let mut projected = Vec::new();
-        for (index, (conv, map)) in self.convs.iter().zip(maps).enumerate() {
-            let (found, expected) = (map.dims()[1], conv.weight.lazy_shape()[1]);
-            if found != expected {
-                let message = format!("value {index} is {expected}, the feature map has {found} channels");
-                return Err(Error::config("", "neck_hidden_sizes", message));
-            }
-            projected.push(conv.forward(map));
-        }
+        let projected: Vec<Tensor<4>> =
+            self.convs.iter().zip(maps).map(|(conv, map)| conv.forward(map)).collect();
 
         let mut fused: Vec<Tensor<4>> = Vec::new();
         for (layer, map) in self.fusion_stage.layers.iter().zip(projected.into_iter().rev()) {
@@ -122,7 +112,7 @@ impl Neck {
                 Some(previous) => layer.forward(previous.clone(), Some(map)),
             });
         }
-        Ok(fused)
+        fused
     }
 }
 

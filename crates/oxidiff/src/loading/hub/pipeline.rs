@@ -10,12 +10,12 @@ use crate::error::{Error, Result};
 
 /// Of a repository's `files`, those that the pipeline of `model_index` needs.
 ///
-/// That is `model_index.json` and, of each component with a class, its configuration and its safetensors weights: those
-/// of `variant` (such as `fp16`) where the component has them, else the plain ones.
+/// That is `model_index.json` and, of each component with a class, its configuration and its weights: those of `variant`
+/// (such as `fp16`) where the component has them, else the plain ones; safetensors, or else pickled ones (`.bin`).
 ///
 /// # Errors
-/// When a component has no files, or has weights but none in safetensors; when `variant` is given and no component has
-/// it.
+/// When a component has no files, or has weights but none in a format that is read; when `variant` is given and no
+/// component has it.
 pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&str>) -> Result<Vec<String>> {
     let Some(index) = model_index.as_object() else {
         return Err(Error::config(MODEL_INDEX, ".", "not a JSON object"));
@@ -61,10 +61,12 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
         {
             return Err(Error::unsupported(
                 format!("`{folder}{other}`"),
-                "the component has no weights in the safetensors format, the only one that is read",
+                "the component has no weights in safetensors or PyTorch's format (.bin), the only ones that are read",
             ));
         }
-        other_variants.extend(names.iter().filter_map(|name| weights_variant(name)?));
+        other_variants.extend(names.iter().filter_map(|name| {
+            weights_variant(name, "safetensors").or_else(|| weights_variant(name, "bin"))?
+        }));
         needed.extend(
             names
                 .iter()
@@ -93,8 +95,8 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
     Ok(needed)
 }
 
-/// Of a repository's `files`, the safetensors weights called `weights` in the folder `subfolder`, or at the root: those of
-/// `variant` where there are such, else the plain ones.
+/// Of a repository's `files`, the weights called `weights` in the folder `subfolder`, or at the root: those of `variant`
+/// where there are such, else the plain ones; safetensors, or else pickled ones.
 pub(crate) fn model_files(
     files: &[String],
     subfolder: Option<&str>,
@@ -105,20 +107,26 @@ pub(crate) fn model_files(
     let names: Vec<&str> = files
         .iter()
         .filter_map(|file| file.strip_prefix(&folder))
-        .filter(|name| !name.contains('/') && name.starts_with(weights))
+        .filter(|name| !name.contains('/'))
+        .filter(|name| name.starts_with(weights) || (weights == "model" && name.starts_with("pytorch_model")))
         .collect();
     let (chosen, _) = choose_weights(&names, variant);
     chosen.into_iter().map(|name| format!("{folder}{name}")).collect()
 }
 
-/// The safetensors weights of `variant` among the `names` of one folder, or the plain ones where it has none of them; and
-/// the variant that they are.
+/// The weights of `variant` among the `names` of one folder, or the plain ones where it has none of them; and the variant
+/// that they are.
 fn choose_weights<'a, 'v>(names: &[&'a str], variant: Option<&'v str>) -> (Vec<&'a str>, Option<&'v str>) {
-    let weights = |wanted: Option<&str>| -> Vec<&'a str> {
-        names.iter().copied().filter(|name| weights_variant(name) == Some(wanted)).collect()
+    let weights = |wanted: Option<&str>, format: &str| -> Vec<&'a str> {
+        let is_wanted = |name: &&str| weights_variant(name, format) == Some(wanted);
+        names.iter().copied().filter(is_wanted).collect()
     };
-    let of_variant = weights(variant);
-    if of_variant.is_empty() { (weights(None), None) } else { (of_variant, variant) }
+    let preferred = [(variant, "safetensors"), (variant, "bin"), (None, "safetensors")];
+    let found = preferred.into_iter().find_map(|(wanted, format)| {
+        let chosen = weights(wanted, format);
+        (!chosen.is_empty()).then_some((chosen, wanted))
+    });
+    found.unwrap_or_else(|| (weights(None, "bin"), None))
 }
 
 /// The names of the files in `folder`, which ends in `/` or is empty, without those in folders of its own.
@@ -137,15 +145,16 @@ fn component_names(index: &serde_json::Map<String, Value>) -> impl Iterator<Item
         .map(|(name, _)| name.as_str())
 }
 
-/// Whether a file is safetensors weights or their index, and of which variant: `Some(None)` for the plain ones.
-fn weights_variant(name: &str) -> Option<Option<&str>> {
+/// Whether a file is weights of a format (`safetensors` or `bin`) or their index, and of which variant: `Some(None)` for the
+/// plain ones.
+fn weights_variant<'a>(name: &'a str, format: &str) -> Option<Option<&'a str>> {
     let rest = ["diffusion_pytorch_model", "pytorch_model", "model"]
         .into_iter()
         .find_map(|prefix| name.strip_prefix(prefix))?;
 
     if let Some(rest) = rest.strip_suffix(".json") {
         // `.safetensors.index`, `.safetensors.index.fp16` or, in old repositories, `.safetensors.fp16.index`.
-        let rest = rest.strip_prefix(".safetensors.")?;
+        let rest = rest.strip_prefix('.')?.strip_prefix(format)?.strip_prefix('.')?;
         return match rest.strip_prefix("index") {
             Some("") => Some(None),
             Some(variant) => variant.strip_prefix('.').map(Some),
@@ -154,7 +163,7 @@ fn weights_variant(name: &str) -> Option<Option<&str>> {
     }
 
     // ``, `-00001-of-00002`, `.fp16`, `.fp16-00001-of-00002` or, in old repositories, `-00001-of-00002.fp16`.
-    let rest = rest.strip_suffix(".safetensors")?;
+    let rest = rest.strip_suffix(format)?.strip_suffix('.')?;
     match rest.strip_prefix('.') {
         Some(variant) => Some(Some(split_shard(variant).map_or(variant, |(variant, _)| variant))),
         None if rest.is_empty() => Some(None),
@@ -180,13 +189,14 @@ fn split_shard(name: &str) -> Option<(&str, &str)> {
     })
 }
 
-fn is_configuration(name: &str) -> bool {
+/// Whether a file is a configuration or part of a tokenizer.
+pub(crate) fn is_configuration(name: &str) -> bool {
     let is_index = name.contains(".index.");
     (name.ends_with(".json") && !is_index) || name.ends_with(".txt") || name.ends_with(".model")
 }
 
 fn is_other_weights(name: &str) -> bool {
-    ["bin", "ckpt", "pt", "pth", "msgpack", "h5", "onnx", "pb"]
+    ["ckpt", "pt", "pth", "msgpack", "h5", "onnx", "pb"]
         .into_iter()
         .any(|extension| name.rsplit_once('.').is_some_and(|(_, actual)| actual == extension))
 }
@@ -346,15 +356,31 @@ mod tests {
         ];
         let expected = [files[1], files[3], files[5], files[6]];
         assert_eq!(select(&files, &index, None).unwrap(), expected);
-        let error = select(&[files[1], files[2], files[5]], &index, None).unwrap_err();
-        assert!(error.to_string().contains("`diffusion_pytorch_model.bin`"), "{error}");
+        let pickled = [files[1], files[2], files[5], files[6]];
+        assert_eq!(select(&pickled, &index, None).unwrap(), pickled);
+        let error = select(&[files[1], "diffusion_flax_model.msgpack", files[6]], &index, None).unwrap_err();
+        assert!(error.to_string().contains("`diffusion_flax_model.msgpack`"), "{error}");
     }
 
     #[test]
-    fn pickled_weights_alone_are_an_error() {
-        let error = unet_only(&["unet/diffusion_pytorch_model.bin"], None).unwrap_err();
+    fn pickled_weights_are_taken_where_there_are_no_others() {
+        let head = ["model_index.json", "unet/config.json"];
+        let single = ["unet/diffusion_pytorch_model.bin", "unet/diffusion_pytorch_model.fp16.bin"];
+        assert_eq!(unet_only(&single, None).unwrap(), [&head[..], &single[..1]].concat());
+        assert_eq!(unet_only(&single, Some("fp16")).unwrap(), [&head[..], &single[1..]].concat());
+        let shards = [
+            "unet/diffusion_pytorch_model-00001-of-00002.bin",
+            "unet/diffusion_pytorch_model-00002-of-00002.bin",
+            "unet/diffusion_pytorch_model.bin.index.json",
+        ];
+        assert_eq!(unet_only(&shards, None).unwrap(), [&head[..], &shards[..]].concat());
+    }
+
+    #[test]
+    fn weights_of_other_libraries_alone_are_an_error() {
+        let error = unet_only(&["unet/diffusion_flax_model.msgpack"], None).unwrap_err();
         assert!(matches!(error, Error::Unsupported { .. }));
-        assert!(error.to_string().contains("unet/diffusion_pytorch_model.bin"), "{error}");
+        assert!(error.to_string().contains("unet/diffusion_flax_model.msgpack"), "{error}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::blocks::{DownBlock2D, Downsampling, MidBlock2D, UpBlock2D, Upsampling
 use super::class_embedding::{ClassEmbedType, ClassEmbedding, ClassEmbeddingConfig, ClassLabels};
 use crate::error::{Error, Result};
 use crate::models::activations::Activation;
+use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::convolution::Conv2d;
 use crate::models::embeddings::{
     GaussianFourierProjectionConfig, TimeEmbeddingType, TimeProjection, TimestepEmbedding, Timesteps,
@@ -186,6 +187,8 @@ pub struct UNet2DConditionModel {
     conv_out: Conv2d,
     #[module(skip)]
     config: UNet2DConditionConfig,
+    #[module(skip)]
+    adapters: Adapters,
 }
 
 impl Model for UNet2DConditionModel {
@@ -319,6 +322,7 @@ impl Model for UNet2DConditionModel {
             conv_norm_out: GroupNorm::init(blocks.groups, channels[0], config.norm_eps, device),
             conv_out: Conv2d::init(channels[0], config.out_channels, config.conv_out_kernel, device),
             config: config.clone(),
+            adapters: Adapters::default(),
         })
     }
 
@@ -327,7 +331,22 @@ impl Model for UNet2DConditionModel {
     }
 }
 
+impl Adaptable for UNet2DConditionModel {
+    fn adapters(&self) -> &Adapters {
+        &self.adapters
+    }
+
+    fn adapters_mut(&mut self) -> &mut Adapters {
+        &mut self.adapters
+    }
+}
+
 impl UNet2DConditionModel {
+    /// Where the weights are.
+    pub fn device(&self) -> Device {
+        self.conv_in.weight.val().device()
+    }
+
     /// The element type of the weights, in which the model computes.
     pub fn dtype(&self) -> DType {
         self.conv_in.weight.val().dtype()

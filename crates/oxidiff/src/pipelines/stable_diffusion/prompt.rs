@@ -31,7 +31,9 @@ impl PromptEncoder<'_> {
         max_length: usize,
         clip_skip: Option<usize>,
     ) -> Result<Tensor<3>> {
-        let tokens = self.tokenizer.tokenize(prompts, max_length)?;
+        let prompts: Vec<String> =
+            prompts.iter().map(|prompt| self.tokenizer.maybe_convert_prompt(prompt)).collect();
+        let tokens = self.tokenizer.tokenize(&prompts, max_length)?;
         for lost in tokens.truncated.iter().flatten() {
             tracing::warn!(
                 "the prompt is longer than the {max_length} tokens that the text encoder takes; this part was cut: {lost}"

@@ -1,0 +1,94 @@
+//! Checkpoints that are one file in the original layout: Python's `from_single_file`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use burn::tensor::{DType, Device};
+
+use crate::error::{Error, Result};
+use crate::loading::folder::Folder;
+use crate::loading::hub::{HubOptions, HubRepo};
+use crate::loading::original_layout::OriginalModel;
+use crate::loading::state_dict::StateDict;
+use crate::loading::{LoadOptions, Needed};
+
+const HUB_ADDRESSES: [&str; 4] = ["https://huggingface.co/", "https://hf.co/", "huggingface.co/", "hf.co/"];
+
+/// How to load what lies in a single file: the keyword arguments of Python's `from_single_file`.
+#[derive(Clone, Debug)]
+pub struct SingleFileOptions {
+    /// The element type of the weights in memory, and so of the computation. `f32` by default.
+    pub dtype: DType,
+    /// Where the weights go. The CPU by default.
+    pub device: Device,
+    /// Where configurations and tokenizer come from, which the file does not have: a folder in the layout of diffusers, or
+    /// the name of a repository. By default the one that the model was published in, told from its weights.
+    pub config: Option<String>,
+    /// The folder of `config` that has the model's configuration, where a model is loaded and not a pipeline.
+    pub subfolder: Option<String>,
+    /// Where and how to fetch the configurations.
+    pub hub: HubOptions,
+}
+
+impl Default for SingleFileOptions {
+    fn default() -> Self {
+        let LoadOptions { dtype, device, hub, .. } = LoadOptions::default();
+        Self { dtype, device, config: None, subfolder: None, hub }
+    }
+}
+
+impl SingleFileOptions {
+    pub(crate) fn load_options(&self) -> LoadOptions {
+        LoadOptions {
+            dtype: self.dtype,
+            device: self.device.clone(),
+            hub: self.hub.clone(),
+            ..LoadOptions::default()
+        }
+    }
+
+    /// Opens the file, a path or a link to the hub, and finds its configurations.
+    ///
+    /// # Errors
+    /// When the file is missing or damaged; when the configurations are in no cache and cannot be fetched.
+    pub(crate) fn open(&self, path_or_link: &str) -> Result<Folder> {
+        let original = Arc::new(StateDict::open(&self.locate(path_or_link)?)?);
+        let name = match &self.config {
+            Some(config) => config.clone(),
+            None => OriginalModel::infer(&original)?.repo_id().to_owned(),
+        };
+        let configs = self.load_options().open(&name, Needed::Configs).map_err(|error| match error {
+            Error::Hub { repo, message } => {
+                let message = format!(
+                    "{message}. A single file has neither configurations nor a tokenizer: they come from this \
+                     repository, or from the folder that `config` names"
+                );
+                Error::Hub { repo, message }
+            }
+            other => other,
+        })?;
+        Ok(Folder::Original { configs: Box::new(configs), original })
+    }
+
+    fn locate(&self, path_or_link: &str) -> Result<PathBuf> {
+        let path = Path::new(path_or_link);
+        let link = HUB_ADDRESSES.into_iter().find_map(|address| path_or_link.strip_prefix(address));
+        let Some(link) = link.filter(|_| !path.is_file()) else { return Ok(path.to_path_buf()) };
+        let mut parts = link.splitn(3, '/');
+        let (Some(owner), Some(name), Some(file)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(Error::argument(
+                "path",
+                format!("`{path_or_link}` is not a link to a file of a repository"),
+            ));
+        };
+        let (revision, file) = match file.strip_prefix("blob/").or_else(|| file.strip_prefix("resolve/")) {
+            Some(rest) => {
+                rest.split_once('/').map_or((None, file), |(revision, file)| (Some(revision), file))
+            }
+            None => (None, file),
+        };
+        let mut hub = self.hub.clone();
+        hub.revision = hub.revision.or_else(|| revision.map(str::to_owned));
+        HubRepo::open(&format!("{owner}/{name}"), &hub)?.get(file)
+    }
+}

@@ -1,0 +1,288 @@
+//! Low-rank adapters (Hu et al. 2021, <https://arxiv.org/abs/2106.09685>) on a model's weights.
+//!
+//! A layer with the weight `W` computes with `W + Σ sᵢ Bᵢ Aᵢ`. The sum is formed when adapters change, not at each call: a
+//! call then costs what it costs without them. The weights of the checkpoint are kept beside (mapped from the file, they
+//! take no memory of their own), so that taking an adapter off restores every bit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{DType, Device, Tensor};
+
+use crate::error::{Error, Result};
+use crate::loading::lora::LoraLayers;
+use crate::loading::weights::{pop_field, push_field};
+use crate::models::model::Model;
+
+/// A model that takes adapters.
+pub(crate) trait Adaptable: Model {
+    fn adapters(&self) -> &Adapters;
+
+    fn adapters_mut(&mut self) -> &mut Adapters;
+
+    /// Changes the adapters, and then the weights accordingly.
+    fn adapt<T>(&mut self, change: impl FnOnce(&mut Adapters) -> Result<T>) -> Result<T> {
+        let mut adapters = std::mem::take(self.adapters_mut());
+        let result = change(&mut adapters);
+        let mut merger = Merger { adapters: &mut adapters, path: Vec::new() };
+        *self = self.clone().map(&mut merger);
+        *self.adapters_mut() = adapters;
+        result
+    }
+
+    /// Takes all adapters off. What is fused into the weights stays there.
+    fn unload_adapters(&mut self) {
+        let restored = self.adapt(|adapters| {
+            adapters.list.clear();
+            Ok(())
+        });
+        restored.expect("clearing a list cannot fail");
+        *self.adapters_mut() = Adapters::default();
+    }
+}
+
+/// The adapters of a model.
+#[derive(Clone, Debug)]
+pub(crate) struct Adapters {
+    list: Vec<Adapter>,
+    /// What was merged into the weights for good: they no longer follow the list.
+    fused: Vec<Adapter>,
+    /// A factor of all that is not fused.
+    scale: f64,
+    enabled: bool,
+    /// The weights of the checkpoint, flat, of those layers that adapters have changed.
+    base: BTreeMap<String, Tensor<1>>,
+}
+
+/// An adapter with its place in the sum.
+#[derive(Clone, Debug)]
+struct Adapter {
+    name: String,
+    layers: Arc<BTreeMap<String, Layer>>,
+    active: bool,
+    weight: f64,
+}
+
+/// `up · down · scaling`, where convolutions are matrices too.
+#[derive(Debug)]
+struct Layer {
+    /// `[rank, in]`.
+    down: Tensor<2>,
+    /// `[out, rank]`.
+    up: Tensor<2>,
+    scaling: f64,
+}
+
+impl Default for Adapters {
+    fn default() -> Self {
+        Self { list: Vec::new(), fused: Vec::new(), scale: 1.0, enabled: true, base: BTreeMap::new() }
+    }
+}
+
+impl Adapters {
+    /// Adds an adapter, which becomes the one that is active.
+    ///
+    /// # Errors
+    /// When the name is taken, or the file does not hold what it says.
+    pub(crate) fn add(&mut self, name: &str, layers: &LoraLayers, device: &Device) -> Result<()> {
+        self.check_free(name)?;
+        let matrix = |key: &str, stored: &crate::loading::state_dict::StoredTensor| -> Result<Tensor<2>> {
+            let rows = stored.shape()[0];
+            let flat = stored.reshaped(&[rows, stored.len() / rows.max(1)]).expect("rows divide the size");
+            flat.tensor(key, DType::F32, device)
+        };
+        let mut loaded = BTreeMap::new();
+        for (key, layer) in layers {
+            let (down, up) = (matrix(key, &layer.down)?, matrix(key, &layer.up)?);
+            loaded.insert(key.clone(), Layer { down, up, scaling: layer.scaling });
+        }
+        for adapter in &mut self.list {
+            adapter.active = false;
+        }
+        self.list.push(Adapter {
+            name: name.to_owned(),
+            layers: Arc::new(loaded),
+            active: true,
+            weight: 1.0,
+        });
+        Ok(())
+    }
+
+    /// # Errors
+    /// When there is an adapter of this name.
+    pub(crate) fn check_free(&self, name: &str) -> Result<()> {
+        if self.list.iter().any(|adapter| adapter.name == name) {
+            return Err(Error::argument("adapter_name", format!("there is already an adapter `{name}`")));
+        }
+        Ok(())
+    }
+
+    /// The name that an adapter has when nobody gives it one.
+    pub(crate) fn default_name(&self) -> String {
+        format!("default_{}", self.list.len())
+    }
+
+    /// Makes the given adapters the active ones, with these weights. Those that this model does not have are no concern of
+    /// it.
+    pub(crate) fn set(&mut self, adapters: &[(&str, f64)]) {
+        for adapter in &mut self.list {
+            let found = adapters.iter().find(|(name, _)| *name == adapter.name);
+            adapter.active = found.is_some();
+            if let Some((_, weight)) = found {
+                adapter.weight = *weight;
+            }
+        }
+    }
+
+    pub(crate) fn set_scale(&mut self, scale: f64) {
+        self.scale = scale;
+    }
+
+    pub(crate) fn set_enabled(&mut self, enabled: bool) {
+        self.enabled = enabled;
+        if !enabled {
+            self.fused.clear();
+        }
+    }
+
+    /// Merges the adapters of the given names, or the active ones, into the weights; `scale` is a factor that the active
+    /// ones keep.
+    pub(crate) fn fuse(&mut self, scale: f64, names: Option<&[&str]>) {
+        for adapter in self.list.iter_mut().filter(|adapter| adapter.active) {
+            adapter.weight *= scale;
+        }
+        for adapter in &self.list {
+            let wanted = names.map_or(adapter.active, |names| names.contains(&adapter.name.as_str()));
+            if wanted && !self.fused.iter().any(|fused| fused.name == adapter.name) {
+                self.fused.push(adapter.clone());
+            }
+        }
+    }
+
+    pub(crate) fn unfuse(&mut self) {
+        self.fused.clear();
+    }
+
+    pub(crate) fn delete(&mut self, names: &[&str]) -> Result<()> {
+        if let Some(fused) = self.fused.iter().find(|fused| names.contains(&fused.name.as_str())) {
+            let message = format!("`{}` is fused into the weights: unfuse it first", fused.name);
+            return Err(Error::argument("adapter_names", message));
+        }
+        self.list.retain(|adapter| !names.contains(&adapter.name.as_str()));
+        // PEFT is never left without an active adapter.
+        let none_active = self.list.iter().all(|adapter| !adapter.active);
+        if let Some(first) = self.list.first_mut().filter(|_| none_active) {
+            first.active = true;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.list.iter().map(|adapter| adapter.name.as_str()).collect()
+    }
+
+    pub(crate) fn active(&self) -> Vec<&str> {
+        self.list.iter().filter(|adapter| adapter.active).map(|adapter| adapter.name.as_str()).collect()
+    }
+
+    pub(crate) fn fused(&self) -> Vec<&str> {
+        self.fused.iter().map(|adapter| adapter.name.as_str()).collect()
+    }
+
+    /// What is added to the weight `key`: the factors and matrices. Where something is fused, nothing else is added.
+    fn terms(&self, key: &str) -> Vec<(f64, &Layer)> {
+        let of = |adapter: &'_ Adapter| adapter.layers.contains_key(key);
+        if self.fused.iter().any(of) {
+            return self
+                .fused
+                .iter()
+                .filter_map(|adapter| Some((adapter.weight, adapter.layers.get(key)?)))
+                .collect();
+        }
+        self.list
+            .iter()
+            .filter(|adapter| self.enabled && adapter.active)
+            .filter_map(|adapter| Some((adapter.weight * self.scale, adapter.layers.get(key)?)))
+            .collect()
+    }
+}
+
+/// Walks a module and gives each adapted layer its weight.
+struct Merger<'a> {
+    adapters: &'a mut Adapters,
+    path: Vec<String>,
+}
+
+impl ModuleMapper for Merger<'_> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        push_field(&mut self.path, name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, container_type: &str) {
+        pop_field(&mut self.path, container_type);
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let key = self.path.join(".");
+        let terms = self.adapters.terms(&key);
+        if terms.is_empty() && !self.adapters.base.contains_key(&key) {
+            return param;
+        }
+        let weight = param.val();
+        let (shape, dtype, device) = (weight.dims(), weight.dtype(), weight.device());
+        let size = shape.iter().product::<usize>();
+        let base = match self.adapters.base.get(&key) {
+            Some(base) => base.clone().to_device(&device),
+            None => weight.reshape([size]),
+        };
+        let merged = if terms.is_empty() {
+            base.clone()
+        } else {
+            let sum = terms.into_iter().fold(base.clone().cast(DType::F32), |sum, (factor, layer)| {
+                let change =
+                    layer.up.clone().to_device(&device).matmul(layer.down.clone().to_device(&device));
+                sum + change.reshape([size]) * (factor * layer.scaling)
+            });
+            sum.cast(dtype)
+        };
+        self.adapters.base.insert(key, base);
+        Param::initialized(param.id, merged.reshape(shape))
+    }
+}
+
+/// The weights that adapters can change, matrices and convolutions, by key and shape.
+pub(crate) fn adaptable_weights(module: &impl Module) -> BTreeMap<String, Vec<usize>> {
+    let mut shapes = Shapes::default();
+    module.visit(&mut shapes);
+    shapes.found
+}
+
+#[derive(Default)]
+struct Shapes {
+    path: Vec<String>,
+    found: BTreeMap<String, Vec<usize>>,
+}
+
+impl ModuleVisitor for Shapes {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        push_field(&mut self.path, name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, container_type: &str) {
+        pop_field(&mut self.path, container_type);
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let embeds =
+            self.path.iter().any(|field| field == "token_embedding" || field == "position_embedding");
+        if (D == 2 || D == 4) && !embeds {
+            self.found.insert(self.path.join("."), param.lazy_shape().to_vec());
+        }
+    }
+}
+
+/// All names without repetition, sorted.
+pub(crate) fn union<'a>(lists: impl IntoIterator<Item = Vec<&'a str>>) -> BTreeSet<&'a str> {
+    lists.into_iter().flatten().collect()
+}

@@ -1,0 +1,138 @@
+//! Textual inversion (Gal et al. 2022, <https://arxiv.org/abs/2208.01618>): words that were learned from images.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Tensor;
+
+use super::components::StableDiffusionComponents;
+use crate::error::{Error, Result};
+use crate::loading::hub::{HubOptions, HubRepo};
+use crate::loading::state_dict::{StateDict, StoredTensor};
+
+/// What diffusers calls the file, without its extension.
+const WEIGHTS_NAME: &str = "learned_embeds";
+/// Where A1111's training keeps the vectors, and the key of the word.
+const A1111_VECTORS: &str = "string_to_param.*";
+const A1111_WORD: &str = "name";
+
+/// Which file holds a learned word and what to call it: the keyword arguments of Python's `load_textual_inversion`.
+#[derive(Clone, Debug, Default)]
+pub struct TextualInversionOptions {
+    /// What to write in a prompt; by default the word that the file names.
+    pub token: Option<String>,
+    /// The file, where the name is that of a folder or a repository.
+    pub weight_name: Option<String>,
+    /// The folder inside the folder or repository.
+    pub subfolder: Option<String>,
+    /// Where and how to fetch the file.
+    pub hub: HubOptions,
+}
+
+impl StableDiffusionComponents {
+    /// Adds a learned word to the tokenizer and its vectors to the text encoder, from a file, a folder or the hub, in the
+    /// format of diffusers or A1111. A word of several vectors is written once in a prompt.
+    ///
+    /// ```no_run
+    /// use oxidiff::{Pipeline, StableDiffusionPipeline, TextualInversionOptions};
+    ///
+    /// let mut pipeline = StableDiffusionPipeline::from_pretrained("stable-diffusion-v1-5/stable-diffusion-v1-5")?;
+    /// pipeline.load_textual_inversion("sd-concepts-library/cat-toy", &TextualInversionOptions::default())?;
+    /// let images = pipeline.call("a <cat-toy> backpack")?;
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When there is no such file, when it holds no learned word or one for another text encoder, or when the tokenizer
+    /// knows the word already.
+    pub fn load_textual_inversion(
+        &mut self,
+        name_or_path: &str,
+        options: &TextualInversionOptions,
+    ) -> Result<()> {
+        let file = StateDict::open(&options.locate(name_or_path)?)?;
+        let (word, stored) = find_word(&file)?;
+        let token = options.token.clone().unwrap_or(word);
+        if token.trim().is_empty() {
+            return Err(Error::argument("token", "is empty"));
+        }
+
+        let features = self.text_encoder.hidden_size();
+        let vectors = match stored.shape() {
+            [length] if *length == features => 1,
+            [vectors, length] if *length == features && *vectors > 0 => *vectors,
+            shape => {
+                let message =
+                    format!("the word has shape {shape:?}, the text encoder takes vectors of {features}");
+                return Err(file.error(message));
+            }
+        };
+        // The vectors behind the first are words of their own, which the first stands for in a prompt.
+        let further = (1..vectors).map(|number| format!("{token}_{number}"));
+        let tokens: Vec<String> = std::iter::once(token.clone()).chain(further).collect();
+        let taken = tokens.iter().find(|token| self.tokenizer.knows(token));
+        let follows = format!("{token}_1");
+        if let Some(taken) = taken.or_else(|| self.tokenizer.knows(&follows).then_some(&follows)) {
+            let message = format!("`{taken}` is in the tokenizer's vocabulary already: choose another word");
+            return Err(Error::argument("token", message));
+        }
+
+        let embedding = stored.reshaped(&[vectors, features]).expect("the shape was checked");
+        let embedding: Tensor<2> =
+            embedding.tensor(&token, self.text_encoder.dtype(), &self.text_encoder.device())?;
+        let mut tokenizer = self.tokenizer.clone();
+        let ids = tokenizer.add_tokens(&tokens)?;
+        self.text_encoder.add_embeddings(&ids, tokenizer.vocab_size(), embedding)?;
+        self.tokenizer = tokenizer;
+        Ok(())
+    }
+}
+
+/// The word in a file and its vectors.
+fn find_word(file: &StateDict) -> Result<(String, &StoredTensor)> {
+    if let Some(vectors) = file.get(A1111_VECTORS) {
+        let word = file
+            .text(A1111_WORD)
+            .ok_or_else(|| file.error(format!("`{A1111_WORD}` does not say the word")))?;
+        return Ok((word.to_owned(), vectors));
+    }
+    let mut tensors = file.iter();
+    match (tensors.next(), tensors.next()) {
+        (Some((word, vectors)), None) => Ok((word.to_owned(), vectors)),
+        _ => Err(file.error(format!(
+            "no learned word: neither one tensor under the word itself (diffusers) nor `{A1111_VECTORS}` (A1111)"
+        ))),
+    }
+}
+
+impl TextualInversionOptions {
+    /// The file, fetched if it is on the hub: safetensors, or else pickled.
+    fn locate(&self, name_or_path: &str) -> Result<PathBuf> {
+        let path = Path::new(name_or_path);
+        if path.is_file() {
+            return Ok(path.to_path_buf());
+        }
+        let names = match &self.weight_name {
+            Some(name) => vec![name.clone()],
+            None => vec![format!("{WEIGHTS_NAME}.safetensors"), format!("{WEIGHTS_NAME}.bin")],
+        };
+        let inside = |name: &str| match &self.subfolder {
+            Some(subfolder) => format!("{subfolder}/{name}"),
+            None => name.to_owned(),
+        };
+        let missing = |path: PathBuf| Error::MissingFile {
+            path,
+            message: format!("no learned word: looked for {}", names.join(", ")),
+        };
+        if path.is_dir() {
+            let mut found = names.iter().map(|name| path.join(inside(name))).filter(|file| file.is_file());
+            return found.next().ok_or_else(|| missing(path.to_path_buf()));
+        }
+        if crate::loading::is_meant_as_path(path) {
+            return Err(Error::MissingFile { path: path.into(), message: "no such file or folder".into() });
+        }
+        let repo = HubRepo::open(name_or_path, &self.hub)?;
+        let files = repo.list_files()?;
+        let found = names.iter().map(|name| inside(name)).find(|file| files.contains(file));
+        repo.get(&found.ok_or_else(|| missing(PathBuf::from(name_or_path)))?)
+    }
+}
