@@ -6,17 +6,17 @@ mod scheduler_cases;
 
 use fixture::{Recorded, assert_close};
 use oxidiff::{
-    CMStochasticIterativeScheduler, Config, DType, Device, EDMEulerScheduler,
-    FlowMatchEulerDiscreteScheduler, FlowMatchEulerDiscreteSchedulerConfig, Generator, Generators,
-    LCMScheduler, RePaintScheduler, RePaintSchedulerConfig, Scheduler, ScoreSdeVeScheduler, StepOptions,
-    TCDScheduler, Tensor, UnCLIPScheduler, schedulers,
+    CMStochasticIterativeScheduler, Config, CosineDPMSolverMultistepScheduler, DType, Device,
+    EDMEulerScheduler, FlowMatchEulerDiscreteScheduler, FlowMatchEulerDiscreteSchedulerConfig, Generator,
+    Generators, LCMScheduler, RePaintScheduler, RePaintSchedulerConfig, Scheduler, ScoreSdeVeScheduler,
+    StepOptions, TCDScheduler, Tensor, UnCLIPScheduler, schedulers,
 };
 use scheduler_cases::{Fixtures, compare_cases, compare_swaps, model};
 
 fn fixtures() -> Fixtures {
     Fixtures::load(
         "specialised_schedulers",
-        &["distilled", "flow_matching", "preconditioned", "relatives_of_ddpm"],
+        &["distilled", "flow_matching", "preconditioned", "preconditioned_solvers", "relatives_of_ddpm"],
     )
 }
 
@@ -234,6 +234,52 @@ fn scalings_and_preconditioning_are_those_of_python() {
 }
 
 #[test]
+fn each_item_has_its_brownian_motion() {
+    let (fixtures, methods) = (fixtures(), methods());
+    let (sample, pattern) = (fixtures.tensor("sample"), fixtures.tensor("pattern"));
+    let mut cosine = CosineDPMSolverMultistepScheduler::new(Default::default()).unwrap();
+    let inputs = cosine.precondition_inputs(sample.clone(), 3.0);
+    assert_close("inputs", inputs, methods.floats("cosine.inputs"), TOLERANCE);
+    let outputs = cosine.precondition_outputs(sample.clone(), pattern.clone(), 3.0).unwrap();
+    assert_close("outputs", outputs, methods.floats("cosine.outputs"), TOLERANCE);
+    assert_close("noise", floats(&[cosine.precondition_noise(3.0)]), methods.floats("cosine.noise"), 1e-6);
+
+    cosine.set_timesteps(4).unwrap();
+    let timesteps = cosine.timesteps().to_vec();
+    let seeds =
+        |seeds: &[u64]| Generators::PerItem(seeds.iter().map(|&seed| Generator::manual_seed(seed)).collect());
+    let mut step = |timestep, generator: &mut Generators| {
+        let options = StepOptions { generator: Some(generator), ..Default::default() };
+        cosine.step(pattern.clone(), timestep, sample.clone(), options)
+    };
+    let error = step(timesteps[0], &mut seeds(&[5, 6, 7])).unwrap_err().to_string();
+    assert!(error.contains("generator"), "{error}");
+    for (index, &timestep) in timesteps[..2].iter().enumerate() {
+        let ours = step(timestep, &mut seeds(&[5, 6])).unwrap().prev_sample;
+        let theirs = methods.floats::<4>(&format!("cosine.{index}"));
+        let size: f32 = theirs.clone().abs().max().into_scalar();
+        assert_close("step", ours / size, theirs / size, 1e-4);
+    }
+}
+
+#[test]
+fn a_last_step_that_goes_nowhere_adds_no_noise() {
+    // Python's torchsde divides such an interval without end.
+    let config = Config::from_json(r#"{"final_sigmas_type": "sigma_min"}"#).unwrap();
+    for steps in [1, 7, 20] {
+        let mut cosine = CosineDPMSolverMultistepScheduler::from_config(&config).unwrap();
+        cosine.set_timesteps(steps).unwrap();
+        let mut sample = fixtures().tensor("sample");
+        let mut generator = seeded(3);
+        for timestep in cosine.timesteps().to_vec() {
+            let options = StepOptions { generator: Some(&mut generator), ..Default::default() };
+            sample = cosine.step(sample.clone(), timestep, sample, options).unwrap().prev_sample;
+        }
+        assert!(!sample.contains_nan().into_scalar::<bool>(), "{steps} steps");
+    }
+}
+
+#[test]
 fn only_edm_euler_is_compatible_with_others_and_only_in_one_direction() {
     let compatibles = |class_name: &str| {
         let config = Config::from_json("{}").unwrap();
@@ -241,7 +287,9 @@ fn only_edm_euler_is_compatible_with_others_and_only_in_one_direction() {
     };
     for class_name in [
         "CMStochasticIterativeScheduler",
+        "CosineDPMSolverMultistepScheduler",
         "DDPMWuerstchenScheduler",
+        "EDMDPMSolverMultistepScheduler",
         "EDMEulerScheduler",
         "FlowMatchEulerDiscreteScheduler",
         "FlowMatchHeunDiscreteScheduler",

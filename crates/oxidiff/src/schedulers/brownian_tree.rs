@@ -67,12 +67,12 @@ impl BrownianTree {
     /// How much the motion changes from time `from` to `to`; times outside are moved to the nearest inside.
     pub fn increment(&mut self, from: f64, to: f64) -> Vec<f32> {
         let (start, end) = (self.intervals[0].start, self.intervals[0].end);
-        let (from, to) = (from.clamp(start, end), to.clamp(start, end));
+        let (from, to) = (grid(from.clamp(start, end)), grid(to.clamp(start, end)));
         if from >= to {
             return vec![0.0; self.len];
         }
         let mut parts = Vec::new();
-        self.locate(0, grid(from), grid(to), &mut parts);
+        self.locate(0, from, to, &mut parts);
         let round = rounding(self.dtype);
         let mut sum: Option<Vec<f32>> = None;
         for part in parts {

@@ -289,14 +289,19 @@ impl Scheduler for DPMSolverSDEScheduler {
 
 /// Noise as increments of a Brownian motion in σ, so that it does not depend on how a run is divided into steps.
 #[derive(Clone, Debug)]
-struct NoiseSampler {
+pub(super) struct NoiseSampler {
     shape: [usize; 4],
     /// One for the batch, or one for each item.
     trees: Vec<BrownianTree>,
 }
 
 impl NoiseSampler {
-    fn new(levels: &[f32], seed: Option<&NoiseSamplerSeed>, shape: [usize; 4], dtype: DType) -> Result<Self> {
+    pub(super) fn new(
+        levels: &[f32],
+        seed: Option<&NoiseSamplerSeed>,
+        shape: [usize; 4],
+        dtype: DType,
+    ) -> Result<Self> {
         let levels = levels.iter().copied().filter(|&level| level > 0.0);
         let (low, high) =
             levels.fold((f32::INFINITY, 0f32), |(low, high), level| (low.min(level), high.max(level)));
@@ -325,10 +330,14 @@ impl NoiseSampler {
     }
 
     /// Noise of variance 1 for a step from one level down to another.
-    fn sample(&mut self, from: f32, to: f32, device: &Device) -> Tensor<4> {
+    pub(super) fn sample(&mut self, from: f32, to: f32, device: &Device) -> Tensor<4> {
         let increments: Vec<f32> =
             self.trees.iter_mut().flat_map(|tree| tree.increment(f64::from(to), f64::from(from))).collect();
         let increment = Tensor::from_data(TensorData::new(increments, self.shape), (device, DType::F32));
+        if from == to {
+            // A step that goes nowhere adds no noise.
+            return increment;
+        }
         // The motion runs against the direction of its times.
         increment / -f64::from((from - to).abs().sqrt())
     }

@@ -1,7 +1,7 @@
 //! Multi-step [DPM-Solver++](https://arxiv.org/abs/2211.01095) in the formulation of
 //! [EDM](https://arxiv.org/abs/2206.00364).
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::dpmsolver::{AlgorithmType, OrderRule, SolverType};
