@@ -15,9 +15,11 @@
 //! # What is where
 //!
 //! - **Pipelines** are what a user calls: [`DiffusionPipeline`] loads the one that a checkpoint names,
-//!   [`StableDiffusionPipeline`] is one of them, and [`TextToImage`] are the arguments of its call. [`Pipeline`] is what they
-//!   can all do.
-//! - **Models** predict: [`UNet2DConditionModel`] the noise in a sample, [`AutoencoderKL`] between images and latents,
+//!   [`StableDiffusionPipeline`] is one of them, and [`TextToImage`] are the arguments of its call. [`DDPMPipeline`],
+//!   [`DDIMPipeline`] and [`ConsistencyModelPipeline`] draw from noise alone ([`Unconditional`]), [`DiTPipeline`] a class
+//!   ([`ClassConditional`]). [`Pipeline`] is what they can all do.
+//! - **Models** predict: [`UNet2DConditionModel`], [`UNet2DModel`] and [`DiTTransformer2DModel`] the noise in a sample,
+//!   [`AutoencoderKL`] between images and latents,
 //!   [`CLIPTextModel`] and [`CLIPTokenizer`] between a prompt and its embedding. [`Model`] is what they can all do: be
 //!   loaded, saved, and built from a configuration.
 //! - **Schedulers** take the predicted noise away, step by step: see [`schedulers`] and the trait [`Scheduler`].

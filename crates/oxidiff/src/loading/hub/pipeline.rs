@@ -358,7 +358,7 @@ mod tests {
         assert_eq!(select(&files, &index, None).unwrap(), expected);
         let pickled = [files[1], files[2], files[5], files[6]];
         assert_eq!(select(&pickled, &index, None).unwrap(), pickled);
-        let error = select(&[files[1], "diffusion_flax_model.msgpack", files[6]], &index, None).unwrap_err();
+        let error = select(&[files[1], "diffusion_flax_model.msgpack", files[5]], &index, None).unwrap_err();
         assert!(error.to_string().contains("`diffusion_flax_model.msgpack`"), "{error}");
     }
 
