@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make images from a prompt
+    /// Make images from a prompt, or whatever else the model is given
     Generate(Box<GenerateArguments>),
     /// Print what a pipeline consists of
     Inspect(ModelArguments),
@@ -26,8 +26,8 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct GenerateArguments {
-    /// What to show
-    #[arg(value_name = "PROMPT", required_unless_present = "prompt_option")]
+    /// What to show; models that are given no text need none
+    #[arg(value_name = "PROMPT", required_unless_present_any = ["prompt_option", "model"])]
     prompt: Option<String>,
     /// What to show, as an option
     #[arg(id = "prompt_option", long = "prompt", value_name = "PROMPT", conflicts_with = "prompt")]
@@ -38,6 +38,9 @@ pub(crate) struct GenerateArguments {
     /// What not to show
     #[arg(long, value_name = "PROMPT")]
     pub negative_prompt: Option<String>,
+    /// What classes to show, for models that were trained on classes: their numbers or their names
+    #[arg(long, value_name = "CLASS,...", value_delimiter = ',')]
+    pub class_labels: Vec<String>,
     /// An image to start from, to edit or to enlarge, as the model does
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
@@ -47,7 +50,7 @@ pub(crate) struct GenerateArguments {
     /// How much of the image to change, 0 to 1; by default 0.8, and 1 with a mask
     #[arg(long, value_name = "PART", requires = "image")]
     pub strength: Option<f64>,
-    /// Number of denoising steps; by default 50, 75 to enlarge an image and 100 to edit one
+    /// Number of denoising steps; by default what the model's pipeline has: 50, 75 to enlarge an image, 100 to edit one
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
     /// How strongly the prompt pulls; 1 turns guidance off. By default 7.5, and 9 to enlarge an image
@@ -88,8 +91,8 @@ pub(crate) struct GenerateArguments {
 }
 
 impl GenerateArguments {
-    pub fn prompt(&self) -> String {
-        self.prompt.clone().or_else(|| self.prompt_option.clone()).unwrap_or_default()
+    pub fn prompt(&self) -> Option<String> {
+        self.prompt.clone().or_else(|| self.prompt_option.clone())
     }
 }
 

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use oxidiff::image::DynamicImage;
 use oxidiff::{
-    AutoPipelineForImage2Image, AutoPipelineForInpainting, DiffusionPipeline, Generator, ImageToImage,
-    Inpaint, InstructPix2Pix, PipelineArguments, TextToImage, Upscale, load_image,
+    AutoPipelineForImage2Image, AutoPipelineForInpainting, DepthToImage, DiffusionPipeline, Generator,
+    ImageToImage, Inpaint, InstructPix2Pix, PipelineArguments, TextToImage, Upscale, load_image,
 };
 
 use crate::arguments::GenerateArguments;
 use crate::output::Output;
+use crate::without_text;
 
 pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
     let output = Output::new(arguments.output.clone())?;
@@ -73,12 +74,19 @@ fn call_arguments(
     generator: Generator,
     output: &Output,
 ) -> anyhow::Result<PipelineArguments> {
+    let class_name = pipeline.class_name();
+    if let Some(call) = without_text::call_arguments(pipeline, &arguments, &generator, output)? {
+        return Ok(call);
+    }
+    let prompt =
+        arguments.prompt().with_context(|| format!("PROMPT: a {class_name} needs to know what to show"))?;
+
     /// Arguments of a type, with those that all types have.
     macro_rules! common {
         ($arguments:ident { $($field:ident: $value:expr),* $(,)? }) => {{
             let default = $arguments::default();
             $arguments {
-                prompt: vec![arguments.prompt()],
+                prompt: vec![prompt],
                 negative_prompt: arguments.negative_prompt.into_iter().collect(),
                 num_inference_steps: arguments.steps.unwrap_or(default.num_inference_steps),
                 guidance_scale: arguments.guidance_scale.unwrap_or(default.guidance_scale),
@@ -93,49 +101,60 @@ fn call_arguments(
         }};
     }
 
-    let class_name = pipeline.class_name();
+    let image = || {
+        let image = images.image.with_context(|| format!("a {class_name} needs an --image"))?;
+        Ok::<_, anyhow::Error>(image.into())
+    };
     let refuse = |option: &str, given: bool| {
         if given {
             bail!("{option}: a {class_name} knows no such option");
         }
         Ok(())
     };
-    if let DiffusionPipeline::StableDiffusion(_) = pipeline {
-        return Ok(common!(TextToImage {
+    refuse("--class-labels", !arguments.class_labels.is_empty())?;
+    if !matches!(pipeline, DiffusionPipeline::StableDiffusion(_)) {
+        refuse("--guidance-rescale", arguments.guidance_rescale != 0.0)?;
+        if !matches!(pipeline, DiffusionPipeline::StableDiffusionInpaint(_)) {
+            // The size follows from the image.
+            refuse("--height", arguments.height.is_some())?;
+            refuse("--width", arguments.width.is_some())?;
+        }
+    }
+    let strength = |default: f64| arguments.strength.unwrap_or(default);
+    Ok(match pipeline {
+        DiffusionPipeline::StableDiffusion(_) => common!(TextToImage {
             height: arguments.height,
             width: arguments.width,
             guidance_rescale: arguments.guidance_rescale,
         })
-        .into());
-    }
-
-    let image = images.image.with_context(|| format!("a {class_name} needs an --image"))?;
-    refuse("--guidance-rescale", arguments.guidance_rescale != 0.0)?;
-    if let DiffusionPipeline::StableDiffusionInpaint(_) = pipeline {
-        let mask = images.mask.with_context(|| format!("a {class_name} needs a --mask-image"))?;
-        return Ok(common!(Inpaint {
-            image: image.into(),
-            mask_image: mask.into(),
-            height: arguments.height,
-            width: arguments.width,
-            strength: arguments.strength.unwrap_or(Inpaint::default().strength),
-        })
-        .into());
-    }
-
-    if arguments.height.or(arguments.width).is_some() {
-        bail!("--height and --width: a {class_name} makes images of the size that follows from --image");
-    }
-    if let DiffusionPipeline::StableDiffusionImg2Img(_) = pipeline {
-        let strength = arguments.strength.unwrap_or(ImageToImage::default().strength);
-        return Ok(common!(ImageToImage { image: image.into(), strength: strength }).into());
-    }
-    refuse("--strength", arguments.strength.is_some())?;
-    match pipeline {
-        DiffusionPipeline::StableDiffusionUpscale(_) => Ok(common!(Upscale { image: image.into() }).into()),
+        .into(),
+        DiffusionPipeline::StableDiffusionImg2Img(_) => {
+            common!(ImageToImage { image: image()?, strength: strength(ImageToImage::default().strength) })
+                .into()
+        }
+        DiffusionPipeline::StableDiffusionDepth2Img(_) => {
+            common!(DepthToImage { image: image()?, strength: strength(DepthToImage::default().strength) })
+                .into()
+        }
+        DiffusionPipeline::StableDiffusionInpaint(_) => {
+            let mask = images.mask.with_context(|| format!("a {class_name} needs a --mask-image"))?;
+            common!(Inpaint {
+                image: image()?,
+                mask_image: mask.into(),
+                height: arguments.height,
+                width: arguments.width,
+                strength: strength(Inpaint::default().strength),
+            })
+            .into()
+        }
+        DiffusionPipeline::StableDiffusionUpscale(_) => {
+            refuse("--strength", arguments.strength.is_some())?;
+            common!(Upscale { image: image()? }).into()
+        }
         DiffusionPipeline::StableDiffusionInstructPix2Pix(_) => {
-            Ok(common!(InstructPix2Pix { image: image.into() }).into())
+            refuse("--strength", arguments.strength.is_some())?;
+            common!(InstructPix2Pix { image: image()? }).into()
         }
         _ => bail!("a {class_name} cannot be run from the command line"),
-    }
+    })
 }

@@ -6,6 +6,7 @@ mod arguments;
 mod embedded_model;
 mod generate;
 mod output;
+mod without_text;
 
 use std::process::ExitCode;
 

@@ -12,9 +12,10 @@ use fixture::{Recorded, assert_close, fixtures, json, repository};
 use oxidiff::image::DynamicImage;
 use oxidiff::{
     AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, Component,
-    DDPMScheduler, Device, DiffusionPipeline, Generator, Generators, ImageToImage, Images, Inpaint,
-    InstructPix2Pix, Model, OutputType, Pipeline, PipelineArguments, PipelineImageInput, Scheduler,
-    StableDiffusionComponents, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
+    DDPMScheduler, DPTForDepthEstimation, DPTImageProcessor, DepthToImage, Device, DiffusionPipeline,
+    Generator, Generators, ImageProcessor, ImageToImage, Images, Inpaint, InstructPix2Pix, Model, OutputType,
+    Pipeline, PipelineArguments, PipelineImageInput, Scheduler, StableDiffusionComponents,
+    StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
     StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
     StepCallback, Tensor, TextToImage, UNet2DConditionModel, Upscale, scheduler_from_config,
 };
@@ -38,6 +39,7 @@ struct Call {
     mask_tensor: Option<[usize; 4]>,
     masked_latents: Option<[usize; 4]>,
     latents: Option<[usize; 4]>,
+    depth_map: Option<[usize; 3]>,
     padding_mask_crop: Option<usize>,
     strength: Option<f64>,
     guidance_scale: Option<f64>,
@@ -126,6 +128,15 @@ fn image_to_image(call: &Call, callback: StepCallback) -> PipelineArguments {
         strength: call.strength.unwrap_or(0.8),
         timesteps: call.timesteps.clone(),
         sigmas: call.sigmas.clone(),
+    })
+    .into()
+}
+
+fn depth_to_image(call: &Call, callback: StepCallback) -> PipelineArguments {
+    arguments!(DepthToImage, call, callback, {
+        image: call.image(),
+        depth_map: call.depth_map.map(|[n, h, w]| values([1, n, h, w], 0.0).squeeze_dim(0)),
+        strength: call.strength.unwrap_or(0.8),
     })
     .into()
 }
@@ -268,6 +279,53 @@ fn masked_parts_are_made_anew_as_in_python() {
 #[test]
 fn a_model_that_is_given_the_mask_inpaints_as_in_python() {
     check("inpaint9", StableDiffusionInpaintPipeline::new(with_unet("unet9")).unwrap(), inpaint);
+}
+
+fn depth_pipeline() -> StableDiffusionDepth2ImgPipeline {
+    let folder = fixtures().join("image_to_image");
+    let estimator = DPTForDepthEstimation::from_pretrained(folder.join("depth_estimator").to_str().unwrap());
+    let processor = DPTImageProcessor::from_pretrained(folder.join("feature_extractor").to_str().unwrap());
+    StableDiffusionDepth2ImgPipeline::new(with_unet("unet5"), estimator.unwrap(), processor.unwrap()).unwrap()
+}
+
+#[test]
+fn images_keep_their_depth_as_in_python() {
+    check("depth2img", depth_pipeline(), depth_to_image);
+}
+
+#[test]
+fn a_depth_pipeline_is_saved_with_its_estimator() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let saved = depth_pipeline();
+    saved.save_pretrained(path).unwrap();
+    let loaded = DiffusionPipeline::from_pretrained(path).unwrap();
+    assert_eq!(loaded.class_name(), "StableDiffusionDepth2ImgPipeline");
+    let names: Vec<_> = loaded.components().into_iter().map(|(name, part)| (name, part.class().1)).collect();
+    assert_eq!(names[5], ("depth_estimator", "DPTForDepthEstimation".to_owned()));
+    assert_eq!(names[6], ("feature_extractor", "DPTImageProcessor".to_owned()));
+    check("depth2img", loaded, depth_to_image);
+
+    let again = StableDiffusionDepth2ImgPipeline::from_pipe(&saved).unwrap();
+    assert_eq!(again.to_string(), saved.to_string());
+    let refused = error(StableDiffusionDepth2ImgPipeline::from_pipe(&sd1()));
+    assert!(refused.contains("estimates no depth"), "{refused}");
+}
+
+#[test]
+fn depth_that_cannot_be_told_is_refused() {
+    let mut pipeline = depth_pipeline();
+    let good = || DepthToImage::new("dog", picture("RGB", [16, 16]));
+    let flat = DepthToImage { depth_map: Some(Tensor::ones([1, 8, 8], &Device::flex())), ..good() };
+    assert!(error(pipeline.call(flat)).contains("`depth_map`: is the same everywhere"));
+    let none = DepthToImage { depth_map: Some(Tensor::ones([0, 8, 8], &Device::flex())), ..good() };
+    assert!(error(pipeline.call(none)).contains("`depth_map`: has shape [0, 8, 8]"));
+    let two = values([1, 2, 8, 8], 0.0).squeeze_dim(0);
+    let two = DepthToImage { depth_map: Some(two), ..good() };
+    assert!(error(pipeline.call(two)).contains("`depth_map`: 2 of them"));
+    assert!(error(pipeline.call(DepthToImage::new("dog", values([1, 4, 8, 8], 0.0)))).contains("is latents"));
+    assert!(error(pipeline.call(DepthToImage::new("dog", Vec::new()))).contains("`image`: there is none"));
+    assert!(error(pipeline.call(DepthToImage { strength: 2.0, ..good() })).contains("`strength`"));
 }
 
 #[test]

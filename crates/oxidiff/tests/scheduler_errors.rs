@@ -380,6 +380,26 @@ fn what_only_some_solvers_take_is_refused_by_the_others() {
 }
 
 #[test]
+fn samples_keep_their_shape_during_a_run() {
+    for class_name in [
+        "DEISMultistepScheduler",
+        "DPMSolverMultistepScheduler",
+        "DPMSolverMultistepInverseScheduler",
+        "DPMSolverSDEScheduler",
+        "SASolverScheduler",
+        "UniPCMultistepScheduler",
+    ] {
+        let mut scheduler = build(class_name, "{}").unwrap();
+        scheduler.set_timesteps(3).unwrap();
+        let timesteps = scheduler.timesteps().to_vec();
+        step(scheduler.as_mut(), timesteps[0]).unwrap();
+        let options = StepOptions { variance_noise: Some(sample(4)), ..Default::default() };
+        let message = error(scheduler.step(sample(4), timesteps[1], sample(4), options));
+        assert!(message.contains("`sample`"), "{class_name}: {message}");
+    }
+}
+
+#[test]
 fn runs_whose_first_timesteps_are_equal_begin_where_they_are_told_to() {
     for class_name in schedulers::CLASS_NAMES {
         let mut scheduler =

@@ -5,3 +5,4 @@ mod generate;
 mod images;
 mod readme;
 mod sandbox;
+mod without_text;

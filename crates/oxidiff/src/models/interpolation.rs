@@ -9,6 +9,12 @@ pub(crate) enum Interpolation {
     Bilinear,
     /// The four nearest positions along each side, by cubic convolution with a = -3/4 (Keys 1981).
     Bicubic,
+    /// The position whose pixel holds the upper left corner of the new one.
+    Nearest,
+    /// The position whose pixel holds the middle of the new one.
+    NearestExact,
+    /// The mean of all positions whose pixels the new one touches.
+    Area,
 }
 
 /// How positions of the result map to those of the input.
@@ -74,6 +80,16 @@ fn weights(
             weights[neighbour * to + index] += weight;
         };
         match interpolation {
+            Interpolation::Nearest => weights[nearest(index as f32 * scale, from) * to + index] = 1.0,
+            Interpolation::NearestExact => {
+                weights[nearest((index as f32 + 0.5) * scale, from) * to + index] = 1.0;
+            }
+            Interpolation::Area => {
+                let (start, end) = (index * from / to, ((index + 1) * from).div_ceil(to));
+                for neighbour in start..end {
+                    weights[neighbour * to + index] = 1.0 / (end - start) as f32;
+                }
+            }
             Interpolation::Bilinear => {
                 count(0, 1.0 - fraction);
                 count(1, fraction);
@@ -87,6 +103,11 @@ fn weights(
         }
     }
     Tensor::from_data(TensorData::new(weights, [from, to]), (device, DType::F32))
+}
+
+/// The pixel that a position lies in.
+fn nearest(position: f32, from: usize) -> usize {
+    (position as usize).min(from - 1)
 }
 
 /// The cubic convolution kernel at a distance from 0 to 2.

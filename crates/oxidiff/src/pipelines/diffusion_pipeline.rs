@@ -8,9 +8,9 @@ use super::model_index::ModelIndex;
 use super::output::ImagePipelineOutput;
 use super::pipeline::{Component, Pipeline};
 use super::stable_diffusion::{
-    ImageToImage, Inpaint, InstructPix2Pix, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
-    StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
-    TextToImage, Upscale,
+    DepthToImage, ImageToImage, Inpaint, InstructPix2Pix, StableDiffusionDepth2ImgPipeline,
+    StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
+    StableDiffusionPipeline, StableDiffusionUpscalePipeline, TextToImage, Upscale,
 };
 use super::unconditional::{ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, Unconditional};
 use crate::error::{Error, Result};
@@ -29,6 +29,8 @@ pub enum PipelineArguments {
     ClassConditional(Box<ClassConditional>),
     /// Image to image.
     ImageToImage(Box<ImageToImage>),
+    /// Depth to image.
+    DepthToImage(Box<DepthToImage>),
     /// Inpainting.
     Inpaint(Box<Inpaint>),
     /// Super-resolution.
@@ -45,6 +47,7 @@ impl PipelineArguments {
             Self::Unconditional(_) => "unconditional generation",
             Self::ClassConditional(_) => "class-conditional generation",
             Self::ImageToImage(_) => "image to image",
+            Self::DepthToImage(_) => "depth to image",
             Self::Inpaint(_) => "inpainting",
             Self::Upscale(_) => "super-resolution",
             Self::InstructPix2Pix(_) => "editing by instructions",
@@ -69,6 +72,7 @@ from_arguments!(
     Unconditional,
     ClassConditional,
     ImageToImage,
+    DepthToImage,
     Inpaint,
     Upscale,
     InstructPix2Pix
@@ -203,6 +207,8 @@ pipelines! {
     StableDiffusion(StableDiffusionPipeline): TextToImage,
     /// Image to image by latent diffusion.
     StableDiffusionImg2Img(StableDiffusionImg2ImgPipeline): ImageToImage,
+    /// Image to image by latent diffusion that keeps the image's depth.
+    StableDiffusionDepth2Img(StableDiffusionDepth2ImgPipeline): DepthToImage,
     /// Inpainting by latent diffusion.
     StableDiffusionInpaint(StableDiffusionInpaintPipeline): Inpaint,
     /// Super-resolution by latent diffusion.

@@ -17,10 +17,10 @@ pub use model_index::ModelIndex;
 pub use output::ImagePipelineOutput;
 pub use pipeline::{Component, Pipeline};
 pub use stable_diffusion::{
-    ImageToImage, Inpaint, InstructPix2Pix, LoraOptions, StableDiffusionComponents,
-    StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
-    StableDiffusionPipeline, StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage,
-    TextualInversionOptions, Upscale,
+    DepthToImage, ImageToImage, Inpaint, InstructPix2Pix, LoraOptions, StableDiffusionComponents,
+    StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
+    StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
+    StepCallback, StepEnd, TextToImage, TextualInversionOptions, Upscale,
 };
 pub use unconditional::{
     ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, SamplingMethod, Unconditional,

@@ -16,6 +16,7 @@ use crate::models::transformers::DiTTransformer2DModel;
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::schedulers::Scheduler;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
+use crate::vision::{DPTForDepthEstimation, DPTImageProcessor, ImageProcessor};
 
 /// What every pipeline can do: be loaded, saved, printed, taken apart and called.
 ///
@@ -166,6 +167,10 @@ pub enum Component<'a> {
     CLIPTokenizer(&'a CLIPTokenizer),
     /// A scheduler.
     Scheduler(&'a dyn Scheduler),
+    /// A depth estimator.
+    DPTForDepthEstimation(&'a DPTForDepthEstimation),
+    /// What prepares images for a depth estimator.
+    DPTImageProcessor(&'a DPTImageProcessor),
 }
 
 impl Component<'_> {
@@ -181,6 +186,8 @@ impl Component<'_> {
             Self::Scheduler(scheduler) => {
                 ("diffusers", scheduler.config().class_name().unwrap_or_default().to_owned())
             }
+            Self::DPTForDepthEstimation(_) => ("transformers", "DPTForDepthEstimation".into()),
+            Self::DPTImageProcessor(_) => ("transformers", "DPTImageProcessor".into()),
         }
     }
 
@@ -194,6 +201,8 @@ impl Component<'_> {
             Self::CLIPTextModel(text_encoder) => text_encoder.save_pretrained(folder),
             Self::CLIPTokenizer(tokenizer) => tokenizer.save_pretrained(folder),
             Self::Scheduler(scheduler) => scheduler.save_pretrained(folder),
+            Self::DPTForDepthEstimation(model) => model.save_pretrained(folder),
+            Self::DPTImageProcessor(processor) => processor.save_pretrained(folder),
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::log_snr::{Level, Prediction, TO_NOISE, TO_ORIGINAL};
 use super::multistep::{History, weighted_sum};
 use super::prediction_type::PredictionType;
+use super::sigma_schedule::FinalSigmasType;
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -135,6 +136,36 @@ pub enum SolverType {
     Midpoint,
     /// Exactly, as Heun's method does.
     Heun,
+}
+
+/// Which order the multi-step solver has in which step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OrderRule {
+    pub solver_order: usize,
+    pub lower_order_final: bool,
+    pub euler_at_final: bool,
+    pub final_sigmas_type: FinalSigmasType,
+}
+
+impl OrderRule {
+    /// The order in the step at `index` of `steps`, when `known` predictions are at hand.
+    pub fn at(self, index: usize, steps: usize, known: usize) -> usize {
+        let stabilize = self.lower_order_final && steps < 15;
+        let highest = if index + 1 == steps && (stabilize || self.euler_at_final || self.ends_without_noise())
+        {
+            1
+        } else if index + 2 == steps && stabilize {
+            2
+        } else {
+            3
+        };
+        self.solver_order.min(known).min(highest)
+    }
+
+    /// Whether the level after the last step is 0.
+    pub fn ends_without_noise(self) -> bool {
+        self.final_sigmas_type == FinalSigmasType::Zero
+    }
 }
 
 /// The step that extrapolates the last predictions. `levels` are the next level, this one, and those before.

@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::dpmsolver::{AlgorithmType, SolverType, multistep};
+use super::dpmsolver::{AlgorithmType, OrderRule, SolverType, multistep};
 use super::log_snr::{Level, Prediction, Process};
 use super::multistep::History;
 use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
@@ -261,20 +261,13 @@ impl DPMSolverMultistepScheduler {
 
     /// The order of the solver in the step at `index`.
     fn order_at(&self, index: usize) -> usize {
-        let steps = self.run.len();
-        let stabilize = self.fields.lower_order_final && steps < 15;
-        let highest = if index + 1 == steps
-            && (stabilize
-                || self.fields.euler_at_final
-                || self.fields.final_sigmas_type == FinalSigmasType::Zero)
-        {
-            1
-        } else if index + 2 == steps && stabilize {
-            2
-        } else {
-            3
+        let rule = OrderRule {
+            solver_order: self.fields.solver_order,
+            lower_order_final: self.fields.lower_order_final,
+            euler_at_final: self.fields.euler_at_final,
+            final_sigmas_type: self.fields.final_sigmas_type,
         };
-        self.fields.solver_order.min(self.history.len()).min(highest)
+        rule.at(index, self.run.len(), self.history.len())
     }
 }
 

@@ -9,7 +9,7 @@ use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
 use super::prediction_type::PredictionType;
 use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
 use super::timestep_spacing::{TimestepSpacing, possible_steps};
-use super::two_stage::{Stage, TwoStageRun};
+use super::two_stage::TwoStageRun;
 use super::variance_exploding::{initial_deviation, original_from};
 use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
 use crate::error::{Error, Result};
@@ -216,14 +216,20 @@ impl Scheduler for DPMSolverSDEScheduler {
         let level = f64::from(self.run.level(index));
 
         let dtype = sample.dtype();
-        if self.noise_sampler.is_none() {
-            let levels = self.run.calls().sigmas().unwrap_or_default();
-            self.noise_sampler = Some(NoiseSampler::new(
-                levels.iter().copied().filter(|&level| level > 0.0),
+        let sampler = match self.noise_sampler.take() {
+            Some(sampler) => sampler,
+            None => NoiseSampler::new(
+                self.run.calls().sigmas().unwrap_or_default(),
                 self.fields.noise_sampler_seed.as_ref(),
                 sample.dims(),
                 dtype,
-            )?);
+            )?,
+        };
+        let sampler = self.noise_sampler.insert(sampler);
+        if sampler.shape != sample.dims() {
+            let message =
+                format!("has another shape, {:?}, than earlier steps' {:?}", sample.dims(), sampler.shape);
+            return Err(Error::argument("sample", message));
         }
         let sample = sample.cast(DType::F32);
         let model_output = model_output.cast(DType::F32);
@@ -235,12 +241,12 @@ impl Scheduler for DPMSolverSDEScheduler {
             let derivative = (sample.clone() - pred_original_sample.clone()) / sigma;
             sample - derivative * sigma
         } else {
-            let (begun, to) = match self.run.stage() {
-                Stage::First => {
+            let (begun, to) = match self.run.begun() {
+                None => {
                     self.run.advance_to_middle(sample.clone());
                     (sample, time_of(self.run.middle(index)))
                 }
-                Stage::Second(begun) => {
+                Some(begun) => {
                     self.run.advance_to_next();
                     (begun, time_of(sigma_next as f32))
                 }
@@ -252,10 +258,7 @@ impl Scheduler for DPMSolverSDEScheduler {
             let up = (to_squared * (from_squared - to_squared) / from_squared).sqrt().min(sigma_to);
             let down = time_of((to_squared - up * up).max(0.0).sqrt());
 
-            let noise = match &mut self.noise_sampler {
-                Some(sampler) => sampler.sample(sigma_from, sigma_to, &begun.device()),
-                None => unreachable!("the sampler was just made"),
-            };
+            let noise = sampler.sample(sigma_from, sigma_to, &begun.device());
             begun * f64::from(sigma_at(down) / sigma_from)
                 - pred_original_sample.clone() * f64::from((from - down).exp_m1())
                 + noise * (options.s_noise * f64::from(up))
@@ -293,12 +296,8 @@ struct NoiseSampler {
 }
 
 impl NoiseSampler {
-    fn new(
-        levels: impl Iterator<Item = f32>,
-        seed: Option<&NoiseSamplerSeed>,
-        shape: [usize; 4],
-        dtype: DType,
-    ) -> Result<Self> {
+    fn new(levels: &[f32], seed: Option<&NoiseSamplerSeed>, shape: [usize; 4], dtype: DType) -> Result<Self> {
+        let levels = levels.iter().copied().filter(|&level| level > 0.0);
         let (low, high) =
             levels.fold((f32::INFINITY, 0f32), |(low, high), level| (low.min(level), high.max(level)));
         if !(low.is_finite() && high.is_finite()) {

@@ -209,7 +209,7 @@ impl DPMSolverSinglestepScheduler {
         self.begun = None;
 
         // Incomplete steps of the method, and a last level without noise, need lower orders from now on.
-        let incomplete = count % self.fields.solver_order != 0;
+        let incomplete = !count.is_multiple_of(self.fields.solver_order);
         if !self.fields.lower_order_final
             && (incomplete || self.fields.final_sigmas_type == FinalSigmasType::Zero)
         {
@@ -228,7 +228,7 @@ impl DPMSolverSinglestepScheduler {
         if !self.fields.lower_order_final {
             return orders;
         }
-        let complete = count % order == 0;
+        let complete = count.is_multiple_of(order);
         if let (true, Some(last)) =
             (complete || self.fields.final_sigmas_type == FinalSigmasType::Zero, orders.last_mut())
         {

@@ -6,14 +6,49 @@ use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::flow_sigmas::{FlowSigmas, FlowTimeShiftType, blend, flow_sigmas};
-use super::interpolation::{UpscaleMode, interpolate};
 use super::run::Run;
 use super::step_index::UnknownTimestep;
 use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, check_same_shape};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
+use crate::models::interpolation::{Corners, Interpolation, interpolate};
 
 const CLASS_NAME: &str = "FlowMatchLCMScheduler";
+
+/// How the pixels of a larger or smaller image are computed from those of the given one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpscaleMode {
+    /// The pixel that holds the upper left corner of the new one.
+    Nearest,
+    /// The pixel that holds the middle of the new one.
+    NearestExact,
+    /// Linear between four neighbours.
+    Bilinear,
+    /// Cubic between sixteen neighbours.
+    #[default]
+    Bicubic,
+    /// The mean of all pixels that the new one touches.
+    Area,
+    /// For data with one spatial dimension; not for images.
+    Linear,
+    /// For data with three spatial dimensions; not for images.
+    Trilinear,
+}
+
+impl UpscaleMode {
+    /// How images are interpolated in this mode, where it is one for images.
+    fn of_images(self) -> Option<Interpolation> {
+        match self {
+            Self::Nearest => Some(Interpolation::Nearest),
+            Self::NearestExact => Some(Interpolation::NearestExact),
+            Self::Bilinear => Some(Interpolation::Bilinear),
+            Self::Bicubic => Some(Interpolation::Bicubic),
+            Self::Area => Some(Interpolation::Area),
+            Self::Linear | Self::Trilinear => None,
+        }
+    }
+}
 
 /// The configuration of a [`FlowMatchLCMScheduler`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,7 +144,7 @@ pub struct FlowMatchLCMScheduler {
 #[derive(Clone, Debug)]
 struct Scales {
     factors: Vec<f64>,
-    mode: UpscaleMode,
+    interpolation: Interpolation,
 }
 
 impl Scales {
@@ -117,12 +152,12 @@ impl Scales {
     fn new(factors: &[f64], mode: Option<UpscaleMode>) -> std::result::Result<Option<Self>, String> {
         const MOST: f64 = 1000.0;
         let Some(mode) = mode.filter(|_| !factors.is_empty()) else { return Ok(None) };
-        if !mode.is_for_images() {
+        let Some(interpolation) = mode.of_images() else {
             return Err(format!("{mode:?} is not for images, which have two dimensions"));
-        }
+        };
         match factors.iter().find(|factor| !(0.0..=MOST).contains(*factor)) {
             Some(factor) => Err(format!("{factor} is not a factor between 0 and {MOST}")),
-            None => Ok(Some(Self { factors: factors.to_vec(), mode })),
+            None => Ok(Some(Self { factors: factors.to_vec(), interpolation })),
         }
     }
 }
@@ -142,7 +177,7 @@ impl FlowMatchLCMScheduler {
         let (timesteps, sigmas) = levels.of_training(&config)?;
         let factors = fields.scale_factors.as_deref().unwrap_or_default();
         let scales = Scales::new(factors, fields.upscale_mode).map_err(|message| {
-            let is_mode = fields.upscale_mode.is_some_and(|mode| !mode.is_for_images());
+            let is_mode = fields.upscale_mode.is_some_and(|mode| mode.of_images().is_none());
             let field = if is_mode { "upscale_mode" } else { "scale_factors" };
             Error::config(config.origin(), field, message)
         })?;
@@ -269,7 +304,7 @@ impl Scheduler for FlowMatchLCMScheduler {
                 let message = format!("{factor} makes of {initial_size:?} an image of size {size:?}");
                 return Err(Error::argument("scale_factors", message));
             }
-            original = interpolate(original, size, scales.mode);
+            original = interpolate(original, size, scales.interpolation, Corners::Free);
         }
         let noise = options.noise(&original, DType::F32)?;
         let prev_sample = original * (1.0 - sigma_next) + noise * sigma_next;

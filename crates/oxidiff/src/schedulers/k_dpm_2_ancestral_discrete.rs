@@ -8,7 +8,7 @@ use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
 use super::prediction_type::PredictionType;
 use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
 use super::timestep_spacing::{TimestepSpacing, possible_steps};
-use super::two_stage::{Stage, TwoStageRun};
+use super::two_stage::TwoStageRun;
 use super::variance_exploding::{geometric_mean, initial_deviation, original_from};
 use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
 use crate::error::Result;
@@ -199,13 +199,13 @@ impl Scheduler for KDPM2AncestralDiscreteScheduler {
         let pred_original_sample = original_from(self.fields.prediction_type, model_output, &sample, level);
         let derivative = (sample.clone() - pred_original_sample.clone()) / level;
         let (sigma, _) = self.run.ends(index);
-        let prev_sample = match self.run.stage() {
-            Stage::First => {
+        let prev_sample = match self.run.begun() {
+            None => {
                 let middle = f64::from(self.run.middle(index));
                 self.run.advance_to_middle(sample.clone());
                 sample + derivative * (middle - level)
             }
-            Stage::Second(begun) => {
+            Some(begun) => {
                 let (up, down) = self.up_down_sigmas[index / 2];
                 let noise = options.noise(&begun, dtype)?;
                 self.run.advance_to_next();

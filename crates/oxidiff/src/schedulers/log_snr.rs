@@ -17,6 +17,8 @@ pub(super) enum Process {
     VariancePreserving,
     /// α + σ = 1; listed is σ.
     Flow,
+    /// α = 1; listed is σ.
+    VarianceExploding,
 }
 
 /// A noise level.
@@ -41,6 +43,7 @@ impl Process {
                 (alpha, sigma * alpha)
             }
             Self::Flow => (1.0 - sigma, sigma),
+            Self::VarianceExploding => (1.0, sigma),
         };
         Level { alpha, sigma, lambda: alpha.ln() - sigma.ln() }
     }

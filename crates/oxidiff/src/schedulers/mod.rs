@@ -6,6 +6,7 @@
 mod amused;
 mod brownian_tree;
 mod consistency_models;
+mod cosine_dpmsolver_multistep;
 mod ddim;
 mod ddim_inverse;
 mod ddpm;
@@ -18,7 +19,9 @@ mod dpmsolver_multistep_inverse;
 mod dpmsolver_sde;
 mod dpmsolver_singlestep;
 mod edm;
+mod edm_dpmsolver_multistep;
 mod edm_euler;
+mod edm_solver;
 mod euler_ancestral_discrete;
 mod euler_discrete;
 mod flow_match_euler_discrete;
@@ -26,7 +29,6 @@ mod flow_match_heun_discrete;
 mod flow_match_lcm;
 mod flow_sigmas;
 mod heun_discrete;
-mod interpolation;
 mod ipndm;
 mod k_dpm_2_ancestral_discrete;
 mod k_dpm_2_discrete;
@@ -63,6 +65,9 @@ pub use amused::{
     AmusedScheduler, AmusedSchedulerConfig, AmusedSchedulerOutput, AmusedStepOptions, MaskingSchedule,
 };
 pub use consistency_models::{CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig};
+pub use cosine_dpmsolver_multistep::{
+    CosineDPMSolverMultistepScheduler, CosineDPMSolverMultistepSchedulerConfig,
+};
 pub use ddim::{DDIMScheduler, DDIMSchedulerConfig};
 pub use ddim_inverse::{DDIMInverseScheduler, DDIMInverseSchedulerConfig};
 pub use ddpm::{DDPMScheduler, DDPMSchedulerConfig, VarianceType};
@@ -80,6 +85,7 @@ pub use dpmsolver_multistep_inverse::{
 pub use dpmsolver_sde::{DPMSolverSDEScheduler, DPMSolverSDESchedulerConfig, NoiseSamplerSeed};
 pub use dpmsolver_singlestep::{DPMSolverSinglestepScheduler, DPMSolverSinglestepSchedulerConfig};
 pub use edm::SigmaSchedule;
+pub use edm_dpmsolver_multistep::{EDMDPMSolverMultistepScheduler, EDMDPMSolverMultistepSchedulerConfig};
 pub use edm_euler::{EDMEulerScheduler, EDMEulerSchedulerConfig};
 pub use euler_ancestral_discrete::{EulerAncestralDiscreteScheduler, EulerAncestralDiscreteSchedulerConfig};
 pub use euler_discrete::{
@@ -87,10 +93,9 @@ pub use euler_discrete::{
 };
 pub use flow_match_euler_discrete::{FlowMatchEulerDiscreteScheduler, FlowMatchEulerDiscreteSchedulerConfig};
 pub use flow_match_heun_discrete::{FlowMatchHeunDiscreteScheduler, FlowMatchHeunDiscreteSchedulerConfig};
-pub use flow_match_lcm::{FlowMatchLCMScheduler, FlowMatchLCMSchedulerConfig};
+pub use flow_match_lcm::{FlowMatchLCMScheduler, FlowMatchLCMSchedulerConfig, UpscaleMode};
 pub use flow_sigmas::FlowTimeShiftType;
 pub use heun_discrete::{HeunDiscreteScheduler, HeunDiscreteSchedulerConfig};
-pub use interpolation::UpscaleMode;
 pub use ipndm::{IPNDMScheduler, IPNDMSchedulerConfig};
 pub use k_dpm_2_ancestral_discrete::{
     KDPM2AncestralDiscreteScheduler, KDPM2AncestralDiscreteSchedulerConfig,
@@ -122,6 +127,7 @@ use crate::random::{Generator, Generators};
 /// work with it: see [`Scheduler::compatibles`].
 pub const CLASS_NAMES: &[&str] = &[
     "CMStochasticIterativeScheduler",
+    "CosineDPMSolverMultistepScheduler",
     "DDIMInverseScheduler",
     "DDIMScheduler",
     "DDPMScheduler",
@@ -131,6 +137,7 @@ pub const CLASS_NAMES: &[&str] = &[
     "DPMSolverMultistepScheduler",
     "DPMSolverSDEScheduler",
     "DPMSolverSinglestepScheduler",
+    "EDMDPMSolverMultistepScheduler",
     "EDMEulerScheduler",
     "EulerAncestralDiscreteScheduler",
     "EulerDiscreteScheduler",
@@ -210,6 +217,7 @@ pub fn from_config(class_name: &str, config: &Config) -> Result<Box<dyn Schedule
     }
     match class_name {
         "CMStochasticIterativeScheduler" => boxed::<CMStochasticIterativeScheduler>(config),
+        "CosineDPMSolverMultistepScheduler" => boxed::<CosineDPMSolverMultistepScheduler>(config),
         "DDIMInverseScheduler" => boxed::<DDIMInverseScheduler>(config),
         "DDIMScheduler" => boxed::<DDIMScheduler>(config),
         "DDPMScheduler" => boxed::<DDPMScheduler>(config),
@@ -219,6 +227,7 @@ pub fn from_config(class_name: &str, config: &Config) -> Result<Box<dyn Schedule
         "DPMSolverMultistepScheduler" => boxed::<DPMSolverMultistepScheduler>(config),
         "DPMSolverSDEScheduler" => boxed::<DPMSolverSDEScheduler>(config),
         "DPMSolverSinglestepScheduler" => boxed::<DPMSolverSinglestepScheduler>(config),
+        "EDMDPMSolverMultistepScheduler" => boxed::<EDMDPMSolverMultistepScheduler>(config),
         "EDMEulerScheduler" => boxed::<EDMEulerScheduler>(config),
         "EulerAncestralDiscreteScheduler" => boxed::<EulerAncestralDiscreteScheduler>(config),
         "EulerDiscreteScheduler" => boxed::<EulerDiscreteScheduler>(config),

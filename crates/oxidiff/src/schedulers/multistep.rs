@@ -44,7 +44,8 @@ impl History {
 
 /// The sum of tensors times their weights.
 ///
-/// Weights that are no numbers, because noise levels of a run are equal or infinitely far apart, are an error.
+/// Weights that are no numbers, because noise levels of a run are equal or infinitely far apart, are an error, as are
+/// samples whose shape changed in the middle of a run. The sample comes first.
 pub(super) fn weighted_sum(terms: impl IntoIterator<Item = (Tensor<4>, f64)>) -> Result<Tensor<4>> {
     let mut sum: Option<Tensor<4>> = None;
     for (tensor, weight) in terms {
@@ -57,7 +58,12 @@ pub(super) fn weighted_sum(terms: impl IntoIterator<Item = (Tensor<4>, f64)>) ->
         }
         let term = tensor * weight;
         sum = Some(match sum {
-            Some(sum) => sum + term,
+            Some(sum) if sum.dims() == term.dims() => sum + term,
+            Some(sum) => {
+                let message =
+                    format!("has another shape, {:?}, than earlier steps' {:?}", sum.dims(), term.dims());
+                return Err(Error::argument("sample", message));
+            }
             None => term,
         });
     }

@@ -19,15 +19,6 @@ pub(super) struct TwoStageRun {
     begun: Option<Tensor<4>>,
 }
 
-/// One call of the model.
-#[derive(Clone, Debug)]
-pub(super) enum Stage {
-    /// At the level of a step, whose middle comes next.
-    First,
-    /// In the middle of a step that began with this sample.
-    Second(Tensor<4>),
-}
-
 impl TwoStageRun {
     /// A run that [`TwoStageRun::restart`] is yet to choose.
     pub fn new() -> Self {
@@ -84,9 +75,9 @@ impl TwoStageRun {
         (self.run.sigma(first), self.run.sigma(first + 1))
     }
 
-    /// The stage of the current call.
-    pub fn stage(&self) -> Stage {
-        self.begun.clone().map_or(Stage::First, Stage::Second)
+    /// The sample that the current step began with, where this is its second call.
+    pub fn begun(&self) -> Option<Tensor<4>> {
+        self.begun.clone()
     }
 
     /// Goes on to the second call of a step that began with `sample`.

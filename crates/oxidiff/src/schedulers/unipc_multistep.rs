@@ -373,9 +373,9 @@ impl UniPCMultistepScheduler {
 /// Solves Σⱼ aⱼ·xⱼⁱ = bᵢ by the method of Björck and Pereyra (Golub & Van Loan, algorithm 4.6.2).
 fn solve_vandermonde(x: &[f64], mut b: Vec<f64>) -> Vec<f64> {
     let n = x.len();
-    for k in 0..n.saturating_sub(1) {
+    for (k, point) in x.iter().enumerate() {
         for i in (k + 1..n).rev() {
-            b[i] -= x[k] * b[i - 1];
+            b[i] -= point * b[i - 1];
         }
     }
     for k in (0..n.saturating_sub(1)).rev() {

@@ -3,6 +3,7 @@
 mod arguments;
 mod components;
 mod denoising;
+mod depth2img;
 mod guidance;
 mod image_latents;
 mod img2img;
@@ -19,6 +20,7 @@ mod upscale;
 
 pub use components::StableDiffusionComponents;
 pub use denoising::{StepCallback, StepEnd};
+pub use depth2img::{DepthToImage, StableDiffusionDepth2ImgPipeline};
 pub use img2img::{ImageToImage, StableDiffusionImg2ImgPipeline};
 pub use inpaint::{Inpaint, StableDiffusionInpaintPipeline};
 pub use instruct_pix2pix::{InstructPix2Pix, StableDiffusionInstructPix2PixPipeline};

@@ -1,0 +1,240 @@
+//! Depth to image: image to image with a model that is also given how near each part of the image is (Stable Diffusion 2).
+
+use burn::tensor::Tensor;
+
+use super::arguments::{call_arguments, check_strength};
+use super::components::StableDiffusionComponents;
+use super::denoising::Denoising;
+use super::guidance::Guidance;
+use super::image_latents::{PreparedImage, repeat_batch};
+use super::pipeline_fields::{expose_fields, field_methods};
+use super::timesteps::{choose_timesteps, start_from_image};
+use crate::error::{Error, Result};
+use crate::image_processor::{PipelineImageInput, PreprocessOptions};
+use crate::loading::LoadOptions;
+use crate::loading::folder::Folder;
+use crate::models::interpolation::{Corners, Interpolation, interpolate};
+use crate::models::model::{self, Model};
+use crate::models::unets::UNet2DConditionInputs;
+use crate::pipelines::model_index::ModelIndex;
+use crate::pipelines::output::ImagePipelineOutput;
+use crate::pipelines::pipeline::{Component, Pipeline};
+use crate::random::Generators;
+use crate::vision::{DPTForDepthEstimation, DPTImageProcessor, ImageProcessor};
+
+/// Changes an image as a prompt says and keeps its depth, which a model estimates.
+///
+/// Its fields are those of [`StableDiffusionComponents`], `depth_estimator` and `feature_extractor`.
+#[derive(Clone, Debug)]
+pub struct StableDiffusionDepth2ImgPipeline {
+    /// Estimates how near each part of an image is.
+    pub depth_estimator: DPTForDepthEstimation,
+    /// Prepares images for the depth estimator.
+    pub feature_extractor: DPTImageProcessor,
+    components: StableDiffusionComponents,
+    index: ModelIndex,
+    progress_bar: bool,
+}
+
+call_arguments! {
+    /// The arguments of a call; names and defaults are those of Python's `StableDiffusionDepth2ImgPipeline.__call__`.
+    pub struct DepthToImage {
+        num_inference_steps: 50,
+        guidance_scale: 7.5,
+        /// The images to start from: one for all prompts, or one for each. Their size is that of the result, rounded down
+        /// to a multiple of 8.
+        pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
+        /// How near each part of the images is, `[images, height, width]`, larger for nearer and in any unit; by default it
+        /// is estimated.
+        pub depth_map: Option<Tensor<3>> = None,
+        /// How much of the image to change, from 0 to 1. So much of the steps is run; at 1 hardly anything of the image is
+        /// left but its depth.
+        pub strength: f64 = 0.8,
+    }
+}
+
+impl DepthToImage {
+    /// Arguments with one prompt, images to start from, and the defaults.
+    pub fn new(prompt: impl Into<String>, image: impl Into<PipelineImageInput>) -> Self {
+        Self { prompt: vec![prompt.into()], image: image.into(), ..Self::default() }
+    }
+}
+
+impl StableDiffusionDepth2ImgPipeline {
+    /// What its index can name beside the common parts.
+    const INDEX_NAMES: [&str; 7] =
+        ["vae", "text_encoder", "tokenizer", "unet", "scheduler", "depth_estimator", "feature_extractor"];
+
+    /// A pipeline of the given parts, a depth estimator and what prepares images for it.
+    ///
+    /// # Errors
+    /// When the parts do not fit each other.
+    pub fn new(
+        components: StableDiffusionComponents,
+        depth_estimator: DPTForDepthEstimation,
+        feature_extractor: DPTImageProcessor,
+    ) -> Result<Self> {
+        let index = ModelIndex::of_class(Self::CLASS_NAME);
+        Self::assemble(components, depth_estimator, feature_extractor, index)
+    }
+
+    fn assemble(
+        components: StableDiffusionComponents,
+        depth_estimator: DPTForDepthEstimation,
+        feature_extractor: DPTImageProcessor,
+        index: ModelIndex,
+    ) -> Result<Self> {
+        components.check_channels(&[1])?;
+        Ok(Self { depth_estimator, feature_extractor, components, index, progress_bar: true })
+    }
+
+    /// The depth at each position of the latents, from -1, far, to 1, near: `[images given, 1, height, width]`.
+    fn depth_map(&self, arguments: &DepthToImage, like: &Tensor<3>) -> Result<Tensor<4>> {
+        let (dtype, device) = (self.text_encoder.dtype(), like.device());
+        let [height, width] = size(&arguments.image)?;
+        let depth = match &arguments.depth_map {
+            Some(depth) => depth.clone().to_device(&device),
+            None => {
+                let pixels = match &arguments.image {
+                    PipelineImageInput::Images(images) => self.feature_extractor.preprocess(images)?,
+                    PipelineImageInput::Tensor(values) => {
+                        self.feature_extractor.preprocess_tensor(values.clone())?
+                    }
+                    PipelineImageInput::Array(values) => {
+                        self.feature_extractor.preprocess_tensor(values.clone().permute([0, 3, 1, 2]))?
+                    }
+                };
+                self.depth_estimator.forward(pixels.to_device(&device))?.predicted_depth
+            }
+        };
+        if depth.dims().contains(&0) {
+            return Err(Error::argument("depth_map", format!("has shape {:?}", depth.dims())));
+        }
+        let factor = self.vae.scale_factor();
+        let size = [height / factor, width / factor];
+        if size.contains(&0) {
+            let message = format!("is {width}x{height}, smaller than {factor}x{factor} pixels");
+            return Err(Error::argument("image", message));
+        }
+        let depth: Tensor<4> = depth.cast(dtype).unsqueeze_dim(1);
+        let depth = interpolate(depth, size, Interpolation::Bicubic, Corners::Free);
+        let extreme = |of: fn(Tensor<4>, usize) -> Tensor<4>| of(of(depth.clone(), 2), 3);
+        let (far, near) = (extreme(Tensor::min_dim), extreme(Tensor::max_dim));
+        if near.clone().equal(far.clone()).any().into_scalar::<bool>() {
+            return Err(Error::argument(
+                "depth_map",
+                "is the same everywhere, so it says nothing of near and far",
+            ));
+        }
+        Ok((depth - far.clone()) * 2.0 / (near - far) - 1.0)
+    }
+}
+
+/// Height and width of the images in pixels.
+fn size(image: &PipelineImageInput) -> Result<[usize; 2]> {
+    match image {
+        PipelineImageInput::Images(images) => match images.first() {
+            Some(first) => Ok([first.height() as usize, first.width() as usize]),
+            None => Err(Error::argument("image", "there is none")),
+        },
+        PipelineImageInput::Tensor(values) if values.dims()[1] == 4 => {
+            Err(Error::argument("image", "is latents, of which no depth can be estimated"))
+        }
+        PipelineImageInput::Tensor(values) => Ok([values.dims()[2], values.dims()[3]]),
+        PipelineImageInput::Array(values) => Ok([values.dims()[1], values.dims()[2]]),
+    }
+}
+
+impl Pipeline for StableDiffusionDepth2ImgPipeline {
+    const CLASS_NAME: &'static str = "StableDiffusionDepth2ImgPipeline";
+
+    type Arguments = DepthToImage;
+
+    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self> {
+        index.expect_class("depth_estimator", DPTForDepthEstimation::CLASS_NAME)?;
+        let processor = index.required("feature_extractor")?;
+        if !matches!(processor, "DPTImageProcessor" | "DPTImageProcessorFast" | "DPTFeatureExtractor") {
+            return Err(Error::unsupported(
+                format!("the image processor class `{processor}`"),
+                "only DPTImageProcessor can be loaded",
+            ));
+        }
+        let feature_extractor = DPTImageProcessor::load(&folder.subfolder("feature_extractor"))?;
+        let depth_estimator = model::load(
+            &folder.subfolder("depth_estimator"),
+            options.variant.as_deref(),
+            options.dtype,
+            &options.device,
+        )?;
+        let components = StableDiffusionComponents::load(folder, &index, options)?;
+        Self::assemble(components, depth_estimator, feature_extractor, index)
+    }
+
+    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
+        let parts = components.iter().map(|(_, component)| component);
+        let depth_estimator = parts.clone().find_map(|component| match component {
+            Component::DPTForDepthEstimation(model) => Some((*model).clone()),
+            _ => None,
+        });
+        let feature_extractor = parts.clone().find_map(|component| match component {
+            Component::DPTImageProcessor(processor) => Some((*processor).clone()),
+            _ => None,
+        });
+        let (Some(depth_estimator), Some(feature_extractor)) = (depth_estimator, feature_extractor) else {
+            let message = "estimates no depth; give a model to `StableDiffusionDepth2ImgPipeline::new`";
+            return Err(Error::argument("pipeline", message));
+        };
+        let index = index.for_class(Self::CLASS_NAME, &Self::INDEX_NAMES);
+        let components = StableDiffusionComponents::of(components)?;
+        Self::assemble(components, depth_estimator, feature_extractor, index)
+    }
+
+    fn call(&mut self, arguments: impl Into<DepthToImage>) -> Result<ImagePipelineOutput> {
+        let arguments = arguments.into();
+        check_strength(arguments.strength)?;
+        let images = arguments.check()?;
+        let guidance = if arguments.guidance_scale > 1.0 {
+            Guidance::ClassifierFree { scale: arguments.guidance_scale, rescale: 0.0 }
+        } else {
+            Guidance::Off
+        };
+        let text = self.embed(&arguments.prompts(), guidance)?.for_guidance();
+        let depth = repeat_batch("depth_map", self.depth_map(&arguments, &text)?, images)?;
+
+        let processor = self.image_processor();
+        let image = PreparedImage::new(&processor, &arguments.image, PreprocessOptions::default())?;
+        let steps = choose_timesteps(&mut *self.scheduler, arguments.num_inference_steps, None, None)?;
+        let (timesteps, steps) = start_from_image(&mut *self.scheduler, steps, arguments.strength)?;
+
+        let mut generator = arguments.generator.unwrap_or_else(Generators::from_entropy);
+        let image = image.cast(self.text_encoder.dtype(), &text.device());
+        let latents = self.noisy_latents(image, images, timesteps[0], &mut generator)?;
+        let run = Denoising {
+            timesteps,
+            steps,
+            text,
+            guidance,
+            inputs: UNet2DConditionInputs::default(),
+            further_channels: Some(Tensor::cat(vec![depth; guidance.copies()], 0)),
+            after_step: None,
+            eta: arguments.eta,
+            generator: &mut generator,
+            callback: arguments.callback_on_step_end,
+            progress_bar: self.progress_bar,
+        };
+        let latents = self.denoise(latents, run)?;
+        let images = self.decode(latents, arguments.output_type)?;
+        Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
+    }
+
+    fn components(&self) -> Vec<(&'static str, Component<'_>)> {
+        let mut components = self.components.list();
+        components.push(("depth_estimator", Component::DPTForDepthEstimation(&self.depth_estimator)));
+        components.push(("feature_extractor", Component::DPTImageProcessor(&self.feature_extractor)));
+        components
+    }
+
+    field_methods!();
+}
+
+expose_fields!(StableDiffusionDepth2ImgPipeline);
