@@ -135,6 +135,21 @@ fn a_model_loads_alone() {
     }
 }
 
+/// As a training script saves it: the weights under `state_dict`, among other things.
+#[test]
+fn a_pickled_file_loads_too() {
+    let pickled = fixtures().join("formats/pickled");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("last.ckpt");
+    fs::copy(pickled.join("training/diffusion_pytorch_model.bin"), &file).unwrap();
+    let plain = pickled.join("plain");
+    let single = AutoencoderKL::from_single_file(file.to_str().unwrap(), &options(&plain)).unwrap();
+    let usual = AutoencoderKL::from_pretrained(plain.to_str().unwrap()).unwrap();
+    let latents = Tensor::ones([1, 2, 4, 4], &oxidiff::Device::flex());
+    let [ours, theirs] = [single, usual].map(|vae| vae.decode(latents.clone()).unwrap());
+    assert_close("vae", ours, theirs, 0.0);
+}
+
 #[test]
 fn a_missing_part_is_named() {
     let folder = checkpoint("sd1");
