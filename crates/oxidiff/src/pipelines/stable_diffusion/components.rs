@@ -192,6 +192,26 @@ impl StableDiffusionComponents {
         Ok(())
     }
 
+    /// Encode and decode the images of a batch one by one, which takes less memory.
+    pub fn enable_vae_slicing(&mut self) {
+        self.vae.enable_slicing();
+    }
+
+    /// Encode and decode whole batches.
+    pub fn disable_vae_slicing(&mut self) {
+        self.vae.disable_slicing();
+    }
+
+    /// Encode and decode large images in overlapping tiles, so that memory does not grow with their size.
+    pub fn enable_vae_tiling(&mut self) {
+        self.vae.enable_tiling();
+    }
+
+    /// Encode and decode images whole.
+    pub fn disable_vae_tiling(&mut self) {
+        self.vae.disable_tiling();
+    }
+
     /// Prepares images for the VAE.
     pub(super) fn image_processor(&self) -> VaeImageProcessor {
         VaeImageProcessor { vae_scale_factor: self.vae.scale_factor(), ..VaeImageProcessor::default() }
