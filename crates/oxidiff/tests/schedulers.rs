@@ -3,7 +3,7 @@
 
 mod scheduler_cases;
 
-use oxidiff::{Config, Scheduler, StepOptions, Tensor, UniPCMultistepScheduler, schedulers};
+use oxidiff::{Config, Scheduler, StepOptions, Tensor, TimestepOptions, UniPCMultistepScheduler, schedulers};
 use scheduler_cases::{Fixtures, compare_cases, compare_swaps, deviation, model, values};
 
 fn fixtures() -> Fixtures {
@@ -117,4 +117,17 @@ fn unipc_is_finite_where_python_is_not() {
             }
         }
     }
+}
+
+#[test]
+fn unipc_shifts_given_noise_levels_as_its_own() {
+    let config = Config::from_json(r#"{"use_flow_sigmas": true, "use_dynamic_shifting": true}"#).unwrap();
+    let mut own = UniPCMultistepScheduler::from_config(&config).unwrap();
+    own.set_timesteps_with_mu(5, 0.8).unwrap();
+    let sigmas: Vec<f32> = (0..5).map(|step| 1.0 - 0.999 * step as f32 / 5.0).collect();
+    let mut given = own.clone();
+    let options = TimestepOptions { sigmas: Some(&sigmas), mu: Some(0.8), ..Default::default() };
+    given.set_timesteps_with(options).unwrap();
+    assert!(deviation(given.sigmas().unwrap(), own.sigmas().unwrap()) < 1e-6);
+    assert_eq!(given.timesteps(), own.timesteps());
 }

@@ -15,7 +15,7 @@ use super::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas, sigma
 use super::step_index::UnknownTimestep;
 use super::thresholding::DynamicThresholding;
 use super::timestep_spacing::{TimestepSpacing, linspace, possible_steps, whole};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, check_same_shape};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -255,17 +255,26 @@ impl UniPCMultistepScheduler {
         Ok((timesteps, sigmas, self.lowest_or_zero(self.training.min())))
     }
 
+    /// As [`Self::levels`], for these unshifted noise levels of a flow.
+    fn custom_levels(&self, sigmas: &[f32], mu: Option<f64>) -> Result<(Vec<f64>, Vec<f64>, f64)> {
+        if !self.fields.use_flow_sigmas {
+            return Err(Error::argument("sigmas", "need a configuration with `use_flow_sigmas`"));
+        }
+        if let Some(spacing) = self.spacing {
+            return Err(Error::argument("sigmas", format!("cannot be set with `{}`", spacing.flag())));
+        }
+        if sigmas.is_empty() {
+            return Err(Error::argument("sigmas", "must not be empty"));
+        }
+        self.shifted(sigmas.iter().map(|&sigma| f64::from(sigma)).collect(), mu)
+    }
+
     /// The timesteps and noise levels of a flow that follow from unshifted ones, and the level after the last.
     fn shifted(&self, sigmas: Vec<f64>, mu: Option<f64>) -> Result<(Vec<f64>, Vec<f64>, f64)> {
-        let shift = match (self.fields.use_dynamic_shifting, mu) {
-            (false, _) => self.fields.flow_shift,
-            (true, Some(mu)) => match self.fields.time_shift_type {
-                TimeShiftType::Exponential => mu.exp(),
-                TimeShiftType::Linear => mu,
-            },
-            (true, None) => {
-                return Err(Error::argument("mu", "must be given where `use_dynamic_shifting` is set"));
-            }
+        let shift = match (mu, self.fields.time_shift_type) {
+            (None, _) => self.fields.flow_shift,
+            (Some(mu), TimeShiftType::Exponential) => mu.exp(),
+            (Some(mu), TimeShiftType::Linear) => mu,
         };
         let mut sigmas: Vec<f64> =
             sigmas.into_iter().map(|sigma| shift * sigma / (1.0 + (shift - 1.0) * sigma)).collect();
@@ -412,32 +421,41 @@ impl Scheduler for UniPCMultistepScheduler {
     }
 
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        possible_steps(num_inference_steps)?;
-        if self.fields.use_dynamic_shifting {
-            return Err(Error::argument("mu", "must be given where `use_dynamic_shifting` is set"));
-        }
-        self.visit(self.levels(num_inference_steps, None)?)
+        self.set_timesteps_with(TimestepOptions::steps(num_inference_steps))
     }
 
     fn set_timesteps_with_mu(&mut self, num_inference_steps: usize, mu: f64) -> Result<()> {
-        possible_steps(num_inference_steps)?;
-        if !self.fields.use_dynamic_shifting {
-            return Err(Error::argument("mu", "needs a configuration with `use_dynamic_shifting`"));
-        }
-        self.visit(self.levels(num_inference_steps, Some(mu))?)
+        self.set_timesteps_with(TimestepOptions {
+            mu: Some(mu),
+            ..TimestepOptions::steps(num_inference_steps)
+        })
     }
 
     fn set_custom_sigmas(&mut self, sigmas: &[f32]) -> Result<()> {
-        if !self.fields.use_flow_sigmas {
-            return Err(Error::argument("sigmas", "need a configuration with `use_flow_sigmas`"));
+        self.set_timesteps_with(TimestepOptions { sigmas: Some(sigmas), ..Default::default() })
+    }
+
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        options.only(&["sigmas", "mu"], CLASS_NAME)?;
+        match (self.fields.use_dynamic_shifting, options.mu) {
+            (true, None) => {
+                return Err(Error::argument("mu", "must be given where `use_dynamic_shifting` is set"));
+            }
+            (false, Some(_)) => {
+                return Err(Error::argument("mu", "needs a configuration with `use_dynamic_shifting`"));
+            }
+            _ => {}
         }
-        if let Some(spacing) = self.spacing {
-            return Err(Error::argument("sigmas", format!("cannot be set with `{}`", spacing.flag())));
-        }
-        if sigmas.is_empty() {
-            return Err(Error::argument("sigmas", "must not be empty"));
-        }
-        let levels = self.shifted(sigmas.iter().map(|&sigma| f64::from(sigma)).collect(), None)?;
+        let levels = match (options.sigmas, options.num_inference_steps) {
+            (Some(sigmas), _) => self.custom_levels(sigmas, options.mu)?,
+            (None, Some(count)) => {
+                possible_steps(count)?;
+                self.levels(count, options.mu)?
+            }
+            (None, None) => {
+                return Err(Error::argument("num_inference_steps", "must be given, or else `sigmas`"));
+            }
+        };
         self.visit(levels)
     }
 
