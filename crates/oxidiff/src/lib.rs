@@ -54,7 +54,7 @@ pub use loading::hub::{HubOptions, HubRepo};
 pub use loading::single_file::SingleFileOptions;
 pub use loading::{LoadOptions, download};
 pub use models::activations::Activation;
-pub use models::attention::FeedForwardActivation;
+pub use models::attention::{AttentionSlice, FeedForwardActivation};
 pub use models::autoencoders::{
     Autoencoder, AutoencoderKL, AutoencoderKLConfig, AutoencoderTiny, AutoencoderTinyConfig,
     DiagonalGaussianDistribution, DownEncoderBlockType, EncodedImage, UpDecoderBlockType, UpsampleFn,

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use fixture::{assert_close, difference, fixtures, repository};
 use oxidiff::{
-    AutoencoderKL, CLIPTextModel, Component, DType, Device, DiffusionPipeline, EulerDiscreteScheduler,
-    Generator, Images, LoadOptions, Model, ModelIndex, OutputType, PNDMScheduler, Pipeline, Scheduler,
-    StableDiffusionPipeline, Tensor, TextToImage, UNet2DConditionModel,
+    AttentionSlice, AutoencoderKL, CLIPTextModel, Component, DType, Device, DiffusionPipeline,
+    EulerDiscreteScheduler, Generator, Images, LoadOptions, Model, ModelIndex, OutputType, PNDMScheduler,
+    Pipeline, Scheduler, StableDiffusionPipeline, Tensor, TextToImage, UNet2DConditionModel,
 };
 use safetensors::SafeTensors;
 
@@ -320,4 +320,19 @@ fn components_are_what_was_loaded() {
     assert!(
         AutoencoderKL::from_pretrained("/no/such/folder").unwrap_err().to_string().contains("no such folder")
     );
+}
+
+#[test]
+fn attention_in_slices_makes_the_same_image() {
+    let mut pipeline = load(&sd1());
+    let whole = image(&mut pipeline, two_steps());
+    for slice in
+        [AttentionSlice::Half, AttentionSlice::One, AttentionSlice::Heads(3), AttentionSlice::Heads(100)]
+    {
+        pipeline.enable_attention_slicing(slice);
+        let sliced = image(&mut pipeline, two_steps());
+        assert_close("sliced", sliced, whole.clone(), 1e-5);
+    }
+    pipeline.disable_attention_slicing();
+    assert_close("whole", image(&mut pipeline, two_steps()), whole, 0.0);
 }

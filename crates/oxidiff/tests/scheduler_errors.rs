@@ -402,8 +402,11 @@ fn samples_keep_their_shape_during_a_run() {
 #[test]
 fn runs_whose_first_timesteps_are_equal_begin_where_they_are_told_to() {
     for class_name in schedulers::CLASS_NAMES {
-        let mut scheduler =
-            build(class_name, r#"{"use_exponential_sigmas": true, "skip_prk_steps": true}"#).unwrap();
+        let mut scheduler = build(
+            class_name,
+            r#"{"use_exponential_sigmas": true, "skip_prk_steps": true, "num_train_timesteps": 1000}"#,
+        )
+        .unwrap();
         scheduler.set_timesteps(200).unwrap();
         scheduler.set_begin_index(0);
         for timestep in scheduler.timesteps().to_vec() {

@@ -10,6 +10,29 @@ use super::activations::Activation;
 use super::linear::Linear;
 use super::normalization::{GroupNorm, LayerNorm};
 
+/// How many heads attention works on at a time: fewer take less memory, and longer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AttentionSlice {
+    /// Half of them (`"auto"` in Python).
+    #[default]
+    Half,
+    /// One (`"max"`).
+    One,
+    /// So many, or all where there are fewer.
+    Heads(usize),
+}
+
+impl AttentionSlice {
+    fn of(self, heads: usize) -> usize {
+        let slice = match self {
+            Self::Half => heads / 2,
+            Self::One => 1,
+            Self::Heads(slice) => slice,
+        };
+        slice.clamp(1, heads)
+    }
+}
+
 /// Multi-head scaled dot-product attention (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>).
 ///
 /// Scores and their softmax are computed in `f32` whatever the element type, so that configurations with
@@ -21,6 +44,8 @@ pub struct Attention {
     to_v: Linear,
     to_out: [Linear; 1],
     heads: usize,
+    #[module(skip)]
+    slice: Option<AttentionSlice>,
 }
 
 /// The shape of an [`Attention`].
@@ -48,6 +73,7 @@ impl AttentionConfig {
             to_v: Linear::init(self.context_dim, inner_dim, self.bias, device),
             to_out: [Linear::init(inner_dim, self.query_dim, true, device)],
             heads: self.heads,
+            slice: None,
         }
     }
 }
@@ -59,7 +85,24 @@ impl Attention {
         let query = self.to_q.forward(x);
         let key = self.to_k.forward(context.clone());
         let value = self.to_v.forward(context);
-        self.to_out[0].forward(attention(query, key, value, self.heads))
+        self.to_out[0].forward(self.attend([query, key, value]))
+    }
+
+    /// The attention proper, all heads at once or some at a time.
+    fn attend(&self, [query, key, value]: [Tensor<3>; 3]) -> Tensor<3> {
+        let at_once = self.slice.map_or(self.heads, |slice| slice.of(self.heads));
+        if at_once == self.heads {
+            return attention(query, key, value, self.heads);
+        }
+        let slices = (0..self.heads).step_by(at_once).map(|first| {
+            let heads = at_once.min(self.heads - first);
+            let [query, key, value] = [&query, &key, &value].map(|tokens| {
+                let dim_head = tokens.dims()[2] / self.heads;
+                tokens.clone().narrow(2, first * dim_head, heads * dim_head)
+            });
+            attention(query, key, value, heads)
+        });
+        Tensor::cat(slices.collect(), 2)
     }
 }
 
@@ -268,6 +311,12 @@ impl BasicTransformerBlock {
             ff: FeedForward::init(dim, FeedForwardActivation::Geglu, device),
             only_cross_attention,
         }
+    }
+
+    /// Says how many heads both attentions work on at a time; all where nothing is given.
+    pub fn set_attention_slice(&mut self, slice: Option<AttentionSlice>) {
+        self.attn1.slice = slice;
+        self.attn2.slice = slice;
     }
 
     /// `x` `[batch, tokens, dim]` and `context` `[batch, context_tokens, cross_attention_dim]` to the shape of `x`.

@@ -210,11 +210,14 @@ impl Scheduler for DDIMInverseScheduler {
 
     fn add_noise(
         &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
+        _original_samples: Tensor<4>,
+        _noise: Tensor<4>,
+        _timesteps: &[f32],
     ) -> Result<Tensor<4>> {
-        self.noise_schedule.add_noise(original_samples, noise, timesteps)
+        Err(Error::unsupported(
+            "`add_noise` with DDIMInverseScheduler",
+            "its steps add the noise that a model predicts; DDIMScheduler adds other noise",
+        ))
     }
 
     fn clone_box(&self) -> Box<dyn Scheduler> {

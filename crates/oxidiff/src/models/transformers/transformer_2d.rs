@@ -4,7 +4,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use crate::models::attention::{BasicTransformerBlock, to_image, to_tokens};
+use crate::models::attention::{AttentionSlice, BasicTransformerBlock, to_image, to_tokens};
 use crate::models::convolution::Conv2d;
 use crate::models::linear::Linear;
 use crate::models::normalization::GroupNorm;
@@ -76,6 +76,13 @@ enum Projection {
 }
 
 impl Transformer2DModel {
+    /// Says how many heads attention works on at a time; all where nothing is given.
+    pub fn set_attention_slice(&mut self, slice: Option<AttentionSlice>) {
+        for block in &mut self.transformer_blocks {
+            block.set_attention_slice(slice);
+        }
+    }
+
     /// `x` `[batch, channels, height, width]` and `context` `[batch, tokens, cross_attention_dim]` to the shape of `x`.
     pub fn forward(&self, x: Tensor<4>, context: Tensor<3>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();

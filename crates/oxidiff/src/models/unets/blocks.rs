@@ -95,6 +95,11 @@ pub struct DownBlock2D<A: Module> {
 }
 
 impl<A: BlockAttention> DownBlock2D<A> {
+    /// The attentions of the block.
+    pub fn attentions_mut(&mut self) -> impl Iterator<Item = &mut A> {
+        self.attentions.iter_mut().flatten()
+    }
+
     /// `num_layers` layers from `resnet.in_channels` to `resnet.out_channels`; `downsampling` where the block halves the
     /// size at its end.
     pub fn init(
@@ -154,6 +159,11 @@ pub struct MidBlock2D<A: Module> {
 }
 
 impl<A: BlockAttention> MidBlock2D<A> {
+    /// The attentions of the block.
+    pub fn attentions_mut(&mut self) -> impl Iterator<Item = &mut A> {
+        self.attentions.iter_mut().flatten()
+    }
+
     /// A residual block, then `num_layers` times attention, where it is given, and another residual block.
     pub fn init(
         resnet: ResnetBlock2DConfig,
@@ -190,6 +200,11 @@ pub struct UpBlock2D<A: Module> {
 }
 
 impl<A: BlockAttention> UpBlock2D<A> {
+    /// The attentions of the block.
+    pub fn attentions_mut(&mut self) -> impl Iterator<Item = &mut A> {
+        self.attentions.iter_mut().flatten()
+    }
+
     /// `num_layers` layers to `resnet.out_channels`. The first takes `prev_output_channels` from below; each is joined
     /// with a skip of the way down, the last of which has `resnet.in_channels`.
     pub fn init(

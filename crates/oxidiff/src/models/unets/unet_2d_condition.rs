@@ -12,6 +12,7 @@ use super::class_embedding::{ClassEmbedType, ClassEmbedding, ClassEmbeddingConfi
 use crate::error::{Error, Result};
 use crate::models::activations::Activation;
 use crate::models::adapters::{Adaptable, Adapters};
+use crate::models::attention::AttentionSlice;
 use crate::models::convolution::Conv2d;
 use crate::models::embeddings::{
     GaussianFourierProjectionConfig, TimeEmbeddingType, TimeProjection, TimestepEmbedding, Timesteps,
@@ -345,6 +346,16 @@ impl UNet2DConditionModel {
     /// Where the weights are.
     pub fn device(&self) -> Device {
         self.conv_in.weight.val().device()
+    }
+
+    /// Says how many heads attention works on at a time; all where nothing is given.
+    pub fn set_attention_slice(&mut self, slice: Option<AttentionSlice>) {
+        let down = self.down_blocks.iter_mut().flat_map(DownBlock2D::attentions_mut);
+        let mid = self.mid_block.iter_mut().flat_map(MidBlock2D::attentions_mut);
+        let up = self.up_blocks.iter_mut().flat_map(UpBlock2D::attentions_mut);
+        for transformer in down.chain(mid).chain(up) {
+            transformer.set_attention_slice(slice);
+        }
     }
 
     /// The element type of the weights, in which the model computes.

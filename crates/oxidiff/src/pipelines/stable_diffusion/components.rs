@@ -10,6 +10,7 @@ use crate::image_processor::VaeImageProcessor;
 use crate::loading::LoadOptions;
 use crate::loading::config::Config;
 use crate::loading::folder::Folder;
+use crate::models::attention::AttentionSlice;
 use crate::models::autoencoders::{Autoencoder, AutoencoderKL, AutoencoderTiny};
 use crate::models::embeddings::Timesteps;
 use crate::models::model::{self, Model};
@@ -171,13 +172,13 @@ impl StableDiffusionComponents {
         list
     }
 
-    /// Says in the index of a pipeline that the parts are missing which it can do without; those that are there are added
-    /// from [`Self::list`]. Warns where a pipeline shall have a safety checker and has none.
+    /// Says in the index of a pipeline, which can name its `own` parts, that those are missing which it can do without; those
+    /// that are there are added from [`Self::list`]. Warns where a pipeline shall have a safety checker and has none.
     ///
     /// # Errors
     /// When there is a safety checker, and no feature extractor for it.
-    pub(super) fn prepare_index(&self, index: &mut ModelIndex) -> Result<()> {
-        for component in Self::OPTIONAL {
+    pub(super) fn prepare_index(&self, index: &mut ModelIndex, own: &[&str]) -> Result<()> {
+        for component in Self::OPTIONAL.into_iter().filter(|component| own.contains(component)) {
             index.set_component(component, None);
         }
         let requires = index.option("requires_safety_checker").is_none_or(|requires| *requires == true);
@@ -190,6 +191,17 @@ impl StableDiffusionComponents {
             return Err(no_feature_extractor());
         }
         Ok(())
+    }
+
+    /// Lets attention work on some heads at a time. That takes less memory where attention holds the scores of all pairs of
+    /// tokens; on the CPU it holds those of a block in any case, and this saves next to nothing.
+    pub fn enable_attention_slicing(&mut self, slice: AttentionSlice) {
+        self.unet.set_attention_slice(Some(slice));
+    }
+
+    /// Lets attention work on all heads at once.
+    pub fn disable_attention_slicing(&mut self) {
+        self.unet.set_attention_slice(None);
     }
 
     /// Encode and decode the images of a batch one by one, which takes less memory.
@@ -292,6 +304,8 @@ fn load_feature_extractor(folder: &Folder, index: &ModelIndex) -> Result<Option<
             | "CLIPImageProcessorFast"
             | "CLIPImageProcessorPil",
         ) => Ok(Some(CLIPImageProcessor::load(&folder.subfolder("feature_extractor"))?)),
+        // That of a depth estimator, which its pipeline loads.
+        Some("DPTImageProcessor" | "DPTImageProcessorFast" | "DPTFeatureExtractor") => Ok(None),
         Some(other) => Err(Error::unsupported(
             format!("the feature extractor class `{other}`"),
             "only CLIPImageProcessor can be loaded",

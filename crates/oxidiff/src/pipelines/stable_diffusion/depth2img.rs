@@ -79,12 +79,14 @@ impl StableDiffusionDepth2ImgPipeline {
     }
 
     fn assemble(
-        components: StableDiffusionComponents,
+        mut components: StableDiffusionComponents,
         depth_estimator: DPTForDepthEstimation,
         feature_extractor: DPTImageProcessor,
         index: ModelIndex,
     ) -> Result<Self> {
         components.check_channels(&[1])?;
+        // This pipeline knows no safety checker.
+        (components.safety_checker, components.feature_extractor) = (None, None);
         Ok(Self { depth_estimator, feature_extractor, components, index, progress_bar: true })
     }
 

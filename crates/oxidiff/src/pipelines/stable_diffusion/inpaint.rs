@@ -161,7 +161,7 @@ impl StableDiffusionInpaintPipeline {
         components.check_channels(&[0, masked])?;
         components.scheduler =
             correct(components.scheduler, &[Correction::StepsOffset, Correction::SkipPrkSteps])?;
-        components.prepare_index(&mut index)?;
+        components.prepare_index(&mut index, &StableDiffusionComponents::INDEX_NAMES)?;
         Ok(Self { components, index, progress_bar: true })
     }
 

@@ -65,7 +65,7 @@ impl StableDiffusionInstructPix2PixPipeline {
 
     fn assemble(components: StableDiffusionComponents, mut index: ModelIndex) -> Result<Self> {
         components.check_channels(&[components.vae.latent_channels()])?;
-        components.prepare_index(&mut index)?;
+        components.prepare_index(&mut index, &StableDiffusionComponents::INDEX_NAMES)?;
         Ok(Self { components, index, progress_bar: true })
     }
 

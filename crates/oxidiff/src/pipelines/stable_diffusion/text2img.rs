@@ -96,7 +96,7 @@ impl StableDiffusionPipeline {
         components.check_channels(&[0])?;
         components.scheduler =
             correct(components.scheduler, &[Correction::StepsOffset, Correction::ClipSample])?;
-        components.prepare_index(&mut index)?;
+        components.prepare_index(&mut index, &StableDiffusionComponents::INDEX_NAMES)?;
         Ok(Self { components, index, progress_bar: true })
     }
 }

@@ -98,7 +98,7 @@ impl StableDiffusionUpscalePipeline {
             })?,
         };
         index.set_option("max_noise_level", max_noise_level);
-        components.prepare_index(&mut index)?;
+        components.prepare_index(&mut index, &["safety_checker", "feature_extractor"])?;
         index.set_component("watermarker", None);
         Ok(Self { low_res_scheduler, components, max_noise_level, index, progress_bar: true })
     }
