@@ -237,7 +237,7 @@ fn shapes_must_agree() {
         let timestep = scheduler.timesteps()[0];
         let message = error(scheduler.step(sample(6), timestep, sample(3), StepOptions::default()));
         assert!(message.contains("model_output"), "{class_name}: {message}");
-        if ["IPNDMScheduler", "RePaintScheduler"].contains(class_name) {
+        if ["DDIMInverseScheduler", "IPNDMScheduler", "RePaintScheduler"].contains(class_name) {
             assert!(error(scheduler.add_noise(sample(3), sample(3), &[timestep])).contains("add_noise"));
             continue;
         }
@@ -401,12 +401,9 @@ fn samples_keep_their_shape_during_a_run() {
 
 #[test]
 fn runs_whose_first_timesteps_are_equal_begin_where_they_are_told_to() {
-    for class_name in schedulers::CLASS_NAMES {
-        let mut scheduler = build(
-            class_name,
-            r#"{"use_exponential_sigmas": true, "skip_prk_steps": true, "num_train_timesteps": 1000}"#,
-        )
-        .unwrap();
+    for class_name in build("PNDMScheduler", "{}").unwrap().compatibles() {
+        let mut scheduler =
+            build(class_name, r#"{"use_exponential_sigmas": true, "skip_prk_steps": true}"#).unwrap();
         scheduler.set_timesteps(200).unwrap();
         scheduler.set_begin_index(0);
         for timestep in scheduler.timesteps().to_vec() {

@@ -97,7 +97,7 @@ impl AlgorithmType {
                     value: next.alpha * phi,
                     slope: next.alpha * (phi / (-2.0 * h) + 1.0),
                     curvature: next.alpha * ((phi - 2.0 * h) / (4.0 * h * h) - 0.5),
-                    noise: next.sigma * phi.sqrt(),
+                    noise: next.sigma * root(phi),
                 }
             }
             Self::SdeDPMSolver => {
@@ -108,11 +108,17 @@ impl AlgorithmType {
                     slope: -2.0 * next.sigma * (phi / h - 1.0),
                     // There is no third order; `check` rejects it.
                     curvature: 0.0,
-                    noise: next.sigma * (2.0 * h).exp_m1().sqrt(),
+                    noise: next.sigma * root((2.0 * h).exp_m1()),
                 }
             }
         }
     }
+}
+
+/// The root of a variance. Noise levels that are meant to be equal can differ by rounding, which leaves it below 0.
+fn root(variance: f64) -> f64 {
+    const ROUNDING: f64 = 3e-6;
+    if (-ROUNDING..0.0).contains(&variance) { 0.0 } else { variance.sqrt() }
 }
 
 /// How a step weighs the sample, the noise, and a polynomial in the share of the step that is gone: integrals of the

@@ -273,7 +273,7 @@ pub struct DepthEstimatorOutput {
 /// Estimates how near what an image shows is.
 ///
 /// ```no_run
-/// use oxidiff::{DPTForDepthEstimation, DPTImageProcessor, Model};
+/// use oxidiff::{DPTForDepthEstimation, DPTImageProcessor, ImageProcessor, Model};
 ///
 /// let model = DPTForDepthEstimation::from_pretrained("Intel/dpt-large")?;
 /// let processor = DPTImageProcessor::from_pretrained("Intel/dpt-large")?;
