@@ -256,7 +256,8 @@ fn overlays_are_those_of_pillow() {
 fn of_16_bits_the_upper_8_are_taken() {
     let deep: ImageBuffer<oxidiff::image::Rgb<u16>, _> =
         ImageBuffer::from_fn(8, 8, |x, y| [(x * 8191) as u16, (y * 9000) as u16, 65535].into());
-    let shallow = RgbImage::from_fn(8, 8, |x, y| [(x * 8191 >> 8) as u8, (y * 9000 >> 8) as u8, 255].into());
+    let shallow =
+        RgbImage::from_fn(8, 8, |x, y| [((x * 8191) >> 8) as u8, ((y * 9000) >> 8) as u8, 255].into());
     let prepare = |image: DynamicImage| {
         VaeImageProcessor::default().preprocess(&image.into(), PreprocessOptions::default()).unwrap()
     };

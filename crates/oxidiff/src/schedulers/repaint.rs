@@ -140,7 +140,7 @@ impl RePaintScheduler {
         while step > 0 {
             step -= 1;
             run.push(step);
-            if step % jump_length == 0
+            if step.is_multiple_of(jump_length)
                 && let Some(remaining) = remaining.get_mut(step / jump_length)
                 && *remaining > 0
             {

@@ -34,7 +34,7 @@ pub enum BitPadding {
     Valid,
 }
 
-/// The configuration of a [`BitBackbone`]; fields and defaults are those of transformers.
+/// The configuration of a BiT backbone; fields and defaults are those of transformers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(
