@@ -142,11 +142,13 @@ fn transform_input<T: Storage>(input: &[T], shape: Shape, first: usize, tiles: u
     tasks.into_par_iter().for_each(|(chunk, first_channel, mut positions)| {
         let mut patch = [[0.0; LANES]; POINTS];
         for offset in 0..positions[0].len() / LANES {
-            for run in shape.runs(first + chunk * LANES) {
-                let index = run.item * channels + first_channel + offset;
-                gather(&input[index * plane..][..plane], shape, &run, &mut patch);
-            }
-            Arch::new().dispatch(|| transform_patches(&mut patch));
+            Arch::new().dispatch(|| {
+                for run in shape.runs(first + chunk * LANES) {
+                    let index = run.item * channels + first_channel + offset;
+                    gather(&input[index * plane..][..plane], shape, &run, &mut patch);
+                }
+                transform_patches(&mut patch);
+            });
             for (values, position) in positions.iter_mut().zip(&patch) {
                 values[offset * LANES..][..LANES].copy_from_slice(position);
             }

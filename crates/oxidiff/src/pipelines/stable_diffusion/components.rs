@@ -173,7 +173,7 @@ impl StableDiffusionComponents {
     }
 
     /// Says in the index of a pipeline, which can name its `own` parts, that those are missing which it can do without; those
-    /// that are there are added from [`Self::list`]. Warns where a pipeline shall have a safety checker and has none.
+    /// that are there are added from [`Self::list`]. Warns where a pipeline that can require a safety checker has none.
     ///
     /// # Errors
     /// When there is a safety checker, and no feature extractor for it.
@@ -181,7 +181,9 @@ impl StableDiffusionComponents {
         for component in Self::OPTIONAL.into_iter().filter(|component| own.contains(component)) {
             index.set_component(component, None);
         }
-        let requires = index.option("requires_safety_checker").is_none_or(|requires| *requires == true);
+        const REQUIRES: &str = "requires_safety_checker";
+        let requires =
+            own.contains(&REQUIRES) && index.option(REQUIRES).is_none_or(|requires| *requires == true);
         if self.safety_checker.is_none() && requires {
             tracing::warn!(
                 "the pipeline runs without the safety checker that it asks for: check what you show to others"
