@@ -14,7 +14,7 @@ use crate::output::Output;
 use crate::without_text;
 
 pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
-    let output = Output::new(arguments.output.clone())?;
+    let output = Output::new(arguments.output.clone(), arguments.num_images)?;
     let images = InputImages::read(&arguments)?;
     let pipeline = crate::load(arguments.model.as_deref(), &arguments.load)?;
     let mut pipeline = for_task(pipeline, &images)?;

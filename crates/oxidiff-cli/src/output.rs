@@ -21,8 +21,8 @@ enum Format {
 }
 
 impl Output {
-    /// Checks that `path` can be written, before anything is computed.
-    pub fn new(path: PathBuf) -> anyhow::Result<Self> {
+    /// Checks that so many `images` can be written to `path`, before anything is computed.
+    pub fn new(path: PathBuf, images: usize) -> anyhow::Result<Self> {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         let format = match extension.to_ascii_lowercase().as_str() {
             "png" => Format::Image(ImageFormat::Png),
@@ -41,7 +41,13 @@ impl Output {
         }
         tempfile::tempfile_in(folder)
             .with_context(|| format!("--output {}: the folder cannot be written", path.display()))?;
-        Ok(Self { path, format })
+        let output = Self { path, format };
+        // More images than this fit into no memory, and the pipeline will say so.
+        const MOST_IMAGES: usize = 4096;
+        if let Some(folder) = output.paths(images.min(MOST_IMAGES)).into_iter().find(|path| path.is_dir()) {
+            bail!("--output {}: {} is a folder", output.path.display(), folder.display());
+        }
+        Ok(output)
     }
 
     /// What to ask a pipeline for.
@@ -62,7 +68,7 @@ impl Output {
             }
             Format::Image(format) => {
                 let images = images.into_images();
-                let paths = self.numbered(images.len());
+                let paths = self.paths(images.len());
                 for (path, image) in paths.iter().zip(&images) {
                     let contents =
                         encode(image, format).with_context(|| format!("cannot write {}", path.display()))?;
@@ -73,9 +79,9 @@ impl Output {
         }
     }
 
-    /// `output.png` for one image; `output-1.png`, `output-2.png` and so on for several.
-    fn numbered(&self, count: usize) -> Vec<PathBuf> {
-        if count == 1 {
+    /// `output.png` for one image; `output-1.png`, `output-2.png` and so on for several. An array holds them all.
+    fn paths(&self, count: usize) -> Vec<PathBuf> {
+        if count == 1 || self.format == Format::Npy {
             return vec![self.path.clone()];
         }
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();

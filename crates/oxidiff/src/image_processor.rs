@@ -44,7 +44,8 @@ pub enum Images {
 }
 
 impl Images {
-    /// The images; those of an array are rounded to 8 bits. Empty for latents.
+    /// The images; those of an array are rounded to 8 bits. Empty for latents, and for an array that has neither one
+    /// channel nor three.
     pub fn into_images(self) -> Vec<DynamicImage> {
         match self {
             Self::Image(images) => images,

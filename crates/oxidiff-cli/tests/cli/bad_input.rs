@@ -89,7 +89,10 @@ fn places_that_cannot_be_written() {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.path("x.png")).unwrap();
     sandbox.run(["generate", "red apple", "--output", "x.png"]).failed_with(&["x.png", "folder"]);
-    assert_eq!(sandbox.files(), ["x.png"]);
+    std::fs::create_dir(sandbox.path("y-2.png")).unwrap();
+    let several = ["generate", "red apple", "--output", "y.png", "--num-images", "2"];
+    sandbox.run(several).failed_with(&["y-2.png", "folder"]);
+    assert_eq!(sandbox.files(), ["x.png", "y-2.png"]);
 }
 
 #[cfg(unix)]

@@ -157,3 +157,39 @@ fn the_model_chooses_the_task() {
     let made = output(&sandbox, &["--model", "model", "--image", "small.png"]);
     assert_eq!((made.width(), made.height()), (128, 192));
 }
+
+/// The classic model with a safety checker that flags some of its images.
+#[test]
+fn flagged_images_are_black_unless_nobody_checks() {
+    let sandbox = Sandbox::new();
+    let fixtures = Path::new(ROOT).join("tests/fixtures");
+    let model = sandbox.path("model");
+    copy_folder(&fixtures.join("pipelines/sd1"), &model);
+    for part in ["safety_checker", "feature_extractor"] {
+        copy_folder(&fixtures.join("vision/safety_checker/pipeline").join(part), &model.join(part));
+    }
+    let index = std::fs::read_to_string(model.join("model_index.json")).unwrap();
+    let mut index: serde_json::Value = serde_json::from_str(&index).unwrap();
+    index["safety_checker"] = serde_json::json!(["stable_diffusion", "StableDiffusionSafetyChecker"]);
+    index["feature_extractor"] = serde_json::json!(["transformers", "CLIPImageProcessor"]);
+    index["requires_safety_checker"] = true.into();
+    std::fs::write(model.join("model_index.json"), index.to_string()).unwrap();
+
+    // The recorded call: of these two images, the second is flagged.
+    let black = |options: &[&str]| -> (Vec<bool>, String) {
+        let arguments = ["generate", "a red apple", "--model", "model", "--steps", "2", "--num-images", "4"];
+        let all = arguments.iter().chain(&["--seed", "4", "--output", "out.png"]).chain(options);
+        let run = sandbox.run(all);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let is_black = |number| {
+            let image = image::open(sandbox.path(&format!("out-{number}.png"))).unwrap().into_rgb8();
+            image.iter().all(|value| *value == 0)
+        };
+        ((1..=4).map(is_black).collect(), run.stderr)
+    };
+    let (checked, _) = black(&[]);
+    assert!(checked.contains(&true) && checked.contains(&false), "{checked:?}");
+    let (unchecked, said) = black(&["--no-safety-checker"]);
+    assert_eq!(unchecked, [false; 4]);
+    assert!(said.contains("without the safety checker"), "{said}");
+}

@@ -5,9 +5,9 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::dpmsolver::{AlgorithmType, OrderRule, SolverType};
-use super::dpmsolver_sde::{NoiseSampler, NoiseSamplerSeed};
 use super::edm::{EdmSigmas, Preconditioning, SigmaSchedule};
 use super::edm_solver::{EdmSolver, EdmSolverFields};
+use super::noise_sampler::{NoiseSampler, NoiseSamplerSeed};
 use super::prediction_type::PredictionType;
 use super::sigma_schedule::FinalSigmasType;
 use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
@@ -181,7 +181,7 @@ impl CosineDPMSolverMultistepScheduler {
                     }
                 };
                 let bounds = [self.fields.sigma_min as f32, self.fields.sigma_max as f32];
-                NoiseSampler::new(&bounds, seed.as_ref(), sample.dims(), dtype)?
+                NoiseSampler::new(CLASS_NAME, &bounds, seed.as_ref(), sample.dims(), dtype)?
             }
         };
         let sampler = self.noise_sampler.insert(sampler);

@@ -1,10 +1,10 @@
 //! The stochastic second-order DPM-Solver in the noise levels of [Karras et al.](https://arxiv.org/abs/2206.00364), as
 //! k-diffusion's `sample_dpmpp_sde`.
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::brownian_tree::BrownianTree;
+use super::noise_sampler::{NoiseSampler, NoiseSamplerSeed};
 use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
 use super::prediction_type::PredictionType;
 use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
@@ -14,19 +14,8 @@ use super::variance_exploding::{initial_deviation, original_from};
 use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
-use crate::random::Generator;
 
 const CLASS_NAME: &str = "DPMSolverSDEScheduler";
-
-/// Where the noise of a [`DPMSolverSDEScheduler`] starts from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum NoiseSamplerSeed {
-    /// One seed for the whole batch.
-    One(u64),
-    /// A seed for each item.
-    PerItem(Vec<u64>),
-}
 
 /// The configuration of a [`DPMSolverSDEScheduler`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -219,6 +208,7 @@ impl Scheduler for DPMSolverSDEScheduler {
         let sampler = match self.noise_sampler.take() {
             Some(sampler) => sampler,
             None => NoiseSampler::new(
+                CLASS_NAME,
                 self.run.calls().sigmas().unwrap_or_default(),
                 self.fields.noise_sampler_seed.as_ref(),
                 sample.dims(),
@@ -226,9 +216,9 @@ impl Scheduler for DPMSolverSDEScheduler {
             )?,
         };
         let sampler = self.noise_sampler.insert(sampler);
-        if sampler.shape != sample.dims() {
+        if sampler.shape() != sample.dims() {
             let message =
-                format!("has another shape, {:?}, than earlier steps' {:?}", sample.dims(), sampler.shape);
+                format!("has another shape, {:?}, than earlier steps' {:?}", sample.dims(), sampler.shape());
             return Err(Error::argument("sample", message));
         }
         let sample = sample.cast(DType::F32);
@@ -284,61 +274,5 @@ impl Scheduler for DPMSolverSDEScheduler {
 
     fn clone_box(&self) -> Box<dyn Scheduler> {
         Box::new(self.clone())
-    }
-}
-
-/// Noise as increments of a Brownian motion in σ, so that it does not depend on how a run is divided into steps.
-#[derive(Clone, Debug)]
-pub(super) struct NoiseSampler {
-    shape: [usize; 4],
-    /// One for the batch, or one for each item.
-    trees: Vec<BrownianTree>,
-}
-
-impl NoiseSampler {
-    pub(super) fn new(
-        levels: &[f32],
-        seed: Option<&NoiseSamplerSeed>,
-        shape: [usize; 4],
-        dtype: DType,
-    ) -> Result<Self> {
-        let levels = levels.iter().copied().filter(|&level| level > 0.0);
-        let (low, high) =
-            levels.fold((f32::INFINITY, 0f32), |(low, high), level| (low.min(level), high.max(level)));
-        if !(low.is_finite() && high.is_finite()) {
-            return Err(Error::unsupported(
-                "noise between these levels",
-                format!("they reach from {low} to {high}"),
-            ));
-        }
-        let len: usize = shape.iter().product();
-        let tree =
-            |seed: u64, len: usize| BrownianTree::new(f64::from(low), f64::from(high), seed, len, dtype);
-        let trees = match seed {
-            // Python draws a number of 63 bits.
-            None => vec![tree(Generator::from_entropy().initial_seed() >> 1, len)],
-            Some(NoiseSamplerSeed::One(seed)) => vec![tree(*seed, len)],
-            Some(NoiseSamplerSeed::PerItem(seeds)) if seeds.len() == shape[0] => {
-                seeds.iter().map(|&seed| tree(seed, len / shape[0])).collect()
-            }
-            Some(NoiseSamplerSeed::PerItem(seeds)) => {
-                let message = format!("has {} seeds for a batch of {}", seeds.len(), shape[0]);
-                return Err(Error::config(CLASS_NAME, "noise_sampler_seed", message));
-            }
-        };
-        Ok(Self { shape, trees })
-    }
-
-    /// Noise of variance 1 for a step from one level down to another.
-    pub(super) fn sample(&mut self, from: f32, to: f32, device: &Device) -> Tensor<4> {
-        let increments: Vec<f32> =
-            self.trees.iter_mut().flat_map(|tree| tree.increment(f64::from(to), f64::from(from))).collect();
-        let increment = Tensor::from_data(TensorData::new(increments, self.shape), (device, DType::F32));
-        if from == to {
-            // A step that goes nowhere adds no noise.
-            return increment;
-        }
-        // The motion runs against the direction of its times.
-        increment / -f64::from((from - to).abs().sqrt())
     }
 }

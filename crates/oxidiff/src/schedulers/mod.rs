@@ -36,6 +36,7 @@ mod lcm;
 mod lms_discrete;
 mod log_snr;
 mod multistep;
+mod noise_sampler;
 mod noise_schedule;
 mod pndm;
 mod prediction_type;
@@ -82,7 +83,7 @@ pub use dpmsolver_multistep::{
 pub use dpmsolver_multistep_inverse::{
     DPMSolverMultistepInverseScheduler, DPMSolverMultistepInverseSchedulerConfig,
 };
-pub use dpmsolver_sde::{DPMSolverSDEScheduler, DPMSolverSDESchedulerConfig, NoiseSamplerSeed};
+pub use dpmsolver_sde::{DPMSolverSDEScheduler, DPMSolverSDESchedulerConfig};
 pub use dpmsolver_singlestep::{DPMSolverSinglestepScheduler, DPMSolverSinglestepSchedulerConfig};
 pub use edm::SigmaSchedule;
 pub use edm_dpmsolver_multistep::{EDMDPMSolverMultistepScheduler, EDMDPMSolverMultistepSchedulerConfig};
@@ -103,6 +104,7 @@ pub use k_dpm_2_ancestral_discrete::{
 pub use k_dpm_2_discrete::{KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig};
 pub use lcm::{LCMScheduler, LCMSchedulerConfig};
 pub use lms_discrete::{LMSDiscreteScheduler, LMSDiscreteSchedulerConfig};
+pub use noise_sampler::NoiseSamplerSeed;
 pub use noise_schedule::BetaSchedule;
 pub use pndm::{PNDMScheduler, PNDMSchedulerConfig};
 pub use prediction_type::PredictionType;
