@@ -1,21 +1,28 @@
 //! Scaled dot-product attention in blocks that stay in the cache (Dao et al. 2022, <https://arxiv.org/abs/2205.14135>).
 
+use std::ops::Range;
+
 use burn::backend::Flex;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bytes, DType, Tensor, module};
-use burn_flex::{FlexTensor, Layout};
+use burn::tensor::{DType, Tensor, module};
+use burn_flex::FlexTensor;
 use half::{bf16, f16};
-use multiversion::multiversion;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::channels_last::contiguous;
 use crate::exponential::exp;
 use crate::half_precision::Storage;
-use crate::matrix_product::{View, multiply};
+use crate::memory::{Output, Scratch};
+use crate::panel::{self, Rows};
+use crate::transpose::into_columns;
 
-/// Queries that are worked on together: enough for the matrix products to run at speed.
-const QUERY_BLOCK: usize = 128;
-/// Keys that are worked on together: the scores of a block then take 256 KiB.
-const KEY_BLOCK: usize = 512;
+/// Queries that are worked on together.
+const QUERY_BLOCK: usize = 48;
+/// Keys that are worked on together: the scores of a block stay in the second-level cache.
+const KEY_BLOCK: usize = 256;
+/// Values between the scores of one query and of the next, so that they do not fall on the same lines of the cache.
+const GAP: usize = 16;
 
 /// For each head `softmax(Q Kᵀ / sqrt(dim)) V`, the heads side by side in the last dimension as the projections leave
 /// and take them.
@@ -88,108 +95,206 @@ fn attention_cpu<T: Storage>([query, key, value]: [FlexTensor; 3], heads: usize)
         dim: query_dims[2] / heads,
         value_dim: value_dims[2] / heads,
     };
-    let [query, key, value] = [query, key, value].map(|tensor| tensor.to_contiguous());
-    let [query, key, value] = [&query, &key, &value].map(|tensor| widened::<T>(tensor));
+    let inputs = [query, key, value].map(|tensor| tensor.to_contiguous());
+    let [query, key, value] =
+        inputs.each_ref().map(|tensor| tensor.as_slice::<T>().expect("contiguous, of this type"));
 
-    // One task is one head of one item for one block of queries; its result goes to a place of its own, and from there
-    // between the other heads.
-    let blocks = shape.queries.div_ceil(QUERY_BLOCK);
-    let tasks = shape.batch * heads * blocks;
-    let results: Vec<Vec<f32>> = (0..tasks)
-        .into_par_iter()
-        .map(|task| attend_block(shape, [&query, &key, &value], task / blocks, task % blocks))
-        .collect();
+    let (width, lanes) = panel::widths();
+    let key_len = shape.keys.next_multiple_of(width) * shape.dim;
+    let value_len = shape.keys * shape.value_dim.next_multiple_of(lanes);
+    // Heads that are worked on at the same time; where there are few queries, all of them, to give each thread a task.
+    let blocks = shape.queries.div_ceil(QUERY_BLOCK).max(1);
+    let pairs = shape.batch * heads;
+    let at_once = (8 * rayon::current_num_threads()).div_ceil(blocks).min(pairs).max(1);
+    let mut keys = Scratch::new(at_once * key_len);
+    let mut values = Scratch::new(at_once * value_len);
+    let output = Output::<T>::new(shape.batch * shape.queries * heads * shape.value_dim);
+    for first in (0..pairs).step_by(at_once) {
+        let count = at_once.min(pairs - first);
+        let heads = keys.par_chunks_mut(key_len.max(1)).zip(values.par_chunks_mut(value_len.max(1)));
+        heads.take(count).enumerate().for_each(|(index, (keys, values))| {
+            Arch::new().dispatch(Prepare { shape, key, value, head: first + index, keys, values });
+        });
+        let (keys, values) = (&keys[..], &values[..]);
+        (0..count * blocks).into_par_iter().for_each(|task| {
+            let (index, block) = (task / blocks, task % blocks);
+            Arch::new().dispatch(Attend {
+                shape,
+                query,
+                keys: &keys[index * key_len..][..key_len],
+                values: &values[index * value_len..][..value_len],
+                head: first + index,
+                queries: block * QUERY_BLOCK..((block + 1) * QUERY_BLOCK).min(shape.queries),
+                output: &output,
+            });
+        });
+    }
+    // SAFETY: every query of every head was written.
+    contiguous(unsafe { output.finish() }, &[shape.batch, shape.queries, heads * shape.value_dim])
+}
 
-    let width = heads * shape.value_dim;
-    let mut output = vec![T::zeroed(); shape.batch * shape.queries * width];
-    for (task, result) in results.iter().enumerate() {
-        let (item, head) = (task / blocks / heads, task / blocks % heads);
-        let first_row = item * shape.queries + task % blocks * QUERY_BLOCK;
-        for (row, values) in result.chunks(shape.value_dim.max(1)).enumerate() {
-            let start = (first_row + row) * width + head * shape.value_dim;
-            for (out, value) in output[start..start + shape.value_dim].iter_mut().zip(values) {
-                *out = T::narrow(*value);
+/// Vectors of the values that are worked on together: first how many come before, then how many these are.
+fn groups(vectors: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut before = 0;
+    std::iter::from_fn(move || {
+        let count = match vectors - before {
+            0 => return None,
+            4 => 2,
+            left => left.min(5),
+        };
+        before += count;
+        Some((before - count, count))
+    })
+}
+
+/// Puts keys and values of a head into panels: keys by the width of a panel, values by the groups of their vectors.
+struct Prepare<'a, T> {
+    shape: Shape,
+    key: &'a [T],
+    value: &'a [T],
+    /// Counted through all items.
+    head: usize,
+    keys: &'a mut [f32],
+    values: &'a mut [f32],
+}
+
+impl<T: Storage> WithSimd for Prepare<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { shape: Shape { heads, keys: count, dim, value_dim, .. }, key, value, head, keys, values } =
+            self;
+        let (item, head) = (head / heads, head % heads);
+        let (width, lanes) = (panel::width::<S>(), S::F32_LANES);
+        let mut tokens = Scratch::new(width * dim.max(value_dim));
+        for first in (0..count).step_by(width) {
+            let there = width.min(count - first);
+            let token = |index: usize| item * count + first + index;
+            for (index, out) in tokens.chunks_exact_mut(dim.max(1)).take(there).enumerate() {
+                T::widen(&key[(token(index) * heads + head) * dim..][..dim], out);
+            }
+            let panel = &mut keys[first * dim..][..width * dim];
+            if there < width {
+                panel.fill(0.0);
+            }
+            into_columns(&tokens, dim, there, dim, panel, width);
+
+            for (index, out) in tokens.chunks_exact_mut(value_dim.max(1)).take(there).enumerate() {
+                T::widen(&value[(token(index) * heads + head) * value_dim..][..value_dim], out);
+            }
+            for (before, vectors) in groups(value_dim.div_ceil(lanes)) {
+                let group_width = vectors * lanes;
+                let part = before * lanes..(before * lanes + group_width).min(value_dim);
+                let panel = &mut values[count * before * lanes + first * group_width..];
+                for (index, out) in panel.chunks_exact_mut(group_width).take(there).enumerate() {
+                    let (there, padding) = out.split_at_mut(part.len());
+                    there.copy_from_slice(&tokens[index * value_dim..][part.clone()]);
+                    padding.fill(0.0);
+                }
             }
         }
     }
-    let dims = [shape.batch, shape.queries, width];
-    FlexTensor::new(Bytes::from_elems(output), Layout::contiguous(dims.into()), T::dtype())
 }
 
-fn widened<T: Storage>(tensor: &FlexTensor) -> std::borrow::Cow<'_, [f32]> {
-    if let Some(values) = tensor.as_slice::<f32>() {
-        return values.into();
-    }
-    let values = tensor.as_slice::<T>().expect("contiguous, of the type just matched");
-    values.par_iter().map(|value| value.widen()).collect::<Vec<_>>().into()
-}
-
-/// Attention of one block of queries in one head: `[queries in the block, value_dim]`.
+/// Attention of one block of queries in one head.
 ///
 /// The keys come in blocks too. What has been summed so far is relative to the largest score so far, and is scaled down
 /// when a larger one appears.
-fn attend_block(
+struct Attend<'a, T> {
     shape: Shape,
-    [query, key, value]: [&[f32]; 3],
-    item_and_head: usize,
-    block: usize,
-) -> Vec<f32> {
-    let Shape { heads, queries, keys, dim, value_dim, .. } = shape;
-    let (item, head) = (item_and_head / heads, item_and_head % heads);
-    let first_query = block * QUERY_BLOCK;
-    let rows = QUERY_BLOCK.min(queries - first_query);
-    let (query_width, value_width) = (heads * dim, heads * value_dim);
-    let from = |values, start, width| View {
-        values: &<[f32]>::as_ref(values)[start..],
-        row_stride: width,
-        column_stride: 1,
-    };
-    let query = from(query, (item * queries + first_query) * query_width + head * dim, query_width);
-
-    let mut out = vec![0.0; rows * value_dim];
-    let mut largest = vec![f32::NEG_INFINITY; rows];
-    let mut sums = vec![0.0f32; rows];
-    let mut scores = vec![0.0; rows * KEY_BLOCK.min(keys)];
-    let scale = 1.0 / (dim as f32).sqrt();
-    for first_key in (0..keys).step_by(KEY_BLOCK) {
-        let columns = KEY_BLOCK.min(keys - first_key);
-        let key = from(key, (item * keys + first_key) * query_width + head * dim, query_width);
-        let transposed = View { values: key.values, row_stride: 1, column_stride: key.row_stride };
-        let value = from(value, (item * keys + first_key) * value_width + head * value_dim, value_width);
-
-        let scores = &mut scores[..rows * columns];
-        multiply(scores, [rows, dim, columns], query, transposed, scale, false);
-        for (row, scores) in scores.chunks_mut(columns).enumerate() {
-            let new_largest = largest[row].max(maximum(scores));
-            let shrink = exp(largest[row] - new_largest);
-            largest[row] = new_largest;
-            sums[row] = sums[row] * shrink + exponentiate(scores, new_largest);
-            if shrink != 1.0 {
-                out[row * value_dim..(row + 1) * value_dim].iter_mut().for_each(|value| *value *= shrink);
-            }
-        }
-        let weights = View { values: scores, row_stride: columns, column_stride: 1 };
-        multiply(&mut out, [rows, columns, value_dim], weights, value, 1.0, true);
-    }
-    for (values, sum) in out.chunks_mut(value_dim.max(1)).zip(sums) {
-        values.iter_mut().for_each(|value| *value /= sum);
-    }
-    out
+    query: &'a [T],
+    keys: &'a [f32],
+    values: &'a [f32],
+    /// Counted through all items.
+    head: usize,
+    queries: Range<usize>,
+    output: &'a Output<T>,
 }
 
-#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
+impl<T: Storage> WithSimd for Attend<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { shape, query, keys, values, head, queries, output } = self;
+        let Shape { heads, keys: key_count, dim, value_dim, .. } = shape;
+        let (item, head) = (head / heads, head % heads);
+        let (width, lanes) = (panel::width::<S>(), S::F32_LANES);
+        let rows = queries.len();
+        let out_width = value_dim.next_multiple_of(lanes);
+        const STRIDE: usize = KEY_BLOCK + GAP;
+
+        let mut scaled = Scratch::new(rows * dim);
+        let scale = 1.0 / (dim as f32).sqrt();
+        for (row, scaled) in queries.clone().zip(scaled.chunks_exact_mut(dim.max(1))) {
+            T::widen(&query[((item * shape.queries + row) * heads + head) * dim..][..dim], scaled);
+            scaled.iter_mut().for_each(|value| *value *= scale);
+        }
+        let mut out = Scratch::zeros(rows * out_width);
+        let mut scores = Scratch::new(rows * STRIDE);
+        let mut largest = [f32::NEG_INFINITY; QUERY_BLOCK];
+        let mut sums = [0.0f32; QUERY_BLOCK];
+        for first in (0..key_count).step_by(KEY_BLOCK) {
+            let count = KEY_BLOCK.min(key_count - first);
+            for column in (0..count).step_by(width) {
+                panel::multiply::<S, { panel::VECTORS }>(
+                    simd,
+                    rows,
+                    dim,
+                    Rows { values: &scaled, stride: dim },
+                    &keys[(first + column) * dim..],
+                    &mut scores[column..],
+                    STRIDE,
+                    false,
+                );
+            }
+            for (row, scores) in scores.chunks_exact_mut(STRIDE).enumerate() {
+                let scores = &mut scores[..count];
+                let new_largest = largest[row].max(maximum(scores));
+                let shrink = exp(largest[row] - new_largest);
+                largest[row] = new_largest;
+                sums[row] = sums[row] * shrink + exponentiate(scores, new_largest);
+                if shrink != 1.0 {
+                    out[row * out_width..][..out_width].iter_mut().for_each(|value| *value *= shrink);
+                }
+            }
+            let weights = Rows { values: &scores, stride: STRIDE };
+            for (before, vectors) in groups(out_width / lanes) {
+                let panel = &values[key_count * before * lanes + first * vectors * lanes..];
+                let out = &mut out[before * lanes..];
+                match vectors {
+                    1 => panel::multiply::<S, 1>(simd, rows, count, weights, panel, out, out_width, true),
+                    2 => panel::multiply::<S, 2>(simd, rows, count, weights, panel, out, out_width, true),
+                    3 => panel::multiply::<S, 3>(simd, rows, count, weights, panel, out, out_width, true),
+                    _ => panel::multiply::<S, 5>(simd, rows, count, weights, panel, out, out_width, true),
+                }
+            }
+        }
+        for ((row, out), sum) in queries.zip(out.chunks_exact_mut(out_width.max(1))).zip(sums) {
+            let factor = 1.0 / sum;
+            let out = &mut out[..value_dim];
+            out.iter_mut().for_each(|value| *value *= factor);
+            // SAFETY: each query of each head has one task.
+            unsafe { output.write(((item * shape.queries + row) * heads + head) * value_dim, out) };
+        }
+    }
+}
+
+#[inline(always)]
 fn maximum(values: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; 16];
-    for chunk in values.chunks(16) {
+    let mut chunks = values.chunks_exact(16);
+    for chunk in &mut chunks {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
             *lane = if *value > *lane { *value } else { *lane };
         }
     }
-    lanes.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    lanes.iter().chain(chunks.remainder()).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
 /// Replaces each score by `e^(score - largest)` and returns their sum.
-#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
+#[inline(always)]
 fn exponentiate(scores: &mut [f32], largest: f32) -> f32 {
     let mut lanes = [0.0; 16];
     let mut chunks = scores.chunks_exact_mut(16);
@@ -235,12 +340,25 @@ mod tests {
             [1, 130, 129, 2, 40],
             [2, 64, 600, 1, 80],
             [1, 300, 1100, 2, 16],
+            [2, 50, 33, 3, 64],
+            [1, 49, 257, 2, 160],
             [1, 9, 9, 1, 512],
         ] {
             check(shape, DType::F32, 2e-5);
             check(shape, DType::F16, 1e-2);
             check(shape, DType::BF16, 6e-2);
         }
+    }
+
+    #[test]
+    fn values_may_be_of_another_length() {
+        let random = |tokens, width| {
+            Tensor::<3>::random([2, tokens, width], Distribution::Normal(0.0, 1.0), &Device::flex())
+        };
+        let (query, key, value) = (random(20, 3 * 8), random(30, 3 * 8), random(30, 3 * 20));
+        let fast = attention(query.clone(), key.clone(), value.clone(), 3);
+        let plain = attention_plain(query, key, value, 3);
+        assert!((fast - plain).abs().max().into_scalar::<f32>() < 1e-5);
     }
 
     #[test]

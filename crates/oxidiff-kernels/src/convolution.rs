@@ -2,34 +2,41 @@
 
 use burn::backend::Flex;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Bytes, DType, Tensor, module};
-use burn_flex::{FlexTensor, Layout};
+use burn::tensor::{DType, Tensor, module};
+use burn_flex::FlexTensor;
 use half::{bf16, f16};
 
+use crate::channels_last::{Image, parameter, tensor};
 use crate::half_precision::Storage;
-use crate::{im2col, winograd};
+use crate::linear::{add, add_stored};
+use crate::memory::Output;
+use crate::{implicit_product, winograd};
 
-/// Fewer tiles than this do not pay for transforming the kernels.
-const FEWEST_TILES: usize = 24;
-/// Fewer input channels than this do not pay for transforming the images, and fewer output channels leave the matrix
-/// products too thin.
+/// Where kernels are not 3x3, or strided, and where there are fewer channels or tiles than this, transforming kernels and images
+/// does not pay.
 const FEWEST_CHANNELS: usize = 16;
+const FEWEST_TILES: usize = 6;
 
-/// Convolves with `weight` and adds `bias`.
+/// What is added to the result of a convolution.
+#[derive(Clone, Debug, Default)]
+pub struct Addends {
+    /// One value for each channel, `[out_channels]`.
+    pub bias: Option<Tensor<1>>,
+    /// One value for each channel of each item, `[batch, out_channels]`.
+    pub item_bias: Option<Tensor<2>>,
+    /// One value for each place, of the shape of the result.
+    pub residual: Option<Tensor<4>>,
+}
+
+/// Convolves with `weight` and adds `addends`.
 ///
-/// Shapes: `x` `[batch, in_channels, height, width]`, `weight` `[out_channels, in_channels, kernel, kernel]`, `bias`
-/// `[out_channels]`; the result is `[batch, out_channels, height', width']`, where a side of `n` becomes
-/// `(n + 2 * padding - kernel) / stride + 1`. Sums are computed in `f32` whatever the element type.
-pub fn conv2d(
-    x: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Option<Tensor<1>>,
-    stride: usize,
-    padding: usize,
-) -> Tensor<4> {
+/// Shapes: `x` `[batch, in_channels, height, width]`, `weight` `[out_channels, in_channels, kernel, kernel]`; the result is
+/// `[batch, out_channels, height', width']`, where a side of `n` becomes `(n + 2 * padding - kernel) / stride + 1`. Sums are
+/// computed in `f32` whatever the element type.
+pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, addends: Addends, stride: usize, padding: usize) -> Tensor<4> {
     let [batch, in_channels, height, width] = x.dims();
     let [out_channels, weight_channels, kernel_height, kernel_width] = weight.dims();
-    let shape = im2col::Shape {
+    let shape = Shape {
         batch,
         in_channels,
         out_channels,
@@ -38,59 +45,144 @@ pub fn conv2d(
         stride,
         padding,
     };
-    let fits = weight_channels == in_channels && stride > 0 && shape.output().is_some();
-    // Burn multiplies a 1x1 kernel with the image where it lies.
-    let pointwise = [kernel_height, kernel_width, stride] == [1; 3];
-    if !fits || pointwise || out_channels < FEWEST_CHANNELS {
-        return conv2d_plain(x, weight, bias, stride, padding);
+    if weight_channels != in_channels || stride == 0 || shape.output().is_none() {
+        return conv2d_plain(x, weight, addends, stride, padding);
     }
-    let primitives = (x.clone().try_into_primitive::<Flex>(), weight.clone().try_into_primitive::<Flex>());
-    let (Ok(x_flex), Ok(weight_flex)) = primitives else {
-        return conv2d_plain(x, weight, bias, stride, padding);
+    let primitives = (
+        x.clone().try_into_primitive::<Flex>(),
+        weight.clone().try_into_primitive::<Flex>(),
+        addends.residual.clone().map(|residual| residual.try_into_primitive::<Flex>()).transpose(),
+    );
+    let (Ok(x_flex), Ok(weight_flex), Ok(residual_flex)) = primitives else {
+        return conv2d_plain(x, weight, addends, stride, padding);
     };
-    let dtypes = (x_flex.dtype(), weight_flex.dtype());
-    let inputs = [x_flex, weight_flex];
-    let bias_data = bias.clone().map(|bias| bias.cast(DType::F32).into_data());
-    let bias_values = bias_data.as_ref().map(|data| data.as_slice::<f32>().expect("just cast"));
-    Tensor::from_primitive::<Flex>(match dtypes {
-        (DType::F32, DType::F32) => conv2d_cpu::<f32>(inputs, bias_values, shape),
-        (DType::F16, DType::F16) => conv2d_cpu::<f16>(inputs, bias_values, shape),
-        (DType::BF16, DType::BF16) => conv2d_cpu::<bf16>(inputs, bias_values, shape),
-        _ => return conv2d_plain(x, weight, bias, stride, padding),
+    let dtype = x_flex.dtype();
+    let same = weight_flex.dtype() == dtype && residual_flex.as_ref().is_none_or(|residual| residual.dtype() == dtype);
+    let inputs = (x_flex, weight_flex, residual_flex);
+    Tensor::from_primitive::<Flex>(match dtype {
+        DType::F32 if same => conv2d_cpu::<f32>(inputs, addends, shape),
+        DType::F16 if same => conv2d_cpu::<f16>(inputs, addends, shape),
+        DType::BF16 if same => conv2d_cpu::<bf16>(inputs, addends, shape),
+        _ => return conv2d_plain(x, weight, addends, stride, padding),
     })
 }
 
-/// The same in Burn's own operation.
+/// The same in Burn's own operations.
 fn conv2d_plain(
     x: Tensor<4>,
     weight: Tensor<4>,
-    bias: Option<Tensor<1>>,
+    addends: Addends,
     stride: usize,
     padding: usize,
 ) -> Tensor<4> {
-    module::conv2d(x, weight, bias, ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1))
+    let Addends { bias, item_bias, residual } = addends;
+    let mut y = module::conv2d(x, weight, bias, ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1));
+    if let Some(bias) = item_bias {
+        let [batch, channels] = bias.dims();
+        y = y + bias.reshape([batch, channels, 1, 1]);
+    }
+    match residual {
+        Some(residual) => y + residual,
+        None => y,
+    }
+}
+
+/// A convolution with zeros on all sides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub batch: usize,
+    pub in_channels: usize,
+    pub out_channels: usize,
+    /// Height and width of the input.
+    pub input: [usize; 2],
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    pub stride: usize,
+    pub padding: usize,
+}
+
+impl Shape {
+    /// Height and width of the result; `None` where the kernel does not fit.
+    pub fn output(&self) -> Option<[usize; 2]> {
+        let side = |dim: usize| {
+            let room = (self.input[dim] + 2 * self.padding).checked_sub(self.kernel[dim])?;
+            Some(room / self.stride + 1)
+        };
+        Some([side(0)?, side(1)?])
+    }
+}
+
+/// Takes the sums of a convolution for some neighbouring channels of a pixel, adds what is to be added and stores them.
+pub(crate) struct Pixels<'a, T> {
+    output: &'a Output<T>,
+    /// `[out_channels]`, or with `item_bias` `[batch, out_channels]`.
+    bias: Option<Vec<f32>>,
+    residual: Option<&'a [T]>,
+    /// Pixels of an item, where each has a bias of its own.
+    pixels: Option<usize>,
+    channels: usize,
+}
+
+impl<T: Storage> Pixels<'_, T> {
+    /// Stores `values` of the channels from `channel` on; `pixel` counts through all items.
+    ///
+    /// # Safety
+    /// No other thread may store the same ones at the same time.
+    #[inline(always)]
+    pub unsafe fn store(&self, pixel: usize, channel: usize, values: &mut [f32]) {
+        let start = pixel * self.channels + channel;
+        let bias = self.bias.as_ref().map(|bias| {
+            let item = self.pixels.map_or(0, |pixels| pixel / pixels);
+            &bias[item * self.channels + channel..][..values.len()]
+        });
+        add(values, bias);
+        add_stored(values, self.residual.map(|residual| &residual[start..start + values.len()]));
+        // SAFETY: the caller promises that nobody else writes these.
+        unsafe { self.output.write(start, values) };
+    }
 }
 
 fn conv2d_cpu<T: Storage>(
-    [x, weight]: [FlexTensor; 2],
-    bias: Option<&[f32]>,
-    shape: im2col::Shape,
+    (x, weight, residual): (FlexTensor, FlexTensor, Option<FlexTensor>),
+    addends: Addends,
+    shape: Shape,
 ) -> FlexTensor {
-    let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
-    let [x, weight] = [&x, &weight].map(|tensor| tensor.as_slice::<T>().expect("contiguous, of this type"));
-    let im2col::Shape { batch, in_channels, out_channels, input: [height, width], .. } = shape;
+    let Shape { batch, in_channels, out_channels, input: [height, width], .. } = shape;
+    let [out_height, out_width] = shape.output().expect("checked before");
+    let dims = [batch, out_channels, out_height, out_width];
+    let (x, weight, residual) = (Image::new(x), weight.to_contiguous(), residual.map(Image::new));
+    let weight = weight.as_slice::<T>().expect("contiguous, of this type");
+    if let Some(residual) = &residual {
+        assert_eq!(residual.dims, dims, "a residual of the shape of the result");
+    }
+    let pixels = addends.item_bias.is_some().then_some(out_height * out_width);
+    let bias = match (addends.bias.map(parameter), addends.item_bias) {
+        (bias, None) => bias,
+        (bias, Some(item_bias)) => {
+            assert_eq!(item_bias.dims(), [batch, out_channels], "one bias for each channel of each item");
+            let mut sums = parameter(item_bias);
+            sums.chunks_mut(out_channels).for_each(|sums| add(sums, bias.as_deref()));
+            Some(sums)
+        }
+    };
+    let items = pixels.map_or(1, |_| batch);
+    assert!(bias.as_ref().is_none_or(|bias| bias.len() == items * out_channels), "one bias for each channel");
+
+    let output = Output::<T>::new(dims.iter().product());
+    let residual = residual.as_ref().map(|residual| residual.values::<T>());
+    let sink = Pixels { output: &output, bias, residual, pixels, channels: out_channels };
+    let x = x.widened::<T>();
     let tiled = winograd::Shape { batch, in_channels, out_channels, height, width };
-    let output = if (shape.kernel, shape.stride, shape.padding) == ([3, 3], 1, 1)
-        && in_channels >= FEWEST_CHANNELS
+    if (shape.kernel, shape.stride, shape.padding) == ([3, 3], 1, 1)
+        && in_channels.min(out_channels) >= FEWEST_CHANNELS
         && tiled.tiles() >= FEWEST_TILES
     {
-        winograd::convolve(x, weight, bias, tiled)
+        winograd::convolve(&x, weight, &sink, tiled);
     } else {
-        im2col::convolve(x, weight, bias, shape)
-    };
-    let [height, width] = shape.output().expect("a kernel that fits");
-    let dims = [batch, out_channels, height, width];
-    FlexTensor::new(Bytes::from_elems(output), Layout::contiguous(dims.into()), T::dtype())
+        implicit_product::convolve(&x, weight, &sink, shape);
+    }
+    // SAFETY: all channels of all pixels were stored.
+    tensor(unsafe { output.finish() }, dims)
 }
 
 #[cfg(test)]
@@ -105,15 +197,28 @@ mod tests {
     /// The relative distance, in norm, of the kernel's result from Burn's in `f32`.
     fn error(shape: [usize; 4], weight: [usize; 4], stride: usize, padding: usize, dtype: DType) -> f32 {
         let deviation = ((weight[1] * weight[2] * weight[3]) as f64).powf(-0.5);
-        let (x, bias) = (random(shape, 1.0, dtype), random([weight[0]], 1.0, dtype));
+        let x = random(shape, 1.0, dtype);
+        let (bias, item_bias) = (random([weight[0]], 1.0, dtype), random([shape[0], weight[0]], 1.0, dtype));
         let weight = random(weight, deviation, dtype);
+        let wide = DType::F32;
+        let plain_product =
+            conv2d_plain(x.clone().cast(wide), weight.clone().cast(wide), Addends::default(), stride, padding);
+        let residual = random(plain_product.dims(), 1.0, dtype);
         let mut worst = 0.0f32;
-        for bias in [Some(bias), None] {
-            let fast = conv2d(x.clone(), weight.clone(), bias.clone(), stride, padding);
+        for addends in [
+            Addends::default(),
+            Addends { bias: Some(bias.clone()), ..Addends::default() },
+            Addends { item_bias: Some(item_bias.clone()), ..Addends::default() },
+            Addends { bias: Some(bias), item_bias: Some(item_bias), residual: Some(residual) },
+        ] {
+            let fast = conv2d(x.clone(), weight.clone(), addends.clone(), stride, padding);
             assert_eq!(fast.dtype(), dtype);
-            let wide = DType::F32;
-            let bias = bias.map(|bias| bias.cast(wide));
-            let plain = conv2d_plain(x.clone().cast(wide), weight.clone().cast(wide), bias, stride, padding);
+            let addends = Addends {
+                bias: addends.bias.map(|bias| bias.cast(wide)),
+                item_bias: addends.item_bias.map(|bias| bias.cast(wide)),
+                residual: addends.residual.map(|residual| residual.cast(wide)),
+            };
+            let plain = conv2d_plain(x.clone().cast(wide), weight.clone().cast(wide), addends, stride, padding);
             assert_eq!(fast.dims(), plain.dims());
             let difference = fast.cast(wide) - plain.clone();
             let norm = |x: Tensor<4>| x.square().sum().into_scalar::<f32>().sqrt();
@@ -131,12 +236,13 @@ mod tests {
 
     #[test]
     fn equals_the_plain_convolution_in_tiles() {
-        // Whole and cut tiles, runs over several rows and items, channel counts beside the blocks' sizes.
+        // Whole and cut tiles, channel counts beside the widths of vectors and panels, more of them than are summed at once.
         for (shape, out_channels) in [
             ([1, 16, 64, 64], 32),
             ([2, 32, 16, 16], 48),
             ([3, 19, 17, 23], 33),
             ([1, 300, 20, 20], 40),
+            ([1, 700, 9, 8], 17),
             ([1, 17, 4, 200], 16),
             ([1, 16, 130, 3], 17),
             ([5, 20, 9, 5], 100),
@@ -151,8 +257,9 @@ mod tests {
     #[test]
     fn equals_the_plain_convolution_as_a_product() {
         for (shape, weight, stride, padding) in [
-            ([2, 40, 8, 8], [70, 40, 3, 3], 1, 1),
+            ([2, 40, 4, 4], [70, 40, 3, 3], 1, 1),
             ([2, 3, 20, 12], [16, 3, 3, 3], 1, 1),
+            ([2, 40, 20, 12], [3, 40, 3, 3], 1, 1),
             ([2, 24, 17, 16], [33, 24, 1, 1], 1, 0),
             ([2, 24, 17, 16], [33, 24, 1, 1], 2, 0),
             ([1, 20, 16, 15], [20, 20, 3, 3], 2, 1),
@@ -160,6 +267,7 @@ mod tests {
             ([1, 5, 6, 7], [16, 5, 5, 3], 3, 2),
             ([1, 4, 8, 8], [16, 4, 7, 7], 1, 3),
             ([1, 2, 3, 3], [16, 2, 3, 3], 1, 4),
+            ([1, 100, 40, 40], [16, 100, 3, 3], 2, 1),
         ] {
             check(shape, weight, stride, padding);
         }
@@ -169,5 +277,14 @@ mod tests {
     fn images_are_worked_on_in_parts_where_they_are_large() {
         assert!(error([1, 128, 300, 280], [16, 128, 3, 3], 1, 1, DType::F32) < 3e-6);
         assert!(error([2, 128, 300, 280], [16, 128, 3, 3], 2, 1, DType::F32) < 3e-6);
+    }
+
+    #[test]
+    fn takes_images_in_either_order() {
+        let x = random([2, 12, 14, 20], 1.0, DType::F32).permute([0, 3, 1, 2]);
+        let weight = random([24, 20, 3, 3], 0.1, DType::F32);
+        let fast = conv2d(x.clone(), weight.clone(), Addends::default(), 1, 1);
+        let plain = conv2d_plain(x, weight, Addends::default(), 1, 1);
+        assert!((fast - plain).abs().max().into_scalar::<f32>() < 1e-4);
     }
 }

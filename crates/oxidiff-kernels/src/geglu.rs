@@ -1,14 +1,16 @@
 //! GEGLU (Shazeer 2020, <https://arxiv.org/abs/2002.05202>): the feed-forward gate of the transformer blocks.
 
 use burn::backend::Flex;
-use burn::tensor::{Bytes, DType, Tensor, activation};
-use burn_flex::{FlexTensor, Layout};
+use burn::tensor::{DType, Tensor, activation};
+use burn_flex::FlexTensor;
 use half::{bf16, f16};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use crate::channels_last::contiguous;
 use crate::exponential::gelu;
 use crate::half_precision::Storage;
+use crate::memory::{Output, Scratch};
 
 /// `value * gelu(gate)`, where `x` holds value and gate side by side in its last dimension.
 ///
@@ -39,24 +41,28 @@ fn geglu_plain(x: Tensor<3>) -> Tensor<3> {
 
 fn geglu_cpu<T: Storage>(x: FlexTensor) -> FlexTensor {
     let x = x.to_contiguous();
-    let mut shape = x.layout().shape().clone();
+    let mut shape = x.layout().shape().to_vec();
     let features = shape[2] / 2;
     shape[2] = features;
-    let input = x.as_slice::<T>().expect("contiguous, of the type just matched");
+    let input = T::widened(x.as_slice::<T>().expect("contiguous, of the type just matched"));
 
-    let mut output = vec![T::zeroed(); input.len() / 2];
-    let row = features.max(1);
-    output.par_chunks_mut(row).zip(input.par_chunks(2 * row)).for_each(|(out, row)| {
-        let (values, gates) = row.split_at(features);
-        gate_row(out, values, gates);
+    let output = Output::<T>::new(input.len() / 2);
+    let row_len = features.max(1);
+    input.par_chunks(2 * row_len).enumerate().for_each(|(row, values)| {
+        let (values, gates) = values.split_at(features);
+        let mut gated = Scratch::new(features);
+        gate_row(&mut gated, values, gates);
+        // SAFETY: each row has one task.
+        unsafe { output.write(row * features, &gated) };
     });
-    FlexTensor::new(Bytes::from_elems(output), Layout::contiguous(shape), T::dtype())
+    // SAFETY: all rows were written.
+    contiguous(unsafe { output.finish() }, &shape)
 }
 
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
-fn gate_row<T: Storage>(out: &mut [T], values: &[T], gates: &[T]) {
+fn gate_row(out: &mut [f32], values: &[f32], gates: &[f32]) {
     for ((out, value), gate) in out.iter_mut().zip(values).zip(gates) {
-        *out = T::narrow(value.widen() * gelu(gate.widen()));
+        *out = value * gelu(*gate);
     }
 }
 

@@ -2,14 +2,16 @@
 //! every residual block.
 
 use burn::backend::Flex;
-use burn::tensor::{Bytes, DType, Tensor, activation};
-use burn_flex::{FlexTensor, Layout};
+use burn::tensor::{DType, Tensor, activation};
+use burn_flex::FlexTensor;
 use half::{bf16, f16};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use crate::channels_last::{Image, parameter, tensor};
 use crate::exponential::silu;
 use crate::half_precision::Storage;
+use crate::memory::{Output, Scratch};
 
 /// What happens to the normalized value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,24 +43,18 @@ pub fn group_norm(
     assert_eq!(weight.dims(), [channels], "one weight a channel");
     assert_eq!(bias.dims(), [channels], "one bias a channel");
 
-    let primitives = (
-        x.clone().try_into_primitive::<Flex>(),
-        weight.clone().try_into_primitive::<Flex>(),
-        bias.clone().try_into_primitive::<Flex>(),
-    );
-    let (Ok(x_flex), Ok(weight_flex), Ok(bias_flex)) = primitives else {
+    let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
         return group_norm_plain(x, groups, weight, bias, epsilon, activation);
     };
-    drop(x);
-    let parameters = (weight_flex, bias_flex);
+    if !matches!(x_flex.dtype(), DType::F32 | DType::F16 | DType::BF16) {
+        return group_norm_plain(x, groups, weight, bias, epsilon, activation);
+    }
+    let parameters = (parameter(weight), parameter(bias));
     Tensor::from_primitive::<Flex>(match x_flex.dtype() {
         DType::F32 => group_norm_cpu::<f32>(x_flex, groups, parameters, epsilon as f32, activation),
         DType::F16 => group_norm_cpu::<f16>(x_flex, groups, parameters, epsilon as f32, activation),
         DType::BF16 => group_norm_cpu::<bf16>(x_flex, groups, parameters, epsilon as f32, activation),
-        _ => {
-            let x = Tensor::from_primitive::<Flex>(x_flex);
-            return group_norm_plain(x, groups, weight, bias, epsilon, activation);
-        }
+        other => unreachable!("{other:?} was sent to the plain expression"),
     })
 }
 
@@ -95,93 +91,127 @@ fn group_norm_plain(
     if half { y.cast(dtype) } else { y }
 }
 
+/// Pixels of one task.
+const PIXELS: usize = 64;
+
 fn group_norm_cpu<T: Storage>(
     x: FlexTensor,
     groups: usize,
-    (weight, bias): (FlexTensor, FlexTensor),
+    (weight, bias): (Vec<f32>, Vec<f32>),
     epsilon: f32,
     activation: GroupNormActivation,
 ) -> FlexTensor {
-    let x = x.to_contiguous();
-    let weight = channel_parameter::<T>(weight);
-    let bias = channel_parameter::<T>(bias);
-    let shape = x.layout().shape().clone();
-    let channels = shape[1];
-    let plane = shape[2] * shape[3];
-    let channels_per_group = channels / groups;
-    let input = x.as_slice::<T>().expect("contiguous, of the type just matched");
-
-    let mut output = vec![T::zeroed(); input.len()];
-    let group_len = (channels_per_group * plane).max(1);
-    output.par_chunks_mut(group_len).zip(input.par_chunks(group_len)).enumerate().for_each(
-        |(index, (out_group, in_group))| {
-            let (mean, variance) = mean_and_variance(in_group);
-            let inverse_deviation = 1.0 / (variance + epsilon).sqrt();
-            let first_channel = index % groups * channels_per_group;
-            let planes = out_group.chunks_mut(plane.max(1)).zip(in_group.chunks(plane.max(1)));
-            for (offset, (out_plane, in_plane)) in planes.enumerate() {
-                let scale = inverse_deviation * weight[first_channel + offset];
-                let shift = bias[first_channel + offset] - mean * scale;
+    let x = Image::new(x);
+    let [_, channels, height, width] = x.dims;
+    let values = x.widened::<T>();
+    let item_len = (height * width * channels).max(1);
+    let chunk_len = (PIXELS * channels).max(1);
+    let output = Output::<T>::new(x.dims.iter().product());
+    for (item, values) in values.chunks(item_len).enumerate() {
+        let chunks: Vec<Moments> =
+            values.par_chunks(chunk_len).map(|chunk| Moments::of(chunk, channels)).collect();
+        let (scale, shift) = normalization(&chunks, [groups, channels], &weight, &bias, epsilon);
+        values.par_chunks(chunk_len).enumerate().for_each(|(index, chunk)| {
+            let mut normalized = Scratch::new(channels);
+            for (pixel, values) in chunk.chunks_exact(channels).enumerate() {
                 match activation {
-                    GroupNormActivation::None => affine(out_plane, in_plane, scale, shift),
-                    GroupNormActivation::Silu => affine_silu(out_plane, in_plane, scale, shift),
+                    GroupNormActivation::None => affine(&mut normalized, values, &scale, &shift),
+                    GroupNormActivation::Silu => affine_silu(&mut normalized, values, &scale, &shift),
                 }
+                // SAFETY: each pixel has one task.
+                unsafe { output.write(item * item_len + index * chunk_len + pixel * channels, &normalized) };
             }
-        },
-    );
-    FlexTensor::new(Bytes::from_elems(output), Layout::contiguous(shape), T::dtype())
+        });
+    }
+    // SAFETY: all pixels of all items were written.
+    tensor(unsafe { output.finish() }, x.dims)
 }
 
-#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
-fn affine<T: Storage>(out: &mut [T], input: &[T], scale: f32, shift: f32) {
-    for (out, x) in out.iter_mut().zip(input) {
-        *out = T::narrow(x.widen() * scale + shift);
+/// What is known of each channel of some pixels.
+struct Moments {
+    pixels: usize,
+    means: Vec<f32>,
+    /// Sums of the squared distances from the mean.
+    squares: Vec<f32>,
+}
+
+impl Moments {
+    fn of(values: &[f32], channels: usize) -> Self {
+        let pixels = values.len() / channels;
+        let mut means = vec![0.0; channels];
+        let mut squares = vec![0.0; channels];
+        moments(values, &mut means, &mut squares);
+        Self { pixels, means, squares }
     }
 }
 
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
-fn affine_silu<T: Storage>(out: &mut [T], input: &[T], scale: f32, shift: f32) {
-    for (out, x) in out.iter_mut().zip(input) {
-        *out = T::narrow(silu(x.widen() * scale + shift));
+fn moments(values: &[f32], means: &mut [f32], squares: &mut [f32]) {
+    let channels = means.len();
+    for pixel in values.chunks_exact(channels) {
+        for (sum, value) in means.iter_mut().zip(pixel) {
+            *sum += value;
+        }
+    }
+    let factor = 1.0 / (values.len() / channels) as f32;
+    means.iter_mut().for_each(|sum| *sum *= factor);
+    for pixel in values.chunks_exact(channels) {
+        for ((square, mean), value) in squares.iter_mut().zip(&*means).zip(pixel) {
+            let distance = value - mean;
+            *square += distance * distance;
+        }
     }
 }
 
-/// A weight or bias in `f32`; its storage type may differ from that of the activations.
-fn channel_parameter<T: Storage>(parameter: FlexTensor) -> Vec<f32> {
-    fn widen<S: Storage>(parameter: &FlexTensor) -> Vec<f32> {
-        parameter.as_slice::<S>().expect("contiguous").iter().map(|value| value.widen()).collect()
-    }
-    let parameter = parameter.to_contiguous();
-    match parameter.dtype() {
-        DType::F32 => widen::<f32>(&parameter),
-        DType::F16 => widen::<f16>(&parameter),
-        DType::BF16 => widen::<bf16>(&parameter),
-        other => panic!("a {:?} group norm has no kernel for {other:?} parameters", T::dtype()),
-    }
-}
-
-/// Mean and (biased) variance.
-fn mean_and_variance<T: Storage>(values: &[T]) -> (f32, f32) {
-    let count = values.len() as f64;
-    let mean = (sum_of(values, |x| x) / count) as f32;
-    let variance = sum_of(values, |x| (x - mean) * (x - mean)) / count;
-    (mean, variance as f32)
-}
-
-/// Sums short blocks in `f32` and the blocks in `f64`, so that the sum stays exact to `f32` rounding for any length.
-fn sum_of<T: Storage>(values: &[T], term: impl Fn(f32) -> f32) -> f64 {
-    const LANES: usize = 16;
-    const BLOCK: usize = 1024;
-    let block_sum = |block: &[T]| -> f64 {
-        let mut lanes = [0.0f32; LANES];
-        for chunk in block.chunks(LANES) {
-            for (lane, value) in lanes.iter_mut().zip(chunk) {
-                *lane += term(value.widen());
+/// Scale and shift for each channel that normalize its group and then apply weight and bias. Moments of parts are joined in
+/// `f64` (Chan et al. 1979).
+fn normalization(
+    parts: &[Moments],
+    [groups, channels]: [usize; 2],
+    weight: &[f32],
+    bias: &[f32],
+    epsilon: f32,
+) -> (Vec<f32>, Vec<f32>) {
+    let channels_each = channels / groups;
+    let (mut scale, mut shift) = (vec![0.0; channels], vec![0.0; channels]);
+    for group in 0..groups {
+        let members = group * channels_each..(group + 1) * channels_each;
+        let (mut count, mut sum) = (0.0, 0.0);
+        for part in parts {
+            let pixels = part.pixels as f64;
+            count += pixels * channels_each as f64;
+            sum += part.means[members.clone()].iter().map(|&mean| f64::from(mean)).sum::<f64>() * pixels;
+        }
+        let mean = sum / count;
+        let mut squares = 0.0;
+        for part in parts {
+            let pixels = part.pixels as f64;
+            for channel in members.clone() {
+                let distance = f64::from(part.means[channel]) - mean;
+                squares += f64::from(part.squares[channel]) + pixels * distance * distance;
             }
         }
-        lanes.iter().map(|&lane| f64::from(lane)).sum()
-    };
-    values.chunks(BLOCK).map(block_sum).sum()
+        let inverse_deviation = 1.0 / ((squares / count) as f32 + epsilon).sqrt();
+        for channel in members {
+            scale[channel] = inverse_deviation * weight[channel];
+            shift[channel] = bias[channel] - mean as f32 * scale[channel];
+        }
+    }
+    (scale, shift)
+}
+
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
+fn affine(out: &mut [f32], values: &[f32], scale: &[f32], shift: &[f32]) {
+    for (((out, x), scale), shift) in out.iter_mut().zip(values).zip(scale).zip(shift) {
+        *out = x * scale + shift;
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
+fn affine_silu(out: &mut [f32], values: &[f32], scale: &[f32], shift: &[f32]) {
+    for (((out, x), scale), shift) in out.iter_mut().zip(values).zip(scale).zip(shift) {
+        *out = silu(x * scale + shift);
+    }
 }
 
 #[cfg(test)]

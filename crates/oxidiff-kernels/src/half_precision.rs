@@ -4,45 +4,61 @@ use std::borrow::Cow;
 
 use burn::tensor::Element;
 use bytemuck::Pod;
+use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
+use rayon::prelude::*;
+
+/// Values that one task converts.
+const CHUNK: usize = 1 << 16;
 
 /// A storage type of activations and weights, widened to `f32` for arithmetic.
 pub(crate) trait Storage: Element + Pod + Send + Sync {
-    fn widen(self) -> f32;
-    fn narrow(value: f32) -> Self;
+    /// As many values as `out` has.
+    fn widen(values: &[Self], out: &mut [f32]);
+
+    /// Rounds as many values as `out` has.
+    fn narrow(values: &[f32], out: &mut [Self]);
 
     /// Many values, not copied where they are `f32` already.
-    fn widen_all(values: &[Self]) -> Cow<'_, [f32]> {
-        values.iter().map(|value| value.widen()).collect::<Vec<_>>().into()
+    fn widened(values: &[Self]) -> Cow<'_, [f32]> {
+        let mut out = vec![0.0; values.len()];
+        out.par_chunks_mut(CHUNK)
+            .zip(values.par_chunks(CHUNK))
+            .for_each(|(out, values)| Self::widen(values, out));
+        out.into()
     }
 }
 
 impl Storage for f32 {
-    fn widen(self) -> f32 {
-        self
+    #[inline(always)]
+    fn widen(values: &[f32], out: &mut [f32]) {
+        out.copy_from_slice(values);
     }
-    fn narrow(value: f32) -> Self {
-        value
+    #[inline(always)]
+    fn narrow(values: &[f32], out: &mut [f32]) {
+        out.copy_from_slice(values);
     }
-    fn widen_all(values: &[f32]) -> Cow<'_, [f32]> {
+    fn widened(values: &[f32]) -> Cow<'_, [f32]> {
         values.into()
     }
 }
 
 impl Storage for f16 {
-    fn widen(self) -> f32 {
-        self.to_f32()
+    fn widen(values: &[f16], out: &mut [f32]) {
+        values.convert_to_f32_slice(out);
     }
-    fn narrow(value: f32) -> Self {
-        f16::from_f32(value)
+    fn narrow(values: &[f32], out: &mut [f16]) {
+        out.convert_from_f32_slice(values);
     }
 }
 
 impl Storage for bf16 {
-    fn widen(self) -> f32 {
-        self.to_f32()
+    fn widen(values: &[bf16], out: &mut [f32]) {
+        for (out, value) in out.iter_mut().zip(values) {
+            *out = f32::from_bits(u32::from(value.to_bits()) << 16);
+        }
     }
-    fn narrow(value: f32) -> Self {
-        bf16::from_f32(value)
+    fn narrow(values: &[f32], out: &mut [bf16]) {
+        out.convert_from_f32_slice(values);
     }
 }

@@ -7,18 +7,27 @@
 //! This is also the one crate of the workspace that contains `unsafe` code, each use behind a safe function.
 
 mod attention;
+mod channels_last;
 mod convolution;
 mod exponential;
 mod geglu;
 mod group_norm;
 mod half_precision;
-mod im2col;
+mod implicit_product;
+mod layer_norm;
+mod linear;
 mod mapped_file;
 mod matrix_product;
+mod memory;
+mod panel;
+mod transpose;
 mod winograd;
 
 pub use attention::attention;
-pub use convolution::conv2d;
+pub use channels_last::{join_channels, nearest, to_image, to_tokens};
+pub use convolution::{Addends, conv2d};
 pub use geglu::geglu;
 pub use group_norm::{GroupNormActivation, group_norm};
+pub use layer_norm::layer_norm;
+pub use linear::{linear, linear_geglu};
 pub use mapped_file::MappedFile;

@@ -1,99 +1,245 @@
-//! Products of matrices that lie anywhere inside a slice.
+//! Matrix products, blocked for the caches (Goto & van de Geijn 2008, <https://doi.org/10.1145/1356052.1356053>): the right
+//! matrix is packed into panels once, and every task multiplies a few rows of the left one with all of them.
 
-use gemm::Parallelism;
+use std::ops::Range;
 
-/// A matrix inside a slice: element `(row, column)` is at `row * row_stride + column * column_stride`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct View<'a> {
-    pub values: &'a [f32],
-    pub row_stride: usize,
-    pub column_stride: usize,
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::memory::Scratch;
+use crate::panel::{self, Rows};
+
+/// Rows of a task: with [`DEPTH`] they stay in the second-level cache.
+const ROWS: usize = 96;
+/// Values of a row that are multiplied before the next panel takes its turn: a panel of them stays in the first-level cache.
+const DEPTH: usize = 384;
+/// Panels whose unfinished sums are kept together.
+const PANELS: usize = 16;
+/// Values of the right matrix that are packed at a time.
+const MOST_PACKED: usize = 1 << 24;
+
+/// The left matrix.
+pub(crate) trait Left: Sync {
+    /// Whether [`Self::block`] makes a copy, so that it should be asked for each block once only.
+    const COPIES: bool;
+
+    /// Some columns of some rows. `scratch` has room for them.
+    fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [f32]) -> Rows<'a>;
 }
 
-/// `out = keep * out + scale * left * right` on one thread, where `out` is `rows x columns` and its rows follow each
-/// other.
-///
-/// # Panics
-/// When a matrix reaches past the end of its slice.
-pub(crate) fn multiply(
-    out: &mut [f32],
-    [rows, inner, columns]: [usize; 3],
-    left: View<'_>,
-    right: View<'_>,
-    scale: f32,
-    keep: bool,
-) {
-    if rows == 0 || columns == 0 {
+/// The right matrix, in panels.
+pub(crate) trait Right: Sync {
+    /// Writes the panel of this index, as many rows of `width` values as the matrix is deep.
+    fn pack(&self, panel: usize, width: usize, out: &mut [f32]);
+}
+
+/// Where the product goes.
+pub(crate) trait Sink: Sync {
+    /// Takes the values of a row in the panel of this index. It is given every place once.
+    fn take(&self, row: usize, panel: usize, values: &mut [f32]);
+}
+
+/// How many there are of everything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// Rows of the left matrix and of the product.
+    pub rows: usize,
+    /// Columns of the left matrix, rows of the right one.
+    pub depth: usize,
+    /// Panels of the right matrix.
+    pub panels: usize,
+}
+
+/// A left matrix that lies in memory as it is.
+pub(crate) struct Whole<'a> {
+    pub values: &'a [f32],
+    pub depth: usize,
+}
+
+impl Left for Whole<'_> {
+    const COPIES: bool = false;
+
+    fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, _: &'a mut [f32]) -> Rows<'a> {
+        Rows { values: &self.values[rows.start * self.depth + columns.start..], stride: self.depth }
+    }
+}
+
+/// Gives `sink` the product of `left` and `right`.
+pub(crate) fn multiply<L: Left, R: Right, K: Sink>(left: &L, right: &R, sink: &K, size: Size) {
+    let (width, _) = panel::widths();
+    let packed_len = size.depth * width;
+    let blocks = size.rows.div_ceil(ROWS);
+    if size.depth == 0 || blocks < 2 * rayon::current_num_threads() {
+        // Too few rows to divide: each task packs panels of its own and multiplies all rows with them.
+        let tasks = (4 * rayon::current_num_threads()).min(size.panels).max(1);
+        let count = size.panels.div_ceil(tasks).max(1);
+        (0..size.panels.div_ceil(count)).into_par_iter().for_each(|task| {
+            let panels = task * count..((task + 1) * count).min(size.panels);
+            let mut packed = Scratch::new(packed_len);
+            for panel in panels {
+                right.pack(panel, width, &mut packed);
+                for first in (0..size.rows).step_by(ROWS) {
+                    let rows = first..(first + ROWS).min(size.rows);
+                    Arch::new().dispatch(Block { left, packed: &packed, sink, rows, first_panel: panel, size });
+                }
+            }
+        });
         return;
     }
-    assert!(out.len() >= rows * columns);
-    left.check(rows, inner);
-    right.check(inner, columns);
-    // SAFETY: all three matrices were just checked to lie inside their slices, and `out`, borrowed mutably, overlaps
-    // neither of the others.
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            inner,
-            out.as_mut_ptr(),
-            1,
-            columns as isize,
-            keep,
-            left.values.as_ptr(),
-            left.column_stride as isize,
-            left.row_stride as isize,
-            right.values.as_ptr(),
-            right.column_stride as isize,
-            right.row_stride as isize,
-            1.0,
-            scale,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
+    // Blocks of about the same number of rows.
+    let rows_each = size.rows.div_ceil(blocks).next_multiple_of(12);
+    let at_once = (MOST_PACKED / packed_len).clamp(1, size.panels.max(1));
+    let mut packed = Scratch::new(at_once * packed_len);
+    for first_panel in (0..size.panels).step_by(at_once) {
+        let count = at_once.min(size.panels - first_panel);
+        let packed = &mut packed[..count * packed_len];
+        packed
+            .par_chunks_mut(packed_len)
+            .enumerate()
+            .for_each(|(panel, out)| right.pack(first_panel + panel, width, out));
+        let packed = &*packed;
+        (0..size.rows.div_ceil(rows_each)).into_par_iter().for_each(|block| {
+            let rows = block * rows_each..((block + 1) * rows_each).min(size.rows);
+            Arch::new().dispatch(Block { left, packed, sink, rows, first_panel, size });
+        });
     }
 }
 
-impl View<'_> {
-    fn check(&self, rows: usize, columns: usize) {
-        if rows == 0 || columns == 0 {
-            return;
+/// Some rows of the left matrix times some panels of the right one.
+struct Block<'a, L, K> {
+    left: &'a L,
+    packed: &'a [f32],
+    sink: &'a K,
+    rows: Range<usize>,
+    first_panel: usize,
+    size: Size,
+}
+
+impl<L: Left, K: Sink> WithSimd for Block<'_, L, K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { left, packed, sink, rows, first_panel, size } = self;
+        let (width, depth, count) = (panel::width::<S>(), size.depth, rows.len());
+        let packed_len = depth * width;
+        let panels = if depth == 0 { size.panels - first_panel } else { packed.len() / packed_len };
+        let group = if L::COPIES { panels } else { PANELS.min(panels) };
+        // One panel's sums are enough where a panel is finished at once.
+        let at_once = depth <= DEPTH && !L::COPIES;
+        let sums_len = count * width;
+        let mut sums = Scratch::new(if at_once { sums_len } else { group * sums_len });
+        let mut copy = Scratch::new(if L::COPIES { count * DEPTH.min(depth) } else { 0 });
+        for first in (0..panels).step_by(group.max(1)) {
+            let group = first..(first + group).min(panels);
+            // A product without depth is zero, but it is one.
+            for start in (0..depth.max(1)).step_by(DEPTH) {
+                let columns = start..(start + DEPTH).min(depth);
+                let block = left.block(rows.clone(), columns.clone(), &mut copy);
+                for panel in group.clone() {
+                    let sums = &mut sums[if at_once { 0 } else { (panel - first) * sums_len }..][..sums_len];
+                    let packed = &packed[panel * packed_len + start * width..];
+                    panel::multiply::<S, { panel::VECTORS }>(
+                        simd,
+                        count,
+                        columns.len(),
+                        block,
+                        packed,
+                        sums,
+                        width,
+                        start > 0,
+                    );
+                    if columns.end == depth {
+                        for (row, values) in rows.clone().zip(sums.chunks_exact_mut(width)) {
+                            sink.take(row, first_panel + panel, values);
+                        }
+                    }
+                }
+            }
         }
-        let last = (rows - 1) * self.row_stride + (columns - 1) * self.column_stride;
-        assert!(last < self.values.len(), "a {rows}x{columns} matrix does not fit its slice");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Output;
+    use crate::transpose::into_columns;
 
-    #[test]
-    fn multiplies_strided_matrices_and_adds() {
-        let left: Vec<f32> = (0..24).map(|i| i as f32).collect();
-        let right: Vec<f32> = (0..24).map(|i| (i % 7) as f32 - 3.0).collect();
-        // `left` is 3x4 with rows 8 apart and every second column; `right` is stored transposed, 4x5.
-        let left_at = |i: usize, j: usize| left[8 * i + 2 * j];
-        let right_at = |i: usize, j: usize| right[i + 4 * j];
-        let mut out = vec![1.0f32; 15];
-        let left_view = View { values: &left, row_stride: 8, column_stride: 2 };
-        let right_view = View { values: &right, row_stride: 1, column_stride: 4 };
-        multiply(&mut out, [3, 4, 5], left_view, right_view, 0.5, true);
-        for i in 0..3 {
-            for j in 0..5 {
-                let product: f32 = (0..4).map(|k| left_at(i, k) * right_at(k, j)).sum();
-                assert_eq!(out[5 * i + j], 1.0 + 0.5 * product);
+    /// A right matrix stored transposed, a row for each column.
+    struct Columns<'a> {
+        values: &'a [f32],
+        depth: usize,
+        count: usize,
+    }
+
+    impl Right for Columns<'_> {
+        fn pack(&self, panel: usize, width: usize, out: &mut [f32]) {
+            let first = panel * width;
+            out.fill(0.0);
+            let values = &self.values[first * self.depth..];
+            into_columns(values, self.depth, width.min(self.count - first), self.depth, out, width);
+        }
+    }
+
+    struct Store<'a> {
+        output: &'a Output<f32>,
+        columns: usize,
+    }
+
+    impl Sink for Store<'_> {
+        fn take(&self, row: usize, panel: usize, values: &mut [f32]) {
+            let first = panel * values.len();
+            let count = values.len().min(self.columns - first);
+            // SAFETY: every place is given once.
+            unsafe { self.output.write(row * self.columns + first, &values[..count]) };
+        }
+    }
+
+    /// A left matrix that is copied block by block.
+    struct Copied<'a>(Whole<'a>);
+
+    impl Left for Copied<'_> {
+        const COPIES: bool = true;
+
+        fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [f32]) -> Rows<'a> {
+            let stride = columns.len();
+            for (row, out) in rows.zip(scratch.chunks_exact_mut(stride.max(1))) {
+                out.copy_from_slice(&self.0.values[row * self.0.depth..][columns.clone()]);
             }
+            Rows { values: scratch, stride }
         }
     }
 
     #[test]
-    #[should_panic(expected = "does not fit its slice")]
-    fn refuses_a_matrix_past_the_end() {
-        let values = [0.0; 8];
-        let view = View { values: &values, row_stride: 3, column_stride: 1 };
-        multiply(&mut [0.0; 9], [3, 3, 3], view, view, 1.0, false);
+    fn multiplies_few_and_many_rows_of_any_depth() {
+        for (rows, depth, columns) in [(1, 1, 1), (5, 7, 40), (97, 385, 33), (700, 20, 17), (450, 800, 50), (3, 0, 5)] {
+            // Small whole numbers, so that sums are exact in any order.
+            let left: Vec<f32> = (0..rows * depth).map(|i| (i % 11) as f32 - 5.0).collect();
+            let right: Vec<f32> = (0..columns * depth).map(|i| (i % 7) as f32 - 3.0).collect();
+            let size = Size { rows, depth, panels: columns.div_ceil(panel::widths().0) };
+            let right_matrix = Columns { values: &right, depth, count: columns };
+            let products = [false, true].map(|copied| {
+                let output = Output::new(rows * columns);
+                let sink = Store { output: &output, columns };
+                let whole = Whole { values: &left, depth };
+                if copied {
+                    multiply(&Copied(whole), &right_matrix, &sink, size);
+                } else {
+                    multiply(&whole, &right_matrix, &sink, size);
+                }
+                // SAFETY: the product gives every place to its sink.
+                unsafe { output.finish() }
+            });
+            for row in 0..rows {
+                for column in 0..columns {
+                    let expected: f32 =
+                        (0..depth).map(|k| left[row * depth + k] * right[column * depth + k]).sum();
+                    for product in &products {
+                        assert_eq!(product[row * columns + column], expected, "{rows}x{depth}x{columns}");
+                    }
+                }
+            }
+        }
     }
 }

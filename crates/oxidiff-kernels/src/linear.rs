@@ -1,0 +1,329 @@
+//! Linear layers: a product, and what follows it at once.
+
+use burn::backend::Flex;
+use burn::tensor::{DType, Tensor, module};
+use burn_flex::FlexTensor;
+use half::{bf16, f16};
+
+use crate::channels_last::{contiguous, parameter};
+use crate::exponential::gelu;
+use crate::geglu::geglu;
+use crate::half_precision::Storage;
+use crate::matrix_product::{Right, Sink, Size, Whole, multiply};
+use crate::memory::Output;
+use crate::panel;
+use crate::transpose::columns_of;
+
+/// `x Wᵀ + bias + residual`.
+///
+/// Shapes: `x` `[..., in_features]`, `weight` `[out_features, in_features]`, `bias` `[out_features]`, `residual` and the result
+/// `[..., out_features]`. Sums are computed in `f32` whatever the element type.
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    residual: Option<Tensor<D>>,
+) -> Tensor<D> {
+    let mut dims = x.dims();
+    let [out_features, in_features] = weight.dims();
+    assert_eq!(dims[D - 1], in_features, "as many features as the weight takes");
+    dims[D - 1] = out_features;
+    if let Some(residual) = &residual {
+        assert_eq!(residual.dims(), dims, "a residual of the shape of the result");
+    }
+    let primitives = (
+        x.clone().try_into_primitive::<Flex>(),
+        weight.clone().try_into_primitive::<Flex>(),
+        residual.clone().map(|residual| residual.try_into_primitive::<Flex>()).transpose(),
+    );
+    let (Ok(x_flex), Ok(weight_flex), Ok(residual_flex)) = primitives else {
+        return linear_plain(x, weight, bias, residual);
+    };
+    let dtype = x_flex.dtype();
+    let same = weight_flex.dtype() == dtype && residual_flex.as_ref().is_none_or(|residual| residual.dtype() == dtype);
+    let inputs = (x_flex, weight_flex, residual_flex);
+    let values = |bias: Option<Tensor<1>>| bias.map(parameter);
+    Tensor::from_primitive::<Flex>(match dtype {
+        DType::F32 if same => linear_cpu::<f32>(inputs, values(bias), &dims),
+        DType::F16 if same => linear_cpu::<f16>(inputs, values(bias), &dims),
+        DType::BF16 if same => linear_cpu::<bf16>(inputs, values(bias), &dims),
+        _ => return linear_plain(x, weight, bias, residual),
+    })
+}
+
+/// The same in Burn's own operations.
+fn linear_plain<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    residual: Option<Tensor<D>>,
+) -> Tensor<D> {
+    let product = module::linear(x, weight.transpose(), bias);
+    match residual {
+        Some(residual) => product + residual,
+        None => product,
+    }
+}
+
+fn linear_cpu<T: Storage>(
+    (x, weight, residual): (FlexTensor, FlexTensor, Option<FlexTensor>),
+    bias: Option<Vec<f32>>,
+    dims: &[usize],
+) -> FlexTensor {
+    let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
+    let residual = residual.map(|residual| residual.to_contiguous());
+    let shape = weight.layout().shape();
+    let (columns, depth) = (shape[0], shape[1]);
+    let rows = dims[..dims.len() - 1].iter().product();
+    let x = T::widened(x.as_slice::<T>().expect("contiguous, of this type"));
+    let weight = weight.as_slice::<T>().expect("contiguous, of this type");
+    let residual =
+        residual.as_ref().map(|residual| residual.as_slice::<T>().expect("contiguous, of this type"));
+    assert!(bias.as_ref().is_none_or(|bias| bias.len() == columns), "one bias for each feature");
+
+    let output = Output::<T>::new(rows * columns);
+    let size = Size { rows, depth, panels: columns.div_ceil(panel::widths().0) };
+    let left = Whole { values: &x, depth };
+    let sink = Sum { output: &output, bias: bias.as_deref(), residual, columns };
+    multiply(&left, &Weight { values: weight, depth, columns }, &sink, size);
+    // SAFETY: the product gives every place to its sink.
+    contiguous(unsafe { output.finish() }, dims)
+}
+
+/// A weight `[columns, depth]`, the transposed right matrix.
+pub(crate) struct Weight<'a, T> {
+    pub values: &'a [T],
+    pub depth: usize,
+    pub columns: usize,
+}
+
+impl<T: Storage> Weight<'_, T> {
+    /// Writes `count` columns of the right matrix from `first` on to `out`, whose rows are `width` long.
+    fn pack_columns(&self, first: usize, count: usize, width: usize, out: &mut [f32]) {
+        let values = &self.values[first * self.depth..][..count * self.depth];
+        columns_of(values, self.depth, count, self.depth, out, width);
+    }
+}
+
+impl<T: Storage> Right for Weight<'_, T> {
+    fn pack(&self, panel: usize, width: usize, out: &mut [f32]) {
+        let first = panel * width;
+        let count = width.min(self.columns - first);
+        if count < width {
+            out.fill(0.0);
+        }
+        self.pack_columns(first, count, width, out);
+    }
+}
+
+/// Adds bias and residual.
+struct Sum<'a, T> {
+    output: &'a Output<T>,
+    bias: Option<&'a [f32]>,
+    residual: Option<&'a [T]>,
+    columns: usize,
+}
+
+impl<T: Storage> Sink for Sum<'_, T> {
+    #[inline(always)]
+    fn take(&self, row: usize, panel: usize, values: &mut [f32]) {
+        let first = panel * values.len();
+        let count = values.len().min(self.columns - first);
+        let values = &mut values[..count];
+        let start = row * self.columns + first;
+        add(values, self.bias.map(|bias| &bias[first..first + count]));
+        add_stored(values, self.residual.map(|residual| &residual[start..start + count]));
+        // SAFETY: every place is given once.
+        unsafe { self.output.write(start, values) };
+    }
+}
+
+#[inline(always)]
+pub(crate) fn add(values: &mut [f32], others: Option<&[f32]>) {
+    for (value, other) in values.iter_mut().zip(others.unwrap_or_default()) {
+        *value += other;
+    }
+}
+
+#[inline(always)]
+pub(crate) fn add_stored<T: Storage>(values: &mut [f32], others: Option<&[T]>) {
+    /// At least as wide as any panel.
+    const MOST: usize = 64;
+    let Some(others) = others else { return };
+    let mut widened = [0.0; MOST];
+    for (values, others) in values.chunks_mut(MOST).zip(others.chunks(MOST)) {
+        let widened = &mut widened[..others.len()];
+        T::widen(others, widened);
+        add(values, Some(widened));
+    }
+}
+
+/// [`geglu`] of a linear layer: `(x Vᵀ + c) * gelu(x Gᵀ + d)`, where `weight` holds `V` and `G` one after the other, and `bias`
+/// `c` and `d`.
+///
+/// Shapes: `x` `[batch, tokens, in_features]`, `weight` `[2 * features, in_features]`, `bias` `[2 * features]`; the result is
+/// `[batch, tokens, features]`.
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub fn linear_geglu(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
+    let [batch, tokens, width] = x.dims();
+    let [out_features, in_features] = weight.dims();
+    assert_eq!(width, in_features, "as many features as the weight takes");
+    assert_eq!(out_features % 2, 0, "a value and a gate need an even number of features, not {out_features}");
+    let dims = [batch, tokens, out_features / 2];
+    let primitives = (x.clone().try_into_primitive::<Flex>(), weight.clone().try_into_primitive::<Flex>());
+    let (Ok(x_flex), Ok(weight_flex)) = primitives else {
+        return geglu(linear_plain(x, weight, bias, None));
+    };
+    let dtypes = (x_flex.dtype(), weight_flex.dtype());
+    let values = |bias: Option<Tensor<1>>| bias.map(parameter);
+    Tensor::from_primitive::<Flex>(match dtypes {
+        (DType::F32, DType::F32) => linear_geglu_cpu::<f32>(x_flex, weight_flex, values(bias), dims),
+        (DType::F16, DType::F16) => linear_geglu_cpu::<f16>(x_flex, weight_flex, values(bias), dims),
+        (DType::BF16, DType::BF16) => linear_geglu_cpu::<bf16>(x_flex, weight_flex, values(bias), dims),
+        _ => return geglu(linear_plain(x, weight, bias, None)),
+    })
+}
+
+fn linear_geglu_cpu<T: Storage>(
+    x: FlexTensor,
+    weight: FlexTensor,
+    bias: Option<Vec<f32>>,
+    dims: [usize; 3],
+) -> FlexTensor {
+    let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
+    let features = dims[2];
+    let depth = weight.layout().shape()[1];
+    let x = T::widened(x.as_slice::<T>().expect("contiguous, of this type"));
+    let values = weight.as_slice::<T>().expect("contiguous, of this type");
+    assert!(bias.as_ref().is_none_or(|bias| bias.len() == 2 * features), "one bias for each feature");
+
+    let rows = dims[0] * dims[1];
+    let output = Output::<T>::new(rows * features);
+    let half_width = panel::widths().0 / 2;
+    let size = Size { rows, depth, panels: features.div_ceil(half_width) };
+    let right = ValuesAndGates { weight: Weight { values, depth, columns: 2 * features }, features };
+    let sink = Gated { output: &output, bias: bias.as_deref(), features };
+    multiply(&Whole { values: &x, depth }, &right, &sink, size);
+    // SAFETY: the product gives every place to its sink.
+    contiguous(unsafe { output.finish() }, &dims)
+}
+
+/// Panels of which one half are values, the other the gates of these.
+struct ValuesAndGates<'a, T> {
+    weight: Weight<'a, T>,
+    features: usize,
+}
+
+impl<T: Storage> Right for ValuesAndGates<'_, T> {
+    fn pack(&self, panel: usize, width: usize, out: &mut [f32]) {
+        let half = width / 2;
+        let first = panel * half;
+        let count = half.min(self.features - first);
+        if count < half {
+            out.fill(0.0);
+        }
+        self.weight.pack_columns(first, count, width, out);
+        self.weight.pack_columns(self.features + first, count, width, &mut out[half..]);
+    }
+}
+
+struct Gated<'a, T> {
+    output: &'a Output<T>,
+    bias: Option<&'a [f32]>,
+    features: usize,
+}
+
+impl<T: Storage> Sink for Gated<'_, T> {
+    #[inline(always)]
+    fn take(&self, row: usize, panel: usize, values: &mut [f32]) {
+        let half = values.len() / 2;
+        let first = panel * half;
+        let count = half.min(self.features - first);
+        let (values, gates) = values.split_at_mut(half);
+        let (values, gates) = (&mut values[..count], &mut gates[..count]);
+        add(values, self.bias.map(|bias| &bias[first..first + count]));
+        add(gates, self.bias.map(|bias| &bias[self.features + first..][..count]));
+        for (value, gate) in values.iter_mut().zip(gates) {
+            *value *= gelu(*gate);
+        }
+        // SAFETY: every place is given once.
+        unsafe { self.output.write(row * self.features + first, values) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, Distribution};
+
+    fn random<const D: usize>(shape: [usize; D], deviation: f64, dtype: DType) -> Tensor<D> {
+        Tensor::<D>::random(shape, Distribution::Normal(0.0, deviation), &Device::flex()).cast(dtype)
+    }
+
+    fn relative_error<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> f32 {
+        let norm = |x: Tensor<D>| x.square().sum().into_scalar::<f32>().sqrt();
+        norm(found.cast(DType::F32) - expected.clone()) / norm(expected)
+    }
+
+    const SHAPES: [[usize; 3]; 6] =
+        [[1, 1, 3], [2, 5, 40], [77, 768, 33], [300, 64, 130], [1030, 20, 48], [400, 900, 35]];
+
+    #[test]
+    fn equals_the_plain_expression() {
+        let wide = DType::F32;
+        for [rows, depth, columns] in SHAPES {
+            for (dtype, most) in [(DType::F32, 1e-6), (DType::BF16, 4e-3), (DType::F16, 5e-4)] {
+                let x = random([1, rows, depth], 1.0, dtype);
+                let weight = random([columns, depth], 0.3, dtype);
+                let bias = random([columns], 1.0, dtype);
+                let residual = random([1, rows, columns], 1.0, dtype);
+                for (bias, residual) in [(None, None), (Some(bias.clone()), None), (Some(bias), Some(residual))] {
+                    let fast = linear(x.clone(), weight.clone(), bias.clone(), residual.clone());
+                    assert_eq!(fast.dtype(), dtype);
+                    let plain = linear_plain(
+                        x.clone().cast(wide),
+                        weight.clone().cast(wide),
+                        bias.map(|bias| bias.cast(wide)),
+                        residual.map(|residual| residual.cast(wide)),
+                    );
+                    let error = relative_error(fast, plain);
+                    assert!(error < most, "{rows}x{depth}x{columns} in {dtype:?}: off by {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn equals_the_plain_expression_with_gates() {
+        let wide = DType::F32;
+        for [rows, depth, features] in SHAPES {
+            for (dtype, most) in [(DType::F32, 1e-6), (DType::BF16, 4e-3), (DType::F16, 5e-4)] {
+                let x = random([1, rows, depth], 1.0, dtype);
+                let weight = random([2 * features, depth], 0.3, dtype);
+                let bias = random([2 * features], 1.0, dtype);
+                for bias in [None, Some(bias)] {
+                    let fast = linear_geglu(x.clone(), weight.clone(), bias.clone());
+                    assert_eq!(fast.dtype(), dtype);
+                    let bias = bias.map(|bias| bias.cast(wide));
+                    let (x, weight) = (x.clone().cast(wide), weight.clone().cast(wide));
+                    let plain = geglu(linear_plain(x, weight, bias, None));
+                    let error = relative_error(fast, plain);
+                    assert!(error < most, "{rows}x{depth}x{features} in {dtype:?}: off by {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn takes_a_view() {
+        let x = random([2, 3, 4, 5], 1.0, DType::F32).permute([0, 2, 3, 1]);
+        let weight = random([7, 3], 1.0, DType::F32);
+        let error = relative_error(linear(x.clone(), weight.clone(), None, None), linear_plain(x, weight, None, None));
+        assert!(error < 1e-6);
+    }
+}

@@ -1,0 +1,226 @@
+//! The innermost loop of all products: rows of one matrix times a panel, a strip of another that is a few vectors wide.
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Vectors side by side in a panel, where nothing asks for another number.
+pub(crate) const VECTORS: usize = 2;
+
+/// No vector has more lanes.
+pub(crate) const MOST_LANES: usize = 16;
+
+/// The width of a panel for these vectors.
+#[inline(always)]
+pub(crate) fn width<S: Simd>() -> usize {
+    VECTORS * S::F32_LANES
+}
+
+/// The width of a panel, and that of a vector, on this machine.
+pub(crate) fn widths() -> (usize, usize) {
+    struct Widths;
+    impl WithSimd for Widths {
+        type Output = (usize, usize);
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> (usize, usize) {
+            (width::<S>(), S::F32_LANES)
+        }
+    }
+    Arch::new().dispatch(Widths)
+}
+
+/// Rows of a matrix that lie inside a slice, one every `stride` values.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    pub values: &'a [f32],
+    pub stride: usize,
+}
+
+/// `out = left panel`, or with `add` `out += left panel`: `left` is `rows x depth`, `panel` `depth x (N vectors)` without gaps,
+/// and the rows of `out` start every `out_stride` values.
+///
+/// # Panics
+/// When a matrix reaches past the end of its slice.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "three matrices with their shapes")]
+pub(crate) fn multiply<S: Simd, const N: usize>(
+    simd: S,
+    rows: usize,
+    depth: usize,
+    left: Rows<'_>,
+    panel: &[f32],
+    out: &mut [f32],
+    out_stride: usize,
+    add: bool,
+) {
+    if rows == 0 {
+        return;
+    }
+    let width = N * S::F32_LANES;
+    assert!(left.values.len() >= (rows - 1) * left.stride + depth, "the left matrix");
+    assert!(panel.len() >= depth * width, "the panel");
+    assert!(out.len() >= (rows - 1) * out_stride + width, "the product");
+    let product = Product {
+        simd,
+        depth,
+        left: left.values.as_ptr(),
+        left_stride: left.stride,
+        panel: panel.as_ptr(),
+        out: out.as_mut_ptr(),
+        out_stride,
+        add,
+    };
+    // SAFETY: all matrices were just checked to lie inside their slices, and `out`, borrowed mutably, overlaps neither of
+    // the others.
+    unsafe {
+        // As many rows as leave registers for a row of the panel and one broadcast value.
+        if S::REGISTER_COUNT >= 32 {
+            match N {
+                1 | 2 => product.all_rows::<N, 12>(rows),
+                3 => product.all_rows::<N, 8>(rows),
+                4 => product.all_rows::<N, 6>(rows),
+                _ => product.all_rows::<N, 5>(rows),
+            }
+        } else {
+            match N {
+                1 | 2 => product.all_rows::<N, 6>(rows),
+                3 => product.all_rows::<N, 4>(rows),
+                4 => product.all_rows::<N, 3>(rows),
+                _ => product.all_rows::<N, 2>(rows),
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Product<S> {
+    simd: S,
+    depth: usize,
+    left: *const f32,
+    left_stride: usize,
+    panel: *const f32,
+    out: *mut f32,
+    out_stride: usize,
+    add: bool,
+}
+
+impl<S: Simd> Product<S> {
+    /// # Safety
+    /// `left` must have `rows` rows of `depth` values, `panel` `depth` rows of `N` vectors, and `out` room for `rows` rows of
+    /// `N` vectors that nothing else refers to.
+    #[inline(always)]
+    unsafe fn all_rows<const N: usize, const ROWS: usize>(self, rows: usize) {
+        let mut row = 0;
+        // SAFETY: each tile ends within the rows.
+        unsafe {
+            while row + ROWS <= rows {
+                self.tile::<N, ROWS>(row);
+                row += ROWS;
+            }
+            while ROWS > 4 && row + 4 <= rows {
+                self.tile::<N, 4>(row);
+                row += 4;
+            }
+            while ROWS > 2 && row + 2 <= rows {
+                self.tile::<N, 2>(row);
+                row += 2;
+            }
+            while row < rows {
+                self.tile::<N, 1>(row);
+                row += 1;
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`Self::all_rows`], for the `ROWS` rows from `row` on.
+    #[inline(always)]
+    unsafe fn tile<const N: usize, const ROWS: usize>(self, row: usize) {
+        let Self { simd, depth, left, left_stride, panel, out, out_stride, add } = self;
+        let mut sums = [[simd.splat_f32s(0.0); N]; ROWS];
+        // SAFETY: the caller vouches for all rows; a vector may be read and written at any address of an `f32`.
+        unsafe {
+            let left: [*const f32; ROWS] = std::array::from_fn(|i| left.add((row + i) * left_stride));
+            let mut panel = panel.cast::<S::f32s>();
+            for k in 0..depth {
+                let right: [S::f32s; N] = std::array::from_fn(|j| panel.add(j).read_unaligned());
+                for (sums, left) in sums.iter_mut().zip(left) {
+                    let left = simd.splat_f32s(*left.add(k));
+                    for (sum, right) in sums.iter_mut().zip(right) {
+                        *sum = simd.mul_add_e_f32s(left, right, *sum);
+                    }
+                }
+                panel = panel.add(N);
+            }
+            for (i, sums) in sums.into_iter().enumerate() {
+                let out = out.add((row + i) * out_stride).cast::<S::f32s>();
+                for (j, sum) in sums.into_iter().enumerate() {
+                    let sum = if add { simd.add_f32s(out.add(j).read_unaligned(), sum) } else { sum };
+                    out.add(j).write_unaligned(sum);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Check<const N: usize> {
+        rows: usize,
+        depth: usize,
+    }
+
+    impl<const N: usize> WithSimd for Check<N> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self { rows, depth } = self;
+            let width = N * S::F32_LANES;
+            let (left_stride, out_stride) = (depth + 3, width + 5);
+            // Small whole numbers, so that sums are exact in any order.
+            let left: Vec<f32> = (0..rows * left_stride).map(|i| (i % 11) as f32 - 5.0).collect();
+            let panel: Vec<f32> = (0..depth * width).map(|i| (i % 7) as f32 - 3.0).collect();
+            for add in [false, true] {
+                let mut out = vec![1.0; rows * out_stride];
+                let rows_of_left = Rows { values: &left, stride: left_stride };
+                multiply::<S, N>(simd, rows, depth, rows_of_left, &panel, &mut out, out_stride, add);
+                for row in 0..rows {
+                    for column in 0..out_stride {
+                        let product: f32 =
+                            (0..depth).map(|k| left[row * left_stride + k] * panel[k * width + column % width]).sum();
+                        let expected = match (column < width, add) {
+                            (false, _) => 1.0,
+                            (true, false) => product,
+                            (true, true) => product + 1.0,
+                        };
+                        assert_eq!(out[row * out_stride + column], expected, "{rows} rows, {depth} deep, {N} vectors");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn multiplies_any_number_of_rows_on_vectors_and_without() {
+        for rows in [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 31] {
+            for depth in [0, 1, 9] {
+                Arch::new().dispatch(Check::<1> { rows, depth });
+                Arch::new().dispatch(Check::<2> { rows, depth });
+                Arch::new().dispatch(Check::<3> { rows, depth });
+                Arch::new().dispatch(Check::<4> { rows, depth });
+                Arch::new().dispatch(Check::<5> { rows, depth });
+                Check::<2> { rows, depth }.with_simd(pulp::Scalar);
+                Check::<5> { rows, depth }.with_simd(pulp::Scalar);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "the left matrix")]
+    fn refuses_rows_past_the_end() {
+        let left = Rows { values: &[0.0; 8], stride: 3 };
+        multiply::<_, 2>(pulp::Scalar, 3, 3, left, &[0.0; 6], &mut [0.0; 12], 4, false);
+    }
+}

@@ -1,0 +1,141 @@
+//! Rows that become columns, as the panels of a product need them.
+
+use std::ops::Range;
+
+use burn::tensor::DType;
+
+use crate::half_precision::Storage;
+use crate::memory::Scratch;
+
+/// Writes `rows` rows of `values`, each `depth` long and `stride` apart, as the first columns of `out`, whose rows are `width`
+/// long. Further columns stay as they are.
+///
+/// # Panics
+/// When the rows or the columns reach past the end of their slice.
+pub(crate) fn into_columns(
+    values: &[f32],
+    stride: usize,
+    rows: usize,
+    depth: usize,
+    out: &mut [f32],
+    width: usize,
+) {
+    if rows == 0 || depth == 0 {
+        return;
+    }
+    assert!(values.len() >= (rows - 1) * stride + depth, "the rows");
+    assert!(rows <= width && out.len() >= (depth - 1) * width + rows, "the columns");
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx") {
+        // SAFETY: the processor has these instructions, and the slices were checked to hold all rows and columns.
+        unsafe { with_avx(values, stride, rows, depth, out, width) };
+        return;
+    }
+    plain(values, stride, 0..rows, 0..depth, out, width);
+}
+
+/// As [`into_columns`], of values that may have to be widened first.
+pub(crate) fn columns_of<T: Storage>(
+    values: &[T],
+    stride: usize,
+    rows: usize,
+    depth: usize,
+    out: &mut [f32],
+    width: usize,
+) {
+    if T::dtype() == DType::F32 {
+        into_columns(bytemuck::cast_slice(values), stride, rows, depth, out, width);
+        return;
+    }
+    let mut widened = Scratch::new(rows * depth);
+    for (row, widened) in widened.chunks_exact_mut(depth.max(1)).enumerate() {
+        T::widen(&values[row * stride..][..depth], widened);
+    }
+    into_columns(&widened, depth, rows, depth, out, width);
+}
+
+fn plain(
+    values: &[f32],
+    stride: usize,
+    rows: Range<usize>,
+    depth: Range<usize>,
+    out: &mut [f32],
+    width: usize,
+) {
+    for row in rows {
+        for column in depth.clone() {
+            out[column * width + row] = values[row * stride + column];
+        }
+    }
+}
+
+/// # Safety
+/// The processor must have AVX; `values` and `out` must hold all rows and columns.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx")]
+unsafe fn with_avx(
+    values: &[f32],
+    stride: usize,
+    rows: usize,
+    depth: usize,
+    out: &mut [f32],
+    width: usize,
+) {
+    use std::arch::x86_64::{
+        _mm_loadu_ps, _mm256_castps128_ps256, _mm256_insertf128_ps, _mm256_shuffle_ps, _mm256_storeu_ps,
+        _mm256_unpackhi_ps, _mm256_unpacklo_ps,
+    };
+
+    let (whole_rows, whole_depth) = (rows / 8 * 8, depth / 8 * 8);
+    for row in (0..whole_rows).step_by(8) {
+        for column in (0..whole_depth).step_by(8) {
+            // SAFETY: eight rows and eight columns from here on are inside of both slices, as the caller vouches.
+            unsafe {
+                let from = values.as_ptr().add(row * stride + column);
+                let to = out.as_mut_ptr().add(column * width + row);
+                // Four columns at a time: of row `i` in the lower half, of row `i + 4` in the upper.
+                for part in [0, 4] {
+                    let [a, b, c, d] = std::array::from_fn(|i| {
+                        let lower = _mm_loadu_ps(from.add(i * stride + part));
+                        let upper = _mm_loadu_ps(from.add((i + 4) * stride + part));
+                        _mm256_insertf128_ps(_mm256_castps128_ps256(lower), upper, 1)
+                    });
+                    let (ab_low, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+                    let (cd_low, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+                    let columns = [
+                        _mm256_shuffle_ps(ab_low, cd_low, 0x44),
+                        _mm256_shuffle_ps(ab_low, cd_low, 0xee),
+                        _mm256_shuffle_ps(ab_high, cd_high, 0x44),
+                        _mm256_shuffle_ps(ab_high, cd_high, 0xee),
+                    ];
+                    for (i, values) in columns.into_iter().enumerate() {
+                        _mm256_storeu_ps(to.add((part + i) * width), values);
+                    }
+                }
+            }
+        }
+    }
+    plain(values, stride, 0..whole_rows, whole_depth..depth, out, width);
+    plain(values, stride, whole_rows..rows, 0..depth, out, width);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_shape_becomes_columns() {
+        for (rows, depth, width) in [(1, 1, 1), (8, 8, 16), (16, 24, 16), (13, 21, 20), (7, 40, 8), (32, 9, 32)] {
+            let stride = depth + 2;
+            let values: Vec<f32> = (0..rows * stride).map(|i| i as f32).collect();
+            let mut out = vec![-1.0; depth * width];
+            into_columns(&values, stride, rows, depth, &mut out, width);
+            for column in 0..depth {
+                for place in 0..width {
+                    let expected = if place < rows { values[place * stride + column] } else { -1.0 };
+                    assert_eq!(out[column * width + place], expected, "{rows}x{depth} into {width}");
+                }
+            }
+        }
+    }
+}
