@@ -46,13 +46,13 @@ pub(crate) struct GenerateArguments {
     /// An image to start from, to edit or to enlarge, as the model does
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
-    /// What of the image to make anew: white there, black elsewhere
+    /// What of the image to make anew: white there, black elsewhere. For a RePaintPipeline the other way round, as in Python
     #[arg(long, value_name = "FILE", requires = "image")]
     pub mask_image: Option<PathBuf>,
     /// How much of the image to change, 0 to 1; by default 0.8, and 1 with a mask
     #[arg(long, value_name = "PART", requires = "image")]
     pub strength: Option<f64>,
-    /// Number of denoising steps; by default what the model's pipeline has: 50, 75 to enlarge an image, 100 to edit one
+    /// Number of denoising steps; by default what the model's pipeline has: mostly 50, 75 to enlarge an image, 100 to edit one, 1000 for DDPM
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
     /// How strongly the prompt pulls; 1 turns guidance off. By default 7.5, and 9 to enlarge an image
@@ -76,7 +76,7 @@ pub(crate) struct GenerateArguments {
     /// A scheduler class, such as EulerDiscreteScheduler; by default the model's own
     #[arg(long, value_name = "CLASS")]
     pub scheduler: Option<String>,
-    /// Noise in each step of DDIMScheduler, 0 to 1
+    /// Noise in each step of DDIMScheduler or RePaintScheduler, 0 to 1
     #[arg(long, value_name = "PART", default_value_t = 0.0)]
     pub eta: f64,
     /// How many of the text encoder's last layers to leave out

@@ -63,7 +63,9 @@ impl InputImages {
 fn for_task(pipeline: DiffusionPipeline, images: &InputImages) -> anyhow::Result<DiffusionPipeline> {
     let of_text = matches!(pipeline, DiffusionPipeline::StableDiffusion(_));
     Ok(match images {
-        InputImages { image: Some(_), mask: Some(_) } => {
+        InputImages { image: Some(_), mask: Some(_) }
+            if !matches!(pipeline, DiffusionPipeline::RePaint(_)) =>
+        {
             AutoPipelineForInpainting::from_pipe(&pipeline).context("--mask-image")?
         }
         InputImages { image: Some(_), mask: None } if of_text => {
@@ -82,6 +84,11 @@ fn call_arguments(
     output: &Output,
 ) -> anyhow::Result<PipelineArguments> {
     let class_name = pipeline.class_name();
+    if let DiffusionPipeline::RePaint(_) = pipeline {
+        let image = images.image.with_context(|| format!("a {class_name} needs an --image"))?;
+        let mask = images.mask.with_context(|| format!("a {class_name} needs a --mask-image"))?;
+        return without_text::inpainting_arguments(&arguments, image, mask, generator, output);
+    }
     if let Some(call) = without_text::call_arguments(pipeline, &arguments, &generator, output)? {
         return Ok(call);
     }

@@ -1,8 +1,9 @@
 //! The arguments of pipelines that are given no text.
 
 use anyhow::{Context, bail};
+use oxidiff::image::DynamicImage;
 use oxidiff::{
-    ClassConditional, DiTPipeline, DiffusionPipeline, Generator, PipelineArguments, Unconditional,
+    ClassConditional, DiTPipeline, DiffusionPipeline, Generator, PipelineArguments, RePaint, Unconditional,
 };
 
 use crate::arguments::GenerateArguments;
@@ -19,7 +20,10 @@ pub(crate) fn call_arguments(
     output: &Output,
 ) -> anyhow::Result<Option<PipelineArguments>> {
     let labels = match pipeline {
-        DiffusionPipeline::DDPM(_) | DiffusionPipeline::DDIM(_) => None,
+        DiffusionPipeline::DDPM(_)
+        | DiffusionPipeline::DDIM(_)
+        | DiffusionPipeline::PNDM(_)
+        | DiffusionPipeline::ScoreSdeVe(_) => None,
         DiffusionPipeline::ConsistencyModel(_) => Some(None),
         DiffusionPipeline::DiT(dit) => Some(Some(dit)),
         _ => return Ok(None),
@@ -80,6 +84,46 @@ pub(crate) fn call_arguments(
         }
         .into(),
     ))
+}
+
+/// The arguments of an inpainting call that is given no text: so many times the image.
+pub(crate) fn inpainting_arguments(
+    arguments: &GenerateArguments,
+    image: DynamicImage,
+    mask: DynamicImage,
+    generator: Generator,
+    output: &Output,
+) -> anyhow::Result<PipelineArguments> {
+    for (option, given) in [
+        ("--prompt", arguments.prompt().is_some()),
+        ("--negative-prompt", arguments.negative_prompt.is_some()),
+        ("--class-labels", !arguments.class_labels.is_empty()),
+        ("--height", arguments.height.is_some()),
+        ("--width", arguments.width.is_some()),
+        ("--strength", arguments.strength.is_some()),
+        ("--guidance-scale", arguments.guidance_scale.is_some()),
+        ("--guidance-rescale", arguments.guidance_rescale != 0.0),
+        ("--clip-skip", arguments.clip_skip.is_some()),
+    ] {
+        if given {
+            bail!("{option}: a RePaintPipeline knows no such option; it is given an image and a mask alone");
+        }
+    }
+    let images = arguments.num_images;
+    if images == 0 || images > MOST_IMAGES {
+        bail!("--num-images: 1 to {MOST_IMAGES} images can be made at once, not {images}");
+    }
+    let defaults = RePaint::default();
+    Ok(RePaint {
+        image: vec![image; images].into(),
+        mask_image: mask.into(),
+        num_inference_steps: arguments.steps.unwrap_or(defaults.num_inference_steps),
+        eta: arguments.eta,
+        generator: Some(generator.into()),
+        output_type: output.output_type(),
+        ..defaults
+    }
+    .into())
 }
 
 /// The classes that are meant: by their numbers or, where the pipeline knows them, their names.

@@ -16,8 +16,9 @@
 //!
 //! - **Pipelines** are what a user calls: [`DiffusionPipeline`] loads the one that a checkpoint names,
 //!   [`StableDiffusionPipeline`] is one of them, and [`TextToImage`] are the arguments of its call. [`DDPMPipeline`],
-//!   [`DDIMPipeline`] and [`ConsistencyModelPipeline`] draw from noise alone ([`Unconditional`]), [`DiTPipeline`] a class
-//!   ([`ClassConditional`]). [`Pipeline`] is what they can all do.
+//!   [`DDIMPipeline`], [`PNDMPipeline`], [`ScoreSdeVePipeline`] and [`ConsistencyModelPipeline`] draw from noise alone
+//!   ([`Unconditional`]), [`DiTPipeline`] a class ([`ClassConditional`]); [`RePaintPipeline`] inpaints ([`RePaint`]).
+//!   [`Pipeline`] is what they can all do.
 //! - **Models** predict: [`UNet2DConditionModel`], [`UNet2DModel`] and [`DiTTransformer2DModel`] the noise in a sample,
 //!   [`AutoencoderKL`] between images and latents,
 //!   [`CLIPTextModel`] and [`CLIPTokenizer`] between a prompt and its embedding. [`Model`] is what they can all do: be
@@ -73,10 +74,11 @@ pub use pipelines::{
     AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, ClassConditional,
     Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DepthToImage, DiTPipeline,
     DiffusionPipeline, ImagePipelineOutput, ImageToImage, Inpaint, InstructPix2Pix, LoraOptions, ModelIndex,
-    Pipeline, PipelineArguments, SamplingMethod, StableDiffusionComponents, StableDiffusionDepth2ImgPipeline,
-    StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
-    StableDiffusionPipeline, StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage,
-    TextualInversionOptions, Unconditional, UnconditionalPipeline, Upscale,
+    PNDMPipeline, Pipeline, PipelineArguments, RePaint, RePaintPipeline, SamplingMethod, ScoreSdeVePipeline,
+    StableDiffusionComponents, StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline,
+    StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage, TextualInversionOptions,
+    Unconditional, UnconditionalPipeline, Upscale,
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{

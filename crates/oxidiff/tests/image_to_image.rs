@@ -12,9 +12,9 @@ use fixture::{Recorded, assert_close, fixtures, json, repository};
 use oxidiff::image::DynamicImage;
 use oxidiff::{
     AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, Component,
-    DDPMScheduler, DPTForDepthEstimation, DPTImageProcessor, DepthToImage, Device, DiffusionPipeline,
-    Generator, Generators, ImageProcessor, ImageToImage, Images, Inpaint, InstructPix2Pix, Model, OutputType,
-    Pipeline, PipelineArguments, PipelineImageInput, Scheduler, StableDiffusionComponents,
+    DDIMScheduler, DDPMScheduler, DPTForDepthEstimation, DPTImageProcessor, DepthToImage, Device,
+    DiffusionPipeline, Generator, Generators, ImageProcessor, ImageToImage, Images, Inpaint, InstructPix2Pix,
+    Model, OutputType, Pipeline, PipelineArguments, PipelineImageInput, Scheduler, StableDiffusionComponents,
     StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
     StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
     StepCallback, Tensor, TextToImage, UNet2DConditionModel, Upscale, scheduler_from_config,
@@ -460,8 +460,11 @@ fn images_that_do_not_fit_are_refused() {
         let mut pipeline = StableDiffusionImg2ImgPipeline::from_pipe(&sd1()).unwrap();
         assert!(error(pipeline.call(arguments)).contains("`strength`"));
     }
-    assert!(refuse(good(), |a| a.strength = 0.2).contains("less than one step"));
     assert!(refuse(good(), |a| a.prompt.clear()).contains("`prompt`"));
+    let mut plain = StableDiffusionImg2ImgPipeline::from_pipe(&sd1()).unwrap();
+    plain.set_scheduler(DDIMScheduler::from_config(plain.scheduler().config()).unwrap());
+    let little = ImageToImage { num_inference_steps: 4, strength: 0.2, ..ImageToImage::new("dog", good()) };
+    assert!(error(plain.call(little)).contains("less than one step"));
     let three = || Generators::from((0..3).map(Generator::manual_seed).collect::<Vec<_>>());
     let arguments = ImageToImage { generator: Some(three()), ..ImageToImage::new("dog", good()) };
     let mut pipeline = StableDiffusionImg2ImgPipeline::from_pipe(&sd1()).unwrap();

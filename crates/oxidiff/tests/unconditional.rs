@@ -5,12 +5,13 @@ mod fixture;
 
 use std::path::PathBuf;
 
+use fixture::pictures::{blob, picture, values};
 use fixture::{Recorded, assert_close, beside_the_index, fixtures, json};
 use oxidiff::{
     ClassConditional, Config, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DDPMScheduler, Device,
     DiTPipeline, DiTTransformer2DModel, DiffusionPipeline, Generator, Generators, ImagePipelineOutput, Model,
-    OutputType, Pipeline, PipelineArguments, Scheduler, StepEnd, Tensor, TextToImage, UNet2DModel,
-    Unconditional,
+    OutputType, PNDMPipeline, Pipeline, PipelineArguments, RePaint, RePaintPipeline, RePaintScheduler,
+    Scheduler, ScoreSdeVePipeline, StepEnd, Tensor, TextToImage, UNet2DModel, Unconditional,
 };
 use serde::Deserialize;
 
@@ -27,6 +28,12 @@ struct Call {
     #[serde(default)]
     use_clipped_model_output: bool,
     scheduler: Option<String>,
+    images: Option<Vec<[u32; 2]>>,
+    masks: Option<Vec<[u32; 6]>>,
+    tensor: Option<[usize; 4]>,
+    mask_tensor: Option<[usize; 4]>,
+    jump_length: Option<usize>,
+    jump_n_sample: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -71,6 +78,36 @@ impl Call {
             ..defaults
         }
     }
+
+    fn repaint(&self) -> RePaint {
+        let pictures = |sizes: &Vec<[u32; 2]>| -> Vec<_> {
+            // Every second one is mirrored, as the generator has it.
+            let draw = |(index, &size): (usize, &[u32; 2])| match picture("RGB", size) {
+                image if index % 2 == 1 => image.fliph(),
+                image => image,
+            };
+            sizes.iter().enumerate().map(draw).collect()
+        };
+        let masks = |sizes: &Vec<[u32; 6]>| -> Vec<_> { sizes.iter().map(|&size| blob(size)).collect() };
+        let of_tensors = || RePaint {
+            image: values(self.tensor.unwrap(), -1.0).into(),
+            mask_image: values(self.mask_tensor.unwrap(), 0.0).greater_elem(0.5).float().into(),
+            ..RePaint::default()
+        };
+        let given = match (&self.images, &self.masks) {
+            (Some(images), Some(sizes)) => RePaint::new(pictures(images), masks(sizes)),
+            _ => of_tensors(),
+        };
+        RePaint {
+            num_inference_steps: self.num_inference_steps.unwrap(),
+            eta: self.eta.unwrap_or(given.eta),
+            jump_length: self.jump_length.unwrap_or(given.jump_length),
+            jump_n_sample: self.jump_n_sample.unwrap_or(given.jump_n_sample),
+            generator: Some(self.generator()),
+            output_type: OutputType::Array,
+            ..given
+        }
+    }
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -102,6 +139,7 @@ fn compare(name: &str, class_name: &str) {
         let latents = recorded.has(&latents).then(|| recorded.floats(&latents));
         let arguments: PipelineArguments = match class_name {
             "DiTPipeline" => call.class_conditional().into(),
+            "RePaintPipeline" => call.repaint().into(),
             _ => call.unconditional(latents).into(),
         };
         let images =
@@ -120,6 +158,21 @@ fn ddpm_makes_the_images_that_python_makes() {
 #[test]
 fn ddim_makes_the_images_that_python_makes() {
     compare("ddim", "DDIMPipeline");
+}
+
+#[test]
+fn pseudo_numerical_methods_make_the_images_that_python_makes() {
+    compare("pndm", "PNDMPipeline");
+}
+
+#[test]
+fn score_models_make_the_images_that_python_makes() {
+    compare("score_sde_ve", "ScoreSdeVePipeline");
+}
+
+#[test]
+fn images_are_repainted_as_in_python() {
+    compare("repaint", "RePaintPipeline");
 }
 
 #[test]
@@ -241,6 +294,63 @@ fn a_call_says_what_is_wrong_with_its_arguments() {
 }
 
 #[test]
+fn a_repainting_call_says_what_is_wrong_with_its_arguments() {
+    let mut repaint: RePaintPipeline = load("repaint");
+    let small = || {
+        let given = RePaint::new(picture("RGB", [32, 32]), blob([32, 32, 4, 4, 20, 20]));
+        RePaint { num_inference_steps: 1, ..given }
+    };
+    assert!(repaint.call(small()).is_ok());
+    let mut refused = |arguments| message(repaint.call(arguments));
+    assert!(refused(RePaint::default()).starts_with("`image`"));
+    let no_mask = RePaint { mask_image: Vec::new().into(), ..small() };
+    assert!(refused(no_mask).starts_with("`mask_image`"));
+    let two_masks = vec![blob([32, 32, 4, 4, 20, 20]), blob([32, 32, 0, 0, 9, 9])];
+    assert!(refused(RePaint { mask_image: two_masks.into(), ..small() }).starts_with("`mask_image`"));
+    // 40 is a multiple of 8, and not of 32.
+    let large = RePaint { image: picture("RGB", [40, 40]).into(), ..small() };
+    assert!(refused(large).contains("[1, 1, 32, 32], `image` [1, 3, 40, 40]"));
+    let gray = RePaint { image: picture("L", [32, 32]).into(), ..small() };
+    assert!(refused(gray).contains("1 channels, the model takes 3"));
+    for eta in [-0.1, f64::NAN, f64::INFINITY] {
+        assert!(refused(RePaint { eta, ..small() }).starts_with("`eta`"));
+    }
+    assert!(refused(RePaint { num_inference_steps: 0, ..small() }).starts_with("`num_inference_steps`"));
+    assert!(refused(RePaint { jump_length: 0, ..small() }).starts_with("`jump_length`"));
+    let latent = RePaint { output_type: OutputType::Latent, ..small() };
+    assert!(refused(latent).starts_with("`output_type`"));
+    let two = vec![Generator::manual_seed(0), Generator::manual_seed(1)].into();
+    assert!(refused(RePaint { generator: Some(two), ..small() }).contains("2 generators for 1 images"));
+}
+
+#[test]
+fn unconditional_pipelines_share_their_parts() {
+    let ddpm: DDPMPipeline = load("ddpm");
+    let mut pndm = PNDMPipeline::from_pipe(&ddpm).unwrap();
+    assert_eq!(pndm.scheduler.config().class_name(), Some("PNDMScheduler"));
+    let few = || Unconditional { num_inference_steps: Some(4), ..Default::default() };
+    pndm.call(few()).unwrap();
+
+    let mut repaint = RePaintPipeline::from_pipe(&ddpm).unwrap();
+    let arguments = || RePaint {
+        num_inference_steps: 1,
+        ..RePaint::new(picture("RGB", [32, 32]), blob([32, 32, 4, 4, 20, 20]))
+    };
+    let error = message(repaint.call(arguments()));
+    assert!(error.contains("DDPMScheduler") && error.contains("RePaintScheduler"), "{error}");
+    repaint.set_scheduler(RePaintScheduler::from_config(ddpm.scheduler.config()).unwrap());
+    repaint.call(arguments()).unwrap();
+
+    let mut score = ScoreSdeVePipeline::from_pipe(&ddpm).unwrap();
+    let error = message(score.call(few()));
+    assert!(error.contains("DDPMScheduler") && error.contains("ScoreSdeVeScheduler"), "{error}");
+
+    let dit: DiTPipeline = load("dit");
+    let error = DDIMPipeline::from_pipe(&dit).unwrap_err().to_string();
+    assert!(error.contains("`unet`"), "{error}");
+}
+
+#[test]
 fn arguments_of_another_task_are_refused() {
     let mut ddpm = DiffusionPipeline::from_pretrained(folder("ddpm").to_str().unwrap()).unwrap();
     let error = message(ddpm.call("a cat"));
@@ -283,7 +393,13 @@ fn defaults_are_those_of_python() {
 
 #[test]
 fn a_callback_sees_every_step_and_can_stop() {
-    let mut ddpm: DDPMPipeline = load("ddpm");
+    stops::<DDPMPipeline>("ddpm", 0.5);
+    // Zero is in the middle of black and white, and black to a model of values from 0 to 1.
+    stops::<ScoreSdeVePipeline>("score_sde_ve", 0.0);
+}
+
+fn stops<P: Pipeline<Arguments = Unconditional>>(name: &str, zero: f32) {
+    let mut pipeline: P = load(name);
     let (sender, seen) = std::sync::mpsc::channel();
     let arguments = Unconditional {
         num_inference_steps: Some(5),
@@ -298,10 +414,12 @@ fn a_callback_sees_every_step_and_can_stop() {
         output_type: OutputType::Array,
         ..Default::default()
     };
-    let images = ddpm.call(arguments).unwrap().images.into_tensor().unwrap();
-    assert_eq!(seen.iter().collect::<Vec<_>>(), [(0, 800.0), (1, 600.0), (2, 400.0)]);
-    // Zero is in the middle of black and white.
-    assert_close("gray", images.clone(), images.full_like(0.5), 0.0);
+    let images = pipeline.call(arguments).unwrap().images.into_tensor().unwrap();
+    let timesteps = pipeline.scheduler().timesteps();
+    assert_eq!(timesteps.len(), 5);
+    let first_three: Vec<(usize, f32)> = timesteps.iter().copied().enumerate().take(3).collect();
+    assert_eq!(seen.iter().collect::<Vec<_>>(), first_three);
+    assert_close(name, images.clone(), images.full_like(zero), 0.0);
 }
 
 #[test]
@@ -343,6 +461,20 @@ fn saved_pipelines_load_again() {
         serde_json::json!({
             "_class_name": "DDIMPipeline", "_diffusers_version": "0.42.1",
             "scheduler": ["diffusers", "DDIMScheduler"], "unet": ["diffusers", "UNet2DModel"],
+        }),
+    );
+    check::<ScoreSdeVePipeline>(
+        "score_sde_ve",
+        serde_json::json!({
+            "_class_name": "ScoreSdeVePipeline", "_diffusers_version": "0.42.1",
+            "scheduler": ["diffusers", "ScoreSdeVeScheduler"], "unet": ["diffusers", "UNet2DModel"],
+        }),
+    );
+    check::<RePaintPipeline>(
+        "repaint",
+        serde_json::json!({
+            "_class_name": "RePaintPipeline", "_diffusers_version": "0.42.1",
+            "scheduler": ["diffusers", "RePaintScheduler"], "unet": ["diffusers", "UNet2DModel"],
         }),
     );
     check::<DiTPipeline>(

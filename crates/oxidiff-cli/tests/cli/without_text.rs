@@ -52,6 +52,51 @@ fn noise_is_enough() {
 }
 
 #[test]
+fn models_of_noise_levels_and_the_pseudo_numerical_method_need_nothing_else() {
+    for name in ["pndm", "score_sde_ve"] {
+        let model = model(name);
+        let (shape, values) = values(&["--model", &model, "--seed", "7", "--steps", "4"]);
+        assert_eq!(shape, [1, 8, 8, 3]);
+        assert_close(&values, &recorded(name, 0));
+    }
+}
+
+#[test]
+fn an_image_is_repainted_where_its_mask_is_black() {
+    let sandbox = Sandbox::new();
+    let image = image::RgbImage::from_fn(32, 32, |x, y| [8 * x as u8, 8 * y as u8, 100].into());
+    let mask = image::GrayImage::from_fn(32, 32, |x, _| [if x < 16 { 255 } else { 0 }].into());
+    image.save(sandbox.path("image.png")).unwrap();
+    mask.save(sandbox.path("mask.png")).unwrap();
+    let model = model("repaint");
+    let call = ["generate", "--model", &model, "--image", "image.png", "--mask-image", "mask.png"];
+    let two = ["--steps", "3", "--seed", "1", "--num-images", "2", "--eta", "0.5", "--output", "made.png"];
+    sandbox.run([&call[..], &two].concat()).succeeded();
+    let made: Vec<_> =
+        ["made-1.png", "made-2.png"].map(|name| image::open(sandbox.path(name)).unwrap().to_rgb8()).into();
+    let close = |x: u32, made: &image::RgbImage| {
+        (0..32).all(|y| {
+            image.get_pixel(x, y).0.iter().zip(made.get_pixel(x, y).0).all(|(a, b)| a.abs_diff(b) <= 1)
+        })
+    };
+    assert!(made.iter().all(|made| (0..16).all(|x| close(x, made))), "what is known is kept");
+    assert!(made.iter().all(|made| !(16..32).all(|x| close(x, made))), "the rest is new");
+    assert_ne!(made[0], made[1]);
+
+    for (more, word) in [
+        (["--prompt", "a cat"], "--prompt"),
+        (["--strength", "0.5"], "--strength"),
+        (["--num-images", "0"], "--num-images"),
+        (["--scheduler", "DDIMScheduler"], "RePaintScheduler"),
+    ] {
+        sandbox.run([&call[..], &more, &["--output", "none.png"]].concat()).failed_with(&[word]);
+    }
+    sandbox.run(["generate", "--model", &model, "--image", "image.png"]).failed_with(&["--mask-image"]);
+    sandbox.run(["generate", "--model", &model]).failed_with(&["--image"]);
+    assert!(!sandbox.files().iter().any(|file| file.contains("none") || file.contains("output")));
+}
+
+#[test]
 fn classes_are_given_by_number_or_by_name() {
     let (_, three) = values(&["--model", &model("consistency"), "--seed", "7", "--class-labels", "3"]);
     assert_close(&three, &recorded("consistency", 0));

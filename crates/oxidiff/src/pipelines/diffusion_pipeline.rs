@@ -12,7 +12,10 @@ use super::stable_diffusion::{
     StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPipeline, StableDiffusionUpscalePipeline, TextToImage, Upscale,
 };
-use super::unconditional::{ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, Unconditional};
+use super::unconditional::{
+    ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, PNDMPipeline, RePaint, RePaintPipeline,
+    ScoreSdeVePipeline, Unconditional,
+};
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::{LoadOptions, Needed};
@@ -27,6 +30,8 @@ pub enum PipelineArguments {
     Unconditional(Box<Unconditional>),
     /// An image of a class.
     ClassConditional(Box<ClassConditional>),
+    /// Inpainting without a text.
+    RePaint(Box<RePaint>),
     /// Image to image.
     ImageToImage(Box<ImageToImage>),
     /// Depth to image.
@@ -46,6 +51,7 @@ impl PipelineArguments {
             Self::TextToImage(_) => "text to image",
             Self::Unconditional(_) => "unconditional generation",
             Self::ClassConditional(_) => "class-conditional generation",
+            Self::RePaint(_) => "inpainting without a text",
             Self::ImageToImage(_) => "image to image",
             Self::DepthToImage(_) => "depth to image",
             Self::Inpaint(_) => "inpainting",
@@ -71,6 +77,7 @@ from_arguments!(
     TextToImage,
     Unconditional,
     ClassConditional,
+    RePaint,
     ImageToImage,
     DepthToImage,
     Inpaint,
@@ -204,6 +211,12 @@ pipelines! {
     DDPM(DDPMPipeline): Unconditional,
     /// Images of classes by a diffusion transformer.
     DiT(DiTPipeline): ClassConditional,
+    /// Images from noise, by steps that look back on those before them.
+    PNDM(PNDMPipeline): Unconditional,
+    /// Inpainting with a model of images from noise.
+    RePaint(RePaintPipeline): RePaint,
+    /// Images from noise, by a model of noise levels.
+    ScoreSdeVe(ScoreSdeVePipeline): Unconditional,
     /// Text to image by latent diffusion.
     StableDiffusion(StableDiffusionPipeline): TextToImage,
     /// Image to image by latent diffusion.

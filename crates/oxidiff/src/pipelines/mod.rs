@@ -23,6 +23,6 @@ pub use stable_diffusion::{
     StepCallback, StepEnd, TextToImage, TextualInversionOptions, Upscale,
 };
 pub use unconditional::{
-    ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, SamplingMethod, Unconditional,
-    UnconditionalPipeline,
+    ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, PNDMPipeline, RePaint, RePaintPipeline,
+    SamplingMethod, ScoreSdeVePipeline, Unconditional, UnconditionalPipeline,
 };

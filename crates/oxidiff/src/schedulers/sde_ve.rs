@@ -117,6 +117,11 @@ impl ScoreSdeVeScheduler {
         Ok(scheduler)
     }
 
+    /// How often a pipeline corrects the sample in each step.
+    pub fn correct_steps(&self) -> usize {
+        self.fields.correct_steps
+    }
+
     /// [`Scheduler::set_timesteps`] for a run that ends at another time than the configuration says.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use super::components::{Correction, StableDiffusionComponents, correct};
 use super::denoising::{AfterStep, Denoising};
 use super::image_latents::{PreparedImage, check_generators, draw, repeat_batch};
 use super::pipeline_fields::{expose_fields, field_methods};
-use super::timesteps::{choose_timesteps, start_from_image};
+use super::timesteps::{choose_timesteps, no_step_left, start_from_image};
 use crate::error::{Error, Result};
 use crate::image_processor::{
     CropRegion, Images, OutputType, PipelineImageInput, PreprocessOptions, ResizeMode, VaeImageProcessor,
@@ -281,13 +281,16 @@ impl Pipeline for StableDiffusionInpaintPipeline {
         let device = text.device();
         let dtype = self.text_encoder.dtype();
 
-        let steps = choose_timesteps(
+        let all_steps = choose_timesteps(
             &mut *self.scheduler,
             arguments.num_inference_steps,
             arguments.timesteps.as_deref(),
             arguments.sigmas.as_deref(),
         )?;
-        let (timesteps, steps) = start_from_image(&mut *self.scheduler, steps, arguments.strength)?;
+        let (timesteps, steps) = start_from_image(&mut *self.scheduler, all_steps, arguments.strength)?;
+        if steps == 0 {
+            return Err(no_step_left(arguments.strength, all_steps));
+        }
 
         let options = PreprocessOptions {
             height: Some(height),

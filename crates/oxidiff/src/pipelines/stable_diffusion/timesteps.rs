@@ -32,10 +32,11 @@ pub(super) fn choose_timesteps(
 }
 
 /// Leaves out the first steps of a run that starts from an image, of which `strength` says how much is to change. Returns
-/// the timesteps and the number of steps that are left.
+/// the timesteps and the number of steps that are left. A scheduler that takes one timestep twice, as PNDM does, has one
+/// left where the number of steps is 0.
 ///
 /// # Errors
-/// When no step is left.
+/// When no timestep is left.
 pub(super) fn start_from_image(
     scheduler: &mut dyn Scheduler,
     steps: usize,
@@ -44,10 +45,14 @@ pub(super) fn start_from_image(
     let left = ((steps as f64 * strength) as usize).min(steps);
     let begin = (steps - left) * scheduler.order();
     let timesteps = scheduler.timesteps().get(begin..).unwrap_or_default().to_vec();
-    if left == 0 || timesteps.is_empty() {
-        let message = format!("{strength} of {steps} steps is less than one step");
-        return Err(Error::argument("strength", message));
+    if timesteps.is_empty() {
+        return Err(no_step_left(strength, steps));
     }
     scheduler.set_begin_index(begin);
     Ok((timesteps, left))
+}
+
+/// The error of a strength that changes nothing.
+pub(super) fn no_step_left(strength: f64, steps: usize) -> Error {
+    Error::argument("strength", format!("{strength} of {steps} steps is less than one step"))
 }

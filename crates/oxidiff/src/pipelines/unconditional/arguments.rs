@@ -24,7 +24,8 @@ use crate::random::Generators;
 pub struct Unconditional {
     /// Number of images.
     pub batch_size: usize,
-    /// Number of denoising steps; by default 1000 for DDPM, 50 for DDIM, and 1 for consistency models.
+    /// Number of denoising steps; by default 1000 for DDPM, 50 for DDIM and PNDM, 2000 for score models,
+    /// and 1 for consistency models.
     pub num_inference_steps: Option<usize>,
     /// The timesteps of the denoising loop, where the scheduler shall not choose them (consistency models).
     pub timesteps: Option<Vec<f32>>,

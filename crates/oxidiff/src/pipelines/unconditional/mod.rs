@@ -1,13 +1,20 @@
-//! Pipelines that make images from noise alone: a UNet on pixels and a scheduler.
+//! Pipelines that make images without a text: a UNet on pixels and a scheduler.
 
 mod arguments;
 mod consistency_models;
 mod ddim;
 mod ddpm;
+mod parts;
 mod pipeline;
+mod pndm;
+mod repaint;
+mod score_sde_ve;
 
 pub use arguments::Unconditional;
 pub use consistency_models::ConsistencyModelPipeline;
 pub use ddim::DDIMPipeline;
 pub use ddpm::DDPMPipeline;
 pub use pipeline::{SamplingMethod, UnconditionalPipeline};
+pub use pndm::PNDMPipeline;
+pub use repaint::{RePaint, RePaintPipeline};
+pub use score_sde_ve::ScoreSdeVePipeline;

@@ -7,19 +7,20 @@ use std::ops::ControlFlow;
 use burn::tensor::Tensor;
 
 use super::arguments::Unconditional;
+use super::parts;
 use crate::error::{Error, Result};
 use crate::image_processor::postprocess;
 use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
-use crate::models::model::{self, Model};
+use crate::models::model::Model;
 use crate::models::unets::{ClassLabels, UNet2DModel};
 use crate::pipelines::model_index::ModelIndex;
-use crate::pipelines::output::{ImagePipelineOutput, MOST_PIXELS};
+use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
 use crate::pipelines::progress::denoising_bar;
 use crate::pipelines::stable_diffusion::StepEnd;
 use crate::random::{Generator, Generators};
-use crate::schedulers::{self, Scheduler, StepOptions};
+use crate::schedulers::{Scheduler, StepOptions};
 
 /// In what the pipelines differ.
 pub trait SamplingMethod: fmt::Debug + Clone {
@@ -76,20 +77,6 @@ impl<M: SamplingMethod> UnconditionalPipeline<M> {
         Ok(Self { unet, scheduler, index, progress_bar: true, method: PhantomData })
     }
 
-    /// The shape of the sample, which is that of the images.
-    fn image_shape(&self, batch_size: usize) -> Result<[usize; 4]> {
-        let config = self.unet.config();
-        let invalid = |message: String| Error::config("unet/config.json", "sample_size", message);
-        let size = config.sample_size.ok_or_else(|| {
-            invalid("must be set: it is the size of the images that the pipeline makes".into())
-        })?;
-        let [height, width] = size.height_width();
-        if height.max(width) > MOST_PIXELS {
-            return Err(invalid(format!("is {height}x{width}; at most {MOST_PIXELS} make sense")));
-        }
-        Ok([batch_size, config.in_channels, height, width])
-    }
-
     /// The class of each image, where the model knows classes.
     fn class_labels(&self, given: Option<Vec<usize>>, batch_size: usize) -> Result<Option<ClassLabels>> {
         let Some(classes) = self.unet.config().num_class_embeds else {
@@ -137,12 +124,13 @@ impl<M: SamplingMethod> Pipeline for UnconditionalPipeline<M> {
     type Arguments = Unconditional;
 
     fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self> {
-        index.expect_class("unet", UNet2DModel::CLASS_NAME)?;
-        let scheduler_class = index.required("scheduler")?;
-        let scheduler = schedulers::load(&folder.component("scheduler"), scheduler_class)?;
-        let variant = options.variant.as_deref();
-        let unet = model::load(&folder.component("unet"), variant, options.dtype, &options.device)?;
+        let (unet, scheduler) = parts::load(folder, &index, options)?;
         Self::assemble(unet, scheduler, index)
+    }
+
+    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
+        let (unet, scheduler) = parts::of(components)?;
+        Self::assemble(unet, scheduler, index.for_class(M::CLASS_NAME, &parts::INDEX_NAMES))
     }
 
     fn call(&mut self, arguments: impl Into<Unconditional>) -> Result<ImagePipelineOutput> {
@@ -151,7 +139,7 @@ impl<M: SamplingMethod> Pipeline for UnconditionalPipeline<M> {
         M::check(&arguments)?;
         let mut callback = arguments.callback_on_step_end;
         let mut generator = arguments.generator.unwrap_or_else(|| Generators::One(Generator::from_entropy()));
-        let shape = self.image_shape(arguments.batch_size)?;
+        let shape = parts::image_shape(&self.unet, arguments.batch_size)?;
         let mut sample = self.initial_sample(arguments.latents, shape, &mut generator)?;
         let class_labels = self.class_labels(arguments.class_labels, arguments.batch_size)?;
 
@@ -198,10 +186,7 @@ impl<M: SamplingMethod> Pipeline for UnconditionalPipeline<M> {
     }
 
     fn components(&self) -> Vec<(&'static str, Component<'_>)> {
-        vec![
-            ("unet", Component::UNet2DModel(&self.unet)),
-            ("scheduler", Component::Scheduler(&*self.scheduler)),
-        ]
+        parts::list(&self.unet, &*self.scheduler)
     }
 
     fn index(&self) -> &ModelIndex {

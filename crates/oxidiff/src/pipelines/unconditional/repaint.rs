@@ -1,0 +1,262 @@
+//! RePaint (Lugmayr et al. 2022, <https://arxiv.org/abs/2201.09865>): inpainting with a model that was trained for nothing
+//! but images.
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use burn::tensor::Tensor;
+
+use super::parts;
+use crate::error::{Error, Result};
+use crate::image_processor::{
+    OutputType, PipelineImageInput, PreprocessOptions, Resample, VaeImageProcessor, postprocess,
+};
+use crate::loading::LoadOptions;
+use crate::loading::folder::Folder;
+use crate::models::unets::UNet2DModel;
+use crate::pipelines::model_index::ModelIndex;
+use crate::pipelines::output::ImagePipelineOutput;
+use crate::pipelines::pipeline::{Component, Pipeline};
+use crate::pipelines::progress::denoising_bar;
+use crate::pipelines::stable_diffusion::{StepCallback, StepEnd};
+use crate::random::Generators;
+use crate::schedulers::{RePaintScheduler, Scheduler, StepOptions};
+
+/// The arguments of a call; names and defaults are those of Python's `RePaintPipeline.__call__`.
+pub struct RePaint {
+    /// The images of which a part is made anew. Their size is rounded down to a multiple of 8; a tensor
+    /// `[images, channels, height, width]` in [-1, 1] is taken as it is.
+    pub image: PipelineImageInput,
+    /// What to keep, white, and what to make anew, black: one for all images. Its size is rounded down to a multiple of 32;
+    /// a tensor `[1 or images, 1 or channels, height, width]` of 1 and 0 is taken as it is.
+    pub mask_image: PipelineImageInput,
+    /// Number of denoising steps, not counting those that are gone again.
+    pub num_inference_steps: usize,
+    /// Noise of each step, from 0 (none) to 1 (as much as DDPM).
+    pub eta: f64,
+    /// How many steps are gone before they are taken back.
+    pub jump_length: usize,
+    /// How often these steps are gone.
+    pub jump_n_sample: usize,
+    /// Where the noise comes from: one generator, or one for each image, of which the first serves all steps. By default a
+    /// freshly seeded one.
+    pub generator: Option<Generators>,
+    /// What to return the images as.
+    pub output_type: OutputType,
+    /// Called after each step, also after one that was taken back.
+    pub callback_on_step_end: Option<StepCallback>,
+}
+
+impl Default for RePaint {
+    fn default() -> Self {
+        Self {
+            image: PipelineImageInput::Images(Vec::new()),
+            mask_image: PipelineImageInput::Images(Vec::new()),
+            num_inference_steps: 250,
+            eta: 0.0,
+            jump_length: 10,
+            jump_n_sample: 10,
+            generator: None,
+            output_type: OutputType::default(),
+            callback_on_step_end: None,
+        }
+    }
+}
+
+impl RePaint {
+    /// Arguments with images, masks, and the defaults.
+    pub fn new(image: impl Into<PipelineImageInput>, mask_image: impl Into<PipelineImageInput>) -> Self {
+        Self { image: image.into(), mask_image: mask_image.into(), ..Self::default() }
+    }
+}
+
+/// Makes the part of an image anew that is black in a mask, with a model of [`DDPMPipeline`](crate::DDPMPipeline).
+///
+/// ```no_run
+/// use oxidiff::{Pipeline, RePaint, RePaintPipeline, RePaintScheduler, Scheduler, load_image};
+///
+/// let mut pipeline = RePaintPipeline::from_pretrained("google/ddpm-ema-celebahq-256")?;
+/// pipeline.set_scheduler(RePaintScheduler::from_config(pipeline.scheduler().config())?);
+/// let arguments = RePaint::new(load_image("face.png")?, load_image("mask.png")?);
+/// let images = pipeline.call(arguments)?.images.into_images();
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RePaintPipeline {
+    /// Predicts the noise in a sample.
+    pub unet: UNet2DModel,
+    /// A [`RePaintScheduler`], which the checkpoints of other pipelines do not name: set one.
+    pub scheduler: Box<dyn Scheduler>,
+    index: ModelIndex,
+    progress_bar: bool,
+}
+
+impl RePaintPipeline {
+    /// A pipeline of the given parts.
+    pub fn new(unet: UNet2DModel, scheduler: RePaintScheduler) -> Self {
+        let index = ModelIndex::of_class(Self::CLASS_NAME);
+        Self { unet, scheduler: scheduler.into(), index, progress_bar: true }
+    }
+
+    /// The scheduler as what it must be, with the noise that a call asks for.
+    fn own_scheduler(&self, eta: f64) -> Result<RePaintScheduler> {
+        match self.scheduler.config().class_name() {
+            Some("RePaintScheduler") => {
+                RePaintScheduler::from_config(&self.scheduler.config().clone().with("eta", eta))
+            }
+            other => Err(Error::unsupported(
+                format!("a {} with the {}", Self::CLASS_NAME, other.unwrap_or("scheduler that is set")),
+                "set the RePaintScheduler made from its configuration",
+            )),
+        }
+    }
+
+    /// The images, in [-1, 1], and what of them is known, as 1 and 0: `[images, channels, height, width]` and
+    /// `[1 or images, 1 or channels, height, width]`.
+    fn known(&self, arguments: &RePaint) -> Result<[Tensor<4>; 2]> {
+        let images = VaeImageProcessor::default();
+        let masks = VaeImageProcessor { resample: Resample::Nearest, ..VaeImageProcessor::of_masks(32) };
+        let prepare = |argument, processor: VaeImageProcessor, given: &PipelineImageInput| {
+            let values = match given {
+                PipelineImageInput::Images(images) if images.is_empty() => {
+                    return Err(Error::argument(argument, "there is none"));
+                }
+                PipelineImageInput::Images(_) => processor.preprocess(given, PreprocessOptions::default())?,
+                PipelineImageInput::Tensor(values) => values.clone(),
+                PipelineImageInput::Array(_) => {
+                    return Err(Error::argument(argument, "must be images or a tensor, not an array"));
+                }
+            };
+            Ok(values.to_device(&self.unet.device()).cast(self.unet.dtype()))
+        };
+        let image = prepare("image", images, &arguments.image)?;
+        // Python takes the masks of several images for those of the channels.
+        if matches!(&arguments.mask_image, PipelineImageInput::Images(masks) if masks.len() > 1) {
+            return Err(Error::argument(
+                "mask_image",
+                "must be one for all images; give a tensor for one each",
+            ));
+        }
+        let mask = prepare("mask_image", masks, &arguments.mask_image)?;
+        let (shape, given) = (image.dims(), mask.dims());
+        let fits = given[2..] == shape[2..] && (0..2).all(|dim| given[dim] == 1 || given[dim] == shape[dim]);
+        if !fits {
+            let message = format!(
+                "has shape {given:?}, `image` {shape:?}: sides are rounded down to multiples of 8 for an image, of 32 \
+                 for a mask"
+            );
+            return Err(Error::argument("mask_image", message));
+        }
+        Ok([image, mask])
+    }
+}
+
+impl Pipeline for RePaintPipeline {
+    const CLASS_NAME: &'static str = "RePaintPipeline";
+
+    type Arguments = RePaint;
+
+    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self> {
+        let (unet, scheduler) = parts::load(folder, &index, options)?;
+        Ok(Self { unet, scheduler, index, progress_bar: true })
+    }
+
+    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
+        let (unet, scheduler) = parts::of(components)?;
+        let index = index.for_class(Self::CLASS_NAME, &parts::INDEX_NAMES);
+        Ok(Self { unet, scheduler, index, progress_bar: true })
+    }
+
+    fn call(&mut self, arguments: impl Into<RePaint>) -> Result<ImagePipelineOutput> {
+        let arguments = arguments.into();
+        if !(0.0..).contains(&arguments.eta) || arguments.eta.is_infinite() {
+            return Err(Error::argument("eta", format!("cannot be {}", arguments.eta)));
+        }
+        if arguments.output_type == OutputType::Latent {
+            return Err(Error::argument("output_type", "this pipeline works on pixels: it has no latents"));
+        }
+        let mut scheduler = self.own_scheduler(arguments.eta)?;
+        let [original_image, mask] = self.known(&arguments)?;
+        let shape = original_image.dims();
+
+        let mut generator = arguments.generator.unwrap_or_else(Generators::from_entropy);
+        if let Generators::PerItem(generators) = &generator
+            && generators.len() != shape[0]
+        {
+            let message = format!("{} generators for {} images", generators.len(), shape[0]);
+            return Err(Error::argument("generator", message));
+        }
+        let mut sample = generator.randn(shape, self.unet.dtype(), &self.unet.device())?;
+        // As in Python, one generator serves the steps of all images.
+        let mut generator = match generator {
+            Generators::PerItem(generators) => {
+                Generators::One(generators.into_iter().next().expect("as many generators as images"))
+            }
+            one => one,
+        };
+
+        let RePaint { num_inference_steps, jump_length, jump_n_sample, .. } = arguments;
+        scheduler.set_timesteps_with_jumps(num_inference_steps, jump_length, jump_n_sample)?;
+        let timesteps = scheduler.timesteps().to_vec();
+        let mut callback = arguments.callback_on_step_end;
+        let bar = denoising_bar(timesteps.len(), self.progress_bar);
+        let mut last = f32::INFINITY;
+        for (index, &timestep) in timesteps.iter().enumerate() {
+            tracing::debug!(index, timestep, "denoising");
+            let options = StepOptions { generator: Some(&mut generator), ..Default::default() };
+            sample = if timestep < last {
+                let prediction = self.unet.forward(sample.clone(), &[timestep])?;
+                let options = StepOptions {
+                    original_image: Some(original_image.clone()),
+                    mask: Some(mask.clone()),
+                    ..options
+                };
+                scheduler.step(prediction, timestep, sample, options)?.prev_sample
+            } else {
+                scheduler.undo_step(sample, last, options)?
+            };
+            last = timestep;
+
+            if let Some(callback) = &mut callback {
+                match callback(StepEnd { index, timestep, latents: sample }) {
+                    ControlFlow::Continue(next) => sample = next,
+                    ControlFlow::Break(last) => {
+                        sample = last;
+                        break;
+                    }
+                }
+            }
+            bar.inc(1);
+        }
+        bar.finish();
+        let images = postprocess(sample, arguments.output_type)?;
+        Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
+    }
+
+    fn components(&self) -> Vec<(&'static str, Component<'_>)> {
+        parts::list(&self.unet, &*self.scheduler)
+    }
+
+    fn index(&self) -> &ModelIndex {
+        &self.index
+    }
+
+    fn scheduler(&self) -> &dyn Scheduler {
+        &*self.scheduler
+    }
+
+    fn set_scheduler(&mut self, scheduler: impl Into<Box<dyn Scheduler>>) {
+        self.scheduler = scheduler.into();
+    }
+
+    fn set_progress_bar(&mut self, enabled: bool) {
+        self.progress_bar = enabled;
+    }
+}
+
+/// Prints the class and its `model_index.json`, as Python does.
+impl fmt::Display for RePaintPipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.current_index().fmt(f)
+    }
+}
