@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::activation::gelu_approximate;
 use burn::tensor::{Device, Tensor};
-use oxidiff_kernels::{attention, geglu};
+use oxidiff_kernels::{attention, to_image, to_tokens};
 use serde::{Deserialize, Serialize};
 
 use super::activations::Activation;
@@ -81,15 +81,25 @@ impl AttentionConfig {
 impl Attention {
     /// Attends from `x` `[batch, tokens, query_dim]` to `context` `[batch, context_tokens, context_dim]`, or to itself.
     pub fn forward(&self, x: Tensor<3>, context: Option<Tensor<3>>) -> Tensor<3> {
+        self.to_out[0].forward(self.attend(x, context))
+    }
+
+    /// As [`Self::forward`], plus `residual` `[batch, tokens, query_dim]`.
+    pub fn forward_added(
+        &self,
+        x: Tensor<3>,
+        context: Option<Tensor<3>>,
+        residual: Tensor<3>,
+    ) -> Tensor<3> {
+        self.to_out[0].forward_added(self.attend(x, context), residual)
+    }
+
+    /// The attention proper, all heads at once or some at a time.
+    fn attend(&self, x: Tensor<3>, context: Option<Tensor<3>>) -> Tensor<3> {
         let context = context.unwrap_or_else(|| x.clone());
         let query = self.to_q.forward(x);
         let key = self.to_k.forward(context.clone());
         let value = self.to_v.forward(context);
-        self.to_out[0].forward(self.attend([query, key, value]))
-    }
-
-    /// The attention proper, all heads at once or some at a time.
-    fn attend(&self, [query, key, value]: [Tensor<3>; 3]) -> Tensor<3> {
         let at_once = self.slice.map_or(self.heads, |slice| slice.of(self.heads));
         if at_once == self.heads {
             return attention(query, key, value, self.heads);
@@ -167,7 +177,7 @@ impl SpatialAttention {
         let value = self.to_v.forward(tokens);
         let attended = attention(query, key, value, self.heads);
         let [_, _, height, width] = x.dims();
-        let out = to_image(self.to_out[0].forward(attended), height, width) + x;
+        let out = to_image(self.to_out[0].forward_added(attended, to_tokens(x)), height, width);
         if self.rescale_output_factor == 1.0 { out } else { out / self.rescale_output_factor }
     }
 
@@ -181,18 +191,6 @@ impl SpatialAttention {
             .find_map(|(new, old)| Some(format!("{old}{}", parameter.strip_prefix(new)?)))?;
         Some(format!("{block}.attentions.{index}.{old}"))
     }
-}
-
-/// `[batch, channels, height, width]` to `[batch, height * width, channels]`.
-pub(crate) fn to_tokens(x: Tensor<4>) -> Tensor<3> {
-    let [batch, channels, height, width] = x.dims();
-    x.reshape([batch, channels, height * width]).swap_dims(1, 2)
-}
-
-/// `[batch, height * width, channels]` to `[batch, channels, height, width]`.
-pub(crate) fn to_image(x: Tensor<3>, height: usize, width: usize) -> Tensor<4> {
-    let [batch, _, channels] = x.dims();
-    x.swap_dims(1, 2).reshape([batch, channels, height, width])
 }
 
 /// What stands between the two layers of a feed-forward.
@@ -220,17 +218,18 @@ impl FeedForwardActivation {
         matches!(self, Self::Geglu | Self::Swiglu)
     }
 
-    fn forward(self, x: Tensor<3>) -> Tensor<3> {
+    /// The activation of what `proj` makes of `x`.
+    fn forward(self, proj: &Linear, x: Tensor<3>) -> Tensor<3> {
         match self {
-            Self::Gelu => Activation::Gelu.forward(x),
-            Self::GeluApproximate => gelu_approximate(x),
-            Self::Geglu => geglu(x),
-            Self::GegluApproximate => Activation::QuickGelu.forward(x),
+            Self::Gelu => Activation::Gelu.forward(proj.forward(x)),
+            Self::GeluApproximate => gelu_approximate(proj.forward(x)),
+            Self::Geglu => proj.forward_geglu(x),
+            Self::GegluApproximate => Activation::QuickGelu.forward(proj.forward(x)),
             Self::Swiglu => {
-                let [x, gate] = x.chunk(2, 2).try_into().expect("two halves");
+                let [x, gate] = proj.forward(x).chunk(2, 2).try_into().expect("two halves");
                 x * Activation::Silu.forward(gate)
             }
-            Self::LinearSilu => Activation::Silu.forward(x),
+            Self::LinearSilu => Activation::Silu.forward(proj.forward(x)),
         }
     }
 }
@@ -271,7 +270,13 @@ impl FeedForward {
     /// `[batch, tokens, dim]` to the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let (projection, _, out) = &self.net;
-        out.forward(projection.activation.forward(projection.proj.forward(x)))
+        out.forward(projection.activation.forward(&projection.proj, x))
+    }
+
+    /// As [`Self::forward`], plus `residual`.
+    pub fn forward_added(&self, x: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        let (projection, _, out) = &self.net;
+        out.forward_added(projection.activation.forward(&projection.proj, x), residual)
     }
 }
 
@@ -322,8 +327,8 @@ impl BasicTransformerBlock {
     /// `x` `[batch, tokens, dim]` and `context` `[batch, context_tokens, cross_attention_dim]` to the shape of `x`.
     pub fn forward(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
         let first_context = self.only_cross_attention.then(|| context.clone());
-        let x = self.attn1.forward(self.norm1.forward(x.clone()), first_context) + x;
-        let x = self.attn2.forward(self.norm2.forward(x.clone()), Some(context)) + x;
-        self.ff.forward(self.norm3.forward(x.clone())) + x
+        let x = self.attn1.forward_added(self.norm1.forward(x.clone()), first_context, x);
+        let x = self.attn2.forward_added(self.norm2.forward(x.clone()), Some(context), x);
+        self.ff.forward_added(self.norm3.forward(x.clone()), x)
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use oxidiff_kernels::conv2d;
+use oxidiff_kernels::{Addends, conv2d};
 
 use super::parameter;
 
@@ -44,6 +44,18 @@ impl Conv2d {
 
     /// `[batch, in_channels, height, width]` to `[batch, out_channels, height', width']`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.stride, self.padding)
+        self.forward_added(x, None, None)
+    }
+
+    /// The same with a value added to each channel of each item, `[batch, out_channels]`, and one to each place, of the shape
+    /// of the result.
+    pub fn forward_added(
+        &self,
+        x: Tensor<4>,
+        item_bias: Option<Tensor<2>>,
+        residual: Option<Tensor<4>>,
+    ) -> Tensor<4> {
+        let addends = Addends { bias: self.bias.as_ref().map(Param::val), item_bias, residual };
+        conv2d(x, self.weight.val(), addends, self.stride, self.padding)
     }
 }

@@ -2,10 +2,10 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use oxidiff_kernels::to_tokens;
 use serde::{Deserialize, Serialize};
 
 use super::activations::Activation;
-use super::attention::to_tokens;
 use super::convolution::Conv2d;
 use super::linear::{Embedding, Linear};
 use super::parameter;

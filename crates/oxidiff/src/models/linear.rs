@@ -2,6 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, module};
+use oxidiff_kernels::{linear, linear_geglu};
 
 use super::parameter;
 use crate::error::{Error, Result};
@@ -32,7 +33,18 @@ impl Linear {
 
     /// `[..., in_features]` to `[..., out_features]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        module::linear(x, self.weight.val().transpose(), self.bias.as_ref().map(Param::val))
+        linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), None)
+    }
+
+    /// As [`Self::forward`], plus `residual` `[..., out_features]`.
+    pub fn forward_added<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
+        linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), Some(residual))
+    }
+
+    /// The first half of what [`Self::forward`] computes, times GELU of the second: `[batch, tokens, in_features]` to
+    /// `[batch, tokens, out_features / 2]`.
+    pub fn forward_geglu(&self, x: Tensor<3>) -> Tensor<3> {
+        linear_geglu(x, self.weight.val(), self.bias.as_ref().map(Param::val))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, module};
-use oxidiff_kernels::{GroupNormActivation, group_norm};
+use oxidiff_kernels::{GroupNormActivation, group_norm, layer_norm};
 
 use super::activations::Activation;
 use super::parameter;
@@ -29,7 +29,7 @@ impl LayerNorm {
 
     /// `[..., features]` to the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        module::layer_norm(x, self.weight.val(), Some(self.bias.val()), self.epsilon)
+        layer_norm(x, self.weight.val(), self.bias.val(), self.epsilon)
     }
 }
 

@@ -1,9 +1,8 @@
 //! Halving and doubling an image's size without weights.
 
-use burn::tensor::ops::{
-    AvgPoolOptions, ConvOptions, ConvTransposeOptions, InterpolateMode, InterpolateOptions,
-};
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Tensor, TensorData, module};
+use oxidiff_kernels::nearest;
 
 /// A change of size by a factor of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +46,6 @@ impl Resample {
             }
         }
     }
-}
-
-/// The nearest pixel for each of a `[height, width]` image.
-pub(crate) fn nearest(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
-    module::interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(size))
 }
 
 /// Applies `filter`, which takes images of one channel, to each channel.

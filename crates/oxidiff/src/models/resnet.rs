@@ -2,13 +2,14 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use oxidiff_kernels::nearest;
 use serde::{Deserialize, Serialize};
 
 use super::activations::Activation;
 use super::convolution::Conv2d;
 use super::linear::Linear;
 use super::normalization::GroupNorm;
-use super::resample::{Resample, nearest};
+use super::resample::Resample;
 
 /// How the embedding of the timestep enters a residual block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,33 +105,28 @@ impl ResnetBlock2D {
             Some(resample) => (resample.forward(x), resample.forward(hidden)),
             None => (x, hidden),
         };
-        let hidden = self.conv1.forward(hidden);
-
         let time = match (&self.time_emb_proj, temb) {
-            (Some(project), Some(temb)) => {
-                let time = project.forward(self.activation.forward(temb));
-                let [batch, channels] = time.dims();
-                Some(time.reshape([batch, channels, 1, 1]))
-            }
+            (Some(project), Some(temb)) => Some(project.forward(self.activation.forward(temb))),
             _ => None,
         };
         let hidden = match (self.time_scale_shift, time) {
-            (ResnetTimeScaleShift::Default, Some(time)) => {
-                self.norm2.forward_activated(hidden + time, self.activation)
-            }
             (ResnetTimeScaleShift::ScaleShift, Some(time)) => {
+                let [batch, channels] = time.dims();
+                let time = time.reshape([batch, channels, 1, 1]);
                 let [scale, shift] = time.chunk(2, 1).try_into().expect("two halves");
-                self.activation.forward(self.norm2.forward(hidden) * (scale + 1.0) + shift)
+                let hidden = self.norm2.forward(self.conv1.forward(hidden));
+                self.activation.forward(hidden * (scale + 1.0) + shift)
             }
-            (_, None) => self.norm2.forward_activated(hidden, self.activation),
+            (_, time) => {
+                self.norm2.forward_activated(self.conv1.forward_added(hidden, time, None), self.activation)
+            }
         };
-        let hidden = self.conv2.forward(hidden);
 
         let shortcut = match &self.conv_shortcut {
             Some(conv) => conv.forward(x),
             None => x,
         };
-        let out = shortcut + hidden;
+        let out = self.conv2.forward_added(hidden, None, Some(shortcut));
         if self.output_scale_factor == 1.0 { out } else { out / self.output_scale_factor }
     }
 }

@@ -2,11 +2,11 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
+use oxidiff_kernels::to_tokens;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::models::attention::to_tokens;
 use crate::models::clip_encoder::{ClipEncoder, ClipShape, Visible};
 use crate::models::convolution::Conv2d;
 use crate::models::hidden_activation::HiddenActivation;

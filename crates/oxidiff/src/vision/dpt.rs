@@ -3,6 +3,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, activation};
+use oxidiff_kernels::to_tokens;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -11,7 +12,6 @@ use super::dpt_neck::Neck;
 use super::vit::{VitEncoder, VitShape};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
-use crate::models::attention::to_tokens;
 use crate::models::convolution::Conv2d;
 use crate::models::hidden_activation::HiddenActivation;
 use crate::models::interpolation::{Corners, Interpolation, interpolate};

@@ -3,10 +3,10 @@
 use burn::module::{Module, Param};
 use burn::tensor::ops::ConvTransposeOptions;
 use burn::tensor::{Device, Tensor, activation, module};
+use oxidiff_kernels::to_image;
 
 use super::dpt::{DPTConfig, DPTReadoutType, square_root};
 use crate::error::{Error, Result};
-use crate::models::attention::to_image;
 use crate::models::convolution::Conv2d;
 use crate::models::hidden_activation::HiddenActivation;
 use crate::models::interpolation::{Corners, Interpolation, interpolate};

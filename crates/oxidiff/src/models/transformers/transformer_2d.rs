@@ -3,8 +3,9 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use oxidiff_kernels::{to_image, to_tokens};
 
-use crate::models::attention::{AttentionSlice, BasicTransformerBlock, to_image, to_tokens};
+use crate::models::attention::{AttentionSlice, BasicTransformerBlock};
 use crate::models::convolution::Conv2d;
 use crate::models::linear::Linear;
 use crate::models::normalization::GroupNorm;
@@ -94,10 +95,9 @@ impl Transformer2DModel {
         for block in &self.transformer_blocks {
             tokens = block.forward(tokens, context.clone());
         }
-        let out = match &self.proj_out {
-            Projection::Conv(conv) => conv.forward(to_image(tokens, height, width)),
-            Projection::Linear(linear) => to_image(linear.forward(tokens), height, width),
-        };
-        out + x
+        match &self.proj_out {
+            Projection::Conv(conv) => conv.forward_added(to_image(tokens, height, width), None, Some(x)),
+            Projection::Linear(linear) => to_image(linear.forward_added(tokens, to_tokens(x)), height, width),
+        }
     }
 }

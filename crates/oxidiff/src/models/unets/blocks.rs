@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use oxidiff_kernels::join_channels;
 
 use crate::models::attention::{SpatialAttention, SpatialAttentionConfig};
 use crate::models::resample::Resample;
@@ -291,5 +292,5 @@ pub(super) fn up_layers(
 /// Joins what comes from below with the last of `skips`.
 pub(super) fn join_skip(x: Tensor<4>, skips: &mut Vec<Tensor<4>>) -> Tensor<4> {
     let skip = skips.pop().expect("the way down left one skip for each layer of the way up");
-    Tensor::cat(vec![x, skip], 1)
+    join_channels(x, skip)
 }
