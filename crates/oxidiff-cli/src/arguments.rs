@@ -133,6 +133,9 @@ pub(crate) struct BenchArguments {
     /// How often each call is timed, after one that is not
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one)]
     pub runs: usize,
+    /// Also print what one call of each spends its time on, by kind of operation (on the CPU)
+    #[arg(long)]
+    pub breakdown: bool,
     #[command(flatten)]
     pub load: LoadArguments,
 }

@@ -9,6 +9,7 @@ use oxidiff::{
     AutoencoderKL, Component, DType, Device, Generator, Model, PerBlock, SampleSize, Tensor,
     UNet2DConditionModel,
 };
+use oxidiff_kernels::{finish_breakdown, start_breakdown};
 use safetensors::SafeTensors;
 
 use crate::arguments::BenchArguments;
@@ -90,6 +91,33 @@ fn time(
     let error = reference.map(|reference| relative_error(output, reference)).transpose()?;
     let error = error.map_or(String::new(), |error| format!(", relative error {error:.2e}"));
     println!("{name} {dtype}: median {median:.3} s{error}");
+    if arguments.breakdown {
+        print_breakdown(&call)?;
+    }
+    Ok(())
+}
+
+/// What a call spends its time on, a line for each kind of operation, and how fast these are.
+fn print_breakdown(call: impl Fn() -> oxidiff::Result<Tensor<4>>) -> anyhow::Result<()> {
+    start_breakdown();
+    let start = Instant::now();
+    let result = call();
+    let total = start.elapsed().as_secs_f64();
+    let costs = finish_breakdown();
+    result?;
+    println!("  {:<22} {:>5} {:>8} {:>6} {:>8} {:>7}", "operation", "calls", "s", "%", "GFLOP/s", "GB/s");
+    let line = |name: &str, calls: usize, seconds: f64, speed: String| {
+        println!("  {name:<22} {calls:>5} {seconds:>8.3} {:>6.1} {speed}", 100.0 * seconds / total);
+    };
+    let mut others = total;
+    for cost in &costs {
+        let seconds = cost.time.as_secs_f64();
+        others -= seconds;
+        let per_second = |amount: f64| amount / seconds / 1e9;
+        let speed = format!("{:>8.1} {:>7.1}", per_second(cost.flop), per_second(cost.bytes));
+        line(cost.operation, cost.calls, seconds, speed);
+    }
+    line("all others", 0, others.max(0.0), String::new());
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use half::{bf16, f16};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::breakdown::operation;
 use crate::channels_last::contiguous;
 use crate::exponential::exp;
 use crate::half_precision::Storage;
@@ -99,6 +100,10 @@ fn attention_cpu<T: Storage>([query, key, value]: [FlexTensor; 3], heads: usize)
     let [query, key, value] =
         inputs.each_ref().map(|tensor| tensor.as_slice::<T>().expect("contiguous, of this type"));
 
+    let products = shape.batch * heads * shape.queries * shape.keys * (shape.dim + shape.value_dim);
+    let tokens = shape.queries * (shape.dim + shape.value_dim) + shape.keys * (shape.dim + shape.value_dim);
+    let bytes = size_of::<T>() * shape.batch * heads * tokens;
+    let _running = operation("attention", 2.0 * products as f64, bytes as f64);
     let (width, lanes) = panel::widths();
     let key_len = shape.keys.next_multiple_of(width) * shape.dim;
     let value_len = shape.keys * shape.value_dim.next_multiple_of(lanes);
@@ -129,8 +134,7 @@ fn attention_cpu<T: Storage>([query, key, value]: [FlexTensor; 3], heads: usize)
             });
         });
     }
-    // SAFETY: every query of every head was written.
-    contiguous(unsafe { output.finish() }, &[shape.batch, shape.queries, heads * shape.value_dim])
+    contiguous::<T>(output.finish(), &[shape.batch, shape.queries, heads * shape.value_dim])
 }
 
 /// Vectors of the values that are worked on together: first how many come before, then how many these are.

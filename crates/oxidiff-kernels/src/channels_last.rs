@@ -12,6 +12,7 @@ use burn_flex::{FlexTensor, Layout};
 use half::{bf16, f16};
 use rayon::prelude::*;
 
+use crate::breakdown::operation;
 use crate::half_precision::Storage;
 use crate::memory::Output;
 
@@ -46,14 +47,14 @@ impl Image {
 }
 
 /// The tensor `[batch, channels, height, width]` of channels-last values.
-pub(crate) fn tensor<T: Storage>(values: Vec<T>, [batch, channels, height, width]: [usize; 4]) -> FlexTensor {
+pub(crate) fn tensor<T: Storage>(values: Bytes, [batch, channels, height, width]: [usize; 4]) -> FlexTensor {
     let layout = Layout::contiguous([batch, height, width, channels].into());
-    FlexTensor::new(Bytes::from_elems(values), layout, T::dtype()).permute(&[0, 3, 1, 2])
+    FlexTensor::new(values, layout, T::dtype()).permute(&[0, 3, 1, 2])
 }
 
 /// The tensor for `dims` of values that lie in order.
-pub(crate) fn contiguous<T: Storage>(values: Vec<T>, dims: &[usize]) -> FlexTensor {
-    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(dims.into()), T::dtype())
+pub(crate) fn contiguous<T: Storage>(values: Bytes, dims: &[usize]) -> FlexTensor {
+    FlexTensor::new(values, Layout::contiguous(dims.into()), T::dtype())
 }
 
 /// The values of a parameter, in `f32`.
@@ -97,7 +98,9 @@ fn join_cpu<T: Storage>(x: FlexTensor, y: FlexTensor) -> FlexTensor {
     assert_eq!([batch, height, width], [y.dims[0], y.dims[2], y.dims[3]], "images of one size");
     let channels = x_channels + y_channels;
     let pixels = batch * height * width;
-    let output = Output::new(pixels * channels);
+    let bytes = size_of::<T>() * 2 * pixels * channels;
+    let _running = operation("join channels", 0.0, bytes as f64);
+    let output = Output::<T>::new(pixels * channels);
     let (x, y) = (x.values::<T>(), y.values::<T>());
     (0..batch * height).into_par_iter().for_each(|row| {
         for pixel in row * width..(row + 1) * width {
@@ -108,8 +111,7 @@ fn join_cpu<T: Storage>(x: FlexTensor, y: FlexTensor) -> FlexTensor {
             }
         }
     });
-    // SAFETY: all channels of all pixels are written.
-    tensor(unsafe { output.finish() }, [batch, channels, height, width])
+    tensor::<T>(output.finish(), [batch, channels, height, width])
 }
 
 /// Brings `x` `[batch, channels, height, width]` to `size` (height, width): each pixel of the result is the nearest one, as
@@ -137,7 +139,9 @@ fn nearest_cpu<T: Storage>(x: FlexTensor, [out_height, out_width]: [usize; 2]) -
     let [batch, channels, height, width] = x.dims;
     assert!(height > 0 && width > 0, "an empty image has no pixels to repeat");
     let values = x.values::<T>();
-    let output = Output::new(batch * out_height * out_width * channels);
+    let outputs = batch * out_height * out_width * channels;
+    let _running = operation("nearest pixels", 0.0, (size_of::<T>() * (values.len() + outputs)) as f64);
+    let output = Output::<T>::new(outputs);
     (0..batch * out_height).into_par_iter().for_each(|row| {
         let y = row % out_height * height / out_height;
         let line = &values[(row / out_height * height + y) * width * channels..][..width * channels];
@@ -147,8 +151,7 @@ fn nearest_cpu<T: Storage>(x: FlexTensor, [out_height, out_width]: [usize; 2]) -
             unsafe { output.copy((row * out_width + column) * channels, pixel) };
         }
     });
-    // SAFETY: all pixels of all rows are written.
-    tensor(unsafe { output.finish() }, [batch, channels, out_height, out_width])
+    tensor::<T>(output.finish(), [batch, channels, out_height, out_width])
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use burn::tensor::{DType, Tensor, module};
 use burn_flex::FlexTensor;
 use half::{bf16, f16};
 
+use crate::breakdown::operation;
 use crate::channels_last::{Image, parameter, tensor};
 use crate::half_precision::Storage;
 use crate::linear::{add, add_stored};
@@ -168,21 +169,30 @@ fn conv2d_cpu<T: Storage>(
     let items = pixels.map_or(1, |_| batch);
     assert!(bias.as_ref().is_none_or(|bias| bias.len() == items * out_channels), "one bias for each channel");
 
-    let output = Output::<T>::new(dims.iter().product());
+    let tiled = winograd::Shape { batch, in_channels, out_channels, height, width };
+    let in_tiles = (shape.kernel, shape.stride, shape.padding) == ([3, 3], 1, 1)
+        && in_channels.min(out_channels) >= FEWEST_CHANNELS
+        && tiled.tiles() >= FEWEST_TILES;
+    let pointwise = shape.kernel == [1, 1];
+    let kind = match (in_tiles, pointwise) {
+        (true, _) => "convolution 3x3",
+        (_, true) => "convolution 1x1",
+        _ => "convolution, others",
+    };
+    let outputs = dims.iter().product();
+    let flop = 2.0 * (weight.len() / out_channels.max(1) * outputs) as f64;
+    let bytes = size_of::<T>() * (batch * in_channels * height * width + weight.len() + outputs);
+    let _running = operation(kind, flop, bytes as f64);
+    let output = Output::<T>::new(outputs);
     let residual = residual.as_ref().map(|residual| residual.values::<T>());
     let sink = Pixels { output: &output, bias, residual, pixels, channels: out_channels };
     let x = x.widened::<T>();
-    let tiled = winograd::Shape { batch, in_channels, out_channels, height, width };
-    if (shape.kernel, shape.stride, shape.padding) == ([3, 3], 1, 1)
-        && in_channels.min(out_channels) >= FEWEST_CHANNELS
-        && tiled.tiles() >= FEWEST_TILES
-    {
+    if in_tiles {
         winograd::convolve(&x, weight, &sink, tiled);
     } else {
         implicit_product::convolve(&x, weight, &sink, shape);
     }
-    // SAFETY: all channels of all pixels were stored.
-    tensor(unsafe { output.finish() }, dims)
+    tensor::<T>(output.finish(), dims)
 }
 
 #[cfg(test)]

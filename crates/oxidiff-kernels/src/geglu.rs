@@ -55,8 +55,7 @@ fn geglu_cpu<T: Storage>(x: FlexTensor) -> FlexTensor {
         // SAFETY: each row has one task.
         unsafe { output.write(row * features, &gated) };
     });
-    // SAFETY: all rows were written.
-    contiguous(unsafe { output.finish() }, &shape)
+    contiguous::<T>(output.finish(), &shape)
 }
 
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]

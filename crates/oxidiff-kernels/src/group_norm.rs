@@ -8,6 +8,7 @@ use half::{bf16, f16};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use crate::breakdown::operation;
 use crate::channels_last::{Image, parameter, tensor};
 use crate::exponential::silu;
 use crate::half_precision::Storage;
@@ -104,6 +105,8 @@ fn group_norm_cpu<T: Storage>(
     let x = Image::new(x);
     let [_, channels, height, width] = x.dims;
     let values = x.widened::<T>();
+    let bytes = size_of::<T>() * 2 * values.len();
+    let _running = operation("group norm", 8.0 * values.len() as f64, bytes as f64);
     let item_len = (height * width * channels).max(1);
     let chunk_len = (PIXELS * channels).max(1);
     let output = Output::<T>::new(x.dims.iter().product());
@@ -123,8 +126,7 @@ fn group_norm_cpu<T: Storage>(
             }
         });
     }
-    // SAFETY: all pixels of all items were written.
-    tensor(unsafe { output.finish() }, x.dims)
+    tensor::<T>(output.finish(), x.dims)
 }
 
 /// What is known of each channel of some pixels.

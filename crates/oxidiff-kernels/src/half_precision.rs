@@ -32,14 +32,26 @@ pub(crate) trait Storage: Element + Pod + Send + Sync {
 impl Storage for f32 {
     #[inline(always)]
     fn widen(values: &[f32], out: &mut [f32]) {
-        out.copy_from_slice(values);
+        copy(values, out);
     }
     #[inline(always)]
     fn narrow(values: &[f32], out: &mut [f32]) {
-        out.copy_from_slice(values);
+        copy(values, out);
     }
     fn widened(values: &[f32]) -> Cow<'_, [f32]> {
         values.into()
+    }
+}
+
+/// Copies a few values, for which calling the system's copy would take longer than the copy.
+#[inline(always)]
+fn copy(values: &[f32], out: &mut [f32]) {
+    let ((values, values_end), (out, out_end)) = (values.as_chunks::<8>(), out.as_chunks_mut::<8>());
+    for (out, values) in out.iter_mut().zip(values) {
+        *out = *values;
+    }
+    for (out, value) in out_end.iter_mut().zip(values_end) {
+        *out = *value;
     }
 }
 

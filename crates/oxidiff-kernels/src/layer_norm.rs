@@ -7,6 +7,7 @@ use half::{bf16, f16};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use crate::breakdown::operation;
 use crate::channels_last::{contiguous, parameter};
 use crate::half_precision::Storage;
 use crate::memory::{Output, Scratch};
@@ -44,6 +45,8 @@ fn layer_norm_cpu<T: Storage>(x: FlexTensor, weight: &[f32], bias: &[f32], epsil
     let x = x.to_contiguous();
     let values = x.as_slice::<T>().expect("contiguous, of the type just matched");
     let features = weight.len();
+    let bytes = size_of::<T>() * 2 * values.len();
+    let _running = operation("layer norm", 8.0 * values.len() as f64, bytes as f64);
     let output = Output::<T>::new(values.len());
     values.par_chunks(ROWS * features).enumerate().for_each(|(task, rows)| {
         let mut row = Scratch::new(features);
@@ -54,8 +57,7 @@ fn layer_norm_cpu<T: Storage>(x: FlexTensor, weight: &[f32], bias: &[f32], epsil
             unsafe { output.write((task * ROWS + index) * features, &row) };
         }
     });
-    // SAFETY: all rows were written.
-    contiguous(unsafe { output.finish() }, x.layout().shape())
+    contiguous::<T>(output.finish(), x.layout().shape())
 }
 
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]

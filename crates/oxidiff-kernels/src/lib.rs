@@ -7,6 +7,7 @@
 //! This is also the one crate of the workspace that contains `unsafe` code, each use behind a safe function.
 
 mod attention;
+mod breakdown;
 mod channels_last;
 mod convolution;
 mod exponential;
@@ -24,6 +25,7 @@ mod transpose;
 mod winograd;
 
 pub use attention::attention;
+pub use breakdown::{Cost, finish_breakdown, start_breakdown};
 pub use channels_last::{join_channels, nearest, to_image, to_tokens};
 pub use convolution::{Addends, conv2d};
 pub use geglu::geglu;

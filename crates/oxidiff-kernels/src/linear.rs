@@ -5,6 +5,7 @@ use burn::tensor::{DType, Tensor, module};
 use burn_flex::FlexTensor;
 use half::{bf16, f16};
 
+use crate::breakdown::operation;
 use crate::channels_last::{contiguous, parameter};
 use crate::exponential::gelu;
 use crate::geglu::geglu;
@@ -84,13 +85,14 @@ fn linear_cpu<T: Storage>(
         residual.as_ref().map(|residual| residual.as_slice::<T>().expect("contiguous, of this type"));
     assert!(bias.as_ref().is_none_or(|bias| bias.len() == columns), "one bias for each feature");
 
+    let bytes = size_of::<T>() * (rows * depth + columns * depth + rows * columns);
+    let _running = operation("linear", 2.0 * (rows * depth * columns) as f64, bytes as f64);
     let output = Output::<T>::new(rows * columns);
     let size = Size { rows, depth, panels: columns.div_ceil(panel::widths().0) };
     let left = Whole { values: &x, depth };
     let sink = Sum { output: &output, bias: bias.as_deref(), residual, columns };
     multiply(&left, &Weight { values: weight, depth, columns }, &sink, size);
-    // SAFETY: the product gives every place to its sink.
-    contiguous(unsafe { output.finish() }, dims)
+    contiguous::<T>(output.finish(), dims)
 }
 
 /// A weight `[columns, depth]`, the transposed right matrix.
@@ -203,14 +205,15 @@ fn linear_geglu_cpu<T: Storage>(
     assert!(bias.as_ref().is_none_or(|bias| bias.len() == 2 * features), "one bias for each feature");
 
     let rows = dims[0] * dims[1];
+    let bytes = size_of::<T>() * (rows * depth + 2 * features * depth + rows * features);
+    let _running = operation("linear + GEGLU", 4.0 * (rows * depth * features) as f64, bytes as f64);
     let output = Output::<T>::new(rows * features);
     let half_width = panel::widths().0 / 2;
     let size = Size { rows, depth, panels: features.div_ceil(half_width) };
     let right = ValuesAndGates { weight: Weight { values, depth, columns: 2 * features }, features };
     let sink = Gated { output: &output, bias: bias.as_deref(), features };
     multiply(&Whole { values: &x, depth }, &right, &sink, size);
-    // SAFETY: the product gives every place to its sink.
-    contiguous(unsafe { output.finish() }, &dims)
+    contiguous::<T>(output.finish(), &dims)
 }
 
 /// Panels of which one half are values, the other the gates of these.

@@ -1,39 +1,61 @@
 //! Memory of kernels: scratch space that is used again, and results that are written once, by many threads.
 
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
+
+use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty, Bytes};
 
 use crate::half_precision::Storage;
 
-/// Scratch space that is not in use. A fresh page costs more than the arithmetic on it, so what a kernel needed is kept for
-/// the next.
+/// Memory that is not in use. A fresh page costs more than the arithmetic on it, so what one operation needed is kept for the
+/// next.
 static UNUSED: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
-/// As many buffers are kept at most.
-const MOST_KEPT: usize = 16;
-/// Larger buffers are not kept.
-const LARGEST_KEPT: usize = 16 << 20;
+/// Values that are kept at most, in all.
+const MOST_KEPT: usize = 64 << 20;
+/// Fewer values are left to the system, which keeps small pieces itself.
+const FEWEST_KEPT: usize = 1 << 12;
+
+fn unused() -> MutexGuard<'static, Vec<Vec<f32>>> {
+    UNUSED.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Memory for a number of values, with any values in it.
+fn take(len: usize) -> Vec<f32> {
+    if len >= FEWEST_KEPT {
+        let mut unused = unused();
+        // The smallest that is large enough, and not much too large.
+        let fitting = |index: &usize| (len..=2 * len).contains(&unused[*index].len());
+        if let Some(index) = (0..unused.len()).filter(fitting).min_by_key(|index| unused[*index].len()) {
+            return unused.swap_remove(index);
+        }
+    }
+    vec![0.0; len]
+}
+
+/// Keeps memory for whoever needs it next.
+fn give_back(values: Vec<f32>) {
+    if values.len() < FEWEST_KEPT {
+        return;
+    }
+    let mut unused = unused();
+    unused.push(values);
+    // What has not been used for the longest time goes first.
+    let mut kept: usize = unused.iter().map(Vec::len).sum();
+    while kept > MOST_KEPT {
+        kept -= unused.remove(0).len();
+    }
+}
 
 /// Scratch space of a given length, with any values in it.
-pub(crate) struct Scratch(Vec<f32>);
+pub(crate) struct Scratch {
+    values: Vec<f32>,
+    len: usize,
+}
 
 impl Scratch {
     pub fn new(len: usize) -> Self {
-        let mut unused = UNUSED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        // The smallest that is large enough, else the largest.
-        let best = (0..unused.len()).min_by_key(|&index| {
-            let capacity = unused[index].capacity();
-            if capacity >= len { (0, capacity) } else { (1, usize::MAX - capacity) }
-        });
-        let mut values = best.map_or_else(Vec::new, |index| unused.swap_remove(index));
-        drop(unused);
-        if values.capacity() < len {
-            values = vec![0.0; len];
-        } else if values.len() < len {
-            values.resize(len, 0.0);
-        }
-        values.truncate(len);
-        Self(values)
+        Self { values: take(len), len }
     }
 
     /// Scratch space of zeros.
@@ -46,26 +68,23 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if self.0.capacity() <= LARGEST_KEPT {
-            let mut unused = UNUSED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if unused.len() < MOST_KEPT {
-                unused.push(std::mem::take(&mut self.0));
-            }
-        }
+        give_back(std::mem::take(&mut self.values));
     }
 }
 
 impl Deref for Scratch {
     type Target = [f32];
 
+    #[inline(always)]
     fn deref(&self) -> &[f32] {
-        &self.0
+        &self.values[..self.len]
     }
 }
 
 impl DerefMut for Scratch {
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.0
+        &mut self.values[..self.len]
     }
 }
 
@@ -103,18 +122,21 @@ impl<T> Parts<T> {
 
 /// The values of a result, which many threads write, each its own part.
 pub(crate) struct Output<T> {
-    values: Vec<MaybeUninit<T>>,
-    parts: Parts<MaybeUninit<T>>,
+    memory: Memory,
+    parts: Parts<T>,
 }
 
 impl<T: Storage> Output<T> {
     pub fn new(len: usize) -> Self {
-        let mut values: Vec<MaybeUninit<T>> = Vec::with_capacity(len);
-        // SAFETY: nothing needs to be initialized to be `MaybeUninit`.
-        unsafe { values.set_len(len) };
-        // SAFETY: the parts go when the values do, and nobody else touches these before.
-        let parts = unsafe { Parts::new(&mut values) };
-        Self { values, parts }
+        // No element needs a wider alignment than `f32`, or is larger.
+        const { assert!(align_of::<T>() <= align_of::<f32>() && size_of::<T>() <= size_of::<f32>()) };
+        let bytes = len * size_of::<T>();
+        let mut memory = Memory { values: take(bytes.div_ceil(size_of::<f32>())), bytes };
+        let whole: &mut [u8] = bytemuck::cast_slice_mut(&mut memory.values);
+        let values: &mut [T] = bytemuck::cast_slice_mut(&mut whole[..bytes]);
+        // SAFETY: the memory stays where it is when `memory` moves, and nobody else touches it before `finish`.
+        let parts = unsafe { Parts::new(values) };
+        Self { memory, parts }
     }
 
     /// Rounds `values` and writes them from `start` on.
@@ -127,11 +149,7 @@ impl<T: Storage> Output<T> {
     #[inline(always)]
     pub unsafe fn write(&self, start: usize, values: &[f32]) {
         // SAFETY: the caller promises that nobody else has this part.
-        let part = unsafe { self.parts.part(start, values.len()) };
-        // SAFETY: `T` is plain data, any bytes of which are a value; only uninitialized ones are not, and `narrow` writes
-        // all of them and reads none.
-        let part = unsafe { &mut *(std::ptr::from_mut(part) as *mut [T]) };
-        T::narrow(values, part);
+        T::narrow(values, unsafe { self.parts.part(start, values.len()) });
     }
 
     /// Writes `values` from `start` on.
@@ -144,20 +162,50 @@ impl<T: Storage> Output<T> {
     #[inline(always)]
     pub unsafe fn copy(&self, start: usize, values: &[T]) {
         // SAFETY: the caller promises that nobody else has this part.
-        let part = unsafe { self.parts.part(start, values.len()) };
-        for (out, value) in part.iter_mut().zip(values) {
-            out.write(*value);
-        }
+        unsafe { self.parts.part(start, values.len()) }.copy_from_slice(values);
     }
 
-    /// The result.
-    ///
-    /// # Safety
-    /// All of it must have been written.
-    pub unsafe fn finish(self) -> Vec<T> {
-        let mut values = ManuallyDrop::new(self.values);
-        // SAFETY: `MaybeUninit<T>` is laid out as `T`, and everything was written, the caller promises.
-        unsafe { Vec::from_raw_parts(values.as_mut_ptr().cast::<T>(), values.len(), values.capacity()) }
+    /// The result. What was not written has any value.
+    pub fn finish(self) -> Bytes {
+        let bytes = self.memory.bytes;
+        // SAFETY: the memory holds as many bytes, all of them initialized.
+        unsafe { Bytes::from_controller(Box::new(self.memory), bytes) }
+    }
+}
+
+/// The memory of a tensor.
+struct Memory {
+    values: Vec<f32>,
+    bytes: usize,
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        give_back(std::mem::take(&mut self.values));
+    }
+}
+
+impl AllocationController for Memory {
+    fn alloc_align(&self) -> usize {
+        align_of::<f32>()
+    }
+
+    fn property(&self) -> AllocationProperty {
+        AllocationProperty::Native
+    }
+
+    unsafe fn memory_mut(&mut self, _: AccessPolicy) -> Result<&mut [MaybeUninit<u8>], AccessError> {
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.values);
+        let bytes = &mut bytes[..self.bytes];
+        // SAFETY: the caller promises to write nothing that is not initialized.
+        Ok(unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) })
+    }
+
+    fn memory(&self, _: AccessPolicy) -> Result<&[MaybeUninit<u8>], AccessError> {
+        let bytes: &[u8] = bytemuck::cast_slice(&self.values);
+        let bytes = &bytes[..self.bytes];
+        // SAFETY: every `u8` is a `MaybeUninit<u8>`.
+        Ok(unsafe { &*(std::ptr::from_ref(bytes) as *const [MaybeUninit<u8>]) })
     }
 }
 
@@ -179,11 +227,12 @@ mod tests {
     fn parts_become_a_whole() {
         let output = Output::<bf16>::new(5);
         // SAFETY: the parts are disjoint and together everything.
-        let values = unsafe {
+        unsafe {
             output.write(3, &[3.0, 4.0]);
             output.write(0, &[0.0, 1.0, 2.0]);
-            output.finish()
-        };
+        }
+        let bytes = output.finish();
+        let values: &[bf16] = bytemuck::cast_slice(&bytes);
         assert_eq!(values, [0.0, 1.0, 2.0, 3.0, 4.0].map(bf16::from_f32));
     }
 

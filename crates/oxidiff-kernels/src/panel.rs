@@ -142,7 +142,10 @@ impl<S: Simd> Product<S> {
             let left: [*const f32; ROWS] = std::array::from_fn(|i| left.add((row + i) * left_stride));
             let mut panel = panel.cast::<S::f32s>();
             for k in 0..depth {
-                let right: [S::f32s; N] = std::array::from_fn(|j| panel.add(j).read_unaligned());
+                let mut right = [simd.splat_f32s(0.0); N];
+                for (j, right) in right.iter_mut().enumerate() {
+                    *right = panel.add(j).read_unaligned();
+                }
                 for (sums, left) in sums.iter_mut().zip(left) {
                     let left = simd.splat_f32s(*left.add(k));
                     for (sum, right) in sums.iter_mut().zip(right) {

@@ -159,7 +159,10 @@ impl WithSimd for Patches<'_> {
             for channel in vectors::<S>(channels) {
                 let mut columns = [[simd.splat_f32s(0.0); PATCH]; PATCH];
                 for dx in 0..PATCH {
-                    let line = std::array::from_fn(|dy| load::<S>(patch[dy][dx], channel));
+                    let mut line = [simd.splat_f32s(0.0); PATCH];
+                    for (value, row) in line.iter_mut().zip(&patch) {
+                        *value = load::<S>(row[dx], channel);
+                    }
                     for (row, value) in columns.iter_mut().zip(patch_line(simd, line)) {
                         row[dx] = value;
                     }
@@ -191,23 +194,33 @@ fn store<S: Simd>(values: &mut [f32], start: usize, vector: S::f32s) {
     values[start..start + S::F32_LANES].copy_from_slice(bytemuck::cast_slice(&[vector]));
 }
 
+#[inline(always)]
+fn scaled<S: Simd>(simd: S, factor: f32, x: S::f32s) -> S::f32s {
+    simd.mul_f32s(simd.splat_f32s(factor), x)
+}
+
+/// `factor * x + y`.
+#[inline(always)]
+fn add_scaled<S: Simd>(simd: S, factor: f32, x: S::f32s, y: S::f32s) -> S::f32s {
+    simd.mul_add_e_f32s(simd.splat_f32s(factor), x, y)
+}
+
 /// `Bᵀ d` for six positions.
 #[inline(always)]
 fn patch_line<S: Simd>(simd: S, d: [S::f32s; PATCH]) -> [S::f32s; PATCH] {
     const SUM: f32 = INNER2 + OUTER2;
     const PRODUCT: f32 = INNER2 * OUTER2;
-    let add_scaled = |factor: f32, x, y| simd.mul_add_e_f32s(simd.splat_f32s(factor), x, y);
-    let inner_even = add_scaled(-OUTER2, d[2], d[4]);
-    let inner_odd = add_scaled(-OUTER2, d[1], d[3]);
-    let outer_even = add_scaled(-INNER2, d[2], d[4]);
-    let outer_odd = add_scaled(-INNER2, d[1], d[3]);
+    let inner_even = add_scaled(simd, -OUTER2, d[2], d[4]);
+    let inner_odd = add_scaled(simd, -OUTER2, d[1], d[3]);
+    let outer_even = add_scaled(simd, -INNER2, d[2], d[4]);
+    let outer_odd = add_scaled(simd, -INNER2, d[1], d[3]);
     [
-        add_scaled(PRODUCT, d[0], add_scaled(-SUM, d[2], d[4])),
-        add_scaled(INNER, inner_odd, inner_even),
-        add_scaled(-INNER, inner_odd, inner_even),
-        add_scaled(OUTER, outer_odd, outer_even),
-        add_scaled(-OUTER, outer_odd, outer_even),
-        add_scaled(PRODUCT, d[1], add_scaled(-SUM, d[3], d[5])),
+        add_scaled(simd, PRODUCT, d[0], add_scaled(simd, -SUM, d[2], d[4])),
+        add_scaled(simd, INNER, inner_odd, inner_even),
+        add_scaled(simd, -INNER, inner_odd, inner_even),
+        add_scaled(simd, OUTER, outer_odd, outer_even),
+        add_scaled(simd, -OUTER, outer_odd, outer_even),
+        add_scaled(simd, PRODUCT, d[1], add_scaled(simd, -SUM, d[3], d[5])),
     ]
 }
 
@@ -278,7 +291,10 @@ impl<T: Storage> Products<'_, '_, T> {
                 for lane in (0..width).step_by(S::F32_LANES) {
                     let mut columns = [[simd.splat_f32s(0.0); 3]; PATCH];
                     for x in 0..3 {
-                        let line = std::array::from_fn(|y| load::<S>(taps, (3 * y + x) * width + lane));
+                        let mut line = [simd.splat_f32s(0.0); 3];
+                        for (y, tap) in line.iter_mut().enumerate() {
+                            *tap = load::<S>(taps, (3 * y + x) * width + lane);
+                        }
                         for (row, value) in columns.iter_mut().zip(kernel_line(simd, line)) {
                             row[x] = value;
                         }
@@ -306,15 +322,20 @@ impl<T: Storage> Products<'_, '_, T> {
             for (vector, columns) in columns.iter_mut().enumerate() {
                 let start = index * width + vector * S::F32_LANES;
                 for dx in 0..PATCH {
-                    let line =
-                        std::array::from_fn(|dy| load::<S>(products, (dy * PATCH + dx) * product_len + start));
+                    let mut line = [simd.splat_f32s(0.0); PATCH];
+                    for (dy, value) in line.iter_mut().enumerate() {
+                        *value = load::<S>(products, (dy * PATCH + dx) * product_len + start);
+                    }
                     for (row, value) in columns.iter_mut().zip(product_line(simd, line)) {
                         row[dx] = value;
                     }
                 }
             }
             for dy in 0..TILE.min(height - y) {
-                let lines = columns.map(|columns| product_line(simd, columns[dy]));
+                let mut lines = [[simd.splat_f32s(0.0); TILE]; panel::VECTORS];
+                for (line, columns) in lines.iter_mut().zip(&columns) {
+                    *line = product_line(simd, columns[dy]);
+                }
                 for dx in 0..TILE.min(image_width - x) {
                     for (vector, line) in lines.iter().enumerate() {
                         store::<S>(&mut values, vector * S::F32_LANES, line[dx]);
@@ -333,16 +354,14 @@ impl<T: Storage> Products<'_, '_, T> {
 fn kernel_line<S: Simd>(simd: S, g: [S::f32s; 3]) -> [S::f32s; PATCH] {
     const INNER_SCALE: f32 = 1.0 / (2.0 * INNER2 * (INNER2 - OUTER2));
     const OUTER_SCALE: f32 = 1.0 / (2.0 * OUTER2 * (OUTER2 - INNER2));
-    let scaled = |factor: f32, x| simd.mul_f32s(simd.splat_f32s(factor), x);
-    let add_scaled = |factor: f32, x, y| simd.mul_add_e_f32s(simd.splat_f32s(factor), x, y);
-    let inner_even = add_scaled(INNER2 * INNER_SCALE, g[2], scaled(INNER_SCALE, g[0]));
-    let outer_even = add_scaled(OUTER2 * OUTER_SCALE, g[2], scaled(OUTER_SCALE, g[0]));
+    let inner_even = add_scaled(simd, INNER2 * INNER_SCALE, g[2], scaled(simd, INNER_SCALE, g[0]));
+    let outer_even = add_scaled(simd, OUTER2 * OUTER_SCALE, g[2], scaled(simd, OUTER_SCALE, g[0]));
     [
-        scaled(1.0 / (INNER2 * OUTER2), g[0]),
-        add_scaled(INNER * INNER_SCALE, g[1], inner_even),
-        add_scaled(-INNER * INNER_SCALE, g[1], inner_even),
-        add_scaled(OUTER * OUTER_SCALE, g[1], outer_even),
-        add_scaled(-OUTER * OUTER_SCALE, g[1], outer_even),
+        scaled(simd, 1.0 / (INNER2 * OUTER2), g[0]),
+        add_scaled(simd, INNER * INNER_SCALE, g[1], inner_even),
+        add_scaled(simd, -INNER * INNER_SCALE, g[1], inner_even),
+        add_scaled(simd, OUTER * OUTER_SCALE, g[1], outer_even),
+        add_scaled(simd, -OUTER * OUTER_SCALE, g[1], outer_even),
         g[2],
     ]
 }
@@ -350,14 +369,12 @@ fn kernel_line<S: Simd>(simd: S, g: [S::f32s; 3]) -> [S::f32s; PATCH] {
 /// `Aᵀ m` for six positions.
 #[inline(always)]
 fn product_line<S: Simd>(simd: S, m: [S::f32s; PATCH]) -> [S::f32s; TILE] {
-    let scaled = |factor: f32, x| simd.mul_f32s(simd.splat_f32s(factor), x);
-    let add_scaled = |factor: f32, x, y| simd.mul_add_e_f32s(simd.splat_f32s(factor), x, y);
     let (inner_sum, inner_difference) = (simd.add_f32s(m[1], m[2]), simd.sub_f32s(m[1], m[2]));
     let (outer_sum, outer_difference) = (simd.add_f32s(m[3], m[4]), simd.sub_f32s(m[3], m[4]));
     [
         simd.add_f32s(m[0], simd.add_f32s(inner_sum, outer_sum)),
-        add_scaled(INNER, inner_difference, scaled(OUTER, outer_difference)),
-        add_scaled(INNER2, inner_sum, scaled(OUTER2, outer_sum)),
-        add_scaled(INNER * INNER2, inner_difference, add_scaled(OUTER * OUTER2, outer_difference, m[5])),
+        add_scaled(simd, INNER, inner_difference, scaled(simd, OUTER, outer_difference)),
+        add_scaled(simd, INNER2, inner_sum, scaled(simd, OUTER2, outer_sum)),
+        add_scaled(simd, INNER * INNER2, inner_difference, add_scaled(simd, OUTER * OUTER2, outer_difference, m[5])),
     ]
 }
