@@ -5,6 +5,11 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use oxidiff_fuzz::{Input, lora};
 
-static INPUT: LazyLock<Input> = LazyLock::new(|| Input::with_extension("safetensors"));
+static SAFETENSORS: LazyLock<Input> = LazyLock::new(|| Input::with_extension("safetensors"));
+static PICKLED: LazyLock<Input> = LazyLock::new(|| Input::with_extension("bin"));
 
-fuzz_target!(|data: &[u8]| lora(&INPUT, data));
+fuzz_target!(|data: &[u8]| {
+    // The length that safetensors begin with is short of what its highest byte can say.
+    let is_safetensors = data.get(7) == Some(&0);
+    lora(if is_safetensors { &SAFETENSORS } else { &PICKLED }, data);
+});

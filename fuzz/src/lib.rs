@@ -12,12 +12,15 @@ mod mapped_file;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use loading::config::Config;
 use loading::lora::{LoraFile, LoraTarget};
 use loading::original_layout::{self, OriginalModel};
+use loading::shard_index::ShardIndex;
 use loading::state_dict::StateDict;
 pub use mapped_file::MappedFile;
+use serde::{Deserialize, Serialize};
 
 /// A file that holds what a fuzzer made up, in memory where the system has such files.
 pub struct Input {
@@ -58,31 +61,86 @@ pub fn weights(input: &Input, data: &[u8]) {
     }
 }
 
+/// The layers of a model, of every kind that adapters change.
+static LAYERS: LazyLock<BTreeMap<String, Vec<usize>>> = LazyLock::new(|| {
+    let layers = [
+        ("a.to_q.weight", vec![2, 2]),
+        ("a.to_out.0.weight", vec![2, 2]),
+        ("b.c.weight", vec![2, 2, 1, 1]),
+        ("l.self_attn.q_proj.weight", vec![2, 2]),
+        ("l.mlp.fc1.weight", vec![2, 2]),
+    ];
+    layers.into_iter().map(|(key, shape)| (key.to_owned(), shape)).collect()
+});
+
 /// Reads the layers of an adapter file.
 pub fn lora(input: &Input, data: &[u8]) {
     let Ok(tensors) = StateDict::open(input.write(data)) else { return };
     let Ok(file) = LoraFile::new(tensors) else { return };
-    let linear = [
-        ("a.to_q.weight", vec![2, 2]),
-        ("b.c.weight", vec![2, 2, 1, 1]),
-        ("l.self_attn.q_proj.weight", vec![2, 2]),
-    ];
-    let weights: BTreeMap<String, Vec<usize>> =
-        linear.into_iter().map(|(key, shape)| (key.to_owned(), shape)).collect();
     for target in [LoraTarget::UNet, LoraTarget::TextEncoder] {
-        for layer in file.layers(target, &weights).into_iter().flatten().map(|(_, layer)| layer) {
+        for (key, layer) in file.layers(target, &LAYERS).into_iter().flatten() {
             assert!(!layer.scaling.is_nan());
+            let weight = &LAYERS[&key];
+            assert_eq!((layer.up.shape()[0], &layer.down.shape()[1..]), (weight[0], &weight[1..]));
+            assert_eq!(layer.up.shape()[1], layer.down.shape()[0]);
             let _ = (layer.down.read(), layer.up.read());
         }
     }
 }
 
-/// Reads a configuration, and reads again what it is written as.
+/// Fields of every kind that configurations have.
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct Fields {
+    num_train_timesteps: usize,
+    beta_start: f64,
+    #[serde(with = "loading::non_finite")]
+    lambda_min_clipped: f64,
+    trained_betas: Option<Vec<f64>>,
+    timestep_spacing: Spacing,
+    clip_sample: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Spacing {
+    Linspace,
+    Leading,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self {
+            num_train_timesteps: 1000,
+            beta_start: 0.0001,
+            lambda_min_clipped: f64::NEG_INFINITY,
+            trained_betas: None,
+            timestep_spacing: Spacing::Linspace,
+            clip_sample: false,
+        }
+    }
+}
+
+/// Reads a configuration, reads again what it is written as, and lets classes take it over from each other; takes the same
+/// text for the index of a checkpoint in shards.
 pub fn config(data: &[u8]) {
+    if let Ok(index) = ShardIndex::parse(data, "fuzz") {
+        let shards = index.shards();
+        assert!(
+            shards.iter().all(|shard| Path::new("folder").join(shard).parent() == Some(Path::new("folder")))
+        );
+        assert!(index.tensors().all(|(_, shard)| shards.contains(shard)));
+    }
     let Ok(config) = Config::parse(data, "fuzz") else { return };
     let again = Config::parse(config.to_json().as_bytes(), "fuzz").expect("what was written can be read");
     assert_eq!(config.values().len(), again.values().len());
     for (field, value) in config.values() {
         assert_eq!(Some(value), again.get(field));
+    }
+    let Ok((_, first)) = config.resolve::<Fields>("FirstScheduler") else { return };
+    let (_, second) = first.resolve::<Fields>("SecondScheduler").expect("the fields are known to be good");
+    let kept = |field: &&String| !["_class_name", "_diffusers_version"].contains(&field.as_str());
+    for field in config.values().keys().filter(kept) {
+        assert_eq!(first.get(field), second.get(field));
     }
 }

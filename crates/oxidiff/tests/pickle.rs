@@ -4,6 +4,7 @@ mod fixture;
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use fixture::fixtures;
@@ -176,6 +177,83 @@ fn what_is_not_a_checkpoint_is_an_error() {
     // Lists in lists in lists.
     let deep = [&b"\x80\x02"[..], &vec![b']'; 1 << 20], &vec![b'a'; (1 << 20) - 1], b"."].concat();
     error_of(&deep);
+}
+
+/// A zip archive with an entry of so many zeros.
+fn archive(entry: &str, zeros: usize, compression: zip::CompressionMethod) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().compression_method(compression);
+    archive.start_file(entry, options).unwrap();
+    archive.write_all(&vec![0; zeros]).unwrap();
+    archive.finish().unwrap().into_inner()
+}
+
+#[test]
+fn an_archive_that_unfolds_into_more_than_the_file_is_refused_unread() {
+    use zip::CompressionMethod::{Deflated, Stored};
+    let bomb = archive("archive/data/0", 1 << 20, Deflated);
+    assert!(bomb.len() < 1 << 12);
+    let message = error_of(&bomb);
+    assert!(message.contains("compressed archive of 1048576 bytes"), "{message}");
+    // Pickles take much more memory than their length even where they are not compressed.
+    for compression in [Deflated, Stored] {
+        let message = error_of(&archive("archive/data.pkl", (16 << 20) + 1, compression));
+        assert!(message.contains("pickle in it has 16777217 bytes"), "{message}");
+    }
+}
+
+#[test]
+fn lengths_that_a_pickle_claims_are_not_believed() {
+    for claim in [
+        &b"\x80\x02\x8b\xff\xff\xff\x7f"[..],            // LONG4
+        b"\x80\x03B\xff\xff\xff\x7f",                    // BINBYTES
+        b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f", // BINBYTES8
+        b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\xff", // BINUNICODE8
+        b"\x80\x05\x96\xff\xff\xff\xff\xff\xff\xff\x3f", // BYTEARRAY8
+    ] {
+        let message = error_of(claim);
+        assert!(message.contains("found 0"), "{message}");
+    }
+    // A list in which each list holds the one before many times.
+    let bomb = [&b"]q\0"[..], &b"(h\0h\0h\0h\0h\0h\0h\0h\0lq\0".repeat(40), b"."].concat();
+    let message = error_of(&bomb);
+    assert!(message.contains("memo bomb"), "{message}");
+}
+
+/// A safetensors file with this header before `data` zeros.
+fn safetensors_error(header: &str, length: u64, data: usize) -> String {
+    let contents = [&length.to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat();
+    let folder = folder_with(&[("diffusion_pytorch_model.safetensors", &contents)]);
+    let error = load(folder.path(), None).expect_err("this is no checkpoint");
+    assert!(matches!(error, Error::Weights { .. }), "{error:?}");
+    error.to_string()
+}
+
+#[test]
+fn what_a_safetensors_header_claims_is_not_believed() {
+    for length in [1 << 60, u64::MAX, 100_000_000, 3] {
+        let message = safetensors_error("{}", length, 0);
+        assert!(message.contains("diffusion_pytorch_model.safetensors"), "{message}");
+    }
+    let tensor = |shape: &str, start: u64, end: u64| {
+        format!(r#"{{"dtype":"F32","shape":{shape},"data_offsets":[{start},{end}]}}"#)
+    };
+    for tensors in [
+        vec![tensor("[4]", 0, 16)],                      // past the end
+        vec![tensor("[2]", 0, 8), tensor("[2]", 4, 12)], // overlapping
+        vec![tensor("[1]", 0, 4), tensor("[1]", 8, 12)], // with a gap
+        vec![tensor("[1]", 4, 0)],                       // backwards
+        vec![tensor("[4611686018427387904, 4]", 0, 0)],  // longer than numbers count
+        vec![tensor("[4294967296, 4294967296, 0]", 0, 0)],
+        vec![tensor("[3]", 0, 12)], // sound, but no parameter
+    ] {
+        let fields: Vec<String> =
+            tensors.iter().enumerate().map(|(index, tensor)| format!(r#""{index}":{tensor}"#)).collect();
+        let header = format!("{{{}}}", fields.join(","));
+        safetensors_error(&header, header.len() as u64, 12);
+    }
+    let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    safetensors_error(&deep, deep.len() as u64, 0);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 
 mod scheduler_cases;
 
-use oxidiff::{Config, Scheduler, StepOptions, Tensor, TimestepOptions, UniPCMultistepScheduler, schedulers};
+use oxidiff::{
+    Config, Device, Scheduler, StepOptions, Tensor, TimestepOptions, UniPCMultistepScheduler, schedulers,
+};
 use scheduler_cases::{Fixtures, compare_cases, compare_swaps, deviation, model, values};
 
 fn fixtures() -> Fixtures {
@@ -114,6 +116,48 @@ fn unipc_is_finite_where_python_is_not() {
                         assert_eq!(values(samples[6].clone()), values(samples[5].clone()));
                     }
                 }
+            }
+        }
+    }
+}
+
+/// What DEISMultistepScheduler of diffusers 0.42.1 computes from the sample [0.5, -1] and the prediction 0.3·x + 0.1.
+const DEIS_OF_VELOCITIES: [(bool, [[f32; 2]; 3]); 2] = [
+    (false, [[8.175_201, -16.379_948], [38.224_34, -76.760_87], [41.698_284, -83.983_72]]),
+    (true, [[0.416_748, -0.933_380_1], [0.342_534_2, -0.874_012_5], [0.342_534_2, -0.874_012_5]]),
+];
+
+#[test]
+fn deis_takes_velocities_of_samples_that_are_no_flow_as_python_does() {
+    for (use_flow_sigmas, expected) in DEIS_OF_VELOCITIES {
+        let config = Config::from_json(r#"{"prediction_type": "flow_prediction"}"#).unwrap();
+        let config = config.with("use_flow_sigmas", use_flow_sigmas);
+        let mut scheduler = schedulers::from_config("DEISMultistepScheduler", &config).unwrap();
+        scheduler.set_timesteps(3).unwrap();
+        let mut sample = Tensor::<4>::from_floats([[[[0.5, -1.0]]]], &Device::default());
+        for (timestep, expected) in scheduler.timesteps().to_vec().into_iter().zip(expected) {
+            let prediction = sample.clone() * 0.3 + 0.1;
+            sample =
+                scheduler.step(prediction, timestep, sample, StepOptions::default()).unwrap().prev_sample;
+            let off = deviation(&values(sample.clone()), &expected);
+            assert!(off < 1e-5, "{use_flow_sigmas}, {timestep}: {off}");
+        }
+    }
+}
+
+#[test]
+fn a_run_cannot_begin_with_the_second_call_of_a_step() {
+    for class_name in ["KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler", "DPMSolverSDEScheduler"] {
+        let mut scheduler = schedulers::from_config(class_name, &Config::default()).unwrap();
+        let sample = || Tensor::<4>::ones([1, 1, 2, 2], &Device::default());
+        for (begin, steps) in [(1, 2), (1, 5), (3, 5)] {
+            scheduler.set_timesteps(steps).unwrap();
+            scheduler.set_begin_index(begin);
+            let timestep = scheduler.timesteps()[begin];
+            let scaled = scheduler.scale_model_input(sample(), timestep).map(|_| ());
+            let stepped = scheduler.step(sample(), timestep, sample(), StepOptions::default()).map(|_| ());
+            for error in [scaled.unwrap_err(), stepped.unwrap_err()] {
+                assert!(error.to_string().contains("begin_index"), "{class_name}, {begin}: {error}");
             }
         }
     }

@@ -135,6 +135,48 @@ fn a_model_loads_alone() {
     }
 }
 
+#[test]
+fn averaged_weights_are_taken_where_they_are_asked_for() {
+    let mut tensors = original("sd1");
+    let keys: Vec<String> =
+        tensors.keys().filter(|key| key.starts_with("model.diffusion_model.")).cloned().collect();
+    for key in &keys {
+        let trained = tensors.get_mut(key).unwrap();
+        let zeros =
+            Owned { dtype: trained.dtype, shape: trained.shape.clone(), data: vec![0; trained.data.len()] };
+        let average = std::mem::replace(trained, zeros);
+        // As `latent-diffusion` names them.
+        let flat: String = key.split('.').skip(1).collect();
+        tensors.insert(format!("model_ema.{flat}"), average);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("both.safetensors");
+    write(&tensors, &file);
+
+    let checkpoint = checkpoint("sd1");
+    let of = |extract_ema: bool| SingleFileOptions { extract_ema, ..options(&checkpoint) };
+    let load = |options: &SingleFileOptions| {
+        StableDiffusionPipeline::from_single_file(file.to_str().unwrap(), options)
+    };
+    let mut usual = StableDiffusionPipeline::from_pretrained(checkpoint.to_str().unwrap()).unwrap();
+    assert_close("averaged", image(&mut load(&of(true)).unwrap()), image(&mut usual), 0.0);
+    let trained = load(&of(false)).unwrap().unet.clone();
+    let zeros = trained.forward(
+        Tensor::ones([1, 4, 8, 8], &trained.device()),
+        10.0,
+        Tensor::ones([1, 5, 24], &trained.device()),
+    );
+    assert_eq!(zeros.unwrap().abs().max().into_scalar::<f32>(), 0.0);
+
+    tensors.remove("model_ema.diffusion_modelout2bias");
+    write(&tensors, &file);
+    let message = load(&of(true)).unwrap_err().to_string();
+    assert!(
+        message.contains("`model.diffusion_model.out.2.bias`") && message.contains("extract_ema"),
+        "{message}"
+    );
+}
+
 /// As a training script saves it: the weights under `state_dict`, among other things.
 #[test]
 fn a_pickled_file_loads_too() {

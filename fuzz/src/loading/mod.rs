@@ -10,5 +10,7 @@ pub mod lora;
 pub mod non_finite;
 #[path = "../../../crates/oxidiff/src/loading/original_layout.rs"]
 pub mod original_layout;
+#[path = "../../../crates/oxidiff/src/loading/shard_index.rs"]
+pub mod shard_index;
 #[path = "../../../crates/oxidiff/src/loading/state_dict.rs"]
 pub mod state_dict;

@@ -7,6 +7,7 @@ pub(crate) mod locate;
 pub(crate) mod lora;
 pub(crate) mod non_finite;
 pub(crate) mod original_layout;
+pub(crate) mod shard_index;
 pub mod single_file;
 pub(crate) mod state_dict;
 pub(crate) mod weights;

@@ -7,6 +7,7 @@ use crate::loading::config::Config;
 use crate::loading::state_dict::StateDict;
 
 const UNET: &str = "model.diffusion_model.";
+const EMA: &str = "model_ema.";
 const VAE: [&str; 2] = ["first_stage_model.", "vae."];
 const CLIP: [&str; 2] = ["cond_stage_model.transformer.", "conditioner.embedders.0.transformer."];
 const OPEN_CLIP: &str = "cond_stage_model.model.";
@@ -79,6 +80,28 @@ impl OriginalModel {
     }
 }
 
+/// Whether a file has averages of the UNet's weights over its training (EMA).
+pub(crate) fn has_averaged_weights(tensors: &StateDict) -> bool {
+    tensors.keys().any(|key| key.starts_with(EMA))
+}
+
+/// The file's tensors with those of the UNet replaced by their averages over its training (EMA).
+///
+/// # Errors
+/// When the file does not have them.
+pub(crate) fn with_averaged_weights(tensors: &StateDict) -> Result<StateDict> {
+    let mut averaged = tensors.clone();
+    for key in tensors.keys().filter(|key| key.starts_with(UNET)) {
+        let flat = key.strip_prefix("model.").unwrap_or(key).replace('.', "");
+        let average = tensors.get(&format!("{EMA}{flat}")).ok_or_else(|| {
+            tensors
+                .error(format!("`extract_ema` asks for averaged weights, but the file has none of `{key}`"))
+        })?;
+        averaged.insert(key.to_owned(), average.clone());
+    }
+    Ok(averaged)
+}
+
 /// The folder of a pipeline that has the configuration of a class.
 pub(crate) fn subfolder(class_name: &str) -> Option<&'static str> {
     match class_name {
@@ -119,9 +142,6 @@ pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) ->
 fn unet(tensors: &StateDict, config: &Config) -> StateDict {
     if tensors.contains("conv_in.weight") && tensors.contains("time_embedding.linear_1.weight") {
         return tensors.clone();
-    }
-    if tensors.keys().filter(|key| key.starts_with("model_ema")).count() > 100 {
-        tracing::warn!("{} has averaged weights (EMA) too; the others are taken", tensors.origin());
     }
     let layers = config.get("layers_per_block").and_then(serde_json::Value::as_u64).unwrap_or(2) as usize;
     tensors.rename(|key| unet_key(key.strip_prefix(UNET)?, layers))

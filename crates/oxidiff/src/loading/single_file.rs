@@ -8,7 +8,7 @@ use burn::tensor::{DType, Device};
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
 use crate::loading::hub::{HubOptions, HubRepo};
-use crate::loading::original_layout::OriginalModel;
+use crate::loading::original_layout::{self, OriginalModel};
 use crate::loading::state_dict::StateDict;
 use crate::loading::{LoadOptions, Needed};
 
@@ -26,6 +26,8 @@ pub struct SingleFileOptions {
     pub config: Option<String>,
     /// The folder of `config` that has the model's configuration, where a model is loaded and not a pipeline.
     pub subfolder: Option<String>,
+    /// Take the UNet's weights averaged over its training (EMA) from a file that has both.
+    pub extract_ema: bool,
     /// Where and how to fetch the configurations.
     pub hub: HubOptions,
 }
@@ -33,7 +35,7 @@ pub struct SingleFileOptions {
 impl Default for SingleFileOptions {
     fn default() -> Self {
         let LoadOptions { dtype, device, hub, .. } = LoadOptions::default();
-        Self { dtype, device, config: None, subfolder: None, hub }
+        Self { dtype, device, config: None, subfolder: None, extract_ema: false, hub }
     }
 }
 
@@ -52,7 +54,16 @@ impl SingleFileOptions {
     /// # Errors
     /// When the file is missing or damaged; when the configurations are in no cache and cannot be fetched.
     pub(crate) fn open(&self, path_or_link: &str) -> Result<Folder> {
-        let original = Arc::new(StateDict::open(&self.locate(path_or_link)?)?);
+        let mut original = StateDict::open(&self.locate(path_or_link)?)?;
+        if self.extract_ema {
+            original = original_layout::with_averaged_weights(&original)?;
+        } else if original_layout::has_averaged_weights(&original) {
+            tracing::warn!(
+                "{} has averaged weights (EMA) too; `extract_ema` would take those",
+                original.origin()
+            );
+        }
+        let original = Arc::new(original);
         let name = match &self.config {
             Some(config) => config.clone(),
             None => OriginalModel::infer(&original)?.repo_id().to_owned(),

@@ -9,23 +9,17 @@ use std::path::Path;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{AllocationProperty, Bytes, DType, Device, Tensor, TensorData};
 use safetensors::tensor::{Dtype, TensorView};
-use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::folder::Folder;
 use crate::loading::original_layout;
+use crate::loading::shard_index::ShardIndex;
 use crate::loading::state_dict::{StateDict, StoredTensor};
 
 /// An open checkpoint: one weights file, or the shards that an index lists.
 pub(crate) struct Checkpoint {
     tensors: StateDict,
-}
-
-/// A `*.safetensors.index.json` or `*.bin.index.json`.
-#[derive(Deserialize)]
-struct ShardIndex {
-    weight_map: BTreeMap<String, String>,
 }
 
 /// Another key under which old checkpoints store the parameter of the given key.
@@ -43,7 +37,7 @@ impl Checkpoint {
         let candidates = candidates(stem, variant);
         for Candidate { single, indices } in &candidates {
             if folder.has(single) {
-                return Self::from_shards(folder, BTreeSet::from([single.clone()]), None, class_name);
+                return Ok(Self { tensors: folder.state_dict(single, class_name)? });
             }
             for index in indices {
                 if folder.has(index) {
@@ -60,40 +54,19 @@ impl Checkpoint {
 
     fn from_index(folder: &Folder, index: &str, class_name: &str) -> Result<Self> {
         let text = folder.read(index, class_name)?;
-        let index_file = folder.locate(index).display().to_string();
-        let index: ShardIndex = serde_json::from_slice(&text)
-            .map_err(|error| Error::config(&index_file, "weight_map", error.to_string()))?;
-        if let Some(escape) = index.weight_map.values().find(|shard| !is_plain_file_name(shard)) {
-            let message = format!("the shard `{escape}` is not a file name");
-            return Err(Error::config(index_file, "weight_map", message));
-        }
-        if index.weight_map.is_empty() {
-            return Err(Error::config(index_file, "weight_map", "lists no tensor"));
-        }
-        let shards = index.weight_map.values().cloned().collect();
-        Self::from_shards(folder, shards, Some(index.weight_map), class_name)
-    }
-
-    fn from_shards(
-        folder: &Folder,
-        files: BTreeSet<String>,
-        weight_map: Option<BTreeMap<String, String>>,
-        class_name: &str,
-    ) -> Result<Self> {
+        let index = ShardIndex::parse(&text, &folder.locate(index).display().to_string())?;
         let mut all: Option<StateDict> = None;
-        for file in &files {
+        for file in index.shards() {
             let shard = folder.state_dict(file, class_name)?;
             match &mut all {
                 Some(all) => all.extend(shard),
                 None => all = Some(shard),
             }
         }
-        let tensors = all.expect("there is at least one file");
-        for (key, file) in weight_map.into_iter().flatten() {
-            if !tensors.contains(&key) {
-                let message = format!("tensor `{key}` is not in this shard, where the index says it is");
-                return Err(Error::Weights { origin: folder.locate(&file).display().to_string(), message });
-            }
+        let tensors = all.expect("an index lists at least one file");
+        if let Some((key, file)) = index.tensors().find(|(key, _)| !tensors.contains(key)) {
+            let message = format!("tensor `{key}` is not in this shard, where the index says it is");
+            return Err(Error::Weights { origin: folder.locate(file).display().to_string(), message });
         }
         Ok(Self { tensors })
     }
@@ -334,8 +307,4 @@ pub(crate) fn pop_field(path: &mut Vec<String>, container_type: &str) {
     if !container_type.starts_with("Enum:") {
         path.pop();
     }
-}
-
-fn is_plain_file_name(name: &str) -> bool {
-    Path::new(name).file_name().is_some_and(|file| file == name)
 }

@@ -283,7 +283,13 @@ impl Scheduler for DEISMultistepScheduler {
         let sample = sample.cast(DType::F32);
         let original =
             self.prediction.original(model_output.cast(DType::F32), &sample, self.run.sigma(index))?;
-        self.history.push((sample.clone() - original * here.alpha) / here.sigma);
+        // As in Python: where the model predicts a velocity, the noise is that of the run's level even if samples are
+        // scaled, and the two levels differ.
+        let noise_level = match self.fields.prediction_type {
+            PredictionType::FlowPrediction => self.run.sigma(index),
+            _ => here.sigma,
+        };
+        self.history.push((sample.clone() - original * here.alpha) / noise_level);
 
         let rho = |level: Level| level.sigma / level.alpha;
         let (rho_next, rho_here) = (rho(next), rho(here));

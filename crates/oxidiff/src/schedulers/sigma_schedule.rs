@@ -114,12 +114,15 @@ pub(super) fn bound_of(config: &Config, field: &str) -> Result<Option<f64>> {
 pub(super) struct TrainingSigmas {
     sigmas: Vec<f32>,
     log_sigmas: Vec<f32>,
+    /// Whether no level is below the one before. A last one that was set by hand can be.
+    ascending: bool,
 }
 
 impl TrainingSigmas {
     pub fn new(sigmas: Vec<f32>) -> Self {
-        let log_sigmas = sigmas.iter().map(|sigma| f64::from(*sigma).ln() as f32).collect();
-        Self { sigmas, log_sigmas }
+        let log_sigmas: Vec<f32> = sigmas.iter().map(|sigma| f64::from(*sigma).ln() as f32).collect();
+        let ascending = log_sigmas.is_sorted();
+        Self { sigmas, log_sigmas, ascending }
     }
 
     /// σ of the first training timestep.
@@ -242,8 +245,14 @@ impl TrainingSigmas {
             return 0.0;
         }
         let log_sigma = sigma.max(1e-10).ln();
-        let below =
-            logs.iter().rposition(|&log| log_sigma >= f64::from(log)).unwrap_or(0).min(logs.len() - 2);
+        let reached = |log: &f32| log_sigma >= f64::from(*log);
+        // The last one that is reached; a table of a million is too long to go through for each of a million timesteps.
+        let below = if self.ascending {
+            logs.partition_point(reached).saturating_sub(1)
+        } else {
+            logs.iter().rposition(reached).unwrap_or(0)
+        };
+        let below = below.min(logs.len() - 2);
         let (low, high) = (logs[below], logs[below + 1]);
         let weight = ((f64::from(low) - log_sigma) / f64::from(low - high)).clamp(0.0, 1.0);
         (1.0 - weight) * below as f64 + weight * (below + 1) as f64

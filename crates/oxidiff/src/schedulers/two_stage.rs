@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use super::run::Run;
 use super::step_index::UnknownTimestep;
 use super::variance_exploding::scale_to_unit_variance;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A run that counts calls of the model: two for each step, but one for the last, which goes to no noise at all.
 #[derive(Clone, Debug)]
@@ -53,7 +53,16 @@ impl TwoStageRun {
 
     /// The index of the current call.
     pub fn enter(&mut self, timestep: f32) -> Result<usize> {
-        self.run.enter(timestep)
+        let index = self.run.enter(timestep)?;
+        // The second call of a step goes on from what the first one left.
+        if self.begun.is_none() && index % 2 == 1 {
+            let message = format!(
+                "a run cannot begin with its call {index}, the second of a step: begin with an even one, by \
+                 `set_begin_index` where two timesteps are equal"
+            );
+            return Err(Error::argument("begin_index", message));
+        }
+        Ok(index)
     }
 
     /// The level at which the model is called in the current call, that of the step or of its middle.
