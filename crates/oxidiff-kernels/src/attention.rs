@@ -12,16 +12,16 @@ use rayon::prelude::*;
 
 use crate::breakdown::operation;
 use crate::channels_last::contiguous;
-use crate::exponential::exp;
+use crate::exponential::exp2;
 use crate::half_precision::Storage;
 use crate::memory::{Output, Scratch};
 use crate::panel::{self, Rows};
 use crate::transpose::into_columns;
 
 /// Queries that are worked on together.
-const QUERY_BLOCK: usize = 48;
+const QUERY_BLOCK: usize = 96;
 /// Keys that are worked on together: the scores of a block stay in the second-level cache.
-const KEY_BLOCK: usize = 256;
+const KEY_BLOCK: usize = 128;
 /// Values between the scores of one query and of the next, so that they do not fall on the same lines of the cache.
 const GAP: usize = 16;
 
@@ -143,7 +143,9 @@ fn groups(vectors: usize) -> impl Iterator<Item = (usize, usize)> {
     std::iter::from_fn(move || {
         let count = match vectors - before {
             0 => return None,
+            // These numbers fill the registers best.
             4 => 2,
+            6 => 3,
             left => left.min(5),
         };
         before += count;
@@ -230,7 +232,8 @@ impl<T: Storage> WithSimd for Attend<'_, T> {
         const STRIDE: usize = KEY_BLOCK + GAP;
 
         let mut scaled = Scratch::new(rows * dim);
-        let scale = 1.0 / (dim as f32).sqrt();
+        // Powers of 2 take fewer operations than those of e.
+        let scale = std::f32::consts::LOG2_E / (dim as f32).sqrt();
         for (row, scaled) in queries.clone().zip(scaled.chunks_exact_mut(dim.max(1))) {
             T::widen(&query[((item * shape.queries + row) * heads + head) * dim..][..dim], scaled);
             scaled.iter_mut().for_each(|value| *value *= scale);
@@ -254,14 +257,17 @@ impl<T: Storage> WithSimd for Attend<'_, T> {
                 );
             }
             for (row, scores) in scores.chunks_exact_mut(STRIDE).enumerate() {
-                let scores = &mut scores[..count];
-                let new_largest = largest[row].max(maximum(scores));
-                let shrink = exp(largest[row] - new_largest);
-                largest[row] = new_largest;
-                sums[row] = sums[row] * shrink + exponentiate(scores, new_largest);
-                if shrink != 1.0 {
+                // Scores of keys that do not exist, at the end of a panel, count for nothing.
+                let scores = &mut scores[..count.next_multiple_of(width)];
+                scores[count..].fill(f32::NEG_INFINITY);
+                let new_largest = maximum(simd, scores);
+                if new_largest > largest[row] {
+                    let shrink = (largest[row] - new_largest).exp2();
+                    largest[row] = new_largest;
+                    sums[row] *= shrink;
                     out[row * out_width..][..out_width].iter_mut().for_each(|value| *value *= shrink);
                 }
+                sums[row] += exponentiate(simd, scores, largest[row]);
             }
             let weights = Rows { values: &scores, stride: STRIDE };
             for (before, vectors) in groups(out_width / lanes) {
@@ -286,32 +292,36 @@ impl<T: Storage> WithSimd for Attend<'_, T> {
 }
 
 #[inline(always)]
-fn maximum(values: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; 16];
-    let mut chunks = values.chunks_exact(16);
-    for chunk in &mut chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = if *value > *lane { *value } else { *lane };
+fn maximum<S: Simd>(simd: S, values: &[f32]) -> f32 {
+    let (vectors, _) = S::as_simd_f32s(values);
+    let mut largest = [simd.splat_f32s(f32::NEG_INFINITY); panel::VECTORS];
+    for vectors in vectors.chunks_exact(panel::VECTORS) {
+        for (largest, vector) in largest.iter_mut().zip(vectors) {
+            *largest = simd.max_f32s(*largest, *vector);
         }
     }
-    lanes.iter().chain(chunks.remainder()).copied().fold(f32::NEG_INFINITY, f32::max)
+    let mut all = f32::NEG_INFINITY;
+    for vector in largest {
+        all = all.max(simd.reduce_max_f32s(vector));
+    }
+    all
 }
 
-/// Replaces each score by `e^(score - largest)` and returns their sum.
+/// Replaces each score by `2^(score - largest)` and returns their sum. There are as many as whole panels have columns.
 #[inline(always)]
-fn exponentiate(scores: &mut [f32], largest: f32) -> f32 {
-    let mut lanes = [0.0; 16];
-    let mut chunks = scores.chunks_exact_mut(16);
-    for chunk in &mut chunks {
-        for (lane, score) in lanes.iter_mut().zip(chunk) {
-            *score = exp(*score - largest);
-            *lane += *score;
+fn exponentiate<S: Simd>(simd: S, scores: &mut [f32], largest: f32) -> f32 {
+    let (vectors, _) = S::as_mut_simd_f32s(scores);
+    let largest = simd.splat_f32s(largest);
+    let mut sums = [simd.splat_f32s(0.0); panel::VECTORS];
+    for vectors in vectors.chunks_exact_mut(panel::VECTORS) {
+        for (sum, score) in sums.iter_mut().zip(vectors) {
+            *score = exp2(simd, simd.sub_f32s(*score, largest));
+            *sum = simd.add_f32s(*sum, *score);
         }
     }
-    let mut sum: f32 = lanes.iter().sum();
-    for score in chunks.into_remainder() {
-        *score = exp(*score - largest);
-        sum += *score;
+    let mut sum = 0.0;
+    for vector in sums {
+        sum += simd.reduce_sum_f32s(vector);
     }
     sum
 }

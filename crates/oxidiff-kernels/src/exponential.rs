@@ -1,5 +1,7 @@
 //! The exponential and what is made of it, in a form that compilers turn into vector instructions.
 
+use pulp::Simd;
+
 /// `e^x` to within 2 units in the last place; 0 below -87.3, and at most `e^88`.
 ///
 /// `x` is split into `n ln 2 + r` with `|r| <= ln(2) / 2`; a polynomial gives `e^r`, and `n` goes into the exponent
@@ -29,6 +31,28 @@ pub(crate) fn exp(x: f32) -> f32 {
     if x < -87.3 { 0.0 } else { e_r * power }
 }
 
+/// `2^x` for `x <= 0`, to within 2 units in the last place; the smallest normal number, as good as 0, below -126.
+#[inline(always)]
+pub(crate) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    /// Adding this rounds to a whole number, which then stands in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    /// `2^r` for `|r| <= 1/2` by powers of `r`, from the highest on.
+    const COEFFICIENTS: [f32; 6] =
+        [1.339_887_4e-3, 9.618_437e-3, 5.550_332_5e-2, 2.402_264_7e-1, 6.931_472e-1, 1.0];
+
+    let x = simd.max_f32s(x, simd.splat_f32s(-126.0));
+    let shifted = simd.add_f32s(x, simd.splat_f32s(ROUND));
+    let r = simd.sub_f32s(x, simd.sub_f32s(shifted, simd.splat_f32s(ROUND)));
+    let mut p = simd.splat_f32s(1.535_336_9e-4);
+    for coefficient in COEFFICIENTS {
+        p = simd.mul_add_e_f32s(p, r, simd.splat_f32s(coefficient));
+    }
+    // The whole number goes into the exponent.
+    let whole: S::u32s = bytemuck::cast(shifted);
+    let exponent = simd.wrapping_dyn_shl_u32s(whole, simd.splat_u32s(23));
+    bytemuck::cast(simd.add_u32s(bytemuck::cast(p), exponent))
+}
+
 /// `x * sigmoid(x)`.
 #[inline(always)]
 pub(crate) fn silu(x: f32) -> f32 {
@@ -55,6 +79,17 @@ pub(crate) fn gelu(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn exp2_is_exact_to_its_last_digits() {
+        for i in -125_000..=0 {
+            let x = i as f32 / 1000.0;
+            let exact = f64::from(x).exp2();
+            let error = (f64::from(exp2(pulp::Scalar, x)) - exact).abs() / exact;
+            assert!(error < 2.5e-7, "2^{x}: off by {error:e}");
+        }
+        assert!(exp2(pulp::Scalar, f32::NEG_INFINITY) < 2e-38);
+    }
 
     #[test]
     fn exp_is_exact_to_its_last_digits() {

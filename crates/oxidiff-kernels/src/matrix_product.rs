@@ -15,8 +15,12 @@ const ROWS: usize = 96;
 const DEPTH: usize = 384;
 /// Panels whose unfinished sums are kept together.
 const PANELS: usize = 16;
-/// Values of the right matrix that are packed at a time.
-const MOST_PACKED: usize = 1 << 24;
+/// Values of the right matrix that are packed at a time: they stay in the third-level cache.
+const MOST_PACKED: usize = 1 << 20;
+/// Values that a task packs for itself, where there are few rows: they stay in the second-level cache.
+const MOST_OWN: usize = 1 << 16;
+/// The number of rows of a task is a multiple of this, and so of the rows that are multiplied together.
+const UNIT: usize = 12;
 
 /// The left matrix.
 pub(crate) trait Left: Sync {
@@ -72,22 +76,26 @@ pub(crate) fn multiply<L: Left, R: Right, K: Sink>(left: &L, right: &R, sink: &K
     if size.depth == 0 || blocks < 2 * rayon::current_num_threads() {
         // Too few rows to divide: each task packs panels of its own and multiplies all rows with them.
         let tasks = (4 * rayon::current_num_threads()).min(size.panels).max(1);
-        let count = size.panels.div_ceil(tasks).max(1);
+        let most = (MOST_OWN / packed_len.max(1)).max(1);
+        let count = size.panels.div_ceil(tasks).clamp(1, most);
         (0..size.panels.div_ceil(count)).into_par_iter().for_each(|task| {
             let panels = task * count..((task + 1) * count).min(size.panels);
-            let mut packed = Scratch::new(packed_len);
-            for panel in panels {
-                right.pack(panel, width, &mut packed);
-                for first in (0..size.rows).step_by(ROWS) {
-                    let rows = first..(first + ROWS).min(size.rows);
-                    Arch::new().dispatch(Block { left, packed: &packed, sink, rows, first_panel: panel, size });
-                }
+            let mut packed = Scratch::new(panels.len() * packed_len);
+            for (panel, out) in panels.clone().zip(packed.chunks_exact_mut(packed_len.max(1))) {
+                right.pack(panel, width, out);
+            }
+            for first in (0..size.rows).step_by(ROWS) {
+                let rows = first..(first + ROWS).min(size.rows);
+                let (packed, panels) = (&packed[..], panels.clone());
+                Arch::new().dispatch(Block { left, packed, sink, rows, panels, size });
             }
         });
         return;
     }
-    // Blocks of about the same number of rows.
-    let rows_each = size.rows.div_ceil(blocks).next_multiple_of(12);
+    // Blocks of about the same number of rows, as many for each thread.
+    let blocks = blocks.next_multiple_of(rayon::current_num_threads());
+    let units = size.rows.div_ceil(UNIT);
+    let block_start = |block: usize| (block * units / blocks * UNIT).min(size.rows);
     let at_once = (MOST_PACKED / packed_len).clamp(1, size.panels.max(1));
     let mut packed = Scratch::new(at_once * packed_len);
     for first_panel in (0..size.panels).step_by(at_once) {
@@ -98,9 +106,10 @@ pub(crate) fn multiply<L: Left, R: Right, K: Sink>(left: &L, right: &R, sink: &K
             .enumerate()
             .for_each(|(panel, out)| right.pack(first_panel + panel, width, out));
         let packed = &*packed;
-        (0..size.rows.div_ceil(rows_each)).into_par_iter().for_each(|block| {
-            let rows = block * rows_each..((block + 1) * rows_each).min(size.rows);
-            Arch::new().dispatch(Block { left, packed, sink, rows, first_panel, size });
+        (0..blocks).into_par_iter().for_each(|block| {
+            let rows = block_start(block)..block_start(block + 1);
+            let panels = first_panel..first_panel + count;
+            Arch::new().dispatch(Block { left, packed, sink, rows, panels, size });
         });
     }
 }
@@ -111,7 +120,8 @@ struct Block<'a, L, K> {
     packed: &'a [f32],
     sink: &'a K,
     rows: Range<usize>,
-    first_panel: usize,
+    /// The panels that are packed.
+    panels: Range<usize>,
     size: Size,
 }
 
@@ -120,10 +130,10 @@ impl<L: Left, K: Sink> WithSimd for Block<'_, L, K> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { left, packed, sink, rows, first_panel, size } = self;
+        let Self { left, packed, sink, rows, panels: Range { start: first_panel, end: end_panel }, size } = self;
         let (width, depth, count) = (panel::width::<S>(), size.depth, rows.len());
         let packed_len = depth * width;
-        let panels = if depth == 0 { size.panels - first_panel } else { packed.len() / packed_len };
+        let panels = end_panel - first_panel;
         let group = if L::COPIES { panels } else { PANELS.min(panels) };
         // One panel's sums are enough where a panel is finished at once.
         let at_once = depth <= DEPTH && !L::COPIES;
