@@ -9,6 +9,7 @@ mod generate;
 mod output;
 mod without_text;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -62,8 +63,11 @@ fn inspect(arguments: &ModelArguments) -> anyhow::Result<()> {
         Some(model) => ModelIndex::from_pretrained(model, &arguments.load.options()?)?,
         None => ModelIndex::from_embedded(&embedded_model::EMOJI_DIFFUSION)?,
     };
-    println!("{index}");
-    Ok(())
+    // Whoever reads may have seen enough.
+    match writeln!(std::io::stdout(), "{index}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 /// Loads the pipeline that was named, or the embedded one.

@@ -3,10 +3,50 @@
 use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};
 use burn::tensor::{Device, Distribution, Tensor, activation, module};
 use criterion::{Criterion, criterion_group, criterion_main};
-use oxidiff_kernels::{GroupNormActivation, attention, conv2d, geglu, group_norm};
+use oxidiff_kernels::{
+    Addends, GroupNormActivation, attention, conv2d, geglu, group_norm, layer_norm, linear, linear_geglu,
+};
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
+}
+
+/// An image whose channels lie side by side, as kernels leave it.
+fn image([batch, channels, height, width]: [usize; 4]) -> Tensor<4> {
+    random([batch, height, width, channels]).permute([0, 3, 1, 2])
+}
+
+fn project(criterion: &mut Criterion) {
+    for (rows, depth, features) in [
+        (8192, 320, 320),
+        (8192, 1280, 320),
+        (2048, 640, 640),
+        (512, 1280, 1280),
+        (128, 1280, 1280),
+        (154, 768, 320),
+    ] {
+        let mut group = criterion.benchmark_group(format!("linear {rows}x{depth} to {features}"));
+        group.sample_size(10);
+        let (x, weight, bias) = (random([1, rows, depth]), random([features, depth]), random([features]));
+        group.bench_function("kernel", |b| {
+            b.iter(|| linear(x.clone(), weight.clone(), Some(bias.clone()), None));
+        });
+        group.bench_function("burn", |b| {
+            b.iter(|| module::linear(x.clone(), weight.clone().transpose(), Some(bias.clone())));
+        });
+    }
+    for (rows, depth, features) in [(8192, 320, 1280), (512, 1280, 5120)] {
+        let mut group = criterion.benchmark_group(format!("linear and GEGLU {rows}x{depth} to {features}"));
+        group.sample_size(10);
+        let (x, weight) = (random([1, rows, depth]), random([2 * features, depth]));
+        group.bench_function("kernel", |b| b.iter(|| linear_geglu(x.clone(), weight.clone(), None)));
+        group.bench_function("burn", |b| {
+            b.iter(|| {
+                let y = module::linear(x.clone(), weight.clone().transpose(), None);
+                y.clone().narrow(2, 0, features) * activation::gelu(y.narrow(2, features, features))
+            });
+        });
+    }
 }
 
 fn attend(criterion: &mut Criterion) {
@@ -38,10 +78,11 @@ fn normalize(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("group norm and SiLU, 2x320x64x64");
     group.sample_size(20);
     let (x, weight, bias) = (random([2, 320, 64, 64]), random([320]), random([320]));
+    let channels_last = image([2, 320, 64, 64]);
     group.bench_function("kernel", |b| {
         b.iter(|| {
             let silu = GroupNormActivation::Silu;
-            group_norm(x.clone(), 32, weight.clone(), bias.clone(), 1e-5, silu)
+            group_norm(channels_last.clone(), 32, weight.clone(), bias.clone(), 1e-5, silu)
         });
     });
     group.bench_function("burn", |b| {
@@ -53,6 +94,16 @@ fn normalize(criterion: &mut Criterion) {
             let per_channel = |parameter: &Tensor<1>| parameter.clone().reshape([1, 320, 1, 1]);
             activation::silu(normal * per_channel(&weight) + per_channel(&bias))
         });
+    });
+}
+
+fn normalize_tokens(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("layer norm, 8192x320");
+    group.sample_size(20);
+    let (x, weight, bias) = (random([2, 4096, 320]), random([320]), random([320]));
+    group.bench_function("kernel", |b| b.iter(|| layer_norm(x.clone(), weight.clone(), bias.clone(), 1e-5)));
+    group.bench_function("burn", |b| {
+        b.iter(|| module::layer_norm(x.clone(), weight.clone(), Some(bias.clone()), 1e-5));
     });
 }
 
@@ -86,8 +137,10 @@ fn convolve(criterion: &mut Criterion) {
         let x = random([batch, channels, side, side]);
         let (weight, bias) = (random([out_channels, channels, kernel, kernel]), random([out_channels]));
         let padding = kernel / 2;
+        let addends = Addends { bias: Some(bias.clone()), ..Addends::default() };
+        let channels_last = image([batch, channels, side, side]);
         group.bench_function("kernel", |b| {
-            b.iter(|| conv2d(x.clone(), weight.clone(), Some(bias.clone()), stride, padding));
+            b.iter(|| conv2d(channels_last.clone(), weight.clone(), addends.clone(), stride, padding));
         });
         group.bench_function("burn", |b| {
             let options = ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1);
@@ -96,5 +149,5 @@ fn convolve(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(kernels, attend, convolve, normalize, gate);
+criterion_group!(kernels, project, attend, convolve, normalize, normalize_tokens, gate);
 criterion_main!(kernels);

@@ -58,7 +58,8 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, addends: Addends, stride: usize, 
         return conv2d_plain(x, weight, addends, stride, padding);
     };
     let dtype = x_flex.dtype();
-    let same = weight_flex.dtype() == dtype && residual_flex.as_ref().is_none_or(|residual| residual.dtype() == dtype);
+    let same = weight_flex.dtype() == dtype
+        && residual_flex.as_ref().is_none_or(|residual| residual.dtype() == dtype);
     let inputs = (x_flex, weight_flex, residual_flex);
     Tensor::from_primitive::<Flex>(match dtype {
         DType::F32 if same => conv2d_cpu::<f32>(inputs, addends, shape),
@@ -211,8 +212,13 @@ mod tests {
         let (bias, item_bias) = (random([weight[0]], 1.0, dtype), random([shape[0], weight[0]], 1.0, dtype));
         let weight = random(weight, deviation, dtype);
         let wide = DType::F32;
-        let plain_product =
-            conv2d_plain(x.clone().cast(wide), weight.clone().cast(wide), Addends::default(), stride, padding);
+        let plain_product = conv2d_plain(
+            x.clone().cast(wide),
+            weight.clone().cast(wide),
+            Addends::default(),
+            stride,
+            padding,
+        );
         let residual = random(plain_product.dims(), 1.0, dtype);
         let mut worst = 0.0f32;
         for addends in [
@@ -228,7 +234,8 @@ mod tests {
                 item_bias: addends.item_bias.map(|bias| bias.cast(wide)),
                 residual: addends.residual.map(|residual| residual.cast(wide)),
             };
-            let plain = conv2d_plain(x.clone().cast(wide), weight.clone().cast(wide), addends, stride, padding);
+            let plain =
+                conv2d_plain(x.clone().cast(wide), weight.clone().cast(wide), addends, stride, padding);
             assert_eq!(fast.dims(), plain.dims());
             let difference = fast.cast(wide) - plain.clone();
             let norm = |x: Tensor<4>| x.square().sum().into_scalar::<f32>().sqrt();

@@ -22,7 +22,12 @@ const ROWS: usize = 64;
 ///
 /// # Panics
 /// When the parameters do not have one value a feature.
-pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, epsilon: f64) -> Tensor<D> {
+pub fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    epsilon: f64,
+) -> Tensor<D> {
     let features = x.dims()[D - 1];
     assert_eq!(weight.dims(), [features], "one weight a feature");
     assert_eq!(bias.dims(), [features], "one bias a feature");

@@ -32,4 +32,4 @@ pub use geglu::geglu;
 pub use group_norm::{GroupNormActivation, group_norm};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_geglu};
-pub use mapped_file::MappedFile;
+pub use mapped_file::{MappedFile, release_mapped};

@@ -44,7 +44,8 @@ pub fn linear<const D: usize>(
         return linear_plain(x, weight, bias, residual);
     };
     let dtype = x_flex.dtype();
-    let same = weight_flex.dtype() == dtype && residual_flex.as_ref().is_none_or(|residual| residual.dtype() == dtype);
+    let same = weight_flex.dtype() == dtype
+        && residual_flex.as_ref().is_none_or(|residual| residual.dtype() == dtype);
     let inputs = (x_flex, weight_flex, residual_flex);
     let values = |bias: Option<Tensor<1>>| bias.map(parameter);
     Tensor::from_primitive::<Flex>(match dtype {
@@ -285,7 +286,9 @@ mod tests {
                 let weight = random([columns, depth], 0.3, dtype);
                 let bias = random([columns], 1.0, dtype);
                 let residual = random([1, rows, columns], 1.0, dtype);
-                for (bias, residual) in [(None, None), (Some(bias.clone()), None), (Some(bias), Some(residual))] {
+                for (bias, residual) in
+                    [(None, None), (Some(bias.clone()), None), (Some(bias), Some(residual))]
+                {
                     let fast = linear(x.clone(), weight.clone(), bias.clone(), residual.clone());
                     assert_eq!(fast.dtype(), dtype);
                     let plain = linear_plain(
@@ -326,7 +329,10 @@ mod tests {
     fn takes_a_view() {
         let x = random([2, 3, 4, 5], 1.0, DType::F32).permute([0, 2, 3, 1]);
         let weight = random([7, 3], 1.0, DType::F32);
-        let error = relative_error(linear(x.clone(), weight.clone(), None, None), linear_plain(x, weight, None, None));
+        let error = relative_error(
+            linear(x.clone(), weight.clone(), None, None),
+            linear_plain(x, weight, None, None),
+        );
         assert!(error < 1e-6);
     }
 }

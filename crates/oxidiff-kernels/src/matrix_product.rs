@@ -130,7 +130,8 @@ impl<L: Left, K: Sink> WithSimd for Block<'_, L, K> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { left, packed, sink, rows, panels: Range { start: first_panel, end: end_panel }, size } = self;
+        let Self { left, packed, sink, rows, panels: Range { start: first_panel, end: end_panel }, size } =
+            self;
         let (width, depth, count) = (panel::width::<S>(), size.depth, rows.len());
         let packed_len = depth * width;
         let panels = end_panel - first_panel;
@@ -212,7 +213,12 @@ mod tests {
     impl Left for Copied<'_> {
         const COPIES: bool = true;
 
-        fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [f32]) -> Rows<'a> {
+        fn block<'a>(
+            &'a self,
+            rows: Range<usize>,
+            columns: Range<usize>,
+            scratch: &'a mut [f32],
+        ) -> Rows<'a> {
             let stride = columns.len();
             for (row, out) in rows.zip(scratch.chunks_exact_mut(stride.max(1))) {
                 out.copy_from_slice(&self.0.values[row * self.0.depth..][columns.clone()]);
@@ -223,7 +229,9 @@ mod tests {
 
     #[test]
     fn multiplies_few_and_many_rows_of_any_depth() {
-        for (rows, depth, columns) in [(1, 1, 1), (5, 7, 40), (97, 385, 33), (700, 20, 17), (450, 800, 50), (3, 0, 5)] {
+        for (rows, depth, columns) in
+            [(1, 1, 1), (5, 7, 40), (97, 385, 33), (700, 20, 17), (450, 800, 50), (3, 0, 5)]
+        {
             // Small whole numbers, so that sums are exact in any order.
             let left: Vec<f32> = (0..rows * depth).map(|i| (i % 11) as f32 - 5.0).collect();
             let right: Vec<f32> = (0..columns * depth).map(|i| (i % 7) as f32 - 3.0).collect();

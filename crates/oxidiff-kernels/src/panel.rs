@@ -212,14 +212,19 @@ mod tests {
                 multiply::<S, N>(simd, rows, depth, rows_of_left, &panel, &mut out, out_stride, add);
                 for row in 0..rows {
                     for column in 0..out_stride {
-                        let product: f32 =
-                            (0..depth).map(|k| left[row * left_stride + k] * panel[k * width + column % width]).sum();
+                        let product: f32 = (0..depth)
+                            .map(|k| left[row * left_stride + k] * panel[k * width + column % width])
+                            .sum();
                         let expected = match (column < width, add) {
                             (false, _) => 1.0,
                             (true, false) => product,
                             (true, true) => product + 1.0,
                         };
-                        assert_eq!(out[row * out_stride + column], expected, "{rows} rows, {depth} deep, {N} vectors");
+                        assert_eq!(
+                            out[row * out_stride + column],
+                            expected,
+                            "{rows} rows, {depth} deep, {N} vectors"
+                        );
                     }
                 }
             }

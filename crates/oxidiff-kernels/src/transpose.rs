@@ -73,14 +73,7 @@ fn plain(
 /// The processor must have AVX; `values` and `out` must hold all rows and columns.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx")]
-unsafe fn with_avx(
-    values: &[f32],
-    stride: usize,
-    rows: usize,
-    depth: usize,
-    out: &mut [f32],
-    width: usize,
-) {
+unsafe fn with_avx(values: &[f32], stride: usize, rows: usize, depth: usize, out: &mut [f32], width: usize) {
     use std::arch::x86_64::{
         _mm_loadu_ps, _mm256_castps128_ps256, _mm256_insertf128_ps, _mm256_shuffle_ps, _mm256_storeu_ps,
         _mm256_unpackhi_ps, _mm256_unpacklo_ps,
@@ -125,7 +118,9 @@ mod tests {
 
     #[test]
     fn any_shape_becomes_columns() {
-        for (rows, depth, width) in [(1, 1, 1), (8, 8, 16), (16, 24, 16), (13, 21, 20), (7, 40, 8), (32, 9, 32)] {
+        for (rows, depth, width) in
+            [(1, 1, 1), (8, 8, 16), (16, 24, 16), (13, 21, 20), (7, 40, 8), (32, 9, 32)]
+        {
             let stride = depth + 2;
             let values: Vec<f32> = (0..rows * stride).map(|i| i as f32).collect();
             let mut out = vec![-1.0; depth * width];

@@ -116,7 +116,16 @@ pub(crate) fn convolve<T: Storage>(input: &[f32], weight: &[T], sink: &Pixels<'_
             let first_channel = panel * width;
             let count = width.min(out_channels - first_channel);
             let tiles = tiles.clone();
-            Arch::new().dispatch(Products { patches, position_len, weight, sink, shape, tiles, first_channel, count });
+            Arch::new().dispatch(Products {
+                patches,
+                position_len,
+                weight,
+                sink,
+                shape,
+                tiles,
+                first_channel,
+                count,
+            });
         });
     }
 }
@@ -302,7 +311,11 @@ impl<T: Storage> Products<'_, '_, T> {
                     for (row, columns) in columns.into_iter().enumerate() {
                         for (column, value) in kernel_line(simd, columns).into_iter().enumerate() {
                             let position = (row * PATCH + column) * kernel_len;
-                            store::<S>(kernels, position + (first - inputs.start + input) * width + lane, value);
+                            store::<S>(
+                                kernels,
+                                position + (first - inputs.start + input) * width + lane,
+                                value,
+                            );
                         }
                     }
                 }
@@ -375,6 +388,11 @@ fn product_line<S: Simd>(simd: S, m: [S::f32s; PATCH]) -> [S::f32s; TILE] {
         simd.add_f32s(m[0], simd.add_f32s(inner_sum, outer_sum)),
         add_scaled(simd, INNER, inner_difference, scaled(simd, OUTER, outer_difference)),
         add_scaled(simd, INNER2, inner_sum, scaled(simd, OUTER2, outer_sum)),
-        add_scaled(simd, INNER * INNER2, inner_difference, add_scaled(simd, OUTER * OUTER2, outer_difference, m[5])),
+        add_scaled(
+            simd,
+            INNER * INNER2,
+            inner_difference,
+            add_scaled(simd, OUTER * OUTER2, outer_difference, m[5]),
+        ),
     ]
 }

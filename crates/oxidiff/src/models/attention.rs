@@ -85,12 +85,7 @@ impl Attention {
     }
 
     /// As [`Self::forward`], plus `residual` `[batch, tokens, query_dim]`.
-    pub fn forward_added(
-        &self,
-        x: Tensor<3>,
-        context: Option<Tensor<3>>,
-        residual: Tensor<3>,
-    ) -> Tensor<3> {
+    pub fn forward_added(&self, x: Tensor<3>, context: Option<Tensor<3>>, residual: Tensor<3>) -> Tensor<3> {
         self.to_out[0].forward_added(self.attend(x, context), residual)
     }
 

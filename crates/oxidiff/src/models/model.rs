@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use burn::module::Module;
-use burn::tensor::{DType, Device};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{DType, Device, Tensor};
+use oxidiff_kernels::release_mapped;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -100,9 +101,25 @@ pub trait Model: Module {
         weights::save(self, &folder.join(format!("{}.safetensors", Self::WEIGHTS_NAME)))
     }
 
+    /// Says that the model has done its work for now: what memory its weights take because they were read from a mapped file
+    /// goes back to the system. They are read again, from the system's cache of files, when they are needed.
+    fn release_memory(&self) {
+        self.visit(&mut Release);
+    }
+
     /// The configuration as `config.json` holds it.
     fn saved_config(&self) -> Config {
         Config::from_fields(Self::CLASS_NAME, self.config())
+    }
+}
+
+struct Release;
+
+impl ModuleVisitor for Release {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if param.is_initialized() {
+            release_mapped(&param.val());
+        }
     }
 }
 

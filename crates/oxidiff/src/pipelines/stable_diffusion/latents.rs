@@ -5,6 +5,7 @@ use burn::tensor::{DType, Device, Tensor};
 use super::components::{StableDiffusionComponents, no_feature_extractor};
 use crate::error::{Error, Result};
 use crate::image_processor::{Images, OutputType, postprocess};
+use crate::models::model::Model;
 use crate::pipelines::output::{ImagePipelineOutput, MOST_PIXELS};
 use crate::random::Generators;
 use crate::vision::ImageProcessor;
@@ -71,6 +72,7 @@ impl StableDiffusionComponents {
             return Ok(ImagePipelineOutput { images: Images::Latent(latents), nsfw_content_detected: None });
         }
         tracing::debug!("decoding");
+        self.unet.release_memory();
         let mut decoded = self.vae.decode(latents / self.vae.scaling_factor())?;
         let nsfw_content_detected = self.run_safety_checker(&decoded)?;
         for (index, _) in nsfw_content_detected.iter().flatten().enumerate().filter(|(_, flagged)| **flagged)

@@ -41,6 +41,7 @@ impl PromptEncoder<'_> {
         }
         let mask = self.text_encoder.config().use_attention_mask.then_some(&*tokens.attention_mask);
         let output = self.text_encoder.forward(&tokens.input_ids, mask)?;
+        self.text_encoder.release_memory();
         let Some(skipped) = clip_skip else { return Ok(output.last_hidden_state) };
         let layers = output.hidden_states.len() - 1;
         if skipped > layers {

@@ -3,17 +3,30 @@
 use crate::error::{Error, Result};
 use crate::schedulers::Scheduler;
 
+/// Schedulers of models that are told how much noise there is in another way than by a timestep of Stable Diffusion.
+const FOREIGN: [&str; 4] = [
+    "FlowMatchEulerDiscreteScheduler",
+    "FlowMatchHeunDiscreteScheduler",
+    "FlowMatchLCMScheduler",
+    "ScoreSdeVeScheduler",
+];
+
 /// Sets a scheduler's timesteps, to those given or else to `num_inference_steps` of its own choice, and returns the number
 /// of steps.
 ///
 /// # Errors
-/// When timesteps and sigmas are both given, or the scheduler takes no list of its own.
+/// When the scheduler is of another kind of model, when timesteps and sigmas are both given, or when the scheduler takes no
+/// list of its own.
 pub(super) fn choose_timesteps(
     scheduler: &mut dyn Scheduler,
     num_inference_steps: usize,
     timesteps: Option<&[f32]>,
     sigmas: Option<&[f32]>,
 ) -> Result<usize> {
+    if let Some(class_name) = scheduler.config().class_name().filter(|name| FOREIGN.contains(name)) {
+        let message = "its steps are not those that a Stable Diffusion model was trained for";
+        return Err(Error::unsupported(format!("{class_name} in this pipeline"), message));
+    }
     match (timesteps, sigmas) {
         (Some(_), Some(_)) => Err(Error::argument("timesteps", "cannot be given together with `sigmas`")),
         (Some(timesteps), None) => {

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Times Oxidiff and OpenVINO or PyTorch in turn on one pipeline folder in the layout of diffusers, and prints the ratios.
+#
+# Usage: benches/compare.sh MODEL [ROUNDS] [DTYPE]
+# PYTHON names a Python with torch, diffusers and openvino; by default python3.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+model=${1:?a pipeline folder} rounds=${2:-3} dtype=${3:-f32} python=${PYTHON:-python3}
+cargo build --release --workspace --quiet
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+
+# Converting the models takes longer than running them, and does not belong to what is compared.
+"$python" benches/peers.py prepare "$model" "$results/openvino"
+for ((round = 1; round <= rounds; round++)); do
+    target/release/oxidiff bench "$model" --runs 1 --dtype "$dtype" | sed 's/^/oxidiff /'
+    "$python" benches/peers.py openvino "$results/openvino" "$dtype"
+    "$python" benches/peers.py torch "$model" "$dtype"
+done | tee "$results/log"
+"$python" benches/peers.py ratios "$results/log"
