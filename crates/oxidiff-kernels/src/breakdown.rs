@@ -40,7 +40,7 @@ pub fn start_breakdown() {
 pub fn finish_breakdown() -> Vec<Cost> {
     ENABLED.store(false, Ordering::Relaxed);
     let mut costs = std::mem::take(&mut *costs());
-    costs.sort_by(|a, b| b.time.cmp(&a.time));
+    costs.sort_by_key(|cost| std::cmp::Reverse(cost.time));
     costs
 }
 

@@ -5,23 +5,74 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard};
 
 use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty, Bytes};
+use memmap2::MmapMut;
 
 use crate::half_precision::Storage;
 
 /// Memory that is not in use. A fresh page costs more than the arithmetic on it, so what one operation needed is kept for the
 /// next.
-static UNUSED: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
+static UNUSED: Mutex<Vec<Block>> = Mutex::new(Vec::new());
 /// Values that are kept at most, in all.
 const MOST_KEPT: usize = 64 << 20;
 /// Fewer values are left to the system, which keeps small pieces itself.
 const FEWEST_KEPT: usize = 1 << 12;
+/// As many values or more get pages of their own, large ones where the system has them.
+const FEWEST_MAPPED: usize = 1 << 19;
 
-fn unused() -> MutexGuard<'static, Vec<Vec<f32>>> {
+/// A piece of memory.
+enum Block {
+    Small(Vec<f32>),
+    Large(MmapMut),
+}
+
+impl Block {
+    fn new(len: usize) -> Self {
+        if len >= FEWEST_MAPPED
+            && let Ok(map) = MmapMut::map_anon(len * size_of::<f32>())
+        {
+            // Kernels go through megabytes in strides; with small pages each of them costs a look-up. Advice that is not
+            // taken costs speed only.
+            #[cfg(target_os = "linux")]
+            let _ = map.advise(memmap2::Advice::HugePage);
+            return Self::Large(map);
+        }
+        Self::Small(vec![0.0; len])
+    }
+
+    fn len(&self) -> usize {
+        self.len_bytes() / size_of::<f32>()
+    }
+
+    fn len_bytes(&self) -> usize {
+        match self {
+            Self::Small(values) => size_of_val(&values[..]),
+            Self::Large(map) => map.len(),
+        }
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Small(values) => bytemuck::cast_slice(values),
+            Self::Large(map) => map,
+        }
+    }
+
+    #[inline(always)]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Small(values) => bytemuck::cast_slice_mut(values),
+            Self::Large(map) => map,
+        }
+    }
+}
+
+fn unused() -> MutexGuard<'static, Vec<Block>> {
     UNUSED.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Memory for a number of values, with any values in it.
-fn take(len: usize) -> Vec<f32> {
+fn take(len: usize) -> Block {
     if len >= FEWEST_KEPT {
         let mut unused = unused();
         // The smallest that is large enough, and not much too large.
@@ -30,18 +81,18 @@ fn take(len: usize) -> Vec<f32> {
             return unused.swap_remove(index);
         }
     }
-    vec![0.0; len]
+    Block::new(len)
 }
 
 /// Keeps memory for whoever needs it next.
-fn give_back(values: Vec<f32>) {
-    if values.len() < FEWEST_KEPT {
+fn give_back(block: Block) {
+    if block.len() < FEWEST_KEPT {
         return;
     }
     let mut unused = unused();
-    unused.push(values);
+    unused.push(block);
     // What has not been used for the longest time goes first.
-    let mut kept: usize = unused.iter().map(Vec::len).sum();
+    let mut kept: usize = unused.iter().map(Block::len).sum();
     while kept > MOST_KEPT {
         kept -= unused.remove(0).len();
     }
@@ -49,13 +100,13 @@ fn give_back(values: Vec<f32>) {
 
 /// Scratch space of a given length, with any values in it.
 pub(crate) struct Scratch {
-    values: Vec<f32>,
+    block: Block,
     len: usize,
 }
 
 impl Scratch {
     pub fn new(len: usize) -> Self {
-        Self { values: take(len), len }
+        Self { block: take(len), len }
     }
 
     /// Scratch space of zeros.
@@ -68,7 +119,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        give_back(std::mem::take(&mut self.values));
+        give_back(std::mem::replace(&mut self.block, Block::Small(Vec::new())));
     }
 }
 
@@ -77,14 +128,14 @@ impl Deref for Scratch {
 
     #[inline(always)]
     fn deref(&self) -> &[f32] {
-        &self.values[..self.len]
+        &bytemuck::cast_slice(self.block.bytes())[..self.len]
     }
 }
 
 impl DerefMut for Scratch {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.values[..self.len]
+        &mut bytemuck::cast_slice_mut(self.block.bytes_mut())[..self.len]
     }
 }
 
@@ -131,9 +182,8 @@ impl<T: Storage> Output<T> {
         // No element needs a wider alignment than `f32`, or is larger.
         const { assert!(align_of::<T>() <= align_of::<f32>() && size_of::<T>() <= size_of::<f32>()) };
         let bytes = len * size_of::<T>();
-        let mut memory = Memory { values: take(bytes.div_ceil(size_of::<f32>())), bytes };
-        let whole: &mut [u8] = bytemuck::cast_slice_mut(&mut memory.values);
-        let values: &mut [T] = bytemuck::cast_slice_mut(&mut whole[..bytes]);
+        let mut memory = Memory { block: take(bytes.div_ceil(size_of::<f32>())), bytes };
+        let values: &mut [T] = bytemuck::cast_slice_mut(&mut memory.block.bytes_mut()[..bytes]);
         // SAFETY: the memory stays where it is when `memory` moves, and nobody else touches it before `finish`.
         let parts = unsafe { Parts::new(values) };
         Self { memory, parts }
@@ -175,13 +225,13 @@ impl<T: Storage> Output<T> {
 
 /// The memory of a tensor.
 struct Memory {
-    values: Vec<f32>,
+    block: Block,
     bytes: usize,
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        give_back(std::mem::take(&mut self.values));
+        give_back(std::mem::replace(&mut self.block, Block::Small(Vec::new())));
     }
 }
 
@@ -195,15 +245,13 @@ impl AllocationController for Memory {
     }
 
     unsafe fn memory_mut(&mut self, _: AccessPolicy) -> Result<&mut [MaybeUninit<u8>], AccessError> {
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.values);
-        let bytes = &mut bytes[..self.bytes];
+        let bytes = &mut self.block.bytes_mut()[..self.bytes];
         // SAFETY: the caller promises to write nothing that is not initialized.
         Ok(unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) })
     }
 
     fn memory(&self, _: AccessPolicy) -> Result<&[MaybeUninit<u8>], AccessError> {
-        let bytes: &[u8] = bytemuck::cast_slice(&self.values);
-        let bytes = &bytes[..self.bytes];
+        let bytes = &self.block.bytes()[..self.bytes];
         // SAFETY: every `u8` is a `MaybeUninit<u8>`.
         Ok(unsafe { &*(std::ptr::from_ref(bytes) as *const [MaybeUninit<u8>]) })
     }
