@@ -45,6 +45,18 @@ fn numbers_that_are_none() {
 }
 
 #[test]
+fn schedulers_of_other_models() {
+    for scheduler in [
+        "FlowMatchEulerDiscreteScheduler",
+        "FlowMatchHeunDiscreteScheduler",
+        "FlowMatchLCMScheduler",
+        "ScoreSdeVeScheduler",
+    ] {
+        refused(&["--scheduler", scheduler], &[scheduler, "this pipeline"]);
+    }
+}
+
+#[test]
 fn names_that_are_not_known() {
     refused(
         &["--scheduler", "NoSuchScheduler"],
