@@ -10,13 +10,13 @@ use half::{bf16, f16};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::bf16_dot::{self, Group};
 use crate::breakdown::operation;
 use crate::channels_last::contiguous;
 use crate::exponential::exp2;
-use crate::half_precision::Storage;
 use crate::memory::{Output, Scratch};
-use crate::panel::{self, Rows};
-use crate::transpose::into_columns;
+use crate::operand::Operand;
+use crate::panel::{self, Rows, Unit};
 
 /// Queries that are worked on together.
 const QUERY_BLOCK: usize = 96;
@@ -30,7 +30,8 @@ const GAP: usize = 16;
 ///
 /// Shapes: `query` `[batch, queries, heads * dim]`, `key` `[batch, keys, heads * dim]`, `value`
 /// `[batch, keys, heads * value_dim]`; the result is `[batch, queries, heads * value_dim]`, of the element type of `query`.
-/// Scores and sums are computed in `f32` whatever the element type.
+/// Scores and sums are computed in `f32` whatever the element type; where the processor has instructions for products of `bf16`,
+/// the weights of `bf16` values are rounded to it.
 ///
 /// # Panics
 /// When the shapes do not fit each other.
@@ -56,9 +57,12 @@ pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usiz
     let dtypes = [query_flex.dtype(), key_flex.dtype(), value_flex.dtype()];
     let inputs = [query_flex, key_flex, value_flex];
     Tensor::from_primitive::<Flex>(match dtypes {
-        [DType::F32, DType::F32, DType::F32] => attention_cpu::<f32>(inputs, heads),
-        [DType::F16, DType::F16, DType::F16] => attention_cpu::<f16>(inputs, heads),
-        [DType::BF16, DType::BF16, DType::BF16] => attention_cpu::<bf16>(inputs, heads),
+        [DType::F32, DType::F32, DType::F32] => attention_cpu::<f32, f32>(inputs, heads),
+        [DType::F16, DType::F16, DType::F16] => attention_cpu::<f16, f32>(inputs, heads),
+        [DType::BF16, DType::BF16, DType::BF16] if bf16_dot::fits(query_width / heads) => {
+            attention_cpu::<bf16, Group>(inputs, heads)
+        }
+        [DType::BF16, DType::BF16, DType::BF16] => attention_cpu::<bf16, f32>(inputs, heads),
         _ => return attention_plain(query, key, value, heads),
     })
 }
@@ -86,7 +90,7 @@ struct Shape {
     value_dim: usize,
 }
 
-fn attention_cpu<T: Storage>([query, key, value]: [FlexTensor; 3], heads: usize) -> FlexTensor {
+fn attention_cpu<T: Operand<U>, U: Unit>([query, key, value]: [FlexTensor; 3], heads: usize) -> FlexTensor {
     let (query_dims, value_dims) = (query.layout().shape().clone(), value.layout().shape().clone());
     let shape = Shape {
         batch: query_dims[0],
@@ -105,14 +109,14 @@ fn attention_cpu<T: Storage>([query, key, value]: [FlexTensor; 3], heads: usize)
     let bytes = size_of::<T>() * shape.batch * heads * tokens;
     let _running = operation("attention", 2.0 * products as f64, bytes as f64);
     let (width, lanes) = panel::widths();
-    let key_len = shape.keys.next_multiple_of(width) * shape.dim;
-    let value_len = shape.keys * shape.value_dim.next_multiple_of(lanes);
+    let key_len = shape.keys.next_multiple_of(width) * shape.dim / U::VALUES;
+    let value_len = shape.keys.div_ceil(U::VALUES) * shape.value_dim.next_multiple_of(lanes);
     // Heads that are worked on at the same time; where there are few queries, all of them, to give each thread a task.
     let blocks = shape.queries.div_ceil(QUERY_BLOCK).max(1);
     let pairs = shape.batch * heads;
     let at_once = (8 * rayon::current_num_threads()).div_ceil(blocks).min(pairs).max(1);
-    let mut keys = Scratch::new(at_once * key_len);
-    let mut values = Scratch::new(at_once * value_len);
+    let mut keys = Scratch::<U>::new(at_once * key_len);
+    let mut values = Scratch::<U>::new(at_once * value_len);
     let output = Output::<T>::new(shape.batch * shape.queries * heads * shape.value_dim);
     for first in (0..pairs).step_by(at_once) {
         let count = at_once.min(pairs - first);
@@ -154,17 +158,17 @@ fn groups(vectors: usize) -> impl Iterator<Item = (usize, usize)> {
 }
 
 /// Puts keys and values of a head into panels: keys by the width of a panel, values by the groups of their vectors.
-struct Prepare<'a, T> {
+struct Prepare<'a, T, U> {
     shape: Shape,
     key: &'a [T],
     value: &'a [T],
     /// Counted through all items.
     head: usize,
-    keys: &'a mut [f32],
-    values: &'a mut [f32],
+    keys: &'a mut [U],
+    values: &'a mut [U],
 }
 
-impl<T: Storage> WithSimd for Prepare<'_, T> {
+impl<T: Operand<U>, U: Unit> WithSimd for Prepare<'_, T, U> {
     type Output = ();
 
     #[inline(always)]
@@ -173,31 +177,25 @@ impl<T: Storage> WithSimd for Prepare<'_, T> {
             self;
         let (item, head) = (head / heads, head % heads);
         let (width, lanes) = (panel::width::<S>(), S::F32_LANES);
-        let mut tokens = Scratch::new(width * dim.max(value_dim));
+        let depth = dim / U::VALUES;
         for first in (0..count).step_by(width) {
             let there = width.min(count - first);
-            let token = |index: usize| item * count + first + index;
-            for (index, out) in tokens.chunks_exact_mut(dim.max(1)).take(there).enumerate() {
-                T::widen(&key[(token(index) * heads + head) * dim..][..dim], out);
-            }
-            let panel = &mut keys[first * dim..][..width * dim];
+            let panel = &mut keys[first * depth..][..width * depth];
             if there < width {
-                panel.fill(0.0);
+                panel.fill(U::zeroed());
             }
-            into_columns(&tokens, dim, there, dim, panel, width);
-
-            for (index, out) in tokens.chunks_exact_mut(value_dim.max(1)).take(there).enumerate() {
-                T::widen(&value[(token(index) * heads + head) * value_dim..][..value_dim], out);
-            }
-            for (before, vectors) in groups(value_dim.div_ceil(lanes)) {
-                let group_width = vectors * lanes;
-                let part = before * lanes..(before * lanes + group_width).min(value_dim);
-                let panel = &mut values[count * before * lanes + first * group_width..];
-                for (index, out) in panel.chunks_exact_mut(group_width).take(there).enumerate() {
-                    let (there, padding) = out.split_at_mut(part.len());
-                    there.copy_from_slice(&tokens[index * value_dim..][part.clone()]);
-                    padding.fill(0.0);
-                }
+            let tokens = &key[((item * count + first) * heads + head) * dim..];
+            T::columns(tokens, heads * dim, there, dim, panel, width);
+        }
+        let rows = count.div_ceil(U::VALUES);
+        for (before, vectors) in groups(value_dim.div_ceil(lanes)) {
+            let group_width = vectors * lanes;
+            let length = group_width.min(value_dim - before * lanes);
+            let panel = &mut values[rows * before * lanes..][..rows * group_width];
+            for (row, out) in panel.chunks_exact_mut(group_width).enumerate() {
+                let token = row * U::VALUES;
+                let start = ((item * count + token) * heads + head) * value_dim + before * lanes;
+                T::panel_row(&value[start..], heads * value_dim, count - token, length, out);
             }
         }
     }
@@ -207,18 +205,18 @@ impl<T: Storage> WithSimd for Prepare<'_, T> {
 ///
 /// The keys come in blocks too. What has been summed so far is relative to the largest score so far, and is scaled down
 /// when a larger one appears.
-struct Attend<'a, T> {
+struct Attend<'a, T, U> {
     shape: Shape,
     query: &'a [T],
-    keys: &'a [f32],
-    values: &'a [f32],
+    keys: &'a [U],
+    values: &'a [U],
     /// Counted through all items.
     head: usize,
     queries: Range<usize>,
     output: &'a Output<T>,
 }
 
-impl<T: Storage> WithSimd for Attend<'_, T> {
+impl<T: Operand<U>, U: Unit> WithSimd for Attend<'_, T, U> {
     type Output = ();
 
     #[inline(always)]
@@ -228,29 +226,33 @@ impl<T: Storage> WithSimd for Attend<'_, T> {
         let (item, head) = (head / heads, head % heads);
         let (width, lanes) = (panel::width::<S>(), S::F32_LANES);
         let rows = queries.len();
+        let depth = dim / U::VALUES;
         let out_width = value_dim.next_multiple_of(lanes);
+        let value_rows = key_count.div_ceil(U::VALUES);
         const STRIDE: usize = KEY_BLOCK + GAP;
-
-        let mut scaled = Scratch::new(rows * dim);
         // Powers of 2 take fewer operations than those of e.
         let scale = std::f32::consts::LOG2_E / (dim as f32).sqrt();
-        for (row, scaled) in queries.clone().zip(scaled.chunks_exact_mut(dim.max(1))) {
-            T::widen(&query[((item * shape.queries + row) * heads + head) * dim..][..dim], scaled);
-            scaled.iter_mut().for_each(|value| *value *= scale);
+
+        // Where the queries are, they are far apart.
+        let mut left = Scratch::<U>::new(rows * depth);
+        for (row, left) in queries.clone().zip(left.chunks_exact_mut(depth.max(1))) {
+            let start = ((item * shape.queries + row) * heads + head) * dim;
+            T::row(&query[start..start + dim], left);
         }
         let mut out = Scratch::zeros(rows * out_width);
         let mut scores = Scratch::new(rows * STRIDE);
+        let mut rounded = Scratch::<U>::new(if U::VALUES == 1 { 0 } else { rows * STRIDE / U::VALUES });
         let mut largest = [f32::NEG_INFINITY; QUERY_BLOCK];
         let mut sums = [0.0f32; QUERY_BLOCK];
         for first in (0..key_count).step_by(KEY_BLOCK) {
             let count = KEY_BLOCK.min(key_count - first);
             for column in (0..count).step_by(width) {
-                panel::multiply::<S, { panel::VECTORS }>(
+                panel::multiply::<S, U, { panel::VECTORS }>(
                     simd,
                     rows,
-                    dim,
-                    Rows { values: &scaled, stride: dim },
-                    &keys[(first + column) * dim..],
+                    depth,
+                    Rows { values: &left, stride: depth },
+                    &keys[(first + column) * depth..],
                     &mut scores[column..],
                     STRIDE,
                     false,
@@ -260,24 +262,25 @@ impl<T: Storage> WithSimd for Attend<'_, T> {
                 // Scores of keys that do not exist, at the end of a panel, count for nothing.
                 let scores = &mut scores[..count.next_multiple_of(width)];
                 scores[count..].fill(f32::NEG_INFINITY);
-                let new_largest = maximum(simd, scores);
+                let new_largest = maximum(simd, scores) * scale;
                 if new_largest > largest[row] {
                     let shrink = (largest[row] - new_largest).exp2();
                     largest[row] = new_largest;
                     sums[row] *= shrink;
                     out[row * out_width..][..out_width].iter_mut().for_each(|value| *value *= shrink);
                 }
-                sums[row] += exponentiate(simd, scores, largest[row]);
+                sums[row] += exponentiate(simd, scores, scale, largest[row]);
             }
-            let weights = Rows { values: &scores, stride: STRIDE };
+            let weights = Rows { values: U::units(&scores, &mut rounded), stride: STRIDE / U::VALUES };
+            let depth = count.div_ceil(U::VALUES);
             for (before, vectors) in groups(out_width / lanes) {
-                let panel = &values[key_count * before * lanes + first * vectors * lanes..];
-                let out = &mut out[before * lanes..];
+                let start = value_rows * before * lanes + first / U::VALUES * vectors * lanes;
+                let (panel, out) = (&values[start..], &mut out[before * lanes..]);
                 match vectors {
-                    1 => panel::multiply::<S, 1>(simd, rows, count, weights, panel, out, out_width, true),
-                    2 => panel::multiply::<S, 2>(simd, rows, count, weights, panel, out, out_width, true),
-                    3 => panel::multiply::<S, 3>(simd, rows, count, weights, panel, out, out_width, true),
-                    _ => panel::multiply::<S, 5>(simd, rows, count, weights, panel, out, out_width, true),
+                    1 => panel::multiply::<S, U, 1>(simd, rows, depth, weights, panel, out, out_width, true),
+                    2 => panel::multiply::<S, U, 2>(simd, rows, depth, weights, panel, out, out_width, true),
+                    3 => panel::multiply::<S, U, 3>(simd, rows, depth, weights, panel, out, out_width, true),
+                    _ => panel::multiply::<S, U, 5>(simd, rows, depth, weights, panel, out, out_width, true),
                 }
             }
         }
@@ -307,15 +310,15 @@ fn maximum<S: Simd>(simd: S, values: &[f32]) -> f32 {
     all
 }
 
-/// Replaces each score by `2^(score - largest)` and returns their sum. There are as many as whole panels have columns.
+/// Replaces each score by `2^(scale * score - largest)` and returns their sum. There are as many as whole panels have columns.
 #[inline(always)]
-fn exponentiate<S: Simd>(simd: S, scores: &mut [f32], largest: f32) -> f32 {
+fn exponentiate<S: Simd>(simd: S, scores: &mut [f32], scale: f32, largest: f32) -> f32 {
     let (vectors, _) = S::as_mut_simd_f32s(scores);
-    let largest = simd.splat_f32s(largest);
+    let (scale, shift) = (simd.splat_f32s(scale), simd.splat_f32s(-largest));
     let mut sums = [simd.splat_f32s(0.0); panel::VECTORS];
     for vectors in vectors.chunks_exact_mut(panel::VECTORS) {
         for (sum, score) in sums.iter_mut().zip(vectors) {
-            *score = exp2(simd, simd.sub_f32s(*score, largest));
+            *score = exp2(simd, simd.mul_add_e_f32s(*score, scale, shift));
             *sum = simd.add_f32s(*sum, *score);
         }
     }
@@ -361,6 +364,32 @@ mod tests {
             check(shape, DType::F32, 2e-5);
             check(shape, DType::F16, 1e-2);
             check(shape, DType::BF16, 6e-2);
+        }
+    }
+
+    #[test]
+    fn equals_the_plain_expression_by_groups_of_values() {
+        for [batch, queries, keys, heads, dim] in [
+            [1, 1, 1, 1, 4],
+            [2, 5, 77, 3, 8],
+            [1, 130, 129, 2, 40],
+            [2, 64, 600, 1, 80],
+            [2, 50, 33, 3, 64],
+            [1, 49, 257, 2, 160],
+        ] {
+            let random = |tokens| {
+                let shape = [batch, tokens, heads * dim];
+                let distribution = Distribution::Normal(0.0, 1.5);
+                Tensor::<3>::random(shape, distribution, &Device::flex()).cast(DType::BF16)
+            };
+            let inputs = [random(queries), random(keys), random(keys)];
+            let primitives =
+                inputs.clone().map(|tensor| tensor.try_into_primitive::<Flex>().expect("on the CPU"));
+            let fast = Tensor::<3>::from_primitive::<Flex>(attention_cpu::<bf16, Group>(primitives, heads));
+            let [query, key, value] = inputs.map(|tensor| tensor.cast(DType::F32));
+            let plain = attention_plain(query, key, value, heads);
+            let difference = (fast.cast(DType::F32) - plain).abs().max().into_scalar::<f32>();
+            assert!(difference <= 6e-2, "{queries} queries, {keys} keys of {dim}: off by {difference}");
         }
     }
 

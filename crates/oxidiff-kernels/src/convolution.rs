@@ -6,11 +6,14 @@ use burn::tensor::{DType, Tensor, module};
 use burn_flex::FlexTensor;
 use half::{bf16, f16};
 
+use crate::bf16_dot::{self, Group};
 use crate::breakdown::operation;
 use crate::channels_last::{Image, parameter, tensor};
 use crate::half_precision::Storage;
 use crate::linear::{add, add_stored};
 use crate::memory::Output;
+use crate::operand::Operand;
+use crate::panel::Unit;
 use crate::{implicit_product, winograd};
 
 /// Where kernels are not 3x3, or strided, and where there are fewer channels or tiles than this, transforming kernels and images
@@ -62,9 +65,12 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, addends: Addends, stride: usize, 
         && residual_flex.as_ref().is_none_or(|residual| residual.dtype() == dtype);
     let inputs = (x_flex, weight_flex, residual_flex);
     Tensor::from_primitive::<Flex>(match dtype {
-        DType::F32 if same => conv2d_cpu::<f32>(inputs, addends, shape),
-        DType::F16 if same => conv2d_cpu::<f16>(inputs, addends, shape),
-        DType::BF16 if same => conv2d_cpu::<bf16>(inputs, addends, shape),
+        DType::F32 if same => conv2d_cpu::<f32, f32>(inputs, addends, shape),
+        DType::F16 if same => conv2d_cpu::<f16, f32>(inputs, addends, shape),
+        DType::BF16 if same && bf16_dot::fits(in_channels) => {
+            conv2d_cpu::<bf16, Group>(inputs, addends, shape)
+        }
+        DType::BF16 if same => conv2d_cpu::<bf16, f32>(inputs, addends, shape),
         _ => return conv2d_plain(x, weight, addends, stride, padding),
     })
 }
@@ -144,7 +150,7 @@ impl<T: Storage> Pixels<'_, T> {
     }
 }
 
-fn conv2d_cpu<T: Storage>(
+fn conv2d_cpu<T: Operand<U>, U: Unit>(
     (x, weight, residual): (FlexTensor, FlexTensor, Option<FlexTensor>),
     addends: Addends,
     shape: Shape,
@@ -174,8 +180,8 @@ fn conv2d_cpu<T: Storage>(
     let in_tiles = (shape.kernel, shape.stride, shape.padding) == ([3, 3], 1, 1)
         && in_channels.min(out_channels) >= FEWEST_CHANNELS
         && tiled.tiles() >= FEWEST_TILES;
-    let pointwise = shape.kernel == [1, 1];
-    let kind = match (in_tiles, pointwise) {
+    let of_pixels = (shape.kernel, shape.stride, shape.padding) == ([1, 1], 1, 0);
+    let kind = match (in_tiles, of_pixels) {
         (true, _) => "convolution 3x3",
         (_, true) => "convolution 1x1",
         _ => "convolution, others",
@@ -187,11 +193,13 @@ fn conv2d_cpu<T: Storage>(
     let output = Output::<T>::new(outputs);
     let residual = residual.as_ref().map(|residual| residual.values::<T>());
     let sink = Pixels { output: &output, bias, residual, pixels, channels: out_channels };
-    let x = x.widened::<T>();
-    if in_tiles {
-        winograd::convolve(&x, weight, &sink, tiled);
+    if of_pixels {
+        let channels = [in_channels, out_channels];
+        implicit_product::convolve_pixels::<T, U>(x.values::<T>(), weight, &sink, channels);
+    } else if in_tiles {
+        winograd::convolve(&x.widened::<T>(), weight, &sink, tiled);
     } else {
-        implicit_product::convolve(&x, weight, &sink, shape);
+        implicit_product::convolve(&x.widened::<T>(), weight, &sink, shape);
     }
     tensor::<T>(output.finish(), dims)
 }

@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use crate::convolution::{Pixels, Shape};
 use crate::half_precision::Storage;
+use crate::linear::Weight;
 use crate::matrix_product::{Left, Right, Sink, Size, Whole, multiply};
 use crate::memory::Scratch;
-use crate::panel::{self, Rows};
-use crate::transpose::columns_of;
+use crate::operand::Operand;
+use crate::panel::{self, Rows, Unit};
 
 /// Input channels whose kernels are packed together.
 const CHANNELS: usize = 32;
@@ -31,12 +32,34 @@ pub(crate) fn convolve<T: Storage>(input: &[f32], weight: &[T], sink: &Pixels<'_
         panels: out_channels.div_ceil(panel::widths().0),
     };
     let right = Kernels { weight, in_channels, out_channels, places };
-    let store = Store { pixels: sink, channels: out_channels };
-    if places == 1 && shape.stride == 1 && shape.padding == 0 {
-        multiply(&Whole { values: input, depth: in_channels }, &right, &store, size);
-    } else {
-        multiply(&Gathered { input, shape, output }, &right, &store, size);
-    }
+    multiply(
+        &Gathered { input, shape, output },
+        &right,
+        &Store { pixels: sink, channels: out_channels },
+        size,
+    );
+}
+
+/// Multiplies `pixels` `[.., in_channels]` by `weight` `[out_channels, in_channels]`: a convolution whose kernel is one pixel.
+///
+/// # Panics
+/// When a slice does not have the length that the number of channels gives it.
+pub(crate) fn convolve_pixels<T: Operand<U>, U: Unit>(
+    pixels: &[T],
+    weight: &[T],
+    sink: &Pixels<'_, T>,
+    [in_channels, out_channels]: [usize; 2],
+) {
+    assert_eq!(weight.len(), out_channels * in_channels, "the weight");
+    let size = Size {
+        rows: pixels.len() / in_channels,
+        depth: in_channels / U::VALUES,
+        panels: out_channels.div_ceil(panel::widths().0),
+    };
+    let left = T::units(pixels);
+    let left = Whole { values: &left, depth: size.depth };
+    let right = Weight { values: weight, depth: in_channels, columns: out_channels };
+    multiply::<U, _, _, _>(&left, &right, &Store { pixels: sink, channels: out_channels }, size);
 }
 
 /// For each pixel of the result what the kernel reads: place by place of the kernel, all channels.
@@ -47,7 +70,7 @@ struct Gathered<'a> {
     output: [usize; 2],
 }
 
-impl Left for Gathered<'_> {
+impl Left<f32> for Gathered<'_> {
     const COPIES: bool = true;
 
     fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [f32]) -> Rows<'a> {
@@ -88,7 +111,7 @@ struct Kernels<'a, T> {
     places: usize,
 }
 
-impl<T: Storage> Right for Kernels<'_, T> {
+impl<T: Storage> Right<f32> for Kernels<'_, T> {
     fn pack(&self, panel: usize, width: usize, out: &mut [f32]) {
         let Self { weight, in_channels, out_channels, places } = *self;
         let first = panel * width;
@@ -97,7 +120,14 @@ impl<T: Storage> Right for Kernels<'_, T> {
         for channel in (0..in_channels).step_by(CHANNELS) {
             let channels = CHANNELS.min(in_channels - channel);
             let start = (first * in_channels + channel) * places;
-            columns_of(&weight[start..], in_channels * places, count, channels * places, &mut columns, width);
+            T::columns(
+                &weight[start..],
+                in_channels * places,
+                count,
+                channels * places,
+                &mut columns[..],
+                width,
+            );
             // From channel by channel to place by place.
             for (index, values) in columns[..channels * places * width].chunks_exact(width).enumerate() {
                 let row = index % places * in_channels + channel + index / places;

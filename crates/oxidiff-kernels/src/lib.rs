@@ -7,6 +7,7 @@
 //! This is also the one crate of the workspace that contains `unsafe` code, each use behind a safe function.
 
 mod attention;
+mod bf16_dot;
 mod breakdown;
 mod channels_last;
 mod convolution;
@@ -20,6 +21,7 @@ mod linear;
 mod mapped_file;
 mod matrix_product;
 mod memory;
+mod operand;
 mod panel;
 mod transpose;
 mod winograd;

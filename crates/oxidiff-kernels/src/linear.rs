@@ -5,6 +5,7 @@ use burn::tensor::{DType, Tensor, module};
 use burn_flex::FlexTensor;
 use half::{bf16, f16};
 
+use crate::bf16_dot::{self, Group};
 use crate::breakdown::operation;
 use crate::channels_last::{contiguous, parameter};
 use crate::exponential::gelu;
@@ -12,8 +13,8 @@ use crate::geglu::geglu;
 use crate::half_precision::Storage;
 use crate::matrix_product::{Right, Sink, Size, Whole, multiply};
 use crate::memory::Output;
-use crate::panel;
-use crate::transpose::columns_of;
+use crate::operand::Operand;
+use crate::panel::{self, Unit};
 
 /// `x Wᵀ + bias + residual`.
 ///
@@ -49,9 +50,12 @@ pub fn linear<const D: usize>(
     let inputs = (x_flex, weight_flex, residual_flex);
     let values = |bias: Option<Tensor<1>>| bias.map(parameter);
     Tensor::from_primitive::<Flex>(match dtype {
-        DType::F32 if same => linear_cpu::<f32>(inputs, values(bias), &dims),
-        DType::F16 if same => linear_cpu::<f16>(inputs, values(bias), &dims),
-        DType::BF16 if same => linear_cpu::<bf16>(inputs, values(bias), &dims),
+        DType::F32 if same => linear_cpu::<f32, f32>(inputs, values(bias), &dims),
+        DType::F16 if same => linear_cpu::<f16, f32>(inputs, values(bias), &dims),
+        DType::BF16 if same && bf16_dot::fits(in_features) => {
+            linear_cpu::<bf16, Group>(inputs, values(bias), &dims)
+        }
+        DType::BF16 if same => linear_cpu::<bf16, f32>(inputs, values(bias), &dims),
         _ => return linear_plain(x, weight, bias, residual),
     })
 }
@@ -70,7 +74,7 @@ fn linear_plain<const D: usize>(
     }
 }
 
-fn linear_cpu<T: Storage>(
+fn linear_cpu<T: Operand<U>, U: Unit>(
     (x, weight, residual): (FlexTensor, FlexTensor, Option<FlexTensor>),
     bias: Option<Vec<f32>>,
     dims: &[usize],
@@ -80,7 +84,7 @@ fn linear_cpu<T: Storage>(
     let shape = weight.layout().shape();
     let (columns, depth) = (shape[0], shape[1]);
     let rows = dims[..dims.len() - 1].iter().product();
-    let x = T::widened(x.as_slice::<T>().expect("contiguous, of this type"));
+    let x = T::units(x.as_slice::<T>().expect("contiguous, of this type"));
     let weight = weight.as_slice::<T>().expect("contiguous, of this type");
     let residual =
         residual.as_ref().map(|residual| residual.as_slice::<T>().expect("contiguous, of this type"));
@@ -89,10 +93,10 @@ fn linear_cpu<T: Storage>(
     let bytes = size_of::<T>() * (rows * depth + columns * depth + rows * columns);
     let _running = operation("linear", 2.0 * (rows * depth * columns) as f64, bytes as f64);
     let output = Output::<T>::new(rows * columns);
-    let size = Size { rows, depth, panels: columns.div_ceil(panel::widths().0) };
-    let left = Whole { values: &x, depth };
+    let size = Size { rows, depth: depth / U::VALUES, panels: columns.div_ceil(panel::widths().0) };
+    let left = Whole { values: &x, depth: size.depth };
     let sink = Sum { output: &output, bias: bias.as_deref(), residual, columns };
-    multiply(&left, &Weight { values: weight, depth, columns }, &sink, size);
+    multiply::<U, _, _, _>(&left, &Weight { values: weight, depth, columns }, &sink, size);
     contiguous::<T>(output.finish(), dims)
 }
 
@@ -103,20 +107,23 @@ pub(crate) struct Weight<'a, T> {
     pub columns: usize,
 }
 
-impl<T: Storage> Weight<'_, T> {
+impl<T> Weight<'_, T> {
     /// Writes `count` columns of the right matrix from `first` on to `out`, whose rows are `width` long.
-    fn pack_columns(&self, first: usize, count: usize, width: usize, out: &mut [f32]) {
+    fn pack_columns<U: Unit>(&self, first: usize, count: usize, width: usize, out: &mut [U])
+    where
+        T: Operand<U>,
+    {
         let values = &self.values[first * self.depth..][..count * self.depth];
-        columns_of(values, self.depth, count, self.depth, out, width);
+        T::columns(values, self.depth, count, self.depth, out, width);
     }
 }
 
-impl<T: Storage> Right for Weight<'_, T> {
-    fn pack(&self, panel: usize, width: usize, out: &mut [f32]) {
+impl<T: Operand<U>, U: Unit> Right<U> for Weight<'_, T> {
+    fn pack(&self, panel: usize, width: usize, out: &mut [U]) {
         let first = panel * width;
         let count = width.min(self.columns - first);
         if count < width {
-            out.fill(0.0);
+            out.fill(U::zeroed());
         }
         self.pack_columns(first, count, width, out);
     }
@@ -185,14 +192,17 @@ pub fn linear_geglu(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) ->
     let dtypes = (x_flex.dtype(), weight_flex.dtype());
     let values = |bias: Option<Tensor<1>>| bias.map(parameter);
     Tensor::from_primitive::<Flex>(match dtypes {
-        (DType::F32, DType::F32) => linear_geglu_cpu::<f32>(x_flex, weight_flex, values(bias), dims),
-        (DType::F16, DType::F16) => linear_geglu_cpu::<f16>(x_flex, weight_flex, values(bias), dims),
-        (DType::BF16, DType::BF16) => linear_geglu_cpu::<bf16>(x_flex, weight_flex, values(bias), dims),
+        (DType::F32, DType::F32) => linear_geglu_cpu::<f32, f32>(x_flex, weight_flex, values(bias), dims),
+        (DType::F16, DType::F16) => linear_geglu_cpu::<f16, f32>(x_flex, weight_flex, values(bias), dims),
+        (DType::BF16, DType::BF16) if bf16_dot::fits(in_features) => {
+            linear_geglu_cpu::<bf16, Group>(x_flex, weight_flex, values(bias), dims)
+        }
+        (DType::BF16, DType::BF16) => linear_geglu_cpu::<bf16, f32>(x_flex, weight_flex, values(bias), dims),
         _ => return geglu(linear_plain(x, weight, bias, None)),
     })
 }
 
-fn linear_geglu_cpu<T: Storage>(
+fn linear_geglu_cpu<T: Operand<U>, U: Unit>(
     x: FlexTensor,
     weight: FlexTensor,
     bias: Option<Vec<f32>>,
@@ -201,7 +211,7 @@ fn linear_geglu_cpu<T: Storage>(
     let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
     let features = dims[2];
     let depth = weight.layout().shape()[1];
-    let x = T::widened(x.as_slice::<T>().expect("contiguous, of this type"));
+    let x = T::units(x.as_slice::<T>().expect("contiguous, of this type"));
     let values = weight.as_slice::<T>().expect("contiguous, of this type");
     assert!(bias.as_ref().is_none_or(|bias| bias.len() == 2 * features), "one bias for each feature");
 
@@ -210,10 +220,10 @@ fn linear_geglu_cpu<T: Storage>(
     let _running = operation("linear + GEGLU", 4.0 * (rows * depth * features) as f64, bytes as f64);
     let output = Output::<T>::new(rows * features);
     let half_width = panel::widths().0 / 2;
-    let size = Size { rows, depth, panels: features.div_ceil(half_width) };
+    let size = Size { rows, depth: depth / U::VALUES, panels: features.div_ceil(half_width) };
     let right = ValuesAndGates { weight: Weight { values, depth, columns: 2 * features }, features };
     let sink = Gated { output: &output, bias: bias.as_deref(), features };
-    multiply(&Whole { values: &x, depth }, &right, &sink, size);
+    multiply::<U, _, _, _>(&Whole { values: &x, depth: size.depth }, &right, &sink, size);
     contiguous::<T>(output.finish(), &dims)
 }
 
@@ -223,13 +233,13 @@ struct ValuesAndGates<'a, T> {
     features: usize,
 }
 
-impl<T: Storage> Right for ValuesAndGates<'_, T> {
-    fn pack(&self, panel: usize, width: usize, out: &mut [f32]) {
+impl<T: Operand<U>, U: Unit> Right<U> for ValuesAndGates<'_, T> {
+    fn pack(&self, panel: usize, width: usize, out: &mut [U]) {
         let half = width / 2;
         let first = panel * half;
         let count = half.min(self.features - first);
         if count < half {
-            out.fill(0.0);
+            out.fill(U::zeroed());
         }
         self.weight.pack_columns(first, count, width, out);
         self.weight.pack_columns(self.features + first, count, width, &mut out[half..]);
@@ -322,6 +332,27 @@ mod tests {
                     assert!(error < most, "{rows}x{depth}x{features} in {dtype:?}: off by {error}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn equals_the_plain_expression_by_groups_of_values() {
+        let flex = |tensor: Tensor<3>| tensor.try_into_primitive::<Flex>().expect("on the CPU");
+        let matrix = |tensor: Tensor<2>| tensor.try_into_primitive::<Flex>().expect("on the CPU");
+        let wide = |tensor: Tensor<3>| tensor.cast(DType::F32);
+        for [rows, depth, columns] in [[1, 4, 3], [2, 8, 40], [77, 768, 33], [300, 64, 130], [400, 900, 35]] {
+            let x = random([1, rows, depth], 1.0, DType::BF16);
+            let weight = random([2 * columns, depth], 0.3, DType::BF16);
+            let inputs = || (flex(x.clone()), matrix(weight.clone()), None);
+            let plain = linear_plain(wide(x.clone()), weight.clone().cast(DType::F32), None, None);
+            let fast = linear_cpu::<bf16, Group>(inputs(), None, &[1, rows, 2 * columns]);
+            let error = relative_error(Tensor::<3>::from_primitive::<Flex>(fast), plain.clone());
+            assert!(error < 4e-3, "{rows}x{depth}x{columns}: off by {error}");
+
+            let (x, weight, _) = inputs();
+            let fast = linear_geglu_cpu::<bf16, Group>(x, weight, None, [1, rows, columns]);
+            let error = relative_error(Tensor::<3>::from_primitive::<Flex>(fast), geglu(plain));
+            assert!(error < 4e-3, "{rows}x{depth}x{columns} with gates: off by {error}");
         }
     }
 

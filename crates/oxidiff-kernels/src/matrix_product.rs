@@ -7,34 +7,36 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::memory::Scratch;
-use crate::panel::{self, Rows};
+use crate::panel::{self, Rows, Unit};
 
-/// Rows of a task: with [`DEPTH`] they stay in the second-level cache.
+/// Rows of a task: what is multiplied of them at once stays in the second-level cache.
 const ROWS: usize = 96;
-/// Values of a row that are multiplied before the next panel takes its turn: a panel of them stays in the first-level cache.
+/// Units of a row that are multiplied before the next panel takes its turn, at most, and units of that panel: they stay in the
+/// first-level cache.
 const DEPTH: usize = 384;
+const MOST_IN_PANEL: usize = 6 << 10;
 /// Panels whose unfinished sums are kept together.
 const PANELS: usize = 16;
-/// Values of the right matrix that are packed at a time: they stay in the third-level cache.
+/// Units of the right matrix that are packed at a time: they stay in the third-level cache.
 const MOST_PACKED: usize = 1 << 20;
-/// Values that a task packs for itself, where there are few rows: they stay in the second-level cache.
+/// Units that a task packs for itself, where there are few rows: they stay in the second-level cache.
 const MOST_OWN: usize = 1 << 16;
 /// The number of rows of a task is a multiple of this, and so of the rows that are multiplied together.
 const UNIT: usize = 12;
 
 /// The left matrix.
-pub(crate) trait Left: Sync {
+pub(crate) trait Left<U>: Sync {
     /// Whether [`Self::block`] makes a copy, so that it should be asked for each block once only.
     const COPIES: bool;
 
     /// Some columns of some rows. `scratch` has room for them.
-    fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [f32]) -> Rows<'a>;
+    fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [U]) -> Rows<'a, U>;
 }
 
 /// The right matrix, in panels.
-pub(crate) trait Right: Sync {
-    /// Writes the panel of this index, as many rows of `width` values as the matrix is deep.
-    fn pack(&self, panel: usize, width: usize, out: &mut [f32]);
+pub(crate) trait Right<U>: Sync {
+    /// Writes the panel of this index, as many rows of `width` units as the matrix is deep.
+    fn pack(&self, panel: usize, width: usize, out: &mut [U]);
 }
 
 /// Where the product goes.
@@ -43,7 +45,7 @@ pub(crate) trait Sink: Sync {
     fn take(&self, row: usize, panel: usize, values: &mut [f32]);
 }
 
-/// How many there are of everything.
+/// How many there are of everything; depths and columns of the left matrix are counted in units.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
     /// Rows of the left matrix and of the product.
@@ -55,21 +57,21 @@ pub(crate) struct Size {
 }
 
 /// A left matrix that lies in memory as it is.
-pub(crate) struct Whole<'a> {
-    pub values: &'a [f32],
+pub(crate) struct Whole<'a, U> {
+    pub values: &'a [U],
     pub depth: usize,
 }
 
-impl Left for Whole<'_> {
+impl<U: Unit> Left<U> for Whole<'_, U> {
     const COPIES: bool = false;
 
-    fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, _: &'a mut [f32]) -> Rows<'a> {
+    fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, _: &'a mut [U]) -> Rows<'a, U> {
         Rows { values: &self.values[rows.start * self.depth + columns.start..], stride: self.depth }
     }
 }
 
 /// Gives `sink` the product of `left` and `right`.
-pub(crate) fn multiply<L: Left, R: Right, K: Sink>(left: &L, right: &R, sink: &K, size: Size) {
+pub(crate) fn multiply<U: Unit, L: Left<U>, R: Right<U>, K: Sink>(left: &L, right: &R, sink: &K, size: Size) {
     let (width, _) = panel::widths();
     let packed_len = size.depth * width;
     let blocks = size.rows.div_ceil(ROWS);
@@ -80,7 +82,7 @@ pub(crate) fn multiply<L: Left, R: Right, K: Sink>(left: &L, right: &R, sink: &K
         let count = size.panels.div_ceil(tasks).clamp(1, most);
         (0..size.panels.div_ceil(count)).into_par_iter().for_each(|task| {
             let panels = task * count..((task + 1) * count).min(size.panels);
-            let mut packed = Scratch::new(panels.len() * packed_len);
+            let mut packed = Scratch::<U>::new(panels.len() * packed_len);
             for (panel, out) in panels.clone().zip(packed.chunks_exact_mut(packed_len.max(1))) {
                 right.pack(panel, width, out);
             }
@@ -97,7 +99,7 @@ pub(crate) fn multiply<L: Left, R: Right, K: Sink>(left: &L, right: &R, sink: &K
     let units = size.rows.div_ceil(UNIT);
     let block_start = |block: usize| (block * units / blocks * UNIT).min(size.rows);
     let at_once = (MOST_PACKED / packed_len).clamp(1, size.panels.max(1));
-    let mut packed = Scratch::new(at_once * packed_len);
+    let mut packed = Scratch::<U>::new(at_once * packed_len);
     for first_panel in (0..size.panels).step_by(at_once) {
         let count = at_once.min(size.panels - first_panel);
         let packed = &mut packed[..count * packed_len];
@@ -115,9 +117,9 @@ pub(crate) fn multiply<L: Left, R: Right, K: Sink>(left: &L, right: &R, sink: &K
 }
 
 /// Some rows of the left matrix times some panels of the right one.
-struct Block<'a, L, K> {
+struct Block<'a, U, L, K> {
     left: &'a L,
-    packed: &'a [f32],
+    packed: &'a [U],
     sink: &'a K,
     rows: Range<usize>,
     /// The panels that are packed.
@@ -125,7 +127,7 @@ struct Block<'a, L, K> {
     size: Size,
 }
 
-impl<L: Left, K: Sink> WithSimd for Block<'_, L, K> {
+impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
     type Output = ();
 
     #[inline(always)]
@@ -136,21 +138,22 @@ impl<L: Left, K: Sink> WithSimd for Block<'_, L, K> {
         let packed_len = depth * width;
         let panels = end_panel - first_panel;
         let group = if L::COPIES { panels } else { PANELS.min(panels) };
+        let most_depth = DEPTH.min(MOST_IN_PANEL / width);
         // One panel's sums are enough where a panel is finished at once.
-        let at_once = depth <= DEPTH && !L::COPIES;
+        let at_once = depth <= most_depth && !L::COPIES;
         let sums_len = count * width;
         let mut sums = Scratch::new(if at_once { sums_len } else { group * sums_len });
-        let mut copy = Scratch::new(if L::COPIES { count * DEPTH.min(depth) } else { 0 });
+        let mut copy = Scratch::new(if L::COPIES { count * most_depth.min(depth) } else { 0 });
         for first in (0..panels).step_by(group.max(1)) {
             let group = first..(first + group).min(panels);
             // A product without depth is zero, but it is one.
-            for start in (0..depth.max(1)).step_by(DEPTH) {
-                let columns = start..(start + DEPTH).min(depth);
+            for start in (0..depth.max(1)).step_by(most_depth) {
+                let columns = start..(start + most_depth).min(depth);
                 let block = left.block(rows.clone(), columns.clone(), &mut copy);
                 for panel in group.clone() {
                     let sums = &mut sums[if at_once { 0 } else { (panel - first) * sums_len }..][..sums_len];
                     let packed = &packed[panel * packed_len + start * width..];
-                    panel::multiply::<S, { panel::VECTORS }>(
+                    panel::multiply::<S, U, { panel::VECTORS }>(
                         simd,
                         count,
                         columns.len(),
@@ -184,7 +187,7 @@ mod tests {
         count: usize,
     }
 
-    impl Right for Columns<'_> {
+    impl Right<f32> for Columns<'_> {
         fn pack(&self, panel: usize, width: usize, out: &mut [f32]) {
             let first = panel * width;
             out.fill(0.0);
@@ -208,9 +211,9 @@ mod tests {
     }
 
     /// A left matrix that is copied block by block.
-    struct Copied<'a>(Whole<'a>);
+    struct Copied<'a>(Whole<'a, f32>);
 
-    impl Left for Copied<'_> {
+    impl Left<f32> for Copied<'_> {
         const COPIES: bool = true;
 
         fn block<'a>(

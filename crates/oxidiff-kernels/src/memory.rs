@@ -1,10 +1,12 @@
 //! Memory of kernels: scratch space that is used again, and results that are written once, by many threads.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard};
 
 use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty, Bytes};
+use bytemuck::Pod;
 use memmap2::MmapMut;
 
 use crate::half_precision::Storage;
@@ -99,16 +101,21 @@ fn give_back(block: Block) {
 }
 
 /// Scratch space of a given length, with any values in it.
-pub(crate) struct Scratch {
+pub(crate) struct Scratch<T = f32> {
     block: Block,
     len: usize,
+    element: PhantomData<T>,
+}
+
+impl<T: Pod> Scratch<T> {
+    pub fn new(len: usize) -> Self {
+        const { assert!(align_of::<T>() <= align_of::<f32>()) };
+        let block = take((len * size_of::<T>()).div_ceil(size_of::<f32>()));
+        Self { block, len, element: PhantomData }
+    }
 }
 
 impl Scratch {
-    pub fn new(len: usize) -> Self {
-        Self { block: take(len), len }
-    }
-
     /// Scratch space of zeros.
     pub fn zeros(len: usize) -> Self {
         let mut scratch = Self::new(len);
@@ -117,25 +124,25 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl<T> Drop for Scratch<T> {
     fn drop(&mut self) {
         give_back(std::mem::replace(&mut self.block, Block::Small(Vec::new())));
     }
 }
 
-impl Deref for Scratch {
-    type Target = [f32];
+impl<T: Pod> Deref for Scratch<T> {
+    type Target = [T];
 
     #[inline(always)]
-    fn deref(&self) -> &[f32] {
-        &bytemuck::cast_slice(self.block.bytes())[..self.len]
+    fn deref(&self) -> &[T] {
+        bytemuck::cast_slice(&self.block.bytes()[..self.len * size_of::<T>()])
     }
 }
 
-impl DerefMut for Scratch {
+impl<T: Pod> DerefMut for Scratch<T> {
     #[inline(always)]
-    fn deref_mut(&mut self) -> &mut [f32] {
-        &mut bytemuck::cast_slice_mut(self.block.bytes_mut())[..self.len]
+    fn deref_mut(&mut self) -> &mut [T] {
+        bytemuck::cast_slice_mut(&mut self.block.bytes_mut()[..self.len * size_of::<T>()])
     }
 }
 
@@ -265,9 +272,10 @@ mod tests {
     #[test]
     fn scratch_has_the_length_that_was_asked_for() {
         for len in [3, 1000, 5, 0, 2000] {
-            let mut scratch = Scratch::new(len);
+            let mut scratch = Scratch::<f32>::new(len);
             assert_eq!(scratch.len(), len);
             scratch.fill(1.0);
+            assert_eq!(Scratch::<[bf16; 4]>::new(len).len(), len);
         }
     }
 

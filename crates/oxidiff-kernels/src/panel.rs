@@ -1,5 +1,6 @@
 //! The innermost loop of all products: rows of one matrix times a panel, a strip of another that is a few vectors wide.
 
+use bytemuck::Pod;
 use pulp::{Arch, Simd, WithSimd};
 
 /// Vectors side by side in a panel, where nothing asks for another number.
@@ -28,11 +29,27 @@ pub(crate) fn widths() -> (usize, usize) {
     Arch::new().dispatch(Widths)
 }
 
-/// Rows of a matrix that lie inside a slice, one every `stride` values.
+/// Rows of a matrix that lie inside a slice, one every `stride` units.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rows<'a> {
-    pub values: &'a [f32],
+pub(crate) struct Rows<'a, U = f32> {
+    pub values: &'a [U],
     pub stride: usize,
+}
+
+/// What is multiplied and summed at once along the depth of a product: one `f32`, or several `bf16` side by side. Sums are `f32`.
+pub(crate) trait Unit: Pod + Send + Sync {
+    /// The number of values in it.
+    const VALUES: usize;
+
+    /// [`multiply`], with everything checked.
+    ///
+    /// # Safety
+    /// `left` must have `rows` rows of `depth` units, `panel` `depth` rows of `N` times as many units as a vector has lanes, and
+    /// `out` room for `rows` rows of `N` vectors that nothing else refers to.
+    unsafe fn multiply<S: Simd, const N: usize>(simd: S, rows: usize, product: Product<Self>);
+
+    /// Values as the left matrix of a product, `VALUES` of each row to a unit. `scratch` has room for them.
+    fn units<'a>(values: &'a [f32], scratch: &'a mut [Self]) -> &'a [Self];
 }
 
 /// `out = left panel`, or with `add` `out += left panel`: `left` is `rows x depth`, `panel` `depth x (N vectors)` without gaps,
@@ -42,12 +59,12 @@ pub(crate) struct Rows<'a> {
 /// When a matrix reaches past the end of its slice.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "three matrices with their shapes")]
-pub(crate) fn multiply<S: Simd, const N: usize>(
+pub(crate) fn multiply<S: Simd, U: Unit, const N: usize>(
     simd: S,
     rows: usize,
     depth: usize,
-    left: Rows<'_>,
-    panel: &[f32],
+    left: Rows<'_, U>,
+    panel: &[U],
     out: &mut [f32],
     out_stride: usize,
     add: bool,
@@ -60,7 +77,6 @@ pub(crate) fn multiply<S: Simd, const N: usize>(
     assert!(panel.len() >= depth * width, "the panel");
     assert!(out.len() >= (rows - 1) * out_stride + width, "the product");
     let product = Product {
-        simd,
         depth,
         left: left.values.as_ptr(),
         left_stride: left.stride,
@@ -71,42 +87,63 @@ pub(crate) fn multiply<S: Simd, const N: usize>(
     };
     // SAFETY: all matrices were just checked to lie inside their slices, and `out`, borrowed mutably, overlaps neither of
     // the others.
-    unsafe {
-        // As many rows as leave registers for a row of the panel and one broadcast value.
-        if S::REGISTER_COUNT >= 32 {
-            match N {
-                1 | 2 => product.all_rows::<N, 12>(rows),
-                3 => product.all_rows::<N, 8>(rows),
-                4 => product.all_rows::<N, 6>(rows),
-                _ => product.all_rows::<N, 5>(rows),
-            }
-        } else {
-            match N {
-                1 | 2 => product.all_rows::<N, 6>(rows),
-                3 => product.all_rows::<N, 4>(rows),
-                4 => product.all_rows::<N, 3>(rows),
-                _ => product.all_rows::<N, 2>(rows),
+    unsafe { U::multiply::<S, N>(simd, rows, product) }
+}
+
+/// Where the matrices of a product are.
+#[derive(Clone, Copy)]
+pub(crate) struct Product<U> {
+    pub depth: usize,
+    pub left: *const U,
+    pub left_stride: usize,
+    pub panel: *const U,
+    pub out: *mut f32,
+    pub out_stride: usize,
+    pub add: bool,
+}
+
+impl Unit for f32 {
+    const VALUES: usize = 1;
+
+    #[inline(always)]
+    unsafe fn multiply<S: Simd, const N: usize>(simd: S, rows: usize, product: Product<f32>) {
+        let tiles = Tiles { simd, product };
+        // SAFETY: as the caller promises.
+        unsafe {
+            // As many rows as leave registers for a row of the panel and one broadcast value.
+            if S::REGISTER_COUNT >= 32 {
+                match N {
+                    1 | 2 => tiles.all_rows::<N, 12>(rows),
+                    3 => tiles.all_rows::<N, 8>(rows),
+                    4 => tiles.all_rows::<N, 6>(rows),
+                    _ => tiles.all_rows::<N, 5>(rows),
+                }
+            } else {
+                match N {
+                    1 | 2 => tiles.all_rows::<N, 6>(rows),
+                    3 => tiles.all_rows::<N, 4>(rows),
+                    4 => tiles.all_rows::<N, 3>(rows),
+                    _ => tiles.all_rows::<N, 2>(rows),
+                }
             }
         }
+    }
+
+    #[inline(always)]
+    fn units<'a>(values: &'a [f32], _: &'a mut [f32]) -> &'a [f32] {
+        values
     }
 }
 
 #[derive(Clone, Copy)]
-struct Product<S> {
+struct Tiles<S> {
     simd: S,
-    depth: usize,
-    left: *const f32,
-    left_stride: usize,
-    panel: *const f32,
-    out: *mut f32,
-    out_stride: usize,
-    add: bool,
+    product: Product<f32>,
 }
 
-impl<S: Simd> Product<S> {
+impl<S: Simd> Tiles<S> {
     /// # Safety
-    /// `left` must have `rows` rows of `depth` values, `panel` `depth` rows of `N` vectors, and `out` room for `rows` rows of
-    /// `N` vectors that nothing else refers to.
+    /// As for [`Unit::multiply`].
     #[inline(always)]
     unsafe fn all_rows<const N: usize, const ROWS: usize>(self, rows: usize) {
         let mut row = 0;
@@ -132,10 +169,10 @@ impl<S: Simd> Product<S> {
     }
 
     /// # Safety
-    /// As for [`Self::all_rows`], for the `ROWS` rows from `row` on.
+    /// As for [`Unit::multiply`], for the `ROWS` rows from `row` on.
     #[inline(always)]
     unsafe fn tile<const N: usize, const ROWS: usize>(self, row: usize) {
-        let Self { simd, depth, left, left_stride, panel, out, out_stride, add } = self;
+        let Self { simd, product: Product { depth, left, left_stride, panel, out, out_stride, add } } = self;
         let mut sums = [[simd.splat_f32s(0.0); N]; ROWS];
         // SAFETY: the caller vouches for all rows; a vector may be read and written at any address of an `f32`.
         unsafe {
@@ -170,12 +207,12 @@ impl<S: Simd> Product<S> {
     }
 }
 
-/// Values in a line of the cache.
-const LINE: usize = 16;
+/// Units of four bytes in a line of the cache.
+pub(crate) const LINE: usize = 16;
 
 /// Asks for a line of the cache that the next rows will need. The processor's own guesses come too late, since a row is short.
 #[inline(always)]
-fn prefetch(address: *const f32) {
+pub(crate) fn prefetch<U>(address: *const U) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -209,7 +246,7 @@ mod tests {
             for add in [false, true] {
                 let mut out = vec![1.0; rows * out_stride];
                 let rows_of_left = Rows { values: &left, stride: left_stride };
-                multiply::<S, N>(simd, rows, depth, rows_of_left, &panel, &mut out, out_stride, add);
+                multiply::<S, f32, N>(simd, rows, depth, rows_of_left, &panel, &mut out, out_stride, add);
                 for row in 0..rows {
                     for column in 0..out_stride {
                         let product: f32 = (0..depth)
@@ -250,6 +287,6 @@ mod tests {
     #[should_panic(expected = "the left matrix")]
     fn refuses_rows_past_the_end() {
         let left = Rows { values: &[0.0; 8], stride: 3 };
-        multiply::<_, 2>(pulp::Scalar, 3, 3, left, &[0.0; 6], &mut [0.0; 12], 4, false);
+        multiply::<_, f32, 2>(pulp::Scalar, 3, 3, left, &[0.0; 6], &mut [0.0; 12], 4, false);
     }
 }

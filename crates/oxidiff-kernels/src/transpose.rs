@@ -2,22 +2,17 @@
 
 use std::ops::Range;
 
-use burn::tensor::DType;
-
-use crate::half_precision::Storage;
-use crate::memory::Scratch;
-
 /// Writes `rows` rows of `values`, each `depth` long and `stride` apart, as the first columns of `out`, whose rows are `width`
 /// long. Further columns stay as they are.
 ///
 /// # Panics
 /// When the rows or the columns reach past the end of their slice.
-pub(crate) fn into_columns(
-    values: &[f32],
+pub(crate) fn into_columns<U: Copy>(
+    values: &[U],
     stride: usize,
     rows: usize,
     depth: usize,
-    out: &mut [f32],
+    out: &mut [U],
     width: usize,
 ) {
     if rows == 0 || depth == 0 {
@@ -26,40 +21,20 @@ pub(crate) fn into_columns(
     assert!(values.len() >= (rows - 1) * stride + depth, "the rows");
     assert!(rows <= width && out.len() >= (depth - 1) * width + rows, "the columns");
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx") {
-        // SAFETY: the processor has these instructions, and the slices were checked to hold all rows and columns.
+    if size_of::<U>() == size_of::<f32>() && is_x86_feature_detected!("avx") {
+        // SAFETY: the processor has these instructions, the values have four bytes, and the slices were checked to hold all rows and columns.
         unsafe { with_avx(values, stride, rows, depth, out, width) };
         return;
     }
     plain(values, stride, 0..rows, 0..depth, out, width);
 }
 
-/// As [`into_columns`], of values that may have to be widened first.
-pub(crate) fn columns_of<T: Storage>(
-    values: &[T],
-    stride: usize,
-    rows: usize,
-    depth: usize,
-    out: &mut [f32],
-    width: usize,
-) {
-    if T::dtype() == DType::F32 {
-        into_columns(bytemuck::cast_slice(values), stride, rows, depth, out, width);
-        return;
-    }
-    let mut widened = Scratch::new(rows * depth);
-    for (row, widened) in widened.chunks_exact_mut(depth.max(1)).enumerate() {
-        T::widen(&values[row * stride..][..depth], widened);
-    }
-    into_columns(&widened, depth, rows, depth, out, width);
-}
-
-fn plain(
-    values: &[f32],
+fn plain<U: Copy>(
+    values: &[U],
     stride: usize,
     rows: Range<usize>,
     depth: Range<usize>,
-    out: &mut [f32],
+    out: &mut [U],
     width: usize,
 ) {
     for row in rows {
@@ -70,10 +45,17 @@ fn plain(
 }
 
 /// # Safety
-/// The processor must have AVX; `values` and `out` must hold all rows and columns.
+/// The processor must have AVX; `values` and `out` must hold all rows and columns, of elements of four bytes.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx")]
-unsafe fn with_avx(values: &[f32], stride: usize, rows: usize, depth: usize, out: &mut [f32], width: usize) {
+unsafe fn with_avx<U: Copy>(
+    values: &[U],
+    stride: usize,
+    rows: usize,
+    depth: usize,
+    out: &mut [U],
+    width: usize,
+) {
     use std::arch::x86_64::{
         _mm_loadu_ps, _mm256_castps128_ps256, _mm256_insertf128_ps, _mm256_shuffle_ps, _mm256_storeu_ps,
         _mm256_unpackhi_ps, _mm256_unpacklo_ps,
@@ -84,8 +66,8 @@ unsafe fn with_avx(values: &[f32], stride: usize, rows: usize, depth: usize, out
         for column in (0..whole_depth).step_by(8) {
             // SAFETY: eight rows and eight columns from here on are inside of both slices, as the caller vouches.
             unsafe {
-                let from = values.as_ptr().add(row * stride + column);
-                let to = out.as_mut_ptr().add(column * width + row);
+                let from = values.as_ptr().cast::<f32>().add(row * stride + column);
+                let to = out.as_mut_ptr().cast::<f32>().add(column * width + row);
                 // Four columns at a time: of row `i` in the lower half, of row `i + 4` in the upper.
                 for part in [0, 4] {
                     let [a, b, c, d] = std::array::from_fn(|i| {

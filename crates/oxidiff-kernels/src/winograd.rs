@@ -16,8 +16,8 @@ use rayon::prelude::*;
 use crate::convolution::Pixels;
 use crate::half_precision::Storage;
 use crate::memory::{Parts, Scratch};
+use crate::operand::Operand;
 use crate::panel::{self, Rows};
-use crate::transpose::columns_of;
 
 /// Width and height of a tile of the result.
 const TILE: usize = 4;
@@ -29,8 +29,9 @@ const POINTS: usize = PATCH * PATCH;
 const MOST_VALUES: usize = 3 << 19;
 /// Tiles of a part, where the cache would hold fewer: else transforming the kernels, again for each part, costs too much.
 const FEWEST_TILES: usize = 24;
-/// Input channels whose products are summed before the next ones are transformed.
-const IN_CHANNELS: usize = 320;
+/// Values of each position of the transformed kernels that are multiplied before the next ones are transformed: all positions
+/// together about fill the second-level cache.
+const MOST_KERNEL_VALUES: usize = 5 << 10;
 /// Input channels whose kernels are turned together.
 const KERNELS: usize = 32;
 /// Values between the ends of one position and the next, so that they do not fall on the same lines of the cache.
@@ -252,17 +253,18 @@ impl<T: Storage> WithSimd for Products<'_, '_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let channels = self.shape.in_channels;
         let (width, tiles) = (panel::width::<S>(), self.tiles.len());
-        let kernel_len = IN_CHANNELS.min(channels) * width + GAP;
+        let most_channels = MOST_KERNEL_VALUES / width;
+        let kernel_len = most_channels.min(channels) * width + GAP;
         let product_len = tiles * width + GAP;
         let mut kernels = Scratch::new(POINTS * kernel_len);
         let mut products = Scratch::new(POINTS * product_len);
-        for first in (0..channels).step_by(IN_CHANNELS) {
-            let depth = IN_CHANNELS.min(channels - first);
+        for first in (0..channels).step_by(most_channels) {
+            let depth = most_channels.min(channels - first);
             self.transform_kernels(simd, first..first + depth, kernel_len, &mut kernels);
             let positions = products.chunks_mut(product_len).zip(kernels.chunks(kernel_len));
             for ((products, kernels), patches) in positions.zip(self.patches.chunks(self.position_len)) {
                 let patches = Rows { values: &patches[first..], stride: channels };
-                panel::multiply::<S, { panel::VECTORS }>(
+                panel::multiply::<S, f32, { panel::VECTORS }>(
                     simd,
                     tiles,
                     depth,
@@ -295,7 +297,7 @@ impl<T: Storage> Products<'_, '_, T> {
         for first in inputs.clone().step_by(KERNELS) {
             let count = KERNELS.min(inputs.end - first);
             let weight = &self.weight[(self.first_channel * channels + first) * 9..];
-            columns_of(weight, channels * 9, self.count, count * 9, &mut taps, width);
+            T::columns(weight, channels * 9, self.count, count * 9, &mut taps[..], width);
             for (input, taps) in taps.chunks_exact(9 * width).take(count).enumerate() {
                 for lane in (0..width).step_by(S::F32_LANES) {
                     let mut columns = [[simd.splat_f32s(0.0); 3]; PATCH];

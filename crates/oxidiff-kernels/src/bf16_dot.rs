@@ -1,0 +1,361 @@
+//! Products of `bf16` values, several at once and summed in `f32`, by the instructions that processors have for them: `vdpbf16ps`
+//! of AVX-512 BF16, `bfmmla` of Arm.
+
+use half::bf16;
+use pulp::Simd;
+
+use crate::half_precision::Storage;
+use crate::panel::{self, Product, Unit};
+
+/// `bf16` values that one instruction multiplies for a lane of its vectors.
+const GROUP: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
+
+/// Neighbouring values of a row.
+pub(crate) type Group = [bf16; GROUP];
+
+/// Whether a product of this depth is faster by groups: the processor has instructions for them, and they leave nothing over.
+pub(crate) fn fits(depth: usize) -> bool {
+    depth.is_multiple_of(GROUP) && instructions(panel::widths().1)
+}
+
+/// Whether there are instructions for vectors of this many lanes.
+#[inline(always)]
+fn instructions(lanes: usize) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return lanes == 16 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16");
+    #[cfg(target_arch = "aarch64")]
+    return lanes == 4 && std::arch::is_aarch64_feature_detected!("bf16");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return lanes == 0;
+}
+
+impl Unit for Group {
+    const VALUES: usize = GROUP;
+
+    #[inline(always)]
+    unsafe fn multiply<S: Simd, const N: usize>(_: S, rows: usize, product: Product<Group>) {
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        if instructions(S::F32_LANES) {
+            // SAFETY: the processor has the instructions, and the matrices are as the caller promises.
+            unsafe { with_instructions::multiply::<N>(rows, product) };
+            return;
+        }
+        // SAFETY: as the caller promises.
+        unsafe { plain(rows, N * S::F32_LANES, product) };
+    }
+
+    #[inline(always)]
+    fn units<'a>(values: &'a [f32], scratch: &'a mut [Group]) -> &'a [Group] {
+        let scratch = &mut scratch[..values.len() / GROUP];
+        bf16::narrow(values, scratch.as_flattened_mut());
+        scratch
+    }
+}
+
+/// The product on any processor, which also says what the instructions compute.
+///
+/// # Safety
+/// As for [`Unit::multiply`], with `width` units in a row of the panel.
+unsafe fn plain(rows: usize, width: usize, product: Product<Group>) {
+    let Product { depth, left, left_stride, panel, out, out_stride, add } = product;
+    for row in 0..rows {
+        for column in 0..width {
+            // SAFETY: inside of the matrices, as the caller promises.
+            unsafe {
+                let mut sum = 0.0;
+                for k in 0..depth {
+                    let (left, right) = (*left.add(row * left_stride + k), *panel.add(k * width + column));
+                    for (left, right) in left.into_iter().zip(right) {
+                        sum += left.to_f32() * right.to_f32();
+                    }
+                }
+                let out = out.add(row * out_stride + column);
+                *out = if add { *out + sum } else { sum };
+            }
+        }
+    }
+}
+
+/// Each value of the left matrix, as a pair, meets a vector of pairs.
+#[cfg(target_arch = "x86_64")]
+mod with_instructions {
+    use std::arch::x86_64::{
+        __m512bh, __m512i, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_set1_epi32,
+        _mm512_setzero_ps, _mm512_storeu_ps,
+    };
+
+    use super::Group;
+    use crate::panel::{LINE, Product, prefetch};
+
+    const LANES: usize = 16;
+
+    /// # Safety
+    /// As for [`super::Unit::multiply`], on a processor that has AVX-512 F and BF16.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub unsafe fn multiply<const N: usize>(rows: usize, product: Product<Group>) {
+        // As many rows as leave registers for a row of the panel and one broadcast pair.
+        // SAFETY: as the caller promises.
+        unsafe {
+            match N {
+                1 | 2 => all_rows::<N, 12>(rows, product),
+                3 => all_rows::<N, 8>(rows, product),
+                4 => all_rows::<N, 6>(rows, product),
+                _ => all_rows::<N, 5>(rows, product),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`multiply`].
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    unsafe fn all_rows<const N: usize, const ROWS: usize>(rows: usize, product: Product<Group>) {
+        let mut row = 0;
+        // SAFETY: each tile ends within the rows.
+        unsafe {
+            while row + ROWS <= rows {
+                tile::<N, ROWS>(row, product);
+                row += ROWS;
+            }
+            while ROWS > 4 && row + 4 <= rows {
+                tile::<N, 4>(row, product);
+                row += 4;
+            }
+            while row < rows {
+                tile::<N, 1>(row, product);
+                row += 1;
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`multiply`], for the `ROWS` rows from `row` on.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    unsafe fn tile<const N: usize, const ROWS: usize>(row: usize, product: Product<Group>) {
+        let Product { depth, left, left_stride, panel, out, out_stride, add } = product;
+        let mut sums = [[_mm512_setzero_ps(); N]; ROWS];
+        // SAFETY: the caller vouches for all rows; vectors are read and written at any address.
+        unsafe {
+            let mut lefts = [left; ROWS];
+            for (i, left) in lefts.iter_mut().enumerate() {
+                *left = left.add((row + i) * left_stride);
+            }
+            let mut panel = panel.cast::<__m512bh>();
+            for start in (0..depth).step_by(LINE) {
+                for left in lefts {
+                    prefetch(left.wrapping_add(ROWS * left_stride + start));
+                }
+                for k in start..(start + LINE).min(depth) {
+                    let mut right = [panel.read_unaligned(); N];
+                    for (j, right) in right.iter_mut().enumerate() {
+                        *right = panel.add(j).read_unaligned();
+                    }
+                    for (sums, left) in sums.iter_mut().zip(lefts) {
+                        let pair = _mm512_set1_epi32(left.add(k).cast::<i32>().read_unaligned());
+                        let pair = std::mem::transmute::<__m512i, __m512bh>(pair);
+                        for (sum, right) in sums.iter_mut().zip(right) {
+                            *sum = _mm512_dpbf16_ps(*sum, pair, right);
+                        }
+                    }
+                    panel = panel.add(N);
+                }
+            }
+            for (i, sums) in sums.into_iter().enumerate() {
+                let out = out.add((row + i) * out_stride);
+                for (j, sum) in sums.into_iter().enumerate() {
+                    let out = out.add(j * LANES);
+                    let sum = if add { _mm512_add_ps(_mm512_loadu_ps(out), sum) } else { sum };
+                    _mm512_storeu_ps(out, sum);
+                }
+            }
+        }
+    }
+}
+
+/// Two rows of the left matrix, four values of each, meet two columns: an instruction adds to four sums.
+#[cfg(target_arch = "aarch64")]
+mod with_instructions {
+    use std::arch::aarch64::{
+        float32x4_t, uint16x8_t, vaddq_f32, vcombine_f32, vcombine_u16, vdupq_n_f32, vget_high_f32,
+        vget_low_f32, vld1_u16, vld1q_f32, vld1q_u16, vst1q_f32,
+    };
+    use std::arch::asm;
+
+    use super::{GROUP, Group};
+    use crate::panel::Product;
+
+    const LANES: usize = 4;
+
+    /// # Safety
+    /// As for [`super::Unit::multiply`], on a processor that has NEON and BF16.
+    #[target_feature(enable = "neon,bf16")]
+    pub unsafe fn multiply<const N: usize>(rows: usize, product: Product<Group>) {
+        // As many rows as leave registers for two rows of the left matrix and two columns of the panel.
+        // SAFETY: as the caller promises.
+        unsafe {
+            match N {
+                1 => all_rows::<N, 8>(rows, product),
+                2 => all_rows::<N, 5>(rows, product),
+                3 => all_rows::<N, 3>(rows, product),
+                _ => all_rows::<N, 2>(rows, product),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`multiply`].
+    #[inline]
+    #[target_feature(enable = "neon,bf16")]
+    unsafe fn all_rows<const N: usize, const PAIRS: usize>(rows: usize, product: Product<Group>) {
+        let mut row = 0;
+        // SAFETY: each tile ends within the rows.
+        unsafe {
+            while row + 2 * PAIRS <= rows {
+                tile::<N, PAIRS>(row, rows, product);
+                row += 2 * PAIRS;
+            }
+            while row < rows {
+                tile::<N, 1>(row, rows, product);
+                row += 2;
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`multiply`], for `PAIRS` pairs of the `rows` rows from `row` on; where one row is left, it is a pair with itself.
+    #[inline]
+    #[target_feature(enable = "neon,bf16")]
+    unsafe fn tile<const N: usize, const PAIRS: usize>(row: usize, rows: usize, product: Product<Group>) {
+        let Product { depth, left, left_stride, panel, out, out_stride, add } = product;
+        // For two rows and four columns, two sums of each in a register.
+        let mut sums = [[[vdupq_n_f32(0.0); 2]; N]; PAIRS];
+        // SAFETY: the caller vouches for all rows.
+        unsafe {
+            let mut lefts = [[left.cast::<u16>(); 2]; PAIRS];
+            for (i, left) in lefts.as_flattened_mut().iter_mut().enumerate() {
+                *left = left.add((row + i).min(rows - 1) * left_stride * GROUP);
+            }
+            let mut panel = panel.cast::<u16>();
+            for k in 0..depth {
+                let mut pairs = [vld1q_u16(panel); PAIRS];
+                for (pair, [upper, lower]) in pairs.iter_mut().zip(lefts) {
+                    *pair = vcombine_u16(vld1_u16(upper.add(k * GROUP)), vld1_u16(lower.add(k * GROUP)));
+                }
+                for j in 0..N {
+                    for half in 0..2 {
+                        let columns = vld1q_u16(panel);
+                        for (sums, pair) in sums.iter_mut().zip(pairs) {
+                            sums[j][half] = add_products(sums[j][half], pair, columns);
+                        }
+                        panel = panel.add(2 * GROUP);
+                    }
+                }
+            }
+            for (i, sums) in sums.into_iter().enumerate() {
+                let row = row + 2 * i;
+                for (j, [low, high]) in sums.into_iter().enumerate() {
+                    let upper = vcombine_f32(vget_low_f32(low), vget_low_f32(high));
+                    let lower = vcombine_f32(vget_high_f32(low), vget_high_f32(high));
+                    for (row, sum) in [(row, upper), (row + 1, lower)] {
+                        if row < rows {
+                            let out = out.add(row * out_stride + j * LANES);
+                            vst1q_f32(out, if add { vaddq_f32(vld1q_f32(out), sum) } else { sum });
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// `sums` and the products of two rows with two columns, four values of each. (Rust has no stable function for it yet.)
+    #[inline]
+    #[target_feature(enable = "neon,bf16")]
+    fn add_products(mut sums: float32x4_t, rows: uint16x8_t, columns: uint16x8_t) -> float32x4_t {
+        // SAFETY: the instruction is there, as the features say, and only reads and writes these registers.
+        unsafe {
+            asm!(
+                "bfmmla {sums:v}.4s, {rows:v}.8h, {columns:v}.8h",
+                sums = inout(vreg) sums,
+                rows = in(vreg) rows,
+                columns = in(vreg) columns,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        sums
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::panel::Rows;
+    use pulp::{Arch, WithSimd};
+
+    struct Check<const N: usize> {
+        rows: usize,
+        depth: usize,
+    }
+
+    impl<const N: usize> WithSimd for Check<N> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self { rows, depth } = self;
+            let width = N * S::F32_LANES;
+            let (left_stride, out_stride) = (depth + 3, width + 5);
+            // Small whole numbers, so that sums are exact in any order.
+            let group = |i: usize, count: usize, middle: f32| {
+                std::array::from_fn(|j| bf16::from_f32(((GROUP * i + j) % count) as f32 - middle))
+            };
+            let left: Vec<Group> = (0..rows * left_stride).map(|i| group(i, 11, 5.0)).collect();
+            let panel: Vec<Group> = (0..depth * width).map(|i| group(i, 7, 3.0)).collect();
+            for add in [false, true] {
+                let mut out = vec![1.0; rows * out_stride];
+                let rows_of_left = Rows { values: &left, stride: left_stride };
+                panel::multiply::<S, Group, N>(
+                    simd,
+                    rows,
+                    depth,
+                    rows_of_left,
+                    &panel,
+                    &mut out,
+                    out_stride,
+                    add,
+                );
+                for row in 0..rows {
+                    for column in 0..out_stride {
+                        let product: f32 = (0..depth * GROUP)
+                            .map(|k| {
+                                let (group, place) = (k / GROUP, k % GROUP);
+                                let left = left[row * left_stride + group][place];
+                                left.to_f32() * panel[group * width + column % width][place].to_f32()
+                            })
+                            .sum();
+                        let expected = match (column < width, add) {
+                            (false, _) => 1.0,
+                            (true, false) => product,
+                            (true, true) => product + 1.0,
+                        };
+                        let found = out[row * out_stride + column];
+                        assert_eq!(found, expected, "{rows} rows, {depth} groups deep, {N} vectors");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn multiplies_any_number_of_rows() {
+        for rows in [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 31] {
+            for depth in [0, 1, 9, 40] {
+                Arch::new().dispatch(Check::<1> { rows, depth });
+                Arch::new().dispatch(Check::<2> { rows, depth });
+                Arch::new().dispatch(Check::<3> { rows, depth });
+                Arch::new().dispatch(Check::<5> { rows, depth });
+                Check::<2> { rows, depth }.with_simd(pulp::Scalar);
+            }
+        }
+    }
+}
