@@ -237,7 +237,7 @@ impl<T: Operand<U>, U: Unit> WithSimd for Attend<'_, T, U> {
         let mut left = Scratch::<U>::new(rows * depth);
         for (row, left) in queries.clone().zip(left.chunks_exact_mut(depth.max(1))) {
             let start = ((item * shape.queries + row) * heads + head) * dim;
-            T::row(&query[start..start + dim], left);
+            T::copy_row(&query[start..start + dim], left);
         }
         let mut out = Scratch::zeros(rows * out_width);
         let mut scores = Scratch::new(rows * STRIDE);

@@ -3,8 +3,6 @@
 //! The dimensions of a tensor stay `[batch, channels, height, width]`; only its strides say that the channels of a pixel are
 //! neighbours. Convolutions, norms and projections then work on whole vectors, and tokens are a view of an image.
 
-use std::borrow::Cow;
-
 use burn::backend::Flex;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Bytes, DType, Tensor, module};
@@ -38,11 +36,6 @@ impl Image {
     /// When they are of another type.
     pub fn values<T: Storage>(&self) -> &[T] {
         self.tensor.as_slice::<T>().expect("contiguous, of the type that was matched")
-    }
-
-    /// The same in `f32`.
-    pub fn widened<T: Storage>(&self) -> Cow<'_, [f32]> {
-        T::widened(self.values())
     }
 }
 

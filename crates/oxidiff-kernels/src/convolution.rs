@@ -197,9 +197,9 @@ fn conv2d_cpu<T: Operand<U>, U: Unit>(
         let channels = [in_channels, out_channels];
         implicit_product::convolve_pixels::<T, U>(x.values::<T>(), weight, &sink, channels);
     } else if in_tiles {
-        winograd::convolve(&x.widened::<T>(), weight, &sink, tiled);
+        winograd::convolve(x.values::<T>(), weight, &sink, tiled);
     } else {
-        implicit_product::convolve(&x.widened::<T>(), weight, &sink, shape);
+        implicit_product::convolve(x.values::<T>(), weight, &sink, shape);
     }
     tensor::<T>(output.finish(), dims)
 }

@@ -44,14 +44,13 @@ fn geglu_cpu<T: Storage>(x: FlexTensor) -> FlexTensor {
     let mut shape = x.layout().shape().to_vec();
     let features = shape[2] / 2;
     shape[2] = features;
-    let input = T::widened(x.as_slice::<T>().expect("contiguous, of the type just matched"));
+    let input = x.as_slice::<T>().expect("contiguous, of the type just matched");
 
     let output = Output::<T>::new(input.len() / 2);
     let row_len = features.max(1);
     input.par_chunks(2 * row_len).enumerate().for_each(|(row, values)| {
-        let (values, gates) = values.split_at(features);
         let mut gated = Scratch::new(features);
-        gate_row(&mut gated, values, gates);
+        T::as_f32(values, |values| gate_row(&mut gated, &values[..features], &values[features..]));
         // SAFETY: each row has one task.
         unsafe { output.write(row * features, &gated) };
     });

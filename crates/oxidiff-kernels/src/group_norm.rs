@@ -104,23 +104,25 @@ fn group_norm_cpu<T: Storage>(
 ) -> FlexTensor {
     let x = Image::new(x);
     let [_, channels, height, width] = x.dims;
-    let values = x.widened::<T>();
+    let values = x.values::<T>();
     let bytes = size_of::<T>() * 2 * values.len();
     let _running = operation("group norm", 8.0 * values.len() as f64, bytes as f64);
     let item_len = (height * width * channels).max(1);
     let chunk_len = (PIXELS * channels).max(1);
     let output = Output::<T>::new(x.dims.iter().product());
     for (item, values) in values.chunks(item_len).enumerate() {
-        let chunks: Vec<Moments> =
-            values.par_chunks(chunk_len).map(|chunk| Moments::of(chunk, channels)).collect();
+        let chunks: Vec<Moments> = values
+            .par_chunks(chunk_len)
+            .map(|chunk| T::as_f32(chunk, |chunk| Moments::of(chunk, channels)))
+            .collect();
         let (scale, shift) = normalization(&chunks, [groups, channels], &weight, &bias, epsilon);
         values.par_chunks(chunk_len).enumerate().for_each(|(index, chunk)| {
             let mut normalized = Scratch::new(channels);
             for (pixel, values) in chunk.chunks_exact(channels).enumerate() {
-                match activation {
+                T::as_f32(values, |values| match activation {
                     GroupNormActivation::None => affine(&mut normalized, values, &scale, &shift),
                     GroupNormActivation::Silu => affine_silu(&mut normalized, values, &scale, &shift),
-                }
+                });
                 // SAFETY: each pixel has one task.
                 unsafe { output.write(item * item_len + index * chunk_len + pixel * channels, &normalized) };
             }

@@ -1,15 +1,11 @@
 //! Element types that a kernel reads and writes while it sums in `f32`.
 
-use std::borrow::Cow;
-
 use burn::tensor::Element;
 use bytemuck::Pod;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
-use rayon::prelude::*;
 
-/// Values that one task converts.
-const CHUNK: usize = 1 << 16;
+use crate::memory::Scratch;
 
 /// A storage type of activations and weights, widened to `f32` for arithmetic.
 pub(crate) trait Storage: Element + Pod + Send + Sync {
@@ -19,13 +15,11 @@ pub(crate) trait Storage: Element + Pod + Send + Sync {
     /// Rounds as many values as `out` has.
     fn narrow(values: &[f32], out: &mut [Self]);
 
-    /// Many values, not copied where they are `f32` already.
-    fn widened(values: &[Self]) -> Cow<'_, [f32]> {
-        let mut out = vec![0.0; values.len()];
-        out.par_chunks_mut(CHUNK)
-            .zip(values.par_chunks(CHUNK))
-            .for_each(|(out, values)| Self::widen(values, out));
-        out.into()
+    /// What `work` makes of the values as `f32`, not copied where that is what they are.
+    fn as_f32<R>(values: &[Self], work: impl FnOnce(&[f32]) -> R) -> R {
+        let mut widened = Scratch::new(values.len());
+        Self::widen(values, &mut widened);
+        work(&widened)
     }
 }
 
@@ -38,8 +32,9 @@ impl Storage for f32 {
     fn narrow(values: &[f32], out: &mut [f32]) {
         copy(values, out);
     }
-    fn widened(values: &[f32]) -> Cow<'_, [f32]> {
-        values.into()
+    #[inline(always)]
+    fn as_f32<R>(values: &[f32], work: impl FnOnce(&[f32]) -> R) -> R {
+        work(values)
     }
 }
 
@@ -56,8 +51,11 @@ fn copy(values: &[f32], out: &mut [f32]) {
 }
 
 impl Storage for f16 {
+    #[inline(always)]
     fn widen(values: &[f16], out: &mut [f32]) {
-        values.convert_to_f32_slice(out);
+        for (out, value) in out.iter_mut().zip(values) {
+            *out = widen_f16(*value);
+        }
     }
     fn narrow(values: &[f32], out: &mut [f16]) {
         out.convert_from_f32_slice(values);
@@ -79,6 +77,19 @@ impl Storage for bf16 {
     }
 }
 
+/// The same number, in a form that compilers turn into vector instructions.
+#[inline(always)]
+fn widen_f16(value: f16) -> f32 {
+    /// What the exponents of the two types differ by, as a factor.
+    const FACTOR: f32 = f32::from_bits((127 + 127 - 15) << 23);
+    let bits = u32::from(value.to_bits());
+    let (sign, magnitude) = (bits >> 15 << 31, bits & 0x7fff);
+    // Multiplying brings numbers below the normal ones to their exponent; infinity and what is no number keep theirs.
+    let finite = (f32::from_bits(magnitude << 13) * FACTOR).to_bits();
+    let other = 0x7f80_0000 | magnitude << 13;
+    f32::from_bits(sign | if magnitude < 0x7c00 { finite } else { other })
+}
+
 /// The nearest `bf16`, the even one of two; in a form that compilers turn into vector instructions.
 #[inline(always)]
 fn nearest_bf16(value: f32) -> bf16 {
@@ -92,6 +103,17 @@ fn nearest_bf16(value: f32) -> bf16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn widens_as_half_does() {
+        for value in (0..=u16::MAX).map(f16::from_bits) {
+            let (found, expected) = (widen_f16(value), value.to_f32());
+            assert!(
+                found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan(),
+                "{value:e}"
+            );
+        }
+    }
 
     #[test]
     fn rounds_as_half_does() {

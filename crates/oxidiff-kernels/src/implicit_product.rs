@@ -6,9 +6,9 @@ use std::ops::Range;
 use crate::convolution::{Pixels, Shape};
 use crate::half_precision::Storage;
 use crate::linear::Weight;
-use crate::matrix_product::{Left, Right, Sink, Size, Whole, multiply};
+use crate::matrix_product::{Left, Right, Sink, Size, multiply};
 use crate::memory::Scratch;
-use crate::operand::Operand;
+use crate::operand::{Matrix, Operand};
 use crate::panel::{self, Rows, Unit};
 
 /// Input channels whose kernels are packed together.
@@ -19,7 +19,7 @@ const CHANNELS: usize = 32;
 ///
 /// # Panics
 /// When the kernel does not fit, or a slice does not have the length that the shape gives it.
-pub(crate) fn convolve<T: Storage>(input: &[f32], weight: &[T], sink: &Pixels<'_, T>, shape: Shape) {
+pub(crate) fn convolve<T: Storage>(input: &[T], weight: &[T], sink: &Pixels<'_, T>, shape: Shape) {
     let output = shape.output().expect("a kernel that fits");
     let Shape { batch, in_channels, out_channels, input: [height, width], .. } = shape;
     let places = shape.kernel[0] * shape.kernel[1];
@@ -56,22 +56,23 @@ pub(crate) fn convolve_pixels<T: Operand<U>, U: Unit>(
         depth: in_channels / U::VALUES,
         panels: out_channels.div_ceil(panel::widths().0),
     };
-    let left = T::units(pixels);
-    let left = Whole { values: &left, depth: size.depth };
+    let left = Matrix { values: pixels, depth: in_channels };
     let right = Weight { values: weight, depth: in_channels, columns: out_channels };
     multiply::<U, _, _, _>(&left, &right, &Store { pixels: sink, channels: out_channels }, size);
 }
 
 /// For each pixel of the result what the kernel reads: place by place of the kernel, all channels.
-struct Gathered<'a> {
-    input: &'a [f32],
+struct Gathered<'a, T> {
+    input: &'a [T],
     shape: Shape,
     /// Height and width of the result.
     output: [usize; 2],
 }
 
-impl Left<f32> for Gathered<'_> {
-    const COPIES: bool = true;
+impl<T: Storage> Left<f32> for Gathered<'_, T> {
+    fn copies(&self) -> bool {
+        true
+    }
 
     fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [f32]) -> Rows<'a> {
         let Shape { in_channels, input: [height, width], kernel, stride, padding, .. } = self.shape;
@@ -90,7 +91,7 @@ impl Left<f32> for Gathered<'_> {
                 match (y, x) {
                     (Some(y), Some(x)) => {
                         let start = ((item * height + y) * width + x) * in_channels + channel;
-                        values.copy_from_slice(&self.input[start..start + count]);
+                        T::widen(&self.input[start..start + count], values);
                     }
                     _ => values.fill(0.0),
                 }

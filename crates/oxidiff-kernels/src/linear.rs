@@ -11,9 +11,9 @@ use crate::channels_last::{contiguous, parameter};
 use crate::exponential::gelu;
 use crate::geglu::geglu;
 use crate::half_precision::Storage;
-use crate::matrix_product::{Right, Sink, Size, Whole, multiply};
+use crate::matrix_product::{Right, Sink, Size, multiply};
 use crate::memory::Output;
-use crate::operand::Operand;
+use crate::operand::{Matrix, Operand};
 use crate::panel::{self, Unit};
 
 /// `x Wᵀ + bias + residual`.
@@ -84,7 +84,7 @@ fn linear_cpu<T: Operand<U>, U: Unit>(
     let shape = weight.layout().shape();
     let (columns, depth) = (shape[0], shape[1]);
     let rows = dims[..dims.len() - 1].iter().product();
-    let x = T::units(x.as_slice::<T>().expect("contiguous, of this type"));
+    let x = x.as_slice::<T>().expect("contiguous, of this type");
     let weight = weight.as_slice::<T>().expect("contiguous, of this type");
     let residual =
         residual.as_ref().map(|residual| residual.as_slice::<T>().expect("contiguous, of this type"));
@@ -94,7 +94,7 @@ fn linear_cpu<T: Operand<U>, U: Unit>(
     let _running = operation("linear", 2.0 * (rows * depth * columns) as f64, bytes as f64);
     let output = Output::<T>::new(rows * columns);
     let size = Size { rows, depth: depth / U::VALUES, panels: columns.div_ceil(panel::widths().0) };
-    let left = Whole { values: &x, depth: size.depth };
+    let left = Matrix { values: x, depth };
     let sink = Sum { output: &output, bias: bias.as_deref(), residual, columns };
     multiply::<U, _, _, _>(&left, &Weight { values: weight, depth, columns }, &sink, size);
     contiguous::<T>(output.finish(), dims)
@@ -211,7 +211,7 @@ fn linear_geglu_cpu<T: Operand<U>, U: Unit>(
     let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
     let features = dims[2];
     let depth = weight.layout().shape()[1];
-    let x = T::units(x.as_slice::<T>().expect("contiguous, of this type"));
+    let x = x.as_slice::<T>().expect("contiguous, of this type");
     let values = weight.as_slice::<T>().expect("contiguous, of this type");
     assert!(bias.as_ref().is_none_or(|bias| bias.len() == 2 * features), "one bias for each feature");
 
@@ -223,7 +223,7 @@ fn linear_geglu_cpu<T: Operand<U>, U: Unit>(
     let size = Size { rows, depth: depth / U::VALUES, panels: features.div_ceil(half_width) };
     let right = ValuesAndGates { weight: Weight { values, depth, columns: 2 * features }, features };
     let sink = Gated { output: &output, bias: bias.as_deref(), features };
-    multiply::<U, _, _, _>(&Whole { values: &x, depth: size.depth }, &right, &sink, size);
+    multiply::<U, _, _, _>(&Matrix { values: x, depth }, &right, &sink, size);
     contiguous::<T>(output.finish(), &dims)
 }
 

@@ -27,7 +27,7 @@ const UNIT: usize = 12;
 /// The left matrix.
 pub(crate) trait Left<U>: Sync {
     /// Whether [`Self::block`] makes a copy, so that it should be asked for each block once only.
-    const COPIES: bool;
+    fn copies(&self) -> bool;
 
     /// Some columns of some rows. `scratch` has room for them.
     fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [U]) -> Rows<'a, U>;
@@ -54,20 +54,6 @@ pub(crate) struct Size {
     pub depth: usize,
     /// Panels of the right matrix.
     pub panels: usize,
-}
-
-/// A left matrix that lies in memory as it is.
-pub(crate) struct Whole<'a, U> {
-    pub values: &'a [U],
-    pub depth: usize,
-}
-
-impl<U: Unit> Left<U> for Whole<'_, U> {
-    const COPIES: bool = false;
-
-    fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, _: &'a mut [U]) -> Rows<'a, U> {
-        Rows { values: &self.values[rows.start * self.depth + columns.start..], stride: self.depth }
-    }
 }
 
 /// Gives `sink` the product of `left` and `right`.
@@ -137,13 +123,14 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
         let (width, depth, count) = (panel::width::<S>(), size.depth, rows.len());
         let packed_len = depth * width;
         let panels = end_panel - first_panel;
-        let group = if L::COPIES { panels } else { PANELS.min(panels) };
+        let copies = left.copies();
+        let group = if copies { panels } else { PANELS.min(panels) };
         let most_depth = DEPTH.min(MOST_IN_PANEL / width);
         // One panel's sums are enough where a panel is finished at once.
-        let at_once = depth <= most_depth && !L::COPIES;
+        let at_once = depth <= most_depth;
         let sums_len = count * width;
         let mut sums = Scratch::new(if at_once { sums_len } else { group * sums_len });
-        let mut copy = Scratch::new(if L::COPIES { count * most_depth.min(depth) } else { 0 });
+        let mut copy = Scratch::new(if copies { count * most_depth.min(depth) } else { 0 });
         for first in (0..panels).step_by(group.max(1)) {
             let group = first..(first + group).min(panels);
             // A product without depth is zero, but it is one.
@@ -178,6 +165,7 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
 mod tests {
     use super::*;
     use crate::memory::Output;
+    use crate::operand::Matrix;
     use crate::transpose::into_columns;
 
     /// A right matrix stored transposed, a row for each column.
@@ -211,10 +199,12 @@ mod tests {
     }
 
     /// A left matrix that is copied block by block.
-    struct Copied<'a>(Whole<'a, f32>);
+    struct Copied<'a>(Matrix<'a, f32>);
 
     impl Left<f32> for Copied<'_> {
-        const COPIES: bool = true;
+        fn copies(&self) -> bool {
+            true
+        }
 
         fn block<'a>(
             &'a self,
@@ -243,11 +233,11 @@ mod tests {
             let products = [false, true].map(|copied| {
                 let output = Output::new(rows * columns);
                 let sink = Store { output: &output, columns };
-                let whole = Whole { values: &left, depth };
+                let matrix = Matrix { values: &left, depth };
                 if copied {
-                    multiply(&Copied(whole), &right_matrix, &sink, size);
+                    multiply(&Copied(matrix), &right_matrix, &sink, size);
                 } else {
-                    multiply(&whole, &right_matrix, &sink, size);
+                    multiply(&matrix, &right_matrix, &sink, size);
                 }
                 bytemuck::cast_slice::<u8, f32>(&output.finish()).to_vec()
             });

@@ -1,23 +1,25 @@
 //! How values in storage become the operands of a product.
 
-use std::borrow::Cow;
+use std::ops::Range;
 
+use bytemuck::Zeroable;
 use half::bf16;
 
 use crate::bf16_dot::Group;
 use crate::half_precision::Storage;
+use crate::matrix_product::Left;
 use crate::memory::Scratch;
-use crate::panel::Unit;
+use crate::panel::{Rows, Unit};
 use crate::transpose::into_columns;
 
 /// A storage type whose values are multiplied as units `U`. Where a unit is several values, the rows of both matrices must be
 /// whole units long.
 pub(crate) trait Operand<U: Unit>: Storage {
-    /// A left matrix, not copied where it is one already.
-    fn units(values: &[Self]) -> Cow<'_, [U]>;
+    /// `values` as units, if that is what they are.
+    fn as_units(values: &[Self]) -> Option<&[U]>;
 
     /// Writes a row of a left matrix.
-    fn row(values: &[Self], out: &mut [U]);
+    fn copy_row(values: &[Self], out: &mut [U]);
 
     /// Writes `rows` rows of `values`, each `depth` values long and `stride` apart, as the first columns of a panel that is
     /// `width` units wide. Further columns stay as they are.
@@ -35,21 +37,19 @@ pub(crate) trait Operand<U: Unit>: Storage {
 }
 
 impl<T: Storage> Operand<f32> for T {
-    fn units(values: &[T]) -> Cow<'_, [f32]> {
-        T::widened(values)
+    #[inline(always)]
+    fn as_units(values: &[T]) -> Option<&[f32]> {
+        if size_of::<T>() == size_of::<f32>() { bytemuck::try_cast_slice(values).ok() } else { None }
     }
 
     #[inline(always)]
-    fn row(values: &[T], out: &mut [f32]) {
+    fn copy_row(values: &[T], out: &mut [f32]) {
         T::widen(values, out);
     }
 
     fn columns(values: &[T], stride: usize, rows: usize, depth: usize, out: &mut [f32], width: usize) {
-        if let Ok(values) = bytemuck::try_cast_slice::<T, f32>(values)
-            && size_of::<T>() == size_of::<f32>()
-        {
-            into_columns(values, stride, rows, depth, out, width);
-            return;
+        if let Some(values) = Self::as_units(values) {
+            return into_columns(values, stride, rows, depth, out, width);
         }
         let mut widened = Scratch::new(rows * depth);
         for (row, widened) in widened.chunks_exact_mut(depth.max(1)).enumerate() {
@@ -67,12 +67,13 @@ impl<T: Storage> Operand<f32> for T {
 }
 
 impl Operand<Group> for bf16 {
-    fn units(values: &[bf16]) -> Cow<'_, [Group]> {
-        groups(values).into()
+    #[inline(always)]
+    fn as_units(values: &[bf16]) -> Option<&[Group]> {
+        Some(groups(values))
     }
 
     #[inline(always)]
-    fn row(values: &[bf16], out: &mut [Group]) {
+    fn copy_row(values: &[bf16], out: &mut [Group]) {
         out.copy_from_slice(groups(values));
     }
 
@@ -83,7 +84,7 @@ impl Operand<Group> for bf16 {
 
     #[inline(always)]
     fn panel_row(values: &[bf16], stride: usize, rows: usize, length: usize, out: &mut [Group]) {
-        out.fill([bf16::ZERO; Group::VALUES]);
+        out.fill(Group::zeroed());
         for row in 0..rows.min(Group::VALUES) {
             for (out, value) in out.iter_mut().zip(&values[row * stride..][..length]) {
                 out[row] = *value;
@@ -94,4 +95,30 @@ impl Operand<Group> for bf16 {
 
 fn groups(values: &[bf16]) -> &[Group] {
     values.as_chunks().0
+}
+
+/// The left matrix of a product: rows of `depth` values.
+pub(crate) struct Matrix<'a, T> {
+    pub values: &'a [T],
+    pub depth: usize,
+}
+
+impl<T: Operand<U>, U: Unit> Left<U> for Matrix<'_, T> {
+    fn copies(&self) -> bool {
+        T::as_units(self.values).is_none()
+    }
+
+    fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [U]) -> Rows<'a, U> {
+        let Self { values, depth } = *self;
+        if let Some(units) = T::as_units(values) {
+            let stride = depth / U::VALUES;
+            return Rows { values: &units[rows.start * stride + columns.start..], stride };
+        }
+        let columns = columns.start * U::VALUES..columns.end * U::VALUES;
+        let stride = columns.len() / U::VALUES;
+        for (row, out) in rows.zip(scratch.chunks_exact_mut(stride.max(1))) {
+            T::copy_row(&values[row * depth..][columns.clone()], out);
+        }
+        Rows { values: scratch, stride }
+    }
 }

@@ -91,7 +91,7 @@ struct Place {
 ///
 /// # Panics
 /// When a slice does not have the length that the shape gives it, or a pixel has fewer channels than a vector has lanes.
-pub(crate) fn convolve<T: Storage>(input: &[f32], weight: &[T], sink: &Pixels<'_, T>, shape: Shape) {
+pub(crate) fn convolve<T: Storage>(input: &[T], weight: &[T], sink: &Pixels<'_, T>, shape: Shape) {
     let Shape { in_channels, out_channels, .. } = shape;
     assert_eq!(input.len(), shape.batch * shape.height * shape.width * in_channels, "the input");
     assert_eq!(weight.len(), out_channels * in_channels * 9, "the weight");
@@ -132,8 +132,8 @@ pub(crate) fn convolve<T: Storage>(input: &[f32], weight: &[T], sink: &Pixels<'_
 }
 
 /// Transforms the patches of some tiles: `[position][tile][channel]`.
-struct Patches<'a> {
-    input: &'a [f32],
+struct Patches<'a, T> {
+    input: &'a [T],
     shape: Shape,
     tiles: Range<usize>,
     /// The tile at the start of the parts.
@@ -142,7 +142,7 @@ struct Patches<'a> {
     parts: &'a Parts<f32>,
 }
 
-impl WithSimd for Patches<'_> {
+impl<T: Storage> WithSimd for Patches<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -150,7 +150,8 @@ impl WithSimd for Patches<'_> {
         let Self { input, shape, tiles, first, position_len, parts } = self;
         let channels = shape.in_channels;
         assert!(channels >= S::F32_LANES, "fewer channels than lanes");
-        let outside = Scratch::zeros(channels);
+        let mut outside = Scratch::<T>::new(channels);
+        outside.fill(T::zeroed());
         for tile in tiles {
             let Place { item, y, x } = shape.place(tile);
             // The patch starts one row and one column before the tile.
@@ -160,7 +161,7 @@ impl WithSimd for Patches<'_> {
                 }
                 _ => &outside[..],
             };
-            let patch: [[&[f32]; PATCH]; PATCH] =
+            let patch: [[&[T]; PATCH]; PATCH] =
                 std::array::from_fn(|dy| std::array::from_fn(|dx| pixel(dy, dx)));
             let mut transformed: [&mut [f32]; POINTS] = std::array::from_fn(|position| {
                 // SAFETY: the positions lie apart, each tile has its own place in them, and one task.
@@ -171,7 +172,7 @@ impl WithSimd for Patches<'_> {
                 for dx in 0..PATCH {
                     let mut line = [simd.splat_f32s(0.0); PATCH];
                     for (value, row) in line.iter_mut().zip(&patch) {
-                        *value = load::<S>(row[dx], channel);
+                        *value = load_stored::<S, T>(row[dx], channel);
                     }
                     for (row, value) in columns.iter_mut().zip(patch_line(simd, line)) {
                         row[dx] = value;
@@ -197,6 +198,13 @@ fn vectors<S: Simd>(channels: usize) -> impl Iterator<Item = usize> {
 #[inline(always)]
 fn load<S: Simd>(values: &[f32], start: usize) -> S::f32s {
     bytemuck::pod_read_unaligned(bytemuck::cast_slice(&values[start..start + S::F32_LANES]))
+}
+
+#[inline(always)]
+fn load_stored<S: Simd, T: Storage>(values: &[T], start: usize) -> S::f32s {
+    let mut widened = [0.0; panel::MOST_LANES];
+    T::widen(&values[start..start + S::F32_LANES], &mut widened[..S::F32_LANES]);
+    load::<S>(&widened, 0)
 }
 
 #[inline(always)]
@@ -330,7 +338,7 @@ impl<T: Storage> Products<'_, '_, T> {
     fn store_tiles<S: Simd>(&self, simd: S, product_len: usize, products: &[f32]) {
         let Shape { height, width: image_width, .. } = self.shape;
         let width = panel::width::<S>();
-        let mut values = [0.0; 2 * panel::MOST_LANES];
+        let mut values = [0.0; panel::VECTORS * panel::MOST_LANES];
         for (index, tile) in self.tiles.clone().enumerate() {
             let Place { item, y, x } = self.shape.place(tile);
             let mut columns = [[[simd.splat_f32s(0.0); PATCH]; TILE]; panel::VECTORS];

@@ -182,7 +182,7 @@ impl StoredTensor {
         if stored == dtype && aligned {
             return Ok(Tensor::from_data(data, (device, dtype)));
         }
-        let tensor = Tensor::from_data(data.convert_dtype(dtype), (device, dtype));
+        let tensor = Tensor::from_data(oxidiff_kernels::convert(data, dtype), (device, dtype));
         self.release();
         Ok(tensor)
     }

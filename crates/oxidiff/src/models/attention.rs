@@ -1,9 +1,12 @@
 //! Attention and the transformer block built from it.
 
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
 use burn::module::Module;
 use burn::tensor::activation::gelu_approximate;
 use burn::tensor::{Device, Tensor};
-use oxidiff_kernels::{attention, to_image, to_tokens};
+use oxidiff_kernels::{Place, attention, to_image, to_tokens};
 use serde::{Deserialize, Serialize};
 
 use super::activations::Activation;
@@ -46,6 +49,32 @@ pub struct Attention {
     heads: usize,
     #[module(skip)]
     slice: Option<AttentionSlice>,
+    #[module(skip)]
+    last_context: LastContext,
+}
+
+/// Keys and values of the context that was attended to last. The text is the same at each step of a generation.
+#[derive(Default)]
+struct LastContext(Mutex<Option<ProjectedContext>>);
+
+struct ProjectedContext {
+    /// Of the context and of the weights that project it.
+    places: Vec<Place>,
+    key: Tensor<3>,
+    value: Tensor<3>,
+}
+
+impl Clone for LastContext {
+    /// A copy may get other weights, and remembers nothing.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl fmt::Debug for LastContext {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("LastContext")
+    }
 }
 
 /// The shape of an [`Attention`].
@@ -74,6 +103,7 @@ impl AttentionConfig {
             to_out: [Linear::init(inner_dim, self.query_dim, true, device)],
             heads: self.heads,
             slice: None,
+            last_context: LastContext::default(),
         }
     }
 }
@@ -91,10 +121,11 @@ impl Attention {
 
     /// The attention proper, all heads at once or some at a time.
     fn attend(&self, x: Tensor<3>, context: Option<Tensor<3>>) -> Tensor<3> {
-        let context = context.unwrap_or_else(|| x.clone());
+        let (key, value) = match context {
+            Some(context) => self.project_context(context),
+            None => (self.to_k.forward(x.clone()), self.to_v.forward(x.clone())),
+        };
         let query = self.to_q.forward(x);
-        let key = self.to_k.forward(context.clone());
-        let value = self.to_v.forward(context);
         let at_once = self.slice.map_or(self.heads, |slice| slice.of(self.heads));
         if at_once == self.heads {
             return attention(query, key, value, self.heads);
@@ -108,6 +139,25 @@ impl Attention {
             attention(query, key, value, heads)
         });
         Tensor::cat(slices.collect(), 2)
+    }
+
+    /// Keys and values of a context; those of the last one if it is the same, and the weights are.
+    fn project_context(&self, context: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+        let places = self.places(&context);
+        let mut last = self.last_context.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(last), Some(places)) = (&*last, &places)
+            && last.places == *places
+        {
+            return (last.key.clone(), last.value.clone());
+        }
+        let (key, value) = (self.to_k.forward(context.clone()), self.to_v.forward(context));
+        *last = places.map(|places| ProjectedContext { places, key: key.clone(), value: value.clone() });
+        (key, value)
+    }
+
+    /// Of everything that keys and values depend on, if it is on the CPU.
+    fn places(&self, context: &Tensor<3>) -> Option<Vec<Place>> {
+        Some([vec![Place::of(context)?], self.to_k.places()?, self.to_v.places()?].concat())
     }
 }
 
@@ -325,5 +375,41 @@ impl BasicTransformerBlock {
         let x = self.attn1.forward_added(self.norm1.forward(x.clone()), first_context, x);
         let x = self.attn2.forward_added(self.norm2.forward(x.clone()), Some(context), x);
         self.ff.forward_added(self.norm3.forward(x.clone()), x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Distribution;
+
+    fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+        Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_context_is_used_for_that_one_only() {
+        let config = AttentionConfig { query_dim: 8, context_dim: 6, heads: 2, dim_head: 4, bias: true };
+        let mut layer = config.init(&Device::flex());
+        let (x, context, other) = (random([1, 5, 8]), random([1, 7, 6]), random([1, 7, 6]));
+        // A copy of the layer remembers nothing.
+        let check = |layer: &Attention, context: &Tensor<3>| {
+            let found = layer.forward(x.clone(), Some(context.clone()));
+            let expected = layer.clone().forward(x.clone(), Some(context.clone()));
+            assert!((found - expected).abs().max().into_scalar::<f32>() < 1e-6);
+        };
+        check(&layer, &context);
+        let remembered = layer.project_context(context.clone());
+        let again = layer.project_context(context.clone());
+        assert!(Place::of(&remembered.0) == Place::of(&again.0), "projected once");
+        check(&layer, &context);
+        check(&layer, &other);
+        check(&layer, &context);
+        layer.to_v = Linear::init(6, 8, true, &Device::flex());
+        check(&layer, &context);
+        // An equal context elsewhere, and a part of the same one.
+        check(&layer, &(context.clone() + 0.0));
+        check(&layer, &context.clone().narrow(1, 0, 3));
+        check(&layer, &context.narrow(1, 3, 3));
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, module};
-use oxidiff_kernels::{linear, linear_geglu};
+use oxidiff_kernels::{Place, linear, linear_geglu};
 
 use super::parameter;
 use crate::error::{Error, Result};
@@ -29,6 +29,12 @@ impl Linear {
     /// Length of what the layer takes.
     pub fn in_features(&self) -> usize {
         self.weight.lazy_shape().dims::<2>()[1]
+    }
+
+    /// Where the parameters are, if on the CPU.
+    pub(crate) fn places(&self) -> Option<Vec<Place>> {
+        let bias = self.bias.as_ref().map(|bias| Place::of(&bias.val()));
+        [Some(Place::of(&self.weight.val())), bias].into_iter().flatten().collect()
     }
 
     /// `[..., in_features]` to `[..., out_features]`.
