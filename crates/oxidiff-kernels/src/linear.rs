@@ -281,7 +281,8 @@ mod tests {
 
     fn relative_error<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> f32 {
         let norm = |x: Tensor<D>| x.square().sum().into_scalar::<f32>().sqrt();
-        norm(found.cast(DType::F32) - expected.clone()) / norm(expected)
+        // The smallest numbers of half precision have few digits.
+        norm(found.cast(DType::F32) - expected.clone()) / norm(expected).max(0.1)
     }
 
     const SHAPES: [[usize; 3]; 6] =

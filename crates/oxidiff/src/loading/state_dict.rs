@@ -224,6 +224,11 @@ impl StoredTensor {
         &self.origin
     }
 
+    /// Whether the elements are those of a mapped file, which reading does not copy.
+    pub(crate) fn is_mapped(&self) -> bool {
+        matches!(self.source, Source::File(_))
+    }
+
     /// Elements in row-major order, little-endian.
     ///
     /// # Errors

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{AllocationProperty, Bytes, DType, Device, Tensor, TensorData};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::{AllocationProperty, DType, Device, Tensor, TensorData};
+use bytes::Bytes;
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::error::{Error, Result};
@@ -73,8 +74,8 @@ impl Checkpoint {
 
     /// Gives every parameter of `module` its value from the checkpoint, as `dtype` on `device`.
     ///
-    /// Where the file already holds `dtype`, CPU parameters use the mapped file itself; otherwise one tensor after the
-    /// other is converted, so that never more than one exists twice.
+    /// Where the file already holds `dtype`, CPU parameters use the mapped file itself; otherwise each is converted when it is
+    /// first used, and its part of the file given back to the system.
     ///
     /// # Errors
     /// When a parameter is missing, or has another shape than the configuration says.
@@ -137,22 +138,12 @@ fn candidates(stem: &str, variant: Option<&str>) -> Vec<Candidate> {
 }
 
 impl StoredTensor {
-    /// Reads the tensor as `dtype` onto `device`. Where the file already holds `dtype`, memory on the CPU is the mapped
-    /// file itself.
+    /// The type of the elements.
     ///
     /// # Errors
-    /// When the file does not hold what it says, or elements of a type that is no number.
-    pub(crate) fn tensor<const D: usize>(
-        &self,
-        name: &str,
-        dtype: DType,
-        device: &Device,
-    ) -> Result<Tensor<D>> {
-        let error = |message: String| Error::Weights { origin: self.origin().to_owned(), message };
-        let shape: [usize; D] = self.shape().try_into().map_err(|_| {
-            error(format!("tensor `{name}` has shape {:?}, not {D} dimensions", self.shape()))
-        })?;
-        let stored = match self.dtype() {
+    /// When it is no type of numbers.
+    fn element_type(&self, name: &str) -> Result<DType> {
+        Ok(match self.dtype() {
             Dtype::F64 => DType::F64,
             Dtype::F32 => DType::F32,
             Dtype::F16 => DType::F16,
@@ -166,25 +157,78 @@ impl StoredTensor {
             Dtype::U16 => DType::U16,
             Dtype::U8 | Dtype::BOOL => DType::U8,
             other => {
-                return Err(error(format!(
-                    "tensor `{name}` has elements of type {other:?}, which is not read"
-                )));
+                let message = format!("tensor `{name}` has elements of type {other:?}, which is not read");
+                return Err(self.error(message));
             }
-        };
-        let slice = self.read()?;
-        let aligned = slice.as_ptr().align_offset(stored.size()) == 0;
+        })
+    }
+
+    fn error(&self, message: String) -> Error {
+        Error::Weights { origin: self.origin().to_owned(), message }
+    }
+
+    /// Reads the tensor as `dtype` onto `device`. Where the file already holds `dtype`, memory on the CPU is the mapped
+    /// file itself.
+    ///
+    /// # Errors
+    /// When the file does not hold what it says, or elements of a type that is no number.
+    pub(crate) fn tensor<const D: usize>(
+        &self,
+        name: &str,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor<D>> {
+        let shape: [usize; D] = self.shape().try_into().map_err(|_| {
+            self.error(format!("tensor `{name}` has shape {:?}, not {D} dimensions", self.shape()))
+        })?;
+        let stored = self.element_type(name)?;
+        Ok(self.place(self.read()?, stored, shape, dtype, device))
+    }
+
+    /// As [`Self::tensor`], a parameter. Where the file holds another type, it is converted on first use, so that nothing waits
+    /// for the weights of a part that has not begun its work.
+    ///
+    /// # Errors
+    /// As for [`Self::tensor`].
+    fn parameter<const D: usize>(
+        &self,
+        id: ParamId,
+        name: &str,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Param<Tensor<D>>> {
+        let stored = self.element_type(name)?;
+        if stored == dtype || !self.is_mapped() {
+            return Ok(Param::initialized(id, self.tensor(name, dtype, device)?));
+        }
+        let shape: [usize; D] = self.shape().try_into().expect("the shape of the parameter");
+        let (tensor, bytes) = (self.clone(), self.read()?);
+        let convert = move |device: &Device, _| tensor.place(bytes, stored, shape, dtype, device);
+        Ok(Param::uninitialized(id, convert, device.clone(), false, shape.into()))
+    }
+
+    /// Elements of type `stored` as a tensor of type `dtype` on `device`.
+    fn place<const D: usize>(
+        &self,
+        bytes: Bytes,
+        stored: DType,
+        shape: [usize; D],
+        dtype: DType,
+        device: &Device,
+    ) -> Tensor<D> {
+        let aligned = bytes.as_ptr().align_offset(stored.size()) == 0;
         let bytes = if aligned {
-            Bytes::from_shared(slice, AllocationProperty::File)
+            burn::tensor::Bytes::from_shared(bytes, AllocationProperty::File)
         } else {
-            Bytes::from_bytes_vec(slice.to_vec())
+            burn::tensor::Bytes::from_bytes_vec(bytes.to_vec())
         };
         let data = TensorData::from_bytes(bytes, shape, stored);
         if stored == dtype && aligned {
-            return Ok(Tensor::from_data(data, (device, dtype)));
+            return Tensor::from_data(data, (device, dtype));
         }
         let tensor = Tensor::from_data(oxidiff_kernels::convert(data, dtype), (device, dtype));
         self.release();
-        Ok(tensor)
+        tensor
     }
 }
 
@@ -200,7 +244,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn lookup<const D: usize>(&mut self, shape: [usize; D]) -> Result<Tensor<D>> {
+    fn lookup<const D: usize>(&mut self, param: &Param<Tensor<D>>) -> Result<Param<Tensor<D>>> {
+        let shape = param.lazy_shape().dims::<D>();
         let key = self.path.join(".");
         let stored = if self.tensors.contains(&key) {
             key.clone()
@@ -219,9 +264,9 @@ impl Reader<'_> {
             );
             return Err(Error::Weights { origin: found.origin().to_owned(), message });
         }
-        let tensor = found.tensor(&stored, self.dtype, self.device)?;
+        let loaded = found.parameter(param.id, &stored, self.dtype, self.device)?;
         self.used.insert(stored);
-        Ok(tensor)
+        Ok(loaded)
     }
 }
 
@@ -238,13 +283,10 @@ impl ModuleMapper for Reader<'_> {
         if !self.errors.is_empty() {
             return param;
         }
-        match self.lookup(param.lazy_shape().dims()) {
-            Ok(tensor) => Param::initialized(param.id, tensor),
-            Err(error) => {
-                self.errors.push(error);
-                param
-            }
-        }
+        self.lookup(&param).unwrap_or_else(|error| {
+            self.errors.push(error);
+            param
+        })
     }
 }
 
