@@ -1,7 +1,6 @@
 //! Class-conditional images by a diffusion transformer (Peebles & Xie 2022, <https://arxiv.org/abs/2212.09748>).
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
@@ -19,6 +18,7 @@ use crate::loading::folder::Folder;
 use crate::models::autoencoders::AutoencoderKL;
 use crate::models::model::{self, Model};
 use crate::models::transformers::DiTTransformer2DModel;
+use crate::pipelines::pipeline_fields::{display_index, field_methods};
 use crate::random::{Generator, Generators};
 use crate::schedulers::{self, Scheduler, StepOptions};
 
@@ -272,21 +272,7 @@ impl Pipeline for DiTPipeline {
         ]
     }
 
-    fn index(&self) -> &ModelIndex {
-        &self.index
-    }
-
-    fn scheduler(&self) -> &dyn Scheduler {
-        &*self.scheduler
-    }
-
-    fn set_scheduler(&mut self, scheduler: impl Into<Box<dyn Scheduler>>) {
-        self.scheduler = scheduler.into();
-    }
-
-    fn set_progress_bar(&mut self, enabled: bool) {
-        self.progress_bar = enabled;
-    }
+    field_methods!();
 }
 
 /// Guides the noise in the first `channels` of the predictions, of which one half is with a class and one half without (Ho
@@ -303,9 +289,4 @@ fn guide(predictions: Tensor<4>, scale: f64, channels: usize) -> Tensor<4> {
     Tensor::cat(vec![guided, predictions.narrow(1, channels, all_channels - channels)], 1)
 }
 
-/// Prints the class and its `model_index.json`, as Python does.
-impl fmt::Display for DiTPipeline {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.current_index().fmt(f)
-    }
-}
+display_index!(DiTPipeline);

@@ -6,6 +6,7 @@ mod dit;
 mod model_index;
 mod output;
 mod pipeline;
+mod pipeline_fields;
 mod progress;
 mod stable_diffusion;
 mod unconditional;

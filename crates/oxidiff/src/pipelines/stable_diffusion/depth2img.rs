@@ -7,7 +7,7 @@ use super::components::StableDiffusionComponents;
 use super::denoising::Denoising;
 use super::guidance::Guidance;
 use super::image_latents::{PreparedImage, repeat_batch};
-use super::pipeline_fields::{expose_fields, field_methods};
+use super::pipeline_fields::expose_fields;
 use super::timesteps::{choose_timesteps, start_from_image};
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
@@ -19,6 +19,7 @@ use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
+use crate::pipelines::pipeline_fields::field_methods;
 use crate::random::Generators;
 use crate::vision::{DPTForDepthEstimation, DPTImageProcessor, ImageProcessor};
 

@@ -4,7 +4,7 @@ use super::arguments::{call_arguments, check_strength};
 use super::components::{Correction, StableDiffusionComponents, correct};
 use super::denoising::Denoising;
 use super::image_latents::PreparedImage;
-use super::pipeline_fields::{expose_fields, field_methods};
+use super::pipeline_fields::expose_fields;
 use super::timesteps::{choose_timesteps, start_from_image};
 use crate::error::Result;
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
@@ -14,6 +14,7 @@ use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
+use crate::pipelines::pipeline_fields::field_methods;
 use crate::random::Generators;
 
 /// Changes an image as a prompt says: noise is added to its latents, part of the way, and taken away again under the

@@ -9,7 +9,7 @@ use super::arguments::{call_arguments, check_strength};
 use super::components::{Correction, StableDiffusionComponents, correct};
 use super::denoising::{AfterStep, Denoising};
 use super::image_latents::{PreparedImage, check_generators, draw, repeat_batch};
-use super::pipeline_fields::{expose_fields, field_methods};
+use super::pipeline_fields::expose_fields;
 use super::timesteps::{choose_timesteps, no_step_left, start_from_image};
 use crate::error::{Error, Result};
 use crate::image_processor::{
@@ -23,6 +23,7 @@ use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
+use crate::pipelines::pipeline_fields::field_methods;
 use crate::random::Generators;
 use crate::schedulers::Scheduler;
 

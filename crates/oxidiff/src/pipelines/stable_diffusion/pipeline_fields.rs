@@ -1,25 +1,4 @@
-//! What each pipeline of the family does with its fields: `components`, `index` and `progress_bar`.
-
-/// Inside `impl Pipeline`: the methods that hand out a field or set it.
-macro_rules! field_methods {
-    () => {
-        fn index(&self) -> &$crate::pipelines::model_index::ModelIndex {
-            &self.index
-        }
-
-        fn scheduler(&self) -> &dyn $crate::schedulers::Scheduler {
-            &*self.components.scheduler
-        }
-
-        fn set_scheduler(&mut self, scheduler: impl Into<Box<dyn $crate::schedulers::Scheduler>>) {
-            self.components.scheduler = scheduler.into();
-        }
-
-        fn set_progress_bar(&mut self, enabled: bool) {
-            self.progress_bar = enabled;
-        }
-    };
-}
+//! What each pipeline of the family does with its field `components`.
 
 /// Makes the fields of the components those of the pipeline, and prints its index.
 macro_rules! expose_fields {
@@ -39,13 +18,8 @@ macro_rules! expose_fields {
             }
         }
 
-        /// Prints the class and its `model_index.json`, as Python does.
-        impl std::fmt::Display for $pipeline {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                $crate::pipelines::pipeline::Pipeline::current_index(self).fmt(f)
-            }
-        }
+        $crate::pipelines::pipeline_fields::display_index!($pipeline);
     };
 }
 
-pub(super) use {expose_fields, field_methods};
+pub(super) use expose_fields;

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use super::arguments::{call_arguments, check_finite};
 use super::components::{Correction, StableDiffusionComponents, correct};
 use super::denoising::Denoising;
-use super::pipeline_fields::{expose_fields, field_methods};
+use super::pipeline_fields::expose_fields;
 use super::timesteps::choose_timesteps;
 use crate::error::Result;
 use crate::loading::LoadOptions;
@@ -15,6 +15,7 @@ use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
+use crate::pipelines::pipeline_fields::field_methods;
 use crate::random::Generators;
 
 /// Makes images from prompts: the text is embedded, noise in the space of an autoencoder's latents is denoised step by

@@ -17,6 +17,7 @@ use crate::models::unets::{ClassLabels, UNet2DModel};
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
+use crate::pipelines::pipeline_fields::{display_index, field_methods};
 use crate::pipelines::progress::denoising_bar;
 use crate::pipelines::stable_diffusion::StepEnd;
 use crate::random::{Generator, Generators};
@@ -189,26 +190,7 @@ impl<M: SamplingMethod> Pipeline for UnconditionalPipeline<M> {
         parts::list(&self.unet, &*self.scheduler)
     }
 
-    fn index(&self) -> &ModelIndex {
-        &self.index
-    }
-
-    fn scheduler(&self) -> &dyn Scheduler {
-        &*self.scheduler
-    }
-
-    fn set_scheduler(&mut self, scheduler: impl Into<Box<dyn Scheduler>>) {
-        self.scheduler = scheduler.into();
-    }
-
-    fn set_progress_bar(&mut self, enabled: bool) {
-        self.progress_bar = enabled;
-    }
+    field_methods!();
 }
 
-/// Prints the class and its `model_index.json`, as Python does.
-impl<M: SamplingMethod> fmt::Display for UnconditionalPipeline<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.current_index().fmt(f)
-    }
-}
+display_index!(UnconditionalPipeline<M>, M: SamplingMethod);

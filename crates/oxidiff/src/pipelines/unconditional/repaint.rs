@@ -1,7 +1,6 @@
 //! RePaint (Lugmayr et al. 2022, <https://arxiv.org/abs/2201.09865>): inpainting with a model that was trained for nothing
 //! but images.
 
-use std::fmt;
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
@@ -17,6 +16,7 @@ use crate::models::unets::UNet2DModel;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
+use crate::pipelines::pipeline_fields::{display_index, field_methods};
 use crate::pipelines::progress::denoising_bar;
 use crate::pipelines::stable_diffusion::{StepCallback, StepEnd};
 use crate::random::Generators;
@@ -237,26 +237,7 @@ impl Pipeline for RePaintPipeline {
         parts::list(&self.unet, &*self.scheduler)
     }
 
-    fn index(&self) -> &ModelIndex {
-        &self.index
-    }
-
-    fn scheduler(&self) -> &dyn Scheduler {
-        &*self.scheduler
-    }
-
-    fn set_scheduler(&mut self, scheduler: impl Into<Box<dyn Scheduler>>) {
-        self.scheduler = scheduler.into();
-    }
-
-    fn set_progress_bar(&mut self, enabled: bool) {
-        self.progress_bar = enabled;
-    }
+    field_methods!();
 }
 
-/// Prints the class and its `model_index.json`, as Python does.
-impl fmt::Display for RePaintPipeline {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.current_index().fmt(f)
-    }
-}
+display_index!(RePaintPipeline);

@@ -1,6 +1,5 @@
 //! Score-based models (Song et al. 2020, <https://arxiv.org/abs/2011.13456>), by the variance exploding equation.
 
-use std::fmt;
 use std::ops::ControlFlow;
 
 use super::arguments::Unconditional;
@@ -13,6 +12,7 @@ use crate::models::unets::UNet2DModel;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
+use crate::pipelines::pipeline_fields::{display_index, field_methods};
 use crate::pipelines::progress::denoising_bar;
 use crate::pipelines::stable_diffusion::StepEnd;
 use crate::random::Generators;
@@ -134,26 +134,7 @@ impl Pipeline for ScoreSdeVePipeline {
         parts::list(&self.unet, &*self.scheduler)
     }
 
-    fn index(&self) -> &ModelIndex {
-        &self.index
-    }
-
-    fn scheduler(&self) -> &dyn Scheduler {
-        &*self.scheduler
-    }
-
-    fn set_scheduler(&mut self, scheduler: impl Into<Box<dyn Scheduler>>) {
-        self.scheduler = scheduler.into();
-    }
-
-    fn set_progress_bar(&mut self, enabled: bool) {
-        self.progress_bar = enabled;
-    }
+    field_methods!();
 }
 
-/// Prints the class and its `model_index.json`, as Python does.
-impl fmt::Display for ScoreSdeVePipeline {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.current_index().fmt(f)
-    }
-}
+display_index!(ScoreSdeVePipeline);

@@ -1,0 +1,36 @@
+//! What each pipeline does with its fields `index`, `scheduler` and `progress_bar`.
+
+/// Inside `impl Pipeline`: the methods that hand out a field or set it.
+macro_rules! field_methods {
+    () => {
+        fn index(&self) -> &$crate::pipelines::model_index::ModelIndex {
+            &self.index
+        }
+
+        fn scheduler(&self) -> &dyn $crate::schedulers::Scheduler {
+            &*self.scheduler
+        }
+
+        fn set_scheduler(&mut self, scheduler: impl Into<Box<dyn $crate::schedulers::Scheduler>>) {
+            self.scheduler = scheduler.into();
+        }
+
+        fn set_progress_bar(&mut self, enabled: bool) {
+            self.progress_bar = enabled;
+        }
+    };
+}
+
+/// Prints the class and its `model_index.json`, as Python does.
+macro_rules! display_index {
+    ($pipeline:ty $(, $parameter:ident: $bound:ident)?) => {
+        /// Prints the class and its `model_index.json`, as Python does.
+        impl$(<$parameter: $bound>)? std::fmt::Display for $pipeline {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                $crate::pipelines::pipeline::Pipeline::current_index(self).fmt(f)
+            }
+        }
+    };
+}
+
+pub(super) use {display_index, field_methods};
