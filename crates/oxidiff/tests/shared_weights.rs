@@ -8,6 +8,7 @@ mod fixture;
 use fixture::repository;
 use oxidiff::{
     Pipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionPipeline,
+    TextToImage,
 };
 
 /// The memory that the process has in use, in bytes.
@@ -21,9 +22,18 @@ fn resident() -> usize {
 fn weights_are_shared() {
     let folder = repository().join("models/emoji-diffusion");
     let before = resident();
-    let text_to_image = StableDiffusionPipeline::from_pretrained(folder.to_str().unwrap()).unwrap();
+    let mut text_to_image = StableDiffusionPipeline::from_pretrained(folder.to_str().unwrap()).unwrap();
+    let mut another = StableDiffusionPipeline::from_pipe(&text_to_image).unwrap();
+    let arguments = || TextToImage { num_inference_steps: 1, ..TextToImage::new("a red apple") };
+    // The first call converts the weights, which the file holds in half precision.
+    text_to_image.call(arguments()).unwrap();
     let weights = resident() - before;
     assert!(weights > 20 << 20, "the weights take only {weights} bytes");
+
+    let loaded = resident();
+    another.call(arguments()).unwrap();
+    let more = resident().saturating_sub(loaded);
+    assert!(more < weights / 2, "{more} bytes more for a call of another pipeline");
 
     let loaded = resident();
     let copies: Vec<_> = (0..50)
