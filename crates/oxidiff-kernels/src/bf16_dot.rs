@@ -289,73 +289,17 @@ mod with_instructions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::panel::Rows;
-    use pulp::{Arch, WithSimd};
-
-    struct Check<const N: usize> {
-        rows: usize,
-        depth: usize,
-    }
-
-    impl<const N: usize> WithSimd for Check<N> {
-        type Output = ();
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, simd: S) {
-            let Self { rows, depth } = self;
-            let width = N * S::F32_LANES;
-            let (left_stride, out_stride) = (depth + 3, width + 5);
-            // Small whole numbers, so that sums are exact in any order.
-            let group = |i: usize, count: usize, middle: f32| {
-                std::array::from_fn(|j| bf16::from_f32(((GROUP * i + j) % count) as f32 - middle))
-            };
-            let left: Vec<Group> = (0..rows * left_stride).map(|i| group(i, 11, 5.0)).collect();
-            let panel: Vec<Group> = (0..depth * width).map(|i| group(i, 7, 3.0)).collect();
-            for add in [false, true] {
-                let mut out = vec![1.0; rows * out_stride];
-                let rows_of_left = Rows { values: &left, stride: left_stride };
-                panel::multiply::<S, Group, N>(
-                    simd,
-                    rows,
-                    depth,
-                    rows_of_left,
-                    &panel,
-                    &mut out,
-                    out_stride,
-                    add,
-                );
-                for row in 0..rows {
-                    for column in 0..out_stride {
-                        let product: f32 = (0..depth * GROUP)
-                            .map(|k| {
-                                let (group, place) = (k / GROUP, k % GROUP);
-                                let left = left[row * left_stride + group][place];
-                                left.to_f32() * panel[group * width + column % width][place].to_f32()
-                            })
-                            .sum();
-                        let expected = match (column < width, add) {
-                            (false, _) => 1.0,
-                            (true, false) => product,
-                            (true, true) => product + 1.0,
-                        };
-                        let found = out[row * out_stride + column];
-                        assert_eq!(found, expected, "{rows} rows, {depth} groups deep, {N} vectors");
-                    }
-                }
-            }
-        }
-    }
+    use crate::panel::tests::check_products;
 
     #[test]
     fn multiplies_any_number_of_rows() {
-        for rows in [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 31] {
-            for depth in [0, 1, 9, 40] {
-                Arch::new().dispatch(Check::<1> { rows, depth });
-                Arch::new().dispatch(Check::<2> { rows, depth });
-                Arch::new().dispatch(Check::<3> { rows, depth });
-                Arch::new().dispatch(Check::<5> { rows, depth });
-                Check::<2> { rows, depth }.with_simd(pulp::Scalar);
-            }
-        }
+        let group = |index: usize, count: usize| {
+            let value = |place| ((GROUP * index + place) % count) as f32 - (count / 2) as f32;
+            std::array::from_fn(|place| bf16::from_f32(value(place)))
+        };
+        let product = |left: Group, right: Group| {
+            left.into_iter().zip(right).map(|(left, right)| left.to_f32() * right.to_f32()).sum()
+        };
+        check_products(group, product);
     }
 }

@@ -194,8 +194,7 @@ fn conv2d_cpu<T: Operand<U>, U: Unit>(
     let residual = residual.as_ref().map(|residual| residual.values::<T>());
     let sink = Pixels { output: &output, bias, residual, pixels, channels: out_channels };
     if of_pixels {
-        let channels = [in_channels, out_channels];
-        implicit_product::convolve_pixels::<T, U>(x.values::<T>(), weight, &sink, channels);
+        implicit_product::convolve_pixels::<T, U>(x.values::<T>(), weight, &sink, shape);
     } else if in_tiles {
         winograd::convolve(x.values::<T>(), weight, &sink, tiled);
     } else {

@@ -118,14 +118,17 @@ fn group_norm_cpu<T: Storage>(
         let (scale, shift) = normalization(&chunks, [groups, channels], &weight, &bias, epsilon);
         values.par_chunks(chunk_len).enumerate().for_each(|(index, chunk)| {
             let mut normalized = Scratch::new(channels);
-            for (pixel, values) in chunk.chunks_exact(channels).enumerate() {
-                T::as_f32(values, |values| match activation {
-                    GroupNormActivation::None => affine(&mut normalized, values, &scale, &shift),
-                    GroupNormActivation::Silu => affine_silu(&mut normalized, values, &scale, &shift),
-                });
-                // SAFETY: each pixel has one task.
-                unsafe { output.write(item * item_len + index * chunk_len + pixel * channels, &normalized) };
-            }
+            let start = item * item_len + index * chunk_len;
+            T::as_f32(chunk, |chunk| {
+                for (pixel, values) in chunk.chunks_exact(channels).enumerate() {
+                    match activation {
+                        GroupNormActivation::None => affine(&mut normalized, values, &scale, &shift),
+                        GroupNormActivation::Silu => affine_silu(&mut normalized, values, &scale, &shift),
+                    }
+                    // SAFETY: each pixel has one task.
+                    unsafe { output.write(start + pixel * channels, &normalized) };
+                }
+            });
         });
     }
     tensor::<T>(output.finish(), x.dims)

@@ -40,23 +40,25 @@ pub(crate) fn convolve<T: Storage>(input: &[T], weight: &[T], sink: &Pixels<'_, 
     );
 }
 
-/// Multiplies `pixels` `[.., in_channels]` by `weight` `[out_channels, in_channels]`: a convolution whose kernel is one pixel.
+/// The same where the kernel is one pixel, of stride 1 and without padding: pixels times `[out_channels, in_channels]`.
 ///
 /// # Panics
-/// When a slice does not have the length that the number of channels gives it.
+/// When a slice does not have the length that the shape gives it.
 pub(crate) fn convolve_pixels<T: Operand<U>, U: Unit>(
-    pixels: &[T],
+    input: &[T],
     weight: &[T],
     sink: &Pixels<'_, T>,
-    [in_channels, out_channels]: [usize; 2],
+    shape: Shape,
 ) {
+    let Shape { batch, in_channels, out_channels, input: [height, width], .. } = shape;
+    assert_eq!(input.len(), batch * in_channels * height * width, "the input");
     assert_eq!(weight.len(), out_channels * in_channels, "the weight");
     let size = Size {
-        rows: pixels.len() / in_channels,
+        rows: batch * height * width,
         depth: in_channels / U::VALUES,
         panels: out_channels.div_ceil(panel::widths().0),
     };
-    let left = Matrix { values: pixels, depth: in_channels };
+    let left = Matrix { values: input, depth: in_channels };
     let right = Weight { values: weight, depth: in_channels, columns: out_channels };
     multiply::<U, _, _, _>(&left, &right, &Store { pixels: sink, channels: out_channels }, size);
 }

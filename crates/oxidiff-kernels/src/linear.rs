@@ -282,7 +282,7 @@ mod tests {
     fn relative_error<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> f32 {
         let norm = |x: Tensor<D>| x.square().sum().into_scalar::<f32>().sqrt();
         // The smallest numbers of half precision have few digits.
-        norm(found.cast(DType::F32) - expected.clone()) / norm(expected).max(0.1)
+        norm(found.cast(DType::F32) - expected.clone()) / norm(expected).max(1e-3)
     }
 
     const SHAPES: [[usize; 3]; 6] =

@@ -22,7 +22,7 @@ const MOST_PACKED: usize = 1 << 20;
 /// Units that a task packs for itself, where there are few rows: they stay in the second-level cache.
 const MOST_OWN: usize = 1 << 16;
 /// The number of rows of a task is a multiple of this, and so of the rows that are multiplied together.
-const UNIT: usize = 12;
+const ROW_STEP: usize = 12;
 
 /// The left matrix.
 pub(crate) trait Left<U>: Sync {
@@ -82,8 +82,8 @@ pub(crate) fn multiply<U: Unit, L: Left<U>, R: Right<U>, K: Sink>(left: &L, righ
     }
     // Blocks of about the same number of rows, as many for each thread.
     let blocks = blocks.next_multiple_of(rayon::current_num_threads());
-    let units = size.rows.div_ceil(UNIT);
-    let block_start = |block: usize| (block * units / blocks * UNIT).min(size.rows);
+    let steps = size.rows.div_ceil(ROW_STEP);
+    let block_start = |block: usize| (block * steps / blocks * ROW_STEP).min(size.rows);
     let at_once = (MOST_PACKED / packed_len).clamp(1, size.panels.max(1));
     let mut packed = Scratch::<U>::new(at_once * packed_len);
     for first_panel in (0..size.panels).step_by(at_once) {

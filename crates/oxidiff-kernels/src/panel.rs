@@ -224,63 +224,70 @@ pub(crate) fn prefetch<U>(address: *const U) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    struct Check<const N: usize> {
+    struct Check<U, const N: usize> {
         rows: usize,
         depth: usize,
+        unit: fn(usize, usize) -> U,
+        product: fn(U, U) -> f32,
     }
 
-    impl<const N: usize> WithSimd for Check<N> {
+    impl<U: Unit, const N: usize> WithSimd for Check<U, N> {
         type Output = ();
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
-            let Self { rows, depth } = self;
+            let Self { rows, depth, unit, product } = self;
             let width = N * S::F32_LANES;
             let (left_stride, out_stride) = (depth + 3, width + 5);
-            // Small whole numbers, so that sums are exact in any order.
-            let left: Vec<f32> = (0..rows * left_stride).map(|i| (i % 11) as f32 - 5.0).collect();
-            let panel: Vec<f32> = (0..depth * width).map(|i| (i % 7) as f32 - 3.0).collect();
+            let left: Vec<U> = (0..rows * left_stride).map(|i| unit(i, 11)).collect();
+            let panel: Vec<U> = (0..depth * width).map(|i| unit(i, 7)).collect();
             for add in [false, true] {
                 let mut out = vec![1.0; rows * out_stride];
                 let rows_of_left = Rows { values: &left, stride: left_stride };
-                multiply::<S, f32, N>(simd, rows, depth, rows_of_left, &panel, &mut out, out_stride, add);
+                multiply::<S, U, N>(simd, rows, depth, rows_of_left, &panel, &mut out, out_stride, add);
                 for row in 0..rows {
                     for column in 0..out_stride {
-                        let product: f32 = (0..depth)
-                            .map(|k| left[row * left_stride + k] * panel[k * width + column % width])
+                        let sum: f32 = (0..depth)
+                            .map(|k| product(left[row * left_stride + k], panel[k * width + column % width]))
                             .sum();
                         let expected = match (column < width, add) {
                             (false, _) => 1.0,
-                            (true, false) => product,
-                            (true, true) => product + 1.0,
+                            (true, false) => sum,
+                            (true, true) => sum + 1.0,
                         };
-                        assert_eq!(
-                            out[row * out_stride + column],
-                            expected,
-                            "{rows} rows, {depth} deep, {N} vectors"
-                        );
+                        let found = out[row * out_stride + column];
+                        assert_eq!(found, expected, "{rows} rows, {depth} units deep, {N} vectors");
                     }
                 }
             }
         }
     }
 
-    #[test]
-    fn multiplies_any_number_of_rows_on_vectors_and_without() {
+    /// Holds [`multiply`] to the definition, on vectors and without, for any number of rows. `unit` makes units of small whole
+    /// numbers, from an index and how many of them differ, so that sums are exact in any order; `product` is that of two units.
+    pub(crate) fn check_products<U: Unit>(unit: fn(usize, usize) -> U, product: fn(U, U) -> f32) {
         for rows in [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 31] {
-            for depth in [0, 1, 9] {
-                Arch::new().dispatch(Check::<1> { rows, depth });
-                Arch::new().dispatch(Check::<2> { rows, depth });
-                Arch::new().dispatch(Check::<3> { rows, depth });
-                Arch::new().dispatch(Check::<4> { rows, depth });
-                Arch::new().dispatch(Check::<5> { rows, depth });
-                Check::<2> { rows, depth }.with_simd(pulp::Scalar);
-                Check::<5> { rows, depth }.with_simd(pulp::Scalar);
+            for depth in [0, 1, 9, 40] {
+                Arch::new().dispatch(Check::<U, 1> { rows, depth, unit, product });
+                Arch::new().dispatch(Check::<U, 2> { rows, depth, unit, product });
+                Arch::new().dispatch(Check::<U, 3> { rows, depth, unit, product });
+                Arch::new().dispatch(Check::<U, 4> { rows, depth, unit, product });
+                Arch::new().dispatch(Check::<U, 5> { rows, depth, unit, product });
+                Check::<U, 2> { rows, depth, unit, product }.with_simd(pulp::Scalar);
+                Check::<U, 5> { rows, depth, unit, product }.with_simd(pulp::Scalar);
             }
         }
+    }
+
+    #[test]
+    fn multiplies_any_number_of_rows_on_vectors_and_without() {
+        check_products(
+            |index, count| (index % count) as f32 - (count / 2) as f32,
+            |left, right| left * right,
+        );
     }
 
     #[test]

@@ -224,6 +224,11 @@ impl StoredTensor {
         &self.origin
     }
 
+    /// An error about the file that the tensor is from.
+    pub(crate) fn error(&self, message: impl Into<String>) -> Error {
+        Error::Weights { origin: self.origin.to_string(), message: message.into() }
+    }
+
     /// Whether the elements are those of a mapped file, which reading does not copy.
     pub(crate) fn is_mapped(&self) -> bool {
         matches!(self.source, Source::File(_))
@@ -237,10 +242,7 @@ impl StoredTensor {
         match &self.source {
             Source::File(contents) => Ok(contents.slice(self.range.clone())),
             Source::Pickled(tensor) => {
-                let bytes = tensor.read().map_err(|error| Error::Weights {
-                    origin: self.origin.to_string(),
-                    message: error.to_string(),
-                })?;
+                let bytes = tensor.read().map_err(|error| self.error(error.to_string()))?;
                 Ok(Bytes::from(bytes).slice(self.range.clone()))
             }
         }

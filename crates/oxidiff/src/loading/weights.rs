@@ -163,10 +163,6 @@ impl StoredTensor {
         })
     }
 
-    fn error(&self, message: String) -> Error {
-        Error::Weights { origin: self.origin().to_owned(), message }
-    }
-
     /// Reads the tensor as `dtype` onto `device`. Where the file already holds `dtype`, memory on the CPU is the mapped
     /// file itself.
     ///
@@ -262,7 +258,7 @@ impl Reader<'_> {
                 "tensor `{stored}` has shape {:?}, the configuration asks for {shape:?}",
                 found.shape()
             );
-            return Err(Error::Weights { origin: found.origin().to_owned(), message });
+            return Err(found.error(message));
         }
         let loaded = found.parameter(param.id, &stored, self.dtype, self.device)?;
         self.used.insert(stored);
