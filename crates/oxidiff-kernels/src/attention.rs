@@ -17,13 +17,14 @@ use crate::exponential::exp2;
 use crate::memory::{Output, Scratch};
 use crate::operand::Operand;
 use crate::panel::{self, Rows, Unit};
+use crate::transpose::into_columns;
 
-/// Queries that are worked on together.
-const QUERY_BLOCK: usize = 96;
-/// Keys that are worked on together: the scores of a block stay in the second-level cache.
+/// Queries of one task.
+const QUERY_BLOCK: usize = 128;
+/// Keys that are worked on together: with their values, and the scores of a panel of queries, they stay in the cache.
 const KEY_BLOCK: usize = 128;
-/// Values between the scores of one query and of the next, so that they do not fall on the same lines of the cache.
-const GAP: usize = 16;
+/// From the values of one dimension to those of the next: not a power of 2, so that they do not fall on the same lines of the cache.
+const STRIDE: usize = KEY_BLOCK + 16;
 
 /// For each head `softmax(Q Kᵀ / sqrt(dim)) V`, the heads side by side in the last dimension as the projections leave
 /// and take them.
@@ -108,9 +109,8 @@ fn attention_cpu<T: Operand<U>, U: Unit>([query, key, value]: [FlexTensor; 3], h
     let tokens = shape.queries * (shape.dim + shape.value_dim) + shape.keys * (shape.dim + shape.value_dim);
     let bytes = size_of::<T>() * shape.batch * heads * tokens;
     let _running = operation("attention", 2.0 * products as f64, bytes as f64);
-    let (width, lanes) = panel::widths();
-    let key_len = shape.keys.next_multiple_of(width) * shape.dim / U::VALUES;
-    let value_len = shape.keys.div_ceil(U::VALUES) * shape.value_dim.next_multiple_of(lanes);
+    let key_len = shape.keys * shape.dim / U::VALUES;
+    let value_len = shape.keys.div_ceil(KEY_BLOCK) * shape.value_dim * STRIDE / U::VALUES;
     // Heads that are worked on at the same time; where there are few queries, all of them, to give each thread a task.
     let blocks = shape.queries.div_ceil(QUERY_BLOCK).max(1);
     let pairs = shape.batch * heads;
@@ -122,7 +122,7 @@ fn attention_cpu<T: Operand<U>, U: Unit>([query, key, value]: [FlexTensor; 3], h
         let count = at_once.min(pairs - first);
         let heads = keys.par_chunks_mut(key_len.max(1)).zip(values.par_chunks_mut(value_len.max(1)));
         heads.take(count).enumerate().for_each(|(index, (keys, values))| {
-            Arch::new().dispatch(Prepare { shape, key, value, head: first + index, keys, values });
+            prepare::<T, U>(shape, key, value, first + index, keys, values);
         });
         let (keys, values) = (&keys[..], &values[..]);
         (0..count * blocks).into_par_iter().for_each(|task| {
@@ -141,70 +141,46 @@ fn attention_cpu<T: Operand<U>, U: Unit>([query, key, value]: [FlexTensor; 3], h
     contiguous::<T>(output.finish(), &[shape.batch, shape.queries, heads * shape.value_dim])
 }
 
-/// Vectors of the values that are worked on together: first how many come before, then how many these are.
-fn groups(vectors: usize) -> impl Iterator<Item = (usize, usize)> {
-    let mut before = 0;
-    std::iter::from_fn(move || {
-        let count = match vectors - before {
-            0 => return None,
-            // These numbers fill the registers best.
-            4 => 2,
-            6 => 3,
-            left => left.min(5),
-        };
-        before += count;
-        Some((before - count, count))
-    })
-}
-
-/// Puts keys and values of a head into panels: keys by the width of a panel, values by the groups of their vectors.
-struct Prepare<'a, T, U> {
+/// Collects the keys of a head, counted through all items, in rows, and the values of each block of keys in columns:
+/// `[block][value dimension][key]`. Values of keys that do not exist are zero.
+fn prepare<T: Operand<U>, U: Unit>(
     shape: Shape,
-    key: &'a [T],
-    value: &'a [T],
-    /// Counted through all items.
+    key: &[T],
+    value: &[T],
     head: usize,
-    keys: &'a mut [U],
-    values: &'a mut [U],
-}
-
-impl<T: Operand<U>, U: Unit> WithSimd for Prepare<'_, T, U> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { shape: Shape { heads, keys: count, dim, value_dim, .. }, key, value, head, keys, values } =
-            self;
-        let (item, head) = (head / heads, head % heads);
-        let (width, lanes) = (panel::width::<S>(), S::F32_LANES);
-        let depth = dim / U::VALUES;
-        for first in (0..count).step_by(width) {
-            let there = width.min(count - first);
-            let panel = &mut keys[first * depth..][..width * depth];
-            if there < width {
-                panel.fill(U::zeroed());
-            }
-            let tokens = &key[((item * count + first) * heads + head) * dim..];
-            T::columns(tokens, heads * dim, there, dim, panel, width);
+    keys: &mut [U],
+    values: &mut [U],
+) {
+    let Shape { heads, keys: count, dim, value_dim, .. } = shape;
+    let (item, head) = (head / heads, head % heads);
+    let start = |token: usize| (item * count + token) * heads + head;
+    for (token, row) in keys.chunks_exact_mut((dim / U::VALUES).max(1)).enumerate() {
+        T::copy_row(&key[start(token) * dim..][..dim], row);
+    }
+    let stride = STRIDE / U::VALUES;
+    let mut rows = Scratch::<U>::new(KEY_BLOCK / U::VALUES * value_dim);
+    for (block, columns) in values.chunks_exact_mut((value_dim * stride).max(1)).enumerate() {
+        let first = block * KEY_BLOCK;
+        let units = KEY_BLOCK.min(count - first).div_ceil(U::VALUES);
+        for (unit, row) in rows.chunks_exact_mut(value_dim).take(units).enumerate() {
+            let token = first + unit * U::VALUES;
+            T::panel_row(
+                &value[start(token) * value_dim..],
+                heads * value_dim,
+                count - token,
+                value_dim,
+                row,
+            );
         }
-        let rows = count.div_ceil(U::VALUES);
-        for (before, vectors) in groups(value_dim.div_ceil(lanes)) {
-            let group_width = vectors * lanes;
-            let length = group_width.min(value_dim - before * lanes);
-            let panel = &mut values[rows * before * lanes..][..rows * group_width];
-            for (row, out) in panel.chunks_exact_mut(group_width).enumerate() {
-                let token = row * U::VALUES;
-                let start = ((item * count + token) * heads + head) * value_dim + before * lanes;
-                T::panel_row(&value[start..], heads * value_dim, count - token, length, out);
-            }
-        }
+        into_columns(&rows, value_dim, units, value_dim, columns, stride);
     }
 }
 
 /// Attention of one block of queries in one head.
 ///
-/// The keys come in blocks too. What has been summed so far is relative to the largest score so far, and is scaled down
-/// when a larger one appears.
+/// Queries stand side by side in panels, so that scores and results have a row for each key and value dimension, and the
+/// largest score and the sum of each query are lanes of vectors. The keys come in blocks. What has been summed so far is
+/// relative to the largest score so far, and is scaled down when a larger one appears.
 struct Attend<'a, T, U> {
     shape: Shape,
     query: &'a [T],
@@ -222,111 +198,137 @@ impl<T: Operand<U>, U: Unit> WithSimd for Attend<'_, T, U> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { shape, query, keys, values, head, queries, output } = self;
-        let Shape { heads, keys: key_count, dim, value_dim, .. } = shape;
+        let Shape { heads, queries: query_count, keys: key_count, dim, value_dim, .. } = shape;
         let (item, head) = (head / heads, head % heads);
-        let (width, lanes) = (panel::width::<S>(), S::F32_LANES);
-        let rows = queries.len();
-        let depth = dim / U::VALUES;
-        let out_width = value_dim.next_multiple_of(lanes);
-        let value_rows = key_count.div_ceil(U::VALUES);
-        const STRIDE: usize = KEY_BLOCK + GAP;
-        // Powers of 2 take fewer operations than those of e.
-        let scale = std::f32::consts::LOG2_E / (dim as f32).sqrt();
+        let start = |query: usize| (item * query_count + query) * heads + head;
+        let width = panel::width::<S>();
+        let (depth, stride) = (dim / U::VALUES, STRIDE / U::VALUES);
+        let panels = queries.len().div_ceil(width);
 
-        // Where the queries are, they are far apart.
-        let mut left = Scratch::<U>::new(rows * depth);
-        for (row, left) in queries.clone().zip(left.chunks_exact_mut(depth.max(1))) {
-            let start = ((item * shape.queries + row) * heads + head) * dim;
-            T::copy_row(&query[start..start + dim], left);
+        let mut left = Scratch::<U>::new(panels * width * depth);
+        for (first, panel) in queries.clone().step_by(width).zip(left.chunks_exact_mut(width * depth)) {
+            let there = width.min(queries.end - first);
+            if there < width {
+                panel.fill(U::zeroed());
+            }
+            T::columns(&query[start(first) * dim..], heads * dim, there, dim, panel, width);
         }
-        let mut out = Scratch::zeros(rows * out_width);
-        let mut scores = Scratch::new(rows * STRIDE);
-        let mut rounded = Scratch::<U>::new(if U::VALUES == 1 { 0 } else { rows * STRIDE / U::VALUES });
-        let mut largest = [f32::NEG_INFINITY; QUERY_BLOCK];
-        let mut sums = [0.0f32; QUERY_BLOCK];
+        let mut out = Scratch::zeros(panels * value_dim * width);
+        let mut scores = Scratch::new(KEY_BLOCK * width);
+        let mut rounded = Scratch::<U>::new(if U::VALUES == 1 { 0 } else { KEY_BLOCK / U::VALUES * width });
+        let mut softmax = vec![Softmax::new(simd); panels];
+        // Powers of 2 take fewer operations than those of e.
+        let scale = simd.splat_f32s(std::f32::consts::LOG2_E / (dim as f32).sqrt());
         for first in (0..key_count).step_by(KEY_BLOCK) {
             let count = KEY_BLOCK.min(key_count - first);
-            for column in (0..count).step_by(width) {
-                panel::multiply::<S, U, { panel::VECTORS }>(
-                    simd,
-                    rows,
-                    depth,
-                    Rows { values: &left, stride: depth },
-                    &keys[(first + column) * depth..],
-                    &mut scores[column..],
-                    STRIDE,
-                    false,
-                );
-            }
-            for (row, scores) in scores.chunks_exact_mut(STRIDE).enumerate() {
-                // Scores of keys that do not exist, at the end of a panel, count for nothing.
-                let scores = &mut scores[..count.next_multiple_of(width)];
-                scores[count..].fill(f32::NEG_INFINITY);
-                let new_largest = maximum(simd, scores) * scale;
-                if new_largest > largest[row] {
-                    let shrink = (largest[row] - new_largest).exp2();
-                    largest[row] = new_largest;
-                    sums[row] *= shrink;
-                    out[row * out_width..][..out_width].iter_mut().for_each(|value| *value *= shrink);
-                }
-                sums[row] += exponentiate(simd, scores, scale, largest[row]);
-            }
-            let weights = Rows { values: U::units(&scores, &mut rounded), stride: STRIDE / U::VALUES };
-            let depth = count.div_ceil(U::VALUES);
-            for (before, vectors) in groups(out_width / lanes) {
-                let start = value_rows * before * lanes + first / U::VALUES * vectors * lanes;
-                let (panel, out) = (&values[start..], &mut out[before * lanes..]);
-                match vectors {
-                    1 => panel::multiply::<S, U, 1>(simd, rows, depth, weights, panel, out, out_width, true),
-                    2 => panel::multiply::<S, U, 2>(simd, rows, depth, weights, panel, out, out_width, true),
-                    3 => panel::multiply::<S, U, 3>(simd, rows, depth, weights, panel, out, out_width, true),
-                    _ => panel::multiply::<S, U, 5>(simd, rows, depth, weights, panel, out, out_width, true),
-                }
+            let keys = Rows { values: &keys[first * depth..], stride: depth };
+            let values = Rows { values: &values[first / KEY_BLOCK * value_dim * stride..], stride };
+            let units = count.div_ceil(U::VALUES);
+            for (panel, softmax) in softmax.iter_mut().enumerate() {
+                let queries = &left[panel * width * depth..][..width * depth];
+                panel::multiply(simd, count, depth, keys, queries, &mut scores, width, false);
+                let out = &mut out[panel * value_dim * width..][..value_dim * width];
+                softmax.weigh(simd, &mut scores[..count * width], scale, out);
+                // Keys that do not exist weigh nothing.
+                scores[count * width..units * U::VALUES * width].fill(0.0);
+                let weights = U::panel(&scores[..units * U::VALUES * width], width, &mut rounded);
+                panel::multiply(simd, value_dim, units, values, weights, out, width, true);
             }
         }
-        for ((row, out), sum) in queries.zip(out.chunks_exact_mut(out_width.max(1))).zip(sums) {
-            let factor = 1.0 / sum;
-            let out = &mut out[..value_dim];
-            out.iter_mut().for_each(|value| *value *= factor);
-            // SAFETY: each query of each head has one task.
-            unsafe { output.write(((item * shape.queries + row) * heads + head) * value_dim, out) };
+        let mut rows = Scratch::new(width * value_dim);
+        let results = out.chunks_exact_mut((value_dim * width).max(1)).zip(softmax);
+        for (first, (out, softmax)) in queries.clone().step_by(width).zip(results) {
+            softmax.divide(simd, out);
+            into_columns(out, width, value_dim, width, &mut rows, value_dim);
+            for (query, row) in (first..queries.end).zip(rows.chunks_exact(value_dim.max(1))) {
+                // SAFETY: each query of each head has one task.
+                unsafe { output.write(start(query) * value_dim, row) };
+            }
         }
     }
 }
 
-#[inline(always)]
-fn maximum<S: Simd>(simd: S, values: &[f32]) -> f32 {
-    let (vectors, _) = S::as_simd_f32s(values);
-    let mut largest = [simd.splat_f32s(f32::NEG_INFINITY); panel::VECTORS];
-    for vectors in vectors.chunks_exact(panel::VECTORS) {
-        for (largest, vector) in largest.iter_mut().zip(vectors) {
-            *largest = simd.max_f32s(*largest, *vector);
-        }
-    }
-    let mut all = f32::NEG_INFINITY;
-    for vector in largest {
-        all = all.max(simd.reduce_max_f32s(vector));
-    }
-    all
+/// The weights of a panel of queries, while the keys come in blocks (Milakov & Gimelshein 2018,
+/// <https://arxiv.org/abs/1805.02867>). All powers are of 2.
+#[derive(Clone, Copy)]
+struct Softmax<V> {
+    /// The largest scaled score of each query.
+    largest: [V; panel::VECTORS],
+    /// The sum of each query's weights, relative to the largest.
+    sums: [V; panel::VECTORS],
 }
 
-/// Replaces each score by `2^(scale * score - largest)` and returns their sum. There are as many as whole panels have columns.
-#[inline(always)]
-fn exponentiate<S: Simd>(simd: S, scores: &mut [f32], scale: f32, largest: f32) -> f32 {
-    let (vectors, _) = S::as_mut_simd_f32s(scores);
-    let (scale, shift) = (simd.splat_f32s(scale), simd.splat_f32s(-largest));
-    let mut sums = [simd.splat_f32s(0.0); panel::VECTORS];
-    for vectors in vectors.chunks_exact_mut(panel::VECTORS) {
-        for (sum, score) in sums.iter_mut().zip(vectors) {
-            *score = exp2(simd, simd.mul_add_e_f32s(*score, scale, shift));
-            *sum = simd.add_f32s(*sum, *score);
+impl<V: Copy> Softmax<V> {
+    #[inline(always)]
+    fn new<S: Simd<f32s = V>>(simd: S) -> Self {
+        Self {
+            largest: [simd.splat_f32s(f32::NEG_INFINITY); panel::VECTORS],
+            sums: [simd.splat_f32s(0.0); panel::VECTORS],
         }
     }
-    let mut sum = 0.0;
-    for vector in sums {
-        sum += simd.reduce_sum_f32s(vector);
+
+    /// Replaces `scores`, a row for each key, by their weights. Where a score is larger than all before, scales down what has
+    /// been summed, also in `out`.
+    #[inline(always)]
+    fn weigh<S: Simd<f32s = V>>(&mut self, simd: S, scores: &mut [f32], scale: V, out: &mut [f32]) {
+        let (rows, _) = S::as_mut_simd_f32s(scores);
+        let mut largest = [simd.splat_f32s(f32::NEG_INFINITY); panel::VECTORS];
+        for row in rows.chunks_exact(panel::VECTORS) {
+            for (largest, score) in largest.iter_mut().zip(row) {
+                *largest = simd.max_f32s(*largest, *score);
+            }
+        }
+        let mut rise = f32::NEG_INFINITY;
+        let mut shrink = largest;
+        for ((new, old), shrink) in largest.iter_mut().zip(self.largest).zip(&mut shrink) {
+            *new = simd.max_f32s(simd.mul_f32s(*new, scale), old);
+            *shrink = simd.sub_f32s(old, *new);
+            rise = rise.max(simd.reduce_max_f32s(simd.sub_f32s(*new, old)));
+        }
+        if rise > 0.0 {
+            for shrink in &mut shrink {
+                *shrink = exp2(simd, *shrink);
+            }
+            scale_rows(simd, out, shrink);
+            for (sum, shrink) in self.sums.iter_mut().zip(shrink) {
+                *sum = simd.mul_f32s(*sum, shrink);
+            }
+            self.largest = largest;
+        }
+        let mut shift = largest;
+        for shift in &mut shift {
+            *shift = simd.neg_f32s(*shift);
+        }
+        let mut sums = self.sums;
+        for row in rows.chunks_exact_mut(panel::VECTORS) {
+            for ((score, sum), shift) in row.iter_mut().zip(&mut sums).zip(shift) {
+                *score = exp2(simd, simd.mul_add_e_f32s(*score, scale, shift));
+                *sum = simd.add_f32s(*sum, *score);
+            }
+        }
+        self.sums = sums;
     }
-    sum
+
+    /// Divides weighted sums by the sums of the weights.
+    #[inline(always)]
+    fn divide<S: Simd<f32s = V>>(&self, simd: S, out: &mut [f32]) {
+        let mut factors = self.sums;
+        for factor in &mut factors {
+            *factor = simd.div_f32s(simd.splat_f32s(1.0), *factor);
+        }
+        scale_rows(simd, out, factors);
+    }
+}
+
+/// Multiplies each row by `factors`.
+#[inline(always)]
+fn scale_rows<S: Simd>(simd: S, rows: &mut [f32], factors: [S::f32s; panel::VECTORS]) {
+    let (rows, _) = S::as_mut_simd_f32s(rows);
+    for row in rows.chunks_exact_mut(panel::VECTORS) {
+        for (value, factor) in row.iter_mut().zip(factors) {
+            *value = simd.mul_f32s(*value, factor);
+        }
+    }
 }
 
 #[cfg(test)]

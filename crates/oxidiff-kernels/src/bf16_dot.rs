@@ -5,12 +5,15 @@ use half::bf16;
 use pulp::Simd;
 
 use crate::half_precision::Storage;
-use crate::panel::{self, Product, Unit};
+use crate::panel::{self, MOST_LANES, Product, Unit, VECTORS};
+
+/// No panel is wider.
+const MOST_WIDTH: usize = VECTORS * MOST_LANES;
 
 /// `bf16` values that one instruction multiplies for a lane of its vectors.
 const GROUP: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
 
-/// Neighbouring values of a row.
+/// Values that follow each other along the depth of a product.
 pub(crate) type Group = [bf16; GROUP];
 
 /// Whether a product of this depth is faster by groups: the processor has instructions for them, and they leave nothing over.
@@ -33,21 +36,31 @@ impl Unit for Group {
     const VALUES: usize = GROUP;
 
     #[inline(always)]
-    unsafe fn multiply<S: Simd, const N: usize>(_: S, rows: usize, product: Product<Group>) {
+    unsafe fn multiply<S: Simd>(_: S, rows: usize, product: Product<Group>) {
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         if instructions(S::F32_LANES) {
             // SAFETY: the processor has the instructions, and the matrices are as the caller promises.
-            unsafe { with_instructions::multiply::<N>(rows, product) };
+            unsafe { with_instructions::multiply(rows, product) };
             return;
         }
         // SAFETY: as the caller promises.
-        unsafe { plain(rows, N * S::F32_LANES, product) };
+        unsafe { plain(rows, panel::width::<S>(), product) };
     }
 
     #[inline(always)]
-    fn units<'a>(values: &'a [f32], scratch: &'a mut [Group]) -> &'a [Group] {
-        let scratch = &mut scratch[..values.len() / GROUP];
-        bf16::narrow(values, scratch.as_flattened_mut());
+    fn panel<'a>(rows: &'a [f32], width: usize, scratch: &'a mut [Group]) -> &'a [Group] {
+        let scratch = &mut scratch[..rows.len() / GROUP];
+        let mut rounded = [[bf16::ZERO; MOST_WIDTH]; GROUP];
+        for (rows, out) in rows.chunks_exact(GROUP * width).zip(scratch.chunks_exact_mut(width)) {
+            for (row, rounded) in rows.chunks_exact(width).zip(&mut rounded) {
+                bf16::narrow(row, &mut rounded[..width]);
+            }
+            for (column, group) in out.iter_mut().enumerate() {
+                for (value, row) in group.iter_mut().zip(&rounded) {
+                    *value = row[column];
+                }
+            }
+        }
         scratch
     }
 }
@@ -85,44 +98,29 @@ mod with_instructions {
     };
 
     use super::Group;
-    use crate::panel::{LINE, Product, prefetch};
+    use crate::panel::{LINE, Product, VECTORS, prefetch};
 
     const LANES: usize = 16;
 
     /// # Safety
     /// As for [`super::Unit::multiply`], on a processor that has AVX-512 F and BF16.
     #[target_feature(enable = "avx512f,avx512bf16")]
-    pub unsafe fn multiply<const N: usize>(rows: usize, product: Product<Group>) {
-        // As many rows as leave registers for a row of the panel and one broadcast pair.
-        // SAFETY: as the caller promises.
-        unsafe {
-            match N {
-                1 | 2 => all_rows::<N, 12>(rows, product),
-                3 => all_rows::<N, 8>(rows, product),
-                4 => all_rows::<N, 6>(rows, product),
-                _ => all_rows::<N, 5>(rows, product),
-            }
-        }
-    }
-
-    /// # Safety
-    /// As for [`multiply`].
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    unsafe fn all_rows<const N: usize, const ROWS: usize>(rows: usize, product: Product<Group>) {
+    pub unsafe fn multiply(rows: usize, product: Product<Group>) {
+        /// As many rows as leave registers for a row of the panel and one broadcast pair.
+        const ROWS: usize = 12;
         let mut row = 0;
         // SAFETY: each tile ends within the rows.
         unsafe {
             while row + ROWS <= rows {
-                tile::<N, ROWS>(row, product);
+                tile::<ROWS>(row, product);
                 row += ROWS;
             }
-            while ROWS > 4 && row + 4 <= rows {
-                tile::<N, 4>(row, product);
+            while row + 4 <= rows {
+                tile::<4>(row, product);
                 row += 4;
             }
             while row < rows {
-                tile::<N, 1>(row, product);
+                tile::<1>(row, product);
                 row += 1;
             }
         }
@@ -132,9 +130,9 @@ mod with_instructions {
     /// As for [`multiply`], for the `ROWS` rows from `row` on.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bf16")]
-    unsafe fn tile<const N: usize, const ROWS: usize>(row: usize, product: Product<Group>) {
+    unsafe fn tile<const ROWS: usize>(row: usize, product: Product<Group>) {
         let Product { depth, left, left_stride, panel, out, out_stride, add } = product;
-        let mut sums = [[_mm512_setzero_ps(); N]; ROWS];
+        let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
         // SAFETY: the caller vouches for all rows; vectors are read and written at any address.
         unsafe {
             let mut lefts = [left; ROWS];
@@ -147,7 +145,7 @@ mod with_instructions {
                     prefetch(left.wrapping_add(ROWS * left_stride + start));
                 }
                 for k in start..(start + LINE).min(depth) {
-                    let mut right = [panel.read_unaligned(); N];
+                    let mut right = [panel.read_unaligned(); VECTORS];
                     for (j, right) in right.iter_mut().enumerate() {
                         *right = panel.add(j).read_unaligned();
                     }
@@ -158,7 +156,7 @@ mod with_instructions {
                             *sum = _mm512_dpbf16_ps(*sum, pair, right);
                         }
                     }
-                    panel = panel.add(N);
+                    panel = panel.add(VECTORS);
                 }
             }
             for (i, sums) in sums.into_iter().enumerate() {
@@ -183,40 +181,25 @@ mod with_instructions {
     use std::arch::asm;
 
     use super::{GROUP, Group};
-    use crate::panel::Product;
+    use crate::panel::{Product, VECTORS};
 
     const LANES: usize = 4;
 
     /// # Safety
     /// As for [`super::Unit::multiply`], on a processor that has NEON and BF16.
     #[target_feature(enable = "neon,bf16")]
-    pub unsafe fn multiply<const N: usize>(rows: usize, product: Product<Group>) {
-        // As many rows as leave registers for two rows of the left matrix and two columns of the panel.
-        // SAFETY: as the caller promises.
-        unsafe {
-            match N {
-                1 => all_rows::<N, 8>(rows, product),
-                2 => all_rows::<N, 5>(rows, product),
-                3 => all_rows::<N, 3>(rows, product),
-                _ => all_rows::<N, 2>(rows, product),
-            }
-        }
-    }
-
-    /// # Safety
-    /// As for [`multiply`].
-    #[inline]
-    #[target_feature(enable = "neon,bf16")]
-    unsafe fn all_rows<const N: usize, const PAIRS: usize>(rows: usize, product: Product<Group>) {
+    pub unsafe fn multiply(rows: usize, product: Product<Group>) {
+        /// As many pairs of rows as leave registers for one of them and two columns of the panel.
+        const PAIRS: usize = 5;
         let mut row = 0;
         // SAFETY: each tile ends within the rows.
         unsafe {
             while row + 2 * PAIRS <= rows {
-                tile::<N, PAIRS>(row, rows, product);
+                tile::<PAIRS>(row, rows, product);
                 row += 2 * PAIRS;
             }
             while row < rows {
-                tile::<N, 1>(row, rows, product);
+                tile::<1>(row, rows, product);
                 row += 2;
             }
         }
@@ -226,10 +209,10 @@ mod with_instructions {
     /// As for [`multiply`], for `PAIRS` pairs of the `rows` rows from `row` on; where one row is left, it is a pair with itself.
     #[inline]
     #[target_feature(enable = "neon,bf16")]
-    unsafe fn tile<const N: usize, const PAIRS: usize>(row: usize, rows: usize, product: Product<Group>) {
+    unsafe fn tile<const PAIRS: usize>(row: usize, rows: usize, product: Product<Group>) {
         let Product { depth, left, left_stride, panel, out, out_stride, add } = product;
         // For two rows and four columns, two sums of each in a register.
-        let mut sums = [[[vdupq_n_f32(0.0); 2]; N]; PAIRS];
+        let mut sums = [[[vdupq_n_f32(0.0); 2]; VECTORS]; PAIRS];
         // SAFETY: the caller vouches for all rows.
         unsafe {
             let mut lefts = [[left.cast::<u16>(); 2]; PAIRS];
@@ -242,7 +225,7 @@ mod with_instructions {
                 for (pair, [upper, lower]) in pairs.iter_mut().zip(lefts) {
                     *pair = vcombine_u16(vld1_u16(upper.add(k * GROUP)), vld1_u16(lower.add(k * GROUP)));
                 }
-                for j in 0..N {
+                for j in 0..VECTORS {
                     for half in 0..2 {
                         let columns = vld1q_u16(panel);
                         for (sums, pair) in sums.iter_mut().zip(pairs) {

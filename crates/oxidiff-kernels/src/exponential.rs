@@ -31,19 +31,18 @@ pub(crate) fn exp(x: f32) -> f32 {
     if x < -87.3 { 0.0 } else { e_r * power }
 }
 
-/// `2^x` for `x <= 0`, to within 2 units in the last place; the smallest normal number, as good as 0, below -126.
+/// `2^x` for `x <= 0`, to within 4 units in the last place; the smallest normal number, as good as 0, below -126.
 #[inline(always)]
 pub(crate) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     /// Adding this rounds to a whole number, which then stands in the low bits.
     const ROUND: f32 = 12_582_912.0;
     /// `2^r` for `|r| <= 1/2` by powers of `r`, from the highest on.
-    const COEFFICIENTS: [f32; 6] =
-        [1.339_887_4e-3, 9.618_437e-3, 5.550_332_5e-2, 2.402_264_7e-1, 6.931_472e-1, 1.0];
+    const COEFFICIENTS: [f32; 5] = [9.675_541e-3, 5.550_713e-2, 2.402_212e-1, 6.931_469_4e-1, 1.000_000_1];
 
     let x = simd.max_f32s(x, simd.splat_f32s(-126.0));
     let shifted = simd.add_f32s(x, simd.splat_f32s(ROUND));
     let r = simd.sub_f32s(x, simd.sub_f32s(shifted, simd.splat_f32s(ROUND)));
-    let mut p = simd.splat_f32s(1.535_336_9e-4);
+    let mut p = simd.splat_f32s(1.327_647_2e-3);
     for coefficient in COEFFICIENTS {
         p = simd.mul_add_e_f32s(p, r, simd.splat_f32s(coefficient));
     }

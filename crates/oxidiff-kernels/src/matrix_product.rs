@@ -140,16 +140,7 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
                 for panel in group.clone() {
                     let sums = &mut sums[if at_once { 0 } else { (panel - first) * sums_len }..][..sums_len];
                     let packed = &packed[panel * packed_len + start * width..];
-                    panel::multiply::<S, U, { panel::VECTORS }>(
-                        simd,
-                        count,
-                        columns.len(),
-                        block,
-                        packed,
-                        sums,
-                        width,
-                        start > 0,
-                    );
+                    panel::multiply(simd, count, columns.len(), block, packed, sums, width, start > 0);
                     if columns.end == depth {
                         for (row, values) in rows.clone().zip(sums.chunks_exact_mut(width)) {
                             sink.take(row, first_panel + panel, values);

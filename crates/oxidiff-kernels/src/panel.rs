@@ -3,7 +3,7 @@
 use bytemuck::Pod;
 use pulp::{Arch, Simd, WithSimd};
 
-/// Vectors side by side in a panel, where nothing asks for another number.
+/// Vectors side by side in a panel.
 pub(crate) const VECTORS: usize = 2;
 
 /// No vector has more lanes.
@@ -44,22 +44,22 @@ pub(crate) trait Unit: Pod + Send + Sync {
     /// [`multiply`], with everything checked.
     ///
     /// # Safety
-    /// `left` must have `rows` rows of `depth` units, `panel` `depth` rows of `N` times as many units as a vector has lanes, and
-    /// `out` room for `rows` rows of `N` vectors that nothing else refers to.
-    unsafe fn multiply<S: Simd, const N: usize>(simd: S, rows: usize, product: Product<Self>);
+    /// `left` must have `rows` rows of `depth` units, `panel` `depth` rows of units, as many as its width, and `out`
+    /// room for `rows` rows as wide that nothing else refers to.
+    unsafe fn multiply<S: Simd>(simd: S, rows: usize, product: Product<Self>);
 
-    /// Values as the left matrix of a product, `VALUES` of each row to a unit. `scratch` has room for them.
-    fn units<'a>(values: &'a [f32], scratch: &'a mut [Self]) -> &'a [Self];
+    /// Rows of `width` values as a panel: `VALUES` rows become one of units. `scratch` has room for them.
+    fn panel<'a>(rows: &'a [f32], width: usize, scratch: &'a mut [Self]) -> &'a [Self];
 }
 
-/// `out = left panel`, or with `add` `out += left panel`: `left` is `rows x depth`, `panel` `depth x (N vectors)` without gaps,
+/// `out = left panel`, or with `add` `out += left panel`: `left` is `rows x depth`, `panel` `depth x width` without gaps,
 /// and the rows of `out` start every `out_stride` values.
 ///
 /// # Panics
 /// When a matrix reaches past the end of its slice.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "three matrices with their shapes")]
-pub(crate) fn multiply<S: Simd, U: Unit, const N: usize>(
+pub(crate) fn multiply<S: Simd, U: Unit>(
     simd: S,
     rows: usize,
     depth: usize,
@@ -72,7 +72,7 @@ pub(crate) fn multiply<S: Simd, U: Unit, const N: usize>(
     if rows == 0 {
         return;
     }
-    let width = N * S::F32_LANES;
+    let width = width::<S>();
     assert!(left.values.len() >= (rows - 1) * left.stride + depth, "the left matrix");
     assert!(panel.len() >= depth * width, "the panel");
     assert!(out.len() >= (rows - 1) * out_stride + width, "the product");
@@ -87,7 +87,7 @@ pub(crate) fn multiply<S: Simd, U: Unit, const N: usize>(
     };
     // SAFETY: all matrices were just checked to lie inside their slices, and `out`, borrowed mutably, overlaps neither of
     // the others.
-    unsafe { U::multiply::<S, N>(simd, rows, product) }
+    unsafe { U::multiply(simd, rows, product) }
 }
 
 /// Where the matrices of a product are.
@@ -106,32 +106,18 @@ impl Unit for f32 {
     const VALUES: usize = 1;
 
     #[inline(always)]
-    unsafe fn multiply<S: Simd, const N: usize>(simd: S, rows: usize, product: Product<f32>) {
+    unsafe fn multiply<S: Simd>(simd: S, rows: usize, product: Product<f32>) {
         let tiles = Tiles { simd, product };
         // SAFETY: as the caller promises.
         unsafe {
             // As many rows as leave registers for a row of the panel and one broadcast value.
-            if S::REGISTER_COUNT >= 32 {
-                match N {
-                    1 | 2 => tiles.all_rows::<N, 12>(rows),
-                    3 => tiles.all_rows::<N, 8>(rows),
-                    4 => tiles.all_rows::<N, 6>(rows),
-                    _ => tiles.all_rows::<N, 5>(rows),
-                }
-            } else {
-                match N {
-                    1 | 2 => tiles.all_rows::<N, 6>(rows),
-                    3 => tiles.all_rows::<N, 4>(rows),
-                    4 => tiles.all_rows::<N, 3>(rows),
-                    _ => tiles.all_rows::<N, 2>(rows),
-                }
-            }
+            if S::REGISTER_COUNT >= 32 { tiles.all_rows::<12>(rows) } else { tiles.all_rows::<6>(rows) }
         }
     }
 
     #[inline(always)]
-    fn units<'a>(values: &'a [f32], _: &'a mut [f32]) -> &'a [f32] {
-        values
+    fn panel<'a>(rows: &'a [f32], _: usize, _: &'a mut [f32]) -> &'a [f32] {
+        rows
     }
 }
 
@@ -145,24 +131,24 @@ impl<S: Simd> Tiles<S> {
     /// # Safety
     /// As for [`Unit::multiply`].
     #[inline(always)]
-    unsafe fn all_rows<const N: usize, const ROWS: usize>(self, rows: usize) {
+    unsafe fn all_rows<const ROWS: usize>(self, rows: usize) {
         let mut row = 0;
         // SAFETY: each tile ends within the rows.
         unsafe {
             while row + ROWS <= rows {
-                self.tile::<N, ROWS>(row);
+                self.tile::<ROWS>(row);
                 row += ROWS;
             }
-            while ROWS > 4 && row + 4 <= rows {
-                self.tile::<N, 4>(row);
+            while row + 4 <= rows {
+                self.tile::<4>(row);
                 row += 4;
             }
-            while ROWS > 2 && row + 2 <= rows {
-                self.tile::<N, 2>(row);
+            while row + 2 <= rows {
+                self.tile::<2>(row);
                 row += 2;
             }
             while row < rows {
-                self.tile::<N, 1>(row);
+                self.tile::<1>(row);
                 row += 1;
             }
         }
@@ -171,9 +157,9 @@ impl<S: Simd> Tiles<S> {
     /// # Safety
     /// As for [`Unit::multiply`], for the `ROWS` rows from `row` on.
     #[inline(always)]
-    unsafe fn tile<const N: usize, const ROWS: usize>(self, row: usize) {
+    unsafe fn tile<const ROWS: usize>(self, row: usize) {
         let Self { simd, product: Product { depth, left, left_stride, panel, out, out_stride, add } } = self;
-        let mut sums = [[simd.splat_f32s(0.0); N]; ROWS];
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
         // SAFETY: the caller vouches for all rows; a vector may be read and written at any address of an `f32`.
         unsafe {
             let left: [*const f32; ROWS] = std::array::from_fn(|i| left.add((row + i) * left_stride));
@@ -183,7 +169,7 @@ impl<S: Simd> Tiles<S> {
                     prefetch(left.wrapping_add(ROWS * left_stride + start));
                 }
                 for k in start..(start + LINE).min(depth) {
-                    let mut right = [simd.splat_f32s(0.0); N];
+                    let mut right = [simd.splat_f32s(0.0); VECTORS];
                     for (j, right) in right.iter_mut().enumerate() {
                         *right = panel.add(j).read_unaligned();
                     }
@@ -193,7 +179,7 @@ impl<S: Simd> Tiles<S> {
                             *sum = simd.mul_add_e_f32s(left, right, *sum);
                         }
                     }
-                    panel = panel.add(N);
+                    panel = panel.add(VECTORS);
                 }
             }
             for (i, sums) in sums.into_iter().enumerate() {
@@ -227,27 +213,27 @@ pub(crate) fn prefetch<U>(address: *const U) {
 pub(crate) mod tests {
     use super::*;
 
-    struct Check<U, const N: usize> {
+    struct Check<U> {
         rows: usize,
         depth: usize,
         unit: fn(usize, usize) -> U,
         product: fn(U, U) -> f32,
     }
 
-    impl<U: Unit, const N: usize> WithSimd for Check<U, N> {
+    impl<U: Unit> WithSimd for Check<U> {
         type Output = ();
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
             let Self { rows, depth, unit, product } = self;
-            let width = N * S::F32_LANES;
+            let width = width::<S>();
             let (left_stride, out_stride) = (depth + 3, width + 5);
             let left: Vec<U> = (0..rows * left_stride).map(|i| unit(i, 11)).collect();
             let panel: Vec<U> = (0..depth * width).map(|i| unit(i, 7)).collect();
             for add in [false, true] {
                 let mut out = vec![1.0; rows * out_stride];
                 let rows_of_left = Rows { values: &left, stride: left_stride };
-                multiply::<S, U, N>(simd, rows, depth, rows_of_left, &panel, &mut out, out_stride, add);
+                multiply(simd, rows, depth, rows_of_left, &panel, &mut out, out_stride, add);
                 for row in 0..rows {
                     for column in 0..out_stride {
                         let sum: f32 = (0..depth)
@@ -259,7 +245,7 @@ pub(crate) mod tests {
                             (true, true) => sum + 1.0,
                         };
                         let found = out[row * out_stride + column];
-                        assert_eq!(found, expected, "{rows} rows, {depth} units deep, {N} vectors");
+                        assert_eq!(found, expected, "{rows} rows, {depth} units deep");
                     }
                 }
             }
@@ -271,13 +257,8 @@ pub(crate) mod tests {
     pub(crate) fn check_products<U: Unit>(unit: fn(usize, usize) -> U, product: fn(U, U) -> f32) {
         for rows in [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 31] {
             for depth in [0, 1, 9, 40] {
-                Arch::new().dispatch(Check::<U, 1> { rows, depth, unit, product });
-                Arch::new().dispatch(Check::<U, 2> { rows, depth, unit, product });
-                Arch::new().dispatch(Check::<U, 3> { rows, depth, unit, product });
-                Arch::new().dispatch(Check::<U, 4> { rows, depth, unit, product });
-                Arch::new().dispatch(Check::<U, 5> { rows, depth, unit, product });
-                Check::<U, 2> { rows, depth, unit, product }.with_simd(pulp::Scalar);
-                Check::<U, 5> { rows, depth, unit, product }.with_simd(pulp::Scalar);
+                Arch::new().dispatch(Check { rows, depth, unit, product });
+                Check { rows, depth, unit, product }.with_simd(pulp::Scalar);
             }
         }
     }
@@ -294,6 +275,6 @@ pub(crate) mod tests {
     #[should_panic(expected = "the left matrix")]
     fn refuses_rows_past_the_end() {
         let left = Rows { values: &[0.0; 8], stride: 3 };
-        multiply::<_, f32, 2>(pulp::Scalar, 3, 3, left, &[0.0; 6], &mut [0.0; 12], 4, false);
+        multiply(pulp::Scalar, 3, 3, left, &[0.0; 6], &mut [0.0; 12], 4, false);
     }
 }
