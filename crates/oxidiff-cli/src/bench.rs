@@ -13,6 +13,7 @@ use oxidiff_kernels::{finish_breakdown, start_breakdown};
 use safetensors::SafeTensors;
 
 use crate::arguments::BenchArguments;
+use crate::standard_output::print_line;
 
 /// The inputs of both calls, and what another program computed from them.
 struct Inputs {
@@ -60,7 +61,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
     time("unet", arguments, unet_reference, options.dtype, predict)?;
     time("vae", arguments, vae_reference, options.dtype, || vae.decode(latents.clone()))?;
     if let Some(peak) = peak_memory() {
-        println!("peak memory {peak:.2} GiB");
+        print_line(format_args!("peak memory {peak:.2} GiB"))?;
     }
     Ok(())
 }
@@ -73,12 +74,14 @@ fn time(
     dtype: DType,
     call: impl Fn() -> oxidiff::Result<Tensor<4>>,
 ) -> anyhow::Result<()> {
+    // Reading one value waits for devices that compute in the background.
+    let wait = |output: Tensor<4>| drop(output.slice([0..1, 0..1, 0..1, 0..1]).into_data());
     let output = call()?;
+    wait(output.clone());
     let mut seconds = Vec::new();
     for _ in 0..arguments.runs {
         let start = Instant::now();
-        // Reading one value waits for devices that compute in the background.
-        let _ = call()?.slice([0..1, 0..1, 0..1, 0..1]).into_data();
+        wait(call()?);
         seconds.push(start.elapsed().as_secs_f64());
     }
     seconds.sort_by(f64::total_cmp);
@@ -90,7 +93,7 @@ fn time(
     let dtype = format!("{dtype:?}").to_lowercase();
     let error = reference.map(|reference| relative_error(output, reference)).transpose()?;
     let error = error.map_or(String::new(), |error| format!(", relative error {error:.2e}"));
-    println!("{name} {dtype}: median {median:.3} s{error}");
+    print_line(format_args!("{name} {dtype}: median {median:.3} s{error}"))?;
     if arguments.breakdown {
         print_breakdown(&call)?;
     }
@@ -105,9 +108,10 @@ fn print_breakdown(call: impl Fn() -> oxidiff::Result<Tensor<4>>) -> anyhow::Res
     let total = start.elapsed().as_secs_f64();
     let costs = finish_breakdown();
     result?;
-    println!("  {:<22} {:>5} {:>8} {:>6} {:>8} {:>7}", "operation", "calls", "s", "%", "GFLOP/s", "GB/s");
+    print_line("  operation              calls        s      %  GFLOP/s    GB/s")?;
     let line = |name: &str, calls: usize, seconds: f64, speed: String| {
-        println!("  {name:<22} {calls:>5} {seconds:>8.3} {:>6.1} {speed}", 100.0 * seconds / total);
+        let percent = 100.0 * seconds / total;
+        print_line(format_args!("  {name:<22} {calls:>5} {seconds:>8.3} {percent:>6.1} {speed}"))
     };
     let mut others = total;
     for cost in &costs {
@@ -115,10 +119,9 @@ fn print_breakdown(call: impl Fn() -> oxidiff::Result<Tensor<4>>) -> anyhow::Res
         others -= seconds;
         let per_second = |amount: f64| amount / seconds / 1e9;
         let speed = format!("{:>8.1} {:>7.1}", per_second(cost.flop), per_second(cost.bytes));
-        line(cost.operation, cost.calls, seconds, speed);
+        line(cost.operation, cost.calls, seconds, speed)?;
     }
-    line("all others", 0, others.max(0.0), String::new());
-    Ok(())
+    Ok(line("all others", 0, others.max(0.0), String::new())?)
 }
 
 /// How far `found` is from `expected`, in norm.

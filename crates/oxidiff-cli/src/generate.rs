@@ -11,6 +11,7 @@ use oxidiff::{
 
 use crate::arguments::GenerateArguments;
 use crate::output::Output;
+use crate::standard_output::print_line;
 use crate::without_text;
 
 pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
@@ -32,7 +33,7 @@ pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
     let seed = generator.initial_seed();
     let made = pipeline.call(call_arguments(&pipeline, arguments, images, generator, &output)?)?;
     for path in output.write(made.images)? {
-        println!("{} (seed {seed})", path.display());
+        print_line(format_args!("{} (seed {seed})", path.display()))?;
     }
     Ok(())
 }

@@ -7,9 +7,9 @@ mod bench;
 mod embedded_model;
 mod generate;
 mod output;
+mod standard_output;
 mod without_text;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -17,6 +17,7 @@ use oxidiff::{DiffusionPipeline, ModelIndex};
 use tracing_subscriber::EnvFilter;
 
 use crate::arguments::{Arguments, Command, ModelArguments};
+use crate::standard_output::print_line;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -51,8 +52,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Inspect(arguments) => inspect(&arguments),
         Command::Download(arguments) => {
             let folder = oxidiff::download(&arguments.hub_id, &arguments.load.options()?)?;
-            println!("{}", folder.display());
-            Ok(())
+            Ok(print_line(folder.display())?)
         }
         Command::Bench(arguments) => bench::run(&arguments),
     }
@@ -63,11 +63,7 @@ fn inspect(arguments: &ModelArguments) -> anyhow::Result<()> {
         Some(model) => ModelIndex::from_pretrained(model, &arguments.load.options()?)?,
         None => ModelIndex::from_embedded(&embedded_model::EMOJI_DIFFUSION)?,
     };
-    // Whoever reads may have seen enough.
-    match writeln!(std::io::stdout(), "{index}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
+    Ok(print_line(index)?)
 }
 
 /// Loads the pipeline that was named, or the embedded one.

@@ -47,6 +47,21 @@ fn a_prompt_is_enough() {
 }
 
 #[test]
+fn nobody_has_to_read_the_output() {
+    for arguments in [
+        &["generate", "red apple", "--steps", "1"][..],
+        &["inspect"],
+        &["bench", "--runs", "1", "--size", "8"],
+    ] {
+        let sandbox = Sandbox::new();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = sandbox.command().args(arguments).stdout(writer).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
 fn the_seed_decides() {
     let first = contents(&["--seed", "7"]);
     assert_eq!(first, contents(&["--seed", "7"]));

@@ -29,22 +29,35 @@ impl Sandbox {
 
     /// Runs `oxidiff` with `arguments` in this folder.
     pub fn run<A: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
-        let output = Command::new(env!("CARGO_BIN_EXE_oxidiff"))
-            .args(arguments)
+        self.run_with(&[], arguments)
+    }
+
+    /// As [`Self::run`], with these environment variables too.
+    pub fn run_with<A: AsRef<std::ffi::OsStr>>(
+        &self,
+        variables: &[(&str, &str)],
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Run {
+        let output = self.command().args(arguments).envs(variables.iter().copied()).output().unwrap();
+        Run {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// `oxidiff` without arguments, to be run in this folder.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oxidiff"));
+        command
             .current_dir(self.0.path())
             .env_remove("RUST_LOG")
             // No test needs the network: a name that is no folder is looked up in an empty cache.
             .env("HF_HUB_OFFLINE", "1")
             .env("HF_HOME", self.0.path())
             .env_remove("HF_HUB_CACHE")
-            .env_remove("HUGGINGFACE_HUB_CACHE")
-            .output()
-            .unwrap();
-        Run {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+            .env_remove("HUGGINGFACE_HUB_CACHE");
+        command
     }
 
     /// All that lies in this folder, sorted.

@@ -1,0 +1,12 @@
+//! Lines for whoever reads the standard output.
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+
+/// Prints a line. That the reader has seen enough and is gone is no error.
+pub(crate) fn print_line(line: impl Display) -> io::Result<()> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
