@@ -97,7 +97,7 @@ def ratios(log):
             theirs = times[name, program]
             each = sorted(a / b for a, b in zip(ours, theirs))
             print(
-                f"{name}: oxidiff {statistics.median(ours):.2f} s, {program} {statistics.median(theirs):.2f} s, "
+                f"{name}: oxidiff {statistics.median(ours):.3f} s, {program} {statistics.median(theirs):.3f} s, "
                 f"ratio in one round: median {statistics.median(each):.2f} ({each[0]:.2f} to {each[-1]:.2f})"
             )
 

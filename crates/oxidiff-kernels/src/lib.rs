@@ -26,6 +26,8 @@ mod operand;
 mod panel;
 mod place;
 mod transpose;
+#[cfg(feature = "vulkan")]
+mod vulkan;
 mod winograd;
 
 pub use attention::attention;
@@ -39,3 +41,5 @@ pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_geglu};
 pub use mapped_file::{MappedFile, release_mapped};
 pub use place::Place;
+#[cfg(feature = "vulkan")]
+pub use vulkan::explicit_workgroup_layout;

@@ -90,6 +90,27 @@ fn devices_that_are_not_built_in() {
     }
 }
 
+/// What a machine without a graphics card says, on any machine: drivers are told to find none.
+#[cfg(any(feature = "cuda", feature = "vulkan"))]
+#[test]
+fn devices_that_the_machine_does_not_have() {
+    let hidden = [
+        ("CUDA_VISIBLE_DEVICES", ""),
+        ("VK_DRIVER_FILES", "/no/such/driver"),
+        ("VK_ICD_FILENAMES", "/no/such/driver"),
+    ];
+    for (device, built_in, name) in
+        [("cuda", cfg!(feature = "cuda"), "Cuda"), ("vulkan", cfg!(feature = "vulkan"), "Vulkan")]
+    {
+        if built_in {
+            let sandbox = Sandbox::new();
+            let generate = ["generate", "red apple", "--device", device];
+            sandbox.run_with(&hidden, generate).failed_with(&["`device`", "driver", name]);
+            assert!(sandbox.files().is_empty(), "{device} left {:?}", sandbox.files());
+        }
+    }
+}
+
 #[test]
 fn places_that_cannot_be_written() {
     refused(&["--output", "no-such-folder/x.png"], &["no-such-folder"]);

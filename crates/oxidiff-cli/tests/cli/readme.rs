@@ -6,10 +6,11 @@ use std::path::Path;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 
 /// The commands that are no command of the binary.
-const CARGO_COMMANDS: [&str; 4] = [
+const CARGO_COMMANDS: [&str; 5] = [
     "cargo test --release",
     "cargo install --path crates/oxidiff-cli",
     "cargo build --release --features oxidiff-cli/cuda",
+    "cargo test --release --features oxidiff/cuda --test gpu",
     "cargo run --release --example quicktour -- denoising-loop google/ddpm-cat-256",
 ];
 

@@ -1,6 +1,7 @@
 //! From a name or a folder to a component: configuration files, weights and the hub.
 
 pub mod config;
+pub(crate) mod device;
 pub mod folder;
 pub mod hub;
 pub(crate) mod locate;

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
+use crate::loading::device;
 use crate::loading::folder::Folder;
 use crate::loading::original_layout;
 use crate::loading::single_file::SingleFileOptions;
@@ -140,6 +141,7 @@ pub(crate) fn load<M: Model>(
     dtype: DType,
     device: &Device,
 ) -> Result<M> {
+    device::check(device, dtype)?;
     let text = folder.read("config.json", M::CLASS_NAME)?;
     let config = Config::parse(&text, &folder.locate("config.json").display().to_string())?;
     let is_other = |name: &&str| *name != M::CLASS_NAME && !M::FORMER_CLASS_NAMES.contains(name);

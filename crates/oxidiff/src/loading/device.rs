@@ -1,0 +1,80 @@
+//! Where to compute: a device that cannot do it is found out before anything is put on it.
+
+use burn::tensor::{DType, Device};
+
+use crate::error::{Error, Result};
+
+/// Requires that this machine has the device, and that the device computes in the element type. Burn would panic without
+/// the one, and compute something else without the other.
+///
+/// # Errors
+/// When one is missing.
+pub(crate) fn check(device: &Device, dtype: DType) -> Result<()> {
+    if let Some(problem) = problem(device) {
+        return Err(Error::argument("device", format!("{problem}: {device:?}")));
+    }
+    if !device.supports_dtype(dtype) {
+        return Err(Error::argument("dtype", format!("{dtype:?} is no type that {device:?} computes in")));
+    }
+    Ok(())
+}
+
+/// Why nothing can be computed on the device.
+#[cfg(any(feature = "cuda", feature = "rocm", feature = "metal", feature = "vulkan", feature = "wgpu"))]
+fn problem(device: &Device) -> Option<&'static str> {
+    use std::sync::{Mutex, PoisonError};
+
+    use burn::backend::{CubeDevice, DispatchDevice};
+
+    /// What was found. Drivers take their time to answer, and each model of a pipeline asks.
+    static FOUND: Mutex<Vec<CubeDevice>> = Mutex::new(Vec::new());
+
+    let DispatchDevice::Cube(device) = device.as_dispatch() else { return None };
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    if found.contains(device) {
+        return None;
+    }
+    #[cfg(any(feature = "metal", feature = "vulkan", feature = "wgpu"))]
+    if let CubeDevice::Wgpu(device) = device
+        && let burn::backend::WgpuDeviceKind::Existing(_) = device.kind
+    {
+        // What a program sets up by itself is on no list.
+        return None;
+    }
+    let id = device.to_id();
+    if !CubeDevice::enumerate(id).contains(&id) {
+        return Some("this machine does not have it, or no driver for it");
+    }
+    #[cfg(feature = "vulkan")]
+    if let CubeDevice::Wgpu(device) = device
+        && through_vulkan(device.backend)
+        && !oxidiff_kernels::explicit_workgroup_layout()
+    {
+        return Some(
+            "no Vulkan driver of this machine has VK_KHR_workgroup_memory_explicit_layout; \
+             software drivers can be used where Oxidiff is built with `--features wgpu` instead of `vulkan`",
+        );
+    }
+    found.push(device.clone());
+    None
+}
+
+/// Whether devices of this backend compute through Vulkan.
+#[cfg(feature = "vulkan")]
+fn through_vulkan(backend: burn::backend::WgpuBackend) -> bool {
+    use burn::backend::WgpuBackend;
+
+    backend == WgpuBackend::Vulkan || backend == WgpuBackend::Auto && cfg!(target_os = "linux")
+}
+
+/// The only device is the CPU.
+#[cfg(not(any(
+    feature = "cuda",
+    feature = "rocm",
+    feature = "metal",
+    feature = "vulkan",
+    feature = "wgpu"
+)))]
+fn problem(_: &Device) -> Option<&'static str> {
+    None
+}
