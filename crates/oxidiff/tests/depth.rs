@@ -3,7 +3,7 @@
 
 mod fixture;
 
-use fixture::{Recorded, assert_close, fixtures, json};
+use fixture::{Recorded, assert_close, fixtures, json, variants};
 use oxidiff::{
     CLIPImageProcessor, Config, DPTConfig, DPTForDepthEstimation, DPTImageProcessor, Device, ImageProcessor,
     Model, Tensor,
@@ -16,16 +16,10 @@ const TOLERANCE: f32 = 1e-4;
 
 #[test]
 fn depth_is_estimated_as_python_does_for_every_option() {
-    let mut variants: Vec<_> = std::fs::read_dir(fixtures().join("vision/depth"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    variants.sort();
+    let variants = variants("vision/depth");
     assert!(variants.len() >= 6, "{} variants", variants.len());
-    for folder in variants {
-        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+    for (folder, name, recorded) in variants {
         let model = DPTForDepthEstimation::from_pretrained(folder.to_str().unwrap()).unwrap();
-        let recorded = Recorded::open(&folder.join("call.safetensors"));
         for call in (0..).take_while(|call| recorded.has(&format!("{call}.pixel_values"))) {
             let output = model
                 .forward(recorded.floats(&format!("{call}.pixel_values")))

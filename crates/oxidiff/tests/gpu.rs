@@ -9,7 +9,7 @@ mod fixture;
 use std::path::{Path, PathBuf};
 
 use fixture::pictures::{blob, picture};
-use fixture::{Recorded, assert_close, fixtures, json, repository};
+use fixture::{Recorded, assert_close, fixtures, json, repository, variants};
 use oxidiff::{
     AutoencoderKL, AutoencoderTiny, CLIPTextModel, ClassConditional, ClassLabels, DDPMPipeline,
     DPTForDepthEstimation, DType, Device, DiTPipeline, DiTTransformer2DModel, Generator, Generators,
@@ -42,13 +42,13 @@ fn load<M: Model>(folder: &Path) -> M {
     M::from_pretrained_with(folder.to_str().unwrap(), &on_gpu()).unwrap()
 }
 
-/// The folders inside a folder of the fixtures, sorted, with their names.
-fn variants(folder: &str) -> Vec<(PathBuf, String)> {
-    let entries = std::fs::read_dir(fixtures().join(folder)).unwrap();
-    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    folders.sort();
-    let name = |folder: &PathBuf| folder.file_name().unwrap().to_string_lossy().into_owned();
-    folders.into_iter().map(|folder| (folder.clone(), name(&folder))).collect()
+/// The Stable Diffusion pipelines of the fixtures, with what their components computed.
+fn pipelines() -> [(PathBuf, &'static str, Recorded); 2] {
+    ["sd1", "sd2"].map(|name| {
+        let folder = fixtures().join("pipelines").join(name);
+        let recorded = Recorded::open(&folder.join("components.safetensors"));
+        (folder, name, recorded)
+    })
 }
 
 /// A recorded tensor on the GPU.
@@ -83,9 +83,8 @@ impl Call {
 
 #[test]
 fn unets_with_text() {
-    for (folder, name) in variants("pipelines/unets") {
+    for (folder, name, recorded) in variants("pipelines/unets") {
         let unet: UNet2DConditionModel = load(&folder);
-        let recorded = Recorded::open(&folder.join("call.safetensors"));
         let call: Call = json(&folder.join("call.json"));
         let inputs = UNet2DConditionInputs {
             class_labels: call.class_labels(&recorded),
@@ -99,9 +98,8 @@ fn unets_with_text() {
 
 #[test]
 fn unets_without_text() {
-    for (folder, name) in variants("unconditional/unets") {
+    for (folder, name, recorded) in variants("unconditional/unets") {
         let unet: UNet2DModel = load(&folder);
-        let recorded = Recorded::open(&folder.join("call.safetensors"));
         let call: Call = json(&folder.join("call.json"));
         let labels = call.class_labels(&recorded);
         let timesteps = call.timesteps.unwrap();
@@ -112,9 +110,8 @@ fn unets_without_text() {
 
 #[test]
 fn diffusion_transformers() {
-    for (folder, name) in variants("unconditional/transformers") {
+    for (folder, name, recorded) in variants("unconditional/transformers") {
         let transformer: DiTTransformer2DModel = load(&folder);
-        let recorded = Recorded::open(&folder.join("call.safetensors"));
         let call: Call = json(&folder.join("call.json"));
         let labels: Vec<usize> = call.labels.unwrap().into_iter().map(|label| label as usize).collect();
         let out = transformer.forward(input(&recorded, "sample"), &call.timesteps.unwrap(), &labels).unwrap();
@@ -124,9 +121,7 @@ fn diffusion_transformers() {
 
 #[test]
 fn autoencoders() {
-    for name in ["sd1", "sd2"] {
-        let folder = fixtures().join("pipelines").join(name);
-        let recorded = Recorded::open(&folder.join("components.safetensors"));
+    for (folder, name, recorded) in pipelines() {
         let mut vae: AutoencoderKL = load(&folder.join("vae"));
         let posterior = vae.encode(input(&recorded, "vae.image")).unwrap();
         check(name, posterior.mode(), &recorded, "vae.mean");
@@ -137,9 +132,8 @@ fn autoencoders() {
         vae.enable_tiling();
         check(name, vae.decode(input(&recorded, "tiled.mean")).unwrap(), &recorded, "tiled.decoded");
     }
-    for (folder, name) in variants("vision/autoencoder_tiny") {
+    for (folder, name, recorded) in variants("vision/autoencoder_tiny") {
         let vae: AutoencoderTiny = load(&folder);
-        let recorded = Recorded::open(&folder.join("call.safetensors"));
         check(&name, vae.encode(input(&recorded, "image")).unwrap(), &recorded, "latents");
         check(&name, vae.decode(input(&recorded, "latents")).unwrap(), &recorded, "decoded");
     }
@@ -147,9 +141,7 @@ fn autoencoders() {
 
 #[test]
 fn text_encoders() {
-    for name in ["sd1", "sd2"] {
-        let folder = fixtures().join("pipelines").join(name);
-        let recorded = Recorded::open(&folder.join("components.safetensors"));
+    for (folder, name, recorded) in pipelines() {
         let encoder: CLIPTextModel = load(&folder.join("text_encoder"));
         let (ids, mask) = (recorded.integers("ids"), recorded.integers("mask"));
         let output = encoder.forward(&ids, None).unwrap();
@@ -162,15 +154,13 @@ fn text_encoders() {
 
 #[test]
 fn depth_estimators_and_safety_checkers() {
-    for (folder, name) in variants("vision/depth") {
+    for (folder, name, recorded) in variants("vision/depth") {
         let estimator: DPTForDepthEstimation = load(&folder);
-        let recorded = Recorded::open(&folder.join("call.safetensors"));
         let output = estimator.forward(input(&recorded, "0.pixel_values")).unwrap();
         check(&name, output.predicted_depth, &recorded, "0.predicted_depth");
     }
-    for (folder, name) in variants("vision/safety_checker") {
+    for (folder, name, recorded) in variants("vision/safety_checker") {
         let checker: StableDiffusionSafetyChecker = load(&folder.join("safety_checker"));
-        let recorded = Recorded::open(&folder.join("call.safetensors"));
         let output = checker.forward(input(&recorded, "pixel_values")).unwrap();
         check(&name, output.image_embeds, &recorded, "embeds");
     }
@@ -202,8 +192,7 @@ fn images_from_texts_and_images() {
         ..TextToImage::default()
     };
     compare::<StableDiffusionPipeline>(&repository().join("models/emoji-diffusion"), text_to_image);
-    for name in ["sd1", "sd2"] {
-        let folder = fixtures().join("pipelines").join(name);
+    for (folder, ..) in pipelines() {
         compare::<StableDiffusionPipeline>(&folder, text_to_image);
         compare::<StableDiffusionImg2ImgPipeline>(&folder, || ImageToImage {
             prompt: vec!["a red apple".into()],

@@ -4,7 +4,7 @@ mod fixture;
 
 use std::path::Path;
 
-use fixture::{Recorded, assert_close, fixtures, json};
+use fixture::{Recorded, assert_close, fixtures, json, variants};
 use oxidiff::{
     AutoencoderKL, CLIPTextModel, CLIPTokenizer, ClassLabels, Config, Device, Generator, Generators, Model,
     Tensor, UNet2DConditionConfig, UNet2DConditionInputs, UNet2DConditionModel,
@@ -21,16 +21,10 @@ struct Call {
 
 #[test]
 fn unet_computes_what_python_does_for_every_option() {
-    let mut variants: Vec<_> = std::fs::read_dir(fixtures().join("pipelines/unets"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    variants.sort();
+    let variants = variants("pipelines/unets");
     assert!(variants.len() > 20, "{} variants", variants.len());
-    for folder in variants {
-        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+    for (folder, name, recorded) in variants {
         let unet = UNet2DConditionModel::from_pretrained(folder.to_str().unwrap()).unwrap();
-        let recorded = Recorded::open(&folder.join("call.safetensors"));
         let call: Call = json(&folder.join("call.json"));
         let inputs = UNet2DConditionInputs {
             class_labels: match call.labels {

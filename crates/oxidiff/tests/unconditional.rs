@@ -6,7 +6,7 @@ mod fixture;
 use std::path::PathBuf;
 
 use fixture::pictures::{blob, picture, values};
-use fixture::{Recorded, assert_close, beside_the_index, fixtures, json};
+use fixture::{Recorded, assert_close, beside_the_index, fixtures, json, variants};
 use oxidiff::{
     ClassConditional, Config, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DDPMScheduler, Device,
     DiTPipeline, DiTTransformer2DModel, DiffusionPipeline, Generator, Generators, ImagePipelineOutput, Model,
@@ -193,18 +193,12 @@ fn the_transformer_computes_what_python_does_for_every_option() {
         timesteps: Vec<f32>,
         labels: Vec<usize>,
     }
-    let mut variants: Vec<PathBuf> = std::fs::read_dir(fixtures().join("unconditional/transformers"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    variants.sort();
+    let variants = variants("unconditional/transformers");
     assert_eq!(variants.len(), 9);
-    for folder in variants {
+    for (folder, name, recorded) in variants {
         let model = DiTTransformer2DModel::from_pretrained(folder.to_str().unwrap()).unwrap();
-        let recorded = Recorded::open(&folder.join("call.safetensors"));
         let call: ModelCall = json(&folder.join("call.json"));
         let out = model.forward(recorded.floats("sample"), &call.timesteps, &call.labels).unwrap();
-        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
         assert_close(&name, out, recorded.floats("out"), 1e-4);
     }
 }

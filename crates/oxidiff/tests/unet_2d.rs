@@ -4,7 +4,7 @@ mod fixture;
 
 use std::path::PathBuf;
 
-use fixture::{Recorded, assert_close, fixtures, json};
+use fixture::{Recorded, assert_close, fixtures, json, variants};
 use oxidiff::{
     ClassLabels, Config, Device, DownBlockType, Model, SampleSize, Tensor, UNet2DConfig, UNet2DModel,
     UpBlockType,
@@ -37,21 +37,16 @@ fn class_labels(call: &Call, recorded: &Recorded) -> Option<ClassLabels> {
 
 #[test]
 fn every_option_computes_what_python_does() {
-    let mut variants: Vec<String> = std::fs::read_dir(folder(""))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    variants.sort();
+    let variants = variants("unconditional/unets");
     assert!(variants.len() > 25, "{} variants", variants.len());
-    for name in &variants {
-        let recorded = Recorded::open(&folder(name).join("call.safetensors"));
+    for (_, name, recorded) in &variants {
         let call: Call = json(&folder(name).join("call.json"));
         let mut stages = 0;
         let out = load(name)
             .forward_observed(
                 recorded.floats("sample"),
                 &call.timesteps,
-                class_labels(&call, &recorded),
+                class_labels(&call, recorded),
                 &mut |stage, x| {
                     let key = format!("stage.{stage}");
                     if recorded.has(&key) {

@@ -55,19 +55,19 @@ impl WithReference {
         let vae = AutoencoderKL::from_pretrained(&format!("{folder}/vae")).unwrap();
 
         let mut generator = Generator::manual_seed(0);
-        let mut random = |shape| generator.randn::<3>(shape, DType::F32, &Device::flex());
+        let mut random = |shape| generator.randn(shape, DType::F32, &Device::flex());
         let width = unet.config().cross_attention_dim.clone();
         let oxidiff::PerBlock::Same(width) = width else { panic!("one width") };
-        let (sample, text, latents) = (random([1, 4, 64]), random([1, 77, width]), random([1, 4, 64]));
-        let image = |x: &Tensor<3>| x.clone().reshape([1, 4, 8, 8]);
-        let unet_out = unet.forward(image(&sample), 500.0, text.clone()).unwrap() * unet_factor;
-        let vae_out = vae.decode(image(&latents)).unwrap() * vae_factor;
+        let (sample, latents) = (random([1, 4, 8, 8]), random([1, 4, 8, 8]));
+        let text = random([1, 1, 77, width]).squeeze_dim::<3>(0);
+        let unet_out = unet.forward(sample.clone(), 500.0, text.clone()).unwrap() * unet_factor;
+        let vae_out = vae.decode(latents.clone()).unwrap() * vae_factor;
         let parts = |x: Tensor<4>| (x.dims().to_vec(), x.into_data().try_to_vec::<f32>().unwrap());
         let tensors = HashMap::from([
-            ("unet_sample", parts(image(&sample))),
+            ("unet_sample", parts(sample)),
             ("unet_timestep", (vec![1], vec![500.0])),
             ("unet_text", (text.dims().to_vec(), text.into_data().try_to_vec().unwrap())),
-            ("vae_latent", parts(image(&latents))),
+            ("vae_latent", parts(latents)),
             ("unet_out", parts(unet_out)),
             ("vae_out", parts(vae_out)),
         ]);
@@ -79,11 +79,11 @@ impl WithReference {
         let stored: Vec<_> = self
             .tensors
             .iter()
-            .map(|(name, (shape, values))| (*name, Dtype::F32, shape.clone(), bytes(values)))
+            .map(|(name, (shape, values))| (*name, shape.clone(), bytes(values)))
             .collect();
-        let views = stored.iter().map(|(name, dtype, shape, bytes)| {
-            (*name, TensorView::new(*dtype, shape.clone(), bytes).unwrap())
-        });
+        let views = stored
+            .iter()
+            .map(|(name, shape, bytes)| (*name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
         let file = self.sandbox.path("model/reference.safetensors");
         std::fs::write(file, safetensors::serialize(views, None).unwrap()).unwrap();
         self.sandbox.run([&["bench", "model", "--runs", "1"], arguments].concat())
