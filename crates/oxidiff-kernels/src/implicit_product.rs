@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use crate::convolution::{Pixels, Shape};
 use crate::half_precision::Storage;
-use crate::linear::Weight;
-use crate::matrix_product::{Left, Right, Sink, Size, multiply};
+use crate::matrix_product::{Left, Right, Sink, Size, Transposed, multiply, multiply_rows};
 use crate::memory::Scratch;
 use crate::operand::{Matrix, Operand};
-use crate::panel::{self, Rows, Unit};
+use crate::panel::{Rows, Unit};
+use crate::transpose::into_columns;
 
 /// Input channels whose kernels are packed together.
 const CHANNELS: usize = 32;
@@ -26,18 +26,17 @@ pub(crate) fn convolve<T: Storage>(input: &[T], weight: &[T], sink: &Pixels<'_, 
     assert_eq!(input.len(), batch * in_channels * height * width, "the input");
     assert_eq!(weight.len(), out_channels * in_channels * places, "the weight");
 
-    let size = Size {
-        rows: batch * output[0] * output[1],
-        depth: in_channels * places,
-        panels: out_channels.div_ceil(panel::widths().0),
-    };
-    let right = Kernels { weight, in_channels, out_channels, places };
-    multiply(
-        &Gathered { input, shape, output },
-        &right,
-        &Store { pixels: sink, channels: out_channels },
-        size,
-    );
+    let (pixels, depth) = (batch * output[0] * output[1], in_channels * places);
+    let gathered = Gathered { input, shape, output, pixels };
+    let sink = Store { pixels: sink, channels: out_channels };
+    if pixels < out_channels {
+        let kernels = Matrix { values: weight, rows: out_channels, depth };
+        let size = Size::new(out_channels, depth, pixels);
+        multiply(&kernels, &gathered, &Transposed { sink: &sink, rows: pixels }, size);
+    } else {
+        let kernels = Kernels { weight, in_channels, out_channels, places };
+        multiply(&gathered, &kernels, &sink, Size::new(pixels, depth, out_channels));
+    }
 }
 
 /// The same where the kernel is one pixel, of stride 1 and without padding: pixels times `[out_channels, in_channels]`.
@@ -53,22 +52,20 @@ pub(crate) fn convolve_pixels<T: Operand<U>, U: Unit>(
     let Shape { batch, in_channels, out_channels, input: [height, width], .. } = shape;
     assert_eq!(input.len(), batch * in_channels * height * width, "the input");
     assert_eq!(weight.len(), out_channels * in_channels, "the weight");
-    let size = Size {
-        rows: batch * height * width,
-        depth: in_channels / U::VALUES,
-        panels: out_channels.div_ceil(panel::widths().0),
-    };
-    let left = Matrix { values: input, depth: in_channels };
-    let right = Weight { values: weight, depth: in_channels, columns: out_channels };
-    multiply::<U, _, _, _>(&left, &right, &Store { pixels: sink, channels: out_channels }, size);
+    let pixels = Matrix { values: input, rows: batch * height * width, depth: in_channels };
+    let weight = Matrix { values: weight, rows: out_channels, depth: in_channels };
+    multiply_rows::<T, U, _>(&pixels, &weight, &Store { pixels: sink, channels: out_channels });
 }
 
-/// For each pixel of the result what the kernel reads: place by place of the kernel, all channels.
+/// What the kernel reads for each pixel of the result: on the left place by place of the kernel, all channels of each; on the
+/// right channel by channel, as kernels are stored.
 struct Gathered<'a, T> {
     input: &'a [T],
     shape: Shape,
     /// Height and width of the result.
     output: [usize; 2],
+    /// Pixels of the result.
+    pixels: usize,
 }
 
 impl<T: Storage> Left<f32> for Gathered<'_, T> {
@@ -102,6 +99,22 @@ impl<T: Storage> Left<f32> for Gathered<'_, T> {
             }
         }
         Rows { values: scratch, stride: length }
+    }
+}
+
+impl<T: Storage> Right<f32> for Gathered<'_, T> {
+    fn pack(&self, panel: usize, width: usize, out: &mut [f32]) {
+        let (channels, places) = (self.shape.in_channels, self.shape.kernel[0] * self.shape.kernel[1]);
+        let pixels = panel * width..((panel + 1) * width).min(self.pixels);
+        if pixels.len() < width {
+            out.fill(0.0);
+        }
+        let mut scratch = Scratch::new(pixels.len() * channels);
+        for place in 0..places {
+            let columns = place * channels..(place + 1) * channels;
+            let Rows { values, stride } = self.block(pixels.clone(), columns, &mut scratch);
+            into_columns(values, stride, pixels.len(), channels, &mut out[place * width..], places * width);
+        }
     }
 }
 
@@ -147,10 +160,9 @@ struct Store<'a, 'b, T> {
 
 impl<T: Storage> Sink for Store<'_, '_, T> {
     #[inline(always)]
-    fn take(&self, row: usize, panel: usize, values: &mut [f32]) {
-        let first = panel * values.len();
-        let count = values.len().min(self.channels - first);
+    fn take(&self, pixel: usize, channel: usize, values: &mut [f32]) {
+        let count = values.len().min(self.channels - channel);
         // SAFETY: every place of the product is given once.
-        unsafe { self.pixels.store(row, first, &mut values[..count]) };
+        unsafe { self.pixels.store(pixel, channel, &mut values[..count]) };
     }
 }

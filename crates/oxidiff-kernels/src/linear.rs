@@ -11,7 +11,7 @@ use crate::channels_last::{contiguous, parameter};
 use crate::exponential::gelu;
 use crate::geglu::geglu;
 use crate::half_precision::Storage;
-use crate::matrix_product::{Right, Sink, Size, multiply};
+use crate::matrix_product::{Right, Sink, Size, multiply, multiply_rows};
 use crate::memory::Output;
 use crate::operand::{Matrix, Operand};
 use crate::panel::{self, Unit};
@@ -93,40 +93,10 @@ fn linear_cpu<T: Operand<U>, U: Unit>(
     let bytes = size_of::<T>() * (rows * depth + columns * depth + rows * columns);
     let _running = operation("linear", 2.0 * (rows * depth * columns) as f64, bytes as f64);
     let output = Output::<T>::new(rows * columns);
-    let size = Size { rows, depth: depth / U::VALUES, panels: columns.div_ceil(panel::widths().0) };
-    let left = Matrix { values: x, depth };
     let sink = Sum { output: &output, bias: bias.as_deref(), residual, columns };
-    multiply::<U, _, _, _>(&left, &Weight { values: weight, depth, columns }, &sink, size);
+    let weight = Matrix { values: weight, rows: columns, depth };
+    multiply_rows::<T, U, _>(&Matrix { values: x, rows, depth }, &weight, &sink);
     contiguous::<T>(output.finish(), dims)
-}
-
-/// A weight `[columns, depth]`, the transposed right matrix.
-pub(crate) struct Weight<'a, T> {
-    pub values: &'a [T],
-    pub depth: usize,
-    pub columns: usize,
-}
-
-impl<T> Weight<'_, T> {
-    /// Writes `count` columns of the right matrix from `first` on to `out`, whose rows are `width` long.
-    fn pack_columns<U: Unit>(&self, first: usize, count: usize, width: usize, out: &mut [U])
-    where
-        T: Operand<U>,
-    {
-        let values = &self.values[first * self.depth..][..count * self.depth];
-        T::columns(values, self.depth, count, self.depth, out, width);
-    }
-}
-
-impl<T: Operand<U>, U: Unit> Right<U> for Weight<'_, T> {
-    fn pack(&self, panel: usize, width: usize, out: &mut [U]) {
-        let first = panel * width;
-        let count = width.min(self.columns - first);
-        if count < width {
-            out.fill(U::zeroed());
-        }
-        self.pack_columns(first, count, width, out);
-    }
 }
 
 /// Adds bias and residual.
@@ -139,8 +109,7 @@ struct Sum<'a, T> {
 
 impl<T: Storage> Sink for Sum<'_, T> {
     #[inline(always)]
-    fn take(&self, row: usize, panel: usize, values: &mut [f32]) {
-        let first = panel * values.len();
+    fn take(&self, row: usize, first: usize, values: &mut [f32]) {
         let count = values.len().min(self.columns - first);
         let values = &mut values[..count];
         let start = row * self.columns + first;
@@ -232,15 +201,15 @@ fn linear_geglu_cpu<T: Operand<U>, U: Unit>(
     let output = Output::<T>::new(rows * features);
     let half_width = panel::widths().0 / 2;
     let size = Size { rows, depth: depth / U::VALUES, panels: features.div_ceil(half_width) };
-    let right = ValuesAndGates { weight: Weight { values, depth, columns: 2 * features }, features };
+    let right = ValuesAndGates { weight: Matrix { values, rows: 2 * features, depth }, features };
     let sink = Gated { output: &output, bias: bias.as_deref(), features };
-    multiply::<U, _, _, _>(&Matrix { values: x, depth }, &right, &sink, size);
+    multiply::<U, _, _, _>(&Matrix { values: x, rows, depth }, &right, &sink, size);
     contiguous::<T>(output.finish(), &dims)
 }
 
 /// Panels of which one half are values, the other the gates of these.
 struct ValuesAndGates<'a, T> {
-    weight: Weight<'a, T>,
+    weight: Matrix<'a, T>,
     features: usize,
 }
 
@@ -252,8 +221,8 @@ impl<T: Operand<U>, U: Unit> Right<U> for ValuesAndGates<'_, T> {
         if count < half {
             out.fill(U::zeroed());
         }
-        self.weight.pack_columns(first, count, width, out);
-        self.weight.pack_columns(self.features + first, count, width, &mut out[half..]);
+        self.weight.pack_rows(first, count, width, out);
+        self.weight.pack_rows(self.features + first, count, width, &mut out[half..]);
     }
 }
 
@@ -265,9 +234,8 @@ struct Gated<'a, T> {
 
 impl<T: Storage> Sink for Gated<'_, T> {
     #[inline(always)]
-    fn take(&self, row: usize, panel: usize, values: &mut [f32]) {
-        let half = values.len() / 2;
-        let first = panel * half;
+    fn take(&self, row: usize, first: usize, values: &mut [f32]) {
+        let (first, half) = (first / 2, values.len() / 2);
         let count = half.min(self.features - first);
         let (values, gates) = values.split_at_mut(half);
         let (values, gates) = (&mut values[..count], &mut gates[..count]);

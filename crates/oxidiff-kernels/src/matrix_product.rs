@@ -7,7 +7,9 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::memory::Scratch;
+use crate::operand::{Matrix, Operand};
 use crate::panel::{self, Rows, Unit};
+use crate::transpose::into_columns;
 
 /// Rows of a task: what is multiplied of them at once stays in the second-level cache.
 const ROWS: usize = 96;
@@ -15,6 +17,8 @@ const ROWS: usize = 96;
 /// first-level cache.
 const DEPTH: usize = 384;
 const MOST_IN_PANEL: usize = 6 << 10;
+/// Rows for which it pays to share what is packed with other tasks.
+const FEWEST_ROWS: usize = 24;
 /// Panels whose unfinished sums are kept together.
 const PANELS: usize = 16;
 /// Units of the right matrix that are packed at a time: they stay in the third-level cache.
@@ -41,8 +45,41 @@ pub(crate) trait Right<U>: Sync {
 
 /// Where the product goes.
 pub(crate) trait Sink: Sync {
-    /// Takes the values of a row in the panel of this index. It is given every place once.
-    fn take(&self, row: usize, panel: usize, values: &mut [f32]);
+    /// Takes the values of a row from column `first` on; there may be more of them than columns. It is given every place once.
+    fn take(&self, row: usize, first: usize, values: &mut [f32]);
+
+    /// Takes some rows of as many columns as a panel is wide.
+    #[inline(always)]
+    fn take_rows(&self, rows: Range<usize>, first: usize, width: usize, values: &mut [f32]) {
+        for (row, values) in rows.zip(values.chunks_exact_mut(width)) {
+            self.take(row, first, values);
+        }
+    }
+}
+
+/// Gives the transposed product to `sink`, which has `rows` rows.
+pub(crate) struct Transposed<'a, K> {
+    pub sink: &'a K,
+    pub rows: usize,
+}
+
+impl<K: Sink> Sink for Transposed<'_, K> {
+    #[inline(always)]
+    fn take(&self, row: usize, first: usize, values: &mut [f32]) {
+        for (column, value) in (first..self.rows).zip(values) {
+            self.sink.take(column, row, std::slice::from_mut(value));
+        }
+    }
+
+    #[inline(always)]
+    fn take_rows(&self, rows: Range<usize>, first: usize, width: usize, values: &mut [f32]) {
+        let count = width.min(self.rows - first);
+        let mut columns = Scratch::new(count * rows.len());
+        into_columns(values, width, rows.len(), count, &mut columns, rows.len());
+        for (column, values) in columns.chunks_exact_mut(rows.len()).enumerate() {
+            self.sink.take(first + column, rows.start, values);
+        }
+    }
 }
 
 /// How many there are of everything; depths and columns of the left matrix are counted in units.
@@ -56,12 +93,34 @@ pub(crate) struct Size {
     pub panels: usize,
 }
 
+impl Size {
+    pub fn new(rows: usize, depth: usize, columns: usize) -> Self {
+        Self { rows, depth, panels: columns.div_ceil(panel::widths().0) }
+    }
+}
+
+/// Gives `sink` the product of `left` and `right` transposed. The smaller of the two is packed, the other one multiplied where it is.
+pub(crate) fn multiply_rows<T: Operand<U>, U: Unit, K: Sink>(
+    left: &Matrix<'_, T>,
+    right: &Matrix<'_, T>,
+    sink: &K,
+) {
+    let depth = left.depth / U::VALUES;
+    if left.rows < right.rows {
+        let size = Size::new(right.rows, depth, left.rows);
+        multiply(right, left, &Transposed { sink, rows: left.rows }, size);
+    } else {
+        multiply(left, right, sink, Size::new(left.rows, depth, right.rows));
+    }
+}
+
 /// Gives `sink` the product of `left` and `right`.
 pub(crate) fn multiply<U: Unit, L: Left<U>, R: Right<U>, K: Sink>(left: &L, right: &R, sink: &K, size: Size) {
     let (width, _) = panel::widths();
     let packed_len = size.depth * width;
+    let fewest_blocks = 2 * rayon::current_num_threads();
     let blocks = size.rows.div_ceil(ROWS);
-    if size.depth == 0 || blocks < 2 * rayon::current_num_threads() {
+    if size.depth == 0 || blocks < fewest_blocks && size.panels >= size.rows.div_ceil(FEWEST_ROWS) {
         // Too few rows to divide: each task packs panels of its own and multiplies all rows with them.
         let tasks = (4 * rayon::current_num_threads()).min(size.panels).max(1);
         let most = (MOST_OWN / packed_len.max(1)).max(1);
@@ -81,8 +140,8 @@ pub(crate) fn multiply<U: Unit, L: Left<U>, R: Right<U>, K: Sink>(left: &L, righ
         return;
     }
     // Blocks of about the same number of rows, as many for each thread.
-    let blocks = blocks.next_multiple_of(rayon::current_num_threads());
     let steps = size.rows.div_ceil(ROW_STEP);
+    let blocks = blocks.max(fewest_blocks).next_multiple_of(rayon::current_num_threads()).min(steps);
     let block_start = |block: usize| (block * steps / blocks * ROW_STEP).min(size.rows);
     let at_once = (MOST_PACKED / packed_len).clamp(1, size.panels.max(1));
     let mut packed = Scratch::<U>::new(at_once * packed_len);
@@ -142,9 +201,7 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
                     let packed = &packed[panel * packed_len + start * width..];
                     panel::multiply(simd, count, columns.len(), block, packed, sums, width, start > 0);
                     if columns.end == depth {
-                        for (row, values) in rows.clone().zip(sums.chunks_exact_mut(width)) {
-                            sink.take(row, first_panel + panel, values);
-                        }
+                        sink.take_rows(rows.clone(), (first_panel + panel) * width, width, sums);
                     }
                 }
             }
@@ -156,24 +213,6 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
 mod tests {
     use super::*;
     use crate::memory::Output;
-    use crate::operand::Matrix;
-    use crate::transpose::into_columns;
-
-    /// A right matrix stored transposed, a row for each column.
-    struct Columns<'a> {
-        values: &'a [f32],
-        depth: usize,
-        count: usize,
-    }
-
-    impl Right<f32> for Columns<'_> {
-        fn pack(&self, panel: usize, width: usize, out: &mut [f32]) {
-            let first = panel * width;
-            out.fill(0.0);
-            let values = &self.values[first * self.depth..];
-            into_columns(values, self.depth, width.min(self.count - first), self.depth, out, width);
-        }
-    }
 
     struct Store<'a> {
         output: &'a Output<f32>,
@@ -181,8 +220,7 @@ mod tests {
     }
 
     impl Sink for Store<'_> {
-        fn take(&self, row: usize, panel: usize, values: &mut [f32]) {
-            let first = panel * values.len();
+        fn take(&self, row: usize, first: usize, values: &mut [f32]) {
             let count = values.len().min(self.columns - first);
             // SAFETY: every place is given once.
             unsafe { self.output.write(row * self.columns + first, &values[..count]) };
@@ -219,23 +257,26 @@ mod tests {
             // Small whole numbers, so that sums are exact in any order.
             let left: Vec<f32> = (0..rows * depth).map(|i| (i % 11) as f32 - 5.0).collect();
             let right: Vec<f32> = (0..columns * depth).map(|i| (i % 7) as f32 - 3.0).collect();
-            let size = Size { rows, depth, panels: columns.div_ceil(panel::widths().0) };
-            let right_matrix = Columns { values: &right, depth, count: columns };
-            let products = [false, true].map(|copied| {
+            let left = Matrix { values: &left, rows, depth };
+            let right = Matrix { values: &right, rows: columns, depth };
+            let product = |multiply: &dyn Fn(&Store<'_>)| {
                 let output = Output::new(rows * columns);
-                let sink = Store { output: &output, columns };
-                let matrix = Matrix { values: &left, depth };
-                if copied {
-                    multiply(&Copied(matrix), &right_matrix, &sink, size);
-                } else {
-                    multiply(&matrix, &right_matrix, &sink, size);
-                }
+                multiply(&Store { output: &output, columns });
                 bytemuck::cast_slice::<u8, f32>(&output.finish()).to_vec()
-            });
+            };
+            let size = Size::new(rows, depth, columns);
+            let turned = Size::new(columns, depth, rows);
+            let products = [
+                product(&|sink| multiply(&left, &right, sink, size)),
+                product(&|sink| multiply(&Copied(left), &right, sink, size)),
+                product(&|sink| multiply(&right, &left, &Transposed { sink, rows }, turned)),
+                product(&|sink| multiply_rows::<f32, f32, _>(&left, &right, sink)),
+            ];
             for row in 0..rows {
                 for column in 0..columns {
-                    let expected: f32 =
-                        (0..depth).map(|k| left[row * depth + k] * right[column * depth + k]).sum();
+                    let expected: f32 = (0..depth)
+                        .map(|k| left.values[row * depth + k] * right.values[column * depth + k])
+                        .sum();
                     for product in &products {
                         assert_eq!(product[row * columns + column], expected, "{rows}x{depth}x{columns}");
                     }

@@ -7,7 +7,7 @@ use half::bf16;
 
 use crate::bf16_dot::Group;
 use crate::half_precision::Storage;
-use crate::matrix_product::Left;
+use crate::matrix_product::{Left, Right};
 use crate::memory::Scratch;
 use crate::panel::{Rows, Unit};
 use crate::transpose::into_columns;
@@ -97,10 +97,24 @@ fn groups(values: &[bf16]) -> &[Group] {
     values.as_chunks().0
 }
 
-/// The left matrix of a product: rows of `depth` values.
+/// A matrix that is stored row by row: the left one of a product, or the right one transposed.
+#[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a, T> {
     pub values: &'a [T],
+    pub rows: usize,
+    /// Values of a row.
     pub depth: usize,
+}
+
+impl<T> Matrix<'_, T> {
+    /// Writes `count` rows from `first` on as the first columns of `out`, whose rows are `width` long.
+    pub fn pack_rows<U: Unit>(&self, first: usize, count: usize, width: usize, out: &mut [U])
+    where
+        T: Operand<U>,
+    {
+        let values = &self.values[first * self.depth..][..count * self.depth];
+        T::columns(values, self.depth, count, self.depth, out, width);
+    }
 }
 
 impl<T: Operand<U>, U: Unit> Left<U> for Matrix<'_, T> {
@@ -109,7 +123,7 @@ impl<T: Operand<U>, U: Unit> Left<U> for Matrix<'_, T> {
     }
 
     fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [U]) -> Rows<'a, U> {
-        let Self { values, depth } = *self;
+        let Self { values, depth, .. } = *self;
         if let Some(units) = T::as_units(values) {
             let stride = depth / U::VALUES;
             return Rows { values: &units[rows.start * stride + columns.start..], stride };
@@ -120,5 +134,16 @@ impl<T: Operand<U>, U: Unit> Left<U> for Matrix<'_, T> {
             T::copy_row(&values[row * depth..][columns.clone()], out);
         }
         Rows { values: scratch, stride }
+    }
+}
+
+impl<T: Operand<U>, U: Unit> Right<U> for Matrix<'_, T> {
+    fn pack(&self, panel: usize, width: usize, out: &mut [U]) {
+        let first = panel * width;
+        let count = width.min(self.rows - first);
+        if count < width {
+            out.fill(U::zeroed());
+        }
+        self.pack_rows(first, count, width, out);
     }
 }

@@ -135,7 +135,8 @@ impl<S: Simd> Tiles<S> {
         let mut row = 0;
         // SAFETY: each tile ends within the rows.
         unsafe {
-            while row + ROWS <= rows {
+            // Eight rows are two fours: two alone keep few multipliers busy.
+            while row + ROWS <= rows && rows - row != 8 {
                 self.tile::<ROWS>(row);
                 row += ROWS;
             }

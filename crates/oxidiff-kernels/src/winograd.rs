@@ -36,6 +36,8 @@ const MOST_KERNEL_VALUES: usize = 5 << 10;
 const KERNELS: usize = 32;
 /// Values between the ends of one position and the next, so that they do not fall on the same lines of the cache.
 const GAP: usize = 16;
+/// Values between the starts of one position of the transformed kernels and the next.
+const KERNEL_LEN: usize = MOST_KERNEL_VALUES + GAP;
 /// Tiles of one task of the transform.
 const TILES: usize = 4;
 
@@ -262,14 +264,13 @@ impl<T: Storage> WithSimd for Products<'_, '_, T> {
         let channels = self.shape.in_channels;
         let (width, tiles) = (panel::width::<S>(), self.tiles.len());
         let most_channels = MOST_KERNEL_VALUES / width;
-        let kernel_len = most_channels.min(channels) * width + GAP;
         let product_len = tiles * width + GAP;
-        let mut kernels = Scratch::new(POINTS * kernel_len);
+        let mut kernels = Scratch::new(POINTS * KERNEL_LEN);
         let mut products = Scratch::new(POINTS * product_len);
         for first in (0..channels).step_by(most_channels) {
             let depth = most_channels.min(channels - first);
-            self.transform_kernels(simd, first..first + depth, kernel_len, &mut kernels);
-            let positions = products.chunks_mut(product_len).zip(kernels.chunks(kernel_len));
+            self.transform_kernels(simd, first..first + depth, &mut kernels);
+            let positions = products.chunks_mut(product_len).zip(kernels.chunks(KERNEL_LEN));
             for ((products, kernels), patches) in positions.zip(self.patches.chunks(self.position_len)) {
                 let patches = Rows { values: &patches[first..], stride: channels };
                 panel::multiply(simd, tiles, depth, patches, kernels, products, width, first > 0);
@@ -282,13 +283,7 @@ impl<T: Storage> WithSimd for Products<'_, '_, T> {
 impl<T: Storage> Products<'_, '_, T> {
     /// `G g Gᵀ` for some input channels: `[position][input channel][output channel]`.
     #[inline(always)]
-    fn transform_kernels<S: Simd>(
-        &self,
-        simd: S,
-        inputs: Range<usize>,
-        kernel_len: usize,
-        kernels: &mut [f32],
-    ) {
+    fn transform_kernels<S: Simd>(&self, simd: S, inputs: Range<usize>, kernels: &mut [f32]) {
         let width = panel::width::<S>();
         let channels = self.shape.in_channels;
         // Tap by tap of each input channel, the output channels side by side; zero where there are none.
@@ -309,14 +304,11 @@ impl<T: Storage> Products<'_, '_, T> {
                             row[x] = value;
                         }
                     }
+                    let start = (first - inputs.start + input) * width + lane;
+                    let out = &mut kernels[start..][..(POINTS - 1) * KERNEL_LEN + S::F32_LANES];
                     for (row, columns) in columns.into_iter().enumerate() {
                         for (column, value) in kernel_line(simd, columns).into_iter().enumerate() {
-                            let position = (row * PATCH + column) * kernel_len;
-                            store::<S>(
-                                kernels,
-                                position + (first - inputs.start + input) * width + lane,
-                                value,
-                            );
+                            store::<S>(out, (row * PATCH + column) * KERNEL_LEN, value);
                         }
                     }
                 }
