@@ -70,7 +70,7 @@ impl Unit for Group {
 /// # Safety
 /// As for [`Unit::multiply`], with `width` units in a row of the panel.
 unsafe fn plain(rows: usize, width: usize, product: Product<Group>) {
-    let Product { depth, left, left_stride, panel, out, out_stride, add } = product;
+    let Product { depth, left, left_stride, panel, out, out_stride, add, .. } = product;
     for row in 0..rows {
         for column in 0..width {
             // SAFETY: inside of the matrices, as the caller promises.
@@ -131,7 +131,7 @@ mod with_instructions {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bf16")]
     unsafe fn tile<const ROWS: usize>(row: usize, product: Product<Group>) {
-        let Product { depth, left, left_stride, panel, out, out_stride, add } = product;
+        let Product { depth, left, left_stride, panel, out, out_stride, add, .. } = product;
         let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
         // SAFETY: the caller vouches for all rows; vectors are read and written at any address.
         unsafe {
@@ -142,7 +142,7 @@ mod with_instructions {
             let mut panel = panel.cast::<__m512bh>();
             for start in (0..depth).step_by(LINE) {
                 for left in lefts {
-                    prefetch(left.wrapping_add(ROWS * left_stride + start));
+                    prefetch::<true, _>(left.wrapping_add(ROWS * left_stride + start));
                 }
                 for k in start..(start + LINE).min(depth) {
                     let mut right = [panel.read_unaligned(); VECTORS];
@@ -210,7 +210,7 @@ mod with_instructions {
     #[inline]
     #[target_feature(enable = "neon,bf16")]
     unsafe fn tile<const PAIRS: usize>(row: usize, rows: usize, product: Product<Group>) {
-        let Product { depth, left, left_stride, panel, out, out_stride, add } = product;
+        let Product { depth, left, left_stride, panel, out, out_stride, add, .. } = product;
         // For two rows and four columns, two sums of each in a register.
         let mut sums = [[[vdupq_n_f32(0.0); 2]; VECTORS]; PAIRS];
         // SAFETY: the caller vouches for all rows.

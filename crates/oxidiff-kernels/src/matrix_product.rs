@@ -198,8 +198,12 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
                 let block = left.block(rows.clone(), columns.clone(), &mut copy);
                 for panel in group.clone() {
                     let sums = &mut sums[if at_once { 0 } else { (panel - first) * sums_len }..][..sums_len];
-                    let packed = &packed[panel * packed_len + start * width..];
-                    panel::multiply(simd, count, columns.len(), block, packed, sums, width, start > 0);
+                    let part = |panel: usize| {
+                        let first = panel * packed_len + start * width;
+                        packed.get(first..first + columns.len() * width).unwrap_or(&[])
+                    };
+                    let (these, next) = (part(panel), part(panel + 1));
+                    panel::multiply(simd, count, columns.len(), block, these, next, sums, width, start > 0);
                     if columns.end == depth {
                         sink.take_rows(rows.clone(), (first_panel + panel) * width, width, sums);
                     }

@@ -6,6 +6,10 @@ use pulp::{Arch, Simd, WithSimd};
 /// Vectors side by side in a panel.
 pub(crate) const VECTORS: usize = 2;
 
+/// Columns of the left matrix whose products are added in one turn of the loop. Where another thread runs on the same core, each
+/// gets half of the instructions that are decoded, and those that only count would cost multiplications.
+const STEPS: usize = 8;
+
 /// No vector has more lanes.
 pub(crate) const MOST_LANES: usize = 16;
 
@@ -53,7 +57,8 @@ pub(crate) trait Unit: Pod + Send + Sync {
 }
 
 /// `out = left panel`, or with `add` `out += left panel`: `left` is `rows x depth`, `panel` `depth x width` without gaps,
-/// and the rows of `out` start every `out_stride` values.
+/// and the rows of `out` start every `out_stride` values. `next` is the panel that will be multiplied after this one: it is fetched into
+/// the cache meanwhile.
 ///
 /// # Panics
 /// When a matrix reaches past the end of its slice.
@@ -65,6 +70,7 @@ pub(crate) fn multiply<S: Simd, U: Unit>(
     depth: usize,
     left: Rows<'_, U>,
     panel: &[U],
+    next: &[U],
     out: &mut [f32],
     out_stride: usize,
     add: bool,
@@ -81,6 +87,8 @@ pub(crate) fn multiply<S: Simd, U: Unit>(
         left: left.values.as_ptr(),
         left_stride: left.stride,
         panel: panel.as_ptr(),
+        next: next.as_ptr(),
+        next_len: next.len(),
         out: out.as_mut_ptr(),
         out_stride,
         add,
@@ -97,6 +105,9 @@ pub(crate) struct Product<U> {
     pub left: *const U,
     pub left_stride: usize,
     pub panel: *const U,
+    /// What is fetched meanwhile.
+    pub next: *const U,
+    pub next_len: usize,
     pub out: *mut f32,
     pub out_stride: usize,
     pub add: bool,
@@ -135,8 +146,15 @@ impl<S: Simd> Tiles<S> {
         let mut row = 0;
         // SAFETY: each tile ends within the rows.
         unsafe {
+            // Each tile asks for as many lines of the next panel.
+            let lines = self.product.next_len.div_ceil(LINE * rows.div_ceil(ROWS));
+            let mut next = self.product.next;
             // Eight rows are two fours: two alone keep few multipliers busy.
             while row + ROWS <= rows && rows - row != 8 {
+                for _ in 0..lines {
+                    prefetch::<false, _>(next);
+                    next = next.wrapping_add(LINE);
+                }
                 self.tile::<ROWS>(row);
                 row += ROWS;
             }
@@ -155,33 +173,59 @@ impl<S: Simd> Tiles<S> {
         }
     }
 
+    /// Adds the products of a column of the left matrix and a row of the panel.
+    ///
+    /// # Safety
+    /// All values must be there.
+    #[inline(always)]
+    unsafe fn step<const ROWS: usize>(
+        self,
+        left: &[*const f32; ROWS],
+        k: usize,
+        panel: *const S::f32s,
+        sums: &mut [[S::f32s; VECTORS]; ROWS],
+    ) {
+        // SAFETY: the caller vouches for them; a vector may be read at any address of an `f32`.
+        unsafe {
+            let right: [S::f32s; VECTORS] = std::array::from_fn(|j| panel.add(j).read_unaligned());
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let left = self.simd.splat_f32s(*left[i].add(k));
+                for (sum, right) in sums.iter_mut().zip(right) {
+                    *sum = self.simd.mul_add_e_f32s(left, right, *sum);
+                }
+            }
+        }
+    }
+
     /// # Safety
     /// As for [`Unit::multiply`], for the `ROWS` rows from `row` on.
     #[inline(always)]
     unsafe fn tile<const ROWS: usize>(self, row: usize) {
-        let Self { simd, product: Product { depth, left, left_stride, panel, out, out_stride, add } } = self;
+        let Self { simd, product: Product { depth, left, left_stride, panel, out, out_stride, add, .. } } =
+            self;
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
         // SAFETY: the caller vouches for all rows; a vector may be read and written at any address of an `f32`.
         unsafe {
             let left: [*const f32; ROWS] = std::array::from_fn(|i| left.add((row + i) * left_stride));
             let mut panel = panel.cast::<S::f32s>();
-            for start in (0..depth).step_by(LINE) {
-                for left in left {
-                    prefetch(left.wrapping_add(ROWS * left_stride + start));
-                }
-                for k in start..(start + LINE).min(depth) {
-                    let mut right = [simd.splat_f32s(0.0); VECTORS];
-                    for (j, right) in right.iter_mut().enumerate() {
-                        *right = panel.add(j).read_unaligned();
+            let mut k = 0;
+            while k + STEPS <= depth {
+                // The processor's own guesses of what the next rows need come too late, since a row is short.
+                if k % LINE == 0 {
+                    for left in left {
+                        prefetch::<true, _>(left.wrapping_add(ROWS * left_stride + k));
                     }
-                    for (sums, left) in sums.iter_mut().zip(left) {
-                        let left = simd.splat_f32s(*left.add(k));
-                        for (sum, right) in sums.iter_mut().zip(right) {
-                            *sum = simd.mul_add_e_f32s(left, right, *sum);
-                        }
-                    }
-                    panel = panel.add(VECTORS);
                 }
+                for step in 0..STEPS {
+                    self.step(&left, k + step, panel.add(VECTORS * step), &mut sums);
+                }
+                panel = panel.add(VECTORS * STEPS);
+                k += STEPS;
+            }
+            while k < depth {
+                self.step(&left, k, panel, &mut sums);
+                panel = panel.add(VECTORS);
+                k += 1;
             }
             for (i, sums) in sums.into_iter().enumerate() {
                 let out = out.add((row + i) * out_stride).cast::<S::f32s>();
@@ -197,14 +241,20 @@ impl<S: Simd> Tiles<S> {
 /// Units of four bytes in a line of the cache.
 pub(crate) const LINE: usize = 16;
 
-/// Asks for a line of the cache that the next rows will need. The processor's own guesses come too late, since a row is short.
+/// Asks for a line of the cache: what is needed `SOON` for the first level, what is needed later for the second only.
 #[inline(always)]
-pub(crate) fn prefetch<U>(address: *const U) {
+pub(crate) fn prefetch<const SOON: bool, U>(address: *const U) {
     #[cfg(target_arch = "x86_64")]
     {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
         // SAFETY: a prefetch has no effect but on speed, whatever the address is.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+        unsafe {
+            if SOON {
+                _mm_prefetch::<_MM_HINT_T0>(address.cast());
+            } else {
+                _mm_prefetch::<_MM_HINT_T1>(address.cast());
+            }
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;
@@ -234,7 +284,7 @@ pub(crate) mod tests {
             for add in [false, true] {
                 let mut out = vec![1.0; rows * out_stride];
                 let rows_of_left = Rows { values: &left, stride: left_stride };
-                multiply(simd, rows, depth, rows_of_left, &panel, &mut out, out_stride, add);
+                multiply(simd, rows, depth, rows_of_left, &panel, &[], &mut out, out_stride, add);
                 for row in 0..rows {
                     for column in 0..out_stride {
                         let sum: f32 = (0..depth)
@@ -276,6 +326,6 @@ pub(crate) mod tests {
     #[should_panic(expected = "the left matrix")]
     fn refuses_rows_past_the_end() {
         let left = Rows { values: &[0.0; 8], stride: 3 };
-        multiply(pulp::Scalar, 3, 3, left, &[0.0; 6], &mut [0.0; 12], 4, false);
+        multiply(pulp::Scalar, 3, 3, left, &[0.0; 6], &[], &mut [0.0; 12], 4, false);
     }
 }

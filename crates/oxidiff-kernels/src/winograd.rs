@@ -273,7 +273,7 @@ impl<T: Storage> WithSimd for Products<'_, '_, T> {
             let positions = products.chunks_mut(product_len).zip(kernels.chunks(KERNEL_LEN));
             for ((products, kernels), patches) in positions.zip(self.patches.chunks(self.position_len)) {
                 let patches = Rows { values: &patches[first..], stride: channels };
-                panel::multiply(simd, tiles, depth, patches, kernels, products, width, first > 0);
+                panel::multiply(simd, tiles, depth, patches, kernels, &[], products, width, first > 0);
             }
         }
         self.store_tiles(simd, product_len, &products);
