@@ -36,7 +36,8 @@ const MOST_KERNEL_VALUES: usize = 5 << 10;
 const KERNELS: usize = 32;
 /// Values between the ends of one position and the next, so that they do not fall on the same lines of the cache.
 const GAP: usize = 16;
-/// Values between the starts of one position of the transformed kernels and the next.
+/// Values between the starts of one position of the transformed kernels and the next: a constant, so that one address gives those
+/// of all 36 positions.
 const KERNEL_LEN: usize = MOST_KERNEL_VALUES + GAP;
 /// Tiles of one task of the transform.
 const TILES: usize = 4;
