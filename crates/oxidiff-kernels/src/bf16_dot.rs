@@ -25,7 +25,10 @@ pub(crate) fn fits(depth: usize) -> bool {
 #[inline(always)]
 fn instructions(lanes: usize) -> bool {
     #[cfg(target_arch = "x86_64")]
-    return lanes == 16 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16");
+    return lanes == 16
+        && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512bf16");
     #[cfg(target_arch = "aarch64")]
     return lanes == 4 && std::arch::is_aarch64_feature_detected!("bf16");
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -47,11 +50,15 @@ impl Unit for Group {
         unsafe { plain(rows, panel::width::<S>(), product) };
     }
 
-    #[inline(always)]
-    fn panel<'a>(rows: &'a [f32], width: usize, scratch: &'a mut [Group]) -> &'a [Group] {
-        let scratch = &mut scratch[..rows.len() / GROUP];
+    fn write_panel(rows: &[f32], width: usize, out: &mut [Group]) {
+        #[cfg(target_arch = "x86_64")]
+        if width == MOST_WIDTH && instructions(MOST_LANES) {
+            // SAFETY: the processor has the instructions.
+            unsafe { with_instructions::write_panel(rows, out) };
+            return;
+        }
         let mut rounded = [[bf16::ZERO; MOST_WIDTH]; GROUP];
-        for (rows, out) in rows.chunks_exact(GROUP * width).zip(scratch.chunks_exact_mut(width)) {
+        for (rows, out) in rows.chunks_exact(GROUP * width).zip(out.chunks_exact_mut(width)) {
             for (row, rounded) in rows.chunks_exact(width).zip(&mut rounded) {
                 bf16::narrow(row, &mut rounded[..width]);
             }
@@ -61,7 +68,6 @@ impl Unit for Group {
                 }
             }
         }
-        scratch
     }
 }
 
@@ -93,14 +99,46 @@ unsafe fn plain(rows: usize, width: usize, product: Product<Group>) {
 #[cfg(target_arch = "x86_64")]
 mod with_instructions {
     use std::arch::x86_64::{
-        __m512bh, __m512i, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_set1_epi32,
-        _mm512_setzero_ps, _mm512_storeu_ps,
+        __m512bh, __m512i, _mm512_add_ps, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_loadu_ps,
+        _mm512_loadu_si512, _mm512_permutexvar_epi16, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_ps,
+        _mm512_storeu_si512,
     };
 
-    use super::Group;
+    use super::{GROUP, Group, MOST_WIDTH};
     use crate::panel::{LINE, Product, VECTORS, prefetch};
 
     const LANES: usize = 16;
+
+    /// [`super::Unit::write_panel`] for the widest vectors.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub fn write_panel(rows: &[f32], out: &mut [Group]) {
+        /// Of two vectors of 16 values one after the other, the first of each, then the second of each, and so on.
+        const IN_TURN: [u16; 2 * LANES] = {
+            let mut places = [0; 2 * LANES];
+            let mut lane = 0;
+            while lane < LANES {
+                places[2 * lane] = lane as u16;
+                places[2 * lane + 1] = (LANES + lane) as u16;
+                lane += 1;
+            }
+            places
+        };
+        // SAFETY: there are as many places as a vector has; vectors are read at any address.
+        let in_turn = unsafe { _mm512_loadu_si512(IN_TURN.as_ptr().cast()) };
+        let pairs = rows.chunks_exact(GROUP * MOST_WIDTH).zip(out.chunks_exact_mut(MOST_WIDTH));
+        for (rows, out) in pairs {
+            for lane in (0..MOST_WIDTH).step_by(LANES) {
+                let (rows, out) = (rows[lane..].as_ptr(), out[lane..].as_mut_ptr());
+                // SAFETY: a vector of either row, and as many pairs, are inside of their slices.
+                unsafe {
+                    let (upper, lower) = (_mm512_loadu_ps(rows), _mm512_loadu_ps(rows.add(MOST_WIDTH)));
+                    let rounded = _mm512_cvtne2ps_pbh(lower, upper);
+                    let rounded = std::mem::transmute::<__m512bh, __m512i>(rounded);
+                    _mm512_storeu_si512(out.cast(), _mm512_permutexvar_epi16(in_turn, rounded));
+                }
+            }
+        }
+    }
 
     /// # Safety
     /// As for [`super::Unit::multiply`], on a processor that has AVX-512 F and BF16.

@@ -5,19 +5,20 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Tensor, module};
 use burn_flex::FlexTensor;
 use half::{bf16, f16};
+use pulp::Simd;
 
 use crate::bf16_dot::{self, Group};
 use crate::breakdown::operation;
 use crate::channels_last::{Image, parameter, tensor};
 use crate::half_precision::Storage;
-use crate::linear::{add, add_stored};
 use crate::memory::Output;
 use crate::operand::Operand;
-use crate::panel::Unit;
+use crate::panel::{self, Unit};
+use crate::vector::store_sums;
 use crate::{implicit_product, winograd};
 
-/// Where kernels are not 3x3, or strided, and where there are fewer channels or tiles than this, transforming kernels and images
-/// does not pay.
+/// Where kernels are not 3x3, or strided, and where there are fewer input channels or tiles than this, transforming kernels and
+/// images does not pay.
 const FEWEST_CHANNELS: usize = 16;
 const FEWEST_TILES: usize = 6;
 
@@ -132,21 +133,32 @@ pub(crate) struct Pixels<'a, T> {
 }
 
 impl<T: Storage> Pixels<'_, T> {
-    /// Stores `values` of the channels from `channel` on; `pixel` counts through all items.
+    /// Stores the sums of the channels from `channel` on; `pixel` counts through all items.
     ///
     /// # Safety
     /// No other thread may store the same ones at the same time.
     #[inline(always)]
-    pub unsafe fn store(&self, pixel: usize, channel: usize, values: &mut [f32]) {
+    pub unsafe fn store<S: Simd>(&self, simd: S, pixel: usize, channel: usize, sums: &[f32]) {
         let start = pixel * self.channels + channel;
         let bias = self.bias.as_ref().map(|bias| {
             let item = self.pixels.map_or(0, |pixels| pixel / pixels);
-            &bias[item * self.channels + channel..][..values.len()]
+            &bias[item * self.channels + channel..][..sums.len()]
         });
-        add(values, bias);
-        add_stored(values, self.residual.map(|residual| &residual[start..start + values.len()]));
+        let residual = self.residual.map(|residual| &residual[start..start + sums.len()]);
         // SAFETY: the caller promises that nobody else writes these.
-        unsafe { self.output.write(start, values) };
+        store_sums(simd, sums, bias, residual, unsafe { self.output.part(start, sums.len()) });
+    }
+
+    /// Fetches into the cache what [`Self::store`] of `count` channels will read and write.
+    #[inline(always)]
+    pub fn prefetch(&self, pixel: usize, channel: usize, count: usize) {
+        let start = pixel * self.channels + channel;
+        for place in (start..start + count).step_by(panel::LINE * size_of::<f32>() / size_of::<T>()) {
+            panel::prefetch::<false, _>(self.output.place(place));
+            if let Some(residual) = self.residual {
+                panel::prefetch::<false, _>(residual.as_ptr().wrapping_add(place));
+            }
+        }
     }
 }
 
@@ -169,7 +181,10 @@ fn conv2d_cpu<T: Operand<U>, U: Unit>(
         (bias, Some(item_bias)) => {
             assert_eq!(item_bias.dims(), [batch, out_channels], "one bias for each channel of each item");
             let mut sums = parameter(item_bias);
-            sums.chunks_mut(out_channels).for_each(|sums| add(sums, bias.as_deref()));
+            if let Some(bias) = bias {
+                let values = bias.iter().cycle();
+                sums.iter_mut().zip(values).for_each(|(sum, bias)| *sum += bias);
+            }
             Some(sums)
         }
     };
@@ -178,7 +193,7 @@ fn conv2d_cpu<T: Operand<U>, U: Unit>(
 
     let tiled = winograd::Shape { batch, in_channels, out_channels, height, width };
     let in_tiles = (shape.kernel, shape.stride, shape.padding) == ([3, 3], 1, 1)
-        && in_channels.min(out_channels) >= FEWEST_CHANNELS
+        && in_channels >= FEWEST_CHANNELS
         && tiled.tiles() >= FEWEST_TILES;
     let of_pixels = (shape.kernel, shape.stride, shape.padding) == ([1, 1], 1, 0);
     let kind = match (in_tiles, of_pixels) {
@@ -198,7 +213,7 @@ fn conv2d_cpu<T: Operand<U>, U: Unit>(
     } else if in_tiles {
         winograd::convolve(x.values::<T>(), weight, &sink, tiled);
     } else {
-        implicit_product::convolve(x.values::<T>(), weight, &sink, shape);
+        implicit_product::convolve::<T, U>(x.values::<T>(), weight, &sink, shape);
     }
     tensor::<T>(output.finish(), dims)
 }
@@ -270,6 +285,7 @@ mod tests {
             ([1, 17, 4, 200], 16),
             ([1, 16, 130, 3], 17),
             ([5, 20, 9, 5], 100),
+            ([2, 40, 20, 12], 3),
         ] {
             let [batch, in_channels, height, width] = shape;
             let tiles = winograd::Shape { batch, in_channels, out_channels, height, width }.tiles();
@@ -283,7 +299,6 @@ mod tests {
         for (shape, weight, stride, padding) in [
             ([2, 40, 4, 4], [70, 40, 3, 3], 1, 1),
             ([2, 3, 20, 12], [16, 3, 3, 3], 1, 1),
-            ([2, 40, 20, 12], [3, 40, 3, 3], 1, 1),
             ([2, 24, 17, 16], [33, 24, 1, 1], 1, 0),
             ([2, 24, 17, 16], [33, 24, 1, 1], 2, 0),
             ([1, 20, 16, 15], [20, 20, 3, 3], 2, 1),
@@ -294,6 +309,38 @@ mod tests {
             ([1, 100, 40, 40], [16, 100, 3, 3], 2, 1),
         ] {
             check(shape, weight, stride, padding);
+        }
+    }
+
+    #[test]
+    fn equals_the_plain_convolution_by_groups_of_values() {
+        let flex = |tensor: Tensor<4>| tensor.try_into_primitive::<Flex>().expect("on the CPU");
+        // More pixels than kernels and fewer, more channels than are packed together and fewer.
+        for (x, kernels, stride, padding) in [
+            ([2, 40, 4, 4], [70, 40, 3, 3], 1, 1),
+            ([1, 20, 16, 15], [20, 20, 3, 3], 2, 1),
+            ([1, 4, 8, 8], [16, 4, 5, 7], 1, 3),
+            ([1, 100, 12, 12], [16, 100, 3, 3], 2, 1),
+            ([2, 24, 17, 16], [33, 24, 1, 1], 1, 0),
+        ] {
+            let shape = Shape {
+                batch: x[0],
+                in_channels: x[1],
+                out_channels: kernels[0],
+                input: [x[2], x[3]],
+                kernel: [kernels[2], kernels[3]],
+                stride,
+                padding,
+            };
+            let (x, kernels) = (random(x, 1.0, DType::BF16), random(kernels, 0.1, DType::BF16));
+            let inputs = (flex(x.clone()), flex(kernels.clone()), None);
+            let fast = conv2d_cpu::<bf16, Group>(inputs, Addends::default(), shape);
+            let fast = Tensor::<4>::from_primitive::<Flex>(fast).cast(DType::F32);
+            let [x, kernels] = [x, kernels].map(|tensor| tensor.cast(DType::F32));
+            let plain = conv2d_plain(x, kernels, Addends::default(), stride, padding);
+            let norm = |x: Tensor<4>| x.square().sum().into_scalar::<f32>().sqrt();
+            let error = norm(fast - plain.clone()) / norm(plain);
+            assert!(error < 3e-3, "{shape:?}: off by {error}");
         }
     }
 

@@ -1,16 +1,19 @@
 //! GEGLU (Shazeer 2020, <https://arxiv.org/abs/2002.05202>): the feed-forward gate of the transformer blocks.
 
+use std::ops::Range;
+
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, activation};
 use burn_flex::FlexTensor;
 use half::{bf16, f16};
-use multiversion::multiversion;
+use pulp::{Arch, Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::channels_last::contiguous;
 use crate::exponential::gelu;
 use crate::half_precision::Storage;
-use crate::memory::{Output, Scratch};
+use crate::memory::Output;
+use crate::vector::{load, store, whole};
 
 /// `value * gelu(gate)`, where `x` holds value and gate side by side in its last dimension.
 ///
@@ -49,18 +52,37 @@ fn geglu_cpu<T: Storage>(x: FlexTensor) -> FlexTensor {
     let output = Output::<T>::new(input.len() / 2);
     let row_len = features.max(1);
     input.par_chunks(2 * row_len).enumerate().for_each(|(row, values)| {
-        let mut gated = Scratch::new(features);
-        T::as_f32(values, |values| gate_row(&mut gated, &values[..features], &values[features..]));
+        let (values, gates) = values.split_at(features);
         // SAFETY: each row has one task.
-        unsafe { output.write(row * features, &gated) };
+        let out = unsafe { output.part(row * features, features) };
+        Arch::new().dispatch(Row { values, gates, out });
     });
     contiguous::<T>(output.finish(), &shape)
 }
 
-#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
-fn gate_row(out: &mut [f32], values: &[f32], gates: &[f32]) {
-    for ((out, value), gate) in out.iter_mut().zip(values).zip(gates) {
-        *out = value * gelu(*gate);
+struct Row<'a, T> {
+    values: &'a [T],
+    gates: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Storage> WithSimd for Row<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { values, gates, out } = self;
+        let whole = whole::<S>(out.len());
+        gate(simd, 0..whole, values, gates, out);
+        gate(Scalar, whole..out.len(), values, gates, out);
+    }
+}
+
+#[inline(always)]
+fn gate<S: Simd, T: Storage>(simd: S, places: Range<usize>, values: &[T], gates: &[T], out: &mut [T]) {
+    for start in places.step_by(S::F32_LANES) {
+        let gate = gelu(simd, load::<S, T>(gates, start));
+        store::<S, T>(simd.mul_f32s(load::<S, T>(values, start), gate), out, start);
     }
 }
 

@@ -1,18 +1,21 @@
 //! Group normalization (Wu & He 2018, <https://arxiv.org/abs/1803.08494>), fused with the activation that follows it in
 //! every residual block.
 
+use std::ops::Range;
+
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, activation};
 use burn_flex::FlexTensor;
 use half::{bf16, f16};
-use multiversion::multiversion;
+use pulp::{Arch, Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::breakdown::operation;
 use crate::channels_last::{Image, parameter, tensor};
 use crate::exponential::silu;
 use crate::half_precision::Storage;
-use crate::memory::{Output, Scratch};
+use crate::memory::Output;
+use crate::vector::{load, store, whole};
 
 /// What happens to the normalized value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,22 +116,13 @@ fn group_norm_cpu<T: Storage>(
     for (item, values) in values.chunks(item_len).enumerate() {
         let chunks: Vec<Moments> = values
             .par_chunks(chunk_len)
-            .map(|chunk| T::as_f32(chunk, |chunk| Moments::of(chunk, channels)))
+            .map(|pixels| Arch::new().dispatch(MomentsOf { pixels, channels }))
             .collect();
         let (scale, shift) = normalization(&chunks, [groups, channels], &weight, &bias, epsilon);
-        values.par_chunks(chunk_len).enumerate().for_each(|(index, chunk)| {
-            let mut normalized = Scratch::new(channels);
-            let start = item * item_len + index * chunk_len;
-            T::as_f32(chunk, |chunk| {
-                for (pixel, values) in chunk.chunks_exact(channels).enumerate() {
-                    match activation {
-                        GroupNormActivation::None => affine(&mut normalized, values, &scale, &shift),
-                        GroupNormActivation::Silu => affine_silu(&mut normalized, values, &scale, &shift),
-                    }
-                    // SAFETY: each pixel has one task.
-                    unsafe { output.write(start + pixel * channels, &normalized) };
-                }
-            });
+        values.par_chunks(chunk_len).enumerate().for_each(|(index, pixels)| {
+            // SAFETY: each pixel has one task.
+            let out = unsafe { output.part(item * item_len + index * chunk_len, pixels.len()) };
+            Arch::new().dispatch(Normalize { pixels, scale: &scale, shift: &shift, activation, out });
         });
     }
     tensor::<T>(output.finish(), x.dims)
@@ -142,31 +136,56 @@ struct Moments {
     squares: Vec<f32>,
 }
 
-impl Moments {
-    fn of(values: &[f32], channels: usize) -> Self {
+struct MomentsOf<'a, T> {
+    pixels: &'a [T],
+    channels: usize,
+}
+
+impl<T: Storage> WithSimd for MomentsOf<'_, T> {
+    type Output = Moments;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Moments {
+        let Self { pixels: values, channels } = self;
         let pixels = values.len() / channels;
-        let mut means = vec![0.0; channels];
-        let mut squares = vec![0.0; channels];
-        moments(values, &mut means, &mut squares);
-        Self { pixels, means, squares }
+        let (mut means, mut squares) = (vec![0.0; channels], vec![0.0; channels]);
+        let whole = whole::<S>(channels);
+        for pixel in values.chunks_exact(channels) {
+            add(simd, 0..whole, pixel, &mut means);
+            add(Scalar, whole..channels, pixel, &mut means);
+        }
+        let factor = 1.0 / pixels as f32;
+        means.iter_mut().for_each(|sum| *sum *= factor);
+        for pixel in values.chunks_exact(channels) {
+            add_squares(simd, 0..whole, pixel, &means, &mut squares);
+            add_squares(Scalar, whole..channels, pixel, &means, &mut squares);
+        }
+        Moments { pixels, means, squares }
     }
 }
 
-#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
-fn moments(values: &[f32], means: &mut [f32], squares: &mut [f32]) {
-    let channels = means.len();
-    for pixel in values.chunks_exact(channels) {
-        for (sum, value) in means.iter_mut().zip(pixel) {
-            *sum += value;
-        }
+/// Adds some channels of a pixel to their sums.
+#[inline(always)]
+fn add<S: Simd, T: Storage>(simd: S, channels: Range<usize>, pixel: &[T], sums: &mut [f32]) {
+    for start in channels.step_by(S::F32_LANES) {
+        let sum = simd.add_f32s(load::<S, f32>(sums, start), load::<S, T>(pixel, start));
+        store::<S, f32>(sum, sums, start);
     }
-    let factor = 1.0 / (values.len() / channels) as f32;
-    means.iter_mut().for_each(|sum| *sum *= factor);
-    for pixel in values.chunks_exact(channels) {
-        for ((square, mean), value) in squares.iter_mut().zip(&*means).zip(pixel) {
-            let distance = value - mean;
-            *square += distance * distance;
-        }
+}
+
+/// Adds the squared distances of some channels from their means.
+#[inline(always)]
+fn add_squares<S: Simd, T: Storage>(
+    simd: S,
+    channels: Range<usize>,
+    pixel: &[T],
+    means: &[f32],
+    sums: &mut [f32],
+) {
+    for start in channels.step_by(S::F32_LANES) {
+        let distance = simd.sub_f32s(load::<S, T>(pixel, start), load::<S, f32>(means, start));
+        let sum = simd.mul_add_e_f32s(distance, distance, load::<S, f32>(sums, start));
+        store::<S, f32>(sum, sums, start);
     }
 }
 
@@ -207,17 +226,47 @@ fn normalization(
     (scale, shift)
 }
 
-#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
-fn affine(out: &mut [f32], values: &[f32], scale: &[f32], shift: &[f32]) {
-    for (((out, x), scale), shift) in out.iter_mut().zip(values).zip(scale).zip(shift) {
-        *out = x * scale + shift;
+/// Scales and shifts the channels of some pixels, and applies the activation.
+struct Normalize<'a, T> {
+    pixels: &'a [T],
+    scale: &'a [f32],
+    shift: &'a [f32],
+    activation: GroupNormActivation,
+    out: &'a mut [T],
+}
+
+impl<T: Storage> WithSimd for Normalize<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { pixels, scale, shift, activation, out } = self;
+        let channels = scale.len();
+        for (pixel, out) in pixels.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+            let whole = whole::<S>(channels);
+            normalize(simd, 0..whole, pixel, [scale, shift], activation, out);
+            normalize(Scalar, whole..channels, pixel, [scale, shift], activation, out);
+        }
     }
 }
 
-#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
-fn affine_silu(out: &mut [f32], values: &[f32], scale: &[f32], shift: &[f32]) {
-    for (((out, x), scale), shift) in out.iter_mut().zip(values).zip(scale).zip(shift) {
-        *out = silu(x * scale + shift);
+#[inline(always)]
+fn normalize<S: Simd, T: Storage>(
+    simd: S,
+    channels: Range<usize>,
+    pixel: &[T],
+    [scale, shift]: [&[f32]; 2],
+    activation: GroupNormActivation,
+    out: &mut [T],
+) {
+    for start in channels.step_by(S::F32_LANES) {
+        let (scale, shift) = (load::<S, f32>(scale, start), load::<S, f32>(shift, start));
+        let normalized = simd.mul_add_e_f32s(load::<S, T>(pixel, start), scale, shift);
+        let activated = match activation {
+            GroupNormActivation::None => normalized,
+            GroupNormActivation::Silu => silu(simd, normalized),
+        };
+        store::<S, T>(activated, out, start);
     }
 }
 

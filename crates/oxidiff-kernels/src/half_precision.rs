@@ -5,8 +5,6 @@ use bytemuck::Pod;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
-use crate::memory::Scratch;
-
 /// A storage type of activations and weights, widened to `f32` for arithmetic.
 pub(crate) trait Storage: Element + Pod + Send + Sync {
     /// As many values as `out` has.
@@ -14,13 +12,6 @@ pub(crate) trait Storage: Element + Pod + Send + Sync {
 
     /// Rounds as many values as `out` has.
     fn narrow(values: &[f32], out: &mut [Self]);
-
-    /// What `work` makes of the values as `f32`, not copied where that is what they are.
-    fn as_f32<R>(values: &[Self], work: impl FnOnce(&[f32]) -> R) -> R {
-        let mut widened = Scratch::new(values.len());
-        Self::widen(values, &mut widened);
-        work(&widened)
-    }
 }
 
 impl Storage for f32 {
@@ -31,10 +22,6 @@ impl Storage for f32 {
     #[inline(always)]
     fn narrow(values: &[f32], out: &mut [f32]) {
         copy(values, out);
-    }
-    #[inline(always)]
-    fn as_f32<R>(values: &[f32], work: impl FnOnce(&[f32]) -> R) -> R {
-        work(values)
     }
 }
 

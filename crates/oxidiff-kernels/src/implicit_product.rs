@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use pulp::Simd;
+
 use crate::convolution::{Pixels, Shape};
 use crate::half_precision::Storage;
 use crate::matrix_product::{Left, Right, Sink, Size, Transposed, multiply, multiply_rows};
@@ -11,7 +13,7 @@ use crate::operand::{Matrix, Operand};
 use crate::panel::{Rows, Unit};
 use crate::transpose::into_columns;
 
-/// Input channels whose kernels are packed together.
+/// Input channels that are packed together: an even number.
 const CHANNELS: usize = 32;
 
 /// Convolves `input` `[batch, height, width, in_channels]` with `weight` `[out_channels, in_channels, kernel height, kernel
@@ -19,7 +21,12 @@ const CHANNELS: usize = 32;
 ///
 /// # Panics
 /// When the kernel does not fit, or a slice does not have the length that the shape gives it.
-pub(crate) fn convolve<T: Storage>(input: &[T], weight: &[T], sink: &Pixels<'_, T>, shape: Shape) {
+pub(crate) fn convolve<T: Operand<U>, U: Unit>(
+    input: &[T],
+    weight: &[T],
+    sink: &Pixels<'_, T>,
+    shape: Shape,
+) {
     let output = shape.output().expect("a kernel that fits");
     let Shape { batch, in_channels, out_channels, input: [height, width], .. } = shape;
     let places = shape.kernel[0] * shape.kernel[1];
@@ -31,11 +38,12 @@ pub(crate) fn convolve<T: Storage>(input: &[T], weight: &[T], sink: &Pixels<'_, 
     let sink = Store { pixels: sink, channels: out_channels };
     if pixels < out_channels {
         let kernels = Matrix { values: weight, rows: out_channels, depth };
-        let size = Size::new(out_channels, depth, pixels);
-        multiply(&kernels, &gathered, &Transposed { sink: &sink, rows: pixels }, size);
+        let size = Size::new(out_channels, depth / U::VALUES, pixels);
+        multiply::<U, _, _, _>(&kernels, &gathered, &Transposed { sink: &sink, rows: pixels }, size);
     } else {
         let kernels = Kernels { weight, in_channels, out_channels, places };
-        multiply(&gathered, &kernels, &sink, Size::new(pixels, depth, out_channels));
+        let size = Size::new(pixels, depth / U::VALUES, out_channels);
+        multiply::<U, _, _, _>(&gathered, &kernels, &sink, size);
     }
 }
 
@@ -68,31 +76,31 @@ struct Gathered<'a, T> {
     pixels: usize,
 }
 
-impl<T: Storage> Left<f32> for Gathered<'_, T> {
+impl<T: Operand<U>, U: Unit> Left<U> for Gathered<'_, T> {
     fn copies(&self) -> bool {
         true
     }
 
-    fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [f32]) -> Rows<'a> {
+    fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [U]) -> Rows<'a, U> {
         let Shape { in_channels, input: [height, width], kernel, stride, padding, .. } = self.shape;
         let [out_height, out_width] = self.output;
-        let length = columns.len();
+        let (length, units) = (columns.len(), in_channels / U::VALUES);
         for (row, out) in rows.zip(scratch.chunks_exact_mut(length.max(1))) {
             let (item, y, x) = (row / out_width / out_height, row / out_width % out_height, row % out_width);
             let mut column = columns.start;
             let mut out = out;
             while !out.is_empty() {
-                let (place, channel) = (column / in_channels, column % in_channels);
-                let count = (in_channels - channel).min(out.len());
+                let (place, unit) = (column / units, column % units);
+                let count = (units - unit).min(out.len());
                 let (values, rest) = out.split_at_mut(count);
                 let y = (y * stride + place / kernel[1]).checked_sub(padding).filter(|y| *y < height);
                 let x = (x * stride + place % kernel[1]).checked_sub(padding).filter(|x| *x < width);
                 match (y, x) {
                     (Some(y), Some(x)) => {
-                        let start = ((item * height + y) * width + x) * in_channels + channel;
-                        T::widen(&self.input[start..start + count], values);
+                        let start = ((item * height + y) * width + x) * in_channels + unit * U::VALUES;
+                        T::copy_row(&self.input[start..start + count * U::VALUES], values);
                     }
-                    _ => values.fill(0.0),
+                    _ => values.fill(U::zeroed()),
                 }
                 out = rest;
                 column += count;
@@ -102,18 +110,29 @@ impl<T: Storage> Left<f32> for Gathered<'_, T> {
     }
 }
 
-impl<T: Storage> Right<f32> for Gathered<'_, T> {
-    fn pack(&self, panel: usize, width: usize, out: &mut [f32]) {
+impl<T: Operand<U>, U: Unit> Right<U> for Gathered<'_, T> {
+    fn pack(&self, panel: usize, width: usize, out: &mut [U]) {
         let (channels, places) = (self.shape.in_channels, self.shape.kernel[0] * self.shape.kernel[1]);
         let pixels = panel * width..((panel + 1) * width).min(self.pixels);
-        if pixels.len() < width {
-            out.fill(0.0);
-        }
-        let mut scratch = Scratch::new(pixels.len() * channels);
-        for place in 0..places {
-            let columns = place * channels..(place + 1) * channels;
-            let Rows { values, stride } = self.block(pixels.clone(), columns, &mut scratch);
-            into_columns(values, stride, pixels.len(), channels, &mut out[place * width..], places * width);
+        let mut gathered = Scratch::new(pixels.len() * CHANNELS);
+        let mut rows = Scratch::zeros(CHANNELS * places * width);
+        for (first, out) in
+            (0..channels).step_by(CHANNELS).zip(out.chunks_mut(CHANNELS * places * width / U::VALUES))
+        {
+            let count = CHANNELS.min(channels - first);
+            for place in 0..places {
+                let columns = place * channels + first..place * channels + first + count;
+                let block = Left::<f32>::block(self, pixels.clone(), columns, &mut gathered);
+                into_columns(
+                    block.values,
+                    block.stride,
+                    pixels.len(),
+                    count,
+                    &mut rows[place * width..],
+                    places * width,
+                );
+            }
+            U::write_panel(&rows[..count * places * width], width, out);
         }
     }
 }
@@ -127,16 +146,17 @@ struct Kernels<'a, T> {
     places: usize,
 }
 
-impl<T: Storage> Right<f32> for Kernels<'_, T> {
-    fn pack(&self, panel: usize, width: usize, out: &mut [f32]) {
+impl<T: Storage, U: Unit> Right<U> for Kernels<'_, T> {
+    fn pack(&self, panel: usize, width: usize, out: &mut [U]) {
         let Self { weight, in_channels, out_channels, places } = *self;
         let first = panel * width;
         let count = width.min(out_channels - first);
         let mut columns = Scratch::zeros(CHANNELS.min(in_channels) * places * width);
+        let mut rows = Scratch::new(in_channels * places * width);
         for channel in (0..in_channels).step_by(CHANNELS) {
             let channels = CHANNELS.min(in_channels - channel);
             let start = (first * in_channels + channel) * places;
-            T::columns(
+            <T as Operand<f32>>::columns(
                 &weight[start..],
                 in_channels * places,
                 count,
@@ -147,9 +167,10 @@ impl<T: Storage> Right<f32> for Kernels<'_, T> {
             // From channel by channel to place by place.
             for (index, values) in columns[..channels * places * width].chunks_exact(width).enumerate() {
                 let row = index % places * in_channels + channel + index / places;
-                out[row * width..][..width].copy_from_slice(values);
+                rows[row * width..][..width].copy_from_slice(values);
             }
         }
+        U::write_panel(&rows, width, out);
     }
 }
 
@@ -160,9 +181,9 @@ struct Store<'a, 'b, T> {
 
 impl<T: Storage> Sink for Store<'_, '_, T> {
     #[inline(always)]
-    fn take(&self, pixel: usize, channel: usize, values: &mut [f32]) {
+    fn take<S: Simd>(&self, simd: S, pixel: usize, channel: usize, values: &[f32]) {
         let count = values.len().min(self.channels - channel);
         // SAFETY: every place of the product is given once.
-        unsafe { self.pixels.store(pixel, channel, &mut values[..count]) };
+        unsafe { self.pixels.store(simd, pixel, channel, &values[..count]) };
     }
 }

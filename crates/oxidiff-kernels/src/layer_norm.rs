@@ -1,16 +1,19 @@
 //! Layer normalization (Ba et al. 2016, <https://arxiv.org/abs/1607.06450>).
 
+use std::ops::Range;
+
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, module};
 use burn_flex::FlexTensor;
 use half::{bf16, f16};
-use multiversion::multiversion;
+use pulp::{Arch, Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::breakdown::operation;
 use crate::channels_last::{contiguous, parameter};
 use crate::half_precision::Storage;
 use crate::memory::{Output, Scratch};
+use crate::vector::{load, store, whole};
 
 /// Rows of one task.
 const ROWS: usize = 64;
@@ -54,39 +57,83 @@ fn layer_norm_cpu<T: Storage>(x: FlexTensor, weight: &[f32], bias: &[f32], epsil
     let _running = operation("layer norm", 8.0 * values.len() as f64, bytes as f64);
     let output = Output::<T>::new(values.len());
     values.par_chunks(ROWS * features).enumerate().for_each(|(task, rows)| {
-        let mut row = Scratch::new(features);
-        for (index, values) in rows.chunks_exact(features).enumerate() {
-            T::widen(values, &mut row);
-            normalize(&mut row, weight, bias, epsilon);
-            // SAFETY: each row has one task.
-            unsafe { output.write((task * ROWS + index) * features, &row) };
-        }
+        // SAFETY: each row has one task.
+        let out = unsafe { output.part(task * ROWS * features, rows.len()) };
+        Arch::new().dispatch(Normalize { rows, weight, bias, epsilon, out });
     });
     contiguous::<T>(output.finish(), x.layout().shape())
 }
 
-#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
-fn normalize(row: &mut [f32], weight: &[f32], bias: &[f32], epsilon: f32) {
-    let count = row.len() as f32;
-    let mean = sum(row, |x| x) / count;
-    let variance = sum(row, |x| (x - mean) * (x - mean)) / count;
-    let inverse_deviation = 1.0 / (variance + epsilon).sqrt();
-    for ((x, weight), bias) in row.iter_mut().zip(weight).zip(bias) {
-        *x = (*x - mean) * inverse_deviation * weight + bias;
+/// Normalizes some rows, each as long as `weight`.
+struct Normalize<'a, T> {
+    rows: &'a [T],
+    weight: &'a [f32],
+    bias: &'a [f32],
+    epsilon: f32,
+    out: &'a mut [T],
+}
+
+impl<T: Storage> WithSimd for Normalize<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { rows, weight, bias, epsilon, out } = self;
+        let features = weight.len();
+        // A row, filled up to whole vectors by what adds nothing to a sum.
+        let mut row = Scratch::new(features.next_multiple_of(S::F32_LANES));
+        for (values, out) in rows.chunks_exact(features).zip(out.chunks_exact_mut(features)) {
+            T::widen(values, &mut row[..features]);
+            row[features..].fill(0.0);
+            let mean = sum(simd, &row, |x| x) / features as f32;
+            row[features..].fill(mean);
+            let squares = sum(simd, &row, |x| {
+                let distance = simd.sub_f32s(x, simd.splat_f32s(mean));
+                simd.mul_f32s(distance, distance)
+            });
+            let inverse_deviation = 1.0 / (squares / features as f32 + epsilon).sqrt();
+            let whole = whole::<S>(features);
+            scale(simd, 0..whole, &row, [mean, inverse_deviation], weight, bias, out);
+            scale(Scalar, whole..features, &row, [mean, inverse_deviation], weight, bias, out);
+        }
     }
 }
 
-/// A sum in lanes, so that it is fast and its rounding stays small.
+/// `(x - mean) * inverse_deviation * weight + bias` for some places of a row.
 #[inline(always)]
-fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
-    let mut lanes = [0.0; 32];
-    let mut chunks = values.chunks_exact(32);
-    for chunk in &mut chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += term(*value);
+fn scale<S: Simd, T: Storage>(
+    simd: S,
+    places: Range<usize>,
+    row: &[f32],
+    [mean, inverse_deviation]: [f32; 2],
+    weight: &[f32],
+    bias: &[f32],
+    out: &mut [T],
+) {
+    let (mean, inverse_deviation) = (simd.splat_f32s(mean), simd.splat_f32s(inverse_deviation));
+    for start in places.step_by(S::F32_LANES) {
+        let distance = simd.sub_f32s(load::<S, f32>(row, start), mean);
+        let factor = simd.mul_f32s(inverse_deviation, load::<S, f32>(weight, start));
+        let normalized = simd.mul_add_e_f32s(distance, factor, load::<S, f32>(bias, start));
+        store::<S, T>(normalized, out, start);
+    }
+}
+
+/// The sum of the terms of whole vectors, in several lanes and vectors, so that it is fast and its rounding stays small.
+#[inline(always)]
+fn sum<S: Simd>(simd: S, values: &[f32], term: impl Fn(S::f32s) -> S::f32s) -> f32 {
+    let (fours, rest) = S::as_simd_f32s(values).0.as_chunks::<4>();
+    let mut sums = [simd.splat_f32s(0.0); 4];
+    for four in fours {
+        for (sum, vector) in sums.iter_mut().zip(four) {
+            *sum = simd.add_f32s(*sum, term(*vector));
         }
     }
-    lanes.iter().sum::<f32>() + chunks.remainder().iter().map(|value| term(*value)).sum::<f32>()
+    for (sum, vector) in sums.iter_mut().zip(rest) {
+        *sum = simd.add_f32s(*sum, term(*vector));
+    }
+    let [a, b, c, d] = sums;
+    simd.reduce_sum_f32s(simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d)))
 }
 
 #[cfg(test)]

@@ -26,9 +26,11 @@ mod operand;
 mod panel;
 mod place;
 mod transpose;
+mod vector;
 #[cfg(feature = "vulkan")]
 mod vulkan;
 mod winograd;
+mod worker;
 
 pub use attention::attention;
 pub use breakdown::{Cost, finish_breakdown, start_breakdown};
@@ -43,3 +45,4 @@ pub use mapped_file::{MappedFile, release_mapped};
 pub use place::Place;
 #[cfg(feature = "vulkan")]
 pub use vulkan::explicit_workgroup_layout;
+pub use worker::on_worker;

@@ -1,9 +1,12 @@
 //! Linear layers: a product, and what follows it at once.
 
+use std::ops::Range;
+
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, module};
 use burn_flex::FlexTensor;
 use half::{bf16, f16};
+use pulp::{Scalar, Simd};
 
 use crate::bf16_dot::{self, Group};
 use crate::breakdown::operation;
@@ -15,6 +18,7 @@ use crate::matrix_product::{Right, Sink, Size, multiply, multiply_rows};
 use crate::memory::Output;
 use crate::operand::{Matrix, Operand};
 use crate::panel::{self, Unit};
+use crate::vector::{load, store, store_sums, whole};
 
 /// `x Wᵀ + bias + residual`.
 ///
@@ -109,45 +113,13 @@ struct Sum<'a, T> {
 
 impl<T: Storage> Sink for Sum<'_, T> {
     #[inline(always)]
-    fn take(&self, row: usize, first: usize, values: &mut [f32]) {
+    fn take<S: Simd>(&self, simd: S, row: usize, first: usize, values: &[f32]) {
         let count = values.len().min(self.columns - first);
-        let values = &mut values[..count];
         let start = row * self.columns + first;
-        add(values, self.bias.map(|bias| &bias[first..first + count]));
-        add_stored(values, self.residual.map(|residual| &residual[start..start + count]));
+        let bias = self.bias.map(|bias| &bias[first..first + count]);
+        let residual = self.residual.map(|residual| &residual[start..start + count]);
         // SAFETY: every place is given once.
-        unsafe { self.output.write(start, values) };
-    }
-}
-
-/// Adds a few values, by eight, which takes fewer instructions than what compilers make of rows of any length.
-#[inline(always)]
-pub(crate) fn add(values: &mut [f32], others: Option<&[f32]>) {
-    let Some(others) = others else { return };
-    let ((values, values_end), (others, others_end)) = (values.as_chunks_mut::<8>(), others.as_chunks::<8>());
-    for (values, others) in values.iter_mut().zip(others) {
-        // All are read before one is written.
-        let mut sums = *values;
-        for (sum, other) in sums.iter_mut().zip(*others) {
-            *sum += other;
-        }
-        *values = sums;
-    }
-    for (value, other) in values_end.iter_mut().zip(others_end) {
-        *value += other;
-    }
-}
-
-#[inline(always)]
-pub(crate) fn add_stored<T: Storage>(values: &mut [f32], others: Option<&[T]>) {
-    /// At least as wide as any panel.
-    const MOST: usize = 64;
-    let Some(others) = others else { return };
-    let mut widened = [0.0; MOST];
-    for (values, others) in values.chunks_mut(MOST).zip(others.chunks(MOST)) {
-        let widened = &mut widened[..others.len()];
-        T::widen(others, widened);
-        add(values, Some(widened));
+        store_sums(simd, &values[..count], bias, residual, unsafe { self.output.part(start, count) });
     }
 }
 
@@ -234,18 +206,37 @@ struct Gated<'a, T> {
 
 impl<T: Storage> Sink for Gated<'_, T> {
     #[inline(always)]
-    fn take(&self, row: usize, first: usize, values: &mut [f32]) {
+    fn take<S: Simd>(&self, simd: S, row: usize, first: usize, values: &[f32]) {
         let (first, half) = (first / 2, values.len() / 2);
         let count = half.min(self.features - first);
-        let (values, gates) = values.split_at_mut(half);
-        let (values, gates) = (&mut values[..count], &mut gates[..count]);
-        add(values, self.bias.map(|bias| &bias[first..first + count]));
-        add(gates, self.bias.map(|bias| &bias[self.features + first..][..count]));
-        for (value, gate) in values.iter_mut().zip(gates) {
-            *value *= gelu(*gate);
-        }
+        let (values, gates) = values.split_at(half);
+        let bias = |start: usize| self.bias.map(|bias| &bias[start..start + count]);
+        let (value_bias, gate_bias) = (bias(first), bias(self.features + first));
         // SAFETY: every place is given once.
-        unsafe { self.output.write(row * self.features + first, values) };
+        let out = unsafe { self.output.part(row * self.features + first, count) };
+        let whole = whole::<S>(count);
+        gate(simd, 0..whole, [values, gates], [value_bias, gate_bias], out);
+        gate(Scalar, whole..count, [values, gates], [value_bias, gate_bias], out);
+    }
+}
+
+/// `(value + c) * gelu(gate + d)` for some places of values and gates with their biases.
+#[inline(always)]
+fn gate<S: Simd, T: Storage>(
+    simd: S,
+    places: Range<usize>,
+    [values, gates]: [&[f32]; 2],
+    [value_bias, gate_bias]: [Option<&[f32]>; 2],
+    out: &mut [T],
+) {
+    for start in places.step_by(S::F32_LANES) {
+        let mut value = load::<S, f32>(values, start);
+        let mut gate = load::<S, f32>(gates, start);
+        if let (Some(value_bias), Some(gate_bias)) = (value_bias, gate_bias) {
+            value = simd.add_f32s(value, load::<S, f32>(value_bias, start));
+            gate = simd.add_f32s(gate, load::<S, f32>(gate_bias, start));
+        }
+        store::<S, T>(simd.mul_f32s(value, gelu(simd, gate)), out, start);
     }
 }
 

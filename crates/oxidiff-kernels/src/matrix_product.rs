@@ -26,7 +26,7 @@ const MOST_PACKED: usize = 1 << 20;
 /// Units that a task packs for itself, where there are few rows: they stay in the second-level cache.
 const MOST_OWN: usize = 1 << 16;
 /// The number of rows of a task is a multiple of this, and so of the rows that are multiplied together.
-const ROW_STEP: usize = 12;
+pub(crate) const ROW_STEP: usize = 12;
 
 /// The left matrix.
 pub(crate) trait Left<U>: Sync {
@@ -46,13 +46,13 @@ pub(crate) trait Right<U>: Sync {
 /// Where the product goes.
 pub(crate) trait Sink: Sync {
     /// Takes the values of a row from column `first` on; there may be more of them than columns. It is given every place once.
-    fn take(&self, row: usize, first: usize, values: &mut [f32]);
+    fn take<S: Simd>(&self, simd: S, row: usize, first: usize, values: &[f32]);
 
     /// Takes some rows of as many columns as a panel is wide.
     #[inline(always)]
-    fn take_rows(&self, rows: Range<usize>, first: usize, width: usize, values: &mut [f32]) {
-        for (row, values) in rows.zip(values.chunks_exact_mut(width)) {
-            self.take(row, first, values);
+    fn take_rows<S: Simd>(&self, simd: S, rows: Range<usize>, first: usize, width: usize, values: &[f32]) {
+        for (row, values) in rows.zip(values.chunks_exact(width)) {
+            self.take(simd, row, first, values);
         }
     }
 }
@@ -65,19 +65,17 @@ pub(crate) struct Transposed<'a, K> {
 
 impl<K: Sink> Sink for Transposed<'_, K> {
     #[inline(always)]
-    fn take(&self, row: usize, first: usize, values: &mut [f32]) {
-        for (column, value) in (first..self.rows).zip(values) {
-            self.sink.take(column, row, std::slice::from_mut(value));
-        }
+    fn take<S: Simd>(&self, simd: S, row: usize, first: usize, values: &[f32]) {
+        self.take_rows(simd, row..row + 1, first, values.len(), values);
     }
 
     #[inline(always)]
-    fn take_rows(&self, rows: Range<usize>, first: usize, width: usize, values: &mut [f32]) {
+    fn take_rows<S: Simd>(&self, simd: S, rows: Range<usize>, first: usize, width: usize, values: &[f32]) {
         let count = width.min(self.rows - first);
         let mut columns = Scratch::new(count * rows.len());
         into_columns(values, width, rows.len(), count, &mut columns, rows.len());
-        for (column, values) in columns.chunks_exact_mut(rows.len()).enumerate() {
-            self.sink.take(first + column, rows.start, values);
+        for (column, values) in columns.chunks_exact(rows.len()).enumerate() {
+            self.sink.take(simd, first + column, rows.start, values);
         }
     }
 }
@@ -205,7 +203,7 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
                     let (these, next) = (part(panel), part(panel + 1));
                     panel::multiply(simd, count, columns.len(), block, these, next, sums, width, start > 0);
                     if columns.end == depth {
-                        sink.take_rows(rows.clone(), (first_panel + panel) * width, width, sums);
+                        sink.take_rows(simd, rows.clone(), (first_panel + panel) * width, width, sums);
                     }
                 }
             }
@@ -224,7 +222,7 @@ mod tests {
     }
 
     impl Sink for Store<'_> {
-        fn take(&self, row: usize, first: usize, values: &mut [f32]) {
+        fn take<S: Simd>(&self, _: S, row: usize, first: usize, values: &[f32]) {
             let count = values.len().min(self.columns - first);
             // SAFETY: every place is given once.
             unsafe { self.output.write(row * self.columns + first, &values[..count]) };

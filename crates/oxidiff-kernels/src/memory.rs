@@ -11,15 +11,21 @@ use memmap2::MmapMut;
 
 use crate::half_precision::Storage;
 
-/// Memory that is not in use. A fresh page costs more than the arithmetic on it, so what one operation needed is kept for the
-/// next.
-static UNUSED: Mutex<Vec<Block>> = Mutex::new(Vec::new());
-/// Values that are kept at most, in all.
+/// A fresh page costs more than the arithmetic on it, so what one operation needed is kept for the next.
+static POOL: Mutex<Pool> = Mutex::new(Pool { unused: Vec::new(), in_use: 0 });
+/// Values that may be kept where fewer than these are in use; else as many as are in use.
 const MOST_KEPT: usize = 64 << 20;
 /// Fewer values are left to the system, which keeps small pieces itself.
 const FEWEST_KEPT: usize = 1 << 12;
 /// As many values or more get pages of their own, large ones where the system has them.
 const FEWEST_MAPPED: usize = 1 << 19;
+
+struct Pool {
+    /// What has not been used for the longest time comes first.
+    unused: Vec<Block>,
+    /// Values of the blocks that are in use.
+    in_use: usize,
+}
 
 /// A piece of memory.
 enum Block {
@@ -69,21 +75,28 @@ impl Block {
     }
 }
 
-fn unused() -> MutexGuard<'static, Vec<Block>> {
-    UNUSED.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+fn pool() -> MutexGuard<'static, Pool> {
+    POOL.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Memory for a number of values, with any values in it.
 fn take(len: usize) -> Block {
-    if len >= FEWEST_KEPT {
-        let mut unused = unused();
-        // The smallest that is large enough, and not much too large.
-        let fitting = |index: &usize| (len..=2 * len).contains(&unused[*index].len());
-        if let Some(index) = (0..unused.len()).filter(fitting).min_by_key(|index| unused[*index].len()) {
-            return unused.swap_remove(index);
-        }
+    if len < FEWEST_KEPT {
+        return Block::new(len);
     }
-    Block::new(len)
+    let mut pool = pool();
+    // The smallest that is large enough, and not much too large.
+    let fitting = |index: &usize| (len..=2 * len).contains(&pool.unused[*index].len());
+    let best = (0..pool.unused.len()).filter(fitting).min_by_key(|index| pool.unused[*index].len());
+    if let Some(index) = best {
+        let block = pool.unused.remove(index);
+        pool.in_use += block.len();
+        return block;
+    }
+    drop(pool);
+    let block = Block::new(len);
+    self::pool().in_use += block.len();
+    block
 }
 
 /// Keeps memory for whoever needs it next.
@@ -91,12 +104,13 @@ fn give_back(block: Block) {
     if block.len() < FEWEST_KEPT {
         return;
     }
-    let mut unused = unused();
-    unused.push(block);
-    // What has not been used for the longest time goes first.
-    let mut kept: usize = unused.iter().map(Block::len).sum();
-    while kept > MOST_KEPT {
-        kept -= unused.remove(0).len();
+    let mut pool = pool();
+    pool.in_use -= block.len();
+    pool.unused.push(block);
+    let most = MOST_KEPT.max(pool.in_use);
+    let mut kept: usize = pool.unused.iter().map(Block::len).sum();
+    while kept > most {
+        kept -= pool.unused.remove(0).len();
     }
 }
 
@@ -176,6 +190,28 @@ impl<T> Parts<T> {
         // SAFETY: the part is inside the slice, and nobody else has it.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
+
+    /// Writes vectors, the first from `start` on, each next one `stride` later.
+    ///
+    /// # Safety
+    /// No other part may overlap what is written.
+    ///
+    /// # Panics
+    /// When they reach past the end.
+    #[inline(always)]
+    pub unsafe fn write_spread<V: Pod>(&self, start: usize, stride: usize, vectors: &[V])
+    where
+        T: Pod,
+    {
+        const { assert!(size_of::<V>().is_multiple_of(size_of::<T>())) };
+        let Some(last) = vectors.len().checked_sub(1) else { return };
+        let end = start + last * stride + size_of::<V>() / size_of::<T>();
+        assert!(end <= self.len, "vectors past the end");
+        for (index, vector) in vectors.iter().enumerate() {
+            // SAFETY: the last one, checked above, is the farthest; nobody else has these places.
+            unsafe { self.start.add(start + index * stride).cast::<V>().write_unaligned(*vector) };
+        }
+    }
 }
 
 /// The values of a result, which many threads write, each its own part.
@@ -194,6 +230,26 @@ impl<T: Storage> Output<T> {
         // SAFETY: the memory stays where it is when `memory` moves, and nobody else touches it before `finish`.
         let parts = unsafe { Parts::new(values) };
         Self { memory, parts }
+    }
+
+    /// The `len` values from `start` on, for whoever computes them.
+    ///
+    /// # Safety
+    /// No other part may overlap this one while it is in use.
+    ///
+    /// # Panics
+    /// When they reach past the end.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "parts do not overlap, the caller promises")]
+    pub unsafe fn part(&self, start: usize, len: usize) -> &mut [T] {
+        // SAFETY: as the caller promises.
+        unsafe { self.parts.part(start, len) }
+    }
+
+    /// Where the value of this index is.
+    #[inline(always)]
+    pub fn place(&self, index: usize) -> *const T {
+        self.parts.start.wrapping_add(index)
     }
 
     /// Rounds `values` and writes them from `start` on.

@@ -47,6 +47,7 @@ impl<T: Storage> Operand<f32> for T {
         T::widen(values, out);
     }
 
+    #[inline(always)]
     fn columns(values: &[T], stride: usize, rows: usize, depth: usize, out: &mut [f32], width: usize) {
         if let Some(values) = Self::as_units(values) {
             return into_columns(values, stride, rows, depth, out, width);

@@ -52,8 +52,15 @@ pub(crate) trait Unit: Pod + Send + Sync {
     /// room for `rows` rows as wide that nothing else refers to.
     unsafe fn multiply<S: Simd>(simd: S, rows: usize, product: Product<Self>);
 
-    /// Rows of `width` values as a panel: `VALUES` rows become one of units. `scratch` has room for them.
-    fn panel<'a>(rows: &'a [f32], width: usize, scratch: &'a mut [Self]) -> &'a [Self];
+    /// Writes rows of `width` values as a panel: `VALUES` rows become one of units.
+    fn write_panel(rows: &[f32], width: usize, out: &mut [Self]);
+
+    /// Rows of `width` values as a panel, in `scratch` if they have to be written.
+    fn panel<'a>(rows: &'a [f32], width: usize, scratch: &'a mut [Self]) -> &'a [Self] {
+        let scratch = &mut scratch[..rows.len() / Self::VALUES];
+        Self::write_panel(rows, width, scratch);
+        scratch
+    }
 }
 
 /// `out = left panel`, or with `add` `out += left panel`: `left` is `rows x depth`, `panel` `depth x width` without gaps,
@@ -124,6 +131,11 @@ impl Unit for f32 {
             // As many rows as leave registers for a row of the panel and one broadcast value.
             if S::REGISTER_COUNT >= 32 { tiles.all_rows::<12>(rows) } else { tiles.all_rows::<6>(rows) }
         }
+    }
+
+    #[inline(always)]
+    fn write_panel(rows: &[f32], _: usize, out: &mut [f32]) {
+        out.copy_from_slice(rows);
     }
 
     #[inline(always)]

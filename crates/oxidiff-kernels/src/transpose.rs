@@ -21,10 +21,18 @@ pub(crate) fn into_columns<U: Copy>(
     assert!(values.len() >= (rows - 1) * stride + depth, "the rows");
     assert!(rows <= width && out.len() >= (depth - 1) * width + rows, "the columns");
     #[cfg(target_arch = "x86_64")]
-    if size_of::<U>() == size_of::<f32>() && is_x86_feature_detected!("avx") {
-        // SAFETY: the processor has these instructions, the values have four bytes, and the slices were checked to hold all rows and columns.
-        unsafe { with_avx(values, stride, rows, depth, out, width) };
-        return;
+    if size_of::<U>() == size_of::<f32>() {
+        if rows >= 16 && is_x86_feature_detected!("avx512f") {
+            // SAFETY: the processor has these instructions, the values have four bytes, and the slices were checked to hold all
+            // rows and columns.
+            unsafe { with_avx512(values, stride, rows, depth, out, width) };
+            return;
+        }
+        if is_x86_feature_detected!("avx") {
+            // SAFETY: as above.
+            unsafe { with_avx(values, stride, 0..rows, depth, out, width) };
+            return;
+        }
     }
     plain(values, stride, 0..rows, 0..depth, out, width);
 }
@@ -51,7 +59,7 @@ fn plain<U: Copy>(
 unsafe fn with_avx<U: Copy>(
     values: &[U],
     stride: usize,
-    rows: usize,
+    rows: Range<usize>,
     depth: usize,
     out: &mut [U],
     width: usize,
@@ -61,8 +69,8 @@ unsafe fn with_avx<U: Copy>(
         _mm256_unpackhi_ps, _mm256_unpacklo_ps,
     };
 
-    let (whole_rows, whole_depth) = (rows / 8 * 8, depth / 8 * 8);
-    for row in (0..whole_rows).step_by(8) {
+    let (whole_rows, whole_depth) = (rows.end - rows.len() % 8, depth / 8 * 8);
+    for row in (rows.start..whole_rows).step_by(8) {
         for column in (0..whole_depth).step_by(8) {
             // SAFETY: eight rows and eight columns from here on are inside of both slices, as the caller vouches.
             unsafe {
@@ -90,8 +98,68 @@ unsafe fn with_avx<U: Copy>(
             }
         }
     }
+    plain(values, stride, rows.start..whole_rows, whole_depth..depth, out, width);
+    plain(values, stride, whole_rows..rows.end, 0..depth, out, width);
+}
+
+/// Sixteen rows at a time, so that whole lines of the cache are written.
+///
+/// # Safety
+/// The processor must have AVX-512 F; `values` and `out` must hold all rows and columns, of elements of four bytes.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn with_avx512<U: Copy>(
+    values: &[U],
+    stride: usize,
+    rows: usize,
+    depth: usize,
+    out: &mut [U],
+    width: usize,
+) {
+    use std::arch::x86_64::{
+        __m512, _mm_loadu_ps, _mm512_castps128_ps512, _mm512_insertf32x4, _mm512_shuffle_ps,
+        _mm512_storeu_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
+    };
+
+    /// Four columns of rows 0, 4, 8 and 12, counted from `from` on.
+    ///
+    /// # Safety
+    /// They must be there.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn every_fourth_row(from: *const f32, stride: usize) -> __m512 {
+        // SAFETY: the caller vouches for all rows.
+        unsafe {
+            let first = _mm512_castps128_ps512(_mm_loadu_ps(from));
+            let second = _mm512_insertf32x4::<1>(first, _mm_loadu_ps(from.add(4 * stride)));
+            let third = _mm512_insertf32x4::<2>(second, _mm_loadu_ps(from.add(8 * stride)));
+            _mm512_insertf32x4::<3>(third, _mm_loadu_ps(from.add(12 * stride)))
+        }
+    }
+
+    let (whole_rows, whole_depth) = (rows / 16 * 16, depth / 4 * 4);
+    for row in (0..whole_rows).step_by(16) {
+        for column in (0..whole_depth).step_by(4) {
+            // SAFETY: sixteen rows and four columns from here on are inside of both slices, as the caller vouches.
+            unsafe {
+                let from = values.as_ptr().cast::<f32>().add(row * stride + column);
+                let to = out.as_mut_ptr().cast::<f32>().add(column * width + row);
+                let a = every_fourth_row(from, stride);
+                let b = every_fourth_row(from.add(stride), stride);
+                let c = every_fourth_row(from.add(2 * stride), stride);
+                let d = every_fourth_row(from.add(3 * stride), stride);
+                let (ab_low, ab_high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+                let (cd_low, cd_high) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+                _mm512_storeu_ps(to, _mm512_shuffle_ps::<0x44>(ab_low, cd_low));
+                _mm512_storeu_ps(to.add(width), _mm512_shuffle_ps::<0xee>(ab_low, cd_low));
+                _mm512_storeu_ps(to.add(2 * width), _mm512_shuffle_ps::<0x44>(ab_high, cd_high));
+                _mm512_storeu_ps(to.add(3 * width), _mm512_shuffle_ps::<0xee>(ab_high, cd_high));
+            }
+        }
+    }
     plain(values, stride, 0..whole_rows, whole_depth..depth, out, width);
-    plain(values, stride, whole_rows..rows, 0..depth, out, width);
+    // SAFETY: a processor that has AVX-512 has AVX.
+    unsafe { with_avx(values, stride, whole_rows..rows, depth, out, width) };
 }
 
 #[cfg(test)]
@@ -101,7 +169,7 @@ mod tests {
     #[test]
     fn any_shape_becomes_columns() {
         for (rows, depth, width) in
-            [(1, 1, 1), (8, 8, 16), (16, 24, 16), (13, 21, 20), (7, 40, 8), (32, 9, 32)]
+            [(1, 1, 1), (8, 8, 16), (16, 24, 16), (13, 21, 20), (7, 40, 8), (32, 9, 32), (29, 18, 32)]
         {
             let stride = depth + 2;
             let values: Vec<f32> = (0..rows * stride).map(|i| i as f32).collect();

@@ -15,9 +15,11 @@ use rayon::prelude::*;
 
 use crate::convolution::Pixels;
 use crate::half_precision::Storage;
+use crate::matrix_product::ROW_STEP;
 use crate::memory::{Parts, Scratch};
 use crate::operand::Operand;
 use crate::panel::{self, Rows};
+use crate::vector::{load, store};
 
 /// Width and height of a tile of the result.
 const TILE: usize = 4;
@@ -28,7 +30,7 @@ const POINTS: usize = PATCH * PATCH;
 /// Values that the transformed patches of a part of the image may have: they stay in the third-level cache.
 const MOST_VALUES: usize = 3 << 19;
 /// Tiles of a part, where the cache would hold fewer: else transforming the kernels, again for each part, costs too much.
-const FEWEST_TILES: usize = 24;
+const FEWEST_TILES: usize = 36;
 /// Values of each position of the transformed kernels that are multiplied before the next ones are transformed: all positions
 /// together about fill the second-level cache.
 const MOST_KERNEL_VALUES: usize = 5 << 10;
@@ -78,6 +80,16 @@ impl Shape {
         Place { item: tile / columns / rows, y: tile / columns % rows * TILE, x: tile % columns * TILE }
     }
 
+    /// The pixels of a tile that are inside of the image: row and column in the tile, and the number of the pixel.
+    #[inline(always)]
+    fn pixels(&self, tile: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+        let Place { item, y, x } = self.place(tile);
+        let (rows, columns) = (TILE.min(self.height - y), TILE.min(self.width - x));
+        let first = self.pixel(item, y, x);
+        let width = self.width;
+        (0..rows).flat_map(move |dy| (0..columns).map(move |dx| (dy, dx, first + dy * width + dx)))
+    }
+
     /// The number of a pixel, counted through all items.
     fn pixel(&self, item: usize, y: usize, x: usize) -> usize {
         (item * self.height + y) * self.width + x
@@ -102,7 +114,7 @@ pub(crate) fn convolve<T: Storage>(input: &[T], weight: &[T], sink: &Pixels<'_, 
     // Parts of about the same number of tiles, a multiple of the rows that are multiplied together.
     let total = shape.tiles();
     let most = (MOST_VALUES / POINTS / in_channels).max(FEWEST_TILES);
-    let tiles_each = total.div_ceil(total.div_ceil(most)).next_multiple_of(12);
+    let tiles_each = total.div_ceil(total.div_ceil(most)).next_multiple_of(ROW_STEP);
     let position_len = tiles_each.min(total) * in_channels + GAP;
     let mut patches = Scratch::new(POINTS * position_len);
     let (width, _) = panel::widths();
@@ -115,23 +127,34 @@ pub(crate) fn convolve<T: Storage>(input: &[T], weight: &[T], sink: &Pixels<'_, 
             let these = start..(start + TILES).min(tiles.end);
             Arch::new().dispatch(Patches { input, shape, tiles: these, first, position_len, parts: &parts });
         });
+        // Each task takes a panel of output channels, of a group of tiles.
         let patches = &patches[..];
-        (0..out_channels.div_ceil(width)).into_par_iter().for_each(|panel| {
-            let first_channel = panel * width;
-            let count = width.min(out_channels - first_channel);
-            let tiles = tiles.clone();
+        let panels = out_channels.div_ceil(width);
+        let groups = groups_of_tiles(panels, rayon::current_num_threads());
+        let group_len = tiles.len().div_ceil(groups).next_multiple_of(ROW_STEP);
+        (0..panels * tiles.len().div_ceil(group_len)).into_par_iter().for_each(|task| {
+            let first_channel = task % panels * width;
+            let start = tiles.start + task / panels * group_len;
             Arch::new().dispatch(Products {
-                patches,
+                patches: &patches[(start - first) * in_channels..],
                 position_len,
                 weight,
                 sink,
                 shape,
-                tiles,
+                tiles: start..(start + group_len).min(tiles.end),
                 first_channel,
-                count,
+                count: width.min(out_channels - first_channel),
             });
         });
     }
+}
+
+/// In how many groups the tiles are multiplied with each panel: one where there are many panels, as few as give each thread the
+/// same number of tasks where there are few, since each group transforms the kernels anew.
+fn groups_of_tiles(panels: usize, threads: usize) -> usize {
+    const MOST: usize = 4;
+    let even = |tasks: usize| tasks >= MOST * threads || tasks.is_multiple_of(threads);
+    (1..=MOST).find(|groups| even(panels * groups)).unwrap_or(threads.div_ceil(panels))
 }
 
 /// Transforms the patches of some tiles: `[position][tile][channel]`.
@@ -153,66 +176,77 @@ impl<T: Storage> WithSimd for Patches<'_, T> {
         let Self { input, shape, tiles, first, position_len, parts } = self;
         let channels = shape.in_channels;
         assert!(channels >= S::F32_LANES, "fewer channels than lanes");
-        let mut outside = Scratch::<T>::new(channels);
+        let line_len = PATCH * channels;
+        // A line of zeros, and room for lines that are partly outside of the image.
+        let mut lines = Scratch::<T>::new((1 + PATCH) * line_len);
+        let (outside, padded) = lines.split_at_mut(line_len);
         outside.fill(T::zeroed());
         for tile in tiles {
             let Place { item, y, x } = shape.place(tile);
-            // The patch starts one row and one column before the tile.
-            let pixel = |dy: usize, dx: usize| match ((y + dy).checked_sub(1), (x + dx).checked_sub(1)) {
-                (Some(y), Some(x)) if y < shape.height && x < shape.width => {
-                    &input[shape.pixel(item, y, x) * channels..][..channels]
+            let mut lines: [&[T]; PATCH] = [&*outside; PATCH];
+            for (dy, (line, padded)) in lines.iter_mut().zip(padded.chunks_exact_mut(line_len)).enumerate() {
+                // The patch starts one row and one column before the tile.
+                if (1..=shape.height).contains(&(y + dy)) {
+                    *line = image_line(input, shape, Place { item, y: y + dy - 1, x }, padded);
                 }
-                _ => &outside[..],
-            };
-            let patch: [[&[T]; PATCH]; PATCH] =
-                std::array::from_fn(|dy| std::array::from_fn(|dx| pixel(dy, dx)));
-            let mut transformed: [&mut [f32]; POINTS] = std::array::from_fn(|position| {
-                // SAFETY: the positions lie apart, each tile has its own place in them, and one task.
-                unsafe { parts.part(position * position_len + (tile - first) * channels, channels) }
-            });
+            }
             for channel in vectors::<S>(channels) {
-                let mut columns = [[simd.splat_f32s(0.0); PATCH]; PATCH];
-                for dx in 0..PATCH {
-                    let mut line = [simd.splat_f32s(0.0); PATCH];
-                    for (value, row) in line.iter_mut().zip(&patch) {
-                        *value = load_stored::<S, T>(row[dx], channel);
-                    }
-                    for (row, value) in columns.iter_mut().zip(patch_line(simd, line)) {
-                        row[dx] = value;
-                    }
-                }
-                for (row, columns) in columns.into_iter().enumerate() {
-                    let out = &mut transformed[row * PATCH..][..PATCH];
-                    for (out, value) in out.iter_mut().zip(patch_line(simd, columns)) {
-                        store::<S>(out, channel, value);
-                    }
+                let columns = [
+                    patch_column(simd, &lines, channel),
+                    patch_column(simd, &lines, channel + channels),
+                    patch_column(simd, &lines, channel + 2 * channels),
+                    patch_column(simd, &lines, channel + 3 * channels),
+                    patch_column(simd, &lines, channel + 4 * channels),
+                    patch_column(simd, &lines, channel + 5 * channels),
+                ];
+                let start = (tile - first) * channels + channel;
+                for row in 0..PATCH {
+                    let values = patch_line(simd, across(&columns, row));
+                    let start = start + row * PATCH * position_len;
+                    // SAFETY: the positions lie apart, each tile has its own place in them, and one task.
+                    unsafe { parts.write_spread(start, position_len, &values) };
                 }
             }
         }
     }
 }
 
+/// Six pixels of the image in a row, the first one left of `place`; those outside of the image are zero. `padded` has room for
+/// them.
+#[inline(always)]
+fn image_line<'a, T: Storage>(
+    input: &'a [T],
+    shape: Shape,
+    Place { item, y, x }: Place,
+    padded: &'a mut [T],
+) -> &'a [T] {
+    let channels = shape.in_channels;
+    // Of the six pixels, those that are there.
+    let there = usize::from(x == 0)..PATCH.min(shape.width + 1 - x);
+    let start = shape.pixel(item, y, x + there.start - 1) * channels;
+    let values = &input[start..][..there.len() * channels];
+    if there.len() == PATCH {
+        return values;
+    }
+    padded.fill(T::zeroed());
+    padded[there.start * channels..][..values.len()].copy_from_slice(values);
+    padded
+}
+
+/// `Bᵀ d` for the values of six lines from `start` on.
+#[inline(always)]
+fn patch_column<S: Simd, T: Storage>(simd: S, lines: &[&[T]; PATCH], start: usize) -> [S::f32s; PATCH] {
+    let mut values = [simd.splat_f32s(0.0); PATCH];
+    for (value, line) in values.iter_mut().zip(lines) {
+        *value = load::<S, T>(line, start);
+    }
+    patch_line(simd, values)
+}
+
 /// Where the vectors start that cover `channels` channels, at least as many as there are lanes; the last may overlap another.
 #[inline(always)]
 fn vectors<S: Simd>(channels: usize) -> impl Iterator<Item = usize> {
     (0..channels).step_by(S::F32_LANES).map(move |channel| channel.min(channels - S::F32_LANES))
-}
-
-#[inline(always)]
-fn load<S: Simd>(values: &[f32], start: usize) -> S::f32s {
-    bytemuck::pod_read_unaligned(bytemuck::cast_slice(&values[start..start + S::F32_LANES]))
-}
-
-#[inline(always)]
-fn load_stored<S: Simd, T: Storage>(values: &[T], start: usize) -> S::f32s {
-    let mut widened = [0.0; panel::MOST_LANES];
-    T::widen(&values[start..start + S::F32_LANES], &mut widened[..S::F32_LANES]);
-    load::<S>(&widened, 0)
-}
-
-#[inline(always)]
-fn store<S: Simd>(values: &mut [f32], start: usize, vector: S::f32s) {
-    values[start..start + S::F32_LANES].copy_from_slice(bytemuck::cast_slice(&[vector]));
 }
 
 #[inline(always)]
@@ -247,6 +281,7 @@ fn patch_line<S: Simd>(simd: S, d: [S::f32s; PATCH]) -> [S::f32s; PATCH] {
 
 /// Computes some output channels, as many as a panel is wide, of some tiles.
 struct Products<'a, 'b, T> {
+    /// From the first of the tiles on.
     patches: &'a [f32],
     position_len: usize,
     weight: &'a [T],
@@ -295,21 +330,17 @@ impl<T: Storage> Products<'_, '_, T> {
             T::columns(weight, channels * 9, self.count, count * 9, &mut taps[..], width);
             for (input, taps) in taps.chunks_exact(9 * width).take(count).enumerate() {
                 for lane in (0..width).step_by(S::F32_LANES) {
-                    let mut columns = [[simd.splat_f32s(0.0); 3]; PATCH];
-                    for x in 0..3 {
-                        let mut line = [simd.splat_f32s(0.0); 3];
-                        for (y, tap) in line.iter_mut().enumerate() {
-                            *tap = load::<S>(taps, (3 * y + x) * width + lane);
-                        }
-                        for (row, value) in columns.iter_mut().zip(kernel_line(simd, line)) {
-                            row[x] = value;
-                        }
-                    }
+                    let columns = [
+                        kernel_column(simd, taps, width, lane),
+                        kernel_column(simd, taps, width, lane + width),
+                        kernel_column(simd, taps, width, lane + 2 * width),
+                    ];
                     let start = (first - inputs.start + input) * width + lane;
                     let out = &mut kernels[start..][..(POINTS - 1) * KERNEL_LEN + S::F32_LANES];
-                    for (row, columns) in columns.into_iter().enumerate() {
-                        for (column, value) in kernel_line(simd, columns).into_iter().enumerate() {
-                            store::<S>(out, (row * PATCH + column) * KERNEL_LEN, value);
+                    for row in 0..PATCH {
+                        let values = kernel_line(simd, across(&columns, row));
+                        for (column, value) in values.into_iter().enumerate() {
+                            store::<S, f32>(value, out, (row * PATCH + column) * KERNEL_LEN);
                         }
                     }
                 }
@@ -320,40 +351,86 @@ impl<T: Storage> Products<'_, '_, T> {
     /// `Aᵀ m A` of all tiles goes into the image, but for what lies outside of it.
     #[inline(always)]
     fn store_tiles<S: Simd>(&self, simd: S, product_len: usize, products: &[f32]) {
-        let Shape { height, width: image_width, .. } = self.shape;
+        /// Tiles between one that is stored and one whose place is fetched.
+        const AHEAD: usize = 2;
         let width = panel::width::<S>();
-        let mut values = [0.0; panel::VECTORS * panel::MOST_LANES];
         for (index, tile) in self.tiles.clone().enumerate() {
-            let Place { item, y, x } = self.shape.place(tile);
-            let mut columns = [[[simd.splat_f32s(0.0); PATCH]; TILE]; panel::VECTORS];
-            for (vector, columns) in columns.iter_mut().enumerate() {
-                let start = index * width + vector * S::F32_LANES;
-                for dx in 0..PATCH {
-                    let mut line = [simd.splat_f32s(0.0); PATCH];
-                    for (dy, value) in line.iter_mut().enumerate() {
-                        *value = load::<S>(products, (dy * PATCH + dx) * product_len + start);
-                    }
-                    for (row, value) in columns.iter_mut().zip(product_line(simd, line)) {
-                        row[dx] = value;
-                    }
+            if index + AHEAD < self.tiles.len() {
+                for (_, _, pixel) in self.shape.pixels(tile + AHEAD) {
+                    self.sink.prefetch(pixel, self.first_channel, self.count);
                 }
             }
-            for dy in 0..TILE.min(height - y) {
-                let mut lines = [[simd.splat_f32s(0.0); TILE]; panel::VECTORS];
-                for (line, columns) in lines.iter_mut().zip(&columns) {
-                    *line = product_line(simd, columns[dy]);
+            let mut results = [[[simd.splat_f32s(0.0); TILE]; TILE]; panel::VECTORS];
+            for (vector, result) in results.iter_mut().enumerate() {
+                *result = product_tile(simd, products, product_len, index * width + vector * S::F32_LANES);
+            }
+            for (dy, dx, pixel) in self.shape.pixels(tile) {
+                let mut sums = [0.0; panel::VECTORS * panel::MOST_LANES];
+                for (vector, result) in results.iter().enumerate() {
+                    store::<S, f32>(result[dy][dx], &mut sums, vector * S::F32_LANES);
                 }
-                for dx in 0..TILE.min(image_width - x) {
-                    for (vector, line) in lines.iter().enumerate() {
-                        store::<S>(&mut values, vector * S::F32_LANES, line[dx]);
-                    }
-                    let pixel = self.shape.pixel(item, y + dy, x + dx);
-                    // SAFETY: each tile and panel of channels has one task.
-                    unsafe { self.sink.store(pixel, self.first_channel, &mut values[..self.count]) };
-                }
+                // SAFETY: each tile and panel of channels has one task.
+                unsafe { self.sink.store(simd, pixel, self.first_channel, &sums[..self.count]) };
             }
         }
     }
+}
+
+/// `Aᵀ m A` for the products of a tile, the first one at `start`.
+#[inline(always)]
+fn product_tile<S: Simd>(
+    simd: S,
+    products: &[f32],
+    product_len: usize,
+    start: usize,
+) -> [[S::f32s; TILE]; TILE] {
+    let columns = [
+        product_column(simd, products, product_len, start),
+        product_column(simd, products, product_len, start + product_len),
+        product_column(simd, products, product_len, start + 2 * product_len),
+        product_column(simd, products, product_len, start + 3 * product_len),
+        product_column(simd, products, product_len, start + 4 * product_len),
+        product_column(simd, products, product_len, start + 5 * product_len),
+    ];
+    [
+        product_line(simd, across(&columns, 0)),
+        product_line(simd, across(&columns, 1)),
+        product_line(simd, across(&columns, 2)),
+        product_line(simd, across(&columns, 3)),
+    ]
+}
+
+/// `Aᵀ m` for the products of a column, the first one at `start`.
+#[inline(always)]
+fn product_column<S: Simd>(simd: S, products: &[f32], product_len: usize, start: usize) -> [S::f32s; TILE] {
+    let mut values = [simd.splat_f32s(0.0); PATCH];
+    for (dy, value) in values.iter_mut().enumerate() {
+        *value = load::<S, f32>(products, dy * PATCH * product_len + start);
+    }
+    product_line(simd, values)
+}
+
+/// `G g` for the taps of a column, the first one at `start`.
+#[inline(always)]
+fn kernel_column<S: Simd>(simd: S, taps: &[f32], width: usize, start: usize) -> [S::f32s; PATCH] {
+    let mut values = [simd.splat_f32s(0.0); 3];
+    for (y, value) in values.iter_mut().enumerate() {
+        *value = load::<S, f32>(taps, 3 * y * width + start);
+    }
+    kernel_line(simd, values)
+}
+
+/// The values of all columns in this row.
+#[inline(always)]
+fn across<V: Copy, const COLUMNS: usize, const ROWS: usize>(
+    columns: &[[V; ROWS]; COLUMNS],
+    row: usize,
+) -> [V; COLUMNS] {
+    let mut values = [columns[0][row]; COLUMNS];
+    for (value, column) in values.iter_mut().zip(columns) {
+        *value = column[row];
+    }
+    values
 }
 
 /// `G g` for three taps of a kernel.
