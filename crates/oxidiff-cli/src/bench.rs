@@ -93,7 +93,7 @@ fn time(
     let dtype = format!("{dtype:?}").to_lowercase();
     let error = reference.map(|reference| relative_error(output, reference)).transpose()?;
     let error = error.map_or(String::new(), |error| format!(", relative error {error:.2e}"));
-    print_line(format_args!("{name} {dtype}: median {median:.3} s{error}"))?;
+    print_line(format_args!("{name} {dtype}: median {median:.4} s{error}"))?;
     if arguments.breakdown {
         print_breakdown(&call)?;
     }
@@ -111,7 +111,7 @@ fn print_breakdown(call: impl Fn() -> oxidiff::Result<Tensor<4>>) -> anyhow::Res
     print_line("  operation              calls        s      %  GFLOP/s    GB/s")?;
     let line = |name: &str, calls: usize, seconds: f64, speed: String| {
         let percent = 100.0 * seconds / total;
-        print_line(format_args!("  {name:<22} {calls:>5} {seconds:>8.3} {percent:>6.1} {speed}"))
+        print_line(format_args!("  {name:<22} {calls:>5} {seconds:>8.4} {percent:>6.1} {speed}"))
     };
     let mut others = total;
     for cost in &costs {

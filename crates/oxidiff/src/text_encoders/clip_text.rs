@@ -2,6 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
+use oxidiff_kernels::on_worker;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -221,16 +222,26 @@ impl CLIPTextModel {
         attention_mask: Option<&[Vec<u32>]>,
     ) -> Result<CLIPTextOutput> {
         let tokens = self.check_input(input_ids, attention_mask)?;
-        let batch = input_ids.len();
         let device = self.final_layer_norm.weight.val().device();
+        Ok(on_worker(&device, || self.embed(input_ids, tokens, attention_mask, &device)))
+    }
+
+    fn embed(
+        &self,
+        input_ids: &[Vec<u32>],
+        tokens: usize,
+        attention_mask: Option<&[Vec<u32>]>,
+        device: &Device,
+    ) -> CLIPTextOutput {
+        let batch = input_ids.len();
 
         let ids: Vec<i64> = input_ids.iter().flatten().map(|&id| i64::from(id)).collect();
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [batch, tokens]), &device);
-        let positions = Tensor::<1, Int>::arange(0..tokens as i64, &device).unsqueeze_dim(0);
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [batch, tokens]), device);
+        let positions = Tensor::<1, Int>::arange(0..tokens as i64, device).unsqueeze_dim(0);
         let hidden = self.embeddings.token_embedding.forward(ids)
             + self.embeddings.position_embedding.forward(positions);
 
-        let mask = attention_mask.map(|mask| self.combine_with_causal(mask, tokens, &device));
+        let mask = attention_mask.map(|mask| self.combine_with_causal(mask, tokens, device));
         let visible = mask.map_or(Visible::Earlier, Visible::ButFor);
         let hidden_states = self.encoder.forward(hidden, &visible);
         let last_hidden_state = self.final_layer_norm(hidden_states[hidden_states.len() - 1].clone());
@@ -239,7 +250,7 @@ impl CLIPTextModel {
             last_hidden_state.clone().narrow(0, item, 1).narrow(1, end, 1).squeeze_dim::<2>(1)
         });
         let pooler_output = Tensor::cat(ends.collect(), 0);
-        Ok(CLIPTextOutput { last_hidden_state, hidden_states, pooler_output })
+        CLIPTextOutput { last_hidden_state, hidden_states, pooler_output }
     }
 
     /// The norm behind the last layer, for those who end at an earlier one.

@@ -3,7 +3,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, activation};
-use oxidiff_kernels::to_tokens;
+use oxidiff_kernels::{on_worker, to_tokens};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -368,6 +368,10 @@ impl DPTForDepthEstimation {
     /// # Errors
     /// When the images have another number of channels, or a size that the model cannot work with.
     pub fn forward(&self, pixel_values: Tensor<4>) -> Result<DepthEstimatorOutput> {
+        on_worker(&pixel_values.device(), || self.estimate(pixel_values))
+    }
+
+    fn estimate(&self, pixel_values: Tensor<4>) -> Result<DepthEstimatorOutput> {
         let (tokens, backbone_feature_maps) = self.dpt.embeddings.forward(pixel_values.cast(self.dtype()))?;
         let hidden_states = self.dpt.encoder.forward(tokens);
         let from_transformer = self.layers.iter().map(|layer| hidden_states[layer + 1].clone()).collect();

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use oxidiff_kernels::on_worker;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -214,12 +215,14 @@ impl AutoencoderKL {
         Ok(self.by_slices(latent, |latent| self.decode_batch(latent)))
     }
 
-    fn by_slices(&self, x: Tensor<4>, code: impl Fn(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
-        if self.use_slicing && x.dims()[0] > 1 {
-            Tensor::cat(x.split(1, 0).into_iter().map(code).collect(), 0)
-        } else {
-            code(x)
-        }
+    fn by_slices(&self, x: Tensor<4>, code: impl Fn(Tensor<4>) -> Tensor<4> + Send) -> Tensor<4> {
+        on_worker(&x.device(), || {
+            if self.use_slicing && x.dims()[0] > 1 {
+                Tensor::cat(x.split(1, 0).into_iter().map(code).collect(), 0)
+            } else {
+                code(x)
+            }
+        })
     }
 
     fn encode_batch(&self, image: Tensor<4>) -> Tensor<4> {

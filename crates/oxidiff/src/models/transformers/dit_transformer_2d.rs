@@ -3,6 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
+use oxidiff_kernels::on_worker;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -166,13 +167,17 @@ impl DiTTransformer2DModel {
     /// When a shape is not what the configuration says, or there is no such class.
     pub fn forward(&self, sample: Tensor<4>, timesteps: &[f32], class_labels: &[usize]) -> Result<Tensor<4>> {
         let timesteps = self.check_shapes(&sample, timesteps, class_labels)?;
+        on_worker(&sample.device(), || self.predict(sample, &timesteps, class_labels))
+    }
+
+    fn predict(&self, sample: Tensor<4>, timesteps: &[f32], class_labels: &[usize]) -> Result<Tensor<4>> {
         let [batch, _, size, _] = sample.dims();
         let mut x = self.pos_embed.forward(sample.cast(self.dtype()));
         for block in &self.transformer_blocks {
-            x = block.forward(x, &timesteps, class_labels)?;
+            x = block.forward(x, timesteps, class_labels)?;
         }
 
-        let condition = self.transformer_blocks[0].norm1.emb.forward(&timesteps, class_labels, x.dtype())?;
+        let condition = self.transformer_blocks[0].norm1.emb.forward(timesteps, class_labels, x.dtype())?;
         let modulation = self.proj_out_1.forward(Activation::Silu.forward(condition)).unsqueeze_dim::<3>(1);
         let [shift, scale] = modulation.chunk(2, 2).try_into().expect("two halves");
         let x = self.proj_out_2.forward(modulate(

@@ -3,6 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
+use oxidiff_kernels::on_worker;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -357,7 +358,7 @@ impl UNet2DModel {
         timesteps: &[f32],
         class_labels: Option<ClassLabels>,
     ) -> Result<Tensor<4>> {
-        self.forward_observed(sample, timesteps, class_labels, &mut |_, _| {})
+        on_worker(&sample.device(), || self.forward_observed(sample, timesteps, class_labels, &mut |_, _| {}))
     }
 
     /// As [`Self::forward_with`], and shows `observe` what each stage computes, as forward hooks do in Python. A stage is

@@ -3,6 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
+use oxidiff_kernels::on_worker;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -390,12 +391,22 @@ impl UNet2DConditionModel {
         inputs: UNet2DConditionInputs,
     ) -> Result<Tensor<4>> {
         let timesteps = self.check_shapes(&sample, timesteps, &encoder_hidden_states)?;
+        on_worker(&sample.device(), || self.predict(sample, &timesteps, encoder_hidden_states, inputs))
+    }
+
+    fn predict(
+        &self,
+        sample: Tensor<4>,
+        timesteps: &[f32],
+        encoder_hidden_states: Tensor<3>,
+        inputs: UNet2DConditionInputs,
+    ) -> Result<Tensor<4>> {
         let dtype = self.dtype();
         let sample = sample.cast(dtype);
         let context = encoder_hidden_states.cast(dtype);
         let sample = if self.config.center_input_sample { sample * 2.0 - 1.0 } else { sample };
 
-        let temb = self.embed_time_and_class(&timesteps, inputs, sample.device())?;
+        let temb = self.embed_time_and_class(timesteps, inputs, sample.device())?;
 
         let mut x = self.conv_in.forward(sample);
         let mut skips = vec![x.clone()];
