@@ -227,7 +227,13 @@ mod tests {
         Tensor::<D>::random(shape, Distribution::Normal(0.0, deviation), &Device::flex()).cast(dtype)
     }
 
-    /// The relative distance, in norm, of the kernel's result from Burn's in `f32`.
+    /// The relative distance, in norm.
+    fn distance(found: Tensor<4>, expected: Tensor<4>) -> f32 {
+        let norm = |x: Tensor<4>| x.square().sum().into_scalar::<f32>().sqrt();
+        norm(found - expected.clone()) / norm(expected)
+    }
+
+    /// The relative distance of the kernel's result from Burn's in `f32`.
     fn error(shape: [usize; 4], weight: [usize; 4], stride: usize, padding: usize, dtype: DType) -> f32 {
         let deviation = ((weight[1] * weight[2] * weight[3]) as f64).powf(-0.5);
         let x = random(shape, 1.0, dtype);
@@ -259,9 +265,7 @@ mod tests {
             let plain =
                 conv2d_plain(x.clone().cast(wide), weight.clone().cast(wide), addends, stride, padding);
             assert_eq!(fast.dims(), plain.dims());
-            let difference = fast.cast(wide) - plain.clone();
-            let norm = |x: Tensor<4>| x.square().sum().into_scalar::<f32>().sqrt();
-            worst = worst.max(norm(difference) / norm(plain));
+            worst = worst.max(distance(fast.cast(wide), plain));
         }
         worst
     }
@@ -338,8 +342,7 @@ mod tests {
             let fast = Tensor::<4>::from_primitive::<Flex>(fast).cast(DType::F32);
             let [x, kernels] = [x, kernels].map(|tensor| tensor.cast(DType::F32));
             let plain = conv2d_plain(x, kernels, Addends::default(), stride, padding);
-            let norm = |x: Tensor<4>| x.square().sum().into_scalar::<f32>().sqrt();
-            let error = norm(fast - plain.clone()) / norm(plain);
+            let error = distance(fast, plain);
             assert!(error < 3e-3, "{shape:?}: off by {error}");
         }
     }

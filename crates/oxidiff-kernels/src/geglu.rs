@@ -71,18 +71,43 @@ impl<T: Storage> WithSimd for Row<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { values, gates, out } = self;
-        let whole = whole::<S>(out.len());
-        gate(simd, 0..whole, values, gates, out);
-        gate(Scalar, whole..out.len(), values, gates, out);
+        store_gated(simd, [self.values, self.gates], None, self.out);
     }
 }
 
+/// Stores `(value + c) * gelu(gate + d)` for all values and gates; without biases `c` and `d` are zero. There are as many of
+/// everything as `out` has room for.
+///
+/// # Panics
+/// When there are fewer.
 #[inline(always)]
-fn gate<S: Simd, T: Storage>(simd: S, places: Range<usize>, values: &[T], gates: &[T], out: &mut [T]) {
+pub(crate) fn store_gated<S: Simd, V: Storage, T: Storage>(
+    simd: S,
+    values_and_gates: [&[V]; 2],
+    biases: Option<[&[f32]; 2]>,
+    out: &mut [T],
+) {
+    let whole = whole::<S>(out.len());
+    store_vectors(simd, 0..whole, values_and_gates, biases, out);
+    store_vectors(Scalar, whole..out.len(), values_and_gates, biases, out);
+}
+
+#[inline(always)]
+fn store_vectors<S: Simd, V: Storage, T: Storage>(
+    simd: S,
+    places: Range<usize>,
+    [values, gates]: [&[V]; 2],
+    biases: Option<[&[f32]; 2]>,
+    out: &mut [T],
+) {
     for start in places.step_by(S::F32_LANES) {
-        let gate = gelu(simd, load::<S, T>(gates, start));
-        store::<S, T>(simd.mul_f32s(load::<S, T>(values, start), gate), out, start);
+        let mut value = load::<S, V>(values, start);
+        let mut gate = load::<S, V>(gates, start);
+        if let Some([value_biases, gate_biases]) = biases {
+            value = simd.add_f32s(value, load::<S, f32>(value_biases, start));
+            gate = simd.add_f32s(gate, load::<S, f32>(gate_biases, start));
+        }
+        store::<S, T>(simd.mul_f32s(value, gelu(simd, gate)), out, start);
     }
 }
 

@@ -242,8 +242,8 @@ impl<T: Storage> WithSimd for Normalize<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { pixels, scale, shift, activation, out } = self;
         let channels = scale.len();
+        let whole = whole::<S>(channels);
         for (pixel, out) in pixels.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
-            let whole = whole::<S>(channels);
             normalize(simd, 0..whole, pixel, [scale, shift], activation, out);
             normalize(Scalar, whole..channels, pixel, [scale, shift], activation, out);
         }

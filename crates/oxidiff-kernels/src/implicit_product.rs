@@ -13,7 +13,7 @@ use crate::operand::{Matrix, Operand};
 use crate::panel::{Rows, Unit};
 use crate::transpose::into_columns;
 
-/// Input channels that are packed together: an even number.
+/// Input channels that are packed together: a number of whole units, whatever these are.
 const CHANNELS: usize = 32;
 
 /// Convolves `input` `[batch, height, width, in_channels]` with `weight` `[out_channels, in_channels, kernel height, kernel

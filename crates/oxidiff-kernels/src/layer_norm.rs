@@ -80,6 +80,7 @@ impl<T: Storage> WithSimd for Normalize<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, weight, bias, epsilon, out } = self;
         let features = weight.len();
+        let whole = whole::<S>(features);
         // A row, filled up to whole vectors by what adds nothing to a sum.
         let mut row = Scratch::new(features.next_multiple_of(S::F32_LANES));
         for (values, out) in rows.chunks_exact(features).zip(out.chunks_exact_mut(features)) {
@@ -92,7 +93,6 @@ impl<T: Storage> WithSimd for Normalize<'_, T> {
                 simd.mul_f32s(distance, distance)
             });
             let inverse_deviation = 1.0 / (squares / features as f32 + epsilon).sqrt();
-            let whole = whole::<S>(features);
             scale(simd, 0..whole, &row, [mean, inverse_deviation], weight, bias, out);
             scale(Scalar, whole..features, &row, [mean, inverse_deviation], weight, bias, out);
         }

@@ -1,24 +1,21 @@
 //! Linear layers: a product, and what follows it at once.
 
-use std::ops::Range;
-
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, module};
 use burn_flex::FlexTensor;
 use half::{bf16, f16};
-use pulp::{Scalar, Simd};
+use pulp::Simd;
 
 use crate::bf16_dot::{self, Group};
 use crate::breakdown::operation;
 use crate::channels_last::{contiguous, parameter};
-use crate::exponential::gelu;
-use crate::geglu::geglu;
+use crate::geglu::{geglu, store_gated};
 use crate::half_precision::Storage;
 use crate::matrix_product::{Right, Sink, Size, multiply, multiply_rows};
 use crate::memory::Output;
 use crate::operand::{Matrix, Operand};
 use crate::panel::{self, Unit};
-use crate::vector::{load, store, store_sums, whole};
+use crate::vector::store_sums;
 
 /// `x Wᵀ + bias + residual`.
 ///
@@ -210,33 +207,11 @@ impl<T: Storage> Sink for Gated<'_, T> {
         let (first, half) = (first / 2, values.len() / 2);
         let count = half.min(self.features - first);
         let (values, gates) = values.split_at(half);
-        let bias = |start: usize| self.bias.map(|bias| &bias[start..start + count]);
-        let (value_bias, gate_bias) = (bias(first), bias(self.features + first));
+        let biases =
+            self.bias.map(|bias| [first, self.features + first].map(|start| &bias[start..][..count]));
         // SAFETY: every place is given once.
         let out = unsafe { self.output.part(row * self.features + first, count) };
-        let whole = whole::<S>(count);
-        gate(simd, 0..whole, [values, gates], [value_bias, gate_bias], out);
-        gate(Scalar, whole..count, [values, gates], [value_bias, gate_bias], out);
-    }
-}
-
-/// `(value + c) * gelu(gate + d)` for some places of values and gates with their biases.
-#[inline(always)]
-fn gate<S: Simd, T: Storage>(
-    simd: S,
-    places: Range<usize>,
-    [values, gates]: [&[f32]; 2],
-    [value_bias, gate_bias]: [Option<&[f32]>; 2],
-    out: &mut [T],
-) {
-    for start in places.step_by(S::F32_LANES) {
-        let mut value = load::<S, f32>(values, start);
-        let mut gate = load::<S, f32>(gates, start);
-        if let (Some(value_bias), Some(gate_bias)) = (value_bias, gate_bias) {
-            value = simd.add_f32s(value, load::<S, f32>(value_bias, start));
-            gate = simd.add_f32s(gate, load::<S, f32>(gate_bias, start));
-        }
-        store::<S, T>(simd.mul_f32s(value, gelu(simd, gate)), out, start);
+        store_gated(simd, [values, gates], biases, out);
     }
 }
 

@@ -2,10 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use oxidiff_kernels::on_worker;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::slicing::code_batch;
 use super::vae::{Decoder, DiagonalGaussianDistribution, Encoder, VaeShape};
 use crate::error::{Error, Result};
 use crate::loading::weights::OldKey;
@@ -197,7 +197,9 @@ impl AutoencoderKL {
             return Err(Error::argument("image", message));
         }
         let image = image.cast(self.dtype());
-        Ok(DiagonalGaussianDistribution::new(self.by_slices(image, |image| self.encode_batch(image))))
+        Ok(DiagonalGaussianDistribution::new(code_batch(image, self.use_slicing, |image| {
+            self.encode_batch(image)
+        })))
     }
 
     /// The images `[batch, out_channels, height, width]` of latents `[batch, latent_channels, ...]`, with values in about
@@ -212,17 +214,7 @@ impl AutoencoderKL {
             return Err(Error::argument("latents", message));
         }
         let latent = latent.cast(self.dtype());
-        Ok(self.by_slices(latent, |latent| self.decode_batch(latent)))
-    }
-
-    fn by_slices(&self, x: Tensor<4>, code: impl Fn(Tensor<4>) -> Tensor<4> + Send) -> Tensor<4> {
-        on_worker(&x.device(), || {
-            if self.use_slicing && x.dims()[0] > 1 {
-                Tensor::cat(x.split(1, 0).into_iter().map(code).collect(), 0)
-            } else {
-                code(x)
-            }
-        })
+        Ok(code_batch(latent, self.use_slicing, |latent| self.decode_batch(latent)))
     }
 
     fn encode_batch(&self, image: Tensor<4>) -> Tensor<4> {

@@ -3,10 +3,10 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData, activation};
-use oxidiff_kernels::on_worker;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::slicing::code_batch;
 use crate::error::{Error, Result};
 use crate::models::activations::Activation;
 use crate::models::convolution::Conv2d;
@@ -225,7 +225,7 @@ impl AutoencoderTiny {
             blend: TILE_PIXELS / TILE_OVERLAP,
             result: Scale::Down(TILE_SCALE),
         });
-        Ok(self.by_slices(image.cast(self.dtype()), |image| match &tiles {
+        Ok(code_batch(image.cast(self.dtype()), self.use_slicing, |image| match &tiles {
             Some(tiles) => tiles.map(image, |tile| self.encoder.forward(tile)),
             None => self.encoder.forward(image),
         }))
@@ -245,20 +245,10 @@ impl AutoencoderTiny {
             blend: TILE_PIXELS / TILE_SCALE / TILE_OVERLAP,
             result: Scale::Up(TILE_SCALE),
         });
-        Ok(self.by_slices(latents.cast(self.dtype()), |latents| match &tiles {
+        Ok(code_batch(latents.cast(self.dtype()), self.use_slicing, |latents| match &tiles {
             Some(tiles) => tiles.map(latents, |tile| self.decoder.forward(tile)),
             None => self.decoder.forward(latents),
         }))
-    }
-
-    fn by_slices(&self, x: Tensor<4>, code: impl Fn(Tensor<4>) -> Tensor<4> + Send) -> Tensor<4> {
-        on_worker(&x.device(), || {
-            if self.use_slicing && x.dims()[0] > 1 {
-                Tensor::cat(x.split(1, 0).into_iter().map(code).collect(), 0)
-            } else {
-                code(x)
-            }
-        })
     }
 
     /// Whether to tile, between images and latents that are `scale` times smaller. Python takes the scale of tiles for 2 to

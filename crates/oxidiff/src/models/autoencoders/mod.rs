@@ -3,6 +3,7 @@
 mod any_autoencoder;
 mod autoencoder_kl;
 mod autoencoder_tiny;
+mod slicing;
 mod vae;
 
 pub use any_autoencoder::{Autoencoder, EncodedImage};
