@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use oxidiff::{DType, Device, LoadOptions};
+use oxidiff::{DType, Device, LoadOptions, SingleFileOptions};
 
 /// Images from text prompts: Hugging Face Diffusers in one binary.
 #[derive(Debug, Parser)]
@@ -34,8 +34,8 @@ pub(crate) struct GenerateArguments {
     /// What to show, as an option
     #[arg(id = "prompt_option", long = "prompt", value_name = "PROMPT", conflicts_with = "prompt")]
     prompt_option: Option<String>,
-    /// A folder or a name on the hub; by default the embedded emoji model
-    #[arg(long, value_name = "DIR_OR_HUB_ID")]
+    /// A folder, a checkpoint in one file, or a name on the hub; by default the embedded emoji model
+    #[arg(long, value_name = "DIR_FILE_OR_HUB_ID")]
     pub model: Option<String>,
     /// What not to show
     #[arg(long, value_name = "PROMPT")]
@@ -53,7 +53,7 @@ pub(crate) struct GenerateArguments {
     #[arg(long, value_name = "PART", requires = "image")]
     pub strength: Option<f64>,
     /// Number of denoising steps; by default what the model's pipeline has: mostly 50, 75 to enlarge an image, 100 to edit one, 1000 for DDPM
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub steps: Option<usize>,
     /// How strongly the prompt pulls; 1 turns guidance off. By default 7.5, and 9 to enlarge an image
     #[arg(long, value_name = "SCALE")]
@@ -61,17 +61,17 @@ pub(crate) struct GenerateArguments {
     /// How much of the contrast that guidance takes away to restore, 0 to 1
     #[arg(long, value_name = "PART", default_value_t = 0.0)]
     pub guidance_rescale: f64,
-    /// The same seed makes the same image; by default a new one each time
-    #[arg(long, value_name = "N")]
+    /// The same seed makes the same image, and a negative one that of torch's `manual_seed`; by default a new one each time
+    #[arg(long, value_name = "N", value_parser = seed)]
     pub seed: Option<u64>,
     /// Height of the images in pixels; by default what the model was trained on
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
     pub height: Option<usize>,
     /// Width of the images in pixels; by default what the model was trained on
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
     pub width: Option<usize>,
     /// Number of images
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     pub num_images: usize,
     /// A scheduler class, such as EulerDiscreteScheduler; by default the model's own
     #[arg(long, value_name = "CLASS")]
@@ -82,6 +82,12 @@ pub(crate) struct GenerateArguments {
     /// How many of the text encoder's last layers to leave out
     #[arg(long, value_name = "LAYERS")]
     pub clip_skip: Option<usize>,
+    /// Decode large images in overlapping tiles, which takes less memory
+    #[arg(long)]
+    pub vae_tiling: bool,
+    /// Decode several images one by one, which takes less memory
+    #[arg(long)]
+    pub vae_slicing: bool,
     /// Where to write: .png, .jpg, .webp, or .npy for the values in [0, 1] as float32 [N, H, W, 3]
     #[arg(long, value_name = "FILE", default_value = "output.png")]
     pub output: PathBuf,
@@ -141,11 +147,18 @@ pub(crate) struct BenchArguments {
 }
 
 fn at_least_one(value: &str) -> Result<usize, String> {
-    match value.parse() {
-        Ok(0) => Err("must be at least 1".into()),
-        Ok(number) => Ok(number),
-        Err(error) => Err(format!("{error}")),
+    let most = usize::MAX;
+    value.parse().ok().filter(|number| *number > 0).ok_or(format!("must be a whole number from 1 to {most}"))
+}
+
+/// A seed as torch's `manual_seed` takes it: negative numbers count back from 2^64.
+fn seed(value: &str) -> Result<u64, String> {
+    let (least, most) = (i64::MIN, u64::MAX);
+    let number: i128 = value.parse().map_err(|_| format!("must be a whole number from {least} to {most}"))?;
+    if !(i128::from(least)..=i128::from(most)).contains(&number) {
+        return Err(format!("must be from {least} to {most}"));
     }
+    Ok(number as u64)
 }
 
 /// How to load a model.
@@ -166,6 +179,13 @@ pub(crate) struct LoadArguments {
     /// Which revision to fetch from the hub: a branch, a tag or a commit
     #[arg(long)]
     revision: Option<String>,
+    /// Where a model in one file takes its configurations and tokenizer from: a folder or a name on the hub; by default the
+    /// repository that the model was published in
+    #[arg(long, value_name = "DIR_OR_HUB_ID")]
+    config: Option<String>,
+    /// Take the weights averaged over the training (EMA) from a model in one file that has both
+    #[arg(long)]
+    extract_ema: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -197,6 +217,26 @@ impl LoadArguments {
         options.safety_checker = !self.no_safety_checker;
         options.hub.revision = self.revision.clone();
         Ok(options)
+    }
+
+    /// How to load a model in one file.
+    pub fn single_file_options(&self) -> anyhow::Result<SingleFileOptions> {
+        if let Some(variant) = &self.variant {
+            bail!("--variant {variant}: a model in one file has no variants");
+        }
+        let LoadOptions { dtype, device, hub, .. } = self.options()?;
+        let (config, extract_ema) = (self.config.clone(), self.extract_ema);
+        Ok(SingleFileOptions { dtype, device, config, extract_ema, hub, subfolder: None })
+    }
+
+    /// Refuses the options that only a model in one file takes.
+    pub fn refuse_single_file_options(&self) -> anyhow::Result<()> {
+        for (option, given) in [("--config", self.config.is_some()), ("--extract-ema", self.extract_ema)] {
+            if given {
+                bail!("{option}: only a --model that is one file takes this option");
+            }
+        }
+        Ok(())
     }
 
     fn device(&self) -> anyhow::Result<Device> {

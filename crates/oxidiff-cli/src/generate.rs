@@ -27,6 +27,12 @@ pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
         }
         pipeline.set_scheduler(scheduler);
     }
+    if arguments.vae_tiling {
+        pipeline.set_vae_tiling(true).context("--vae-tiling")?;
+    }
+    if arguments.vae_slicing {
+        pipeline.set_vae_slicing(true).context("--vae-slicing")?;
+    }
     pipeline.set_progress_bar(!arguments.no_progress);
 
     let generator = arguments.seed.map_or_else(Generator::from_entropy, Generator::manual_seed);

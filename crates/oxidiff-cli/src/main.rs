@@ -7,20 +7,23 @@ mod bench;
 mod embedded_model;
 mod generate;
 mod output;
+mod parsing;
 mod standard_output;
 mod without_text;
 
+use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
 use oxidiff::{DiffusionPipeline, ModelIndex};
 use tracing_subscriber::EnvFilter;
 
-use crate::arguments::{Arguments, Command, ModelArguments};
+use crate::arguments::{Command, ModelArguments};
 use crate::standard_output::print_line;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let words = Vec::from_iter(std::env::args_os());
+    let arguments = match parsing::parse(&words) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no mistakes; everything else is bad input like any other.
@@ -30,9 +33,12 @@ fn main() -> ExitCode {
         }
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // <https://no-color.org>: any value but an empty one.
+    let no_color = std::env::var_os("NO_COLOR").filter(|value| !value.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && no_color.is_none())
         .without_time()
         .with_target(false)
         .init();
@@ -60,14 +66,28 @@ fn run(command: Command) -> anyhow::Result<()> {
 
 fn inspect(arguments: &ModelArguments) -> anyhow::Result<()> {
     let index = match &arguments.model {
+        Some(model) if is_single_file(model) => {
+            return Ok(print_line(load(Some(model), &arguments.load)?)?);
+        }
         Some(model) => ModelIndex::from_pretrained(model, &arguments.load.options()?)?,
         None => ModelIndex::from_embedded(&embedded_model::EMOJI_DIFFUSION)?,
     };
     Ok(print_line(index)?)
 }
 
+/// Whether a model is a checkpoint in one file: on disk, or behind a link to the hub.
+fn is_single_file(model: &str) -> bool {
+    Path::new(model).is_file()
+        || model.starts_with("https://huggingface.co/")
+        || model.starts_with("https://hf.co/")
+}
+
 /// Loads the pipeline that was named, or the embedded one.
 fn load(model: Option<&str>, load: &arguments::LoadArguments) -> anyhow::Result<DiffusionPipeline> {
+    if let Some(model) = model.filter(|model| is_single_file(model)) {
+        return Ok(DiffusionPipeline::from_single_file(model, &load.single_file_options()?)?);
+    }
+    load.refuse_single_file_options()?;
     let options = load.options()?;
     Ok(match model {
         Some(model) => DiffusionPipeline::from_pretrained_with(model, &options)?,

@@ -1,11 +1,11 @@
 //! Where images are written: checked before the work begins, and written whole or not at all.
 
-use std::io::{Cursor, Write};
-use std::path::{Path, PathBuf};
+use std::io::Cursor;
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use oxidiff::image::{DynamicImage, ImageFormat};
-use oxidiff::{Images, OutputType};
+use oxidiff::{Images, OutputType, check_writable, write_whole};
 
 /// A file to write to, and in which format.
 #[derive(Debug)]
@@ -32,20 +32,14 @@ impl Output {
             _ => bail!("--output {}: the name must end in .png, .jpg, .webp or .npy", path.display()),
         };
         // A separator at the end means a folder, whether it exists or not.
-        if path.is_dir() || path.to_string_lossy().ends_with(std::path::is_separator) {
+        if path.to_string_lossy().ends_with(std::path::is_separator) {
             bail!("--output {}: is a folder", path.display());
         }
-        let folder = folder_of(&path);
-        if !folder.is_dir() {
-            bail!("--output {}: the folder {} does not exist", path.display(), folder.display());
-        }
-        tempfile::tempfile_in(folder)
-            .with_context(|| format!("--output {}: the folder cannot be written", path.display()))?;
         let output = Self { path, format };
-        // More images than this fit into no memory, and the pipeline will say so.
+        // More images than this do not fit into any memory, and the pipeline will say so.
         const MOST_IMAGES: usize = 4096;
-        if let Some(folder) = output.paths(images.min(MOST_IMAGES)).into_iter().find(|path| path.is_dir()) {
-            bail!("--output {}: {} is a folder", output.path.display(), folder.display());
+        for path in output.paths(images.min(MOST_IMAGES)) {
+            check_writable(&path).with_context(|| format!("--output {}", output.path.display()))?;
         }
         Ok(output)
     }
@@ -63,7 +57,7 @@ impl Output {
         match self.format {
             Format::Npy => {
                 let array = images.into_tensor().context("the pipeline returned no array")?;
-                self.write_whole(&self.path, &to_npy(array)?)?;
+                write_whole(&self.path, &to_npy(array)?)?;
                 Ok(vec![self.path.clone()])
             }
             Format::Image(format) => {
@@ -72,7 +66,7 @@ impl Output {
                 for (path, image) in paths.iter().zip(&images) {
                     let contents =
                         encode(image, format).with_context(|| format!("cannot write {}", path.display()))?;
-                    self.write_whole(path, &contents)?;
+                    write_whole(path, &contents)?;
                 }
                 Ok(paths)
             }
@@ -88,23 +82,6 @@ impl Output {
         let extension = self.path.extension().unwrap_or_default().to_string_lossy();
         (1..=count).map(|number| self.path.with_file_name(format!("{stem}-{number}.{extension}"))).collect()
     }
-
-    fn write_whole(&self, path: &Path, contents: &[u8]) -> anyhow::Result<()> {
-        let mut builder = tempfile::Builder::new();
-        // Temporary files are private by default; this one is going to be an ordinary file.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let written = builder.tempfile_in(folder_of(path)).and_then(|mut file| {
-            file.write_all(contents)?;
-            file.persist(path).map_err(|error| error.error)
-        });
-        written.with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(())
-    }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn encode(image: &DynamicImage, format: ImageFormat) -> anyhow::Result<Vec<u8>> {

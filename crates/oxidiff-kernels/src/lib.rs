@@ -22,6 +22,7 @@ mod linear;
 mod mapped_file;
 mod matrix_product;
 mod memory;
+mod memory_limit;
 mod operand;
 mod panel;
 mod place;
@@ -42,6 +43,7 @@ pub use group_norm::{GroupNormActivation, group_norm};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_geglu};
 pub use mapped_file::{MappedFile, release_mapped};
+pub use memory_limit::{OutOfMemory, memory_shortage};
 pub use place::Place;
 #[cfg(feature = "vulkan")]
 pub use vulkan::explicit_workgroup_layout;

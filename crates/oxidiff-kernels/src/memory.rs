@@ -10,6 +10,7 @@ use bytemuck::Pod;
 use memmap2::MmapMut;
 
 use crate::half_precision::Storage;
+use crate::memory_limit::out_of_memory;
 
 /// A fresh page costs more than the arithmetic on it, so what one operation needed is kept for the next.
 static POOL: Mutex<Pool> = Mutex::new(Pool { unused: Vec::new(), in_use: 0 });
@@ -35,16 +36,16 @@ enum Block {
 
 impl Block {
     fn new(len: usize) -> Self {
-        if len >= FEWEST_MAPPED
-            && let Ok(map) = MmapMut::map_anon(len * size_of::<f32>())
-        {
-            // Kernels go through megabytes in strides; with small pages each of them costs a look-up. Advice that is not
-            // taken costs speed only.
-            #[cfg(target_os = "linux")]
-            let _ = map.advise(memmap2::Advice::HugePage);
-            return Self::Large(map);
+        if len < FEWEST_MAPPED {
+            return Self::Small(vec![0.0; len]);
         }
-        Self::Small(vec![0.0; len])
+        let bytes = len.saturating_mul(size_of::<f32>());
+        let map = MmapMut::map_anon(bytes).unwrap_or_else(|_| out_of_memory(bytes));
+        // Kernels go through megabytes in strides; with small pages each of them costs a look-up. Advice that is not
+        // taken costs speed only.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
+        Self::Large(map)
     }
 
     fn len(&self) -> usize {
@@ -77,6 +78,11 @@ impl Block {
 
 fn pool() -> MutexGuard<'static, Pool> {
     POOL.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// The bytes of what is kept and not in use.
+pub(crate) fn kept_bytes() -> u64 {
+    pool().unused.iter().map(|block| block.len_bytes() as u64).sum()
 }
 
 /// Memory for a number of values, with any values in it.

@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that can go wrong between a model's name and its image.
+///
+/// Each message is complete: it includes the cause, so no variant has a `source` that would be printed a second time.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What the operating system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
 
     /// A file that the model needs is not there.
@@ -25,6 +27,15 @@ pub enum Error {
         path: PathBuf,
         /// What needed it.
         message: String,
+    },
+
+    /// A file is of another kind than the one that is read in its place: a pointer, a web page, another format.
+    #[error("{}: {message}", path.display())]
+    WrongKind {
+        /// The file.
+        path: PathBuf,
+        /// What the file is, and what to do about it.
+        message: &'static str,
     },
 
     /// A configuration file or value does not say something that the class understands.
@@ -65,6 +76,24 @@ pub enum Error {
         message: String,
     },
 
+    /// A run computed values that are not finite (NaN or infinite), of which no picture can be made.
+    #[error("{place}: {message}")]
+    NonFinite {
+        /// The weights file or the part of the pipeline that they come from.
+        place: String,
+        /// At which step they came up, and what may help.
+        message: String,
+    },
+
+    /// A call needs more memory than there is.
+    #[error("{work}: {message}")]
+    OutOfMemory {
+        /// What needs the memory.
+        work: String,
+        /// How much is needed and available, and what may help.
+        message: String,
+    },
+
     /// A text could not be tokenized, or a tokenizer file not be understood.
     #[error("{origin}: {message}")]
     Tokenizer {
@@ -84,12 +113,12 @@ pub enum Error {
     },
 
     /// An image could not be encoded or decoded.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Image {
         /// The image file.
         path: PathBuf,
         /// What the codec said.
-        source: image::ImageError,
+        cause: image::ImageError,
     },
 }
 
@@ -97,7 +126,7 @@ impl Error {
     /// An [`Error::Io`] at `path`.
     pub(crate) fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
-        move |source| Self::Io { path, source }
+        move |cause| Self::Io { path, cause }
     }
 
     /// An [`Error::InvalidArgument`].

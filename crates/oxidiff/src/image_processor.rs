@@ -2,6 +2,7 @@
 
 mod bitmap;
 mod crop_region;
+mod jpeg_end;
 mod load_image;
 mod overlay;
 mod resample;

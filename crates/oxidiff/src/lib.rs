@@ -53,7 +53,7 @@ pub use loading::config::Config;
 pub use loading::folder::EmbeddedFolder;
 pub use loading::hub::{HubOptions, HubRepo};
 pub use loading::single_file::SingleFileOptions;
-pub use loading::{LoadOptions, download};
+pub use loading::{LoadOptions, check_writable, download, write_whole};
 pub use models::activations::Activation;
 pub use models::attention::{AttentionSlice, FeedForwardActivation};
 pub use models::autoencoders::{

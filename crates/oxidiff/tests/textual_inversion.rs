@@ -73,6 +73,31 @@ fn words_become_the_vectors_that_python_reads() {
     assert_close("image", every_third_pixel(image), recorded.floats("image"), 1e-3);
 }
 
+/// Other programs call the vectors in `string_to_param` as they like, or save a tensor alone.
+#[test]
+fn words_of_other_programs_are_the_same_words() {
+    let expected = with_all_words();
+    let word = TextualInversionOptions { token: Some("<apple-toy>".into()), ..Default::default() };
+    let mut pipeline = pipeline();
+    for file_name in ["bare.pt", "bare_parameter.pt"] {
+        let error = pipeline
+            .load_textual_inversion(&file(file_name), &TextualInversionOptions::default())
+            .unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument { argument: "token", .. }), "{error}");
+    }
+    pipeline.load_textual_inversion(&file("bare.pt"), &word).unwrap();
+    pipeline.load_textual_inversion(&file("bare_parameter.pt"), &called("<other>")).unwrap();
+    pipeline.load_textual_inversion(&file("a1111_named.pt"), &TextualInversionOptions::default()).unwrap();
+    let embed = |pipeline: &StableDiffusionPipeline, prompt: &str| {
+        let text = pipeline.tokenizer.maybe_convert_prompt(prompt);
+        let ids = pipeline.tokenizer.tokenize(&[text], 24).unwrap().input_ids;
+        pipeline.text_encoder.forward(&ids, None).unwrap().last_hidden_state
+    };
+    let expected = embed(&expected, "a <apple-toy> of Mine");
+    assert_close("bare tensor", embed(&pipeline, "a <apple-toy> of mystyle"), expected.clone(), 0.0);
+    assert_close("bare parameter", embed(&pipeline, "a <other> of mystyle"), expected, 0.0);
+}
+
 #[test]
 fn a_pipeline_with_learned_words_is_saved_with_them() {
     let pipeline = with_all_words();
@@ -123,7 +148,9 @@ fn what_is_no_learned_word_is_refused() {
     }
     assert!(error_of(&[]).contains("no learned word"));
     assert!(error_of(&[("clip_l", &[2, 24]), ("clip_g", &[2, 24])]).contains("no learned word"));
-    assert!(error_of(&[("string_to_param.*", &[2, 24])]).contains("name"));
+    let two = [("string_to_param.*", &[2, 24][..]), ("string_to_param.b", &[2, 24])];
+    assert!(error_of(&two).contains("string_to_param.b"));
+    assert!(error_of(&[("string_to_param.*", &[2, 24])]).contains("token"));
 
     let mut pipeline = pipeline();
     let options = TextualInversionOptions::default();

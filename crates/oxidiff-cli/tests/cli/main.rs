@@ -2,8 +2,11 @@
 
 mod bad_input;
 mod bench;
+mod files;
 mod generate;
 mod images;
+mod not_finite;
 mod readme;
 mod sandbox;
+mod values;
 mod without_text;

@@ -38,17 +38,25 @@ impl Sandbox {
         variables: &[(&str, &str)],
         arguments: impl IntoIterator<Item = A>,
     ) -> Run {
-        let output = self.command().args(arguments).envs(variables.iter().copied()).output().unwrap();
-        Run {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        Run::of(self.command().args(arguments).envs(variables.iter().copied()))
+    }
+
+    /// Runs a script of the shell in this folder, with the environment that `oxidiff` would have.
+    #[cfg(unix)]
+    pub fn shell(&self, script: &str) -> Run {
+        let mut command = Command::new("sh");
+        self.prepare(&mut command);
+        Run::of(command.args(["-c", script]))
     }
 
     /// `oxidiff` without arguments, to be run in this folder.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oxidiff"));
+        self.prepare(&mut command);
+        command
+    }
+
+    fn prepare(&self, command: &mut Command) {
         command
             .current_dir(self.0.path())
             .env_remove("RUST_LOG")
@@ -57,7 +65,6 @@ impl Sandbox {
             .env("HF_HOME", self.0.path())
             .env_remove("HF_HUB_CACHE")
             .env_remove("HUGGINGFACE_HUB_CACHE");
-        command
     }
 
     /// All that lies in this folder, sorted.
@@ -71,6 +78,15 @@ impl Sandbox {
 }
 
 impl Run {
+    fn of(command: &mut Command) -> Self {
+        let output = command.output().unwrap();
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// Requires that the run did what it was asked.
     #[track_caller]
     pub fn succeeded(self) -> Self {

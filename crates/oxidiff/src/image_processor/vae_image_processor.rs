@@ -9,6 +9,7 @@ use super::overlay::lay_over;
 use super::resample::{Edge, Resample};
 use super::{Images, OutputType, to_output};
 use crate::error::{Error, Result};
+use crate::models::finite::is_finite;
 
 /// Images as a pipeline takes them: Python's `PIL` images, `torch` tensors or `numpy` arrays.
 ///
@@ -231,8 +232,13 @@ impl VaeImageProcessor {
     /// from [-1, 1] to [0, 1] where `do_normalize` is set.
     ///
     /// # Errors
-    /// When images are asked for and the tensor has neither one channel nor three.
+    /// When images are asked for and the tensor has neither one channel nor three, or a value is not finite.
     pub fn postprocess(&self, image: Tensor<4>, output_type: OutputType) -> Result<Images> {
+        // Clamping would hide an infinite value.
+        if output_type != OutputType::Latent && !is_finite(&image) {
+            let message = "has values that are not finite, of which no picture can be made".to_owned();
+            return Err(Error::NonFinite { place: "image".into(), message });
+        }
         let denormalize =
             |image: Tensor<4>| if self.do_normalize { (image * 0.5 + 0.5).clamp(0.0, 1.0) } else { image };
         match output_type {

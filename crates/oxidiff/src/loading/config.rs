@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::non_finite;
+use super::{file_kind, non_finite};
 use crate::error::{Error, Result};
 
 /// The version of diffusers whose behaviour and file formats this library follows; written as `_diffusers_version`.
@@ -51,6 +51,7 @@ impl Config {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let text = std::fs::read(path).map_err(Error::io(path))?;
+        file_kind::check_text(path, &text)?;
         Self::parse(&text, &path.display().to_string())
     }
 

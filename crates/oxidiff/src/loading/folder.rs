@@ -7,6 +7,7 @@ use bytes::Bytes;
 use oxidiff_kernels::MappedFile;
 
 use crate::error::{Error, Result};
+use crate::loading::file_kind;
 use crate::loading::state_dict::StateDict;
 
 /// A model folder that is part of the binary (`include_bytes!`): paths relative to the folder, and their contents.
@@ -97,11 +98,14 @@ impl Folder {
         }
     }
 
-    /// Reads a small file whole.
+    /// Reads a small text file whole.
     pub(crate) fn read(&self, file: &str, needed_by: &str) -> Result<Bytes> {
         match self {
             Self::Directory(path) => match std::fs::read(path.join(file)) {
-                Ok(contents) => Ok(contents.into()),
+                Ok(contents) => {
+                    file_kind::check_text(&path.join(file), &contents)?;
+                    Ok(contents.into())
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     Err(self.missing(file, needed_by))
                 }
@@ -134,6 +138,33 @@ impl Folder {
             }
             Self::Original { configs, .. } => configs.state_dict(file, needed_by),
         }
+    }
+
+    /// The names of the files directly inside the folder.
+    pub(crate) fn file_names(&self) -> Vec<String> {
+        match self {
+            Self::Directory(path) => {
+                let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+                let files = entries.filter(|entry| entry.path().is_file());
+                files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+            }
+            Self::Embedded { folder, path } => {
+                let names = folder.files.iter().filter_map(|(name, _)| name.strip_prefix(path.as_str()));
+                names.filter(|name| !name.contains('/')).map(str::to_owned).collect()
+            }
+            Self::Original { configs, .. } => configs.file_names(),
+        }
+    }
+
+    /// The tensors of every weights file directly inside the folder that can be read.
+    pub(crate) fn state_dicts(&self) -> Vec<StateDict> {
+        if let Self::Original { original, .. } = self {
+            return vec![StateDict::clone(original)];
+        }
+        let mut names = self.file_names();
+        names.retain(|name| name.ends_with(".safetensors") || name.ends_with(".bin"));
+        names.sort();
+        names.iter().filter_map(|name| self.state_dict(name, "").ok()).collect()
     }
 
     fn embedded_file(&self, file: &str) -> Option<&'static [u8]> {

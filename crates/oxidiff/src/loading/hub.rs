@@ -22,7 +22,7 @@ use ureq::http::{Method, StatusCode};
 
 use crate::error::{Error, Result};
 pub use pipeline::pipeline_files;
-pub(crate) use pipeline::{is_configuration, model_files};
+pub(crate) use pipeline::{component_names, is_configuration, model_files, model_weights};
 use transfer::{Client, Failure, Metadata, Part, backoff, percent_encode, transfer};
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
@@ -416,7 +416,7 @@ impl HubRepo {
     fn explain(&self, client: &Client, failure: Failure, file: Option<&str>) -> Error {
         let prefix = file.map(|file| format!("`{file}`: ")).unwrap_or_default();
         let message = match failure {
-            Failure::Local { path, source } => return Error::Io { path, source },
+            Failure::Local { path, source } => return Error::Io { path, cause: source },
             Failure::Damaged => "what the hub sends does not have the announced checksum".to_owned(),
             Failure::Status { code, reason, message } => match (code, reason.as_str()) {
                 (404, "RevisionNotFound") => format!("there is no revision `{}`", self.revision),

@@ -1,7 +1,9 @@
 //! From a name or a folder to a component: configuration files, weights and the hub.
 
+pub(crate) mod bare_tensor;
 pub mod config;
 pub(crate) mod device;
+pub(crate) mod file_kind;
 pub mod folder;
 pub mod hub;
 pub(crate) mod locate;
@@ -11,16 +13,19 @@ pub(crate) mod original_layout;
 pub(crate) mod shard_index;
 pub mod single_file;
 pub(crate) mod state_dict;
+pub(crate) mod variant;
 pub(crate) mod weights;
+mod write_whole;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device};
 
+pub use write_whole::{check_writable, write_whole};
+
 use crate::error::{Error, Result};
-use crate::loading::folder::Folder;
-use crate::loading::hub::{HubOptions, HubRepo, is_configuration, model_files};
+use crate::loading::folder::{EmbeddedFolder, Folder};
+use crate::loading::hub::{HubOptions, HubRepo, is_configuration, model_files, model_weights};
 
 /// How to load a model or a pipeline: the keyword arguments of Python's `from_pretrained`.
 #[derive(Clone, Debug)]
@@ -69,18 +74,44 @@ impl LoadOptions {
     /// Finds the folder of a checkpoint by its path, or by its name on the hub; then only what is needed is fetched.
     pub(crate) fn open(&self, name_or_path: &str, needed: Needed) -> Result<Folder> {
         let path = Path::new(name_or_path);
-        let root = if path.is_dir() {
-            path.to_path_buf()
-        } else if is_meant_as_path(path) {
-            return Err(Error::MissingFile { path: path.into(), message: "no such folder".into() });
-        } else {
-            self.fetch(name_or_path, needed)?
+        let inside = |root| match &self.subfolder {
+            Some(subfolder) => Folder::Directory(root).subfolder(subfolder),
+            None => Folder::Directory(root),
         };
-        let folder = Folder::Directory(root);
-        Ok(match &self.subfolder {
-            Some(subfolder) => folder.subfolder(subfolder),
-            None => folder,
-        })
+        if path.is_dir() {
+            let folder = inside(path.to_path_buf());
+            self.check_variant(&folder, needed)?;
+            Ok(folder)
+        } else if is_meant_as_path(path) {
+            let message = match path.is_file() {
+                true => "is a file, not the folder of a checkpoint: load it with `from_single_file`",
+                false => "no such folder",
+            };
+            Err(Error::MissingFile { path: path.into(), message: message.into() })
+        } else {
+            Ok(inside(self.fetch(name_or_path, needed)?))
+        }
+    }
+
+    /// The folder of a pipeline that is part of the binary.
+    pub(crate) fn open_embedded(&self, folder: &'static EmbeddedFolder) -> Result<Folder> {
+        let folder = Folder::embedded(folder);
+        self.check_variant(&folder, Needed::Pipeline)?;
+        Ok(folder)
+    }
+
+    /// Checks that what is on this machine has the variant that is asked for; what is fetched was checked before.
+    fn check_variant(&self, folder: &Folder, needed: Needed) -> Result<()> {
+        let Some(variant) = self.variant.as_deref() else { return Ok(()) };
+        match needed {
+            Needed::Pipeline => variant::check_pipeline(folder, variant),
+            Needed::Model { weights, .. } => {
+                let names = folder.file_names();
+                let names = model_weights(&Vec::from_iter(names.iter().map(String::as_str)), weights);
+                variant::check_model(&names, weights, variant)
+            }
+            Needed::Config { .. } | Needed::Configs => Ok(()),
+        }
     }
 
     fn fetch(&self, repo_id: &str, needed: Needed) -> Result<PathBuf> {
@@ -104,7 +135,7 @@ impl LoadOptions {
             Needed::Model { config, weights } => {
                 repo.get(&inside(config))?;
                 let (files, subfolder) = (repo.list_files()?, self.subfolder.as_deref());
-                for file in model_files(&files, subfolder, weights, self.variant.as_deref()) {
+                for file in model_files(&files, subfolder, weights, self.variant.as_deref())? {
                     repo.get(&file)?;
                 }
             }
@@ -128,17 +159,4 @@ fn is_meant_as_path(path: &Path) -> bool {
 /// When the hub does not have the pipeline, cannot be reached, or the cache cannot be written.
 pub fn download(repo_id: &str, options: &LoadOptions) -> Result<PathBuf> {
     Ok(options.open(repo_id, Needed::Pipeline)?.name())
-}
-
-/// Writes a file so that it appears whole or not at all.
-pub(crate) fn write_whole(file: &Path, contents: &[u8]) -> Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; this one is going to be an ordinary file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut temporary = builder.tempfile_in(folder).map_err(Error::io(file))?;
-    temporary.write_all(contents).map_err(Error::io(file))?;
-    temporary.persist(file).map_err(|error| Error::io(file)(error.error))?;
-    Ok(())
 }

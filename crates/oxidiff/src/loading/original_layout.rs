@@ -80,6 +80,11 @@ impl OriginalModel {
     }
 }
 
+/// Whether a file has the UNet of a whole checkpoint.
+pub(crate) fn has_unet(tensors: &StateDict) -> bool {
+    tensors.keys().any(|key| key.starts_with(UNET))
+}
+
 /// Whether a file has averages of the UNet's weights over its training (EMA).
 pub(crate) fn has_averaged_weights(tensors: &StateDict) -> bool {
     tensors.keys().any(|key| key.starts_with(EMA))

@@ -54,6 +54,10 @@ impl SingleFileOptions {
     /// # Errors
     /// When the file is missing or damaged; when the configurations are in no cache and cannot be fetched.
     pub(crate) fn open(&self, path_or_link: &str) -> Result<Folder> {
+        self.with_configurations(self.open_weights(path_or_link)?)
+    }
+
+    fn open_weights(&self, path_or_link: &str) -> Result<StateDict> {
         let mut original = StateDict::open(&self.locate(path_or_link)?)?;
         if self.extract_ema {
             original = original_layout::with_averaged_weights(&original)?;
@@ -63,7 +67,10 @@ impl SingleFileOptions {
                 original.origin()
             );
         }
-        let original = Arc::new(original);
+        Ok(original)
+    }
+
+    fn with_configurations(&self, original: StateDict) -> Result<Folder> {
         let name = match &self.config {
             Some(config) => config.clone(),
             None => OriginalModel::infer(&original)?.repo_id().to_owned(),
@@ -78,7 +85,22 @@ impl SingleFileOptions {
             }
             other => other,
         })?;
-        Ok(Folder::Original { configs: Box::new(configs), original })
+        Ok(Folder::Original { configs: Box::new(configs), original: Arc::new(original) })
+    }
+
+    /// As [`Self::open`], for a pipeline.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when the file holds something else than a whole checkpoint.
+    pub(crate) fn open_pipeline(&self, path_or_link: &str) -> Result<Folder> {
+        let original = self.open_weights(path_or_link)?;
+        if !original_layout::has_unet(&original) {
+            return Err(original.error(
+                "no UNet under `model.diffusion_model`: this is not a whole checkpoint of Stable Diffusion in its original \
+                 layout; a single model, a LoRA or an embedding is loaded into a pipeline",
+            ));
+        }
+        self.with_configurations(original)
     }
 
     fn locate(&self, path_or_link: &str) -> Result<PathBuf> {

@@ -17,6 +17,8 @@ use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
 use crate::error::{Error, Result};
+use crate::loading::bare_tensor;
+use crate::loading::file_kind::{FileKind, explain};
 use crate::loading::folder::Contents;
 
 /// Under which key training scripts nest the weights among what else they save.
@@ -67,8 +69,10 @@ impl StateDict {
         if path.extension().is_some_and(|extension| extension == "safetensors") {
             let contents = Contents::Mapped(MappedFile::open(path).map_err(Error::io(path))?);
             Self::from_safetensors(contents, &path.display().to_string())
+                .map_err(|error| explain(path, &[FileKind::Safetensors], error))
         } else {
             Self::from_pickle(path)
+                .map_err(|error| explain(path, &[FileKind::ZipArchive, FileKind::Pickle], error))
         }
     }
 
@@ -104,14 +108,22 @@ impl StateDict {
         };
         let file_len = path.metadata().map_err(Error::io(path))?.len();
         check_archive(path, file_len)?;
-        let mut found = PytorchReader::new(path).map_err(wrong)?.into_tensors();
+        let mut value = PytorchReader::read_pickle_data(path, None).map_err(wrong)?;
+        let framed = match value {
+            PickleValue::Unsupported(_) => bare_tensor::in_dictionary(path),
+            _ => None,
+        };
+        let reader = match framed {
+            Some(archive) => PytorchReader::from_reader(&*archive, None),
+            None => PytorchReader::new(path),
+        };
+        let mut found = reader.map_err(wrong)?.into_tensors();
         // A tensor may repeat the elements of a smaller storage, so what it claims is not bound by what the file holds.
         if let Some((key, tensor)) = found.iter().find(|(_, tensor)| tensor.byte_len() as u64 > file_len) {
             let (claimed, origin) = (tensor.byte_len(), origin.to_string());
             let message = format!("tensor `{key}` claims {claimed} bytes, more than the file has");
             return Err(Error::Weights { origin, message });
         }
-        let mut value = PytorchReader::read_pickle_data(path, None).map_err(wrong)?;
         while let Some(nested) = take_nested(&mut value) {
             value = nested;
             found = found

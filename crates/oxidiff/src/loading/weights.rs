@@ -108,6 +108,33 @@ impl Checkpoint {
     }
 }
 
+/// A weight as a file has it.
+pub(crate) struct StoredWeight {
+    /// The file, for messages.
+    pub file: String,
+    /// Whether none of its values is NaN or infinite there.
+    pub is_finite: bool,
+}
+
+/// Looks for the weight of one of the `keys` in the weights files of a folder. Of several files, such as variants, the first
+/// in which it is not finite counts.
+pub(crate) fn stored_weight(folder: &Folder, keys: &[Option<&str>]) -> Option<StoredWeight> {
+    let mut found = None;
+    for tensors in folder.state_dicts() {
+        let stored = keys.iter().flatten().find_map(|key| Some((*key, tensors.get(key)?)));
+        let Some((key, tensor)) = stored else { continue };
+        let Ok(data) = tensor.data(key) else { continue };
+        let is_finite = data.iter::<f32>().all(f32::is_finite);
+        if found.is_none() || !is_finite {
+            found = Some(StoredWeight { file: tensor.origin().to_owned(), is_finite });
+        }
+        if !is_finite {
+            break;
+        }
+    }
+    found
+}
+
 /// Names that weights may have in a folder.
 struct Candidate {
     single: String,
@@ -179,6 +206,12 @@ impl StoredTensor {
         })?;
         let stored = self.element_type(name)?;
         Ok(self.place(self.read()?, stored, shape, dtype, device))
+    }
+
+    /// The elements as they are stored.
+    fn data(&self, name: &str) -> Result<TensorData> {
+        let dtype = self.element_type(name)?;
+        Ok(TensorData::from_bytes_vec(self.read()?.to_vec(), self.shape(), dtype))
     }
 
     /// As [`Self::tensor`], a parameter. Where the file holds another type, it is converted on first use, so that nothing waits

@@ -3,11 +3,14 @@
 pub(crate) mod activations;
 pub(crate) mod adapters;
 pub(crate) mod attention;
+pub(crate) mod call;
 pub(crate) mod clip_encoder;
 pub(crate) mod convolution;
 pub(crate) mod embeddings;
+pub(crate) mod finite;
 pub(crate) mod hidden_activation;
 pub(crate) mod interpolation;
+pub(crate) mod least_memory;
 pub(crate) mod linear;
 pub(crate) mod model;
 pub(crate) mod normalization;

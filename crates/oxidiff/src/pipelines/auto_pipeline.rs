@@ -69,7 +69,7 @@ macro_rules! auto_pipeline {
                 folder: &'static EmbeddedFolder,
                 options: &LoadOptions,
             ) -> Result<DiffusionPipeline> {
-                Self::load(&Folder::embedded(folder), options)
+                Self::load(&options.open_embedded(folder)?, options)
             }
 
             fn load(folder: &Folder, options: &LoadOptions) -> Result<DiffusionPipeline> {

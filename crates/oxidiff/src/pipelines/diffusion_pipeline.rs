@@ -18,6 +18,7 @@ use super::unconditional::{
 };
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
+use crate::loading::single_file::SingleFileOptions;
 use crate::loading::{LoadOptions, Needed};
 use crate::schedulers::Scheduler;
 
@@ -254,12 +255,26 @@ impl DiffusionPipeline {
         Self::load(&options.open(name_or_path, Needed::Pipeline)?, options)
     }
 
+    /// Loads a pipeline out of a checkpoint in the original layout of Stable Diffusion 1 or 2, which is one file
+    /// (`.safetensors`, `.ckpt`): a path or a link to the hub. Its class is that of `options.config`, or of the repository that
+    /// the model was published in. A safety checker is not part of such a file, and is left out.
+    ///
+    /// # Errors
+    /// As [`Pipeline::from_single_file`].
+    pub fn from_single_file(path: &str, options: &SingleFileOptions) -> Result<Self> {
+        let folder = options.open_pipeline(path)?;
+        let mut index = ModelIndex::read(&folder)?;
+        index.set_component("safety_checker", None);
+        let class_name = index.class_name()?.to_owned();
+        Self::load_as(&class_name, &folder, index, &options.load_options())
+    }
+
     /// Loads a pipeline that is part of the binary.
     ///
     /// # Errors
     /// As [`Self::from_pretrained`].
     pub fn from_embedded(folder: &'static EmbeddedFolder, options: &LoadOptions) -> Result<Self> {
-        Self::load(&Folder::embedded(folder), options)
+        Self::load(&options.open_embedded(folder)?, options)
     }
 
     /// The parts of the pipeline by the names that `model_index.json` gives them.
@@ -280,6 +295,22 @@ impl DiffusionPipeline {
     /// Shows a progress bar while denoising (the default), or not.
     pub fn set_progress_bar(&mut self, enabled: bool) {
         each!(self, pipeline => pipeline.set_progress_bar(enabled));
+    }
+
+    /// Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size, or whole.
+    ///
+    /// # Errors
+    /// When the pipeline has no autoencoder.
+    pub fn set_vae_tiling(&mut self, enabled: bool) -> Result<()> {
+        each!(self, pipeline => pipeline.set_vae_tiling(enabled))
+    }
+
+    /// Encodes and decodes the images of a batch one by one, which takes less memory, or together.
+    ///
+    /// # Errors
+    /// When the pipeline has no autoencoder.
+    pub fn set_vae_slicing(&mut self, enabled: bool) -> Result<()> {
+        each!(self, pipeline => pipeline.set_vae_slicing(enabled))
     }
 
     /// Writes the pipeline into `folder`, which is made where it does not exist; Python diffusers loads it from there.

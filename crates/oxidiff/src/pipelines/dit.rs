@@ -6,6 +6,8 @@ use std::ops::ControlFlow;
 use burn::tensor::Tensor;
 use serde_json::Value;
 
+use super::decoding;
+use super::finite::{Watch, WatchedStep};
 use super::model_index::ModelIndex;
 use super::output::{ImagePipelineOutput, MOST_IMAGES};
 use super::pipeline::{Component, Pipeline};
@@ -18,9 +20,9 @@ use crate::loading::folder::Folder;
 use crate::models::autoencoders::AutoencoderKL;
 use crate::models::model::{self, Model};
 use crate::models::transformers::DiTTransformer2DModel;
-use crate::pipelines::pipeline_fields::{display_index, field_methods};
+use crate::pipelines::pipeline_fields::{display_index, field_methods, vae_methods};
 use crate::random::{Generator, Generators};
-use crate::schedulers::{self, Scheduler, StepOptions};
+use crate::schedulers::{self, Scheduler, StepOptions, zero_terminal_snr};
 
 /// The class that stands for none: that behind the thousand of ImageNet, whatever number of classes a model knows.
 const NO_CLASS: usize = 1000;
@@ -129,6 +131,7 @@ impl DiTPipeline {
             let message = format!("is {taken}, but the latents of the vae have {latent} channels");
             return Err(Error::config("transformer/config.json", "in_channels", message));
         }
+        zero_terminal_snr::check_configuration(&*scheduler)?;
         let labels = labels(&index)?;
         Ok(Self { transformer, vae, scheduler, labels, index, progress_bar: true })
     }
@@ -219,7 +222,10 @@ impl Pipeline for DiTPipeline {
         }
 
         self.scheduler.set_timesteps(arguments.num_inference_steps)?;
+        zero_terminal_snr::check_timesteps(&*self.scheduler, self.scheduler.timesteps())?;
         let timesteps = self.scheduler.timesteps().to_vec();
+        let watch =
+            Watch { index: &self.index, denoiser: ("transformer", &self.transformer), condition: None };
         let bar = denoising_bar(timesteps.len(), self.progress_bar);
         for (index, &timestep) in timesteps.iter().enumerate() {
             tracing::debug!(index, timestep, "denoising");
@@ -236,7 +242,14 @@ impl Pipeline for DiTPipeline {
                 prediction = prediction.narrow(1, 0, channels);
             }
             let options = StepOptions { generator: Some(&mut step_generator), ..Default::default() };
-            latents = self.scheduler.step(prediction, timestep, latents, options)?.prev_sample;
+            latents = self.scheduler.step(prediction.clone(), timestep, latents, options)?.prev_sample;
+            watch.check_step(&WatchedStep {
+                index,
+                timestep,
+                scheduler: &*self.scheduler,
+                prediction: &prediction,
+                sample: &latents,
+            })?;
 
             if let Some(callback) = &mut callback {
                 let shown = latents.clone().narrow(0, 0, batch);
@@ -257,7 +270,8 @@ impl Pipeline for DiTPipeline {
         let images = match arguments.output_type {
             OutputType::Latent => Images::Latent(latents),
             output_type => {
-                let decoded = self.vae.decode(latents * (1.0 / self.vae.config().scaling_factor))?;
+                let latents = latents * (1.0 / self.vae.config().scaling_factor);
+                let decoded = decoding::decode(&self.vae.clone().into(), latents, &self.index)?;
                 postprocess(decoded, output_type)?
             }
         };
@@ -273,6 +287,7 @@ impl Pipeline for DiTPipeline {
     }
 
     field_methods!();
+    vae_methods!();
 }
 
 /// Guides the noise in the first `channels` of the predictions, of which one half is with a class and one half without (Ho

@@ -1,8 +1,11 @@
 //! Pipelines: what a user calls. A pipeline brings models, scheduler and tokenizer together.
 
 mod auto_pipeline;
+mod decoding;
 mod diffusion_pipeline;
 mod dit;
+mod finite;
+mod memory;
 mod model_index;
 mod output;
 mod pipeline;

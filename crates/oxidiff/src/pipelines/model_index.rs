@@ -15,13 +15,15 @@ use crate::loading::{LoadOptions, Needed};
 pub struct ModelIndex {
     origin: String,
     values: Map<String, Value>,
+    /// Where the pipeline was loaded from.
+    folder: Option<Folder>,
 }
 
 impl ModelIndex {
     /// An index of a pipeline that was put together in code.
     pub(crate) fn of_class(class_name: &str) -> Self {
         let values = Map::from_iter([("_class_name".to_owned(), Value::from(class_name))]);
-        Self { origin: class_name.to_owned(), values }.with_version()
+        Self { origin: class_name.to_owned(), values, folder: None }.with_version()
     }
 
     /// Reads the index of a pipeline in a folder, or on the hub, and nothing else of it.
@@ -46,7 +48,7 @@ impl ModelIndex {
         let mut values: Map<String, Value> = serde_json::from_slice(&text)
             .map_err(|error| Error::config(&origin, ".", format!("not a JSON object: {error}")))?;
         values.insert("_name_or_path".into(), folder.name().display().to_string().into());
-        Ok(Self { origin, values }.with_version())
+        Ok(Self { origin, values, folder: Some(folder.clone()) }.with_version())
     }
 
     fn with_version(mut self) -> Self {
@@ -104,7 +106,8 @@ impl ModelIndex {
             };
             (name, value.clone())
         });
-        let mut index = Self { origin: class_name.to_owned(), values: values.collect() };
+        let folder = self.folder.clone();
+        let mut index = Self { origin: class_name.to_owned(), values: values.collect(), folder };
         index.set_class_name(class_name);
         index
     }
@@ -124,6 +127,11 @@ impl ModelIndex {
     /// The file, or the class where the pipeline was put together in code, for messages.
     pub(crate) fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// Where the pipeline was loaded from; `None` where it was put together in code.
+    pub(crate) fn folder(&self) -> Option<&Folder> {
+        self.folder.as_ref()
     }
 
     /// The value of an option of the pipeline's own.

@@ -89,6 +89,24 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
     /// Shows a progress bar while denoising (the default), or not.
     fn set_progress_bar(&mut self, enabled: bool);
 
+    /// Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size, or whole.
+    ///
+    /// # Errors
+    /// When the pipeline has no autoencoder.
+    fn set_vae_tiling(&mut self, enabled: bool) -> Result<()> {
+        let _ = enabled;
+        Err(no_autoencoder(Self::CLASS_NAME))
+    }
+
+    /// Encodes and decodes the images of a batch one by one, which takes less memory, or together.
+    ///
+    /// # Errors
+    /// When the pipeline has no autoencoder.
+    fn set_vae_slicing(&mut self, enabled: bool) -> Result<()> {
+        let _ = enabled;
+        Err(no_autoencoder(Self::CLASS_NAME))
+    }
+
     /// Loads the pipeline from a folder, or from the hub, in `f32` on the CPU.
     ///
     /// # Errors
@@ -113,7 +131,7 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
     /// # Errors
     /// When the file is missing or damaged or lacks one of the models; when the configurations cannot be had.
     fn from_single_file(path: &str, options: &SingleFileOptions) -> Result<Self> {
-        let folder = options.open(path)?;
+        let folder = options.open_pipeline(path)?;
         let mut index = ModelIndex::read(&folder)?;
         index.set_component("safety_checker", None);
         Self::load(&folder, index, &options.load_options())
@@ -124,7 +142,7 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
     /// # Errors
     /// As [`Pipeline::from_pretrained`].
     fn from_embedded(folder: &'static EmbeddedFolder, options: &LoadOptions) -> Result<Self> {
-        let folder = Folder::embedded(folder);
+        let folder = options.open_embedded(folder)?;
         Self::load(&folder, ModelIndex::read(&folder)?, options)
     }
 
@@ -150,6 +168,10 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
         }
         index
     }
+}
+
+fn no_autoencoder(class_name: &str) -> Error {
+    Error::unsupported(format!("tiling or slicing in a {class_name}"), "the pipeline has no autoencoder")
 }
 
 /// One part of a pipeline.

@@ -21,6 +21,29 @@ macro_rules! field_methods {
     };
 }
 
+/// Inside `impl Pipeline`, of a pipeline with a field `vae`: the methods that set how it works.
+macro_rules! vae_methods {
+    () => {
+        fn set_vae_tiling(&mut self, enabled: bool) -> $crate::error::Result<()> {
+            if enabled {
+                self.vae.enable_tiling()
+            } else {
+                self.vae.disable_tiling()
+            }
+            Ok(())
+        }
+
+        fn set_vae_slicing(&mut self, enabled: bool) -> $crate::error::Result<()> {
+            if enabled {
+                self.vae.enable_slicing()
+            } else {
+                self.vae.disable_slicing()
+            }
+            Ok(())
+        }
+    };
+}
+
 /// Prints the class and its `model_index.json`, as Python does.
 macro_rules! display_index {
     ($pipeline:ty $(, $parameter:ident: $bound:ident)?) => {
@@ -33,4 +56,4 @@ macro_rules! display_index {
     };
 }
 
-pub(super) use {display_index, field_methods};
+pub(super) use {display_index, field_methods, vae_methods};

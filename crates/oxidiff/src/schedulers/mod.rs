@@ -56,6 +56,7 @@ mod unclip;
 mod unipc_multistep;
 mod variance_exploding;
 mod vq_diffusion;
+pub(crate) mod zero_terminal_snr;
 
 use std::fmt::Debug;
 use std::path::Path;

@@ -2,7 +2,6 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
-use oxidiff_kernels::on_worker;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -10,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
 use crate::models::adapters::{Adaptable, Adapters};
+use crate::models::call::call;
 use crate::models::clip_encoder::{ClipEncoder, ClipShape, Visible};
 use crate::models::hidden_activation::HiddenActivation;
 use crate::models::linear::Embedding;
@@ -223,7 +223,7 @@ impl CLIPTextModel {
     ) -> Result<CLIPTextOutput> {
         let tokens = self.check_input(input_ids, attention_mask)?;
         let device = self.final_layer_norm.weight.val().device();
-        Ok(on_worker(&device, || self.embed(input_ids, tokens, attention_mask, &device)))
+        call(Self::CLASS_NAME, &device, || Ok(self.embed(input_ids, tokens, attention_mask, &device)))
     }
 
     fn embed(

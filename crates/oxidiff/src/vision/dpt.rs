@@ -3,7 +3,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, activation};
-use oxidiff_kernels::{on_worker, to_tokens};
+use oxidiff_kernels::to_tokens;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -12,6 +12,7 @@ use super::dpt_neck::Neck;
 use super::vit::{VitEncoder, VitShape};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
+use crate::models::call::call;
 use crate::models::convolution::Conv2d;
 use crate::models::hidden_activation::HiddenActivation;
 use crate::models::interpolation::{Corners, Interpolation, interpolate};
@@ -368,7 +369,7 @@ impl DPTForDepthEstimation {
     /// # Errors
     /// When the images have another number of channels, or a size that the model cannot work with.
     pub fn forward(&self, pixel_values: Tensor<4>) -> Result<DepthEstimatorOutput> {
-        on_worker(&pixel_values.device(), || self.estimate(pixel_values))
+        call(Self::CLASS_NAME, &pixel_values.device(), || self.estimate(pixel_values))
     }
 
     fn estimate(&self, pixel_values: Tensor<4>) -> Result<DepthEstimatorOutput> {

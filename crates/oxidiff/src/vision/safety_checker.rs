@@ -9,6 +9,8 @@ use super::clip_vision::{CLIPVisionConfig, CLIPVisionOutput, ClipVisionTransform
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
+use crate::models::call::call;
+use crate::models::finite::is_finite;
 use crate::models::linear::Linear;
 use crate::models::model::{Model, transformers_dtype};
 use crate::models::parameter;
@@ -141,15 +143,21 @@ impl StableDiffusionSafetyChecker {
     /// # Errors
     /// As [`Self::forward`].
     pub fn embed(&self, clip_input: Tensor<4>) -> Result<CLIPVisionOutput> {
-        self.vision_model.forward(clip_input)
+        call(Self::CLASS_NAME, &clip_input.device(), || self.vision_model.forward(clip_input))
     }
 
     /// Judges images `[images, channels, height, width]`, as an image processor makes them.
     ///
     /// # Errors
-    /// When the images do not have the size that the model takes.
+    /// When the images do not have the size that the model takes, or their embeddings are not finite.
     pub fn forward(&self, clip_input: Tensor<4>) -> Result<SafetyCheckerOutput> {
         let image_embeds = self.visual_projection.forward(self.embed(clip_input)?.pooler_output);
+        // Every comparison with NaN is false: such an image would pass.
+        if !is_finite(&image_embeds) {
+            let message =
+                "the embeddings of the images are not finite, so no image can be judged; compute in f32";
+            return Err(Error::NonFinite { place: "safety_checker".into(), message: message.into() });
+        }
         let special = cosines(&image_embeds, &self.special_care_embeds);
         let concepts = cosines(&image_embeds, &self.concept_embeds);
         let special_thresholds = values(self.special_care_embeds_weights.val());

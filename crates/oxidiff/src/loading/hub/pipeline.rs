@@ -1,12 +1,12 @@
 //! Which files of a repository a pipeline needs.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
 use super::MODEL_INDEX;
 use crate::error::{Error, Result};
+use crate::loading::variant::{VariantCoverage, check_model, choose_weights};
 
 /// Of a repository's `files`, those that the pipeline of `model_index` needs.
 ///
@@ -31,9 +31,7 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
     }
 
     let mut needed = vec![MODEL_INDEX.to_owned()];
-    let mut has_variant = false;
-    let mut plain_components = Vec::new();
-    let mut other_variants = BTreeSet::new();
+    let mut coverage = VariantCoverage::default();
     for component in component_names(index) {
         let mut folder = format!("{component}/");
         let mut names = names_in(&files, &folder);
@@ -50,12 +48,7 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
                 format!("{MODEL_INDEX} lists this component, but the repository has no such folder");
             return Err(Error::MissingFile { path: PathBuf::from(component), message });
         }
-        let (chosen, found) = choose_weights(&names, variant);
-        if found.is_some() {
-            has_variant = true;
-        } else if variant.is_some() && !chosen.is_empty() {
-            plain_components.push(component);
-        }
+        let chosen = coverage.add(component, &names, variant);
         if chosen.is_empty()
             && let Some(other) = names.iter().find(|name| is_other_weights(name))
         {
@@ -64,9 +57,6 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
                 "the component has no weights in safetensors or PyTorch's format (.bin), the only ones that are read",
             ));
         }
-        other_variants.extend(names.iter().filter_map(|name| {
-            weights_variant(name, "safetensors").or_else(|| weights_variant(name, "bin"))?
-        }));
         needed.extend(
             names
                 .iter()
@@ -78,55 +68,37 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
     }
 
     if let Some(variant) = variant {
-        if !has_variant {
-            let others = Vec::from_iter(other_variants).join("`, `");
-            let others = if others.is_empty() { "none".to_owned() } else { format!("`{others}`") };
-            let message =
-                format!("no component has weights of variant `{variant}`; variants there are: {others}");
-            return Err(Error::argument("variant", message));
-        }
-        if !plain_components.is_empty() {
-            tracing::warn!(
-                "no variant `{variant}` of {}: using the plain weights",
-                plain_components.join(", ")
-            );
-        }
+        coverage.check(variant)?;
     }
     Ok(needed)
 }
 
 /// Of a repository's `files`, the weights called `weights` in the folder `subfolder`, or at the root: those of `variant`
 /// where there are such, else the plain ones; safetensors, or else pickled ones.
+///
+/// # Errors
+/// When `variant` is given and there are none of it.
 pub(crate) fn model_files(
     files: &[String],
     subfolder: Option<&str>,
     weights: &str,
     variant: Option<&str>,
-) -> Vec<String> {
+) -> Result<Vec<String>> {
     let folder = subfolder.map_or_else(String::new, |subfolder| format!("{subfolder}/"));
-    let names: Vec<&str> = files
-        .iter()
-        .filter_map(|file| file.strip_prefix(&folder))
-        .filter(|name| !name.contains('/'))
-        .filter(|name| name.starts_with(weights) || (weights == "model" && name.starts_with("pytorch_model")))
-        .collect();
+    let names: Vec<&str> = files.iter().filter_map(|file| file.strip_prefix(&folder)).collect();
+    let names = model_weights(&names, weights);
+    if let Some(variant) = variant {
+        check_model(&names, weights, variant)?;
+    }
     let (chosen, _) = choose_weights(&names, variant);
-    chosen.into_iter().map(|name| format!("{folder}{name}")).collect()
+    Ok(chosen.into_iter().map(|name| format!("{folder}{name}")).collect())
 }
 
-/// The weights of `variant` among the `names` of one folder, or the plain ones where it has none of them; and the variant
-/// that they are.
-fn choose_weights<'a, 'v>(names: &[&'a str], variant: Option<&'v str>) -> (Vec<&'a str>, Option<&'v str>) {
-    let weights = |wanted: Option<&str>, format: &str| -> Vec<&'a str> {
-        let is_wanted = |name: &&str| weights_variant(name, format) == Some(wanted);
-        names.iter().copied().filter(is_wanted).collect()
-    };
-    let preferred = [(variant, "safetensors"), (variant, "bin"), (None, "safetensors")];
-    let found = preferred.into_iter().find_map(|(wanted, format)| {
-        let chosen = weights(wanted, format);
-        (!chosen.is_empty()).then_some((chosen, wanted))
-    });
-    found.unwrap_or_else(|| (weights(None, "bin"), None))
+/// Of the `names` of files in a folder, those of the weights called `weights`; transformers calls pickled ones otherwise.
+pub(crate) fn model_weights<'a>(names: &[&'a str], weights: &str) -> Vec<&'a str> {
+    let is_weights =
+        |name: &str| name.starts_with(weights) || (weights == "model" && name.starts_with("pytorch_model"));
+    names.iter().copied().filter(|name| !name.contains('/') && is_weights(name)).collect()
 }
 
 /// The names of the files in `folder`, which ends in `/` or is empty, without those in folders of its own.
@@ -135,7 +107,7 @@ fn names_in<'a>(files: &[&'a str], folder: &str) -> Vec<&'a str> {
 }
 
 /// The components of a pipeline that have a class: `"unet": ["diffusers", "UNet2DConditionModel"]`.
-fn component_names(index: &serde_json::Map<String, Value>) -> impl Iterator<Item = &str> {
+pub(crate) fn component_names(index: &serde_json::Map<String, Value>) -> impl Iterator<Item = &str> {
     index
         .iter()
         .filter(|(name, value)| {
@@ -143,50 +115,6 @@ fn component_names(index: &serde_json::Map<String, Value>) -> impl Iterator<Item
             !name.starts_with('_') && class.is_some_and(|class| !class.is_null())
         })
         .map(|(name, _)| name.as_str())
-}
-
-/// Whether a file is weights of a format (`safetensors` or `bin`) or their index, and of which variant: `Some(None)` for the
-/// plain ones.
-fn weights_variant<'a>(name: &'a str, format: &str) -> Option<Option<&'a str>> {
-    let rest = ["diffusion_pytorch_model", "pytorch_model", "model"]
-        .into_iter()
-        .find_map(|prefix| name.strip_prefix(prefix))?;
-
-    if let Some(rest) = rest.strip_suffix(".json") {
-        // `.safetensors.index`, `.safetensors.index.fp16` or, in old repositories, `.safetensors.fp16.index`.
-        let rest = rest.strip_prefix('.')?.strip_prefix(format)?.strip_prefix('.')?;
-        return match rest.strip_prefix("index") {
-            Some("") => Some(None),
-            Some(variant) => variant.strip_prefix('.').map(Some),
-            None => rest.strip_suffix(".index").map(Some),
-        };
-    }
-
-    // ``, `-00001-of-00002`, `.fp16`, `.fp16-00001-of-00002` or, in old repositories, `-00001-of-00002.fp16`.
-    let rest = rest.strip_suffix(format)?.strip_suffix('.')?;
-    match rest.strip_prefix('.') {
-        Some(variant) => Some(Some(split_shard(variant).map_or(variant, |(variant, _)| variant))),
-        None if rest.is_empty() => Some(None),
-        None => match split_shard(rest)? {
-            ("", "") => Some(None),
-            ("", variant) => variant.strip_prefix('.').map(Some),
-            _ => None,
-        },
-    }
-}
-
-/// Splits a name around its first `-00001-of-00002`.
-fn split_shard(name: &str) -> Option<(&str, &str)> {
-    const SHAPE: &str = "-00000-of-00000";
-    let is_shard = |text: &str| {
-        text.bytes()
-            .zip(SHAPE.bytes())
-            .all(|(byte, shape)| if shape == b'0' { byte.is_ascii_digit() } else { byte == shape })
-    };
-    (0..name.len()).find_map(|start| {
-        let shard = name.get(start..start + SHAPE.len())?;
-        is_shard(shard).then(|| (&name[..start], &name[start + SHAPE.len()..]))
-    })
 }
 
 /// Whether a file is a configuration or part of a tokenizer.

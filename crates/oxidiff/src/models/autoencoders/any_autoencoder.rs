@@ -1,9 +1,11 @@
 //! The autoencoder of a pipeline, of whichever class.
 
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
 
 use super::{AutoencoderKL, AutoencoderTiny, DiagonalGaussianDistribution};
 use crate::error::Result;
+use crate::models::finite::{Suspect, is_finite};
 use crate::models::model::Model;
 
 /// An autoencoder that a pipeline can have as its `vae`.
@@ -42,6 +44,16 @@ impl EncodedImage {
         match self {
             Self::Distribution(distribution) => distribution.mode(),
             Self::Latents(latents) => latents.clone(),
+        }
+    }
+
+    fn cast(self, dtype: DType) -> Self {
+        match self {
+            Self::Distribution(DiagonalGaussianDistribution { mean, logvar }) => {
+                let (mean, logvar) = (mean.cast(dtype), logvar.cast(dtype));
+                Self::Distribution(DiagonalGaussianDistribution { mean, logvar })
+            }
+            Self::Latents(latents) => Self::Latents(latents.cast(dtype)),
         }
     }
 }
@@ -95,6 +107,16 @@ impl Autoencoder {
         each!(self, vae => vae.dtype())
     }
 
+    /// Bytes that decoding or encoding `images` of `height` by `width` latents needs at least, without the weights.
+    pub fn least_memory(&self, images: usize, height: usize, width: usize) -> u64 {
+        each!(self, vae => vae.least_memory(images, height, width))
+    }
+
+    /// Whether large images are encoded and decoded in tiles.
+    pub fn is_tiling(&self) -> bool {
+        each!(self, vae => vae.is_tiling())
+    }
+
     /// What images `[batch, in_channels, height, width]` with values in [-1, 1] are encoded as.
     ///
     /// # Errors
@@ -115,6 +137,57 @@ impl Autoencoder {
         each!(self, vae => vae.decode(latents))
     }
 
+    /// As [`Self::encode`]. Where half precision overflows, the images are encoded again in `f32`.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub(crate) fn encode_upcasting(&self, image: Tensor<4>) -> Result<EncodedImage> {
+        let encoded = self.encode(image.clone())?;
+        if !self.is_half() || is_finite(&encoded.mode()) {
+            return Ok(encoded);
+        }
+        self.warn_of_overflow("encoded");
+        Ok(self.upcast().encode(image)?.cast(self.dtype()))
+    }
+
+    /// As [`Self::decode`]. Where half precision overflows, the latents are decoded again in `f32`, and so are the images.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub(crate) fn decode_upcasting(&self, latents: Tensor<4>) -> Result<Tensor<4>> {
+        let decoded = self.decode(latents.clone())?;
+        if !self.is_half() || is_finite(&decoded) {
+            return Ok(decoded);
+        }
+        self.warn_of_overflow("decoded");
+        self.upcast().decode(latents)
+    }
+
+    fn is_half(&self) -> bool {
+        matches!(self.dtype(), DType::F16 | DType::BF16)
+    }
+
+    /// The same autoencoder with weights in `f32`.
+    fn upcast(&self) -> Self {
+        match self {
+            Self::Kl(vae) => Self::Kl(vae.clone().map(&mut Upcast)),
+            Self::Tiny(vae) => Self::Tiny(vae.clone().map(&mut Upcast)),
+        }
+    }
+
+    fn warn_of_overflow(&self, done: &str) {
+        let dtype = format!("{:?}", self.dtype()).to_lowercase();
+        tracing::warn!("the vae overflows in {dtype}: the image is {done} again in f32, which takes longer");
+    }
+
+    /// The model, to look for a weight that is not finite.
+    pub(crate) fn suspect(&self) -> &dyn Suspect {
+        match self {
+            Self::Kl(vae) => vae,
+            Self::Tiny(vae) => vae,
+        }
+    }
+
     /// Encode and decode the items of a batch one by one, which takes less memory.
     pub fn enable_slicing(&mut self) {
         each!(self, vae => vae.enable_slicing());
@@ -133,6 +206,14 @@ impl Autoencoder {
     /// Encode and decode images whole.
     pub fn disable_tiling(&mut self) {
         each!(self, vae => vae.disable_tiling());
+    }
+}
+
+struct Upcast;
+
+impl ModuleMapper for Upcast {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|weight| weight.cast(DType::F32))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::loading::weights::OldKey;
 use crate::models::activations::Activation;
 use crate::models::attention::SpatialAttention;
 use crate::models::convolution::Conv2d;
+use crate::models::least_memory;
 use crate::models::model::Model;
 use crate::models::per_block::SampleSize;
 
@@ -156,6 +157,22 @@ impl AutoencoderKL {
         1 << (self.config.block_out_channels.len() - 1)
     }
 
+    /// Bytes that decoding or encoding `images` of `height` by `width` latents needs at least, without the weights.
+    pub fn least_memory(&self, images: usize, height: usize, width: usize) -> u64 {
+        let images = if self.use_slicing { images.min(1) } else { images };
+        let side = |latents: usize| {
+            let pixels = latents.saturating_mul(self.scale_factor());
+            if self.use_tiling { pixels.min(self.sample_tile()) } else { pixels }
+        };
+        let size = [images, side(height), side(width)];
+        least_memory::autoencoder(&self.config.block_out_channels, size, self.dtype())
+    }
+
+    /// Whether large images are encoded and decoded in tiles.
+    pub fn is_tiling(&self) -> bool {
+        self.use_tiling
+    }
+
     /// Replaces the configuration's `scaling_factor`.
     pub(crate) fn set_scaling_factor(&mut self, scaling_factor: f64) {
         self.config.scaling_factor = scaling_factor;
@@ -197,9 +214,9 @@ impl AutoencoderKL {
             return Err(Error::argument("image", message));
         }
         let image = image.cast(self.dtype());
-        Ok(DiagonalGaussianDistribution::new(code_batch(image, self.use_slicing, |image| {
-            self.encode_batch(image)
-        })))
+        let moments =
+            code_batch(Self::CLASS_NAME, image, self.use_slicing, |image| self.encode_batch(image))?;
+        Ok(DiagonalGaussianDistribution::new(moments))
     }
 
     /// The images `[batch, out_channels, height, width]` of latents `[batch, latent_channels, ...]`, with values in about
@@ -214,7 +231,7 @@ impl AutoencoderKL {
             return Err(Error::argument("latents", message));
         }
         let latent = latent.cast(self.dtype());
-        Ok(code_batch(latent, self.use_slicing, |latent| self.decode_batch(latent)))
+        code_batch(Self::CLASS_NAME, latent, self.use_slicing, |latent| self.decode_batch(latent))
     }
 
     fn encode_batch(&self, image: Tensor<4>) -> Tensor<4> {

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::models::activations::Activation;
 use crate::models::convolution::Conv2d;
 use crate::models::interpolation::{Corners, Interpolation, interpolate};
+use crate::models::least_memory;
 use crate::models::model::Model;
 
 /// How the decoder makes feature maps larger.
@@ -177,6 +178,22 @@ impl AutoencoderTiny {
         1 << (self.config.decoder_block_out_channels.len() - 1)
     }
 
+    /// Bytes that decoding or encoding `images` of `height` by `width` latents needs at least, without the weights.
+    pub fn least_memory(&self, images: usize, height: usize, width: usize) -> u64 {
+        let images = if self.use_slicing { images.min(1) } else { images };
+        let side = |latents: usize| {
+            let pixels = latents.saturating_mul(self.scale_factor());
+            if self.use_tiling { pixels.min(TILE_PIXELS) } else { pixels }
+        };
+        let size = [images, side(height), side(width)];
+        least_memory::autoencoder(&self.config.decoder_block_out_channels, size, self.dtype())
+    }
+
+    /// Whether large images are encoded and decoded in tiles.
+    pub fn is_tiling(&self) -> bool {
+        self.use_tiling
+    }
+
     /// Replaces the configuration's `scaling_factor`.
     pub(crate) fn set_scaling_factor(&mut self, scaling_factor: f64) {
         self.config.scaling_factor = scaling_factor;
@@ -225,10 +242,10 @@ impl AutoencoderTiny {
             blend: TILE_PIXELS / TILE_OVERLAP,
             result: Scale::Down(TILE_SCALE),
         });
-        Ok(code_batch(image.cast(self.dtype()), self.use_slicing, |image| match &tiles {
+        code_batch(Self::CLASS_NAME, image.cast(self.dtype()), self.use_slicing, |image| match &tiles {
             Some(tiles) => tiles.map(image, |tile| self.encoder.forward(tile)),
             None => self.encoder.forward(image),
-        }))
+        })
     }
 
     /// The images `[batch, out_channels, height, width]` of latents `[batch, latent_channels, ...]`, with values in about
@@ -245,10 +262,10 @@ impl AutoencoderTiny {
             blend: TILE_PIXELS / TILE_SCALE / TILE_OVERLAP,
             result: Scale::Up(TILE_SCALE),
         });
-        Ok(code_batch(latents.cast(self.dtype()), self.use_slicing, |latents| match &tiles {
+        code_batch(Self::CLASS_NAME, latents.cast(self.dtype()), self.use_slicing, |latents| match &tiles {
             Some(tiles) => tiles.map(latents, |tile| self.decoder.forward(tile)),
             None => self.decoder.forward(latents),
-        }))
+        })
     }
 
     /// Whether to tile, between images and latents that are `scale` times smaller. Python takes the scale of tiles for 2 to

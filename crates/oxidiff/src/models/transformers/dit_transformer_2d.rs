@@ -3,13 +3,13 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
-use oxidiff_kernels::on_worker;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::models::activations::Activation;
 use crate::models::attention::{Attention, AttentionConfig, FeedForward, FeedForwardActivation};
+use crate::models::call::call;
 use crate::models::embeddings::{PatchEmbed, TimestepEmbedding, Timesteps};
 use crate::models::linear::{Embedding, Linear};
 use crate::models::model::Model;
@@ -167,7 +167,7 @@ impl DiTTransformer2DModel {
     /// When a shape is not what the configuration says, or there is no such class.
     pub fn forward(&self, sample: Tensor<4>, timesteps: &[f32], class_labels: &[usize]) -> Result<Tensor<4>> {
         let timesteps = self.check_shapes(&sample, timesteps, class_labels)?;
-        on_worker(&sample.device(), || self.predict(sample, &timesteps, class_labels))
+        call(Self::CLASS_NAME, &sample.device(), || self.predict(sample, &timesteps, class_labels))
     }
 
     fn predict(&self, sample: Tensor<4>, timesteps: &[f32], class_labels: &[usize]) -> Result<Tensor<4>> {

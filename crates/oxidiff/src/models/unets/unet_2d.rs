@@ -3,7 +3,6 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
-use oxidiff_kernels::on_worker;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -15,10 +14,12 @@ use crate::error::{Error, Result};
 use crate::loading::weights::OldKey;
 use crate::models::activations::Activation;
 use crate::models::attention::{SpatialAttention, SpatialAttentionConfig};
+use crate::models::call::call;
 use crate::models::convolution::Conv2d;
 use crate::models::embeddings::{
     GaussianFourierProjectionConfig, TimeEmbeddingType, TimeProjection, TimestepEmbedding, Timesteps,
 };
+use crate::models::least_memory;
 use crate::models::linear::Embedding;
 use crate::models::model::Model;
 use crate::models::normalization::GroupNorm;
@@ -348,6 +349,13 @@ impl UNet2DModel {
         self.forward_with(sample, timesteps, None)
     }
 
+    /// Bytes that a call on `batch` samples of `height` by `width` needs at least, without the weights.
+    pub fn least_memory(&self, batch: usize, height: usize, width: usize) -> u64 {
+        let config = &self.config;
+        let size = [batch, height, width];
+        least_memory::unet(&config.block_out_channels, config.layers_per_block, size, self.dtype())
+    }
+
     /// As [`Self::forward`], with class labels for those configurations that ask for them.
     ///
     /// # Errors
@@ -358,7 +366,9 @@ impl UNet2DModel {
         timesteps: &[f32],
         class_labels: Option<ClassLabels>,
     ) -> Result<Tensor<4>> {
-        on_worker(&sample.device(), || self.forward_observed(sample, timesteps, class_labels, &mut |_, _| {}))
+        call(Self::CLASS_NAME, &sample.device(), || {
+            self.forward_observed(sample, timesteps, class_labels, &mut |_, _| {})
+        })
     }
 
     /// As [`Self::forward_with`], and shows `observe` what each stage computes, as forward hooks do in Python. A stage is

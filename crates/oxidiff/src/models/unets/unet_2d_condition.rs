@@ -3,7 +3,6 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
-use oxidiff_kernels::on_worker;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -14,10 +13,12 @@ use crate::error::{Error, Result};
 use crate::models::activations::Activation;
 use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::attention::AttentionSlice;
+use crate::models::call::call;
 use crate::models::convolution::Conv2d;
 use crate::models::embeddings::{
     GaussianFourierProjectionConfig, TimeEmbeddingType, TimeProjection, TimestepEmbedding, Timesteps,
 };
+use crate::models::least_memory;
 use crate::models::model::Model;
 use crate::models::normalization::GroupNorm;
 use crate::models::per_block::{PerBlock, SampleSize};
@@ -364,6 +365,14 @@ impl UNet2DConditionModel {
         self.conv_in.weight.val().dtype()
     }
 
+    /// Bytes that a call on `batch` samples of `height` by `width` needs at least, without the weights.
+    pub fn least_memory(&self, batch: usize, height: usize, width: usize) -> u64 {
+        let config = &self.config;
+        let layers = config.layers_per_block.expand(config.block_out_channels.len());
+        let layers = layers.and_then(|layers| layers.first().copied()).unwrap_or(1);
+        least_memory::unet(&config.block_out_channels, layers, [batch, height, width], self.dtype())
+    }
+
     /// Predicts the noise in `sample` `[batch, in_channels, height, width]` at `timestep`, given the text
     /// `encoder_hidden_states` `[batch, tokens, cross_attention_dim]`. The result is
     /// `[batch, out_channels, height, width]`; any height and width will do.
@@ -391,7 +400,9 @@ impl UNet2DConditionModel {
         inputs: UNet2DConditionInputs,
     ) -> Result<Tensor<4>> {
         let timesteps = self.check_shapes(&sample, timesteps, &encoder_hidden_states)?;
-        on_worker(&sample.device(), || self.predict(sample, &timesteps, encoder_hidden_states, inputs))
+        call(Self::CLASS_NAME, &sample.device(), || {
+            self.predict(sample, &timesteps, encoder_hidden_states, inputs)
+        })
     }
 
     fn predict(

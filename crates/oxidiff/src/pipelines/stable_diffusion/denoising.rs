@@ -2,15 +2,21 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use super::components::StableDiffusionComponents;
 use super::guidance::Guidance;
 use crate::error::Result;
+use crate::image_processor::OutputType;
+use crate::models::call::SMALLER_CALL;
 use crate::models::unets::UNet2DConditionInputs;
+use crate::pipelines::decoding;
+use crate::pipelines::finite::{Watch, WatchedStep};
+use crate::pipelines::memory;
+use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::progress::denoising_bar;
 use crate::random::Generators;
-use crate::schedulers::{Scheduler, StepOptions};
+use crate::schedulers::{Scheduler, StepOptions, zero_terminal_snr};
 
 /// Called after each step with the new latents: returns those to go on with, or those to stop with and decode.
 pub type StepCallback = Box<dyn FnMut(StepEnd) -> ControlFlow<Tensor<4>, Tensor<4>>>;
@@ -45,6 +51,10 @@ pub(super) struct Denoising<'a> {
     pub after_step: Option<AfterStep<'a>>,
     pub eta: f64,
     pub generator: &'a mut Generators,
+    /// The index of the pipeline, to find the file of a weight that is not finite.
+    pub index: &'a ModelIndex,
+    /// Whether the latents are decoded afterwards.
+    pub output_type: OutputType,
     pub callback: Option<StepCallback>,
     pub progress_bar: bool,
 }
@@ -53,11 +63,24 @@ impl StableDiffusionComponents {
     /// Takes the noise out of `latents`, `[images, channels, height, width]`, step by step.
     ///
     /// # Errors
-    /// When the model or the scheduler cannot work with what it is given.
+    /// When the model or the scheduler cannot work with what it is given, or a value is not finite.
     pub(super) fn denoise(&mut self, mut latents: Tensor<4>, mut run: Denoising<'_>) -> Result<Tensor<4>> {
         let order = self.scheduler.order();
         let warmup = run.timesteps.len().saturating_sub(run.steps * order);
         let bar = denoising_bar(run.steps, run.progress_bar);
+        zero_terminal_snr::check_timesteps(&*self.scheduler, &run.timesteps)?;
+        let [images, _, height, width] = latents.dims();
+        let batch = images * run.guidance.copies();
+        self.check_memory(batch, height, width, &latents.device())?;
+        if run.output_type != OutputType::Latent {
+            decoding::check_size(&self.vae, &latents)?;
+        }
+        let watch = Watch {
+            index: run.index,
+            denoiser: ("unet", &self.unet),
+            condition: Some(("text_encoder", &self.text_encoder, run.text.clone())),
+        };
+        watch.check_start(&latents, Some(("vae", self.vae.suspect())))?;
         for (index, &timestep) in run.timesteps.iter().enumerate() {
             tracing::debug!(index, timestep, "denoising");
             let input = Tensor::cat(vec![latents.clone(); run.guidance.copies()], 0);
@@ -74,7 +97,14 @@ impl StableDiffusionComponents {
                 generator: Some(&mut *run.generator),
                 ..Default::default()
             };
-            latents = self.scheduler.step(prediction, timestep, latents, options)?.prev_sample;
+            latents = self.scheduler.step(prediction.clone(), timestep, latents, options)?.prev_sample;
+            watch.check_step(&WatchedStep {
+                index,
+                timestep,
+                scheduler: &*self.scheduler,
+                prediction: &prediction,
+                sample: &latents,
+            })?;
             if let Some(after_step) = &mut run.after_step {
                 latents = after_step(index, latents, &*self.scheduler)?;
             }
@@ -94,5 +124,21 @@ impl StableDiffusionComponents {
         }
         bar.finish();
         Ok(latents)
+    }
+
+    /// Checks that calling the model on a batch of latents fits into the available memory.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub(super) fn check_memory(
+        &self,
+        batch: usize,
+        height: usize,
+        width: usize,
+        device: &Device,
+    ) -> Result<()> {
+        let needed = self.unet.least_memory(batch, height, width);
+        let work = format!("denoising {batch} x {height}x{width} latents");
+        memory::check(&work, needed, device, SMALLER_CALL)
     }
 }

@@ -19,7 +19,7 @@ use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
-use crate::pipelines::pipeline_fields::field_methods;
+use crate::pipelines::pipeline_fields::{field_methods, vae_methods};
 use crate::random::Generators;
 use crate::vision::{DPTForDepthEstimation, DPTImageProcessor, ImageProcessor};
 
@@ -222,11 +222,13 @@ impl Pipeline for StableDiffusionDepth2ImgPipeline {
             after_step: None,
             eta: arguments.eta,
             generator: &mut generator,
+            index: &self.index,
+            output_type: arguments.output_type,
             callback: arguments.callback_on_step_end,
             progress_bar: self.progress_bar,
         };
-        let latents = self.denoise(latents, run)?;
-        self.decode(latents, arguments.output_type)
+        let latents = self.components.denoise(latents, run)?;
+        self.decode(latents, arguments.output_type, &self.index)
     }
 
     fn components(&self) -> Vec<(&'static str, Component<'_>)> {
@@ -237,6 +239,7 @@ impl Pipeline for StableDiffusionDepth2ImgPipeline {
     }
 
     field_methods!();
+    vae_methods!();
 }
 
 expose_fields!(StableDiffusionDepth2ImgPipeline);

@@ -6,6 +6,7 @@ use super::components::StableDiffusionComponents;
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions, VaeImageProcessor};
 use crate::models::autoencoders::EncodedImage;
+use crate::pipelines::decoding;
 use crate::random::Generators;
 
 /// An image that is ready for the model: pixels in [-1, 1], or latents that were given in their place.
@@ -82,7 +83,7 @@ impl StableDiffusionComponents {
                 Ok(latents)
             }
             PreparedImage::Pixels(pixels) => {
-                let latents = match self.vae.encode(pixels)? {
+                let latents = match decoding::encode(&self.vae, pixels)? {
                     EncodedImage::Distribution(distribution) => {
                         let noise = draw(distribution.mean.dims(), &distribution.mean, generator)?;
                         distribution.mode() + distribution.std() * noise

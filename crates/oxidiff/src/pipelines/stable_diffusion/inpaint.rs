@@ -23,7 +23,7 @@ use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
-use crate::pipelines::pipeline_fields::field_methods;
+use crate::pipelines::pipeline_fields::{field_methods, vae_methods};
 use crate::random::Generators;
 use crate::schedulers::Scheduler;
 
@@ -353,11 +353,13 @@ impl Pipeline for StableDiffusionInpaintPipeline {
             after_step,
             eta: arguments.eta,
             generator: &mut generator,
+            index: &self.index,
+            output_type: arguments.output_type,
             callback: arguments.callback_on_step_end,
             progress_bar: self.progress_bar,
         };
-        let latents = self.denoise(latents, run)?;
-        let mut output = self.decode(latents, arguments.output_type)?;
+        let latents = self.components.denoise(latents, run)?;
+        let mut output = self.decode(latents, arguments.output_type, &self.index)?;
         if let Some(crop) = crop {
             output.images = crop.put_back(&self.image_processor(), output.images)?;
         }
@@ -369,6 +371,7 @@ impl Pipeline for StableDiffusionInpaintPipeline {
     }
 
     field_methods!();
+    vae_methods!();
 }
 
 expose_fields!(StableDiffusionInpaintPipeline);

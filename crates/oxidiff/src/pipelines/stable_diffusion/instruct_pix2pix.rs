@@ -14,11 +14,13 @@ use crate::image_processor::{PipelineImageInput, PreprocessOptions};
 use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
 use crate::models::unets::UNet2DConditionInputs;
+use crate::pipelines::decoding;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
-use crate::pipelines::pipeline_fields::field_methods;
+use crate::pipelines::pipeline_fields::{field_methods, vae_methods};
 use crate::random::Generators;
+use crate::schedulers::zero_terminal_snr;
 
 /// Edits an image as a prompt tells it to.
 ///
@@ -66,6 +68,7 @@ impl StableDiffusionInstructPix2PixPipeline {
 
     fn assemble(components: StableDiffusionComponents, mut index: ModelIndex) -> Result<Self> {
         components.check_channels(&[components.vae.latent_channels()])?;
+        zero_terminal_snr::check_configuration(&*components.scheduler)?;
         components.prepare_index(&mut index, &StableDiffusionComponents::INDEX_NAMES)?;
         Ok(Self { components, index, progress_bar: true })
     }
@@ -74,7 +77,7 @@ impl StableDiffusionInstructPix2PixPipeline {
     fn image_latents(&self, image: PreparedImage, images: usize) -> Result<Tensor<4>> {
         let latents = match image {
             PreparedImage::Latents(latents) => latents,
-            PreparedImage::Pixels(pixels) => self.vae.encode(pixels)?.mode(),
+            PreparedImage::Pixels(pixels) => decoding::encode(&self.vae, pixels)?.mode(),
         };
         let (given, needed) = (latents.dims()[1], self.vae.latent_channels());
         if given != needed {
@@ -137,11 +140,13 @@ impl Pipeline for StableDiffusionInstructPix2PixPipeline {
             after_step: None,
             eta: arguments.eta,
             generator: &mut generator,
+            index: &self.index,
+            output_type: arguments.output_type,
             callback: arguments.callback_on_step_end,
             progress_bar: self.progress_bar,
         };
-        let latents = self.denoise(latents, run)?;
-        self.decode(latents, arguments.output_type)
+        let latents = self.components.denoise(latents, run)?;
+        self.decode(latents, arguments.output_type, &self.index)
     }
 
     fn components(&self) -> Vec<(&'static str, Component<'_>)> {
@@ -149,6 +154,7 @@ impl Pipeline for StableDiffusionInstructPix2PixPipeline {
     }
 
     field_methods!();
+    vae_methods!();
 }
 
 expose_fields!(StableDiffusionInstructPix2PixPipeline);

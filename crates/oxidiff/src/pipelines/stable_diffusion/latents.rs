@@ -6,6 +6,8 @@ use super::components::{StableDiffusionComponents, no_feature_extractor};
 use crate::error::{Error, Result};
 use crate::image_processor::{Images, OutputType, postprocess};
 use crate::models::model::Model;
+use crate::pipelines::decoding;
+use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::{ImagePipelineOutput, MOST_PIXELS};
 use crate::random::Generators;
 use crate::vision::ImageProcessor;
@@ -52,6 +54,8 @@ impl StableDiffusionComponents {
         dtype: DType,
         device: &Device,
     ) -> Result<Tensor<4>> {
+        let [images, _, height, width] = shape;
+        self.check_memory(images, height, width, device)?;
         let latents = match given {
             Some(latents) if latents.dims() != shape => {
                 let message = format!("have shape {:?}, this call needs {shape:?}", latents.dims());
@@ -66,14 +70,19 @@ impl StableDiffusionComponents {
     /// What was asked for, of the latents that a run ends with. Images that the safety checker objects to are black.
     ///
     /// # Errors
-    /// When images are asked for and the VAE makes something else.
-    pub(super) fn decode(&self, latents: Tensor<4>, output_type: OutputType) -> Result<ImagePipelineOutput> {
+    /// When images are asked for and the VAE makes something else, or they are not finite.
+    pub(super) fn decode(
+        &self,
+        latents: Tensor<4>,
+        output_type: OutputType,
+        index: &ModelIndex,
+    ) -> Result<ImagePipelineOutput> {
         if output_type == OutputType::Latent {
             return Ok(ImagePipelineOutput { images: Images::Latent(latents), nsfw_content_detected: None });
         }
         tracing::debug!("decoding");
         self.unet.release_memory();
-        let mut decoded = self.vae.decode(latents / self.vae.scaling_factor())?;
+        let mut decoded = decoding::decode(&self.vae, latents / self.vae.scaling_factor(), index)?;
         let nsfw_content_detected = self.run_safety_checker(&decoded)?;
         for (index, _) in nsfw_content_detected.iter().flatten().enumerate().filter(|(_, flagged)| **flagged)
         {

@@ -15,8 +15,9 @@ use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
-use crate::pipelines::pipeline_fields::field_methods;
+use crate::pipelines::pipeline_fields::{field_methods, vae_methods};
 use crate::random::Generators;
+use crate::schedulers::zero_terminal_snr;
 
 /// Makes images from prompts: the text is embedded, noise in the space of an autoencoder's latents is denoised step by
 /// step under its guidance, and the result is decoded.
@@ -97,6 +98,7 @@ impl StableDiffusionPipeline {
         components.check_channels(&[0])?;
         components.scheduler =
             correct(components.scheduler, &[Correction::StepsOffset, Correction::ClipSample])?;
+        zero_terminal_snr::check_configuration(&*components.scheduler)?;
         components.prepare_index(&mut index, &StableDiffusionComponents::INDEX_NAMES)?;
         Ok(Self { components, index, progress_bar: true })
     }
@@ -154,11 +156,13 @@ impl Pipeline for StableDiffusionPipeline {
             after_step: None,
             eta: arguments.eta,
             generator: &mut generator,
+            index: &self.index,
+            output_type: arguments.output_type,
             callback: arguments.callback_on_step_end,
             progress_bar: self.progress_bar,
         };
-        let latents = self.denoise(latents, run)?;
-        self.decode(latents, arguments.output_type)
+        let latents = self.components.denoise(latents, run)?;
+        self.decode(latents, arguments.output_type, &self.index)
     }
 
     fn components(&self) -> Vec<(&'static str, Component<'_>)> {
@@ -166,6 +170,7 @@ impl Pipeline for StableDiffusionPipeline {
     }
 
     field_methods!();
+    vae_methods!();
 }
 
 expose_fields!(StableDiffusionPipeline);

@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 
 use super::components::StableDiffusionComponents;
 use crate::error::{Error, Result};
+use crate::loading::bare_tensor::BARE_TENSOR;
 use crate::loading::hub::HubOptions;
 use crate::loading::locate::locate;
 use crate::loading::state_dict::{StateDict, StoredTensor};
@@ -13,7 +14,7 @@ use crate::loading::state_dict::{StateDict, StoredTensor};
 /// What diffusers calls the file, without its extension.
 const WEIGHTS_NAME: &str = "learned_embeds";
 /// Where A1111's training keeps the vectors, and the key of the word.
-const A1111_VECTORS: &str = "string_to_param.*";
+const A1111_VECTORS: &str = "string_to_param.";
 const A1111_WORD: &str = "name";
 
 /// Which file holds a learned word and what to call it: the keyword arguments of Python's `load_textual_inversion`.
@@ -31,7 +32,7 @@ pub struct TextualInversionOptions {
 
 impl StableDiffusionComponents {
     /// Adds a learned word to the tokenizer and its vectors to the text encoder, from a file, a folder or the hub, in the
-    /// format of diffusers or A1111. A word of several vectors is written once in a prompt.
+    /// format of diffusers or A1111, or a tensor that was saved alone, whose word `options.token` gives. A word of several vectors is written once in a prompt.
     ///
     /// ```no_run
     /// use oxidiff::{Pipeline, StableDiffusionPipeline, TextualInversionOptions};
@@ -52,7 +53,9 @@ impl StableDiffusionComponents {
     ) -> Result<()> {
         let file = StateDict::open(&options.locate(name_or_path)?)?;
         let (word, stored) = find_word(&file)?;
-        let token = options.token.clone().unwrap_or(word);
+        let token = options.token.clone().or(word).ok_or_else(|| {
+            Error::argument("token", format!("must be given: {} does not name its word", file.origin()))
+        })?;
         if token.trim().is_empty() {
             return Err(Error::argument("token", "is empty"));
         }
@@ -88,20 +91,23 @@ impl StableDiffusionComponents {
     }
 }
 
-/// The word in a file and its vectors.
-fn find_word(file: &StateDict) -> Result<(String, &StoredTensor)> {
-    if let Some(vectors) = file.get(A1111_VECTORS) {
-        let word = file
-            .text(A1111_WORD)
-            .ok_or_else(|| file.error(format!("`{A1111_WORD}` does not say the word")))?;
-        return Ok((word.to_owned(), vectors));
-    }
-    let mut tensors = file.iter();
-    match (tensors.next(), tensors.next()) {
-        (Some((word, vectors)), None) => Ok((word.to_owned(), vectors)),
-        _ => Err(file.error(format!(
-            "no learned word: neither one tensor under the word itself (diffusers) nor `{A1111_VECTORS}` (A1111)"
-        ))),
+/// The word in a file, where the file names it, and its vectors.
+fn find_word(file: &StateDict) -> Result<(Option<String>, &StoredTensor)> {
+    let of_a1111: Vec<_> = file.iter().filter(|(key, _)| key.starts_with(A1111_VECTORS)).collect();
+    let all: Vec<_> = file.iter().collect();
+    match (&*of_a1111, &*all) {
+        ([(_, vectors)], _) => Ok((file.text(A1111_WORD).map(str::to_owned), vectors)),
+        ([], [(BARE_TENSOR, vectors)]) => Ok((None, vectors)),
+        ([], [(word, vectors)]) => Ok((Some((*word).to_owned()), vectors)),
+        _ => {
+            let keys: Vec<&str> = all.iter().map(|(key, _)| *key).collect();
+            Err(file.error(format!(
+                "no learned word: the file must hold one tensor, under the word itself (diffusers), in `string_to_param` \
+                 (A1111) or alone; it holds {}: {}",
+                keys.len(),
+                keys.join(", ")
+            )))
+        }
     }
 }
 

@@ -19,9 +19,9 @@ use crate::models::unets::{ClassLabels, UNet2DConditionInputs};
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
-use crate::pipelines::pipeline_fields::field_methods;
+use crate::pipelines::pipeline_fields::{field_methods, vae_methods};
 use crate::random::Generators;
-use crate::schedulers::{self, Scheduler};
+use crate::schedulers::{self, Scheduler, zero_terminal_snr};
 
 /// The most noise that the small image may get where the checkpoint says nothing of it.
 const MAX_NOISE_LEVEL: usize = 350;
@@ -99,6 +99,7 @@ impl StableDiffusionUpscalePipeline {
             })?,
         };
         index.set_option("max_noise_level", max_noise_level);
+        zero_terminal_snr::check_configuration(&*components.scheduler)?;
         components.prepare_index(&mut index, &["safety_checker", "feature_extractor"])?;
         index.set_component("watermarker", None);
         Ok(Self { low_res_scheduler, components, max_noise_level, index, progress_bar: true })
@@ -194,11 +195,13 @@ impl Pipeline for StableDiffusionUpscalePipeline {
             after_step: None,
             eta: arguments.eta,
             generator: &mut generator,
+            index: &self.index,
+            output_type: arguments.output_type,
             callback: arguments.callback_on_step_end,
             progress_bar: self.progress_bar,
         };
-        let latents = self.denoise(latents, run)?;
-        self.decode(latents, arguments.output_type)
+        let latents = self.components.denoise(latents, run)?;
+        self.decode(latents, arguments.output_type, &self.index)
     }
 
     fn components(&self) -> Vec<(&'static str, Component<'_>)> {
@@ -208,6 +211,7 @@ impl Pipeline for StableDiffusionUpscalePipeline {
     }
 
     field_methods!();
+    vae_methods!();
 }
 
 expose_fields!(StableDiffusionUpscalePipeline);

@@ -12,8 +12,11 @@ use crate::error::{Error, Result};
 use crate::image_processor::postprocess;
 use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
+use crate::models::call::SMALLER_CALL;
 use crate::models::model::Model;
 use crate::models::unets::{ClassLabels, UNet2DModel};
+use crate::pipelines::finite::{Watch, WatchedStep};
+use crate::pipelines::memory;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
@@ -21,7 +24,7 @@ use crate::pipelines::pipeline_fields::{display_index, field_methods};
 use crate::pipelines::progress::denoising_bar;
 use crate::pipelines::stable_diffusion::StepEnd;
 use crate::random::{Generator, Generators};
-use crate::schedulers::{Scheduler, StepOptions};
+use crate::schedulers::{Scheduler, StepOptions, zero_terminal_snr};
 
 /// In what the pipelines differ.
 pub trait SamplingMethod: fmt::Debug + Clone {
@@ -75,6 +78,7 @@ impl<M: SamplingMethod> UnconditionalPipeline<M> {
 
     fn assemble(unet: UNet2DModel, scheduler: Box<dyn Scheduler>, index: ModelIndex) -> Result<Self> {
         let scheduler = M::take_over(scheduler)?;
+        zero_terminal_snr::check_configuration(&*scheduler)?;
         Ok(Self { unet, scheduler, index, progress_bar: true, method: PhantomData })
     }
 
@@ -141,6 +145,10 @@ impl<M: SamplingMethod> Pipeline for UnconditionalPipeline<M> {
         let mut callback = arguments.callback_on_step_end;
         let mut generator = arguments.generator.unwrap_or_else(|| Generators::One(Generator::from_entropy()));
         let shape = parts::image_shape(&self.unet, arguments.batch_size)?;
+        let [batch, _, height, width] = shape;
+        let work = format!("denoising {batch} x {height}x{width} pixels");
+        let needed = self.unet.least_memory(batch, height, width);
+        memory::check(&work, needed, &self.unet.device(), SMALLER_CALL)?;
         let mut sample = self.initial_sample(arguments.latents, shape, &mut generator)?;
         let class_labels = self.class_labels(arguments.class_labels, arguments.batch_size)?;
 
@@ -151,7 +159,10 @@ impl<M: SamplingMethod> Pipeline for UnconditionalPipeline<M> {
                 self.scheduler.set_timesteps(steps)?;
             }
         }
+        zero_terminal_snr::check_timesteps(&*self.scheduler, self.scheduler.timesteps())?;
         let timesteps = self.scheduler.timesteps().to_vec();
+        let watch = Watch { index: &self.index, denoiser: ("unet", &self.unet), condition: None };
+        watch.check_start(&sample, None)?;
         let bar = denoising_bar(timesteps.len(), self.progress_bar);
         for (index, &timestep) in timesteps.iter().enumerate() {
             tracing::debug!(index, timestep, "denoising");
@@ -168,7 +179,14 @@ impl<M: SamplingMethod> Pipeline for UnconditionalPipeline<M> {
                 generator: Some(&mut generator),
                 ..Default::default()
             };
-            sample = self.scheduler.step(prediction, timestep, sample, options)?.prev_sample;
+            sample = self.scheduler.step(prediction.clone(), timestep, sample, options)?.prev_sample;
+            watch.check_step(&WatchedStep {
+                index,
+                timestep,
+                scheduler: &*self.scheduler,
+                prediction: &prediction,
+                sample: &sample,
+            })?;
 
             if let Some(callback) = &mut callback {
                 match callback(StepEnd { index, timestep, latents: sample }) {

@@ -13,6 +13,7 @@ use crate::image_processor::{
 use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
 use crate::models::unets::UNet2DModel;
+use crate::pipelines::finite::{Watch, WatchedStep};
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
@@ -199,6 +200,8 @@ impl Pipeline for RePaintPipeline {
         scheduler.set_timesteps_with_jumps(num_inference_steps, jump_length, jump_n_sample)?;
         let timesteps = scheduler.timesteps().to_vec();
         let mut callback = arguments.callback_on_step_end;
+        let watch = Watch { index: &self.index, denoiser: ("unet", &self.unet), condition: None };
+        watch.check_start(&sample, None)?;
         let bar = denoising_bar(timesteps.len(), self.progress_bar);
         let mut last = f32::INFINITY;
         for (index, &timestep) in timesteps.iter().enumerate() {
@@ -211,7 +214,15 @@ impl Pipeline for RePaintPipeline {
                     mask: Some(mask.clone()),
                     ..options
                 };
-                scheduler.step(prediction, timestep, sample, options)?.prev_sample
+                let next = scheduler.step(prediction.clone(), timestep, sample, options)?.prev_sample;
+                watch.check_step(&WatchedStep {
+                    index,
+                    timestep,
+                    scheduler: &scheduler,
+                    prediction: &prediction,
+                    sample: &next,
+                })?;
+                next
             } else {
                 scheduler.undo_step(sample, last, options)?
             };

@@ -9,6 +9,7 @@ use crate::image_processor::VaeImageProcessor;
 use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
 use crate::models::unets::UNet2DModel;
+use crate::pipelines::finite::{Watch, WatchedStep};
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
@@ -96,6 +97,7 @@ impl Pipeline for ScoreSdeVePipeline {
         scheduler.set_sigmas(steps, None, None, None)?;
         let timesteps = scheduler.timesteps().to_vec();
         let levels = scheduler.sigmas().unwrap_or_default().to_vec();
+        let watch = Watch { index: &self.index, denoiser: ("unet", &self.unet), condition: None };
         let bar = denoising_bar(timesteps.len(), self.progress_bar);
         for (index, (&timestep, level)) in timesteps.iter().zip(levels).enumerate() {
             tracing::debug!(index, timestep, level, "denoising");
@@ -106,10 +108,17 @@ impl Pipeline for ScoreSdeVePipeline {
             }
             let score = self.unet.forward(sample.clone(), &[level])?;
             let options = StepOptions { generator: Some(&mut generator), ..Default::default() };
-            let output = scheduler.step_pred(score, timestep, sample, options)?;
+            let output = scheduler.step_pred(score.clone(), timestep, sample, options)?;
             // Nothing takes away the noise that the last step adds.
             let last = index + 1 == timesteps.len();
             sample = if last { output.prev_sample_mean } else { output.prev_sample };
+            watch.check_step(&WatchedStep {
+                index,
+                timestep,
+                scheduler: &scheduler,
+                prediction: &score,
+                sample: &sample,
+            })?;
 
             if let Some(callback) = &mut callback {
                 match callback(StepEnd { index, timestep, latents: sample }) {

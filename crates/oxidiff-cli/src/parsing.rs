@@ -1,0 +1,52 @@
+//! From the words of the command line to [`Arguments`].
+//!
+//! A value may begin with a minus sign (`--guidance-scale -3`, `--negative-prompt -ugly`). A word that begins with two is
+//! always an option, and an unknown option is an error.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue};
+use clap::{ArgMatches, Command, CommandFactory, Error, FromArgMatches};
+
+use crate::arguments::Arguments;
+
+/// Reads the command line.
+///
+/// # Errors
+/// When an argument is wrong. Clap also reports `--help` and `--version` as errors.
+pub(crate) fn parse(words: &[OsString]) -> Result<Arguments, Error> {
+    let strict = match Arguments::command().try_get_matches_from(words) {
+        Ok(matches) => return Arguments::from_arg_matches(&matches),
+        Err(error) if !error.use_stderr() => return Err(error),
+        Err(error) => error,
+    };
+    match values_may_begin_with_hyphens().try_get_matches_from(words) {
+        Ok(matches) if !takes_option_for_value(&matches) => Arguments::from_arg_matches(&matches),
+        // This error names the option of a wrong value; the strict one explains an option in place of a value.
+        Err(error) if !is_about_option(&error) => Err(error),
+        _ => Err(strict),
+    }
+}
+
+fn values_may_begin_with_hyphens() -> Command {
+    Arguments::command().mut_subcommands(|command| {
+        command.mut_args(|argument| {
+            let takes_value = argument.get_action().takes_values();
+            argument.allow_hyphen_values(takes_value)
+        })
+    })
+}
+
+fn takes_option_for_value(matches: &ArgMatches) -> bool {
+    let Some((_, arguments)) = matches.subcommand() else { return false };
+    arguments.ids().any(|id| {
+        let words = arguments.try_get_raw(id.as_str()).ok().flatten();
+        words.into_iter().flatten().any(|word| word.as_encoded_bytes().starts_with(b"--"))
+    })
+}
+
+fn is_about_option(error: &Error) -> bool {
+    let is_option =
+        |kind| matches!(error.get(kind), Some(ContextValue::String(word)) if word.starts_with("--"));
+    is_option(ContextKind::InvalidValue)
+}

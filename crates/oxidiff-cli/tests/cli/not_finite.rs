@@ -1,0 +1,113 @@
+//! Values that are not finite: an error that says where they came from, never a picture.
+
+use half::f16;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::json;
+
+use crate::bad_input::Damaged;
+use crate::sandbox::Run;
+
+const TEXT_ENCODER: &str = "text_encoder/model.safetensors";
+const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
+const VAE: &str = "vae/diffusion_pytorch_model.safetensors";
+
+/// A copy of the model in which `change` was made to the values of one tensor, which is stored as `dtype`.
+fn with_values(file: &str, key: &str, dtype: Dtype, change: impl Fn(usize, f32) -> f32) -> Damaged {
+    let model = Damaged::new();
+    let contents = std::fs::read(model.path(file)).unwrap();
+    let tensors = SafeTensors::deserialize(&contents).unwrap();
+    let tensor = tensors.tensor(key).unwrap();
+    assert_eq!(tensor.dtype(), Dtype::F16, "the model is in half precision");
+    let halves = tensor.data().as_chunks().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32());
+    let values = halves.enumerate().map(|(index, value)| change(index, value));
+    let changed: Vec<u8> = match dtype {
+        Dtype::F16 => values.flat_map(|value| f16::from_f32(value).to_le_bytes()).collect(),
+        _ => values.flat_map(f32::to_le_bytes).collect(),
+    };
+    let changed = TensorView::new(dtype, tensor.shape().to_vec(), &changed).unwrap();
+    let views = tensors.iter().map(|(name, view)| {
+        let view = if name == key { &changed } else { &view };
+        (name.to_owned(), TensorView::new(view.dtype(), view.shape().to_vec(), view.data()).unwrap())
+    });
+    safetensors::serialize_to_file(views.collect::<Vec<_>>(), None, &model.path(file)).unwrap();
+    model
+}
+
+fn generate(model: &Damaged, arguments: &[&str]) -> Run {
+    let usual = ["generate", "red apple", "--steps", "3", "--seed", "0", "--model", "model"];
+    model.sandbox.run([&usual[..], arguments].concat())
+}
+
+#[test]
+fn zero_terminal_snr_is_refused_for_models_that_predict_the_noise() {
+    let model = Damaged::new();
+    model.set_json("model_index.json", json!({"scheduler": ["diffusers", "DDIMScheduler"]}));
+    let scheduler = |spacing: &str, prediction: &str| {
+        let fields = json!({
+            "_class_name": "DDIMScheduler",
+            "rescale_betas_zero_snr": true,
+            "timestep_spacing": spacing,
+            "prediction_type": prediction,
+        });
+        model.set_json("scheduler/scheduler_config.json", fields);
+    };
+    for spacing in ["trailing", "linspace"] {
+        scheduler(spacing, "epsilon");
+        model.refused(&["scheduler_config.json", "rescale_betas_zero_snr", "epsilon", "v_prediction"]);
+    }
+    // Those begin where something of the image is left, or know what to do.
+    scheduler("leading", "epsilon");
+    generate(&model, &[]).succeeded();
+    scheduler("trailing", "v_prediction");
+    generate(&model, &[]).succeeded();
+}
+
+#[test]
+fn a_weight_that_is_nan_is_named() {
+    let nan_at = |place: usize| move |index: usize, value: f32| if index == place { f32::NAN } else { value };
+    with_values(UNET, "conv_in.bias", Dtype::F16, nan_at(3)).refused(&[
+        &format!("model/{UNET}"),
+        "`conv_in.bias`",
+        "step 1",
+    ]);
+    with_values(VAE, "decoder.conv_in.bias", Dtype::F16, nan_at(0)).refused(&[
+        &format!("model/{VAE}"),
+        "`decoder.conv_in.bias`",
+        "decoded image",
+    ]);
+    let key = "text_model.final_layer_norm.bias";
+    let model = Damaged::new();
+    let contents = std::fs::read(model.path(TEXT_ENCODER)).unwrap();
+    let key = match SafeTensors::deserialize(&contents).unwrap().tensor(key) {
+        Ok(_) => key,
+        Err(_) => "final_layer_norm.bias",
+    };
+    with_values(TEXT_ENCODER, key, Dtype::F16, nan_at(1)).refused(&[
+        &format!("model/{TEXT_ENCODER}"),
+        "final_layer_norm.bias",
+        "embedded prompt",
+    ]);
+}
+
+#[test]
+fn an_autoencoder_that_overflows_in_half_precision_decodes_in_single() {
+    let enlarged = |_, value: f32| value * 60000.0;
+    let model = with_values(VAE, "decoder.conv_in.weight", Dtype::F16, |index, value| {
+        let enlarged = enlarged(index, value);
+        // What ends as an infinite weight could not be decoded at all.
+        enlarged.clamp(-60000.0, 60000.0)
+    });
+    let run = generate(&model, &["--dtype", "f16"]);
+    assert!(run.stderr.contains("overflows in f16") && run.stderr.contains("f32"), "{}", run.stderr);
+    run.succeeded();
+    let picture = image::open(model.sandbox.path("output.png")).unwrap().to_rgb8();
+    let first = picture.get_pixel(0, 0);
+    assert!(picture.pixels().any(|pixel| pixel != first), "a picture of one colour");
+
+    // Beyond what f16 holds there is nothing to compute with.
+    let model =
+        with_values(VAE, "decoder.conv_in.weight", Dtype::F32, |index, value| enlarged(index, value) * 60.0);
+    generate(&model, &["--dtype", "f16"]).failed_with(&[VAE, "`decoder.conv_in.weight`", "65504", "f32"]);
+    generate(&model, &["--dtype", "f32"]).succeeded();
+}

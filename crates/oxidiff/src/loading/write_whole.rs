@@ -1,0 +1,97 @@
+//! Files that appear whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// As many links in a row are followed; Linux has the same limit.
+const MOST_LINKS: usize = 40;
+
+/// Writes a file so that it appears whole or not at all. A symbolic link stays, and the file that it points to is written; an
+/// existing file keeps its permissions.
+///
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// oxidiff::write_whole(folder.path().join("notes.txt"), b"all of it")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// When the folder does not exist or cannot be written; then what was there before is still there.
+pub fn write_whole(file: impl AsRef<Path>, contents: &[u8]) -> Result<()> {
+    let file = file.as_ref();
+    let target = link_target(file).map_err(Error::io(file))?;
+    write(&target, contents).map_err(|error| Error::io(file)(bare(error)))
+}
+
+fn write(target: &Path, contents: &[u8]) -> io::Result<()> {
+    let existing = fs::metadata(target).ok();
+    // A pipe or a device has no contents to protect, and must not be replaced.
+    if existing.as_ref().is_some_and(|existing| !existing.is_file() && !existing.is_dir()) {
+        return File::options().write(true).open(target)?.write_all(contents);
+    }
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private by default; this one is going to be an ordinary file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut temporary = builder.tempfile_in(folder_of(target))?;
+    temporary.write_all(contents)?;
+    if let Some(existing) = existing {
+        temporary.as_file().set_permissions(existing.permissions())?;
+    }
+    temporary.persist(target).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// The file that `path` stands for: itself, or what the links lead to, which need not exist.
+///
+/// # Errors
+/// When the links lead in a circle.
+pub(crate) fn link_target(path: &Path) -> io::Result<PathBuf> {
+    let mut target = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&target) {
+            Ok(next) => target = folder_of(&target).join(next),
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
+/// The folder that a file lies in.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// What the system said, without the name of a temporary file.
+fn bare(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.source());
+    match inner.and_then(|inner| inner.downcast_ref::<io::Error>()) {
+        Some(inner) => inner.raw_os_error().map_or(inner.kind().into(), io::Error::from_raw_os_error),
+        None => error,
+    }
+}
+
+/// Checks that [`write_whole`] can write `file`, without writing it.
+///
+/// # Errors
+/// When its folder does not exist or cannot be written, or it is a folder itself.
+pub fn check_writable(file: impl AsRef<Path>) -> Result<()> {
+    let file = file.as_ref();
+    let target = link_target(file).map_err(Error::io(file))?;
+    if target.is_dir() {
+        return Err(Error::io(file)(io::ErrorKind::IsADirectory.into()));
+    }
+    if fs::metadata(&target).is_ok_and(|existing| !existing.is_file()) {
+        return Ok(());
+    }
+    let folder = folder_of(&target);
+    if !folder.is_dir() {
+        let message = "the folder does not exist".to_owned();
+        return Err(Error::MissingFile { path: folder.to_path_buf(), message });
+    }
+    tempfile::tempfile_in(folder).map_err(|error| Error::io(folder)(bare(error)))?;
+    Ok(())
+}

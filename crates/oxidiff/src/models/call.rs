@@ -1,0 +1,25 @@
+//! Calls of models: on the threads that compute, and with an error if memory runs out.
+
+use burn::tensor::Device;
+use oxidiff_kernels::on_worker;
+
+use crate::error::{Error, Result};
+
+/// What makes a call smaller, for messages.
+pub(crate) const SMALLER_CALL: &str = "make smaller images, fewer at once, or compute in bf16";
+
+/// Calls the model `class_name`.
+///
+/// # Errors
+/// Those of `compute`, and when a kernel gets no memory.
+pub(crate) fn call<R: Send>(
+    class_name: &str,
+    device: &Device,
+    compute: impl FnOnce() -> Result<R> + Send,
+) -> Result<R> {
+    on_worker(device, compute).unwrap_or_else(|refused| {
+        let mebibytes = refused.bytes.div_ceil(1 << 20);
+        let message = format!("the system refused {mebibytes} MiB of memory: {SMALLER_CALL}");
+        Err(Error::OutOfMemory { work: format!("calling the {class_name}"), message })
+    })
+}

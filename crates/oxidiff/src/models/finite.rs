@@ -1,0 +1,77 @@
+//! Finds values and weights that are not finite (NaN or infinite).
+
+use burn::module::{ModuleVisitor, Param};
+use burn::tensor::{DType, Tensor};
+
+use crate::loading::weights::{pop_field, push_field};
+use crate::models::model::Model;
+
+/// Whether no value is NaN or infinite: one reduction on the device.
+pub(crate) fn is_finite<const D: usize>(values: &Tensor<D>) -> bool {
+    values.clone().is_finite().all().into_scalar::<bool>()
+}
+
+/// A model that can be searched for the weight that spoils a run.
+pub(crate) trait Suspect {
+    /// The name of the class.
+    fn class_name(&self) -> &'static str;
+
+    /// The element type of the weights.
+    fn element_type(&self) -> DType;
+
+    /// The key of the first weight that is not finite, and the key under which an old checkpoint may store it.
+    fn broken_weight(&self) -> Option<(String, Option<String>)>;
+}
+
+impl<M: Model> Suspect for M {
+    fn class_name(&self) -> &'static str {
+        M::CLASS_NAME
+    }
+
+    fn element_type(&self) -> DType {
+        let mut types = FirstType(None);
+        self.visit(&mut types);
+        types.0.unwrap_or(DType::F32)
+    }
+
+    fn broken_weight(&self) -> Option<(String, Option<String>)> {
+        let mut search = Search::default();
+        self.visit(&mut search);
+        let key = search.found?;
+        let old_key = (M::OLD_KEY)(&key);
+        Some((key, old_key))
+    }
+}
+
+struct FirstType(Option<DType>);
+
+impl ModuleVisitor for FirstType {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.0.is_none() && param.is_initialized() {
+            self.0 = Some(param.val().dtype());
+        }
+    }
+}
+
+#[derive(Default)]
+struct Search {
+    path: Vec<String>,
+    found: Option<String>,
+}
+
+impl ModuleVisitor for Search {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        push_field(&mut self.path, name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, container_type: &str) {
+        pop_field(&mut self.path, container_type);
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        // A weight that was never used has spoiled nothing.
+        if self.found.is_none() && param.is_initialized() && !is_finite(&param.val()) {
+            self.found = Some(self.path.join("."));
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! How much memory a call of a model needs at least, from its configuration and the size of what it is given.
+//!
+//! Counted are the tensors that are alive together at the widest moment. Weights are not: they lie in mapped files.
+
+use burn::tensor::DType;
+
+/// Bytes that a call of a U-Net needs on `batch` samples of `height` by `width`.
+///
+/// The widest moment is the first residual block at the top of the way up: there are the tensor from below, the skipped
+/// tensors of the same size, the first of them joined to it, and what the block makes of that.
+pub(crate) fn unet(
+    block_out_channels: &[usize],
+    layers_per_block: usize,
+    [batch, height, width]: [usize; 3],
+    dtype: DType,
+) -> u64 {
+    let top = block_out_channels.first().copied().unwrap_or(0);
+    let below = block_out_channels.get(1).copied().unwrap_or(top);
+    let channels = below + (layers_per_block + 1) * top + (below + top) + top;
+    bytes([batch, channels, height, width], dtype)
+}
+
+/// Bytes that decoding or encoding `batch` images of `height` by `width` pixels needs in an autoencoder.
+///
+/// The widest moment is the last upsampling: there are its input, made as large as the image, and its result.
+pub(crate) fn autoencoder(
+    block_out_channels: &[usize],
+    [batch, height, width]: [usize; 3],
+    dtype: DType,
+) -> u64 {
+    let channels = block_out_channels.get(1).or(block_out_channels.first()).copied().unwrap_or(0);
+    bytes([batch, 2 * channels, height, width], dtype)
+}
+
+/// Bytes of a tensor.
+pub(crate) fn bytes(shape: [usize; 4], dtype: DType) -> u64 {
+    shape.iter().fold(dtype.size() as u64, |bytes, dim| bytes.saturating_mul(*dim as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_the_widest_moment() {
+        // 640 + 3 * 320 + 960 + 320 channels.
+        let stable_diffusion = unet(&[320, 640, 1280, 1280], 2, [2, 64, 64], DType::F32);
+        assert_eq!(stable_diffusion, 2880 * 2 * 64 * 64 * 4);
+        assert_eq!(autoencoder(&[128, 256, 512, 512], [1, 512, 512], DType::F16), 512 * 512 * 512 * 2);
+        assert_eq!(bytes([usize::MAX; 4], DType::F32), u64::MAX);
+    }
+}

@@ -1,0 +1,49 @@
+//! From latents to the pixels of an autoencoder.
+
+use burn::tensor::Tensor;
+
+use super::finite;
+use super::memory;
+use super::model_index::ModelIndex;
+use crate::error::Result;
+use crate::models::autoencoders::{Autoencoder, EncodedImage};
+use crate::models::call::SMALLER_CALL;
+
+/// Decodes latents `[images, channels, height, width]`, which are scaled as the autoencoder made them; where half precision
+/// overflows, again in `f32`.
+///
+/// # Errors
+/// When the latents do not fit the model, the images not into memory, or a value is not finite in `f32` either.
+pub(super) fn decode(vae: &Autoencoder, latents: Tensor<4>, index: &ModelIndex) -> Result<Tensor<4>> {
+    check_size(vae, &latents)?;
+    let decoded = vae.decode_upcasting(latents)?;
+    finite::check_decoded(vae, &decoded, index)?;
+    Ok(decoded)
+}
+
+/// Checks that decoding latents `[images, channels, height, width]` fits into the available memory.
+///
+/// # Errors
+/// When they cannot.
+pub(super) fn check_size(vae: &Autoencoder, latents: &Tensor<4>) -> Result<()> {
+    let [images, _, height, width] = latents.dims();
+    let work = format!("decoding {images} x {height}x{width} latents");
+    memory::check(&work, vae.least_memory(images, height, width), &latents.device(), advice(vae))
+}
+
+/// Encodes images `[images, channels, height, width]`; where half precision overflows, again in `f32`.
+///
+/// # Errors
+/// When the images do not fit the model, or not into memory.
+pub(super) fn encode(vae: &Autoencoder, pixels: Tensor<4>) -> Result<EncodedImage> {
+    let [images, _, height, width] = pixels.dims();
+    let work = format!("encoding {images} x {height}x{width} pixels");
+    let factor = vae.scale_factor();
+    let needed = vae.least_memory(images, height / factor, width / factor);
+    memory::check(&work, needed, &pixels.device(), advice(vae))?;
+    vae.encode_upcasting(pixels)
+}
+
+fn advice(vae: &Autoencoder) -> &'static str {
+    if vae.is_tiling() { SMALLER_CALL } else { "turn on vae tiling, or make smaller images or fewer at once" }
+}

@@ -1,0 +1,134 @@
+//! Ends a run whose values are not finite (NaN or infinite) before they become a picture, and says where they came from.
+
+use burn::tensor::{DType, Tensor};
+
+use crate::error::{Error, Result};
+use crate::loading::weights::{StoredWeight, stored_weight};
+use crate::models::autoencoders::Autoencoder;
+use crate::models::finite::{Suspect, is_finite};
+use crate::pipelines::model_index::ModelIndex;
+use crate::schedulers::Scheduler;
+
+/// The parts of a pipeline that a denoising loop uses, by their names in its index.
+pub(super) struct Watch<'a> {
+    pub index: &'a ModelIndex,
+    /// What predicts.
+    pub denoiser: (&'static str, &'a dyn Suspect),
+    /// The model that encoded the condition, and the condition itself.
+    pub condition: Option<(&'static str, &'a dyn Suspect, Tensor<3>)>,
+}
+
+/// One step of a denoising loop.
+pub(super) struct WatchedStep<'a> {
+    /// Number of the step, from 0.
+    pub index: usize,
+    pub timestep: f32,
+    pub scheduler: &'a dyn Scheduler,
+    /// What the scheduler was given.
+    pub prediction: &'a Tensor<4>,
+    /// What it made of it.
+    pub sample: &'a Tensor<4>,
+}
+
+impl Watch<'_> {
+    /// Checks what a run starts from; `maker` is the model that may have encoded it.
+    ///
+    /// # Errors
+    /// When a value is not finite.
+    pub fn check_start(&self, sample: &Tensor<4>, maker: Option<(&'static str, &dyn Suspect)>) -> Result<()> {
+        if is_finite(sample) {
+            return Ok(());
+        }
+        let when = "what the first step starts from is not finite";
+        let broken = maker.and_then(|(name, model)| broken_weight(self.index, name, model, when));
+        Err(broken.unwrap_or_else(|| {
+            let (name, message) = match maker {
+                Some((name, model)) => (name, format!("{when}; {}", overflow_advice(model.element_type()))),
+                None => ("latents", format!("{when}; check the latents that were given")),
+            };
+            Error::NonFinite { place: name.into(), message }
+        }))
+    }
+
+    /// Checks what a step made.
+    ///
+    /// # Errors
+    /// When a value is not finite; the error names the part, and the weights file if a weight is to blame.
+    pub fn check_step(&self, step: &WatchedStep<'_>) -> Result<()> {
+        if is_finite(step.sample) { Ok(()) } else { Err(self.explain(step)) }
+    }
+
+    fn explain(&self, step: &WatchedStep<'_>) -> Error {
+        let at = format!("step {} (timestep {})", step.index + 1, step.timestep);
+        if is_finite(step.prediction) {
+            let class_name = step.scheduler.config().class_name().unwrap_or("scheduler");
+            let message = format!(
+                "{at}: the {class_name} made values that are not finite from a finite prediction; its configuration does \
+                 not suit this run: try another scheduler or another number of steps"
+            );
+            return Error::NonFinite { place: "scheduler".into(), message };
+        }
+        if let Some((name, model, condition)) = &self.condition
+            && !is_finite(condition)
+        {
+            let when = "the embedded prompt is not finite";
+            return broken_weight(self.index, name, *model, when).unwrap_or_else(|| {
+                let message = format!("{when}; {}", overflow_advice(model.element_type()));
+                Error::NonFinite { place: (*name).into(), message }
+            });
+        }
+        let (name, model) = self.denoiser;
+        let when = format!("{at}: the {} predicted values that are not finite", model.class_name());
+        broken_weight(self.index, name, model, &when).unwrap_or_else(|| {
+            let message = format!(
+                "{when}, though its weights are finite; {}, and the guidance scale and the loaded adapters",
+                overflow_advice(model.element_type())
+            );
+            Error::NonFinite { place: name.into(), message }
+        })
+    }
+}
+
+/// Checks the images that an autoencoder decoded.
+///
+/// # Errors
+/// When a value is not finite.
+pub(super) fn check_decoded(vae: &Autoencoder, decoded: &Tensor<4>, index: &ModelIndex) -> Result<()> {
+    if is_finite(decoded) {
+        return Ok(());
+    }
+    let when = "the decoded image is not finite";
+    Err(broken_weight(index, "vae", vae.suspect(), when).unwrap_or_else(|| Error::NonFinite {
+        place: "vae".into(),
+        message: format!(
+            "{when}, though its weights and the latents are; the autoencoder does not suit this model"
+        ),
+    }))
+}
+
+fn overflow_advice(element_type: DType) -> &'static str {
+    match element_type {
+        DType::F16 => "f16 ends at 65504: use bf16 or f32, and check what was given",
+        _ => "check what was given",
+    }
+}
+
+/// The error of the weight that is not finite, if there is one.
+fn broken_weight(index: &ModelIndex, name: &str, model: &dyn Suspect, when: &str) -> Option<Error> {
+    let (key, old_key) = model.broken_weight()?;
+    let keys = [Some(key.as_str()), old_key.as_deref()];
+    let stored = index.folder().and_then(|folder| stored_weight(&folder.component(name), &keys));
+    let (place, message) = match stored {
+        Some(StoredWeight { file, is_finite: false }) => (
+            file,
+            format!(
+                "tensor `{key}` has values that are not finite: the file is damaged, fetch or convert it again"
+            ),
+        ),
+        Some(StoredWeight { file, is_finite: true }) if model.element_type() == DType::F16 => {
+            (file, format!("tensor `{key}` has values beyond 65504, where f16 ends: use bf16 or f32"))
+        }
+        _ => (name.to_owned(), format!("the weight `{key}` has values that are not finite")),
+    };
+    Some(Error::NonFinite { place, message: format!("{message} ({when})") })
+}

@@ -1,0 +1,79 @@
+//! Image files of several formats: what Pillow reads, and what is not whole.
+
+mod fixture;
+
+use std::fs;
+use std::path::PathBuf;
+
+use fixture::fixtures;
+use oxidiff::{Error, load_image};
+use safetensors::SafeTensors;
+
+fn folder() -> PathBuf {
+    fixtures().join("image_formats")
+}
+
+#[test]
+fn pictures_are_those_of_pillow() {
+    let contents = fs::read(folder().join("expected.safetensors")).unwrap();
+    let expected = SafeTensors::deserialize(&contents).unwrap();
+    let mut wrong = Vec::new();
+    for (name, pixels) in expected.iter() {
+        // Of 16 bits and of floats Pillow keeps the lower end and cuts off the rest.
+        if ["gray16.tiff", "float.tiff"].contains(&name) {
+            continue;
+        }
+        let image = load_image(folder().join(name)).unwrap_or_else(|error| panic!("{error}")).to_rgb8();
+        assert_eq!([image.height() as usize, image.width() as usize, 3], pixels.shape(), "{name}");
+        let distance = image.as_raw().iter().zip(pixels.data()).map(|(ours, theirs)| ours.abs_diff(*theirs));
+        // JPEG leaves the rounding open, and so does the conversion from CMYK.
+        let allowed = if name.ends_with(".jpg") { 3 } else { 0 };
+        let distance = distance.max().unwrap();
+        if distance > allowed {
+            wrong.push(format!("{name}: {distance}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn files_that_are_cut_short_are_refused() {
+    let sandbox = tempfile::tempdir().unwrap();
+    let mut names: Vec<_> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.retain(|name| name != "expected.safetensors");
+    names.sort();
+    let mut accepted = Vec::new();
+    for name in names {
+        let whole = fs::read(folder().join(&name)).unwrap();
+        let file = sandbox.path().join(&name);
+        for per_mille in [100, 300, 500, 800, 950, 990, 999] {
+            let kept = (whole.len() * per_mille / 1000).min(whole.len() - 2);
+            fs::write(&file, &whole[..kept]).unwrap();
+            match load_image(&file) {
+                Ok(_) => accepted.push(format!("{name:?} {per_mille}")),
+                Err(error) => assert!(error.to_string().contains(name.to_str().unwrap()), "{error}"),
+            }
+        }
+    }
+    assert!(accepted.is_empty(), "{accepted:#?}");
+}
+
+#[test]
+fn other_files_say_what_they_are() {
+    let sandbox = tempfile::tempdir().unwrap();
+    let file = sandbox.path().join("picture.png");
+    for (contents, words) in [
+        (&b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"[..], "git lfs pull"),
+        (b"<!DOCTYPE html><html><body>Sign in</body></html>", "HTML"),
+        (b"\0\0\0\x20ftypavif\0\0\0\0avifmif1", "AVIF"),
+        (b"", "empty"),
+    ] {
+        fs::write(&file, contents).unwrap();
+        let error = load_image(&file).unwrap_err();
+        assert!(matches!(error, Error::WrongKind { .. }), "{error:?}");
+        let message = error.to_string();
+        assert!(message.contains("picture.png") && message.contains(words), "{message}");
+    }
+    let error = load_image(sandbox.path()).unwrap_err().to_string();
+    assert_eq!(error.matches("os error").count(), 1, "{error}");
+}
