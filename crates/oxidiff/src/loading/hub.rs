@@ -5,86 +5,44 @@
 //! a partial file whatever the server answers, does not look at the length or the checksum of what arrived, and sends
 //! the token to wherever a redirect leads.
 
+mod absolute_form;
+mod cache;
+mod client;
 mod environment;
+mod explanation;
+mod failure;
+mod names;
+mod no_proxy;
+mod options;
 mod pipeline;
+mod progress;
+mod proxy;
+mod redirect;
+mod timeouts;
 mod transfer;
 
-use std::fmt;
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde_json::Value;
-use ureq::http::{Method, StatusCode};
 
+use self::cache::{link, list_folder, lock};
+use self::client::{Client, Metadata, percent_encode};
+use self::failure::Failure;
+use self::names::{is_commit, is_relative_path, validate_repo_id};
+pub use self::options::HubOptions;
+pub use self::pipeline::pipeline_files;
+pub(crate) use self::pipeline::{component_names, is_configuration, model_files, model_weights};
+use self::progress::Progress;
+use self::transfer::{Part, backoff, transfer};
 use crate::error::{Error, Result};
-pub use pipeline::pipeline_files;
-pub(crate) use pipeline::{component_names, is_configuration, model_files, model_weights};
-use transfer::{Client, Failure, Metadata, Part, backoff, percent_encode, transfer};
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 const DEFAULT_REVISION: &str = "main";
 pub(crate) const MODEL_INDEX: &str = "model_index.json";
-/// Smaller files are there before a progress bar could be read.
-const PROGRESS_FROM_BYTES: u64 = 1 << 20;
-
-/// What to fetch and from where.
-///
-/// What is not set comes from the environment, with the names and the precedence of Python's `huggingface_hub`:
-/// `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `HF_HOME` and `XDG_CACHE_HOME` say where the cache is, `HF_ENDPOINT` where
-/// the hub is, `HF_TOKEN`, `HF_TOKEN_PATH` and the file `$HF_HOME/token` who asks (not with
-/// `HF_HUB_DISABLE_IMPLICIT_TOKEN`), `HF_HUB_OFFLINE` forbids the network, and `HF_HUB_DISABLE_PROGRESS_BARS` does
-/// what it says. Proxies come from `HTTPS_PROXY` and its kin, certificates from `SSL_CERT_FILE` or
-/// `REQUESTS_CA_BUNDLE`.
-#[derive(Clone)]
-pub struct HubOptions {
-    /// A branch, a tag or a commit; `main` where absent.
-    pub revision: Option<String>,
-    /// The cache folder, which holds one folder per repository.
-    pub cache_dir: Option<PathBuf>,
-    /// The access token, for private and gated repositories.
-    pub token: Option<String>,
-    /// The hub's address.
-    pub endpoint: Option<String>,
-    /// Use what is in the cache, and no network.
-    pub local_files_only: bool,
-    /// Show a progress bar for each large file, if standard error is a terminal.
-    pub progress: bool,
-    /// How many attempts in a row may fail without any progress before a download is given up.
-    pub max_retries: u32,
-}
-
-impl Default for HubOptions {
-    fn default() -> Self {
-        Self {
-            revision: None,
-            cache_dir: None,
-            token: None,
-            endpoint: None,
-            local_files_only: false,
-            progress: true,
-            max_retries: 5,
-        }
-    }
-}
-
-/// Shows everything but the token.
-impl fmt::Debug for HubOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HubOptions")
-            .field("revision", &self.revision)
-            .field("cache_dir", &self.cache_dir)
-            .field("token", &self.token.as_ref().map(|_| "<hidden>"))
-            .field("endpoint", &self.endpoint)
-            .field("local_files_only", &self.local_files_only)
-            .field("progress", &self.progress)
-            .field("max_retries", &self.max_retries)
-            .finish()
-    }
-}
 
 /// A model repository at one commit, in the cache and on the hub.
 ///
@@ -104,7 +62,7 @@ pub struct HubRepo {
     cache: CacheRepo,
     /// Where Python puts the lock files of this repository.
     locks: PathBuf,
-    progress: bool,
+    progress: Progress,
     max_retries: u32,
 }
 
@@ -165,7 +123,7 @@ impl HubRepo {
             commit: String::new(),
             source: Source::CacheOnly { why: String::new() },
             locks,
-            progress: options.progress && !environment::flag("HF_HUB_DISABLE_PROGRESS_BARS"),
+            progress: Progress::new(options.progress && !environment::flag("HF_HUB_DISABLE_PROGRESS_BARS")),
             max_retries: options.max_retries,
             revision,
         };
@@ -193,8 +151,12 @@ impl HubRepo {
 
         let endpoint = options.endpoint.clone().or_else(|| environment::text("HF_ENDPOINT"));
         let endpoint = endpoint.unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
-        let client = Client::new(&endpoint, options.token.clone().or_else(environment::token));
-        match repo.ask_hub(&client, &api_url) {
+        let token = options.token.clone().or_else(environment::token);
+        let client = Client::new(&endpoint, token, repo.progress.clone())
+            .map_err(|failure| repo.error(failure.to_string()))?;
+        // What is in the cache is worth more than a long wait, as in Python.
+        let max_retries = if cached.is_some() { 0 } else { repo.max_retries };
+        match repo.ask_hub(&client, &api_url, max_retries) {
             Ok(info) => {
                 if info.sha != repo.revision
                     && cached.as_ref() != Some(&info.sha)
@@ -298,16 +260,10 @@ impl HubRepo {
         (is_relative_path(&commit) && self.cache.pointer_path(&commit).is_dir()).then_some(commit)
     }
 
-    fn ask_hub(&self, client: &Client, api_url: &str) -> Result<RepoInfo> {
+    fn ask_hub(&self, client: &Client, api_url: &str, max_retries: u32) -> Result<RepoInfo> {
         let url = format!("{}/api/{api_url}", client.endpoint);
         let body = self
-            .retry(|| {
-                let mut response = client.send(Method::GET, &url, None)?;
-                match response.status() {
-                    StatusCode::OK => Ok(response.body_mut().with_config().limit(256 << 20).read_to_vec()?),
-                    status => Err(Failure::status(status, response.headers())),
-                }
-            })
+            .retry(max_retries, || client.list(&url))
             .map_err(|failure| self.explain(client, failure, None))?;
         let info: RepoInfo = serde_json::from_slice(&body)
             .map_err(|error| self.error(format!("{url} did not answer with a list of files: {error}")))?;
@@ -320,17 +276,19 @@ impl HubRepo {
     fn download(&self, client: &Client, file: &str, pointer: &Path) -> Result<()> {
         let url = format!("{}/{}/resolve/{}/{}", client.endpoint, self.id, self.commit, percent_encode(file));
         let metadata = self
-            .retry(|| client.metadata(&url))
+            .retry(self.max_retries, || client.metadata(&url))
             .map_err(|failure| self.explain(client, failure, Some(file)))?;
 
         let blob = self.cache.blob_path(&metadata.etag);
         for folder in [blob.parent(), pointer.parent(), Some(&*self.locks)].into_iter().flatten() {
             fs::create_dir_all(folder).map_err(Error::io(folder))?;
         }
-        let _lock = lock(&self.locks.join(format!("{}.lock", metadata.etag)))?;
+        let path = self.locks.join(format!("{}.lock", metadata.etag));
+        let what = format!("another process that downloads {file} (lock file {})", path.display());
+        let _lock = self.progress.waiting(&what, || lock(&path))?;
         // Another process may have been faster, or another file have the same content.
         if !blob.is_file() {
-            let bar = self.progress_bar(file, metadata.size);
+            let bar = self.progress.of_download(file, metadata.size);
             self.fetch(client, &url, metadata, &blob, &bar)
                 .map_err(|failure| self.explain(client, failure, Some(file)))?;
             bar.finish_and_clear();
@@ -373,8 +331,7 @@ impl HubRepo {
                     if failures > self.max_retries {
                         return Err(failure);
                     }
-                    tracing::info!("{}: {failure}; trying again", self.id);
-                    std::thread::sleep(backoff(failures));
+                    self.pause(&failure, failures);
                 }
                 Err(failure) => return Err(failure),
             }
@@ -382,163 +339,35 @@ impl HubRepo {
         part.persist(blob)
     }
 
-    fn retry<T>(&self, mut attempt: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    fn retry<T>(
+        &self,
+        max_retries: u32,
+        mut attempt: impl FnMut() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let mut failures = 0;
         loop {
             match attempt() {
-                Err(failure) if failure.is_transient() && failures < self.max_retries => {
+                Err(failure) if failure.is_transient() && failures < max_retries => {
                     failures += 1;
-                    tracing::info!("{}: {failure}; trying again", self.id);
-                    std::thread::sleep(backoff(failures));
+                    self.pause(&failure, failures);
                 }
                 result => return result,
             }
         }
     }
 
-    fn progress_bar(&self, file: &str, size: Option<u64>) -> ProgressBar {
-        if !self.progress || size.is_some_and(|size| size < PROGRESS_FROM_BYTES) {
-            return ProgressBar::hidden();
-        }
-        let style = "{msg} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-        ProgressBar::new(size.unwrap_or(0))
-            .with_style(
-                ProgressStyle::with_template(style).expect("the template is valid").progress_chars("=> "),
-            )
-            .with_message(file.to_owned())
+    /// Lets a server recover from `failure`, the latest of several.
+    fn pause(&self, failure: &Failure, failures: u32) {
+        tracing::info!("{}: {failure}; trying again", self.id);
+        let what = format!("the next attempt, as {failure}");
+        self.progress.waiting(&what, || std::thread::sleep(backoff(failures)));
     }
 
     fn error(&self, message: String) -> Error {
         hub_error(&self.id, message)
     }
-
-    /// Turns a failed request into an error that says what may help; `file` is what was asked for, if not the list.
-    fn explain(&self, client: &Client, failure: Failure, file: Option<&str>) -> Error {
-        let prefix = file.map(|file| format!("`{file}`: ")).unwrap_or_default();
-        let message = match failure {
-            Failure::Local { path, source } => return Error::Io { path, cause: source },
-            Failure::Damaged => "what the hub sends does not have the announced checksum".to_owned(),
-            Failure::Status { code, reason, message } => match (code, reason.as_str()) {
-                (404, "RevisionNotFound") => format!("there is no revision `{}`", self.revision),
-                (404, "EntryNotFound") => format!("there is no such file at revision `{}`", self.revision),
-                (404, _) if file.is_some() => {
-                    format!("there is no such file at revision `{}`", self.revision)
-                }
-                (401 | 403 | 404, _) => {
-                    let token = if client.token.is_some() {
-                        "the access token that was sent does not open it"
-                    } else {
-                        "no access token was sent; set HF_TOKEN to one that may read it"
-                    };
-                    format!(
-                        "the repository does not exist, or it is private or gated ({code} from {}): {token}",
-                        client.endpoint
-                    )
-                }
-                _ => {
-                    format!("{} answered with status {code} {message}", client.endpoint).trim_end().to_owned()
-                }
-            },
-            Failure::Broken(why) if file.is_some() => {
-                format!("the download broke off: {why}. The next attempt will go on from there")
-            }
-            Failure::Broken(why) | Failure::Unreachable(why) => format!(
-                "{} cannot be reached: {why}. Without a network, set HF_HUB_OFFLINE=1 to use what is in the cache, or \
-                 give a local folder instead of a name",
-                client.endpoint
-            ),
-            Failure::Unusable(why) => why,
-        };
-        self.error(prefix + &message)
-    }
 }
 
 fn hub_error(repo: &str, message: String) -> Error {
     Error::Hub { repo: repo.to_owned(), message }
-}
-
-/// Takes the lock that huggingface_hub takes too; it is released when the file is dropped.
-fn lock(path: &Path) -> Result<File> {
-    let file = File::options().create(true).append(true).open(path).map_err(Error::io(path))?;
-    match file.lock() {
-        // Some network file systems have no locks. The checksum then tells if two processes got in each other's way.
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
-        result => result.map_err(Error::io(path))?,
-    }
-    Ok(file)
-}
-
-/// Makes `pointer` show `blob`, by a relative link so that the cache can be moved.
-fn link(blob: &Path, pointer: &Path) -> io::Result<()> {
-    if pointer.symlink_metadata().is_ok() {
-        if pointer.is_file() {
-            return Ok(());
-        }
-        // A link to a blob that is gone.
-        fs::remove_file(pointer)?;
-    }
-    // Both lie in the repository's folder: `blobs/<etag>` and `snapshots/<commit>/<file>`.
-    let repository = blob.ancestors().nth(2).expect("a blob lies in a folder of the repository");
-    let depth =
-        pointer.strip_prefix(repository).expect("a snapshot lies in the repository").components().count();
-    let mut target = PathBuf::from_iter(std::iter::repeat_n("..", depth - 1));
-    target.push("blobs");
-    target.push(blob.file_name().expect("a blob has a name"));
-
-    #[cfg(unix)]
-    let linked = std::os::unix::fs::symlink(&target, pointer);
-    #[cfg(windows)]
-    let linked = std::os::windows::fs::symlink_file(&target, pointer);
-    #[cfg(not(any(unix, windows)))]
-    let linked = Err(io::Error::from(io::ErrorKind::Unsupported));
-    // Windows allows symbolic links only to some users.
-    linked.or_else(|_| fs::hard_link(blob, pointer)).or_else(|_| fs::copy(blob, pointer).map(drop))
-}
-
-fn list_folder(folder: &Path, prefix: &str, files: &mut Vec<String>) -> Result<()> {
-    for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
-        let entry = entry.map_err(Error::io(folder))?;
-        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        let path = entry.path();
-        if path.is_dir() {
-            list_folder(&path, &format!("{name}/"), files)?;
-        } else if path.is_file() {
-            files.push(name);
-        }
-    }
-    Ok(())
-}
-
-/// The rules of the hub for names: `name` or `owner/name`.
-fn validate_repo_id(repo_id: &str) -> Result<()> {
-    let is_name = |name: &str| {
-        !name.is_empty()
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-            && !name.starts_with(['-', '.'])
-            && !name.ends_with(['-', '.'])
-    };
-    let valid = repo_id.len() <= 96
-        && repo_id.split('/').count() <= 2
-        && repo_id.split('/').all(is_name)
-        && !repo_id.contains("--")
-        && !repo_id.contains("..")
-        && !repo_id.ends_with(".git");
-    if valid {
-        return Ok(());
-    }
-    Err(hub_error(
-        repo_id,
-        "neither a local folder nor the name of a repository, which is `name` or `owner/name` of letters, digits, `-`, \
-         `_` and `.`"
-            .to_owned(),
-    ))
-}
-
-/// Whether a name from outside stays inside the folder it is looked up in.
-fn is_relative_path(path: &str) -> bool {
-    !path.contains(['\\', ':', '\0']) && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
-}
-
-fn is_commit(revision: &str) -> bool {
-    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -5,6 +5,11 @@ use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 
+/// The value of a variable, also an empty one. A value that is no text reads as a wrong one, not as none.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
 pub(super) fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

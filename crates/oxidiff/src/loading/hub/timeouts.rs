@@ -1,0 +1,64 @@
+//! How long to wait for a server, as the environment says it.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What `huggingface_hub` waits.
+const DEFAULT: Duration = Duration::from_secs(10);
+/// Longer than anybody waits, and short enough for the clocks of all systems.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a server may stay silent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeout {
+    variable: &'static str,
+    pub(super) length: Duration,
+}
+
+impl Timeout {
+    /// The time that the environment variable `variable` sets to `value`, a number of seconds.
+    pub(super) fn new(variable: &'static str, value: Option<&str>) -> Result<Self, String> {
+        let Some(value) = value.map(str::trim).filter(|value| !value.is_empty()) else {
+            return Ok(Self { variable, length: DEFAULT });
+        };
+        let length = match value.parse::<f64>() {
+            Ok(seconds) if seconds > 0.0 => {
+                Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST).min(LONGEST)
+            }
+            _ => return Err(format!("{variable} is `{value}`, which is not a positive number of seconds")),
+        };
+        // Half a nanosecond rounds to nothing, and no time at all is no time-out to some systems.
+        Ok(Self { variable, length: length.max(Duration::from_millis(1)) })
+    }
+}
+
+/// The time, and what changes it.
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} s ({} sets this time)", self.length.as_secs_f64(), self.variable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VARIABLE: &str = "HF_HUB_ETAG_TIMEOUT";
+
+    #[test]
+    fn seconds_may_be_whole_or_not_or_left_out() {
+        for (value, seconds) in
+            [(None, 10.0), (Some(""), 10.0), (Some("3"), 3.0), (Some(" 0.5 "), 0.5), (Some("1e300"), 86400.0)]
+        {
+            assert_eq!(Timeout::new(VARIABLE, value).unwrap().length.as_secs_f64(), seconds, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_no_time_is_named_with_its_variable() {
+        for value in ["0", "-1", "soon", "10s", "nan"] {
+            let error = Timeout::new(VARIABLE, Some(value)).unwrap_err();
+            assert!(error.contains(VARIABLE) && error.contains(&format!("`{value}`")), "{error}");
+        }
+    }
+}
