@@ -70,7 +70,7 @@ pub struct HubRepo {
 #[derive(Debug)]
 enum Source {
     Hub {
-        client: Client,
+        client: Box<Client>,
         files: Vec<String>,
     },
     /// Nowhere, and why.
@@ -165,7 +165,7 @@ impl HubRepo {
                 }
                 repo.commit = info.sha;
                 let files = info.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
-                repo.source = Source::Hub { client, files };
+                repo.source = Source::Hub { client: Box::new(client), files };
                 Ok(repo)
             }
             Err(error) => {
