@@ -70,7 +70,7 @@ pub struct HubRepo {
 #[derive(Debug)]
 enum Source {
     Hub {
-        client: Client,
+        client: Box<Client>,
         files: Vec<String>,
     },
     /// Nowhere, and why.
@@ -154,9 +154,7 @@ impl HubRepo {
         let token = options.token.clone().or_else(environment::token);
         let client = Client::new(&endpoint, token, repo.progress.clone())
             .map_err(|failure| repo.error(failure.to_string()))?;
-        // What is in the cache is worth more than a long wait, as in Python.
-        let max_retries = if cached.is_some() { 0 } else { repo.max_retries };
-        match repo.ask_hub(&client, &api_url, max_retries) {
+        match repo.ask_hub(&client, &api_url, cached.is_some()) {
             Ok(info) => {
                 if info.sha != repo.revision
                     && cached.as_ref() != Some(&info.sha)
@@ -167,7 +165,7 @@ impl HubRepo {
                 }
                 repo.commit = info.sha;
                 let files = info.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
-                repo.source = Source::Hub { client, files };
+                repo.source = Source::Hub { client: Box::new(client), files };
                 Ok(repo)
             }
             Err(error) => {
@@ -260,10 +258,10 @@ impl HubRepo {
         (is_relative_path(&commit) && self.cache.pointer_path(&commit).is_dir()).then_some(commit)
     }
 
-    fn ask_hub(&self, client: &Client, api_url: &str, max_retries: u32) -> Result<RepoInfo> {
+    fn ask_hub(&self, client: &Client, api_url: &str, is_cached: bool) -> Result<RepoInfo> {
         let url = format!("{}/api/{api_url}", client.endpoint);
         let body = self
-            .retry(max_retries, || client.list(&url))
+            .retry(is_cached, || client.list(&url))
             .map_err(|failure| self.explain(client, failure, None))?;
         let info: RepoInfo = serde_json::from_slice(&body)
             .map_err(|error| self.error(format!("{url} did not answer with a list of files: {error}")))?;
@@ -276,7 +274,7 @@ impl HubRepo {
     fn download(&self, client: &Client, file: &str, pointer: &Path) -> Result<()> {
         let url = format!("{}/{}/resolve/{}/{}", client.endpoint, self.id, self.commit, percent_encode(file));
         let metadata = self
-            .retry(self.max_retries, || client.metadata(&url))
+            .retry(false, || client.metadata(&url))
             .map_err(|failure| self.explain(client, failure, Some(file)))?;
 
         let blob = self.cache.blob_path(&metadata.etag);
@@ -339,15 +337,17 @@ impl HubRepo {
         part.persist(blob)
     }
 
+    /// Repeats what may succeed a little later, but waits for a silent server only once where what it says `is_cached`.
     fn retry<T>(
         &self,
-        max_retries: u32,
+        is_cached: bool,
         mut attempt: impl FnMut() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let mut failures = 0;
         loop {
             match attempt() {
-                Err(failure) if failure.is_transient() && failures < max_retries => {
+                Err(failure @ Failure::Silent(_)) if is_cached => return Err(failure),
+                Err(failure) if failure.is_transient() && failures < self.max_retries => {
                     failures += 1;
                     self.pause(&failure, failures);
                 }

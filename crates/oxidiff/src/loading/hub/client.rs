@@ -184,7 +184,7 @@ impl Client {
     pub(super) fn broken_content(&self, error: std::io::Error) -> Failure {
         match ureq::Error::from(error) {
             ureq::Error::Timeout(_) => {
-                Failure::Broken(format!("nothing more arrived within {}", self.download_timeout))
+                Failure::Silent(format!("nothing more arrived within {}", self.download_timeout))
             }
             error => Failure::Broken(text_of(&error)),
         }
@@ -281,7 +281,8 @@ fn failure_of(error: ureq::Error, proxy: Option<&NamedProxy>, timeout: Timeout) 
     };
     let kind = match &error {
         ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => Failure::Unreachable,
-        ureq::Error::Timeout(_) | ureq::Error::Protocol(_) => Failure::Broken,
+        ureq::Error::Timeout(_) => Failure::Silent,
+        ureq::Error::Protocol(_) => Failure::Broken,
         ureq::Error::Io(error) => match error.kind() {
             BrokenPipe | ConnectionAborted | ConnectionReset | Interrupted | TimedOut | UnexpectedEof => {
                 Failure::Broken

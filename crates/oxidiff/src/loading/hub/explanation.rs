@@ -36,10 +36,10 @@ impl HubRepo {
                 }
                 _ => format!("{server} answered with status {code} {message}").trim_end().to_owned(),
             },
-            Failure::Broken(why) if file.is_some() => {
+            Failure::Broken(why) | Failure::Silent(why) if file.is_some() => {
                 format!("the download broke off: {why}. The next attempt will go on from there")
             }
-            Failure::Broken(why) | Failure::Unreachable(why) => format!(
+            Failure::Broken(why) | Failure::Silent(why) | Failure::Unreachable(why) => format!(
                 "{} cannot be reached: {why}. Without a network, set HF_HUB_OFFLINE=1 to use what is in the cache, or \
                  give a local folder instead of a name",
                 client.endpoint

@@ -20,9 +20,12 @@ pub(super) enum Failure {
         /// Whether the server was sent the access token.
         token_sent: bool,
     },
-    /// The connection broke, or nothing came.
+    /// The connection broke.
     #[error("{0}")]
     Broken(String),
+    /// Nothing came for too long.
+    #[error("{0}")]
+    Silent(String),
     /// There was no connection.
     #[error("{0}")]
     Unreachable(String),
@@ -56,7 +59,7 @@ impl Failure {
     /// Whether the same request may succeed a little later.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Broken(_) => true,
+            Self::Broken(_) | Self::Silent(_) => true,
             Self::Status { code, .. } => matches!(code, 408 | 429 | 500 | 502 | 503 | 504),
             _ => false,
         }

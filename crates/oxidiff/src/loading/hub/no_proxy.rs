@@ -74,6 +74,7 @@ impl Hosts {
             Self::All => true,
             Self::Domain(name) => {
                 !name.is_empty()
+                    && ip_address(host).is_none()
                     && host
                         .strip_suffix(name.as_str())
                         .is_some_and(|start| start.is_empty() || start.ends_with('.'))

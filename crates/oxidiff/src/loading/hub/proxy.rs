@@ -7,7 +7,7 @@ use ureq::{Error, Proxy, ProxyProtocol};
 
 use super::failure::Failure;
 use super::no_proxy::NoProxy;
-use super::redirect::{origin, web_address};
+use super::redirect::{names_server, origin, web_address};
 
 /// What a proxy's address may begin with.
 const KINDS: [&str; 7] = ["http", "https", "socks", "socks4", "socks4a", "socks5", "socks5h"];
@@ -75,7 +75,7 @@ impl NamedProxy {
         // As `host:port/` is no address to `ureq`.
         let address = address.split_once("://").map_or(address, |(_, rest)| rest);
         let proxy = Proxy::new(&format!("{kind}://{address}")).ok();
-        let proxy = proxy.filter(|proxy| !proxy.host().is_empty()).ok_or_else(|| {
+        let proxy = proxy.filter(|proxy| names_server(proxy.uri())).ok_or_else(|| {
             format!(
                 "{variable} does not hold the address of a proxy, such as http://host:8080 or \
                  http://user:password@host:8080 (with %40 for an @ in the password)"

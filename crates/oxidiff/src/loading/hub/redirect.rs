@@ -48,8 +48,15 @@ pub(super) fn describes_file(headers: &HeaderMap) -> bool {
 /// An address of HTTP or HTTPS with a host.
 pub(super) fn web_address(url: &str) -> Option<Uri> {
     let uri = url.parse::<Uri>().ok()?;
-    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
-    (is_web && uri.host().is_some_and(|host| !host.is_empty())).then_some(uri)
+    (matches!(uri.scheme_str(), Some("http" | "https")) && names_server(&uri)).then_some(uri)
+}
+
+/// Whether an address has a host, and a port that is one if any: others are read as if there were none.
+pub(super) fn names_server(uri: &Uri) -> bool {
+    let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
+        return false;
+    };
+    authority.port_u16().is_some() || authority.as_str().ends_with(authority.host())
 }
 
 /// The server of an address, without credentials.
@@ -185,9 +192,15 @@ mod tests {
 
     #[test]
     fn addresses_that_cannot_be_asked_are_named() {
-        for location in
-            ["ftp://hub/x", "javascript:alert(1)", "file:///etc/passwd", "http://", "https:///x", "//"]
-        {
+        for location in [
+            "ftp://hub/x",
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "http://",
+            "https:///x",
+            "http://hub:99999/",
+            "//",
+        ] {
             let error = redirect(location.as_bytes()).unwrap_err().to_string();
             assert!(error.contains("http://hub:8080/a/b/c redirects to"), "{error}");
             assert!(error.contains(&format!("`{location}`")), "{error}");
