@@ -15,7 +15,7 @@ use crate::loading::config::Config;
 use crate::models::convolution::Conv2d;
 use crate::models::hidden_activation::HiddenActivation;
 use crate::models::interpolation::{Corners, Interpolation, interpolate};
-use crate::models::model::{Model, transformers_dtype};
+use crate::models::model::{Model, saved_transformers_config};
 use crate::models::normalization::LayerNorm;
 use crate::models::parameter;
 use crate::models::per_block::SampleSize;
@@ -353,7 +353,7 @@ impl Model for DPTForDepthEstimation {
     }
 
     fn saved_config(&self) -> Config {
-        Config::from_transformers_fields(&self.config).with("dtype", transformers_dtype(self.dtype()))
+        saved_transformers_config(&self.config)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
 use crate::models::linear::Linear;
-use crate::models::model::{Model, transformers_dtype};
+use crate::models::model::{Model, saved_transformers_config};
 use crate::models::parameter;
 
 /// Number of concepts that an image must not show.
@@ -130,8 +130,7 @@ impl Model for StableDiffusionSafetyChecker {
     }
 
     fn saved_config(&self) -> Config {
-        let dtype = transformers_dtype(self.vision_model.dtype());
-        Config::from_transformers_fields(&self.config).with("dtype", dtype)
+        saved_transformers_config(&self.config)
     }
 }
 
