@@ -3,6 +3,7 @@
 mod bad_input;
 mod bench;
 mod generate;
+mod generation_config;
 mod images;
 mod readme;
 mod sandbox;

@@ -28,6 +28,8 @@ use transfer::{Client, Failure, Metadata, Part, backoff, percent_encode, transfe
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 const DEFAULT_REVISION: &str = "main";
 pub(crate) const MODEL_INDEX: &str = "model_index.json";
+/// How the pipeline is best called, where its author says so.
+pub(crate) const GENERATION_CONFIG: &str = "generation_config.json";
 /// Smaller files are there before a progress bar could be read.
 const PROGRESS_FROM_BYTES: u64 = 1 << 20;
 

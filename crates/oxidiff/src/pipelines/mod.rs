@@ -3,6 +3,7 @@
 mod auto_pipeline;
 mod diffusion_pipeline;
 mod dit;
+mod generation_config;
 mod model_index;
 mod output;
 mod pipeline;
@@ -14,6 +15,7 @@ mod unconditional;
 pub use auto_pipeline::{AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image};
 pub use diffusion_pipeline::{DiffusionPipeline, PipelineArguments};
 pub use dit::{ClassConditional, DiTPipeline};
+pub use generation_config::{CallDefaults, GenerationConfig};
 pub use model_index::ModelIndex;
 pub use output::ImagePipelineOutput;
 pub use pipeline::{Component, Pipeline};

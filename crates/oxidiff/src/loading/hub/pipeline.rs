@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::MODEL_INDEX;
+use super::{GENERATION_CONFIG, MODEL_INDEX};
 use crate::error::{Error, Result};
 
 /// Of a repository's `files`, those that the pipeline of `model_index` needs.
 ///
-/// That is `model_index.json` and, of each component with a class, its configuration and its weights: those of `variant`
+/// That is `model_index.json`, `generation_config.json` where there is one and, of each component with a class, its configuration and its weights: those of `variant`
 /// (such as `fp16`) where the component has them, else the plain ones; safetensors, or else pickled ones (`.bin`).
 ///
 /// # Errors
@@ -31,6 +31,7 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
     }
 
     let mut needed = vec![MODEL_INDEX.to_owned()];
+    needed.extend(files.contains(&GENERATION_CONFIG).then(|| GENERATION_CONFIG.to_owned()));
     let mut has_variant = false;
     let mut plain_components = Vec::new();
     let mut other_variants = BTreeSet::new();
@@ -287,6 +288,14 @@ mod tests {
             "vae/diffusion_pytorch_model.safetensors",
         ];
         assert_eq!(select(STABLE_DIFFUSION, &index(), None).unwrap(), expected);
+    }
+
+    #[test]
+    fn how_the_pipeline_is_best_called_is_needed_too() {
+        let files = [&["generation_config.json"], STABLE_DIFFUSION].concat();
+        let needed = select(&files, &index(), None).unwrap();
+        assert!(needed.contains(&"generation_config.json".to_owned()));
+        assert_eq!(needed.len(), 1 + select(STABLE_DIFFUSION, &index(), None).unwrap().len());
     }
 
     #[test]

@@ -65,6 +65,16 @@ macro_rules! call_arguments {
             }
         }
 
+        impl $crate::pipelines::CallDefaults for $arguments {
+            fn set_num_inference_steps(&mut self, steps: usize) {
+                self.num_inference_steps = steps;
+            }
+
+            fn set_guidance_scale(&mut self, scale: f64) {
+                self.guidance_scale = scale;
+            }
+        }
+
         impl $arguments {
             fn prompts(&self) -> super::prompt::Prompts<'_> {
                 super::prompt::Prompts {
