@@ -47,6 +47,14 @@ fn models_of_transformers_name_float32_whatever_they_are_stored_in() {
     }
 }
 
+/// PyTorch makes kernels of these sizes, and takes no `4.0` for one.
+#[test]
+fn whole_factors_of_a_depth_estimator_stay_whole() {
+    let folder = fixtures().join("image_to_image/depth_estimator");
+    let saved = saved_config::<DPTForDepthEstimation>(&folder, DType::F32);
+    assert_eq!(saved["reassemble_factors"].to_string(), "[4,2,1,0.5]");
+}
+
 /// Checkpoints of transformers before 5 call the type `torch_dtype`; one that says something else would contradict ours.
 #[test]
 fn the_old_name_of_the_type_is_left_out() {

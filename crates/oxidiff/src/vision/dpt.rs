@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::bit::{BitBackbone, BitConfig, BitLayerType, BitPadding};
-use super::dpt_neck::Neck;
+use super::dpt_neck::{Neck, serialize_factors};
 use super::vit::{VitEncoder, VitShape};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
@@ -62,6 +62,7 @@ pub struct DPTConfig {
     pub backbone_out_indices: Option<Vec<usize>>,
     pub readout_type: DPTReadoutType,
     /// How much larger than the grid of patches each feature map gets.
+    #[serde(serialize_with = "serialize_factors")]
     pub reassemble_factors: Vec<f64>,
     pub neck_hidden_sizes: Vec<usize>,
     pub fusion_hidden_size: usize,
