@@ -212,6 +212,7 @@ mod tests {
         ".gitattributes",
         "README.md",
         "feature_extractor/preprocessor_config.json",
+        "generation_config.json",
         "model_index.json",
         "safety_checker/config.json",
         "safety_checker/model.fp16.safetensors",
@@ -274,6 +275,7 @@ mod tests {
     fn a_pipeline_needs_configurations_and_plain_safetensors() {
         let expected = [
             "feature_extractor/preprocessor_config.json",
+            "generation_config.json",
             "model_index.json",
             "scheduler/scheduler_config.json",
             "text_encoder/config.json",
@@ -288,14 +290,6 @@ mod tests {
             "vae/diffusion_pytorch_model.safetensors",
         ];
         assert_eq!(select(STABLE_DIFFUSION, &index(), None).unwrap(), expected);
-    }
-
-    #[test]
-    fn how_the_pipeline_is_best_called_is_needed_too() {
-        let files = [&["generation_config.json"], STABLE_DIFFUSION].concat();
-        let needed = select(&files, &index(), None).unwrap();
-        assert!(needed.contains(&"generation_config.json".to_owned()));
-        assert_eq!(needed.len(), 1 + select(STABLE_DIFFUSION, &index(), None).unwrap().len());
     }
 
     #[test]
