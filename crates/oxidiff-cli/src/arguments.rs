@@ -52,10 +52,10 @@ pub(crate) struct GenerateArguments {
     /// How much of the image to change, 0 to 1; by default 0.8, and 1 with a mask
     #[arg(long, value_name = "PART", requires = "image")]
     pub strength: Option<f64>,
-    /// Number of denoising steps; by default what the model's pipeline has: mostly 50, 75 to enlarge an image, 100 to edit one, 1000 for DDPM
+    /// Number of denoising steps; by default what the model's generation_config.json says (the embedded model: 25), else mostly 50, 75 to enlarge an image, 100 to edit one, 1000 for DDPM
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub steps: Option<usize>,
-    /// How strongly the prompt pulls; 1 turns guidance off. By default 7.5, and 9 to enlarge an image
+    /// How strongly the prompt pulls; 1 turns guidance off. By default what the model's generation_config.json says (the embedded model: 4), else 7.5, and 9 to enlarge an image
     #[arg(long, value_name = "SCALE")]
     pub guidance_scale: Option<f64>,
     /// How much of the contrast that guidance takes away to restore, 0 to 1

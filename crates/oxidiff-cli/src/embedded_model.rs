@@ -1,4 +1,4 @@
-//! The model that needs no download: 64x64 pictures of animals and food.
+//! The model that needs no download: emoji, 128x128.
 
 use oxidiff::EmbeddedFolder;
 
@@ -12,6 +12,7 @@ macro_rules! embed {
 pub(crate) static EMOJI_DIFFUSION: EmbeddedFolder = EmbeddedFolder {
     name: "emoji-diffusion",
     files: embed![
+        "generation_config.json",
         "model_index.json",
         "scheduler/scheduler_config.json",
         "text_encoder/config.json",

@@ -82,7 +82,7 @@ fn for_task(pipeline: DiffusionPipeline, images: &InputImages) -> anyhow::Result
     })
 }
 
-/// The arguments of the pipeline's call.
+/// The arguments of the pipeline's call: what was given, else what the checkpoint says, else Python's defaults.
 fn call_arguments(
     pipeline: &DiffusionPipeline,
     arguments: GenerateArguments,
@@ -94,7 +94,8 @@ fn call_arguments(
     if let DiffusionPipeline::RePaint(_) = pipeline {
         let image = images.image.with_context(|| format!("a {class_name} needs an --image"))?;
         let mask = images.mask.with_context(|| format!("a {class_name} needs a --mask-image"))?;
-        return without_text::inpainting_arguments(&arguments, image, mask, generator, output);
+        let config = pipeline.generation_config();
+        return without_text::inpainting_arguments(&arguments, config, image, mask, generator, output);
     }
     if let Some(call) = without_text::call_arguments(pipeline, &arguments, &generator, output)? {
         return Ok(call);
@@ -105,7 +106,7 @@ fn call_arguments(
     /// Arguments of a type, with those that all types have.
     macro_rules! common {
         ($arguments:ident { $($field:ident: $value:expr),* $(,)? }) => {{
-            let default = $arguments::default();
+            let default = pipeline.generation_config().apply_to($arguments::default());
             $arguments {
                 prompt: vec![prompt],
                 negative_prompt: arguments.negative_prompt.into_iter().collect(),

@@ -3,7 +3,8 @@
 use anyhow::{Context, bail};
 use oxidiff::image::DynamicImage;
 use oxidiff::{
-    ClassConditional, DiTPipeline, DiffusionPipeline, Generator, PipelineArguments, RePaint, Unconditional,
+    ClassConditional, DiTPipeline, DiffusionPipeline, GenerationConfig, Generator, PipelineArguments,
+    RePaint, Unconditional,
 };
 
 use crate::arguments::GenerateArguments;
@@ -60,7 +61,7 @@ pub(crate) fn call_arguments(
         if arguments.eta != 0.0 {
             bail!("--eta: a {class_name} knows no such option");
         }
-        let defaults = ClassConditional::new(class_labels);
+        let defaults = pipeline.generation_config().apply_to(ClassConditional::new(class_labels));
         return Ok(Some(
             ClassConditional {
                 guidance_scale: arguments.guidance_scale.unwrap_or(defaults.guidance_scale),
@@ -72,15 +73,16 @@ pub(crate) fn call_arguments(
             .into(),
         ));
     }
+    let defaults = pipeline.generation_config().apply_to(Unconditional::default());
     Ok(Some(
         Unconditional {
             batch_size: images,
-            num_inference_steps: arguments.steps,
+            num_inference_steps: arguments.steps.or(defaults.num_inference_steps),
             class_labels: (!class_labels.is_empty()).then_some(class_labels),
             eta: arguments.eta,
             generator: Some(generator.clone().into()),
             output_type: output.output_type(),
-            ..Unconditional::default()
+            ..defaults
         }
         .into(),
     ))
@@ -89,6 +91,7 @@ pub(crate) fn call_arguments(
 /// The arguments of an inpainting call that is given no text: so many times the image.
 pub(crate) fn inpainting_arguments(
     arguments: &GenerateArguments,
+    config: &GenerationConfig,
     image: DynamicImage,
     mask: DynamicImage,
     generator: Generator,
@@ -113,7 +116,7 @@ pub(crate) fn inpainting_arguments(
     if images == 0 || images > MOST_IMAGES {
         bail!("--num-images: 1 to {MOST_IMAGES} images can be made at once, not {images}");
     }
-    let defaults = RePaint::default();
+    let defaults = config.apply_to(RePaint::default());
     Ok(RePaint {
         image: vec![image; images].into(),
         mask_image: mask.into(),

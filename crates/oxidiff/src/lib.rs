@@ -6,9 +6,9 @@
 //! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-diffusion");
 //! let mut pipeline = DiffusionPipeline::from_pretrained(folder)?;
 //! pipeline.set_scheduler(EulerDiscreteScheduler::from_config(pipeline.scheduler().config())?);
-//! let arguments = TextToImage { num_inference_steps: 5, ..TextToImage::new("a red apple") };
+//! let arguments = TextToImage { num_inference_steps: 5, ..TextToImage::new("flat red apple") };
 //! let images = pipeline.call(arguments)?.images.into_images();
-//! assert_eq!(images[0].width(), 64);
+//! assert_eq!(images[0].width(), 128);
 //! # Ok::<(), oxidiff::Error>(())
 //! ```
 //!
@@ -71,14 +71,15 @@ pub use models::unets::{
     UNet2DConditionInputs, UNet2DConditionModel, UNet2DConfig, UNet2DModel, UpBlockType,
 };
 pub use pipelines::{
-    AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, ClassConditional,
-    Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DepthToImage, DiTPipeline,
-    DiffusionPipeline, ImagePipelineOutput, ImageToImage, Inpaint, InstructPix2Pix, LoraOptions, ModelIndex,
-    PNDMPipeline, Pipeline, PipelineArguments, RePaint, RePaintPipeline, SamplingMethod, ScoreSdeVePipeline,
-    StableDiffusionComponents, StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline,
-    StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline,
-    StableDiffusionUpscalePipeline, StepCallback, StepEnd, TextToImage, TextualInversionOptions,
-    Unconditional, UnconditionalPipeline, Upscale,
+    AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, CallDefaults,
+    ClassConditional, Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DepthToImage,
+    DiTPipeline, DiffusionPipeline, GenerationConfig, ImagePipelineOutput, ImageToImage, Inpaint,
+    InstructPix2Pix, LoraOptions, ModelIndex, PNDMPipeline, Pipeline, PipelineArguments, RePaint,
+    RePaintPipeline, SamplingMethod, ScoreSdeVePipeline, StableDiffusionComponents,
+    StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
+    StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
+    StepCallback, StepEnd, TextToImage, TextualInversionOptions, Unconditional, UnconditionalPipeline,
+    Upscale,
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{

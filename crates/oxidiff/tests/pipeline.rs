@@ -49,7 +49,7 @@ fn a_pipeline_loads_by_the_class_that_its_index_names_and_prints_as_in_python() 
             ("text_encoder", "CLIPTextModel".to_owned()),
             ("tokenizer", "CLIPTokenizer".to_owned()),
             ("unet", "UNet2DConditionModel".to_owned()),
-            ("scheduler", "PNDMScheduler".to_owned()),
+            ("scheduler", "DPMSolverMultistepScheduler".to_owned()),
         ]
     );
     let printed = pipeline.to_string();
@@ -73,7 +73,7 @@ fn a_pipeline_loads_by_the_class_that_its_index_names_and_prints_as_in_python() 
   ],
   "scheduler": [
     "diffusers",
-    "PNDMScheduler"
+    "DPMSolverMultistepScheduler"
   ],
   "text_encoder": [
     "transformers",
@@ -185,7 +185,7 @@ fn a_callback_reads_replaces_and_stops() {
 fn images_come_in_the_form_that_was_asked_for() {
     let mut pipeline = load(&repository().join("models/emoji-diffusion"));
     let array = image(&mut pipeline, two_steps());
-    assert_eq!(array.dims(), [1, 64, 64, 3]);
+    assert_eq!(array.dims(), [1, 128, 128, 3]);
     let made = pipeline.call(TextToImage { output_type: OutputType::Image, ..two_steps() }).unwrap();
     let Images::Image(images) = made.images else { panic!("images were asked for") };
     let pixel = images[0].to_rgb8().get_pixel(5, 9).0;

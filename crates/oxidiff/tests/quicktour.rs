@@ -45,7 +45,7 @@ fn a_pipeline_makes_an_image() {
     let output = tempfile::tempdir().unwrap();
     pipeline::run(&emoji(), output.path()).unwrap();
     let image = oxidiff::image::open(output.path().join("image_of_squirrel_painting.png")).unwrap();
-    assert_eq!((image.width(), image.height()), (64, 64));
+    assert_eq!((image.width(), image.height()), (128, 128));
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn load_and_call() -> Result<(), Box<dyn Error>> {
     let mut pipeline = DiffusionPipeline::from_pretrained("models/emoji-diffusion")?;
     println!("{pipeline}");
 
-    let images = pipeline.call("a red apple")?.images.into_images();
+    let images = pipeline.call("flat red apple")?.images.into_images();
     images[0].save("apple.png")?;
     Ok(())
 }
@@ -28,9 +28,18 @@ fn call_with_arguments() -> Result<(), Box<dyn Error>> {
         num_inference_steps: 20,
         guidance_scale: 4.0,
         generator: Some(Generator::manual_seed(0).into()),
-        ..TextToImage::new("a red apple")
+        ..TextToImage::new("3d red apple")
     })?;
     output.images.into_images()[0].save("apple.jpg")?;
+    Ok(())
+}
+
+fn call_as_the_checkpoint_says() -> Result<(), Box<dyn Error>> {
+    use oxidiff::{DiffusionPipeline, TextToImage};
+
+    let mut pipeline = DiffusionPipeline::from_pretrained("models/emoji-diffusion")?;
+    let arguments = pipeline.generation_config().apply_to(TextToImage::new("3d rocket"));
+    pipeline.call(arguments)?.images.into_images()[0].save("rocket.png")?;
     Ok(())
 }
 
@@ -39,7 +48,7 @@ fn swap_the_scheduler() -> Result<(), Box<dyn Error>> {
 
     let mut pipeline = DiffusionPipeline::from_pretrained("models/emoji-diffusion")?;
     pipeline.set_scheduler(EulerDiscreteScheduler::from_config(pipeline.scheduler().config())?);
-    pipeline.call("a cat face")?.images.into_images()[0].save("cat.png")?;
+    pipeline.call("purple cat face")?.images.into_images()[0].save("cat.png")?;
     Ok(())
 }
 
@@ -57,7 +66,7 @@ fn by_hand() -> Result<(), Box<dyn Error>> {
     let vae = AutoencoderKL::from_pretrained_with(repo, &part("vae"))?;
     let mut scheduler = DDIMScheduler::from_pretrained_with(repo, &part("scheduler"))?;
     println!("{}", scheduler.config());
-    assert_eq!(unet.config().in_channels, 4);
+    assert_eq!(unet.config().in_channels, 8);
 
     let tokens = tokenizer.tokenize(&["octopus"], 32)?;
     let text = text_encoder.forward(&tokens.input_ids, None)?.last_hidden_state;
@@ -65,14 +74,14 @@ fn by_hand() -> Result<(), Box<dyn Error>> {
     scheduler.set_timesteps(10)?;
     let mut generator = Generator::manual_seed(0);
     let mut sample =
-        generator.randn([1, 4, 16, 16], DType::F32, &text.device()) * scheduler.init_noise_sigma();
+        generator.randn([1, 8, 16, 16], DType::F32, &text.device()) * scheduler.init_noise_sigma();
     for timestep in scheduler.timesteps().to_vec() {
         let input = scheduler.scale_model_input(sample.clone(), timestep)?;
-        let noise = unet.forward(input, timestep, text.clone())?;
-        sample = scheduler.step(noise, timestep, sample, StepOptions::default())?.prev_sample;
+        let predicted = unet.forward(input, timestep, text.clone())?;
+        sample = scheduler.step(predicted, timestep, sample, StepOptions::default())?.prev_sample;
     }
     let image = vae.decode(sample / vae.config().scaling_factor)?;
-    assert_eq!(image.dims(), [1, 3, 64, 64]);
+    assert_eq!(image.dims(), [1, 3, 128, 128]);
     Ok(())
 }
 
@@ -83,25 +92,27 @@ fn begin_with_an_image() -> Result<(), Box<dyn Error>> {
     };
 
     let mut pipeline = StableDiffusionPipeline::from_pretrained("models/emoji-diffusion")?;
-    pipeline.call("a red apple")?.images.into_images()[0].save("apple.png")?;
+    pipeline.call("flat red apple")?.images.into_images()[0].save("apple.png")?;
     let image = load_image("apple.png")?;
 
     let mut variations = StableDiffusionImg2ImgPipeline::from_pipe(&pipeline)?;
     let output = variations.call(ImageToImage {
-        prompt: vec!["a green apple".into()],
+        prompt: vec!["flat green apple".into()],
         image: image.clone().into(),
         strength: 0.6,
+        num_inference_steps: 25,
         generator: Some(Generator::manual_seed(0).into()),
         ..ImageToImage::default()
     })?;
     output.images.into_images()[0].save("green-apple.png")?;
 
     let mut inpainting = StableDiffusionInpaintPipeline::from_pipe(&pipeline)?;
-    let mask = oxidiff::image::GrayImage::from_fn(64, 64, |x, _| [if x < 32 { 255 } else { 0 }].into());
+    let mask = oxidiff::image::GrayImage::from_fn(128, 128, |x, _| [if x < 64 { 255 } else { 0 }].into());
     let output = inpainting.call(Inpaint {
-        prompt: vec!["a cat face".into()],
+        prompt: vec!["flat cat face".into()],
         image: image.into(),
         mask_image: oxidiff::image::DynamicImage::from(mask).into(),
+        num_inference_steps: 25,
         ..Inpaint::default()
     })?;
     output.images.into_images()[0].save("half-cat.png")?;
@@ -117,8 +128,15 @@ fn save() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-const SNIPPETS: [Snippet; 6] =
-    [load_and_call, call_with_arguments, swap_the_scheduler, by_hand, begin_with_an_image, save];
+const SNIPPETS: [Snippet; 7] = [
+    load_and_call,
+    call_with_arguments,
+    call_as_the_checkpoint_says,
+    swap_the_scheduler,
+    by_hand,
+    begin_with_an_image,
+    save,
+];
 
 #[test]
 fn snippets_are_those_of_the_readme_and_run() {
@@ -145,6 +163,7 @@ fn snippets_are_those_of_the_readme_and_run() {
     for file in [
         "apple.png",
         "apple.jpg",
+        "rocket.png",
         "cat.png",
         "green-apple.png",
         "half-cat.png",

@@ -55,7 +55,7 @@ fn an_image_is_changed() {
     assert_ne!(plain, strongly, "the default strength is below 1");
 
     let from_text = output(&sandbox, &[]);
-    assert_eq!((from_text.width(), from_text.height()), (64, 64));
+    assert_eq!((from_text.width(), from_text.height()), (128, 128));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod bad_input;
 mod bench;
 mod files;
 mod generate;
+mod generation_config;
 mod hub;
 mod images;
 mod not_finite;

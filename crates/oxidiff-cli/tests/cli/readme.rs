@@ -15,7 +15,7 @@ const CARGO_COMMANDS: [&str; 5] = [
 ];
 
 /// The command that a newcomer is told to begin with: Cargo finds the one binary of the workspace.
-const FIRST_COMMAND: &str = r#"cargo run --release -- generate "a red apple""#;
+const FIRST_COMMAND: &str = r#"cargo run --release -- generate "flat red apple""#;
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap()

@@ -43,6 +43,8 @@ use crate::error::{Error, Result};
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 const DEFAULT_REVISION: &str = "main";
 pub(crate) const MODEL_INDEX: &str = "model_index.json";
+/// How the pipeline is best called, where its author says so.
+pub(crate) const GENERATION_CONFIG: &str = "generation_config.json";
 
 /// A model repository at one commit, in the cache and on the hub.
 ///

@@ -124,14 +124,13 @@ impl ModuleVisitor for Release {
     }
 }
 
-/// The name of an element type in configurations of transformers, which load a model in the type that is named.
-pub(crate) fn transformers_dtype(dtype: DType) -> &'static str {
-    match dtype {
-        DType::F16 => "float16",
-        DType::BF16 => "bfloat16",
-        DType::F64 => "float64",
-        _ => "float32",
-    }
+/// The configuration of a model of transformers, as it is saved: it names `float32`, whatever type the weights are stored in.
+///
+/// Where Python is not told a type, transformers loads a model in the one that its configuration names, but diffusers loads
+/// its own in `float32`. A pipeline whose text encoder names another type loads, and fails in its first call.
+pub(crate) fn saved_transformers_config<T: Serialize>(fields: &T) -> Config {
+    // `torch_dtype` is what transformers before 5 called the field.
+    Config::from_transformers_fields(fields).without("torch_dtype").with("dtype", "float32")
 }
 
 /// Loads a model from a folder that holds its `config.json` and its weights.

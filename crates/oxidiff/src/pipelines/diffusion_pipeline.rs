@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::dit::{ClassConditional, DiTPipeline};
+use super::generation_config::GenerationConfig;
 use super::model_index::ModelIndex;
 use super::output::ImagePipelineOutput;
 use super::pipeline::{Component, Pipeline};
@@ -280,6 +281,11 @@ impl DiffusionPipeline {
     /// The parts of the pipeline by the names that `model_index.json` gives them.
     pub fn components(&self) -> Vec<(&'static str, Component<'_>)> {
         each!(self, pipeline => pipeline.components())
+    }
+
+    /// How the checkpoint is best called; nothing where it does not say.
+    pub fn generation_config(&self) -> &GenerationConfig {
+        each!(self, pipeline => pipeline.generation_config())
     }
 
     /// The scheduler.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::decoding;
 use super::finite::{Watch, WatchedStep};
+use super::generation_config::CallDefaults;
 use super::model_index::ModelIndex;
 use super::output::{ImagePipelineOutput, MOST_IMAGES};
 use super::pipeline::{Component, Pipeline};
@@ -66,6 +67,16 @@ pub struct ClassConditional {
     pub output_type: OutputType,
     /// Called after each step.
     pub callback_on_step_end: Option<StepCallback>,
+}
+
+impl CallDefaults for ClassConditional {
+    fn set_num_inference_steps(&mut self, steps: usize) {
+        self.num_inference_steps = steps;
+    }
+
+    fn set_guidance_scale(&mut self, scale: f64) {
+        self.guidance_scale = scale;
+    }
 }
 
 impl ClassConditional {

@@ -1,29 +1,32 @@
-//! `model_index.json`: which class each component of a pipeline has, and the pipeline's own options.
+//! `model_index.json`: which class each component of a pipeline has, and the pipeline's own options; and what lies beside it.
 
 use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use super::generation_config::GenerationConfig;
 use crate::error::{Error, Result};
 use crate::loading::config::{DIFFUSERS_VERSION, to_sorted_json};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::hub::MODEL_INDEX;
 use crate::loading::{LoadOptions, Needed};
 
-/// What `model_index.json` says.
+/// What `model_index.json` says, and `generation_config.json` beside it.
 #[derive(Clone, Debug)]
 pub struct ModelIndex {
     origin: String,
     values: Map<String, Value>,
     /// Where the pipeline was loaded from.
     folder: Option<Folder>,
+    generation_config: GenerationConfig,
 }
 
 impl ModelIndex {
     /// An index of a pipeline that was put together in code.
     pub(crate) fn of_class(class_name: &str) -> Self {
         let values = Map::from_iter([("_class_name".to_owned(), Value::from(class_name))]);
-        Self { origin: class_name.to_owned(), values, folder: None }.with_version()
+        let (generation_config, folder) = (GenerationConfig::default(), None);
+        Self { origin: class_name.to_owned(), values, folder, generation_config }.with_version()
     }
 
     /// Reads the index of a pipeline in a folder, or on the hub, and nothing else of it.
@@ -48,7 +51,8 @@ impl ModelIndex {
         let mut values: Map<String, Value> = serde_json::from_slice(&text)
             .map_err(|error| Error::config(&origin, ".", format!("not a JSON object: {error}")))?;
         values.insert("_name_or_path".into(), folder.name().display().to_string().into());
-        Ok(Self { origin, values, folder: Some(folder.clone()) }.with_version())
+        let (generation_config, folder) = (GenerationConfig::read(folder)?, Some(folder.clone()));
+        Ok(Self { origin, values, folder, generation_config }.with_version())
     }
 
     fn with_version(mut self) -> Self {
@@ -106,8 +110,13 @@ impl ModelIndex {
             };
             (name, value.clone())
         });
-        let folder = self.folder.clone();
-        let mut index = Self { origin: class_name.to_owned(), values: values.collect(), folder };
+        let mut index = Self {
+            origin: class_name.to_owned(),
+            values: values.collect(),
+            folder: self.folder.clone(),
+            // It is about the models, which another class calls in the same way.
+            generation_config: self.generation_config.clone(),
+        };
         index.set_class_name(class_name);
         index
     }
@@ -122,6 +131,11 @@ impl ModelIndex {
             None => json!([null, null]),
         };
         self.values.insert(component.to_owned(), value);
+    }
+
+    /// How the checkpoint is best called.
+    pub fn generation_config(&self) -> &GenerationConfig {
+        &self.generation_config
     }
 
     /// The file, or the class where the pipeline was put together in code, for messages.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use super::generation_config::GenerationConfig;
 use super::model_index::ModelIndex;
 use super::output::ImagePipelineOutput;
 use crate::error::{Error, Result};
@@ -80,6 +81,11 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
     /// The index that the pipeline was made with; its parts may have been replaced since.
     fn index(&self) -> &ModelIndex;
 
+    /// How the checkpoint is best called; nothing where it does not say.
+    fn generation_config(&self) -> &GenerationConfig {
+        self.index().generation_config()
+    }
+
     /// The scheduler.
     fn scheduler(&self) -> &dyn Scheduler;
 
@@ -155,6 +161,7 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
         for (name, component) in self.components() {
             component.save_pretrained(&folder.join(name))?;
         }
+        self.generation_config().save(folder)?;
         write_whole(&folder.join(MODEL_INDEX), self.current_index().to_saved_json().as_bytes())
     }
 

@@ -13,7 +13,7 @@ use crate::models::call::call;
 use crate::models::clip_encoder::{ClipEncoder, ClipShape, Visible};
 use crate::models::hidden_activation::HiddenActivation;
 use crate::models::linear::Embedding;
-use crate::models::model::{Model, transformers_dtype};
+use crate::models::model::{Model, saved_transformers_config};
 use crate::models::normalization::LayerNorm;
 
 /// The configuration of a [`CLIPTextModel`]; fields and defaults are those of transformers.
@@ -155,9 +155,8 @@ impl Model for CLIPTextModel {
         Self::init(&typed, device).map_err(|error| error.in_file(config.origin()))
     }
 
-    /// transformers loads a model in the element type that its configuration names.
     fn saved_config(&self) -> Config {
-        Config::from_transformers_fields(&self.config).with("dtype", transformers_dtype(self.dtype()))
+        saved_transformers_config(&self.config)
     }
 }
 

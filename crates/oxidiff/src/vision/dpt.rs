@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::bit::{BitBackbone, BitConfig, BitLayerType, BitPadding};
-use super::dpt_neck::Neck;
+use super::dpt_neck::{Neck, serialize_factors};
 use super::vit::{VitEncoder, VitShape};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
@@ -16,7 +16,7 @@ use crate::models::call::call;
 use crate::models::convolution::Conv2d;
 use crate::models::hidden_activation::HiddenActivation;
 use crate::models::interpolation::{Corners, Interpolation, interpolate};
-use crate::models::model::{Model, transformers_dtype};
+use crate::models::model::{Model, saved_transformers_config};
 use crate::models::normalization::LayerNorm;
 use crate::models::parameter;
 use crate::models::per_block::SampleSize;
@@ -63,6 +63,7 @@ pub struct DPTConfig {
     pub backbone_out_indices: Option<Vec<usize>>,
     pub readout_type: DPTReadoutType,
     /// How much larger than the grid of patches each feature map gets.
+    #[serde(serialize_with = "serialize_factors")]
     pub reassemble_factors: Vec<f64>,
     pub neck_hidden_sizes: Vec<usize>,
     pub fusion_hidden_size: usize,
@@ -354,7 +355,7 @@ impl Model for DPTForDepthEstimation {
     }
 
     fn saved_config(&self) -> Config {
-        Config::from_transformers_fields(&self.config).with("dtype", transformers_dtype(self.dtype()))
+        saved_transformers_config(&self.config)
     }
 }
 

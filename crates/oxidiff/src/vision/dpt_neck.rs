@@ -4,6 +4,8 @@ use burn::module::{Module, Param};
 use burn::tensor::ops::ConvTransposeOptions;
 use burn::tensor::{Device, Tensor, activation, module};
 use oxidiff_kernels::to_image;
+use serde::Serializer;
+use serde_json::Value;
 
 use super::dpt::{DPTConfig, DPTReadoutType, square_root};
 use crate::error::{Error, Result};
@@ -255,4 +257,13 @@ impl PreActResidualLayer {
         let inner = self.convolution2.forward(activation::relu(inner));
         normalize(&self.batch_norm2, inner) + x
     }
+}
+
+/// Writes the factors by which feature maps get larger. Python makes kernels of their size, which PyTorch refuses where a
+/// whole number is written as `4.0`.
+pub(super) fn serialize_factors<S: Serializer>(factors: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(factors.iter().map(|factor| match *factor as i64 {
+        whole if whole as f64 == *factor => Value::from(whole),
+        _ => Value::from(*factor),
+    }))
 }

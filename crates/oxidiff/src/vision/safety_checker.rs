@@ -12,7 +12,7 @@ use crate::loading::weights::OldKey;
 use crate::models::call::call;
 use crate::models::finite::is_finite;
 use crate::models::linear::Linear;
-use crate::models::model::{Model, transformers_dtype};
+use crate::models::model::{Model, saved_transformers_config};
 use crate::models::parameter;
 
 /// Number of concepts that an image must not show.
@@ -132,8 +132,7 @@ impl Model for StableDiffusionSafetyChecker {
     }
 
     fn saved_config(&self) -> Config {
-        let dtype = transformers_dtype(self.vision_model.dtype());
-        Config::from_transformers_fields(&self.config).with("dtype", dtype)
+        saved_transformers_config(&self.config)
     }
 }
 

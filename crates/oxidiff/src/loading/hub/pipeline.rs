@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::MODEL_INDEX;
+use super::{GENERATION_CONFIG, MODEL_INDEX};
 use crate::error::{Error, Result};
 use crate::loading::variant::{VariantCoverage, check_model, choose_weights};
 
 /// Of a repository's `files`, those that the pipeline of `model_index` needs.
 ///
-/// That is `model_index.json` and, of each component with a class, its configuration and its weights: those of `variant`
+/// That is `model_index.json`, `generation_config.json` where there is one and, of each component with a class, its configuration and its weights: those of `variant`
 /// (such as `fp16`) where the component has them, else the plain ones; safetensors, or else pickled ones (`.bin`).
 ///
 /// # Errors
@@ -31,6 +31,7 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
     }
 
     let mut needed = vec![MODEL_INDEX.to_owned()];
+    needed.extend(files.contains(&GENERATION_CONFIG).then(|| GENERATION_CONFIG.to_owned()));
     let mut coverage = VariantCoverage::default();
     for component in component_names(index) {
         let mut folder = format!("{component}/");
@@ -139,6 +140,7 @@ mod tests {
         ".gitattributes",
         "README.md",
         "feature_extractor/preprocessor_config.json",
+        "generation_config.json",
         "model_index.json",
         "safety_checker/config.json",
         "safety_checker/model.fp16.safetensors",
@@ -201,6 +203,7 @@ mod tests {
     fn a_pipeline_needs_configurations_and_plain_safetensors() {
         let expected = [
             "feature_extractor/preprocessor_config.json",
+            "generation_config.json",
             "model_index.json",
             "scheduler/scheduler_config.json",
             "text_encoder/config.json",

@@ -23,9 +23,11 @@ macro_rules! call_arguments {
                 $(#[$doc])*
                 pub $field: $type,
             )*
-            /// Number of denoising steps.
+            /// Number of denoising steps; by default as many as in Python, whatever the checkpoint's
+            /// [`GenerationConfig`](crate::GenerationConfig) says.
             pub num_inference_steps: usize,
-            /// How strongly the text pulls; 1 or less turns guidance off, and the negative prompt with it.
+            /// How strongly the text pulls; 1 or less turns guidance off, and the negative prompt with it. By default as strongly
+            /// as in Python.
             pub guidance_scale: f64,
             /// Number of images for each prompt.
             pub num_images_per_prompt: usize,
@@ -62,6 +64,16 @@ macro_rules! call_arguments {
                     output_type: Default::default(),
                     callback_on_step_end: None,
                 }
+            }
+        }
+
+        impl $crate::pipelines::CallDefaults for $arguments {
+            fn set_num_inference_steps(&mut self, steps: usize) {
+                self.num_inference_steps = steps;
+            }
+
+            fn set_guidance_scale(&mut self, scale: f64) {
+                self.guidance_scale = scale;
             }
         }
 

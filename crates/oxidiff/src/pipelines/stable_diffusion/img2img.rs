@@ -29,7 +29,7 @@ use crate::random::Generators;
 /// let mut pipeline = StableDiffusionImg2ImgPipeline::from_pretrained(folder)?;
 /// let sketch = DynamicImage::new_rgb8(64, 64);
 /// let arguments =
-///     ImageToImage { strength: 0.75, num_inference_steps: 4, ..ImageToImage::new("a red apple", sketch) };
+///     ImageToImage { strength: 0.75, num_inference_steps: 4, ..ImageToImage::new("red apple", sketch) };
 /// let images = pipeline.call(arguments)?.images.into_images();
 /// assert_eq!(images[0].width(), 64);
 /// # Ok::<(), oxidiff::Error>(())

@@ -36,11 +36,11 @@ use crate::schedulers::Scheduler;
 ///
 /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-diffusion");
 /// let mut pipeline = StableDiffusionInpaintPipeline::from_pretrained(folder)?;
-/// let (image, mut mask) = (DynamicImage::new_rgb8(64, 64), DynamicImage::new_luma8(64, 64));
+/// let (image, mut mask) = (DynamicImage::new_rgb8(128, 128), DynamicImage::new_luma8(128, 128));
 /// mask.invert();
-/// let arguments = Inpaint { num_inference_steps: 4, ..Inpaint::new("a red apple", image, mask) };
+/// let arguments = Inpaint { num_inference_steps: 4, ..Inpaint::new("red apple", image, mask) };
 /// let images = pipeline.call(arguments)?.images.into_images();
-/// assert_eq!(images[0].width(), 64);
+/// assert_eq!(images[0].width(), 128);
 /// # Ok::<(), oxidiff::Error>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
 use crate::image_processor::OutputType;
+use crate::pipelines::CallDefaults;
 use crate::pipelines::output::MOST_IMAGES;
 use crate::pipelines::stable_diffusion::StepCallback;
 use crate::random::Generators;
@@ -60,6 +61,14 @@ impl Default for Unconditional {
             callback_on_step_end: None,
         }
     }
+}
+
+impl CallDefaults for Unconditional {
+    fn set_num_inference_steps(&mut self, steps: usize) {
+        self.num_inference_steps = Some(steps);
+    }
+
+    fn set_guidance_scale(&mut self, _: f64) {}
 }
 
 impl Unconditional {

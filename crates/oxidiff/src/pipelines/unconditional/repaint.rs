@@ -13,6 +13,7 @@ use crate::image_processor::{
 use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
 use crate::models::unets::UNet2DModel;
+use crate::pipelines::CallDefaults;
 use crate::pipelines::finite::{Watch, WatchedStep};
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -62,6 +63,14 @@ impl Default for RePaint {
             callback_on_step_end: None,
         }
     }
+}
+
+impl CallDefaults for RePaint {
+    fn set_num_inference_steps(&mut self, steps: usize) {
+        self.num_inference_steps = steps;
+    }
+
+    fn set_guidance_scale(&mut self, _: f64) {}
 }
 
 impl RePaint {

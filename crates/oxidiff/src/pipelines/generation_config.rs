@@ -1,0 +1,115 @@
+//! `generation_config.json`: how the pipeline of a checkpoint is best called.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::loading::config::Config;
+use crate::loading::folder::Folder;
+use crate::loading::hub::GENERATION_CONFIG;
+use crate::loading::write_whole;
+
+/// How a checkpoint is best called, as its author says in `generation_config.json`, beside `model_index.json`.
+///
+/// Python diffusers does not read this file, so nothing here follows it unasked: the arguments of a call keep Python's
+/// defaults, and [`GenerationConfig::apply_to`] gives them those of the checkpoint. The command line asks. The file of the
+/// embedded model:
+///
+/// ```json
+/// {
+///   "guidance_scale": 4.0,
+///   "num_inference_steps": 25
+/// }
+/// ```
+///
+/// ```
+/// use oxidiff::{DiffusionPipeline, TextToImage};
+///
+/// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-diffusion");
+/// let mut pipeline = DiffusionPipeline::from_pretrained(folder)?;
+/// let arguments = pipeline.generation_config().apply_to(TextToImage::new("flat red apple"));
+/// assert_eq!((arguments.num_inference_steps, arguments.guidance_scale), (25, 4.0));
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct GenerationConfig {
+    /// Number of denoising steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_inference_steps: Option<usize>,
+    /// How strongly the prompt pulls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guidance_scale: Option<f64>,
+}
+
+/// The arguments of a call, as far as a [`GenerationConfig`] has something to say about them.
+///
+/// ```
+/// use oxidiff::{CallDefaults, ImageToImage};
+///
+/// let mut arguments = ImageToImage::default();
+/// arguments.set_num_inference_steps(25);
+/// assert_eq!(arguments.num_inference_steps, 25);
+/// ```
+pub trait CallDefaults {
+    /// Sets the number of denoising steps.
+    fn set_num_inference_steps(&mut self, steps: usize);
+
+    /// Sets how strongly the prompt pulls; where there is no guidance, nothing.
+    fn set_guidance_scale(&mut self, scale: f64);
+}
+
+impl GenerationConfig {
+    const FIELDS: [&str; 2] = ["num_inference_steps", "guidance_scale"];
+
+    /// Gives `arguments` the values that the checkpoint names, and leaves the others as they are.
+    pub fn apply_to<A: CallDefaults>(&self, mut arguments: A) -> A {
+        if let Some(steps) = self.num_inference_steps {
+            arguments.set_num_inference_steps(steps);
+        }
+        if let Some(scale) = self.guidance_scale {
+            arguments.set_guidance_scale(scale);
+        }
+        arguments
+    }
+
+    /// What the folder of a pipeline says; nothing where it has no such file.
+    pub(crate) fn read(folder: &Folder) -> Result<Self> {
+        if !folder.has(GENERATION_CONFIG) {
+            return Ok(Self::default());
+        }
+        let origin = folder.locate(GENERATION_CONFIG).display().to_string();
+        let config = Config::parse(&folder.read(GENERATION_CONFIG, "a pipeline")?, &origin)?;
+        // transformers has a file of this name, with much in it that is about texts: no reason to refuse the pipeline.
+        let unknown: Vec<&str> = config
+            .values()
+            .keys()
+            .map(String::as_str)
+            .filter(|field| !Self::FIELDS.contains(field))
+            .collect();
+        if !unknown.is_empty() {
+            tracing::warn!("{origin}: fields that are not known are ignored: `{}`", unknown.join("`, `"));
+        }
+        let (read, _) = config.resolve::<Self>("GenerationConfig")?;
+        if read.num_inference_steps == Some(0) {
+            return Err(Error::config(origin, "num_inference_steps", "must be at least 1"));
+        }
+        Ok(read)
+    }
+
+    /// Writes the file into the folder of a pipeline. Where there is nothing to say, one that lies there goes: it was about
+    /// the pipeline that was saved there before.
+    pub(crate) fn save(&self, folder: &Path) -> Result<()> {
+        let file = folder.join(GENERATION_CONFIG);
+        if *self != Self::default() {
+            let json = Config::from_transformers_fields(self).to_json() + "\n";
+            return write_whole(&file, json.as_bytes());
+        }
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(file)(error)),
+            _ => Ok(()),
+        }
+    }
+}
