@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command, CommandFactory, Error, FromArgMatches};
 
 use crate::arguments::Arguments;
@@ -17,15 +17,20 @@ use crate::arguments::Arguments;
 pub(crate) fn parse(words: &[OsString]) -> Result<Arguments, Error> {
     let strict = match Arguments::command().try_get_matches_from(words) {
         Ok(matches) => return Arguments::from_arg_matches(&matches),
-        Err(error) if !error.use_stderr() => return Err(error),
         Err(error) => error,
     };
-    match values_may_begin_with_hyphens().try_get_matches_from(words) {
-        Ok(matches) if !takes_option_for_value(&matches) => Arguments::from_arg_matches(&matches),
-        // This error names the option of a wrong value; the strict one explains an option in place of a value.
-        Err(error) if !is_about_option(&error) => Err(error),
-        _ => Err(strict),
+    if !is_about_one_hyphen(&strict) {
+        return Err(strict);
     }
+    let matches = values_may_begin_with_hyphens().try_get_matches_from(words)?;
+    if takes_option_for_value(&matches) { Err(strict) } else { Arguments::from_arg_matches(&matches) }
+}
+
+/// Whether clap took a word with one hyphen, such as `-3`, for an option.
+fn is_about_one_hyphen(error: &Error) -> bool {
+    let word = error.get(ContextKind::InvalidArg);
+    error.kind() == ErrorKind::UnknownArgument
+        && matches!(word, Some(ContextValue::String(word)) if !word.starts_with("--"))
 }
 
 fn values_may_begin_with_hyphens() -> Command {
@@ -43,10 +48,4 @@ fn takes_option_for_value(matches: &ArgMatches) -> bool {
         let words = arguments.try_get_raw(id.as_str()).ok().flatten();
         words.into_iter().flatten().any(|word| word.as_encoded_bytes().starts_with(b"--"))
     })
-}
-
-fn is_about_option(error: &Error) -> bool {
-    let is_option =
-        |kind| matches!(error.get(kind), Some(ContextValue::String(word)) if word.starts_with("--"));
-    is_option(ContextKind::InvalidValue)
 }

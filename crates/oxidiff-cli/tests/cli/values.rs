@@ -18,7 +18,7 @@ fn a_minus_sign_begins_a_value() {
     run(&["cat", "--guidance-scale", "-3"]).succeeded();
     run(&["cat", "--guidance-scale=-3.5", "--eta", "0"]).succeeded();
     run(&["--prompt=--two", "--seed", "5"]).succeeded();
-    run(&["--", "--two"]).succeeded();
+    sandbox.run([&["generate"], &quick[..], &["--", "--two"]].concat()).succeeded();
 }
 
 /// `torch.Generator().manual_seed(-1).initial_seed()` is 2^64 - 1.

@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Write};
 use std::path::Path;
 
+use pytorch_reader::{PytorchReader, Tensor};
+use tempfile::NamedTempFile;
 use zip::result::ZipResult;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
@@ -21,11 +23,21 @@ const EMPTY_DICT: u8 = b'}';
 const SHORT_BINSTRING: u8 = b'U';
 const SETITEM: u8 = b's';
 
-/// The archive at `path` with its tensor in a dictionary; `None` if it is not an archive that holds a pickle.
-pub(crate) fn in_dictionary(path: &Path) -> Option<Vec<u8>> {
+/// The tensor that the archive at `path` holds, with its elements; `None` if there is not exactly one tensor in it.
+pub(crate) fn read(path: &Path) -> Option<(Tensor, Vec<u8>)> {
     let file = File::open(path).ok()?;
+    let file_len = file.metadata().ok()?.len();
     let mut archive = ZipArchive::new(BufReader::new(file)).ok()?;
-    repack(&mut archive).ok()?
+    // The reader takes a file, not memory.
+    let mut framed = NamedTempFile::new().ok()?;
+    framed.write_all(&repack(&mut archive).ok()??).ok()?;
+    let tensor = PytorchReader::new(framed.path()).ok()?.into_tensors().remove(BARE_TENSOR)?;
+    // Strides may repeat the elements of a small storage.
+    if tensor.byte_len() as u64 > file_len {
+        return None;
+    }
+    let elements = tensor.read().ok()?;
+    Some((tensor, elements))
 }
 
 fn repack(archive: &mut ZipArchive<BufReader<File>>) -> ZipResult<Option<Vec<u8>>> {

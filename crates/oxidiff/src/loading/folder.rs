@@ -39,6 +39,8 @@ pub enum Folder {
 pub(crate) enum Contents {
     Mapped(MappedFile),
     Static(&'static [u8]),
+    /// What was read from a file that cannot be mapped.
+    Memory(Bytes),
 }
 
 impl Folder {
@@ -183,6 +185,7 @@ impl Contents {
         match self {
             Self::Mapped(file) => file.as_ref(),
             Self::Static(contents) => contents,
+            Self::Memory(contents) => contents,
         }
     }
 
@@ -191,6 +194,7 @@ impl Contents {
         match self {
             Self::Mapped(file) => file.slice(range),
             Self::Static(contents) => Bytes::from_static(&contents[range]),
+            Self::Memory(contents) => contents.slice(range),
         }
     }
 

@@ -80,9 +80,10 @@ impl OriginalModel {
     }
 }
 
-/// Whether a file has the UNet of a whole checkpoint.
-pub(crate) fn has_unet(tensors: &StateDict) -> bool {
-    tensors.keys().any(|key| key.starts_with(UNET))
+/// Whether a file has a UNet, an autoencoder or a text encoder in the layout of whole checkpoints.
+pub(crate) fn has_models(tensors: &StateDict) -> bool {
+    let prefixes = [UNET, "first_stage_model.", "cond_stage_model.", "conditioner."];
+    tensors.keys().any(|key| prefixes.iter().any(|prefix| key.starts_with(prefix)))
 }
 
 /// Whether a file has averages of the UNet's weights over its training (EMA).

@@ -94,10 +94,14 @@ impl SingleFileOptions {
     /// As [`Self::open`], and when the file holds something else than a whole checkpoint.
     pub(crate) fn open_pipeline(&self, path_or_link: &str) -> Result<Folder> {
         let original = self.open_weights(path_or_link)?;
-        if !original_layout::has_unet(&original) {
+        if self.config.is_none() {
+            // Names the families that are known and not supported.
+            OriginalModel::infer(&original)?;
+        }
+        if !original_layout::has_models(&original) {
             return Err(original.error(
-                "no UNet under `model.diffusion_model`: this is not a whole checkpoint of Stable Diffusion in its original \
-                 layout; a single model, a LoRA or an embedding is loaded into a pipeline",
+                "not a whole checkpoint of Stable Diffusion in its original layout: no `model.diffusion_model`, \
+                 `first_stage_model` or `cond_stage_model`; a single model, a LoRA or an embedding is loaded into a pipeline",
             ));
         }
         self.with_configurations(original)

@@ -17,7 +17,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
 use crate::error::{Error, Result};
-use crate::loading::bare_tensor;
+use crate::loading::bare_tensor::{self, BARE_TENSOR};
 use crate::loading::file_kind::{FileKind, explain};
 use crate::loading::folder::Contents;
 
@@ -109,15 +109,20 @@ impl StateDict {
         let file_len = path.metadata().map_err(Error::io(path))?.len();
         check_archive(path, file_len)?;
         let mut value = PytorchReader::read_pickle_data(path, None).map_err(wrong)?;
-        let framed = match value {
-            PickleValue::Unsupported(_) => bare_tensor::in_dictionary(path),
-            _ => None,
-        };
-        let reader = match framed {
-            Some(archive) => PytorchReader::from_reader(&*archive, None),
-            None => PytorchReader::new(path),
-        };
-        let mut found = reader.map_err(wrong)?.into_tensors();
+        if matches!(value, PickleValue::Unsupported(_))
+            && let Some((tensor, elements)) = bare_tensor::read(path)
+        {
+            let stored = StoredTensor {
+                origin: origin.clone(),
+                dtype: element_type(tensor.dtype()),
+                shape: tensor.shape().to_vec(),
+                range: 0..elements.len(),
+                source: Source::File(Arc::new(Contents::Memory(elements.into()))),
+            };
+            let tensors = BTreeMap::from([(BARE_TENSOR.to_owned(), stored)]);
+            return Ok(Self { tensors, texts: HashMap::new(), origin });
+        }
+        let mut found = PytorchReader::new(path).map_err(wrong)?.into_tensors();
         // A tensor may repeat the elements of a smaller storage, so what it claims is not bound by what the file holds.
         if let Some((key, tensor)) = found.iter().find(|(_, tensor)| tensor.byte_len() as u64 > file_len) {
             let (claimed, origin) = (tensor.byte_len(), origin.to_string());
