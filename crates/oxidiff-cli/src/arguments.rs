@@ -46,7 +46,7 @@ pub(crate) struct GenerateArguments {
     /// An image to start from, to edit or to enlarge, as the model does
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
-    /// What of the image to make anew: white there, black elsewhere. For a RePaintPipeline the other way round, as in Python
+    /// What of the image to repaint: white there, black elsewhere. For a RePaintPipeline the other way round, as in Python
     #[arg(long, value_name = "FILE", requires = "image")]
     pub mask_image: Option<PathBuf>,
     /// How much of the image to change, 0 to 1; by default 0.8, and 1 with a mask

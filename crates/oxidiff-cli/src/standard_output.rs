@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 
-/// Prints a line. That the reader has seen enough and is gone is no error.
+/// Prints a line. A closed pipe is not an error.
 pub(crate) fn print_line(line: impl Display) -> io::Result<()> {
     match writeln!(io::stdout(), "{line}") {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

@@ -71,7 +71,7 @@ fn widen_f16(value: f16) -> f32 {
     const FACTOR: f32 = f32::from_bits((127 + 127 - 15) << 23);
     let bits = u32::from(value.to_bits());
     let (sign, magnitude) = (bits >> 15 << 31, bits & 0x7fff);
-    // Multiplying brings numbers below the normal ones to their exponent; infinity and what is no number keep theirs.
+    // Multiplying brings numbers below the normal ones to their exponent; infinity and NaN keep theirs.
     let finite = (f32::from_bits(magnitude << 13) * FACTOR).to_bits();
     let other = 0x7f80_0000 | magnitude << 13;
     f32::from_bits(sign | if magnitude < 0x7c00 { finite } else { other })

@@ -150,7 +150,7 @@ pub(crate) fn convolve<T: Storage>(input: &[T], weight: &[T], sink: &Pixels<'_, 
 }
 
 /// In how many groups the tiles are multiplied with each panel: one where there are many panels, as few as give each thread the
-/// same number of tasks where there are few, since each group transforms the kernels anew.
+/// same number of tasks where there are few, since each group transforms the kernels again.
 fn groups_of_tiles(panels: usize, threads: usize) -> usize {
     const MOST: usize = 4;
     let even = |tasks: usize| tasks >= MOST * threads || tasks.is_multiple_of(threads);

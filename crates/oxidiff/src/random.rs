@@ -89,7 +89,7 @@ impl Generator {
             if T::DRAWS_REST {
                 (0..rest).for_each(|_| T::skip_uniform(self));
             }
-            // An incomplete block is not computed: the last 16 values are drawn anew instead.
+            // An incomplete block is not computed: the last 16 values are drawn again instead.
             samples.truncate(len - BLOCK);
             samples.extend(T::normal_block(self));
         }

@@ -194,7 +194,7 @@ impl StoredTensor {
     /// file itself.
     ///
     /// # Errors
-    /// When the file does not hold what it says, or elements of a type that is no number.
+    /// When the file does not hold what it says, or its elements are not numbers.
     pub(crate) fn tensor<const D: usize>(
         &self,
         name: &str,

@@ -14,14 +14,13 @@ const MOST_LINKS: usize = 40;
 ///
 /// ```
 /// let folder = tempfile::tempdir()?;
-/// oxidiff::write_whole(folder.path().join("notes.txt"), b"all of it")?;
+/// oxidiff::write_whole(&folder.path().join("notes.txt"), b"all of it")?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
 /// When the folder does not exist or cannot be written; then what was there before is still there.
-pub fn write_whole(file: impl AsRef<Path>, contents: &[u8]) -> Result<()> {
-    let file = file.as_ref();
+pub fn write_whole(file: &Path, contents: &[u8]) -> Result<()> {
     let target = link_target(file).map_err(Error::io(file))?;
     write(&target, contents).map_err(|error| Error::io(file)(bare(error)))
 }
@@ -78,8 +77,7 @@ fn bare(error: io::Error) -> io::Error {
 ///
 /// # Errors
 /// When its folder does not exist or cannot be written, or it is a folder itself.
-pub fn check_writable(file: impl AsRef<Path>) -> Result<()> {
-    let file = file.as_ref();
+pub fn check_writable(file: &Path) -> Result<()> {
     let target = link_target(file).map_err(Error::io(file))?;
     if target.is_dir() {
         return Err(Error::io(file)(io::ErrorKind::IsADirectory.into()));

@@ -21,7 +21,7 @@ pub enum AttentionSlice {
     Half,
     /// One (`"max"`).
     One,
-    /// So many, or all where there are fewer.
+    /// At most this many.
     Heads(usize),
 }
 

@@ -153,7 +153,7 @@ macro_rules! pipelines {
                     $($pipeline::CLASS_NAME => Ok(Self::$variant($pipeline::load(folder, index, options)?)),)+
                     other => Err(Error::unsupported(
                         format!("the pipeline class `{other}`"),
-                        format!("the classes that can be loaded are {}", Self::CLASS_NAMES.join(", ")),
+                        format!("available classes: {}", Self::CLASS_NAMES.join(", ")),
                     )),
                 }
             }
@@ -166,7 +166,7 @@ macro_rules! pipelines {
                     })+
                     other => Err(Error::unsupported(
                         format!("the pipeline class `{other}`"),
-                        format!("the classes that there are are {}", Self::CLASS_NAMES.join(", ")),
+                        format!("available classes: {}", Self::CLASS_NAMES.join(", ")),
                     )),
                 }
             }

@@ -168,7 +168,7 @@ impl AmusedScheduler {
     /// `sample` are tokens `[batch, height, width]`.
     ///
     /// # Errors
-    /// When the shapes do not fit, `timestep` is not one of this run, or a logit is no number.
+    /// When the shapes do not fit, `timestep` is not one of this run, or a logit is NaN.
     pub fn step(
         &self,
         model_output: Tensor<4>,

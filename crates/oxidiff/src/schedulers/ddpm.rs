@@ -132,7 +132,7 @@ impl DDPMScheduler {
         let known = [PredictionType::Epsilon, PredictionType::Sample, PredictionType::VPrediction];
         fields.prediction_type.known_to(&known, &config)?;
         if fields.variance_type == Some(VarianceType::FixedLargeLog) {
-            let message = "`fixed_large_log` is a logarithm, whose root diffusers takes, which is no number; use `fixed_large`";
+            let message = "`fixed_large_log` is a logarithm, whose root diffusers takes, which is NaN; use `fixed_large`";
             return Err(Error::config(config.origin(), "variance_type", message));
         }
         let betas = beta_fields!(fields, rescale_betas_zero_snr);

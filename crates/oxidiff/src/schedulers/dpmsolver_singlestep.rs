@@ -105,7 +105,7 @@ impl Default for DPMSolverSinglestepSchedulerConfig {
     }
 }
 
-/// DPM-Solver in single steps: a step of the method is as many timesteps as its order. Each of them starts anew where the
+/// DPM-Solver in single steps: a step of the method is as many timesteps as its order. Each of them starts again where the
 /// method's step began, with one more prediction to go by.
 ///
 /// ```

@@ -102,6 +102,6 @@ impl StepIndex {
 }
 
 fn is_over(timesteps: &[f32]) -> Error {
-    let message = format!("the run of {} steps is over; choose its timesteps anew", timesteps.len());
+    let message = format!("the run of {} steps is over; set its timesteps again", timesteps.len());
     Error::argument("timestep", message)
 }

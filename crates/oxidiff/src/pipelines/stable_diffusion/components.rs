@@ -172,8 +172,8 @@ impl StableDiffusionComponents {
         list
     }
 
-    /// Says in the index of a pipeline, which can name its `own` parts, that those are missing which it can do without; those
-    /// that are there are added from [`Self::list`]. Warns where a pipeline that can require a safety checker has none.
+    /// Marks absent optional components in the index of a pipeline, which can name its `own` parts; the others are added from
+    /// [`Self::list`]. Warns if the pipeline asks for a safety checker and has none.
     ///
     /// # Errors
     /// When there is a safety checker, and no feature extractor for it.

@@ -108,7 +108,7 @@ impl StableDiffusionComponents {
         generator: &mut Generators,
     ) -> Result<Tensor<4>> {
         check_generators(generator, images)?;
-        // A generator for each image draws anew where one image stands for several.
+        // A generator for each image draws again where one image stands for several.
         let image = match (image, &*generator) {
             (PreparedImage::Pixels(pixels), Generators::PerItem(_)) => {
                 PreparedImage::Pixels(repeat_batch("image", pixels, images)?)

@@ -1,4 +1,4 @@
-//! Inpainting: part of an image is made anew. A UNet that was trained for it is given the mask and the image without that
+//! Inpainting: part of an image is repainted. A UNet that was trained for it is given the mask and the image without that
 //! part; any other UNet denoises all of the image, of which the rest is put back behind each step (as in RePaint, Lugmayr
 //! et al. 2022, <https://arxiv.org/abs/2201.09865>).
 
@@ -27,7 +27,7 @@ use crate::pipelines::pipeline_fields::{field_methods, vae_methods};
 use crate::random::Generators;
 use crate::schedulers::Scheduler;
 
-/// Makes the masked part of an image anew as a prompt says.
+/// Repaints the masked part of an image as a prompt says.
 ///
 /// Its fields are those of [`StableDiffusionComponents`].
 ///
@@ -55,10 +55,10 @@ call_arguments! {
     pub struct Inpaint {
         num_inference_steps: 50,
         guidance_scale: 7.5,
-        /// The images of which a part is made anew: one for all prompts, or one for each. They are resized to `height` and
+        /// The images of which a part is repainted: one for all prompts, or one for each. They are resized to `height` and
         /// `width`. A tensor of four channels is taken for latents.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
-        /// What to make anew, white, and what to keep, black: one for all images, or one for each.
+        /// What to repaint, white, and what to keep, black: one for all images, or one for each.
         pub mask_image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
         /// The latents of the images without the masked part, instead of encoding them:
         /// `[images, channels, height / 8, width / 8]`.

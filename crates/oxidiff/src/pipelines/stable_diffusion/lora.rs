@@ -69,7 +69,7 @@ impl StableDiffusionComponents {
     /// Makes these adapters the active ones, each with its weight: 1 is the adapter as it was trained, 0 is without it.
     ///
     /// # Errors
-    /// When there is no adapter of a name, or a weight is no number.
+    /// When there is no adapter of a name, or a weight is NaN.
     pub fn set_adapters(&mut self, adapters: &[(&str, f64)]) -> Result<()> {
         self.check_names(adapters.iter().map(|(name, _)| *name))?;
         check_finite("adapter_weights", adapters.iter().map(|(_, weight)| *weight))?;
@@ -87,7 +87,7 @@ impl StableDiffusionComponents {
     /// `cross_attention_kwargs={"scale": scale}`.
     ///
     /// # Errors
-    /// When it is no number.
+    /// When it is NaN.
     pub fn set_lora_scale(&mut self, scale: f64) -> Result<()> {
         check_finite("scale", [scale])?;
         self.unet.adapt(|adapters| {
@@ -126,7 +126,7 @@ impl StableDiffusionComponents {
     /// layers that they change no longer follow [`Self::set_adapters`] and the scale.
     ///
     /// # Errors
-    /// When there is no adapter of a name, or the scale is no number.
+    /// When there is no adapter of a name, or the scale is NaN.
     pub fn fuse_lora(&mut self, lora_scale: f64, adapter_names: Option<&[&str]>) -> Result<()> {
         self.check_names(adapter_names.into_iter().flatten().copied())?;
         check_finite("lora_scale", [lora_scale])?;

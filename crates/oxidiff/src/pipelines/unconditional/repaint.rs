@@ -26,10 +26,10 @@ use crate::schedulers::{RePaintScheduler, Scheduler, StepOptions};
 
 /// The arguments of a call; names and defaults are those of Python's `RePaintPipeline.__call__`.
 pub struct RePaint {
-    /// The images of which a part is made anew. Their size is rounded down to a multiple of 8; a tensor
+    /// The images of which a part is painted again. Their size is rounded down to a multiple of 8; a tensor
     /// `[images, channels, height, width]` in [-1, 1] is taken as it is.
     pub image: PipelineImageInput,
-    /// What to keep, white, and what to make anew, black: one for all images. Its size is rounded down to a multiple of 32;
+    /// What to keep, white, and what to paint again, black: one for all images. Its size is rounded down to a multiple of 32;
     /// a tensor `[1 or images, 1 or channels, height, width]` of 1 and 0 is taken as it is.
     pub mask_image: PipelineImageInput,
     /// Number of denoising steps, not counting those that are gone again.
@@ -80,7 +80,7 @@ impl RePaint {
     }
 }
 
-/// Makes the part of an image anew that is black in a mask, with a model of [`DDPMPipeline`](crate::DDPMPipeline).
+/// Repaints the part of an image that is black in a mask, with a model of [`DDPMPipeline`](crate::DDPMPipeline).
 ///
 /// ```no_run
 /// use oxidiff::{Pipeline, RePaint, RePaintPipeline, RePaintScheduler, Scheduler, load_image};
