@@ -229,6 +229,14 @@ impl LoadArguments {
         Ok(SingleFileOptions { dtype, device, config, extract_ema, hub, subfolder: None })
     }
 
+    /// Refuses a revision of a model that is not on the hub.
+    pub fn refuse_revision(&self) -> anyhow::Result<()> {
+        match &self.revision {
+            Some(revision) => bail!("--revision {revision}: only a model on the hub has revisions"),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses the options that only a model in one file takes.
     pub fn refuse_single_file_options(&self) -> anyhow::Result<()> {
         for (option, given) in [("--config", self.config.is_some()), ("--extract-ema", self.extract_ema)] {

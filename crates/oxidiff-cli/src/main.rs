@@ -88,6 +88,9 @@ fn load(model: Option<&str>, load: &arguments::LoadArguments) -> anyhow::Result<
         return Ok(DiffusionPipeline::from_single_file(model, &load.single_file_options()?)?);
     }
     load.refuse_single_file_options()?;
+    if model.is_none_or(|model| Path::new(model).is_dir()) {
+        load.refuse_revision()?;
+    }
     let options = load.options()?;
     Ok(match model {
         Some(model) => DiffusionPipeline::from_pretrained_with(model, &options)?,

@@ -37,22 +37,27 @@ pub(crate) fn catch_out_of_memory<R>(work: impl FnOnce() -> R) -> Result<R, OutO
 /// Counts the machine's free memory and swap, a container's limit, and the process's limit on its address space.
 pub fn memory_shortage(needed: u64) -> Option<u64> {
     let kept = crate::memory::kept_bytes();
-    let physical = available_memory().map(|available| available.saturating_add(kept));
-    if let Some(available) = physical.filter(|available| *available < needed) {
-        return Some(available);
-    }
-    let needed = usize::try_from(needed.saturating_sub(kept)).unwrap_or(usize::MAX);
-    // Pages that nobody touches take no memory, but count towards the limit.
-    let fits = |bytes: usize| bytes == 0 || MmapMut::map_anon(bytes).is_ok();
-    if fits(needed) {
+    let physical = available_memory().map_or(u64::MAX, |available| available.saturating_add(kept));
+    let wanted = usize::try_from(needed.saturating_sub(kept)).unwrap_or(usize::MAX);
+    if physical >= needed && can_map(wanted) {
         return None;
     }
-    let (mut least, mut most) = (0, needed);
+    Some(physical.min((most_mappable(wanted) as u64).saturating_add(kept)))
+}
+
+/// Whether the process may have so many bytes of addresses. Pages that nobody touches take no memory, but count.
+fn can_map(bytes: usize) -> bool {
+    bytes == 0 || MmapMut::map_anon(bytes).is_ok()
+}
+
+/// The most bytes below `limit` that [`can_map`], to a mebibyte.
+fn most_mappable(limit: usize) -> usize {
+    let (mut least, mut most) = (0, limit);
     while most - least > 1 << 20 {
         let middle = least + (most - least) / 2;
-        if fits(middle) { least = middle } else { most = middle }
+        if can_map(middle) { least = middle } else { most = middle }
     }
-    Some(least as u64 + kept)
+    least
 }
 
 /// Free memory and swap of the machine, or of the container; `None` where the system does not say.

@@ -37,6 +37,7 @@
 mod error;
 mod image_processor;
 mod loading;
+mod memory;
 mod models;
 mod pipelines;
 mod random;

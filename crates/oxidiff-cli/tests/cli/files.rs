@@ -118,6 +118,38 @@ fn messages_are_plain_text_and_say_things_once() {
     run.failed_with(&["--image", "folder"]);
 }
 
+/// A header may promise more pixels than any memory holds, and a device has no end.
+#[test]
+fn images_without_measure_are_refused() {
+    let sandbox = Sandbox::new();
+    let mut whole = fs::read(Path::new(ROOT).join("tests/fixtures/image_formats/baseline.jpg")).unwrap();
+    // Height and width follow the length and the precision in the start of frame.
+    let frame = whole.windows(2).position(|bytes| bytes == [0xff, 0xc0]).unwrap();
+    whole[frame + 5..frame + 9].fill(0xff);
+    fs::write(sandbox.path("huge.jpg"), whole).unwrap();
+    let arguments = [&QUICK[..2], &["--image", "huge.jpg"]].concat();
+    sandbox.run(arguments).failed_with(&["--image", "huge.jpg", "65535x65535"]);
+}
+
+#[test]
+fn options_without_effect_are_said() {
+    let sandbox = Sandbox::new();
+    let revision = [&QUICK[..], &["--revision", "main"]].concat();
+    sandbox.run(revision).failed_with(&["--revision", "hub"]);
+    let run = sandbox.run([&QUICK[..], &["--eta", "0.5"]].concat()).succeeded();
+    assert!(run.stderr.contains("--eta has no effect"), "{}", run.stderr);
+    let eta = [&QUICK[..], &["--eta", "0.5", "--scheduler", "DDIMScheduler"]].concat();
+    assert!(!sandbox.run(eta).succeeded().stderr.contains("--eta"));
+}
+
+#[test]
+fn the_only_variant_there_is_is_named() {
+    let model = Damaged::new();
+    let weights = model.path("unet/diffusion_pytorch_model.safetensors");
+    fs::rename(&weights, model.path("unet/diffusion_pytorch_model.fp16.safetensors")).unwrap();
+    model.refused(&["model/unet", "available variants", "`fp16`"]);
+}
+
 /// Half a photograph looks like a whole one whose lower half is grey.
 #[test]
 fn half_of_a_photograph_is_refused() {
@@ -150,4 +182,5 @@ fn what_does_not_fit_into_memory_is_refused() {
     }
     limited(1 << 21, "--height 8192 --width 8192 --model model").failed_with(&["MiB", "available"]);
     limited(1 << 21, "--num-images 4096").failed_with(&["MiB", "available", "fewer"]);
+    limited(1 << 21, "--num-images 20000 --height 8 --width 8").failed_with(&["MiB", "available", "fewer"]);
 }

@@ -1,6 +1,7 @@
 //! Values that are not finite: an error that says where they came from, never a picture.
 
 use half::f16;
+use image::RgbImage;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
@@ -76,6 +77,16 @@ fn a_weight_that_is_nan_is_named() {
         "`decoder.conv_in.bias`",
         "decoded image",
     ]);
+    let model = with_values(VAE, "encoder.conv_in.bias", Dtype::F16, nan_at(0));
+    let picture = RgbImage::from_fn(64, 64, |x, y| [(x * 3) as u8, (y * 3) as u8, 128].into());
+    picture.save(model.sandbox.path("in.png")).unwrap();
+    for mask in [&[][..], &["--mask-image", "in.png"]] {
+        let arguments = ["generate", "cat", "--steps", "2", "--model", "model", "--image", "in.png"];
+        let words = [&format!("model/{VAE}"), "`encoder.conv_in.bias`", "encoded image"];
+        let run = model.sandbox.run([&arguments[..], mask, &["--dtype", "f16"]].concat());
+        assert!(!run.stderr.contains("overflows"), "{}", run.stderr);
+        run.failed_with(&words);
+    }
     let key = "text_model.final_layer_norm.bias";
     let model = Damaged::new();
     let contents = std::fs::read(model.path(TEXT_ENCODER)).unwrap();

@@ -1,8 +1,10 @@
 //! Reading image files.
 
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
+use burn::tensor::Device;
 use image::error::{DecodingError, ImageFormatHint};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
@@ -10,6 +12,12 @@ use super::bitmap::Bitmap;
 use super::jpeg_end;
 use crate::error::{Error, Result};
 use crate::loading::file_kind::{FileKind, explain};
+use crate::memory;
+
+/// A file of more bytes is not an image.
+const MOST_BYTES: u64 = 1 << 30;
+/// Pillow refuses more pixels as a decompression bomb.
+const MOST_PIXELS: u64 = 178_956_970;
 
 /// Reads an image file, turns it upright as its EXIF data says, and makes it an image of three channels: `load_image` of
 /// `diffusers.utils`. PNG, JPEG, WebP, BMP, GIF (the first picture) and TIFF are read; the format is known by the contents.
@@ -18,7 +26,7 @@ use crate::loading::file_kind::{FileKind, explain};
 /// When the file cannot be read, is of another format, or is not whole.
 pub fn load_image(path: impl AsRef<Path>) -> Result<DynamicImage> {
     let path = path.as_ref();
-    let file = std::fs::read(path).map_err(Error::io(path))?;
+    let file = read(path)?;
     let broken = |cause| explain(path, &[FileKind::Image], Error::Image { path: path.to_path_buf(), cause });
     let reader = ImageReader::new(Cursor::new(&file)).with_guessed_format().map_err(Error::io(path))?;
     if reader.format() == Some(ImageFormat::Jpeg) && !jpeg_end::reaches_end(&file) {
@@ -26,8 +34,33 @@ pub fn load_image(path: impl AsRef<Path>) -> Result<DynamicImage> {
         return Err(broken(ImageError::Decoding(DecodingError::new(jpeg, "the file is truncated"))));
     }
     let mut decoder = reader.into_decoder().map_err(broken)?;
+    check_size(path, decoder.dimensions(), decoder.total_bytes())?;
     let orientation = decoder.orientation().map_err(broken)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(broken)?;
     image.apply_orientation(orientation);
     Ok(Bitmap::from_image(&image)?.to_rgb().into_image())
+}
+
+/// Reads a file, but not without end: a device such as `/dev/zero` has none.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    let file = File::open(path).map_err(Error::io(path))?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut contents).map_err(Error::io(path))?;
+    if contents.len() as u64 > MOST_BYTES {
+        let what = format!("{}, a file of more than {} MiB,", path.display(), MOST_BYTES >> 20);
+        return Err(Error::unsupported(what, "no image is as large"));
+    }
+    Ok(contents)
+}
+
+/// Refuses an image by its header, which may promise far more pixels than the file has.
+fn check_size(path: &Path, (width, height): (u32, u32), decoded_bytes: u64) -> Result<()> {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > MOST_PIXELS {
+        let what = format!("{}, an image of {width}x{height} pixels,", path.display());
+        return Err(Error::unsupported(what, format!("at most {MOST_PIXELS} pixels are read, as in Pillow")));
+    }
+    // The decoded image, the same upright, and three channels of it.
+    let needed = decoded_bytes.saturating_mul(2).saturating_add(3 * pixels);
+    memory::check(&format!("reading {}", path.display()), needed, &Device::flex(), "give a smaller image")
 }

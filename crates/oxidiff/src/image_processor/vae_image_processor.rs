@@ -9,6 +9,7 @@ use super::overlay::lay_over;
 use super::resample::{Edge, Resample};
 use super::{Images, OutputType, to_output};
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::models::finite::is_finite;
 
 /// Images as a pipeline takes them: Python's `PIL` images, `torch` tensors or `numpy` arrays.
@@ -159,6 +160,13 @@ impl VaeImageProcessor {
     }
 
     fn preprocess_images(&self, images: &[DynamicImage], options: PreprocessOptions) -> Result<Tensor<4>> {
+        // Bytes of three channels as they are and as wanted, and two tensors of `f32`.
+        let size = |given: u32, wanted: Option<usize>| u64::from(given).max(wanted.unwrap_or(0) as u64);
+        let pixels = images
+            .iter()
+            .map(|image| size(image.width(), options.width) * size(image.height(), options.height))
+            .fold(0, u64::saturating_add);
+        memory::check("preparing images", pixels.saturating_mul(30), &Device::flex(), "give smaller images")?;
         let mut bitmaps = images.iter().map(Bitmap::from_image).collect::<Result<Vec<_>>>()?;
         if let Some(region) = options.crops_coords {
             bitmaps = bitmaps.iter().map(|bitmap| bitmap.crop(region)).collect();

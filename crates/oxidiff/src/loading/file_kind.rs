@@ -122,11 +122,8 @@ impl FileKind {
 /// # Errors
 /// When the first bytes show what it is instead.
 pub(crate) fn check_text(path: &Path, contents: &[u8]) -> Result<()> {
-    let is_json = path.extension().is_some_and(|extension| extension == "json");
     match FileKind::of(contents) {
         None | Some(FileKind::Json) => Ok(()),
-        // A list may have no lines.
-        Some(FileKind::Empty) if !is_json => Ok(()),
         Some(kind) => Err(kind.error(path)),
     }
 }

@@ -77,6 +77,13 @@ pub(crate) fn check_model(names: &[&str], weights: &str, variant: &str) -> Resul
     coverage.check(variant)
 }
 
+/// The variants that weights among the `names` of files have, each quoted.
+pub(crate) fn available_variants(names: &[String]) -> Vec<String> {
+    let mut coverage = VariantCoverage::default();
+    coverage.add("", &Vec::from_iter(names.iter().map(String::as_str)), None);
+    coverage.available.iter().map(|variant| format!("`{variant}`")).collect()
+}
+
 /// The weights of `variant` among the `names` of one folder, or the plain ones where it has none of them; and the variant
 /// that they are.
 pub(crate) fn choose_weights<'a, 'v>(

@@ -17,6 +17,8 @@ use crate::loading::folder::Folder;
 use crate::loading::original_layout;
 use crate::loading::shard_index::ShardIndex;
 use crate::loading::state_dict::{StateDict, StoredTensor};
+use crate::loading::variant::available_variants;
+use crate::memory;
 
 /// An open checkpoint: one weights file, or the shards that an index lists.
 pub(crate) struct Checkpoint {
@@ -47,10 +49,13 @@ impl Checkpoint {
             }
         }
         let names: Vec<&str> = candidates.iter().map(|candidate| candidate.single.as_str()).collect();
-        Err(Error::MissingFile {
-            path: folder.name(),
-            message: format!("no weights for {class_name}: looked for {}", names.join(", ")),
-        })
+        let mut message = format!("no weights for {class_name}: looked for {}", names.join(", "));
+        let variants = available_variants(&folder.file_names());
+        if !variants.is_empty() {
+            message +=
+                &format!("; choose one of the available variants with `variant`: {}", variants.join(", "));
+        }
+        Err(Error::MissingFile { path: folder.name(), message })
     }
 
     fn from_index(folder: &Folder, index: &str, class_name: &str) -> Result<Self> {
@@ -78,7 +83,8 @@ impl Checkpoint {
     /// first used, and its part of the file given back to the system.
     ///
     /// # Errors
-    /// When a parameter is missing, or has another shape than the configuration says.
+    /// When a parameter is missing, or has another shape than the configuration says, or converted weights do not fit into
+    /// memory.
     pub(crate) fn load_into<M: Module>(
         &self,
         module: M,
@@ -86,6 +92,14 @@ impl Checkpoint {
         device: &Device,
         old_key: OldKey,
     ) -> Result<M> {
+        let is_copied = |name: &str, tensor: &StoredTensor| {
+            !tensor.is_mapped() || tensor.element_type(name).is_ok_and(|stored| stored != dtype)
+        };
+        let copied = self.tensors.iter().filter(|(name, tensor)| is_copied(name, tensor));
+        let needed = copied.map(|(_, tensor)| tensor.len() as u64 * dtype.size() as u64).sum();
+        let advice = "compute in the type of the weights, which is not converted, or in a smaller one";
+        memory::check(&format!("loading {}", self.tensors.origin()), needed, device, advice)?;
+
         let mut reader = Reader {
             tensors: &self.tensors,
             dtype,

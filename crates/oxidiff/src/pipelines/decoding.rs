@@ -3,9 +3,9 @@
 use burn::tensor::Tensor;
 
 use super::finite;
-use super::memory;
 use super::model_index::ModelIndex;
 use crate::error::Result;
+use crate::memory;
 use crate::models::autoencoders::{Autoencoder, EncodedImage};
 use crate::models::call::SMALLER_CALL;
 
@@ -17,7 +17,7 @@ use crate::models::call::SMALLER_CALL;
 pub(super) fn decode(vae: &Autoencoder, latents: Tensor<4>, index: &ModelIndex) -> Result<Tensor<4>> {
     check_size(vae, &latents)?;
     let decoded = vae.decode_upcasting(latents)?;
-    finite::check_decoded(vae, &decoded, index)?;
+    finite::check_autoencoder(vae, &decoded, "the decoded image", index)?;
     Ok(decoded)
 }
 
@@ -34,14 +34,16 @@ pub(super) fn check_size(vae: &Autoencoder, latents: &Tensor<4>) -> Result<()> {
 /// Encodes images `[images, channels, height, width]`; where half precision overflows, again in `f32`.
 ///
 /// # Errors
-/// When the images do not fit the model, or not into memory.
-pub(super) fn encode(vae: &Autoencoder, pixels: Tensor<4>) -> Result<EncodedImage> {
+/// When the images do not fit the model, or not into memory, or their latents are not finite.
+pub(super) fn encode(vae: &Autoencoder, pixels: Tensor<4>, index: &ModelIndex) -> Result<EncodedImage> {
     let [images, _, height, width] = pixels.dims();
     let work = format!("encoding {images} x {height}x{width} pixels");
     let factor = vae.scale_factor();
     let needed = vae.least_memory(images, height / factor, width / factor);
     memory::check(&work, needed, &pixels.device(), advice(vae))?;
-    vae.encode_upcasting(pixels)
+    let encoded = vae.encode_upcasting(pixels)?;
+    finite::check_autoencoder(vae, &encoded.mode(), "the encoded image", index)?;
+    Ok(encoded)
 }
 
 fn advice(vae: &Autoencoder) -> &'static str {

@@ -31,23 +31,17 @@ pub(super) struct WatchedStep<'a> {
 }
 
 impl Watch<'_> {
-    /// Checks what a run starts from; `maker` is the model that may have encoded it.
+    /// Checks what a run starts from.
     ///
     /// # Errors
     /// When a value is not finite.
-    pub fn check_start(&self, sample: &Tensor<4>, maker: Option<(&'static str, &dyn Suspect)>) -> Result<()> {
+    pub fn check_start(&self, sample: &Tensor<4>) -> Result<()> {
         if is_finite(sample) {
             return Ok(());
         }
-        let when = "what the first step starts from is not finite";
-        let broken = maker.and_then(|(name, model)| broken_weight(self.index, name, model, when));
-        Err(broken.unwrap_or_else(|| {
-            let (name, message) = match maker {
-                Some((name, model)) => (name, format!("{when}; {}", overflow_advice(model.element_type()))),
-                None => ("latents", format!("{when}; check the latents that were given")),
-            };
-            Error::NonFinite { place: name.into(), message }
-        }))
+        let message = "what the first step starts from is not finite; check the latents that were given and the \
+                       scheduler's configuration";
+        Err(Error::NonFinite { place: "latents".into(), message: message.into() })
     }
 
     /// Checks what a step made.
@@ -89,20 +83,23 @@ impl Watch<'_> {
     }
 }
 
-/// Checks the images that an autoencoder decoded.
+/// Checks what an autoencoder made: `what` says whether it is an image or the latents of one.
 ///
 /// # Errors
 /// When a value is not finite.
-pub(super) fn check_decoded(vae: &Autoencoder, decoded: &Tensor<4>, index: &ModelIndex) -> Result<()> {
-    if is_finite(decoded) {
+pub(super) fn check_autoencoder(
+    vae: &Autoencoder,
+    made: &Tensor<4>,
+    what: &str,
+    index: &ModelIndex,
+) -> Result<()> {
+    if is_finite(made) {
         return Ok(());
     }
-    let when = "the decoded image is not finite";
-    Err(broken_weight(index, "vae", vae.suspect(), when).unwrap_or_else(|| Error::NonFinite {
+    let when = format!("{what} is not finite");
+    Err(broken_weight(index, "vae", vae.suspect(), &when).unwrap_or_else(|| Error::NonFinite {
         place: "vae".into(),
-        message: format!(
-            "{when}, though its weights and the latents are; the autoencoder does not suit this model"
-        ),
+        message: format!("{when}, though the weights are; the autoencoder does not suit this model"),
     }))
 }
 

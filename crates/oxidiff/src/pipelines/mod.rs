@@ -6,7 +6,6 @@ mod diffusion_pipeline;
 mod dit;
 mod finite;
 mod generation_config;
-mod memory;
 mod model_index;
 mod output;
 mod pipeline;

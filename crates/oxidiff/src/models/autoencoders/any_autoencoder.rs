@@ -143,7 +143,7 @@ impl Autoencoder {
     /// As [`Self::encode`].
     pub(crate) fn encode_upcasting(&self, image: Tensor<4>) -> Result<EncodedImage> {
         let encoded = self.encode(image.clone())?;
-        if !self.is_half() || is_finite(&encoded.mode()) {
+        if is_finite(&encoded.mode()) || !self.can_be_upcast() {
             return Ok(encoded);
         }
         self.warn_of_overflow("encoded");
@@ -156,15 +156,16 @@ impl Autoencoder {
     /// As [`Self::decode`].
     pub(crate) fn decode_upcasting(&self, latents: Tensor<4>) -> Result<Tensor<4>> {
         let decoded = self.decode(latents.clone())?;
-        if !self.is_half() || is_finite(&decoded) {
+        if is_finite(&decoded) || !self.can_be_upcast() {
             return Ok(decoded);
         }
         self.warn_of_overflow("decoded");
         self.upcast().decode(latents)
     }
 
-    fn is_half(&self) -> bool {
-        matches!(self.dtype(), DType::F16 | DType::BF16)
+    /// Whether computing in `f32` helps: not where a weight is not finite itself.
+    fn can_be_upcast(&self) -> bool {
+        matches!(self.dtype(), DType::F16 | DType::BF16) && self.suspect().broken_weight().is_none()
     }
 
     /// The same autoencoder with weights in `f32`.

@@ -8,11 +8,11 @@ use super::components::StableDiffusionComponents;
 use super::guidance::Guidance;
 use crate::error::Result;
 use crate::image_processor::OutputType;
+use crate::memory;
 use crate::models::call::SMALLER_CALL;
 use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::decoding;
 use crate::pipelines::finite::{Watch, WatchedStep};
-use crate::pipelines::memory;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::progress::denoising_bar;
 use crate::random::Generators;
@@ -80,7 +80,7 @@ impl StableDiffusionComponents {
             denoiser: ("unet", &self.unet),
             condition: Some(("text_encoder", &self.text_encoder, run.text.clone())),
         };
-        watch.check_start(&latents, Some(("vae", self.vae.suspect())))?;
+        watch.check_start(&latents)?;
         for (index, &timestep) in run.timesteps.iter().enumerate() {
             tracing::debug!(index, timestep, "denoising");
             let input = Tensor::cat(vec![latents.clone(); run.guidance.copies()], 0);

@@ -211,7 +211,7 @@ impl Pipeline for StableDiffusionDepth2ImgPipeline {
 
         let mut generator = arguments.generator.unwrap_or_else(Generators::from_entropy);
         let image = image.cast(self.text_encoder.dtype(), &text.device());
-        let latents = self.noisy_latents(image, images, timesteps[0], &mut generator)?;
+        let latents = self.noisy_latents(image, images, timesteps[0], &mut generator, &self.index)?;
         let run = Denoising {
             timesteps,
             steps,

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions, VaeImageProcessor};
 use crate::models::autoencoders::EncodedImage;
 use crate::pipelines::decoding;
+use crate::pipelines::model_index::ModelIndex;
 use crate::random::Generators;
 
 /// An image that is ready for the model: pixels in [-1, 1], or latents that were given in their place.
@@ -72,6 +73,7 @@ impl StableDiffusionComponents {
         &self,
         image: PreparedImage,
         generator: &mut Generators,
+        index: &ModelIndex,
     ) -> Result<Tensor<4>> {
         match image {
             PreparedImage::Latents(latents) => {
@@ -83,7 +85,7 @@ impl StableDiffusionComponents {
                 Ok(latents)
             }
             PreparedImage::Pixels(pixels) => {
-                let latents = match decoding::encode(&self.vae, pixels)? {
+                let latents = match decoding::encode(&self.vae, pixels, index)? {
                     EncodedImage::Distribution(distribution) => {
                         let noise = draw(distribution.mean.dims(), &distribution.mean, generator)?;
                         distribution.mode() + distribution.std() * noise
@@ -106,6 +108,7 @@ impl StableDiffusionComponents {
         images: usize,
         timestep: f32,
         generator: &mut Generators,
+        index: &ModelIndex,
     ) -> Result<Tensor<4>> {
         check_generators(generator, images)?;
         // A generator for each image draws again where one image stands for several.
@@ -115,7 +118,7 @@ impl StableDiffusionComponents {
             }
             (image, _) => image,
         };
-        let latents = repeat_batch("image", self.sample_latents(image, generator)?, images)?;
+        let latents = repeat_batch("image", self.sample_latents(image, generator, index)?, images)?;
         let noise = generator.randn(latents.dims(), latents.dtype(), &latents.device())?;
         self.scheduler.add_noise(latents, noise, &vec![timestep; images])
     }

@@ -120,7 +120,7 @@ impl Pipeline for StableDiffusionImg2ImgPipeline {
 
         let mut generator = arguments.generator.unwrap_or_else(Generators::from_entropy);
         let image = image.cast(self.text_encoder.dtype(), &device);
-        let latents = self.noisy_latents(image, images, timesteps[0], &mut generator)?;
+        let latents = self.noisy_latents(image, images, timesteps[0], &mut generator, &self.index)?;
         let timestep_cond = self.embed_guidance_scale(arguments.guidance_scale, images, &device);
         let run = Denoising {
             timesteps,

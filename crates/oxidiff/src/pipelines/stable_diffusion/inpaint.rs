@@ -184,7 +184,7 @@ impl StableDiffusionInpaintPipeline {
         let (dtype, device) = (self.text_encoder.dtype(), image.device());
         let from_image = arguments.latents.is_none() && arguments.strength < 1.0;
         let image = if from_image || !self.is_given_mask() {
-            let latents = self.sample_latents(image, generator)?;
+            let latents = self.sample_latents(image, generator, &self.index)?;
             if latents.dims()[2..] != shape[2..] {
                 let message = format!("has latents of shape {:?}, this call needs {shape:?}", latents.dims());
                 return Err(Error::argument("image", message));
@@ -249,7 +249,9 @@ impl StableDiffusionInpaintPipeline {
                 draw([items, channels, height / factor, width / factor], &pixels, generator)?;
                 Ok(None)
             }
-            masked if self.is_given_mask() => Ok(Some(self.sample_latents(masked, generator)?)),
+            masked if self.is_given_mask() => {
+                Ok(Some(self.sample_latents(masked, generator, &self.index)?))
+            }
             _ => Ok(None),
         }
     }

@@ -3,6 +3,8 @@
 use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
+use crate::memory;
+use crate::models::least_memory;
 use crate::models::model::Model;
 use crate::pipelines::output::MOST_IMAGES;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
@@ -130,10 +132,16 @@ impl Prompts<'_> {
             Some(embeds) => embeds.clone(),
             None => encoder.encode(self.prompt, encoder.max_length(), self.clip_skip)?,
         };
+        // The embeddings with and without the prompt, and both together.
+        let [prompts, tokens, features] = positive.dims();
+        let copies = if guided { 4 } else { 1 };
+        let shape = [copies * prompts, self.num_images_per_prompt, tokens, features];
+        let work = format!("embedding the prompts of {} images", prompts * self.num_images_per_prompt);
+        let needed = least_memory::bytes(shape, encoder.text_encoder.dtype());
+        memory::check(&work, needed, &positive.device(), "make fewer images at once")?;
         if !guided {
             return Ok(PromptEmbeds { positive: self.for_each_image(positive, encoder), negative: None });
         }
-        let [prompts, tokens, _] = positive.dims();
         let negative = match self.negative_prompt_embeds {
             Some(embeds) => embeds.clone(),
             None => {

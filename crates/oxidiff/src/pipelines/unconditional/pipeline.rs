@@ -12,11 +12,11 @@ use crate::error::{Error, Result};
 use crate::image_processor::postprocess;
 use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
+use crate::memory;
 use crate::models::call::SMALLER_CALL;
 use crate::models::model::Model;
 use crate::models::unets::{ClassLabels, UNet2DModel};
 use crate::pipelines::finite::{Watch, WatchedStep};
-use crate::pipelines::memory;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::{Component, Pipeline};
@@ -162,7 +162,7 @@ impl<M: SamplingMethod> Pipeline for UnconditionalPipeline<M> {
         zero_terminal_snr::check_timesteps(&*self.scheduler, self.scheduler.timesteps())?;
         let timesteps = self.scheduler.timesteps().to_vec();
         let watch = Watch { index: &self.index, denoiser: ("unet", &self.unet), condition: None };
-        watch.check_start(&sample, None)?;
+        watch.check_start(&sample)?;
         let bar = denoising_bar(timesteps.len(), self.progress_bar);
         for (index, &timestep) in timesteps.iter().enumerate() {
             tracing::debug!(index, timestep, "denoising");

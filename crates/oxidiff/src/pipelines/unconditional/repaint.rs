@@ -210,7 +210,7 @@ impl Pipeline for RePaintPipeline {
         let timesteps = scheduler.timesteps().to_vec();
         let mut callback = arguments.callback_on_step_end;
         let watch = Watch { index: &self.index, denoiser: ("unet", &self.unet), condition: None };
-        watch.check_start(&sample, None)?;
+        watch.check_start(&sample)?;
         let bar = denoising_bar(timesteps.len(), self.progress_bar);
         let mut last = f32::INFINITY;
         for (index, &timestep) in timesteps.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Refuses a call that does not fit into memory, before it has computed for minutes and the system ends it.
+//! Refuses work that does not fit into memory, before it has computed for minutes and the system ends it.
 
 use burn::tensor::Device;
 use oxidiff_kernels::memory_shortage;
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// When it does not fit; the error has both numbers and `advice`.
-pub(super) fn check(work: &str, needed: u64, device: &Device, advice: &str) -> Result<()> {
+pub(crate) fn check(work: &str, needed: u64, device: &Device, advice: &str) -> Result<()> {
     if *device != Device::flex() {
         return Ok(());
     }
