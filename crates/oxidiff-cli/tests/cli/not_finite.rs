@@ -1,5 +1,7 @@
 //! Values that are not finite: an error that says where they came from, never a picture.
 
+use std::path::Path;
+
 use half::f16;
 use image::RgbImage;
 use safetensors::tensor::TensorView;
@@ -7,7 +9,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 
 use crate::bad_input::Damaged;
-use crate::sandbox::Run;
+use crate::sandbox::{ROOT, Run, Sandbox, copy_folder};
 
 const TEXT_ENCODER: &str = "text_encoder/model.safetensors";
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
@@ -99,6 +101,25 @@ fn a_weight_that_is_nan_is_named() {
         "final_layer_norm.bias",
         "embedded prompt",
     ]);
+}
+
+/// A scheduler that clips would make black and white of an infinite prediction.
+#[test]
+fn an_infinite_prediction_is_not_clipped_to_a_picture() {
+    let sandbox = Sandbox::new();
+    let pipeline = format!("{ROOT}/tests/fixtures/unconditional/pipelines/ddpm");
+    copy_folder(Path::new(&pipeline), &sandbox.path("model"));
+    let weights = sandbox.path("model").join(UNET);
+    let mut contents = std::fs::read(&weights).unwrap();
+    let tensors = SafeTensors::deserialize(&contents).unwrap();
+    let bias = tensors.tensor("conv_out.bias").unwrap();
+    assert_eq!(bias.dtype(), Dtype::F16);
+    let start = bias.data().as_ptr().addr() - contents.as_ptr().addr();
+    contents[start..start + 2].copy_from_slice(&f16::INFINITY.to_le_bytes());
+    std::fs::write(&weights, contents).unwrap();
+    let run = sandbox.run(["generate", "--model", "model", "--steps", "2"]);
+    run.failed_with(&[&format!("model/{UNET}"), "`conv_out.bias`", "step 1"]);
+    assert_eq!(sandbox.files(), ["model"]);
 }
 
 #[test]

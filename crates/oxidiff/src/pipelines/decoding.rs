@@ -24,7 +24,7 @@ pub(super) fn decode(vae: &Autoencoder, latents: Tensor<4>, index: &ModelIndex) 
 /// Checks that decoding latents `[images, channels, height, width]` fits into the available memory.
 ///
 /// # Errors
-/// When they cannot.
+/// When it does not.
 pub(super) fn check_size(vae: &Autoencoder, latents: &Tensor<4>) -> Result<()> {
     let [images, _, height, width] = latents.dims();
     let work = format!("decoding {images} x {height}x{width} latents");

@@ -49,7 +49,9 @@ impl Watch<'_> {
     /// # Errors
     /// When a value is not finite; the error names the part, and the weights file if a weight is to blame.
     pub fn check_step(&self, step: &WatchedStep<'_>) -> Result<()> {
-        if is_finite(step.sample) { Ok(()) } else { Err(self.explain(step)) }
+        // A scheduler that clips makes something finite even of an infinite prediction.
+        let is_whole = is_finite(step.sample) && is_finite(step.prediction);
+        if is_whole { Ok(()) } else { Err(self.explain(step)) }
     }
 
     fn explain(&self, step: &WatchedStep<'_>) -> Error {

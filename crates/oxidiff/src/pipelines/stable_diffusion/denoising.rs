@@ -129,7 +129,7 @@ impl StableDiffusionComponents {
     /// Checks that calling the model on a batch of latents fits into the available memory.
     ///
     /// # Errors
-    /// When it cannot.
+    /// When it does not.
     pub(super) fn check_memory(
         &self,
         batch: usize,
