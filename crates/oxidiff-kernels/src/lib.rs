@@ -20,6 +20,7 @@ mod implicit_product;
 mod layer_norm;
 mod linear;
 mod mapped_file;
+mod mapped_tensor;
 mod matrix_product;
 mod memory;
 mod memory_limit;
@@ -42,7 +43,8 @@ pub use geglu::geglu;
 pub use group_norm::{GroupNormActivation, group_norm};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_geglu};
-pub use mapped_file::{MappedFile, release_mapped};
+pub use mapped_file::MappedFile;
+pub use mapped_tensor::release_mapped;
 pub use memory_limit::{OutOfMemory, memory_shortage};
 pub use place::Place;
 #[cfg(feature = "vulkan")]

@@ -6,8 +6,6 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use burn::backend::Flex;
-use burn::tensor::Tensor;
 use bytes::Bytes;
 use memmap2::{Mmap, UncheckedAdvice};
 
@@ -44,6 +42,14 @@ impl MappedFile {
         Ok(Self { map })
     }
 
+    /// The mapped file that has the `len` bytes at `address`, and where they begin in it.
+    pub(crate) fn containing(address: usize, len: usize) -> Option<(Self, usize)> {
+        maps().iter().filter_map(Weak::upgrade).find_map(|map| {
+            let offset = address.checked_sub(map.as_ptr().addr())?;
+            (offset + len <= map.len()).then_some((Self { map }, offset))
+        })
+    }
+
     /// A slice of the file that keeps the mapping alive.
     ///
     /// # Panics
@@ -61,20 +67,6 @@ impl MappedFile {
     }
 }
 
-/// As [`MappedFile::release`], for the part that a tensor lies in; nothing where it lies in no mapped file.
-pub fn release_mapped<const D: usize>(tensor: &Tensor<D>) {
-    let Ok(primitive) = tensor.clone().try_into_primitive::<Flex>() else { return };
-    let bytes = primitive.bytes();
-    let start = bytes.as_ptr().addr();
-    let found = maps().iter().filter_map(Weak::upgrade).find_map(|map| {
-        let offset = start.checked_sub(map.as_ptr().addr())?;
-        (offset + bytes.len() <= map.len()).then_some((map, offset))
-    });
-    if let Some((map, offset)) = found {
-        MappedFile { map }.release(offset..offset + bytes.len());
-    }
-}
-
 impl AsRef<[u8]> for MappedFile {
     fn as_ref(&self) -> &[u8] {
         &self.map
@@ -84,7 +76,6 @@ impl AsRef<[u8]> for MappedFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{DType, Device, TensorData};
 
     #[test]
     fn a_slice_outlives_its_file_handle_and_survives_release() {
@@ -96,23 +87,5 @@ mod tests {
         drop(file);
         std::fs::remove_file(&path).unwrap();
         assert_eq!(&slice[..], &[0, 1, 2, 3]);
-    }
-
-    #[test]
-    fn only_tensors_of_mapped_files_are_released() {
-        let path = std::env::temp_dir().join(format!("oxidiff-mapped-tensor-{}", std::process::id()));
-        let values: Vec<f32> = (0..10_000).map(|value| value as f32).collect();
-        std::fs::write(&path, bytemuck::cast_slice(&values)).unwrap();
-        let file = MappedFile::open(&path).unwrap();
-        let bytes = burn_std::Bytes::from_shared(file.slice(0..40_000), burn_std::AllocationProperty::File);
-        let data = TensorData::from_bytes(bytes, [10_000], DType::F32);
-        let mapped = Tensor::<1>::from_data(data, &Device::flex());
-        let elsewhere = Tensor::<1>::from_floats(&*values, &Device::flex());
-        drop(file);
-        std::fs::remove_file(&path).unwrap();
-        for tensor in [mapped, elsewhere] {
-            release_mapped(&tensor);
-            assert_eq!(tensor.into_data().try_into_vec::<f32>().unwrap(), values);
-        }
     }
 }

@@ -165,3 +165,28 @@ fn what_is_no_learned_word_is_refused() {
     let error = pipeline.load_textual_inversion(broken.to_str().unwrap(), &options).unwrap_err();
     assert!(error.to_string().contains("broken.pt"), "{error}");
 }
+
+#[test]
+fn a_damaged_bare_tensor_is_an_error_or_a_word() {
+    let pipeline = pipeline();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.pt");
+    let load = |contents: &[u8]| {
+        fs::write(&path, contents).unwrap();
+        let mut pipeline = pipeline.clone();
+        pipeline.load_textual_inversion(path.to_str().unwrap(), &called("<word>"))
+    };
+    let whole = fs::read(file("bare.pt")).unwrap();
+    for length in (0..whole.len()).step_by(13) {
+        let error = load(&whole[..length]).unwrap_err().to_string();
+        assert!(error.contains("damaged.pt"), "{error}");
+    }
+    // A changed byte may be an element's; that it ends without a panic is what counts.
+    for place in (0..whole.len()).step_by(7) {
+        let mut changed = whole.clone();
+        changed[place] ^= 0x41;
+        if let Err(error) = load(&changed) {
+            assert!(!error.to_string().is_empty());
+        }
+    }
+}

@@ -1,7 +1,11 @@
 //! The readers' source files, in the places where they expect each other.
 
+#[path = "../../../crates/oxidiff/src/loading/bare_tensor.rs"]
+pub mod bare_tensor;
 #[path = "../../../crates/oxidiff/src/loading/config.rs"]
 pub mod config;
+#[path = "../../../crates/oxidiff/src/loading/file_kind.rs"]
+pub mod file_kind;
 #[path = "../../../crates/oxidiff/src/loading/folder.rs"]
 pub mod folder;
 #[path = "../../../crates/oxidiff/src/loading/lora.rs"]
