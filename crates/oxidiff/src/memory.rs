@@ -26,6 +26,7 @@ pub(crate) fn check(work: &str, needed: u64, device: &Device, advice: &str) -> R
     }
 }
 
-fn mebibytes(bytes: u64) -> String {
+/// A number of bytes, for messages.
+pub(crate) fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
 }

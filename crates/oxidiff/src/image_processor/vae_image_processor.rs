@@ -164,7 +164,9 @@ impl VaeImageProcessor {
         let size = |given: u32, wanted: Option<usize>| u64::from(given).max(wanted.unwrap_or(0) as u64);
         let pixels = images
             .iter()
-            .map(|image| size(image.width(), options.width) * size(image.height(), options.height))
+            .map(|image| {
+                size(image.width(), options.width).saturating_mul(size(image.height(), options.height))
+            })
             .fold(0, u64::saturating_add);
         memory::check("preparing images", pixels.saturating_mul(30), &Device::flex(), "give smaller images")?;
         let mut bitmaps = images.iter().map(Bitmap::from_image).collect::<Result<Vec<_>>>()?;

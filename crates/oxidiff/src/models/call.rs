@@ -4,6 +4,7 @@ use burn::tensor::Device;
 use oxidiff_kernels::on_worker;
 
 use crate::error::{Error, Result};
+use crate::memory::mebibytes;
 
 /// What makes a call smaller, for messages.
 pub(crate) const SMALLER_CALL: &str = "make smaller images, fewer at once, or compute in bf16";
@@ -18,8 +19,8 @@ pub(crate) fn call<R: Send>(
     compute: impl FnOnce() -> Result<R> + Send,
 ) -> Result<R> {
     on_worker(device, compute).unwrap_or_else(|refused| {
-        let mebibytes = refused.bytes.div_ceil(1 << 20);
-        let message = format!("the system refused {mebibytes} MiB of memory: {SMALLER_CALL}");
+        let size = mebibytes(refused.bytes as u64);
+        let message = format!("the system refused {size} of memory: {SMALLER_CALL}");
         Err(Error::OutOfMemory { work: format!("calling the {class_name}"), message })
     })
 }

@@ -20,16 +20,32 @@ pub(crate) fn unet(
     bytes([batch, channels, height, width], dtype)
 }
 
-/// Bytes that decoding or encoding `batch` images of `height` by `width` pixels needs in an autoencoder.
+/// In which parts an autoencoder encodes and decodes a batch.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct CodedParts {
+    /// Whether image by image.
+    pub slicing: bool,
+    /// The side of a tile in pixels, where images are cut into tiles.
+    pub tile: Option<usize>,
+}
+
+/// Bytes that decoding or encoding a batch of latents `[images, height, width]` needs in an autoencoder, whose images are
+/// `factor` times as large.
 ///
 /// The widest moment is the last upsampling: there are its input, made as large as the image, and its result.
 pub(crate) fn autoencoder(
     block_out_channels: &[usize],
-    [batch, height, width]: [usize; 3],
+    [images, height, width]: [usize; 3],
+    factor: usize,
+    parts: CodedParts,
     dtype: DType,
 ) -> u64 {
+    let images = if parts.slicing { images.min(1) } else { images };
+    let [height, width] = [height, width]
+        .map(|side| side.saturating_mul(factor))
+        .map(|pixels| parts.tile.map_or(pixels, |tile| pixels.min(tile)));
     let channels = block_out_channels.get(1).or(block_out_channels.first()).copied().unwrap_or(0);
-    bytes([batch, 2 * channels, height, width], dtype)
+    bytes([images, 2 * channels, height, width], dtype)
 }
 
 /// Bytes of a tensor.
@@ -46,7 +62,14 @@ mod tests {
         // 640 + 3 * 320 + 960 + 320 channels.
         let stable_diffusion = unet(&[320, 640, 1280, 1280], 2, [2, 64, 64], DType::F32);
         assert_eq!(stable_diffusion, 2880 * 2 * 64 * 64 * 4);
-        assert_eq!(autoencoder(&[128, 256, 512, 512], [1, 512, 512], DType::F16), 512 * 512 * 512 * 2);
+        let channels = [128, 256, 512, 512];
+        let vae = |images, parts| autoencoder(&channels, [images, 64, 64], 8, parts, DType::F16);
+        let whole = 512 * 512 * 512 * 2;
+        assert_eq!(vae(1, CodedParts::default()), whole);
+        assert_eq!(vae(3, CodedParts::default()), 3 * whole);
+        assert_eq!(vae(3, CodedParts { slicing: true, tile: None }), whole);
+        assert_eq!(vae(1, CodedParts { slicing: false, tile: Some(256) }), whole / 4);
+        assert_eq!(vae(1, CodedParts { slicing: false, tile: Some(1024) }), whole);
         assert_eq!(bytes([usize::MAX; 4], DType::F32), u64::MAX);
     }
 }

@@ -264,8 +264,7 @@ impl DiffusionPipeline {
     /// As [`Pipeline::from_single_file`].
     pub fn from_single_file(path: &str, options: &SingleFileOptions) -> Result<Self> {
         let folder = options.open_pipeline(path)?;
-        let mut index = ModelIndex::read(&folder)?;
-        index.set_component("safety_checker", None);
+        let index = ModelIndex::of_single_file(&folder)?;
         let class_name = index.class_name()?.to_owned();
         Self::load_as(&class_name, &folder, index, &options.load_options())
     }

@@ -55,6 +55,13 @@ impl ModelIndex {
         Ok(Self { origin, values, folder, generation_config }.with_version())
     }
 
+    /// Reads the index of a checkpoint in one file, which never holds a safety checker.
+    pub(crate) fn of_single_file(folder: &Folder) -> Result<Self> {
+        let mut index = Self::read(folder)?;
+        index.set_component("safety_checker", None);
+        Ok(index)
+    }
+
     fn with_version(mut self) -> Self {
         self.values.insert("_diffusers_version".into(), DIFFUSERS_VERSION.into());
         self

@@ -138,8 +138,7 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
     /// When the file is missing or damaged or lacks one of the models; when the configurations cannot be had.
     fn from_single_file(path: &str, options: &SingleFileOptions) -> Result<Self> {
         let folder = options.open_pipeline(path)?;
-        let mut index = ModelIndex::read(&folder)?;
-        index.set_component("safety_checker", None);
+        let index = ModelIndex::of_single_file(&folder)?;
         Self::load(&folder, index, &options.load_options())
     }
 

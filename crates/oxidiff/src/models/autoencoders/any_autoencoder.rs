@@ -143,7 +143,7 @@ impl Autoencoder {
     /// As [`Self::encode`].
     pub(crate) fn encode_upcasting(&self, image: Tensor<4>) -> Result<EncodedImage> {
         let encoded = self.encode(image.clone())?;
-        if is_finite(&encoded.mode()) || !self.can_be_upcast() {
+        if !self.is_half() || is_finite(&encoded.mode()) || self.has_broken_weight() {
             return Ok(encoded);
         }
         self.warn_of_overflow("encoded");
@@ -156,16 +156,20 @@ impl Autoencoder {
     /// As [`Self::decode`].
     pub(crate) fn decode_upcasting(&self, latents: Tensor<4>) -> Result<Tensor<4>> {
         let decoded = self.decode(latents.clone())?;
-        if is_finite(&decoded) || !self.can_be_upcast() {
+        if !self.is_half() || is_finite(&decoded) || self.has_broken_weight() {
             return Ok(decoded);
         }
         self.warn_of_overflow("decoded");
         self.upcast().decode(latents)
     }
 
-    /// Whether computing in `f32` helps: not where a weight is not finite itself.
-    fn can_be_upcast(&self) -> bool {
-        matches!(self.dtype(), DType::F16 | DType::BF16) && self.suspect().broken_weight().is_none()
+    fn is_half(&self) -> bool {
+        matches!(self.dtype(), DType::F16 | DType::BF16)
+    }
+
+    /// Whether a weight is not finite itself, which computing in `f32` does not help.
+    fn has_broken_weight(&self) -> bool {
+        self.suspect().broken_weight().is_some()
     }
 
     /// The same autoencoder with weights in `f32`.

@@ -12,7 +12,7 @@ use crate::loading::weights::OldKey;
 use crate::models::activations::Activation;
 use crate::models::attention::SpatialAttention;
 use crate::models::convolution::Conv2d;
-use crate::models::least_memory;
+use crate::models::least_memory::{self, CodedParts};
 use crate::models::model::Model;
 use crate::models::per_block::SampleSize;
 
@@ -159,13 +159,11 @@ impl AutoencoderKL {
 
     /// Bytes that decoding or encoding `images` of `height` by `width` latents needs at least, without the weights.
     pub fn least_memory(&self, images: usize, height: usize, width: usize) -> u64 {
-        let images = if self.use_slicing { images.min(1) } else { images };
-        let side = |latents: usize| {
-            let pixels = latents.saturating_mul(self.scale_factor());
-            if self.use_tiling { pixels.min(self.sample_tile()) } else { pixels }
-        };
-        let size = [images, side(height), side(width)];
-        least_memory::autoencoder(&self.config.block_out_channels, size, self.dtype())
+        let latents = [images, height, width];
+        let factor = self.scale_factor();
+        let parts =
+            CodedParts { slicing: self.use_slicing, tile: self.use_tiling.then_some(self.sample_tile()) };
+        least_memory::autoencoder(&self.config.block_out_channels, latents, factor, parts, self.dtype())
     }
 
     /// Whether large images are encoded and decoded in tiles.

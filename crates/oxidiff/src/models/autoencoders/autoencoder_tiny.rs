@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::models::activations::Activation;
 use crate::models::convolution::Conv2d;
 use crate::models::interpolation::{Corners, Interpolation, interpolate};
-use crate::models::least_memory;
+use crate::models::least_memory::{self, CodedParts};
 use crate::models::model::Model;
 
 /// How the decoder makes feature maps larger.
@@ -180,13 +180,16 @@ impl AutoencoderTiny {
 
     /// Bytes that decoding or encoding `images` of `height` by `width` latents needs at least, without the weights.
     pub fn least_memory(&self, images: usize, height: usize, width: usize) -> u64 {
-        let images = if self.use_slicing { images.min(1) } else { images };
-        let side = |latents: usize| {
-            let pixels = latents.saturating_mul(self.scale_factor());
-            if self.use_tiling { pixels.min(TILE_PIXELS) } else { pixels }
-        };
-        let size = [images, side(height), side(width)];
-        least_memory::autoencoder(&self.config.decoder_block_out_channels, size, self.dtype())
+        let latents = [images, height, width];
+        let factor = self.scale_factor();
+        let parts = CodedParts { slicing: self.use_slicing, tile: self.use_tiling.then_some(TILE_PIXELS) };
+        least_memory::autoencoder(
+            &self.config.decoder_block_out_channels,
+            latents,
+            factor,
+            parts,
+            self.dtype(),
+        )
     }
 
     /// Whether large images are encoded and decoded in tiles.
