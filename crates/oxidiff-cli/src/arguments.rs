@@ -53,14 +53,14 @@ pub(crate) struct GenerateArguments {
     #[arg(long, value_name = "PART", requires = "image")]
     pub strength: Option<f64>,
     /// Number of denoising steps; by default what the model's generation_config.json says (the embedded model: 25), else mostly 50, 75 to enlarge an image, 100 to edit one, 1000 for DDPM
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, visible_alias = "num-inference-steps", value_name = "N", value_parser = at_least_one)]
     pub steps: Option<usize>,
     /// How strongly the prompt pulls; 1 turns guidance off. By default what the model's generation_config.json says (the embedded model: 4), else 7.5, and 9 to enlarge an image
     #[arg(long, value_name = "SCALE")]
     pub guidance_scale: Option<f64>,
     /// How much of the contrast that guidance takes away to restore, 0 to 1
-    #[arg(long, value_name = "PART", default_value_t = 0.0)]
-    pub guidance_rescale: f64,
+    #[arg(long, value_name = "PART")]
+    pub guidance_rescale: Option<f64>,
     /// The same seed makes the same image, and a negative one that of torch's `manual_seed`; by default a new one each time
     #[arg(long, value_name = "N", value_parser = seed)]
     pub seed: Option<u64>,
@@ -71,14 +71,14 @@ pub(crate) struct GenerateArguments {
     #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
     pub width: Option<usize>,
     /// Number of images
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    #[arg(long, visible_alias = "num-images-per-prompt", value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     pub num_images: usize,
     /// A scheduler class, such as EulerDiscreteScheduler; by default the model's own
     #[arg(long, value_name = "CLASS")]
     pub scheduler: Option<String>,
     /// Noise in each step of DDIMScheduler or RePaintScheduler, 0 to 1
-    #[arg(long, value_name = "PART", default_value_t = 0.0)]
-    pub eta: f64,
+    #[arg(long, value_name = "PART")]
+    pub eta: Option<f64>,
     /// How many of the text encoder's last layers to leave out
     #[arg(long, value_name = "LAYERS")]
     pub clip_skip: Option<usize>,
@@ -94,6 +94,9 @@ pub(crate) struct GenerateArguments {
     /// Show no progress bar
     #[arg(long)]
     pub no_progress: bool,
+    /// Keyword arguments of the pipeline that have no field here, as they were written
+    #[arg(skip)]
+    pub keywords: Vec<(String, String)>,
     #[command(flatten)]
     pub load: LoadArguments,
 }

@@ -6,8 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use oxidiff::{
-    AutoencoderKL, Component, DType, Device, Generator, Model, PerBlock, SampleSize, Tensor,
-    UNet2DConditionModel,
+    AutoencoderKL, DType, Device, Generator, Model, PerBlock, SampleSize, Tensor, UNet2DConditionModel,
 };
 use oxidiff_kernels::{finish_breakdown, start_breakdown};
 use safetensors::SafeTensors;
@@ -35,14 +34,9 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
     }
     let options = arguments.load.options()?;
     let pipeline = crate::load(arguments.model.as_deref(), &arguments.load)?;
-    let (mut unet, mut vae) = (None, None);
-    for (_, component) in pipeline.components() {
-        match component {
-            Component::UNet2DConditionModel(model) => unet = Some(model),
-            Component::AutoencoderKL(model) => vae = Some(model),
-            _ => {}
-        }
-    }
+    let components = pipeline.components();
+    let unet = components.get::<UNet2DConditionModel>("unet");
+    let vae = components.get::<AutoencoderKL>("vae");
     let (Some(unet), Some(vae)) = (unet, vae) else {
         bail!("a {} has no UNet2DConditionModel and AutoencoderKL to time", pipeline.class_name());
     };

@@ -2,17 +2,18 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use oxidiff::image::DynamicImage;
 use oxidiff::{
-    AutoPipelineForImage2Image, AutoPipelineForInpainting, DepthToImage, DiffusionPipeline, Generator,
-    ImageToImage, Inpaint, InstructPix2Pix, PipelineArguments, Scheduler, TextToImage, Upscale, load_image,
+    AutoPipelineForImage2Image, AutoPipelineForInpainting, DiffusionPipeline, Generator, Scheduler, Task,
+    load_image,
 };
 
 use crate::arguments::GenerateArguments;
+use crate::keywords;
 use crate::output::Output;
+use crate::request::{self, Inputs};
 use crate::standard_output::print_line;
-use crate::without_text;
 
 pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
     let output = Output::new(arguments.output.clone(), arguments.num_images)?;
@@ -29,7 +30,8 @@ pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
     }
     const USE_ETA: [&str; 3] = ["DDIMScheduler", "RePaintScheduler", "TCDScheduler"];
     let class_name = class_of(pipeline.scheduler());
-    if arguments.eta != 0.0 && !USE_ETA.contains(&class_name) {
+    if arguments.eta.is_some_and(|eta| eta != 0.0) && pipeline.takes("eta") && !USE_ETA.contains(&class_name)
+    {
         tracing::warn!("--eta has no effect: the {class_name} does not use it");
     }
     if arguments.vae_tiling {
@@ -42,7 +44,10 @@ pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
 
     let generator = arguments.seed.map_or_else(Generator::from_entropy, Generator::manual_seed);
     let seed = generator.initial_seed();
-    let made = pipeline.call(call_arguments(&pipeline, arguments, images, generator, &output)?)?;
+    let InputImages { image, mask } = images;
+    let inputs = Inputs { image, mask, generator, output_type: output.output_type() };
+    let request = request::new(&pipeline, arguments, inputs)?;
+    let made = pipeline.call(request).map_err(keywords::name_option)?;
     for path in output.write(made.images)? {
         print_line(format_args!("{} (seed {seed})", path.display()))?;
     }
@@ -73,116 +78,13 @@ impl InputImages {
 
 /// The pipeline that does with the model's parts what the images ask for.
 fn for_task(pipeline: DiffusionPipeline, images: &InputImages) -> anyhow::Result<DiffusionPipeline> {
-    let of_text = matches!(pipeline, DiffusionPipeline::StableDiffusion(_));
     Ok(match images {
-        InputImages { image: Some(_), mask: Some(_) }
-            if !matches!(pipeline, DiffusionPipeline::RePaint(_)) =>
-        {
+        InputImages { image: Some(_), mask: Some(_) } if !pipeline.takes("mask_image") => {
             AutoPipelineForInpainting::from_pipe(&pipeline).context("--mask-image")?
         }
-        InputImages { image: Some(_), mask: None } if of_text => {
+        InputImages { image: Some(_), mask: None } if pipeline.task() == Some(Task::TextToImage) => {
             AutoPipelineForImage2Image::from_pipe(&pipeline).context("--image")?
         }
         _ => pipeline,
-    })
-}
-
-/// The arguments of the pipeline's call: what was given, else what the checkpoint says, else Python's defaults.
-fn call_arguments(
-    pipeline: &DiffusionPipeline,
-    arguments: GenerateArguments,
-    images: InputImages,
-    generator: Generator,
-    output: &Output,
-) -> anyhow::Result<PipelineArguments> {
-    let class_name = pipeline.class_name();
-    if let DiffusionPipeline::RePaint(_) = pipeline {
-        let image = images.image.with_context(|| format!("a {class_name} needs an --image"))?;
-        let mask = images.mask.with_context(|| format!("a {class_name} needs a --mask-image"))?;
-        let config = pipeline.generation_config();
-        return without_text::inpainting_arguments(&arguments, config, image, mask, generator, output);
-    }
-    if let Some(call) = without_text::call_arguments(pipeline, &arguments, &generator, output)? {
-        return Ok(call);
-    }
-    let prompt =
-        arguments.prompt().with_context(|| format!("PROMPT: a {class_name} needs to know what to show"))?;
-
-    /// Arguments of a type, with those that all types have.
-    macro_rules! common {
-        ($arguments:ident { $($field:ident: $value:expr),* $(,)? }) => {{
-            let default = pipeline.generation_config().apply_to($arguments::default());
-            $arguments {
-                prompt: vec![prompt],
-                negative_prompt: arguments.negative_prompt.into_iter().collect(),
-                num_inference_steps: arguments.steps.unwrap_or(default.num_inference_steps),
-                guidance_scale: arguments.guidance_scale.unwrap_or(default.guidance_scale),
-                num_images_per_prompt: arguments.num_images,
-                eta: arguments.eta,
-                clip_skip: arguments.clip_skip,
-                generator: Some(generator.into()),
-                output_type: output.output_type(),
-                $($field: $value,)*
-                ..default
-            }
-        }};
-    }
-
-    let image = || {
-        let image = images.image.with_context(|| format!("a {class_name} needs an --image"))?;
-        Ok::<_, anyhow::Error>(image.into())
-    };
-    let refuse = |option: &str, given: bool| {
-        if given {
-            bail!("{option}: a {class_name} knows no such option");
-        }
-        Ok(())
-    };
-    refuse("--class-labels", !arguments.class_labels.is_empty())?;
-    if !matches!(pipeline, DiffusionPipeline::StableDiffusion(_)) {
-        refuse("--guidance-rescale", arguments.guidance_rescale != 0.0)?;
-        if !matches!(pipeline, DiffusionPipeline::StableDiffusionInpaint(_)) {
-            // The size follows from the image.
-            refuse("--height", arguments.height.is_some())?;
-            refuse("--width", arguments.width.is_some())?;
-        }
-    }
-    let strength = |default: f64| arguments.strength.unwrap_or(default);
-    Ok(match pipeline {
-        DiffusionPipeline::StableDiffusion(_) => common!(TextToImage {
-            height: arguments.height,
-            width: arguments.width,
-            guidance_rescale: arguments.guidance_rescale,
-        })
-        .into(),
-        DiffusionPipeline::StableDiffusionImg2Img(_) => {
-            common!(ImageToImage { image: image()?, strength: strength(ImageToImage::default().strength) })
-                .into()
-        }
-        DiffusionPipeline::StableDiffusionDepth2Img(_) => {
-            common!(DepthToImage { image: image()?, strength: strength(DepthToImage::default().strength) })
-                .into()
-        }
-        DiffusionPipeline::StableDiffusionInpaint(_) => {
-            let original = image()?;
-            let mask = images.mask.with_context(|| format!("a {class_name} needs a --mask-image"))?;
-            common!(Inpaint {
-                image: original,
-                mask_image: mask.into(),
-                height: arguments.height,
-                width: arguments.width,
-                strength: strength(Inpaint::default().strength),
-            })
-            .into()
-        }
-        DiffusionPipeline::StableDiffusionUpscale(_) => {
-            refuse("--strength", arguments.strength.is_some())?;
-            common!(Upscale { image: image()? }).into()
-        }
-        DiffusionPipeline::StableDiffusionInstructPix2Pix(_) => {
-            refuse("--strength", arguments.strength.is_some())?;
-            common!(InstructPix2Pix { image: image()? }).into()
-        }
-        _ => bail!("a {class_name} cannot be run from the command line"),
     })
 }

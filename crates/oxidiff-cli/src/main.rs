@@ -6,10 +6,11 @@ mod arguments;
 mod bench;
 mod embedded_model;
 mod generate;
+mod keywords;
 mod output;
 mod parsing;
+mod request;
 mod standard_output;
-mod without_text;
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -75,7 +76,7 @@ fn inspect(arguments: &ModelArguments) -> anyhow::Result<()> {
     Ok(print_line(index)?)
 }
 
-/// Whether a model is a checkpoint in one file: on disk, or behind a link to the hub.
+/// Whether a model is a checkpoint in one file: on disk, or a link to one on the hub.
 fn is_single_file(model: &str) -> bool {
     Path::new(model).is_file()
         || model.starts_with("https://huggingface.co/")

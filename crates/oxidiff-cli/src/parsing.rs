@@ -8,22 +8,37 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command, CommandFactory, Error, FromArgMatches};
 
-use crate::arguments::Arguments;
+use crate::arguments::{self, Arguments};
+use crate::keywords;
 
 /// Reads the command line.
 ///
 /// # Errors
 /// When an argument is wrong. Clap also reports `--help` and `--version` as errors.
 pub(crate) fn parse(words: &[OsString]) -> Result<Arguments, Error> {
-    let strict = match Arguments::command().try_get_matches_from(words) {
-        Ok(matches) => return Arguments::from_arg_matches(&matches),
+    let strict = match command().try_get_matches_from(words) {
+        Ok(matches) => return arguments_of(&matches),
         Err(error) => error,
     };
     if !is_about_one_hyphen(&strict) {
         return Err(strict);
     }
     let matches = values_may_begin_with_hyphens().try_get_matches_from(words)?;
-    if takes_option_for_value(&matches) { Err(strict) } else { Arguments::from_arg_matches(&matches) }
+    if takes_option_for_value(&matches) { Err(strict) } else { arguments_of(&matches) }
+}
+
+fn command() -> Command {
+    keywords::add_to(Arguments::command())
+}
+
+fn arguments_of(matches: &ArgMatches) -> Result<Arguments, Error> {
+    let mut arguments = Arguments::from_arg_matches(matches)?;
+    if let (arguments::Command::Generate(generate), Some((_, matches))) =
+        (&mut arguments.command, matches.subcommand())
+    {
+        generate.keywords = keywords::values(matches);
+    }
+    Ok(arguments)
 }
 
 /// Whether clap took a word with one hyphen, such as `-3`, for an option.
@@ -34,7 +49,7 @@ fn is_about_one_hyphen(error: &Error) -> bool {
 }
 
 fn values_may_begin_with_hyphens() -> Command {
-    Arguments::command().mut_subcommands(|command| {
+    command().mut_subcommands(|command| {
         command.mut_args(|argument| {
             let takes_value = argument.get_action().takes_values();
             argument.allow_hyphen_values(takes_value)

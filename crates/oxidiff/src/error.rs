@@ -76,6 +76,15 @@ pub enum Error {
         message: String,
     },
 
+    /// A call was given an argument that it does not take.
+    #[error("`{argument}`: a {taker} does not take it")]
+    UnknownArgument {
+        /// The argument's name.
+        argument: String,
+        /// The class of the pipeline.
+        taker: String,
+    },
+
     /// A run computed values that are not finite (NaN or infinite), of which no picture can be made.
     #[error("{place}: {message}")]
     NonFinite {

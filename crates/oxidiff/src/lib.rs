@@ -72,15 +72,16 @@ pub use models::unets::{
     UNet2DConditionInputs, UNet2DConditionModel, UNet2DConfig, UNet2DModel, UpBlockType,
 };
 pub use pipelines::{
-    AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, CallDefaults,
-    ClassConditional, Component, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DepthToImage,
-    DiTPipeline, DiffusionPipeline, GenerationConfig, ImagePipelineOutput, ImageToImage, Inpaint,
-    InstructPix2Pix, LoraOptions, ModelIndex, PNDMPipeline, Pipeline, PipelineArguments, RePaint,
-    RePaintPipeline, SamplingMethod, ScoreSdeVePipeline, StableDiffusionComponents,
+    AnyTensor, Argument, ArgumentInfo, AutoPipelineForImage2Image, AutoPipelineForInpainting,
+    AutoPipelineForText2Image, CallArguments, CallDefaults, ClassConditional, Component, ComponentLoader,
+    Components, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DepthToImage, DiTPipeline,
+    DiffusionPipeline, FromArgument, GenerationConfig, ImagePipelineOutput, ImageToImage, Inpaint,
+    InstructPix2Pix, LoraLoader, LoraOptions, ModelIndex, PNDMPipeline, Pipeline, PipelineArguments, RePaint,
+    RePaintPipeline, Request, SamplingMethod, ScoreSdeVePipeline, StableDiffusionComponents,
     StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
     StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
-    StepCallback, StepEnd, TextToImage, TextualInversionOptions, Unconditional, UnconditionalPipeline,
-    Upscale,
+    StepCallback, StepEnd, Task, TextToImage, TextualInversionLoader, TextualInversionOptions, Unconditional,
+    UnconditionalPipeline, Upscale, register_pipeline,
 };
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{

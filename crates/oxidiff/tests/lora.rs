@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use fixture::{Recorded, assert_close, every_third_pixel, fixtures};
 use oxidiff::{
-    DType, Device, Error, Generator, Generators, LoraOptions, OutputType, Pipeline, StableDiffusionPipeline,
-    Tensor, TextToImage,
+    DType, Device, Error, Generator, Generators, LoraLoader, LoraOptions, OutputType, Pipeline,
+    StableDiffusionPipeline, Tensor, TextToImage,
 };
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize_to_file};

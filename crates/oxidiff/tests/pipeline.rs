@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fixture::{assert_close, difference, fixtures, repository};
 use oxidiff::{
-    AttentionSlice, AutoencoderKL, CLIPTextModel, Component, DType, Device, DiffusionPipeline,
+    AttentionSlice, AutoencoderKL, CLIPTextModel, CLIPTokenizer, DType, Device, DiffusionPipeline,
     EulerDiscreteScheduler, Generator, Images, LoadOptions, Model, ModelIndex, OutputType, PNDMScheduler,
     Pipeline, Scheduler, StableDiffusionPipeline, Tensor, TextToImage, UNet2DConditionModel,
 };
@@ -303,18 +303,16 @@ fn weights_load_from_shards_variants_and_any_float_type() {
 #[test]
 fn components_are_what_was_loaded() {
     let pipeline = load(&sd1());
-    for (name, component) in pipeline.components() {
-        match component {
-            Component::UNet2DConditionModel(unet) => assert_eq!(unet.config().in_channels, 4),
-            Component::AutoencoderKL(vae) => assert_eq!(vae.scale_factor(), 8),
-            Component::CLIPTextModel(encoder) => assert_eq!(encoder.config().hidden_size, 24),
-            Component::CLIPTokenizer(tokenizer) => assert_eq!(tokenizer.model_max_length(), Some(24)),
-            Component::Scheduler(scheduler) => {
-                assert_eq!(scheduler.config().class_name(), Some("PNDMScheduler"))
-            }
-            other => panic!("{name}: {other:?}"),
-        }
-    }
+    let parts = pipeline.components();
+    assert_eq!(parts.get::<UNet2DConditionModel>("unet").unwrap().config().in_channels, 4);
+    assert_eq!(parts.get::<AutoencoderKL>("vae").unwrap().scale_factor(), 8);
+    assert_eq!(parts.get::<CLIPTextModel>("text_encoder").unwrap().config().hidden_size, 24);
+    assert_eq!(parts.get::<CLIPTokenizer>("tokenizer").unwrap().model_max_length(), Some(24));
+    let scheduler = parts.get::<Box<dyn Scheduler>>("scheduler").unwrap();
+    assert_eq!(scheduler.config().class_name(), Some("PNDMScheduler"));
+    assert!(parts.get::<AutoencoderKL>("unet").is_none(), "of another class");
+    assert!(parts.get::<AutoencoderKL>("vae_2").is_none(), "of another name");
+    assert_eq!(parts.iter().count(), 5);
     let wrong = CLIPTextModel::from_pretrained(sd1().join("unet").to_str().unwrap()).unwrap_err().to_string();
     assert!(wrong.contains("_class_name"), "{wrong}");
     assert!(

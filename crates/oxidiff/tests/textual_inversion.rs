@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use fixture::{Recorded, assert_close, every_third_pixel, fixtures, json};
 use oxidiff::{
     Error, Generator, Generators, OutputType, Pipeline, StableDiffusionPipeline, TextToImage,
-    TextualInversionOptions,
+    TextualInversionLoader, TextualInversionOptions,
 };
 use safetensors::serialize_to_file;
 use safetensors::tensor::{Dtype, TensorView};

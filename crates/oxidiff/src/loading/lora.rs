@@ -19,7 +19,7 @@ const DEFAULT_STEM: &str = "pytorch_lora_weights";
 
 /// A model that adapters are made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LoraTarget {
+pub enum LoraTarget {
     UNet,
     TextEncoder,
 }

@@ -42,9 +42,48 @@ pub(crate) trait Adaptable: Model {
     }
 }
 
+/// A model that takes adapters, of whatever class. Every [`Adaptable`] is one.
+pub trait AnyAdaptable {
+    fn adapters(&self) -> &Adapters;
+
+    /// As [`Adaptable::adapt`].
+    fn change_adapters(&mut self, change: &mut dyn FnMut(&mut Adapters) -> Result<()>) -> Result<()>;
+
+    /// As [`Adaptable::unload_adapters`].
+    fn unload_adapters(&mut self);
+
+    /// The weights that adapters can change, by key and shape.
+    fn adaptable_weights(&self) -> BTreeMap<String, Vec<usize>>;
+
+    /// Where the weights are.
+    fn weights_device(&self) -> Device;
+}
+
+impl<M: Adaptable> AnyAdaptable for M {
+    fn adapters(&self) -> &Adapters {
+        Adaptable::adapters(self)
+    }
+
+    fn change_adapters(&mut self, change: &mut dyn FnMut(&mut Adapters) -> Result<()>) -> Result<()> {
+        self.adapt(change)
+    }
+
+    fn unload_adapters(&mut self) {
+        Adaptable::unload_adapters(self);
+    }
+
+    fn adaptable_weights(&self) -> BTreeMap<String, Vec<usize>> {
+        adaptable_weights(self)
+    }
+
+    fn weights_device(&self) -> Device {
+        self.devices().into_iter().next().unwrap_or_default()
+    }
+}
+
 /// The adapters of a model.
 #[derive(Clone, Debug)]
-pub(crate) struct Adapters {
+pub struct Adapters {
     list: Vec<Adapter>,
     /// What was merged into the weights for good: they no longer follow the list.
     fused: Vec<Adapter>,
@@ -252,7 +291,7 @@ impl ModuleMapper for Merger<'_> {
 }
 
 /// The weights that adapters can change, matrices and convolutions, by key and shape.
-pub(crate) fn adaptable_weights(module: &impl Module) -> BTreeMap<String, Vec<usize>> {
+fn adaptable_weights(module: &impl Module) -> BTreeMap<String, Vec<usize>> {
     let mut shapes = Shapes::default();
     module.visit(&mut shapes);
     shapes.found

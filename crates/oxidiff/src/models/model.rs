@@ -27,6 +27,9 @@ pub trait Model: Module {
     /// The name that `model_index.json` and `_class_name` use.
     const CLASS_NAME: &'static str;
 
+    /// The Python library that the class belongs to.
+    const LIBRARY: &'static str = "diffusers";
+
     /// Classes whose checkpoints are of this class too: what it was part of in earlier versions of diffusers.
     const FORMER_CLASS_NAMES: &'static [&'static str] = &[];
 

@@ -1,33 +1,28 @@
 //! The pipeline for a task, of whatever family a checkpoint is.
 
+use super::common::component_loader::ComponentLoader;
 use super::diffusion_pipeline::DiffusionPipeline;
 use super::model_index::ModelIndex;
-use super::pipeline::Pipeline;
-use super::stable_diffusion::{
-    StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionPipeline,
-};
+use super::registry::{self, Entry, Task};
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::{LoadOptions, Needed};
 
-/// The classes that do different tasks with the same parts.
-struct Family {
-    text_to_image: &'static str,
-    image_to_image: &'static str,
-    inpainting: &'static str,
-}
-
-const FAMILIES: &[Family] = &[Family {
-    text_to_image: StableDiffusionPipeline::CLASS_NAME,
-    image_to_image: StableDiffusionImg2ImgPipeline::CLASS_NAME,
-    inpainting: StableDiffusionInpaintPipeline::CLASS_NAME,
-}];
+/// The tasks that one family can do with the same parts.
+const TASKS: [Task; 3] = [Task::TextToImage, Task::ImageToImage, Task::Inpainting];
 
 /// The class that does a task with the parts of a pipeline of class `class_name`.
-fn class_for(class_name: &str, task: fn(&Family) -> &'static str, auto: &str) -> Result<&'static str> {
-    let classes = |family: &Family| [family.text_to_image, family.image_to_image, family.inpainting];
-    FAMILIES.iter().find(|family| classes(family).contains(&class_name)).map(task).ok_or_else(|| {
-        let known: Vec<&str> = FAMILIES.iter().flat_map(classes).collect();
+fn entry_for(class_name: &str, task: Task, auto: &str) -> Result<Entry> {
+    let family = registry::entries()
+        .find(|entry| entry.class_name == class_name && TASKS.contains(&entry.task))
+        .map(|entry| entry.family);
+    let found = registry::entries().find(|entry| Some(entry.family) == family && entry.task == task);
+    found.ok_or_else(|| {
+        let has_task = |family| registry::entries().any(|entry| entry.family == family && entry.task == task);
+        let known: Vec<&str> = registry::entries()
+            .filter(|entry| TASKS.contains(&entry.task) && has_task(entry.family))
+            .map(|entry| entry.class_name)
+            .collect();
         Error::unsupported(
             format!("{auto} of a `{class_name}`"),
             format!("it works with the parts of {}", known.join(", ")),
@@ -36,7 +31,7 @@ fn class_for(class_name: &str, task: fn(&Family) -> &'static str, auto: &str) ->
 }
 
 macro_rules! auto_pipeline {
-    ($(#[$doc:meta])* $auto:ident: $task:ident) => {
+    ($(#[$doc:meta])* $auto:ident: $task:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         pub struct $auto;
@@ -74,8 +69,8 @@ macro_rules! auto_pipeline {
 
             fn load(folder: &Folder, options: &LoadOptions) -> Result<DiffusionPipeline> {
                 let index = ModelIndex::read(folder)?;
-                let class_name = class_for(index.class_name()?, |family| family.$task, stringify!($auto))?;
-                DiffusionPipeline::load_as(class_name, folder, index, options)
+                let entry = entry_for(index.class_name()?, $task, stringify!($auto))?;
+                (entry.load)(&ComponentLoader::new(folder, index, options))
             }
 
             /// The pipeline for this task with the parts of another one, which both share from then on: no weights are
@@ -84,9 +79,8 @@ macro_rules! auto_pipeline {
             /// # Errors
             /// When there is none for the family of the pipeline, or its parts do not fit.
             pub fn from_pipe(pipeline: &DiffusionPipeline) -> Result<DiffusionPipeline> {
-                let class_name =
-                    class_for(pipeline.class_name(), |family| family.$task, stringify!($auto))?;
-                DiffusionPipeline::from_pipe_as(class_name, pipeline)
+                let entry = entry_for(pipeline.class_name(), $task, stringify!($auto))?;
+                (entry.from_components)(&pipeline.components(), pipeline.current_index())
             }
         }
     };
@@ -103,7 +97,7 @@ auto_pipeline! {
     /// assert_eq!(pipeline.class_name(), "StableDiffusionPipeline");
     /// # Ok::<(), oxidiff::Error>(())
     /// ```
-    AutoPipelineForText2Image: text_to_image
+    AutoPipelineForText2Image: Task::TextToImage
 }
 
 auto_pipeline! {
@@ -118,7 +112,7 @@ auto_pipeline! {
     /// assert_eq!(image_to_image.class_name(), "StableDiffusionImg2ImgPipeline");
     /// # Ok::<(), oxidiff::Error>(())
     /// ```
-    AutoPipelineForImage2Image: image_to_image
+    AutoPipelineForImage2Image: Task::ImageToImage
 }
 
 auto_pipeline! {
@@ -132,5 +126,5 @@ auto_pipeline! {
     /// assert_eq!(pipeline.class_name(), "StableDiffusionInpaintPipeline");
     /// # Ok::<(), oxidiff::Error>(())
     /// ```
-    AutoPipelineForInpainting: inpainting
+    AutoPipelineForInpainting: Task::Inpainting
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::request::{Argument, Request};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::folder::Folder;
@@ -57,7 +58,7 @@ pub trait CallDefaults {
     /// Sets the number of denoising steps.
     fn set_num_inference_steps(&mut self, steps: usize);
 
-    /// Sets how strongly the prompt pulls; where there is no guidance, nothing.
+    /// Sets how strongly the prompt pulls. Does nothing for arguments that know no guidance.
     fn set_guidance_scale(&mut self, scale: f64);
 }
 
@@ -75,7 +76,20 @@ impl GenerationConfig {
         arguments
     }
 
-    /// What the folder of a pipeline says; nothing where it has no such file.
+    /// Sets those arguments of a request that the checkpoint names, the call takes, and nobody has set.
+    pub fn fill(&self, request: &mut Request, takes: impl Fn(&str) -> bool) {
+        let named = [
+            ("num_inference_steps", self.num_inference_steps.map(Argument::from)),
+            ("guidance_scale", self.guidance_scale.map(Argument::from)),
+        ];
+        for (name, value) in named {
+            if let Some(value) = value.filter(|_| takes(name) && !request.has(name)) {
+                request.set(name, value);
+            }
+        }
+    }
+
+    /// What the folder of a pipeline says; nothing if it has no such file.
     pub(crate) fn read(folder: &Folder) -> Result<Self> {
         if !folder.has(GENERATION_CONFIG) {
             return Ok(Self::default());

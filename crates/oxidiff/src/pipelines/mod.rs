@@ -1,31 +1,44 @@
 //! Pipelines: what a user calls. A pipeline brings models, scheduler and tokenizer together.
+//!
+//! The frame (`pipeline`, `any_pipeline`, `registry`, `request`, `component`) and what the families share (`common`) know no
+//! family; only `registry` lists them.
 
+mod any_pipeline;
 mod auto_pipeline;
-mod decoding;
+pub(crate) mod common;
+pub(crate) mod component;
 mod diffusion_pipeline;
 mod dit;
-mod finite;
 mod generation_config;
 mod model_index;
 mod output;
 mod pipeline;
 mod pipeline_fields;
-mod progress;
+mod registry;
+mod request;
 mod stable_diffusion;
 mod unconditional;
 
+pub use any_pipeline::PipelineArguments;
 pub use auto_pipeline::{AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image};
-pub use diffusion_pipeline::{DiffusionPipeline, PipelineArguments};
+pub use common::callback::{StepCallback, StepEnd};
+pub use common::component_loader::ComponentLoader;
+pub use common::lora::{LoraLoader, LoraOptions};
+pub use common::textual_inversion::{TextualInversionLoader, TextualInversionOptions};
+pub use component::{Component, Components};
+pub use diffusion_pipeline::DiffusionPipeline;
 pub use dit::{ClassConditional, DiTPipeline};
 pub use generation_config::{CallDefaults, GenerationConfig};
 pub use model_index::ModelIndex;
 pub use output::ImagePipelineOutput;
-pub use pipeline::{Component, Pipeline};
+pub use pipeline::Pipeline;
+pub use registry::{Task, register_pipeline};
+pub use request::{AnyTensor, Argument, ArgumentInfo, CallArguments, FromArgument, Request};
 pub use stable_diffusion::{
-    DepthToImage, ImageToImage, Inpaint, InstructPix2Pix, LoraOptions, StableDiffusionComponents,
+    DepthToImage, ImageToImage, Inpaint, InstructPix2Pix, StableDiffusionComponents,
     StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
     StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
-    StepCallback, StepEnd, TextToImage, TextualInversionOptions, Upscale,
+    TextToImage, Upscale,
 };
 pub use unconditional::{
     ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, PNDMPipeline, RePaint, RePaintPipeline,

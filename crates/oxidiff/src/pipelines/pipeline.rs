@@ -1,26 +1,21 @@
-//! What every pipeline can do, and the parts that pipelines consist of.
+//! What every pipeline can do.
 
 use std::fmt;
 use std::path::Path;
 
+use super::common::component_loader::ComponentLoader;
+use super::common::lora::LoraLoader;
+use super::component::Components;
 use super::generation_config::GenerationConfig;
 use super::model_index::ModelIndex;
 use super::output::ImagePipelineOutput;
+use super::request::{CallArguments, Request};
 use crate::error::{Error, Result};
-use crate::loading::folder::{EmbeddedFolder, Folder};
+use crate::loading::folder::EmbeddedFolder;
 use crate::loading::hub::MODEL_INDEX;
 use crate::loading::single_file::SingleFileOptions;
 use crate::loading::{LoadOptions, Needed, write_whole};
-use crate::models::autoencoders::{AutoencoderKL, AutoencoderTiny};
-use crate::models::model::Model;
-use crate::models::transformers::DiTTransformer2DModel;
-use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::schedulers::Scheduler;
-use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
-use crate::vision::{
-    CLIPImageProcessor, DPTForDepthEstimation, DPTImageProcessor, ImageProcessor,
-    StableDiffusionSafetyChecker,
-};
 
 /// What every pipeline can do: be loaded, saved, printed, taken apart and called.
 ///
@@ -31,16 +26,18 @@ use crate::vision::{
 /// let images = pipeline.call("An image of a squirrel in Picasso style")?.images.into_images();
 /// # Ok::<(), oxidiff::Error>(())
 /// ```
-pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
+pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Sized + 'static {
     /// The name that `model_index.json` uses.
     const CLASS_NAME: &'static str;
 
     /// The arguments of a call.
-    type Arguments;
+    type Arguments: CallArguments;
 
     /// Loads the components that the index names.
-    #[doc(hidden)]
-    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self>;
+    ///
+    /// # Errors
+    /// As [`Pipeline::from_pretrained`].
+    fn load(loader: &ComponentLoader<'_>) -> Result<Self>;
 
     /// A pipeline of the parts of another one, which both share from then on: no weights are copied.
     ///
@@ -60,8 +57,10 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
     }
 
     /// A pipeline of the parts of the pipeline with this index.
-    #[doc(hidden)]
-    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
+    ///
+    /// # Errors
+    /// As [`Pipeline::from_pipe`].
+    fn from_components(components: &Components<'_>, index: ModelIndex) -> Result<Self> {
         let _ = (components, index);
         Err(Error::unsupported(
             format!("a {} of the parts of another pipeline", Self::CLASS_NAME),
@@ -75,13 +74,28 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
     /// When an argument has a value that the pipeline cannot work with; the error names it.
     fn call(&mut self, arguments: impl Into<Self::Arguments>) -> Result<ImagePipelineOutput>;
 
+    /// Whether a call takes the argument of this name.
+    fn takes(argument: &str) -> bool {
+        Self::Arguments::ALL.iter().any(|info| info.name == argument)
+    }
+
+    /// Gives the arguments of a request the form that [`CallArguments`] reads, where that takes knowledge of the model: the
+    /// numbers of classes in place of their names.
+    ///
+    /// # Errors
+    /// When an argument means nothing to the model.
+    fn prepare(&self, request: &mut Request) -> Result<()> {
+        let _ = request;
+        Ok(())
+    }
+
     /// The parts by the names that `model_index.json` gives them.
-    fn components(&self) -> Vec<(&'static str, Component<'_>)>;
+    fn components(&self) -> Components<'_>;
 
     /// The index that the pipeline was made with; its parts may have been replaced since.
     fn index(&self) -> &ModelIndex;
 
-    /// How the checkpoint is best called; nothing where it does not say.
+    /// How the checkpoint is best called, as far as it says.
     fn generation_config(&self) -> &GenerationConfig {
         self.index().generation_config()
     }
@@ -113,6 +127,11 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
         Err(no_autoencoder(Self::CLASS_NAME))
     }
 
+    /// What loads LoRAs into the pipeline's models; `None` if they take none.
+    fn lora_loader(&mut self) -> Option<&mut dyn LoraLoader> {
+        None
+    }
+
     /// Loads the pipeline from a folder, or from the hub, in `f32` on the CPU.
     ///
     /// # Errors
@@ -127,7 +146,7 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
     /// As [`Pipeline::from_pretrained`].
     fn from_pretrained_with(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
         let folder = options.open(name_or_path, Needed::Pipeline)?;
-        Self::load(&folder, ModelIndex::read(&folder)?, options)
+        Self::load(&ComponentLoader::new(&folder, ModelIndex::read(&folder)?, options))
     }
 
     /// Loads the pipeline out of a checkpoint in the original layout of Stable Diffusion 1 or 2, which is one file
@@ -139,7 +158,7 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
     fn from_single_file(path: &str, options: &SingleFileOptions) -> Result<Self> {
         let folder = options.open_pipeline(path)?;
         let index = ModelIndex::of_single_file(&folder)?;
-        Self::load(&folder, index, &options.load_options())
+        Self::load(&ComponentLoader::new(&folder, index, &options.load_options()))
     }
 
     /// Loads a pipeline that is part of the binary.
@@ -148,17 +167,17 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
     /// As [`Pipeline::from_pretrained`].
     fn from_embedded(folder: &'static EmbeddedFolder, options: &LoadOptions) -> Result<Self> {
         let folder = options.open_embedded(folder)?;
-        Self::load(&folder, ModelIndex::read(&folder)?, options)
+        Self::load(&ComponentLoader::new(&folder, ModelIndex::read(&folder)?, options))
     }
 
-    /// Writes the pipeline into `folder`, which is made where it does not exist; Python diffusers loads it from there.
+    /// Writes the pipeline into `folder`, which is made if it does not exist; Python diffusers loads it from there.
     ///
     /// # Errors
     /// When the folder cannot be written.
     fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
         let folder = folder.as_ref();
-        for (name, component) in self.components() {
-            component.save_pretrained(&folder.join(name))?;
+        for (name, component) in self.components().iter() {
+            component.save(&folder.join(name))?;
         }
         self.generation_config().save(folder)?;
         write_whole(&folder.join(MODEL_INDEX), self.current_index().to_saved_json().as_bytes())
@@ -168,7 +187,7 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
     fn current_index(&self) -> ModelIndex {
         let mut index = self.index().clone();
         index.set_class_name(Self::CLASS_NAME);
-        for (name, component) in self.components() {
+        for (name, component) in self.components().iter() {
             let (library, class_name) = component.class();
             index.set_component(name, Some((library, &class_name)));
         }
@@ -178,76 +197,4 @@ pub trait Pipeline: fmt::Debug + fmt::Display + Sized {
 
 fn no_autoencoder(class_name: &str) -> Error {
     Error::unsupported(format!("tiling or slicing in a {class_name}"), "the pipeline has no autoencoder")
-}
-
-/// One part of a pipeline.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Component<'a> {
-    /// A UNet that is conditioned on a text.
-    UNet2DConditionModel(&'a UNet2DConditionModel),
-    /// A UNet that is conditioned on nothing, or on a class.
-    UNet2DModel(&'a UNet2DModel),
-    /// A transformer that is conditioned on a class.
-    DiTTransformer2DModel(&'a DiTTransformer2DModel),
-    /// An autoencoder.
-    AutoencoderKL(&'a AutoencoderKL),
-    /// A small autoencoder.
-    AutoencoderTiny(&'a AutoencoderTiny),
-    /// A safety checker.
-    StableDiffusionSafetyChecker(&'a StableDiffusionSafetyChecker),
-    /// The image processor of a CLIP.
-    CLIPImageProcessor(&'a CLIPImageProcessor),
-    /// A text encoder.
-    CLIPTextModel(&'a CLIPTextModel),
-    /// A tokenizer.
-    CLIPTokenizer(&'a CLIPTokenizer),
-    /// A scheduler.
-    Scheduler(&'a dyn Scheduler),
-    /// A depth estimator.
-    DPTForDepthEstimation(&'a DPTForDepthEstimation),
-    /// What prepares images for a depth estimator.
-    DPTImageProcessor(&'a DPTImageProcessor),
-}
-
-impl Component<'_> {
-    /// The library that the class belongs to in Python, and the class's name.
-    pub fn class(&self) -> (&'static str, String) {
-        match self {
-            Self::UNet2DConditionModel(_) => ("diffusers", "UNet2DConditionModel".into()),
-            Self::UNet2DModel(_) => ("diffusers", "UNet2DModel".into()),
-            Self::DiTTransformer2DModel(_) => ("diffusers", "DiTTransformer2DModel".into()),
-            Self::AutoencoderKL(_) => ("diffusers", "AutoencoderKL".into()),
-            Self::AutoencoderTiny(_) => ("diffusers", "AutoencoderTiny".into()),
-            Self::StableDiffusionSafetyChecker(_) => {
-                ("stable_diffusion", "StableDiffusionSafetyChecker".into())
-            }
-            Self::CLIPImageProcessor(_) => ("transformers", "CLIPImageProcessor".into()),
-            Self::CLIPTextModel(_) => ("transformers", "CLIPTextModel".into()),
-            Self::CLIPTokenizer(_) => ("transformers", "CLIPTokenizer".into()),
-            Self::Scheduler(scheduler) => {
-                ("diffusers", scheduler.config().class_name().unwrap_or_default().to_owned())
-            }
-            Self::DPTForDepthEstimation(_) => ("transformers", "DPTForDepthEstimation".into()),
-            Self::DPTImageProcessor(_) => ("transformers", "DPTImageProcessor".into()),
-        }
-    }
-
-    /// Writes the part into a folder of its own.
-    fn save_pretrained(&self, folder: &Path) -> Result<()> {
-        match self {
-            Self::UNet2DConditionModel(unet) => unet.save_pretrained(folder),
-            Self::UNet2DModel(unet) => unet.save_pretrained(folder),
-            Self::DiTTransformer2DModel(transformer) => transformer.save_pretrained(folder),
-            Self::AutoencoderKL(vae) => vae.save_pretrained(folder),
-            Self::AutoencoderTiny(vae) => vae.save_pretrained(folder),
-            Self::StableDiffusionSafetyChecker(checker) => checker.save_pretrained(folder),
-            Self::CLIPImageProcessor(processor) => processor.save_pretrained(folder),
-            Self::CLIPTextModel(text_encoder) => text_encoder.save_pretrained(folder),
-            Self::CLIPTokenizer(tokenizer) => tokenizer.save_pretrained(folder),
-            Self::Scheduler(scheduler) => scheduler.save_pretrained(folder),
-            Self::DPTForDepthEstimation(model) => model.save_pretrained(folder),
-            Self::DPTImageProcessor(processor) => processor.save_pretrained(folder),
-        }
-    }
 }

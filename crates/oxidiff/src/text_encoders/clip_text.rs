@@ -121,6 +121,7 @@ impl Model for CLIPTextModel {
     type Config = CLIPTextConfig;
 
     const CLASS_NAME: &'static str = "CLIPTextModel";
+    const LIBRARY: &'static str = "transformers";
     const WEIGHTS_NAME: &'static str = "model";
 
     /// Before transformers 5, all of the model was called `text_model`.

@@ -1,5 +1,6 @@
 //! CLIP's tokenizer: byte-level pairs, lower case (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
 
+use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimi
 
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
+use crate::pipelines::component::Component;
 
 /// Splits prompts into the tokens of a CLIP text encoder.
 #[derive(Clone, Debug)]
@@ -24,6 +26,20 @@ pub struct CLIPTokenizer {
     eos_token_id: u32,
     pad_token_id: u32,
     model_max_length: Option<usize>,
+}
+
+impl Component for CLIPTokenizer {
+    fn class(&self) -> (&'static str, String) {
+        ("transformers", "CLIPTokenizer".to_owned())
+    }
+
+    fn save(&self, folder: &Path) -> Result<()> {
+        Self::save_pretrained(self, folder)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
 }
 
 /// A batch of tokenized texts, all of one length.

@@ -1,5 +1,8 @@
 //! From images to what a CLIP vision model takes.
 
+use std::any::Any;
+use std::path::Path;
+
 use burn::tensor::Tensor;
 use burn::tensor::ops::PadMode;
 use serde_json::{Value, json};
@@ -7,6 +10,7 @@ use serde_json::{Value, json};
 use super::image_processor::{ImageProcessor, ImageProcessorConfig, ImageSize};
 use crate::error::{Error, Result};
 use crate::models::per_block::PerBlock;
+use crate::pipelines::component::Component;
 
 /// Turns images into what the vision half of CLIP takes.
 ///
@@ -21,6 +25,20 @@ use crate::models::per_block::PerBlock;
 #[derive(Clone, Debug)]
 pub struct CLIPImageProcessor {
     config: ImageProcessorConfig,
+}
+
+impl Component for CLIPImageProcessor {
+    fn class(&self) -> (&'static str, String) {
+        ("transformers", "CLIPImageProcessor".to_owned())
+    }
+
+    fn save(&self, folder: &Path) -> Result<()> {
+        ImageProcessor::save_pretrained(self, folder)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
 }
 
 impl ImageProcessor for CLIPImageProcessor {

@@ -333,6 +333,7 @@ impl Model for DPTForDepthEstimation {
     type Config = DPTConfig;
 
     const CLASS_NAME: &'static str = "DPTForDepthEstimation";
+    const LIBRARY: &'static str = "transformers";
     const WEIGHTS_NAME: &'static str = "model";
 
     fn init(config: &DPTConfig, device: &Device) -> Result<Self> {

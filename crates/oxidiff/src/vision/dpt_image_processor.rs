@@ -1,5 +1,8 @@
 //! From images to what a DPT takes.
 
+use std::any::Any;
+use std::path::Path;
+
 use burn::tensor::Tensor;
 use burn::tensor::ops::PadMode;
 use serde_json::{Value, json};
@@ -8,6 +11,7 @@ use super::image_processor::{ImageProcessor, ImageProcessorConfig, ImageSize};
 use crate::error::{Error, Result};
 use crate::models::interpolation::{Corners, Interpolation, interpolate};
 use crate::models::per_block::PerBlock;
+use crate::pipelines::component::Component;
 
 /// Turns images into what a [`DPTForDepthEstimation`](super::DPTForDepthEstimation) takes.
 ///
@@ -50,6 +54,20 @@ impl DPTImageProcessor {
             }
         };
         Ok(predicted_depth.split(1, 0).into_iter().enumerate().map(resize).collect())
+    }
+}
+
+impl Component for DPTImageProcessor {
+    fn class(&self) -> (&'static str, String) {
+        ("transformers", "DPTImageProcessor".to_owned())
+    }
+
+    fn save(&self, folder: &Path) -> Result<()> {
+        ImageProcessor::save_pretrained(self, folder)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }
 

@@ -93,6 +93,7 @@ impl Model for StableDiffusionSafetyChecker {
     type Config = CLIPConfig;
 
     const CLASS_NAME: &'static str = "StableDiffusionSafetyChecker";
+    const LIBRARY: &'static str = "stable_diffusion";
     const WEIGHTS_NAME: &'static str = "model";
 
     /// Before transformers 5, a vision model had another inside.

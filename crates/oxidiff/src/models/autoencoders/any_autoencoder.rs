@@ -1,5 +1,8 @@
 //! The autoencoder of a pipeline, of whichever class.
 
+use std::any::Any;
+use std::path::Path;
+
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
 
@@ -7,6 +10,7 @@ use super::{AutoencoderKL, AutoencoderTiny, DiagonalGaussianDistribution};
 use crate::error::Result;
 use crate::models::finite::{Suspect, is_finite};
 use crate::models::model::Model;
+use crate::pipelines::component::Component;
 
 /// An autoencoder that a pipeline can have as its `vae`.
 ///
@@ -211,6 +215,24 @@ impl Autoencoder {
     /// Encode and decode images whole.
     pub fn disable_tiling(&mut self) {
         each!(self, vae => vae.disable_tiling());
+    }
+}
+
+impl Component for Autoencoder {
+    fn class(&self) -> (&'static str, String) {
+        ("diffusers", self.class_name().to_owned())
+    }
+
+    fn save(&self, folder: &Path) -> Result<()> {
+        each!(self, vae => Model::save_pretrained(vae, folder))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_concrete(&self) -> &dyn Any {
+        each!(self, vae => vae)
     }
 }
 

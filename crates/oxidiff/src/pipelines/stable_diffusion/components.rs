@@ -1,26 +1,31 @@
 //! The parts that all pipelines of the family share.
 
 use burn::tensor::{Device, Tensor};
-use serde_json::Value;
 
-use super::guidance::Guidance;
-use super::prompt::{PromptEmbeds, PromptEncoder, Prompts};
+use super::safety::no_feature_extractor;
 use crate::error::{Error, Result};
 use crate::image_processor::VaeImageProcessor;
-use crate::loading::LoadOptions;
-use crate::loading::config::Config;
-use crate::loading::folder::Folder;
+use crate::loading::lora::LoraTarget;
+use crate::models::adapters::AnyAdaptable;
 use crate::models::attention::AttentionSlice;
-use crate::models::autoencoders::{Autoencoder, AutoencoderKL, AutoencoderTiny};
+use crate::models::autoencoders::Autoencoder;
 use crate::models::embeddings::Timesteps;
-use crate::models::model::{self, Model};
+use crate::models::model::Model;
 use crate::models::per_block::SampleSize;
 use crate::models::unets::UNet2DConditionModel;
+use crate::pipelines::common::component_loader::ComponentLoader;
+use crate::pipelines::common::guidance::Guidance;
+use crate::pipelines::common::lora::LoraLoader;
+use crate::pipelines::common::textual_inversion::{TextualInversionLoader, WordEncoder};
+use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
-use crate::pipelines::pipeline::Component;
-use crate::schedulers::{self, Scheduler};
+use crate::schedulers::Scheduler;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
-use crate::vision::{CLIPImageProcessor, ImageProcessor, StableDiffusionSafetyChecker};
+use crate::vision::{CLIPImageProcessor, StableDiffusionSafetyChecker};
+
+/// The names that the class has had.
+const CLIP_IMAGE_PROCESSORS: [&str; 4] =
+    ["CLIPImageProcessor", "CLIPFeatureExtractor", "CLIPImageProcessorFast", "CLIPImageProcessorPil"];
 
 /// The parts of a Stable Diffusion pipeline. They can be replaced: `pipeline.vae = ...`.
 ///
@@ -41,10 +46,6 @@ pub struct StableDiffusionComponents {
     pub safety_checker: Option<StableDiffusionSafetyChecker>,
     /// Prepares images for the safety checker, which cannot do without it.
     pub feature_extractor: Option<CLIPImageProcessor>,
-}
-
-pub(super) fn no_feature_extractor() -> Error {
-    Error::argument("feature_extractor", "must be there for the safety checker")
 }
 
 impl StableDiffusionComponents {
@@ -68,43 +69,18 @@ impl StableDiffusionComponents {
     ///
     /// # Errors
     /// When one is of another class, or a file is missing or damaged.
-    pub(super) fn load(folder: &Folder, index: &ModelIndex, options: &LoadOptions) -> Result<Self> {
-        index.expect_class("text_encoder", CLIPTextModel::CLASS_NAME)?;
-        index.expect_class("unet", UNet2DConditionModel::CLASS_NAME)?;
-        let tokenizer_class = index.required("tokenizer")?;
-        if !matches!(tokenizer_class, "CLIPTokenizer" | "CLIPTokenizerFast") {
-            return Err(Error::unsupported(
-                format!("the tokenizer class `{tokenizer_class}`"),
-                "only CLIPTokenizer can be loaded",
-            ));
-        }
-        let variant = options.variant.as_deref();
-        let (dtype, device) = (options.dtype, &options.device);
-        let vae_folder = folder.subfolder("vae");
-        let vae = match index.required("vae")? {
-            AutoencoderTiny::CLASS_NAME => {
-                model::load::<AutoencoderTiny>(&vae_folder, variant, dtype, device)?.into()
-            }
-            _ => {
-                index.expect_class("vae", AutoencoderKL::CLASS_NAME)?;
-                model::load::<AutoencoderKL>(&vae_folder, variant, dtype, device)?.into()
-            }
-        };
-        let checks = options.safety_checker && index.component_class("safety_checker").is_some();
-        let safety_checker = if checks {
-            index.expect_class("safety_checker", StableDiffusionSafetyChecker::CLASS_NAME)?;
-            Some(model::load(&folder.subfolder("safety_checker"), variant, dtype, device)?)
-        } else {
-            None
-        };
+    pub(super) fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
         Ok(Self {
-            safety_checker,
-            feature_extractor: load_feature_extractor(folder, index)?,
-            vae,
-            scheduler: schedulers::load(&folder.subfolder("scheduler"), index.required("scheduler")?)?,
-            tokenizer: CLIPTokenizer::load(&folder.subfolder("tokenizer"))?,
-            text_encoder: model::load(&folder.subfolder("text_encoder"), variant, dtype, device)?,
-            unet: model::load(&folder.subfolder("unet"), variant, dtype, device)?,
+            tokenizer: loader.clip_tokenizer("tokenizer")?,
+            scheduler: loader.scheduler("scheduler")?,
+            feature_extractor: load_feature_extractor(loader)?,
+            text_encoder: loader.model("text_encoder")?,
+            unet: loader.model("unet")?,
+            vae: loader.autoencoder("vae")?,
+            safety_checker: match loader.options().safety_checker {
+                true => loader.optional_model("safety_checker")?,
+                false => None,
+            },
         })
     }
 
@@ -112,63 +88,28 @@ impl StableDiffusionComponents {
     ///
     /// # Errors
     /// When one is missing, or of another class.
-    pub(super) fn of(components: &[(&'static str, Component<'_>)]) -> Result<Self> {
-        let find = |name: &str| components.iter().find(|(other, _)| *other == name).map(|(_, part)| part);
-        let missing = |name: &str| {
-            let found = find(name).map_or("none".to_owned(), |part| format!("a {}", part.class().1));
-            Error::argument("pipeline", format!("has {found} as `{name}`, which does not fit"))
-        };
-        macro_rules! part {
-            ($name:literal, $class:ident) => {
-                match find($name) {
-                    Some(Component::$class(part)) => (*part).clone(),
-                    _ => return Err(missing($name)),
-                }
-            };
-        }
+    pub(super) fn of(components: &Components<'_>) -> Result<Self> {
         Ok(Self {
-            vae: match find("vae") {
-                Some(Component::AutoencoderKL(vae)) => (*vae).clone().into(),
-                Some(Component::AutoencoderTiny(vae)) => (*vae).clone().into(),
-                _ => return Err(missing("vae")),
-            },
-            safety_checker: match find("safety_checker") {
-                Some(Component::StableDiffusionSafetyChecker(checker)) => Some((*checker).clone()),
-                _ => None,
-            },
-            feature_extractor: match find("feature_extractor") {
-                Some(Component::CLIPImageProcessor(processor)) => Some((*processor).clone()),
-                _ => None,
-            },
-            text_encoder: part!("text_encoder", CLIPTextModel),
-            tokenizer: part!("tokenizer", CLIPTokenizer),
-            unet: part!("unet", UNet2DConditionModel),
-            scheduler: match find("scheduler") {
-                Some(Component::Scheduler(scheduler)) => scheduler.clone_box(),
-                _ => return Err(missing("scheduler")),
-            },
+            vae: components.take("vae")?,
+            text_encoder: components.take("text_encoder")?,
+            tokenizer: components.take("tokenizer")?,
+            unet: components.take("unet")?,
+            scheduler: components.take("scheduler")?,
+            safety_checker: components.get("safety_checker").cloned(),
+            feature_extractor: components.get("feature_extractor").cloned(),
         })
     }
 
     /// The parts by the names that `model_index.json` gives them.
-    pub(super) fn list(&self) -> Vec<(&'static str, Component<'_>)> {
-        let vae = match &self.vae {
-            Autoencoder::Kl(vae) => Component::AutoencoderKL(vae),
-            Autoencoder::Tiny(vae) => Component::AutoencoderTiny(vae),
-        };
-        let mut list = vec![
-            ("vae", vae),
-            ("text_encoder", Component::CLIPTextModel(&self.text_encoder)),
-            ("tokenizer", Component::CLIPTokenizer(&self.tokenizer)),
-            ("unet", Component::UNet2DConditionModel(&self.unet)),
-            ("scheduler", Component::Scheduler(&*self.scheduler)),
-        ];
-        if let Some(checker) = &self.safety_checker {
-            list.push(("safety_checker", Component::StableDiffusionSafetyChecker(checker)));
-        }
-        if let Some(processor) = &self.feature_extractor {
-            list.push(("feature_extractor", Component::CLIPImageProcessor(processor)));
-        }
+    pub(super) fn list(&self) -> Components<'_> {
+        let mut list = Components::default();
+        list.push("vae", &self.vae);
+        list.push("text_encoder", &self.text_encoder);
+        list.push("tokenizer", &self.tokenizer);
+        list.push("unet", &self.unet);
+        list.push("scheduler", &self.scheduler);
+        list.push_optional("safety_checker", &self.safety_checker);
+        list.push_optional("feature_extractor", &self.feature_extractor);
         list
     }
 
@@ -231,15 +172,6 @@ impl StableDiffusionComponents {
         VaeImageProcessor { vae_scale_factor: self.vae.scale_factor(), ..VaeImageProcessor::default() }
     }
 
-    /// Embeds the texts of the images.
-    ///
-    /// # Errors
-    /// When the text encoder refuses them.
-    pub(super) fn embed(&self, prompts: &Prompts<'_>, guidance: Guidance) -> Result<PromptEmbeds> {
-        let encoder = PromptEncoder { tokenizer: &self.tokenizer, text_encoder: &self.text_encoder };
-        prompts.encode(&encoder, guidance.copies() > 1)
-    }
-
     /// Guidance by the text. Models whose UNet takes the guidance scale as an input were distilled from guided ones and
     /// need none.
     pub(super) fn classifier_free_guidance(&self, scale: f64, rescale: f64) -> Guidance {
@@ -296,68 +228,33 @@ impl StableDiffusionComponents {
     }
 }
 
+impl LoraLoader for StableDiffusionComponents {
+    fn adaptable(&self) -> Vec<(LoraTarget, &dyn AnyAdaptable)> {
+        vec![(LoraTarget::UNet, &self.unet), (LoraTarget::TextEncoder, &self.text_encoder)]
+    }
+
+    fn adaptable_mut(&mut self) -> Vec<(LoraTarget, &mut dyn AnyAdaptable)> {
+        vec![(LoraTarget::UNet, &mut self.unet), (LoraTarget::TextEncoder, &mut self.text_encoder)]
+    }
+}
+
+impl TextualInversionLoader for StableDiffusionComponents {
+    fn word_encoders(&mut self) -> Vec<WordEncoder<'_>> {
+        vec![WordEncoder { tokenizer: &mut self.tokenizer, text_encoder: &mut self.text_encoder }]
+    }
+}
+
 /// The image processor of a safety checker, under any of the names that it had.
-fn load_feature_extractor(folder: &Folder, index: &ModelIndex) -> Result<Option<CLIPImageProcessor>> {
-    match index.component_class("feature_extractor") {
-        None => Ok(None),
-        Some(
-            "CLIPImageProcessor"
-            | "CLIPFeatureExtractor"
-            | "CLIPImageProcessorFast"
-            | "CLIPImageProcessorPil",
-        ) => Ok(Some(CLIPImageProcessor::load(&folder.subfolder("feature_extractor"))?)),
-        // That of a depth estimator, which its pipeline loads.
-        Some("DPTImageProcessor" | "DPTImageProcessorFast" | "DPTFeatureExtractor") => Ok(None),
-        Some(other) => Err(Error::unsupported(
-            format!("the feature extractor class `{other}`"),
-            "only CLIPImageProcessor can be loaded",
-        )),
+fn load_feature_extractor(loader: &ComponentLoader<'_>) -> Result<Option<CLIPImageProcessor>> {
+    const FEATURE_EXTRACTOR: &str = "feature_extractor";
+    match loader.index().component_class(FEATURE_EXTRACTOR) {
+        // The other is that of a depth estimator, which its pipeline loads.
+        None | Some("DPTImageProcessor" | "DPTImageProcessorFast" | "DPTFeatureExtractor") => Ok(None),
+        Some(_) => loader.image_processor(FEATURE_EXTRACTOR, &CLIP_IMAGE_PROCESSORS).map(Some),
     }
 }
 
 fn is_before_0_9(version: &str) -> bool {
     let mut parts = version.split('.').map_while(|part| part.parse::<u64>().ok());
     matches!((parts.next(), parts.next()), (Some(0), Some(minor)) if minor < 9)
-}
-
-/// What the scheduler configurations of early checkpoints say, and what is meant.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Correction {
-    /// Stable Diffusion always starts one step later.
-    StepsOffset,
-    /// Samples are latents, which are never clipped.
-    ClipSample,
-    /// The first steps need no Runge-Kutta method.
-    SkipPrkSteps,
-}
-
-/// Applies those corrections that the scheduler's configuration needs.
-///
-/// # Errors
-/// When the corrected configuration is refused.
-pub(super) fn correct(
-    scheduler: Box<dyn Scheduler>,
-    corrections: &[Correction],
-) -> Result<Box<dyn Scheduler>> {
-    let mut config: Config = scheduler.config().clone();
-    let mut outdated = false;
-    for correction in corrections {
-        let (field, meant) = match correction {
-            Correction::StepsOffset => ("steps_offset", Value::from(1)),
-            Correction::ClipSample => ("clip_sample", Value::from(false)),
-            Correction::SkipPrkSteps => ("skip_prk_steps", Value::from(true)),
-        };
-        if config.get(field).is_some_and(|value| *value != meant) {
-            tracing::warn!(
-                "the scheduler's configuration is outdated: `{field}` should be {meant}, and is taken as {meant}"
-            );
-            config = config.patched(field, meant);
-            outdated = true;
-        }
-    }
-    if !outdated {
-        return Ok(scheduler);
-    }
-    let class_name = config.class_name().unwrap_or_default().to_owned();
-    schedulers::from_config(&class_name, &config)
 }

@@ -1,129 +1,107 @@
-//! The denoising loop of the family.
-
-use std::ops::ControlFlow;
+//! What a step of the family is, and what happens to the latents after the last.
 
 use burn::tensor::{Device, Tensor};
 
+use super::arguments::Settings;
 use super::components::StableDiffusionComponents;
-use super::guidance::Guidance;
 use crate::error::Result;
-use crate::image_processor::OutputType;
+use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
 use crate::models::call::SMALLER_CALL;
+use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionInputs;
-use crate::pipelines::decoding;
-use crate::pipelines::finite::{Watch, WatchedStep};
+use crate::pipelines::common::decoding;
+use crate::pipelines::common::denoising::{Denoising, Stepped};
+use crate::pipelines::common::finite::Watch;
+use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::model_index::ModelIndex;
-use crate::pipelines::progress::denoising_bar;
-use crate::random::Generators;
+use crate::pipelines::output::ImagePipelineOutput;
 use crate::schedulers::{Scheduler, StepOptions, zero_terminal_snr};
 
-/// Called after each step with the new latents: returns those to go on with, or those to stop with and decode.
-pub type StepCallback = Box<dyn FnMut(StepEnd) -> ControlFlow<Tensor<4>, Tensor<4>>>;
-
-/// What a callback is told.
-#[derive(Clone, Debug)]
-pub struct StepEnd {
-    /// Number of the step, from 0.
-    pub index: usize,
-    /// The timestep that was denoised.
-    pub timestep: f32,
-    /// The latents behind the step, `[images, channels, height, width]`.
-    pub latents: Tensor<4>,
-}
-
-/// Changes the latents behind each step, before the callback: given are the step's number, the latents and the scheduler.
+/// Changes the latents after each step, before the callback: given are the step's number, the latents and the scheduler.
 pub(super) type AfterStep<'a> = &'a mut dyn FnMut(usize, Tensor<4>, &dyn Scheduler) -> Result<Tensor<4>>;
 
-/// What the loop needs beside the latents.
-pub(super) struct Denoising<'a> {
+/// A run of a call.
+pub(super) struct Run<'a> {
     /// The timesteps to go through, from noisy to clean.
     pub timesteps: Vec<f32>,
-    /// The number of steps that they make; fewer than timesteps where a step calls the model more than once.
+    /// The number of steps that they make; fewer than timesteps if a step calls the model more than once.
     pub steps: usize,
     /// The text of each item of the model's batch, `[copies * images, tokens, features]`.
     pub text: Tensor<3>,
     pub guidance: Guidance,
-    /// What the model is told beside the text.
+    /// What else the model is told.
     pub inputs: UNet2DConditionInputs,
-    /// Channels that the model is given behind the latents, `[copies * images, channels, height, width]`.
+    /// Channels that the model is given after those of the latents, `[copies * images, channels, height, width]`.
     pub further_channels: Option<Tensor<4>>,
     pub after_step: Option<AfterStep<'a>>,
-    pub eta: f64,
-    pub generator: &'a mut Generators,
-    /// The index of the pipeline, to find the file of a weight that is not finite.
-    pub index: &'a ModelIndex,
-    /// Whether the latents are decoded afterwards.
-    pub output_type: OutputType,
-    pub callback: Option<StepCallback>,
-    pub progress_bar: bool,
 }
 
 impl StableDiffusionComponents {
-    /// Takes the noise out of `latents`, `[images, channels, height, width]`, step by step.
+    /// Makes images of `latents`, `[images, channels, height, width]`: denoises them step by step and decodes the result.
     ///
     /// # Errors
     /// When the model or the scheduler cannot work with what it is given, or a value is not finite.
-    pub(super) fn denoise(&mut self, mut latents: Tensor<4>, mut run: Denoising<'_>) -> Result<Tensor<4>> {
-        let order = self.scheduler.order();
-        let warmup = run.timesteps.len().saturating_sub(run.steps * order);
-        let bar = denoising_bar(run.steps, run.progress_bar);
+    pub(super) fn run(
+        &mut self,
+        latents: Tensor<4>,
+        run: Run<'_>,
+        settings: Settings,
+        index: &ModelIndex,
+        progress_bar: bool,
+    ) -> Result<ImagePipelineOutput> {
+        let output_type = settings.output_type;
+        let latents = self.denoise(latents, run, settings, index, progress_bar)?;
+        self.decode(latents, output_type, index)
+    }
+
+    fn denoise(
+        &mut self,
+        latents: Tensor<4>,
+        mut run: Run<'_>,
+        mut settings: Settings,
+        index: &ModelIndex,
+        progress_bar: bool,
+    ) -> Result<Tensor<4>> {
         zero_terminal_snr::check_timesteps(&*self.scheduler, &run.timesteps)?;
         let [images, _, height, width] = latents.dims();
-        let batch = images * run.guidance.copies();
-        self.check_memory(batch, height, width, &latents.device())?;
-        if run.output_type != OutputType::Latent {
+        let copies = run.guidance.copies();
+        self.check_memory(images * copies, height, width, &latents.device())?;
+        if settings.output_type != OutputType::Latent {
             decoding::check_size(&self.vae, &latents)?;
         }
-        let watch = Watch {
-            index: run.index,
-            denoiser: ("unet", &self.unet),
-            condition: Some(("text_encoder", &self.text_encoder, run.text.clone())),
+        let Self { unet, text_encoder, scheduler, .. } = self;
+        let denoising = Denoising {
+            timesteps: &run.timesteps,
+            steps: run.steps,
+            order: scheduler.order(),
+            watch: Watch {
+                condition: Some(("text_encoder", text_encoder, run.text.clone())),
+                ..Watch::of(index, ("unet", unet), &**scheduler)
+            },
+            callback: settings.callback.take(),
+            progress_bar,
         };
-        watch.check_start(&latents)?;
-        for (index, &timestep) in run.timesteps.iter().enumerate() {
-            tracing::debug!(index, timestep, "denoising");
-            let input = Tensor::cat(vec![latents.clone(); run.guidance.copies()], 0);
-            let mut input = self.scheduler.scale_model_input(input, timestep)?;
+        denoising.run(latents, |step, latents| {
+            let input = Tensor::cat(vec![latents.clone(); copies], 0);
+            let mut input = scheduler.scale_model_input(input, step.timestep)?;
             if let Some(channels) = &run.further_channels {
                 input = Tensor::cat(vec![input, channels.clone()], 1);
             }
             let predictions =
-                self.unet.forward_with(input, &[timestep], run.text.clone(), run.inputs.clone())?;
+                unet.forward_with(input, &[step.timestep], run.text.clone(), run.inputs.clone())?;
             let prediction = run.guidance.combine(predictions);
-
             let options = StepOptions {
-                eta: Some(run.eta),
-                generator: Some(&mut *run.generator),
+                eta: Some(settings.eta),
+                generator: Some(&mut settings.generator),
                 ..Default::default()
             };
-            latents = self.scheduler.step(prediction.clone(), timestep, latents, options)?.prev_sample;
-            watch.check_step(&WatchedStep {
-                index,
-                timestep,
-                scheduler: &*self.scheduler,
-                prediction: &prediction,
-                sample: &latents,
-            })?;
+            let mut sample = scheduler.step(prediction.clone(), step.timestep, latents, options)?.prev_sample;
             if let Some(after_step) = &mut run.after_step {
-                latents = after_step(index, latents, &*self.scheduler)?;
+                sample = after_step(step.index, sample, &**scheduler)?;
             }
-
-            if let Some(callback) = &mut run.callback {
-                match callback(StepEnd { index, timestep, latents }) {
-                    ControlFlow::Continue(next) => latents = next,
-                    ControlFlow::Break(last) => {
-                        latents = last;
-                        break;
-                    }
-                }
-            }
-            if index + 1 == run.timesteps.len() || (index + 1 > warmup && (index + 1) % order == 0) {
-                bar.inc(1);
-            }
-        }
-        bar.finish();
-        Ok(latents)
+            Ok(Stepped { prediction: Some(prediction), sample })
+        })
     }
 
     /// Checks that calling the model on a batch of latents fits into the available memory.
@@ -140,5 +118,28 @@ impl StableDiffusionComponents {
         let needed = self.unet.least_memory(batch, height, width);
         let work = format!("denoising {batch} x {height}x{width} latents");
         memory::check(&work, needed, device, SMALLER_CALL)
+    }
+
+    /// What was asked for, made of the latents that a run ends with. Images that the safety checker objects to are black.
+    fn decode(
+        &self,
+        latents: Tensor<4>,
+        output_type: OutputType,
+        index: &ModelIndex,
+    ) -> Result<ImagePipelineOutput> {
+        if output_type == OutputType::Latent {
+            return Ok(ImagePipelineOutput { images: Images::Latent(latents), nsfw_content_detected: None });
+        }
+        tracing::debug!("decoding");
+        self.unet.release_memory();
+        let mut decoded = decoding::decode(&self.vae, latents / self.vae.scaling_factor(), index)?;
+        let nsfw_content_detected = self.run_safety_checker(&decoded)?;
+        for (index, _) in nsfw_content_detected.iter().flatten().enumerate().filter(|(_, flagged)| **flagged)
+        {
+            let [_, channels, height, width] = decoded.dims();
+            let black = decoded.clone().narrow(0, index, 1).full_like(-1.0);
+            decoded = decoded.slice_assign([index..index + 1, 0..channels, 0..height, 0..width], black);
+        }
+        Ok(ImagePipelineOutput { images: postprocess(decoded, output_type)?, nsfw_content_detected })
     }
 }

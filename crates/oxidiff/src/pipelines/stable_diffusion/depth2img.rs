@@ -2,25 +2,24 @@
 
 use burn::tensor::Tensor;
 
-use super::arguments::{call_arguments, check_strength};
+use super::arguments::prompt_arguments;
 use super::components::StableDiffusionComponents;
-use super::denoising::Denoising;
-use super::guidance::Guidance;
-use super::image_latents::{PreparedImage, repeat_batch};
-use super::pipeline_fields::expose_fields;
-use super::timesteps::{choose_timesteps, start_from_image};
+use super::denoising::Run;
+use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
-use crate::loading::LoadOptions;
-use crate::loading::folder::Folder;
 use crate::models::interpolation::{Corners, Interpolation, interpolate};
-use crate::models::model::{self, Model};
 use crate::models::unets::UNet2DConditionInputs;
+use crate::pipelines::common::arguments::check_strength;
+use crate::pipelines::common::component_loader::ComponentLoader;
+use crate::pipelines::common::guidance::Guidance;
+use crate::pipelines::common::image_latents::PreparedImage;
+use crate::pipelines::common::latents::repeat_batch;
+use crate::pipelines::common::timesteps::{choose_timesteps, start_from_image};
+use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
-use crate::pipelines::pipeline::{Component, Pipeline};
-use crate::pipelines::pipeline_fields::{field_methods, vae_methods};
-use crate::random::Generators;
+use crate::pipelines::pipeline::Pipeline;
 use crate::vision::{DPTForDepthEstimation, DPTImageProcessor, ImageProcessor};
 
 /// Changes an image as a prompt says and keeps its depth, which a model estimates.
@@ -37,9 +36,9 @@ pub struct StableDiffusionDepth2ImgPipeline {
     progress_bar: bool,
 }
 
-call_arguments! {
+prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `StableDiffusionDepth2ImgPipeline.__call__`.
-    pub struct DepthToImage {
+    pub struct DepthToImage: "depth to image" {
         num_inference_steps: 50,
         guidance_scale: 7.5,
         /// The images to start from: one for all prompts, or one for each. Their size is that of the result, rounded down
@@ -48,7 +47,7 @@ call_arguments! {
         /// How near each part of the images is, `[images, height, width]`, larger for nearer and in any unit; by default it
         /// is estimated.
         pub depth_map: Option<Tensor<3>> = None,
-        /// How much of the image to change, from 0 to 1. So much of the steps is run; at 1 hardly anything of the image is
+        /// How much of the image to change, from 0 to 1. That part of the steps is run; at 1 hardly anything of the image is
         /// left but its depth.
         pub strength: f64 = 0.8,
     }
@@ -153,36 +152,17 @@ impl Pipeline for StableDiffusionDepth2ImgPipeline {
 
     type Arguments = DepthToImage;
 
-    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self> {
-        index.expect_class("depth_estimator", DPTForDepthEstimation::CLASS_NAME)?;
-        let processor = index.required("feature_extractor")?;
-        if !matches!(processor, "DPTImageProcessor" | "DPTImageProcessorFast" | "DPTFeatureExtractor") {
-            return Err(Error::unsupported(
-                format!("the image processor class `{processor}`"),
-                "only DPTImageProcessor can be loaded",
-            ));
-        }
-        let feature_extractor = DPTImageProcessor::load(&folder.subfolder("feature_extractor"))?;
-        let depth_estimator = model::load(
-            &folder.subfolder("depth_estimator"),
-            options.variant.as_deref(),
-            options.dtype,
-            &options.device,
-        )?;
-        let components = StableDiffusionComponents::load(folder, &index, options)?;
-        Self::assemble(components, depth_estimator, feature_extractor, index)
+    fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
+        const PROCESSORS: [&str; 3] = ["DPTImageProcessor", "DPTImageProcessorFast", "DPTFeatureExtractor"];
+        let feature_extractor = loader.image_processor("feature_extractor", &PROCESSORS)?;
+        let depth_estimator = loader.model("depth_estimator")?;
+        let components = StableDiffusionComponents::load(loader)?;
+        Self::assemble(components, depth_estimator, feature_extractor, loader.index().clone())
     }
 
-    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
-        let parts = components.iter().map(|(_, component)| component);
-        let depth_estimator = parts.clone().find_map(|component| match component {
-            Component::DPTForDepthEstimation(model) => Some((*model).clone()),
-            _ => None,
-        });
-        let feature_extractor = parts.clone().find_map(|component| match component {
-            Component::DPTImageProcessor(processor) => Some((*processor).clone()),
-            _ => None,
-        });
+    fn from_components(components: &Components<'_>, index: ModelIndex) -> Result<Self> {
+        let depth_estimator = components.get("depth_estimator").cloned();
+        let feature_extractor = components.get("feature_extractor").cloned();
         let (Some(depth_estimator), Some(feature_extractor)) = (depth_estimator, feature_extractor) else {
             let message = "estimates no depth; give a model to `StableDiffusionDepth2ImgPipeline::new`";
             return Err(Error::argument("pipeline", message));
@@ -193,15 +173,12 @@ impl Pipeline for StableDiffusionDepth2ImgPipeline {
     }
 
     fn call(&mut self, arguments: impl Into<DepthToImage>) -> Result<ImagePipelineOutput> {
-        let arguments = arguments.into();
+        let mut arguments = arguments.into();
         check_strength(arguments.strength)?;
         let images = arguments.check()?;
-        let guidance = if arguments.guidance_scale > 1.0 {
-            Guidance::ClassifierFree { scale: arguments.guidance_scale, rescale: 0.0 }
-        } else {
-            Guidance::Off
-        };
-        let text = self.embed(&arguments.prompts(), guidance)?.for_guidance();
+        let mut settings = arguments.settings();
+        let guidance = Guidance::by_scale(arguments.guidance_scale);
+        let text = self.embed(&arguments.prompts(), arguments.clip_skip, guidance)?.for_guidance().tokens;
         let depth = repeat_batch("depth_map", self.depth_map(&arguments, &text)?, images)?;
 
         let processor = self.image_processor();
@@ -209,10 +186,10 @@ impl Pipeline for StableDiffusionDepth2ImgPipeline {
         let steps = choose_timesteps(&mut *self.scheduler, arguments.num_inference_steps, None, None)?;
         let (timesteps, steps) = start_from_image(&mut *self.scheduler, steps, arguments.strength)?;
 
-        let mut generator = arguments.generator.unwrap_or_else(Generators::from_entropy);
         let image = image.cast(self.text_encoder.dtype(), &text.device());
-        let latents = self.noisy_latents(image, images, timesteps[0], &mut generator, &self.index)?;
-        let run = Denoising {
+        let latents =
+            self.noisy_latents(image, images, timesteps[0], &mut settings.generator, &self.index)?;
+        let run = Run {
             timesteps,
             steps,
             text,
@@ -220,26 +197,18 @@ impl Pipeline for StableDiffusionDepth2ImgPipeline {
             inputs: UNet2DConditionInputs::default(),
             further_channels: Some(Tensor::cat(vec![depth; guidance.copies()], 0)),
             after_step: None,
-            eta: arguments.eta,
-            generator: &mut generator,
-            index: &self.index,
-            output_type: arguments.output_type,
-            callback: arguments.callback_on_step_end,
-            progress_bar: self.progress_bar,
         };
-        let latents = self.components.denoise(latents, run)?;
-        self.decode(latents, arguments.output_type, &self.index)
+        self.components.run(latents, run, settings, &self.index, self.progress_bar)
     }
 
-    fn components(&self) -> Vec<(&'static str, Component<'_>)> {
+    fn components(&self) -> Components<'_> {
         let mut components = self.components.list();
-        components.push(("depth_estimator", Component::DPTForDepthEstimation(&self.depth_estimator)));
-        components.push(("feature_extractor", Component::DPTImageProcessor(&self.feature_extractor)));
+        components.push("depth_estimator", &self.depth_estimator);
+        components.push("feature_extractor", &self.feature_extractor);
         components
     }
 
-    field_methods!();
-    vae_methods!();
+    pipeline_methods!();
 }
 
 expose_fields!(StableDiffusionDepth2ImgPipeline);

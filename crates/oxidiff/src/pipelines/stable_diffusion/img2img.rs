@@ -1,21 +1,21 @@
 //! Image to image (SDEdit, Meng et al. 2021, <https://arxiv.org/abs/2108.01073>).
 
-use super::arguments::{call_arguments, check_strength};
-use super::components::{Correction, StableDiffusionComponents, correct};
-use super::denoising::Denoising;
-use super::image_latents::PreparedImage;
-use super::pipeline_fields::expose_fields;
-use super::timesteps::{choose_timesteps, start_from_image};
+use super::arguments::prompt_arguments;
+use super::components::StableDiffusionComponents;
+use super::denoising::Run;
+use super::outdated_scheduler::{Correction, correct};
+use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
-use crate::loading::LoadOptions;
-use crate::loading::folder::Folder;
 use crate::models::unets::UNet2DConditionInputs;
+use crate::pipelines::common::arguments::check_strength;
+use crate::pipelines::common::component_loader::ComponentLoader;
+use crate::pipelines::common::image_latents::PreparedImage;
+use crate::pipelines::common::timesteps::{choose_timesteps, start_from_image};
+use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
-use crate::pipelines::pipeline::{Component, Pipeline};
-use crate::pipelines::pipeline_fields::{field_methods, vae_methods};
-use crate::random::Generators;
+use crate::pipelines::pipeline::Pipeline;
 
 /// Changes an image as a prompt says: noise is added to its latents, part of the way, and taken away again under the
 /// text's guidance.
@@ -41,20 +41,20 @@ pub struct StableDiffusionImg2ImgPipeline {
     progress_bar: bool,
 }
 
-call_arguments! {
+prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `StableDiffusionImg2ImgPipeline.__call__`.
-    pub struct ImageToImage {
+    pub struct ImageToImage: "image to image" {
         num_inference_steps: 50,
         guidance_scale: 7.5,
         /// The images to start from: one for all prompts, or one for each. Their size is that of the result, rounded down
         /// to a multiple of 8. A tensor of four channels is taken for latents.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
-        /// How much of the image to change, from 0 to 1. So much of the steps is run; at 1 hardly anything of the image is
-        /// left.
+        /// How much of the image to change, from 0 to 1. That part of the steps is run; at 1 hardly anything of the image
+        /// is left.
         pub strength: f64 = 0.8,
-        /// The timesteps of the whole run, where the scheduler shall not choose them.
+        /// The timesteps of the whole run, if the scheduler is not to choose them.
         pub timesteps: Option<Vec<f32>> = None,
-        /// The noise levels of the whole run, where the scheduler shall not choose them.
+        /// The noise levels of the whole run, if the scheduler is not to choose them.
         pub sigmas: Option<Vec<f32>> = None,
     }
 }
@@ -91,21 +91,22 @@ impl Pipeline for StableDiffusionImg2ImgPipeline {
 
     type Arguments = ImageToImage;
 
-    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self> {
-        Self::assemble(StableDiffusionComponents::load(folder, &index, options)?, index)
+    fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
+        Self::assemble(StableDiffusionComponents::load(loader)?, loader.index().clone())
     }
 
-    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
+    fn from_components(components: &Components<'_>, index: ModelIndex) -> Result<Self> {
         let index = index.for_class(Self::CLASS_NAME, &StableDiffusionComponents::INDEX_NAMES);
         Self::assemble(StableDiffusionComponents::of(components)?, index)
     }
 
     fn call(&mut self, arguments: impl Into<ImageToImage>) -> Result<ImagePipelineOutput> {
-        let arguments = arguments.into();
+        let mut arguments = arguments.into();
         check_strength(arguments.strength)?;
         let images = arguments.check()?;
+        let mut settings = arguments.settings();
         let guidance = self.classifier_free_guidance(arguments.guidance_scale, 0.0);
-        let text = self.embed(&arguments.prompts(), guidance)?.for_guidance();
+        let text = self.embed(&arguments.prompts(), arguments.clip_skip, guidance)?.for_guidance().tokens;
         let device = text.device();
 
         let processor = self.image_processor();
@@ -118,11 +119,11 @@ impl Pipeline for StableDiffusionImg2ImgPipeline {
         )?;
         let (timesteps, steps) = start_from_image(&mut *self.scheduler, steps, arguments.strength)?;
 
-        let mut generator = arguments.generator.unwrap_or_else(Generators::from_entropy);
         let image = image.cast(self.text_encoder.dtype(), &device);
-        let latents = self.noisy_latents(image, images, timesteps[0], &mut generator, &self.index)?;
+        let latents =
+            self.noisy_latents(image, images, timesteps[0], &mut settings.generator, &self.index)?;
         let timestep_cond = self.embed_guidance_scale(arguments.guidance_scale, images, &device);
-        let run = Denoising {
+        let run = Run {
             timesteps,
             steps,
             text,
@@ -130,23 +131,15 @@ impl Pipeline for StableDiffusionImg2ImgPipeline {
             inputs: UNet2DConditionInputs { timestep_cond, ..Default::default() },
             further_channels: None,
             after_step: None,
-            eta: arguments.eta,
-            generator: &mut generator,
-            index: &self.index,
-            output_type: arguments.output_type,
-            callback: arguments.callback_on_step_end,
-            progress_bar: self.progress_bar,
         };
-        let latents = self.components.denoise(latents, run)?;
-        self.decode(latents, arguments.output_type, &self.index)
+        self.components.run(latents, run, settings, &self.index, self.progress_bar)
     }
 
-    fn components(&self) -> Vec<(&'static str, Component<'_>)> {
+    fn components(&self) -> Components<'_> {
         self.components.list()
     }
 
-    field_methods!();
-    vae_methods!();
+    pipeline_methods!();
 }
 
 expose_fields!(StableDiffusionImg2ImgPipeline);

@@ -1,30 +1,24 @@
-//! Inpainting: part of an image is repainted. A UNet that was trained for it is given the mask and the image without that
-//! part; any other UNet denoises all of the image, of which the rest is put back behind each step (as in RePaint, Lugmayr
-//! et al. 2022, <https://arxiv.org/abs/2201.09865>).
+//! Inpainting: part of an image is repainted.
 
-use burn::tensor::{DType, Tensor};
-use image::DynamicImage;
+use burn::tensor::Tensor;
 
-use super::arguments::{call_arguments, check_strength};
-use super::components::{Correction, StableDiffusionComponents, correct};
-use super::denoising::{AfterStep, Denoising};
-use super::image_latents::{PreparedImage, check_generators, draw, repeat_batch};
-use super::pipeline_fields::expose_fields;
-use super::timesteps::{choose_timesteps, no_step_left, start_from_image};
-use crate::error::{Error, Result};
-use crate::image_processor::{
-    CropRegion, Images, OutputType, PipelineImageInput, PreprocessOptions, ResizeMode, VaeImageProcessor,
-    resize_nearest,
-};
-use crate::loading::LoadOptions;
-use crate::loading::folder::Folder;
+use super::arguments::prompt_arguments;
+use super::components::StableDiffusionComponents;
+use super::denoising::{AfterStep, Run};
+use super::outdated_scheduler::{Correction, correct};
+use super::pipeline_fields::{expose_fields, pipeline_methods};
+use crate::error::Result;
+use crate::image_processor::PipelineImageInput;
 use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionInputs;
+use crate::pipelines::common::arguments::{check_generators, check_strength};
+use crate::pipelines::common::component_loader::ComponentLoader;
+use crate::pipelines::common::inpainting::{Beginning, Crop, Inpainting, MaskedImage, PutBack};
+use crate::pipelines::common::timesteps::{choose_timesteps, no_step_left, start_from_image};
+use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
-use crate::pipelines::pipeline::{Component, Pipeline};
-use crate::pipelines::pipeline_fields::{field_methods, vae_methods};
-use crate::random::Generators;
+use crate::pipelines::pipeline::Pipeline;
 use crate::schedulers::Scheduler;
 
 /// Repaints the masked part of an image as a prompt says.
@@ -50,9 +44,9 @@ pub struct StableDiffusionInpaintPipeline {
     progress_bar: bool,
 }
 
-call_arguments! {
+prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `StableDiffusionInpaintPipeline.__call__`.
-    pub struct Inpaint {
+    pub struct Inpaint: "inpainting" {
         num_inference_steps: 50,
         guidance_scale: 7.5,
         /// The images of which a part is repainted: one for all prompts, or one for each. They are resized to `height` and
@@ -67,14 +61,14 @@ call_arguments! {
         pub height: Option<usize> = None,
         /// Width of the images in pixels; by default that of the images that the model was trained on.
         pub width: Option<usize> = None,
-        /// Works on the masked part and so many pixels around it, as large as the whole image would be, and puts the result
+        /// Works on the masked part and this many pixels around it, as large as the whole image would be, and puts the result
         /// back into the image. Image and mask must then be one image each.
         pub padding_mask_crop: Option<usize> = None,
         /// How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
         pub strength: f64 = 1.0,
-        /// The timesteps of the whole run, where the scheduler shall not choose them.
+        /// The timesteps of the whole run, if the scheduler is not to choose them.
         pub timesteps: Option<Vec<f32>> = None,
-        /// The noise levels of the whole run, where the scheduler shall not choose them.
+        /// The noise levels of the whole run, if the scheduler is not to choose them.
         pub sigmas: Option<Vec<f32>> = None,
         /// The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
         pub latents: Option<Tensor<4>> = None,
@@ -96,54 +90,11 @@ impl Inpaint {
         }
     }
 
-    /// The part of the image to work on, where it is not all of it.
-    fn crop(&self, height: usize, width: usize) -> Result<Option<Crop>> {
-        let Some(pad) = self.padding_mask_crop else { return Ok(None) };
-        let one = |argument, input: &PipelineImageInput| match input {
-            PipelineImageInput::Images(images) if images.len() == 1 => Ok(images[0].clone()),
-            _ => Err(Error::argument(argument, "must be one image where `padding_mask_crop` is given")),
-        };
-        if self.output_type != OutputType::Image {
-            let message = "must be images where `padding_mask_crop` is given";
-            return Err(Error::argument("output_type", message));
-        }
-        let (image, mask) = (one("image", &self.image)?, one("mask_image", &self.mask_image)?);
-        if (image.width(), image.height()) != (mask.width(), mask.height()) {
-            let message = format!(
-                "is {}x{}, `image` {}x{}: with `padding_mask_crop` they must be of one size",
-                mask.width(),
-                mask.height(),
-                image.width(),
-                image.height()
-            );
-            return Err(Error::argument("mask_image", message));
-        }
-        let region = VaeImageProcessor::get_crop_region(&mask, width, height, pad)?;
-        Ok(Some(Crop { image, mask, region }))
+    /// The part of the image to work on, if that is not all of it.
+    fn crop(&self, size: [usize; 2]) -> Result<Option<Crop>> {
+        let crop = |pad| Crop::new(&self.image, &self.mask_image, pad, size, self.output_type);
+        self.padding_mask_crop.map(crop).transpose()
     }
-}
-
-/// The images that a part was taken from, and which part.
-struct Crop {
-    image: DynamicImage,
-    mask: DynamicImage,
-    region: CropRegion,
-}
-
-impl Crop {
-    /// Puts each image in the place of the part.
-    fn put_back(&self, processor: &VaeImageProcessor, images: Images) -> Result<Images> {
-        let put_back = |image| processor.apply_overlay(&self.mask, &self.image, &image, Some(self.region));
-        Ok(Images::Image(images.into_images().into_iter().map(put_back).collect::<Result<_>>()?))
-    }
-}
-
-/// What the latents are made from before the first step.
-struct Start {
-    latents: Tensor<4>,
-    noise: Tensor<4>,
-    /// The image's latents, where they are needed behind each step.
-    image: Option<Tensor<4>>,
 }
 
 impl StableDiffusionInpaintPipeline {
@@ -170,91 +121,6 @@ impl StableDiffusionInpaintPipeline {
     fn is_given_mask(&self) -> bool {
         self.unet.config().in_channels != self.vae.latent_channels()
     }
-
-    /// The latents to start from, `shape`. Draws first for the image's latents, where they are needed, then the noise.
-    fn start(
-        &self,
-        image: PreparedImage,
-        arguments: &Inpaint,
-        shape: [usize; 4],
-        timestep: f32,
-        generator: &mut Generators,
-    ) -> Result<Start> {
-        let [images, ..] = shape;
-        let (dtype, device) = (self.text_encoder.dtype(), image.device());
-        let from_image = arguments.latents.is_none() && arguments.strength < 1.0;
-        let image = if from_image || !self.is_given_mask() {
-            let latents = self.sample_latents(image, generator, &self.index)?;
-            if latents.dims()[2..] != shape[2..] {
-                let message = format!("has latents of shape {:?}, this call needs {shape:?}", latents.dims());
-                return Err(Error::argument("image", message));
-            }
-            Some(repeat_batch("image", latents, images)?)
-        } else {
-            None
-        };
-        let (latents, noise) = match (&arguments.latents, &image) {
-            (Some(noise), _) => {
-                if noise.dims() != shape {
-                    let message = format!("have shape {:?}, this call needs {shape:?}", noise.dims());
-                    return Err(Error::argument("latents", message));
-                }
-                let noise = noise.clone().to_device(&device);
-                (noise.clone() * self.scheduler.init_noise_sigma(), noise)
-            }
-            (None, Some(image)) if from_image => {
-                let noise = generator.randn(shape, dtype, &device)?;
-                (self.scheduler.add_noise(image.clone(), noise.clone(), &vec![timestep; images])?, noise)
-            }
-            _ => {
-                let noise = generator.randn(shape, dtype, &device)?;
-                (noise.clone() * self.scheduler.init_noise_sigma(), noise)
-            }
-        };
-        Ok(Start { latents, noise, image })
-    }
-
-    /// The latents of the image without its masked part, one for each image given; none where the UNet does not take them.
-    /// Then only the noise is drawn that they take: the steps' noise comes behind it.
-    fn masked_latents(
-        &self,
-        image: PreparedImage,
-        mask: &Tensor<4>,
-        given: Option<Tensor<4>>,
-        generator: &mut Generators,
-    ) -> Result<Option<Tensor<4>>> {
-        let masked = match given {
-            Some(given) if given.dims()[1] == self.vae.latent_channels() => PreparedImage::Latents(given),
-            Some(given) => PreparedImage::Pixels(given),
-            None => {
-                let image = image.into_values();
-                let ([images, _, height, width], [masks, _, mask_height, mask_width]) =
-                    (image.dims(), mask.dims());
-                if [height, width] != [mask_height, mask_width] {
-                    let message = "are needed where `image` is latents";
-                    return Err(Error::argument("masked_image_latents", message));
-                }
-                if images != masks && images != 1 && masks != 1 {
-                    let message = format!("{masks} of them for {images} images");
-                    return Err(Error::argument("mask_image", message));
-                }
-                PreparedImage::Pixels(image * (mask.clone().neg() + 1.0))
-            }
-        };
-        let masked = masked.cast(self.text_encoder.dtype(), &mask.device());
-        match masked {
-            PreparedImage::Pixels(pixels) if !self.is_given_mask() => {
-                let [items, _, height, width] = pixels.dims();
-                let (channels, factor) = (self.vae.latent_channels(), self.vae.scale_factor());
-                draw([items, channels, height / factor, width / factor], &pixels, generator)?;
-                Ok(None)
-            }
-            masked if self.is_given_mask() => {
-                Ok(Some(self.sample_latents(masked, generator, &self.index)?))
-            }
-            _ => Ok(None),
-        }
-    }
 }
 
 impl Pipeline for StableDiffusionInpaintPipeline {
@@ -262,11 +128,11 @@ impl Pipeline for StableDiffusionInpaintPipeline {
 
     type Arguments = Inpaint;
 
-    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self> {
-        Self::assemble(StableDiffusionComponents::load(folder, &index, options)?, index)
+    fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
+        Self::assemble(StableDiffusionComponents::load(loader)?, loader.index().clone())
     }
 
-    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
+    fn from_components(components: &Components<'_>, index: ModelIndex) -> Result<Self> {
         let index = index.for_class(Self::CLASS_NAME, &StableDiffusionComponents::INDEX_NAMES);
         Self::assemble(StableDiffusionComponents::of(components)?, index)
     }
@@ -275,14 +141,14 @@ impl Pipeline for StableDiffusionInpaintPipeline {
         let mut arguments = arguments.into();
         check_strength(arguments.strength)?;
         let images = arguments.check()?;
+        let mut settings = arguments.settings();
         let factor = self.vae.scale_factor();
         let [rows, columns] = self.latent_size(factor, arguments.height, arguments.width)?;
-        let [height, width] = [rows * factor, columns * factor];
-        let crop = arguments.crop(height, width)?;
+        let size = [rows * factor, columns * factor];
+        let crop = arguments.crop(size)?;
         let guidance = self.classifier_free_guidance(arguments.guidance_scale, 0.0);
-        let text = self.embed(&arguments.prompts(), guidance)?.for_guidance();
-        let device = text.device();
-        let dtype = self.text_encoder.dtype();
+        let text = self.embed(&arguments.prompts(), arguments.clip_skip, guidance)?.for_guidance().tokens;
+        let (dtype, device) = (self.text_encoder.dtype(), text.device());
 
         let all_steps = choose_timesteps(
             &mut *self.scheduler,
@@ -295,85 +161,52 @@ impl Pipeline for StableDiffusionInpaintPipeline {
             return Err(no_step_left(arguments.strength, all_steps));
         }
 
-        let options = PreprocessOptions {
-            height: Some(height),
-            width: Some(width),
-            resize_mode: if crop.is_some() { ResizeMode::Fill } else { ResizeMode::Default },
-            crops_coords: crop.as_ref().map(|crop| crop.region),
-        };
-        let image = PreparedImage::new(&self.image_processor(), &arguments.image, options)?;
-        let image = image.cast(DType::F32, &device);
-        let mask = VaeImageProcessor::of_masks(factor).preprocess(&arguments.mask_image, options)?;
-        let mask = mask.to_device(&device);
-        if mask.dims()[1] != 1 {
-            let message = format!("has {} channels; a mask has one", mask.dims()[1]);
-            return Err(Error::argument("mask_image", message));
-        }
-
-        let mut generator = arguments.generator.take().unwrap_or_else(Generators::from_entropy);
-        check_generators(&generator, images)?;
+        let (processor, masks) = (self.image_processor(), &arguments.mask_image);
+        let image = MaskedImage::new(&processor, &arguments.image, masks, size, crop.as_ref(), &device)?;
+        check_generators(&settings.generator, images)?;
         let shape = [images, self.vae.latent_channels(), rows, columns];
-        let start =
-            self.start(image.clone().cast(dtype, &device), &arguments, shape, timesteps[0], &mut generator)?;
-        let given = arguments.masked_image_latents.take();
-        let masked = self.masked_latents(image, &mask, given, &mut generator)?;
-        let mask = resize_nearest(mask, [rows, columns]).cast(dtype);
-        let mask = repeat_batch("mask_image", mask, images)?;
-
-        let further_channels = match masked {
-            Some(masked) => {
-                let masked = repeat_batch("masked_image_latents", masked, images)?;
-                if masked.dims() != shape {
-                    let message = format!("have shape {:?}, this call needs {shape:?}", masked.dims());
-                    return Err(Error::argument("masked_image_latents", message));
-                }
-                let each = Tensor::cat(vec![mask.clone(), masked], 1);
-                Some(Tensor::cat(vec![each; guidance.copies()], 0))
-            }
-            None => None,
-        };
-        let levels = timesteps.clone();
-        let Start { latents, noise, image } = start;
-        let mut put_back = |index: usize, latents: Tensor<4>, scheduler: &dyn Scheduler| {
-            let Some(image) = &image else { return Ok(latents) };
-            let original = match levels.get(index + 1) {
-                Some(&level) => scheduler.add_noise(image.clone(), noise.clone(), &vec![level; images])?,
-                None => image.clone(),
-            };
-            Ok((mask.clone().neg() + 1.0) * original + mask.clone() * latents)
-        };
-        let after_step: Option<AfterStep<'_>> = if self.is_given_mask() { None } else { Some(&mut put_back) };
-
-        let timestep_cond = self.embed_guidance_scale(arguments.guidance_scale, images, &device);
-        let run = Denoising {
-            timesteps,
-            steps,
-            text,
-            guidance,
-            inputs: UNet2DConditionInputs { timestep_cond, ..Default::default() },
-            further_channels,
-            after_step,
-            eta: arguments.eta,
-            generator: &mut generator,
+        let inpainting = Inpainting {
+            vae: &self.vae,
+            scheduler: &*self.scheduler,
             index: &self.index,
-            output_type: arguments.output_type,
-            callback: arguments.callback_on_step_end,
-            progress_bar: self.progress_bar,
+            is_given_mask: self.is_given_mask(),
+            dtype,
         };
-        let latents = self.components.denoise(latents, run)?;
-        let mut output = self.decode(latents, arguments.output_type, &self.index)?;
+        let beginning = match arguments.strength {
+            1.0 => Beginning::Noise,
+            _ => Beginning::NoisyImage(timesteps[0]),
+        };
+        let generator = &mut settings.generator;
+        let start = inpainting.start(image.image.clone(), arguments.latents, beginning, shape, generator)?;
+        let masked = inpainting.masked_latents(&image, arguments.masked_image_latents, shape, generator)?;
+        let mask = image.latent_mask(shape, dtype)?;
+        let further_channels = masked.map(|masked| {
+            let each = Tensor::cat(vec![mask.clone(), masked], 1);
+            Tensor::cat(vec![each; guidance.copies()], 0)
+        });
+
+        let latents = start.latents.clone();
+        let put_back = PutBack { start, mask, levels: timesteps.clone() };
+        let mut put_back = |index: usize, latents: Tensor<4>, scheduler: &dyn Scheduler| {
+            put_back.apply(index, latents, scheduler)
+        };
+        let after_step: Option<AfterStep<'_>> =
+            if further_channels.is_some() { None } else { Some(&mut put_back) };
+        let timestep_cond = self.embed_guidance_scale(arguments.guidance_scale, images, &device);
+        let inputs = UNet2DConditionInputs { timestep_cond, ..Default::default() };
+        let run = Run { timesteps, steps, text, guidance, inputs, further_channels, after_step };
+        let mut output = self.components.run(latents, run, settings, &self.index, self.progress_bar)?;
         if let Some(crop) = crop {
-            output.images = crop.put_back(&self.image_processor(), output.images)?;
+            output.images = crop.put_back(&processor, output.images)?;
         }
         Ok(output)
     }
 
-    fn components(&self) -> Vec<(&'static str, Component<'_>)> {
+    fn components(&self) -> Components<'_> {
         self.components.list()
     }
 
-    field_methods!();
-    vae_methods!();
+    pipeline_methods!();
 }
 
 expose_fields!(StableDiffusionInpaintPipeline);

@@ -2,24 +2,23 @@
 
 use burn::tensor::Tensor;
 
-use super::arguments::{call_arguments, check_finite};
+use super::arguments::prompt_arguments;
 use super::components::StableDiffusionComponents;
-use super::denoising::Denoising;
-use super::guidance::Guidance;
-use super::image_latents::{PreparedImage, check_generators, repeat_batch};
-use super::pipeline_fields::expose_fields;
-use super::timesteps::choose_timesteps;
-use crate::error::{Error, Result};
+use super::denoising::Run;
+use super::pipeline_fields::{expose_fields, pipeline_methods};
+use crate::error::Result;
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
-use crate::loading::LoadOptions;
-use crate::loading::folder::Folder;
 use crate::models::unets::UNet2DConditionInputs;
-use crate::pipelines::decoding;
+use crate::pipelines::common::arguments::{check_finite, check_generators};
+use crate::pipelines::common::component_loader::ComponentLoader;
+use crate::pipelines::common::guidance::Guidance;
+use crate::pipelines::common::image_latents::{PreparedImage, likeliest_latents};
+use crate::pipelines::common::latents::repeat_batch;
+use crate::pipelines::common::timesteps::choose_timesteps;
+use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
-use crate::pipelines::pipeline::{Component, Pipeline};
-use crate::pipelines::pipeline_fields::{field_methods, vae_methods};
-use crate::random::Generators;
+use crate::pipelines::pipeline::Pipeline;
 use crate::schedulers::zero_terminal_snr;
 
 /// Edits an image as a prompt tells it to.
@@ -32,10 +31,10 @@ pub struct StableDiffusionInstructPix2PixPipeline {
     progress_bar: bool,
 }
 
-call_arguments! {
+prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's
     /// `StableDiffusionInstructPix2PixPipeline.__call__`.
-    pub struct InstructPix2Pix {
+    pub struct InstructPix2Pix: "editing by instructions" {
         num_inference_steps: 100,
         guidance_scale: 7.5,
         /// The images to edit: one for all prompts, or one for each. Their size is that of the result, rounded down to a
@@ -72,20 +71,6 @@ impl StableDiffusionInstructPix2PixPipeline {
         components.prepare_index(&mut index, &StableDiffusionComponents::INDEX_NAMES)?;
         Ok(Self { components, index, progress_bar: true })
     }
-
-    /// The most likely latents of the images, which are not scaled, for each image of the result.
-    fn image_latents(&self, image: PreparedImage, images: usize) -> Result<Tensor<4>> {
-        let latents = match image {
-            PreparedImage::Latents(latents) => latents,
-            PreparedImage::Pixels(pixels) => decoding::encode(&self.vae, pixels, &self.index)?.mode(),
-        };
-        let (given, needed) = (latents.dims()[1], self.vae.latent_channels());
-        if given != needed {
-            let message = format!("has {given} channels, the latents of the vae {needed}");
-            return Err(Error::argument("image", message));
-        }
-        repeat_batch("image", latents, images)
-    }
 }
 
 impl Pipeline for StableDiffusionInstructPix2PixPipeline {
@@ -93,19 +78,20 @@ impl Pipeline for StableDiffusionInstructPix2PixPipeline {
 
     type Arguments = InstructPix2Pix;
 
-    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self> {
-        Self::assemble(StableDiffusionComponents::load(folder, &index, options)?, index)
+    fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
+        Self::assemble(StableDiffusionComponents::load(loader)?, loader.index().clone())
     }
 
-    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
+    fn from_components(components: &Components<'_>, index: ModelIndex) -> Result<Self> {
         let index = index.for_class(Self::CLASS_NAME, &StableDiffusionComponents::INDEX_NAMES);
         Self::assemble(StableDiffusionComponents::of(components)?, index)
     }
 
     fn call(&mut self, arguments: impl Into<InstructPix2Pix>) -> Result<ImagePipelineOutput> {
-        let arguments = arguments.into();
+        let mut arguments = arguments.into();
         check_finite("image_guidance_scale", arguments.image_guidance_scale)?;
         let images = arguments.check()?;
+        let mut settings = arguments.settings();
         let guidance = if arguments.guidance_scale > 1.0 && arguments.image_guidance_scale >= 1.0 {
             Guidance::TextAndImage {
                 scale: arguments.guidance_scale,
@@ -114,23 +100,26 @@ impl Pipeline for StableDiffusionInstructPix2PixPipeline {
         } else {
             Guidance::Off
         };
-        let text = self.embed(&arguments.prompts(), guidance)?.for_text_and_image_guidance();
+        let text = self
+            .embed(&arguments.prompts(), arguments.clip_skip, guidance)?
+            .for_text_and_image_guidance()
+            .tokens;
         let (dtype, device) = (self.text_encoder.dtype(), text.device());
 
         let processor = self.image_processor();
         let image = PreparedImage::new(&processor, &arguments.image, PreprocessOptions::default())?;
         let steps = choose_timesteps(&mut *self.scheduler, arguments.num_inference_steps, None, None)?;
-        let image = self.image_latents(image.cast(dtype, &device), images)?;
+        let image = likeliest_latents(&self.vae, image.cast(dtype, &device), &self.index)?;
+        let image = repeat_batch("image", image, images)?;
 
-        let mut generator = arguments.generator.unwrap_or_else(Generators::from_entropy);
-        check_generators(&generator, images)?;
+        check_generators(&settings.generator, images)?;
         let latents =
-            self.initial_latents(arguments.latents, image.dims(), &mut generator, dtype, &device)?;
+            self.initial_latents(arguments.latents, image.dims(), &mut settings.generator, dtype, &device)?;
         let image = match guidance {
             Guidance::Off => image,
             _ => Tensor::cat(vec![image.clone(), image.clone(), image.zeros_like()], 0),
         };
-        let run = Denoising {
+        let run = Run {
             timesteps: self.scheduler.timesteps().to_vec(),
             steps,
             text,
@@ -138,23 +127,15 @@ impl Pipeline for StableDiffusionInstructPix2PixPipeline {
             inputs: UNet2DConditionInputs::default(),
             further_channels: Some(image),
             after_step: None,
-            eta: arguments.eta,
-            generator: &mut generator,
-            index: &self.index,
-            output_type: arguments.output_type,
-            callback: arguments.callback_on_step_end,
-            progress_bar: self.progress_bar,
         };
-        let latents = self.components.denoise(latents, run)?;
-        self.decode(latents, arguments.output_type, &self.index)
+        self.components.run(latents, run, settings, &self.index, self.progress_bar)
     }
 
-    fn components(&self) -> Vec<(&'static str, Component<'_>)> {
+    fn components(&self) -> Components<'_> {
         self.components.list()
     }
 
-    field_methods!();
-    vae_methods!();
+    pipeline_methods!();
 }
 
 expose_fields!(StableDiffusionInstructPix2PixPipeline);

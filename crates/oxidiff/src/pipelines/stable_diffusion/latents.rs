@@ -1,16 +1,15 @@
-//! The latents that a run starts from and ends with.
+//! The latents that a run starts from.
 
 use burn::tensor::{DType, Device, Tensor};
 
-use super::components::{StableDiffusionComponents, no_feature_extractor};
+use super::components::StableDiffusionComponents;
 use crate::error::{Error, Result};
-use crate::image_processor::{Images, OutputType, postprocess};
-use crate::models::model::Model;
-use crate::pipelines::decoding;
+use crate::pipelines::common::arguments::check_generators;
+use crate::pipelines::common::image_latents::{PreparedImage, sample_latents};
+use crate::pipelines::common::latents::{given_or_noise, repeat_batch};
 use crate::pipelines::model_index::ModelIndex;
-use crate::pipelines::output::{ImagePipelineOutput, MOST_PIXELS};
+use crate::pipelines::output::MOST_PIXELS;
 use crate::random::Generators;
-use crate::vision::ImageProcessor;
 
 impl StableDiffusionComponents {
     /// Height and width of the latents of an image of the given size in pixels, by default that of the images that the
@@ -56,56 +55,33 @@ impl StableDiffusionComponents {
     ) -> Result<Tensor<4>> {
         let [images, _, height, width] = shape;
         self.check_memory(images, height, width, device)?;
-        let latents = match given {
-            Some(latents) if latents.dims() != shape => {
-                let message = format!("have shape {:?}, this call needs {shape:?}", latents.dims());
-                return Err(Error::argument("latents", message));
-            }
-            Some(latents) => latents.to_device(device),
-            None => generator.randn(shape, dtype, device)?,
-        };
+        let latents = given_or_noise(given, shape, generator, dtype, device)?;
         Ok(latents * self.scheduler.init_noise_sigma())
     }
 
-    /// What was asked for, of the latents that a run ends with. Images that the safety checker objects to are black.
+    /// The latents that image to image starts from, `[images, channels, height, width]`: those of the image with noise
+    /// up to the level of `timestep`.
     ///
     /// # Errors
-    /// When images are asked for and the VAE makes something else, or they are not finite.
-    pub(super) fn decode(
+    /// When the number of images given, or of generators, does not fit.
+    pub(super) fn noisy_latents(
         &self,
-        latents: Tensor<4>,
-        output_type: OutputType,
+        image: PreparedImage,
+        images: usize,
+        timestep: f32,
+        generator: &mut Generators,
         index: &ModelIndex,
-    ) -> Result<ImagePipelineOutput> {
-        if output_type == OutputType::Latent {
-            return Ok(ImagePipelineOutput { images: Images::Latent(latents), nsfw_content_detected: None });
-        }
-        tracing::debug!("decoding");
-        self.unet.release_memory();
-        let mut decoded = decoding::decode(&self.vae, latents / self.vae.scaling_factor(), index)?;
-        let nsfw_content_detected = self.run_safety_checker(&decoded)?;
-        for (index, _) in nsfw_content_detected.iter().flatten().enumerate().filter(|(_, flagged)| **flagged)
-        {
-            let [_, channels, height, width] = decoded.dims();
-            let black = decoded.clone().narrow(0, index, 1).full_like(-1.0);
-            decoded = decoded.slice_assign([index..index + 1, 0..channels, 0..height, 0..width], black);
-        }
-        Ok(ImagePipelineOutput { images: postprocess(decoded, output_type)?, nsfw_content_detected })
-    }
-
-    /// Which of the decoded images show what they must not; `None` without a safety checker.
-    fn run_safety_checker(&self, decoded: &Tensor<4>) -> Result<Option<Vec<bool>>> {
-        let Some(checker) = &self.safety_checker else { return Ok(None) };
-        let feature_extractor = self.feature_extractor.as_ref().ok_or_else(no_feature_extractor)?;
-        let images = postprocess(decoded.clone(), OutputType::Image)?.into_images();
-        let clip_input = feature_extractor.preprocess(&images)?;
-        let clip_input = clip_input.to_device(&decoded.device()).cast(self.text_encoder.dtype());
-        let flagged = checker.forward(clip_input)?.has_nsfw_concepts;
-        if flagged.contains(&true) {
-            tracing::warn!(
-                "the safety checker objects to one or more images, which are black instead; try another prompt or seed"
-            );
-        }
-        Ok(Some(flagged))
+    ) -> Result<Tensor<4>> {
+        check_generators(generator, images)?;
+        // A generator for each image draws again where one image stands for several.
+        let image = match (image, &*generator) {
+            (PreparedImage::Pixels(pixels), Generators::PerItem(_)) => {
+                PreparedImage::Pixels(repeat_batch("image", pixels, images)?)
+            }
+            (image, _) => image,
+        };
+        let latents = repeat_batch("image", sample_latents(&self.vae, image, generator, index)?, images)?;
+        let noise = generator.randn(latents.dims(), latents.dtype(), &latents.device())?;
+        self.scheduler.add_noise(latents, noise, &vec![timestep; images])
     }
 }

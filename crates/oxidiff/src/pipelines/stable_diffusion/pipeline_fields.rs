@@ -22,4 +22,16 @@ macro_rules! expose_fields {
     };
 }
 
-pub(super) use expose_fields;
+/// Inside `impl Pipeline`: what each pipeline does in the same way.
+macro_rules! pipeline_methods {
+    () => {
+        $crate::pipelines::pipeline_fields::field_methods!();
+        $crate::pipelines::pipeline_fields::vae_methods!();
+
+        fn lora_loader(&mut self) -> Option<&mut dyn $crate::pipelines::common::lora::LoraLoader> {
+            Some(&mut self.components)
+        }
+    };
+}
+
+pub(super) use {expose_fields, pipeline_methods};

@@ -2,21 +2,21 @@
 
 use burn::tensor::Tensor;
 
-use super::arguments::{call_arguments, check_finite};
-use super::components::{Correction, StableDiffusionComponents, correct};
-use super::denoising::Denoising;
-use super::pipeline_fields::expose_fields;
-use super::timesteps::choose_timesteps;
+use super::arguments::prompt_arguments;
+use super::components::StableDiffusionComponents;
+use super::denoising::Run;
+use super::outdated_scheduler::{Correction, correct};
+use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
-use crate::loading::LoadOptions;
-use crate::loading::folder::Folder;
 use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionInputs;
+use crate::pipelines::common::arguments::check_finite;
+use crate::pipelines::common::component_loader::ComponentLoader;
+use crate::pipelines::common::timesteps::choose_timesteps;
+use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
-use crate::pipelines::pipeline::{Component, Pipeline};
-use crate::pipelines::pipeline_fields::{field_methods, vae_methods};
-use crate::random::Generators;
+use crate::pipelines::pipeline::Pipeline;
 use crate::schedulers::zero_terminal_snr;
 
 /// Makes images from prompts: the text is embedded, noise in the space of an autoencoder's latents is denoised step by
@@ -30,7 +30,7 @@ pub struct StableDiffusionPipeline {
     progress_bar: bool,
 }
 
-call_arguments! {
+prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `StableDiffusionPipeline.__call__`.
     ///
     /// ```
@@ -40,16 +40,16 @@ call_arguments! {
     ///     TextToImage { num_inference_steps: 20, guidance_scale: 4.0, ..TextToImage::new("a red apple") };
     /// assert_eq!(arguments.num_images_per_prompt, 1);
     /// ```
-    pub struct TextToImage {
+    pub struct TextToImage: "text to image" {
         num_inference_steps: 50,
         guidance_scale: 7.5,
         /// Height of the images in pixels, a multiple of 8; by default that of the images that the model was trained on.
         pub height: Option<usize> = None,
         /// Width of the images in pixels, a multiple of 8; by default that of the images that the model was trained on.
         pub width: Option<usize> = None,
-        /// The timesteps of the denoising loop, where the scheduler shall not choose them.
+        /// The timesteps of the denoising loop, if the scheduler is not to choose them.
         pub timesteps: Option<Vec<f32>> = None,
-        /// The noise levels of the denoising loop, where the scheduler shall not choose them.
+        /// The noise levels of the denoising loop, if the scheduler is not to choose them.
         pub sigmas: Option<Vec<f32>> = None,
         /// How much of the contrast that guidance takes away to restore, from 0 to 1.
         pub guidance_rescale: f64 = 0.0,
@@ -109,26 +109,27 @@ impl Pipeline for StableDiffusionPipeline {
 
     type Arguments = TextToImage;
 
-    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self> {
-        Self::assemble(StableDiffusionComponents::load(folder, &index, options)?, index)
+    fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
+        Self::assemble(StableDiffusionComponents::load(loader)?, loader.index().clone())
     }
 
-    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
+    fn from_components(components: &Components<'_>, index: ModelIndex) -> Result<Self> {
         let index = index.for_class(Self::CLASS_NAME, &StableDiffusionComponents::INDEX_NAMES);
         Self::assemble(StableDiffusionComponents::of(components)?, index)
     }
 
     /// Makes images from a prompt with the defaults, or from the arguments given.
     fn call(&mut self, arguments: impl Into<TextToImage>) -> Result<ImagePipelineOutput> {
-        let arguments = arguments.into();
+        let mut arguments = arguments.into();
         check_finite("guidance_rescale", arguments.guidance_rescale)?;
         let images = arguments.check()?;
+        let mut settings = arguments.settings();
         let [height, width] = match &arguments.latents {
             Some(latents) => [latents.dims()[2], latents.dims()[3]],
             None => self.latent_size(8, arguments.height, arguments.width)?,
         };
         let guidance = self.classifier_free_guidance(arguments.guidance_scale, arguments.guidance_rescale);
-        let text = self.embed(&arguments.prompts(), guidance)?.for_guidance();
+        let text = self.embed(&arguments.prompts(), arguments.clip_skip, guidance)?.for_guidance().tokens;
         let device = text.device();
 
         let steps = choose_timesteps(
@@ -140,13 +141,13 @@ impl Pipeline for StableDiffusionPipeline {
         // A run whose first two timesteps are equal would otherwise begin at the second.
         self.scheduler.set_begin_index(0);
 
-        let mut generator = arguments.generator.unwrap_or_else(Generators::from_entropy);
         let shape = [images, self.unet.config().in_channels, height, width];
         let dtype = self.text_encoder.dtype();
-        let latents = self.initial_latents(arguments.latents, shape, &mut generator, dtype, &device)?;
+        let latents =
+            self.initial_latents(arguments.latents, shape, &mut settings.generator, dtype, &device)?;
 
         let timestep_cond = self.embed_guidance_scale(arguments.guidance_scale, images, &device);
-        let run = Denoising {
+        let run = Run {
             timesteps: self.scheduler.timesteps().to_vec(),
             steps,
             text,
@@ -154,23 +155,15 @@ impl Pipeline for StableDiffusionPipeline {
             inputs: UNet2DConditionInputs { timestep_cond, ..Default::default() },
             further_channels: None,
             after_step: None,
-            eta: arguments.eta,
-            generator: &mut generator,
-            index: &self.index,
-            output_type: arguments.output_type,
-            callback: arguments.callback_on_step_end,
-            progress_bar: self.progress_bar,
         };
-        let latents = self.components.denoise(latents, run)?;
-        self.decode(latents, arguments.output_type, &self.index)
+        self.components.run(latents, run, settings, &self.index, self.progress_bar)
     }
 
-    fn components(&self) -> Vec<(&'static str, Component<'_>)> {
+    fn components(&self) -> Components<'_> {
         self.components.list()
     }
 
-    field_methods!();
-    vae_methods!();
+    pipeline_methods!();
 }
 
 expose_fields!(StableDiffusionPipeline);

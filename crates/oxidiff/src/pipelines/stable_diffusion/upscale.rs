@@ -3,25 +3,24 @@
 
 use burn::tensor::Tensor;
 
-use super::arguments::call_arguments;
+use super::arguments::prompt_arguments;
 use super::components::StableDiffusionComponents;
-use super::denoising::Denoising;
-use super::guidance::Guidance;
-use super::image_latents::PreparedImage;
-use super::pipeline_fields::expose_fields;
-use super::timesteps::choose_timesteps;
+use super::denoising::Run;
+use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions, Resample, VaeImageProcessor};
-use crate::loading::LoadOptions;
-use crate::loading::folder::Folder;
 use crate::models::model::Model;
 use crate::models::unets::{ClassLabels, UNet2DConditionInputs};
+use crate::pipelines::common::component_loader::ComponentLoader;
+use crate::pipelines::common::guidance::Guidance;
+use crate::pipelines::common::image_latents::PreparedImage;
+use crate::pipelines::common::timesteps::choose_timesteps;
+use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
-use crate::pipelines::pipeline::{Component, Pipeline};
-use crate::pipelines::pipeline_fields::{field_methods, vae_methods};
+use crate::pipelines::pipeline::Pipeline;
 use crate::random::Generators;
-use crate::schedulers::{self, Scheduler, zero_terminal_snr};
+use crate::schedulers::{Scheduler, zero_terminal_snr};
 
 /// The most noise that the small image may get where the checkpoint says nothing of it.
 const MAX_NOISE_LEVEL: usize = 350;
@@ -42,9 +41,9 @@ pub struct StableDiffusionUpscalePipeline {
     progress_bar: bool,
 }
 
-call_arguments! {
+prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `StableDiffusionUpscalePipeline.__call__`.
-    pub struct Upscale {
+    pub struct Upscale: "super-resolution" {
         num_inference_steps: 75,
         guidance_scale: 9.0,
         /// The images to enlarge, one for each prompt; their size is rounded down to a multiple of the VAE's scale factor.
@@ -136,18 +135,14 @@ impl Pipeline for StableDiffusionUpscalePipeline {
 
     type Arguments = Upscale;
 
-    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self> {
-        let class_name = index.required("low_res_scheduler")?;
-        let low_res_scheduler = schedulers::load(&folder.subfolder("low_res_scheduler"), class_name)?;
-        Self::assemble(StableDiffusionComponents::load(folder, &index, options)?, low_res_scheduler, index)
+    fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
+        let low_res_scheduler = loader.scheduler("low_res_scheduler")?;
+        let components = StableDiffusionComponents::load(loader)?;
+        Self::assemble(components, low_res_scheduler, loader.index().clone())
     }
 
-    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
-        let low_res_scheduler = components.iter().find_map(|(name, component)| match component {
-            Component::Scheduler(scheduler) if *name == "low_res_scheduler" => Some(scheduler.clone_box()),
-            _ => None,
-        });
-        let low_res_scheduler = low_res_scheduler.ok_or_else(|| {
+    fn from_components(components: &Components<'_>, index: ModelIndex) -> Result<Self> {
+        let low_res_scheduler = components.get("low_res_scheduler").cloned().ok_or_else(|| {
             let message = "has no `low_res_scheduler`; give one to `StableDiffusionUpscalePipeline::new`";
             Error::argument("pipeline", message)
         })?;
@@ -159,23 +154,19 @@ impl Pipeline for StableDiffusionUpscalePipeline {
     fn call(&mut self, arguments: impl Into<Upscale>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
         let images = arguments.check()?;
+        let mut settings = arguments.settings();
         if arguments.noise_level > self.max_noise_level {
             let message =
                 format!("must be at most {}, but is {}", self.max_noise_level, arguments.noise_level);
             return Err(Error::argument("noise_level", message));
         }
-        let guidance = if arguments.guidance_scale > 1.0 {
-            Guidance::ClassifierFree { scale: arguments.guidance_scale, rescale: 0.0 }
-        } else {
-            Guidance::Off
-        };
-        let text = self.embed(&arguments.prompts(), guidance)?.for_guidance();
+        let guidance = Guidance::by_scale(arguments.guidance_scale);
+        let text = self.embed(&arguments.prompts(), arguments.clip_skip, guidance)?.for_guidance().tokens;
         let (dtype, device) = (self.text_encoder.dtype(), text.device());
         let steps = choose_timesteps(&mut *self.scheduler, arguments.num_inference_steps, None, None)?;
 
-        let mut generator = arguments.generator.take().unwrap_or_else(Generators::from_entropy);
         let prompts = images / arguments.num_images_per_prompt;
-        let image = self.noisy_image(&arguments, prompts, &text, &mut generator)?;
+        let image = self.noisy_image(&arguments, prompts, &text, &mut settings.generator)?;
         let [_, _, height, width] = image.dims();
         // The batch is repeated whole, the texts one by one: with several prompts and several images of each, images meet
         // other prompts' texts. Python does the same.
@@ -184,8 +175,9 @@ impl Pipeline for StableDiffusionUpscalePipeline {
         let class_labels = ClassLabels::Numbers(vec![arguments.noise_level as f32; image.dims()[0]]);
 
         let shape = [images, self.vae.latent_channels(), height, width];
-        let latents = self.initial_latents(arguments.latents, shape, &mut generator, dtype, &device)?;
-        let run = Denoising {
+        let latents =
+            self.initial_latents(arguments.latents, shape, &mut settings.generator, dtype, &device)?;
+        let run = Run {
             timesteps: self.scheduler.timesteps().to_vec(),
             steps,
             text,
@@ -193,25 +185,17 @@ impl Pipeline for StableDiffusionUpscalePipeline {
             inputs: UNet2DConditionInputs { class_labels: Some(class_labels), ..Default::default() },
             further_channels: Some(image),
             after_step: None,
-            eta: arguments.eta,
-            generator: &mut generator,
-            index: &self.index,
-            output_type: arguments.output_type,
-            callback: arguments.callback_on_step_end,
-            progress_bar: self.progress_bar,
         };
-        let latents = self.components.denoise(latents, run)?;
-        self.decode(latents, arguments.output_type, &self.index)
+        self.components.run(latents, run, settings, &self.index, self.progress_bar)
     }
 
-    fn components(&self) -> Vec<(&'static str, Component<'_>)> {
+    fn components(&self) -> Components<'_> {
         let mut components = self.components.list();
-        components.push(("low_res_scheduler", Component::Scheduler(&*self.low_res_scheduler)));
+        components.push("low_res_scheduler", &self.low_res_scheduler);
         components
     }
 
-    field_methods!();
-    vae_methods!();
+    pipeline_methods!();
 }
 
 expose_fields!(StableDiffusionUpscalePipeline);

@@ -1,7 +1,7 @@
 //! Consistency models (Song et al. 2023, <https://arxiv.org/abs/2303.01469>).
 
 use super::arguments::Unconditional;
-use super::pipeline::{SamplingMethod, UnconditionalPipeline};
+use super::unconditional_pipeline::{SamplingMethod, UnconditionalPipeline};
 use crate::error::Result;
 
 /// Makes images from noise by one step or a few.
@@ -29,12 +29,12 @@ impl SamplingMethod for ConsistencyMethod {
     const CLASS_NAME: &'static str = "ConsistencyModelPipeline";
     const NUM_INFERENCE_STEPS: usize = 1;
     const SCALES_NOISE: bool = true;
+    const OWN_ARGUMENTS: &'static [&'static str] = &["timesteps", "class_labels", "latents"];
 
     fn check(arguments: &Unconditional) -> Result<()> {
         if arguments.timesteps.is_some() && arguments.num_inference_steps.is_some() {
             tracing::warn!("`num_inference_steps` is not used, since `timesteps` are given");
         }
-        arguments.refuse_ddim_options(Self::CLASS_NAME)?;
         arguments.check_generators()
     }
 }

@@ -1,7 +1,7 @@
 //! Denoising diffusion implicit models (Song et al. 2020, <https://arxiv.org/abs/2010.02502>).
 
 use super::arguments::Unconditional;
-use super::pipeline::{SamplingMethod, UnconditionalPipeline};
+use super::unconditional_pipeline::{SamplingMethod, UnconditionalPipeline};
 use crate::error::{Error, Result};
 use crate::schedulers::{DDIMScheduler, Scheduler};
 
@@ -26,7 +26,7 @@ impl SamplingMethod for DdimMethod {
     const CLASS_NAME: &'static str = "DDIMPipeline";
     const NUM_INFERENCE_STEPS: usize = 50;
     const SCALES_NOISE: bool = false;
-    const TAKES_ETA: bool = true;
+    const OWN_ARGUMENTS: &'static [&'static str] = &["eta", "use_clipped_model_output"];
 
     fn take_over(scheduler: Box<dyn Scheduler>) -> Result<Box<dyn Scheduler>> {
         Ok(DDIMScheduler::from_config(scheduler.config())?.into())
@@ -40,7 +40,6 @@ impl SamplingMethod for DdimMethod {
         if !(0.0..=1.0).contains(&eta) {
             tracing::warn!("`eta` is {eta}: 0 is DDIM and 1 is DDPM, and nothing beyond them makes sense");
         }
-        arguments.refuse_consistency_options(Self::CLASS_NAME)?;
         arguments.check_generators()
     }
 }

@@ -1,8 +1,6 @@
 //! Denoising diffusion probabilistic models (Ho et al. 2020, <https://arxiv.org/abs/2006.11239>).
 
-use super::arguments::Unconditional;
-use super::pipeline::{SamplingMethod, UnconditionalPipeline};
-use crate::error::Result;
+use super::unconditional_pipeline::{SamplingMethod, UnconditionalPipeline};
 
 /// Makes images from noise by as many steps as the model was trained with.
 ///
@@ -24,9 +22,4 @@ impl SamplingMethod for DdpmMethod {
     const CLASS_NAME: &'static str = "DDPMPipeline";
     const NUM_INFERENCE_STEPS: usize = 1000;
     const SCALES_NOISE: bool = false;
-
-    fn check(arguments: &Unconditional) -> Result<()> {
-        arguments.refuse_ddim_options(Self::CLASS_NAME)?;
-        arguments.refuse_consistency_options(Self::CLASS_NAME)
-    }
 }

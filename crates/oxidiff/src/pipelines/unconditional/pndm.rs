@@ -1,7 +1,7 @@
 //! Pseudo numerical methods (Liu et al. 2022, <https://arxiv.org/abs/2202.09778>).
 
 use super::arguments::Unconditional;
-use super::pipeline::{SamplingMethod, UnconditionalPipeline};
+use super::unconditional_pipeline::{SamplingMethod, UnconditionalPipeline};
 use crate::error::Result;
 use crate::schedulers::{PNDMScheduler, Scheduler};
 
@@ -32,8 +32,6 @@ impl SamplingMethod for PndmMethod {
     }
 
     fn check(arguments: &Unconditional) -> Result<()> {
-        arguments.refuse_ddim_options(Self::CLASS_NAME)?;
-        arguments.refuse_consistency_options(Self::CLASS_NAME)?;
         arguments.check_generators()
     }
 }

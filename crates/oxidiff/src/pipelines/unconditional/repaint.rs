@@ -1,8 +1,6 @@
 //! RePaint (Lugmayr et al. 2022, <https://arxiv.org/abs/2201.09865>): inpainting with a model that was trained for nothing
 //! but images.
 
-use std::ops::ControlFlow;
-
 use burn::tensor::Tensor;
 
 use super::parts;
@@ -10,58 +8,46 @@ use crate::error::{Error, Result};
 use crate::image_processor::{
     OutputType, PipelineImageInput, PreprocessOptions, Resample, VaeImageProcessor, postprocess,
 };
-use crate::loading::LoadOptions;
-use crate::loading::folder::Folder;
 use crate::models::unets::UNet2DModel;
 use crate::pipelines::CallDefaults;
-use crate::pipelines::finite::{Watch, WatchedStep};
+use crate::pipelines::common::arguments::check_generators;
+use crate::pipelines::common::callback::StepCallback;
+use crate::pipelines::common::component_loader::ComponentLoader;
+use crate::pipelines::common::denoising::{Denoising, Stepped};
+use crate::pipelines::common::finite::Watch;
+use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
-use crate::pipelines::pipeline::{Component, Pipeline};
+use crate::pipelines::pipeline::Pipeline;
 use crate::pipelines::pipeline_fields::{display_index, field_methods};
-use crate::pipelines::progress::denoising_bar;
-use crate::pipelines::stable_diffusion::{StepCallback, StepEnd};
+use crate::pipelines::request::call_arguments;
 use crate::random::Generators;
 use crate::schedulers::{RePaintScheduler, Scheduler, StepOptions};
 
-/// The arguments of a call; names and defaults are those of Python's `RePaintPipeline.__call__`.
-pub struct RePaint {
-    /// The images of which a part is painted again. Their size is rounded down to a multiple of 8; a tensor
-    /// `[images, channels, height, width]` in [-1, 1] is taken as it is.
-    pub image: PipelineImageInput,
-    /// What to keep, white, and what to paint again, black: one for all images. Its size is rounded down to a multiple of 32;
-    /// a tensor `[1 or images, 1 or channels, height, width]` of 1 and 0 is taken as it is.
-    pub mask_image: PipelineImageInput,
-    /// Number of denoising steps, not counting those that are gone again.
-    pub num_inference_steps: usize,
-    /// Noise of each step, from 0 (none) to 1 (as much as DDPM).
-    pub eta: f64,
-    /// How many steps are gone before they are taken back.
-    pub jump_length: usize,
-    /// How often these steps are gone.
-    pub jump_n_sample: usize,
-    /// Where the noise comes from: one generator, or one for each image, of which the first serves all steps. By default a
-    /// freshly seeded one.
-    pub generator: Option<Generators>,
-    /// What to return the images as.
-    pub output_type: OutputType,
-    /// Called after each step, also after one that was taken back.
-    pub callback_on_step_end: Option<StepCallback>,
-}
-
-impl Default for RePaint {
-    fn default() -> Self {
-        Self {
-            image: PipelineImageInput::Images(Vec::new()),
-            mask_image: PipelineImageInput::Images(Vec::new()),
-            num_inference_steps: 250,
-            eta: 0.0,
-            jump_length: 10,
-            jump_n_sample: 10,
-            generator: None,
-            output_type: OutputType::default(),
-            callback_on_step_end: None,
-        }
+call_arguments! {
+    /// The arguments of a call; names and defaults are those of Python's `RePaintPipeline.__call__`.
+    pub struct RePaint: "inpainting without a text" {
+        /// The images of which a part is painted again. Their size is rounded down to a multiple of 8; a tensor
+        /// `[images, channels, height, width]` in [-1, 1] is taken as it is.
+        pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
+        /// What to keep, white, and what to paint again, black: one for all images. Its size is rounded down to a multiple of 32;
+        /// a tensor `[1 or images, 1 or channels, height, width]` of 1 and 0 is taken as it is.
+        pub mask_image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
+        /// Number of denoising steps, not counting those that are gone again.
+        pub num_inference_steps: usize = 250,
+        /// Noise of each step, from 0 (none) to 1 (as much as DDPM).
+        pub eta: f64 = 0.0,
+        /// How many steps are gone before they are taken back.
+        pub jump_length: usize = 10,
+        /// How often these steps are gone.
+        pub jump_n_sample: usize = 10,
+        /// Where the noise comes from: one generator, or one for each image, of which the first serves all steps. By default a
+        /// freshly seeded one.
+        pub generator: Option<Generators> = None,
+        /// What to return the images as.
+        pub output_type: OutputType = OutputType::default(),
+        /// Called after each step, also after one that was taken back.
+        pub callback_on_step_end: Option<StepCallback> = None,
     }
 }
 
@@ -166,12 +152,12 @@ impl Pipeline for RePaintPipeline {
 
     type Arguments = RePaint;
 
-    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self> {
-        let (unet, scheduler) = parts::load(folder, &index, options)?;
-        Ok(Self { unet, scheduler, index, progress_bar: true })
+    fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
+        let (unet, scheduler) = parts::load(loader)?;
+        Ok(Self { unet, scheduler, index: loader.index().clone(), progress_bar: true })
     }
 
-    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
+    fn from_components(components: &Components<'_>, index: ModelIndex) -> Result<Self> {
         let (unet, scheduler) = parts::of(components)?;
         let index = index.for_class(Self::CLASS_NAME, &parts::INDEX_NAMES);
         Ok(Self { unet, scheduler, index, progress_bar: true })
@@ -190,13 +176,8 @@ impl Pipeline for RePaintPipeline {
         let shape = original_image.dims();
 
         let mut generator = arguments.generator.unwrap_or_else(Generators::from_entropy);
-        if let Generators::PerItem(generators) = &generator
-            && generators.len() != shape[0]
-        {
-            let message = format!("{} generators for {} images", generators.len(), shape[0]);
-            return Err(Error::argument("generator", message));
-        }
-        let mut sample = generator.randn(shape, self.unet.dtype(), &self.unet.device())?;
+        check_generators(&generator, shape[0])?;
+        let sample = generator.randn(shape, self.unet.dtype(), &self.unet.device())?;
         // As in Python, one generator serves the steps of all images.
         let mut generator = match generator {
             Generators::PerItem(generators) => {
@@ -208,53 +189,40 @@ impl Pipeline for RePaintPipeline {
         let RePaint { num_inference_steps, jump_length, jump_n_sample, .. } = arguments;
         scheduler.set_timesteps_with_jumps(num_inference_steps, jump_length, jump_n_sample)?;
         let timesteps = scheduler.timesteps().to_vec();
-        let mut callback = arguments.callback_on_step_end;
-        let watch = Watch { index: &self.index, denoiser: ("unet", &self.unet), condition: None };
-        watch.check_start(&sample)?;
-        let bar = denoising_bar(timesteps.len(), self.progress_bar);
+        let denoising = Denoising {
+            timesteps: &timesteps,
+            steps: timesteps.len(),
+            order: 1,
+            watch: Watch::of(&self.index, ("unet", &self.unet), &scheduler),
+            callback: arguments.callback_on_step_end,
+            progress_bar: self.progress_bar,
+        };
         let mut last = f32::INFINITY;
-        for (index, &timestep) in timesteps.iter().enumerate() {
-            tracing::debug!(index, timestep, "denoising");
+        let sample = denoising.run(sample, |step, sample| {
             let options = StepOptions { generator: Some(&mut generator), ..Default::default() };
-            sample = if timestep < last {
-                let prediction = self.unet.forward(sample.clone(), &[timestep])?;
-                let options = StepOptions {
-                    original_image: Some(original_image.clone()),
-                    mask: Some(mask.clone()),
-                    ..options
-                };
-                let next = scheduler.step(prediction.clone(), timestep, sample, options)?.prev_sample;
-                watch.check_step(&WatchedStep {
-                    index,
-                    timestep,
-                    scheduler: &scheduler,
-                    prediction: &prediction,
-                    sample: &next,
-                })?;
-                next
-            } else {
-                scheduler.undo_step(sample, last, options)?
-            };
-            last = timestep;
-
-            if let Some(callback) = &mut callback {
-                match callback(StepEnd { index, timestep, latents: sample }) {
-                    ControlFlow::Continue(next) => sample = next,
-                    ControlFlow::Break(last) => {
-                        sample = last;
-                        break;
-                    }
-                }
+            let is_back = step.timestep >= last;
+            let before = std::mem::replace(&mut last, step.timestep);
+            if is_back {
+                return Ok(Stepped {
+                    prediction: None,
+                    sample: scheduler.undo_step(sample, before, options)?,
+                });
             }
-            bar.inc(1);
-        }
-        bar.finish();
+            let prediction = self.unet.forward(sample.clone(), &[step.timestep])?;
+            let options = StepOptions {
+                original_image: Some(original_image.clone()),
+                mask: Some(mask.clone()),
+                ..options
+            };
+            let sample = scheduler.step(prediction.clone(), step.timestep, sample, options)?.prev_sample;
+            Ok(Stepped { prediction: Some(prediction), sample })
+        })?;
         let images = postprocess(sample, arguments.output_type)?;
         Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
     }
 
-    fn components(&self) -> Vec<(&'static str, Component<'_>)> {
-        parts::list(&self.unet, &*self.scheduler)
+    fn components(&self) -> Components<'_> {
+        parts::list(&self.unet, &self.scheduler)
     }
 
     field_methods!();

@@ -1,21 +1,19 @@
 //! Score-based models (Song et al. 2020, <https://arxiv.org/abs/2011.13456>), by the variance exploding equation.
 
-use std::ops::ControlFlow;
-
-use super::arguments::Unconditional;
+use super::arguments::{SPECIAL, Unconditional};
 use super::parts;
 use crate::error::{Error, Result};
 use crate::image_processor::VaeImageProcessor;
-use crate::loading::LoadOptions;
-use crate::loading::folder::Folder;
 use crate::models::unets::UNet2DModel;
-use crate::pipelines::finite::{Watch, WatchedStep};
+use crate::pipelines::common::component_loader::ComponentLoader;
+use crate::pipelines::common::denoising::{Denoising, Stepped};
+use crate::pipelines::common::finite::Watch;
+use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
-use crate::pipelines::pipeline::{Component, Pipeline};
+use crate::pipelines::pipeline::Pipeline;
 use crate::pipelines::pipeline_fields::{display_index, field_methods};
-use crate::pipelines::progress::denoising_bar;
-use crate::pipelines::stable_diffusion::StepEnd;
+use crate::pipelines::request::CallArguments;
 use crate::random::Generators;
 use crate::schedulers::{Scheduler, ScoreSdeVeScheduler, StepOptions};
 
@@ -66,12 +64,12 @@ impl Pipeline for ScoreSdeVePipeline {
 
     type Arguments = Unconditional;
 
-    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self> {
-        let (unet, scheduler) = parts::load(folder, &index, options)?;
-        Ok(Self { unet, scheduler, index, progress_bar: true })
+    fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
+        let (unet, scheduler) = parts::load(loader)?;
+        Ok(Self { unet, scheduler, index: loader.index().clone(), progress_bar: true })
     }
 
-    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
+    fn from_components(components: &Components<'_>, index: ModelIndex) -> Result<Self> {
         let (unet, scheduler) = parts::of(components)?;
         let index = index.for_class(Self::CLASS_NAME, &parts::INDEX_NAMES);
         Ok(Self { unet, scheduler, index, progress_bar: true })
@@ -79,28 +77,31 @@ impl Pipeline for ScoreSdeVePipeline {
 
     fn call(&mut self, arguments: impl Into<Unconditional>) -> Result<ImagePipelineOutput> {
         let arguments = arguments.into();
-        arguments.check()?;
-        arguments.refuse_ddim_options(Self::CLASS_NAME)?;
-        arguments.refuse_consistency_options(Self::CLASS_NAME)?;
+        arguments.check(&[], Self::CLASS_NAME)?;
         arguments.check_generators()?;
         let mut scheduler = self.own_scheduler()?;
         let corrections = scheduler.correct_steps();
-        let mut callback = arguments.callback_on_step_end;
         let mut generator = arguments.generator.unwrap_or_else(Generators::from_entropy);
 
         let shape = parts::image_shape(&self.unet, arguments.batch_size)?;
         let noise = generator.randn(shape, self.unet.dtype(), &self.unet.device())?;
-        let mut sample = noise * scheduler.init_noise_sigma();
+        let sample = noise * scheduler.init_noise_sigma();
 
         let steps = arguments.num_inference_steps.unwrap_or(NUM_INFERENCE_STEPS);
         scheduler.set_timesteps(steps)?;
         scheduler.set_sigmas(steps, None, None, None)?;
         let timesteps = scheduler.timesteps().to_vec();
         let levels = scheduler.sigmas().unwrap_or_default().to_vec();
-        let watch = Watch { index: &self.index, denoiser: ("unet", &self.unet), condition: None };
-        let bar = denoising_bar(timesteps.len(), self.progress_bar);
-        for (index, (&timestep, level)) in timesteps.iter().zip(levels).enumerate() {
-            tracing::debug!(index, timestep, level, "denoising");
+        let denoising = Denoising {
+            timesteps: &timesteps,
+            steps: timesteps.len(),
+            order: 1,
+            watch: Watch::of(&self.index, ("unet", &self.unet), &scheduler),
+            callback: arguments.callback_on_step_end,
+            progress_bar: self.progress_bar,
+        };
+        let sample = denoising.run(sample, |step, mut sample| {
+            let level = levels[step.index];
             for _ in 0..corrections {
                 let score = self.unet.forward(sample.clone(), &[level])?;
                 let options = StepOptions { generator: Some(&mut generator), ..Default::default() };
@@ -108,30 +109,12 @@ impl Pipeline for ScoreSdeVePipeline {
             }
             let score = self.unet.forward(sample.clone(), &[level])?;
             let options = StepOptions { generator: Some(&mut generator), ..Default::default() };
-            let output = scheduler.step_pred(score.clone(), timestep, sample, options)?;
+            let output = scheduler.step_pred(score.clone(), step.timestep, sample, options)?;
             // Nothing takes away the noise that the last step adds.
-            let last = index + 1 == timesteps.len();
-            sample = if last { output.prev_sample_mean } else { output.prev_sample };
-            watch.check_step(&WatchedStep {
-                index,
-                timestep,
-                scheduler: &scheduler,
-                prediction: &score,
-                sample: &sample,
-            })?;
-
-            if let Some(callback) = &mut callback {
-                match callback(StepEnd { index, timestep, latents: sample }) {
-                    ControlFlow::Continue(next) => sample = next,
-                    ControlFlow::Break(last) => {
-                        sample = last;
-                        break;
-                    }
-                }
-            }
-            bar.inc(1);
-        }
-        bar.finish();
+            let is_last = step.index + 1 == timesteps.len();
+            let sample = if is_last { output.prev_sample_mean } else { output.prev_sample };
+            Ok(Stepped { prediction: Some(score), sample })
+        })?;
         self.scheduler = scheduler.into();
         // These models work on values in [0, 1].
         let processor = VaeImageProcessor { do_normalize: false, ..Default::default() };
@@ -139,8 +122,12 @@ impl Pipeline for ScoreSdeVePipeline {
         Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
     }
 
-    fn components(&self) -> Vec<(&'static str, Component<'_>)> {
-        parts::list(&self.unet, &*self.scheduler)
+    fn takes(argument: &str) -> bool {
+        !SPECIAL.contains(&argument) && Unconditional::ALL.iter().any(|info| info.name == argument)
+    }
+
+    fn components(&self) -> Components<'_> {
+        parts::list(&self.unet, &self.scheduler)
     }
 
     field_methods!();

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use burn::tensor::Tensor;
 
-use super::components::StableDiffusionComponents;
 use crate::error::{Error, Result};
 use crate::loading::bare_tensor::BARE_TENSOR;
 use crate::loading::hub::HubOptions;
 use crate::loading::locate::locate;
 use crate::loading::state_dict::{StateDict, StoredTensor};
+use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
 
 /// What diffusers calls the file, without its extension.
 const WEIGHTS_NAME: &str = "learned_embeds";
@@ -22,7 +22,7 @@ const A1111_WORD: &str = "name";
 pub struct TextualInversionOptions {
     /// What to write in a prompt; by default the word that the file names.
     pub token: Option<String>,
-    /// The file, where the name is that of a folder or a repository.
+    /// The file, if the name is that of a folder or a repository.
     pub weight_name: Option<String>,
     /// The folder inside the folder or repository.
     pub subfolder: Option<String>,
@@ -30,23 +30,30 @@ pub struct TextualInversionOptions {
     pub hub: HubOptions,
 }
 
-impl StableDiffusionComponents {
+/// What loads learned words: `TextualInversionLoaderMixin` in Python. Every pipeline that reads prompts by CLIP has this
+/// method.
+///
+/// ```no_run
+/// use oxidiff::{Pipeline, StableDiffusionPipeline, TextualInversionLoader, TextualInversionOptions};
+///
+/// let mut pipeline = StableDiffusionPipeline::from_pretrained("stable-diffusion-v1-5/stable-diffusion-v1-5")?;
+/// pipeline.load_textual_inversion("sd-concepts-library/cat-toy", &TextualInversionOptions::default())?;
+/// let images = pipeline.call("a <cat-toy> backpack")?;
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+pub trait TextualInversionLoader {
+    /// The text encoders that can learn words, with their tokenizers.
+    #[doc(hidden)]
+    fn word_encoders(&mut self) -> Vec<WordEncoder<'_>>;
+
     /// Adds a learned word to the tokenizer and its vectors to the text encoder, from a file, a folder or the hub, in the
-    /// format of diffusers or A1111, or a tensor that was saved alone, whose word `options.token` gives. A word of several vectors is written once in a prompt.
-    ///
-    /// ```no_run
-    /// use oxidiff::{Pipeline, StableDiffusionPipeline, TextualInversionOptions};
-    ///
-    /// let mut pipeline = StableDiffusionPipeline::from_pretrained("stable-diffusion-v1-5/stable-diffusion-v1-5")?;
-    /// pipeline.load_textual_inversion("sd-concepts-library/cat-toy", &TextualInversionOptions::default())?;
-    /// let images = pipeline.call("a <cat-toy> backpack")?;
-    /// # Ok::<(), oxidiff::Error>(())
-    /// ```
+    /// format of diffusers or A1111, or a tensor that was saved alone, whose word `options.token` gives. A word of several
+    /// vectors is written once in a prompt.
     ///
     /// # Errors
     /// When there is no such file, when it holds no learned word or one for another text encoder, or when the tokenizer
     /// knows the word already.
-    pub fn load_textual_inversion(
+    fn load_textual_inversion(
         &mut self,
         name_or_path: &str,
         options: &TextualInversionOptions,
@@ -59,7 +66,21 @@ impl StableDiffusionComponents {
         if token.trim().is_empty() {
             return Err(Error::argument("token", "is empty"));
         }
+        let mut encoders = self.word_encoders();
+        let encoder = encoders.first_mut().expect("a pipeline of prompts has a text encoder");
+        encoder.add(&token, stored, &file)
+    }
+}
 
+/// A text encoder that can learn words, with its tokenizer.
+pub struct WordEncoder<'a> {
+    pub tokenizer: &'a mut CLIPTokenizer,
+    pub text_encoder: &'a mut CLIPTextModel,
+}
+
+impl WordEncoder<'_> {
+    /// Adds a word and its vectors.
+    fn add(&mut self, token: &str, stored: &StoredTensor, file: &StateDict) -> Result<()> {
         let features = self.text_encoder.hidden_size();
         let vectors = match stored.shape() {
             [length] if *length == features => 1,
@@ -70,9 +91,9 @@ impl StableDiffusionComponents {
                 return Err(file.error(message));
             }
         };
-        // The vectors behind the first are words of their own, which the first stands for in a prompt.
+        // The vectors after the first are words of their own, which the first stands for in a prompt.
         let further = (1..vectors).map(|number| format!("{token}_{number}"));
-        let tokens: Vec<String> = std::iter::once(token.clone()).chain(further).collect();
+        let tokens: Vec<String> = std::iter::once(token.to_owned()).chain(further).collect();
         let taken = tokens.iter().find(|token| self.tokenizer.knows(token));
         let follows = format!("{token}_1");
         if let Some(taken) = taken.or_else(|| self.tokenizer.knows(&follows).then_some(&follows)) {
@@ -82,16 +103,16 @@ impl StableDiffusionComponents {
 
         let embedding = stored.reshaped(&[vectors, features]).expect("the shape was checked");
         let embedding: Tensor<2> =
-            embedding.tensor(&token, self.text_encoder.dtype(), &self.text_encoder.device())?;
+            embedding.tensor(token, self.text_encoder.dtype(), &self.text_encoder.device())?;
         let mut tokenizer = self.tokenizer.clone();
         let ids = tokenizer.add_tokens(&tokens)?;
         self.text_encoder.add_embeddings(&ids, tokenizer.vocab_size(), embedding)?;
-        self.tokenizer = tokenizer;
+        *self.tokenizer = tokenizer;
         Ok(())
     }
 }
 
-/// The word in a file, where the file names it, and its vectors.
+/// The word in a file, if the file names it, and its vectors.
 fn find_word(file: &StateDict) -> Result<(Option<String>, &StoredTensor)> {
     let of_a1111: Vec<_> = file.iter().filter(|(key, _)| key.starts_with(A1111_VECTORS)).collect();
     let all: Vec<_> = file.iter().collect();

@@ -2,8 +2,8 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar over `steps` steps on the terminal's error output; nothing where `enabled` is false or there is no terminal.
-pub(super) fn denoising_bar(steps: usize, enabled: bool) -> ProgressBar {
+/// A bar over `steps` steps on the terminal's error output; nothing if it is not `enabled` or there is no terminal.
+pub(crate) fn denoising_bar(steps: usize, enabled: bool) -> ProgressBar {
     if !enabled {
         return ProgressBar::hidden();
     }

@@ -1,33 +1,31 @@
 //! What these pipelines have in common, which is nearly all.
 
+use burn::tensor::Tensor;
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::ControlFlow;
 
-use burn::tensor::Tensor;
-
-use super::arguments::Unconditional;
+use super::arguments::{SPECIAL, Unconditional};
 use super::parts;
 use crate::error::{Error, Result};
 use crate::image_processor::postprocess;
-use crate::loading::LoadOptions;
-use crate::loading::folder::Folder;
 use crate::memory;
 use crate::models::call::SMALLER_CALL;
 use crate::models::model::Model;
 use crate::models::unets::{ClassLabels, UNet2DModel};
-use crate::pipelines::finite::{Watch, WatchedStep};
+use crate::pipelines::common::component_loader::ComponentLoader;
+use crate::pipelines::common::denoising::{Denoising, Stepped};
+use crate::pipelines::common::finite::Watch;
+use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
-use crate::pipelines::pipeline::{Component, Pipeline};
+use crate::pipelines::pipeline::Pipeline;
 use crate::pipelines::pipeline_fields::{display_index, field_methods};
-use crate::pipelines::progress::denoising_bar;
-use crate::pipelines::stable_diffusion::StepEnd;
+use crate::pipelines::request::CallArguments;
 use crate::random::{Generator, Generators};
 use crate::schedulers::{Scheduler, StepOptions, zero_terminal_snr};
 
 /// In what the pipelines differ.
-pub trait SamplingMethod: fmt::Debug + Clone {
+pub trait SamplingMethod: fmt::Debug + Clone + 'static {
     /// The name of the pipeline's class.
     const CLASS_NAME: &'static str;
 
@@ -37,8 +35,8 @@ pub trait SamplingMethod: fmt::Debug + Clone {
     /// Whether noise and samples are scaled to what the scheduler says, or taken as they are.
     const SCALES_NOISE: bool;
 
-    /// Whether the scheduler is told `eta`, or keeps its own.
-    const TAKES_ETA: bool = false;
+    /// The arguments of a call that not all of these pipelines take, and this one does.
+    const OWN_ARGUMENTS: &'static [&'static str] = &[];
 
     /// The scheduler of a new pipeline, given that of the checkpoint.
     ///
@@ -48,11 +46,14 @@ pub trait SamplingMethod: fmt::Debug + Clone {
         Ok(scheduler)
     }
 
-    /// Checks the arguments of a call.
+    /// Checks the arguments of a call that this pipeline looks at more closely than the others.
     ///
     /// # Errors
-    /// When one is given that the pipeline does not take.
-    fn check(arguments: &Unconditional) -> Result<()>;
+    /// When one has a value that the pipeline cannot work with.
+    fn check(arguments: &Unconditional) -> Result<()> {
+        let _ = arguments;
+        Ok(())
+    }
 }
 
 /// Makes images from noise: a model of pixels predicts the noise in a sample, which a scheduler takes away, step by step.
@@ -128,28 +129,27 @@ impl<M: SamplingMethod> Pipeline for UnconditionalPipeline<M> {
 
     type Arguments = Unconditional;
 
-    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self> {
-        let (unet, scheduler) = parts::load(folder, &index, options)?;
-        Self::assemble(unet, scheduler, index)
+    fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
+        let (unet, scheduler) = parts::load(loader)?;
+        Self::assemble(unet, scheduler, loader.index().clone())
     }
 
-    fn from_components(components: &[(&'static str, Component<'_>)], index: ModelIndex) -> Result<Self> {
+    fn from_components(components: &Components<'_>, index: ModelIndex) -> Result<Self> {
         let (unet, scheduler) = parts::of(components)?;
         Self::assemble(unet, scheduler, index.for_class(M::CLASS_NAME, &parts::INDEX_NAMES))
     }
 
     fn call(&mut self, arguments: impl Into<Unconditional>) -> Result<ImagePipelineOutput> {
         let arguments = arguments.into();
-        arguments.check()?;
+        arguments.check(M::OWN_ARGUMENTS, M::CLASS_NAME)?;
         M::check(&arguments)?;
-        let mut callback = arguments.callback_on_step_end;
-        let mut generator = arguments.generator.unwrap_or_else(|| Generators::One(Generator::from_entropy()));
+        let mut generator = arguments.generator.unwrap_or_else(Generators::from_entropy);
         let shape = parts::image_shape(&self.unet, arguments.batch_size)?;
         let [batch, _, height, width] = shape;
         let work = format!("denoising {batch} x {height}x{width} pixels");
         let needed = self.unet.least_memory(batch, height, width);
         memory::check(&work, needed, &self.unet.device(), SMALLER_CALL)?;
-        let mut sample = self.initial_sample(arguments.latents, shape, &mut generator)?;
+        let sample = self.initial_sample(arguments.latents, shape, &mut generator)?;
         let class_labels = self.class_labels(arguments.class_labels, arguments.batch_size)?;
 
         match &arguments.timesteps {
@@ -161,51 +161,42 @@ impl<M: SamplingMethod> Pipeline for UnconditionalPipeline<M> {
         }
         zero_terminal_snr::check_timesteps(&*self.scheduler, self.scheduler.timesteps())?;
         let timesteps = self.scheduler.timesteps().to_vec();
-        let watch = Watch { index: &self.index, denoiser: ("unet", &self.unet), condition: None };
-        watch.check_start(&sample)?;
-        let bar = denoising_bar(timesteps.len(), self.progress_bar);
-        for (index, &timestep) in timesteps.iter().enumerate() {
-            tracing::debug!(index, timestep, "denoising");
+        let Self { unet, scheduler, .. } = self;
+        let denoising = Denoising {
+            timesteps: &timesteps,
+            steps: timesteps.len(),
+            order: 1,
+            watch: Watch::of(&self.index, ("unet", unet), &**scheduler),
+            callback: arguments.callback_on_step_end,
+            progress_bar: self.progress_bar,
+        };
+        let sample = denoising.run(sample, |step, sample| {
             let input = if M::SCALES_NOISE {
-                self.scheduler.scale_model_input(sample.clone(), timestep)?
+                scheduler.scale_model_input(sample.clone(), step.timestep)?
             } else {
                 sample.clone()
             };
-            let prediction = self.unet.forward_with(input, &[timestep], class_labels.clone())?;
-
+            let prediction = unet.forward_with(input, &[step.timestep], class_labels.clone())?;
             let options = StepOptions {
-                eta: M::TAKES_ETA.then_some(arguments.eta),
+                eta: M::OWN_ARGUMENTS.contains(&"eta").then_some(arguments.eta),
                 use_clipped_model_output: arguments.use_clipped_model_output,
                 generator: Some(&mut generator),
                 ..Default::default()
             };
-            sample = self.scheduler.step(prediction.clone(), timestep, sample, options)?.prev_sample;
-            watch.check_step(&WatchedStep {
-                index,
-                timestep,
-                scheduler: &*self.scheduler,
-                prediction: &prediction,
-                sample: &sample,
-            })?;
-
-            if let Some(callback) = &mut callback {
-                match callback(StepEnd { index, timestep, latents: sample }) {
-                    ControlFlow::Continue(next) => sample = next,
-                    ControlFlow::Break(last) => {
-                        sample = last;
-                        break;
-                    }
-                }
-            }
-            bar.inc(1);
-        }
-        bar.finish();
+            let sample = scheduler.step(prediction.clone(), step.timestep, sample, options)?.prev_sample;
+            Ok(Stepped { prediction: Some(prediction), sample })
+        })?;
         let images = postprocess(sample, arguments.output_type)?;
         Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
     }
 
-    fn components(&self) -> Vec<(&'static str, Component<'_>)> {
-        parts::list(&self.unet, &*self.scheduler)
+    fn takes(argument: &str) -> bool {
+        let is_special = SPECIAL.contains(&argument) && !M::OWN_ARGUMENTS.contains(&argument);
+        !is_special && Unconditional::ALL.iter().any(|info| info.name == argument)
+    }
+
+    fn components(&self) -> Components<'_> {
+        parts::list(&self.unet, &self.scheduler)
     }
 
     field_methods!();

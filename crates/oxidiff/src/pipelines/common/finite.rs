@@ -2,6 +2,7 @@
 
 use burn::tensor::{DType, Tensor};
 
+use super::denoising::Stepped;
 use crate::error::{Error, Result};
 use crate::loading::weights::{StoredWeight, stored_weight};
 use crate::models::autoencoders::Autoencoder;
@@ -10,32 +11,32 @@ use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::Scheduler;
 
 /// The parts of a pipeline that a denoising loop uses, by their names in its index.
-pub(super) struct Watch<'a> {
+pub(crate) struct Watch<'a> {
     pub index: &'a ModelIndex,
     /// What predicts.
     pub denoiser: (&'static str, &'a dyn Suspect),
     /// The model that encoded the condition, and the condition itself.
     pub condition: Option<(&'static str, &'a dyn Suspect, Tensor<3>)>,
+    /// The class of the scheduler.
+    pub scheduler: String,
 }
 
-/// One step of a denoising loop.
-pub(super) struct WatchedStep<'a> {
-    /// Number of the step, from 0.
-    pub index: usize,
-    pub timestep: f32,
-    pub scheduler: &'a dyn Scheduler,
-    /// What the scheduler was given.
-    pub prediction: &'a Tensor<4>,
-    /// What it made of it.
-    pub sample: &'a Tensor<4>,
-}
+impl<'a> Watch<'a> {
+    /// A run without a condition.
+    pub fn of(
+        index: &'a ModelIndex,
+        denoiser: (&'static str, &'a dyn Suspect),
+        scheduler: &dyn Scheduler,
+    ) -> Self {
+        let scheduler = scheduler.config().class_name().unwrap_or("scheduler").to_owned();
+        Self { index, denoiser, condition: None, scheduler }
+    }
 
-impl Watch<'_> {
     /// Checks what a run starts from.
     ///
     /// # Errors
     /// When a value is not finite.
-    pub fn check_start(&self, sample: &Tensor<4>) -> Result<()> {
+    pub fn check_start<const D: usize>(&self, sample: &Tensor<D>) -> Result<()> {
         if is_finite(sample) {
             return Ok(());
         }
@@ -48,19 +49,26 @@ impl Watch<'_> {
     ///
     /// # Errors
     /// When a value is not finite; the error names the part, and the weights file if a weight is to blame.
-    pub fn check_step(&self, step: &WatchedStep<'_>) -> Result<()> {
+    pub fn check_step<const D: usize>(
+        &self,
+        index: usize,
+        timestep: f32,
+        stepped: &Stepped<D>,
+    ) -> Result<()> {
         // A scheduler that clips makes something finite even of an infinite prediction.
-        let is_whole = is_finite(step.sample) && is_finite(step.prediction);
-        if is_whole { Ok(()) } else { Err(self.explain(step)) }
+        let predicted = stepped.prediction.as_ref().is_none_or(is_finite);
+        if predicted && is_finite(&stepped.sample) {
+            return Ok(());
+        }
+        Err(self.explain(&format!("step {} (timestep {timestep})", index + 1), predicted))
     }
 
-    fn explain(&self, step: &WatchedStep<'_>) -> Error {
-        let at = format!("step {} (timestep {})", step.index + 1, step.timestep);
-        if is_finite(step.prediction) {
-            let class_name = step.scheduler.config().class_name().unwrap_or("scheduler");
+    fn explain(&self, at: &str, predicted: bool) -> Error {
+        if predicted {
             let message = format!(
-                "{at}: the {class_name} made values that are not finite from a finite prediction; its configuration does \
-                 not suit this run: try another scheduler or another number of steps"
+                "{at}: the {} made values that are not finite from a finite prediction; its configuration does \
+                 not suit this run: try another scheduler or another number of steps",
+                self.scheduler
             );
             return Error::NonFinite { place: "scheduler".into(), message };
         }
@@ -89,7 +97,7 @@ impl Watch<'_> {
 ///
 /// # Errors
 /// When a value is not finite.
-pub(super) fn check_autoencoder(
+pub(crate) fn check_autoencoder(
     vae: &Autoencoder,
     made: &Tensor<4>,
     what: &str,

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 /// How the predictions of a step become one.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Guidance {
+pub(crate) enum Guidance {
     /// The prediction under the text as it is.
     Off,
     /// From the prediction without the text towards that with it.
@@ -26,6 +26,11 @@ pub(super) enum Guidance {
 }
 
 impl Guidance {
+    /// Guidance by a scale above 1; up to that the prediction under the text is as good as any.
+    pub fn by_scale(scale: f64) -> Self {
+        if scale > 1.0 { Self::ClassifierFree { scale, rescale: 0.0 } } else { Self::Off }
+    }
+
     /// How often each image is in the batch that the model is given.
     pub fn copies(self) -> usize {
         match self {
@@ -37,7 +42,7 @@ impl Guidance {
 
     /// Combines the parts of the batch: those without the text come first, or those with both text and image, then those
     /// with the image, then those with neither.
-    pub fn combine(self, predictions: Tensor<4>) -> Tensor<4> {
+    pub fn combine<const D: usize>(self, predictions: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Off => predictions,
             Self::ClassifierFree { scale, rescale } => {
@@ -57,8 +62,10 @@ impl Guidance {
     }
 }
 
-/// The standard deviation of each item of a batch, `[batch, 1, 1, 1]`.
-fn standard_deviation(x: Tensor<4>) -> Tensor<4> {
-    let [batch, channels, height, width] = x.dims();
-    x.reshape([batch, channels * height * width]).var(1).sqrt().reshape([batch, 1, 1, 1])
+/// The standard deviation of each item of a batch, `[batch, 1, ...]`.
+fn standard_deviation<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let [batch, size] = [x.dims()[0], x.dims()[1..].iter().product()];
+    let mut shape = [1; D];
+    shape[0] = batch;
+    x.reshape([batch, size]).var(1).sqrt().reshape(shape)
 }

@@ -11,13 +11,12 @@ const FOREIGN: [&str; 4] = [
     "ScoreSdeVeScheduler",
 ];
 
-/// Sets a scheduler's timesteps, to those given or else to `num_inference_steps` of its own choice, and returns the number
-/// of steps.
+/// Sets a scheduler's timesteps: those given, or else `num_inference_steps` of its own choice. Returns the number of steps.
 ///
 /// # Errors
 /// When the scheduler is of another kind of model, when timesteps and sigmas are both given, or when the scheduler takes no
 /// list of its own.
-pub(super) fn choose_timesteps(
+pub(crate) fn choose_timesteps(
     scheduler: &mut dyn Scheduler,
     num_inference_steps: usize,
     timesteps: Option<&[f32]>,
@@ -44,13 +43,13 @@ pub(super) fn choose_timesteps(
     }
 }
 
-/// Leaves out the first steps of a run that starts from an image, of which `strength` says how much is to change. Returns
-/// the timesteps and the number of steps that are left. A scheduler that takes one timestep twice, as PNDM does, has one
-/// left where the number of steps is 0.
+/// Leaves out the first steps of a run that starts from an image; `strength` says how much of it is to change. Returns the
+/// remaining timesteps and the number of steps that they make. A scheduler that takes one timestep twice, as PNDM does,
+/// still has one timestep when 0 steps are left.
 ///
 /// # Errors
 /// When no timestep is left.
-pub(super) fn start_from_image(
+pub(crate) fn start_from_image(
     scheduler: &mut dyn Scheduler,
     steps: usize,
     strength: f64,
@@ -66,6 +65,6 @@ pub(super) fn start_from_image(
 }
 
 /// The error of a strength that changes nothing.
-pub(super) fn no_step_left(strength: f64, steps: usize) -> Error {
+pub(crate) fn no_step_left(strength: f64, steps: usize) -> Error {
     Error::argument("strength", format!("{strength} of {steps} steps is less than one step"))
 }

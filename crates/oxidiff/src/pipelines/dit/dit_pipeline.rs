@@ -1,31 +1,30 @@
 //! Class-conditional images by a diffusion transformer (Peebles & Xie 2022, <https://arxiv.org/abs/2212.09748>).
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 use serde_json::Value;
 
-use super::decoding;
-use super::finite::{Watch, WatchedStep};
-use super::generation_config::CallDefaults;
-use super::model_index::ModelIndex;
-use super::output::{ImagePipelineOutput, MOST_IMAGES};
-use super::pipeline::{Component, Pipeline};
-use super::progress::denoising_bar;
-use super::stable_diffusion::{StepCallback, StepEnd};
+use super::arguments::ClassConditional;
 use crate::error::{Error, Result};
 use crate::image_processor::{Images, OutputType, postprocess};
-use crate::loading::LoadOptions;
-use crate::loading::folder::Folder;
 use crate::models::autoencoders::AutoencoderKL;
-use crate::models::model::{self, Model};
+use crate::models::model::Model;
 use crate::models::transformers::DiTTransformer2DModel;
+use crate::pipelines::common::component_loader::ComponentLoader;
+use crate::pipelines::common::decoding;
+use crate::pipelines::common::denoising::{Denoising, Stepped};
+use crate::pipelines::common::finite::Watch;
+use crate::pipelines::component::Components;
+use crate::pipelines::model_index::ModelIndex;
+use crate::pipelines::output::ImagePipelineOutput;
+use crate::pipelines::pipeline::Pipeline;
 use crate::pipelines::pipeline_fields::{display_index, field_methods, vae_methods};
+use crate::pipelines::request::{Argument, FromArgument, Request};
 use crate::random::{Generator, Generators};
-use crate::schedulers::{self, Scheduler, StepOptions, zero_terminal_snr};
+use crate::schedulers::{Scheduler, StepOptions, zero_terminal_snr};
 
-/// The class that stands for none: that behind the thousand of ImageNet, whatever number of classes a model knows.
+/// The class that stands for none: the one after the thousand of ImageNet, whatever number of classes a model knows.
 const NO_CLASS: usize = 1000;
 
 /// Makes an image of each class that it is given.
@@ -51,67 +50,6 @@ pub struct DiTPipeline {
     labels: BTreeMap<String, usize>,
     index: ModelIndex,
     progress_bar: bool,
-}
-
-/// The arguments of a call; names and defaults are those of Python's `DiTPipeline.__call__`.
-pub struct ClassConditional {
-    /// The class of each image.
-    pub class_labels: Vec<usize>,
-    /// How strongly the class pulls; 1 or less turns guidance off.
-    pub guidance_scale: f64,
-    /// Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
-    pub generator: Option<Generators>,
-    /// Number of denoising steps.
-    pub num_inference_steps: usize,
-    /// What to return the images as.
-    pub output_type: OutputType,
-    /// Called after each step.
-    pub callback_on_step_end: Option<StepCallback>,
-}
-
-impl CallDefaults for ClassConditional {
-    fn set_num_inference_steps(&mut self, steps: usize) {
-        self.num_inference_steps = steps;
-    }
-
-    fn set_guidance_scale(&mut self, scale: f64) {
-        self.guidance_scale = scale;
-    }
-}
-
-impl ClassConditional {
-    /// Arguments with these classes and the defaults.
-    pub fn new(class_labels: impl Into<Vec<usize>>) -> Self {
-        Self {
-            class_labels: class_labels.into(),
-            guidance_scale: 4.0,
-            generator: None,
-            num_inference_steps: 50,
-            output_type: OutputType::default(),
-            callback_on_step_end: None,
-        }
-    }
-
-    fn check(&self) -> Result<()> {
-        if self.class_labels.is_empty() || self.class_labels.len() > MOST_IMAGES {
-            let message =
-                format!("must be between 1 and {MOST_IMAGES} of them, not {}", self.class_labels.len());
-            return Err(Error::argument("class_labels", message));
-        }
-        if !self.guidance_scale.is_finite() {
-            return Err(Error::argument("guidance_scale", format!("cannot be {}", self.guidance_scale)));
-        }
-        if self.num_inference_steps == 0 {
-            return Err(Error::argument("num_inference_steps", "must be at least 1"));
-        }
-        Ok(())
-    }
-}
-
-impl From<Vec<usize>> for ClassConditional {
-    fn from(class_labels: Vec<usize>) -> Self {
-        Self::new(class_labels)
-    }
 }
 
 impl DiTPipeline {
@@ -192,32 +130,47 @@ impl Pipeline for DiTPipeline {
 
     type Arguments = ClassConditional;
 
-    fn load(folder: &Folder, index: ModelIndex, options: &LoadOptions) -> Result<Self> {
-        index.expect_class("vae", AutoencoderKL::CLASS_NAME)?;
-        // The published checkpoints name the class that the transformer was once part of.
-        let transformer_class = index.required("transformer")?;
-        if !DiTTransformer2DModel::FORMER_CLASS_NAMES.contains(&transformer_class) {
-            index.expect_class("transformer", DiTTransformer2DModel::CLASS_NAME)?;
-        }
-        let scheduler_class = index.required("scheduler")?;
-        let scheduler = schedulers::load(&folder.component("scheduler"), scheduler_class)?;
-        let (variant, dtype, device) = (options.variant.as_deref(), options.dtype, &options.device);
-        let transformer = model::load(&folder.component("transformer"), variant, dtype, device)?;
-        let vae = model::load(&folder.component("vae"), variant, dtype, device)?;
-        Self::assemble(transformer, vae, scheduler, index)
+    fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
+        let scheduler = loader.scheduler("scheduler")?;
+        let transformer = loader.model("transformer")?;
+        Self::assemble(transformer, loader.model("vae")?, scheduler, loader.index().clone())
+    }
+
+    /// Classes can be named.
+    fn prepare(&self, request: &mut Request) -> Result<()> {
+        const CLASS_LABELS: &str = "class_labels";
+        let named = match request.remove(CLASS_LABELS) {
+            Some(Argument::Written(labels)) => {
+                labels.split(',').map(|label| label.trim().to_owned()).collect()
+            }
+            Some(Argument::List(labels)) if labels.iter().any(|label| matches!(label, Argument::Text(_))) => {
+                Vec::<String>::from_argument(Argument::List(labels))
+                    .map_err(|message| Error::argument(CLASS_LABELS, message))?
+            }
+            Some(numbers) => {
+                request.set(CLASS_LABELS, numbers);
+                return Ok(());
+            }
+            None => return Ok(()),
+        };
+        let number = |label: &String| match label.parse::<usize>() {
+            Ok(number) => Ok(number),
+            Err(_) => Ok(self.get_label_ids(&[label])?[0]),
+        };
+        request.set(CLASS_LABELS, named.iter().map(number).collect::<Result<Vec<_>>>()?);
+        Ok(())
     }
 
     fn call(&mut self, arguments: impl Into<ClassConditional>) -> Result<ImagePipelineOutput> {
         let arguments = arguments.into();
         arguments.check()?;
-        let mut callback = arguments.callback_on_step_end;
         let config = self.transformer.config().clone();
         let (batch, channels, size) = (arguments.class_labels.len(), config.in_channels, config.sample_size);
         let guided = arguments.guidance_scale > 1.0;
 
-        let mut generator = arguments.generator.unwrap_or_else(|| Generators::One(Generator::from_entropy()));
+        let mut generator = arguments.generator.unwrap_or_else(Generators::from_entropy);
         let (dtype, device) = (self.transformer.dtype(), self.transformer.device());
-        let mut latents = generator.randn([batch, channels, size, size], dtype, &device)?;
+        let latents = generator.randn([batch, channels, size, size], dtype, &device)?;
         // A generator for each image is one for each of the latents that are drawn, which guidance doubles below: the noise
         // of the steps then comes from a generator of its own.
         let mut step_generator = match generator {
@@ -229,22 +182,24 @@ impl Pipeline for DiTPipeline {
         let mut class_labels = arguments.class_labels;
         if guided {
             class_labels.extend(vec![NO_CLASS; batch]);
-            latents = Tensor::cat(vec![latents; 2], 0);
         }
 
         self.scheduler.set_timesteps(arguments.num_inference_steps)?;
         zero_terminal_snr::check_timesteps(&*self.scheduler, self.scheduler.timesteps())?;
         let timesteps = self.scheduler.timesteps().to_vec();
-        let watch =
-            Watch { index: &self.index, denoiser: ("transformer", &self.transformer), condition: None };
-        let bar = denoising_bar(timesteps.len(), self.progress_bar);
-        for (index, &timestep) in timesteps.iter().enumerate() {
-            tracing::debug!(index, timestep, "denoising");
-            if guided {
-                latents = Tensor::cat(vec![latents.narrow(0, 0, batch); 2], 0);
-            }
-            latents = self.scheduler.scale_model_input(latents, timestep)?;
-            let mut prediction = self.transformer.forward(latents.clone(), &[timestep], &class_labels)?;
+        let Self { transformer, scheduler, .. } = self;
+        let denoising = Denoising {
+            timesteps: &timesteps,
+            steps: timesteps.len(),
+            order: 1,
+            watch: Watch::of(&self.index, ("transformer", transformer), &**scheduler),
+            callback: arguments.callback_on_step_end,
+            progress_bar: self.progress_bar,
+        };
+        let latents = denoising.run(latents, |step, latents| {
+            let latents = if guided { Tensor::cat(vec![latents; 2], 0) } else { latents };
+            let latents = scheduler.scale_model_input(latents, step.timestep)?;
+            let mut prediction = transformer.forward(latents.clone(), &[step.timestep], &class_labels)?;
             if guided {
                 prediction = guide(prediction, arguments.guidance_scale, channels);
             }
@@ -253,31 +208,10 @@ impl Pipeline for DiTPipeline {
                 prediction = prediction.narrow(1, 0, channels);
             }
             let options = StepOptions { generator: Some(&mut step_generator), ..Default::default() };
-            latents = self.scheduler.step(prediction.clone(), timestep, latents, options)?.prev_sample;
-            watch.check_step(&WatchedStep {
-                index,
-                timestep,
-                scheduler: &*self.scheduler,
-                prediction: &prediction,
-                sample: &latents,
-            })?;
+            let stepped = scheduler.step(prediction.clone(), step.timestep, latents, options)?.prev_sample;
+            Ok(Stepped { prediction: Some(prediction), sample: stepped.narrow(0, 0, batch) })
+        })?;
 
-            if let Some(callback) = &mut callback {
-                let shown = latents.clone().narrow(0, 0, batch);
-                let copies = if guided { 2 } else { 1 };
-                match callback(StepEnd { index, timestep, latents: shown }) {
-                    ControlFlow::Continue(next) => latents = Tensor::cat(vec![next; copies], 0),
-                    ControlFlow::Break(last) => {
-                        latents = Tensor::cat(vec![last; copies], 0);
-                        break;
-                    }
-                }
-            }
-            bar.inc(1);
-        }
-        bar.finish();
-
-        let latents = latents.narrow(0, 0, batch);
         let images = match arguments.output_type {
             OutputType::Latent => Images::Latent(latents),
             output_type => {
@@ -289,12 +223,12 @@ impl Pipeline for DiTPipeline {
         Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
     }
 
-    fn components(&self) -> Vec<(&'static str, Component<'_>)> {
-        vec![
-            ("transformer", Component::DiTTransformer2DModel(&self.transformer)),
-            ("vae", Component::AutoencoderKL(&self.vae)),
-            ("scheduler", Component::Scheduler(&*self.scheduler)),
-        ]
+    fn components(&self) -> Components<'_> {
+        let mut components = Components::default();
+        components.push("transformer", &self.transformer);
+        components.push("vae", &self.vae);
+        components.push("scheduler", &self.scheduler);
+        components
     }
 
     field_methods!();

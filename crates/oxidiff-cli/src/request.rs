@@ -1,0 +1,108 @@
+//! From the command line to the request that a pipeline is called with.
+
+use anyhow::bail;
+use oxidiff::image::DynamicImage;
+use oxidiff::{Argument, DiffusionPipeline, Generator, OutputType, Request};
+
+use crate::arguments::GenerateArguments;
+
+/// More images at once than fit into any memory.
+const MOST_IMAGES: usize = 65_536;
+
+/// What a call is given besides the words of the command line.
+pub(crate) struct Inputs {
+    pub image: Option<DynamicImage>,
+    pub mask: Option<DynamicImage>,
+    pub generator: Generator,
+    pub output_type: OutputType,
+}
+
+/// The arguments of the pipeline's call: what was given, else what the checkpoint says, else Python's defaults.
+pub(crate) fn new(
+    pipeline: &DiffusionPipeline,
+    arguments: GenerateArguments,
+    inputs: Inputs,
+) -> anyhow::Result<Request> {
+    let class_name = pipeline.class_name();
+    let takes = |name: &str| pipeline.takes(name);
+    let images = arguments.num_images;
+    let prompt = arguments.prompt();
+    if takes("prompt") && prompt.is_none() {
+        bail!("PROMPT: a {class_name} needs to know what to show");
+    }
+    for (name, option, given) in
+        [("image", "--image", inputs.image.is_some()), ("mask_image", "--mask-image", inputs.mask.is_some())]
+    {
+        if takes(name) && !given {
+            bail!("a {class_name} needs {} {option}", if name == "image" { "an" } else { "a" });
+        }
+    }
+
+    let mut call = Call { pipeline, request: Request::default() };
+    call.set("--prompt", "prompt", prompt)?;
+    call.set("--negative-prompt", "negative_prompt", arguments.negative_prompt)?;
+    call.set("--mask-image", "mask_image", inputs.mask)?;
+    call.set("--strength", "strength", arguments.strength)?;
+    call.set("--steps", "num_inference_steps", arguments.steps)?;
+    call.set("--guidance-scale", "guidance_scale", arguments.guidance_scale)?;
+    call.set("--guidance-rescale", "guidance_rescale", arguments.guidance_rescale)?;
+    call.set("--height", "height", arguments.height)?;
+    call.set("--width", "width", arguments.width)?;
+    call.set("--eta", "eta", arguments.eta)?;
+    call.set("--clip-skip", "clip_skip", arguments.clip_skip)?;
+    for (name, value) in arguments.keywords {
+        call.set(&format!("--{}", name.replace('_', "-")), name, Some(Argument::Written(value)))?;
+    }
+    call.request.set("generator", inputs.generator);
+    call.request.set("output_type", inputs.output_type);
+
+    // The images of one class are next to each other, as those of one prompt are.
+    let labels = arguments.class_labels.len().max(1);
+    if images.saturating_mul(labels) > MOST_IMAGES {
+        bail!("--num-images: 1 to {MOST_IMAGES} images can be made at once, not {images} times {labels}");
+    }
+    let mut image = inputs.image.map(|image| vec![image]);
+    if takes("num_images_per_prompt") {
+        call.request.set("num_images_per_prompt", images);
+    } else if takes("batch_size") {
+        call.request.set("batch_size", labels * images);
+    } else if takes("class_labels") {
+        if arguments.class_labels.is_empty() {
+            bail!("--class-labels: a {class_name} needs to know what to show");
+        }
+    } else {
+        image = image.map(|image| image.into_iter().cycle().take(images).collect());
+    }
+    call.set("--image", "image", image)?;
+    let labels: Vec<&str> =
+        arguments.class_labels.iter().flat_map(|label| vec![label.as_str(); images]).collect();
+    let labels = (!labels.is_empty()).then(|| Argument::Written(labels.join(",")));
+    call.set("--class-labels", "class_labels", labels)?;
+
+    let Call { mut request, .. } = call;
+    pipeline.generation_config().fill(&mut request, takes);
+    Ok(request)
+}
+
+/// A request that is being made for a pipeline.
+struct Call<'a> {
+    pipeline: &'a DiffusionPipeline,
+    request: Request,
+}
+
+impl Call<'_> {
+    /// Sets an argument if it is given, and refuses one that the pipeline does not take.
+    fn set<T: Into<Argument>>(
+        &mut self,
+        option: &str,
+        name: impl Into<String>,
+        value: Option<T>,
+    ) -> anyhow::Result<()> {
+        let (name, Some(value)) = (name.into(), value) else { return Ok(()) };
+        if !self.pipeline.takes(&name) {
+            bail!("{option}: a {} does not take it", self.pipeline.class_name());
+        }
+        self.request.set(name, value);
+        Ok(())
+    }
+}

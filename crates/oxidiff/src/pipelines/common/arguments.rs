@@ -1,0 +1,47 @@
+//! Checks of arguments that many calls have.
+
+use crate::error::{Error, Result};
+use crate::pipelines::output::MOST_IMAGES;
+use crate::random::Generators;
+
+/// Refuses a number that no computation can go on with.
+pub(crate) fn check_finite(argument: &'static str, value: f64) -> Result<()> {
+    if value.is_finite() { Ok(()) } else { Err(Error::argument(argument, format!("cannot be {value}"))) }
+}
+
+/// Checks how much of an image is to change.
+pub(crate) fn check_strength(strength: f64) -> Result<()> {
+    if (0.0..=1.0).contains(&strength) {
+        return Ok(());
+    }
+    Err(Error::argument("strength", format!("must be between 0 and 1, but is {strength}")))
+}
+
+/// Checks the number of denoising steps.
+pub(crate) fn check_steps(num_inference_steps: usize) -> Result<()> {
+    if num_inference_steps > 0 {
+        return Ok(());
+    }
+    Err(Error::argument("num_inference_steps", "must be at least 1"))
+}
+
+/// Checks a number of images that `argument` asks for.
+pub(crate) fn check_images(argument: &'static str, images: usize) -> Result<()> {
+    if (1..=MOST_IMAGES).contains(&images) {
+        return Ok(());
+    }
+    let message = format!("asks for {images} images in one batch: it can be 1 to {MOST_IMAGES}");
+    Err(Error::argument(argument, message))
+}
+
+/// Checks that there is one generator, or one for each image.
+pub(crate) fn check_generators(generator: &Generators, images: usize) -> Result<()> {
+    match generator {
+        Generators::PerItem(generators) if generators.len() != images => {
+            let message =
+                format!("{} generators for a batch of {images}: give one, or one per item", generators.len());
+            Err(Error::argument("generator", message))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,19 @@
+//! What a caller can do after each denoising step.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::Tensor;
+
+/// Called after each step with the new latents: returns those to go on with, or those to stop with and decode.
+pub type StepCallback<const D: usize = 4> = Box<dyn FnMut(StepEnd<D>) -> ControlFlow<Tensor<D>, Tensor<D>>>;
+
+/// What a callback is told.
+#[derive(Clone, Debug)]
+pub struct StepEnd<const D: usize = 4> {
+    /// Number of the step, from 0.
+    pub index: usize,
+    /// The timestep that was denoised.
+    pub timestep: f32,
+    /// The latents after the step, `[images, channels, height, width]` or of the model's own rank.
+    pub latents: Tensor<D>,
+}

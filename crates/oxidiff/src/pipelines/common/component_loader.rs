@@ -1,0 +1,114 @@
+//! Loads the components that the index of a checkpoint names.
+
+use crate::error::{Error, Result};
+use crate::loading::LoadOptions;
+use crate::loading::folder::Folder;
+use crate::models::autoencoders::{Autoencoder, AutoencoderKL, AutoencoderTiny};
+use crate::models::model::{self, Model};
+use crate::pipelines::model_index::ModelIndex;
+use crate::schedulers::{self, Scheduler};
+use crate::text_encoders::CLIPTokenizer;
+use crate::vision::ImageProcessor;
+
+/// A checkpoint that is being loaded: where it is, what its index names, and how to load it.
+#[derive(Debug)]
+pub struct ComponentLoader<'a> {
+    folder: &'a Folder,
+    index: ModelIndex,
+    options: &'a LoadOptions,
+}
+
+impl<'a> ComponentLoader<'a> {
+    pub(crate) fn new(folder: &'a Folder, index: ModelIndex, options: &'a LoadOptions) -> Self {
+        Self { folder, index, options }
+    }
+
+    /// The index of the checkpoint.
+    pub fn index(&self) -> &ModelIndex {
+        &self.index
+    }
+
+    /// How to load it.
+    pub fn options(&self) -> &LoadOptions {
+        self.options
+    }
+
+    /// The folder of a component. The first pipelines have their model and scheduler next to the index.
+    fn folder(&self, component: &str) -> Folder {
+        let is_flat = ["config.json", "scheduler_config.json"].iter().any(|file| self.folder.has(file));
+        if is_flat { self.folder.component(component) } else { self.folder.subfolder(component) }
+    }
+
+    /// The model of this name.
+    ///
+    /// # Errors
+    /// When the checkpoint has none, or it is of another class; when a file is missing or damaged.
+    pub fn model<M: Model>(&self, component: &str) -> Result<M> {
+        let class_name = self.index.required(component)?;
+        if !M::FORMER_CLASS_NAMES.contains(&class_name) {
+            self.index.expect_class(component, M::CLASS_NAME)?;
+        }
+        let variant = self.options.variant.as_deref();
+        model::load(&self.folder(component), variant, self.options.dtype, &self.options.device)
+    }
+
+    /// The model of this name, if the checkpoint has it.
+    ///
+    /// # Errors
+    /// When it is of another class; when a file is missing or damaged.
+    pub fn optional_model<M: Model>(&self, component: &str) -> Result<Option<M>> {
+        self.index.component_class(component).map(|_| self.model(component)).transpose()
+    }
+
+    /// The autoencoder of this name, of whatever class.
+    ///
+    /// # Errors
+    /// As [`Self::model`].
+    pub fn autoencoder(&self, component: &str) -> Result<Autoencoder> {
+        if self.index.required(component)? == AutoencoderTiny::CLASS_NAME {
+            return Ok(self.model::<AutoencoderTiny>(component)?.into());
+        }
+        Ok(self.model::<AutoencoderKL>(component)?.into())
+    }
+
+    /// The scheduler of this name.
+    ///
+    /// # Errors
+    /// When the checkpoint has none, or it is of an unknown class; when its file is missing or damaged.
+    pub fn scheduler(&self, component: &str) -> Result<Box<dyn Scheduler>> {
+        schedulers::load(&self.folder(component), self.index.required(component)?)
+    }
+
+    /// The CLIP tokenizer of this name.
+    ///
+    /// # Errors
+    /// As [`Self::model`].
+    pub fn clip_tokenizer(&self, component: &str) -> Result<CLIPTokenizer> {
+        match self.index.required(component)? {
+            "CLIPTokenizer" | "CLIPTokenizerFast" => CLIPTokenizer::load(&self.folder(component)),
+            other => Err(Error::unsupported(
+                format!("the tokenizer class `{other}`"),
+                "only CLIPTokenizer can be loaded",
+            )),
+        }
+    }
+
+    /// What prepares images for a model, under one of the names that its class has had.
+    ///
+    /// # Errors
+    /// When it is of another class; when its file is missing or damaged.
+    pub(crate) fn image_processor<P: ImageProcessor>(
+        &self,
+        component: &str,
+        class_names: &[&str],
+    ) -> Result<P> {
+        let class_name = self.index.required(component)?;
+        if !class_names.contains(&class_name) {
+            return Err(Error::unsupported(
+                format!("the image processor class `{class_name}`"),
+                format!("only {} can be loaded", class_names[0]),
+            ));
+        }
+        P::load(&self.folder(component))
+    }
+}

@@ -1,0 +1,77 @@
+//! The denoising loop: the one of all pipelines.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::Tensor;
+
+use super::callback::{StepCallback, StepEnd};
+use super::finite::Watch;
+use super::progress::denoising_bar;
+use crate::error::Result;
+
+/// A run through the timesteps, from noisy to clean. What happens in a step is the caller's: see [`Denoising::run`].
+pub(crate) struct Denoising<'a, const D: usize = 4> {
+    /// The timesteps to go through.
+    pub timesteps: &'a [f32],
+    /// The number of steps that they make; fewer than timesteps if a step calls the model more than once.
+    pub steps: usize,
+    /// How many calls of the model make a step of the scheduler.
+    pub order: usize,
+    /// The parts to blame for values that are not finite.
+    pub watch: Watch<'a>,
+    pub callback: Option<StepCallback<D>>,
+    pub progress_bar: bool,
+}
+
+/// A step that is to be made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    /// Number of the step, from 0.
+    pub index: usize,
+    pub timestep: f32,
+}
+
+/// What a step made.
+pub(crate) struct Stepped<const D: usize = 4> {
+    /// What the model predicted; nothing if the step called no model.
+    pub prediction: Option<Tensor<D>>,
+    /// The sample after the step.
+    pub sample: Tensor<D>,
+}
+
+impl<const D: usize> Denoising<'_, D> {
+    /// Makes something of noise, step by step: `step` predicts and hands the prediction to the scheduler.
+    ///
+    /// # Errors
+    /// Those of a step, and when a value is not finite.
+    pub fn run(
+        mut self,
+        mut sample: Tensor<D>,
+        mut step: impl FnMut(Step, Tensor<D>) -> Result<Stepped<D>>,
+    ) -> Result<Tensor<D>> {
+        let bar = denoising_bar(self.steps, self.progress_bar);
+        let count = self.timesteps.len();
+        let warmup = count.saturating_sub(self.steps * self.order);
+        self.watch.check_start(&sample)?;
+        for (index, &timestep) in self.timesteps.iter().enumerate() {
+            tracing::debug!(index, timestep, "denoising");
+            let stepped = step(Step { index, timestep }, sample)?;
+            self.watch.check_step(index, timestep, &stepped)?;
+            sample = stepped.sample;
+            if let Some(callback) = &mut self.callback {
+                match callback(StepEnd { index, timestep, latents: sample }) {
+                    ControlFlow::Continue(next) => sample = next,
+                    ControlFlow::Break(last) => {
+                        sample = last;
+                        break;
+                    }
+                }
+            }
+            if index + 1 == count || (index + 1 > warmup && (index + 1) % self.order == 0) {
+                bar.inc(1);
+            }
+        }
+        bar.finish();
+        Ok(sample)
+    }
+}

@@ -1,0 +1,113 @@
+//! From the images that a pipeline is given to latents.
+
+use burn::tensor::{DType, Device, Tensor};
+
+use super::decoding;
+use super::latents::draw;
+use crate::error::{Error, Result};
+use crate::image_processor::{PipelineImageInput, PreprocessOptions, VaeImageProcessor};
+use crate::models::autoencoders::{Autoencoder, EncodedImage};
+use crate::pipelines::model_index::ModelIndex;
+use crate::random::Generators;
+
+/// An image that is ready for the model: pixels in [-1, 1], or latents that were given in their place.
+#[derive(Clone, Debug)]
+pub(crate) enum PreparedImage {
+    Pixels(Tensor<4>),
+    Latents(Tensor<4>),
+}
+
+impl PreparedImage {
+    /// Prepares what was given as `image`; a tensor of as many channels as latents have is taken for latents.
+    ///
+    /// # Errors
+    /// When the image cannot be prepared, or has alpha: an autoencoder knows none.
+    pub fn new(
+        processor: &VaeImageProcessor,
+        image: &PipelineImageInput,
+        options: PreprocessOptions,
+    ) -> Result<Self> {
+        let values = processor.preprocess(image, options)?;
+        let channels = values.dims()[1];
+        match image {
+            PipelineImageInput::Tensor(_) if channels == processor.vae_latent_channels => {
+                Ok(Self::Latents(values))
+            }
+            PipelineImageInput::Images(_) if channels == 2 || channels == 4 => {
+                Err(Error::argument("image", "has an alpha channel; convert it to RGB"))
+            }
+            _ => Ok(Self::Pixels(values)),
+        }
+    }
+
+    /// The values, whichever they are.
+    pub fn into_values(self) -> Tensor<4> {
+        match self {
+            Self::Pixels(values) | Self::Latents(values) => values,
+        }
+    }
+
+    /// Where the values are.
+    pub fn device(&self) -> Device {
+        match self {
+            Self::Pixels(values) | Self::Latents(values) => values.device(),
+        }
+    }
+
+    /// The values in the type and on the device that the models compute in.
+    pub fn cast(self, dtype: DType, device: &Device) -> Self {
+        let cast = |values: Tensor<4>| values.to_device(device).cast(dtype);
+        match self {
+            Self::Pixels(values) => Self::Pixels(cast(values)),
+            Self::Latents(values) => Self::Latents(cast(values)),
+        }
+    }
+}
+
+/// Latents of images with values in [-1, 1], drawn and scaled; latents are left as they are.
+///
+/// # Errors
+/// When the images have another number of channels than the autoencoder takes, or the latents than it makes.
+pub(crate) fn sample_latents(
+    vae: &Autoencoder,
+    image: PreparedImage,
+    generator: &mut Generators,
+    index: &ModelIndex,
+) -> Result<Tensor<4>> {
+    let pixels = match image {
+        PreparedImage::Latents(latents) => return check_channels(vae, latents),
+        PreparedImage::Pixels(pixels) => pixels,
+    };
+    let latents = match decoding::encode(vae, pixels, index)? {
+        EncodedImage::Distribution(distribution) => {
+            let noise = draw(distribution.mean.dims(), &distribution.mean, generator)?;
+            distribution.mode() + distribution.std() * noise
+        }
+        EncodedImage::Latents(latents) => latents,
+    };
+    Ok(latents * vae.scaling_factor())
+}
+
+/// The most likely latents of images, which are not scaled; latents are left as they are.
+///
+/// # Errors
+/// As [`sample_latents`].
+pub(crate) fn likeliest_latents(
+    vae: &Autoencoder,
+    image: PreparedImage,
+    index: &ModelIndex,
+) -> Result<Tensor<4>> {
+    match image {
+        PreparedImage::Latents(latents) => check_channels(vae, latents),
+        PreparedImage::Pixels(pixels) => Ok(decoding::encode(vae, pixels, index)?.mode()),
+    }
+}
+
+fn check_channels(vae: &Autoencoder, latents: Tensor<4>) -> Result<Tensor<4>> {
+    let (given, needed) = (latents.dims()[1], vae.latent_channels());
+    if given == needed {
+        return Ok(latents);
+    }
+    let message = format!("has {given} channels, the latents of the vae {needed}");
+    Err(Error::argument("image", message))
+}

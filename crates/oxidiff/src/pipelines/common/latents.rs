@@ -1,0 +1,59 @@
+//! The latents that a run starts from.
+
+use burn::tensor::{DType, Device, Tensor};
+
+use crate::error::{Error, Result};
+use crate::random::Generators;
+
+/// The latents that were given, or noise: `shape`.
+///
+/// # Errors
+/// When the given latents have another shape, or there are not as many generators as images.
+pub(crate) fn given_or_noise<const D: usize>(
+    given: Option<Tensor<D>>,
+    shape: [usize; D],
+    generator: &mut Generators,
+    dtype: DType,
+    device: &Device,
+) -> Result<Tensor<D>> {
+    match given {
+        Some(latents) if latents.dims() != shape => {
+            let message = format!("have shape {:?}, this call needs {shape:?}", latents.dims());
+            Err(Error::argument("latents", message))
+        }
+        Some(latents) => Ok(latents.to_device(device)),
+        None => generator.randn(shape, dtype, device),
+    }
+}
+
+/// Normal samples in the type and place of `like`; of more generators than items, the first ones draw.
+///
+/// # Errors
+/// When there are fewer generators than items, but more than one.
+pub(crate) fn draw(shape: [usize; 4], like: &Tensor<4>, generator: &mut Generators) -> Result<Tensor<4>> {
+    let (dtype, device) = (like.dtype(), like.device());
+    match generator {
+        Generators::PerItem(generators) if shape[0] < generators.len() => {
+            let rest = generators.split_off(shape[0]);
+            let drawn = generator.randn(shape, dtype, &device);
+            if let Generators::PerItem(generators) = generator {
+                generators.extend(rest);
+            }
+            drawn
+        }
+        generator => generator.randn(shape, dtype, &device),
+    }
+}
+
+/// The whole batch again and again, up to `images` items.
+///
+/// # Errors
+/// When `images` is no multiple of its size.
+pub(crate) fn repeat_batch(argument: &'static str, batch: Tensor<4>, images: usize) -> Result<Tensor<4>> {
+    let given = batch.dims()[0];
+    if given == 0 || !images.is_multiple_of(given) {
+        let message = format!("{given} of them cannot be shared out among {images} images");
+        return Err(Error::argument(argument, message));
+    }
+    Ok(batch.repeat_dim(0, images / given))
+}

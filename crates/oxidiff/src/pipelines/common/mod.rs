@@ -1,0 +1,17 @@
+//! What the families share: the denoising loop and all that goes into it and comes out of it.
+
+pub(crate) mod arguments;
+pub(crate) mod callback;
+pub(crate) mod component_loader;
+pub(crate) mod decoding;
+pub(crate) mod denoising;
+pub(crate) mod finite;
+pub(crate) mod guidance;
+pub(crate) mod image_latents;
+pub(crate) mod inpainting;
+pub(crate) mod latents;
+pub(crate) mod lora;
+pub(crate) mod progress;
+pub(crate) mod text;
+pub(crate) mod textual_inversion;
+pub(crate) mod timesteps;

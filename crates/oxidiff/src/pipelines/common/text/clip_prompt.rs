@@ -1,0 +1,52 @@
+//! A prompt through a CLIP text encoder and its tokenizer.
+
+use burn::tensor::Tensor;
+
+use crate::error::{Error, Result};
+use crate::models::model::Model;
+use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
+
+/// A text encoder and its tokenizer.
+pub(crate) struct ClipPrompt<'a> {
+    pub tokenizer: &'a CLIPTokenizer,
+    pub text_encoder: &'a CLIPTextModel,
+}
+
+impl ClipPrompt<'_> {
+    /// The most tokens that a prompt can have.
+    pub fn max_length(&self) -> usize {
+        let positions = self.text_encoder.config().max_position_embeddings;
+        self.tokenizer.model_max_length().map_or(positions, |length| length.min(positions))
+    }
+
+    /// Embeds prompts, cut or padded to `max_length` tokens: `[prompts, max_length, hidden_size]`. With `clip_skip`, the
+    /// result is that of an earlier layer: this many before the last.
+    ///
+    /// # Errors
+    /// When the encoder has fewer layers than are to be skipped, or another vocabulary than the tokenizer.
+    pub fn encode(
+        &self,
+        prompts: &[String],
+        max_length: usize,
+        clip_skip: Option<usize>,
+    ) -> Result<Tensor<3>> {
+        let prompts: Vec<String> =
+            prompts.iter().map(|prompt| self.tokenizer.maybe_convert_prompt(prompt)).collect();
+        let tokens = self.tokenizer.tokenize(&prompts, max_length)?;
+        for lost in tokens.truncated.iter().flatten() {
+            tracing::warn!(
+                "the prompt is longer than the {max_length} tokens that the text encoder takes; this part was cut: {lost}"
+            );
+        }
+        let mask = self.text_encoder.config().use_attention_mask.then_some(&*tokens.attention_mask);
+        let output = self.text_encoder.forward(&tokens.input_ids, mask)?;
+        self.text_encoder.release_memory();
+        let Some(skipped) = clip_skip else { return Ok(output.last_hidden_state) };
+        let layers = output.hidden_states.len() - 1;
+        if skipped > layers {
+            let message = format!("is {skipped}, but the text encoder has {layers} layers");
+            return Err(Error::argument("clip_skip", message));
+        }
+        Ok(self.text_encoder.final_layer_norm(output.hidden_states[layers - skipped].clone()))
+    }
+}

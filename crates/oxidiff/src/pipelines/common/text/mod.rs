@@ -1,0 +1,68 @@
+//! From prompts to what a denoiser attends to.
+
+pub(crate) mod clip_prompt;
+pub(crate) mod prompts;
+
+use burn::tensor::{DType, Tensor};
+
+/// Encoded texts, one for each item of a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct TextEncoding {
+    /// `[batch, tokens, features]`.
+    pub tokens: Tensor<3>,
+    /// What each text says as a whole, `[batch, features]`, for denoisers that are told.
+    pub pooled: Option<Tensor<2>>,
+}
+
+impl TextEncoding {
+    /// The encoding in another type.
+    pub fn cast(self, dtype: DType) -> Self {
+        Self { tokens: self.tokens.cast(dtype), pooled: self.pooled.map(|pooled| pooled.cast(dtype)) }
+    }
+
+    /// Each text for `copies` images, which are next to each other in the batch.
+    pub fn for_each_image(self, copies: usize) -> Self {
+        let [batch, tokens, features] = self.tokens.dims();
+        let each = self.tokens.reshape([batch, 1, tokens, features]).repeat_dim(1, copies);
+        let pooled = self.pooled.map(|pooled| {
+            let [batch, features] = pooled.dims();
+            pooled.reshape([batch, 1, features]).repeat_dim(1, copies).reshape([batch * copies, features])
+        });
+        Self { tokens: each.reshape([batch * copies, tokens, features]), pooled }
+    }
+
+    /// One batch of several.
+    fn cat(parts: Vec<Self>) -> Self {
+        let pooled: Option<Vec<_>> = parts.iter().map(|part| part.pooled.clone()).collect();
+        Self {
+            tokens: Tensor::cat(parts.into_iter().map(|part| part.tokens).collect(), 0),
+            pooled: pooled.map(|pooled| Tensor::cat(pooled, 0)),
+        }
+    }
+}
+
+/// The encoded texts of the images of a call.
+#[derive(Clone, Debug)]
+pub(crate) struct PromptEncoding {
+    pub positive: TextEncoding,
+    /// With guidance: what not to show.
+    pub negative: Option<TextEncoding>,
+}
+
+impl PromptEncoding {
+    /// The batch that guidance wants: the negative prompts come first.
+    pub fn for_guidance(self) -> TextEncoding {
+        match self.negative {
+            Some(negative) => TextEncoding::cat(vec![negative, self.positive]),
+            None => self.positive,
+        }
+    }
+
+    /// The batch that guidance by text and image wants: the negative prompts come last, and twice.
+    pub fn for_text_and_image_guidance(self) -> TextEncoding {
+        match self.negative {
+            Some(negative) => TextEncoding::cat(vec![self.positive, negative.clone(), negative]),
+            None => self.positive,
+        }
+    }
+}

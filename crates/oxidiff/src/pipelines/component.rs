@@ -1,0 +1,126 @@
+//! The parts that pipelines consist of, whatever their classes.
+
+use std::any::Any;
+use std::fmt;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::models::model::Model;
+use crate::schedulers::Scheduler;
+
+/// One part of a pipeline: a model, a scheduler, a tokenizer, or what prepares images.
+///
+/// Every [`Model`] is one.
+pub trait Component: fmt::Debug {
+    /// The library that the class belongs to in Python, and the class's name.
+    fn class(&self) -> (&'static str, String);
+
+    /// Writes the part into a folder of its own, which is made if it does not exist.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    fn save(&self, folder: &Path) -> Result<()>;
+
+    /// The part as the type that a pipeline holds it in: a scheduler is a `Box<dyn Scheduler>`.
+    fn as_any(&self) -> &dyn Any;
+
+    /// The part as its own type, also where a pipeline holds it in a box.
+    fn as_concrete(&self) -> &dyn Any {
+        self.as_any()
+    }
+}
+
+impl<M: Model + 'static> Component for M {
+    fn class(&self) -> (&'static str, String) {
+        (M::LIBRARY, M::CLASS_NAME.to_owned())
+    }
+
+    fn save(&self, folder: &Path) -> Result<()> {
+        Model::save_pretrained(self, folder)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Component for Box<dyn Scheduler> {
+    fn class(&self) -> (&'static str, String) {
+        ("diffusers", self.config().class_name().unwrap_or_default().to_owned())
+    }
+
+    fn save(&self, folder: &Path) -> Result<()> {
+        (**self).save_pretrained(folder)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The parts of a pipeline by the names that `model_index.json` gives them.
+///
+/// ```
+/// use oxidiff::{CLIPTextModel, DiffusionPipeline, Model};
+///
+/// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-diffusion");
+/// let pipeline = DiffusionPipeline::from_pretrained(folder)?;
+/// let components = pipeline.components();
+/// let text_encoder = components.get::<CLIPTextModel>("text_encoder").expect("the model reads prompts");
+/// assert_eq!(text_encoder.config().max_position_embeddings, 24);
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Components<'a>(Vec<(&'static str, &'a dyn Component)>);
+
+impl<'a> Components<'a> {
+    /// The part of this name, if the pipeline has it and it is of class `T`.
+    pub fn get<T: 'static>(&self, name: &str) -> Option<&'a T> {
+        let (_, component) = self.0.iter().find(|(other, _)| *other == name)?;
+        component.as_any().downcast_ref().or_else(|| component.as_concrete().downcast_ref())
+    }
+
+    /// A copy of the part of this name, which shares its weights.
+    ///
+    /// # Errors
+    /// When there is none, or it is of another class.
+    pub fn take<T: Clone + 'static>(&self, name: &str) -> Result<T> {
+        self.get::<T>(name).cloned().ok_or_else(|| {
+            let found = self.0.iter().find(|(other, _)| *other == name);
+            let found = found.map_or("none".to_owned(), |(_, part)| format!("a {}", part.class().1));
+            Error::argument("pipeline", format!("has {found} as `{name}`, which does not fit"))
+        })
+    }
+
+    /// The names and the parts, in the order of the pipeline.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'a dyn Component)> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Adds a part.
+    pub fn push(&mut self, name: &'static str, component: &'a dyn Component) {
+        self.0.push((name, component));
+    }
+
+    /// Adds a part that the pipeline can do without, if it is there.
+    pub fn push_optional<T: Component>(&mut self, name: &'static str, component: &'a Option<T>) {
+        if let Some(component) = component {
+            self.push(name, component);
+        }
+    }
+}
+
+impl<'a> FromIterator<(&'static str, &'a dyn Component)> for Components<'a> {
+    fn from_iter<I: IntoIterator<Item = (&'static str, &'a dyn Component)>>(parts: I) -> Self {
+        Self(parts.into_iter().collect())
+    }
+}
+
+impl<'a> IntoIterator for Components<'a> {
+    type Item = (&'static str, &'a dyn Component);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}

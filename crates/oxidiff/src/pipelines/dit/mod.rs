@@ -1,0 +1,7 @@
+//! Diffusion transformers of classes (Peebles & Xie 2022, <https://arxiv.org/abs/2212.09748>).
+
+mod arguments;
+mod dit_pipeline;
+
+pub use arguments::ClassConditional;
+pub use dit_pipeline::DiTPipeline;

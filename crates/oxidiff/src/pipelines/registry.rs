@@ -1,0 +1,120 @@
+//! The pipelines that can be loaded by name: one row a class.
+
+use std::sync::{PoisonError, RwLock};
+
+use super::common::component_loader::ComponentLoader;
+use super::component::Components;
+use super::diffusion_pipeline::DiffusionPipeline;
+use super::dit::DiTPipeline;
+use super::model_index::ModelIndex;
+use super::pipeline::Pipeline;
+use super::request::{ArgumentInfo, CallArguments};
+use super::stable_diffusion::{
+    StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
+    StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
+};
+use super::unconditional::{
+    ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, PNDMPipeline, RePaintPipeline, ScoreSdeVePipeline,
+};
+use crate::error::{Error, Result};
+
+/// What a pipeline does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Task {
+    /// An image of a prompt.
+    TextToImage,
+    /// An image from another one and a prompt.
+    ImageToImage,
+    /// A new part of an image.
+    Inpainting,
+    /// An image from the depth of another one and a prompt.
+    DepthToImage,
+    /// A larger image.
+    SuperResolution,
+    /// An image that was changed as a prompt tells.
+    Editing,
+    /// An image of a class.
+    ClassConditional,
+    /// An image from noise alone.
+    Unconditional,
+}
+
+/// The classes of the library. Those of one family have the same parts, so that one can be made of another.
+const PIPELINES: &[Entry] = &[
+    Entry::of::<ConsistencyModelPipeline>("consistency-models", Task::Unconditional),
+    Entry::of::<DDIMPipeline>("ddim", Task::Unconditional),
+    Entry::of::<DDPMPipeline>("ddpm", Task::Unconditional),
+    Entry::of::<DiTPipeline>("dit", Task::ClassConditional),
+    Entry::of::<PNDMPipeline>("pndm", Task::Unconditional),
+    Entry::of::<RePaintPipeline>("repaint", Task::Inpainting),
+    Entry::of::<ScoreSdeVePipeline>("score-sde-ve", Task::Unconditional),
+    Entry::of::<StableDiffusionPipeline>("stable-diffusion", Task::TextToImage),
+    Entry::of::<StableDiffusionImg2ImgPipeline>("stable-diffusion", Task::ImageToImage),
+    Entry::of::<StableDiffusionInpaintPipeline>("stable-diffusion", Task::Inpainting),
+    Entry::of::<StableDiffusionDepth2ImgPipeline>("stable-diffusion", Task::DepthToImage),
+    Entry::of::<StableDiffusionUpscalePipeline>("stable-diffusion", Task::SuperResolution),
+    Entry::of::<StableDiffusionInstructPix2PixPipeline>("stable-diffusion", Task::Editing),
+];
+
+/// The classes of other crates.
+static REGISTERED: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
+
+/// A pipeline class.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub class_name: &'static str,
+    pub family: &'static str,
+    pub task: Task,
+    pub arguments: &'static [ArgumentInfo],
+    pub load: fn(&ComponentLoader<'_>) -> Result<DiffusionPipeline>,
+    pub from_components: fn(&Components<'_>, ModelIndex) -> Result<DiffusionPipeline>,
+}
+
+impl Entry {
+    const fn of<P: Pipeline>(family: &'static str, task: Task) -> Self {
+        Self {
+            class_name: P::CLASS_NAME,
+            family,
+            task,
+            arguments: P::Arguments::ALL,
+            load: |loader| Ok(P::load(loader)?.into()),
+            from_components: |components, index| Ok(P::from_components(components, index)?.into()),
+        }
+    }
+}
+
+/// Makes a pipeline class of another crate known: [`DiffusionPipeline`] then loads it, and the AutoPipelines find it among
+/// those of its family. A class that is registered again replaces the earlier one.
+///
+/// ```
+/// use oxidiff::{StableDiffusionPipeline, Task, register_pipeline};
+///
+/// // A class of one's own in the place of this one.
+/// register_pipeline::<StableDiffusionPipeline>("stable-diffusion", Task::TextToImage);
+/// ```
+pub fn register_pipeline<P: Pipeline>(family: &'static str, task: Task) {
+    let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
+    registered.retain(|entry| entry.class_name != P::CLASS_NAME);
+    registered.push(Entry::of::<P>(family, task));
+}
+
+/// All classes; those that were registered come first.
+pub(crate) fn entries() -> impl Iterator<Item = Entry> {
+    let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner).clone();
+    registered.into_iter().chain(PIPELINES.iter().copied())
+}
+
+/// The class of this name.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn find(class_name: &str) -> Result<Entry> {
+    entries().find(|entry| entry.class_name == class_name).ok_or_else(|| {
+        let known: Vec<&str> = entries().map(|entry| entry.class_name).collect();
+        Error::unsupported(
+            format!("the pipeline class `{class_name}`"),
+            format!("available classes: {}", known.join(", ")),
+        )
+    })
+}

@@ -1,0 +1,131 @@
+//! The value of an argument whose type is not known yet.
+
+use std::any::Any;
+use std::path::PathBuf;
+
+use burn::tensor::Tensor;
+use image::DynamicImage;
+
+use crate::image_processor::{OutputType, PipelineImageInput};
+use crate::pipelines::common::callback::StepCallback;
+use crate::random::{Generator, Generators};
+
+/// The value of one argument of a [`Request`](super::Request).
+#[non_exhaustive]
+pub enum Argument {
+    /// Python's `None`: the argument has its default.
+    None,
+    /// `True` or `False`.
+    Flag(bool),
+    /// A number.
+    Number(f64),
+    /// A text.
+    Text(String),
+    /// Several values.
+    List(Vec<Argument>),
+    /// What was written on a command line, and can mean any of the above or the name of an image file. Lists have commas.
+    Written(String),
+    /// Images.
+    Images(PipelineImageInput),
+    /// A tensor of any rank.
+    Tensor(AnyTensor),
+    /// Where random numbers come from.
+    Generator(Generators),
+    /// What to return images as.
+    OutputType(OutputType),
+    /// What to call after each step.
+    Callback(StepCallback),
+}
+
+/// A tensor whose rank is known when it is used.
+pub struct AnyTensor {
+    /// Number of dimensions.
+    pub(super) rank: usize,
+    pub(super) values: Box<dyn Any>,
+}
+
+impl<const D: usize> From<Tensor<D>> for AnyTensor {
+    fn from(tensor: Tensor<D>) -> Self {
+        Self { rank: D, values: Box::new(tensor) }
+    }
+}
+
+impl Argument {
+    /// What kind of value it is, for messages.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::Flag(_) => "true or false",
+            Self::Number(_) => "a number",
+            Self::Text(_) | Self::Written(_) => "a text",
+            Self::List(_) => "a list",
+            Self::Images(_) => "images",
+            Self::Tensor(_) => "a tensor",
+            Self::Generator(_) => "a generator",
+            Self::OutputType(_) => "an output type",
+            Self::Callback(_) => "a function",
+        }
+    }
+}
+
+macro_rules! from {
+    ($($type:ty: $value:ident => $argument:expr,)+) => {
+        $(
+            impl From<$type> for Argument {
+                fn from($value: $type) -> Self {
+                    $argument
+                }
+            }
+        )+
+    };
+}
+
+from! {
+    bool: value => Self::Flag(value),
+    i32: value => Self::Number(value.into()),
+    usize: value => Self::Number(value as f64),
+    f32: value => Self::Number(value.into()),
+    f64: value => Self::Number(value),
+    &str: value => Self::Text(value.to_owned()),
+    String: value => Self::Text(value),
+    PipelineImageInput: value => Self::Images(value),
+    DynamicImage: value => Self::Images(value.into()),
+    Vec<DynamicImage>: value => Self::Images(value.into()),
+    Generator: value => Self::Generator(value.into()),
+    Generators: value => Self::Generator(value),
+    OutputType: value => Self::OutputType(value),
+    StepCallback: value => Self::Callback(value),
+    PathBuf: value => Self::Written(value.to_string_lossy().into_owned()),
+}
+
+impl<const D: usize> From<Tensor<D>> for Argument {
+    fn from(tensor: Tensor<D>) -> Self {
+        Self::Tensor(tensor.into())
+    }
+}
+
+macro_rules! from_list {
+    ($($item:ty),+) => {
+        $(
+            impl From<Vec<$item>> for Argument {
+                fn from(items: Vec<$item>) -> Self {
+                    Self::List(items.into_iter().map(Self::from).collect())
+                }
+            }
+
+            impl<const N: usize> From<[$item; N]> for Argument {
+                fn from(items: [$item; N]) -> Self {
+                    Self::List(items.into_iter().map(Self::from).collect())
+                }
+            }
+        )+
+    };
+}
+
+from_list!(&str, String, usize, i32, f32, f64);
+
+impl<T: Into<Self>> From<Option<T>> for Argument {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::None, Into::into)
+    }
+}

@@ -1,0 +1,100 @@
+//! The typed arguments of a pipeline's call.
+
+use super::{FromArgument, Request};
+use crate::error::Result;
+
+/// The typed arguments of a pipeline's call.
+pub trait CallArguments: Sized + 'static {
+    /// What the arguments ask for, in words: `text to image`.
+    const TASK: &'static str;
+
+    /// The arguments, in the order of the struct.
+    const ALL: &'static [ArgumentInfo];
+
+    /// The arguments that a request names, and the defaults of the others.
+    ///
+    /// # Errors
+    /// When the request names one that does not exist, or a value is of another kind.
+    fn from_request(request: Request) -> Result<Self>;
+}
+
+/// What a command line or a binding needs to know of an argument.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ArgumentInfo {
+    /// The name in Python.
+    pub name: &'static str,
+    /// What it is for.
+    pub help: &'static str,
+    /// Whether a bare flag sets it.
+    pub is_flag: bool,
+    /// Whether it can be written on a command line: no tensor, generator or function.
+    pub can_be_written: bool,
+}
+
+impl ArgumentInfo {
+    /// An argument of type `T`.
+    pub const fn of<T: FromArgument>(name: &'static str, help: &'static str) -> Self {
+        Self { name, help, is_flag: T::IS_FLAG, can_be_written: T::CAN_BE_WRITTEN }
+    }
+}
+
+/// Declares the arguments of a call with their defaults, and makes them of a [`Request`].
+macro_rules! call_arguments {
+    (
+        $(#[doc = $about:literal])*
+        pub struct $arguments:ident: $task:literal {
+            $(
+                $(#[doc = $doc:literal])*
+                pub $field:ident: $type:ty = $default:expr,
+            )*
+        }
+    ) => {
+        $(#[doc = $about])*
+        pub struct $arguments {
+            $(
+                $(#[doc = $doc])*
+                pub $field: $type,
+            )*
+        }
+
+        impl Default for $arguments {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl $crate::pipelines::request::CallArguments for $arguments {
+            const TASK: &'static str = $task;
+
+            const ALL: &'static [$crate::pipelines::request::ArgumentInfo] = &[
+                $($crate::pipelines::request::ArgumentInfo::of::<$type>(
+                    stringify!($field),
+                    concat!($($doc),*),
+                ),)*
+            ];
+
+            fn from_request(
+                mut request: $crate::pipelines::request::Request,
+            ) -> $crate::error::Result<Self> {
+                let arguments = Self {
+                    $($field: request.take(stringify!($field))?.unwrap_or_else(|| $default),)*
+                };
+                request.finish(concat!("call for ", $task))?;
+                Ok(arguments)
+            }
+        }
+
+        impl TryFrom<$crate::pipelines::request::Request> for $arguments {
+            type Error = $crate::error::Error;
+
+            fn try_from(
+                request: $crate::pipelines::request::Request,
+            ) -> $crate::error::Result<Self> {
+                $crate::pipelines::request::CallArguments::from_request(request)
+            }
+        }
+    };
+}
+
+pub(crate) use call_arguments;

@@ -1,0 +1,93 @@
+//! `Request`: the keyword arguments of a call, by their names in Python.
+
+mod argument;
+mod call_arguments;
+mod from_argument;
+
+use std::collections::BTreeMap;
+
+pub use argument::{AnyTensor, Argument};
+pub(crate) use call_arguments::call_arguments;
+pub use call_arguments::{ArgumentInfo, CallArguments};
+pub use from_argument::FromArgument;
+
+use crate::error::{Error, Result};
+
+/// The keyword arguments of a call by their names in Python, all optional: what a command line, a server or a binding has
+/// before it knows which pipeline it calls. Each pipeline makes its typed arguments of it, and refuses what it does not
+/// take.
+///
+/// ```
+/// use oxidiff::{DiffusionPipeline, Generator, Request};
+///
+/// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-diffusion");
+/// let mut pipeline = DiffusionPipeline::from_pretrained(folder)?;
+/// let request = Request::new("flat red apple")
+///     .with("num_inference_steps", 4)
+///     .with("guidance_scale", 3.5)
+///     .with("generator", Generator::manual_seed(0));
+/// let images = pipeline.call(request)?.images.into_images();
+/// assert_eq!(images.len(), 1);
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Default)]
+pub struct Request {
+    arguments: BTreeMap<String, Argument>,
+}
+
+impl Request {
+    /// A request with a prompt and nothing else.
+    pub fn new(prompt: impl Into<String>) -> Self {
+        Self::default().with("prompt", prompt.into())
+    }
+
+    /// The request with one more argument, or another value of it.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<Argument>) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    /// Sets an argument.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<Argument>) {
+        self.arguments.insert(name.into(), value.into());
+    }
+
+    /// Whether the argument is set.
+    pub fn has(&self, name: &str) -> bool {
+        self.arguments.contains_key(name)
+    }
+
+    /// The names of the arguments that are set, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.arguments.keys().map(String::as_str)
+    }
+
+    /// Takes an argument out, as it was set.
+    pub fn remove(&mut self, name: &str) -> Option<Argument> {
+        self.arguments.remove(name)
+    }
+
+    /// Takes an argument out as a `T`; `None` where it is not set.
+    ///
+    /// # Errors
+    /// When its value is of another kind.
+    pub fn take<T: FromArgument>(&mut self, name: &'static str) -> Result<Option<T>> {
+        let Some(argument) = self.arguments.remove(name) else { return Ok(None) };
+        if matches!(argument, Argument::None) {
+            return Ok(None);
+        }
+        T::from_argument(argument).map(Some).map_err(|message| Error::argument(name, message))
+    }
+
+    /// Checks that every argument was taken.
+    ///
+    /// # Errors
+    /// When one is left, which `taker` does not know.
+    pub fn finish(&self, taker: &str) -> Result<()> {
+        match self.names().next() {
+            Some(name) => Err(Error::UnknownArgument { argument: name.to_owned(), taker: taker.to_owned() }),
+            None => Ok(()),
+        }
+    }
+}
