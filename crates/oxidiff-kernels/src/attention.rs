@@ -11,10 +11,11 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::bf16_dot::{self, Group};
-use crate::breakdown::operation;
 use crate::channels_last::contiguous;
+use crate::cpu::output::Output;
 use crate::exponential::exp2;
-use crate::memory::{Output, Scratch};
+use crate::host::breakdown::operation;
+use crate::host::scratch::Scratch;
 use crate::operand::Operand;
 use crate::panel::{self, Rows, Unit};
 use crate::transpose::into_columns;

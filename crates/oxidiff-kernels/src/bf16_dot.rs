@@ -4,7 +4,7 @@
 use half::bf16;
 use pulp::Simd;
 
-use crate::half_precision::Storage;
+use crate::cpu::storage::Storage;
 use crate::panel::{self, MOST_LANES, Product, Unit, VECTORS};
 
 /// No panel is wider.

@@ -10,9 +10,9 @@ use burn_flex::{FlexTensor, Layout};
 use half::{bf16, f16};
 use rayon::prelude::*;
 
-use crate::breakdown::operation;
-use crate::half_precision::Storage;
-use crate::memory::Output;
+use crate::cpu::output::Output;
+use crate::cpu::storage::Storage;
+use crate::host::breakdown::operation;
 
 /// An image in channels-last order, and as a tensor with the usual order of dimensions.
 pub(crate) struct Image {

@@ -5,8 +5,8 @@ use half::{bf16, f16};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::half_precision::Storage;
-use crate::memory::Output;
+use crate::cpu::output::Output;
+use crate::cpu::storage::Storage;
 
 /// Values that one task converts.
 const CHUNK: usize = 1 << 18;

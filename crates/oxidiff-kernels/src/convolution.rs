@@ -8,10 +8,10 @@ use half::{bf16, f16};
 use pulp::Simd;
 
 use crate::bf16_dot::{self, Group};
-use crate::breakdown::operation;
 use crate::channels_last::{Image, parameter, tensor};
-use crate::half_precision::Storage;
-use crate::memory::Output;
+use crate::cpu::output::Output;
+use crate::cpu::storage::Storage;
+use crate::host::breakdown::operation;
 use crate::operand::Operand;
 use crate::panel::{self, Unit};
 use crate::vector::store_sums;
@@ -154,7 +154,7 @@ impl<T: Storage> Pixels<'_, T> {
     pub fn prefetch(&self, pixel: usize, channel: usize, count: usize) {
         let start = pixel * self.channels + channel;
         for place in (start..start + count).step_by(panel::LINE * size_of::<f32>() / size_of::<T>()) {
-            panel::prefetch::<false, _>(self.output.place(place));
+            panel::prefetch::<false, _>(self.output.address(place));
             if let Some(residual) = self.residual {
                 panel::prefetch::<false, _>(residual.as_ptr().wrapping_add(place));
             }

@@ -10,11 +10,11 @@ use half::{bf16, f16};
 use pulp::{Arch, Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::breakdown::operation;
 use crate::channels_last::{Image, parameter, tensor};
+use crate::cpu::output::Output;
+use crate::cpu::storage::Storage;
 use crate::exponential::silu;
-use crate::half_precision::Storage;
-use crate::memory::Output;
+use crate::host::breakdown::operation;
 use crate::vector::{load, store, whole};
 
 /// What happens to the normalized value.

@@ -6,9 +6,9 @@ use std::ops::Range;
 use pulp::Simd;
 
 use crate::convolution::{Pixels, Shape};
-use crate::half_precision::Storage;
+use crate::cpu::storage::Storage;
+use crate::host::scratch::Scratch;
 use crate::matrix_product::{Left, Right, Sink, Size, Transposed, multiply, multiply_rows};
-use crate::memory::Scratch;
 use crate::operand::{Matrix, Operand};
 use crate::panel::{Rows, Unit};
 use crate::transpose::into_columns;

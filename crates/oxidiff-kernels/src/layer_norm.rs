@@ -9,10 +9,11 @@ use half::{bf16, f16};
 use pulp::{Arch, Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::breakdown::operation;
 use crate::channels_last::{contiguous, parameter};
-use crate::half_precision::Storage;
-use crate::memory::{Output, Scratch};
+use crate::cpu::output::Output;
+use crate::cpu::storage::Storage;
+use crate::host::breakdown::operation;
+use crate::host::scratch::Scratch;
 use crate::vector::{load, store, whole};
 
 /// Rows of one task.

@@ -7,12 +7,12 @@ use half::{bf16, f16};
 use pulp::Simd;
 
 use crate::bf16_dot::{self, Group};
-use crate::breakdown::operation;
 use crate::channels_last::{contiguous, parameter};
+use crate::cpu::output::Output;
+use crate::cpu::storage::Storage;
 use crate::geglu::{geglu, store_gated};
-use crate::half_precision::Storage;
+use crate::host::breakdown::operation;
 use crate::matrix_product::{Right, Sink, Size, multiply, multiply_rows};
-use crate::memory::Output;
 use crate::operand::{Matrix, Operand};
 use crate::panel::{self, Unit};
 use crate::vector::store_sums;

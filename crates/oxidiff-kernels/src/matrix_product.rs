@@ -6,7 +6,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::memory::Scratch;
+use crate::host::scratch::Scratch;
 use crate::operand::{Matrix, Operand};
 use crate::panel::{self, Rows, Unit};
 use crate::transpose::into_columns;
@@ -214,7 +214,7 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Output;
+    use crate::cpu::output::Output;
 
     struct Store<'a> {
         output: &'a Output<f32>,

@@ -6,9 +6,9 @@ use bytemuck::Zeroable;
 use half::bf16;
 
 use crate::bf16_dot::Group;
-use crate::half_precision::Storage;
+use crate::cpu::storage::Storage;
+use crate::host::scratch::Scratch;
 use crate::matrix_product::{Left, Right};
-use crate::memory::Scratch;
 use crate::panel::{Rows, Unit};
 use crate::transpose::into_columns;
 

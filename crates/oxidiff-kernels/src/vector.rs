@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use pulp::{Scalar, Simd};
 
-use crate::half_precision::Storage;
+use crate::cpu::storage::Storage;
 use crate::panel::MOST_LANES;
 
 /// The values from `start` on, as many as a vector has lanes.

@@ -14,9 +14,10 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::convolution::Pixels;
-use crate::half_precision::Storage;
+use crate::cpu::parts::Parts;
+use crate::cpu::storage::Storage;
+use crate::host::scratch::Scratch;
 use crate::matrix_product::ROW_STEP;
-use crate::memory::{Parts, Scratch};
 use crate::operand::Operand;
 use crate::panel::{self, Rows};
 use crate::vector::{load, store};

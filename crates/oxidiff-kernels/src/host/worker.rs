@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 
-use crate::memory_limit::{OutOfMemory, catch_out_of_memory};
+use super::out_of_memory::{OutOfMemory, catch_out_of_memory};
 
 /// Runs `work` on one of the threads that kernels divide their work among, where `device` is the CPU. Operations that begin on
 /// another thread first wake one of these and then wait for it, which takes longer than many of them.

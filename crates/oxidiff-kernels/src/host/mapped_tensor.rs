@@ -3,7 +3,7 @@
 use burn::backend::Flex;
 use burn::tensor::Tensor;
 
-use crate::mapped_file::MappedFile;
+use super::mapped_file::MappedFile;
 
 /// As [`MappedFile::release`], for the part that a tensor lies in; does nothing if it does not lie in a mapped file.
 pub fn release_mapped<const D: usize>(tensor: &Tensor<D>) {
