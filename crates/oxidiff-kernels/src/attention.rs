@@ -10,15 +10,13 @@ use half::{bf16, f16};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::bf16_dot::{self, Group};
 use crate::channels_last::contiguous;
+use crate::cpu::exponential::exp2;
 use crate::cpu::output::Output;
-use crate::exponential::exp2;
+use crate::cpu::product::{Group, Operand, Rows, Unit, bf16_dot, panel};
+use crate::cpu::transpose::into_columns;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
-use crate::operand::Operand;
-use crate::panel::{self, Rows, Unit};
-use crate::transpose::into_columns;
 
 /// Queries of one task.
 const QUERY_BLOCK: usize = 128;

@@ -7,14 +7,13 @@ use burn_flex::FlexTensor;
 use half::{bf16, f16};
 use pulp::Simd;
 
-use crate::bf16_dot::{self, Group};
 use crate::channels_last::{Image, parameter, tensor};
 use crate::cpu::output::Output;
+use crate::cpu::prefetch::{LINE, prefetch};
+use crate::cpu::product::{Group, Operand, Unit, bf16_dot};
 use crate::cpu::storage::Storage;
+use crate::cpu::vector::store_sums;
 use crate::host::breakdown::operation;
-use crate::operand::Operand;
-use crate::panel::{self, Unit};
-use crate::vector::store_sums;
 use crate::{implicit_product, winograd};
 
 /// Where kernels are not 3x3, or strided, and where there are fewer input channels or tiles than this, transforming kernels and
@@ -153,10 +152,10 @@ impl<T: Storage> Pixels<'_, T> {
     #[inline(always)]
     pub fn prefetch(&self, pixel: usize, channel: usize, count: usize) {
         let start = pixel * self.channels + channel;
-        for place in (start..start + count).step_by(panel::LINE * size_of::<f32>() / size_of::<T>()) {
-            panel::prefetch::<false, _>(self.output.address(place));
+        for place in (start..start + count).step_by(LINE * size_of::<f32>() / size_of::<T>()) {
+            prefetch::<false, _>(self.output.address(place));
             if let Some(residual) = self.residual {
-                panel::prefetch::<false, _>(residual.as_ptr().wrapping_add(place));
+                prefetch::<false, _>(residual.as_ptr().wrapping_add(place));
             }
         }
     }

@@ -10,10 +10,10 @@ use pulp::{Arch, Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::channels_last::contiguous;
+use crate::cpu::exponential::gelu;
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
-use crate::exponential::gelu;
-use crate::vector::{load, store, whole};
+use crate::cpu::vector::{load, store, whole};
 
 /// `value * gelu(gate)`, where `x` holds value and gate side by side in its last dimension.
 ///

@@ -11,11 +11,11 @@ use pulp::{Arch, Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::channels_last::{Image, parameter, tensor};
+use crate::cpu::exponential::silu;
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
-use crate::exponential::silu;
+use crate::cpu::vector::{load, store, whole};
 use crate::host::breakdown::operation;
-use crate::vector::{load, store, whole};
 
 /// What happens to the normalized value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,12 +6,12 @@ use std::ops::Range;
 use pulp::Simd;
 
 use crate::convolution::{Pixels, Shape};
+use crate::cpu::product::{
+    Left, Matrix, Operand, Right, Rows, Sink, Size, Transposed, Unit, multiply, multiply_rows,
+};
 use crate::cpu::storage::Storage;
+use crate::cpu::transpose::into_columns;
 use crate::host::scratch::Scratch;
-use crate::matrix_product::{Left, Right, Sink, Size, Transposed, multiply, multiply_rows};
-use crate::operand::{Matrix, Operand};
-use crate::panel::{Rows, Unit};
-use crate::transpose::into_columns;
 
 /// Input channels that are packed together: a number of whole units, whatever these are.
 const CHANNELS: usize = 32;

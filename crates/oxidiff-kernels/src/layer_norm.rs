@@ -12,9 +12,9 @@ use rayon::prelude::*;
 use crate::channels_last::{contiguous, parameter};
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
+use crate::cpu::vector::{load, store, whole};
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
-use crate::vector::{load, store, whole};
 
 /// Rows of one task.
 const ROWS: usize = 64;

@@ -7,23 +7,16 @@
 //! This is also the one crate of the workspace that contains `unsafe` code, each use behind a safe function.
 
 mod attention;
-mod bf16_dot;
 mod channels_last;
 mod conversion;
 mod convolution;
 mod cpu;
-mod exponential;
 mod geglu;
 mod group_norm;
 mod host;
 mod implicit_product;
 mod layer_norm;
 mod linear;
-mod matrix_product;
-mod operand;
-mod panel;
-mod transpose;
-mod vector;
 mod winograd;
 
 pub use attention::attention;

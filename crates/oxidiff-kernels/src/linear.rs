@@ -6,16 +6,15 @@ use burn_flex::FlexTensor;
 use half::{bf16, f16};
 use pulp::Simd;
 
-use crate::bf16_dot::{self, Group};
 use crate::channels_last::{contiguous, parameter};
 use crate::cpu::output::Output;
+use crate::cpu::product::{
+    Group, Matrix, Operand, Right, Sink, Size, Unit, bf16_dot, multiply, multiply_rows, panel,
+};
 use crate::cpu::storage::Storage;
+use crate::cpu::vector::store_sums;
 use crate::geglu::{geglu, store_gated};
 use crate::host::breakdown::operation;
-use crate::matrix_product::{Right, Sink, Size, multiply, multiply_rows};
-use crate::operand::{Matrix, Operand};
-use crate::panel::{self, Unit};
-use crate::vector::store_sums;
 
 /// `x Wᵀ + bias + residual`.
 ///

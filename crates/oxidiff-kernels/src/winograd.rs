@@ -15,12 +15,10 @@ use rayon::prelude::*;
 
 use crate::convolution::Pixels;
 use crate::cpu::parts::Parts;
+use crate::cpu::product::{Operand, ROW_STEP, Rows, panel};
 use crate::cpu::storage::Storage;
+use crate::cpu::vector::{MOST_LANES, load, store};
 use crate::host::scratch::Scratch;
-use crate::matrix_product::ROW_STEP;
-use crate::operand::Operand;
-use crate::panel::{self, Rows};
-use crate::vector::{load, store};
 
 /// Width and height of a tile of the result.
 const TILE: usize = 4;
@@ -366,7 +364,7 @@ impl<T: Storage> Products<'_, '_, T> {
                 *result = product_tile(simd, products, product_len, index * width + vector * S::F32_LANES);
             }
             for (dy, dx, pixel) in self.shape.pixels(tile) {
-                let mut sums = [0.0; panel::VECTORS * panel::MOST_LANES];
+                let mut sums = [0.0; panel::VECTORS * MOST_LANES];
                 for (vector, result) in results.iter().enumerate() {
                     store::<S, f32>(result[dy][dx], &mut sums, vector * S::F32_LANES);
                 }

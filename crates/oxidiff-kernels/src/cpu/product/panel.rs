@@ -3,15 +3,14 @@
 use bytemuck::Pod;
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::cpu::prefetch::{LINE, prefetch};
+
 /// Vectors side by side in a panel.
 pub(crate) const VECTORS: usize = 2;
 
 /// Columns of the left matrix whose products are added in one turn of the loop. Where another thread runs on the same core, each
 /// gets half of the instructions that are decoded, and those that only count would cost multiplications.
 const STEPS: usize = 8;
-
-/// No vector has more lanes.
-pub(crate) const MOST_LANES: usize = 16;
 
 /// The width of a panel for these vectors.
 #[inline(always)]
@@ -248,28 +247,6 @@ impl<S: Simd> Tiles<S> {
             }
         }
     }
-}
-
-/// Units of four bytes in a line of the cache.
-pub(crate) const LINE: usize = 16;
-
-/// Asks for a line of the cache: what is needed `SOON` for the first level, what is needed later for the second only.
-#[inline(always)]
-pub(crate) fn prefetch<const SOON: bool, U>(address: *const U) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
-        // SAFETY: a prefetch has no effect but on speed, whatever the address is.
-        unsafe {
-            if SOON {
-                _mm_prefetch::<_MM_HINT_T0>(address.cast());
-            } else {
-                _mm_prefetch::<_MM_HINT_T1>(address.cast());
-            }
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
 }
 
 #[cfg(test)]

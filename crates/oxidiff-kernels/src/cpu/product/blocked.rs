@@ -6,10 +6,12 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::factor::{Left, Right};
+use super::matrix::Matrix;
+use super::operand::Operand;
+use super::panel::{self, Unit};
+use super::sink::{Sink, Transposed};
 use crate::host::scratch::Scratch;
-use crate::operand::{Matrix, Operand};
-use crate::panel::{self, Rows, Unit};
-use crate::transpose::into_columns;
 
 /// Rows of a task: what is multiplied of them at once stays in the second-level cache.
 const ROWS: usize = 96;
@@ -27,58 +29,6 @@ const MOST_PACKED: usize = 1 << 20;
 const MOST_OWN: usize = 1 << 16;
 /// The number of rows of a task is a multiple of this, and so of the rows that are multiplied together.
 pub(crate) const ROW_STEP: usize = 12;
-
-/// The left matrix.
-pub(crate) trait Left<U>: Sync {
-    /// Whether [`Self::block`] makes a copy, so that it should be asked for each block once only.
-    fn copies(&self) -> bool;
-
-    /// Some columns of some rows. `scratch` has room for them.
-    fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [U]) -> Rows<'a, U>;
-}
-
-/// The right matrix, in panels.
-pub(crate) trait Right<U>: Sync {
-    /// Writes the panel of this index, as many rows of `width` units as the matrix is deep.
-    fn pack(&self, panel: usize, width: usize, out: &mut [U]);
-}
-
-/// Where the product goes.
-pub(crate) trait Sink: Sync {
-    /// Takes the values of a row from column `first` on; there may be more of them than columns. It is given every place once.
-    fn take<S: Simd>(&self, simd: S, row: usize, first: usize, values: &[f32]);
-
-    /// Takes some rows of as many columns as a panel is wide.
-    #[inline(always)]
-    fn take_rows<S: Simd>(&self, simd: S, rows: Range<usize>, first: usize, width: usize, values: &[f32]) {
-        for (row, values) in rows.zip(values.chunks_exact(width)) {
-            self.take(simd, row, first, values);
-        }
-    }
-}
-
-/// Gives the transposed product to `sink`, which has `rows` rows.
-pub(crate) struct Transposed<'a, K> {
-    pub sink: &'a K,
-    pub rows: usize,
-}
-
-impl<K: Sink> Sink for Transposed<'_, K> {
-    #[inline(always)]
-    fn take<S: Simd>(&self, simd: S, row: usize, first: usize, values: &[f32]) {
-        self.take_rows(simd, row..row + 1, first, values.len(), values);
-    }
-
-    #[inline(always)]
-    fn take_rows<S: Simd>(&self, simd: S, rows: Range<usize>, first: usize, width: usize, values: &[f32]) {
-        let count = width.min(self.rows - first);
-        let mut columns = Scratch::new(count * rows.len());
-        into_columns(values, width, rows.len(), count, &mut columns, rows.len());
-        for (column, values) in columns.chunks_exact(rows.len()).enumerate() {
-            self.sink.take(simd, first + column, rows.start, values);
-        }
-    }
-}
 
 /// How many there are of everything; depths and columns of the left matrix are counted in units.
 #[derive(Clone, Copy, Debug)]
@@ -215,6 +165,7 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
 mod tests {
     use super::*;
     use crate::cpu::output::Output;
+    use crate::cpu::product::panel::Rows;
 
     struct Store<'a> {
         output: &'a Output<f32>,

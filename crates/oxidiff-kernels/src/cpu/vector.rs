@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use pulp::{Scalar, Simd};
 
-use crate::cpu::storage::Storage;
-use crate::panel::MOST_LANES;
+use super::storage::Storage;
+
+/// No vector has more lanes.
+pub(crate) const MOST_LANES: usize = 16;
 
 /// The values from `start` on, as many as a vector has lanes.
 ///

@@ -4,8 +4,9 @@
 use half::bf16;
 use pulp::Simd;
 
+use super::panel::{self, Product, Unit, VECTORS};
 use crate::cpu::storage::Storage;
-use crate::panel::{self, MOST_LANES, Product, Unit, VECTORS};
+use crate::cpu::vector::MOST_LANES;
 
 /// No panel is wider.
 const MOST_WIDTH: usize = VECTORS * MOST_LANES;
@@ -105,7 +106,8 @@ mod with_instructions {
     };
 
     use super::{GROUP, Group, MOST_WIDTH};
-    use crate::panel::{LINE, Product, VECTORS, prefetch};
+    use crate::cpu::prefetch::{LINE, prefetch};
+    use crate::cpu::product::panel::{Product, VECTORS};
 
     const LANES: usize = 16;
 
@@ -219,7 +221,7 @@ mod with_instructions {
     use std::arch::asm;
 
     use super::{GROUP, Group};
-    use crate::panel::{Product, VECTORS};
+    use crate::cpu::product::panel::{Product, VECTORS};
 
     const LANES: usize = 4;
 
@@ -310,7 +312,7 @@ mod with_instructions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::panel::tests::check_products;
+    use crate::cpu::product::panel::tests::check_products;
 
     #[test]
     fn multiplies_any_number_of_rows() {
