@@ -10,7 +10,7 @@ use half::{bf16, f16};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::channels_last::contiguous;
+use crate::cpu::channels_last::contiguous;
 use crate::cpu::exponential::exp2;
 use crate::cpu::output::Output;
 use crate::cpu::product::{Group, Operand, Rows, Unit, bf16_dot, panel};

@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use pulp::{Arch, Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::channels_last::contiguous;
+use crate::cpu::channels_last::contiguous;
 use crate::cpu::exponential::gelu;
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;

@@ -10,7 +10,7 @@ use half::{bf16, f16};
 use pulp::{Arch, Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::channels_last::{Image, parameter, tensor};
+use crate::cpu::channels_last::{Image, parameter, tensor};
 use crate::cpu::exponential::silu;
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;

@@ -7,22 +7,18 @@
 //! This is also the one crate of the workspace that contains `unsafe` code, each use behind a safe function.
 
 mod attention;
-mod channels_last;
 mod conversion;
-mod convolution;
 mod cpu;
 mod geglu;
 mod group_norm;
 mod host;
-mod implicit_product;
 mod layer_norm;
 mod linear;
-mod winograd;
+mod ops;
 
 pub use attention::attention;
-pub use channels_last::{join_channels, nearest, to_image, to_tokens};
 pub use conversion::convert;
-pub use convolution::{Addends, conv2d};
+pub use cpu::channels_last::{join_channels, nearest, to_image, to_tokens};
 pub use geglu::geglu;
 pub use group_norm::{GroupNormActivation, group_norm};
 pub use host::breakdown::{Cost, finish_breakdown, start_breakdown};
@@ -36,3 +32,4 @@ pub use host::vulkan::explicit_workgroup_layout;
 pub use host::worker::on_worker;
 pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_geglu};
+pub use ops::convolution::{Addends, conv2d};

@@ -6,7 +6,7 @@ use burn_flex::FlexTensor;
 use half::{bf16, f16};
 use pulp::Simd;
 
-use crate::channels_last::{contiguous, parameter};
+use crate::cpu::channels_last::{contiguous, parameter};
 use crate::cpu::output::Output;
 use crate::cpu::product::{
     Group, Matrix, Operand, Right, Sink, Size, Unit, bf16_dot, multiply, multiply_rows, panel,

@@ -1,5 +1,7 @@
 //! The kernels for the CPU.
 
+pub(crate) mod channels_last;
+pub(crate) mod convolution;
 pub(crate) mod exponential;
 pub(crate) mod output;
 pub(crate) mod parts;

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use pulp::Simd;
 
-use crate::convolution::{Pixels, Shape};
+use super::pixel_sink::PixelSink;
+use super::shape::ConvolutionShape;
 use crate::cpu::product::{
     Left, Matrix, Operand, Right, Rows, Sink, Size, Transposed, Unit, multiply, multiply_rows,
 };
@@ -21,14 +22,14 @@ const CHANNELS: usize = 32;
 ///
 /// # Panics
 /// When the kernel does not fit, or a slice does not have the length that the shape gives it.
-pub(crate) fn convolve<T: Operand<U>, U: Unit>(
+pub(super) fn convolve<T: Operand<U>, U: Unit>(
     input: &[T],
     weight: &[T],
-    sink: &Pixels<'_, T>,
-    shape: Shape,
+    sink: &PixelSink<'_, T>,
+    shape: ConvolutionShape,
 ) {
     let output = shape.output().expect("a kernel that fits");
-    let Shape { batch, in_channels, out_channels, input: [height, width], .. } = shape;
+    let ConvolutionShape { batch, in_channels, out_channels, input: [height, width], .. } = shape;
     let places = shape.kernel[0] * shape.kernel[1];
     assert_eq!(input.len(), batch * in_channels * height * width, "the input");
     assert_eq!(weight.len(), out_channels * in_channels * places, "the weight");
@@ -51,13 +52,13 @@ pub(crate) fn convolve<T: Operand<U>, U: Unit>(
 ///
 /// # Panics
 /// When a slice does not have the length that the shape gives it.
-pub(crate) fn convolve_pixels<T: Operand<U>, U: Unit>(
+pub(super) fn convolve_pixels<T: Operand<U>, U: Unit>(
     input: &[T],
     weight: &[T],
-    sink: &Pixels<'_, T>,
-    shape: Shape,
+    sink: &PixelSink<'_, T>,
+    shape: ConvolutionShape,
 ) {
-    let Shape { batch, in_channels, out_channels, input: [height, width], .. } = shape;
+    let ConvolutionShape { batch, in_channels, out_channels, input: [height, width], .. } = shape;
     assert_eq!(input.len(), batch * in_channels * height * width, "the input");
     assert_eq!(weight.len(), out_channels * in_channels, "the weight");
     let pixels = Matrix { values: input, rows: batch * height * width, depth: in_channels };
@@ -69,7 +70,7 @@ pub(crate) fn convolve_pixels<T: Operand<U>, U: Unit>(
 /// right channel by channel, as kernels are stored.
 struct Gathered<'a, T> {
     input: &'a [T],
-    shape: Shape,
+    shape: ConvolutionShape,
     /// Height and width of the result.
     output: [usize; 2],
     /// Pixels of the result.
@@ -82,7 +83,8 @@ impl<T: Operand<U>, U: Unit> Left<U> for Gathered<'_, T> {
     }
 
     fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [U]) -> Rows<'a, U> {
-        let Shape { in_channels, input: [height, width], kernel, stride, padding, .. } = self.shape;
+        let ConvolutionShape { in_channels, input: [height, width], kernel, stride, padding, .. } =
+            self.shape;
         let [out_height, out_width] = self.output;
         let (length, units) = (columns.len(), in_channels / U::VALUES);
         for (row, out) in rows.zip(scratch.chunks_exact_mut(length.max(1))) {
@@ -175,7 +177,7 @@ impl<T: Storage, U: Unit> Right<U> for Kernels<'_, T> {
 }
 
 struct Store<'a, 'b, T> {
-    pixels: &'a Pixels<'b, T>,
+    pixels: &'a PixelSink<'b, T>,
     channels: usize,
 }
 

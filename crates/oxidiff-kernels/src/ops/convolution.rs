@@ -3,23 +3,12 @@
 use burn::backend::Flex;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Tensor, module};
-use burn_flex::FlexTensor;
 use half::{bf16, f16};
-use pulp::Simd;
 
-use crate::channels_last::{Image, parameter, tensor};
-use crate::cpu::output::Output;
-use crate::cpu::prefetch::{LINE, prefetch};
-use crate::cpu::product::{Group, Operand, Unit, bf16_dot};
-use crate::cpu::storage::Storage;
-use crate::cpu::vector::store_sums;
-use crate::host::breakdown::operation;
-use crate::{implicit_product, winograd};
-
-/// Where kernels are not 3x3, or strided, and where there are fewer input channels or tiles than this, transforming kernels and
-/// images does not pay.
-const FEWEST_CHANNELS: usize = 16;
-const FEWEST_TILES: usize = 6;
+use crate::cpu;
+use crate::cpu::channels_last::parameter;
+use crate::cpu::convolution::{Bias, ConvolutionShape};
+use crate::cpu::product::{Group, bf16_dot};
 
 /// What is added to the result of a convolution.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +29,7 @@ pub struct Addends {
 pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, addends: Addends, stride: usize, padding: usize) -> Tensor<4> {
     let [batch, in_channels, height, width] = x.dims();
     let [out_channels, weight_channels, kernel_height, kernel_width] = weight.dims();
-    let shape = Shape {
+    let shape = ConvolutionShape {
         batch,
         in_channels,
         out_channels,
@@ -64,15 +53,37 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, addends: Addends, stride: usize, 
     let same = weight_flex.dtype() == dtype
         && residual_flex.as_ref().is_none_or(|residual| residual.dtype() == dtype);
     let inputs = (x_flex, weight_flex, residual_flex);
+    let bias = |addends: Addends| joined_bias(addends.bias, addends.item_bias, [batch, out_channels]);
     Tensor::from_primitive::<Flex>(match dtype {
-        DType::F32 if same => conv2d_cpu::<f32, f32>(inputs, addends, shape),
-        DType::F16 if same => conv2d_cpu::<f16, f32>(inputs, addends, shape),
+        DType::F32 if same => cpu::convolution::conv2d::<f32, f32>(inputs, bias(addends), shape),
+        DType::F16 if same => cpu::convolution::conv2d::<f16, f32>(inputs, bias(addends), shape),
         DType::BF16 if same && bf16_dot::fits(in_channels) => {
-            conv2d_cpu::<bf16, Group>(inputs, addends, shape)
+            cpu::convolution::conv2d::<bf16, Group>(inputs, bias(addends), shape)
         }
-        DType::BF16 if same => conv2d_cpu::<bf16, f32>(inputs, addends, shape),
+        DType::BF16 if same => cpu::convolution::conv2d::<bf16, f32>(inputs, bias(addends), shape),
         _ => return conv2d_plain(x, weight, addends, stride, padding),
     })
+}
+
+/// Both biases as one, in `f32`.
+fn joined_bias(
+    bias: Option<Tensor<1>>,
+    item_bias: Option<Tensor<2>>,
+    [batch, out_channels]: [usize; 2],
+) -> Bias {
+    match (bias.map(parameter), item_bias) {
+        (None, None) => Bias::None,
+        (Some(bias), None) => Bias::OfChannels(bias),
+        (bias, Some(item_bias)) => {
+            assert_eq!(item_bias.dims(), [batch, out_channels], "one bias for each channel of each item");
+            let mut sums = parameter(item_bias);
+            if let Some(bias) = bias {
+                let values = bias.iter().cycle();
+                sums.iter_mut().zip(values).for_each(|(sum, bias)| *sum += bias);
+            }
+            Bias::OfItems(sums)
+        }
+    }
 }
 
 /// The same in Burn's own operations.
@@ -93,128 +104,6 @@ fn conv2d_plain(
         Some(residual) => y + residual,
         None => y,
     }
-}
-
-/// A convolution with zeros on all sides.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    pub batch: usize,
-    pub in_channels: usize,
-    pub out_channels: usize,
-    /// Height and width of the input.
-    pub input: [usize; 2],
-    /// Height and width of the kernel.
-    pub kernel: [usize; 2],
-    pub stride: usize,
-    pub padding: usize,
-}
-
-impl Shape {
-    /// Height and width of the result; `None` where the kernel does not fit.
-    pub fn output(&self) -> Option<[usize; 2]> {
-        let side = |dim: usize| {
-            let room = (self.input[dim] + 2 * self.padding).checked_sub(self.kernel[dim])?;
-            Some(room / self.stride + 1)
-        };
-        Some([side(0)?, side(1)?])
-    }
-}
-
-/// Takes the sums of a convolution for some neighbouring channels of a pixel, adds what is to be added and stores them.
-pub(crate) struct Pixels<'a, T> {
-    output: &'a Output<T>,
-    /// `[out_channels]`, or with `item_bias` `[batch, out_channels]`.
-    bias: Option<Vec<f32>>,
-    residual: Option<&'a [T]>,
-    /// Pixels of an item, where each has a bias of its own.
-    pixels: Option<usize>,
-    channels: usize,
-}
-
-impl<T: Storage> Pixels<'_, T> {
-    /// Stores the sums of the channels from `channel` on; `pixel` counts through all items.
-    ///
-    /// # Safety
-    /// No other thread may store the same ones at the same time.
-    #[inline(always)]
-    pub unsafe fn store<S: Simd>(&self, simd: S, pixel: usize, channel: usize, sums: &[f32]) {
-        let start = pixel * self.channels + channel;
-        let bias = self.bias.as_ref().map(|bias| {
-            let item = self.pixels.map_or(0, |pixels| pixel / pixels);
-            &bias[item * self.channels + channel..][..sums.len()]
-        });
-        let residual = self.residual.map(|residual| &residual[start..start + sums.len()]);
-        // SAFETY: the caller promises that nobody else writes these.
-        store_sums(simd, sums, bias, residual, unsafe { self.output.part(start, sums.len()) });
-    }
-
-    /// Fetches into the cache what [`Self::store`] of `count` channels will read and write.
-    #[inline(always)]
-    pub fn prefetch(&self, pixel: usize, channel: usize, count: usize) {
-        let start = pixel * self.channels + channel;
-        for place in (start..start + count).step_by(LINE * size_of::<f32>() / size_of::<T>()) {
-            prefetch::<false, _>(self.output.address(place));
-            if let Some(residual) = self.residual {
-                prefetch::<false, _>(residual.as_ptr().wrapping_add(place));
-            }
-        }
-    }
-}
-
-fn conv2d_cpu<T: Operand<U>, U: Unit>(
-    (x, weight, residual): (FlexTensor, FlexTensor, Option<FlexTensor>),
-    addends: Addends,
-    shape: Shape,
-) -> FlexTensor {
-    let Shape { batch, in_channels, out_channels, input: [height, width], .. } = shape;
-    let [out_height, out_width] = shape.output().expect("checked before");
-    let dims = [batch, out_channels, out_height, out_width];
-    let (x, weight, residual) = (Image::new(x), weight.to_contiguous(), residual.map(Image::new));
-    let weight = weight.as_slice::<T>().expect("contiguous, of this type");
-    if let Some(residual) = &residual {
-        assert_eq!(residual.dims, dims, "a residual of the shape of the result");
-    }
-    let pixels = addends.item_bias.is_some().then_some(out_height * out_width);
-    let bias = match (addends.bias.map(parameter), addends.item_bias) {
-        (bias, None) => bias,
-        (bias, Some(item_bias)) => {
-            assert_eq!(item_bias.dims(), [batch, out_channels], "one bias for each channel of each item");
-            let mut sums = parameter(item_bias);
-            if let Some(bias) = bias {
-                let values = bias.iter().cycle();
-                sums.iter_mut().zip(values).for_each(|(sum, bias)| *sum += bias);
-            }
-            Some(sums)
-        }
-    };
-    let items = pixels.map_or(1, |_| batch);
-    assert!(bias.as_ref().is_none_or(|bias| bias.len() == items * out_channels), "one bias for each channel");
-
-    let tiled = winograd::Shape { batch, in_channels, out_channels, height, width };
-    let in_tiles = (shape.kernel, shape.stride, shape.padding) == ([3, 3], 1, 1)
-        && in_channels >= FEWEST_CHANNELS
-        && tiled.tiles() >= FEWEST_TILES;
-    let of_pixels = (shape.kernel, shape.stride, shape.padding) == ([1, 1], 1, 0);
-    let kind = match (in_tiles, of_pixels) {
-        (true, _) => "convolution 3x3",
-        (_, true) => "convolution 1x1",
-        _ => "convolution, others",
-    };
-    let outputs = dims.iter().product();
-    let flop = 2.0 * (weight.len() / out_channels.max(1) * outputs) as f64;
-    let bytes = size_of::<T>() * (batch * in_channels * height * width + weight.len() + outputs);
-    let _running = operation(kind, flop, bytes as f64);
-    let output = Output::<T>::new(outputs);
-    let residual = residual.as_ref().map(|residual| residual.values::<T>());
-    let sink = Pixels { output: &output, bias, residual, pixels, channels: out_channels };
-    if of_pixels {
-        implicit_product::convolve_pixels::<T, U>(x.values::<T>(), weight, &sink, shape);
-    } else if in_tiles {
-        winograd::convolve(x.values::<T>(), weight, &sink, tiled);
-    } else {
-        implicit_product::convolve::<T, U>(x.values::<T>(), weight, &sink, shape);
-    }
-    tensor::<T>(output.finish(), dims)
 }
 
 #[cfg(test)]
@@ -291,8 +180,17 @@ mod tests {
             ([2, 40, 20, 12], 3),
         ] {
             let [batch, in_channels, height, width] = shape;
-            let tiles = winograd::Shape { batch, in_channels, out_channels, height, width }.tiles();
-            assert!(tiles >= FEWEST_TILES, "{shape:?} has only {tiles} tiles");
+            let input = [height, width];
+            let sizes = ConvolutionShape {
+                batch,
+                in_channels,
+                out_channels,
+                input,
+                kernel: [3, 3],
+                stride: 1,
+                padding: 1,
+            };
+            assert!(cpu::convolution::in_tiles(&sizes), "{shape:?} is not computed in tiles");
             check(shape, [out_channels, in_channels, 3, 3], 1, 1);
         }
     }
@@ -326,7 +224,7 @@ mod tests {
             ([1, 100, 12, 12], [16, 100, 3, 3], 2, 1),
             ([2, 24, 17, 16], [33, 24, 1, 1], 1, 0),
         ] {
-            let shape = Shape {
+            let shape = ConvolutionShape {
                 batch: x[0],
                 in_channels: x[1],
                 out_channels: kernels[0],
@@ -337,7 +235,7 @@ mod tests {
             };
             let (x, kernels) = (random(x, 1.0, DType::BF16), random(kernels, 0.1, DType::BF16));
             let inputs = (flex(x.clone()), flex(kernels.clone()), None);
-            let fast = conv2d_cpu::<bf16, Group>(inputs, Addends::default(), shape);
+            let fast = cpu::convolution::conv2d::<bf16, Group>(inputs, Bias::None, shape);
             let fast = Tensor::<4>::from_primitive::<Flex>(fast).cast(DType::F32);
             let [x, kernels] = [x, kernels].map(|tensor| tensor.cast(DType::F32));
             let plain = conv2d_plain(x, kernels, Addends::default(), stride, padding);
