@@ -6,21 +6,10 @@
 //!
 //! This is also the one crate of the workspace that contains `unsafe` code, each use behind a safe function.
 
-mod attention;
-mod conversion;
 mod cpu;
-mod geglu;
-mod group_norm;
 mod host;
-mod layer_norm;
-mod linear;
 mod ops;
 
-pub use attention::attention;
-pub use conversion::convert;
-pub use cpu::channels_last::{join_channels, nearest, to_image, to_tokens};
-pub use geglu::geglu;
-pub use group_norm::{GroupNormActivation, group_norm};
 pub use host::breakdown::{Cost, finish_breakdown, start_breakdown};
 pub use host::mapped_file::MappedFile;
 pub use host::mapped_tensor::release_mapped;
@@ -30,6 +19,11 @@ pub use host::place::Place;
 #[cfg(feature = "vulkan")]
 pub use host::vulkan::explicit_workgroup_layout;
 pub use host::worker::on_worker;
-pub use layer_norm::layer_norm;
-pub use linear::{linear, linear_geglu};
+pub use ops::attention::attention;
+pub use ops::conversion::convert;
 pub use ops::convolution::{Addends, conv2d};
+pub use ops::geglu::geglu;
+pub use ops::group_norm::{GroupNormActivation, group_norm};
+pub use ops::images::{join_channels, nearest, to_image, to_tokens};
+pub use ops::layer_norm::layer_norm;
+pub use ops::linear::{linear, linear_geglu};

@@ -1,8 +1,14 @@
 //! The kernels for the CPU.
 
+pub(crate) mod attention;
 pub(crate) mod channels_last;
+pub(crate) mod conversion;
 pub(crate) mod convolution;
 pub(crate) mod exponential;
+pub(crate) mod geglu;
+pub(crate) mod images;
+pub(crate) mod linear;
+pub(crate) mod norm;
 pub(crate) mod output;
 pub(crate) mod parts;
 pub(crate) mod prefetch;

@@ -5,8 +5,8 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Tensor, module};
 use half::{bf16, f16};
 
+use super::parameter::parameter;
 use crate::cpu;
-use crate::cpu::channels_last::parameter;
 use crate::cpu::convolution::{Bias, ConvolutionShape};
 use crate::cpu::product::{Group, bf16_dot};
 

@@ -2,16 +2,8 @@
 
 use burn::tensor::{DType, TensorData};
 use half::{bf16, f16};
-use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
-use crate::cpu::output::Output;
-use crate::cpu::storage::Storage;
-
-/// Values that one task converts.
-const CHUNK: usize = 1 << 18;
-/// Values that are `f32` at a time, in the first-level cache.
-const BLOCK: usize = 1 << 10;
+use crate::cpu::conversion::converted;
 
 /// `data` as elements of type `dtype`, rounded to the nearest. Between `f32`, `f16` and `bf16` all threads take part; what has
 /// that type already is returned as it is.
@@ -35,40 +27,10 @@ pub fn convert(data: TensorData, dtype: DType) -> TensorData {
     }
 }
 
-fn converted<T: Storage, U: Storage>(data: &TensorData) -> TensorData {
-    let values: &[T] = data.as_slice().expect("of the type that was matched");
-    let output = Output::<U>::new(values.len());
-    values.par_chunks(CHUNK).enumerate().for_each(|(index, values)| {
-        Arch::new().dispatch(Convert { values, output: &output, start: index * CHUNK });
-    });
-    TensorData::from_bytes(output.finish(), data.shape().clone(), U::dtype())
-}
-
-struct Convert<'a, T, U> {
-    values: &'a [T],
-    output: &'a Output<U>,
-    /// Where the values go.
-    start: usize,
-}
-
-impl<T: Storage, U: Storage> WithSimd for Convert<'_, T, U> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let mut block = [0.0; BLOCK];
-        for (index, values) in self.values.chunks(BLOCK).enumerate() {
-            let block = &mut block[..values.len()];
-            T::widen(values, block);
-            // SAFETY: every place has one task.
-            unsafe { self.output.write(self.start + index * BLOCK, block) };
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::conversion::{BLOCK, CHUNK};
 
     #[test]
     fn converts_as_burn_does() {

@@ -2,19 +2,12 @@
 
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, module};
-use burn_flex::FlexTensor;
 use half::{bf16, f16};
-use pulp::Simd;
 
-use crate::cpu::channels_last::{contiguous, parameter};
-use crate::cpu::output::Output;
-use crate::cpu::product::{
-    Group, Matrix, Operand, Right, Sink, Size, Unit, bf16_dot, multiply, multiply_rows, panel,
-};
-use crate::cpu::storage::Storage;
-use crate::cpu::vector::store_sums;
-use crate::geglu::{geglu, store_gated};
-use crate::host::breakdown::operation;
+use super::geglu::geglu;
+use super::parameter::parameter;
+use crate::cpu;
+use crate::cpu::product::{Group, bf16_dot};
 
 /// `x Wᵀ + bias + residual`.
 ///
@@ -50,12 +43,12 @@ pub fn linear<const D: usize>(
     let inputs = (x_flex, weight_flex, residual_flex);
     let values = |bias: Option<Tensor<1>>| bias.map(parameter);
     Tensor::from_primitive::<Flex>(match dtype {
-        DType::F32 if same => linear_cpu::<f32, f32>(inputs, values(bias), &dims),
-        DType::F16 if same => linear_cpu::<f16, f32>(inputs, values(bias), &dims),
+        DType::F32 if same => cpu::linear::linear::<f32, f32>(inputs, values(bias), &dims),
+        DType::F16 if same => cpu::linear::linear::<f16, f32>(inputs, values(bias), &dims),
         DType::BF16 if same && bf16_dot::fits(in_features) => {
-            linear_cpu::<bf16, Group>(inputs, values(bias), &dims)
+            cpu::linear::linear::<bf16, Group>(inputs, values(bias), &dims)
         }
-        DType::BF16 if same => linear_cpu::<bf16, f32>(inputs, values(bias), &dims),
+        DType::BF16 if same => cpu::linear::linear::<bf16, f32>(inputs, values(bias), &dims),
         _ => return linear_plain(x, weight, bias, residual),
     })
 }
@@ -71,51 +64,6 @@ fn linear_plain<const D: usize>(
     match residual {
         Some(residual) => product + residual,
         None => product,
-    }
-}
-
-fn linear_cpu<T: Operand<U>, U: Unit>(
-    (x, weight, residual): (FlexTensor, FlexTensor, Option<FlexTensor>),
-    bias: Option<Vec<f32>>,
-    dims: &[usize],
-) -> FlexTensor {
-    let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
-    let residual = residual.map(|residual| residual.to_contiguous());
-    let shape = weight.layout().shape();
-    let (columns, depth) = (shape[0], shape[1]);
-    let rows = dims[..dims.len() - 1].iter().product();
-    let x = x.as_slice::<T>().expect("contiguous, of this type");
-    let weight = weight.as_slice::<T>().expect("contiguous, of this type");
-    let residual =
-        residual.as_ref().map(|residual| residual.as_slice::<T>().expect("contiguous, of this type"));
-    assert!(bias.as_ref().is_none_or(|bias| bias.len() == columns), "one bias for each feature");
-
-    let bytes = size_of::<T>() * (rows * depth + columns * depth + rows * columns);
-    let _running = operation("linear", 2.0 * (rows * depth * columns) as f64, bytes as f64);
-    let output = Output::<T>::new(rows * columns);
-    let sink = Sum { output: &output, bias: bias.as_deref(), residual, columns };
-    let weight = Matrix { values: weight, rows: columns, depth };
-    multiply_rows::<T, U, _>(&Matrix { values: x, rows, depth }, &weight, &sink);
-    contiguous::<T>(output.finish(), dims)
-}
-
-/// Adds bias and residual.
-struct Sum<'a, T> {
-    output: &'a Output<T>,
-    bias: Option<&'a [f32]>,
-    residual: Option<&'a [T]>,
-    columns: usize,
-}
-
-impl<T: Storage> Sink for Sum<'_, T> {
-    #[inline(always)]
-    fn take<S: Simd>(&self, simd: S, row: usize, first: usize, values: &[f32]) {
-        let count = values.len().min(self.columns - first);
-        let start = row * self.columns + first;
-        let bias = self.bias.map(|bias| &bias[first..first + count]);
-        let residual = self.residual.map(|residual| &residual[start..start + count]);
-        // SAFETY: every place is given once.
-        store_sums(simd, &values[..count], bias, residual, unsafe { self.output.part(start, count) });
     }
 }
 
@@ -140,78 +88,20 @@ pub fn linear_geglu(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) ->
     let dtypes = (x_flex.dtype(), weight_flex.dtype());
     let values = |bias: Option<Tensor<1>>| bias.map(parameter);
     Tensor::from_primitive::<Flex>(match dtypes {
-        (DType::F32, DType::F32) => linear_geglu_cpu::<f32, f32>(x_flex, weight_flex, values(bias), dims),
-        (DType::F16, DType::F16) => linear_geglu_cpu::<f16, f32>(x_flex, weight_flex, values(bias), dims),
-        (DType::BF16, DType::BF16) if bf16_dot::fits(in_features) => {
-            linear_geglu_cpu::<bf16, Group>(x_flex, weight_flex, values(bias), dims)
+        (DType::F32, DType::F32) => {
+            cpu::linear::linear_geglu::<f32, f32>(x_flex, weight_flex, values(bias), dims)
         }
-        (DType::BF16, DType::BF16) => linear_geglu_cpu::<bf16, f32>(x_flex, weight_flex, values(bias), dims),
+        (DType::F16, DType::F16) => {
+            cpu::linear::linear_geglu::<f16, f32>(x_flex, weight_flex, values(bias), dims)
+        }
+        (DType::BF16, DType::BF16) if bf16_dot::fits(in_features) => {
+            cpu::linear::linear_geglu::<bf16, Group>(x_flex, weight_flex, values(bias), dims)
+        }
+        (DType::BF16, DType::BF16) => {
+            cpu::linear::linear_geglu::<bf16, f32>(x_flex, weight_flex, values(bias), dims)
+        }
         _ => return geglu(linear_plain(x, weight, bias, None)),
     })
-}
-
-fn linear_geglu_cpu<T: Operand<U>, U: Unit>(
-    x: FlexTensor,
-    weight: FlexTensor,
-    bias: Option<Vec<f32>>,
-    dims: [usize; 3],
-) -> FlexTensor {
-    let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
-    let features = dims[2];
-    let depth = weight.layout().shape()[1];
-    let x = x.as_slice::<T>().expect("contiguous, of this type");
-    let values = weight.as_slice::<T>().expect("contiguous, of this type");
-    assert!(bias.as_ref().is_none_or(|bias| bias.len() == 2 * features), "one bias for each feature");
-
-    let rows = dims[0] * dims[1];
-    let bytes = size_of::<T>() * (rows * depth + 2 * features * depth + rows * features);
-    let _running = operation("linear + GEGLU", 4.0 * (rows * depth * features) as f64, bytes as f64);
-    let output = Output::<T>::new(rows * features);
-    let half_width = panel::widths().0 / 2;
-    let size = Size { rows, depth: depth / U::VALUES, panels: features.div_ceil(half_width) };
-    let right = ValuesAndGates { weight: Matrix { values, rows: 2 * features, depth }, features };
-    let sink = Gated { output: &output, bias: bias.as_deref(), features };
-    multiply::<U, _, _, _>(&Matrix { values: x, rows, depth }, &right, &sink, size);
-    contiguous::<T>(output.finish(), &dims)
-}
-
-/// Panels of which one half are values, the other the gates of these.
-struct ValuesAndGates<'a, T> {
-    weight: Matrix<'a, T>,
-    features: usize,
-}
-
-impl<T: Operand<U>, U: Unit> Right<U> for ValuesAndGates<'_, T> {
-    fn pack(&self, panel: usize, width: usize, out: &mut [U]) {
-        let half = width / 2;
-        let first = panel * half;
-        let count = half.min(self.features - first);
-        if count < half {
-            out.fill(U::zeroed());
-        }
-        self.weight.pack_rows(first, count, width, out);
-        self.weight.pack_rows(self.features + first, count, width, &mut out[half..]);
-    }
-}
-
-struct Gated<'a, T> {
-    output: &'a Output<T>,
-    bias: Option<&'a [f32]>,
-    features: usize,
-}
-
-impl<T: Storage> Sink for Gated<'_, T> {
-    #[inline(always)]
-    fn take<S: Simd>(&self, simd: S, row: usize, first: usize, values: &[f32]) {
-        let (first, half) = (first / 2, values.len() / 2);
-        let count = half.min(self.features - first);
-        let (values, gates) = values.split_at(half);
-        let biases =
-            self.bias.map(|bias| [first, self.features + first].map(|start| &bias[start..][..count]));
-        // SAFETY: every place is given once.
-        let out = unsafe { self.output.part(row * self.features + first, count) };
-        store_gated(simd, [values, gates], biases, out);
-    }
 }
 
 #[cfg(test)]
@@ -290,12 +180,12 @@ mod tests {
             let weight = random([2 * columns, depth], 0.3, DType::BF16);
             let inputs = || (flex(x.clone()), matrix(weight.clone()), None);
             let plain = linear_plain(wide(x.clone()), weight.clone().cast(DType::F32), None, None);
-            let fast = linear_cpu::<bf16, Group>(inputs(), None, &[1, rows, 2 * columns]);
+            let fast = cpu::linear::linear::<bf16, Group>(inputs(), None, &[1, rows, 2 * columns]);
             let error = relative_error(Tensor::<3>::from_primitive::<Flex>(fast), plain.clone());
             assert!(error < 4e-3, "{rows}x{depth}x{columns}: off by {error}");
 
             let (x, weight, _) = inputs();
-            let fast = linear_geglu_cpu::<bf16, Group>(x, weight, None, [1, rows, columns]);
+            let fast = cpu::linear::linear_geglu::<bf16, Group>(x, weight, None, [1, rows, columns]);
             let error = relative_error(Tensor::<3>::from_primitive::<Flex>(fast), geglu(plain));
             assert!(error < 4e-3, "{rows}x{depth}x{columns} with gates: off by {error}");
         }
