@@ -1,10 +1,15 @@
 //! The hot operations of diffusion models, written for the CPU.
 //!
-//! Every operation is a function on Burn tensors. On the Flex (CPU) backend it runs a kernel of this crate; on every
-//! other backend, and for element types without a kernel, it evaluates the plain Burn expression that stands beside
-//! the kernel and that the tests hold it to.
+//! Every operation is a function on Burn tensors. On the Flex (CPU) backend it runs a kernel of this crate. On every
+//! other backend, and for element types without a kernel, it evaluates a plain Burn expression; the tests check the kernel
+//! against that expression.
 //!
-//! This is also the one crate of the workspace that contains `unsafe` code, each use behind a safe function.
+//! - `ops/`: for each operation its public function, the plain expression, and the one place that chooses between the two.
+//! - `cpu/`: the kernels.
+//! - `host/`: the machine: files, memory, threads, time and drivers.
+//!
+//! Each room uses only those below it. This is the only crate of the workspace that contains `unsafe` code. Each use is wrapped
+//! in a safe function, and `ops/` has none.
 
 mod cpu;
 mod host;

@@ -1,4 +1,4 @@
-//! Values of one element type as another.
+//! Conversion between element types.
 
 use burn::tensor::TensorData;
 use pulp::{Arch, Simd, WithSimd};
@@ -7,12 +7,12 @@ use rayon::prelude::*;
 use super::output::Output;
 use super::storage::Storage;
 
-/// Values that one task converts.
+/// Values per task.
 pub(crate) const CHUNK: usize = 1 << 18;
-/// Values that are `f32` at a time, in the first-level cache.
+/// Values that are `f32` at the same time: they stay in the first-level cache.
 pub(crate) const BLOCK: usize = 1 << 10;
 
-/// `data`, which is of type `T`, as elements of type `U`.
+/// `data` with elements of type `T`, converted to `U`.
 pub(crate) fn converted<T: Storage, U: Storage>(data: &TensorData) -> TensorData {
     let values: &[T] = data.as_slice().expect("of the type that was matched");
     let output = Output::<U>::new(values.len());
@@ -25,7 +25,7 @@ pub(crate) fn converted<T: Storage, U: Storage>(data: &TensorData) -> TensorData
 struct Convert<'a, T, U> {
     values: &'a [T],
     output: &'a Output<U>,
-    /// Where the values go.
+    /// Index of the first value in the output.
     start: usize,
 }
 
@@ -38,7 +38,7 @@ impl<T: Storage, U: Storage> WithSimd for Convert<'_, T, U> {
         for (index, values) in self.values.chunks(BLOCK).enumerate() {
             let block = &mut block[..values.len()];
             T::widen(values, block);
-            // SAFETY: every place has one task.
+            // SAFETY: every element is written by one task.
             unsafe { self.output.write(self.start + index * BLOCK, block) };
         }
     }

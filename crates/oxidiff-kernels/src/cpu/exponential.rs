@@ -1,15 +1,15 @@
-//! The exponential and what is made of it, on vectors.
+//! The exponential and the activations built on it, for vectors.
 
 use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
 
 use pulp::Simd;
 
-/// `2^x` for `x <= 126`, to within 4 units in the last place; the smallest normal number, as good as 0, below -126.
+/// `2^x` for `x <= 126`, to within 4 units in the last place. Below -126 the result is the smallest normal number, as good as 0.
 #[inline(always)]
 pub(crate) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    /// Adding this rounds to a whole number, which then stands in the low bits.
+    /// Adding this rounds to a whole number and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
-    /// `2^r` for `|r| <= 1/2` by powers of `r`, from the highest on.
+    /// Polynomial coefficients of `2^r` for `|r| <= 1/2`, highest power first.
     const COEFFICIENTS: [f32; 5] = [9.675_541e-3, 5.550_713e-2, 2.402_212e-1, 6.931_469_4e-1, 1.000_000_1];
 
     let x = simd.max_f32s(x, simd.splat_f32s(-126.0));
@@ -28,18 +28,18 @@ pub(crate) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// `x * sigmoid(x)`.
 #[inline(always)]
 pub(crate) fn silu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    // Where the power reaches its limit, the quotient is as good as 0.
+    // Once the power reaches its limit, the quotient is as good as 0.
     let exponent = simd.mul_f32s(x, simd.splat_f32s(-LOG2_E));
     let power = exp2(simd, simd.min_f32s(exponent, simd.splat_f32s(126.0)));
     simd.div_f32s(x, simd.add_f32s(simd.splat_f32s(1.0), power))
 }
 
-/// `x * Φ(x)`, Φ the cumulative distribution of the standard normal, to within 2e-7.
+/// `x * Φ(x)` to within 2e-7, where Φ is the cumulative distribution function of the standard normal.
 ///
-/// The error function is that of Abramowitz & Stegun 1964, formula 7.1.26.
+/// The error function follows Abramowitz & Stegun 1964, formula 7.1.26.
 #[inline(always)]
 pub(crate) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    /// Of `erfc(z)` by powers of `t`, halved, from the highest on.
+    /// Polynomial coefficients of `erfc(z)` in `t`, halved, highest power first.
     const COEFFICIENTS: [f32; 4] = [-0.726_576, 0.710_706_9, -0.142_248_37, 0.127_414_8];
     /// The constant `p` of the formula, for `z = |x| / sqrt(2)`.
     const SLOPE: f32 = 0.327_591_1 * FRAC_1_SQRT_2;
@@ -52,7 +52,7 @@ pub(crate) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     }
     // e^(-z²)
     let exponent = simd.mul_f32s(simd.mul_f32s(x, x), simd.splat_f32s(-0.5 * LOG2_E));
-    // Φ(-|x|), the smaller tail, so that nothing cancels.
+    // Φ(-|x|): the smaller tail, which avoids cancellation.
     let tail = simd.mul_f32s(simd.mul_f32s(p, t), exp2(simd, exponent));
     // x Φ(x) = max(x, 0) - |x| Φ(-|x|)
     let positive = simd.max_f32s(x, simd.splat_f32s(0.0));

@@ -12,7 +12,7 @@ use super::output::Output;
 use super::storage::Storage;
 use super::vector::{load, store, whole};
 
-/// `value * gelu(gate)`, where `x` `[batch, tokens, 2 * features]` holds value and gate side by side.
+/// `value * gelu(gate)`, where `x` `[batch, tokens, 2 * features]` holds the values, then the gates of each token.
 pub(crate) fn geglu<T: Storage>(x: FlexTensor) -> FlexTensor {
     let x = x.to_contiguous();
     let mut shape = x.layout().shape().to_vec();
@@ -24,7 +24,7 @@ pub(crate) fn geglu<T: Storage>(x: FlexTensor) -> FlexTensor {
     let row_len = features.max(1);
     input.par_chunks(2 * row_len).enumerate().for_each(|(row, values)| {
         let (values, gates) = values.split_at(features);
-        // SAFETY: each row has one task.
+        // SAFETY: each row is written by one task.
         let out = unsafe { output.part(row * features, features) };
         Arch::new().dispatch(Row { values, gates, out });
     });
@@ -46,11 +46,10 @@ impl<T: Storage> WithSimd for Row<'_, T> {
     }
 }
 
-/// Stores `(value + c) * gelu(gate + d)` for all values and gates; without biases `c` and `d` are zero. There are as many of
-/// everything as `out` has room for.
+/// Stores `(value + c) * gelu(gate + d)` in `out`, which decides how many; without biases `c` and `d` are zero.
 ///
 /// # Panics
-/// When there are fewer.
+/// When another slice is shorter than `out`.
 #[inline(always)]
 pub(crate) fn store_gated<S: Simd, V: Storage, T: Storage>(
     simd: S,
@@ -66,12 +65,12 @@ pub(crate) fn store_gated<S: Simd, V: Storage, T: Storage>(
 #[inline(always)]
 fn store_vectors<S: Simd, V: Storage, T: Storage>(
     simd: S,
-    places: Range<usize>,
+    indices: Range<usize>,
     [values, gates]: [&[V]; 2],
     biases: Option<[&[f32]; 2]>,
     out: &mut [T],
 ) {
-    for start in places.step_by(S::F32_LANES) {
+    for start in indices.step_by(S::F32_LANES) {
         let mut value = load::<S, V>(values, start);
         let mut gate = load::<S, V>(gates, start);
         if let Some([value_biases, gate_biases]) = biases {

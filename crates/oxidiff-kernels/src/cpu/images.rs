@@ -1,4 +1,4 @@
-//! Copies of pixels.
+//! Kernels that copy pixels.
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
@@ -8,7 +8,7 @@ use super::output::Output;
 use super::storage::Storage;
 use crate::host::breakdown::operation;
 
-/// The channels of `x`, then those of `y`.
+/// The channels of `x`, followed by those of `y`.
 ///
 /// # Panics
 /// When the other dimensions differ.
@@ -16,7 +16,7 @@ pub(crate) fn join_channels<T: Storage>(x: FlexTensor, y: FlexTensor) -> FlexTen
     let (x, y) = (Image::new(x), Image::new(y));
     let [batch, x_channels, height, width] = x.dims;
     let y_channels = y.dims[1];
-    assert_eq!([batch, height, width], [y.dims[0], y.dims[2], y.dims[3]], "images of one size");
+    assert_eq!([batch, height, width], [y.dims[0], y.dims[2], y.dims[3]], "images of the same size");
     let channels = x_channels + y_channels;
     let pixels = batch * height * width;
     let bytes = size_of::<T>() * 2 * pixels * channels;
@@ -25,7 +25,7 @@ pub(crate) fn join_channels<T: Storage>(x: FlexTensor, y: FlexTensor) -> FlexTen
     let (x, y) = (x.values::<T>(), y.values::<T>());
     (0..batch * height).into_par_iter().for_each(|row| {
         for pixel in row * width..(row + 1) * width {
-            // SAFETY: every pixel is written once.
+            // SAFETY: every pixel is written once, by one task.
             unsafe {
                 output.copy(pixel * channels, &x[pixel * x_channels..][..x_channels]);
                 output.copy(pixel * channels + x_channels, &y[pixel * y_channels..][..y_channels]);
@@ -35,7 +35,7 @@ pub(crate) fn join_channels<T: Storage>(x: FlexTensor, y: FlexTensor) -> FlexTen
     tensor::<T>(output.finish(), [batch, channels, height, width])
 }
 
-/// The nearest pixels of `x` for an image of another size.
+/// `x` resized: each pixel of the result is a copy of the nearest one.
 ///
 /// # Panics
 /// When a side is empty.
@@ -52,7 +52,7 @@ pub(crate) fn nearest<T: Storage>(x: FlexTensor, [out_height, out_width]: [usize
         let line = &values[(row / out_height * height + y) * width * channels..][..width * channels];
         for column in 0..out_width {
             let pixel = &line[column * width / out_width * channels..][..channels];
-            // SAFETY: every pixel is written once.
+            // SAFETY: every pixel is written once, by one task.
             unsafe { output.copy((row * out_width + column) * channels, pixel) };
         }
     });

@@ -1,4 +1,4 @@
-//! Linear layers: a product, and what follows it at once.
+//! Linear layers, fused with the addition or the gate that follows.
 
 use burn_flex::FlexTensor;
 use pulp::Simd;
@@ -14,7 +14,7 @@ use crate::host::breakdown::operation;
 /// `x Wᵀ + bias + residual`, a tensor of shape `dims`.
 ///
 /// # Panics
-/// When the bias does not have a value for each feature.
+/// When the bias does not have one value per feature.
 pub(crate) fn linear<T: Operand<U>, U: Unit>(
     (x, weight, residual): (FlexTensor, FlexTensor, Option<FlexTensor>),
     bias: Option<Vec<f32>>,
@@ -25,11 +25,11 @@ pub(crate) fn linear<T: Operand<U>, U: Unit>(
     let shape = weight.layout().shape();
     let (columns, depth) = (shape[0], shape[1]);
     let rows = dims[..dims.len() - 1].iter().product();
-    let x = x.as_slice::<T>().expect("contiguous, of this type");
-    let weight = weight.as_slice::<T>().expect("contiguous, of this type");
+    let x = x.as_slice::<T>().expect("contiguous, of the matched type");
+    let weight = weight.as_slice::<T>().expect("contiguous, of the matched type");
     let residual =
-        residual.as_ref().map(|residual| residual.as_slice::<T>().expect("contiguous, of this type"));
-    assert!(bias.as_ref().is_none_or(|bias| bias.len() == columns), "one bias for each feature");
+        residual.as_ref().map(|residual| residual.as_slice::<T>().expect("contiguous, of the matched type"));
+    assert!(bias.as_ref().is_none_or(|bias| bias.len() == columns), "one bias per feature");
 
     let bytes = size_of::<T>() * (rows * depth + columns * depth + rows * columns);
     let _running = operation("linear", 2.0 * (rows * depth * columns) as f64, bytes as f64);
@@ -40,7 +40,7 @@ pub(crate) fn linear<T: Operand<U>, U: Unit>(
     contiguous::<T>(output.finish(), dims)
 }
 
-/// Adds bias and residual.
+/// Stores the sums after adding bias and residual.
 struct Sum<'a, T> {
     output: &'a Output<T>,
     bias: Option<&'a [f32]>,
@@ -55,15 +55,16 @@ impl<T: Storage> Sink for Sum<'_, T> {
         let start = row * self.columns + first;
         let bias = self.bias.map(|bias| &bias[first..first + count]);
         let residual = self.residual.map(|residual| &residual[start..start + count]);
-        // SAFETY: every place is given once.
+        // SAFETY: every value of the product is given once.
         store_sums(simd, &values[..count], bias, residual, unsafe { self.output.part(start, count) });
     }
 }
 
-/// GEGLU of a linear layer, a tensor of shape `dims`: the first half of `weight` and `bias` makes the values, the second the gates.
+/// GEGLU of a linear layer, a tensor of shape `dims`: the first half of `weight` and `bias` gives the values, the second the
+/// gates.
 ///
 /// # Panics
-/// When the bias does not have two values for each feature.
+/// When the bias does not have two values per feature.
 pub(crate) fn linear_geglu<T: Operand<U>, U: Unit>(
     x: FlexTensor,
     weight: FlexTensor,
@@ -73,9 +74,9 @@ pub(crate) fn linear_geglu<T: Operand<U>, U: Unit>(
     let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
     let features = dims[2];
     let depth = weight.layout().shape()[1];
-    let x = x.as_slice::<T>().expect("contiguous, of this type");
-    let values = weight.as_slice::<T>().expect("contiguous, of this type");
-    assert!(bias.as_ref().is_none_or(|bias| bias.len() == 2 * features), "one bias for each feature");
+    let x = x.as_slice::<T>().expect("contiguous, of the matched type");
+    let values = weight.as_slice::<T>().expect("contiguous, of the matched type");
+    assert!(bias.as_ref().is_none_or(|bias| bias.len() == 2 * features), "one bias per feature");
 
     let rows = dims[0] * dims[1];
     let bytes = size_of::<T>() * (rows * depth + 2 * features * depth + rows * features);
@@ -89,7 +90,7 @@ pub(crate) fn linear_geglu<T: Operand<U>, U: Unit>(
     contiguous::<T>(output.finish(), &dims)
 }
 
-/// Panels of which one half are values, the other the gates of these.
+/// Panels whose first half are values, and whose second half are the gates of these values.
 struct ValuesAndGates<'a, T> {
     weight: Matrix<'a, T>,
     features: usize,
@@ -108,6 +109,7 @@ impl<T: Operand<U>, U: Unit> Right<U> for ValuesAndGates<'_, T> {
     }
 }
 
+/// Stores the gated values.
 struct Gated<'a, T> {
     output: &'a Output<T>,
     bias: Option<&'a [f32]>,
@@ -122,7 +124,7 @@ impl<T: Storage> Sink for Gated<'_, T> {
         let (values, gates) = values.split_at(half);
         let biases =
             self.bias.map(|bias| [first, self.features + first].map(|start| &bias[start..][..count]));
-        // SAFETY: every place is given once.
+        // SAFETY: every value of the product is given once.
         let out = unsafe { self.output.part(row * self.features + first, count) };
         store_gated(simd, [values, gates], biases, out);
     }

@@ -1,4 +1,4 @@
-//! The kernels for the CPU.
+//! The kernels for the CPU. They take tensors of the Flex backend, sum in `f32`, and read and write any [`storage::Storage`].
 
 pub(crate) mod attention;
 pub(crate) mod channels_last;

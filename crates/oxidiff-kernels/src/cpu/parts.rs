@@ -2,18 +2,18 @@
 
 use bytemuck::Pod;
 
-/// A slice whose parts many threads write, each its own.
+/// A slice of which many threads write their own parts.
 pub(crate) struct Parts<T> {
     start: *mut T,
     len: usize,
 }
 
-// SAFETY: a part is only handed out under the promise that no other thread has it.
+// SAFETY: callers who take a part promise that no other thread has it.
 unsafe impl<T: Send> Sync for Parts<T> {}
 
 impl<T> Parts<T> {
     /// # Safety
-    /// `values` must outlive all parts, and be used through them only.
+    /// `values` must outlive all parts, and must be accessed only through them.
     pub unsafe fn new(values: &mut [T]) -> Self {
         Self { start: values.as_mut_ptr(), len: values.len() }
     }
@@ -24,22 +24,22 @@ impl<T> Parts<T> {
     /// No other part may overlap this one while it is in use.
     ///
     /// # Panics
-    /// When they reach past the end.
+    /// When the part reaches past the end.
     #[inline(always)]
-    #[expect(clippy::mut_from_ref, reason = "parts do not overlap, the caller promises")]
+    #[expect(clippy::mut_from_ref, reason = "the caller promises that parts do not overlap")]
     pub unsafe fn part(&self, start: usize, len: usize) -> &mut [T] {
         assert!(start <= self.len && len <= self.len - start, "a part past the end");
-        // SAFETY: the part is inside the slice, and nobody else has it.
+        // SAFETY: the part is inside the slice, and nobody else has it, as the caller promises.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
 
-    /// Writes vectors, the first from `start` on, each next one `stride` later.
+    /// Writes vectors, the first at `start`, each following one `stride` values later.
     ///
     /// # Safety
-    /// No other part may overlap what is written.
+    /// No other part may overlap the written values.
     ///
     /// # Panics
-    /// When they reach past the end.
+    /// When the part reaches past the end.
     #[inline(always)]
     pub unsafe fn write_spread<V: Pod>(&self, start: usize, stride: usize, vectors: &[V])
     where
@@ -50,12 +50,12 @@ impl<T> Parts<T> {
         let end = start + last * stride + size_of::<V>() / size_of::<T>();
         assert!(end <= self.len, "vectors past the end");
         for (index, vector) in vectors.iter().enumerate() {
-            // SAFETY: the last one, checked above, is the farthest; nobody else has these places.
+            // SAFETY: the last vector, checked above, reaches farthest; nobody else has these values, as the caller promises.
             unsafe { self.start.add(start + index * stride).cast::<V>().write_unaligned(*vector) };
         }
     }
 
-    /// Where the value of this index is.
+    /// The address of the value at this index.
     #[inline(always)]
     pub fn address(&self, index: usize) -> *const T {
         self.start.wrapping_add(index)

@@ -1,15 +1,15 @@
-//! Fetching into the cache ahead of use.
+//! Prefetching into the cache.
 
-/// Units of four bytes in a line of the cache.
+/// Units of four bytes in a cache line.
 pub(crate) const LINE: usize = 16;
 
-/// Asks for a line of the cache: what is needed `SOON` for the first level, what is needed later for the second only.
+/// Prefetches a cache line: into the first level if it is needed `SOON`, else only into the second.
 #[inline(always)]
 pub(crate) fn prefetch<const SOON: bool, U>(address: *const U) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
-        // SAFETY: a prefetch has no effect but on speed, whatever the address is.
+        // SAFETY: a prefetch affects only speed, whatever the address.
         unsafe {
             if SOON {
                 _mm_prefetch::<_MM_HINT_T0>(address.cast());

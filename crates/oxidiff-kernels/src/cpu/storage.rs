@@ -1,4 +1,4 @@
-//! Element types that a kernel reads and writes while it sums in `f32`.
+//! Element types that kernels read and write while they compute in `f32`.
 
 use burn::tensor::Element;
 use bytemuck::Pod;
@@ -7,10 +7,10 @@ use half::{bf16, f16};
 
 /// A storage type of activations and weights, widened to `f32` for arithmetic.
 pub(crate) trait Storage: Element + Pod + Send + Sync {
-    /// As many values as `out` has.
+    /// Widens values, as many as fit into `out`.
     fn widen(values: &[Self], out: &mut [f32]);
 
-    /// Rounds as many values as `out` has.
+    /// Rounds values, as many as fit into `out`.
     fn narrow(values: &[f32], out: &mut [Self]);
 }
 
@@ -25,7 +25,7 @@ impl Storage for f32 {
     }
 }
 
-/// Copies a few values, for which calling the system's copy would take longer than the copy.
+/// Copies a few values: a call of the system's copy would take longer than the copy itself.
 #[inline(always)]
 fn copy(values: &[f32], out: &mut [f32]) {
     let ((values, values_end), (out, out_end)) = (values.as_chunks::<8>(), out.as_chunks_mut::<8>());
@@ -64,25 +64,25 @@ impl Storage for bf16 {
     }
 }
 
-/// The same number, in a form that compilers turn into vector instructions.
+/// The same number, written so that the compiler vectorises it.
 #[inline(always)]
 fn widen_f16(value: f16) -> f32 {
-    /// What the exponents of the two types differ by, as a factor.
+    /// The difference between the exponents of the two types, as a factor.
     const FACTOR: f32 = f32::from_bits((127 + 127 - 15) << 23);
     let bits = u32::from(value.to_bits());
     let (sign, magnitude) = (bits >> 15 << 31, bits & 0x7fff);
-    // Multiplying brings numbers below the normal ones to their exponent; infinity and NaN keep theirs.
+    // The multiplication also normalises subnormal numbers; infinity and NaN are handled separately.
     let finite = (f32::from_bits(magnitude << 13) * FACTOR).to_bits();
     let other = 0x7f80_0000 | magnitude << 13;
     f32::from_bits(sign | if magnitude < 0x7c00 { finite } else { other })
 }
 
-/// The nearest `bf16`, the even one of two; in a form that compilers turn into vector instructions.
+/// The nearest `bf16`, ties to even, written so that the compiler vectorises it.
 #[inline(always)]
 fn nearest_bf16(value: f32) -> bf16 {
     let bits = value.to_bits();
     let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
-    // Rounding could make a number of what is none.
+    // Rounding could turn a NaN into a number.
     let bits = if value.is_nan() { bits | 1 << 22 } else { rounded };
     bf16::from_bits((bits >> 16) as u16)
 }

@@ -1,9 +1,9 @@
-//! Rows that become columns, as the panels of a product need them.
+//! Transposing rows into columns, for the panels of a product.
 
 use std::ops::Range;
 
 /// Writes `rows` rows of `values`, each `depth` long and `stride` apart, as the first columns of `out`, whose rows are `width`
-/// long. Further columns stay as they are.
+/// long. The other columns do not change.
 ///
 /// # Panics
 /// When the rows or the columns reach past the end of their slice.
@@ -23,8 +23,8 @@ pub(crate) fn into_columns<U: Copy>(
     #[cfg(target_arch = "x86_64")]
     if size_of::<U>() == size_of::<f32>() {
         if rows >= 16 && is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has these instructions, the values have four bytes, and the slices were checked to hold all
-            // rows and columns.
+            // SAFETY: the processor has these instructions, the values have four bytes, and the slices contain all rows and
+            // columns, as checked above.
             unsafe { with_avx512(values, stride, rows, depth, out, width) };
             return;
         }
@@ -53,7 +53,7 @@ fn plain<U: Copy>(
 }
 
 /// # Safety
-/// The processor must have AVX; `values` and `out` must hold all rows and columns, of elements of four bytes.
+/// The processor must have AVX; `values` and `out` must contain all rows and columns, and their elements must have four bytes.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx")]
 unsafe fn with_avx<U: Copy>(
@@ -72,11 +72,11 @@ unsafe fn with_avx<U: Copy>(
     let (whole_rows, whole_depth) = (rows.end - rows.len() % 8, depth / 8 * 8);
     for row in (rows.start..whole_rows).step_by(8) {
         for column in (0..whole_depth).step_by(8) {
-            // SAFETY: eight rows and eight columns from here on are inside of both slices, as the caller vouches.
+            // SAFETY: the caller promises that both slices contain eight rows and eight columns from here on.
             unsafe {
                 let from = values.as_ptr().cast::<f32>().add(row * stride + column);
                 let to = out.as_mut_ptr().cast::<f32>().add(column * width + row);
-                // Four columns at a time: of row `i` in the lower half, of row `i + 4` in the upper.
+                // Four columns at a time: row `i` in the lower half, row `i + 4` in the upper.
                 for part in [0, 4] {
                     let [a, b, c, d] = std::array::from_fn(|i| {
                         let lower = _mm_loadu_ps(from.add(i * stride + part));
@@ -102,10 +102,11 @@ unsafe fn with_avx<U: Copy>(
     plain(values, stride, whole_rows..rows.end, 0..depth, out, width);
 }
 
-/// Sixteen rows at a time, so that whole lines of the cache are written.
+/// Transposes sixteen rows at a time, which writes whole cache lines.
 ///
 /// # Safety
-/// The processor must have AVX-512 F; `values` and `out` must hold all rows and columns, of elements of four bytes.
+/// The processor must have AVX-512 F; `values` and `out` must contain all rows and columns, and their elements must
+/// have four bytes.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn with_avx512<U: Copy>(
@@ -121,14 +122,14 @@ unsafe fn with_avx512<U: Copy>(
         _mm512_storeu_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
     };
 
-    /// Four columns of rows 0, 4, 8 and 12, counted from `from` on.
+    /// Four columns of rows 0, 4, 8 and 12, counted from `from`.
     ///
     /// # Safety
-    /// They must be there.
+    /// The values must be inside the slice.
     #[inline]
     #[target_feature(enable = "avx512f")]
     unsafe fn every_fourth_row(from: *const f32, stride: usize) -> __m512 {
-        // SAFETY: the caller vouches for all rows.
+        // SAFETY: the caller promises that all rows are there.
         unsafe {
             let first = _mm512_castps128_ps512(_mm_loadu_ps(from));
             let second = _mm512_insertf32x4::<1>(first, _mm_loadu_ps(from.add(4 * stride)));
@@ -140,7 +141,7 @@ unsafe fn with_avx512<U: Copy>(
     let (whole_rows, whole_depth) = (rows / 16 * 16, depth / 4 * 4);
     for row in (0..whole_rows).step_by(16) {
         for column in (0..whole_depth).step_by(4) {
-            // SAFETY: sixteen rows and four columns from here on are inside of both slices, as the caller vouches.
+            // SAFETY: the caller promises that both slices contain sixteen rows and four columns from here on.
             unsafe {
                 let from = values.as_ptr().cast::<f32>().add(row * stride + column);
                 let to = out.as_mut_ptr().cast::<f32>().add(column * width + row);
@@ -158,7 +159,7 @@ unsafe fn with_avx512<U: Copy>(
         }
     }
     plain(values, stride, 0..whole_rows, whole_depth..depth, out, width);
-    // SAFETY: a processor that has AVX-512 has AVX.
+    // SAFETY: a processor with AVX-512 also has AVX, and the caller promises the rest.
     unsafe { with_avx(values, stride, whole_rows..rows, depth, out, width) };
 }
 

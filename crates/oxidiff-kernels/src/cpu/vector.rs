@@ -1,4 +1,4 @@
-//! Vectors of stored values, widened to `f32` for arithmetic.
+//! Loading and storing vectors of values, widened to `f32` for arithmetic.
 
 use std::ops::Range;
 
@@ -6,13 +6,13 @@ use pulp::{Scalar, Simd};
 
 use super::storage::Storage;
 
-/// No vector has more lanes.
+/// The most lanes that a vector can have.
 pub(crate) const MOST_LANES: usize = 16;
 
-/// The values from `start` on, as many as a vector has lanes.
+/// Loads a vector of the values from `start` on.
 ///
 /// # Panics
-/// When there are fewer.
+/// When there are fewer values than lanes.
 #[inline(always)]
 pub(crate) fn load<S: Simd, T: Storage>(values: &[T], start: usize) -> S::f32s {
     let mut widened = [0.0; MOST_LANES];
@@ -20,7 +20,7 @@ pub(crate) fn load<S: Simd, T: Storage>(values: &[T], start: usize) -> S::f32s {
     bytemuck::pod_read_unaligned(bytemuck::cast_slice(&widened[..S::F32_LANES]))
 }
 
-/// Rounds a vector and writes it from `start` on.
+/// Rounds a vector and stores it from `start` on.
 ///
 /// # Panics
 /// When there is no room for it.
@@ -29,16 +29,16 @@ pub(crate) fn store<S: Simd, T: Storage>(vector: S::f32s, out: &mut [T], start: 
     T::narrow(bytemuck::cast_slice(&[vector]), &mut out[start..start + S::F32_LANES]);
 }
 
-/// How many of so many values fill vectors. What is left is for [`pulp::Scalar`], whose vectors have one lane.
+/// How many of `len` values fill whole vectors. The rest is for [`pulp::Scalar`], whose vectors have one lane.
 #[inline(always)]
 pub(crate) fn whole<S: Simd>(len: usize) -> usize {
     len - len % S::F32_LANES
 }
 
-/// Stores sums, after adding to each a bias and a residual. There are as many of everything as `out` has room for.
+/// Adds bias and residual to `sums` and stores the results in `out`, which decides how many.
 ///
 /// # Panics
-/// When there are fewer.
+/// When another slice is shorter than `out`.
 #[inline(always)]
 pub(crate) fn store_sums<S: Simd, T: Storage>(
     simd: S,
@@ -55,13 +55,13 @@ pub(crate) fn store_sums<S: Simd, T: Storage>(
 #[inline(always)]
 fn store_vectors<S: Simd, T: Storage>(
     simd: S,
-    places: Range<usize>,
+    indices: Range<usize>,
     sums: &[f32],
     bias: Option<&[f32]>,
     residual: Option<&[T]>,
     out: &mut [T],
 ) {
-    for start in places.step_by(S::F32_LANES) {
+    for start in indices.step_by(S::F32_LANES) {
         let mut sum = load::<S, f32>(sums, start);
         if let Some(bias) = bias {
             sum = simd.add_f32s(sum, load::<S, f32>(bias, start));
@@ -89,7 +89,7 @@ mod tests {
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
-            // Small whole numbers, which all types hold.
+            // Small whole numbers, which all types represent exactly.
             let number = |i: usize| i as f32;
             let stored = |start: usize| {
                 let values: Vec<f32> = (start..start + self.len).map(number).collect();

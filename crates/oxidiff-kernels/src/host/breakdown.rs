@@ -1,4 +1,4 @@
-//! What the time of a call goes to, by kind of operation.
+//! How the time of a call divides among kinds of operations.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,15 +14,15 @@ pub struct Cost {
     pub operation: &'static str,
     /// How often it ran.
     pub calls: usize,
-    /// How long it ran in all.
+    /// How long it ran in total.
     pub time: Duration,
-    /// Multiplications and additions of the operation's definition; a fast algorithm may need fewer.
+    /// Multiplications and additions by the definition of the operation; a fast algorithm may need fewer.
     pub flop: f64,
     /// Bytes of its operands and results.
     pub bytes: f64,
 }
 
-/// Begins to count what the kernels cost, from nothing. Counting takes no time worth mentioning.
+/// Starts counting what the kernels cost, from zero. The counting itself takes negligible time.
 ///
 /// ```
 /// oxidiff_kernels::start_breakdown();
@@ -36,7 +36,7 @@ pub fn start_breakdown() {
     ENABLED.store(true, Ordering::Relaxed);
 }
 
-/// Ends counting, and returns the costs, the largest first.
+/// Stops counting and returns the costs, longest time first.
 pub fn finish_breakdown() -> Vec<Cost> {
     ENABLED.store(false, Ordering::Relaxed);
     let mut costs = std::mem::take(&mut *costs());
@@ -48,7 +48,7 @@ fn costs() -> std::sync::MutexGuard<'static, Vec<Cost>> {
     COSTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// An operation that is running. Its time ends when this is dropped.
+/// A running operation; its time ends when this is dropped.
 pub(crate) struct Running {
     operation: &'static str,
     start: Option<Instant>,
@@ -56,7 +56,7 @@ pub(crate) struct Running {
     bytes: f64,
 }
 
-/// Says that an operation of this kind begins.
+/// Marks the start of an operation of this kind.
 pub(crate) fn operation(operation: &'static str, flop: f64, bytes: f64) -> Running {
     let start = ENABLED.load(Ordering::Relaxed).then(Instant::now);
     Running { operation, start, flop, bytes }

@@ -1,4 +1,4 @@
-//! Files as memory: a checkpoint is used where the page cache holds it, without a copy of its own.
+//! Memory-mapped files: a checkpoint is used directly from the page cache, without a copy.
 
 use std::fs::File;
 use std::io;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use bytes::Bytes;
 use memmap2::{Mmap, UncheckedAdvice};
 
-/// All maps, so that it can be found out which one a tensor lies in.
+/// All maps, to find the one that contains a tensor.
 static MAPS: Mutex<Vec<Weak<Mmap>>> = Mutex::new(Vec::new());
 
 fn maps() -> MutexGuard<'static, Vec<Weak<Mmap>>> {
@@ -32,8 +32,8 @@ impl MappedFile {
     /// When the file cannot be opened or mapped.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        // SAFETY: the map is read-only and private to this process; that nobody else writes to a checkpoint while it
-        // is in use is the documented condition above, which every memory-mapping reader of model weights relies on.
+        // SAFETY: the map is read-only and private to this process. Nobody else may write to the file while it is mapped:
+        // this is the condition documented above, on which every memory-mapping reader of model weights relies.
         let map = unsafe { Mmap::map(&file)? };
         let map = Arc::new(map);
         let mut maps = maps();
@@ -42,7 +42,7 @@ impl MappedFile {
         Ok(Self { map })
     }
 
-    /// The mapped file that has the `len` bytes at `address`, and where they begin in it.
+    /// The mapped file that contains the `len` bytes at `address`, and their offset in it.
     pub(crate) fn containing(address: usize, len: usize) -> Option<(Self, usize)> {
         maps().iter().filter_map(Weak::upgrade).find_map(|map| {
             let offset = address.checked_sub(map.as_ptr().addr())?;
@@ -58,10 +58,10 @@ impl MappedFile {
         Bytes::from_owner(self.clone()).slice(range)
     }
 
-    /// Tells the system that this part has been read and its pages may go: they would count as used memory otherwise.
+    /// Tells the system that this part has been read and its pages can be dropped; otherwise they would count as used memory.
     pub fn release(&self, range: Range<usize>) {
-        // SAFETY: the mapping is backed by a file and never written to, so a page that is dropped is read again from
-        // the file when it is touched; slices of it stay valid. The advice failing only costs memory.
+        // SAFETY: the mapping is backed by a file and never written to, so a dropped page is read from the file again when it
+        // is touched, and slices stay valid. If the advice fails, this only costs memory.
         let _ =
             unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
     }

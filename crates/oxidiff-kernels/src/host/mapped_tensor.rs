@@ -1,11 +1,11 @@
-//! Tensors whose elements lie in a mapped file.
+//! Tensors whose elements are in a mapped file.
 
 use burn::backend::Flex;
 use burn::tensor::Tensor;
 
 use super::mapped_file::MappedFile;
 
-/// As [`MappedFile::release`], for the part that a tensor lies in; does nothing if it does not lie in a mapped file.
+/// [`MappedFile::release`] for the part that a tensor occupies; does nothing if the tensor is not in a mapped file.
 pub fn release_mapped<const D: usize>(tensor: &Tensor<D>) {
     let Ok(primitive) = tensor.clone().try_into_primitive::<Flex>() else { return };
     let bytes = primitive.bytes();

@@ -1,4 +1,4 @@
-//! Memory that is used again: what one operation needed is kept for the next.
+//! Reuse of memory: blocks that one operation no longer needs are kept for the next.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -6,17 +6,17 @@ use memmap2::MmapMut;
 
 use super::out_of_memory::out_of_memory;
 
-/// A fresh page costs more than the arithmetic on it, so what one operation needed is kept for the next.
+/// A fresh page costs more than the arithmetic on it, so blocks are kept for later operations.
 static POOL: Mutex<Pool> = Mutex::new(Pool { unused: Vec::new(), in_use: 0 });
-/// Values that may be kept where fewer than these are in use; else as many as are in use.
+/// At most this many values are kept unused, or as many as are in use if that is more.
 const MOST_KEPT: usize = 64 << 20;
-/// Fewer values are left to the system, which keeps small pieces itself.
+/// Blocks of fewer values are left to the system, which reuses small pieces itself.
 const FEWEST_KEPT: usize = 1 << 12;
-/// As many values or more get pages of their own, large ones where the system has them.
+/// Blocks of at least this many values get pages of their own, huge ones where the system has them.
 const FEWEST_MAPPED: usize = 1 << 19;
 
 struct Pool {
-    /// What has not been used for the longest time comes first.
+    /// The longest unused come first.
     unused: Vec<Block>,
     /// Values of the blocks that are in use.
     in_use: usize,
@@ -35,8 +35,8 @@ impl Block {
         }
         let bytes = len.saturating_mul(size_of::<f32>());
         let map = MmapMut::map_anon(bytes).unwrap_or_else(|_| out_of_memory(bytes));
-        // Kernels go through megabytes in strides; with small pages each of them costs a look-up. Advice that is not
-        // taken costs speed only.
+        // Kernels walk through megabytes in strides; with small pages each stride costs a look-up. If the system ignores the
+        // advice, this only costs speed.
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage);
         Self::Large(map)
@@ -74,18 +74,18 @@ fn pool() -> MutexGuard<'static, Pool> {
     POOL.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// The bytes of what is kept and not in use.
+/// The bytes that are kept and not in use.
 pub(crate) fn kept_bytes() -> u64 {
     pool().unused.iter().map(|block| block.len_bytes() as u64).sum()
 }
 
-/// Memory for a number of values, with any values in it.
+/// A block of at least `len` values, with arbitrary contents.
 pub(crate) fn take(len: usize) -> Block {
     if len < FEWEST_KEPT {
         return Block::new(len);
     }
     let mut pool = pool();
-    // The smallest that is large enough, and not much too large.
+    // The smallest that is large enough and not much too large.
     let fitting = |index: &usize| (len..=2 * len).contains(&pool.unused[*index].len());
     let best = (0..pool.unused.len()).filter(fitting).min_by_key(|index| pool.unused[*index].len());
     if let Some(index) = best {
@@ -99,7 +99,7 @@ pub(crate) fn take(len: usize) -> Block {
     block
 }
 
-/// Keeps memory for whoever needs it next.
+/// Keeps a block for whoever needs it next.
 pub(crate) fn give_back(block: Block) {
     if block.len() < FEWEST_KEPT {
         return;

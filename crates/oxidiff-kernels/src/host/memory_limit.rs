@@ -18,12 +18,12 @@ pub fn memory_shortage(needed: u64) -> Option<u64> {
     Some(physical.min((most_mappable(wanted) as u64).saturating_add(kept)))
 }
 
-/// Whether the process may have so many bytes of addresses. Pages that nobody touches take no memory, but count.
+/// Whether the process may map this many more bytes. Untouched pages take no memory, but they count towards its limit.
 fn can_map(bytes: usize) -> bool {
     bytes == 0 || MmapMut::map_anon(bytes).is_ok()
 }
 
-/// The most bytes below `limit` that [`can_map`], to a mebibyte.
+/// The largest size up to `limit` for which [`can_map`] holds, to within a mebibyte.
 fn most_mappable(limit: usize) -> usize {
     let (mut least, mut most) = (0, limit);
     while most - least > 1 << 20 {
@@ -33,7 +33,7 @@ fn most_mappable(limit: usize) -> usize {
     least
 }
 
-/// Free memory and swap of the machine, or of the container; `None` where the system does not say.
+/// Free memory and swap of the machine, or of the container; `None` if the system does not tell.
 fn available_memory() -> Option<u64> {
     let system =
         System::new_with_specifics(RefreshKind::nothing().with_memory(MemoryRefreshKind::everything()));

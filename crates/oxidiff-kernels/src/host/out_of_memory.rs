@@ -3,20 +3,20 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// A kernel asked for more memory than the system gives.
+/// A kernel asked for more memory than the system can provide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory {
     /// The bytes of the allocation that failed.
     pub bytes: usize,
 }
 
-/// Ends the work of [`on_worker`](crate::on_worker). Kernels have no way to return an error through a tensor operation.
+/// Ends the work of [`on_worker`](crate::on_worker): a kernel cannot return an error through a tensor operation.
 pub(crate) fn out_of_memory(bytes: usize) -> ! {
-    // Without the message that a panic prints: the error is reported by whoever catches it.
+    // Unlike a panic, this prints no message: whoever catches the error reports it.
     resume_unwind(Box::new(OutOfMemory { bytes }))
 }
 
-/// Runs `work`, which ends early when a kernel gets no memory for its result.
+/// Runs `work`, which ends early if a kernel runs out of memory.
 ///
 /// # Errors
 /// When that happens.

@@ -1,4 +1,4 @@
-//! Which tensors share their memory, and so their values.
+//! Recognising tensors that share their memory, and so their values.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use burn::backend::Flex;
 use burn::tensor::{Bytes, Tensor};
 use burn_flex::Layout;
 
-/// Where the values of a tensor are. As long as it exists they stay there and do not change, so that tensors at equal places are
-/// equal, which is found out without a look at their values.
+/// Where the values of a tensor are in memory. While a `Place` exists, the values stay there and do not change. So two tensors
+/// with the same place are equal, and no values need to be compared.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -25,7 +25,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of a tensor on the CPU; that of others is not known.
+    /// The place of a tensor on the CPU; `None` on other devices.
     pub fn of<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
         let tensor = tensor.clone().try_into_primitive::<Flex>().ok()?;
         Some(Self { data: tensor.data_arc(), layout: tensor.layout().clone() })

@@ -1,4 +1,4 @@
-//! Scratch space of kernels.
+//! Scratch space for kernels.
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -7,7 +7,7 @@ use bytemuck::Pod;
 
 use super::memory::{Block, give_back, take};
 
-/// Scratch space of a given length, with any values in it.
+/// Scratch space of a given length, with arbitrary contents.
 pub(crate) struct Scratch<T = f32> {
     block: Block,
     len: usize,
@@ -59,7 +59,7 @@ mod tests {
     use half::bf16;
 
     #[test]
-    fn scratch_has_the_length_that_was_asked_for() {
+    fn scratch_has_the_requested_length() {
         for len in [3, 1000, 5, 0, 2000] {
             let mut scratch = Scratch::<f32>::new(len);
             assert_eq!(scratch.len(), len);

@@ -5,11 +5,11 @@ use ash::{Entry, khr, vk};
 /// Whether a Vulkan device of this machine lets shaders lay out the memory of a workgroup
 /// (`VK_KHR_workgroup_memory_explicit_layout`).
 ///
-/// For devices that do not, CubeCL 0.11 compiles shaders that crash the driver. Those of graphics cards do; Mesa's software
-/// driver did not as of version 25.0.
+/// Without it, CubeCL 0.11 compiles shaders that crash the driver. Drivers of graphics cards have it; Mesa's software driver, as
+/// of version 25.0, does not.
 pub fn explicit_workgroup_layout() -> bool {
-    // SAFETY: loads the Vulkan loader of the system, which asks nothing of a program that loads it. The instance is used only
-    // here and only while it exists, and the devices are its own.
+    // SAFETY: this loads the system's Vulkan loader, which has no requirements on the program. The instance is used only here
+    // and only before it is destroyed, and the devices belong to it.
     unsafe {
         let Ok(entry) = Entry::load() else { return false };
         let Ok(instance) = entry.create_instance(&vk::InstanceCreateInfo::default(), None) else {

@@ -1,11 +1,11 @@
-//! On which thread operations begin.
+//! The thread on which operations start.
 
 use burn::tensor::Device;
 
 use super::out_of_memory::{OutOfMemory, catch_out_of_memory};
 
-/// Runs `work` on one of the threads that kernels divide their work among, where `device` is the CPU. Operations that begin on
-/// another thread first wake one of these and then wait for it, which takes longer than many of them.
+/// Runs `work`; if `device` is the CPU, on one of the threads among which kernels divide their work. An operation that starts on
+/// any other thread must first wake one of these and then wait for it, which takes longer than many operations.
 ///
 /// ```
 /// # use burn::tensor::{Device, Tensor};
@@ -16,7 +16,7 @@ use super::out_of_memory::{OutOfMemory, catch_out_of_memory};
 /// ```
 ///
 /// # Errors
-/// When a kernel gets no memory for what it computes.
+/// When a kernel runs out of memory.
 pub fn on_worker<R: Send>(device: &Device, work: impl FnOnce() -> R + Send) -> Result<R, OutOfMemory> {
     catch_out_of_memory(|| if *device == Device::flex() { rayon::scope(|_| work()) } else { work() })
 }

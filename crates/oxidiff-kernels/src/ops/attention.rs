@@ -8,13 +8,13 @@ use half::{bf16, f16};
 use crate::cpu;
 use crate::cpu::product::{Group, bf16_dot};
 
-/// For each head `softmax(Q Kᵀ / sqrt(dim)) V`, the heads side by side in the last dimension as the projections leave
-/// and take them.
+/// `softmax(Q Kᵀ / sqrt(dim)) V` for each head. The heads are side by side in the last dimension, as the projections produce and
+/// expect them.
 ///
 /// Shapes: `query` `[batch, queries, heads * dim]`, `key` `[batch, keys, heads * dim]`, `value`
 /// `[batch, keys, heads * value_dim]`; the result is `[batch, queries, heads * value_dim]`, of the element type of `query`.
-/// Scores and sums are computed in `f32` whatever the element type; where the processor has instructions for products of `bf16`,
-/// the weights of `bf16` values are rounded to it.
+/// Scores and sums are computed in `f32` for every element type; if the processor has instructions for
+/// products of `bf16`, the attention weights for `bf16` values are rounded to `bf16`.
 ///
 /// # Panics
 /// When the shapes do not fit each other.
@@ -50,7 +50,7 @@ pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usiz
     })
 }
 
-/// The same in Burn's own operations.
+/// The plain expression, in Burn's own operations.
 fn attention_plain(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usize) -> Tensor<3> {
     let split = |x: Tensor<3>| {
         let [batch, tokens, width] = x.dims();

@@ -1,12 +1,12 @@
-//! Values of one element type as another.
+//! Conversion between element types.
 
 use burn::tensor::{DType, TensorData};
 use half::{bf16, f16};
 
 use crate::cpu::conversion::converted;
 
-/// `data` as elements of type `dtype`, rounded to the nearest. Between `f32`, `f16` and `bf16` all threads take part; what has
-/// that type already is returned as it is.
+/// Converts `data` to elements of type `dtype`, rounding to nearest. Conversions between `f32`, `f16` and `bf16` use all threads.
+/// Data that already has this type is returned unchanged.
 ///
 /// ```
 /// use burn::tensor::{DType, TensorData};

@@ -10,22 +10,22 @@ use crate::cpu;
 use crate::cpu::convolution::{Bias, ConvolutionShape};
 use crate::cpu::product::{Group, bf16_dot};
 
-/// What is added to the result of a convolution.
+/// Values to add to the result of a convolution.
 #[derive(Clone, Debug, Default)]
 pub struct Addends {
-    /// One value for each channel, `[out_channels]`.
+    /// One value per channel, `[out_channels]`.
     pub bias: Option<Tensor<1>>,
-    /// One value for each channel of each item, `[batch, out_channels]`.
+    /// One value per channel of each item, `[batch, out_channels]`.
     pub item_bias: Option<Tensor<2>>,
-    /// One value for each place, of the shape of the result.
+    /// One value per element, with the shape of the result.
     pub residual: Option<Tensor<4>>,
 }
 
 /// Convolves with `weight` and adds `addends`.
 ///
 /// Shapes: `x` `[batch, in_channels, height, width]`, `weight` `[out_channels, in_channels, kernel, kernel]`; the result is
-/// `[batch, out_channels, height', width']`, where a side of `n` becomes `(n + 2 * padding - kernel) / stride + 1`. Sums are
-/// computed in `f32` whatever the element type.
+/// `[batch, out_channels, height', width']`, where a side `n` becomes `(n + 2 * padding - kernel) / stride + 1`. Sums are
+/// computed in `f32` for every element type.
 pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, addends: Addends, stride: usize, padding: usize) -> Tensor<4> {
     let [batch, in_channels, height, width] = x.dims();
     let [out_channels, weight_channels, kernel_height, kernel_width] = weight.dims();
@@ -65,7 +65,7 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, addends: Addends, stride: usize, 
     })
 }
 
-/// Both biases as one, in `f32`.
+/// The sum of both biases, in `f32`.
 fn joined_bias(
     bias: Option<Tensor<1>>,
     item_bias: Option<Tensor<2>>,
@@ -75,7 +75,7 @@ fn joined_bias(
         (None, None) => Bias::None,
         (Some(bias), None) => Bias::OfChannels(bias),
         (bias, Some(item_bias)) => {
-            assert_eq!(item_bias.dims(), [batch, out_channels], "one bias for each channel of each item");
+            assert_eq!(item_bias.dims(), [batch, out_channels], "one bias per channel of each item");
             let mut sums = parameter(item_bias);
             if let Some(bias) = bias {
                 let values = bias.iter().cycle();
@@ -86,7 +86,7 @@ fn joined_bias(
     }
 }
 
-/// The same in Burn's own operations.
+/// The plain expression, in Burn's own operations.
 fn conv2d_plain(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -115,13 +115,13 @@ mod tests {
         Tensor::<D>::random(shape, Distribution::Normal(0.0, deviation), &Device::flex()).cast(dtype)
     }
 
-    /// The relative distance, in norm.
+    /// The relative distance in the 2-norm.
     fn distance(found: Tensor<4>, expected: Tensor<4>) -> f32 {
         let norm = |x: Tensor<4>| x.square().sum().into_scalar::<f32>().sqrt();
         norm(found - expected.clone()) / norm(expected)
     }
 
-    /// The relative distance of the kernel's result from Burn's in `f32`.
+    /// The largest relative distance between the kernel's result and Burn's in `f32`.
     fn error(shape: [usize; 4], weight: [usize; 4], stride: usize, padding: usize, dtype: DType) -> f32 {
         let deviation = ((weight[1] * weight[2] * weight[3]) as f64).powf(-0.5);
         let x = random(shape, 1.0, dtype);
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn equals_the_plain_convolution_in_tiles() {
-        // Whole and cut tiles, channel counts beside the widths of vectors and panels, more of them than are summed at once.
+        // Whole and cut tiles; channel counts that vectors and panels do not divide; more channels than are summed at once.
         for (shape, out_channels) in [
             ([1, 16, 64, 64], 32),
             ([2, 32, 16, 16], 48),
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn equals_the_plain_convolution_by_groups_of_values() {
         let flex = |tensor: Tensor<4>| tensor.try_into_primitive::<Flex>().expect("on the CPU");
-        // More pixels than kernels and fewer, more channels than are packed together and fewer.
+        // More and fewer pixels than kernels, more and fewer channels than are packed together.
         for (x, kernels, stride, padding) in [
             ([2, 40, 4, 4], [70, 40, 3, 3], 1, 1),
             ([1, 20, 16, 15], [20, 20, 3, 3], 2, 1),
@@ -245,13 +245,13 @@ mod tests {
     }
 
     #[test]
-    fn images_are_worked_on_in_parts_where_they_are_large() {
+    fn large_images_are_computed_in_parts() {
         assert!(error([1, 128, 300, 280], [16, 128, 3, 3], 1, 1, DType::F32) < 3e-6);
         assert!(error([2, 128, 300, 280], [16, 128, 3, 3], 2, 1, DType::F32) < 3e-6);
     }
 
     #[test]
-    fn takes_images_in_either_order() {
+    fn takes_images_in_either_memory_order() {
         let x = random([2, 12, 14, 20], 1.0, DType::F32).permute([0, 3, 1, 2]);
         let weight = random([24, 20, 3, 3], 0.1, DType::F32);
         let fast = conv2d(x.clone(), weight.clone(), Addends::default(), 1, 1);

@@ -6,10 +6,10 @@ use half::{bf16, f16};
 
 use crate::cpu;
 
-/// `value * gelu(gate)`, where `x` holds value and gate side by side in its last dimension.
+/// `value * gelu(gate)`, where the first half of the last dimension of `x` is the value and the second half the gate.
 ///
-/// Shapes: `x` `[batch, tokens, 2 * features]`, the result `[batch, tokens, features]`. GELU is the exact one (with the
-/// error function).
+/// Shapes: `x` `[batch, tokens, 2 * features]`, the result `[batch, tokens, features]`. This is the exact GELU, with
+/// the error function.
 ///
 /// # Panics
 /// When the last dimension is odd.
@@ -25,7 +25,7 @@ pub fn geglu(x: Tensor<3>) -> Tensor<3> {
     })
 }
 
-/// The same in Burn's own operations.
+/// The plain expression, in Burn's own operations.
 fn geglu_plain(x: Tensor<3>) -> Tensor<3> {
     let features = x.dims()[2] / 2;
     let value = x.clone().narrow(2, 0, features);
@@ -45,7 +45,7 @@ mod tests {
             for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F16, 2e-3), (DType::BF16, 1.6e-2)] {
                 let x = Tensor::<3>::random(shape, Distribution::Normal(0.0, 2.0), &device).cast(dtype);
                 let plain = geglu_plain(x.clone()).cast(DType::F32);
-                // The plain expression also rounds in between, and rounding grows with the value.
+                // The plain expression also rounds intermediate results, and rounding errors grow with the value.
                 let difference = (geglu(x).cast(DType::F32) - plain.clone()).abs() / (plain.abs() + 1.0);
                 let difference = difference.max().into_scalar::<f32>();
                 assert!(difference <= tolerance, "{shape:?} {dtype:?}: off by {difference}");

@@ -9,14 +9,14 @@ use super::parameter::parameter;
 use crate::cpu;
 pub use crate::cpu::norm::GroupNormActivation;
 
-/// Normalizes each of `groups` groups of channels to mean 0 and variance 1, then applies `weight` and `bias` per channel
-/// and the activation.
+/// Normalizes each of `groups` groups of channels to mean 0 and variance 1, then applies `weight` and `bias` per channel,
+/// then the activation.
 ///
 /// Shapes: `x` `[batch, channels, height, width]`, `weight` and `bias` `[channels]`; the result has the shape and element
-/// type of `x`. Statistics are computed in `f32` whatever the element type.
+/// type of `x`. Statistics are computed in `f32` for every element type.
 ///
 /// # Panics
-/// When the channels do not divide into `groups`, or the parameters do not have one value a channel.
+/// When the channels do not divide into `groups`, or the parameters do not have one value per channel.
 pub fn group_norm(
     x: Tensor<4>,
     groups: usize,
@@ -27,8 +27,8 @@ pub fn group_norm(
 ) -> Tensor<4> {
     let channels = x.dims()[1];
     assert_eq!(channels % groups, 0, "{channels} channels do not divide into {groups} groups");
-    assert_eq!(weight.dims(), [channels], "one weight a channel");
-    assert_eq!(bias.dims(), [channels], "one bias a channel");
+    assert_eq!(weight.dims(), [channels], "one weight per channel");
+    assert_eq!(bias.dims(), [channels], "one bias per channel");
 
     let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
         return group_norm_plain(x, groups, weight, bias, epsilon, activation);
@@ -45,7 +45,7 @@ pub fn group_norm(
     })
 }
 
-/// The same in Burn's own operations.
+/// The plain expression, in Burn's own operations.
 fn group_norm_plain(
     x: Tensor<4>,
     groups: usize,

@@ -1,4 +1,4 @@
-//! Images: other sizes, more channels, and tokens.
+//! Operations that only move pixels: images as tokens and back, joined channels, nearest-neighbour resizing.
 
 use burn::backend::Flex;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
@@ -7,20 +7,20 @@ use half::{bf16, f16};
 
 use crate::cpu;
 
-/// A view `[batch, height * width, channels]` of an image `[batch, channels, height, width]`, where its channels lie side by
-/// side; a copy elsewhere.
+/// An image `[batch, channels, height, width]` as tokens `[batch, height * width, channels]`: a view if the channels of a pixel
+/// are neighbours in memory, else a copy.
 pub fn to_tokens(x: Tensor<4>) -> Tensor<3> {
     let [batch, channels, height, width] = x.dims();
     x.permute([0, 2, 3, 1]).reshape([batch, height * width, channels])
 }
 
-/// A view `[batch, channels, height, width]` of tokens `[batch, height * width, channels]`.
+/// Tokens `[batch, height * width, channels]` as an image `[batch, channels, height, width]`, without a copy.
 pub fn to_image(x: Tensor<3>, height: usize, width: usize) -> Tensor<4> {
     let [batch, _, channels] = x.dims();
     x.reshape([batch, height, width, channels]).permute([0, 3, 1, 2])
 }
 
-/// The channels of `x` `[batch, channels, height, width]`, then those of `y`.
+/// The channels of `x` `[batch, channels, height, width]`, followed by those of `y`.
 ///
 /// # Panics
 /// When the other dimensions differ.
@@ -35,8 +35,8 @@ pub fn join_channels(x: Tensor<4>, y: Tensor<4>) -> Tensor<4> {
     })
 }
 
-/// Brings `x` `[batch, channels, height, width]` to `size` (height, width): each pixel of the result is the nearest one, as
-/// PyTorch's `interpolate` chooses it.
+/// Resizes `x` `[batch, channels, height, width]` to `size` (height, width): each pixel of the result is a copy of the nearest
+/// one, as PyTorch's `interpolate` chooses it.
 ///
 /// # Panics
 /// When a side is empty.
@@ -50,7 +50,7 @@ pub fn nearest(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
     })
 }
 
-/// The same in Burn's own operation.
+/// The plain expression: Burn's own operation.
 fn nearest_plain(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
     module::interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(size))
 }

@@ -10,10 +10,10 @@ use crate::cpu;
 /// Normalizes the last dimension to mean 0 and variance 1, then applies `weight` and `bias`.
 ///
 /// Shapes: `x` `[..., features]`, `weight` and `bias` `[features]`; the result has the shape and element type of `x`.
-/// Statistics are computed in `f32` whatever the element type.
+/// Statistics are computed in `f32` for every element type.
 ///
 /// # Panics
-/// When the parameters do not have one value a feature.
+/// When the parameters do not have one value per feature.
 pub fn layer_norm<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<1>,
@@ -21,8 +21,8 @@ pub fn layer_norm<const D: usize>(
     epsilon: f64,
 ) -> Tensor<D> {
     let features = x.dims()[D - 1];
-    assert_eq!(weight.dims(), [features], "one weight a feature");
-    assert_eq!(bias.dims(), [features], "one bias a feature");
+    assert_eq!(weight.dims(), [features], "one weight per feature");
+    assert_eq!(bias.dims(), [features], "one bias per feature");
     let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
         return module::layer_norm(x, weight, Some(bias), epsilon);
     };

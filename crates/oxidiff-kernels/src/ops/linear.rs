@@ -1,4 +1,4 @@
-//! Linear layers: a product, and what follows it at once.
+//! Linear layers, fused with the addition or the gate that follows.
 
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, module};
@@ -12,7 +12,7 @@ use crate::cpu::product::{Group, bf16_dot};
 /// `x Wᵀ + bias + residual`.
 ///
 /// Shapes: `x` `[..., in_features]`, `weight` `[out_features, in_features]`, `bias` `[out_features]`, `residual` and the result
-/// `[..., out_features]`. Sums are computed in `f32` whatever the element type.
+/// `[..., out_features]`. Sums are computed in `f32` for every element type.
 ///
 /// # Panics
 /// When the shapes do not fit each other.
@@ -24,10 +24,10 @@ pub fn linear<const D: usize>(
 ) -> Tensor<D> {
     let mut dims = x.dims();
     let [out_features, in_features] = weight.dims();
-    assert_eq!(dims[D - 1], in_features, "as many features as the weight takes");
+    assert_eq!(dims[D - 1], in_features, "as many features as the weight has columns");
     dims[D - 1] = out_features;
     if let Some(residual) = &residual {
-        assert_eq!(residual.dims(), dims, "a residual of the shape of the result");
+        assert_eq!(residual.dims(), dims, "a residual with the shape of the result");
     }
     let primitives = (
         x.clone().try_into_primitive::<Flex>(),
@@ -53,7 +53,7 @@ pub fn linear<const D: usize>(
     })
 }
 
-/// The same in Burn's own operations.
+/// The plain expression, in Burn's own operations.
 fn linear_plain<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,
@@ -67,8 +67,8 @@ fn linear_plain<const D: usize>(
     }
 }
 
-/// [`geglu`] of a linear layer: `(x Vᵀ + c) * gelu(x Gᵀ + d)`, where `weight` holds `V` and `G` one after the other, and `bias`
-/// `c` and `d`.
+/// [`geglu`] of a linear layer: `(x Vᵀ + c) * gelu(x Gᵀ + d)`, where `weight` is `V` followed by `G`, and `bias` is `c`
+/// followed by `d`.
 ///
 /// Shapes: `x` `[batch, tokens, in_features]`, `weight` `[2 * features, in_features]`, `bias` `[2 * features]`; the result is
 /// `[batch, tokens, features]`.
@@ -78,7 +78,7 @@ fn linear_plain<const D: usize>(
 pub fn linear_geglu(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
     let [batch, tokens, width] = x.dims();
     let [out_features, in_features] = weight.dims();
-    assert_eq!(width, in_features, "as many features as the weight takes");
+    assert_eq!(width, in_features, "as many features as the weight has columns");
     assert_eq!(out_features % 2, 0, "a value and a gate need an even number of features, not {out_features}");
     let dims = [batch, tokens, out_features / 2];
     let primitives = (x.clone().try_into_primitive::<Flex>(), weight.clone().try_into_primitive::<Flex>());
@@ -115,7 +115,7 @@ mod tests {
 
     fn relative_error<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> f32 {
         let norm = |x: Tensor<D>| x.square().sum().into_scalar::<f32>().sqrt();
-        // The smallest numbers of half precision have few digits.
+        // The smallest half-precision numbers have few significant digits.
         norm(found.cast(DType::F32) - expected.clone()) / norm(expected).max(1e-3)
     }
 

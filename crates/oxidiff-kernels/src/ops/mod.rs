@@ -1,4 +1,4 @@
-//! The operations: for each its public function, which chooses the kernel, and the plain expression that it equals.
+//! The operations: for each its public function, which chooses the kernel, and the plain expression that the kernel must equal.
 #![forbid(unsafe_code)]
 
 pub(crate) mod attention;

@@ -1,4 +1,4 @@
-//! Parameters of kernels.
+//! Parameters as kernels take them.
 
 use burn::tensor::{DType, Tensor};
 

@@ -1,4 +1,4 @@
-//! Scaled dot-product attention in blocks that stay in the cache (Dao et al. 2022, <https://arxiv.org/abs/2205.14135>).
+//! Attention in blocks that stay in the cache (Dao et al. 2022, <https://arxiv.org/abs/2205.14135>).
 
 mod softmax;
 
@@ -16,11 +16,12 @@ use super::transpose::into_columns;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
 
-/// Queries of one task.
+/// Queries per task.
 const QUERY_BLOCK: usize = 128;
-/// Keys that are worked on together: with their values, and the scores of a panel of queries, they stay in the cache.
+/// Keys per block: with their values, and the scores of a panel of queries, they stay in the cache.
 const KEY_BLOCK: usize = 128;
-/// From the values of one dimension to those of the next: not a power of 2, so that they do not fall on the same lines of the cache.
+/// Distance between the values of one dimension and those of the next. It is not a power of 2, so that they do not compete for
+/// the same cache lines.
 const STRIDE: usize = KEY_BLOCK + 16;
 
 /// The shape of one call.
@@ -34,7 +35,7 @@ struct AttentionShape {
     value_dim: usize,
 }
 
-/// Attention of contiguous or other tensors, as [`crate::attention`].
+/// [`crate::attention`] for elements of type `T`, multiplied as units `U`.
 pub(crate) fn attention<T: Operand<U>, U: Unit>(
     [query, key, value]: [FlexTensor; 3],
     heads: usize,
@@ -50,7 +51,7 @@ pub(crate) fn attention<T: Operand<U>, U: Unit>(
     };
     let inputs = [query, key, value].map(|tensor| tensor.to_contiguous());
     let [query, key, value] =
-        inputs.each_ref().map(|tensor| tensor.as_slice::<T>().expect("contiguous, of this type"));
+        inputs.each_ref().map(|tensor| tensor.as_slice::<T>().expect("contiguous, of the matched type"));
 
     let products = shape.batch * heads * shape.queries * shape.keys * (shape.dim + shape.value_dim);
     let tokens = shape.queries * (shape.dim + shape.value_dim) + shape.keys * (shape.dim + shape.value_dim);
@@ -58,7 +59,7 @@ pub(crate) fn attention<T: Operand<U>, U: Unit>(
     let _running = operation("attention", 2.0 * products as f64, bytes as f64);
     let key_len = shape.keys * shape.dim / U::VALUES;
     let value_len = shape.keys.div_ceil(KEY_BLOCK) * shape.value_dim * STRIDE / U::VALUES;
-    // Heads that are worked on at the same time; where there are few queries, all of them, to give each thread a task.
+    // Heads per round: enough to give each thread several tasks, even if there are few queries.
     let blocks = shape.queries.div_ceil(QUERY_BLOCK).max(1);
     let pairs = shape.batch * heads;
     let at_once = (8 * rayon::current_num_threads()).div_ceil(blocks).min(pairs).max(1);
@@ -88,8 +89,8 @@ pub(crate) fn attention<T: Operand<U>, U: Unit>(
     contiguous::<T>(output.finish(), &[shape.batch, shape.queries, heads * shape.value_dim])
 }
 
-/// Collects the keys of a head, counted through all items, in rows, and the values of each block of keys in columns:
-/// `[block][value dimension][key]`. Values of keys that do not exist are zero.
+/// Collects the keys of a head in rows, and the values of each block of keys in columns: `[block][value dimension][key]`. Values
+/// of keys past the end are zero. `head` counts through all items.
 fn prepare<T: Operand<U>, U: Unit>(
     shape: AttentionShape,
     key: &[T],
@@ -125,9 +126,9 @@ fn prepare<T: Operand<U>, U: Unit>(
 
 /// Attention of one block of queries in one head.
 ///
-/// Queries stand side by side in panels, so that scores and results have a row for each key and value dimension, and the
-/// largest score and the sum of each query are lanes of vectors. The keys come in blocks. What has been summed so far is
-/// relative to the largest score so far, and is scaled down when a larger one appears.
+/// Queries are side by side in panels. So scores have a row per key, results have a row per value dimension, and the largest
+/// score and the sum of each query are lanes of vectors. The keys come in blocks. All sums so far are relative to the largest
+/// score so far, and are scaled down when a larger one appears.
 struct Attend<'a, T, U> {
     shape: AttentionShape,
     query: &'a [T],
@@ -164,7 +165,7 @@ impl<T: Operand<U>, U: Unit> WithSimd for Attend<'_, T, U> {
         let mut scores = Scratch::new(KEY_BLOCK * width);
         let mut rounded = Scratch::<U>::new(if U::VALUES == 1 { 0 } else { KEY_BLOCK / U::VALUES * width });
         let mut softmax = vec![Softmax::new(simd); panels];
-        // Powers of 2 take fewer operations than those of e.
+        // Powers of 2 take fewer operations than powers of e.
         let scale = simd.splat_f32s(std::f32::consts::LOG2_E / (dim as f32).sqrt());
         for first in (0..key_count).step_by(KEY_BLOCK) {
             let count = KEY_BLOCK.min(key_count - first);
@@ -176,7 +177,7 @@ impl<T: Operand<U>, U: Unit> WithSimd for Attend<'_, T, U> {
                 panel::multiply(simd, count, depth, keys, queries, &[], &mut scores, width, false);
                 let out = &mut out[panel * value_dim * width..][..value_dim * width];
                 softmax.weigh(simd, &mut scores[..count * width], scale, out);
-                // Keys that do not exist weigh nothing.
+                // Keys past the end have no weight.
                 scores[count * width..units * U::VALUES * width].fill(0.0);
                 let weights = U::panel(&scores[..units * U::VALUES * width], width, &mut rounded);
                 panel::multiply(simd, value_dim, units, values, weights, &[], out, width, true);
@@ -188,7 +189,7 @@ impl<T: Operand<U>, U: Unit> WithSimd for Attend<'_, T, U> {
             softmax.divide(simd, out);
             into_columns(out, width, value_dim, width, &mut rows, value_dim);
             for (query, row) in (first..queries.end).zip(rows.chunks_exact(value_dim.max(1))) {
-                // SAFETY: each query of each head has one task.
+                // SAFETY: each query of each head is written by one task.
                 unsafe { output.write(start(query) * value_dim, row) };
             }
         }

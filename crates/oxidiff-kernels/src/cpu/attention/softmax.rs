@@ -1,17 +1,17 @@
-//! The weights of keys, while these come in blocks.
+//! The weights of keys that come in blocks.
 
 use pulp::Simd;
 
 use crate::cpu::exponential::exp2;
 use crate::cpu::product::panel::VECTORS;
 
-/// The weights of a panel of queries, while the keys come in blocks (Milakov & Gimelshein 2018,
-/// <https://arxiv.org/abs/1805.02867>). All powers are of 2.
+/// The softmax of a panel of queries over keys that come in blocks (Milakov & Gimelshein 2018,
+/// <https://arxiv.org/abs/1805.02867>), in powers of 2.
 #[derive(Clone, Copy)]
 pub(super) struct Softmax<V> {
     /// The largest scaled score of each query.
     largest: [V; VECTORS],
-    /// The sum of each query's weights, relative to the largest.
+    /// The sum of each query's weights, relative to its largest score.
     sums: [V; VECTORS],
 }
 
@@ -21,8 +21,8 @@ impl<V: Copy> Softmax<V> {
         Self { largest: [simd.splat_f32s(f32::NEG_INFINITY); VECTORS], sums: [simd.splat_f32s(0.0); VECTORS] }
     }
 
-    /// Replaces `scores`, a row for each key, by their weights. Where a score is larger than all before, scales down what has
-    /// been summed, also in `out`.
+    /// Replaces `scores`, a row per key, by their weights. If a score is larger than all before it, scales down the sums so far
+    /// and the weighted sums in `out`.
     #[inline(always)]
     pub fn weigh<S: Simd<f32s = V>>(&mut self, simd: S, scores: &mut [f32], scale: V, out: &mut [f32]) {
         let (rows, _) = S::as_mut_simd_f32s(scores);
@@ -63,7 +63,7 @@ impl<V: Copy> Softmax<V> {
         self.sums = sums;
     }
 
-    /// Divides weighted sums by the sums of the weights.
+    /// Divides the weighted sums by the sums of the weights.
     #[inline(always)]
     pub fn divide<S: Simd<f32s = V>>(&self, simd: S, out: &mut [f32]) {
         let mut factors = self.sums;

@@ -1,5 +1,5 @@
-//! Convolution as one matrix product, of what the kernel reads for each pixel of the result (Chellapilla et al. 2006,
-//! "im2col") and the kernels; what is read is gathered a block at a time, the whole of it never exists.
+//! Convolution as a single matrix product: the input values that each pixel of the result depends on, times the kernels
+//! (Chellapilla et al. 2006, "im2col"). The values are gathered block by block; the whole matrix never exists.
 
 use std::ops::Range;
 
@@ -14,14 +14,14 @@ use crate::cpu::storage::Storage;
 use crate::cpu::transpose::into_columns;
 use crate::host::scratch::Scratch;
 
-/// Input channels that are packed together: a number of whole units, whatever these are.
+/// Input channels that are packed together. Units of every type divide it.
 const CHANNELS: usize = 32;
 
-/// Convolves `input` `[batch, height, width, in_channels]` with `weight` `[out_channels, in_channels, kernel height, kernel
-/// width]`.
+/// Convolves `input` `[batch, height, width, in_channels]` with `weight` `[out_channels, in_channels, kernel_height,
+/// kernel_width]`.
 ///
 /// # Panics
-/// When the kernel does not fit, or a slice does not have the length that the shape gives it.
+/// When the kernel does not fit, or the length of a slice does not match the shape.
 pub(super) fn convolve<T: Operand<U>, U: Unit>(
     input: &[T],
     weight: &[T],
@@ -30,11 +30,11 @@ pub(super) fn convolve<T: Operand<U>, U: Unit>(
 ) {
     let output = shape.output().expect("a kernel that fits");
     let ConvolutionShape { batch, in_channels, out_channels, input: [height, width], .. } = shape;
-    let places = shape.kernel[0] * shape.kernel[1];
+    let taps = shape.kernel[0] * shape.kernel[1];
     assert_eq!(input.len(), batch * in_channels * height * width, "the input");
-    assert_eq!(weight.len(), out_channels * in_channels * places, "the weight");
+    assert_eq!(weight.len(), out_channels * in_channels * taps, "the weight");
 
-    let (pixels, depth) = (batch * output[0] * output[1], in_channels * places);
+    let (pixels, depth) = (batch * output[0] * output[1], in_channels * taps);
     let gathered = Gathered { input, shape, output, pixels };
     let sink = Store { pixels: sink, channels: out_channels };
     if pixels < out_channels {
@@ -42,16 +42,16 @@ pub(super) fn convolve<T: Operand<U>, U: Unit>(
         let size = Size::new(out_channels, depth / U::VALUES, pixels);
         multiply::<U, _, _, _>(&kernels, &gathered, &Transposed { sink: &sink, rows: pixels }, size);
     } else {
-        let kernels = Kernels { weight, in_channels, out_channels, places };
+        let kernels = Kernels { weight, in_channels, out_channels, taps };
         let size = Size::new(pixels, depth / U::VALUES, out_channels);
         multiply::<U, _, _, _>(&gathered, &kernels, &sink, size);
     }
 }
 
-/// The same where the kernel is one pixel, of stride 1 and without padding: pixels times `[out_channels, in_channels]`.
+/// [`convolve`] for 1x1 kernels of stride 1 without padding: pixels times `weight` `[out_channels, in_channels]`.
 ///
 /// # Panics
-/// When a slice does not have the length that the shape gives it.
+/// When the length of a slice does not match the shape.
 pub(super) fn convolve_pixels<T: Operand<U>, U: Unit>(
     input: &[T],
     weight: &[T],
@@ -66,8 +66,8 @@ pub(super) fn convolve_pixels<T: Operand<U>, U: Unit>(
     multiply_rows::<T, U, _>(&pixels, &weight, &Store { pixels: sink, channels: out_channels });
 }
 
-/// What the kernel reads for each pixel of the result: on the left place by place of the kernel, all channels of each; on the
-/// right channel by channel, as kernels are stored.
+/// The input values that each pixel of the result depends on. As the left matrix, they are ordered by tap of the kernel, then by
+/// channel; as the right one by channel, then by tap, as kernels are stored.
 struct Gathered<'a, T> {
     input: &'a [T],
     shape: ConvolutionShape,
@@ -92,11 +92,11 @@ impl<T: Operand<U>, U: Unit> Left<U> for Gathered<'_, T> {
             let mut column = columns.start;
             let mut out = out;
             while !out.is_empty() {
-                let (place, unit) = (column / units, column % units);
+                let (tap, unit) = (column / units, column % units);
                 let count = (units - unit).min(out.len());
                 let (values, rest) = out.split_at_mut(count);
-                let y = (y * stride + place / kernel[1]).checked_sub(padding).filter(|y| *y < height);
-                let x = (x * stride + place % kernel[1]).checked_sub(padding).filter(|x| *x < width);
+                let y = (y * stride + tap / kernel[1]).checked_sub(padding).filter(|y| *y < height);
+                let x = (x * stride + tap % kernel[1]).checked_sub(padding).filter(|x| *x < width);
                 match (y, x) {
                     (Some(y), Some(x)) => {
                         let start = ((item * height + y) * width + x) * in_channels + unit * U::VALUES;
@@ -114,61 +114,61 @@ impl<T: Operand<U>, U: Unit> Left<U> for Gathered<'_, T> {
 
 impl<T: Operand<U>, U: Unit> Right<U> for Gathered<'_, T> {
     fn pack(&self, panel: usize, width: usize, out: &mut [U]) {
-        let (channels, places) = (self.shape.in_channels, self.shape.kernel[0] * self.shape.kernel[1]);
+        let (channels, taps) = (self.shape.in_channels, self.shape.kernel[0] * self.shape.kernel[1]);
         let pixels = panel * width..((panel + 1) * width).min(self.pixels);
         let mut gathered = Scratch::new(pixels.len() * CHANNELS);
-        let mut rows = Scratch::zeros(CHANNELS * places * width);
+        let mut rows = Scratch::zeros(CHANNELS * taps * width);
         for (first, out) in
-            (0..channels).step_by(CHANNELS).zip(out.chunks_mut(CHANNELS * places * width / U::VALUES))
+            (0..channels).step_by(CHANNELS).zip(out.chunks_mut(CHANNELS * taps * width / U::VALUES))
         {
             let count = CHANNELS.min(channels - first);
-            for place in 0..places {
-                let columns = place * channels + first..place * channels + first + count;
+            for tap in 0..taps {
+                let columns = tap * channels + first..tap * channels + first + count;
                 let block = Left::<f32>::block(self, pixels.clone(), columns, &mut gathered);
                 into_columns(
                     block.values,
                     block.stride,
                     pixels.len(),
                     count,
-                    &mut rows[place * width..],
-                    places * width,
+                    &mut rows[tap * width..],
+                    taps * width,
                 );
             }
-            U::write_panel(&rows[..count * places * width], width, out);
+            U::write_panel(&rows[..count * taps * width], width, out);
         }
     }
 }
 
-/// The kernels as a matrix of `places * in_channels` rows.
+/// The kernels as a matrix of `taps * in_channels` rows.
 struct Kernels<'a, T> {
-    /// `[out_channels, in_channels, places]`.
+    /// `[out_channels, in_channels, taps]`.
     weight: &'a [T],
     in_channels: usize,
     out_channels: usize,
-    places: usize,
+    taps: usize,
 }
 
 impl<T: Storage, U: Unit> Right<U> for Kernels<'_, T> {
     fn pack(&self, panel: usize, width: usize, out: &mut [U]) {
-        let Self { weight, in_channels, out_channels, places } = *self;
+        let Self { weight, in_channels, out_channels, taps } = *self;
         let first = panel * width;
         let count = width.min(out_channels - first);
-        let mut columns = Scratch::zeros(CHANNELS.min(in_channels) * places * width);
-        let mut rows = Scratch::new(in_channels * places * width);
+        let mut columns = Scratch::zeros(CHANNELS.min(in_channels) * taps * width);
+        let mut rows = Scratch::new(in_channels * taps * width);
         for channel in (0..in_channels).step_by(CHANNELS) {
             let channels = CHANNELS.min(in_channels - channel);
-            let start = (first * in_channels + channel) * places;
+            let start = (first * in_channels + channel) * taps;
             <T as Operand<f32>>::columns(
                 &weight[start..],
-                in_channels * places,
+                in_channels * taps,
                 count,
-                channels * places,
+                channels * taps,
                 &mut columns[..],
                 width,
             );
-            // From channel by channel to place by place.
-            for (index, values) in columns[..channels * places * width].chunks_exact(width).enumerate() {
-                let row = index % places * in_channels + channel + index / places;
+            // From channel order to tap order.
+            for (index, values) in columns[..channels * taps * width].chunks_exact(width).enumerate() {
+                let row = index % taps * in_channels + channel + index / taps;
                 rows[row * width..][..width].copy_from_slice(values);
             }
         }
@@ -185,7 +185,7 @@ impl<T: Storage> Sink for Store<'_, '_, T> {
     #[inline(always)]
     fn take<S: Simd>(&self, simd: S, pixel: usize, channel: usize, values: &[f32]) {
         let count = values.len().min(self.channels - channel);
-        // SAFETY: every place of the product is given once.
+        // SAFETY: every value of the product is given once.
         unsafe { self.pixels.store(simd, pixel, channel, &values[..count]) };
     }
 }

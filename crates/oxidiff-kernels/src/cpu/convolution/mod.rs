@@ -1,4 +1,4 @@
-//! Two-dimensional convolution.
+//! Two-dimensional convolution: chooses an algorithm.
 
 mod implicit_product;
 mod pixel_sink;
@@ -15,7 +15,7 @@ use super::output::Output;
 use super::product::{Operand, Unit};
 use crate::host::breakdown::operation;
 
-/// What is added to each channel.
+/// Values to add to each channel.
 pub(crate) enum Bias {
     None,
     /// `[out_channels]`.
@@ -24,8 +24,8 @@ pub(crate) enum Bias {
     OfItems(Vec<f32>),
 }
 
-/// Whether a convolution is computed in tiles: where kernels are not 3x3, or strided, or there are few input channels or tiles,
-/// transforming kernels and images does not pay.
+/// Whether a convolution is computed in tiles. Only 3x3 kernels of stride 1 can be, and with few input channels or tiles,
+/// transforming kernels and images does not pay off.
 pub(crate) fn in_tiles(shape: &ConvolutionShape) -> bool {
     const FEWEST_CHANNELS: usize = 16;
     const FEWEST_TILES: usize = 6;
@@ -47,9 +47,9 @@ pub(crate) fn conv2d<T: Operand<U>, U: Unit>(
     let [out_height, out_width] = shape.output().expect("a kernel that fits");
     let dims = [batch, out_channels, out_height, out_width];
     let (x, weight, residual) = (Image::new(x), weight.to_contiguous(), residual.map(Image::new));
-    let weight = weight.as_slice::<T>().expect("contiguous, of this type");
+    let weight = weight.as_slice::<T>().expect("contiguous, of the matched type");
     if let Some(residual) = &residual {
-        assert_eq!(residual.dims, dims, "a residual of the shape of the result");
+        assert_eq!(residual.dims, dims, "a residual with the shape of the result");
     }
     let (bias, pixels) = match bias {
         Bias::None => (None, None),
@@ -57,7 +57,7 @@ pub(crate) fn conv2d<T: Operand<U>, U: Unit>(
         Bias::OfItems(bias) => (Some(bias), Some(out_height * out_width)),
     };
     let items = pixels.map_or(1, |_| batch);
-    assert!(bias.as_ref().is_none_or(|bias| bias.len() == items * out_channels), "one bias for each channel");
+    assert!(bias.as_ref().is_none_or(|bias| bias.len() == items * out_channels), "one bias per channel");
 
     let in_tiles = in_tiles(&shape);
     let of_pixels = (shape.kernel, shape.stride, shape.padding) == ([1, 1], 1, 0);

@@ -1,6 +1,6 @@
 //! The sizes of a convolution.
 
-/// A convolution with zeros on all sides.
+/// A convolution of an image padded with zeros on all sides.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConvolutionShape {
     pub batch: usize,
@@ -15,7 +15,7 @@ pub(crate) struct ConvolutionShape {
 }
 
 impl ConvolutionShape {
-    /// Height and width of the result; `None` where the kernel does not fit.
+    /// Height and width of the result; `None` if the kernel does not fit.
     pub fn output(&self) -> Option<[usize; 2]> {
         let side = |dim: usize| {
             let room = (self.input[dim] + 2 * self.padding).checked_sub(self.kernel[dim])?;

@@ -13,7 +13,7 @@ use crate::cpu::storage::Storage;
 use crate::cpu::vector::{load, store, whole};
 use crate::host::breakdown::operation;
 
-/// What happens to the normalized value.
+/// The activation that follows a group normalization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupNormActivation {
     /// Nothing.
@@ -22,10 +22,10 @@ pub enum GroupNormActivation {
     Silu,
 }
 
-/// Pixels of one task.
+/// Pixels per task.
 const PIXELS: usize = 64;
 
-/// Normalizes `x` `[batch, channels, height, width]`; weight and bias have a value for each channel.
+/// Normalizes `x` `[batch, channels, height, width]`; weight and bias have one value per channel.
 pub(crate) fn group_norm<T: Storage>(
     x: FlexTensor,
     groups: usize,
@@ -48,7 +48,7 @@ pub(crate) fn group_norm<T: Storage>(
             .collect();
         let (scale, shift) = normalization(&chunks, [groups, channels], &weight, &bias, epsilon);
         values.par_chunks(chunk_len).enumerate().for_each(|(index, pixels)| {
-            // SAFETY: each pixel has one task.
+            // SAFETY: each pixel is written by one task.
             let out = unsafe { output.part(item * item_len + index * chunk_len, pixels.len()) };
             Arch::new().dispatch(Normalize { pixels, scale: &scale, shift: &shift, activation, out });
         });
@@ -56,7 +56,7 @@ pub(crate) fn group_norm<T: Storage>(
     tensor::<T>(output.finish(), x.dims)
 }
 
-/// What is known of each channel of some pixels.
+/// Mean and squared distances of each channel over some pixels.
 struct Moments {
     pixels: usize,
     means: Vec<f32>,
@@ -117,8 +117,8 @@ fn add_squares<S: Simd, T: Storage>(
     }
 }
 
-/// Scale and shift for each channel that normalize its group and then apply weight and bias. Moments of parts are joined in
-/// `f64` (Chan et al. 1979).
+/// The scale and shift of each channel that normalize its group and then apply weight and bias. The moments of parts are combined
+/// in `f64` (Chan et al. 1979).
 fn normalization(
     parts: &[Moments],
     [groups, channels]: [usize; 2],

@@ -13,7 +13,7 @@ use crate::cpu::vector::{load, store, whole};
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
 
-/// Rows of one task.
+/// Rows per task.
 const ROWS: usize = 64;
 
 /// Normalizes rows as long as `weight` and `bias`, the last dimension of `x`.
@@ -30,7 +30,7 @@ pub(crate) fn layer_norm<T: Storage>(
     let _running = operation("layer norm", 8.0 * values.len() as f64, bytes as f64);
     let output = Output::<T>::new(values.len());
     values.par_chunks(ROWS * features).enumerate().for_each(|(task, rows)| {
-        // SAFETY: each row has one task.
+        // SAFETY: each row is written by one task.
         let out = unsafe { output.part(task * ROWS * features, rows.len()) };
         Arch::new().dispatch(Normalize { rows, weight, bias, epsilon, out });
     });
@@ -54,7 +54,7 @@ impl<T: Storage> WithSimd for Normalize<'_, T> {
         let Self { rows, weight, bias, epsilon, out } = self;
         let features = weight.len();
         let whole = whole::<S>(features);
-        // A row, filled up to whole vectors by what adds nothing to a sum.
+        // A row, padded to whole vectors with values that do not change the sums.
         let mut row = Scratch::new(features.next_multiple_of(S::F32_LANES));
         for (values, out) in rows.chunks_exact(features).zip(out.chunks_exact_mut(features)) {
             T::widen(values, &mut row[..features]);
@@ -72,11 +72,11 @@ impl<T: Storage> WithSimd for Normalize<'_, T> {
     }
 }
 
-/// `(x - mean) * inverse_deviation * weight + bias` for some places of a row.
+/// `(x - mean) * inverse_deviation * weight + bias` for some values of a row.
 #[inline(always)]
 fn scale<S: Simd, T: Storage>(
     simd: S,
-    places: Range<usize>,
+    indices: Range<usize>,
     row: &[f32],
     [mean, inverse_deviation]: [f32; 2],
     weight: &[f32],
@@ -84,7 +84,7 @@ fn scale<S: Simd, T: Storage>(
     out: &mut [T],
 ) {
     let (mean, inverse_deviation) = (simd.splat_f32s(mean), simd.splat_f32s(inverse_deviation));
-    for start in places.step_by(S::F32_LANES) {
+    for start in indices.step_by(S::F32_LANES) {
         let distance = simd.sub_f32s(load::<S, f32>(row, start), mean);
         let factor = simd.mul_f32s(inverse_deviation, load::<S, f32>(weight, start));
         let normalized = simd.mul_add_e_f32s(distance, factor, load::<S, f32>(bias, start));
@@ -92,7 +92,7 @@ fn scale<S: Simd, T: Storage>(
     }
 }
 
-/// The sum of the terms of whole vectors, in several lanes and vectors, so that it is fast and its rounding stays small.
+/// The sum of `term` over whole vectors. Several vectors of partial sums make it fast and keep its rounding error small.
 #[inline(always)]
 fn sum<S: Simd>(simd: S, values: &[f32], term: impl Fn(S::f32s) -> S::f32s) -> f32 {
     let (fours, rest) = S::as_simd_f32s(values).0.as_chunks::<4>();

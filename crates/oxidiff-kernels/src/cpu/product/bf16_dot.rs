@@ -1,5 +1,5 @@
-//! Products of `bf16` values, several at once and summed in `f32`, by the instructions that processors have for them: `vdpbf16ps`
-//! of AVX-512 BF16, `bfmmla` of Arm.
+//! Products of several `bf16` values at once, summed in `f32`, with dedicated instructions: `vdpbf16ps` of AVX-512 BF16, `bfmmla`
+//! of Arm.
 
 use half::bf16;
 use pulp::Simd;
@@ -8,16 +8,16 @@ use super::panel::{self, Product, Unit, VECTORS};
 use crate::cpu::storage::Storage;
 use crate::cpu::vector::MOST_LANES;
 
-/// No panel is wider.
+/// The largest width of a panel.
 const MOST_WIDTH: usize = VECTORS * MOST_LANES;
 
-/// `bf16` values that one instruction multiplies for a lane of its vectors.
+/// `bf16` values that one instruction multiplies per lane.
 const GROUP: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
 
-/// Values that follow each other along the depth of a product.
+/// Neighbouring values along the depth of a product.
 pub(crate) type Group = [bf16; GROUP];
 
-/// Whether a product of this depth is faster by groups: the processor has instructions for them, and they leave nothing over.
+/// Whether a product of this depth is faster in groups: the processor has the instructions, and groups divide the depth.
 pub(crate) fn fits(depth: usize) -> bool {
     depth.is_multiple_of(GROUP) && instructions(panel::widths().1)
 }
@@ -43,11 +43,11 @@ impl Unit for Group {
     unsafe fn multiply<S: Simd>(_: S, rows: usize, product: Product<Group>) {
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         if instructions(S::F32_LANES) {
-            // SAFETY: the processor has the instructions, and the matrices are as the caller promises.
+            // SAFETY: the processor has the instructions, and the caller makes the same promises.
             unsafe { with_instructions::multiply(rows, product) };
             return;
         }
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller makes the same promises.
         unsafe { plain(rows, panel::width::<S>(), product) };
     }
 
@@ -72,7 +72,7 @@ impl Unit for Group {
     }
 }
 
-/// The product on any processor, which also says what the instructions compute.
+/// The product on any processor; this also defines what the instructions compute.
 ///
 /// # Safety
 /// As for [`Unit::multiply`], with `width` units in a row of the panel.
@@ -80,7 +80,7 @@ unsafe fn plain(rows: usize, width: usize, product: Product<Group>) {
     let Product { depth, left, left_stride, panel, out, out_stride, add, .. } = product;
     for row in 0..rows {
         for column in 0..width {
-            // SAFETY: inside of the matrices, as the caller promises.
+            // SAFETY: the caller promises that these values are inside the matrices.
             unsafe {
                 let mut sum = 0.0;
                 for k in 0..depth {
@@ -96,7 +96,7 @@ unsafe fn plain(rows: usize, width: usize, product: Product<Group>) {
     }
 }
 
-/// Each value of the left matrix, as a pair, meets a vector of pairs.
+/// Each pair of the left matrix is multiplied with a vector of pairs.
 #[cfg(target_arch = "x86_64")]
 mod with_instructions {
     use std::arch::x86_64::{
@@ -114,7 +114,7 @@ mod with_instructions {
     /// [`super::Unit::write_panel`] for the widest vectors.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     pub fn write_panel(rows: &[f32], out: &mut [Group]) {
-        /// Of two vectors of 16 values one after the other, the first of each, then the second of each, and so on.
+        /// Interleaves two vectors of 16 values: the first of each, then the second of each, and so on.
         const IN_TURN: [u16; 2 * LANES] = {
             let mut places = [0; 2 * LANES];
             let mut lane = 0;
@@ -125,13 +125,13 @@ mod with_instructions {
             }
             places
         };
-        // SAFETY: there are as many places as a vector has; vectors are read at any address.
+        // SAFETY: the array is as long as a vector, which is read unaligned.
         let in_turn = unsafe { _mm512_loadu_si512(IN_TURN.as_ptr().cast()) };
         let pairs = rows.chunks_exact(GROUP * MOST_WIDTH).zip(out.chunks_exact_mut(MOST_WIDTH));
         for (rows, out) in pairs {
             for lane in (0..MOST_WIDTH).step_by(LANES) {
                 let (rows, out) = (rows[lane..].as_ptr(), out[lane..].as_mut_ptr());
-                // SAFETY: a vector of either row, and as many pairs, are inside of their slices.
+                // SAFETY: a vector of each row, and as many pairs, are inside their slices.
                 unsafe {
                     let (upper, lower) = (_mm512_loadu_ps(rows), _mm512_loadu_ps(rows.add(MOST_WIDTH)));
                     let rounded = _mm512_cvtne2ps_pbh(lower, upper);
@@ -146,10 +146,10 @@ mod with_instructions {
     /// As for [`super::Unit::multiply`], on a processor that has AVX-512 F and BF16.
     #[target_feature(enable = "avx512f,avx512bf16")]
     pub unsafe fn multiply(rows: usize, product: Product<Group>) {
-        /// As many rows as leave registers for a row of the panel and one broadcast pair.
+        /// The most rows that leave registers for a row of the panel and one broadcast pair.
         const ROWS: usize = 12;
         let mut row = 0;
-        // SAFETY: each tile ends within the rows.
+        // SAFETY: each tile is inside the rows, for which the caller promises the rest.
         unsafe {
             while row + ROWS <= rows {
                 tile::<ROWS>(row, product);
@@ -173,7 +173,7 @@ mod with_instructions {
     unsafe fn tile<const ROWS: usize>(row: usize, product: Product<Group>) {
         let Product { depth, left, left_stride, panel, out, out_stride, add, .. } = product;
         let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
-        // SAFETY: the caller vouches for all rows; vectors are read and written at any address.
+        // SAFETY: the caller promises that all rows are there; vectors are read and written unaligned.
         unsafe {
             let mut lefts = [left; ROWS];
             for (i, left) in lefts.iter_mut().enumerate() {
@@ -211,7 +211,7 @@ mod with_instructions {
     }
 }
 
-/// Two rows of the left matrix, four values of each, meet two columns: an instruction adds to four sums.
+/// One instruction multiplies two rows of the left matrix, four values of each, with two columns and adds to four sums.
 #[cfg(target_arch = "aarch64")]
 mod with_instructions {
     use std::arch::aarch64::{
@@ -229,10 +229,10 @@ mod with_instructions {
     /// As for [`super::Unit::multiply`], on a processor that has NEON and BF16.
     #[target_feature(enable = "neon,bf16")]
     pub unsafe fn multiply(rows: usize, product: Product<Group>) {
-        /// As many pairs of rows as leave registers for one of them and two columns of the panel.
+        /// The most pairs of rows that leave registers for one pair and two columns of the panel.
         const PAIRS: usize = 5;
         let mut row = 0;
-        // SAFETY: each tile ends within the rows.
+        // SAFETY: each tile is inside the rows, for which the caller promises the rest.
         unsafe {
             while row + 2 * PAIRS <= rows {
                 tile::<PAIRS>(row, rows, product);
@@ -246,14 +246,14 @@ mod with_instructions {
     }
 
     /// # Safety
-    /// As for [`multiply`], for `PAIRS` pairs of the `rows` rows from `row` on; where one row is left, it is a pair with itself.
+    /// As for [`multiply`], for `PAIRS` pairs of the `rows` rows from `row` on; a single last row is paired with itself.
     #[inline]
     #[target_feature(enable = "neon,bf16")]
     unsafe fn tile<const PAIRS: usize>(row: usize, rows: usize, product: Product<Group>) {
         let Product { depth, left, left_stride, panel, out, out_stride, add, .. } = product;
-        // For two rows and four columns, two sums of each in a register.
+        // For each two rows and four columns, two registers of four sums.
         let mut sums = [[[vdupq_n_f32(0.0); 2]; VECTORS]; PAIRS];
-        // SAFETY: the caller vouches for all rows.
+        // SAFETY: the caller promises that all rows are there.
         unsafe {
             let mut lefts = [[left.cast::<u16>(); 2]; PAIRS];
             for (i, left) in lefts.as_flattened_mut().iter_mut().enumerate() {
@@ -291,11 +291,11 @@ mod with_instructions {
         }
     }
 
-    /// `sums` and the products of two rows with two columns, four values of each. (Rust has no stable function for it yet.)
+    /// `sums` plus the products of two rows with two columns, four values of each. (Rust has no stable function for this yet.)
     #[inline]
     #[target_feature(enable = "neon,bf16")]
     fn add_products(mut sums: float32x4_t, rows: uint16x8_t, columns: uint16x8_t) -> float32x4_t {
-        // SAFETY: the instruction is there, as the features say, and only reads and writes these registers.
+        // SAFETY: the enabled features include the instruction, which only reads and writes these registers.
         unsafe {
             asm!(
                 "bfmmla {sums:v}.4s, {rows:v}.8h, {columns:v}.8h",

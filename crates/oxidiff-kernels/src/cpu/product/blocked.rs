@@ -1,5 +1,5 @@
-//! Matrix products, blocked for the caches (Goto & van de Geijn 2008, <https://doi.org/10.1145/1356052.1356053>): the right
-//! matrix is packed into panels once, and every task multiplies a few rows of the left one with all of them.
+//! Blocking for the caches (Goto & van de Geijn 2008, <https://doi.org/10.1145/1356052.1356053>): the right matrix is packed
+//! into panels once, and every task multiplies some rows of the left one with all panels.
 
 use std::ops::Range;
 
@@ -13,24 +13,23 @@ use super::panel::{self, Unit};
 use super::sink::{Sink, Transposed};
 use crate::host::scratch::Scratch;
 
-/// Rows of a task: what is multiplied of them at once stays in the second-level cache.
+/// Rows per task: the columns of them that are multiplied at once stay in the second-level cache.
 const ROWS: usize = 96;
-/// Units of a row that are multiplied before the next panel takes its turn, at most, and units of that panel: they stay in the
-/// first-level cache.
+/// At most this many units of a row, and of the panel, are multiplied before the next panel: they stay in the first-level cache.
 const DEPTH: usize = 384;
 const MOST_IN_PANEL: usize = 6 << 10;
-/// Rows for which it pays to share what is packed with other tasks.
+/// With this many rows per panel, it pays off to share packed panels between tasks.
 const FEWEST_ROWS: usize = 24;
-/// Panels whose unfinished sums are kept together.
+/// Panels whose unfinished sums are kept at the same time.
 const PANELS: usize = 16;
-/// Units of the right matrix that are packed at a time: they stay in the third-level cache.
+/// Units of the right matrix that are packed at the same time: they stay in the third-level cache.
 const MOST_PACKED: usize = 1 << 20;
-/// Units that a task packs for itself, where there are few rows: they stay in the second-level cache.
+/// Units that a task packs for itself if there are few rows: they stay in the second-level cache.
 const MOST_OWN: usize = 1 << 16;
-/// The number of rows of a task is a multiple of this, and so of the rows that are multiplied together.
+/// Tasks take a multiple of this many rows, which is a multiple of the rows that are multiplied together.
 pub(crate) const ROW_STEP: usize = 12;
 
-/// How many there are of everything; depths and columns of the left matrix are counted in units.
+/// The size of a product. Depth is counted in units.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
     /// Rows of the left matrix and of the product.
@@ -47,7 +46,8 @@ impl Size {
     }
 }
 
-/// Gives `sink` the product of `left` and `right` transposed. The smaller of the two is packed, the other one multiplied where it is.
+/// Gives `sink` the product of `left` and the transpose of `right`. The smaller matrix is packed, the other one multiplied
+/// where it is.
 pub(crate) fn multiply_rows<T: Operand<U>, U: Unit, K: Sink>(
     left: &Matrix<'_, T>,
     right: &Matrix<'_, T>,
@@ -69,7 +69,7 @@ pub(crate) fn multiply<U: Unit, L: Left<U>, R: Right<U>, K: Sink>(left: &L, righ
     let fewest_blocks = 2 * rayon::current_num_threads();
     let blocks = size.rows.div_ceil(ROWS);
     if size.depth == 0 || blocks < fewest_blocks && size.panels >= size.rows.div_ceil(FEWEST_ROWS) {
-        // Too few rows to divide: each task packs panels of its own and multiplies all rows with them.
+        // Too few rows to divide: each task packs its own panels and multiplies all rows with them.
         let tasks = (4 * rayon::current_num_threads()).min(size.panels).max(1);
         let most = (MOST_OWN / packed_len.max(1)).max(1);
         let count = size.panels.div_ceil(tasks).clamp(1, most);
@@ -87,7 +87,7 @@ pub(crate) fn multiply<U: Unit, L: Left<U>, R: Right<U>, K: Sink>(left: &L, righ
         });
         return;
     }
-    // Blocks of about the same number of rows, as many for each thread.
+    // Blocks have about equally many rows, and each thread gets equally many blocks.
     let steps = size.rows.div_ceil(ROW_STEP);
     let blocks = blocks.max(fewest_blocks).next_multiple_of(rayon::current_num_threads()).min(steps);
     let block_start = |block: usize| (block * steps / blocks * ROW_STEP).min(size.rows);
@@ -109,13 +109,13 @@ pub(crate) fn multiply<U: Unit, L: Left<U>, R: Right<U>, K: Sink>(left: &L, righ
     }
 }
 
-/// Some rows of the left matrix times some panels of the right one.
+/// Multiplies some rows of the left matrix with some panels of the right one.
 struct Block<'a, U, L, K> {
     left: &'a L,
     packed: &'a [U],
     sink: &'a K,
     rows: Range<usize>,
-    /// The panels that are packed.
+    /// The packed panels.
     panels: Range<usize>,
     size: Size,
 }
@@ -133,14 +133,14 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
         let copies = left.copies();
         let group = if copies { panels } else { PANELS.min(panels) };
         let most_depth = DEPTH.min(MOST_IN_PANEL / width);
-        // One panel's sums are enough where a panel is finished at once.
+        // If a panel is finished at once, room for the sums of one panel is enough.
         let at_once = depth <= most_depth;
         let sums_len = count * width;
         let mut sums = Scratch::new(if at_once { sums_len } else { group * sums_len });
         let mut copy = Scratch::new(if copies { count * most_depth.min(depth) } else { 0 });
         for first in (0..panels).step_by(group.max(1)) {
             let group = first..(first + group).min(panels);
-            // A product without depth is zero, but it is one.
+            // A product of depth 0 is still a product: zero.
             for start in (0..depth.max(1)).step_by(most_depth) {
                 let columns = start..(start + most_depth).min(depth);
                 let block = left.block(rows.clone(), columns.clone(), &mut copy);
@@ -175,12 +175,12 @@ mod tests {
     impl Sink for Store<'_> {
         fn take<S: Simd>(&self, _: S, row: usize, first: usize, values: &[f32]) {
             let count = values.len().min(self.columns - first);
-            // SAFETY: every place is given once.
+            // SAFETY: every value of the product is given once.
             unsafe { self.output.write(row * self.columns + first, &values[..count]) };
         }
     }
 
-    /// A left matrix that is copied block by block.
+    /// A left matrix that copies its blocks.
     struct Copied<'a>(Matrix<'a, f32>);
 
     impl Left<f32> for Copied<'_> {

@@ -1,4 +1,4 @@
-//! The two matrices that are multiplied.
+//! The two factors of a product.
 
 use std::ops::Range;
 
@@ -6,15 +6,15 @@ use super::panel::Rows;
 
 /// The left matrix.
 pub(crate) trait Left<U>: Sync {
-    /// Whether [`Self::block`] makes a copy, so that it should be asked for each block once only.
+    /// Whether [`Self::block`] copies, so that each block should be requested only once.
     fn copies(&self) -> bool;
 
-    /// Some columns of some rows. `scratch` has room for them.
+    /// The given columns of the given rows. `scratch` has room for them.
     fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [U]) -> Rows<'a, U>;
 }
 
 /// The right matrix, in panels.
 pub(crate) trait Right<U>: Sync {
-    /// Writes the panel of this index, as many rows of `width` units as the matrix is deep.
+    /// Writes the panel with this index: one row of `width` units per unit of depth.
     fn pack(&self, panel: usize, width: usize, out: &mut [U]);
 }

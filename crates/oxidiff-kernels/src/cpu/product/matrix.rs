@@ -1,4 +1,4 @@
-//! A matrix in memory, as either side of a product.
+//! A matrix in memory as either factor of a product.
 
 use std::ops::Range;
 
@@ -6,12 +6,12 @@ use super::factor::{Left, Right};
 use super::operand::Operand;
 use super::panel::{Rows, Unit};
 
-/// A matrix that is stored row by row: the left one of a product, or the right one transposed.
+/// A matrix in row-major order: the left factor of a product, or the transpose of the right one.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a, T> {
     pub values: &'a [T],
     pub rows: usize,
-    /// Values of a row.
+    /// Values per row.
     pub depth: usize,
 }
 

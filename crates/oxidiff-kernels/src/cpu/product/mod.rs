@@ -1,4 +1,4 @@
-//! Matrix products: packed into panels, blocked for the caches.
+//! Matrix products, packed into panels and blocked for the caches.
 
 pub(crate) mod bf16_dot;
 mod blocked;

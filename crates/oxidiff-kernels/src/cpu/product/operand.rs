@@ -1,4 +1,4 @@
-//! How values in storage become the operands of a product.
+//! Stored values as operands of a product.
 
 use bytemuck::Zeroable;
 use half::bf16;
@@ -9,24 +9,24 @@ use crate::cpu::storage::Storage;
 use crate::cpu::transpose::into_columns;
 use crate::host::scratch::Scratch;
 
-/// A storage type whose values are multiplied as units `U`. Where a unit is several values, the rows of both matrices must be
-/// whole units long.
+/// A storage type whose values are multiplied as units `U`. If a unit contains several values, the rows of both matrices must
+/// consist of whole units.
 pub(crate) trait Operand<U: Unit>: Storage {
-    /// `values` as units, if that is what they are.
+    /// `values` as units, if they can be used without conversion.
     fn as_units(values: &[Self]) -> Option<&[U]>;
 
     /// Writes a row of a left matrix.
     fn copy_row(values: &[Self], out: &mut [U]);
 
     /// Writes `rows` rows of `values`, each `depth` values long and `stride` apart, as the first columns of a panel that is
-    /// `width` units wide. Further columns stay as they are.
+    /// `width` units wide. The other columns do not change.
     ///
     /// # Panics
     /// When the rows or the columns reach past the end of their slice.
     fn columns(values: &[Self], stride: usize, rows: usize, depth: usize, out: &mut [U], width: usize);
 
-    /// Writes as many rows of `values` as a unit holds, `stride` apart, as one row of a panel: what stands one below the other
-    /// side by side in a unit. Units beyond `length` become zero, and so does what stands in rows from `rows` on.
+    /// Writes rows of `values`, `stride` apart, as one row of a panel: a unit takes its values from successive rows, of which
+    /// there are `rows`. Units from `length` on become zero, and so do values of rows from `rows` on.
     ///
     /// # Panics
     /// When the rows reach past the end of their slice.

@@ -1,4 +1,5 @@
-//! The innermost loop of all products: rows of one matrix times a panel, a strip of another that is a few vectors wide.
+//! The innermost loop of all products: rows of the left matrix times a panel, a strip of the right one that is a few vectors
+//! wide.
 
 use bytemuck::Pod;
 use pulp::{Arch, Simd, WithSimd};
@@ -8,8 +9,8 @@ use crate::cpu::prefetch::{LINE, prefetch};
 /// Vectors side by side in a panel.
 pub(crate) const VECTORS: usize = 2;
 
-/// Columns of the left matrix whose products are added in one turn of the loop. Where another thread runs on the same core, each
-/// gets half of the instructions that are decoded, and those that only count would cost multiplications.
+/// Columns of the left matrix per iteration of the unrolled loop. If two threads share a core, each gets half of the decoded
+/// instructions, so that instructions for counting would displace multiplications.
 const STEPS: usize = 8;
 
 /// The width of a panel for these vectors.
@@ -18,7 +19,7 @@ pub(crate) fn width<S: Simd>() -> usize {
     VECTORS * S::F32_LANES
 }
 
-/// The width of a panel, and that of a vector, on this machine.
+/// The widths of a panel and of a vector on this machine.
 pub(crate) fn widths() -> (usize, usize) {
     struct Widths;
     impl WithSimd for Widths {
@@ -32,29 +33,29 @@ pub(crate) fn widths() -> (usize, usize) {
     Arch::new().dispatch(Widths)
 }
 
-/// Rows of a matrix that lie inside a slice, one every `stride` units.
+/// Rows of a matrix inside a slice, one every `stride` units.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rows<'a, U = f32> {
     pub values: &'a [U],
     pub stride: usize,
 }
 
-/// What is multiplied and summed at once along the depth of a product: one `f32`, or several `bf16` side by side. Sums are `f32`.
+/// What is multiplied at once along the depth of a product: one `f32`, or several neighbouring `bf16`. Sums are `f32`.
 pub(crate) trait Unit: Pod + Send + Sync {
-    /// The number of values in it.
+    /// The number of values in a unit.
     const VALUES: usize;
 
-    /// [`multiply`], with everything checked.
+    /// [`multiply`] without its checks.
     ///
     /// # Safety
-    /// `left` must have `rows` rows of `depth` units, `panel` `depth` rows of units, as many as its width, and `out`
-    /// room for `rows` rows as wide that nothing else refers to.
+    /// `left` must have `rows` rows of `depth` units, and `panel` must have `depth` rows of a panel's width. `out`
+    /// must have room for `rows` rows of a panel's width, to which nothing else refers.
     unsafe fn multiply<S: Simd>(simd: S, rows: usize, product: Product<Self>);
 
-    /// Writes rows of `width` values as a panel: `VALUES` rows become one of units.
+    /// Writes rows of `width` values as a panel: `VALUES` rows become one row of units.
     fn write_panel(rows: &[f32], width: usize, out: &mut [Self]);
 
-    /// Rows of `width` values as a panel, in `scratch` if they have to be written.
+    /// Rows of `width` values as a panel, which is written to `scratch` if necessary.
     fn panel<'a>(rows: &'a [f32], width: usize, scratch: &'a mut [Self]) -> &'a [Self] {
         let scratch = &mut scratch[..rows.len() / Self::VALUES];
         Self::write_panel(rows, width, scratch);
@@ -63,8 +64,8 @@ pub(crate) trait Unit: Pod + Send + Sync {
 }
 
 /// `out = left panel`, or with `add` `out += left panel`: `left` is `rows x depth`, `panel` `depth x width` without gaps,
-/// and the rows of `out` start every `out_stride` values. `next` is the panel that will be multiplied after this one: it is fetched into
-/// the cache meanwhile.
+/// and the rows of `out` start every `out_stride` values. `next`, the panel that will be multiplied after this one, is prefetched
+/// meanwhile.
 ///
 /// # Panics
 /// When a matrix reaches past the end of its slice.
@@ -99,19 +100,19 @@ pub(crate) fn multiply<S: Simd, U: Unit>(
         out_stride,
         add,
     };
-    // SAFETY: all matrices were just checked to lie inside their slices, and `out`, borrowed mutably, overlaps neither of
-    // the others.
+    // SAFETY: all matrices are inside their slices, as just checked, and `out`, borrowed mutably, overlaps neither of the
+    // others.
     unsafe { U::multiply(simd, rows, product) }
 }
 
-/// Where the matrices of a product are.
+/// The matrices of a product.
 #[derive(Clone, Copy)]
 pub(crate) struct Product<U> {
     pub depth: usize,
     pub left: *const U,
     pub left_stride: usize,
     pub panel: *const U,
-    /// What is fetched meanwhile.
+    /// The panel to prefetch meanwhile.
     pub next: *const U,
     pub next_len: usize,
     pub out: *mut f32,
@@ -125,9 +126,9 @@ impl Unit for f32 {
     #[inline(always)]
     unsafe fn multiply<S: Simd>(simd: S, rows: usize, product: Product<f32>) {
         let tiles = Tiles { simd, product };
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller makes the same promises.
         unsafe {
-            // As many rows as leave registers for a row of the panel and one broadcast value.
+            // The most rows that leave registers for a row of the panel and one broadcast value.
             if S::REGISTER_COUNT >= 32 { tiles.all_rows::<12>(rows) } else { tiles.all_rows::<6>(rows) }
         }
     }
@@ -155,12 +156,12 @@ impl<S: Simd> Tiles<S> {
     #[inline(always)]
     unsafe fn all_rows<const ROWS: usize>(self, rows: usize) {
         let mut row = 0;
-        // SAFETY: each tile ends within the rows.
+        // SAFETY: each tile is inside the rows, for which the caller promises the rest.
         unsafe {
-            // Each tile asks for as many lines of the next panel.
+            // Each tile prefetches this many cache lines of the next panel.
             let lines = self.product.next_len.div_ceil(LINE * rows.div_ceil(ROWS));
             let mut next = self.product.next;
-            // Eight rows are two fours: two alone keep few multipliers busy.
+            // Eight rows are split into four and four: a tile of two rows keeps few multipliers busy.
             while row + ROWS <= rows && rows - row != 8 {
                 for _ in 0..lines {
                     prefetch::<false, _>(next);
@@ -187,7 +188,7 @@ impl<S: Simd> Tiles<S> {
     /// Adds the products of a column of the left matrix and a row of the panel.
     ///
     /// # Safety
-    /// All values must be there.
+    /// Column `k` of all rows, and the row of the panel, must be inside their matrices.
     #[inline(always)]
     unsafe fn step<const ROWS: usize>(
         self,
@@ -196,7 +197,7 @@ impl<S: Simd> Tiles<S> {
         panel: *const S::f32s,
         sums: &mut [[S::f32s; VECTORS]; ROWS],
     ) {
-        // SAFETY: the caller vouches for them; a vector may be read at any address of an `f32`.
+        // SAFETY: the caller promises this; vectors are read unaligned.
         unsafe {
             let right: [S::f32s; VECTORS] = std::array::from_fn(|j| panel.add(j).read_unaligned());
             for (i, sums) in sums.iter_mut().enumerate() {
@@ -215,13 +216,13 @@ impl<S: Simd> Tiles<S> {
         let Self { simd, product: Product { depth, left, left_stride, panel, out, out_stride, add, .. } } =
             self;
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-        // SAFETY: the caller vouches for all rows; a vector may be read and written at any address of an `f32`.
+        // SAFETY: the caller promises that all rows are there; vectors are read and written unaligned.
         unsafe {
             let left: [*const f32; ROWS] = std::array::from_fn(|i| left.add((row + i) * left_stride));
             let mut panel = panel.cast::<S::f32s>();
             let mut k = 0;
             while k + STEPS <= depth {
-                // The processor's own guesses of what the next rows need come too late, since a row is short.
+                // Rows are so short that the hardware prefetcher would come too late for the next ones.
                 if k % LINE == 0 {
                     for left in left {
                         prefetch::<true, _>(left.wrapping_add(ROWS * left_stride + k));
@@ -292,8 +293,9 @@ pub(crate) mod tests {
         }
     }
 
-    /// Holds [`multiply`] to the definition, on vectors and without, for any number of rows. `unit` makes units of small whole
-    /// numbers, from an index and how many of them differ, so that sums are exact in any order; `product` is that of two units.
+    /// Compares [`multiply`] with the definition, with and without vectors, for many numbers of rows. `unit` makes a unit of
+    /// small whole numbers, so that sums are exact in any order, from an index and the number of different values; `product`
+    /// multiplies two units.
     pub(crate) fn check_products<U: Unit>(unit: fn(usize, usize) -> U, product: fn(U, U) -> f32) {
         for rows in [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 31] {
             for depth in [0, 1, 9, 40] {

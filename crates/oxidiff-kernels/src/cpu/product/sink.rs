@@ -1,4 +1,4 @@
-//! Where the values of a product go.
+//! The destination of a product.
 
 use std::ops::Range;
 
@@ -7,12 +7,12 @@ use pulp::Simd;
 use crate::cpu::transpose::into_columns;
 use crate::host::scratch::Scratch;
 
-/// Where the product goes.
+/// The destination of a product.
 pub(crate) trait Sink: Sync {
-    /// Takes the values of a row from column `first` on; there may be more of them than columns. It is given every place once.
+    /// Takes the values of a row from column `first` on. There may be more values than columns. Every value is given once.
     fn take<S: Simd>(&self, simd: S, row: usize, first: usize, values: &[f32]);
 
-    /// Takes some rows of as many columns as a panel is wide.
+    /// Takes some rows, `width` columns of each.
     #[inline(always)]
     fn take_rows<S: Simd>(&self, simd: S, rows: Range<usize>, first: usize, width: usize, values: &[f32]) {
         for (row, values) in rows.zip(values.chunks_exact(width)) {
@@ -21,7 +21,7 @@ pub(crate) trait Sink: Sync {
     }
 }
 
-/// Gives the transposed product to `sink`, which has `rows` rows.
+/// Transposes the product and gives it to `sink`, which has `rows` rows.
 pub(crate) struct Transposed<'a, K> {
     pub sink: &'a K,
     pub rows: usize,

@@ -1,4 +1,4 @@
-//! Transforms the patches of the input.
+//! The transform of input patches.
 
 use std::ops::Range;
 
@@ -11,12 +11,12 @@ use crate::cpu::storage::Storage;
 use crate::cpu::vector::load;
 use crate::host::scratch::Scratch;
 
-/// Transforms the patches of some tiles: `[position][tile][channel]`.
+/// Transforms the patches of some tiles into `[position][tile][channel]`.
 pub(super) struct Patches<'a, T> {
     pub input: &'a [T],
     pub tiling: Tiling,
     pub tiles: Range<usize>,
-    /// The tile at the start of the parts.
+    /// The tile at the start of `parts`.
     pub first: usize,
     pub position_len: usize,
     pub parts: &'a Parts<f32>,
@@ -31,7 +31,7 @@ impl<T: Storage> WithSimd for Patches<'_, T> {
         let channels = tiling.in_channels;
         assert!(channels >= S::F32_LANES, "fewer channels than lanes");
         let line_len = PATCH * channels;
-        // A line of zeros, and room for lines that are partly outside of the image.
+        // A line of zeros, and room for lines that are partly outside the image.
         let mut lines = Scratch::<T>::new((1 + PATCH) * line_len);
         let (outside, padded) = lines.split_at_mut(line_len);
         outside.fill(T::zeroed());
@@ -57,7 +57,7 @@ impl<T: Storage> WithSimd for Patches<'_, T> {
                 for row in 0..PATCH {
                     let values = patch_line(simd, across(&columns, row));
                     let start = start + row * PATCH * position_len;
-                    // SAFETY: the positions lie apart, each tile has its own place in them, and one task.
+                    // SAFETY: positions do not overlap, each tile has its own values in them, and one task.
                     unsafe { parts.write_spread(start, position_len, &values) };
                 }
             }
@@ -65,8 +65,8 @@ impl<T: Storage> WithSimd for Patches<'_, T> {
     }
 }
 
-/// Six pixels of the image in a row, the first one left of `place`; those outside of the image are zero. `padded` has room for
-/// them.
+/// Six neighbouring pixels of a row of the image, starting one to the left of the given pixel; pixels outside the image are zero.
+/// `padded` has room for all six.
 #[inline(always)]
 fn image_line<'a, T: Storage>(
     input: &'a [T],
@@ -75,7 +75,7 @@ fn image_line<'a, T: Storage>(
     padded: &'a mut [T],
 ) -> &'a [T] {
     let channels = tiling.in_channels;
-    // Of the six pixels, those that are there.
+    // The ones of the six pixels that are inside the image.
     let there = usize::from(x == 0)..PATCH.min(tiling.width + 1 - x);
     let start = tiling.pixel_index(item, y, x + there.start - 1) * channels;
     let values = &input[start..][..there.len() * channels];
@@ -87,7 +87,7 @@ fn image_line<'a, T: Storage>(
     padded
 }
 
-/// `Bᵀ d` for the values of six lines from `start` on.
+/// `Bᵀ d` for the values at `start` of six lines.
 #[inline(always)]
 fn patch_column<S: Simd, T: Storage>(simd: S, lines: &[&[T]; PATCH], start: usize) -> [S::f32s; PATCH] {
     let mut values = [simd.splat_f32s(0.0); PATCH];
@@ -97,7 +97,8 @@ fn patch_column<S: Simd, T: Storage>(simd: S, lines: &[&[T]; PATCH], start: usiz
     patch_line(simd, values)
 }
 
-/// Where the vectors start that cover `channels` channels, at least as many as there are lanes; the last may overlap another.
+/// Starts of vectors that cover `channels` channels, which are at least as many as there are lanes; the last vector may overlap
+/// the one before.
 #[inline(always)]
 fn vectors<S: Simd>(channels: usize) -> impl Iterator<Item = usize> {
     (0..channels).step_by(S::F32_LANES).map(move |channel| channel.min(channels - S::F32_LANES))

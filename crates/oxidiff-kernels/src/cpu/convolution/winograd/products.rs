@@ -1,4 +1,4 @@
-//! Multiplies transformed patches with transformed kernels.
+//! The products of transformed patches and transformed kernels.
 
 use std::ops::Range;
 
@@ -12,18 +12,17 @@ use crate::cpu::storage::Storage;
 use crate::cpu::vector::{MOST_LANES, load, store};
 use crate::host::scratch::Scratch;
 
-/// Values of each position of the transformed kernels that are multiplied before the next ones are transformed: all positions
-/// together about fill the second-level cache.
+/// Transformed kernel values per position that are used before the next ones are transformed: all positions together roughly fill
+/// the second-level cache.
 const MOST_KERNEL_VALUES: usize = 5 << 10;
-/// Input channels whose kernels are turned together.
+/// Input channels whose kernels are transposed together.
 const KERNELS: usize = 32;
-/// Values between the starts of one position of the transformed kernels and the next: a constant, so that one address gives those
-/// of all 36 positions.
+/// Distance between positions of the transformed kernels: a constant, so that one address register serves all 36 positions.
 const KERNEL_LEN: usize = MOST_KERNEL_VALUES + GAP;
 
-/// Computes some output channels, as many as a panel is wide, of some tiles.
+/// Computes a panel of output channels for some tiles.
 pub(super) struct Products<'a, 'b, T> {
-    /// From the first of the tiles on.
+    /// Starts at the first of `tiles`.
     pub patches: &'a [f32],
     pub position_len: usize,
     pub weight: &'a [T],
@@ -64,7 +63,7 @@ impl<T: Storage> Products<'_, '_, T> {
     fn transform_kernels<S: Simd>(&self, simd: S, inputs: Range<usize>, kernels: &mut [f32]) {
         let width = panel::width::<S>();
         let channels = self.tiling.in_channels;
-        // Tap by tap of each input channel, the output channels side by side; zero where there are none.
+        // `[input channel][tap][output channel]`; zero past the last output channel.
         let mut taps = Scratch::zeros(KERNELS * 9 * width);
         for first in inputs.clone().step_by(KERNELS) {
             let count = KERNELS.min(inputs.end - first);
@@ -90,10 +89,10 @@ impl<T: Storage> Products<'_, '_, T> {
         }
     }
 
-    /// `Aᵀ m A` of all tiles goes into the image, but for what lies outside of it.
+    /// Stores `Aᵀ m A` of all tiles, except for pixels outside the image.
     #[inline(always)]
     fn store_tiles<S: Simd>(&self, simd: S, product_len: usize, products: &[f32]) {
-        /// Tiles between one that is stored and one whose place is fetched.
+        /// Tiles between the one that is stored and the one whose memory is prefetched.
         const AHEAD: usize = 2;
         let width = panel::width::<S>();
         for (index, tile) in self.tiles.clone().enumerate() {
@@ -111,14 +110,14 @@ impl<T: Storage> Products<'_, '_, T> {
                 for (vector, result) in results.iter().enumerate() {
                     store::<S, f32>(result[dy][dx], &mut sums, vector * S::F32_LANES);
                 }
-                // SAFETY: each tile and panel of channels has one task.
+                // SAFETY: each panel of channels of each tile is stored by one task.
                 unsafe { self.sink.store(simd, pixel, self.first_channel, &sums[..self.count]) };
             }
         }
     }
 }
 
-/// `Aᵀ m A` for the products of a tile, the first one at `start`.
+/// `Aᵀ m A` for the products of a tile, which begin at `start`.
 #[inline(always)]
 fn product_tile<S: Simd>(
     simd: S,
@@ -142,7 +141,7 @@ fn product_tile<S: Simd>(
     ]
 }
 
-/// `Aᵀ m` for the products of a column, the first one at `start`.
+/// `Aᵀ m` for the products of a column, which begin at `start`.
 #[inline(always)]
 fn product_column<S: Simd>(simd: S, products: &[f32], product_len: usize, start: usize) -> [S::f32s; TILE] {
     let mut values = [simd.splat_f32s(0.0); PATCH];
@@ -152,7 +151,7 @@ fn product_column<S: Simd>(simd: S, products: &[f32], product_len: usize, start:
     product_line(simd, values)
 }
 
-/// `G g` for the taps of a column, the first one at `start`.
+/// `G g` for the taps of a column, which begin at `start`.
 #[inline(always)]
 fn kernel_column<S: Simd>(simd: S, taps: &[f32], width: usize, start: usize) -> [S::f32s; PATCH] {
     let mut values = [simd.splat_f32s(0.0); 3];

@@ -1,17 +1,17 @@
-//! The tiles of an image, and where their values lie.
+//! The division of an image into tiles.
 
 use crate::cpu::convolution::shape::ConvolutionShape;
 
 /// Width and height of a tile of the result.
 pub(super) const TILE: usize = 4;
-/// Width and height of the patch of the input that a tile depends on.
+/// Width and height of the input patch that a tile depends on.
 pub(super) const PATCH: usize = 6;
 /// Positions in a transformed patch.
 pub(super) const POINTS: usize = PATCH * PATCH;
-/// Values between the ends of one position and the next, so that they do not fall on the same lines of the cache.
+/// Unused values between one position and the next, so that positions do not compete for the same cache lines.
 pub(super) const GAP: usize = 16;
 
-/// A convolution of stride 1 with one row and column of zeros on each side.
+/// The tiles of a 3x3 convolution of stride 1, padded with one row and column of zeros on each side.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tiling {
     pub batch: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Tiling {
 }
 
 impl Tiling {
-    /// The tiles of a convolution of this kind.
+    /// The tiles of a convolution that [`Tiling`] describes.
     pub fn new(shape: &ConvolutionShape) -> Self {
         let ConvolutionShape { batch, in_channels, out_channels, input: [height, width], .. } = *shape;
         Self { batch, in_channels, out_channels, height, width }
@@ -41,13 +41,13 @@ impl Tiling {
         self.batch * self.tile_rows() * self.tile_columns()
     }
 
-    /// The item of a tile, and its upper left pixel.
+    /// The upper left pixel of a tile.
     pub(super) fn first_pixel(&self, tile: usize) -> Pixel {
         let (rows, columns) = (self.tile_rows(), self.tile_columns());
         Pixel { item: tile / columns / rows, y: tile / columns % rows * TILE, x: tile % columns * TILE }
     }
 
-    /// The pixels of a tile that are inside of the image: row and column in the tile, and the number of the pixel.
+    /// The pixels of a tile that are inside the image: row and column in the tile, and the index of the pixel.
     #[inline(always)]
     pub(super) fn pixels(&self, tile: usize) -> impl Iterator<Item = (usize, usize, usize)> {
         let Pixel { item, y, x } = self.first_pixel(tile);
@@ -57,13 +57,13 @@ impl Tiling {
         (0..rows).flat_map(move |dy| (0..columns).map(move |dx| (dy, dx, first + dy * width + dx)))
     }
 
-    /// The number of a pixel, counted through all items.
+    /// The index of a pixel, counted through all items.
     pub(super) fn pixel_index(&self, item: usize, y: usize, x: usize) -> usize {
         (item * self.height + y) * self.width + x
     }
 }
 
-/// A pixel of an item.
+/// The position of a pixel.
 pub(super) struct Pixel {
     pub item: usize,
     pub y: usize,

@@ -1,7 +1,7 @@
 //! The transforms of patches, kernels and products.
 //!
-//! They interpolate at 0, ±3/4, ±3/2 and ∞. These points lose half as many digits as the usual 0, ±1, ±2, ∞: the
-//! result is within about 3e-6 (relative, in norm) of the exact one for 1280 channels.
+//! They interpolate at 0, ±3/4, ±3/2 and ∞. These points lose half as many digits as the usual 0, ±1, ±2, ∞: for 1280
+//! channels the relative error of the result is about 3e-6 (2-norm).
 
 use pulp::Simd;
 
@@ -78,7 +78,7 @@ pub(super) fn product_line<S: Simd>(simd: S, m: [S::f32s; PATCH]) -> [S::f32s; T
     ]
 }
 
-/// The values of all columns in this row.
+/// The values of all columns in one row.
 #[inline(always)]
 pub(super) fn across<V: Copy, const COLUMNS: usize, const ROWS: usize>(
     columns: &[[V; ROWS]; COLUMNS],
