@@ -7,7 +7,7 @@ extern crate self as oxidiff_kernels;
 #[path = "../../crates/oxidiff/src/error.rs"]
 mod error;
 mod loading;
-#[path = "../../crates/oxidiff-kernels/src/mapped_file.rs"]
+#[path = "../../crates/oxidiff-kernels/src/host/mapped_file.rs"]
 mod mapped_file;
 
 use std::collections::BTreeMap;

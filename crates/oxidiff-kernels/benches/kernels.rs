@@ -1,4 +1,4 @@
-//! Each kernel beside the plain Burn expression that it equals, in the sizes of Stable Diffusion 1.5 at 512x512.
+//! Each kernel next to the plain Burn expression that it equals, with the sizes of Stable Diffusion 1.5 at 512x512.
 
 use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};
 use burn::tensor::{Device, Distribution, Tensor, activation, module};
@@ -11,7 +11,7 @@ fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
 }
 
-/// An image whose channels lie side by side, as kernels leave it.
+/// An image in channels-last order, as kernels produce it.
 fn image([batch, channels, height, width]: [usize; 4]) -> Tensor<4> {
     random([batch, height, width, channels]).permute([0, 3, 1, 2])
 }

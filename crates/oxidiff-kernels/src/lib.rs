@@ -1,52 +1,34 @@
 //! The hot operations of diffusion models, written for the CPU.
 //!
-//! Every operation is a function on Burn tensors. On the Flex (CPU) backend it runs a kernel of this crate; on every
-//! other backend, and for element types without a kernel, it evaluates the plain Burn expression that stands beside
-//! the kernel and that the tests hold it to.
+//! Every operation is a function on Burn tensors. On the Flex (CPU) backend it runs a kernel of this crate. On every
+//! other backend, and for element types without a kernel, it evaluates a plain Burn expression; the tests check the kernel
+//! against that expression.
 //!
-//! This is also the one crate of the workspace that contains `unsafe` code, each use behind a safe function.
+//! - `ops/`: for each operation its public function, the plain expression, and the one place that chooses between the two.
+//! - `cpu/`: the kernels.
+//! - `host/`: the machine: files, memory, threads, time and drivers.
+//!
+//! Each room uses only those below it. This is the only crate of the workspace that contains `unsafe` code. Each use is wrapped
+//! in a safe function, and `ops/` has none.
 
-mod attention;
-mod bf16_dot;
-mod breakdown;
-mod channels_last;
-mod conversion;
-mod convolution;
-mod exponential;
-mod geglu;
-mod group_norm;
-mod half_precision;
-mod implicit_product;
-mod layer_norm;
-mod linear;
-mod mapped_file;
-mod mapped_tensor;
-mod matrix_product;
-mod memory;
-mod memory_limit;
-mod operand;
-mod panel;
-mod place;
-mod transpose;
-mod vector;
-#[cfg(feature = "vulkan")]
-mod vulkan;
-mod winograd;
-mod worker;
+mod cpu;
+mod host;
+mod ops;
 
-pub use attention::attention;
-pub use breakdown::{Cost, finish_breakdown, start_breakdown};
-pub use channels_last::{join_channels, nearest, to_image, to_tokens};
-pub use conversion::convert;
-pub use convolution::{Addends, conv2d};
-pub use geglu::geglu;
-pub use group_norm::{GroupNormActivation, group_norm};
-pub use layer_norm::layer_norm;
-pub use linear::{linear, linear_geglu};
-pub use mapped_file::MappedFile;
-pub use mapped_tensor::release_mapped;
-pub use memory_limit::{OutOfMemory, memory_shortage};
-pub use place::Place;
+pub use host::breakdown::{Cost, finish_breakdown, start_breakdown};
+pub use host::mapped_file::MappedFile;
+pub use host::mapped_tensor::release_mapped;
+pub use host::memory_limit::memory_shortage;
+pub use host::out_of_memory::OutOfMemory;
+pub use host::place::Place;
 #[cfg(feature = "vulkan")]
-pub use vulkan::explicit_workgroup_layout;
-pub use worker::on_worker;
+pub use host::vulkan::explicit_workgroup_layout;
+pub use host::worker::on_worker;
+pub use ops::attention::attention;
+pub use ops::conversion::convert;
+pub use ops::convolution::{Addends, conv2d};
+pub use ops::geglu::geglu;
+pub use ops::group_norm::{GroupNormActivation, group_norm};
+pub use ops::images::{join_channels, nearest, to_image, to_tokens};
+pub use ops::layer_norm::layer_norm;
+pub use ops::linear::{linear, linear_geglu};

@@ -1,0 +1,95 @@
+//! The exponential and the activations built on it, for vectors.
+
+use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
+
+use pulp::Simd;
+
+/// `2^x` for `x <= 126`, to within 4 units in the last place. Below -126 the result is the smallest normal number, as good as 0.
+#[inline(always)]
+pub(crate) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    /// Adding this rounds to a whole number and leaves it in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    /// Polynomial coefficients of `2^r` for `|r| <= 1/2`, highest power first.
+    const COEFFICIENTS: [f32; 5] = [9.675_541e-3, 5.550_713e-2, 2.402_212e-1, 6.931_469_4e-1, 1.000_000_1];
+
+    let x = simd.max_f32s(x, simd.splat_f32s(-126.0));
+    let shifted = simd.add_f32s(x, simd.splat_f32s(ROUND));
+    let r = simd.sub_f32s(x, simd.sub_f32s(shifted, simd.splat_f32s(ROUND)));
+    let mut p = simd.splat_f32s(1.327_647_2e-3);
+    for coefficient in COEFFICIENTS {
+        p = simd.mul_add_e_f32s(p, r, simd.splat_f32s(coefficient));
+    }
+    // The whole number goes into the exponent.
+    let whole: S::u32s = bytemuck::cast(shifted);
+    let exponent = simd.wrapping_dyn_shl_u32s(whole, simd.splat_u32s(23));
+    bytemuck::cast(simd.add_u32s(bytemuck::cast(p), exponent))
+}
+
+/// `x * sigmoid(x)`.
+#[inline(always)]
+pub(crate) fn silu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    // Once the power reaches its limit, the quotient is as good as 0.
+    let exponent = simd.mul_f32s(x, simd.splat_f32s(-LOG2_E));
+    let power = exp2(simd, simd.min_f32s(exponent, simd.splat_f32s(126.0)));
+    simd.div_f32s(x, simd.add_f32s(simd.splat_f32s(1.0), power))
+}
+
+/// `x * Φ(x)` to within 2e-7, where Φ is the cumulative distribution function of the standard normal.
+///
+/// The error function follows Abramowitz & Stegun 1964, formula 7.1.26.
+#[inline(always)]
+pub(crate) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    /// Polynomial coefficients of `erfc(z)` in `t`, halved, highest power first.
+    const COEFFICIENTS: [f32; 4] = [-0.726_576, 0.710_706_9, -0.142_248_37, 0.127_414_8];
+    /// The constant `p` of the formula, for `z = |x| / sqrt(2)`.
+    const SLOPE: f32 = 0.327_591_1 * FRAC_1_SQRT_2;
+
+    let one = simd.splat_f32s(1.0);
+    let t = simd.div_f32s(one, simd.mul_add_e_f32s(simd.splat_f32s(SLOPE), simd.abs_f32s(x), one));
+    let mut p = simd.splat_f32s(0.530_702_7);
+    for coefficient in COEFFICIENTS {
+        p = simd.mul_add_e_f32s(p, t, simd.splat_f32s(coefficient));
+    }
+    // e^(-z²)
+    let exponent = simd.mul_f32s(simd.mul_f32s(x, x), simd.splat_f32s(-0.5 * LOG2_E));
+    // Φ(-|x|): the smaller tail, which avoids cancellation.
+    let tail = simd.mul_f32s(simd.mul_f32s(p, t), exp2(simd, exponent));
+    // x Φ(x) = max(x, 0) - |x| Φ(-|x|)
+    let positive = simd.max_f32s(x, simd.splat_f32s(0.0));
+    simd.sub_f32s(positive, simd.mul_f32s(simd.abs_f32s(x), tail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pulp::Scalar;
+
+    #[test]
+    fn exp2_is_exact_to_its_last_digits() {
+        for i in -125_000..=0 {
+            let x = i as f32 / 1000.0;
+            let exact = f64::from(x).exp2();
+            let error = (f64::from(exp2(Scalar, x)) - exact).abs() / exact;
+            assert!(error < 2.5e-7, "2^{x}: off by {error:e}");
+        }
+        assert!(exp2(Scalar, f32::NEG_INFINITY) < 2e-38);
+    }
+
+    #[test]
+    fn silu_keeps_its_limits() {
+        assert_eq!(silu(Scalar, 0.0), 0.0);
+        assert_eq!(silu(Scalar, 200.0), 200.0);
+        assert!(silu(Scalar, -200.0).abs() < 1e-30);
+        assert!((silu(Scalar, 1.0) - 0.731_058_6).abs() < 1e-6);
+    }
+
+    #[test]
+    fn gelu_has_its_known_values() {
+        assert_eq!(gelu(Scalar, 0.0), 0.0);
+        assert!((gelu(Scalar, 1.0) - 0.841_344_7).abs() < 3e-7);
+        assert!((gelu(Scalar, -1.0) + 0.158_655_3).abs() < 3e-7);
+        assert!((gelu(Scalar, -4.0) + 1.266_85e-4).abs() < 3e-7);
+        assert_eq!(gelu(Scalar, 50.0), 50.0);
+        assert!(gelu(Scalar, -50.0).abs() < 1e-30);
+    }
+}

@@ -1,0 +1,18 @@
+//! The kernels for the CPU. They take tensors of the Flex backend, sum in `f32`, and read and write any [`storage::Storage`].
+
+pub(crate) mod attention;
+pub(crate) mod channels_last;
+pub(crate) mod conversion;
+pub(crate) mod convolution;
+pub(crate) mod exponential;
+pub(crate) mod geglu;
+pub(crate) mod images;
+pub(crate) mod linear;
+pub(crate) mod norm;
+pub(crate) mod output;
+pub(crate) mod parts;
+pub(crate) mod prefetch;
+pub(crate) mod product;
+pub(crate) mod storage;
+pub(crate) mod transpose;
+pub(crate) mod vector;

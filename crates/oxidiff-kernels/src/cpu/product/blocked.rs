@@ -1,0 +1,240 @@
+//! Blocking for the caches (Goto & van de Geijn 2008, <https://doi.org/10.1145/1356052.1356053>): the right matrix is packed
+//! into panels once, and every task multiplies some rows of the left one with all panels.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::factor::{Left, Right};
+use super::matrix::Matrix;
+use super::operand::Operand;
+use super::panel::{self, Unit};
+use super::sink::{Sink, Transposed};
+use crate::host::scratch::Scratch;
+
+/// Rows per task: the columns of them that are multiplied at once stay in the second-level cache.
+const ROWS: usize = 96;
+/// At most this many units of a row, and of the panel, are multiplied before the next panel: they stay in the first-level cache.
+const DEPTH: usize = 384;
+const MOST_IN_PANEL: usize = 6 << 10;
+/// With this many rows per panel, it pays off to share packed panels between tasks.
+const FEWEST_ROWS: usize = 24;
+/// Panels whose unfinished sums are kept at the same time.
+const PANELS: usize = 16;
+/// Units of the right matrix that are packed at the same time: they stay in the third-level cache.
+const MOST_PACKED: usize = 1 << 20;
+/// Units that a task packs for itself if there are few rows: they stay in the second-level cache.
+const MOST_OWN: usize = 1 << 16;
+/// Tasks take a multiple of this many rows, which is a multiple of the rows that are multiplied together.
+pub(crate) const ROW_STEP: usize = 12;
+
+/// The size of a product. Depth is counted in units.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// Rows of the left matrix and of the product.
+    pub rows: usize,
+    /// Columns of the left matrix, rows of the right one.
+    pub depth: usize,
+    /// Panels of the right matrix.
+    pub panels: usize,
+}
+
+impl Size {
+    pub fn new(rows: usize, depth: usize, columns: usize) -> Self {
+        Self { rows, depth, panels: columns.div_ceil(panel::widths().0) }
+    }
+}
+
+/// Gives `sink` the product of `left` and the transpose of `right`. The smaller matrix is packed, the other one multiplied
+/// where it is.
+pub(crate) fn multiply_rows<T: Operand<U>, U: Unit, K: Sink>(
+    left: &Matrix<'_, T>,
+    right: &Matrix<'_, T>,
+    sink: &K,
+) {
+    let depth = left.depth / U::VALUES;
+    if left.rows < right.rows {
+        let size = Size::new(right.rows, depth, left.rows);
+        multiply(right, left, &Transposed { sink, rows: left.rows }, size);
+    } else {
+        multiply(left, right, sink, Size::new(left.rows, depth, right.rows));
+    }
+}
+
+/// Gives `sink` the product of `left` and `right`.
+pub(crate) fn multiply<U: Unit, L: Left<U>, R: Right<U>, K: Sink>(left: &L, right: &R, sink: &K, size: Size) {
+    let (width, _) = panel::widths();
+    let packed_len = size.depth * width;
+    let fewest_blocks = 2 * rayon::current_num_threads();
+    let blocks = size.rows.div_ceil(ROWS);
+    if size.depth == 0 || blocks < fewest_blocks && size.panels >= size.rows.div_ceil(FEWEST_ROWS) {
+        // Too few rows to divide: each task packs its own panels and multiplies all rows with them.
+        let tasks = (4 * rayon::current_num_threads()).min(size.panels).max(1);
+        let most = (MOST_OWN / packed_len.max(1)).max(1);
+        let count = size.panels.div_ceil(tasks).clamp(1, most);
+        (0..size.panels.div_ceil(count)).into_par_iter().for_each(|task| {
+            let panels = task * count..((task + 1) * count).min(size.panels);
+            let mut packed = Scratch::<U>::new(panels.len() * packed_len);
+            for (panel, out) in panels.clone().zip(packed.chunks_exact_mut(packed_len.max(1))) {
+                right.pack(panel, width, out);
+            }
+            for first in (0..size.rows).step_by(ROWS) {
+                let rows = first..(first + ROWS).min(size.rows);
+                let (packed, panels) = (&packed[..], panels.clone());
+                Arch::new().dispatch(Block { left, packed, sink, rows, panels, size });
+            }
+        });
+        return;
+    }
+    // Blocks have about equally many rows, and each thread gets equally many blocks.
+    let steps = size.rows.div_ceil(ROW_STEP);
+    let blocks = blocks.max(fewest_blocks).next_multiple_of(rayon::current_num_threads()).min(steps);
+    let block_start = |block: usize| (block * steps / blocks * ROW_STEP).min(size.rows);
+    let at_once = (MOST_PACKED / packed_len).clamp(1, size.panels.max(1));
+    let mut packed = Scratch::<U>::new(at_once * packed_len);
+    for first_panel in (0..size.panels).step_by(at_once) {
+        let count = at_once.min(size.panels - first_panel);
+        let packed = &mut packed[..count * packed_len];
+        packed
+            .par_chunks_mut(packed_len)
+            .enumerate()
+            .for_each(|(panel, out)| right.pack(first_panel + panel, width, out));
+        let packed = &*packed;
+        (0..blocks).into_par_iter().for_each(|block| {
+            let rows = block_start(block)..block_start(block + 1);
+            let panels = first_panel..first_panel + count;
+            Arch::new().dispatch(Block { left, packed, sink, rows, panels, size });
+        });
+    }
+}
+
+/// Multiplies some rows of the left matrix with some panels of the right one.
+struct Block<'a, U, L, K> {
+    left: &'a L,
+    packed: &'a [U],
+    sink: &'a K,
+    rows: Range<usize>,
+    /// The packed panels.
+    panels: Range<usize>,
+    size: Size,
+}
+
+impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { left, packed, sink, rows, panels: Range { start: first_panel, end: end_panel }, size } =
+            self;
+        let (width, depth, count) = (panel::width::<S>(), size.depth, rows.len());
+        let packed_len = depth * width;
+        let panels = end_panel - first_panel;
+        let copies = left.copies();
+        let group = if copies { panels } else { PANELS.min(panels) };
+        let most_depth = DEPTH.min(MOST_IN_PANEL / width);
+        // If a panel is finished at once, room for the sums of one panel is enough.
+        let at_once = depth <= most_depth;
+        let sums_len = count * width;
+        let mut sums = Scratch::new(if at_once { sums_len } else { group * sums_len });
+        let mut copy = Scratch::new(if copies { count * most_depth.min(depth) } else { 0 });
+        for first in (0..panels).step_by(group.max(1)) {
+            let group = first..(first + group).min(panels);
+            // A product of depth 0 is still a product: zero.
+            for start in (0..depth.max(1)).step_by(most_depth) {
+                let columns = start..(start + most_depth).min(depth);
+                let block = left.block(rows.clone(), columns.clone(), &mut copy);
+                for panel in group.clone() {
+                    let sums = &mut sums[if at_once { 0 } else { (panel - first) * sums_len }..][..sums_len];
+                    let part = |panel: usize| {
+                        let first = panel * packed_len + start * width;
+                        packed.get(first..first + columns.len() * width).unwrap_or(&[])
+                    };
+                    let (these, next) = (part(panel), part(panel + 1));
+                    panel::multiply(simd, count, columns.len(), block, these, next, sums, width, start > 0);
+                    if columns.end == depth {
+                        sink.take_rows(simd, rows.clone(), (first_panel + panel) * width, width, sums);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::output::Output;
+    use crate::cpu::product::panel::Rows;
+
+    struct Store<'a> {
+        output: &'a Output<f32>,
+        columns: usize,
+    }
+
+    impl Sink for Store<'_> {
+        fn take<S: Simd>(&self, _: S, row: usize, first: usize, values: &[f32]) {
+            let count = values.len().min(self.columns - first);
+            // SAFETY: every value of the product is given once.
+            unsafe { self.output.write(row * self.columns + first, &values[..count]) };
+        }
+    }
+
+    /// A left matrix that copies its blocks.
+    struct Copied<'a>(Matrix<'a, f32>);
+
+    impl Left<f32> for Copied<'_> {
+        fn copies(&self) -> bool {
+            true
+        }
+
+        fn block<'a>(
+            &'a self,
+            rows: Range<usize>,
+            columns: Range<usize>,
+            scratch: &'a mut [f32],
+        ) -> Rows<'a> {
+            let stride = columns.len();
+            for (row, out) in rows.zip(scratch.chunks_exact_mut(stride.max(1))) {
+                out.copy_from_slice(&self.0.values[row * self.0.depth..][columns.clone()]);
+            }
+            Rows { values: scratch, stride }
+        }
+    }
+
+    #[test]
+    fn multiplies_few_and_many_rows_of_any_depth() {
+        for (rows, depth, columns) in
+            [(1, 1, 1), (5, 7, 40), (97, 385, 33), (700, 20, 17), (450, 800, 50), (3, 0, 5)]
+        {
+            // Small whole numbers, so that sums are exact in any order.
+            let left: Vec<f32> = (0..rows * depth).map(|i| (i % 11) as f32 - 5.0).collect();
+            let right: Vec<f32> = (0..columns * depth).map(|i| (i % 7) as f32 - 3.0).collect();
+            let left = Matrix { values: &left, rows, depth };
+            let right = Matrix { values: &right, rows: columns, depth };
+            let product = |multiply: &dyn Fn(&Store<'_>)| {
+                let output = Output::new(rows * columns);
+                multiply(&Store { output: &output, columns });
+                bytemuck::cast_slice::<u8, f32>(&output.finish()).to_vec()
+            };
+            let size = Size::new(rows, depth, columns);
+            let turned = Size::new(columns, depth, rows);
+            let products = [
+                product(&|sink| multiply(&left, &right, sink, size)),
+                product(&|sink| multiply(&Copied(left), &right, sink, size)),
+                product(&|sink| multiply(&right, &left, &Transposed { sink, rows }, turned)),
+                product(&|sink| multiply_rows::<f32, f32, _>(&left, &right, sink)),
+            ];
+            for row in 0..rows {
+                for column in 0..columns {
+                    let expected: f32 = (0..depth)
+                        .map(|k| left.values[row * depth + k] * right.values[column * depth + k])
+                        .sum();
+                    for product in &products {
+                        assert_eq!(product[row * columns + column], expected, "{rows}x{depth}x{columns}");
+                    }
+                }
+            }
+        }
+    }
+}

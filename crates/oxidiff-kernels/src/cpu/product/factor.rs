@@ -1,0 +1,20 @@
+//! The two factors of a product.
+
+use std::ops::Range;
+
+use super::panel::Rows;
+
+/// The left matrix.
+pub(crate) trait Left<U>: Sync {
+    /// Whether [`Self::block`] copies, so that each block should be requested only once.
+    fn copies(&self) -> bool;
+
+    /// The given columns of the given rows. `scratch` has room for them.
+    fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [U]) -> Rows<'a, U>;
+}
+
+/// The right matrix, in panels.
+pub(crate) trait Right<U>: Sync {
+    /// Writes the panel with this index: one row of `width` units per unit of depth.
+    fn pack(&self, panel: usize, width: usize, out: &mut [U]);
+}

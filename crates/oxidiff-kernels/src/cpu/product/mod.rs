@@ -1,0 +1,17 @@
+//! Matrix products, packed into panels and blocked for the caches.
+
+pub(crate) mod bf16_dot;
+mod blocked;
+mod factor;
+mod matrix;
+mod operand;
+pub(crate) mod panel;
+mod sink;
+
+pub(crate) use bf16_dot::Group;
+pub(crate) use blocked::{ROW_STEP, Size, multiply, multiply_rows};
+pub(crate) use factor::{Left, Right};
+pub(crate) use matrix::Matrix;
+pub(crate) use operand::Operand;
+pub(crate) use panel::{Rows, Unit};
+pub(crate) use sink::{Sink, Transposed};

@@ -1,0 +1,40 @@
+//! Tensors whose elements are in a mapped file.
+
+use burn::backend::Flex;
+use burn::tensor::Tensor;
+
+use super::mapped_file::MappedFile;
+
+/// [`MappedFile::release`] for the part that a tensor occupies; does nothing if the tensor is not in a mapped file.
+pub fn release_mapped<const D: usize>(tensor: &Tensor<D>) {
+    let Ok(primitive) = tensor.clone().try_into_primitive::<Flex>() else { return };
+    let bytes = primitive.bytes();
+    if let Some((file, offset)) = MappedFile::containing(bytes.as_ptr().addr(), bytes.len()) {
+        file.release(offset..offset + bytes.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{DType, Device, TensorData};
+
+    use super::*;
+
+    #[test]
+    fn only_tensors_of_mapped_files_are_released() {
+        let path = std::env::temp_dir().join(format!("oxidiff-mapped-tensor-{}", std::process::id()));
+        let values: Vec<f32> = (0..10_000).map(|value| value as f32).collect();
+        std::fs::write(&path, bytemuck::cast_slice(&values)).unwrap();
+        let file = MappedFile::open(&path).unwrap();
+        let bytes = burn_std::Bytes::from_shared(file.slice(0..40_000), burn_std::AllocationProperty::File);
+        let data = TensorData::from_bytes(bytes, [10_000], DType::F32);
+        let mapped = Tensor::<1>::from_data(data, &Device::flex());
+        let elsewhere = Tensor::<1>::from_floats(&*values, &Device::flex());
+        drop(file);
+        std::fs::remove_file(&path).unwrap();
+        for tensor in [mapped, elsewhere] {
+            release_mapped(&tensor);
+            assert_eq!(tensor.into_data().try_into_vec::<f32>().unwrap(), values);
+        }
+    }
+}

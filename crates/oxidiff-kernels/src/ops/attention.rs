@@ -1,0 +1,144 @@
+//! Scaled dot-product attention (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>).
+
+use burn::backend::Flex;
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{DType, Tensor, module};
+use half::{bf16, f16};
+
+use crate::cpu;
+use crate::cpu::product::{Group, bf16_dot};
+
+/// `softmax(Q Kᵀ / sqrt(dim)) V` for each head. The heads are side by side in the last dimension, as the projections produce and
+/// expect them.
+///
+/// Shapes: `query` `[batch, queries, heads * dim]`, `key` `[batch, keys, heads * dim]`, `value`
+/// `[batch, keys, heads * value_dim]`; the result is `[batch, queries, heads * value_dim]`, of the element type of `query`.
+/// Scores and sums are computed in `f32` for every element type; if the processor has instructions for
+/// products of `bf16`, the attention weights for `bf16` values are rounded to `bf16`.
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usize) -> Tensor<3> {
+    let ([batch, _, query_width], [key_batch, keys, key_width]) = (query.dims(), key.dims());
+    let [value_batch, values, value_width] = value.dims();
+    assert_eq!(
+        [batch, keys, query_width],
+        [key_batch, values, key_width],
+        "queries, keys and values must fit"
+    );
+    assert_eq!(batch, value_batch, "one batch of values");
+    assert!(heads > 0 && query_width % heads == 0 && value_width % heads == 0, "{heads} heads");
+
+    let primitives = (
+        query.clone().try_into_primitive::<Flex>(),
+        key.clone().try_into_primitive::<Flex>(),
+        value.clone().try_into_primitive::<Flex>(),
+    );
+    let (Ok(query_flex), Ok(key_flex), Ok(value_flex)) = primitives else {
+        return attention_plain(query, key, value, heads);
+    };
+    let dtypes = [query_flex.dtype(), key_flex.dtype(), value_flex.dtype()];
+    let inputs = [query_flex, key_flex, value_flex];
+    Tensor::from_primitive::<Flex>(match dtypes {
+        [DType::F32, DType::F32, DType::F32] => cpu::attention::attention::<f32, f32>(inputs, heads),
+        [DType::F16, DType::F16, DType::F16] => cpu::attention::attention::<f16, f32>(inputs, heads),
+        [DType::BF16, DType::BF16, DType::BF16] if bf16_dot::fits(query_width / heads) => {
+            cpu::attention::attention::<bf16, Group>(inputs, heads)
+        }
+        [DType::BF16, DType::BF16, DType::BF16] => cpu::attention::attention::<bf16, f32>(inputs, heads),
+        _ => return attention_plain(query, key, value, heads),
+    })
+}
+
+/// The plain expression, in Burn's own operations.
+fn attention_plain(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usize) -> Tensor<3> {
+    let split = |x: Tensor<3>| {
+        let [batch, tokens, width] = x.dims();
+        x.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2)
+    };
+    let options = AttentionModuleOptions::default();
+    let attended = module::attention(split(query), split(key), split(value), None, None, options);
+    let [batch, heads, tokens, dim] = attended.dims();
+    attended.swap_dims(1, 2).reshape([batch, tokens, heads * dim])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, Distribution};
+
+    type Kernel = fn(Tensor<3>, Tensor<3>, Tensor<3>, usize) -> Tensor<3>;
+
+    fn check(kernel: Kernel, [batch, queries, keys, heads, dim]: [usize; 5], dtype: DType, tolerance: f32) {
+        let device = Device::flex();
+        let random = |tokens| {
+            let shape = [batch, tokens, heads * dim];
+            Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.5), &device).cast(dtype)
+        };
+        let (query, key, value) = (random(queries), random(keys), random(keys));
+        let fast = kernel(query.clone(), key.clone(), value.clone(), heads);
+        assert_eq!(fast.dtype(), dtype);
+        let exact = |x: Tensor<3>| x.cast(DType::F32);
+        let plain = attention_plain(exact(query), exact(key), exact(value), heads);
+        let difference = (exact(fast) - plain).abs().max().into_scalar::<f32>();
+        let shape = format!("{queries} queries, {keys} keys of {dim}");
+        assert!(difference <= tolerance, "{dtype:?}, {shape}: off by {difference}");
+    }
+
+    #[test]
+    fn equals_the_plain_expression() {
+        for shape in [
+            [1, 1, 1, 1, 1],
+            [2, 5, 77, 3, 7],
+            [1, 130, 129, 2, 40],
+            [2, 64, 600, 1, 80],
+            [1, 300, 1100, 2, 16],
+            [2, 50, 33, 3, 64],
+            [1, 49, 257, 2, 160],
+            [1, 9, 9, 1, 512],
+        ] {
+            check(attention, shape, DType::F32, 2e-5);
+            check(attention, shape, DType::F16, 1e-2);
+            check(attention, shape, DType::BF16, 6e-2);
+        }
+    }
+
+    #[test]
+    fn equals_the_plain_expression_by_groups_of_values() {
+        let by_groups: Kernel = |query, key, value, heads| {
+            let inputs =
+                [query, key, value].map(|tensor| tensor.try_into_primitive::<Flex>().expect("on the CPU"));
+            Tensor::from_primitive::<Flex>(cpu::attention::attention::<bf16, Group>(inputs, heads))
+        };
+        for shape in [
+            [1, 1, 1, 1, 4],
+            [2, 5, 77, 3, 8],
+            [1, 130, 129, 2, 40],
+            [2, 64, 600, 1, 80],
+            [2, 50, 33, 3, 64],
+            [1, 49, 257, 2, 160],
+        ] {
+            check(by_groups, shape, DType::BF16, 6e-2);
+        }
+    }
+
+    #[test]
+    fn values_may_be_of_another_length() {
+        let random = |tokens, width| {
+            Tensor::<3>::random([2, tokens, width], Distribution::Normal(0.0, 1.0), &Device::flex())
+        };
+        let (query, key, value) = (random(20, 3 * 8), random(30, 3 * 8), random(30, 3 * 20));
+        let fast = attention(query.clone(), key.clone(), value.clone(), 3);
+        let plain = attention_plain(query, key, value, 3);
+        assert!((fast - plain).abs().max().into_scalar::<f32>() < 1e-5);
+    }
+
+    #[test]
+    fn large_scores_do_not_overflow() {
+        let device = Device::flex();
+        let x = Tensor::<3>::random([1, 600, 8], Distribution::Uniform(-60.0, 60.0), &device);
+        let fast = attention(x.clone(), x.clone(), x.clone(), 2);
+        let plain = attention_plain(x.clone(), x.clone(), x, 2);
+        assert!((fast - plain).abs().max().into_scalar::<f32>() < 1e-2);
+    }
+}

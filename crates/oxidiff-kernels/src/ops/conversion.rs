@@ -1,0 +1,50 @@
+//! Conversion between element types.
+
+use burn::tensor::{DType, TensorData};
+use half::{bf16, f16};
+
+use crate::cpu::conversion::converted;
+
+/// Converts `data` to elements of type `dtype`, rounding to nearest. Conversions between `f32`, `f16` and `bf16` use all threads.
+/// Data that already has this type is returned unchanged.
+///
+/// ```
+/// use burn::tensor::{DType, TensorData};
+///
+/// let data = TensorData::new(vec![1.0f32, 0.1], [2]);
+/// let converted = oxidiff_kernels::convert(data, DType::BF16);
+/// assert_eq!(converted.iter::<f32>().collect::<Vec<_>>(), [1.0, 0.100_097_656]);
+/// ```
+pub fn convert(data: TensorData, dtype: DType) -> TensorData {
+    match (data.dtype(), dtype) {
+        (DType::F32, DType::BF16) => converted::<f32, bf16>(&data),
+        (DType::F32, DType::F16) => converted::<f32, f16>(&data),
+        (DType::F16, DType::F32) => converted::<f16, f32>(&data),
+        (DType::F16, DType::BF16) => converted::<f16, bf16>(&data),
+        (DType::BF16, DType::F32) => converted::<bf16, f32>(&data),
+        (DType::BF16, DType::F16) => converted::<bf16, f16>(&data),
+        _ => data.convert_dtype(dtype),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::conversion::{BLOCK, CHUNK};
+
+    #[test]
+    fn converts_as_burn_does() {
+        let values: Vec<f32> =
+            (0..CHUNK + BLOCK + 3).map(|i| (i as f32 * 0.37).sin() * 10f32.powi(i as i32 % 9 - 4)).collect();
+        let data = TensorData::new(values, [CHUNK + BLOCK + 3]);
+        let types = [DType::F32, DType::F16, DType::BF16, DType::F64];
+        for from in types {
+            let data = data.clone().convert_dtype(from);
+            for to in types {
+                let found = convert(data.clone(), to);
+                assert_eq!(found.dtype(), to);
+                found.assert_eq(&data.clone().convert_dtype(to), true);
+            }
+        }
+    }
+}

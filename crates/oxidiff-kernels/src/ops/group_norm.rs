@@ -1,0 +1,130 @@
+//! Group normalization (Wu & He 2018, <https://arxiv.org/abs/1803.08494>), fused with the activation that follows it in
+//! every residual block.
+
+use burn::backend::Flex;
+use burn::tensor::{DType, Tensor, activation};
+use half::{bf16, f16};
+
+use super::parameter::parameter;
+use crate::cpu;
+pub use crate::cpu::norm::GroupNormActivation;
+
+/// Normalizes each of `groups` groups of channels to mean 0 and variance 1, then applies `weight` and `bias` per channel,
+/// then the activation.
+///
+/// Shapes: `x` `[batch, channels, height, width]`, `weight` and `bias` `[channels]`; the result has the shape and element
+/// type of `x`. Statistics are computed in `f32` for every element type.
+///
+/// # Panics
+/// When the channels do not divide into `groups`, or the parameters do not have one value per channel.
+pub fn group_norm(
+    x: Tensor<4>,
+    groups: usize,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    epsilon: f64,
+    activation: GroupNormActivation,
+) -> Tensor<4> {
+    let channels = x.dims()[1];
+    assert_eq!(channels % groups, 0, "{channels} channels do not divide into {groups} groups");
+    assert_eq!(weight.dims(), [channels], "one weight per channel");
+    assert_eq!(bias.dims(), [channels], "one bias per channel");
+
+    let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
+        return group_norm_plain(x, groups, weight, bias, epsilon, activation);
+    };
+    if !matches!(x_flex.dtype(), DType::F32 | DType::F16 | DType::BF16) {
+        return group_norm_plain(x, groups, weight, bias, epsilon, activation);
+    }
+    let parameters = (parameter(weight), parameter(bias));
+    Tensor::from_primitive::<Flex>(match x_flex.dtype() {
+        DType::F32 => cpu::norm::group_norm::<f32>(x_flex, groups, parameters, epsilon as f32, activation),
+        DType::F16 => cpu::norm::group_norm::<f16>(x_flex, groups, parameters, epsilon as f32, activation),
+        DType::BF16 => cpu::norm::group_norm::<bf16>(x_flex, groups, parameters, epsilon as f32, activation),
+        other => unreachable!("{other:?} was sent to the plain expression"),
+    })
+}
+
+/// The plain expression, in Burn's own operations.
+fn group_norm_plain(
+    x: Tensor<4>,
+    groups: usize,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    epsilon: f64,
+    activation: GroupNormActivation,
+) -> Tensor<4> {
+    let shape = x.dims();
+    let [batch, channels, height, width] = shape;
+    let dtype = x.dtype();
+    let half = matches!(dtype, DType::F16 | DType::BF16);
+    let x = if half { x.cast(DType::F32) } else { x };
+
+    let grouped = x.reshape([batch, groups, channels / groups * height * width]);
+    let mean = grouped.clone().mean_dim(2);
+    let centred = grouped - mean;
+    let variance = centred.clone().square().mean_dim(2);
+    let normalized = (centred / (variance + epsilon).sqrt()).reshape(shape);
+
+    let per_channel = |parameter: Tensor<1>| {
+        let parameter = parameter.reshape([1, channels, 1, 1]);
+        if half { parameter.cast(DType::F32) } else { parameter }
+    };
+    let y = normalized * per_channel(weight) + per_channel(bias);
+    let y = match activation {
+        GroupNormActivation::None => y,
+        GroupNormActivation::Silu => activation::silu(y),
+    };
+    if half { y.cast(dtype) } else { y }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, Distribution};
+
+    fn check(
+        shape: [usize; 4],
+        groups: usize,
+        activation: GroupNormActivation,
+        dtype: DType,
+        tolerance: f32,
+    ) {
+        let device = Device::flex();
+        let channels = shape[1];
+        let x = Tensor::<4>::random(shape, Distribution::Normal(3.0, 2.0), &device).cast(dtype);
+        let weight = Tensor::<1>::random([channels], Distribution::Default, &device).cast(dtype);
+        let bias = Tensor::<1>::random([channels], Distribution::Default, &device).cast(dtype);
+        let fast = group_norm(x.clone(), groups, weight.clone(), bias.clone(), 1e-5, activation);
+        let plain = group_norm_plain(x, groups, weight, bias, 1e-5, activation);
+        assert_eq!(fast.dtype(), dtype);
+        let difference = (fast.cast(DType::F32) - plain.cast(DType::F32)).abs().max().into_scalar::<f32>();
+        assert!(difference <= tolerance, "{shape:?} in {groups} groups, {dtype:?}: off by {difference}");
+    }
+
+    #[test]
+    fn equals_the_plain_expression() {
+        for activation in [GroupNormActivation::None, GroupNormActivation::Silu] {
+            for (shape, groups) in
+                [([1, 4, 1, 1], 2), ([2, 6, 3, 5], 3), ([1, 32, 17, 9], 32), ([3, 8, 16, 16], 1)]
+            {
+                check(shape, groups, activation, DType::F32, 1e-5);
+                check(shape, groups, activation, DType::BF16, 4e-2);
+                check(shape, groups, activation, DType::F16, 5e-3);
+            }
+        }
+    }
+
+    #[test]
+    fn takes_a_permuted_input() {
+        let device = Device::flex();
+        let x = Tensor::<4>::random([2, 5, 7, 8], Distribution::Default, &device);
+        let ones = Tensor::<1>::ones([8], &device);
+        let zeros = Tensor::<1>::zeros([8], &device);
+        let activation = GroupNormActivation::None;
+        let view = x.permute([0, 3, 1, 2]);
+        let plain = group_norm_plain(view.clone(), 4, ones.clone(), zeros.clone(), 1e-6, activation);
+        let fast = group_norm(view, 4, ones, zeros, 1e-6, activation);
+        assert!((fast - plain).abs().max().into_scalar::<f32>() < 1e-5);
+    }
+}

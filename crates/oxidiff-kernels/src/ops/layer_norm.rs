@@ -1,0 +1,65 @@
+//! Layer normalization (Ba et al. 2016, <https://arxiv.org/abs/1607.06450>).
+
+use burn::backend::Flex;
+use burn::tensor::{DType, Tensor, module};
+use half::{bf16, f16};
+
+use super::parameter::parameter;
+use crate::cpu;
+
+/// Normalizes the last dimension to mean 0 and variance 1, then applies `weight` and `bias`.
+///
+/// Shapes: `x` `[..., features]`, `weight` and `bias` `[features]`; the result has the shape and element type of `x`.
+/// Statistics are computed in `f32` for every element type.
+///
+/// # Panics
+/// When the parameters do not have one value per feature.
+pub fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    epsilon: f64,
+) -> Tensor<D> {
+    let features = x.dims()[D - 1];
+    assert_eq!(weight.dims(), [features], "one weight per feature");
+    assert_eq!(bias.dims(), [features], "one bias per feature");
+    let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
+        return module::layer_norm(x, weight, Some(bias), epsilon);
+    };
+    if features == 0 || !matches!(x_flex.dtype(), DType::F32 | DType::F16 | DType::BF16) {
+        return module::layer_norm(x, weight, Some(bias), epsilon);
+    }
+    let (weight, bias) = (parameter(weight), parameter(bias));
+    Tensor::from_primitive::<Flex>(match x_flex.dtype() {
+        DType::F32 => cpu::norm::layer_norm::<f32>(x_flex, &weight, &bias, epsilon as f32),
+        DType::F16 => cpu::norm::layer_norm::<f16>(x_flex, &weight, &bias, epsilon as f32),
+        DType::BF16 => cpu::norm::layer_norm::<bf16>(x_flex, &weight, &bias, epsilon as f32),
+        other => unreachable!("{other:?} was sent to Burn's operation"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, Distribution};
+
+    #[test]
+    fn equals_the_plain_operation() {
+        let device = Device::flex();
+        let random = |shape: [usize; 3]| Tensor::<3>::random(shape, Distribution::Normal(3.0, 2.0), &device);
+        for shape in [[1, 1, 1], [2, 70, 33], [1, 3, 320]] {
+            for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::BF16, 4e-2), (DType::F16, 5e-3)] {
+                let x = random(shape).cast(dtype);
+                let [weight, bias] = [0, 1].map(|_| random([1, 1, shape[2]]).reshape([shape[2]]).cast(dtype));
+                let fast = layer_norm(x.clone(), weight.clone(), bias.clone(), 1e-5);
+                assert_eq!(fast.dtype(), dtype);
+                let [x, weight, bias] = [x, weight.unsqueeze(), bias.unsqueeze()].map(|x| x.cast(DType::F32));
+                let (weight, bias) = (weight.reshape([shape[2]]), bias.reshape([shape[2]]));
+                let plain = module::layer_norm(x, weight, Some(bias), 1e-5);
+                let difference = (fast.cast(DType::F32) - plain.clone()).abs() / (plain.abs() + 1.0);
+                let difference = difference.max().into_scalar::<f32>();
+                assert!(difference <= tolerance, "{shape:?}, {dtype:?}: off by {difference}");
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The operations: for each its public function, which chooses the kernel, and the plain expression that the kernel must equal.
+#![forbid(unsafe_code)]
+
+pub(crate) mod attention;
+pub(crate) mod conversion;
+pub(crate) mod convolution;
+pub(crate) mod geglu;
+pub(crate) mod group_norm;
+pub(crate) mod images;
+pub(crate) mod layer_norm;
+pub(crate) mod linear;
+mod parameter;
