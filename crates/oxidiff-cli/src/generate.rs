@@ -27,9 +27,8 @@ pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
         }
         pipeline.set_scheduler(scheduler);
     }
-    const USE_ETA: [&str; 3] = ["DDIMScheduler", "RePaintScheduler", "TCDScheduler"];
     let class_name = class_of(pipeline.scheduler());
-    if arguments.eta != 0.0 && !USE_ETA.contains(&class_name) {
+    if arguments.eta != 0.0 && !pipeline.scheduler().role().uses_eta {
         tracing::warn!("--eta has no effect: the {class_name} does not use it");
     }
     if arguments.vae_tiling {

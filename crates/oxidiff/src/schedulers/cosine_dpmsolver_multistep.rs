@@ -4,13 +4,15 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::dpmsolver::{AlgorithmType, OrderRule, SolverType};
-use super::edm::{EdmSigmas, Preconditioning, SigmaSchedule};
-use super::edm_solver::{EdmSolver, EdmSolverFields};
-use super::noise_sampler::{NoiseSampler, NoiseSamplerSeed};
-use super::prediction_type::PredictionType;
-use super::sigma_schedule::FinalSigmasType;
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::dpmsolver::{AlgorithmType, OrderRule, SolverType};
+use super::common::edm::{EdmSigmas, Preconditioning, SigmaSchedule};
+use super::common::edm_solver::{EdmSolver, EdmSolverFields};
+use super::common::methods::scheduler_methods;
+use super::common::noise_sampler::{NoiseSampler, NoiseSamplerSeed};
+use super::common::prediction_type::PredictionType;
+use super::common::shape::check_same_shape;
+use super::common::sigma_schedule::FinalSigmasType;
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::random::Generators;
@@ -194,28 +196,15 @@ fn angle(sigma: f32) -> f32 {
 }
 
 impl Scheduler for CosineDPMSolverMultistepScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.solver.run().timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.solver.run().sigmas()
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: solver);
 
     fn init_noise_sigma(&self) -> f64 {
         self.solver.initial_deviation()
     }
 
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         self.noise_sampler = None;
         self.solver.set_timesteps(num_inference_steps)
     }
@@ -240,20 +229,5 @@ impl Scheduler for CosineDPMSolverMultistepScheduler {
         Ok(SchedulerOutput { prev_sample: prev_sample.cast(dtype), pred_original_sample: None })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.solver.run().add_noise(original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.solver.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: solver);
 }

@@ -4,11 +4,14 @@ use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
-use super::prediction_type::PredictionType;
-use super::thresholding::check_clip_range;
-use super::timestep_spacing::{TimestepSpacing, at_most_training_steps};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
+use super::common::prediction_type::PredictionType;
+use super::common::run::started;
+use super::common::shape::check_same_shape;
+use super::common::thresholding::check_clip_range;
+use super::common::timestep_spacing::{TimestepSpacing, at_most_training_steps};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -128,24 +131,14 @@ impl DDIMInverseScheduler {
 }
 
 impl Scheduler for DDIMInverseScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
+    scheduler_methods!(config);
 
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
     }
 
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         let train = self.fields.num_train_timesteps;
         at_most_training_steps(num_inference_steps, train)?;
         if self.fields.timestep_spacing == TimestepSpacing::Linspace {
@@ -167,7 +160,7 @@ impl Scheduler for DDIMInverseScheduler {
         sample: Tensor<4>,
         _options: StepOptions<'_>,
     ) -> Result<SchedulerOutput> {
-        let steps = super::started(self.num_inference_steps)?;
+        let steps = started(self.num_inference_steps)?;
         check_same_shape(&model_output, &sample)?;
 
         // The sample is one step before its timestep, which is where the step leads to.
@@ -218,9 +211,5 @@ impl Scheduler for DDIMInverseScheduler {
             "`add_noise` with DDIMInverseScheduler",
             "its steps add the noise that a model predicts; DDIMScheduler adds other noise",
         ))
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

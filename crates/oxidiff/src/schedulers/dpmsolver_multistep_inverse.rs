@@ -3,17 +3,18 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::dpmsolver::{AlgorithmType, SolverType, multistep};
-use super::log_snr::{Level, Prediction, Process};
-use super::multistep::History;
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
-use super::prediction_type::PredictionType;
-use super::run::Run;
-use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, bound_of, flow_levels, sigma_spacing};
-use super::step_index::UnknownTimestep;
-use super::thresholding::DynamicThresholding;
-use super::timestep_spacing::{TimestepSpacing, possible_steps, whole};
-use super::{Scheduler, SchedulerOutput, StepOptions, VarianceType};
+use super::common::dpmsolver::{AlgorithmType, SolverType, multistep};
+use super::common::log_snr::{Level, Prediction, Process};
+use super::common::methods::scheduler_methods;
+use super::common::multistep::History;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
+use super::common::prediction_type::PredictionType;
+use super::common::run::Run;
+use super::common::sigma_schedule::{SigmaSpacing, TrainingSigmas, bound_of, flow_levels, sigma_spacing};
+use super::common::step_index::UnknownTimestep;
+use super::common::thresholding::DynamicThresholding;
+use super::common::timestep_spacing::{TimestepSpacing, possible_steps, whole};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, VarianceType};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::non_finite;
@@ -223,28 +224,11 @@ impl DPMSolverMultistepInverseScheduler {
 }
 
 impl Scheduler for DPMSolverMultistepInverseScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         possible_steps(num_inference_steps)?;
         let (mut timesteps, sigmas, last) = self.levels(num_inference_steps)?;
         self.prediction.process.check(&sigmas)?;
@@ -298,13 +282,5 @@ impl Scheduler for DPMSolverMultistepInverseScheduler {
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
         self.prediction.process.add_noise(&self.run, original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

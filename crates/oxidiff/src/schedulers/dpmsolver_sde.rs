@@ -4,14 +4,16 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_sampler::{NoiseSampler, NoiseSamplerSeed};
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
-use super::prediction_type::PredictionType;
-use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
-use super::timestep_spacing::{TimestepSpacing, possible_steps};
-use super::two_stage::TwoStageRun;
-use super::variance_exploding::{initial_deviation, original_from};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_sampler::{NoiseSampler, NoiseSamplerSeed};
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
+use super::common::prediction_type::PredictionType;
+use super::common::shape::check_same_shape;
+use super::common::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
+use super::common::timestep_spacing::{TimestepSpacing, possible_steps};
+use super::common::two_stage::TwoStageRun;
+use super::common::variance_exploding::{initial_deviation, original_from};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -138,32 +140,19 @@ fn sigma_at(time: f32) -> f32 {
 }
 
 impl Scheduler for DPMSolverSDEScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.calls().timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.calls().sigmas()
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
     fn init_noise_sigma(&self) -> f64 {
-        initial_deviation(self.run.calls().highest(), self.fields.timestep_spacing)
+        initial_deviation(self.run.highest(), self.fields.timestep_spacing)
     }
 
     fn order(&self) -> usize {
         2
     }
 
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         possible_steps(num_inference_steps)?;
         let timesteps = self.fields.timestep_spacing.descending(
             self.fields.num_train_timesteps,
@@ -209,7 +198,7 @@ impl Scheduler for DPMSolverSDEScheduler {
             Some(sampler) => sampler,
             None => NoiseSampler::new(
                 CLASS_NAME,
-                self.run.calls().sigmas().unwrap_or_default(),
+                self.run.sigmas().unwrap_or_default(),
                 self.fields.noise_sampler_seed.as_ref(),
                 sample.dims(),
                 dtype,
@@ -259,20 +248,5 @@ impl Scheduler for DPMSolverSDEScheduler {
         })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.run.calls().add_noise(original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: run);
 }

@@ -3,10 +3,13 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::flow_sigmas::{FlowSigmas, FlowTimeShiftType, blend, flow_sigmas};
-use super::run::Run;
-use super::step_index::UnknownTimestep;
-use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, check_same_shape};
+use super::common::flow_sigmas::{FlowSigmas, blend, flow_sigmas};
+use super::common::methods::scheduler_methods;
+use super::common::run::Run;
+use super::common::shape::check_same_shape;
+use super::common::step_index::UnknownTimestep;
+use super::common::time_shift::TimeShiftType;
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::random::{Generator, Generators};
@@ -42,7 +45,7 @@ pub struct FlowMatchEulerDiscreteSchedulerConfig {
     /// Space noise levels as quantiles of a beta distribution.
     pub use_beta_sigmas: bool,
     /// How µ shifts.
-    pub time_shift_type: FlowTimeShiftType,
+    pub time_shift_type: TimeShiftType,
     /// Predict the noise-free sample in each step, and add fresh noise to it.
     pub stochastic_sampling: bool,
 }
@@ -62,7 +65,7 @@ impl Default for FlowMatchEulerDiscreteSchedulerConfig {
             use_karras_sigmas: false,
             use_exponential_sigmas: false,
             use_beta_sigmas: false,
-            time_shift_type: FlowTimeShiftType::Exponential,
+            time_shift_type: TimeShiftType::Exponential,
             stochastic_sampling: false,
         }
     }
@@ -194,45 +197,8 @@ impl FlowMatchEulerDiscreteScheduler {
 }
 
 impl Scheduler for FlowMatchEulerDiscreteScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions::steps(num_inference_steps))
-    }
-
-    fn set_timesteps_with_mu(&mut self, num_inference_steps: usize, mu: f64) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions {
-            mu: Some(mu),
-            ..TimestepOptions::steps(num_inference_steps)
-        })
-    }
-
-    fn set_custom_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions { timesteps: Some(timesteps), ..Default::default() })
-    }
-
-    fn set_custom_sigmas(&mut self, sigmas: &[f32]) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions { sigmas: Some(sigmas), ..Default::default() })
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
     fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
         options.only(&["timesteps", "sigmas", "mu"], CLASS_NAME)?;
@@ -273,13 +239,5 @@ impl Scheduler for FlowMatchEulerDiscreteScheduler {
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
         self.scale_noise(original_samples, timesteps, noise)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

@@ -5,13 +5,16 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::flow_sigmas::{FlowSigmas, FlowTimeShiftType, blend, flow_sigmas};
-use super::run::Run;
-use super::step_index::UnknownTimestep;
-use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, check_same_shape};
+use super::common::flow_sigmas::{FlowSigmas, blend, flow_sigmas};
+use super::common::methods::scheduler_methods;
+use super::common::run::Run;
+use super::common::shape::check_same_shape;
+use super::common::step_index::UnknownTimestep;
+use super::common::time_shift::TimeShiftType;
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
+use crate::interpolation::{Corners, Interpolation, interpolate};
 use crate::loading::config::Config;
-use crate::models::interpolation::{Corners, Interpolation, interpolate};
 
 const CLASS_NAME: &str = "FlowMatchLCMScheduler";
 
@@ -79,7 +82,7 @@ pub struct FlowMatchLCMSchedulerConfig {
     /// Space noise levels as quantiles of a beta distribution.
     pub use_beta_sigmas: bool,
     /// How µ shifts.
-    pub time_shift_type: FlowTimeShiftType,
+    pub time_shift_type: TimeShiftType,
     /// The size of the image after each step but the last, as a multiple of the size that the run starts with.
     pub scale_factors: Option<Vec<f64>>,
     /// How images are brought to that size; not at all where absent.
@@ -101,7 +104,7 @@ impl Default for FlowMatchLCMSchedulerConfig {
             use_karras_sigmas: false,
             use_exponential_sigmas: false,
             use_beta_sigmas: false,
-            time_shift_type: FlowTimeShiftType::Exponential,
+            time_shift_type: TimeShiftType::Exponential,
             scale_factors: None,
             upscale_mode: Some(UpscaleMode::Bicubic),
         }
@@ -169,10 +172,10 @@ impl FlowMatchLCMScheduler {
     /// When a field has a value that this scheduler cannot work with.
     pub fn new(fields: FlowMatchLCMSchedulerConfig) -> Result<Self> {
         let config = Config::from_fields(CLASS_NAME, &fields);
-        Self::build(&fields, config)
+        Self::build(fields, config)
     }
 
-    fn build(fields: &FlowMatchLCMSchedulerConfig, config: Config) -> Result<Self> {
+    fn build(fields: FlowMatchLCMSchedulerConfig, config: Config) -> Result<Self> {
         let levels = flow_sigmas!(fields, &config);
         let (timesteps, sigmas) = levels.of_training(&config)?;
         let factors = fields.scale_factors.as_deref().unwrap_or_default();
@@ -222,45 +225,8 @@ impl FlowMatchLCMScheduler {
 }
 
 impl Scheduler for FlowMatchLCMScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(&fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions::steps(num_inference_steps))
-    }
-
-    fn set_timesteps_with_mu(&mut self, num_inference_steps: usize, mu: f64) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions {
-            mu: Some(mu),
-            ..TimestepOptions::steps(num_inference_steps)
-        })
-    }
-
-    fn set_custom_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions { timesteps: Some(timesteps), ..Default::default() })
-    }
-
-    fn set_custom_sigmas(&mut self, sigmas: &[f32]) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions { sigmas: Some(sigmas), ..Default::default() })
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
     fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
         options.only(&["timesteps", "sigmas", "mu"], CLASS_NAME)?;
@@ -269,6 +235,11 @@ impl Scheduler for FlowMatchLCMScheduler {
         self.run = Run::new(UnknownTimestep::IsError, timesteps, sigmas);
         self.initial_size = None;
         Ok(())
+    }
+
+    /// With `scale_factors`, steps enlarge images.
+    fn images_only(&self) -> bool {
+        self.scales.is_some()
     }
 
     fn step(
@@ -319,13 +290,5 @@ impl Scheduler for FlowMatchLCMScheduler {
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
         self.scale_noise(original_samples, timesteps, noise)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

@@ -8,10 +8,12 @@ use std::f32::consts::PI;
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::linspace_f32;
-use super::step_index::{StepIndex, UnknownTimestep};
-use super::timestep_spacing::{MOST_TIMESTEPS, possible_steps};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::linspace_f32;
+use super::common::shape::check_same_shape;
+use super::common::step_index::{StepIndex, UnknownTimestep};
+use super::common::timestep_spacing::{MOST_TIMESTEPS, possible_steps};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -106,24 +108,14 @@ impl IPNDMScheduler {
 }
 
 impl Scheduler for IPNDMScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
+    scheduler_methods!(config);
 
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
     }
 
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         possible_steps(num_inference_steps)?;
         self.noise_levels = match &self.fields.trained_betas {
             Some(betas) => betas.iter().map(|&beta| beta as f32).collect(),
@@ -192,9 +184,5 @@ impl Scheduler for IPNDMScheduler {
 
     fn set_begin_index(&mut self, begin_index: usize) {
         self.step_index.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

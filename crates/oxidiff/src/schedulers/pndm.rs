@@ -5,10 +5,13 @@ use std::collections::VecDeque;
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
-use super::prediction_type::PredictionType;
-use super::timestep_spacing::{TimestepSpacing, possible_steps};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
+use super::common::prediction_type::PredictionType;
+use super::common::run::started;
+use super::common::shape::check_same_shape;
+use super::common::timestep_spacing::{TimestepSpacing, possible_steps};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -241,24 +244,14 @@ impl PNDMScheduler {
 }
 
 impl Scheduler for PNDMScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
+    scheduler_methods!(config);
 
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
     }
 
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         possible_steps(num_inference_steps)?;
         let num_train_timesteps = self.fields.num_train_timesteps;
         let steps: Vec<f32> = self
@@ -309,7 +302,7 @@ impl Scheduler for PNDMScheduler {
         sample: Tensor<4>,
         _options: StepOptions<'_>,
     ) -> Result<SchedulerOutput> {
-        let num_inference_steps = super::started(self.num_inference_steps)?;
+        let num_inference_steps = started(self.num_inference_steps)?;
         check_same_shape(&model_output, &sample)?;
         let step_ratio = (self.fields.num_train_timesteps / num_inference_steps) as i64;
         let timestep = whole_timestep(timestep)?;
@@ -326,16 +319,5 @@ impl Scheduler for PNDMScheduler {
         Ok(SchedulerOutput { prev_sample: prev_sample.cast(dtype), pred_original_sample: None })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.noise_schedule.add_noise(original_samples, noise, timesteps)
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: noise_schedule);
 }

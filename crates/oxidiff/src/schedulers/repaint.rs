@@ -3,9 +3,12 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
-use super::timestep_spacing::{MOST_TIMESTEPS, all_training_timesteps, possible_steps};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
+use super::common::run::started;
+use super::common::shape::check_same_shape;
+use super::common::timestep_spacing::{MOST_TIMESTEPS, all_training_timesteps, possible_steps};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -156,7 +159,7 @@ impl RePaintScheduler {
 
     /// How many training timesteps a step goes.
     fn step_ratio(&self) -> Result<i64> {
-        let steps = super::started(self.num_inference_steps)?;
+        let steps = started(self.num_inference_steps)?;
         Ok((self.fields.num_train_timesteps / steps) as i64)
     }
 
@@ -199,26 +202,20 @@ fn needed(name: &'static str, tensor: Option<Tensor<4>>, sample: &Tensor<4>) -> 
 }
 
 impl Scheduler for RePaintScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
+    scheduler_methods!(config);
 
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
     }
 
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
+    /// As [`RePaintScheduler::set_timesteps_with_jumps`] with Python's defaults: parts of 10 steps, each 10 times.
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        self.set_timesteps_with_jumps(options.steps_alone(CLASS_NAME)?, 10, 10)
     }
 
-    /// As [`RePaintScheduler::set_timesteps_with_jumps`] with Python's defaults: parts of 10 steps, each 10 times.
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.set_timesteps_with_jumps(num_inference_steps, 10, 10)
+    /// The known part of a sample is that of an image.
+    fn images_only(&self) -> bool {
+        true
     }
 
     fn step(
@@ -283,9 +280,5 @@ impl Scheduler for RePaintScheduler {
             "`add_noise` with RePaintScheduler",
             "a model for RePaint is trained with the noise of DDPMScheduler",
         ))
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

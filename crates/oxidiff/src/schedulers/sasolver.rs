@@ -8,16 +8,17 @@ use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::log_snr::{Prediction, Process, TO_NOISE, TO_ORIGINAL};
-use super::multistep::{History, weighted_sum};
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
-use super::prediction_type::PredictionType;
-use super::run::Run;
-use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
-use super::step_index::UnknownTimestep;
-use super::thresholding::DynamicThresholding;
-use super::timestep_spacing::{TimestepSpacing, possible_steps, whole};
-use super::{Scheduler, SchedulerOutput, StepOptions, VarianceType};
+use super::common::log_snr::{Prediction, Process, TO_NOISE, TO_ORIGINAL};
+use super::common::methods::scheduler_methods;
+use super::common::multistep::{History, weighted_sum};
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
+use super::common::prediction_type::PredictionType;
+use super::common::run::Run;
+use super::common::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
+use super::common::step_index::UnknownTimestep;
+use super::common::thresholding::DynamicThresholding;
+use super::common::timestep_spacing::{TimestepSpacing, possible_steps, whole};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, VarianceType};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::non_finite;
@@ -338,28 +339,11 @@ fn exponential_moment(power: usize, rate: f64, from: f64, to: f64) -> f64 {
 }
 
 impl Scheduler for SASolverScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         possible_steps(num_inference_steps)?;
         let timesteps = self.fields.timestep_spacing.before_clean(
             self.usable_timesteps,
@@ -423,20 +407,5 @@ impl Scheduler for SASolverScheduler {
         Ok(SchedulerOutput { prev_sample: prev_sample.cast(dtype), pred_original_sample: None })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.noise_schedule.add_noise(original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: noise_schedule);
 }

@@ -4,9 +4,11 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{linspace_f32, mix, whole_timestep};
-use super::timestep_spacing::{MOST_TIMESTEPS, possible_steps};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{linspace_f32, mix, whole_timestep};
+use super::common::shape::check_same_shape;
+use super::common::timestep_spacing::{MOST_TIMESTEPS, possible_steps};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -230,14 +232,7 @@ impl ScoreSdeVeScheduler {
 }
 
 impl Scheduler for ScoreSdeVeScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
+    scheduler_methods!(config);
 
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
@@ -251,8 +246,8 @@ impl Scheduler for ScoreSdeVeScheduler {
         self.fields.sigma_max
     }
 
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.set_timesteps_to(num_inference_steps, self.fields.sampling_eps)
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        self.set_timesteps_to(options.steps_alone(CLASS_NAME)?, self.fields.sampling_eps)
     }
 
     fn step(
@@ -283,9 +278,5 @@ impl Scheduler for ScoreSdeVeScheduler {
         };
         let levels: Vec<f64> = timesteps.iter().map(level).collect::<Result<_>>()?;
         mix(original_samples, &[1.0], noise, &levels)
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

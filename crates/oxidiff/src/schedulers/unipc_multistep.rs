@@ -5,17 +5,19 @@ use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::dpmsolver_multistep::TimeShiftType;
-use super::log_snr::{Prediction, Process, TO_NOISE, TO_ORIGINAL};
-use super::multistep::{History, weighted_sum};
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
-use super::prediction_type::PredictionType;
-use super::run::Run;
-use super::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas, sigma_spacing};
-use super::step_index::UnknownTimestep;
-use super::thresholding::DynamicThresholding;
-use super::timestep_spacing::{TimestepSpacing, linspace, possible_steps, whole};
-use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, check_same_shape};
+use super::common::log_snr::{Prediction, Process, TO_NOISE, TO_ORIGINAL};
+use super::common::methods::scheduler_methods;
+use super::common::multistep::{History, weighted_sum};
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
+use super::common::prediction_type::PredictionType;
+use super::common::run::Run;
+use super::common::shape::check_same_shape;
+use super::common::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas, sigma_spacing};
+use super::common::step_index::UnknownTimestep;
+use super::common::thresholding::DynamicThresholding;
+use super::common::time_shift::TimeShiftType;
+use super::common::timestep_spacing::{TimestepSpacing, linspace, possible_steps, whole};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -271,11 +273,7 @@ impl UniPCMultistepScheduler {
 
     /// The timesteps and noise levels of a flow that follow from unshifted ones, and the level after the last.
     fn shifted(&self, sigmas: Vec<f64>, mu: Option<f64>) -> Result<(Vec<f64>, Vec<f64>, f64)> {
-        let shift = match (mu, self.fields.time_shift_type) {
-            (None, _) => self.fields.flow_shift,
-            (Some(mu), TimeShiftType::Exponential) => mu.exp(),
-            (Some(mu), TimeShiftType::Linear) => mu,
-        };
+        let shift = mu.map_or(self.fields.flow_shift, |mu| self.fields.time_shift_type.factor(mu));
         let mut sigmas: Vec<f64> =
             sigmas.into_iter().map(|sigma| shift * sigma / (1.0 + (shift - 1.0) * sigma)).collect();
         // As Python's truth values: a terminal of 0 stretches nothing.
@@ -399,41 +397,8 @@ fn solve_vandermonde(x: &[f64], mut b: Vec<f64>) -> Vec<f64> {
 }
 
 impl Scheduler for UniPCMultistepScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions::steps(num_inference_steps))
-    }
-
-    fn set_timesteps_with_mu(&mut self, num_inference_steps: usize, mu: f64) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions {
-            mu: Some(mu),
-            ..TimestepOptions::steps(num_inference_steps)
-        })
-    }
-
-    fn set_custom_sigmas(&mut self, sigmas: &[f32]) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions { sigmas: Some(sigmas), ..Default::default() })
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
     fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
         options.only(&["sigmas", "mu"], CLASS_NAME)?;
@@ -510,13 +475,5 @@ impl Scheduler for UniPCMultistepScheduler {
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
         self.prediction.process.add_noise(&self.run, original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

@@ -240,7 +240,7 @@ fn run(case: &Value, fixtures: &Fixtures) -> oxidiff::Result<Vec<(&'static str, 
     for (index, &timestep) in timesteps.iter().enumerate() {
         let scaled = scheduler.scale_model_input(sample.clone(), timestep)?;
         let model_output = model(fixtures, scaled, timestep, case["variance"] == true);
-        let defaults = StepOptions::default();
+        let defaults: StepOptions = StepOptions::default();
         let options = StepOptions {
             eta: option("eta"),
             use_clipped_model_output: case["options"].get("use_clipped_model_output")

@@ -7,7 +7,7 @@ use super::brownian_tree::BrownianTree;
 use crate::error::{Error, Result};
 use crate::random::Generator;
 
-/// Where the noise of a [`DPMSolverSDEScheduler`](super::DPMSolverSDEScheduler) starts from.
+/// Where the noise of a [`DPMSolverSDEScheduler`](crate::schedulers::DPMSolverSDEScheduler) starts from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum NoiseSamplerSeed {
@@ -19,7 +19,7 @@ pub enum NoiseSamplerSeed {
 
 /// Noise as increments of a Brownian motion in σ, so that it does not depend on how a run is divided into steps.
 #[derive(Clone, Debug)]
-pub(super) struct NoiseSampler {
+pub(crate) struct NoiseSampler {
     shape: [usize; 4],
     /// One for the batch, or one for each item.
     trees: Vec<BrownianTree>,
@@ -30,7 +30,7 @@ impl NoiseSampler {
     ///
     /// # Errors
     /// When no noise lies between the levels, or the seeds are not one an item.
-    pub(super) fn new(
+    pub(crate) fn new(
         class_name: &str,
         levels: &[f32],
         seed: Option<&NoiseSamplerSeed>,
@@ -65,12 +65,12 @@ impl NoiseSampler {
     }
 
     /// The shape of the samples.
-    pub(super) fn shape(&self) -> [usize; 4] {
+    pub(crate) fn shape(&self) -> [usize; 4] {
         self.shape
     }
 
     /// Noise of variance 1 for a step from one level down to another.
-    pub(super) fn sample(&mut self, from: f32, to: f32, device: &Device) -> Tensor<4> {
+    pub(crate) fn sample(&mut self, from: f32, to: f32, device: &Device) -> Tensor<4> {
         let increments: Vec<f32> =
             self.trees.iter_mut().flat_map(|tree| tree.increment(f64::from(to), f64::from(from))).collect();
         let increment = Tensor::from_data(TensorData::new(increments, self.shape), (device, DType::F32));

@@ -3,33 +3,22 @@
 //! ([Esser et al.](https://arxiv.org/abs/2403.03206), section 5.3.2).
 
 use burn::tensor::Tensor;
-use serde::{Deserialize, Serialize};
 
-use super::TimestepOptions;
 use super::noise_schedule::mix;
 use super::sigma_schedule::{SigmaSpacing, bound_of};
+use super::time_shift::TimeShiftType;
 use super::timestep_spacing::{MOST_TIMESTEPS, linspace, possible_steps};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
-
-/// How µ, which a pipeline computes from the size of the image, shifts noise levels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FlowTimeShiftType {
-    /// By the factor exp(µ).
-    #[default]
-    Exponential,
-    /// By the factor µ.
-    Linear,
-}
+use crate::schedulers::TimestepOptions;
 
 /// The rule for the noise levels of a run, which a class's configuration describes.
 #[derive(Clone, Debug)]
-pub(super) struct FlowSigmas {
+pub(crate) struct FlowSigmas {
     pub num_train_timesteps: usize,
     pub shift: f64,
     pub use_dynamic_shifting: bool,
-    pub time_shift_type: FlowTimeShiftType,
+    pub time_shift_type: TimeShiftType,
     pub shift_terminal: Option<f64>,
     pub spacing: Option<SigmaSpacing>,
     pub invert_sigmas: bool,
@@ -38,18 +27,18 @@ pub(super) struct FlowSigmas {
 /// The [`FlowSigmas`] of a class's configuration.
 macro_rules! flow_sigmas {
     ($fields:expr, $config:expr) => {
-        $crate::schedulers::flow_sigmas::FlowSigmas {
+        $crate::schedulers::common::flow_sigmas::FlowSigmas {
             num_train_timesteps: $fields.num_train_timesteps,
             shift: $fields.shift,
             use_dynamic_shifting: $fields.use_dynamic_shifting,
             time_shift_type: $fields.time_shift_type,
             shift_terminal: $fields.shift_terminal,
-            spacing: $crate::schedulers::sigma_schedule::sigma_spacing!($fields, $config)?,
+            spacing: $crate::schedulers::common::sigma_schedule::sigma_spacing!($fields, $config)?,
             invert_sigmas: $fields.invert_sigmas,
         }
     };
 }
-pub(super) use flow_sigmas;
+pub(crate) use flow_sigmas;
 
 /// In which precision levels are computed. Python computes in single precision with levels that a user gives, in double
 /// with its own; a multiplication by 1000 shows the difference.
@@ -144,13 +133,7 @@ impl FlowSigmas {
         for sigma in &mut sigmas {
             *sigma = match (self.use_dynamic_shifting, options.mu) {
                 (false, _) => precision.shifted(*sigma, shift),
-                (true, Some(mu)) => {
-                    let factor = match self.time_shift_type {
-                        FlowTimeShiftType::Exponential => mu.exp(),
-                        FlowTimeShiftType::Linear => mu,
-                    };
-                    precision.time_shifted(*sigma, factor)
-                }
+                (true, Some(mu)) => precision.time_shifted(*sigma, self.time_shift_type.factor(mu)),
                 (true, None) => {
                     let message = "must be given, since the configuration has `use_dynamic_shifting`";
                     return Err(Error::argument("mu", message));
@@ -214,7 +197,7 @@ impl FlowSigmas {
 }
 
 /// σ·ε + (1 − σ)·x₀, for flows what `scale_noise` computes in Python; σ of item `i`, or of all.
-pub(super) fn blend(sample: Tensor<4>, noise: Tensor<4>, levels: &[f64]) -> Result<Tensor<4>> {
+pub(crate) fn blend(sample: Tensor<4>, noise: Tensor<4>, levels: &[f64]) -> Result<Tensor<4>> {
     let signal: Vec<f64> = levels.iter().map(|level| 1.0 - level).collect();
     mix(sample, &signal, noise, levels)
 }

@@ -31,20 +31,20 @@ pub enum BetaSchedule {
 
 impl BetaSchedule {
     /// The schedules that every scheduler knows.
-    pub(super) const COMMON: &[Self] = &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2];
-    /// Those that [`HeunDiscreteScheduler`](super::HeunDiscreteScheduler) knows.
-    pub(super) const WITH_EXP: &[Self] =
+    pub(crate) const COMMON: &[Self] = &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2];
+    /// Those that [`HeunDiscreteScheduler`](crate::schedulers::HeunDiscreteScheduler) knows.
+    pub(crate) const WITH_EXP: &[Self] =
         &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2, Self::Exp];
-    /// Those that [`RePaintScheduler`](super::RePaintScheduler) knows.
-    pub(super) const WITH_SIGMOID: &[Self] =
+    /// Those that [`RePaintScheduler`](crate::schedulers::RePaintScheduler) knows.
+    pub(crate) const WITH_SIGMOID: &[Self] =
         &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2, Self::Sigmoid];
-    /// Those that [`DDPMScheduler`](super::DDPMScheduler) knows.
-    pub(super) const WITH_LAPLACE_AND_SIGMOID: &[Self] =
+    /// Those that [`DDPMScheduler`](crate::schedulers::DDPMScheduler) knows.
+    pub(crate) const WITH_LAPLACE_AND_SIGMOID: &[Self] =
         &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2, Self::Laplace, Self::Sigmoid];
 }
 
 /// The configuration fields that define a noise schedule; all schedulers have them, under these names.
-pub(super) struct BetaFields<'a> {
+pub(crate) struct BetaFields<'a> {
     pub num_train_timesteps: usize,
     pub beta_start: f64,
     pub beta_end: f64,
@@ -62,7 +62,7 @@ macro_rules! beta_fields {
         beta_fields!(@rescaled $fields, $fields.rescale_betas_zero_snr)
     };
     (@rescaled $fields:expr, $rescaled:expr) => {
-        $crate::schedulers::noise_schedule::BetaFields {
+        $crate::schedulers::common::noise_schedule::BetaFields {
             num_train_timesteps: $fields.num_train_timesteps,
             beta_start: $fields.beta_start,
             beta_end: $fields.beta_end,
@@ -72,7 +72,7 @@ macro_rules! beta_fields {
         }
     };
 }
-pub(super) use beta_fields;
+pub(crate) use beta_fields;
 
 impl BetaFields<'_> {
     fn betas(&self) -> Vec<f32> {
@@ -105,7 +105,7 @@ impl BetaFields<'_> {
 
 /// ᾱ for every training timestep.
 #[derive(Clone, Debug)]
-pub(super) struct NoiseSchedule {
+pub(crate) struct NoiseSchedule {
     betas: Vec<f32>,
     alphas_cumprod: Vec<f32>,
 }
@@ -238,7 +238,7 @@ fn entry(table: &[f32], timestep: i64) -> Result<f64> {
 }
 
 /// A timestep as an index into the training timesteps.
-pub(super) fn whole_timestep(timestep: f32) -> Result<i64> {
+pub(crate) fn whole_timestep(timestep: f32) -> Result<i64> {
     if timestep.fract() == 0.0 {
         Ok(timestep as i64)
     } else {
@@ -247,7 +247,7 @@ pub(super) fn whole_timestep(timestep: f32) -> Result<i64> {
 }
 
 /// `a[i]·x[i] + b[i]·y[i]` for every item `i` of the batch; one coefficient alone serves all items.
-pub(super) fn mix(x: Tensor<4>, a: &[f64], y: Tensor<4>, b: &[f64]) -> Result<Tensor<4>> {
+pub(crate) fn mix(x: Tensor<4>, a: &[f64], y: Tensor<4>, b: &[f64]) -> Result<Tensor<4>> {
     if x.dims() != y.dims() {
         let message = format!("has shape {:?}, the samples have {:?}", y.dims(), x.dims());
         return Err(Error::argument("noise", message));
@@ -302,7 +302,7 @@ fn cumulative_product(factors: impl Iterator<Item = f32>) -> Vec<f32> {
 
 /// Equal steps in single precision, built from both ends towards the middle as `torch.linspace` does, which fuses the
 /// multiplication with the addition.
-pub(super) fn linspace_f32(start: f64, end: f64, count: usize) -> Vec<f32> {
+pub(crate) fn linspace_f32(start: f64, end: f64, count: usize) -> Vec<f32> {
     let (start, end) = (start as f32, end as f32);
     if count == 1 {
         return vec![start];

@@ -4,7 +4,7 @@
 
 /// A pool of entropy that seeds are drawn from.
 #[derive(Clone, Debug)]
-pub(super) struct SeedSequence {
+pub(crate) struct SeedSequence {
     pool: Vec<u32>,
 }
 

@@ -4,11 +4,8 @@
 //! At the last training timestep nothing of the image is left in the sample. A model that predicts the noise then predicts
 //! what it is given, and says nothing about the image; the image that follows from its prediction is 0 / 0.
 
-use super::Scheduler;
 use crate::error::{Error, Result};
-
-/// Classes that divide by √ᾱ as it is. The others keep a little signal at the last timestep.
-const DIVIDE_BY_SIGNAL: [&str; 3] = ["DDIMScheduler", "DDPMScheduler", "LCMScheduler"];
+use crate::schedulers::Scheduler;
 
 /// Refuses a scheduler whose runs all begin where a noise-predicting model knows nothing.
 ///
@@ -40,7 +37,7 @@ pub(crate) fn check_timesteps(scheduler: &dyn Scheduler, timesteps: &[f32]) -> R
 
 fn loses_signal(scheduler: &dyn Scheduler) -> bool {
     let config = scheduler.config();
-    config.class_name().is_some_and(|name| DIVIDE_BY_SIGNAL.contains(&name))
+    scheduler.role().divides_by_signal
         && config.get("rescale_betas_zero_snr").and_then(|value| value.as_bool()) == Some(true)
         && config.get("prediction_type").and_then(|value| value.as_str()) == Some("epsilon")
 }

@@ -21,7 +21,7 @@ const CACHE_SIZE: usize = 45;
 
 /// Brownian motion of a number of values, over an interval of times.
 #[derive(Clone, Debug)]
-pub(super) struct BrownianTree {
+pub(crate) struct BrownianTree {
     seed: u64,
     len: usize,
     dtype: DType,

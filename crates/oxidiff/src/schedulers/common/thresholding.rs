@@ -10,7 +10,7 @@ use crate::loading::config::Config;
 /// For each item of the batch, s is the given quantile of its absolute values, at least 1 and at most the maximum;
 /// the item is clipped to ±s and divided by s, which pulls saturated pixels inwards.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct DynamicThresholding {
+pub(crate) struct DynamicThresholding {
     quantile: f64,
     max_value: f64,
 }
@@ -58,7 +58,7 @@ impl DynamicThresholding {
 }
 
 /// Rejects a bound on the predicted noise-free sample that no value can keep.
-pub(super) fn check_clip_range(clip_sample: bool, clip_sample_range: f64, config: &Config) -> Result<()> {
+pub(crate) fn check_clip_range(clip_sample: bool, clip_sample_range: f64, config: &Config) -> Result<()> {
     if clip_sample && !(0.0..).contains(&clip_sample_range) {
         let message = format!("is {clip_sample_range}, must be at least 0");
         return Err(Error::config(config.origin(), "clip_sample_range", message));

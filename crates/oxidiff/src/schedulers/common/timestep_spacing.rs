@@ -20,7 +20,7 @@ pub enum TimestepSpacing {
 
 impl TimestepSpacing {
     /// `count` timesteps of `num_train_timesteps`, descending. Only those of `Linspace` can be fractions.
-    pub(super) fn descending(
+    pub(crate) fn descending(
         self,
         num_train_timesteps: usize,
         count: usize,
@@ -45,7 +45,7 @@ impl TimestepSpacing {
 
     /// At most `count` whole timesteps of the first `usable` of `num_train_timesteps`, descending. They end before the
     /// last one of a run of one step more, which would be clean already.
-    pub(super) fn before_clean(
+    pub(crate) fn before_clean(
         self,
         usable: usize,
         num_train_timesteps: usize,
@@ -64,7 +64,7 @@ impl TimestepSpacing {
 
     /// As [`TimestepSpacing::descending`], in single precision, as some classes of Python have them before noise levels
     /// are interpolated.
-    pub(super) fn descending_f32(
+    pub(crate) fn descending_f32(
         self,
         num_train_timesteps: usize,
         count: usize,
@@ -79,7 +79,7 @@ impl TimestepSpacing {
 ///
 /// NumPy's `arange(last, 0, -ratio)`, which the Python class uses, yields one timestep too many (−1) where `ratio`
 /// was rounded down; `count` leaves that out.
-pub(super) fn trailing(last: usize, ratio: f64, count: usize) -> Vec<f64> {
+pub(crate) fn trailing(last: usize, ratio: f64, count: usize) -> Vec<f64> {
     let last = last as f64;
     // The first difference, with its rounding error, is what NumPy goes on adding.
     let step = (last - ratio) - last;
@@ -88,12 +88,12 @@ pub(super) fn trailing(last: usize, ratio: f64, count: usize) -> Vec<f64> {
 }
 
 /// Timesteps without their fractions.
-pub(super) fn whole(timesteps: &[f64]) -> Vec<f64> {
+pub(crate) fn whole(timesteps: &[f64]) -> Vec<f64> {
     timesteps.iter().map(|timestep| timestep.trunc()).collect()
 }
 
 /// `count` numbers in equal distances from `start` to `stop`, rounded as NumPy's.
-pub(super) fn linspace(start: f64, stop: f64, count: usize) -> Vec<f64> {
+pub(crate) fn linspace(start: f64, stop: f64, count: usize) -> Vec<f64> {
     if count < 2 {
         return vec![start; count];
     }
@@ -104,10 +104,10 @@ pub(super) fn linspace(start: f64, stop: f64, count: usize) -> Vec<f64> {
 }
 
 /// More timesteps than any run or training has: tables of more would not fit into memory.
-pub(super) const MOST_TIMESTEPS: usize = 1_000_000;
+pub(crate) const MOST_TIMESTEPS: usize = 1_000_000;
 
 /// Rejects runs of no steps, and of absurdly many.
-pub(super) fn possible_steps(num_inference_steps: usize) -> Result<()> {
+pub(crate) fn possible_steps(num_inference_steps: usize) -> Result<()> {
     if !(1..=MOST_TIMESTEPS).contains(&num_inference_steps) {
         let message = format!("must be between 1 and {MOST_TIMESTEPS}, but is {num_inference_steps}");
         return Err(Error::argument("num_inference_steps", message));
@@ -116,7 +116,7 @@ pub(super) fn possible_steps(num_inference_steps: usize) -> Result<()> {
 }
 
 /// Rejects runs of more steps than the model was trained with.
-pub(super) fn at_most_training_steps(num_inference_steps: usize, num_train_timesteps: usize) -> Result<()> {
+pub(crate) fn at_most_training_steps(num_inference_steps: usize, num_train_timesteps: usize) -> Result<()> {
     possible_steps(num_inference_steps)?;
     if num_inference_steps > num_train_timesteps {
         let message = format!(
@@ -129,6 +129,6 @@ pub(super) fn at_most_training_steps(num_inference_steps: usize, num_train_times
 }
 
 /// All training timesteps, from noisy to clean.
-pub(super) fn all_training_timesteps(num_train_timesteps: usize) -> Vec<f32> {
+pub(crate) fn all_training_timesteps(num_train_timesteps: usize) -> Vec<f32> {
     (0..num_train_timesteps).rev().map(|timestep| timestep as f32).collect()
 }

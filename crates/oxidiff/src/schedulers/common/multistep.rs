@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 /// The predictions of the last steps.
 #[derive(Clone, Debug)]
-pub(super) struct History {
+pub(crate) struct History {
     capacity: usize,
     /// The latest first.
     predictions: VecDeque<Tensor<4>>,
@@ -46,7 +46,7 @@ impl History {
 ///
 /// Weights that are no numbers, because noise levels of a run are equal or infinitely far apart, are an error, as are
 /// samples whose shape changed in the middle of a run. The sample comes first.
-pub(super) fn weighted_sum(terms: impl IntoIterator<Item = (Tensor<4>, f64)>) -> Result<Tensor<4>> {
+pub(crate) fn weighted_sum(terms: impl IntoIterator<Item = (Tensor<4>, f64)>) -> Result<Tensor<4>> {
     let mut sum: Option<Tensor<4>> = None;
     for (tensor, weight) in terms {
         if !weight.is_finite() {

@@ -24,7 +24,7 @@ pub enum PredictionType {
 
 impl PredictionType {
     /// Rejects predictions that the class of `config` does not know.
-    pub(super) fn known_to(self, known: &[Self], config: &Config) -> Result<()> {
+    pub(crate) fn known_to(self, known: &[Self], config: &Config) -> Result<()> {
         if known.contains(&self) {
             return Ok(());
         }

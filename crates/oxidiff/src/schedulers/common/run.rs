@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// Timesteps with a noise level each, and at least one more level that the last step leads to.
 #[derive(Clone, Debug)]
-pub(super) struct Run {
+pub(crate) struct Run {
     timesteps: Vec<f32>,
     sigmas: Vec<f32>,
     step_index: StepIndex,
@@ -109,9 +109,12 @@ impl Run {
     }
 
     fn chosen(&self) -> Result<()> {
-        if self.sigmas.is_empty() {
-            return Err(Error::argument("num_inference_steps", "is not known: call `set_timesteps` first"));
-        }
-        Ok(())
+        started((!self.sigmas.is_empty()).then_some(self.len())).map(|_| ())
     }
+}
+
+/// The number of inference steps, once it has been set.
+pub(crate) fn started(num_inference_steps: Option<usize>) -> Result<usize> {
+    num_inference_steps
+        .ok_or_else(|| Error::argument("num_inference_steps", "is not known: call `set_timesteps` first"))
 }

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 
 /// The index of the next step: found by its timestep at the first step, counted from then on.
 #[derive(Clone, Debug)]
-pub(super) struct StepIndex {
+pub(crate) struct StepIndex {
     unknown: UnknownTimestep,
     begin: Option<usize>,
     current: Option<usize>,
@@ -12,7 +12,7 @@ pub(super) struct StepIndex {
 
 /// What a timestep means that is not one of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum UnknownTimestep {
+pub(crate) enum UnknownTimestep {
     /// A mistake.
     IsError,
     /// The last timestep.

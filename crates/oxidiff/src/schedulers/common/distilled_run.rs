@@ -1,14 +1,15 @@
 //! The runs of models that were distilled to need few steps: they visit some of the timesteps of the distillation.
 
-use super::TimestepOptions;
 use super::noise_schedule::whole_timestep;
+use super::run::started;
 use super::step_index::{StepIndex, UnknownTimestep};
 use super::timestep_spacing::{all_training_timesteps, at_most_training_steps};
 use crate::error::{Error, Result};
+use crate::schedulers::TimestepOptions;
 
 /// The timesteps of a run, and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct DistilledRun {
+pub(crate) struct DistilledRun {
     num_train_timesteps: usize,
     timesteps: Vec<f32>,
     num_inference_steps: Option<usize>,
@@ -16,7 +17,7 @@ pub(super) struct DistilledRun {
 }
 
 /// A step of a run.
-pub(super) struct DistilledStep {
+pub(crate) struct DistilledStep {
     /// The timestep that the step leads to; nothing after the last.
     pub next: Option<f32>,
     /// Whether the sample is to be clean after it.
@@ -24,7 +25,7 @@ pub(super) struct DistilledStep {
 }
 
 /// How many timesteps a model was distilled with, and which.
-pub(super) struct Distillation {
+pub(crate) struct Distillation {
     pub steps: usize,
     /// Ascending.
     pub timesteps: Vec<usize>,
@@ -45,7 +46,7 @@ impl Distillation {
 }
 
 /// The part of the timesteps that is used, where an image is the start.
-pub(super) fn strength(options: &TimestepOptions<'_>) -> Result<f64> {
+pub(crate) fn strength(options: &TimestepOptions<'_>) -> Result<f64> {
     let strength = options.strength.unwrap_or(1.0);
     if !(0.0..=1.0).contains(&strength) {
         return Err(Error::argument("strength", format!("must be between 0 and 1, is {strength}")));
@@ -133,7 +134,7 @@ impl DistilledRun {
 
     /// The current step, whose timestep is `timestep`.
     pub fn enter(&mut self, timestep: f32) -> Result<DistilledStep> {
-        let count = super::started(self.num_inference_steps)?;
+        let count = started(self.num_inference_steps)?;
         let index = self.step_index.at_timestep(timestep, &self.timesteps)?;
         // Timesteps that `strength` left out count as steps, as they do in Python.
         Ok(DistilledStep { next: self.timesteps.get(index + 1).copied(), is_final: index + 1 == count })

@@ -30,16 +30,16 @@ pub enum AlgorithmType {
 }
 
 impl AlgorithmType {
-    pub(super) fn is_stochastic(self) -> bool {
+    pub(crate) fn is_stochastic(self) -> bool {
         matches!(self, Self::SdeDPMSolver | Self::SdeDPMSolverPlusPlus)
     }
 
-    pub(super) fn predicts_sample(self) -> bool {
+    pub(crate) fn predicts_sample(self) -> bool {
         matches!(self, Self::DPMSolverPlusPlus | Self::SdeDPMSolverPlusPlus)
     }
 
     /// What the algorithm is written in, the noise-free sample or the noise, as the model's output implies it.
-    pub(super) fn convert(
+    pub(crate) fn convert(
         self,
         prediction: &Prediction,
         model_output: Tensor<4>,
@@ -54,7 +54,7 @@ impl AlgorithmType {
     }
 
     /// Rejects orders that do not exist and predictions that cannot be converted.
-    pub(super) fn check(self, order: usize, prediction_type: PredictionType, config: &Config) -> Result<()> {
+    pub(crate) fn check(self, order: usize, prediction_type: PredictionType, config: &Config) -> Result<()> {
         prediction_type.known_to(if self.predicts_sample() { TO_ORIGINAL } else { TO_NOISE }, config)?;
         let invalid = |message: &str| Err(Error::config(config.origin(), "solver_order", message));
         if !(1..=3).contains(&order) {
@@ -67,7 +67,7 @@ impl AlgorithmType {
     }
 
     /// The weights of a step from `here` to `next`.
-    pub(super) fn integrals(self, here: Level, next: Level) -> Integrals {
+    pub(crate) fn integrals(self, here: Level, next: Level) -> Integrals {
         let h = next.lambda - here.lambda;
         match self {
             Self::DPMSolverPlusPlus => {
@@ -124,7 +124,7 @@ fn root(variance: f64) -> f64 {
 /// How a step weighs the sample, the noise, and a polynomial in the share of the step that is gone: integrals of the
 /// exponential weight times 1, times that share and times half its square.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Integrals {
+pub(crate) struct Integrals {
     pub sample: f64,
     pub value: f64,
     pub slope: f64,
@@ -146,7 +146,7 @@ pub enum SolverType {
 
 /// Which order the multi-step solver has in which step.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct OrderRule {
+pub(crate) struct OrderRule {
     pub solver_order: usize,
     pub lower_order_final: bool,
     pub euler_at_final: bool,
@@ -175,7 +175,7 @@ impl OrderRule {
 }
 
 /// The step that extrapolates the last predictions. `levels` are the next level, this one, and those before.
-pub(super) fn multistep(
+pub(crate) fn multistep(
     algorithm: AlgorithmType,
     solver: SolverType,
     order: usize,

@@ -7,7 +7,7 @@ use super::dpmsolver::{AlgorithmType, OrderRule, SolverType, multistep};
 use super::edm::{EdmSigmas, Preconditioning};
 use super::log_snr::{Level, Process};
 use super::multistep::History;
-use super::run::Run;
+use super::run::{Run, started};
 use super::step_index::UnknownTimestep;
 use super::timestep_spacing::{MOST_TIMESTEPS, possible_steps};
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use crate::loading::config::Config;
 
 /// A solver, its run and what the model predicted so far.
 #[derive(Clone, Debug)]
-pub(super) struct EdmSolver {
+pub(crate) struct EdmSolver {
     levels: EdmSigmas,
     preconditioning: Preconditioning,
     /// What the model is told of a noise level.
@@ -29,7 +29,7 @@ pub(super) struct EdmSolver {
 }
 
 /// What a class's configuration says about its solver.
-pub(super) struct EdmSolverFields {
+pub(crate) struct EdmSolverFields {
     pub levels: EdmSigmas,
     pub preconditioning: Preconditioning,
     pub timestep_of: fn(f32) -> f32,
@@ -85,8 +85,22 @@ impl EdmSolver {
         Ok(())
     }
 
-    pub fn run(&self) -> &Run {
-        &self.run
+    pub fn timesteps(&self) -> &[f32] {
+        self.run.timesteps()
+    }
+
+    pub fn sigmas(&self) -> Option<&[f32]> {
+        self.run.sigmas()
+    }
+
+    /// x₀ + σ·ε.
+    pub fn add_noise(
+        &self,
+        original_samples: Tensor<4>,
+        noise: Tensor<4>,
+        timesteps: &[f32],
+    ) -> Result<Tensor<4>> {
+        self.run.add_noise(original_samples, noise, timesteps)
     }
 
     pub fn set_begin(&mut self, begin_index: usize) {
@@ -103,7 +117,7 @@ impl EdmSolver {
 
     /// The noise levels that a step goes from and to.
     pub fn ends(&mut self, timestep: f32) -> Result<(f64, f64)> {
-        super::started(self.started.then_some(self.run.len()))?;
+        started(self.started.then_some(self.run.len()))?;
         let index = self.run.enter(timestep)?;
         Ok((self.run.sigma(index), self.run.sigma(index + 1)))
     }

@@ -23,7 +23,7 @@ pub enum SigmaSchedule {
 
 /// The noise levels that a class's configuration describes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct EdmSigmas {
+pub(crate) struct EdmSigmas {
     pub min: f64,
     pub max: f64,
     pub rho: f64,
@@ -81,7 +81,7 @@ impl EdmSigmas {
 
 /// How a network is called for a noise level σ.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Preconditioning {
+pub(crate) struct Preconditioning {
     /// Standard deviation of the data.
     pub sigma_data: f64,
     /// The sign of the network's output: negative for velocities.

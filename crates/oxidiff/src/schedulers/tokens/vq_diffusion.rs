@@ -6,12 +6,13 @@ use std::path::Path;
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::timestep_spacing::{MOST_TIMESTEPS, possible_steps};
-use super::tokens;
+use super::tensors::{floats, integers};
 use crate::error::{Error, Result};
 use crate::loading::LoadOptions;
 use crate::loading::config::Config;
 use crate::random::Generator;
+use crate::schedulers::common::config_file;
+use crate::schedulers::common::timestep_spacing::{MOST_TIMESTEPS, possible_steps};
 
 const CLASS_NAME: &str = "VQDiffusionScheduler";
 
@@ -77,7 +78,7 @@ struct Transition {
 /// VQ-Diffusion: draws the tokens at the previous timestep from their distribution given those at this one and what the
 /// model predicts of the noise-free ones.
 ///
-/// It steps integers, the tokens of an image, and is therefore no [`Scheduler`](super::Scheduler).
+/// It steps integers, the tokens of an image, and is therefore no [`Scheduler`](crate::schedulers::Scheduler).
 ///
 /// ```
 /// use oxidiff::{Device, Generator, Tensor, VQDiffusionScheduler, VQDiffusionSchedulerConfig};
@@ -172,7 +173,7 @@ impl VQDiffusionScheduler {
     /// # Errors
     /// When the file is missing, or a field has a value that this scheduler cannot work with.
     pub fn from_pretrained(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
-        Self::from_config(&super::load_config(name_or_path, options)?)
+        Self::from_config(&config_file::load(name_or_path, options)?)
     }
 
     /// Writes `scheduler_config.json` into `folder`, which is made where it does not exist.
@@ -180,7 +181,7 @@ impl VQDiffusionScheduler {
     /// # Errors
     /// When the folder cannot be written.
     pub fn save_pretrained(&self, folder: &Path) -> Result<()> {
-        super::save_config(&self.config, folder)
+        config_file::save(&self.config, folder)
     }
 
     /// The configuration, defaults filled in.
@@ -225,7 +226,7 @@ impl VQDiffusionScheduler {
         };
         let shape = log_probabilities.dims();
         let [batch, classes, places] = shape;
-        let logits = tokens::floats(log_probabilities, "model_output")?;
+        let logits = floats(log_probabilities, "model_output")?;
         let mut fresh = None;
         let generator = generator.unwrap_or_else(|| fresh.insert(Generator::from_entropy()));
         let uniform = generator.rand_vec::<f32>(logits.len());
@@ -265,8 +266,8 @@ impl VQDiffusionScheduler {
         };
         let [batch, classes, places] = log_p_x_0.dims();
         let device = x_t.device();
-        let predicted = tokens::floats(log_p_x_0.cast(DType::F32), "model_output")?;
-        let tokens = tokens::integers(x_t);
+        let predicted = floats(log_p_x_0.cast(DType::F32), "model_output")?;
+        let tokens = integers(x_t);
         let masked = classes;
         if let Some(token) = tokens.iter().find(|token| !(0..=masked as i64).contains(*token)) {
             return Err(Error::argument("sample", format!("{token} is not a token, 0 to {masked}")));

@@ -5,7 +5,7 @@ use burn::tensor::{Int, Tensor};
 use crate::error::{Error, Result};
 
 /// The values of a single-precision tensor, which are numbers.
-pub(super) fn floats<const D: usize>(tensor: Tensor<D>, argument: &'static str) -> Result<Vec<f32>> {
+pub(crate) fn floats<const D: usize>(tensor: Tensor<D>, argument: &'static str) -> Result<Vec<f32>> {
     let values: Vec<f32> = tensor
         .into_data()
         .try_into_vec()
@@ -17,6 +17,6 @@ pub(super) fn floats<const D: usize>(tensor: Tensor<D>, argument: &'static str) 
 }
 
 /// The values of an integer tensor.
-pub(super) fn integers<const D: usize>(tensor: Tensor<D, Int>) -> Vec<i64> {
+pub(crate) fn integers<const D: usize>(tensor: Tensor<D, Int>) -> Vec<i64> {
     tensor.into_data().iter::<i64>().collect()
 }

@@ -7,13 +7,14 @@ use std::path::Path;
 use burn::tensor::{DType, Int, Tensor, TensorData, activation};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::linspace_f32;
-use super::timestep_spacing::possible_steps;
-use super::tokens;
+use super::tensors::{floats, integers};
 use crate::error::{Error, Result};
 use crate::loading::LoadOptions;
 use crate::loading::config::Config;
 use crate::random::Generator;
+use crate::schedulers::common::config_file;
+use crate::schedulers::common::noise_schedule::linspace_f32;
+use crate::schedulers::common::timestep_spacing::possible_steps;
 
 const CLASS_NAME: &str = "AmusedScheduler";
 
@@ -65,7 +66,7 @@ impl Default for AmusedStepOptions<'_> {
 /// aMUSEd: draws a token for each masked place from the model's probabilities, and masks those again of which it is
 /// least sure, fewer in each step.
 ///
-/// It steps integers, the tokens of an image, and is therefore no [`Scheduler`](super::Scheduler). Logits are read in
+/// It steps integers, the tokens of an image, and is therefore no [`Scheduler`](crate::schedulers::Scheduler). Logits are read in
 /// single precision.
 ///
 /// ```
@@ -114,7 +115,7 @@ impl AmusedScheduler {
     /// # Errors
     /// When the file is missing, or a field has a value that this scheduler does not know.
     pub fn from_pretrained(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
-        Self::from_config(&super::load_config(name_or_path, options)?)
+        Self::from_config(&config_file::load(name_or_path, options)?)
     }
 
     /// Writes `scheduler_config.json` into `folder`, which is made where it does not exist.
@@ -122,7 +123,7 @@ impl AmusedScheduler {
     /// # Errors
     /// When the folder cannot be written.
     pub fn save_pretrained(&self, folder: &Path) -> Result<()> {
-        super::save_config(&self.config, folder)
+        config_file::save(&self.config, folder)
     }
 
     /// The configuration, defaults filled in.
@@ -209,8 +210,8 @@ impl AmusedScheduler {
         let generator = options.generator.unwrap_or_else(|| fresh.insert(Generator::from_entropy()));
         let device = sample.device();
         let probabilities = activation::softmax(model_output.cast(DType::F32), 2);
-        let probabilities = tokens::floats(probabilities, "model_output")?;
-        let sample = tokens::integers(sample);
+        let probabilities = floats(probabilities, "model_output")?;
+        let sample = integers(sample);
         let mask = self.fields.mask_token_id;
 
         let drawn = generator.multinomial(&probabilities, codebook)?;

@@ -6,13 +6,14 @@ use burn::tensor::Tensor;
 use super::noise_schedule::mix;
 use super::prediction_type::PredictionType;
 use super::run::Run;
+use super::shape::check_same_shape;
 use super::thresholding::DynamicThresholding;
-use super::{VarianceType, check_same_shape};
+use super::variance_type::VarianceType;
 use crate::error::{Error, Result};
 
 /// How α and σ follow from the noise levels that a run lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Process {
+pub(crate) enum Process {
     /// α² + σ² = 1; listed is σ/α.
     VariancePreserving,
     /// α + σ = 1; listed is σ.
@@ -23,7 +24,7 @@ pub(super) enum Process {
 
 /// A noise level.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Level {
+pub(crate) struct Level {
     pub alpha: f64,
     pub sigma: f64,
     pub lambda: f64,
@@ -84,7 +85,7 @@ impl Process {
 
 /// What a model's output means for such a sample.
 #[derive(Clone, Debug)]
-pub(super) struct Prediction {
+pub(crate) struct Prediction {
     pub process: Process,
     pub prediction_type: PredictionType,
     pub thresholding: Option<DynamicThresholding>,
@@ -138,7 +139,7 @@ impl Prediction {
 }
 
 /// The predictions that can be converted to a noise-free sample.
-pub(super) const TO_ORIGINAL: &[PredictionType] = &[
+pub(crate) const TO_ORIGINAL: &[PredictionType] = &[
     PredictionType::Epsilon,
     PredictionType::Sample,
     PredictionType::VPrediction,
@@ -146,5 +147,5 @@ pub(super) const TO_ORIGINAL: &[PredictionType] = &[
 ];
 
 /// The predictions that can be converted to noise.
-pub(super) const TO_NOISE: &[PredictionType] =
+pub(crate) const TO_NOISE: &[PredictionType] =
     &[PredictionType::Epsilon, PredictionType::Sample, PredictionType::VPrediction];

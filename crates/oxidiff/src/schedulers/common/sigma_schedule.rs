@@ -21,7 +21,7 @@ pub enum FinalSigmasType {
 
 impl FinalSigmasType {
     /// The level after the last step of a run.
-    pub(super) fn after(self, training: &TrainingSigmas) -> f64 {
+    pub(crate) fn after(self, training: &TrainingSigmas) -> f64 {
         match self {
             Self::Zero => 0.0,
             Self::SigmaMin => training.min(),
@@ -31,7 +31,7 @@ impl FinalSigmasType {
 
 /// The rules that space noise levels between a highest and a lowest one, whatever the training schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SigmaSpacing {
+pub(crate) enum SigmaSpacing {
     /// Equal steps of σ^(1/7), equation 5 of [Karras et al.](https://arxiv.org/abs/2206.00364).
     Karras,
     /// Equal steps of ln σ.
@@ -88,7 +88,7 @@ impl SigmaSpacing {
 /// The [`SigmaSpacing`] that the flags of a class's configuration choose.
 macro_rules! sigma_spacing {
     ($fields:expr, $config:expr) => {
-        $crate::schedulers::sigma_schedule::SigmaSpacing::from_flags(
+        $crate::schedulers::common::sigma_schedule::SigmaSpacing::from_flags(
             $fields.use_karras_sigmas,
             $fields.use_exponential_sigmas,
             $fields.use_beta_sigmas,
@@ -96,10 +96,10 @@ macro_rules! sigma_spacing {
         )
     };
 }
-pub(super) use sigma_spacing;
+pub(crate) use sigma_spacing;
 
 /// A bound on noise levels, where a configuration has it.
-pub(super) fn bound_of(config: &Config, field: &str) -> Result<Option<f64>> {
+pub(crate) fn bound_of(config: &Config, field: &str) -> Result<Option<f64>> {
     match config.get(field) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.as_f64() {
@@ -111,7 +111,7 @@ pub(super) fn bound_of(config: &Config, field: &str) -> Result<Option<f64>> {
 
 /// The training schedule's noise levels, ascending, for going from timesteps to noise levels and back.
 #[derive(Clone, Debug)]
-pub(super) struct TrainingSigmas {
+pub(crate) struct TrainingSigmas {
     sigmas: Vec<f32>,
     log_sigmas: Vec<f32>,
     /// Whether no level is below the one before. A last one that was set by hand can be.
@@ -260,7 +260,7 @@ impl TrainingSigmas {
 }
 
 /// The timesteps and noise levels of a flow's run of `count` steps: even, and then shifted towards the noisy end.
-pub(super) fn flow_levels(shift: f64, num_train_timesteps: usize, count: usize) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn flow_levels(shift: f64, num_train_timesteps: usize, count: usize) -> (Vec<f64>, Vec<f64>) {
     let train = num_train_timesteps as f64;
     let mut levels: Vec<f64> = linspace(1.0, 1.0 / train, count + 1)
         .into_iter()

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// A run that counts calls of the model: two for each step, but one for the last, which goes to no noise at all.
 #[derive(Clone, Debug)]
-pub(super) struct TwoStageRun {
+pub(crate) struct TwoStageRun {
     /// Has the level of each step twice, but that of the first once.
     run: Run,
     /// The level in the middle of each step.
@@ -46,9 +46,29 @@ impl TwoStageRun {
         self.begun = None;
     }
 
-    /// The list of all calls.
-    pub fn calls(&self) -> &Run {
-        &self.run
+    /// The timestep of each call.
+    pub fn timesteps(&self) -> &[f32] {
+        self.run.timesteps()
+    }
+
+    /// The noise level of each call.
+    pub fn sigmas(&self) -> Option<&[f32]> {
+        self.run.sigmas()
+    }
+
+    /// The highest noise level.
+    pub fn highest(&self) -> f32 {
+        self.run.highest()
+    }
+
+    /// x₀ + σ·ε, with the levels of the calls.
+    pub fn add_noise(
+        &self,
+        original_samples: Tensor<4>,
+        noise: Tensor<4>,
+        timesteps: &[f32],
+    ) -> Result<Tensor<4>> {
+        self.run.add_noise(original_samples, noise, timesteps)
     }
 
     /// The index of the current call.
