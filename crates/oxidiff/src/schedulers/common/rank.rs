@@ -10,7 +10,7 @@ use crate::schedulers::{Scheduler, SchedulerOutput, StepOptions};
 
 /// The forms of the methods for samples `[batch, channels, rest...]` of any rank `D` from 2 on, such as packed latents
 /// `[batch, tokens, channels]` or videos `[batch, channels, frames, height, width]`.
-impl dyn Scheduler {
+impl dyn Scheduler + '_ {
     /// [`Scheduler::step`] for a sample of any rank.
     ///
     /// ```
