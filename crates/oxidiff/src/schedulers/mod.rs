@@ -96,7 +96,7 @@ pub use sasolver::{SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig};
 pub use sde_ve::{ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput};
 pub use tcd::{TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput};
 pub use unclip::{UnCLIPScheduler, UnCLIPSchedulerConfig};
-pub use unipc_multistep::{UniPCMultistepScheduler, UniPCMultistepSchedulerConfig, UniPCSolverType};
+pub use unipc_multistep::{UniPCMultistepScheduler, UniPCMultistepSchedulerConfig};
 
 pub use common::dpmsolver::{AlgorithmType, SolverType};
 pub use common::edm::SigmaSchedule;
@@ -106,6 +106,7 @@ pub use common::prediction_type::PredictionType;
 pub use common::sigma_schedule::FinalSigmasType;
 pub use common::time_shift::TimeShiftType;
 pub use common::timestep_spacing::TimestepSpacing;
+pub use common::unipc::UniPCSolverType;
 pub use common::variance_type::VarianceType;
 
 pub use tokens::amused::{

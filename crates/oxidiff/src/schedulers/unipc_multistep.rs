@@ -5,9 +5,9 @@ use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::common::log_snr::{Prediction, Process, TO_NOISE, TO_ORIGINAL};
+use super::common::log_snr::{Level, Prediction, Process, TO_NOISE, TO_ORIGINAL};
 use super::common::methods::scheduler_methods;
-use super::common::multistep::{History, weighted_sum};
+use super::common::multistep::History;
 use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
 use super::common::prediction_type::PredictionType;
 use super::common::run::Run;
@@ -17,23 +17,12 @@ use super::common::step_index::UnknownTimestep;
 use super::common::thresholding::DynamicThresholding;
 use super::common::time_shift::TimeShiftType;
 use super::common::timestep_spacing::{TimestepSpacing, linspace, possible_steps, whole};
+use super::common::unipc::{UniPCSolverType, unipc_step};
 use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
 const CLASS_NAME: &str = "UniPCMultistepScheduler";
-
-/// The function B(h) of UniPC, section 3.2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum UniPCSolverType {
-    /// B(h) = h; recommended without guidance and for fewer than 10 steps.
-    #[serde(rename = "bh1")]
-    Bh1,
-    /// B(h) = eʰ − 1; stands in for the solvers of DPM-Solver and DEIS.
-    #[default]
-    #[serde(rename = "bh2", alias = "midpoint", alias = "heun", alias = "logrho")]
-    Bh2,
-}
 
 /// The configuration of a [`UniPCMultistepScheduler`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -309,8 +298,8 @@ impl UniPCMultistepScheduler {
         }
     }
 
-    /// Goes from the level at `from` to the next one, from `sample`, by the last `order` predictions; equation 9 of
-    /// the paper with `arrived`, the prediction at the next level, and equation 3 without.
+    /// Goes from the level at `from` to the next one, from `sample`, by the last `order` predictions and, if it has
+    /// `arrived`, the prediction at the next level.
     fn solve(
         &self,
         from: usize,
@@ -318,82 +307,10 @@ impl UniPCMultistepScheduler {
         sample: Tensor<4>,
         arrived: Option<Tensor<4>>,
     ) -> Result<Tensor<4>> {
-        let level = |index: usize| self.prediction.process.level_at(&self.run, index);
-        let (here, next) = (level(from), level(from + 1));
-        let h = next.lambda - here.lambda;
-        if h == 0.0 {
-            return Ok(sample);
-        }
-        // `scale` is that of the integral; times eʰ − 1 it stays finite where the next level has no noise.
-        let (signed_h, sample_weight, scale, scale_phi) = if self.fields.predict_x0 {
-            (-h, next.sigma / here.sigma, next.alpha, next.alpha * (-h).exp_m1())
-        } else {
-            let ratio = next.alpha / here.alpha;
-            (h, ratio, next.sigma, ratio * here.sigma - next.sigma)
-        };
-        let scale_b = match self.fields.solver_type {
-            UniPCSolverType::Bh1 => scale * signed_h,
-            UniPCSolverType::Bh2 => scale_phi,
-        };
-
-        // The shares of the step at which predictions lie: negative for those before, 1 for that at the next level.
-        let mut shares: Vec<f64> =
-            (1..order).map(|back| (level(from - back).lambda - here.lambda) / h).collect();
-        shares.extend(arrived.is_some().then_some(1.0));
-        // Differences to the latest prediction, each times its part of the integral.
-        let parts: Vec<f64> = self
-            .parts(&shares, signed_h)
-            .into_iter()
-            .zip(&shares)
-            .map(|(part, share)| scale_b * part / share)
-            .collect();
-
-        let mut weights = vec![parts.iter().sum::<f64>() - scale_phi];
-        weights.extend(parts.iter().take(order - 1).map(|part| -part));
-        let arrived = arrived.map(|prediction| (prediction, -parts[order - 1]));
-        let predictions = self.history.weighted(&weights);
-        weighted_sum(std::iter::once((sample, sample_weight)).chain(predictions).chain(arrived))
+        let levels: Vec<Level> =
+            (0..=order).map(|back| self.prediction.process.level_at(&self.run, from + 1 - back)).collect();
+        unipc_step(self.fields.solver_type, self.fields.predict_x0, &levels, sample, &self.history, arrived)
     }
-
-    /// The coefficients a of the differences, from Σ aⱼ·rⱼⁿ⁻¹ = n!·h·φₙ₊₁(h)/B(h), equation 5 of the paper.
-    fn parts(&self, shares: &[f64], h: f64) -> Vec<f64> {
-        // With one unknown, the paper chooses a simpler value that keeps the order.
-        if shares.len() == 1 {
-            return vec![0.5];
-        }
-        let b_h = match self.fields.solver_type {
-            UniPCSolverType::Bh1 => h,
-            UniPCSolverType::Bh2 => h.exp_m1(),
-        };
-        let mut factorial = 1.0;
-        let mut h_phi = h.exp_m1() / h - 1.0;
-        let mut right = Vec::with_capacity(shares.len());
-        for n in 1..=shares.len() {
-            right.push(h_phi * factorial / b_h);
-            factorial *= (n + 1) as f64;
-            h_phi = h_phi / h - 1.0 / factorial;
-        }
-        solve_vandermonde(shares, right)
-    }
-}
-
-/// Solves Σⱼ aⱼ·xⱼⁱ = bᵢ by the method of Björck and Pereyra (Golub & Van Loan, algorithm 4.6.2).
-fn solve_vandermonde(x: &[f64], mut b: Vec<f64>) -> Vec<f64> {
-    let n = x.len();
-    for (k, point) in x.iter().enumerate() {
-        for i in (k + 1..n).rev() {
-            b[i] -= point * b[i - 1];
-        }
-    }
-    for k in (0..n.saturating_sub(1)).rev() {
-        for i in k + 1..n {
-            b[i] /= x[i] - x[i - k - 1];
-        }
-        for i in k..n - 1 {
-            b[i] -= b[i + 1];
-        }
-    }
-    b
 }
 
 impl Scheduler for UniPCMultistepScheduler {
