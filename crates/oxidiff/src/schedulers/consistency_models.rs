@@ -49,7 +49,7 @@ impl Default for CMStochasticIterativeSchedulerConfig {
     }
 }
 
-/// Consistency models: predicts the noise-free sample at once, and adds noise again for the next of a few steps.
+/// Consistency models: predicts the noise-free sample directly, and adds noise again for the next of a few steps.
 ///
 /// Timesteps are 250 ln σ. Call [`Scheduler::scale_model_input`] before the model.
 ///
@@ -115,7 +115,7 @@ impl CMStochasticIterativeScheduler {
         })
     }
 
-    /// Takes over training timesteps, descending, which count the levels from the highest, 0.
+    /// Sets the run's training timesteps, in descending order; they count the levels from the highest, 0.
     fn visit(&mut self, timesteps: &[usize]) {
         let last = (self.fields.num_train_timesteps - 1) as f64;
         let ramp: Vec<f64> = timesteps.iter().rev().map(|&timestep| timestep as f64 / last).collect();
@@ -126,7 +126,7 @@ impl CMStochasticIterativeScheduler {
         self.step_index.reset();
     }
 
-    /// What the model is told of noise levels: 250 ln σ.
+    /// What the model receives for noise levels: 250 ln σ.
     pub fn sigma_to_t(&self, sigmas: &[f64]) -> Vec<f32> {
         sigmas.iter().map(|&sigma| timestep_of(sigma)).collect()
     }
@@ -220,7 +220,7 @@ impl Scheduler for CMStochasticIterativeScheduler {
         check_same_shape(&model_output, &sample)?;
         let index = self.step_index.at_timestep(timestep, &self.timesteps)?;
         let sigma = f64::from(self.sigmas[index]);
-        // Before a run is chosen, there is no level after the last.
+        // Before a run is chosen, no level follows the last.
         let next = self.sigmas.get(index + 1).unwrap_or(&self.sigmas[index]);
         let (sigma_min, sigma_max) = (self.fields.sigma_min, self.fields.sigma_max);
         let sigma_hat = f64::from(*next).clamp(sigma_min, sigma_max);
@@ -231,7 +231,7 @@ impl Scheduler for CMStochasticIterativeScheduler {
         if self.fields.clip_denoised {
             denoised = denoised.clamp(-1.0, 1.0);
         }
-        // With several steps noise is drawn even where the last one adds none of it.
+        // A run of several steps draws noise in its last step too, which adds none of it.
         let prev_sample = if self.timesteps.len() > 1 {
             let deviation = (sigma_hat * sigma_hat - sigma_min * sigma_min).max(0.0).sqrt();
             let noise = options.noise(&denoised, dtype)?;

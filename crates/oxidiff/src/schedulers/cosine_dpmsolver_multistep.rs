@@ -1,5 +1,5 @@
-//! The stochastic [DPM-Solver++](https://arxiv.org/abs/2211.01095) with the cosine schedule's timesteps, as
-//! [Stable Audio](https://arxiv.org/abs/2407.14358) has it.
+//! The stochastic [DPM-Solver++](https://arxiv.org/abs/2211.01095) with the cosine schedule's timesteps, used by
+//! [Stable Audio](https://arxiv.org/abs/2407.14358).
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ pub struct CosineDPMSolverMultistepSchedulerConfig {
     pub sigma_data: f64,
     /// How noise levels are spaced.
     pub sigma_schedule: SigmaSchedule,
-    /// Number of steps of a run that is not chosen.
+    /// Number of steps before a run is chosen.
     pub num_train_timesteps: usize,
     /// Order of the solver, 1 or 2.
     pub solver_order: usize,
@@ -71,8 +71,8 @@ impl Default for CosineDPMSolverMultistepSchedulerConfig {
 /// Cosine DPM-Solver++: solves the stochastic equation with the noise of one Brownian motion in σ.
 ///
 /// Timesteps are the angles atan σ, as fractions of a right angle. Call [`Scheduler::scale_model_input`] before the
-/// model. The generator of [`StepOptions`] is not drawn from: as in Python, its seed is that of the Brownian motion, and
-/// only the first step of a run looks at it.
+/// model. As in Python, the generator of [`StepOptions`] only provides the seed of the Brownian motion, in the first
+/// step of a run.
 ///
 /// ```
 /// use oxidiff::{CosineDPMSolverMultistepScheduler, Device, Scheduler, StepOptions, Tensor};
@@ -136,7 +136,7 @@ impl CosineDPMSolverMultistepScheduler {
         self.solver.preconditioning().inputs(sample, f64::from(sigma))
     }
 
-    /// What the model is told of noise level `sigma`: 2/π·atan σ.
+    /// What the model receives for noise level `sigma`: 2/π·atan σ.
     pub fn precondition_noise(&self, sigma: f32) -> f32 {
         angle(sigma)
     }
@@ -155,7 +155,7 @@ impl CosineDPMSolverMultistepScheduler {
         Ok(self.solver.preconditioning().outputs(sample, model_output, f64::from(sigma)))
     }
 
-    /// The noise of a step between two levels: what was given, or that of the run's Brownian motion.
+    /// The noise of a step between two levels: the given noise, or that of the run's Brownian motion.
     fn noise(
         &mut self,
         sample: &Tensor<4>,
@@ -178,7 +178,7 @@ impl CosineDPMSolverMultistepScheduler {
                         Some(NoiseSamplerSeed::PerItem(seeds))
                     }
                     Some(Generators::PerItem(generators)) => {
-                        let message = format!("holds {} for a batch of {batch}", generators.len());
+                        let message = format!("has {} generators for a batch of {batch}", generators.len());
                         return Err(Error::argument("generator", message));
                     }
                 };

@@ -218,7 +218,7 @@ impl Scheduler for DDIMScheduler {
         let variance = (1.0 - alpha_bar_prev) / (1.0 - alpha_bar) * (1.0 - alpha_bar / alpha_bar_prev);
         let eta = options.eta.unwrap_or(0.0);
         let std_dev = eta * variance.sqrt();
-        // Equation 12. Rounding may take what is left of the variance just below zero where all of it is fresh noise.
+        // Equation 12. If all of the variance is fresh noise, rounding may leave a remainder just below zero.
         let direction_variance = 1.0 - alpha_bar_prev - std_dev * std_dev;
         if direction_variance < -1e-6 {
             let message = format!("{eta} asks for more noise than timestep {prev_timestep} has");
@@ -228,7 +228,8 @@ impl Scheduler for DDIMScheduler {
             + pred_epsilon * direction_variance.max(0.0).sqrt();
         if eta > 0.0 {
             if options.variance_noise.is_some() && options.generator.is_some() {
-                let message = "cannot be passed along with `generator`: one of them is the source of noise";
+                let message =
+                    "cannot be passed together with `generator`: only one of them is the source of noise";
                 return Err(Error::argument("variance_noise", message));
             }
             prev_sample = prev_sample + options.noise(&sample, noise_dtype)? * std_dev;

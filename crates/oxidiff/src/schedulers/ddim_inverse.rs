@@ -1,4 +1,4 @@
-//! [DDIM](https://arxiv.org/abs/2010.02502) run backwards: from a clean sample to the noise that it comes from.
+//! [DDIM](https://arxiv.org/abs/2010.02502) run backwards: from a clean sample to the noise that leads to it.
 
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
@@ -33,12 +33,12 @@ pub struct DDIMInverseSchedulerConfig {
     pub trained_betas: Option<Vec<f64>>,
     /// Clip the predicted noise-free sample.
     pub clip_sample: bool,
-    /// Take the sample at the beginning to have no noise at all, instead of that of the first training timestep.
+    /// Treat the initial sample as free of noise, instead of having that of the first training timestep.
     pub set_alpha_to_one: bool,
     /// Added to every timestep with `leading` spacing.
     pub steps_offset: usize,
-    /// What the model predicts; `epsilon`, `sample` or `v_prediction`. `sample` needs `set_alpha_to_one: false`, since
-    /// there is no telling the noise of a sample that has none.
+    /// What the model predicts; `epsilon`, `sample` or `v_prediction`. `sample` needs `set_alpha_to_one: false`,
+    /// since the noise of a noise-free sample cannot be determined.
     pub prediction_type: PredictionType,
     /// The bound of that clipping, at least 0.
     pub clip_sample_range: f64,
@@ -110,7 +110,7 @@ impl DDIMInverseScheduler {
         check_clip_range(fields.clip_sample, fields.clip_sample_range, &config)?;
         let betas = beta_fields!(fields, rescale_betas_zero_snr);
         let noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::COMMON, &config)?;
-        // The field's older name, which goes before it.
+        // The field's older name takes precedence.
         let set_alpha_to_one = match config.get("set_alpha_to_zero") {
             None | Some(Value::Null) => fields.set_alpha_to_one,
             Some(Value::Bool(set)) => *set,
@@ -142,8 +142,7 @@ impl Scheduler for DDIMInverseScheduler {
         let train = self.fields.num_train_timesteps;
         at_most_training_steps(num_inference_steps, train)?;
         if self.fields.timestep_spacing == TimestepSpacing::Linspace {
-            let message =
-                "`linspace` is not known to DDIMInverseScheduler; known are `leading` and `trailing`";
+            let message = "DDIMInverseScheduler does not support `linspace`, only `leading` and `trailing`";
             return Err(Error::config(self.config.origin(), "timestep_spacing", message));
         }
         let spacing = self.fields.timestep_spacing;
@@ -163,7 +162,7 @@ impl Scheduler for DDIMInverseScheduler {
         let steps = started(self.num_inference_steps)?;
         check_same_shape(&model_output, &sample)?;
 
-        // The sample is one step before its timestep, which is where the step leads to.
+        // `timestep` is where the step leads; the sample is one step before it.
         let train = self.fields.num_train_timesteps;
         let next = whole_timestep(timestep)?;
         let here = (next - (train / steps) as i64).min(train as i64 - 1);
@@ -178,7 +177,7 @@ impl Scheduler for DDIMInverseScheduler {
             PredictionType::Sample if sigma == 0.0 => {
                 return Err(Error::unsupported(
                     "`prediction_type: sample` at a sample without noise",
-                    "the noise cannot be told from it; choose `set_alpha_to_one: false`",
+                    "its noise cannot be determined; choose `set_alpha_to_one: false`",
                 ));
             }
             PredictionType::Sample => (output.clone(), (x - output * alpha) / sigma),

@@ -30,8 +30,8 @@ pub struct DDPMSchedulerConfig {
     pub beta_schedule: BetaSchedule,
     /// All β, instead of a schedule.
     pub trained_betas: Option<Vec<f64>>,
-    /// The variance of the noise that a step adds; all but `fixed_large_log`. Nothing, as configurations of other
-    /// schedulers say, means `fixed_small`.
+    /// The variance of the noise that a step adds; all but `fixed_large_log`. Nothing, as in configurations of other
+    /// schedulers, means `fixed_small`.
     pub variance_type: Option<VarianceType>,
     /// Clip the predicted noise-free sample.
     pub clip_sample: bool,
@@ -115,7 +115,7 @@ impl DDPMScheduler {
         let known = [PredictionType::Epsilon, PredictionType::Sample, PredictionType::VPrediction];
         fields.prediction_type.known_to(&known, &config)?;
         if fields.variance_type == Some(VarianceType::FixedLargeLog) {
-            let message = "`fixed_large_log` is a logarithm, whose root diffusers takes, which is NaN; use `fixed_large`";
+            let message = "`fixed_large_log` is a logarithm, and diffusers takes its root, which is NaN; use `fixed_large`";
             return Err(Error::config(config.origin(), "variance_type", message));
         }
         let betas = beta_fields!(fields, rescale_betas_zero_snr);

@@ -1,4 +1,4 @@
-//! DDPM with continuous time, as [Würstchen](https://arxiv.org/abs/2306.00637) has it.
+//! DDPM with continuous time, used by [Würstchen](https://arxiv.org/abs/2306.00637).
 
 use std::f32::consts::PI;
 
@@ -20,7 +20,7 @@ const CLASS_NAME: &str = "DDPMWuerstchenScheduler";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DDPMWuerstchenSchedulerConfig {
-    /// Bends time: above 1, a run stays longer where there is much noise.
+    /// Warps time: above 1, a run spends more steps at high noise levels.
     pub scaler: f64,
     /// The offset s of the cosine schedule.
     pub s: f64,
@@ -34,7 +34,7 @@ impl Default for DDPMWuerstchenSchedulerConfig {
 
 /// Würstchen: DDPM along the cosine schedule, whose timesteps are times from 1 (noise) to 0.
 ///
-/// The last timestep is where the last step leads to, and none to step from.
+/// The last timestep is where the last step leads; no step starts from it.
 ///
 /// ```
 /// use oxidiff::{DDPMWuerstchenScheduler, Device, Scheduler, StepOptions, Tensor};
@@ -94,7 +94,7 @@ impl DDPMWuerstchenScheduler {
     /// The timestep after the one nearest to `timestep`.
     ///
     /// # Errors
-    /// When there is none, or no run is chosen.
+    /// When there is none, or no run has been chosen.
     pub fn previous_timestep(&self, timestep: f32) -> Result<f32> {
         started((!self.timesteps.is_empty()).then_some(self.timesteps.len()))?;
         if !timestep.is_finite() {
@@ -104,7 +104,7 @@ impl DDPMWuerstchenScheduler {
         let nearest = (0..self.timesteps.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)));
         let next = nearest.and_then(|index| self.timesteps.get(index + 1));
         next.copied().ok_or_else(|| {
-            Error::argument("timestep", format!("{timestep} is the last one: the run is over there"))
+            Error::argument("timestep", format!("{timestep} is the last one, which ends the run"))
         })
     }
 
@@ -116,7 +116,7 @@ impl DDPMWuerstchenScheduler {
 
     fn choose_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
         if timesteps.len() < 2 {
-            let message = "needs the time of a step and the time that it leads to, at least";
+            let message = "needs at least the time of a step and the time that it leads to";
             return Err(Error::argument("timesteps", message));
         }
         if let Some(timestep) = timesteps.iter().find(|timestep| !(0.0..=1.0).contains(*timestep)) {

@@ -85,7 +85,7 @@ pub struct DEISMultistepSchedulerConfig {
     pub steps_offset: usize,
     /// Whether [`Scheduler::set_timesteps_with_mu`] may set the shift.
     pub use_dynamic_shifting: bool,
-    /// How µ shifts.
+    /// How µ shifts noise levels.
     pub time_shift_type: TimeShiftType,
 }
 
@@ -201,13 +201,14 @@ impl DEISMultistepScheduler {
     }
 }
 
-/// ∫ ln(ρ/a)/ln(b/a) dρ from `from` to `to`: the weight of the prediction at b, beside one at a.
+/// ∫ ln(ρ/a)/ln(b/a) dρ from `from` to `to`: the weight of the prediction at b, given another one at a.
 fn linear_weight(from: f64, to: f64, b: f64, a: f64) -> f64 {
     let integral = |rho: f64| rho * (rho.ln() - a.ln() - 1.0);
     (integral(to) - integral(from)) / (b.ln() - a.ln())
 }
 
-/// ∫ ln(ρ/a)·ln(ρ/c)/(ln(b/a)·ln(b/c)) dρ from `from` to `to`: the weight of the prediction at b, beside those at a and c.
+/// ∫ ln(ρ/a)·ln(ρ/c)/(ln(b/a)·ln(b/c)) dρ from `from` to `to`: the weight of the prediction at b, given others at a
+/// and c.
 fn quadratic_weight(from: f64, to: f64, b: f64, a: f64, c: f64) -> f64 {
     let (log_a, log_c) = (a.ln(), c.ln());
     let integral = |rho: f64| {
@@ -240,7 +241,7 @@ impl Scheduler for DEISMultistepScheduler {
         let (timesteps, sigmas) =
             self.training.solver_levels(timesteps, num_inference_steps, self.spacing, flow, &self.config)?;
         self.prediction.process.check(&sigmas)?;
-        // Levels that a rule spaces end with the last step's, which goes nowhere then.
+        // Levels spaced by a rule end with that of the last step, which then changes nothing.
         let ruled = self.spacing.is_some() || self.fields.use_flow_sigmas;
         let last = if ruled { sigmas[sigmas.len() - 1] } else { self.training.min() };
         self.run.restart(&whole(&timesteps), sigmas.into_iter().chain([last]));
@@ -264,8 +265,8 @@ impl Scheduler for DEISMultistepScheduler {
         let sample = sample.cast(DType::F32);
         let original =
             self.prediction.original(model_output.cast(DType::F32), &sample, self.run.sigma(index))?;
-        // As in Python: where the model predicts a velocity, the noise is that of the run's level even if samples are
-        // scaled, and the two levels differ.
+        // As in Python: if the model predicts a velocity, the noise level is that of the run, even for scaled
+        // samples, whose level differs.
         let noise_level = match self.fields.prediction_type {
             PredictionType::FlowPrediction => self.run.sigma(index),
             _ => here.sigma,

@@ -73,7 +73,7 @@ pub struct DPMSolverMultistepSchedulerConfig {
     /// Leave out training timesteps with a smaller λ; needed with `squaredcos_cap_v2`.
     #[serde(with = "non_finite")]
     pub lambda_min_clipped: f64,
-    /// Whether the model also predicts a variance, which is cut off: `learned` and `learned_range` do.
+    /// `learned` or `learned_range` if the model also predicts a variance, which is dropped.
     pub variance_type: Option<VarianceType>,
     /// How timesteps are spread.
     pub timestep_spacing: TimestepSpacing,
@@ -83,7 +83,7 @@ pub struct DPMSolverMultistepSchedulerConfig {
     pub rescale_betas_zero_snr: bool,
     /// Whether [`Scheduler::set_timesteps_with_mu`] may set the shift.
     pub use_dynamic_shifting: bool,
-    /// How µ shifts.
+    /// How µ shifts noise levels.
     pub time_shift_type: TimeShiftType,
 }
 
@@ -203,7 +203,7 @@ impl DPMSolverMultistepScheduler {
 
     /// The noise levels of a run of `count` steps that are spaced by a rule, and their timesteps.
     fn ruled_levels(&self, count: usize) -> Result<Option<(Vec<f64>, Vec<f64>)>> {
-        // Karras levels go before the other rules, flows come last.
+        // Karras levels take precedence over the other rules; flows come last.
         let (mut timesteps, sigmas) = match self.spacing {
             Some(spacing) if spacing == SigmaSpacing::Karras || !self.fields.use_lu_lambdas => {
                 self.training.spaced(spacing, count, &self.config)?
@@ -228,7 +228,7 @@ impl DPMSolverMultistepScheduler {
         Ok(Some((timesteps, sigmas)))
     }
 
-    /// Takes over timesteps and the noise level of each; the fraction of a timestep is dropped.
+    /// Sets the run's timesteps, without their fractions, and the noise level of each.
     fn visit(&mut self, timesteps: &[f64], sigmas: &[f64]) -> Result<()> {
         self.prediction.process.check(sigmas)?;
         let last = self.fields.final_sigmas_type.after(&self.training);

@@ -1,4 +1,4 @@
-//! [DPM-Solver](https://arxiv.org/abs/2206.00927) run backwards: from a clean sample to the noise that it comes from.
+//! [DPM-Solver](https://arxiv.org/abs/2206.00927) run backwards: from a clean sample to the noise that leads to it.
 
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,7 @@ pub struct DPMSolverMultistepInverseSchedulerConfig {
     pub dynamic_thresholding_ratio: f64,
     /// The highest threshold of dynamic thresholding.
     pub sample_max_value: f64,
-    /// Which equation is solved. The stochastic ones cannot be inverted, so that their steps are an error.
+    /// Which equation is solved. The stochastic ones cannot be inverted, so their steps are an error.
     pub algorithm_type: AlgorithmType,
     /// How the second-order solver approximates an integral.
     pub solver_type: SolverType,
@@ -66,7 +66,7 @@ pub struct DPMSolverMultistepInverseSchedulerConfig {
     /// Leave out training timesteps with a smaller λ; needed with `squaredcos_cap_v2`.
     #[serde(with = "non_finite")]
     pub lambda_min_clipped: f64,
-    /// Whether the model also predicts a variance, which is cut off: `learned` and `learned_range` do.
+    /// `learned` or `learned_range` if the model also predicts a variance, which is dropped.
     pub variance_type: Option<VarianceType>,
     /// How timesteps are spread.
     pub timestep_spacing: TimestepSpacing,
@@ -178,7 +178,7 @@ impl DPMSolverMultistepInverseScheduler {
         let last = |sigmas: &[f64]| sigmas[sigmas.len() - 1];
         let train = self.fields.num_train_timesteps;
         if let Some(spacing) = self.spacing {
-            // From the lowest level up; bounds of a configuration keep their places in the rule, as in Python.
+            // From the lowest level up. As in Python, the bounds of a configuration are not swapped.
             let from = bound_of(&self.config, "sigma_max")?.unwrap_or(self.training.min());
             let to = bound_of(&self.config, "sigma_min")?.unwrap_or(self.training.max());
             let sigmas = spacing.between(from, to, count);
@@ -196,7 +196,7 @@ impl DPMSolverMultistepInverseScheduler {
         }
         let usable = self.usable_timesteps;
         let mut timesteps = match self.fields.timestep_spacing {
-            // Those of a run of one step more, but for the last.
+            // Those of a run with one more step, except for the last.
             TimestepSpacing::Linspace | TimestepSpacing::Leading => {
                 let spacing = self.fields.timestep_spacing;
                 let mut timesteps = spacing.descending(usable, count + 1, self.fields.steps_offset);
@@ -232,7 +232,7 @@ impl Scheduler for DPMSolverMultistepInverseScheduler {
         possible_steps(num_inference_steps)?;
         let (mut timesteps, sigmas, last) = self.levels(num_inference_steps)?;
         self.prediction.process.check(&sigmas)?;
-        // Where there are as many steps as in training, some timesteps are equal; Python's class drops them, but not
+        // With as many steps as in training, some timesteps are equal; Python's class drops the duplicates, but not
         // their levels.
         timesteps.dedup();
         self.run.restart(&whole(&timesteps), sigmas.into_iter().chain([last]));

@@ -41,7 +41,7 @@ pub struct DPMSolverSDESchedulerConfig {
     pub use_exponential_sigmas: bool,
     /// Space noise levels as quantiles of a beta distribution.
     pub use_beta_sigmas: bool,
-    /// Where the noise starts from; anywhere where absent.
+    /// The seed of the noise; a random one by default.
     pub noise_sampler_seed: Option<NoiseSamplerSeed>,
     /// How timesteps are spread.
     pub timestep_spacing: TimestepSpacing,
@@ -68,13 +68,13 @@ impl Default for DPMSolverSDESchedulerConfig {
     }
 }
 
-/// Stochastic DPM-Solver++: an ancestral step to the middle (in ln σ) of a step, and, with the noise-free sample that is
-/// predicted there, one over all of it.
+/// Stochastic DPM-Solver++: an ancestral step to the middle (in ln σ), and then one over the whole step with the
+/// noise-free sample predicted there.
 ///
-/// The noise of both is that of one Brownian motion in σ. It follows from `noise_sampler_seed` alone; the generator of
-/// [`StepOptions`] has no part in it. A step of the run is two calls of the model and of [`Scheduler::step`], except for
-/// the last, which is one. Samples are not scaled down with the signal; call [`Scheduler::scale_model_input`] before the
-/// model.
+/// Both take their noise from one Brownian motion in σ, which depends on `noise_sampler_seed` alone; the generator of
+/// [`StepOptions`] is not used. Each step of the run takes two calls of the model and of [`Scheduler::step`], except
+/// for the last, which takes one. Samples are not scaled down with the signal; call [`Scheduler::scale_model_input`]
+/// before the model.
 ///
 /// ```
 /// use oxidiff::{DPMSolverSDEScheduler, Device, Scheduler, StepOptions, Tensor};
@@ -129,7 +129,7 @@ impl DPMSolverSDEScheduler {
     }
 }
 
-/// −ln σ in single precision, as PyTorch has it: a difference of one bit would move times of the Brownian motion.
+/// −ln σ in single precision, as in PyTorch: a difference of one bit would move times of the Brownian motion.
 fn time_of(sigma: f32) -> f32 {
     -(f64::from(sigma).ln() as f32)
 }
@@ -231,7 +231,7 @@ impl Scheduler for DPMSolverSDEScheduler {
                 }
             };
             let from = time_of(sigma as f32);
-            // The noise that is added; with what an ancestral step leaves it has the variance of the level.
+            // The added noise; together with what an ancestral step leaves, it has the variance of the level.
             let (sigma_from, sigma_to) = (sigma_at(from), sigma_at(to));
             let (from_squared, to_squared) = (sigma_from * sigma_from, sigma_to * sigma_to);
             let up = (to_squared * (from_squared - to_squared) / from_squared).sqrt().min(sigma_to);

@@ -36,8 +36,8 @@ pub struct DPMSolverSinglestepSchedulerConfig {
     pub beta_schedule: BetaSchedule,
     /// All β, instead of a schedule.
     pub trained_betas: Option<Vec<f64>>,
-    /// Order of the solver, 1 to 3: how many calls of the model a step of the method has; 2 is recommended with guidance,
-    /// 3 without.
+    /// Order of the solver, 1 to 3: how many calls of the model a step of the method takes; 2 is recommended with
+    /// guidance, 3 without.
     pub solver_order: usize,
     /// What the model predicts; all but `original_sample`.
     pub prediction_type: PredictionType,
@@ -68,11 +68,11 @@ pub struct DPMSolverSinglestepSchedulerConfig {
     /// Leave out training timesteps with a smaller λ; needed with `squaredcos_cap_v2`.
     #[serde(with = "non_finite")]
     pub lambda_min_clipped: f64,
-    /// Whether the model also predicts a variance, which is cut off: `learned` and `learned_range` do.
+    /// `learned` or `learned_range` if the model also predicts a variance, which is dropped.
     pub variance_type: Option<VarianceType>,
     /// Whether [`Scheduler::set_timesteps_with_mu`] may set the shift.
     pub use_dynamic_shifting: bool,
-    /// How µ shifts.
+    /// How µ shifts noise levels.
     pub time_shift_type: TimeShiftType,
 }
 
@@ -106,8 +106,8 @@ impl Default for DPMSolverSinglestepSchedulerConfig {
     }
 }
 
-/// DPM-Solver in single steps: a step of the method is as many timesteps as its order. Each of them starts again where the
-/// method's step began, with one more prediction to go by.
+/// DPM-Solver in single steps: a step of the method spans as many timesteps as its order. Each of them starts again
+/// at the beginning of the method's step, with one more prediction.
 ///
 /// ```
 /// use oxidiff::{DPMSolverSinglestepScheduler, Device, Scheduler, StepOptions, Tensor};
@@ -193,7 +193,7 @@ impl DPMSolverSinglestepScheduler {
         })
     }
 
-    /// Takes over the timesteps of a run of `count` steps, or the levels that a rule spaces.
+    /// Sets the timesteps of a run of `count` steps, or the levels that a rule spaces.
     fn visit(&mut self, timesteps: Vec<f64>, count: usize) -> Result<()> {
         let flow_shift = self.fields.use_flow_sigmas.then_some(self.flow_shift);
         let (timesteps, sigmas) = self.training.solver_levels(
@@ -221,7 +221,7 @@ impl DPMSolverSinglestepScheduler {
         Ok(())
     }
 
-    /// The order at each of `count` timesteps: 1, 2, … up to the solver's order, over and over; in the end lower, so
+    /// The order at each of `count` timesteps: 1, 2, … up to the solver's order, repeatedly; lower at the end, so
     /// that the last one is 1.
     fn orders_of(&self, count: usize) -> Vec<usize> {
         let order = self.fields.solver_order;
@@ -250,7 +250,7 @@ impl DPMSolverSinglestepScheduler {
         let level = |index: usize| self.prediction.process.level_at(&self.run, index);
         let (begin, next): (Level, Level) = (level(index + 1 - order), level(index + 1));
         let h = next.lambda - begin.lambda;
-        // The share of the step that is gone at the prediction this far back.
+        // The share of the step that is complete at the prediction this far back.
         let share = |back: usize| (level(index - back).lambda - begin.lambda) / h;
         let integrals = self.fields.algorithm_type.integrals(begin, next);
         let heun = self.fields.solver_type == SolverType::Heun;
@@ -258,7 +258,7 @@ impl DPMSolverSinglestepScheduler {
         let weights = match order {
             1 => vec![integrals.value],
             2 => {
-                // The midpoint rule takes half the integral of the value for that of the slope.
+                // The midpoint rule approximates the integral of the slope by half that of the value.
                 let slope = if heun { integrals.slope } else { 0.5 * integrals.value };
                 vec![slope / share(0), integrals.value - slope / share(0)]
             }

@@ -30,7 +30,7 @@ pub struct EDMDPMSolverMultistepSchedulerConfig {
     pub sigma_data: f64,
     /// How noise levels are spaced.
     pub sigma_schedule: SigmaSchedule,
-    /// Number of steps of a run that is not chosen.
+    /// Number of steps before a run is chosen.
     pub num_train_timesteps: usize,
     /// What the model predicts; `epsilon` or `v_prediction`, which is its negative here.
     pub prediction_type: PredictionType,
@@ -119,7 +119,7 @@ impl EDMDPMSolverMultistepScheduler {
     fn build(fields: EDMDPMSolverMultistepSchedulerConfig, config: Config) -> Result<Self> {
         if !fields.algorithm_type.predicts_sample() {
             let message = format!(
-                "{:?} is not implemented for {CLASS_NAME}; known are dpmsolver++ and sde-dpmsolver++",
+                "{:?} is not implemented for {CLASS_NAME}; supported: dpmsolver++ and sde-dpmsolver++",
                 fields.algorithm_type
             );
             return Err(Error::config(config.origin(), "algorithm_type", message));
@@ -158,7 +158,7 @@ impl EDMDPMSolverMultistepScheduler {
         self.solver.preconditioning().inputs(sample, f64::from(sigma))
     }
 
-    /// What the model is told of noise level `sigma`: ¼ ln σ.
+    /// What the model receives for noise level `sigma`: ¼ ln σ.
     pub fn precondition_noise(&self, sigma: f32) -> f32 {
         quarter_log(sigma)
     }

@@ -1,5 +1,5 @@
-//! Euler's method as [EDM](https://arxiv.org/abs/2206.00364) has it: algorithm 2 without its second-order correction, with
-//! the preconditioning of its models.
+//! Euler's method in the formulation of [EDM](https://arxiv.org/abs/2206.00364): algorithm 2 without its second-order
+//! correction, with the preconditioning of its models.
 
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ pub struct EDMEulerSchedulerConfig {
     pub sigma_data: f64,
     /// How noise levels are spaced.
     pub sigma_schedule: SigmaSchedule,
-    /// Number of steps of a run that is not chosen.
+    /// Number of steps before a run is chosen.
     pub num_train_timesteps: usize,
     /// What the model predicts; `epsilon` or `v_prediction`, which is its negative here.
     pub prediction_type: PredictionType,
@@ -114,7 +114,7 @@ impl EDMEulerScheduler {
         Ok(scheduler)
     }
 
-    /// Takes over the levels at places of the ramp from the highest, 0, to the lowest, 1.
+    /// Sets the run's levels, at places on the ramp from the highest, 0, to the lowest, 1.
     fn visit(&mut self, ramp: &[f64]) -> Result<()> {
         let mut sigmas = self.levels.at(ramp);
         let timesteps: Vec<f32> = sigmas.iter().map(|&sigma| self.precondition_noise(sigma)).collect();
@@ -135,7 +135,7 @@ impl EDMEulerScheduler {
         self.preconditioning.inputs(sample, f64::from(sigma))
     }
 
-    /// What the model is told of noise level `sigma`: ¼ ln σ.
+    /// What the model receives for noise level `sigma`: ¼ ln σ.
     pub fn precondition_noise(&self, sigma: f32) -> f32 {
         0.25 * sigma.ln()
     }

@@ -149,7 +149,7 @@ impl Scheduler for EulerAncestralDiscreteScheduler {
         let index = self.run.enter(timestep)?;
         let (sigma, sigma_next) = (self.run.sigma(index), self.run.sigma(index + 1));
 
-        // The noise that is added; with what the Euler step leaves it has variance `sigma_next`².
+        // The added noise; together with what the Euler step leaves, it has variance `sigma_next`².
         let sigma_up =
             (sigma_next * sigma_next * (sigma * sigma - sigma_next * sigma_next) / (sigma * sigma)).sqrt();
         let sigma_down = (sigma_next * sigma_next - sigma_up * sigma_up).max(0.0).sqrt();

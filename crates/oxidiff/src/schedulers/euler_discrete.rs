@@ -31,14 +31,14 @@ pub enum InterpolationType {
     LogLinear,
 }
 
-/// What the model is told about the noise level.
+/// What the model receives for the noise level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimestepType {
     /// The training timestep.
     #[default]
     Discrete,
-    /// ¼ ln σ, where the model has v-prediction.
+    /// ¼ ln σ, for models with v-prediction.
     Continuous,
 }
 
@@ -66,13 +66,13 @@ pub struct EulerDiscreteSchedulerConfig {
     pub use_exponential_sigmas: bool,
     /// Space noise levels as quantiles of a beta distribution.
     pub use_beta_sigmas: bool,
-    /// The lowest noise level of such a spacing; that of the run's last timestep where absent.
+    /// The lowest noise level of such a spacing; by default that of the run's last timestep.
     pub sigma_min: Option<f64>,
-    /// The highest noise level of such a spacing; that of the run's first timestep where absent.
+    /// The highest noise level of such a spacing; by default that of the run's first timestep.
     pub sigma_max: Option<f64>,
     /// How timesteps are spread.
     pub timestep_spacing: TimestepSpacing,
-    /// What the model is told about the noise level.
+    /// What the model receives for the noise level.
     pub timestep_type: TimestepType,
     /// Added to every timestep with `leading` spacing.
     pub steps_offset: usize,
@@ -166,20 +166,20 @@ impl EulerDiscreteScheduler {
         Ok(scheduler)
     }
 
-    /// Whether the model is told ¼ ln σ instead of a timestep.
+    /// Whether the model receives ¼ ln σ instead of a timestep.
     fn tells_log_sigma(&self) -> bool {
         self.fields.timestep_type == TimestepType::Continuous
             && self.fields.prediction_type == PredictionType::VPrediction
     }
 
-    /// Replaces the timesteps by what the model is told.
+    /// Replaces the timesteps with what the model receives.
     fn relabel(&mut self) {
         if let (true, Some([levels @ .., _final])) = (self.tells_log_sigma(), self.run.sigmas()) {
             self.run.relabel(levels.iter().map(|sigma| 0.25 * sigma.ln()).collect());
         }
     }
 
-    /// Takes over timesteps and the noise levels that belong to them.
+    /// Sets the run's timesteps and the noise levels that belong to them.
     fn visit(&mut self, timesteps: Vec<f64>) {
         let count = timesteps.len();
         let mut sigmas: Vec<f64> = match self.fields.interpolation_type {
@@ -238,7 +238,7 @@ impl EulerDiscreteScheduler {
         if levels.is_empty() {
             return Err(Error::argument(
                 "sigmas",
-                "needs the level after the last step besides that of each step",
+                "needs the level after the last step in addition to that of each step",
             ));
         }
         let timesteps: Vec<f64> =

@@ -22,7 +22,7 @@ const CLASS_NAME: &str = "FlowMatchEulerDiscreteScheduler";
 pub struct FlowMatchEulerDiscreteSchedulerConfig {
     /// Number of steps the model was trained with.
     pub num_train_timesteps: usize,
-    /// The shift s of noise levels, σ ↦ s·σ/(1 + (s − 1)·σ): above 1, a run stays longer where there is much noise.
+    /// The shift s of noise levels, σ ↦ s·σ/(1 + (s − 1)·σ): above 1, a run spends more steps at high noise levels.
     pub shift: f64,
     /// Shift by µ, which depends on the size of the image, instead.
     pub use_dynamic_shifting: bool,
@@ -34,9 +34,9 @@ pub struct FlowMatchEulerDiscreteSchedulerConfig {
     pub base_image_seq_len: usize,
     /// Number of tokens of the largest image; for the pipeline.
     pub max_image_seq_len: usize,
-    /// Go from σ = 0 up to 1, for models that count so.
+    /// Go from σ = 0 up to 1, for models that count this way.
     pub invert_sigmas: bool,
-    /// Stretch the levels of a run so that the last one is this.
+    /// Stretch the levels of a run to end with this one.
     pub shift_terminal: Option<f64>,
     /// Space noise levels as Karras et al. do.
     pub use_karras_sigmas: bool,
@@ -44,7 +44,7 @@ pub struct FlowMatchEulerDiscreteSchedulerConfig {
     pub use_exponential_sigmas: bool,
     /// Space noise levels as quantiles of a beta distribution.
     pub use_beta_sigmas: bool,
-    /// How µ shifts.
+    /// How µ shifts noise levels.
     pub time_shift_type: TimeShiftType,
     /// Predict the noise-free sample in each step, and add fresh noise to it.
     pub stochastic_sampling: bool,
@@ -124,12 +124,12 @@ impl FlowMatchEulerDiscreteScheduler {
         })
     }
 
-    /// The shift of noise levels that the next run has, where it is not dynamic.
+    /// The shift of noise levels in the next run, unless it is dynamic.
     pub fn shift(&self) -> f64 {
         self.shift
     }
 
-    /// Sets the shift of noise levels for runs to come. The configuration keeps its own.
+    /// Sets the shift of noise levels for later runs. The configuration keeps its own.
     pub fn set_shift(&mut self, shift: f64) {
         self.shift = shift;
     }
@@ -137,16 +137,16 @@ impl FlowMatchEulerDiscreteScheduler {
     /// Adds noise to clean samples: σ·noise + (1 − σ)·sample, with σ of `timesteps[i]` for item `i`.
     ///
     /// # Errors
-    /// When the number of timesteps is neither 1 nor the batch size, or one of them is not of this run.
+    /// When the number of timesteps is neither 1 nor the batch size, or one of them is not in this run.
     pub fn scale_noise(&self, sample: Tensor<4>, timesteps: &[f32], noise: Tensor<4>) -> Result<Tensor<4>> {
         blend(sample, noise, &self.run.levels_of_added_noise(timesteps)?)
     }
 
-    /// A step in which each token has its own timestep, as in videos of which some frames are given.
+    /// A step in which each token has its own timestep, as in videos with some given frames.
     ///
     /// `model_output` and `sample` are `[batch, tokens, channels]`, `per_token_timesteps` is `[batch, tokens]`. Each
     /// token goes to the next lower noise level of the run; the result is in single precision. As in Python, the
-    /// velocity points the other way than in [`Scheduler::step`]: from the noise to the sample.
+    /// velocity points from the noise to the sample, in the opposite direction to that of [`Scheduler::step`].
     ///
     /// # Errors
     /// As [`Scheduler::step`].

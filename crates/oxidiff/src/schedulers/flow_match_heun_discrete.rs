@@ -37,8 +37,8 @@ impl Default for FlowMatchHeunDiscreteSchedulerConfig {
 /// Heun for flows: goes along the velocity to the next noise level, looks at the velocity there, and goes along the mean
 /// of both.
 ///
-/// A step of the run is two calls of the model and of [`Scheduler::step`], except for the last, which is one; each
-/// timestep but the first stands twice in the list. [`Scheduler::add_noise`] is Python's `scale_noise`.
+/// Each step of the run takes two calls of the model and of [`Scheduler::step`], except for the last, which takes
+/// one; each timestep except the first appears twice in the list. [`Scheduler::add_noise`] is Python's `scale_noise`.
 ///
 /// ```
 /// use oxidiff::{Device, FlowMatchHeunDiscreteScheduler, Scheduler, StepOptions, Tensor};
@@ -108,7 +108,7 @@ impl FlowMatchHeunDiscreteScheduler {
     /// `timesteps[i]` for item `i`.
     ///
     /// # Errors
-    /// When the number of timesteps is neither 1 nor the batch size, or one of them is not of this run.
+    /// When the number of timesteps is neither 1 nor the batch size, or one of them is not in this run.
     pub fn scale_noise(&self, sample: Tensor<4>, timesteps: &[f32], noise: Tensor<4>) -> Result<Tensor<4>> {
         let level = |&timestep: &f32| {
             let mut run = self.run.clone();
@@ -167,7 +167,7 @@ impl Scheduler for FlowMatchHeunDiscreteScheduler {
         let sample = sample.cast(DType::F32);
         let model_output = model_output.cast(DType::F32);
 
-        // Before the second call too, as in Python.
+        // As in Python, before the second call too.
         let (sample, sigma_hat) = options.churn(sample, sigma, self.run.levels_to_go(), dtype)?;
         let prev_sample = match self.first_stage.take() {
             None => {

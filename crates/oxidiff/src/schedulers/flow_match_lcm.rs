@@ -40,7 +40,7 @@ pub enum UpscaleMode {
 }
 
 impl UpscaleMode {
-    /// How images are interpolated in this mode, where it is one for images.
+    /// How images are interpolated in this mode, if it is one for images.
     fn of_images(self) -> Option<Interpolation> {
         match self {
             Self::Nearest => Some(Interpolation::Nearest),
@@ -71,9 +71,9 @@ pub struct FlowMatchLCMSchedulerConfig {
     pub base_image_seq_len: usize,
     /// Number of tokens of the largest image; for the pipeline.
     pub max_image_seq_len: usize,
-    /// Go from σ = 0 up to 1, for models that count so.
+    /// Go from σ = 0 up to 1, for models that count this way.
     pub invert_sigmas: bool,
-    /// Stretch the levels of a run so that the last one is this.
+    /// Stretch the levels of a run to end with this one.
     pub shift_terminal: Option<f64>,
     /// Space noise levels as Karras et al. do.
     pub use_karras_sigmas: bool,
@@ -81,11 +81,11 @@ pub struct FlowMatchLCMSchedulerConfig {
     pub use_exponential_sigmas: bool,
     /// Space noise levels as quantiles of a beta distribution.
     pub use_beta_sigmas: bool,
-    /// How µ shifts.
+    /// How µ shifts noise levels.
     pub time_shift_type: TimeShiftType,
-    /// The size of the image after each step but the last, as a multiple of the size that the run starts with.
+    /// The size of the image after each step except the last, as a multiple of the initial size.
     pub scale_factors: Option<Vec<f64>>,
-    /// How images are brought to that size; not at all where absent.
+    /// How images are resized; they are not if this is absent.
     pub upscale_mode: Option<UpscaleMode>,
 }
 
@@ -111,7 +111,7 @@ impl Default for FlowMatchLCMSchedulerConfig {
     }
 }
 
-/// LCM for flows: predicts the noise-free sample at once, and adds fresh noise for the next of a few steps.
+/// LCM for flows: predicts the noise-free sample directly, and adds fresh noise for the next of a few steps.
 ///
 /// With `scale_factors`, a step's sample may be larger than the one before. [`Scheduler::add_noise`] is Python's
 /// `scale_noise`.
@@ -151,7 +151,7 @@ struct Scales {
 }
 
 impl Scales {
-    /// What the fields, or a user, ask for; nothing where one of them is missing.
+    /// What the fields, or a user, ask for; nothing if one of them is missing.
     fn new(factors: &[f64], mode: Option<UpscaleMode>) -> std::result::Result<Option<Self>, String> {
         const MOST: f64 = 1000.0;
         let Some(mode) = mode.filter(|_| !factors.is_empty()) else { return Ok(None) };
@@ -195,12 +195,12 @@ impl FlowMatchLCMScheduler {
         })
     }
 
-    /// The shift of noise levels that the next run has, where it is not dynamic.
+    /// The shift of noise levels in the next run, unless it is dynamic.
     pub fn shift(&self) -> f64 {
         self.shift
     }
 
-    /// Sets the shift of noise levels for runs to come. The configuration keeps its own.
+    /// Sets the shift of noise levels for later runs. The configuration keeps its own.
     pub fn set_shift(&mut self, shift: f64) {
         self.shift = shift;
     }
@@ -208,7 +208,7 @@ impl FlowMatchLCMScheduler {
     /// Sets how the sample grows from step to step. The configuration keeps its own factors and mode.
     ///
     /// # Errors
-    /// When a factor is no positive number, or the mode is not one for images.
+    /// When a factor is not between 0 and 1000, or the mode is not one for images.
     pub fn set_scale_factors(&mut self, scale_factors: &[f64], upscale_mode: UpscaleMode) -> Result<()> {
         self.scales = Scales::new(scale_factors, Some(upscale_mode))
             .map_err(|message| Error::argument("scale_factors", message))?;
@@ -218,7 +218,7 @@ impl FlowMatchLCMScheduler {
     /// Adds noise to clean samples: σ·noise + (1 − σ)·sample, with σ of `timesteps[i]` for item `i`.
     ///
     /// # Errors
-    /// When the number of timesteps is neither 1 nor the batch size, or one of them is not of this run.
+    /// When the number of timesteps is neither 1 nor the batch size, or one of them is not in this run.
     pub fn scale_noise(&self, sample: Tensor<4>, timesteps: &[f32], noise: Tensor<4>) -> Result<Tensor<4>> {
         blend(sample, noise, &self.run.levels_of_added_noise(timesteps)?)
     }
@@ -254,7 +254,7 @@ impl Scheduler for FlowMatchLCMScheduler {
             && scales.factors.len() + 1 != self.run.len()
         {
             let message = format!(
-                "are {}, but a run of {} steps needs one less than steps",
+                "has {} values, but a run of {} steps needs one fewer than steps",
                 scales.factors.len(),
                 self.run.len()
             );
@@ -272,7 +272,7 @@ impl Scheduler for FlowMatchLCMScheduler {
         {
             let size = initial_size.map(|side| (side as f64 * factor).round_ties_even() as usize);
             if [height, width, size[0], size[1]].contains(&0) {
-                let message = format!("{factor} makes of {initial_size:?} an image of size {size:?}");
+                let message = format!("{factor} would resize an image of {initial_size:?} to {size:?}");
                 return Err(Error::argument("scale_factors", message));
             }
             original = interpolate(original, size, scales.interpolation, Corners::Free);

@@ -74,8 +74,8 @@ impl Default for HeunDiscreteSchedulerConfig {
 
 /// Heun: goes along the tangent to the next noise level, looks at the tangent there, and goes along the mean of both.
 ///
-/// A step of the run is two calls of the model and of [`Scheduler::step`], except for the last, which is one; each
-/// timestep but the first stands twice in the list. Samples are not scaled down with the signal; call
+/// Each step of the run takes two calls of the model and of [`Scheduler::step`], except for the last, which takes
+/// one; each timestep except the first appears twice in the list. Samples are not scaled down with the signal; call
 /// [`Scheduler::scale_model_input`] before the model.
 ///
 /// ```
@@ -142,7 +142,7 @@ impl HeunDiscreteScheduler {
         Ok(scheduler)
     }
 
-    /// Takes over timesteps, or the noise levels that a rule spaces between the first and the last of them.
+    /// Sets the run's timesteps, or the noise levels that a rule spaces between the first and the last of them.
     fn visit(&mut self, timesteps: &[f32]) -> Result<()> {
         let (timesteps, sigmas) = self.training.levels(timesteps, self.spacing, &self.config)?;
         let twice = |values: &[f64]| -> Vec<f64> {
@@ -213,7 +213,7 @@ impl Scheduler for HeunDiscreteScheduler {
         let sample = sample.cast(DType::F32);
         let model_output = model_output.cast(DType::F32);
 
-        // The model was called at this level: where the step begins, or, the second time, where it leads to.
+        // The model was called at this level: where the step begins or, the second time, where it leads.
         let sigma = self.run.sigma(index);
         let mut pred_original_sample =
             original_from(self.fields.prediction_type, model_output, &sample, sigma);

@@ -23,9 +23,9 @@ const CLASS_NAME: &str = "IPNDMScheduler";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct IPNDMSchedulerConfig {
-    /// Number of steps of a run that is not chosen.
+    /// Number of steps before a run is chosen.
     pub num_train_timesteps: usize,
-    /// The noise level of each step and that after the last, instead of those of a run's number of steps.
+    /// The noise level of each step and the one after the last, instead of levels that depend on the number of steps.
     pub trained_betas: Option<Vec<f64>>,
 }
 
@@ -37,7 +37,7 @@ impl Default for IPNDMSchedulerConfig {
 
 /// iPNDM: extrapolates what the model predicts from its last four values.
 ///
-/// Timesteps run from 1 down, as fractions of a right angle. It adds no noise to samples, as Python's class does not.
+/// Timesteps run from 1 down, as fractions of a right angle. Like Python's class, it cannot add noise to samples.
 ///
 /// ```
 /// use oxidiff::{Device, IPNDMScheduler, Scheduler, StepOptions, Tensor};
@@ -57,12 +57,12 @@ pub struct IPNDMScheduler {
     fields: IPNDMSchedulerConfig,
     config: Config,
     timesteps: Vec<f32>,
-    /// sin φ of each step, and of where the last one leads to.
+    /// sin φ of each step, and of where the last one leads.
     noise_levels: Vec<f32>,
     /// cos φ of the same.
     signals: Vec<f32>,
     step_index: StepIndex,
-    /// The latest predictions, the latest first.
+    /// The last predictions, the latest first.
     predictions: VecDeque<Tensor<4>>,
 }
 
@@ -84,11 +84,11 @@ impl IPNDMScheduler {
         }
         if let Some(betas) = &fields.trained_betas {
             if betas.len() < 2 {
-                let message = "must hold the level of a step and the one that it leads to, at least";
+                let message = "must contain at least the level of a step and the one that it leads to";
                 return Err(Error::config(config.origin(), "trained_betas", message));
             }
             if let Some(beta) = betas.iter().find(|beta| !(0.0..=1.0).contains(*beta)) {
-                let message = format!("holds {beta}, which is not between 0 and 1");
+                let message = format!("contains {beta}, which is not between 0 and 1");
                 return Err(Error::config(config.origin(), "trained_betas", message));
             }
         }
@@ -165,7 +165,7 @@ impl Scheduler for IPNDMScheduler {
             .zip(weights)
             .map(|(prediction, &weight)| prediction.clone() * weight)
             .reduce(|sum, term| sum + term)
-            .expect("there is the latest prediction");
+            .expect("there is a latest prediction");
 
         let original = (sample - extrapolated.clone() * level) / signal.max(1e-8);
         let prev_sample = original * next_signal + extrapolated * next_level;

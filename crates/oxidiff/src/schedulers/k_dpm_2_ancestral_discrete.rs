@@ -67,9 +67,9 @@ impl Default for KDPM2AncestralDiscreteSchedulerConfig {
 /// DPM-Solver-2 with ancestral sampling: goes along the tangent halfway (in ln σ) to a level below the next one, goes all
 /// the way along the tangent found there, and adds fresh noise to reach the next level.
 ///
-/// A step of the run is two calls of the model and of [`Scheduler::step`], except for the last, which is one;
-/// the second one draws noise. Samples are not scaled down with the signal; call [`Scheduler::scale_model_input`] before
-/// the model.
+/// Each step of the run takes two calls of the model and of [`Scheduler::step`], except for the last, which takes
+/// one; the second one draws noise. Samples are not scaled down with the signal; call
+/// [`Scheduler::scale_model_input`] before the model.
 ///
 /// ```
 /// use oxidiff::{Device, KDPM2AncestralDiscreteScheduler, Scheduler, StepOptions, Tensor};

@@ -67,8 +67,8 @@ impl Default for KDPM2DiscreteSchedulerConfig {
 /// DPM-Solver-2: goes along the tangent halfway (in ln σ) to the next noise level, and then all the way along the tangent
 /// found there.
 ///
-/// A step of the run is two calls of the model and of [`Scheduler::step`], except for the last, which is one.
-/// Samples are not scaled down with the signal; call [`Scheduler::scale_model_input`] before the model.
+/// Each step of the run takes two calls of the model and of [`Scheduler::step`], except for the last, which takes
+/// one. Samples are not scaled down with the signal; call [`Scheduler::scale_model_input`] before the model.
 ///
 /// ```
 /// use oxidiff::{Device, KDPM2DiscreteScheduler, Scheduler, StepOptions, Tensor};

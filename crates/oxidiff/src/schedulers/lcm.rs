@@ -82,7 +82,7 @@ impl Default for LCMSchedulerConfig {
 }
 
 impl LCMSchedulerConfig {
-    /// The noise schedule that the fields describe, with which the model predicts what this class can use.
+    /// The noise schedule that the fields describe. Rejects predictions that LCM and TCD do not know.
     pub(super) fn noise_schedule(&self, config: &Config) -> Result<NoiseSchedule> {
         let known = [PredictionType::Epsilon, PredictionType::Sample, PredictionType::VPrediction];
         self.prediction_type.known_to(&known, config)?;
@@ -91,7 +91,7 @@ impl LCMSchedulerConfig {
     }
 }
 
-/// LCM: predicts the noise-free sample at once, and adds noise again for the next of a few steps.
+/// LCM: predicts the noise-free sample directly, and adds noise again for the next of a few steps.
 ///
 /// [`Scheduler::step`] returns the prediction, Python's `denoised`, as
 /// [`pred_original_sample`](SchedulerOutput::pred_original_sample).

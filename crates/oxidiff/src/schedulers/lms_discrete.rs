@@ -21,7 +21,7 @@ use crate::loading::config::Config;
 
 const CLASS_NAME: &str = "LMSDiscreteScheduler";
 
-/// The highest order whose coefficients are computed exactly; from 5 on the method is hardly stable.
+/// The highest order whose coefficients are computed exactly; from 5 on, the method is barely stable.
 const MOST_ORDER: usize = 8;
 
 /// The configuration of an [`LMSDiscreteScheduler`].

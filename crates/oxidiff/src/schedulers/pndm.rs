@@ -90,7 +90,7 @@ pub struct PNDMScheduler {
     final_alpha_bar: f64,
     num_inference_steps: Option<usize>,
     timesteps: Vec<f32>,
-    /// How many of the timesteps are of Runge-Kutta steps; they come first.
+    /// How many of the timesteps belong to Runge-Kutta steps; these come first.
     prk_calls: usize,
     /// Model calls so far.
     counter: usize,
@@ -177,8 +177,7 @@ impl PNDMScheduler {
         step_ratio: i64,
     ) -> Result<Tensor<4>> {
         if !self.fields.skip_prk_steps && self.predictions.len() < 3 {
-            let message =
-                "multi-step steps of PNDM need the predictions of three Runge-Kutta steps before them";
+            let message = "multi-step steps of PNDM need the predictions of three earlier Runge-Kutta steps";
             return Err(Error::argument("timestep", message));
         }
         // The second call repeats the first step, now with the mean of the predictions at its two ends.

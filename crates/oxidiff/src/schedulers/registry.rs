@@ -194,7 +194,7 @@ pub fn from_config(class_name: &str, config: &Config) -> Result<Box<dyn Schedule
         )),
         None => Err(Error::unsupported(
             format!("scheduler class `{class_name}`"),
-            format!("known schedulers are {}", CLASS_NAMES.join(", ")),
+            format!("known schedulers: {}", CLASS_NAMES.join(", ")),
         )),
     }
 }

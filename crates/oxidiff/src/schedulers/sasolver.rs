@@ -29,7 +29,7 @@ const CLASS_NAME: &str = "SASolverScheduler";
 /// The highest order of the predictor and the corrector.
 const MOST_ORDER: usize = 4;
 
-/// In terms of what the equation is solved.
+/// What the equation is written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SAAlgorithmType {
@@ -68,7 +68,7 @@ pub struct SASolverSchedulerConfig {
     pub dynamic_thresholding_ratio: f64,
     /// The highest threshold of dynamic thresholding.
     pub sample_max_value: f64,
-    /// In terms of what the equation is solved.
+    /// What the equation is written in.
     pub algorithm_type: SAAlgorithmType,
     /// Lower the orders in the last steps, for stability.
     pub lower_order_final: bool,
@@ -85,7 +85,7 @@ pub struct SASolverSchedulerConfig {
     /// Leave out training timesteps with a smaller λ; needed with `squaredcos_cap_v2`.
     #[serde(with = "non_finite")]
     pub lambda_min_clipped: f64,
-    /// Whether the model also predicts a variance, which is cut off: `learned` and `learned_range` do.
+    /// `learned` or `learned_range` if the model also predicts a variance, which is dropped.
     pub variance_type: Option<VarianceType>,
     /// How timesteps are spread.
     pub timestep_spacing: TimestepSpacing,
@@ -158,7 +158,7 @@ pub struct SASolverScheduler {
     last: Option<LastStep>,
 }
 
-/// How much noise there is in the step that a timestep begins.
+/// How much noise is in the step that starts at a timestep.
 #[derive(Clone)]
 struct Tau(Arc<dyn Fn(f32) -> f64 + Send + Sync>);
 
@@ -168,7 +168,7 @@ impl fmt::Debug for Tau {
     }
 }
 
-/// What the correction of a step needs of the step before.
+/// What correcting a step needs from the step before.
 #[derive(Clone, Debug)]
 struct LastStep {
     /// The corrected sample.
@@ -247,7 +247,8 @@ impl SASolverScheduler {
     }
 
     /// Goes from the level at `from` to the next one, from `sample`: equation 14 of the paper by the last `order`
-    /// predictions, or, with `arrived`, the prediction at the next level, equation 17 by it and one less.
+    /// predictions, or, with `arrived`, the prediction at the next level, equation 17 by that one and one prediction
+    /// fewer.
     fn solve(
         &self,
         from: usize,
@@ -331,7 +332,7 @@ impl Scheduler for SASolverScheduler {
         let (timesteps, sigmas) =
             self.training.solver_levels(timesteps, num_inference_steps, self.spacing, flow, &self.config)?;
         self.prediction.process.check(&sigmas)?;
-        // Levels that a rule spaces end with the last step's, which goes nowhere then.
+        // Levels spaced by a rule end with that of the last step, which then changes nothing.
         let ruled = self.spacing.is_some() || self.fields.use_flow_sigmas;
         let last = if ruled { sigmas[sigmas.len() - 1] } else { self.training.min() };
         self.run.restart(&whole(&timesteps), sigmas.into_iter().chain([last]));

@@ -29,7 +29,7 @@ pub struct TCDSchedulerOutput {
 }
 
 /// TCD: follows the trajectory that the prediction implies to a cleaner timestep than the next one, and adds noise to
-/// come back to that.
+/// return to that one.
 ///
 /// `eta` of [`StepOptions`] is the paper's γ, by default 0.3: at 0 steps are deterministic, at 1 they go all the way to
 /// the first training timestep.
@@ -72,7 +72,7 @@ impl TCDScheduler {
         Ok(Self { fields, config, noise_schedule, run })
     }
 
-    /// [`Scheduler::step`], which returns also where the prediction led to.
+    /// As [`Scheduler::step`], and also returns where the prediction led.
     ///
     /// # Errors
     /// As [`Scheduler::step`], and when `eta` is not between 0 and 1.
@@ -151,7 +151,7 @@ impl Scheduler for TCDScheduler {
             None => {
                 Distillation::evenly(num_train_timesteps, self.fields.original_inference_steps, strength)?
             }
-            // A number that is given says how many steps there may be, not where they are.
+            // A given number limits how many steps there are, but not where they are.
             Some(steps) => {
                 let used = (num_train_timesteps as f64 * strength) as usize;
                 Distillation { steps, timesteps: (0..used).collect() }

@@ -1,5 +1,5 @@
-//! DDPM as [unCLIP](https://arxiv.org/abs/2204.06125) has it: the cosine schedule, and timesteps of a run that say
-//! themselves which one comes next.
+//! DDPM as used by [unCLIP](https://arxiv.org/abs/2204.06125): along the cosine schedule, with steps that are told
+//! which timestep comes next.
 
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
@@ -91,7 +91,7 @@ impl UnCLIPScheduler {
         fields.prediction_type.known_to(&[PredictionType::Epsilon, PredictionType::Sample], &config)?;
         if !matches!(fields.variance_type, VarianceType::FixedSmallLog | VarianceType::LearnedRange) {
             let message = format!(
-                "{:?} is not implemented for {CLASS_NAME}; known are FixedSmallLog and LearnedRange",
+                "{:?} is not implemented for {CLASS_NAME}; supported: FixedSmallLog and LearnedRange",
                 fields.variance_type
             );
             return Err(Error::config(config.origin(), "variance_type", message));

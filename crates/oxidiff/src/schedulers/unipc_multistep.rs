@@ -1,5 +1,5 @@
-//! [UniPC](https://arxiv.org/abs/2302.04867): a multi-step predictor, and a corrector of one order more that needs no
-//! further call of the model.
+//! [UniPC](https://arxiv.org/abs/2302.04867): a multi-step predictor, and a corrector of one order higher that needs
+//! no further call of the model.
 
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ pub struct UniPCMultistepSchedulerConfig {
     pub beta_schedule: BetaSchedule,
     /// All β, instead of a schedule.
     pub trained_betas: Option<Vec<f64>>,
-    /// Order of the predictor, at least 1; the corrector's is one more. 2 is recommended with guidance, 3 without.
+    /// Order of the predictor, at least 1; the corrector's is one higher. 2 is recommended with guidance, 3 without.
     pub solver_order: usize,
     /// What the model predicts; `flow_prediction` needs `predict_x0`.
     pub prediction_type: PredictionType,
@@ -78,13 +78,13 @@ pub struct UniPCMultistepSchedulerConfig {
     pub rescale_betas_zero_snr: bool,
     /// Shift the noise levels of a flow by the µ of [`Scheduler::set_timesteps_with_mu`].
     pub use_dynamic_shifting: bool,
-    /// How µ shifts.
+    /// How µ shifts noise levels.
     pub time_shift_type: TimeShiftType,
     /// The lowest noise level that a rule spaces, instead of that of training.
     pub sigma_min: Option<f64>,
     /// The highest noise level that a rule spaces, instead of that of training.
     pub sigma_max: Option<f64>,
-    /// Stretch the noise levels of a flow so that the last step's is this one.
+    /// Stretch the noise levels of a flow so that the last step has this one.
     pub shift_terminal: Option<f64>,
 }
 
@@ -126,7 +126,7 @@ impl Default for UniPCMultistepSchedulerConfig {
 
 /// UniPC: each step first corrects the sample it is given, by what the model predicts there, and then predicts the next.
 ///
-/// Where the last noise level is zero, as it is by default, Python's class yields NaN for `solver_type` `bh1` and for
+/// If the last noise level is zero, as it is by default, Python's class yields NaN for `solver_type` `bh1` and for
 /// `predict_x0: false`, and for steps between equal noise levels. Here the step is its limit, which is finite. With
 /// `lower_order_final: false` there is no limit, and the step is an error.
 ///
@@ -192,7 +192,7 @@ impl UniPCMultistepScheduler {
             }
         }
         let spacing = sigma_spacing!(fields, &config)?;
-        // Python's class thresholds the noise-free sample alone.
+        // Python's class thresholds only the noise-free sample.
         let thresholding = DynamicThresholding::from_fields(
             fields.thresholding && fields.predict_x0,
             fields.dynamic_thresholding_ratio,
@@ -265,7 +265,7 @@ impl UniPCMultistepScheduler {
         let shift = mu.map_or(self.fields.flow_shift, |mu| self.fields.time_shift_type.factor(mu));
         let mut sigmas: Vec<f64> =
             sigmas.into_iter().map(|sigma| shift * sigma / (1.0 + (shift - 1.0) * sigma)).collect();
-        // As Python's truth values: a terminal of 0 stretches nothing.
+        // As in Python, where 0 counts as false: a terminal of 0 stretches nothing.
         if let Some(terminal) = self.fields.shift_terminal.filter(|&terminal| terminal != 0.0) {
             let scale = (1.0 - sigmas[sigmas.len() - 1]) / (1.0 - terminal);
             sigmas.iter_mut().for_each(|sigma| *sigma = 1.0 - (1.0 - *sigma) / scale);
@@ -321,7 +321,7 @@ impl Scheduler for UniPCMultistepScheduler {
         options.only(&["sigmas", "mu"], CLASS_NAME)?;
         match (self.fields.use_dynamic_shifting, options.mu) {
             (true, None) => {
-                return Err(Error::argument("mu", "must be given where `use_dynamic_shifting` is set"));
+                return Err(Error::argument("mu", "must be given with `use_dynamic_shifting`"));
             }
             (false, Some(_)) => {
                 return Err(Error::argument("mu", "needs a configuration with `use_dynamic_shifting`"));

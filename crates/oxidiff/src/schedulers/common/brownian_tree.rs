@@ -1,8 +1,8 @@
-//! Brownian motion that is the same for a seed however it is asked for: torchsde's `BrownianInterval` with
-//! `halfway_tree=True`, which k-diffusion's stochastic samplers take their noise from.
+//! Brownian motion that depends only on its seed, whatever intervals it is queried for: torchsde's `BrownianInterval`
+//! with `halfway_tree=True`, which k-diffusion's stochastic samplers take their noise from.
 //!
-//! The increment over an interval is split into those of its halves by a Brownian bridge, whose noise has a seed of its
-//! own for every place in the tree ([Li et al.](https://arxiv.org/abs/2001.01328), section 4, and
+//! The increment over an interval is split into those of its halves by a Brownian bridge, whose noise has its own
+//! seed for every place in the tree ([Li et al.](https://arxiv.org/abs/2001.01328), section 4, and
 //! [Kidger et al.](https://arxiv.org/abs/2105.13493), section 4).
 
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ use crate::random::Generator;
 /// The size of the pool of entropy that diffusers chooses.
 const POOL_SIZE: usize = 24;
 
-/// How many increments are kept, since neighbours are computed from the same ones.
+/// How many increments are kept; neighbours are computed from the same ones.
 const CACHE_SIZE: usize = 45;
 
 /// Brownian motion of a number of values, over an interval of times.
@@ -28,7 +28,7 @@ pub(crate) struct BrownianTree {
     /// All intervals so far; the first is the whole.
     intervals: Vec<Interval>,
     whole: Vec<f32>,
-    /// Increments of the last intervals that were asked for.
+    /// Increments of the last intervals queried.
     cache: VecDeque<(usize, Vec<f32>)>,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct BrownianTree {
 struct Interval {
     start: f64,
     end: f64,
-    /// Which interval is this one's parent, and whether it is the left half.
+    /// The index of the parent, and whether this is its left half.
     parent: Option<(usize, bool)>,
     halves: Option<Halves>,
     /// The place among all intervals of this depth.
@@ -64,7 +64,7 @@ impl BrownianTree {
         Self { seed, len, dtype, intervals: vec![top], whole, cache: VecDeque::new() }
     }
 
-    /// How much the motion changes from time `from` to `to`; times outside are moved to the nearest inside.
+    /// How much the motion changes from time `from` to `to`; times outside the interval are clamped.
     pub fn increment(&mut self, from: f64, to: f64) -> Vec<f32> {
         let (start, end) = (self.intervals[0].start, self.intervals[0].end);
         let (from, to) = (grid(from.clamp(start, end)), grid(to.clamp(start, end)));
@@ -106,7 +106,7 @@ impl BrownianTree {
         }
     }
 
-    /// Halves an interval, and the halves, until `point` is a boundary.
+    /// Halves an interval, and its halves in turn, until `point` is a boundary.
     fn split(&mut self, index: usize, point: f64) {
         let Interval { start, end, place, depth, .. } = self.intervals[index];
         let middle = grid(0.5 * (end + start));
@@ -165,12 +165,12 @@ impl BrownianTree {
     }
 }
 
-/// Times are told apart to six decimal places; this is Python's `round(time, 6)`.
+/// Times are distinguished to six decimal places: Python's `round(time, 6)`.
 fn grid(time: f64) -> f64 {
     format!("{time:.6}").parse().expect("a formatted number is a number")
 }
 
-/// `torch.randn` with a generator of its own.
+/// `torch.randn` with its own generator.
 fn normal(seed: u32, len: usize, dtype: DType) -> Vec<f32> {
     let mut generator = Generator::manual_seed(u64::from(seed));
     match dtype {
@@ -180,7 +180,7 @@ fn normal(seed: u32, len: usize, dtype: DType) -> Vec<f32> {
     }
 }
 
-/// Rounds to the values that a type has.
+/// Rounds to the precision of a type.
 fn rounding(dtype: DType) -> fn(f32) -> f32 {
     match dtype {
         DType::F16 => |value| f16::from_f32(value).to_f32(),
@@ -193,8 +193,8 @@ fn rounding(dtype: DType) -> fn(f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// Of torchsde 0.2.6: `BrownianInterval(0.03, 14.6, size=(3,), entropy=5, tol=1e-6, pool_size=24,
-    /// halfway_tree=True)`, asked for one interval after the other.
+    /// From torchsde 0.2.6: `BrownianInterval(0.03, 14.6, size=(3,), entropy=5, tol=1e-6, pool_size=24,
+    /// halfway_tree=True)`, queried for one interval after the other.
     #[test]
     fn increments_are_those_of_torchsde() {
         let increments = [

@@ -7,7 +7,7 @@ use super::timestep_spacing::{all_training_timesteps, at_most_training_steps};
 use crate::error::{Error, Result};
 use crate::schedulers::TimestepOptions;
 
-/// The timesteps of a run, and where it stands.
+/// The timesteps of a run, and its position.
 #[derive(Clone, Debug)]
 pub(crate) struct DistilledRun {
     num_train_timesteps: usize,
@@ -18,9 +18,9 @@ pub(crate) struct DistilledRun {
 
 /// A step of a run.
 pub(crate) struct DistilledStep {
-    /// The timestep that the step leads to; nothing after the last.
+    /// The timestep that the step leads to; none after the last.
     pub next: Option<f32>,
-    /// Whether the sample is to be clean after it.
+    /// Whether the sample should be clean after it.
     pub is_final: bool,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Distillation {
 }
 
 impl Distillation {
-    /// `steps` timesteps in equal distances, the last of training being the last. Of these, the first `strength`.
+    /// The first `strength` of `steps` equally spaced timesteps, which end with the last of training.
     pub fn evenly(num_train_timesteps: usize, steps: usize, strength: f64) -> Result<Self> {
         if !(1..=num_train_timesteps).contains(&steps) {
             let message =
@@ -45,7 +45,7 @@ impl Distillation {
     }
 }
 
-/// The part of the timesteps that is used, where an image is the start.
+/// The part of the timesteps that is used when the run starts from an image.
 pub(crate) fn strength(options: &TimestepOptions<'_>) -> Result<f64> {
     let strength = options.strength.unwrap_or(1.0);
     if !(0.0..=1.0).contains(&strength) {
@@ -88,7 +88,7 @@ impl DistilledRun {
         Ok(())
     }
 
-    /// `count` of the distillation's timesteps, evenly and from the last one on.
+    /// `count` of the distillation's timesteps, evenly spaced, from the last one down.
     fn spread(
         &self,
         count: usize,
@@ -99,7 +99,7 @@ impl DistilledRun {
         let available = distillation.timesteps.len();
         if count > available || count > distillation.steps {
             let message = format!(
-                "{count} is more than the {} steps that `original_inference_steps` {} and `strength` {} leave",
+                "{count} is more than the {} steps that `original_inference_steps` {} and `strength` {} allow",
                 available.min(distillation.steps),
                 distillation.steps,
                 strength(options)?,
@@ -112,7 +112,7 @@ impl DistilledRun {
             .collect())
     }
 
-    /// Timesteps that a user chose, of which `strength` leaves out the first.
+    /// Timesteps chosen by a user, without the first ones, which `strength` leaves out.
     fn named(&self, timesteps: &[f32], strength: f64) -> Result<Vec<f32>> {
         let invalid = |message: String| Err(Error::argument("timesteps", message));
         if timesteps.windows(2).any(|pair| pair[1] >= pair[0]) {
@@ -127,7 +127,10 @@ impl DistilledRun {
         }
         let used = (timesteps.len() as f64 * strength) as usize;
         if used == 0 {
-            return invalid(format!("has {} of which `strength` {strength} leaves none", timesteps.len()));
+            return invalid(format!(
+                "has {} values, of which `strength` {strength} leaves none",
+                timesteps.len()
+            ));
         }
         Ok(timesteps[timesteps.len() - used..].to_vec())
     }
@@ -140,12 +143,12 @@ impl DistilledRun {
         Ok(DistilledStep { next: self.timesteps.get(index + 1).copied(), is_final: index + 1 == count })
     }
 
-    /// Goes on to the next step.
+    /// Advances to the next step.
     pub fn advance(&mut self) {
         self.step_index.advance();
     }
 
-    /// Says where the run starts.
+    /// Sets where the run starts.
     pub fn set_begin(&mut self, begin_index: usize) {
         self.step_index.set_begin(begin_index);
     }

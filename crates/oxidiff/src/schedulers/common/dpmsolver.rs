@@ -11,7 +11,7 @@ use super::sigma_schedule::FinalSigmasType;
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
-/// Which equation is solved, in terms of what.
+/// Which equation is solved, and what it is written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AlgorithmType {
     /// The probability flow, in terms of the predicted noise.
@@ -115,13 +115,13 @@ impl AlgorithmType {
     }
 }
 
-/// The root of a variance. Noise levels that are meant to be equal can differ by rounding, which leaves it below 0.
+/// The root of a variance. Noise levels that should be equal can differ by rounding, which makes it negative.
 fn root(variance: f64) -> f64 {
     const ROUNDING: f64 = 3e-6;
     if (-ROUNDING..0.0).contains(&variance) { 0.0 } else { variance.sqrt() }
 }
 
-/// How a step weighs the sample, the noise, and a polynomial in the share of the step that is gone: integrals of the
+/// How a step weighs the sample, the noise, and a polynomial in the completed share of the step: integrals of the
 /// exponential weight times 1, times that share and times half its square.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Integrals {
@@ -154,7 +154,7 @@ pub(crate) struct OrderRule {
 }
 
 impl OrderRule {
-    /// The order in the step at `index` of `steps`, when `known` predictions are at hand.
+    /// The order in the step at `index` of `steps`, with `known` predictions available.
     pub fn at(self, index: usize, steps: usize, known: usize) -> usize {
         let stabilize = self.lower_order_final && steps < 15;
         let highest = if index + 1 == steps && (stabilize || self.euler_at_final || self.ends_without_noise())
@@ -193,7 +193,7 @@ pub(crate) fn multistep(
     let mut weights = [integrals.value, 0.0, 0.0];
     if order == 2 {
         let r0 = (here.lambda - levels[2].lambda) / h;
-        // The midpoint rule takes half the integral of the value for that of the slope.
+        // The midpoint rule approximates the integral of the slope by half that of the value.
         let midpoint = solver == SolverType::Midpoint;
         let slope = if midpoint { 0.5 * integrals.value } else { integrals.slope };
         weights[0] += slope / r0;

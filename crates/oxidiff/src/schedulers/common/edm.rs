@@ -1,6 +1,6 @@
 //! Noise levels and preconditioning of
 //! [Elucidating the Design Space of Diffusion-Based Generative Models](https://arxiv.org/abs/2206.00364) (EDM), table 1:
-//! models whose input, output and noise level are scaled so that the network sees and makes numbers of variance 1.
+//! models whose input, output and noise level are scaled so that the network's input and output have variance 1.
 
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ pub(crate) struct EdmSigmas {
 }
 
 impl EdmSigmas {
-    /// Rejects levels that have no logarithm, and exponents that are none.
+    /// Rejects levels without a logarithm, and an exponent of 0.
     pub fn check(self, config: &Config) -> Result<Self> {
         for (field, value) in [("sigma_min", self.min), ("sigma_max", self.max)] {
             if !(value > 0.0 && value.is_finite()) {
@@ -52,7 +52,7 @@ impl EdmSigmas {
         }
     }
 
-    /// As [`EdmSigmas::at`] at `count` places in equal distances, all in single precision.
+    /// As [`EdmSigmas::at`] at `count` equally spaced places, all in single precision.
     pub fn spread_f32(self, count: usize) -> Vec<f32> {
         if self.schedule == SigmaSchedule::Exponential {
             return self.exponential(count);
@@ -89,7 +89,7 @@ pub(crate) struct Preconditioning {
 }
 
 impl Preconditioning {
-    /// That of a class's configuration, whose `prediction_type` is `epsilon` or `v_prediction`.
+    /// The preconditioning of a class's configuration, whose `prediction_type` is `epsilon` or `v_prediction`.
     pub fn new(sigma_data: f64, prediction_type: PredictionType, config: &Config) -> Result<Self> {
         prediction_type.known_to(&[PredictionType::Epsilon, PredictionType::VPrediction], config)?;
         let sign = if prediction_type == PredictionType::VPrediction { -1.0 } else { 1.0 };

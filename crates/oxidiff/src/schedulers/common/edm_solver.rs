@@ -18,7 +18,7 @@ use crate::loading::config::Config;
 pub(crate) struct EdmSolver {
     levels: EdmSigmas,
     preconditioning: Preconditioning,
-    /// What the model is told of a noise level.
+    /// What the model receives for a noise level.
     timestep_of: fn(f32) -> f32,
     algorithm: AlgorithmType,
     solver: SolverType,
@@ -40,7 +40,7 @@ pub(crate) struct EdmSolverFields {
 }
 
 impl EdmSolver {
-    /// A solver before its run: its levels are those of as many steps as training had.
+    /// A solver before a run is chosen: its levels are those of a run with as many steps as in training.
     pub fn new(fields: EdmSolverFields, config: &Config) -> Result<Self> {
         let invalid = |field: &str, message: String| Err(Error::config(config.origin(), field, message));
         let highest = if fields.algorithm.is_stochastic() { 2 } else { 3 };

@@ -40,8 +40,8 @@ macro_rules! flow_sigmas {
 }
 pub(crate) use flow_sigmas;
 
-/// In which precision levels are computed. Python computes in single precision with levels that a user gives, in double
-/// with its own; a multiplication by 1000 shows the difference.
+/// The precision in which levels are computed. Python uses single precision for a user's levels and double for its
+/// own; multiplying by 1000 shows the difference.
 #[derive(Clone, Copy)]
 enum Precision {
     Single,
@@ -63,7 +63,7 @@ impl Precision {
         self.round(above / below)
     }
 
-    /// f/(f + (1/σ − 1)), which is the same in other terms.
+    /// f/(f + (1/σ − 1)), the same value in another form.
     fn time_shifted(self, sigma: f64, factor: f64) -> f64 {
         let factor = self.round(factor);
         let odds = self.round(self.round(1.0 / sigma) - 1.0);
@@ -88,13 +88,13 @@ impl FlowSigmas {
             })
             .collect();
         if sigmas.iter().any(|sigma| !sigma.is_finite()) {
-            let message = format!("{} makes noise levels that are no numbers", self.shift);
+            let message = format!("{} leads to noise levels that are not finite", self.shift);
             return Err(Error::config(config.origin(), "shift", message));
         }
         Ok((self.timesteps_of(&sigmas), sigmas))
     }
 
-    /// What the model is told of the levels.
+    /// What the model receives for the levels.
     pub fn timesteps_of(&self, sigmas: &[f32]) -> Vec<f32> {
         sigmas.iter().map(|sigma| sigma * self.num_train_timesteps as f32).collect()
     }
@@ -109,8 +109,8 @@ impl FlowSigmas {
             .collect()
     }
 
-    /// The timesteps of a run and its levels, one of which follows the last step; `shift` is that of the configuration
-    /// or what a user set since, `training` the levels of [`FlowSigmas::of_training`].
+    /// The timesteps of a run and its levels, one of which follows the last step; `shift` is that of the
+    /// configuration or what a user has set since, `training` the levels of [`FlowSigmas::of_training`].
     pub fn of_run(
         &self,
         options: &TimestepOptions<'_>,
@@ -153,7 +153,7 @@ impl FlowSigmas {
             sigmas = spacing.between(max, min, count);
         }
         if let Some(sigma) = sigmas.iter().find(|sigma| !sigma.is_finite()) {
-            let message = format!("make a noise level that is {sigma}, with the shifts of the configuration");
+            let message = format!("lead to a noise level of {sigma} with the shifts of the configuration");
             return Err(Error::argument("sigmas", message));
         }
 
@@ -184,7 +184,7 @@ impl FlowSigmas {
         };
         for (name, length) in given {
             if length != count {
-                let message = format!("holds {length}, but `{first}` says {count} steps");
+                let message = format!("has {length} values, but `{first}` asks for {count} steps");
                 return Err(Error::argument(name, message));
             }
         }
@@ -196,7 +196,7 @@ impl FlowSigmas {
     }
 }
 
-/// σ·ε + (1 − σ)·x₀, for flows what `scale_noise` computes in Python; σ of item `i`, or of all.
+/// σ·ε + (1 − σ)·x₀, which Python's `scale_noise` computes for flows; one σ for each item, or for all.
 pub(crate) fn blend(sample: Tensor<4>, noise: Tensor<4>, levels: &[f64]) -> Result<Tensor<4>> {
     let signal: Vec<f64> = levels.iter().map(|level| 1.0 - level).collect();
     mix(sample, &signal, noise, levels)

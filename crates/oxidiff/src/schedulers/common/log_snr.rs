@@ -14,11 +14,11 @@ use crate::error::{Error, Result};
 /// How α and σ follow from the noise levels that a run lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Process {
-    /// α² + σ² = 1; listed is σ/α.
+    /// α² + σ² = 1; the run lists σ/α.
     VariancePreserving,
-    /// α + σ = 1; listed is σ.
+    /// α + σ = 1; the run lists σ.
     Flow,
-    /// α = 1; listed is σ.
+    /// α = 1; the run lists σ.
     VarianceExploding,
 }
 
@@ -61,7 +61,7 @@ impl Process {
             Some(sigma) => Err(Error::unsupported(
                 "`use_flow_sigmas` with these noise levels",
                 format!(
-                    "the levels of a flow are at most 1, one is {sigma}; do without another rule that spaces them"
+                    "the levels of a flow are at most 1, but one is {sigma}; do not combine them with another spacing rule"
                 ),
             )),
         }
@@ -93,8 +93,8 @@ pub(crate) struct Prediction {
 }
 
 impl Prediction {
-    /// The output without the variance that some models add, and which is of no use here. Python's classes, too, take
-    /// samples to have three channels then.
+    /// The output without the variance that some models add, which is not used here. Like Python's classes, this
+    /// assumes that such samples have three channels.
     pub fn without_variance(&self, model_output: Tensor<4>, sample: &Tensor<4>) -> Result<Tensor<4>> {
         let learned = matches!(self.variance_type, Some(VarianceType::Learned | VarianceType::LearnedRange));
         let cut = learned && self.prediction_type == PredictionType::Epsilon && model_output.dims()[1] > 3;

@@ -1,4 +1,4 @@
-//! What multi-step methods share: the last predictions, and the weighted sums that a step is.
+//! What multi-step methods share: the last predictions, and the weighted sums that make up a step.
 
 use std::collections::VecDeque;
 
@@ -25,7 +25,7 @@ impl History {
         self.predictions.len()
     }
 
-    /// Adds the latest prediction, for which the oldest may have to go.
+    /// Adds the latest prediction and drops the oldest if there are too many.
     pub fn push(&mut self, prediction: Tensor<4>) {
         self.predictions.truncate(self.capacity - 1);
         self.predictions.push_front(prediction);
@@ -44,8 +44,8 @@ impl History {
 
 /// The sum of tensors times their weights.
 ///
-/// Weights that are no numbers, because noise levels of a run are equal or infinitely far apart, are an error, as are
-/// samples whose shape changed in the middle of a run. The sample comes first.
+/// It is an error if a weight is NaN or infinite, because noise levels of a run are equal or infinitely far apart, or
+/// if the shape of the samples changed during a run. The sample comes first.
 pub(crate) fn weighted_sum(terms: impl IntoIterator<Item = (Tensor<4>, f64)>) -> Result<Tensor<4>> {
     let mut sum: Option<Tensor<4>> = None;
     for (tensor, weight) in terms {
@@ -67,5 +67,5 @@ pub(crate) fn weighted_sum(terms: impl IntoIterator<Item = (Tensor<4>, f64)>) ->
             None => term,
         });
     }
-    sum.ok_or_else(|| Error::argument("solver_order", "leaves nothing to sum up"))
+    sum.ok_or_else(|| Error::argument("solver_order", "leaves nothing to sum"))
 }

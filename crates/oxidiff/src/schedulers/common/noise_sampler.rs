@@ -7,7 +7,7 @@ use super::brownian_tree::BrownianTree;
 use crate::error::{Error, Result};
 use crate::random::Generator;
 
-/// Where the noise of a [`DPMSolverSDEScheduler`](crate::schedulers::DPMSolverSDEScheduler) starts from.
+/// The seed of the noise of a [`DPMSolverSDEScheduler`](crate::schedulers::DPMSolverSDEScheduler).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum NoiseSamplerSeed {
@@ -29,7 +29,7 @@ impl NoiseSampler {
     /// A sampler for the scheduler `class_name`, for steps between noise `levels`.
     ///
     /// # Errors
-    /// When no noise lies between the levels, or the seeds are not one an item.
+    /// When no noise lies between the levels, or the number of seeds is not the batch size.
     pub(crate) fn new(
         class_name: &str,
         levels: &[f32],
@@ -43,7 +43,7 @@ impl NoiseSampler {
         if !(low.is_finite() && high.is_finite()) {
             return Err(Error::unsupported(
                 "noise between these levels",
-                format!("they reach from {low} to {high}"),
+                format!("they range from {low} to {high}"),
             ));
         }
         let len: usize = shape.iter().product();
@@ -75,10 +75,10 @@ impl NoiseSampler {
             self.trees.iter_mut().flat_map(|tree| tree.increment(f64::from(to), f64::from(from))).collect();
         let increment = Tensor::from_data(TensorData::new(increments, self.shape), (device, DType::F32));
         if from == to {
-            // A step that goes nowhere adds no noise.
+            // A step between equal levels adds no noise.
             return increment;
         }
-        // The motion runs against the direction of its times.
+        // The run goes backwards in the motion's time.
         increment / -f64::from((from - to).abs().sqrt())
     }
 }

@@ -30,15 +30,15 @@ pub enum BetaSchedule {
 }
 
 impl BetaSchedule {
-    /// The schedules that every scheduler knows.
+    /// The schedules that every scheduler supports.
     pub(crate) const COMMON: &[Self] = &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2];
-    /// Those that [`HeunDiscreteScheduler`](crate::schedulers::HeunDiscreteScheduler) knows.
+    /// Those that [`HeunDiscreteScheduler`](crate::schedulers::HeunDiscreteScheduler) supports.
     pub(crate) const WITH_EXP: &[Self] =
         &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2, Self::Exp];
-    /// Those that [`RePaintScheduler`](crate::schedulers::RePaintScheduler) knows.
+    /// Those that [`RePaintScheduler`](crate::schedulers::RePaintScheduler) supports.
     pub(crate) const WITH_SIGMOID: &[Self] =
         &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2, Self::Sigmoid];
-    /// Those that [`DDPMScheduler`](crate::schedulers::DDPMScheduler) knows.
+    /// Those that [`DDPMScheduler`](crate::schedulers::DDPMScheduler) supports.
     pub(crate) const WITH_LAPLACE_AND_SIGMOID: &[Self] =
         &[Self::Linear, Self::ScaledLinear, Self::SquaredcosCapV2, Self::Laplace, Self::Sigmoid];
 }
@@ -122,7 +122,7 @@ impl NoiseSchedule {
         }
         if !known.contains(&fields.beta_schedule) && fields.trained_betas.is_none() {
             let message = format!(
-                "{:?} is not implemented for {}; known are {known:?}",
+                "{:?} is not implemented for {}; supported: {known:?}",
                 fields.beta_schedule,
                 config.class_name().unwrap_or_default(),
             );
@@ -192,7 +192,8 @@ impl NoiseSchedule {
         entry(&self.betas, timestep)
     }
 
-    /// σ = √((1 − ᾱ)/ᾱ), the noise level where the signal is not scaled down ([Karras et al.](https://arxiv.org/abs/2206.00364)).
+    /// σ = √((1 − ᾱ)/ᾱ), the noise level if the signal is not scaled down
+    /// ([Karras et al.](https://arxiv.org/abs/2206.00364)).
     pub fn sigmas(&self) -> Vec<f32> {
         self.alphas_cumprod.iter().map(|alpha_bar| ((1.0 - alpha_bar) / alpha_bar).sqrt()).collect()
     }
@@ -246,7 +247,7 @@ pub(crate) fn whole_timestep(timestep: f32) -> Result<i64> {
     }
 }
 
-/// `a[i]·x[i] + b[i]·y[i]` for every item `i` of the batch; one coefficient alone serves all items.
+/// `a[i]·x[i] + b[i]·y[i]` for every item `i` of the batch; a single coefficient applies to all items.
 pub(crate) fn mix(x: Tensor<4>, a: &[f64], y: Tensor<4>, b: &[f64]) -> Result<Tensor<4>> {
     if x.dims() != y.dims() {
         let message = format!("has shape {:?}, the samples have {:?}", y.dims(), x.dims());
@@ -255,7 +256,7 @@ pub(crate) fn mix(x: Tensor<4>, a: &[f64], y: Tensor<4>, b: &[f64]) -> Result<Te
     let batch = x.dims()[0];
     for count in [a.len(), b.len()] {
         if count != batch && count != 1 {
-            let message = format!("holds {count}, needs 1 or one for each of the {batch} samples");
+            let message = format!("has {count} values, needs 1 or one for each of the {batch} samples");
             return Err(Error::argument("timesteps", message));
         }
     }

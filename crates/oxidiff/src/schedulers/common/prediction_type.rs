@@ -29,7 +29,7 @@ impl PredictionType {
             return Ok(());
         }
         let message = format!(
-            "{self:?} is not implemented for {}; known are {known:?}",
+            "{self:?} is not implemented for {}; supported: {known:?}",
             config.class_name().unwrap_or_default()
         );
         Err(Error::config(config.origin(), "prediction_type", message))

@@ -1,4 +1,4 @@
-//! An inference run along a list of noise levels: its timesteps, the level of each, and where it stands.
+//! An inference run along a list of noise levels: its timesteps, the level of each, and its position.
 
 use burn::tensor::Tensor;
 
@@ -34,7 +34,7 @@ impl Run {
         self.step_index.reset();
     }
 
-    /// Tells the model something else than the timesteps.
+    /// Gives the model something other than the timesteps.
     pub fn relabel(&mut self, timesteps: Vec<f32>) {
         self.timesteps = timesteps;
     }
@@ -49,7 +49,7 @@ impl Run {
         self.timesteps.len()
     }
 
-    /// The noise levels, where a run is chosen.
+    /// The noise levels, once a run is chosen.
     pub fn sigmas(&self) -> Option<&[f32]> {
         (!self.sigmas.is_empty()).then_some(&self.sigmas)
     }
@@ -75,12 +75,12 @@ impl Run {
         self.step_index.at(timestep, &self.timesteps, &self.sigmas)
     }
 
-    /// Goes on to the next step.
+    /// Advances to the next step.
     pub fn advance(&mut self) {
         self.step_index.advance();
     }
 
-    /// Says where the run starts, so that the first timestep need not be searched for.
+    /// Sets where the run starts, so that the first timestep need not be searched for.
     pub fn set_begin(&mut self, begin_index: usize) {
         self.step_index.set_begin(begin_index);
     }
@@ -92,7 +92,7 @@ impl Run {
         self.step_index.levels_of_added_noise(timesteps, &self.timesteps, &self.sigmas)
     }
 
-    /// x₀ + σ·ε, where the signal is not scaled down.
+    /// x₀ + σ·ε, if the signal is not scaled down.
     pub fn add_noise(
         &self,
         original_samples: Tensor<4>,

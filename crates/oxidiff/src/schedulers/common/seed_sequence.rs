@@ -60,7 +60,7 @@ fn mix(x: u32, y: u32) -> u32 {
     mixed ^ mixed >> 16
 }
 
-/// A number in words of 32 bits, the lowest first; zero has one, too.
+/// A number in words of 32 bits, the lowest first; zero has one word.
 fn words_of(number: u64) -> Vec<u32> {
     let (low, high) = (number as u32, (number >> 32) as u32);
     if high == 0 { vec![low] } else { vec![low, high] }

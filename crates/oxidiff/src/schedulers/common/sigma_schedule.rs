@@ -8,7 +8,7 @@ use super::timestep_spacing::linspace;
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
-/// What the last noise level of a run is.
+/// The last noise level of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinalSigmasType {
@@ -98,7 +98,7 @@ macro_rules! sigma_spacing {
 }
 pub(crate) use sigma_spacing;
 
-/// A bound on noise levels, where a configuration has it.
+/// A bound on noise levels, if a configuration has it.
 pub(crate) fn bound_of(config: &Config, field: &str) -> Result<Option<f64>> {
     match config.get(field) {
         None | Some(Value::Null) => Ok(None),
@@ -114,7 +114,7 @@ pub(crate) fn bound_of(config: &Config, field: &str) -> Result<Option<f64>> {
 pub(crate) struct TrainingSigmas {
     sigmas: Vec<f32>,
     log_sigmas: Vec<f32>,
-    /// Whether no level is below the one before. A last one that was set by hand can be.
+    /// Whether no level is below the one before; the last one can be, if it was set by hand.
     ascending: bool,
 }
 
@@ -160,8 +160,8 @@ impl TrainingSigmas {
         (high - low) * (timestep - below) + low
     }
 
-    /// The timesteps of a run and their noise levels: those given, or as many that `spacing` spreads between the
-    /// highest and the lowest level of these. Fields `sigma_max` and `sigma_min`, which a configuration may have from
+    /// The timesteps of a run and their noise levels: the given ones, or as many levels as `spacing` spreads between
+    /// the highest and the lowest of these. Fields `sigma_max` and `sigma_min`, which a configuration may have from
     /// another class, bound the spacing instead, as in Python.
     pub fn levels(
         &self,
@@ -246,7 +246,8 @@ impl TrainingSigmas {
         }
         let log_sigma = sigma.max(1e-10).ln();
         let reached = |log: &f32| log_sigma >= f64::from(*log);
-        // The last one that is reached; a table of a million is too long to go through for each of a million timesteps.
+        // The last one that is reached. A table of a million entries is too long to search for each of a million
+        // timesteps.
         let below = if self.ascending {
             logs.partition_point(reached).saturating_sub(1)
         } else {

@@ -1,4 +1,4 @@
-//! Where a run stands, for schedulers that walk along a list of noise levels.
+//! The position in a run, for schedulers that follow a list of noise levels.
 
 use crate::error::{Error, Result};
 
@@ -10,7 +10,7 @@ pub(crate) struct StepIndex {
     current: Option<usize>,
 }
 
-/// What a timestep means that is not one of the run.
+/// The meaning of a timestep that is not in the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UnknownTimestep {
     /// A mistake.
@@ -24,17 +24,17 @@ impl StepIndex {
         Self { unknown, begin: None, current: None }
     }
 
-    /// Forgets the run, for a new one to start.
+    /// Forgets the run, so that a new one can start.
     pub fn reset(&mut self) {
         *self = Self::new(self.unknown);
     }
 
-    /// Says where the run starts, so that the first timestep need not be searched for.
+    /// Sets where the run starts, so that the first timestep need not be searched for.
     pub fn set_begin(&mut self, begin_index: usize) {
         self.begin = Some(begin_index);
     }
 
-    /// The index of the current step, whose timestep is `timestep`. Its noise level and the next one are there.
+    /// The index of the current step, whose timestep is `timestep`. Its noise level and the next one exist.
     pub fn at(&mut self, timestep: f32, timesteps: &[f32], sigmas: &[f32]) -> Result<usize> {
         let index = self.at_timestep(timestep, timesteps)?;
         if index + 1 >= sigmas.len() {
@@ -56,13 +56,13 @@ impl StepIndex {
         Ok(index)
     }
 
-    /// Goes on to the next step.
+    /// Advances to the next step.
     pub fn advance(&mut self) {
         self.current = self.current.map(|index| index + 1);
     }
 
-    /// The noise levels that `added_to` mean when noise is added: where the run's begin is known, that of its current
-    /// step, or else of the step it will begin with.
+    /// The noise levels that `added_to` mean when noise is added: if the beginning of the run was set, that of the
+    /// current step, or of the first step before the run has begun; otherwise those of the timesteps themselves.
     pub fn levels_of_added_noise(
         &self,
         added_to: &[f32],
@@ -84,7 +84,7 @@ impl StepIndex {
             .collect()
     }
 
-    /// Finds a timestep. Of equal ones the second is meant, so that a run that starts in the middle skips no level.
+    /// Finds a timestep. Of equal ones, the second is meant, so that a run that starts in the middle skips no level.
     fn find(&self, timestep: f32, timesteps: &[f32]) -> Result<usize> {
         let mut matches = (0..timesteps.len()).filter(|&index| timesteps[index] == timestep);
         match (matches.next(), matches.next()) {
@@ -102,6 +102,6 @@ impl StepIndex {
 }
 
 fn is_over(timesteps: &[f32]) -> Error {
-    let message = format!("the run of {} steps is over; set its timesteps again", timesteps.len());
+    let message = format!("the run of {} steps is over; set the timesteps again", timesteps.len());
     Error::argument("timestep", message)
 }

@@ -16,7 +16,7 @@ pub(crate) struct DynamicThresholding {
 }
 
 impl DynamicThresholding {
-    /// What the configuration's fields say; nothing where they do not ask for thresholding.
+    /// What the configuration's fields describe; nothing unless they ask for thresholding.
     pub fn from_fields(
         thresholding: bool,
         dynamic_thresholding_ratio: f64,
@@ -46,7 +46,7 @@ impl DynamicThresholding {
         let thresholds: Vec<f32> = values
             .chunks((channels * height * width).max(1))
             .map(|item| {
-                // Not `clamp`, since the maximum may be below 1; it then wins.
+                // Not `clamp`, since the maximum may be below 1 and then takes precedence.
                 quantile(item.to_vec(), self.quantile).max(1.0).min(self.max_value as f32)
             })
             .collect();
@@ -57,7 +57,7 @@ impl DynamicThresholding {
     }
 }
 
-/// Rejects a bound on the predicted noise-free sample that no value can keep.
+/// Rejects a bound on the predicted noise-free sample that no value satisfies.
 pub(crate) fn check_clip_range(clip_sample: bool, clip_sample_range: f64, config: &Config) -> Result<()> {
     if clip_sample && !(0.0..).contains(&clip_sample_range) {
         let message = format!("is {clip_sample_range}, must be at least 0");

@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimestepSpacing {
-    /// Equal distances from the first training timestep to the last.
+    /// Equally spaced from the first training timestep to the last.
     #[default]
     Linspace,
-    /// Multiples of a whole step, from 0 on.
+    /// Multiples of a whole step, starting with 0.
     Leading,
     /// Equal steps down from the last training timestep.
     Trailing,
@@ -43,8 +43,8 @@ impl TimestepSpacing {
         }
     }
 
-    /// At most `count` whole timesteps of the first `usable` of `num_train_timesteps`, descending. They end before the
-    /// last one of a run of one step more, which would be clean already.
+    /// At most `count` whole timesteps of the first `usable` of `num_train_timesteps`, descending. They are those of
+    /// a run with one more step, without its last, which would be clean already.
     pub(crate) fn before_clean(
         self,
         usable: usize,
@@ -62,8 +62,8 @@ impl TimestepSpacing {
         }
     }
 
-    /// As [`TimestepSpacing::descending`], in single precision, as some classes of Python have them before noise levels
-    /// are interpolated.
+    /// As [`TimestepSpacing::descending`], in single precision, as some of Python's classes compute them before
+    /// interpolating noise levels.
     pub(crate) fn descending_f32(
         self,
         num_train_timesteps: usize,
@@ -77,11 +77,11 @@ impl TimestepSpacing {
 
 /// At most `count` whole timesteps `last − 1`, `last − 1 − ratio`, … ≥ 0.
 ///
-/// NumPy's `arange(last, 0, -ratio)`, which the Python class uses, yields one timestep too many (−1) where `ratio`
-/// was rounded down; `count` leaves that out.
+/// NumPy's `arange(last, 0, -ratio)`, which the Python class uses, yields one timestep too many (−1) if `ratio` was
+/// rounded down; `count` leaves it out.
 pub(crate) fn trailing(last: usize, ratio: f64, count: usize) -> Vec<f64> {
     let last = last as f64;
-    // The first difference, with its rounding error, is what NumPy goes on adding.
+    // The first difference, with its rounding error, is what NumPy keeps adding.
     let step = (last - ratio) - last;
     let available = (last / ratio).ceil() as usize;
     (0..available.min(count)).map(|i| (last + i as f64 * step).round_ties_even() - 1.0).collect()
@@ -92,7 +92,7 @@ pub(crate) fn whole(timesteps: &[f64]) -> Vec<f64> {
     timesteps.iter().map(|timestep| timestep.trunc()).collect()
 }
 
-/// `count` numbers in equal distances from `start` to `stop`, rounded as NumPy's.
+/// `count` equally spaced numbers from `start` to `stop`, rounded like NumPy's.
 pub(crate) fn linspace(start: f64, stop: f64, count: usize) -> Vec<f64> {
     if count < 2 {
         return vec![start; count];
@@ -106,7 +106,7 @@ pub(crate) fn linspace(start: f64, stop: f64, count: usize) -> Vec<f64> {
 /// More timesteps than any run or training has: tables of more would not fit into memory.
 pub(crate) const MOST_TIMESTEPS: usize = 1_000_000;
 
-/// Rejects runs of no steps, and of absurdly many.
+/// Rejects runs with no steps, or absurdly many.
 pub(crate) fn possible_steps(num_inference_steps: usize) -> Result<()> {
     if !(1..=MOST_TIMESTEPS).contains(&num_inference_steps) {
         let message = format!("must be between 1 and {MOST_TIMESTEPS}, but is {num_inference_steps}");

@@ -8,10 +8,10 @@ use super::step_index::UnknownTimestep;
 use super::variance_exploding::scale_to_unit_variance;
 use crate::error::{Error, Result};
 
-/// A run that counts calls of the model: two for each step, but one for the last, which goes to no noise at all.
+/// A run that counts calls of the model: two for each step, except one for the last, which leads to no noise.
 #[derive(Clone, Debug)]
 pub(crate) struct TwoStageRun {
-    /// Has the level of each step twice, but that of the first once.
+    /// Has the level of each step twice, except that of the first.
     run: Run,
     /// The level in the middle of each step.
     middles: Vec<f32>,
@@ -20,7 +20,7 @@ pub(crate) struct TwoStageRun {
 }
 
 impl TwoStageRun {
-    /// A run that [`TwoStageRun::restart`] is yet to choose.
+    /// An empty run, until [`TwoStageRun::restart`] sets one.
     pub fn new() -> Self {
         let run = Run::new(UnknownTimestep::IsError, Vec::new(), Vec::new());
         Self { run, middles: Vec::new(), begun: None }
@@ -74,11 +74,11 @@ impl TwoStageRun {
     /// The index of the current call.
     pub fn enter(&mut self, timestep: f32) -> Result<usize> {
         let index = self.run.enter(timestep)?;
-        // The second call of a step goes on from what the first one left.
+        // The second call of a step continues from what the first one left.
         if self.begun.is_none() && index % 2 == 1 {
             let message = format!(
-                "a run cannot begin with its call {index}, the second of a step: begin with an even one, by \
-                 `set_begin_index` where two timesteps are equal"
+                "a run cannot begin with call {index}, the second of a step: choose an even one, by `set_begin_index` if \
+                 two timesteps are equal"
             );
             return Err(Error::argument("begin_index", message));
         }
@@ -104,24 +104,24 @@ impl TwoStageRun {
         (self.run.sigma(first), self.run.sigma(first + 1))
     }
 
-    /// The sample that the current step began with, where this is its second call.
+    /// The sample that the current step began with, if this is its second call.
     pub fn begun(&self) -> Option<Tensor<4>> {
         self.begun.clone()
     }
 
-    /// Goes on to the second call of a step that began with `sample`.
+    /// Advances to the second call of a step that began with `sample`.
     pub fn advance_to_middle(&mut self, sample: Tensor<4>) {
         self.begun = Some(sample);
         self.run.advance();
     }
 
-    /// Goes on to the first call of the next step.
+    /// Advances to the first call of the next step.
     pub fn advance_to_next(&mut self) {
         self.begun = None;
         self.run.advance();
     }
 
-    /// Says at which call the run starts.
+    /// Sets the call that the run starts with.
     pub fn set_begin(&mut self, begin_index: usize) {
         self.run.set_begin(begin_index);
     }

@@ -24,7 +24,7 @@ pub(crate) fn scale_to_unit_variance(sample: Tensor<4>, sigma: f32) -> Tensor<4>
     (sample.cast(DType::F32) / (sigma * sigma + 1.0).sqrt()).cast(dtype)
 }
 
-/// The noise level halfway between two in ln σ, in single precision as PyTorch's.
+/// The noise level halfway between two in ln σ, in single precision like PyTorch's.
 pub(crate) fn geometric_mean(from: f32, to: f32) -> f32 {
     let (from, to) = (from.ln(), to.ln());
     if to == f32::NEG_INFINITY { 0.0 } else { (to - (to - from) * 0.5).exp() }

@@ -1,13 +1,13 @@
 //! Zero terminal signal-to-noise ratio (Lin et al. 2023, <https://arxiv.org/abs/2305.08891>), and the models that cannot
 //! have it.
 //!
-//! At the last training timestep nothing of the image is left in the sample. A model that predicts the noise then predicts
-//! what it is given, and says nothing about the image; the image that follows from its prediction is 0 / 0.
+//! At the last training timestep, nothing of the image is left in the sample. A model that predicts the noise then
+//! returns its input, which says nothing about the image; the image that follows from its prediction is 0 / 0.
 
 use crate::error::{Error, Result};
 use crate::schedulers::Scheduler;
 
-/// Refuses a scheduler whose runs all begin where a noise-predicting model knows nothing.
+/// Rejects a scheduler whose runs all begin where a noise-predicting model knows nothing about the image.
 ///
 /// # Errors
 /// When the configuration combines `rescale_betas_zero_snr`, `prediction_type: epsilon` and a spacing of timesteps that
@@ -22,7 +22,7 @@ pub(crate) fn check_configuration(scheduler: &dyn Scheduler) -> Result<()> {
     if begins_at_last && loses_signal(scheduler) { Err(no_signal(scheduler)) } else { Ok(()) }
 }
 
-/// Refuses a run that visits the timestep at which a noise-predicting model knows nothing.
+/// Rejects a run that visits the timestep at which a noise-predicting model knows nothing about the image.
 ///
 /// # Errors
 /// When it does.
@@ -44,8 +44,8 @@ fn loses_signal(scheduler: &dyn Scheduler) -> bool {
 
 fn no_signal(scheduler: &dyn Scheduler) -> Error {
     let config = scheduler.config();
-    let message = "cannot be true where `prediction_type` is `epsilon` and the first timestep is the last of the training: \
-                   there the sample is pure noise, and the noise tells nothing about the image. Models for it were trained \
-                   with `v_prediction`; `timestep_spacing: leading` leaves that timestep out";
+    let message = "cannot be true where `prediction_type` is `epsilon` and the first timestep is the last of training: \
+                   there the sample is pure noise, which says nothing about the image. Models for it were trained with \
+                   `v_prediction`; `timestep_spacing: leading` leaves that timestep out";
     Error::config(config.origin(), "rescale_betas_zero_snr", message)
 }

@@ -1,5 +1,5 @@
-//! Parallel decoding of masked tokens, as [MaskGIT](https://arxiv.org/abs/2202.04200) and
-//! [aMUSEd](https://arxiv.org/abs/2401.01808) have it.
+//! Parallel decoding of masked tokens, as in [MaskGIT](https://arxiv.org/abs/2202.04200) and
+//! [aMUSEd](https://arxiv.org/abs/2401.01808).
 
 use std::f32::consts::FRAC_PI_2;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub enum MaskingSchedule {
 /// The configuration of an [`AmusedScheduler`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AmusedSchedulerConfig {
-    /// The token that stands for those not known yet. A configuration file must have it.
+    /// The token that stands for unknown ones. A configuration file must have this field.
     pub mask_token_id: i64,
     /// How the number of masked tokens falls in a run.
     #[serde(default)]
@@ -51,9 +51,9 @@ pub struct AmusedSchedulerOutput<const D: usize> {
 /// The optional arguments of a step of [`AmusedScheduler`].
 #[derive(Debug)]
 pub struct AmusedStepOptions<'a> {
-    /// The part of the tokens that a run starts with as masked.
+    /// The part of the tokens that is masked when a run starts.
     pub starting_mask_ratio: f64,
-    /// Where randomness comes from; a freshly seeded generator where absent.
+    /// Where randomness comes from; by default a freshly seeded generator.
     pub generator: Option<&'a mut Generator>,
 }
 
@@ -63,11 +63,11 @@ impl Default for AmusedStepOptions<'_> {
     }
 }
 
-/// aMUSEd: draws a token for each masked place from the model's probabilities, and masks those again of which it is
-/// least sure, fewer in each step.
+/// aMUSEd: draws a token for each masked place from the model's probabilities, and masks the least certain ones
+/// again, fewer in each step.
 ///
-/// It steps integers, the tokens of an image, and is therefore no [`Scheduler`](crate::schedulers::Scheduler). Logits are read in
-/// single precision.
+/// It steps integers, the tokens of an image, and therefore does not implement
+/// [`Scheduler`](crate::schedulers::Scheduler). Logits are read in single precision.
 ///
 /// ```
 /// use oxidiff::{AmusedScheduler, AmusedSchedulerConfig, AmusedStepOptions, Device, Generator, Tensor};
@@ -118,7 +118,7 @@ impl AmusedScheduler {
         Self::from_config(&config_file::load(name_or_path, options)?)
     }
 
-    /// Writes `scheduler_config.json` into `folder`, which is made where it does not exist.
+    /// Writes `scheduler_config.json` into `folder`, creating it if necessary.
     ///
     /// # Errors
     /// When the folder cannot be written.
@@ -126,7 +126,7 @@ impl AmusedScheduler {
         config_file::save(&self.config, folder)
     }
 
-    /// The configuration, defaults filled in.
+    /// The configuration, with defaults filled in.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -136,7 +136,7 @@ impl AmusedScheduler {
         &self.timesteps
     }
 
-    /// The temperature of each step's choice of what to mask again.
+    /// The temperature at which each step chooses what to mask again.
     pub fn temperatures(&self) -> &[f32] {
         &self.temperatures
     }
@@ -149,7 +149,7 @@ impl AmusedScheduler {
         self.set_timesteps_with_temperature(num_inference_steps, (2.0, 0.0))
     }
 
-    /// Chooses a run with the temperatures of the first and of the last step. A single temperature in Python goes down
+    /// Chooses a run with the temperatures of the first and of the last step. In Python, a single temperature falls
     /// to 0.01.
     ///
     /// # Errors

@@ -4,14 +4,14 @@ use burn::tensor::{Int, Tensor};
 
 use crate::error::{Error, Result};
 
-/// The values of a single-precision tensor, which are numbers.
+/// The values of a single-precision tensor, none of which may be NaN.
 pub(crate) fn floats<const D: usize>(tensor: Tensor<D>, argument: &'static str) -> Result<Vec<f32>> {
     let values: Vec<f32> = tensor
         .into_data()
         .try_into_vec()
         .map_err(|error| Error::argument(argument, format!("cannot be read back: {error}")))?;
     if values.iter().any(|value| value.is_nan()) {
-        return Err(Error::argument(argument, "holds values that are no numbers"));
+        return Err(Error::argument(argument, "contains NaN"));
     }
     Ok(values)
 }

@@ -19,7 +19,7 @@ const CLASS_NAME: &str = "VQDiffusionScheduler";
 /// The configuration of a [`VQDiffusionScheduler`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VQDiffusionSchedulerConfig {
-    /// The number of tokens, the last of which is the masked one. A configuration file must have it.
+    /// The number of tokens, the last of which is the masked one. A configuration file must have this field.
     pub num_vec_classes: usize,
     /// Number of steps the model was trained with.
     #[serde(default = "defaults::num_train_timesteps")]
@@ -53,7 +53,7 @@ mod defaults {
 }
 
 impl VQDiffusionSchedulerConfig {
-    /// Python's defaults, for that many tokens.
+    /// Python's defaults, for this number of tokens.
     pub fn with_classes(num_vec_classes: usize) -> Self {
         Self {
             num_vec_classes,
@@ -78,7 +78,8 @@ struct Transition {
 /// VQ-Diffusion: draws the tokens at the previous timestep from their distribution given those at this one and what the
 /// model predicts of the noise-free ones.
 ///
-/// It steps integers, the tokens of an image, and is therefore no [`Scheduler`](crate::schedulers::Scheduler).
+/// It steps integers, the tokens of an image, and therefore does not implement
+/// [`Scheduler`](crate::schedulers::Scheduler).
 ///
 /// ```
 /// use oxidiff::{Device, Generator, Tensor, VQDiffusionScheduler, VQDiffusionSchedulerConfig};
@@ -133,7 +134,7 @@ impl VQDiffusionScheduler {
         }
         if fields.num_vec_classes < 2 {
             let message =
-                format!("is {}, must be a token and the masked one, at least", fields.num_vec_classes);
+                format!("is {}, must be at least 2: a token and the masked one", fields.num_vec_classes);
             return invalid("num_vec_classes", message);
         }
         for (field, probability) in [
@@ -147,7 +148,7 @@ impl VQDiffusionScheduler {
             }
         }
 
-        // The first entry is that of no transition at all.
+        // The first entry stands for no transition.
         let ramp = |start: f64, end: f64, before: f64| -> Vec<f64> {
             let place = |index: usize| index as f64 / (count - 1) as f64 * (end - start) + start;
             std::iter::once(before).chain((0..count).map(place)).collect()
@@ -176,7 +177,7 @@ impl VQDiffusionScheduler {
         Self::from_config(&config_file::load(name_or_path, options)?)
     }
 
-    /// Writes `scheduler_config.json` into `folder`, which is made where it does not exist.
+    /// Writes `scheduler_config.json` into `folder`, creating it if necessary.
     ///
     /// # Errors
     /// When the folder cannot be written.
@@ -184,7 +185,7 @@ impl VQDiffusionScheduler {
         config_file::save(&self.config, folder)
     }
 
-    /// The configuration, defaults filled in.
+    /// The configuration, with defaults filled in.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -204,12 +205,12 @@ impl VQDiffusionScheduler {
         Ok(())
     }
 
-    /// Draws the tokens at the previous timestep: `model_output` are logarithms of the probabilities of noise-free tokens
-    /// `[batch, num_vec_classes − 1, places]`, `sample` and the result are tokens `[batch, places]`. Randomness comes
-    /// from a freshly seeded generator where none is given.
+    /// Draws the tokens at the previous timestep: `model_output` are logarithms of the probabilities of noise-free
+    /// tokens `[batch, num_vec_classes − 1, places]`, `sample` and the result are tokens `[batch, places]`.
+    /// Randomness comes from a freshly seeded generator if none is given.
     ///
     /// # Errors
-    /// When the shapes do not fit, a token does not exist, or `timestep` is not one of training.
+    /// When the shapes do not fit, a token does not exist, or `timestep` is not a training timestep.
     pub fn step(
         &self,
         model_output: Tensor<3>,
@@ -236,7 +237,7 @@ impl VQDiffusionScheduler {
         let mut drawn = Vec::with_capacity(batch * places);
         for item in noised.chunks_exact((classes * places).max(1)) {
             for place in 0..places {
-                // Of equal values the first counts.
+                // Of equal values, the first wins.
                 let mut best = 0;
                 for class in 1..classes {
                     if item[class * places + place] > item[best * places + place] {
@@ -253,7 +254,7 @@ impl VQDiffusionScheduler {
     /// p(x_0 | x_t), `[batch, num_vec_classes − 1, places]`, and the tokens x_t.
     ///
     /// # Errors
-    /// As [`VQDiffusionScheduler::step`], and when `t` is 0, before which there is nothing.
+    /// As [`VQDiffusionScheduler::step`], and when `t` is 0, which nothing precedes.
     pub fn q_posterior(&self, log_p_x_0: Tensor<3>, x_t: Tensor<2, Int>, t: usize) -> Result<Tensor<3>> {
         self.check(&log_p_x_0, &x_t)?;
         let (Some(here), Some(since), Some(before)) = (
