@@ -1,11 +1,11 @@
-//! What configurations cannot say.
+//! Configurations that are refused.
 
 use oxidiff::schedulers;
 
 use super::{build, error, with_betas};
 
 #[test]
-fn unknown_classes_are_answered_with_the_known_ones() {
+fn errors_about_unknown_classes_list_the_known_ones() {
     let message = error(build("HeunScheduler", "{}"));
     assert!(message.contains("HeunScheduler"), "{message}");
     assert!(schedulers::CLASS_NAMES.iter().all(|name| message.contains(name)), "{message}");

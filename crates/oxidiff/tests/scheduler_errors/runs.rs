@@ -1,4 +1,4 @@
-//! The timesteps and noise levels that a run cannot have.
+//! Timesteps and noise levels that are refused, and the longest runs.
 
 use oxidiff::{
     Config, DDPMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, PNDMScheduler, Scheduler,
@@ -22,7 +22,7 @@ fn impossible_numbers_of_steps_are_refused() {
 }
 
 #[test]
-fn trailing_runs_have_the_steps_that_were_asked_for() {
+fn trailing_runs_have_the_requested_number_of_steps() {
     // 61 steps of 1000/61 are rounded to a little less than 1000.
     for class_name in with_betas() {
         let json = r#"{"timestep_spacing": "trailing", "skip_prk_steps": true}"#;
@@ -73,7 +73,7 @@ fn custom_timesteps_and_sigmas_are_checked() {
 }
 
 #[test]
-fn what_only_some_solvers_take_is_refused_by_the_others() {
+fn solvers_refuse_arguments_that_only_others_take() {
     let mut inverse = build("DDIMInverseScheduler", r#"{"timestep_spacing": "linspace"}"#).unwrap();
     assert!(error(inverse.set_timesteps(5)).contains("timestep_spacing"));
 
@@ -98,7 +98,7 @@ fn what_only_some_solvers_take_is_refused_by_the_others() {
 }
 
 #[test]
-fn runs_whose_first_timesteps_are_equal_begin_where_they_are_told_to() {
+fn runs_whose_first_timesteps_are_equal_begin_at_the_given_index() {
     for class_name in build("PNDMScheduler", "{}").unwrap().compatibles() {
         let mut scheduler =
             build(class_name, r#"{"use_exponential_sigmas": true, "skip_prk_steps": true}"#).unwrap();
@@ -113,7 +113,7 @@ fn runs_whose_first_timesteps_are_equal_begin_where_they_are_told_to() {
 }
 
 #[test]
-fn tables_of_the_longest_training_are_not_gone_through_for_each_of_their_entries() {
+fn tables_of_the_longest_training_are_not_searched_linearly() {
     let begin = std::time::Instant::now();
     for class_name in [
         "DPMSolverSDEScheduler",

@@ -1,4 +1,4 @@
-//! Steps that cannot be taken.
+//! Steps that are refused.
 
 use oxidiff::{
     DDIMScheduler, DDPMScheduler, DDPMSchedulerConfig, DPMSolverMultistepScheduler,
@@ -21,7 +21,7 @@ fn steps_need_timesteps_where_they_do_in_python() {
 }
 
 #[test]
-fn timesteps_must_be_of_the_run() {
+fn timesteps_must_be_in_the_run() {
     for class_name in ["DDPMScheduler", "EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"] {
         let mut scheduler = build(class_name, "{}").unwrap();
         scheduler.set_timesteps(10).unwrap();
@@ -37,7 +37,7 @@ fn timesteps_must_be_of_the_run() {
 }
 
 #[test]
-fn a_finished_run_does_not_go_on() {
+fn a_finished_run_does_not_continue() {
     for class_name in
         ["DPMSolverMultistepScheduler", "EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"]
     {
@@ -104,19 +104,19 @@ fn each_item_needs_its_generator() {
     let options = StepOptions { generator: Some(&mut generators), ..Default::default() };
     let mut ddpm = DDPMScheduler::new(Default::default()).unwrap();
     assert!(ddpm.step(sample(3), 5.0, sample(3), options).is_err());
-    // Without any source, noise is drawn from a fresh one.
+    // Without a source, noise is drawn from a fresh one.
     ddpm.step(sample(3), 5.0, sample(3), StepOptions::default()).unwrap();
 }
 
 #[test]
-fn steps_without_numbers_are_refused() {
+fn steps_that_lead_to_nan_are_refused() {
     let first = |class_name: &str, json: &str| {
         let mut scheduler = build(class_name, json).unwrap();
         scheduler.set_timesteps(6)?;
         let timestep = scheduler.timesteps()[0];
         step(scheduler.as_mut(), timestep)
     };
-    // In Python all of these are NaN from the first step on.
+    // In Python, all of these yield NaN from the first step on.
     for algorithm in ["sde-dpmsolver", "sde-dpmsolver++"] {
         let json = format!(r#"{{"algorithm_type": "{algorithm}"}}"#);
         let message = error(first("DPMSolverMultistepInverseScheduler", &json));
@@ -135,13 +135,13 @@ fn steps_without_numbers_are_refused() {
         let message = error(first(class_name, json));
         assert!(message.contains("use_flow_sigmas"), "{class_name}: {message}");
     }
-    // Levels that coincide, as those of as many steps as in training do.
+    // Levels that coincide, as with as many steps as in training.
     let json = r#"{"num_train_timesteps": 20, "beta_end": 0.3}"#;
     let mut inverse = build("DPMSolverMultistepInverseScheduler", json).unwrap();
     inverse.set_timesteps(20).unwrap();
     let timesteps = inverse.timesteps().to_vec();
     let failed = timesteps.into_iter().find_map(|timestep| step(inverse.as_mut(), timestep).err());
-    assert!(failed.expect("a step without numbers").to_string().contains("not finite"));
+    assert!(failed.expect("a step to NaN").to_string().contains("not finite"));
 }
 
 #[test]
