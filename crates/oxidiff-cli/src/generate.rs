@@ -28,10 +28,9 @@ pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
         }
         pipeline.set_scheduler(scheduler);
     }
-    const USE_ETA: [&str; 3] = ["DDIMScheduler", "RePaintScheduler", "TCDScheduler"];
     let class_name = class_of(pipeline.scheduler());
-    if arguments.eta.is_some_and(|eta| eta != 0.0) && pipeline.takes("eta") && !USE_ETA.contains(&class_name)
-    {
+    let uses_eta = pipeline.scheduler().role().uses_eta;
+    if arguments.eta.is_some_and(|eta| eta != 0.0) && pipeline.takes("eta") && !uses_eta {
         tracing::warn!("--eta has no effect: the {class_name} does not use it");
     }
     if arguments.vae_tiling {

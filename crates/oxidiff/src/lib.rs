@@ -36,6 +36,7 @@
 
 mod error;
 mod image_processor;
+mod interpolation;
 mod loading;
 mod memory;
 mod models;
@@ -98,8 +99,8 @@ pub use schedulers::{
     EulerAncestralDiscreteSchedulerConfig, EulerDiscreteScheduler, EulerDiscreteSchedulerConfig,
     FinalSigmasType, FlowMatchEulerDiscreteScheduler, FlowMatchEulerDiscreteSchedulerConfig,
     FlowMatchHeunDiscreteScheduler, FlowMatchHeunDiscreteSchedulerConfig, FlowMatchLCMScheduler,
-    FlowMatchLCMSchedulerConfig, FlowTimeShiftType, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig,
-    IPNDMScheduler, IPNDMSchedulerConfig, InterpolationType, KDPM2AncestralDiscreteScheduler,
+    FlowMatchLCMSchedulerConfig, HeunDiscreteScheduler, HeunDiscreteSchedulerConfig, IPNDMScheduler,
+    IPNDMSchedulerConfig, InterpolationType, KDPM2AncestralDiscreteScheduler,
     KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig,
     LCMScheduler, LCMSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, MaskingSchedule,
     NoiseSamplerSeed, PNDMScheduler, PNDMSchedulerConfig, PredictionType, RePaintScheduler,

@@ -52,7 +52,7 @@ fn compatible_classes_are_those_of_python_that_exist_here() {
     for class_name in expected.into_iter().filter(|&class_name| class_name != "EDMEulerScheduler") {
         assert_eq!(compatibles(class_name), expected, "{class_name}");
     }
-    // Those can take over from these, but not these from those.
+    // The classes above can take over from these, but not the other way round.
     for class_name in ["DPMSolverMultistepInverseScheduler", "SASolverScheduler"] {
         let mut others = compatibles(class_name);
         assert!(others.contains(&class_name), "{class_name}");
@@ -64,7 +64,7 @@ fn compatible_classes_are_those_of_python_that_exist_here() {
     }
 }
 
-/// A step of UniPC, as a run goes from the first timestep to the last.
+/// The samples of a run of UniPC, and its last prediction.
 fn unipc_samples(json: &str, steps: usize) -> oxidiff::Result<(Vec<Tensor<4>>, Tensor<4>)> {
     let fixtures = fixtures();
     let mut scheduler = UniPCMultistepScheduler::from_config(&Config::from_json(json)?)?;
@@ -103,13 +103,13 @@ fn unipc_is_finite_where_python_is_not() {
                     let off = deviation(&values(samples[6].clone()), &values(expected));
                     assert!(off < 1e-4, "{solver} {predict_x0} {rule} {order}: {off}");
 
-                    // Without lower orders in the end there is no limit.
+                    // Without lower orders at the end there is no limit.
                     let full = json(r#""final_sigmas_type": "zero", "lower_order_final": false"#);
                     match unipc_samples(&full, 6) {
                         Ok(_) => assert_eq!(order, 1),
                         Err(error) => assert!(error.to_string().contains("not finite"), "{error}"),
                     }
-                    // A step that goes nowhere changes nothing.
+                    // A step between equal levels changes nothing.
                     if rule != "thresholding" {
                         let last = r#""final_sigmas_type": "sigma_min", "lower_order_final": false"#;
                         let (samples, _) = unipc_samples(&json(last), 6).unwrap();
@@ -128,7 +128,7 @@ const DEIS_OF_VELOCITIES: [(bool, [[f32; 2]; 3]); 2] = [
 ];
 
 #[test]
-fn deis_takes_velocities_of_samples_that_are_no_flow_as_python_does() {
+fn deis_takes_velocities_of_samples_that_are_not_flows_as_python_does() {
     for (use_flow_sigmas, expected) in DEIS_OF_VELOCITIES {
         let config = Config::from_json(r#"{"prediction_type": "flow_prediction"}"#).unwrap();
         let config = config.with("use_flow_sigmas", use_flow_sigmas);

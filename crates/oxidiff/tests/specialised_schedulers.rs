@@ -34,7 +34,7 @@ fn configurations_survive_a_change_of_scheduler_as_in_python() {
     compare_swaps(&fixtures);
 }
 
-/// What single methods computed.
+/// What individual methods computed.
 fn methods() -> Recorded {
     Recorded::open(&fixture::fixtures().join("specialised_schedulers/methods.safetensors"))
 }
@@ -50,7 +50,7 @@ fn floats(values: &[f32]) -> Tensor<1> {
 const TOLERANCE: f32 = 1e-5;
 
 #[test]
-fn tcd_says_where_the_prediction_led_to() {
+fn tcd_says_where_the_prediction_led() {
     let (fixtures, methods) = (fixtures(), methods());
     let mut tcd = TCDScheduler::new(Default::default()).unwrap();
     tcd.set_timesteps(4).unwrap();
@@ -81,7 +81,7 @@ fn tokens_of_a_flow_can_have_their_own_timesteps() {
         let tokens =
             flow.step_per_token(velocity.clone(), timestep, timesteps, sample.clone(), generator).unwrap();
         assert_close(key, tokens, methods.floats(key), TOLERANCE);
-        // The run went on to its next step.
+        // The run continued with its next step.
         let options = StepOptions::default();
         let sample = fixtures.tensor("sample");
         let next =
@@ -165,7 +165,7 @@ fn repaint_goes_back_and_forth() {
 }
 
 #[test]
-fn steps_of_unclip_lead_where_they_are_told() {
+fn steps_of_unclip_lead_to_the_given_timesteps() {
     let (fixtures, methods) = (fixtures(), methods());
     for (kind, variance) in [("fixed_small_log", false), ("learned_range", true)] {
         let config = Config::from_json(&format!(r#"{{"variance_type": "{kind}"}}"#)).unwrap();
@@ -263,8 +263,8 @@ fn each_item_has_its_brownian_motion() {
 }
 
 #[test]
-fn a_last_step_that_goes_nowhere_adds_no_noise() {
-    // Python's torchsde divides such an interval without end.
+fn a_last_step_between_equal_levels_adds_no_noise() {
+    // Python's torchsde divides such an interval forever.
     let config = Config::from_json(r#"{"final_sigmas_type": "sigma_min"}"#).unwrap();
     for steps in [1, 7, 20] {
         let mut cosine = CosineDPMSolverMultistepScheduler::from_config(&config).unwrap();

@@ -150,7 +150,7 @@ fn replaced_tokens_become_noise_free_as_in_python() {
 }
 
 #[test]
-fn what_cannot_be_is_refused() {
+fn invalid_arguments_are_refused() {
     let contains = |error: oxidiff::Error, parts: &[&str]| {
         let error = error.to_string();
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");

@@ -9,7 +9,6 @@ pub(crate) mod convolution;
 pub(crate) mod embeddings;
 pub(crate) mod finite;
 pub(crate) mod hidden_activation;
-pub(crate) mod interpolation;
 pub(crate) mod least_memory;
 pub(crate) mod linear;
 pub(crate) mod model;
@@ -22,3 +21,5 @@ pub(crate) mod resnet;
 pub mod autoencoders;
 pub mod transformers;
 pub mod unets;
+
+pub(crate) use crate::interpolation;

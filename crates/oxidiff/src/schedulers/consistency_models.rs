@@ -3,11 +3,13 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::edm::{EdmSigmas, SigmaSchedule};
-use super::noise_schedule::{mix, whole_timestep};
-use super::step_index::{StepIndex, UnknownTimestep};
-use super::timestep_spacing::{MOST_TIMESTEPS, at_most_training_steps, linspace};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::edm::{EdmSigmas, SigmaSchedule};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{mix, whole_timestep};
+use super::common::shape::check_same_shape;
+use super::common::step_index::{StepIndex, UnknownTimestep};
+use super::common::timestep_spacing::{MOST_TIMESTEPS, at_most_training_steps, linspace};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -47,7 +49,7 @@ impl Default for CMStochasticIterativeSchedulerConfig {
     }
 }
 
-/// Consistency models: predicts the noise-free sample at once, and adds noise again for the next of a few steps.
+/// Consistency models: predicts the noise-free sample directly, and adds noise again for the next of a few steps.
 ///
 /// Timesteps are 250 ln σ. Call [`Scheduler::scale_model_input`] before the model.
 ///
@@ -113,7 +115,7 @@ impl CMStochasticIterativeScheduler {
         })
     }
 
-    /// Takes over training timesteps, descending, which count the levels from the highest, 0.
+    /// Sets the run's training timesteps, in descending order; they count the levels from the highest, 0.
     fn visit(&mut self, timesteps: &[usize]) {
         let last = (self.fields.num_train_timesteps - 1) as f64;
         let ramp: Vec<f64> = timesteps.iter().rev().map(|&timestep| timestep as f64 / last).collect();
@@ -124,7 +126,7 @@ impl CMStochasticIterativeScheduler {
         self.step_index.reset();
     }
 
-    /// What the model is told of noise levels: 250 ln σ.
+    /// What the model receives for noise levels: 250 ln σ.
     pub fn sigma_to_t(&self, sigmas: &[f64]) -> Vec<f32> {
         sigmas.iter().map(|&sigma| timestep_of(sigma)).collect()
     }
@@ -144,35 +146,8 @@ impl CMStochasticIterativeScheduler {
         let skip = data * data / (above * above + data * data);
         (skip, above * data / (sigma * sigma + data * data).sqrt())
     }
-}
 
-fn timestep_of(sigma: f64) -> f32 {
-    (250.0 * (sigma + 1e-44).ln()) as f32
-}
-
-impl Scheduler for CMStochasticIterativeScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        &self.timesteps
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        Some(&self.sigmas)
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        self.fields.sigma_max
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn choose_steps(&mut self, num_inference_steps: usize) -> Result<()> {
         at_most_training_steps(num_inference_steps, self.fields.num_train_timesteps)?;
         let ratio = self.fields.num_train_timesteps / num_inference_steps;
         self.visit(&(0..num_inference_steps).rev().map(|step| step * ratio).collect::<Vec<_>>());
@@ -181,7 +156,7 @@ impl Scheduler for CMStochasticIterativeScheduler {
 
     /// Uses these training timesteps, in descending order. As in Python, timestep 0 is the highest noise level, and the
     /// run begins with it.
-    fn set_custom_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
+    fn choose_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
         let invalid = |message: String| Err(Error::argument("timesteps", message));
         if timesteps.is_empty() {
             return invalid("must not be empty".into());
@@ -199,6 +174,33 @@ impl Scheduler for CMStochasticIterativeScheduler {
         }
         self.visit(&known);
         Ok(())
+    }
+}
+
+fn timestep_of(sigma: f64) -> f32 {
+    (250.0 * (sigma + 1e-44).ln()) as f32
+}
+
+impl Scheduler for CMStochasticIterativeScheduler {
+    scheduler_methods!(config);
+
+    fn timesteps(&self) -> &[f32] {
+        &self.timesteps
+    }
+
+    fn sigmas(&self) -> Option<&[f32]> {
+        Some(&self.sigmas)
+    }
+
+    fn init_noise_sigma(&self) -> f64 {
+        self.fields.sigma_max
+    }
+
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        match options.one_of(&["timesteps"], CLASS_NAME)? {
+            Some(count) => self.choose_steps(count),
+            None => self.choose_timesteps(options.timesteps.unwrap_or_default()),
+        }
     }
 
     fn scale_model_input(&mut self, sample: Tensor<4>, timestep: f32) -> Result<Tensor<4>> {
@@ -218,7 +220,7 @@ impl Scheduler for CMStochasticIterativeScheduler {
         check_same_shape(&model_output, &sample)?;
         let index = self.step_index.at_timestep(timestep, &self.timesteps)?;
         let sigma = f64::from(self.sigmas[index]);
-        // Before a run is chosen, there is no level after the last.
+        // Before a run is chosen, no level follows the last.
         let next = self.sigmas.get(index + 1).unwrap_or(&self.sigmas[index]);
         let (sigma_min, sigma_max) = (self.fields.sigma_min, self.fields.sigma_max);
         let sigma_hat = f64::from(*next).clamp(sigma_min, sigma_max);
@@ -229,7 +231,7 @@ impl Scheduler for CMStochasticIterativeScheduler {
         if self.fields.clip_denoised {
             denoised = denoised.clamp(-1.0, 1.0);
         }
-        // With several steps noise is drawn even where the last one adds none of it.
+        // A run of several steps draws noise in its last step too, which adds none of it.
         let prev_sample = if self.timesteps.len() > 1 {
             let deviation = (sigma_hat * sigma_hat - sigma_min * sigma_min).max(0.0).sqrt();
             let noise = options.noise(&denoised, dtype)?;
@@ -253,9 +255,5 @@ impl Scheduler for CMStochasticIterativeScheduler {
 
     fn set_begin_index(&mut self, begin_index: usize) {
         self.step_index.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

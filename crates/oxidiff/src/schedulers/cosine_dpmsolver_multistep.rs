@@ -1,16 +1,18 @@
-//! The stochastic [DPM-Solver++](https://arxiv.org/abs/2211.01095) with the cosine schedule's timesteps, as
-//! [Stable Audio](https://arxiv.org/abs/2407.14358) has it.
+//! The stochastic [DPM-Solver++](https://arxiv.org/abs/2211.01095) with the cosine schedule's timesteps, used by
+//! [Stable Audio](https://arxiv.org/abs/2407.14358).
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::dpmsolver::{AlgorithmType, OrderRule, SolverType};
-use super::edm::{EdmSigmas, Preconditioning, SigmaSchedule};
-use super::edm_solver::{EdmSolver, EdmSolverFields};
-use super::noise_sampler::{NoiseSampler, NoiseSamplerSeed};
-use super::prediction_type::PredictionType;
-use super::sigma_schedule::FinalSigmasType;
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::dpmsolver::{AlgorithmType, OrderRule, SolverType};
+use super::common::edm::{EdmSigmas, Preconditioning, SigmaSchedule};
+use super::common::edm_solver::{EdmSolver, EdmSolverFields};
+use super::common::methods::scheduler_methods;
+use super::common::noise_sampler::{NoiseSampler, NoiseSamplerSeed};
+use super::common::prediction_type::PredictionType;
+use super::common::shape::check_same_shape;
+use super::common::sigma_schedule::FinalSigmasType;
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::random::Generators;
@@ -29,7 +31,7 @@ pub struct CosineDPMSolverMultistepSchedulerConfig {
     pub sigma_data: f64,
     /// How noise levels are spaced.
     pub sigma_schedule: SigmaSchedule,
-    /// Number of steps of a run that is not chosen.
+    /// Number of steps before a run is chosen.
     pub num_train_timesteps: usize,
     /// Order of the solver, 1 or 2.
     pub solver_order: usize,
@@ -69,8 +71,8 @@ impl Default for CosineDPMSolverMultistepSchedulerConfig {
 /// Cosine DPM-Solver++: solves the stochastic equation with the noise of one Brownian motion in σ.
 ///
 /// Timesteps are the angles atan σ, as fractions of a right angle. Call [`Scheduler::scale_model_input`] before the
-/// model. The generator of [`StepOptions`] is not drawn from: as in Python, its seed is that of the Brownian motion, and
-/// only the first step of a run looks at it.
+/// model. As in Python, the generator of [`StepOptions`] only provides the seed of the Brownian motion, in the first
+/// step of a run.
 ///
 /// ```
 /// use oxidiff::{CosineDPMSolverMultistepScheduler, Device, Scheduler, StepOptions, Tensor};
@@ -134,7 +136,7 @@ impl CosineDPMSolverMultistepScheduler {
         self.solver.preconditioning().inputs(sample, f64::from(sigma))
     }
 
-    /// What the model is told of noise level `sigma`: 2/π·atan σ.
+    /// What the model receives for noise level `sigma`: 2/π·atan σ.
     pub fn precondition_noise(&self, sigma: f32) -> f32 {
         angle(sigma)
     }
@@ -153,7 +155,7 @@ impl CosineDPMSolverMultistepScheduler {
         Ok(self.solver.preconditioning().outputs(sample, model_output, f64::from(sigma)))
     }
 
-    /// The noise of a step between two levels: what was given, or that of the run's Brownian motion.
+    /// The noise of a step between two levels: the given noise, or that of the run's Brownian motion.
     fn noise(
         &mut self,
         sample: &Tensor<4>,
@@ -176,7 +178,7 @@ impl CosineDPMSolverMultistepScheduler {
                         Some(NoiseSamplerSeed::PerItem(seeds))
                     }
                     Some(Generators::PerItem(generators)) => {
-                        let message = format!("holds {} for a batch of {batch}", generators.len());
+                        let message = format!("has {} generators for a batch of {batch}", generators.len());
                         return Err(Error::argument("generator", message));
                     }
                 };
@@ -194,28 +196,15 @@ fn angle(sigma: f32) -> f32 {
 }
 
 impl Scheduler for CosineDPMSolverMultistepScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.solver.run().timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.solver.run().sigmas()
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: solver);
 
     fn init_noise_sigma(&self) -> f64 {
         self.solver.initial_deviation()
     }
 
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         self.noise_sampler = None;
         self.solver.set_timesteps(num_inference_steps)
     }
@@ -240,20 +229,5 @@ impl Scheduler for CosineDPMSolverMultistepScheduler {
         Ok(SchedulerOutput { prev_sample: prev_sample.cast(dtype), pred_original_sample: None })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.solver.run().add_noise(original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.solver.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: solver);
 }

@@ -3,11 +3,14 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
-use super::prediction_type::PredictionType;
-use super::thresholding::{DynamicThresholding, check_clip_range};
-use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, at_most_training_steps};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
+use super::common::prediction_type::PredictionType;
+use super::common::run::started;
+use super::common::shape::check_same_shape;
+use super::common::thresholding::{DynamicThresholding, check_clip_range};
+use super::common::timestep_spacing::{TimestepSpacing, all_training_timesteps, at_most_training_steps};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -145,24 +148,14 @@ impl DDIMScheduler {
 }
 
 impl Scheduler for DDIMScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
+    scheduler_methods!(config);
 
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
     }
 
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         let num_train_timesteps = self.fields.num_train_timesteps;
         at_most_training_steps(num_inference_steps, num_train_timesteps)?;
         self.num_inference_steps = Some(num_inference_steps);
@@ -183,7 +176,7 @@ impl Scheduler for DDIMScheduler {
         sample: Tensor<4>,
         mut options: StepOptions<'_>,
     ) -> Result<SchedulerOutput> {
-        let num_inference_steps = super::started(self.num_inference_steps)?;
+        let num_inference_steps = started(self.num_inference_steps)?;
         check_same_shape(&model_output, &sample)?;
         let timestep = whole_timestep(timestep)?;
         let prev_timestep = timestep - (self.fields.num_train_timesteps / num_inference_steps) as i64;
@@ -225,7 +218,7 @@ impl Scheduler for DDIMScheduler {
         let variance = (1.0 - alpha_bar_prev) / (1.0 - alpha_bar) * (1.0 - alpha_bar / alpha_bar_prev);
         let eta = options.eta.unwrap_or(0.0);
         let std_dev = eta * variance.sqrt();
-        // Equation 12. Rounding may take what is left of the variance just below zero where all of it is fresh noise.
+        // Equation 12. If all of the variance is fresh noise, rounding may leave a remainder just below zero.
         let direction_variance = 1.0 - alpha_bar_prev - std_dev * std_dev;
         if direction_variance < -1e-6 {
             let message = format!("{eta} asks for more noise than timestep {prev_timestep} has");
@@ -235,7 +228,8 @@ impl Scheduler for DDIMScheduler {
             + pred_epsilon * direction_variance.max(0.0).sqrt();
         if eta > 0.0 {
             if options.variance_noise.is_some() && options.generator.is_some() {
-                let message = "cannot be passed along with `generator`: one of them is the source of noise";
+                let message =
+                    "cannot be passed together with `generator`: only one of them is the source of noise";
                 return Err(Error::argument("variance_noise", message));
             }
             prev_sample = prev_sample + options.noise(&sample, noise_dtype)? * std_dev;
@@ -246,16 +240,5 @@ impl Scheduler for DDIMScheduler {
         })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.noise_schedule.add_noise(original_samples, noise, timesteps)
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: noise_schedule);
 }

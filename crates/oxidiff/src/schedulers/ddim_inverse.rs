@@ -1,14 +1,17 @@
-//! [DDIM](https://arxiv.org/abs/2010.02502) run backwards: from a clean sample to the noise that it comes from.
+//! [DDIM](https://arxiv.org/abs/2010.02502) run backwards: from a clean sample to the noise that leads to it.
 
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
-use super::prediction_type::PredictionType;
-use super::thresholding::check_clip_range;
-use super::timestep_spacing::{TimestepSpacing, at_most_training_steps};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
+use super::common::prediction_type::PredictionType;
+use super::common::run::started;
+use super::common::shape::check_same_shape;
+use super::common::thresholding::check_clip_range;
+use super::common::timestep_spacing::{TimestepSpacing, at_most_training_steps};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -30,12 +33,12 @@ pub struct DDIMInverseSchedulerConfig {
     pub trained_betas: Option<Vec<f64>>,
     /// Clip the predicted noise-free sample.
     pub clip_sample: bool,
-    /// Take the sample at the beginning to have no noise at all, instead of that of the first training timestep.
+    /// Treat the initial sample as free of noise, instead of having that of the first training timestep.
     pub set_alpha_to_one: bool,
     /// Added to every timestep with `leading` spacing.
     pub steps_offset: usize,
-    /// What the model predicts; `epsilon`, `sample` or `v_prediction`. `sample` needs `set_alpha_to_one: false`, since
-    /// there is no telling the noise of a sample that has none.
+    /// What the model predicts; `epsilon`, `sample` or `v_prediction`. `sample` needs `set_alpha_to_one: false`,
+    /// since the noise of a noise-free sample cannot be determined.
     pub prediction_type: PredictionType,
     /// The bound of that clipping, at least 0.
     pub clip_sample_range: f64,
@@ -107,7 +110,7 @@ impl DDIMInverseScheduler {
         check_clip_range(fields.clip_sample, fields.clip_sample_range, &config)?;
         let betas = beta_fields!(fields, rescale_betas_zero_snr);
         let noise_schedule = NoiseSchedule::new(&betas, BetaSchedule::COMMON, &config)?;
-        // The field's older name, which goes before it.
+        // The field's older name takes precedence.
         let set_alpha_to_one = match config.get("set_alpha_to_zero") {
             None | Some(Value::Null) => fields.set_alpha_to_one,
             Some(Value::Bool(set)) => *set,
@@ -128,29 +131,18 @@ impl DDIMInverseScheduler {
 }
 
 impl Scheduler for DDIMInverseScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
+    scheduler_methods!(config);
 
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
     }
 
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         let train = self.fields.num_train_timesteps;
         at_most_training_steps(num_inference_steps, train)?;
         if self.fields.timestep_spacing == TimestepSpacing::Linspace {
-            let message =
-                "`linspace` is not known to DDIMInverseScheduler; known are `leading` and `trailing`";
+            let message = "DDIMInverseScheduler does not support `linspace`, only `leading` and `trailing`";
             return Err(Error::config(self.config.origin(), "timestep_spacing", message));
         }
         let spacing = self.fields.timestep_spacing;
@@ -167,10 +159,10 @@ impl Scheduler for DDIMInverseScheduler {
         sample: Tensor<4>,
         _options: StepOptions<'_>,
     ) -> Result<SchedulerOutput> {
-        let steps = super::started(self.num_inference_steps)?;
+        let steps = started(self.num_inference_steps)?;
         check_same_shape(&model_output, &sample)?;
 
-        // The sample is one step before its timestep, which is where the step leads to.
+        // `timestep` is where the step leads; the sample is one step before it.
         let train = self.fields.num_train_timesteps;
         let next = whole_timestep(timestep)?;
         let here = (next - (train / steps) as i64).min(train as i64 - 1);
@@ -185,7 +177,7 @@ impl Scheduler for DDIMInverseScheduler {
             PredictionType::Sample if sigma == 0.0 => {
                 return Err(Error::unsupported(
                     "`prediction_type: sample` at a sample without noise",
-                    "the noise cannot be told from it; choose `set_alpha_to_one: false`",
+                    "its noise cannot be determined; choose `set_alpha_to_one: false`",
                 ));
             }
             PredictionType::Sample => (output.clone(), (x - output * alpha) / sigma),
@@ -218,9 +210,5 @@ impl Scheduler for DDIMInverseScheduler {
             "`add_noise` with DDIMInverseScheduler",
             "its steps add the noise that a model predicts; DDIMScheduler adds other noise",
         ))
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

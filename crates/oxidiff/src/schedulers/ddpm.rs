@@ -3,35 +3,18 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
-use super::prediction_type::PredictionType;
-use super::thresholding::{DynamicThresholding, check_clip_range};
-use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, at_most_training_steps};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
+use super::common::prediction_type::PredictionType;
+use super::common::shape::check_same_shape;
+use super::common::thresholding::{DynamicThresholding, check_clip_range};
+use super::common::timestep_spacing::{TimestepSpacing, all_training_timesteps, at_most_training_steps};
+use super::common::variance_type::VarianceType;
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
 const CLASS_NAME: &str = "DDPMScheduler";
-
-/// The variance of the noise that a DDPM step adds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum VarianceType {
-    /// β̃, the variance of the forward process given the noise-free sample: the lower bound.
-    #[default]
-    FixedSmall,
-    /// As `FixedSmall`, computed through its logarithm.
-    FixedSmallLog,
-    /// β, the variance of the forward process: the upper bound.
-    FixedLarge,
-    /// The logarithm of β.
-    FixedLargeLog,
-    /// The model predicts the variance, in as many further channels as the sample has.
-    Learned,
-    /// The model predicts where the variance lies between both bounds
-    /// ([Improved DDPM](https://arxiv.org/abs/2102.09672), equation 15).
-    LearnedRange,
-}
 
 /// The configuration of a [`DDPMScheduler`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,8 +30,8 @@ pub struct DDPMSchedulerConfig {
     pub beta_schedule: BetaSchedule,
     /// All β, instead of a schedule.
     pub trained_betas: Option<Vec<f64>>,
-    /// The variance of the noise that a step adds; all but `fixed_large_log`. Nothing, as configurations of other
-    /// schedulers say, means `fixed_small`.
+    /// The variance of the noise that a step adds; all but `fixed_large_log`. Nothing, as in configurations of other
+    /// schedulers, means `fixed_small`.
     pub variance_type: Option<VarianceType>,
     /// Clip the predicted noise-free sample.
     pub clip_sample: bool,
@@ -132,7 +115,7 @@ impl DDPMScheduler {
         let known = [PredictionType::Epsilon, PredictionType::Sample, PredictionType::VPrediction];
         fields.prediction_type.known_to(&known, &config)?;
         if fields.variance_type == Some(VarianceType::FixedLargeLog) {
-            let message = "`fixed_large_log` is a logarithm, whose root diffusers takes, which is NaN; use `fixed_large`";
+            let message = "`fixed_large_log` is a logarithm, and diffusers takes its root, which is NaN; use `fixed_large`";
             return Err(Error::config(config.origin(), "variance_type", message));
         }
         let betas = beta_fields!(fields, rescale_betas_zero_snr);
@@ -217,27 +200,8 @@ impl DDPMScheduler {
             VarianceType::FixedLargeLog => unreachable!("rejected when the scheduler was built"),
         })
     }
-}
 
-impl Scheduler for DDPMScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        &self.timesteps
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn choose_steps(&mut self, num_inference_steps: usize) -> Result<()> {
         let num_train_timesteps = self.fields.num_train_timesteps;
         at_most_training_steps(num_inference_steps, num_train_timesteps)?;
         self.timesteps = self
@@ -251,7 +215,7 @@ impl Scheduler for DDPMScheduler {
         Ok(())
     }
 
-    fn set_custom_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
+    fn choose_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
         let invalid = |message: String| Err(Error::argument("timesteps", message));
         let Some(&first) = timesteps.first() else {
             return invalid("must not be empty".into());
@@ -269,6 +233,21 @@ impl Scheduler for DDPMScheduler {
         self.timesteps = timesteps.to_vec();
         self.started = true;
         Ok(())
+    }
+}
+
+impl Scheduler for DDPMScheduler {
+    scheduler_methods!(config);
+
+    fn timesteps(&self) -> &[f32] {
+        &self.timesteps
+    }
+
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        match options.one_of(&["timesteps"], CLASS_NAME)? {
+            Some(count) => self.choose_steps(count),
+            None => self.choose_timesteps(options.timesteps.unwrap_or_default()),
+        }
     }
 
     fn step(
@@ -325,16 +304,5 @@ impl Scheduler for DDPMScheduler {
         })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.noise_schedule.add_noise(original_samples, noise, timesteps)
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: noise_schedule);
 }

@@ -1,13 +1,16 @@
-//! DDPM with continuous time, as [Würstchen](https://arxiv.org/abs/2306.00637) has it.
+//! DDPM with continuous time, used by [Würstchen](https://arxiv.org/abs/2306.00637).
 
 use std::f32::consts::PI;
 
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{linspace_f32, mix};
-use super::timestep_spacing::possible_steps;
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{linspace_f32, mix};
+use super::common::run::started;
+use super::common::shape::check_same_shape;
+use super::common::timestep_spacing::possible_steps;
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -17,7 +20,7 @@ const CLASS_NAME: &str = "DDPMWuerstchenScheduler";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DDPMWuerstchenSchedulerConfig {
-    /// Bends time: above 1, a run stays longer where there is much noise.
+    /// Warps time: above 1, a run spends more steps at high noise levels.
     pub scaler: f64,
     /// The offset s of the cosine schedule.
     pub s: f64,
@@ -31,7 +34,7 @@ impl Default for DDPMWuerstchenSchedulerConfig {
 
 /// Würstchen: DDPM along the cosine schedule, whose timesteps are times from 1 (noise) to 0.
 ///
-/// The last timestep is where the last step leads to, and none to step from.
+/// The last timestep is where the last step leads; no step starts from it.
 ///
 /// ```
 /// use oxidiff::{DDPMWuerstchenScheduler, Device, Scheduler, StepOptions, Tensor};
@@ -91,9 +94,9 @@ impl DDPMWuerstchenScheduler {
     /// The timestep after the one nearest to `timestep`.
     ///
     /// # Errors
-    /// When there is none, or no run is chosen.
+    /// When there is none, or no run has been chosen.
     pub fn previous_timestep(&self, timestep: f32) -> Result<f32> {
-        super::started((!self.timesteps.is_empty()).then_some(self.timesteps.len()))?;
+        started((!self.timesteps.is_empty()).then_some(self.timesteps.len()))?;
         if !timestep.is_finite() {
             return Err(Error::argument("timestep", format!("is {timestep}")));
         }
@@ -101,38 +104,19 @@ impl DDPMWuerstchenScheduler {
         let nearest = (0..self.timesteps.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)));
         let next = nearest.and_then(|index| self.timesteps.get(index + 1));
         next.copied().ok_or_else(|| {
-            Error::argument("timestep", format!("{timestep} is the last one: the run is over there"))
+            Error::argument("timestep", format!("{timestep} is the last one, which ends the run"))
         })
     }
-}
 
-impl Scheduler for DDPMWuerstchenScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        &self.timesteps
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn choose_steps(&mut self, num_inference_steps: usize) -> Result<()> {
         possible_steps(num_inference_steps)?;
         self.timesteps = linspace_f32(1.0, 0.0, num_inference_steps + 1);
         Ok(())
     }
 
-    fn set_custom_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
+    fn choose_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
         if timesteps.len() < 2 {
-            let message = "needs the time of a step and the time that it leads to, at least";
+            let message = "needs at least the time of a step and the time that it leads to";
             return Err(Error::argument("timesteps", message));
         }
         if let Some(timestep) = timesteps.iter().find(|timestep| !(0.0..=1.0).contains(*timestep)) {
@@ -140,6 +124,21 @@ impl Scheduler for DDPMWuerstchenScheduler {
         }
         self.timesteps = timesteps.to_vec();
         Ok(())
+    }
+}
+
+impl Scheduler for DDPMWuerstchenScheduler {
+    scheduler_methods!(config);
+
+    fn timesteps(&self) -> &[f32] {
+        &self.timesteps
+    }
+
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        match options.one_of(&["timesteps"], CLASS_NAME)? {
+            Some(count) => self.choose_steps(count),
+            None => self.choose_timesteps(options.timesteps.unwrap_or_default()),
+        }
     }
 
     fn step(
@@ -180,9 +179,5 @@ impl Scheduler for DDPMWuerstchenScheduler {
         let levels: Vec<f64> =
             alpha_bars.iter().map(|alpha_bar| f64::from((1.0 - alpha_bar).sqrt())).collect();
         mix(original_samples, &signals, noise, &levels)
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

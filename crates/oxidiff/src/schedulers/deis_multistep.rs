@@ -3,17 +3,19 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::dpmsolver_multistep::TimeShiftType;
-use super::log_snr::{Level, Prediction, Process, TO_ORIGINAL};
-use super::multistep::{History, weighted_sum};
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
-use super::prediction_type::PredictionType;
-use super::run::Run;
-use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
-use super::step_index::UnknownTimestep;
-use super::thresholding::DynamicThresholding;
-use super::timestep_spacing::{TimestepSpacing, possible_steps, whole};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::log_snr::{Level, Prediction, Process, TO_ORIGINAL};
+use super::common::methods::scheduler_methods;
+use super::common::multistep::{History, weighted_sum};
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
+use super::common::prediction_type::PredictionType;
+use super::common::run::Run;
+use super::common::shape::check_same_shape;
+use super::common::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
+use super::common::step_index::UnknownTimestep;
+use super::common::thresholding::DynamicThresholding;
+use super::common::time_shift::{TimeShiftType, dynamic_shift};
+use super::common::timestep_spacing::{TimestepSpacing, possible_steps, whole};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -83,7 +85,7 @@ pub struct DEISMultistepSchedulerConfig {
     pub steps_offset: usize,
     /// Whether [`Scheduler::set_timesteps_with_mu`] may set the shift.
     pub use_dynamic_shifting: bool,
-    /// How µ shifts.
+    /// How µ shifts noise levels.
     pub time_shift_type: TimeShiftType,
 }
 
@@ -199,13 +201,14 @@ impl DEISMultistepScheduler {
     }
 }
 
-/// ∫ ln(ρ/a)/ln(b/a) dρ from `from` to `to`: the weight of the prediction at b, beside one at a.
+/// ∫ ln(ρ/a)/ln(b/a) dρ from `from` to `to`: the weight of the prediction at b, given another one at a.
 fn linear_weight(from: f64, to: f64, b: f64, a: f64) -> f64 {
     let integral = |rho: f64| rho * (rho.ln() - a.ln() - 1.0);
     (integral(to) - integral(from)) / (b.ln() - a.ln())
 }
 
-/// ∫ ln(ρ/a)·ln(ρ/c)/(ln(b/a)·ln(b/c)) dρ from `from` to `to`: the weight of the prediction at b, beside those at a and c.
+/// ∫ ln(ρ/a)·ln(ρ/c)/(ln(b/a)·ln(b/c)) dρ from `from` to `to`: the weight of the prediction at b, given others at a
+/// and c.
 fn quadratic_weight(from: f64, to: f64, b: f64, a: f64, c: f64) -> f64 {
     let (log_a, log_c) = (a.ln(), c.ln());
     let integral = |rho: f64| {
@@ -216,28 +219,16 @@ fn quadratic_weight(from: f64, to: f64, b: f64, a: f64, c: f64) -> f64 {
 }
 
 impl Scheduler for DEISMultistepScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        options.only(&["mu"], CLASS_NAME)?;
+        let num_inference_steps = options.count()?;
+        if let Some(mu) = options.mu {
+            // This shift stays until another one is given.
+            self.flow_shift = dynamic_shift(mu, self.fields.use_dynamic_shifting)?;
+        }
         possible_steps(num_inference_steps)?;
         let train = self.fields.num_train_timesteps;
         let timesteps = self.fields.timestep_spacing.before_clean(
@@ -250,21 +241,12 @@ impl Scheduler for DEISMultistepScheduler {
         let (timesteps, sigmas) =
             self.training.solver_levels(timesteps, num_inference_steps, self.spacing, flow, &self.config)?;
         self.prediction.process.check(&sigmas)?;
-        // Levels that a rule spaces end with the last step's, which goes nowhere then.
+        // Levels spaced by a rule end with that of the last step, which then changes nothing.
         let ruled = self.spacing.is_some() || self.fields.use_flow_sigmas;
         let last = if ruled { sigmas[sigmas.len() - 1] } else { self.training.min() };
         self.run.restart(&whole(&timesteps), sigmas.into_iter().chain([last]));
         self.history.clear();
         Ok(())
-    }
-
-    fn set_timesteps_with_mu(&mut self, num_inference_steps: usize, mu: f64) -> Result<()> {
-        if !self.fields.use_dynamic_shifting {
-            return Err(Error::argument("mu", "needs a configuration with `use_dynamic_shifting`"));
-        }
-        // This shift stays until another one is given.
-        self.flow_shift = mu.exp();
-        self.set_timesteps(num_inference_steps)
     }
 
     fn step(
@@ -283,8 +265,8 @@ impl Scheduler for DEISMultistepScheduler {
         let sample = sample.cast(DType::F32);
         let original =
             self.prediction.original(model_output.cast(DType::F32), &sample, self.run.sigma(index))?;
-        // As in Python: where the model predicts a velocity, the noise is that of the run's level even if samples are
-        // scaled, and the two levels differ.
+        // As in Python: if the model predicts a velocity, the noise level is that of the run, even for scaled
+        // samples, whose level differs.
         let noise_level = match self.fields.prediction_type {
             PredictionType::FlowPrediction => self.run.sigma(index),
             _ => here.sigma,
@@ -325,13 +307,5 @@ impl Scheduler for DEISMultistepScheduler {
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
         self.prediction.process.add_noise(&self.run, original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

@@ -3,48 +3,26 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::dpmsolver::{AlgorithmType, OrderRule, SolverType, multistep};
-use super::log_snr::{Level, Prediction, Process};
-use super::multistep::History;
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
-use super::prediction_type::PredictionType;
-use super::run::Run;
-use super::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas, flow_levels, sigma_spacing};
-use super::step_index::UnknownTimestep;
-use super::thresholding::DynamicThresholding;
-use super::timestep_spacing::{TimestepSpacing, linspace, possible_steps, whole};
-use super::{Scheduler, SchedulerOutput, StepOptions, VarianceType};
+use super::common::dpmsolver::{AlgorithmType, OrderRule, SolverType, multistep};
+use super::common::log_snr::{Level, Prediction, Process};
+use super::common::methods::scheduler_methods;
+use super::common::multistep::History;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
+use super::common::prediction_type::PredictionType;
+use super::common::run::Run;
+use super::common::sigma_schedule::{
+    FinalSigmasType, SigmaSpacing, TrainingSigmas, flow_levels, sigma_spacing,
+};
+use super::common::step_index::UnknownTimestep;
+use super::common::thresholding::DynamicThresholding;
+use super::common::time_shift::{TimeShiftType, dynamic_shift};
+use super::common::timestep_spacing::{TimestepSpacing, linspace, possible_steps, whole};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, VarianceType};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::non_finite;
 
 const CLASS_NAME: &str = "DPMSolverMultistepScheduler";
-
-/// How the noise levels of flows are shifted by the image size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TimeShiftType {
-    /// By the factor exp(µ).
-    #[default]
-    Exponential,
-    /// By the factor µ.
-    Linear,
-}
-
-impl TimeShiftType {
-    /// Rejects the shift that only some classes know.
-    pub(super) fn must_be_exponential(self, config: &Config) -> Result<()> {
-        if self == Self::Exponential {
-            return Ok(());
-        }
-        let class_name = config.class_name().unwrap_or_default();
-        Err(Error::config(
-            config.origin(),
-            "time_shift_type",
-            format!("is not `exponential`, the one of {class_name}"),
-        ))
-    }
-}
 
 /// The configuration of a [`DPMSolverMultistepScheduler`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,7 +73,7 @@ pub struct DPMSolverMultistepSchedulerConfig {
     /// Leave out training timesteps with a smaller λ; needed with `squaredcos_cap_v2`.
     #[serde(with = "non_finite")]
     pub lambda_min_clipped: f64,
-    /// Whether the model also predicts a variance, which is cut off: `learned` and `learned_range` do.
+    /// `learned` or `learned_range` if the model also predicts a variance, which is dropped.
     pub variance_type: Option<VarianceType>,
     /// How timesteps are spread.
     pub timestep_spacing: TimestepSpacing,
@@ -105,7 +83,7 @@ pub struct DPMSolverMultistepSchedulerConfig {
     pub rescale_betas_zero_snr: bool,
     /// Whether [`Scheduler::set_timesteps_with_mu`] may set the shift.
     pub use_dynamic_shifting: bool,
-    /// How µ shifts.
+    /// How µ shifts noise levels.
     pub time_shift_type: TimeShiftType,
 }
 
@@ -225,7 +203,7 @@ impl DPMSolverMultistepScheduler {
 
     /// The noise levels of a run of `count` steps that are spaced by a rule, and their timesteps.
     fn ruled_levels(&self, count: usize) -> Result<Option<(Vec<f64>, Vec<f64>)>> {
-        // Karras levels go before the other rules, flows come last.
+        // Karras levels take precedence over the other rules; flows come last.
         let (mut timesteps, sigmas) = match self.spacing {
             Some(spacing) if spacing == SigmaSpacing::Karras || !self.fields.use_lu_lambdas => {
                 self.training.spaced(spacing, count, &self.config)?
@@ -250,7 +228,7 @@ impl DPMSolverMultistepScheduler {
         Ok(Some((timesteps, sigmas)))
     }
 
-    /// Takes over timesteps and the noise level of each; the fraction of a timestep is dropped.
+    /// Sets the run's timesteps, without their fractions, and the noise level of each.
     fn visit(&mut self, timesteps: &[f64], sigmas: &[f64]) -> Result<()> {
         self.prediction.process.check(sigmas)?;
         let last = self.fields.final_sigmas_type.after(&self.training);
@@ -269,31 +247,8 @@ impl DPMSolverMultistepScheduler {
         };
         rule.at(index, self.run.len(), self.history.len())
     }
-}
 
-impl Scheduler for DPMSolverMultistepScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn choose_steps(&mut self, num_inference_steps: usize) -> Result<()> {
         possible_steps(num_inference_steps)?;
         let (timesteps, sigmas) = match self.ruled_levels(num_inference_steps)? {
             Some(levels) => levels,
@@ -311,16 +266,7 @@ impl Scheduler for DPMSolverMultistepScheduler {
         self.visit(&timesteps, &sigmas)
     }
 
-    fn set_timesteps_with_mu(&mut self, num_inference_steps: usize, mu: f64) -> Result<()> {
-        if !self.fields.use_dynamic_shifting {
-            return Err(Error::argument("mu", "needs a configuration with `use_dynamic_shifting`"));
-        }
-        // This shift stays until another one is given.
-        self.flow_shift = mu.exp();
-        self.set_timesteps(num_inference_steps)
-    }
-
-    fn set_custom_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
+    fn choose_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
         let lu = self.fields.use_lu_lambdas.then_some("use_lu_lambdas");
         let flow = self.fields.use_flow_sigmas.then_some("use_flow_sigmas");
         if let Some(flag) = self.spacing.map(SigmaSpacing::flag).or(lu).or(flow) {
@@ -333,6 +279,23 @@ impl Scheduler for DPMSolverMultistepScheduler {
             timesteps.iter().map(|&timestep| Ok(whole_timestep(timestep)? as f64)).collect::<Result<_>>()?;
         let sigmas: Vec<f64> = timesteps.iter().map(|&timestep| self.training.at(timestep)).collect();
         self.visit(&timesteps, &sigmas)
+    }
+}
+
+impl Scheduler for DPMSolverMultistepScheduler {
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
+
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let count = options.one_of(&["timesteps", "mu"], CLASS_NAME)?;
+        if let Some(mu) = options.mu {
+            // This shift stays until another one is given.
+            self.flow_shift = dynamic_shift(mu, self.fields.use_dynamic_shifting)?;
+        }
+        match count {
+            Some(count) => self.choose_steps(count),
+            None => self.choose_timesteps(options.timesteps.unwrap_or_default()),
+        }
     }
 
     fn step(
@@ -373,13 +336,5 @@ impl Scheduler for DPMSolverMultistepScheduler {
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
         self.prediction.process.add_noise(&self.run, original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

@@ -1,19 +1,20 @@
-//! [DPM-Solver](https://arxiv.org/abs/2206.00927) run backwards: from a clean sample to the noise that it comes from.
+//! [DPM-Solver](https://arxiv.org/abs/2206.00927) run backwards: from a clean sample to the noise that leads to it.
 
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::dpmsolver::{AlgorithmType, SolverType, multistep};
-use super::log_snr::{Level, Prediction, Process};
-use super::multistep::History;
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
-use super::prediction_type::PredictionType;
-use super::run::Run;
-use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, bound_of, flow_levels, sigma_spacing};
-use super::step_index::UnknownTimestep;
-use super::thresholding::DynamicThresholding;
-use super::timestep_spacing::{TimestepSpacing, possible_steps, whole};
-use super::{Scheduler, SchedulerOutput, StepOptions, VarianceType};
+use super::common::dpmsolver::{AlgorithmType, SolverType, multistep};
+use super::common::log_snr::{Level, Prediction, Process};
+use super::common::methods::scheduler_methods;
+use super::common::multistep::History;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
+use super::common::prediction_type::PredictionType;
+use super::common::run::Run;
+use super::common::sigma_schedule::{SigmaSpacing, TrainingSigmas, bound_of, flow_levels, sigma_spacing};
+use super::common::step_index::UnknownTimestep;
+use super::common::thresholding::DynamicThresholding;
+use super::common::timestep_spacing::{TimestepSpacing, possible_steps, whole};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, VarianceType};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::non_finite;
@@ -44,7 +45,7 @@ pub struct DPMSolverMultistepInverseSchedulerConfig {
     pub dynamic_thresholding_ratio: f64,
     /// The highest threshold of dynamic thresholding.
     pub sample_max_value: f64,
-    /// Which equation is solved. The stochastic ones cannot be inverted, so that their steps are an error.
+    /// Which equation is solved. The stochastic ones cannot be inverted, so their steps are an error.
     pub algorithm_type: AlgorithmType,
     /// How the second-order solver approximates an integral.
     pub solver_type: SolverType,
@@ -65,7 +66,7 @@ pub struct DPMSolverMultistepInverseSchedulerConfig {
     /// Leave out training timesteps with a smaller λ; needed with `squaredcos_cap_v2`.
     #[serde(with = "non_finite")]
     pub lambda_min_clipped: f64,
-    /// Whether the model also predicts a variance, which is cut off: `learned` and `learned_range` do.
+    /// `learned` or `learned_range` if the model also predicts a variance, which is dropped.
     pub variance_type: Option<VarianceType>,
     /// How timesteps are spread.
     pub timestep_spacing: TimestepSpacing,
@@ -177,7 +178,7 @@ impl DPMSolverMultistepInverseScheduler {
         let last = |sigmas: &[f64]| sigmas[sigmas.len() - 1];
         let train = self.fields.num_train_timesteps;
         if let Some(spacing) = self.spacing {
-            // From the lowest level up; bounds of a configuration keep their places in the rule, as in Python.
+            // From the lowest level up. As in Python, the bounds of a configuration are not swapped.
             let from = bound_of(&self.config, "sigma_max")?.unwrap_or(self.training.min());
             let to = bound_of(&self.config, "sigma_min")?.unwrap_or(self.training.max());
             let sigmas = spacing.between(from, to, count);
@@ -195,7 +196,7 @@ impl DPMSolverMultistepInverseScheduler {
         }
         let usable = self.usable_timesteps;
         let mut timesteps = match self.fields.timestep_spacing {
-            // Those of a run of one step more, but for the last.
+            // Those of a run with one more step, except for the last.
             TimestepSpacing::Linspace | TimestepSpacing::Leading => {
                 let spacing = self.fields.timestep_spacing;
                 let mut timesteps = spacing.descending(usable, count + 1, self.fields.steps_offset);
@@ -223,32 +224,15 @@ impl DPMSolverMultistepInverseScheduler {
 }
 
 impl Scheduler for DPMSolverMultistepInverseScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         possible_steps(num_inference_steps)?;
         let (mut timesteps, sigmas, last) = self.levels(num_inference_steps)?;
         self.prediction.process.check(&sigmas)?;
-        // Where there are as many steps as in training, some timesteps are equal; Python's class drops them, but not
+        // With as many steps as in training, some timesteps are equal; Python's class drops the duplicates, but not
         // their levels.
         timesteps.dedup();
         self.run.restart(&whole(&timesteps), sigmas.into_iter().chain([last]));
@@ -298,13 +282,5 @@ impl Scheduler for DPMSolverMultistepInverseScheduler {
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
         self.prediction.process.add_noise(&self.run, original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

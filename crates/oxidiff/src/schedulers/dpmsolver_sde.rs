@@ -4,14 +4,16 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_sampler::{NoiseSampler, NoiseSamplerSeed};
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
-use super::prediction_type::PredictionType;
-use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
-use super::timestep_spacing::{TimestepSpacing, possible_steps};
-use super::two_stage::TwoStageRun;
-use super::variance_exploding::{initial_deviation, original_from};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_sampler::{NoiseSampler, NoiseSamplerSeed};
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
+use super::common::prediction_type::PredictionType;
+use super::common::shape::check_same_shape;
+use super::common::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
+use super::common::timestep_spacing::{TimestepSpacing, possible_steps};
+use super::common::two_stage::TwoStageRun;
+use super::common::variance_exploding::{initial_deviation, original_from};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -39,7 +41,7 @@ pub struct DPMSolverSDESchedulerConfig {
     pub use_exponential_sigmas: bool,
     /// Space noise levels as quantiles of a beta distribution.
     pub use_beta_sigmas: bool,
-    /// Where the noise starts from; anywhere where absent.
+    /// The seed of the noise; a random one by default.
     pub noise_sampler_seed: Option<NoiseSamplerSeed>,
     /// How timesteps are spread.
     pub timestep_spacing: TimestepSpacing,
@@ -66,13 +68,13 @@ impl Default for DPMSolverSDESchedulerConfig {
     }
 }
 
-/// Stochastic DPM-Solver++: an ancestral step to the middle (in ln σ) of a step, and, with the noise-free sample that is
-/// predicted there, one over all of it.
+/// Stochastic DPM-Solver++: an ancestral step to the middle (in ln σ), and then one over the whole step with the
+/// noise-free sample predicted there.
 ///
-/// The noise of both is that of one Brownian motion in σ. It follows from `noise_sampler_seed` alone; the generator of
-/// [`StepOptions`] has no part in it. A step of the run is two calls of the model and of [`Scheduler::step`], except for
-/// the last, which is one. Samples are not scaled down with the signal; call [`Scheduler::scale_model_input`] before the
-/// model.
+/// Both take their noise from one Brownian motion in σ, which depends on `noise_sampler_seed` alone; the generator of
+/// [`StepOptions`] is not used. Each step of the run takes two calls of the model and of [`Scheduler::step`], except
+/// for the last, which takes one. Samples are not scaled down with the signal; call [`Scheduler::scale_model_input`]
+/// before the model.
 ///
 /// ```
 /// use oxidiff::{DPMSolverSDEScheduler, Device, Scheduler, StepOptions, Tensor};
@@ -127,7 +129,7 @@ impl DPMSolverSDEScheduler {
     }
 }
 
-/// −ln σ in single precision, as PyTorch has it: a difference of one bit would move times of the Brownian motion.
+/// −ln σ in single precision, as in PyTorch: a difference of one bit would move times of the Brownian motion.
 fn time_of(sigma: f32) -> f32 {
     -(f64::from(sigma).ln() as f32)
 }
@@ -138,32 +140,19 @@ fn sigma_at(time: f32) -> f32 {
 }
 
 impl Scheduler for DPMSolverSDEScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.calls().timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.calls().sigmas()
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
     fn init_noise_sigma(&self) -> f64 {
-        initial_deviation(self.run.calls().highest(), self.fields.timestep_spacing)
+        initial_deviation(self.run.highest(), self.fields.timestep_spacing)
     }
 
     fn order(&self) -> usize {
         2
     }
 
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         possible_steps(num_inference_steps)?;
         let timesteps = self.fields.timestep_spacing.descending(
             self.fields.num_train_timesteps,
@@ -209,7 +198,7 @@ impl Scheduler for DPMSolverSDEScheduler {
             Some(sampler) => sampler,
             None => NoiseSampler::new(
                 CLASS_NAME,
-                self.run.calls().sigmas().unwrap_or_default(),
+                self.run.sigmas().unwrap_or_default(),
                 self.fields.noise_sampler_seed.as_ref(),
                 sample.dims(),
                 dtype,
@@ -242,7 +231,7 @@ impl Scheduler for DPMSolverSDEScheduler {
                 }
             };
             let from = time_of(sigma as f32);
-            // The noise that is added; with what an ancestral step leaves it has the variance of the level.
+            // The added noise; together with what an ancestral step leaves, it has the variance of the level.
             let (sigma_from, sigma_to) = (sigma_at(from), sigma_at(to));
             let (from_squared, to_squared) = (sigma_from * sigma_from, sigma_to * sigma_to);
             let up = (to_squared * (from_squared - to_squared) / from_squared).sqrt().min(sigma_to);
@@ -259,20 +248,5 @@ impl Scheduler for DPMSolverSDEScheduler {
         })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.run.calls().add_noise(original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: run);
 }

@@ -3,18 +3,19 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::dpmsolver::{AlgorithmType, SolverType};
-use super::dpmsolver_multistep::TimeShiftType;
-use super::log_snr::{Level, Prediction, Process};
-use super::multistep::{History, weighted_sum};
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
-use super::prediction_type::PredictionType;
-use super::run::Run;
-use super::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas, sigma_spacing};
-use super::step_index::UnknownTimestep;
-use super::thresholding::DynamicThresholding;
-use super::timestep_spacing::{TimestepSpacing, possible_steps, whole};
-use super::{Scheduler, SchedulerOutput, StepOptions, VarianceType};
+use super::common::dpmsolver::{AlgorithmType, SolverType};
+use super::common::log_snr::{Level, Prediction, Process};
+use super::common::methods::scheduler_methods;
+use super::common::multistep::{History, weighted_sum};
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
+use super::common::prediction_type::PredictionType;
+use super::common::run::Run;
+use super::common::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas, sigma_spacing};
+use super::common::step_index::UnknownTimestep;
+use super::common::thresholding::DynamicThresholding;
+use super::common::time_shift::{TimeShiftType, dynamic_shift};
+use super::common::timestep_spacing::{TimestepSpacing, possible_steps, whole};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, VarianceType};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::non_finite;
@@ -35,8 +36,8 @@ pub struct DPMSolverSinglestepSchedulerConfig {
     pub beta_schedule: BetaSchedule,
     /// All β, instead of a schedule.
     pub trained_betas: Option<Vec<f64>>,
-    /// Order of the solver, 1 to 3: how many calls of the model a step of the method has; 2 is recommended with guidance,
-    /// 3 without.
+    /// Order of the solver, 1 to 3: how many calls of the model a step of the method takes; 2 is recommended with
+    /// guidance, 3 without.
     pub solver_order: usize,
     /// What the model predicts; all but `original_sample`.
     pub prediction_type: PredictionType,
@@ -67,11 +68,11 @@ pub struct DPMSolverSinglestepSchedulerConfig {
     /// Leave out training timesteps with a smaller λ; needed with `squaredcos_cap_v2`.
     #[serde(with = "non_finite")]
     pub lambda_min_clipped: f64,
-    /// Whether the model also predicts a variance, which is cut off: `learned` and `learned_range` do.
+    /// `learned` or `learned_range` if the model also predicts a variance, which is dropped.
     pub variance_type: Option<VarianceType>,
     /// Whether [`Scheduler::set_timesteps_with_mu`] may set the shift.
     pub use_dynamic_shifting: bool,
-    /// How µ shifts.
+    /// How µ shifts noise levels.
     pub time_shift_type: TimeShiftType,
 }
 
@@ -105,8 +106,8 @@ impl Default for DPMSolverSinglestepSchedulerConfig {
     }
 }
 
-/// DPM-Solver in single steps: a step of the method is as many timesteps as its order. Each of them starts again where the
-/// method's step began, with one more prediction to go by.
+/// DPM-Solver in single steps: a step of the method spans as many timesteps as its order. Each of them starts again
+/// at the beginning of the method's step, with one more prediction.
 ///
 /// ```
 /// use oxidiff::{DPMSolverSinglestepScheduler, Device, Scheduler, StepOptions, Tensor};
@@ -192,7 +193,7 @@ impl DPMSolverSinglestepScheduler {
         })
     }
 
-    /// Takes over the timesteps of a run of `count` steps, or the levels that a rule spaces.
+    /// Sets the timesteps of a run of `count` steps, or the levels that a rule spaces.
     fn visit(&mut self, timesteps: Vec<f64>, count: usize) -> Result<()> {
         let flow_shift = self.fields.use_flow_sigmas.then_some(self.flow_shift);
         let (timesteps, sigmas) = self.training.solver_levels(
@@ -220,7 +221,7 @@ impl DPMSolverSinglestepScheduler {
         Ok(())
     }
 
-    /// The order at each of `count` timesteps: 1, 2, … up to the solver's order, over and over; in the end lower, so
+    /// The order at each of `count` timesteps: 1, 2, … up to the solver's order, repeatedly; lower at the end, so
     /// that the last one is 1.
     fn orders_of(&self, count: usize) -> Vec<usize> {
         let order = self.fields.solver_order;
@@ -249,7 +250,7 @@ impl DPMSolverSinglestepScheduler {
         let level = |index: usize| self.prediction.process.level_at(&self.run, index);
         let (begin, next): (Level, Level) = (level(index + 1 - order), level(index + 1));
         let h = next.lambda - begin.lambda;
-        // The share of the step that is gone at the prediction this far back.
+        // The share of the step that is complete at the prediction this far back.
         let share = |back: usize| (level(index - back).lambda - begin.lambda) / h;
         let integrals = self.fields.algorithm_type.integrals(begin, next);
         let heun = self.fields.solver_type == SolverType::Heun;
@@ -257,7 +258,7 @@ impl DPMSolverSinglestepScheduler {
         let weights = match order {
             1 => vec![integrals.value],
             2 => {
-                // The midpoint rule takes half the integral of the value for that of the slope.
+                // The midpoint rule approximates the integral of the slope by half that of the value.
                 let slope = if heun { integrals.slope } else { 0.5 * integrals.value };
                 vec![slope / share(0), integrals.value - slope / share(0)]
             }
@@ -281,31 +282,8 @@ impl DPMSolverSinglestepScheduler {
         let predictions = self.history.weighted(&weights);
         weighted_sum(std::iter::once((sample, integrals.sample)).chain(predictions).chain(noise))
     }
-}
 
-impl Scheduler for DPMSolverSinglestepScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn choose_steps(&mut self, num_inference_steps: usize) -> Result<()> {
         possible_steps(num_inference_steps)?;
         let timesteps = TimestepSpacing::Linspace.before_clean(
             self.usable_timesteps,
@@ -316,16 +294,7 @@ impl Scheduler for DPMSolverSinglestepScheduler {
         self.visit(timesteps, num_inference_steps)
     }
 
-    fn set_timesteps_with_mu(&mut self, num_inference_steps: usize, mu: f64) -> Result<()> {
-        if !self.fields.use_dynamic_shifting {
-            return Err(Error::argument("mu", "needs a configuration with `use_dynamic_shifting`"));
-        }
-        // This shift stays until another one is given.
-        self.flow_shift = mu.exp();
-        self.set_timesteps(num_inference_steps)
-    }
-
-    fn set_custom_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
+    fn choose_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
         let flow = self.fields.use_flow_sigmas.then_some("use_flow_sigmas");
         if let Some(flag) = self.spacing.map(SigmaSpacing::flag).or(flow) {
             return Err(Error::argument("timesteps", format!("cannot be set with `{flag}`")));
@@ -336,6 +305,23 @@ impl Scheduler for DPMSolverSinglestepScheduler {
         let whole: Vec<f64> =
             timesteps.iter().map(|&timestep| Ok(whole_timestep(timestep)? as f64)).collect::<Result<_>>()?;
         self.visit(whole, timesteps.len())
+    }
+}
+
+impl Scheduler for DPMSolverSinglestepScheduler {
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
+
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let count = options.one_of(&["timesteps", "mu"], CLASS_NAME)?;
+        if let Some(mu) = options.mu {
+            // This shift stays until another one is given.
+            self.flow_shift = dynamic_shift(mu, self.fields.use_dynamic_shifting)?;
+        }
+        match count {
+            Some(count) => self.choose_steps(count),
+            None => self.choose_timesteps(options.timesteps.unwrap_or_default()),
+        }
     }
 
     fn step(
@@ -378,13 +364,5 @@ impl Scheduler for DPMSolverSinglestepScheduler {
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
         self.prediction.process.add_noise(&self.run, original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

@@ -4,13 +4,15 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::dpmsolver::{AlgorithmType, OrderRule, SolverType};
-use super::edm::{EdmSigmas, Preconditioning, SigmaSchedule};
-use super::edm_solver::{EdmSolver, EdmSolverFields};
-use super::prediction_type::PredictionType;
-use super::sigma_schedule::FinalSigmasType;
-use super::thresholding::DynamicThresholding;
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::dpmsolver::{AlgorithmType, OrderRule, SolverType};
+use super::common::edm::{EdmSigmas, Preconditioning, SigmaSchedule};
+use super::common::edm_solver::{EdmSolver, EdmSolverFields};
+use super::common::methods::scheduler_methods;
+use super::common::prediction_type::PredictionType;
+use super::common::shape::check_same_shape;
+use super::common::sigma_schedule::FinalSigmasType;
+use super::common::thresholding::DynamicThresholding;
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -28,7 +30,7 @@ pub struct EDMDPMSolverMultistepSchedulerConfig {
     pub sigma_data: f64,
     /// How noise levels are spaced.
     pub sigma_schedule: SigmaSchedule,
-    /// Number of steps of a run that is not chosen.
+    /// Number of steps before a run is chosen.
     pub num_train_timesteps: usize,
     /// What the model predicts; `epsilon` or `v_prediction`, which is its negative here.
     pub prediction_type: PredictionType,
@@ -117,7 +119,7 @@ impl EDMDPMSolverMultistepScheduler {
     fn build(fields: EDMDPMSolverMultistepSchedulerConfig, config: Config) -> Result<Self> {
         if !fields.algorithm_type.predicts_sample() {
             let message = format!(
-                "{:?} is not implemented for {CLASS_NAME}; known are dpmsolver++ and sde-dpmsolver++",
+                "{:?} is not implemented for {CLASS_NAME}; supported: dpmsolver++ and sde-dpmsolver++",
                 fields.algorithm_type
             );
             return Err(Error::config(config.origin(), "algorithm_type", message));
@@ -156,7 +158,7 @@ impl EDMDPMSolverMultistepScheduler {
         self.solver.preconditioning().inputs(sample, f64::from(sigma))
     }
 
-    /// What the model is told of noise level `sigma`: ¼ ln σ.
+    /// What the model receives for noise level `sigma`: ¼ ln σ.
     pub fn precondition_noise(&self, sigma: f32) -> f32 {
         quarter_log(sigma)
     }
@@ -181,28 +183,15 @@ fn quarter_log(sigma: f32) -> f32 {
 }
 
 impl Scheduler for EDMDPMSolverMultistepScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.solver.run().timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.solver.run().sigmas()
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: solver);
 
     fn init_noise_sigma(&self) -> f64 {
         self.solver.initial_deviation()
     }
 
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         self.solver.set_timesteps(num_inference_steps)
     }
 
@@ -233,20 +222,5 @@ impl Scheduler for EDMDPMSolverMultistepScheduler {
         Ok(SchedulerOutput { prev_sample: prev_sample.cast(dtype), pred_original_sample: None })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.solver.run().add_noise(original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.solver.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: solver);
 }

@@ -1,16 +1,18 @@
-//! Euler's method as [EDM](https://arxiv.org/abs/2206.00364) has it: algorithm 2 without its second-order correction, with
-//! the preconditioning of its models.
+//! Euler's method in the formulation of [EDM](https://arxiv.org/abs/2206.00364): algorithm 2 without its second-order
+//! correction, with the preconditioning of its models.
 
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::edm::{EdmSigmas, Preconditioning, SigmaSchedule};
-use super::prediction_type::PredictionType;
-use super::run::Run;
-use super::sigma_schedule::FinalSigmasType;
-use super::step_index::UnknownTimestep;
-use super::timestep_spacing::{MOST_TIMESTEPS, linspace, possible_steps};
-use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, check_same_shape};
+use super::common::edm::{EdmSigmas, Preconditioning, SigmaSchedule};
+use super::common::methods::scheduler_methods;
+use super::common::prediction_type::PredictionType;
+use super::common::run::Run;
+use super::common::shape::check_same_shape;
+use super::common::sigma_schedule::FinalSigmasType;
+use super::common::step_index::UnknownTimestep;
+use super::common::timestep_spacing::{MOST_TIMESTEPS, linspace, possible_steps};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -28,7 +30,7 @@ pub struct EDMEulerSchedulerConfig {
     pub sigma_data: f64,
     /// How noise levels are spaced.
     pub sigma_schedule: SigmaSchedule,
-    /// Number of steps of a run that is not chosen.
+    /// Number of steps before a run is chosen.
     pub num_train_timesteps: usize,
     /// What the model predicts; `epsilon` or `v_prediction`, which is its negative here.
     pub prediction_type: PredictionType,
@@ -112,7 +114,7 @@ impl EDMEulerScheduler {
         Ok(scheduler)
     }
 
-    /// Takes over the levels at places of the ramp from the highest, 0, to the lowest, 1.
+    /// Sets the run's levels, at places on the ramp from the highest, 0, to the lowest, 1.
     fn visit(&mut self, ramp: &[f64]) -> Result<()> {
         let mut sigmas = self.levels.at(ramp);
         let timesteps: Vec<f32> = sigmas.iter().map(|&sigma| self.precondition_noise(sigma)).collect();
@@ -133,7 +135,7 @@ impl EDMEulerScheduler {
         self.preconditioning.inputs(sample, f64::from(sigma))
     }
 
-    /// What the model is told of noise level `sigma`: ¼ ln σ.
+    /// What the model receives for noise level `sigma`: ¼ ln σ.
     pub fn precondition_noise(&self, sigma: f32) -> f32 {
         0.25 * sigma.ln()
     }
@@ -154,53 +156,29 @@ impl EDMEulerScheduler {
 }
 
 impl Scheduler for EDMEulerScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
     fn init_noise_sigma(&self) -> f64 {
         self.levels.initial_deviation()
     }
 
-    /// Only this class, though others list it: in Python they do, and it does not list them.
-    fn compatibles(&self) -> Vec<&'static str> {
-        vec![CLASS_NAME]
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        possible_steps(num_inference_steps)?;
-        self.visit(&linspace(0.0, 1.0, num_inference_steps))
-    }
-
-    /// Uses levels at these places of the ramp from the highest level, 0, to the lowest, 1: as in Python, `sigmas` are
-    /// such places, and exponential spacing looks only at how many there are.
-    fn set_custom_sigmas(&mut self, sigmas: &[f32]) -> Result<()> {
-        if sigmas.is_empty() {
-            return Err(Error::argument("sigmas", "must not be empty"));
-        }
-        self.visit(&sigmas.iter().map(|&place| f64::from(place)).collect::<Vec<_>>())
-    }
-
+    /// `sigmas` are places on the ramp from the highest level, 0, to the lowest, 1, as in Python; exponential spacing only
+    /// uses their number.
     fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
         options.only(&["sigmas"], CLASS_NAME)?;
-        match (options.sigmas, options.num_inference_steps) {
-            (Some(sigmas), _) => self.set_custom_sigmas(sigmas),
-            (None, Some(steps)) => self.set_timesteps(steps),
-            (None, None) => Err(Error::argument("num_inference_steps", "must be given, or else `sigmas`")),
-        }
+        let ramp: Vec<f64> = match (options.sigmas, options.num_inference_steps) {
+            (Some([]), _) => return Err(Error::argument("sigmas", "must not be empty")),
+            (Some(places), _) => places.iter().map(|&place| f64::from(place)).collect(),
+            (None, Some(count)) => {
+                possible_steps(count)?;
+                linspace(0.0, 1.0, count)
+            }
+            (None, None) => {
+                return Err(Error::argument("num_inference_steps", "must be given, or else `sigmas`"));
+            }
+        };
+        self.visit(&ramp)
     }
 
     fn scale_model_input(&mut self, sample: Tensor<4>, timestep: f32) -> Result<Tensor<4>> {
@@ -238,20 +216,5 @@ impl Scheduler for EDMEulerScheduler {
         })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.run.add_noise(original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: run);
 }

@@ -5,14 +5,16 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, linspace_f32};
-use super::prediction_type::PredictionType;
-use super::run::Run;
-use super::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas, sigma_spacing};
-use super::step_index::UnknownTimestep;
-use super::timestep_spacing::{TimestepSpacing, all_training_timesteps, possible_steps};
-use super::variance_exploding::{initial_deviation, original_from_velocity};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, linspace_f32};
+use super::common::prediction_type::PredictionType;
+use super::common::run::Run;
+use super::common::shape::check_same_shape;
+use super::common::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas, sigma_spacing};
+use super::common::step_index::UnknownTimestep;
+use super::common::timestep_spacing::{TimestepSpacing, all_training_timesteps, possible_steps};
+use super::common::variance_exploding::{initial_deviation, original_from_velocity};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -29,14 +31,14 @@ pub enum InterpolationType {
     LogLinear,
 }
 
-/// What the model is told about the noise level.
+/// What the model receives for the noise level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimestepType {
     /// The training timestep.
     #[default]
     Discrete,
-    /// ¼ ln σ, where the model has v-prediction.
+    /// ¼ ln σ, for models with v-prediction.
     Continuous,
 }
 
@@ -64,13 +66,13 @@ pub struct EulerDiscreteSchedulerConfig {
     pub use_exponential_sigmas: bool,
     /// Space noise levels as quantiles of a beta distribution.
     pub use_beta_sigmas: bool,
-    /// The lowest noise level of such a spacing; that of the run's last timestep where absent.
+    /// The lowest noise level of such a spacing; by default that of the run's last timestep.
     pub sigma_min: Option<f64>,
-    /// The highest noise level of such a spacing; that of the run's first timestep where absent.
+    /// The highest noise level of such a spacing; by default that of the run's first timestep.
     pub sigma_max: Option<f64>,
     /// How timesteps are spread.
     pub timestep_spacing: TimestepSpacing,
-    /// What the model is told about the noise level.
+    /// What the model receives for the noise level.
     pub timestep_type: TimestepType,
     /// Added to every timestep with `leading` spacing.
     pub steps_offset: usize,
@@ -164,20 +166,20 @@ impl EulerDiscreteScheduler {
         Ok(scheduler)
     }
 
-    /// Whether the model is told ¼ ln σ instead of a timestep.
+    /// Whether the model receives ¼ ln σ instead of a timestep.
     fn tells_log_sigma(&self) -> bool {
         self.fields.timestep_type == TimestepType::Continuous
             && self.fields.prediction_type == PredictionType::VPrediction
     }
 
-    /// Replaces the timesteps by what the model is told.
+    /// Replaces the timesteps with what the model receives.
     fn relabel(&mut self) {
         if let (true, Some([levels @ .., _final])) = (self.tells_log_sigma(), self.run.sigmas()) {
             self.run.relabel(levels.iter().map(|sigma| 0.25 * sigma.ln()).collect());
         }
     }
 
-    /// Takes over timesteps and the noise levels that belong to them.
+    /// Sets the run's timesteps and the noise levels that belong to them.
     fn visit(&mut self, timesteps: Vec<f64>) {
         let count = timesteps.len();
         let mut sigmas: Vec<f64> = match self.fields.interpolation_type {
@@ -202,31 +204,8 @@ impl EulerDiscreteScheduler {
         self.run.restart(&timesteps, sigmas);
         self.relabel();
     }
-}
 
-impl Scheduler for EulerDiscreteScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        initial_deviation(self.run.highest(), self.fields.timestep_spacing)
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn choose_steps(&mut self, num_inference_steps: usize) -> Result<()> {
         possible_steps(num_inference_steps)?;
         let timesteps = self.fields.timestep_spacing.descending_f32(
             self.fields.num_train_timesteps,
@@ -237,7 +216,7 @@ impl Scheduler for EulerDiscreteScheduler {
         Ok(())
     }
 
-    fn set_custom_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
+    fn choose_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
         let conflict = |with: &str| Err(Error::argument("timesteps", format!("cannot be set with `{with}`")));
         if let Some(spacing) = self.spacing {
             return conflict(spacing.flag());
@@ -252,14 +231,14 @@ impl Scheduler for EulerDiscreteScheduler {
         Ok(())
     }
 
-    fn set_custom_sigmas(&mut self, sigmas: &[f32]) -> Result<()> {
+    fn choose_sigmas(&mut self, sigmas: &[f32]) -> Result<()> {
         let [levels @ .., _final] = sigmas else {
             return Err(Error::argument("sigmas", "must not be empty"));
         };
         if levels.is_empty() {
             return Err(Error::argument(
                 "sigmas",
-                "needs the level after the last step besides that of each step",
+                "needs the level after the last step in addition to that of each step",
             ));
         }
         let timesteps: Vec<f64> =
@@ -267,6 +246,23 @@ impl Scheduler for EulerDiscreteScheduler {
         self.run.restart(&timesteps, sigmas.iter().map(|&sigma| f64::from(sigma)));
         self.relabel();
         Ok(())
+    }
+}
+
+impl Scheduler for EulerDiscreteScheduler {
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
+
+    fn init_noise_sigma(&self) -> f64 {
+        initial_deviation(self.run.highest(), self.fields.timestep_spacing)
+    }
+
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        match (options.one_of(&["timesteps", "sigmas"], CLASS_NAME)?, options.sigmas) {
+            (Some(count), _) => self.choose_steps(count),
+            (None, Some(sigmas)) => self.choose_sigmas(sigmas),
+            (None, None) => self.choose_timesteps(options.timesteps.unwrap_or_default()),
+        }
     }
 
     fn scale_model_input(&mut self, sample: Tensor<4>, timestep: f32) -> Result<Tensor<4>> {
@@ -303,20 +299,5 @@ impl Scheduler for EulerDiscreteScheduler {
         })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.run.add_noise(original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: run);
 }

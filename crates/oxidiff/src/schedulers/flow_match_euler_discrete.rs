@@ -3,10 +3,13 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::flow_sigmas::{FlowSigmas, FlowTimeShiftType, blend, flow_sigmas};
-use super::run::Run;
-use super::step_index::UnknownTimestep;
-use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, check_same_shape};
+use super::common::flow_sigmas::{FlowSigmas, blend, flow_sigmas};
+use super::common::methods::scheduler_methods;
+use super::common::run::Run;
+use super::common::shape::check_same_shape;
+use super::common::step_index::UnknownTimestep;
+use super::common::time_shift::TimeShiftType;
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::random::{Generator, Generators};
@@ -19,7 +22,7 @@ const CLASS_NAME: &str = "FlowMatchEulerDiscreteScheduler";
 pub struct FlowMatchEulerDiscreteSchedulerConfig {
     /// Number of steps the model was trained with.
     pub num_train_timesteps: usize,
-    /// The shift s of noise levels, σ ↦ s·σ/(1 + (s − 1)·σ): above 1, a run stays longer where there is much noise.
+    /// The shift s of noise levels, σ ↦ s·σ/(1 + (s − 1)·σ): above 1, a run spends more steps at high noise levels.
     pub shift: f64,
     /// Shift by µ, which depends on the size of the image, instead.
     pub use_dynamic_shifting: bool,
@@ -31,9 +34,9 @@ pub struct FlowMatchEulerDiscreteSchedulerConfig {
     pub base_image_seq_len: usize,
     /// Number of tokens of the largest image; for the pipeline.
     pub max_image_seq_len: usize,
-    /// Go from σ = 0 up to 1, for models that count so.
+    /// Go from σ = 0 up to 1, for models that count this way.
     pub invert_sigmas: bool,
-    /// Stretch the levels of a run so that the last one is this.
+    /// Stretch the levels of a run to end with this one.
     pub shift_terminal: Option<f64>,
     /// Space noise levels as Karras et al. do.
     pub use_karras_sigmas: bool,
@@ -41,8 +44,8 @@ pub struct FlowMatchEulerDiscreteSchedulerConfig {
     pub use_exponential_sigmas: bool,
     /// Space noise levels as quantiles of a beta distribution.
     pub use_beta_sigmas: bool,
-    /// How µ shifts.
-    pub time_shift_type: FlowTimeShiftType,
+    /// How µ shifts noise levels.
+    pub time_shift_type: TimeShiftType,
     /// Predict the noise-free sample in each step, and add fresh noise to it.
     pub stochastic_sampling: bool,
 }
@@ -62,7 +65,7 @@ impl Default for FlowMatchEulerDiscreteSchedulerConfig {
             use_karras_sigmas: false,
             use_exponential_sigmas: false,
             use_beta_sigmas: false,
-            time_shift_type: FlowTimeShiftType::Exponential,
+            time_shift_type: TimeShiftType::Exponential,
             stochastic_sampling: false,
         }
     }
@@ -121,12 +124,12 @@ impl FlowMatchEulerDiscreteScheduler {
         })
     }
 
-    /// The shift of noise levels that the next run has, where it is not dynamic.
+    /// The shift of noise levels in the next run, unless it is dynamic.
     pub fn shift(&self) -> f64 {
         self.shift
     }
 
-    /// Sets the shift of noise levels for runs to come. The configuration keeps its own.
+    /// Sets the shift of noise levels for later runs. The configuration keeps its own.
     pub fn set_shift(&mut self, shift: f64) {
         self.shift = shift;
     }
@@ -134,16 +137,16 @@ impl FlowMatchEulerDiscreteScheduler {
     /// Adds noise to clean samples: σ·noise + (1 − σ)·sample, with σ of `timesteps[i]` for item `i`.
     ///
     /// # Errors
-    /// When the number of timesteps is neither 1 nor the batch size, or one of them is not of this run.
+    /// When the number of timesteps is neither 1 nor the batch size, or one of them is not in this run.
     pub fn scale_noise(&self, sample: Tensor<4>, timesteps: &[f32], noise: Tensor<4>) -> Result<Tensor<4>> {
         blend(sample, noise, &self.run.levels_of_added_noise(timesteps)?)
     }
 
-    /// A step in which each token has its own timestep, as in videos of which some frames are given.
+    /// A step in which each token has its own timestep, as in videos with some given frames.
     ///
     /// `model_output` and `sample` are `[batch, tokens, channels]`, `per_token_timesteps` is `[batch, tokens]`. Each
     /// token goes to the next lower noise level of the run; the result is in single precision. As in Python, the
-    /// velocity points the other way than in [`Scheduler::step`]: from the noise to the sample.
+    /// velocity points from the noise to the sample, in the opposite direction to that of [`Scheduler::step`].
     ///
     /// # Errors
     /// As [`Scheduler::step`].
@@ -194,45 +197,8 @@ impl FlowMatchEulerDiscreteScheduler {
 }
 
 impl Scheduler for FlowMatchEulerDiscreteScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions::steps(num_inference_steps))
-    }
-
-    fn set_timesteps_with_mu(&mut self, num_inference_steps: usize, mu: f64) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions {
-            mu: Some(mu),
-            ..TimestepOptions::steps(num_inference_steps)
-        })
-    }
-
-    fn set_custom_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions { timesteps: Some(timesteps), ..Default::default() })
-    }
-
-    fn set_custom_sigmas(&mut self, sigmas: &[f32]) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions { sigmas: Some(sigmas), ..Default::default() })
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
     fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
         options.only(&["timesteps", "sigmas", "mu"], CLASS_NAME)?;
@@ -273,13 +239,5 @@ impl Scheduler for FlowMatchEulerDiscreteScheduler {
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
         self.scale_noise(original_samples, timesteps, noise)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

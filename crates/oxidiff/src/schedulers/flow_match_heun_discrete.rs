@@ -5,11 +5,14 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::flow_sigmas::{FlowSigmas, FlowTimeShiftType, blend};
-use super::run::Run;
-use super::step_index::UnknownTimestep;
-use super::timestep_spacing::possible_steps;
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::flow_sigmas::{FlowSigmas, blend};
+use super::common::methods::scheduler_methods;
+use super::common::run::{Run, started};
+use super::common::shape::check_same_shape;
+use super::common::step_index::UnknownTimestep;
+use super::common::time_shift::TimeShiftType;
+use super::common::timestep_spacing::possible_steps;
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::Result;
 use crate::loading::config::Config;
 
@@ -34,8 +37,8 @@ impl Default for FlowMatchHeunDiscreteSchedulerConfig {
 /// Heun for flows: goes along the velocity to the next noise level, looks at the velocity there, and goes along the mean
 /// of both.
 ///
-/// A step of the run is two calls of the model and of [`Scheduler::step`], except for the last, which is one; each
-/// timestep but the first stands twice in the list. [`Scheduler::add_noise`] is Python's `scale_noise`.
+/// Each step of the run takes two calls of the model and of [`Scheduler::step`], except for the last, which takes
+/// one; each timestep except the first appears twice in the list. [`Scheduler::add_noise`] is Python's `scale_noise`.
 ///
 /// ```
 /// use oxidiff::{Device, FlowMatchHeunDiscreteScheduler, Scheduler, StepOptions, Tensor};
@@ -77,15 +80,15 @@ impl FlowMatchHeunDiscreteScheduler {
     /// When a field has a value that this scheduler cannot work with.
     pub fn new(fields: FlowMatchHeunDiscreteSchedulerConfig) -> Result<Self> {
         let config = Config::from_fields(CLASS_NAME, &fields);
-        Self::build(&fields, config)
+        Self::build(fields, config)
     }
 
-    fn build(fields: &FlowMatchHeunDiscreteSchedulerConfig, config: Config) -> Result<Self> {
+    fn build(fields: FlowMatchHeunDiscreteSchedulerConfig, config: Config) -> Result<Self> {
         let levels = FlowSigmas {
             num_train_timesteps: fields.num_train_timesteps,
             shift: fields.shift,
             use_dynamic_shifting: false,
-            time_shift_type: FlowTimeShiftType::Exponential,
+            time_shift_type: TimeShiftType::Exponential,
             shift_terminal: None,
             spacing: None,
             invert_sigmas: false,
@@ -105,7 +108,7 @@ impl FlowMatchHeunDiscreteScheduler {
     /// `timesteps[i]` for item `i`.
     ///
     /// # Errors
-    /// When the number of timesteps is neither 1 nor the batch size, or one of them is not of this run.
+    /// When the number of timesteps is neither 1 nor the batch size, or one of them is not in this run.
     pub fn scale_noise(&self, sample: Tensor<4>, timesteps: &[f32], noise: Tensor<4>) -> Result<Tensor<4>> {
         let level = |&timestep: &f32| {
             let mut run = self.run.clone();
@@ -123,34 +126,16 @@ impl FlowMatchHeunDiscreteScheduler {
 }
 
 impl Scheduler for FlowMatchHeunDiscreteScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(&fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
     fn order(&self) -> usize {
         2
     }
 
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         possible_steps(num_inference_steps)?;
-        let options = super::TimestepOptions::steps(num_inference_steps);
         let (timesteps, sigmas) =
             self.levels.of_run(&options, self.levels.shift, &self.training_sigmas, &self.config)?;
         let twice = |values: &[f32]| -> Vec<f32> {
@@ -172,7 +157,7 @@ impl Scheduler for FlowMatchHeunDiscreteScheduler {
         sample: Tensor<4>,
         mut options: StepOptions<'_>,
     ) -> Result<SchedulerOutput> {
-        super::started(self.started.then_some(self.run.len()))?;
+        started(self.started.then_some(self.run.len()))?;
         check_same_shape(&model_output, &sample)?;
         let index = self.run.enter(timestep)?;
         let first = if self.state_in_first_order() { index } else { index.saturating_sub(1) };
@@ -182,7 +167,7 @@ impl Scheduler for FlowMatchHeunDiscreteScheduler {
         let sample = sample.cast(DType::F32);
         let model_output = model_output.cast(DType::F32);
 
-        // Before the second call too, as in Python.
+        // As in Python, before the second call too.
         let (sample, sigma_hat) = options.churn(sample, sigma, self.run.levels_to_go(), dtype)?;
         let prev_sample = match self.first_stage.take() {
             None => {
@@ -210,13 +195,5 @@ impl Scheduler for FlowMatchHeunDiscreteScheduler {
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
         self.scale_noise(original_samples, timesteps, noise)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

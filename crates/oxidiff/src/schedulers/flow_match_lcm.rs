@@ -5,13 +5,16 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::flow_sigmas::{FlowSigmas, FlowTimeShiftType, blend, flow_sigmas};
-use super::run::Run;
-use super::step_index::UnknownTimestep;
-use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, check_same_shape};
+use super::common::flow_sigmas::{FlowSigmas, blend, flow_sigmas};
+use super::common::methods::scheduler_methods;
+use super::common::run::Run;
+use super::common::shape::check_same_shape;
+use super::common::step_index::UnknownTimestep;
+use super::common::time_shift::TimeShiftType;
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
+use crate::interpolation::{Corners, Interpolation, interpolate};
 use crate::loading::config::Config;
-use crate::models::interpolation::{Corners, Interpolation, interpolate};
 
 const CLASS_NAME: &str = "FlowMatchLCMScheduler";
 
@@ -37,7 +40,7 @@ pub enum UpscaleMode {
 }
 
 impl UpscaleMode {
-    /// How images are interpolated in this mode, where it is one for images.
+    /// How images are interpolated in this mode, if it is one for images.
     fn of_images(self) -> Option<Interpolation> {
         match self {
             Self::Nearest => Some(Interpolation::Nearest),
@@ -68,9 +71,9 @@ pub struct FlowMatchLCMSchedulerConfig {
     pub base_image_seq_len: usize,
     /// Number of tokens of the largest image; for the pipeline.
     pub max_image_seq_len: usize,
-    /// Go from σ = 0 up to 1, for models that count so.
+    /// Go from σ = 0 up to 1, for models that count this way.
     pub invert_sigmas: bool,
-    /// Stretch the levels of a run so that the last one is this.
+    /// Stretch the levels of a run to end with this one.
     pub shift_terminal: Option<f64>,
     /// Space noise levels as Karras et al. do.
     pub use_karras_sigmas: bool,
@@ -78,11 +81,11 @@ pub struct FlowMatchLCMSchedulerConfig {
     pub use_exponential_sigmas: bool,
     /// Space noise levels as quantiles of a beta distribution.
     pub use_beta_sigmas: bool,
-    /// How µ shifts.
-    pub time_shift_type: FlowTimeShiftType,
-    /// The size of the image after each step but the last, as a multiple of the size that the run starts with.
+    /// How µ shifts noise levels.
+    pub time_shift_type: TimeShiftType,
+    /// The size of the image after each step except the last, as a multiple of the initial size.
     pub scale_factors: Option<Vec<f64>>,
-    /// How images are brought to that size; not at all where absent.
+    /// How images are resized; they are not if this is absent.
     pub upscale_mode: Option<UpscaleMode>,
 }
 
@@ -101,14 +104,14 @@ impl Default for FlowMatchLCMSchedulerConfig {
             use_karras_sigmas: false,
             use_exponential_sigmas: false,
             use_beta_sigmas: false,
-            time_shift_type: FlowTimeShiftType::Exponential,
+            time_shift_type: TimeShiftType::Exponential,
             scale_factors: None,
             upscale_mode: Some(UpscaleMode::Bicubic),
         }
     }
 }
 
-/// LCM for flows: predicts the noise-free sample at once, and adds fresh noise for the next of a few steps.
+/// LCM for flows: predicts the noise-free sample directly, and adds fresh noise for the next of a few steps.
 ///
 /// With `scale_factors`, a step's sample may be larger than the one before. [`Scheduler::add_noise`] is Python's
 /// `scale_noise`.
@@ -148,7 +151,7 @@ struct Scales {
 }
 
 impl Scales {
-    /// What the fields, or a user, ask for; nothing where one of them is missing.
+    /// What the fields, or a user, ask for; nothing if one of them is missing.
     fn new(factors: &[f64], mode: Option<UpscaleMode>) -> std::result::Result<Option<Self>, String> {
         const MOST: f64 = 1000.0;
         let Some(mode) = mode.filter(|_| !factors.is_empty()) else { return Ok(None) };
@@ -169,10 +172,10 @@ impl FlowMatchLCMScheduler {
     /// When a field has a value that this scheduler cannot work with.
     pub fn new(fields: FlowMatchLCMSchedulerConfig) -> Result<Self> {
         let config = Config::from_fields(CLASS_NAME, &fields);
-        Self::build(&fields, config)
+        Self::build(fields, config)
     }
 
-    fn build(fields: &FlowMatchLCMSchedulerConfig, config: Config) -> Result<Self> {
+    fn build(fields: FlowMatchLCMSchedulerConfig, config: Config) -> Result<Self> {
         let levels = flow_sigmas!(fields, &config);
         let (timesteps, sigmas) = levels.of_training(&config)?;
         let factors = fields.scale_factors.as_deref().unwrap_or_default();
@@ -192,12 +195,12 @@ impl FlowMatchLCMScheduler {
         })
     }
 
-    /// The shift of noise levels that the next run has, where it is not dynamic.
+    /// The shift of noise levels in the next run, unless it is dynamic.
     pub fn shift(&self) -> f64 {
         self.shift
     }
 
-    /// Sets the shift of noise levels for runs to come. The configuration keeps its own.
+    /// Sets the shift of noise levels for later runs. The configuration keeps its own.
     pub fn set_shift(&mut self, shift: f64) {
         self.shift = shift;
     }
@@ -205,7 +208,7 @@ impl FlowMatchLCMScheduler {
     /// Sets how the sample grows from step to step. The configuration keeps its own factors and mode.
     ///
     /// # Errors
-    /// When a factor is no positive number, or the mode is not one for images.
+    /// When a factor is not between 0 and 1000, or the mode is not one for images.
     pub fn set_scale_factors(&mut self, scale_factors: &[f64], upscale_mode: UpscaleMode) -> Result<()> {
         self.scales = Scales::new(scale_factors, Some(upscale_mode))
             .map_err(|message| Error::argument("scale_factors", message))?;
@@ -215,52 +218,15 @@ impl FlowMatchLCMScheduler {
     /// Adds noise to clean samples: σ·noise + (1 − σ)·sample, with σ of `timesteps[i]` for item `i`.
     ///
     /// # Errors
-    /// When the number of timesteps is neither 1 nor the batch size, or one of them is not of this run.
+    /// When the number of timesteps is neither 1 nor the batch size, or one of them is not in this run.
     pub fn scale_noise(&self, sample: Tensor<4>, timesteps: &[f32], noise: Tensor<4>) -> Result<Tensor<4>> {
         blend(sample, noise, &self.run.levels_of_added_noise(timesteps)?)
     }
 }
 
 impl Scheduler for FlowMatchLCMScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(&fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions::steps(num_inference_steps))
-    }
-
-    fn set_timesteps_with_mu(&mut self, num_inference_steps: usize, mu: f64) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions {
-            mu: Some(mu),
-            ..TimestepOptions::steps(num_inference_steps)
-        })
-    }
-
-    fn set_custom_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions { timesteps: Some(timesteps), ..Default::default() })
-    }
-
-    fn set_custom_sigmas(&mut self, sigmas: &[f32]) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions { sigmas: Some(sigmas), ..Default::default() })
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
     fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
         options.only(&["timesteps", "sigmas", "mu"], CLASS_NAME)?;
@@ -269,6 +235,11 @@ impl Scheduler for FlowMatchLCMScheduler {
         self.run = Run::new(UnknownTimestep::IsError, timesteps, sigmas);
         self.initial_size = None;
         Ok(())
+    }
+
+    /// With `scale_factors`, steps enlarge images.
+    fn images_only(&self) -> bool {
+        self.scales.is_some()
     }
 
     fn step(
@@ -283,7 +254,7 @@ impl Scheduler for FlowMatchLCMScheduler {
             && scales.factors.len() + 1 != self.run.len()
         {
             let message = format!(
-                "are {}, but a run of {} steps needs one less than steps",
+                "has {} values, but a run of {} steps needs one fewer than steps",
                 scales.factors.len(),
                 self.run.len()
             );
@@ -301,7 +272,7 @@ impl Scheduler for FlowMatchLCMScheduler {
         {
             let size = initial_size.map(|side| (side as f64 * factor).round_ties_even() as usize);
             if [height, width, size[0], size[1]].contains(&0) {
-                let message = format!("{factor} makes of {initial_size:?} an image of size {size:?}");
+                let message = format!("{factor} would resize an image of {initial_size:?} to {size:?}");
                 return Err(Error::argument("scale_factors", message));
             }
             original = interpolate(original, size, scales.interpolation, Corners::Free);
@@ -319,13 +290,5 @@ impl Scheduler for FlowMatchLCMScheduler {
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
         self.scale_noise(original_samples, timesteps, noise)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

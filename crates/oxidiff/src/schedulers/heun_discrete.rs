@@ -4,15 +4,17 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
-use super::prediction_type::PredictionType;
-use super::run::Run;
-use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
-use super::step_index::UnknownTimestep;
-use super::thresholding::check_clip_range;
-use super::timestep_spacing::{TimestepSpacing, possible_steps};
-use super::variance_exploding::{initial_deviation, original_from};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
+use super::common::prediction_type::PredictionType;
+use super::common::run::Run;
+use super::common::shape::check_same_shape;
+use super::common::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
+use super::common::step_index::UnknownTimestep;
+use super::common::thresholding::check_clip_range;
+use super::common::timestep_spacing::{TimestepSpacing, possible_steps};
+use super::common::variance_exploding::{initial_deviation, original_from};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -72,8 +74,8 @@ impl Default for HeunDiscreteSchedulerConfig {
 
 /// Heun: goes along the tangent to the next noise level, looks at the tangent there, and goes along the mean of both.
 ///
-/// A step of the run is two calls of the model and of [`Scheduler::step`], except for the last, which is one; each
-/// timestep but the first stands twice in the list. Samples are not scaled down with the signal; call
+/// Each step of the run takes two calls of the model and of [`Scheduler::step`], except for the last, which takes
+/// one; each timestep except the first appears twice in the list. Samples are not scaled down with the signal; call
 /// [`Scheduler::scale_model_input`] before the model.
 ///
 /// ```
@@ -140,7 +142,7 @@ impl HeunDiscreteScheduler {
         Ok(scheduler)
     }
 
-    /// Takes over timesteps, or the noise levels that a rule spaces between the first and the last of them.
+    /// Sets the run's timesteps, or the noise levels that a rule spaces between the first and the last of them.
     fn visit(&mut self, timesteps: &[f32]) -> Result<()> {
         let (timesteps, sigmas) = self.training.levels(timesteps, self.spacing, &self.config)?;
         let twice = |values: &[f64]| -> Vec<f64> {
@@ -151,35 +153,8 @@ impl HeunDiscreteScheduler {
         self.first_stage = None;
         Ok(())
     }
-}
 
-impl Scheduler for HeunDiscreteScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        initial_deviation(self.run.highest(), self.fields.timestep_spacing)
-    }
-
-    fn order(&self) -> usize {
-        2
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn choose_steps(&mut self, num_inference_steps: usize) -> Result<()> {
         possible_steps(num_inference_steps)?;
         let timesteps = self.fields.timestep_spacing.descending_f32(
             self.fields.num_train_timesteps,
@@ -189,7 +164,7 @@ impl Scheduler for HeunDiscreteScheduler {
         self.visit(&timesteps)
     }
 
-    fn set_custom_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
+    fn choose_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
         if let Some(spacing) = self.spacing {
             let message = format!("cannot be set with `{}`", spacing.flag());
             return Err(Error::argument("timesteps", message));
@@ -198,6 +173,26 @@ impl Scheduler for HeunDiscreteScheduler {
             return Err(Error::argument("timesteps", "must not be empty"));
         }
         self.visit(timesteps)
+    }
+}
+
+impl Scheduler for HeunDiscreteScheduler {
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
+
+    fn init_noise_sigma(&self) -> f64 {
+        initial_deviation(self.run.highest(), self.fields.timestep_spacing)
+    }
+
+    fn order(&self) -> usize {
+        2
+    }
+
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        match options.one_of(&["timesteps"], CLASS_NAME)? {
+            Some(count) => self.choose_steps(count),
+            None => self.choose_timesteps(options.timesteps.unwrap_or_default()),
+        }
     }
 
     fn scale_model_input(&mut self, sample: Tensor<4>, timestep: f32) -> Result<Tensor<4>> {
@@ -218,7 +213,7 @@ impl Scheduler for HeunDiscreteScheduler {
         let sample = sample.cast(DType::F32);
         let model_output = model_output.cast(DType::F32);
 
-        // The model was called at this level: where the step begins, or, the second time, where it leads to.
+        // The model was called at this level: where the step begins or, the second time, where it leads.
         let sigma = self.run.sigma(index);
         let mut pred_original_sample =
             original_from(self.fields.prediction_type, model_output, &sample, sigma);
@@ -247,20 +242,5 @@ impl Scheduler for HeunDiscreteScheduler {
         })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.run.add_noise(original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: run);
 }

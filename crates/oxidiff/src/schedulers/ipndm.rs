@@ -8,10 +8,12 @@ use std::f32::consts::PI;
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::linspace_f32;
-use super::step_index::{StepIndex, UnknownTimestep};
-use super::timestep_spacing::{MOST_TIMESTEPS, possible_steps};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::linspace_f32;
+use super::common::shape::check_same_shape;
+use super::common::step_index::{StepIndex, UnknownTimestep};
+use super::common::timestep_spacing::{MOST_TIMESTEPS, possible_steps};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -21,9 +23,9 @@ const CLASS_NAME: &str = "IPNDMScheduler";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct IPNDMSchedulerConfig {
-    /// Number of steps of a run that is not chosen.
+    /// Number of steps before a run is chosen.
     pub num_train_timesteps: usize,
-    /// The noise level of each step and that after the last, instead of those of a run's number of steps.
+    /// The noise level of each step and the one after the last, instead of levels that depend on the number of steps.
     pub trained_betas: Option<Vec<f64>>,
 }
 
@@ -35,7 +37,7 @@ impl Default for IPNDMSchedulerConfig {
 
 /// iPNDM: extrapolates what the model predicts from its last four values.
 ///
-/// Timesteps run from 1 down, as fractions of a right angle. It adds no noise to samples, as Python's class does not.
+/// Timesteps run from 1 down, as fractions of a right angle. Like Python's class, it cannot add noise to samples.
 ///
 /// ```
 /// use oxidiff::{Device, IPNDMScheduler, Scheduler, StepOptions, Tensor};
@@ -55,12 +57,12 @@ pub struct IPNDMScheduler {
     fields: IPNDMSchedulerConfig,
     config: Config,
     timesteps: Vec<f32>,
-    /// sin φ of each step, and of where the last one leads to.
+    /// sin φ of each step, and of where the last one leads.
     noise_levels: Vec<f32>,
     /// cos φ of the same.
     signals: Vec<f32>,
     step_index: StepIndex,
-    /// The latest predictions, the latest first.
+    /// The last predictions, the latest first.
     predictions: VecDeque<Tensor<4>>,
 }
 
@@ -82,11 +84,11 @@ impl IPNDMScheduler {
         }
         if let Some(betas) = &fields.trained_betas {
             if betas.len() < 2 {
-                let message = "must hold the level of a step and the one that it leads to, at least";
+                let message = "must contain at least the level of a step and the one that it leads to";
                 return Err(Error::config(config.origin(), "trained_betas", message));
             }
             if let Some(beta) = betas.iter().find(|beta| !(0.0..=1.0).contains(*beta)) {
-                let message = format!("holds {beta}, which is not between 0 and 1");
+                let message = format!("contains {beta}, which is not between 0 and 1");
                 return Err(Error::config(config.origin(), "trained_betas", message));
             }
         }
@@ -106,24 +108,14 @@ impl IPNDMScheduler {
 }
 
 impl Scheduler for IPNDMScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
+    scheduler_methods!(config);
 
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
     }
 
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         possible_steps(num_inference_steps)?;
         self.noise_levels = match &self.fields.trained_betas {
             Some(betas) => betas.iter().map(|&beta| beta as f32).collect(),
@@ -173,7 +165,7 @@ impl Scheduler for IPNDMScheduler {
             .zip(weights)
             .map(|(prediction, &weight)| prediction.clone() * weight)
             .reduce(|sum, term| sum + term)
-            .expect("there is the latest prediction");
+            .expect("there is a latest prediction");
 
         let original = (sample - extrapolated.clone() * level) / signal.max(1e-8);
         let prev_sample = original * next_signal + extrapolated * next_level;
@@ -192,9 +184,5 @@ impl Scheduler for IPNDMScheduler {
 
     fn set_begin_index(&mut self, begin_index: usize) {
         self.step_index.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

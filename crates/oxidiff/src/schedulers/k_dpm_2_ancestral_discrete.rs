@@ -4,13 +4,15 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
-use super::prediction_type::PredictionType;
-use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
-use super::timestep_spacing::{TimestepSpacing, possible_steps};
-use super::two_stage::TwoStageRun;
-use super::variance_exploding::{geometric_mean, initial_deviation, original_from};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
+use super::common::prediction_type::PredictionType;
+use super::common::shape::check_same_shape;
+use super::common::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
+use super::common::timestep_spacing::{TimestepSpacing, possible_steps};
+use super::common::two_stage::TwoStageRun;
+use super::common::variance_exploding::{geometric_mean, initial_deviation, original_from};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::Result;
 use crate::loading::config::Config;
 
@@ -65,9 +67,9 @@ impl Default for KDPM2AncestralDiscreteSchedulerConfig {
 /// DPM-Solver-2 with ancestral sampling: goes along the tangent halfway (in ln σ) to a level below the next one, goes all
 /// the way along the tangent found there, and adds fresh noise to reach the next level.
 ///
-/// A step of the run is two calls of the model and of [`Scheduler::step`], except for the last, which is one;
-/// the second one draws noise. Samples are not scaled down with the signal; call [`Scheduler::scale_model_input`] before
-/// the model.
+/// Each step of the run takes two calls of the model and of [`Scheduler::step`], except for the last, which takes
+/// one; the second one draws noise. Samples are not scaled down with the signal; call
+/// [`Scheduler::scale_model_input`] before the model.
 ///
 /// ```
 /// use oxidiff::{Device, KDPM2AncestralDiscreteScheduler, Scheduler, StepOptions, Tensor};
@@ -120,32 +122,19 @@ impl KDPM2AncestralDiscreteScheduler {
 }
 
 impl Scheduler for KDPM2AncestralDiscreteScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.calls().timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.calls().sigmas()
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
     fn init_noise_sigma(&self) -> f64 {
-        initial_deviation(self.run.calls().highest(), self.fields.timestep_spacing)
+        initial_deviation(self.run.highest(), self.fields.timestep_spacing)
     }
 
     fn order(&self) -> usize {
         2
     }
 
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         possible_steps(num_inference_steps)?;
         let timesteps = self.fields.timestep_spacing.descending_f32(
             self.fields.num_train_timesteps,
@@ -218,20 +207,5 @@ impl Scheduler for KDPM2AncestralDiscreteScheduler {
         })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.run.calls().add_noise(original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: run);
 }

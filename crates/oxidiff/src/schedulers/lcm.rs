@@ -4,12 +4,14 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::distilled_run::{Distillation, DistilledRun, strength};
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
-use super::prediction_type::PredictionType;
-use super::thresholding::{DynamicThresholding, check_clip_range};
-use super::timestep_spacing::TimestepSpacing;
-use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, check_same_shape};
+use super::common::distilled_run::{Distillation, DistilledRun, strength};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
+use super::common::prediction_type::PredictionType;
+use super::common::shape::check_same_shape;
+use super::common::thresholding::{DynamicThresholding, check_clip_range};
+use super::common::timestep_spacing::TimestepSpacing;
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::Result;
 use crate::loading::config::Config;
 
@@ -80,7 +82,7 @@ impl Default for LCMSchedulerConfig {
 }
 
 impl LCMSchedulerConfig {
-    /// The noise schedule that the fields describe, with which the model predicts what this class can use.
+    /// The noise schedule that the fields describe. Rejects predictions that LCM and TCD do not know.
     pub(super) fn noise_schedule(&self, config: &Config) -> Result<NoiseSchedule> {
         let known = [PredictionType::Epsilon, PredictionType::Sample, PredictionType::VPrediction];
         self.prediction_type.known_to(&known, config)?;
@@ -89,7 +91,7 @@ impl LCMSchedulerConfig {
     }
 }
 
-/// LCM: predicts the noise-free sample at once, and adds noise again for the next of a few steps.
+/// LCM: predicts the noise-free sample directly, and adds noise again for the next of a few steps.
 ///
 /// [`Scheduler::step`] returns the prediction, Python's `denoised`, as
 /// [`pred_original_sample`](SchedulerOutput::pred_original_sample).
@@ -160,29 +162,10 @@ impl LCMScheduler {
 }
 
 impl Scheduler for LCMScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
+    scheduler_methods!(config);
 
     fn timesteps(&self) -> &[f32] {
         self.run.timesteps()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions::steps(num_inference_steps))
-    }
-
-    fn set_custom_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions { timesteps: Some(timesteps), ..Default::default() })
     }
 
     fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
@@ -239,20 +222,9 @@ impl Scheduler for LCMScheduler {
         })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.noise_schedule.add_noise(original_samples, noise, timesteps)
-    }
+    scheduler_methods!(add_noise: noise_schedule);
 
     fn set_begin_index(&mut self, begin_index: usize) {
         self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

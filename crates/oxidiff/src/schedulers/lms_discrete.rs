@@ -6,20 +6,22 @@ use std::collections::VecDeque;
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
-use super::prediction_type::PredictionType;
-use super::run::Run;
-use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
-use super::step_index::UnknownTimestep;
-use super::timestep_spacing::{TimestepSpacing, possible_steps};
-use super::variance_exploding::{initial_deviation, original_from};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
+use super::common::prediction_type::PredictionType;
+use super::common::run::Run;
+use super::common::shape::check_same_shape;
+use super::common::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
+use super::common::step_index::UnknownTimestep;
+use super::common::timestep_spacing::{TimestepSpacing, possible_steps};
+use super::common::variance_exploding::{initial_deviation, original_from};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
 const CLASS_NAME: &str = "LMSDiscreteScheduler";
 
-/// The highest order whose coefficients are computed exactly; from 5 on the method is hardly stable.
+/// The highest order whose coefficients are computed exactly; from 5 on, the method is barely stable.
 const MOST_ORDER: usize = 8;
 
 /// The configuration of an [`LMSDiscreteScheduler`].
@@ -153,28 +155,15 @@ impl LMSDiscreteScheduler {
 }
 
 impl Scheduler for LMSDiscreteScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
     fn init_noise_sigma(&self) -> f64 {
         initial_deviation(self.run.highest(), self.fields.timestep_spacing)
     }
 
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         possible_steps(num_inference_steps)?;
         let timesteps = self.fields.timestep_spacing.descending_f32(
             self.fields.num_train_timesteps,
@@ -229,20 +218,5 @@ impl Scheduler for LMSDiscreteScheduler {
         })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.run.add_noise(original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: run);
 }

@@ -5,10 +5,13 @@ use std::collections::VecDeque;
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
-use super::prediction_type::PredictionType;
-use super::timestep_spacing::{TimestepSpacing, possible_steps};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
+use super::common::prediction_type::PredictionType;
+use super::common::run::started;
+use super::common::shape::check_same_shape;
+use super::common::timestep_spacing::{TimestepSpacing, possible_steps};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -87,7 +90,7 @@ pub struct PNDMScheduler {
     final_alpha_bar: f64,
     num_inference_steps: Option<usize>,
     timesteps: Vec<f32>,
-    /// How many of the timesteps are of Runge-Kutta steps; they come first.
+    /// How many of the timesteps belong to Runge-Kutta steps; these come first.
     prk_calls: usize,
     /// Model calls so far.
     counter: usize,
@@ -174,8 +177,7 @@ impl PNDMScheduler {
         step_ratio: i64,
     ) -> Result<Tensor<4>> {
         if !self.fields.skip_prk_steps && self.predictions.len() < 3 {
-            let message =
-                "multi-step steps of PNDM need the predictions of three Runge-Kutta steps before them";
+            let message = "multi-step steps of PNDM need the predictions of three earlier Runge-Kutta steps";
             return Err(Error::argument("timestep", message));
         }
         // The second call repeats the first step, now with the mean of the predictions at its two ends.
@@ -241,24 +243,14 @@ impl PNDMScheduler {
 }
 
 impl Scheduler for PNDMScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
+    scheduler_methods!(config);
 
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
     }
 
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         possible_steps(num_inference_steps)?;
         let num_train_timesteps = self.fields.num_train_timesteps;
         let steps: Vec<f32> = self
@@ -309,7 +301,7 @@ impl Scheduler for PNDMScheduler {
         sample: Tensor<4>,
         _options: StepOptions<'_>,
     ) -> Result<SchedulerOutput> {
-        let num_inference_steps = super::started(self.num_inference_steps)?;
+        let num_inference_steps = started(self.num_inference_steps)?;
         check_same_shape(&model_output, &sample)?;
         let step_ratio = (self.fields.num_train_timesteps / num_inference_steps) as i64;
         let timestep = whole_timestep(timestep)?;
@@ -326,16 +318,5 @@ impl Scheduler for PNDMScheduler {
         Ok(SchedulerOutput { prev_sample: prev_sample.cast(dtype), pred_original_sample: None })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.noise_schedule.add_noise(original_samples, noise, timesteps)
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: noise_schedule);
 }

@@ -3,9 +3,12 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
-use super::timestep_spacing::{MOST_TIMESTEPS, all_training_timesteps, possible_steps};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields, whole_timestep};
+use super::common::run::started;
+use super::common::shape::check_same_shape;
+use super::common::timestep_spacing::{MOST_TIMESTEPS, all_training_timesteps, possible_steps};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -48,9 +51,9 @@ impl Default for RePaintSchedulerConfig {
 /// RePaint: takes the known part of each sample from the image and the unknown part from the model, and goes back and
 /// forth in time so that both fit together.
 ///
-/// Where the next timestep of a run is a later one, call [`RePaintScheduler::undo_step`] instead of
-/// [`Scheduler::step`]. A step needs `original_image` and `mask` of [`StepOptions`]. It does not add noise to samples
-/// for training, as Python's class does not.
+/// If the next timestep of a run is noisier than the current one, call [`RePaintScheduler::undo_step`] instead of
+/// [`Scheduler::step`]. A step needs `original_image` and `mask` of [`StepOptions`]. Like Python's class, it cannot
+/// add noise to samples for training.
 ///
 /// ```
 /// use oxidiff::{Device, RePaintScheduler, Scheduler, StepOptions, Tensor};
@@ -108,8 +111,8 @@ impl RePaintScheduler {
         Ok(Self { fields, config, noise_schedule, timesteps, num_inference_steps: None })
     }
 
-    /// Chooses the timesteps of a run of at most as many steps as training had. Each time that `jump_length` steps are
-    /// gone, it goes as many steps back, `jump_n_sample` − 1 times in all.
+    /// Chooses the timesteps of a run of at most as many steps as training had. After every `jump_length` steps, it
+    /// goes back by as many, `jump_n_sample` − 1 times in all.
     ///
     /// # Errors
     /// When there are no steps, a jump has no length, or the run would be absurdly long.
@@ -126,7 +129,7 @@ impl RePaintScheduler {
         let steps = num_inference_steps.min(self.fields.num_train_timesteps);
         let ratio = self.fields.num_train_timesteps / steps;
         let jumps = jump_n_sample.saturating_sub(1);
-        // A jump goes from the end of a part of `jump_length` steps, though not of the first of all parts.
+        // A jump starts at the end of every part of `jump_length` steps except the first.
         let jumping_points = steps.saturating_sub(jump_length).div_ceil(jump_length);
         let length =
             jumping_points.saturating_mul(jumps).saturating_mul(2 * jump_length).saturating_add(steps);
@@ -154,9 +157,9 @@ impl RePaintScheduler {
         Ok(())
     }
 
-    /// How many training timesteps a step goes.
+    /// How many training timesteps a step spans.
     fn step_ratio(&self) -> Result<i64> {
-        let steps = super::started(self.num_inference_steps)?;
+        let steps = started(self.num_inference_steps)?;
         Ok((self.fields.num_train_timesteps / steps) as i64)
     }
 
@@ -165,7 +168,7 @@ impl RePaintScheduler {
     /// Noise comes from the generator of `options`, several times in a step; `variance_noise` is used each time.
     ///
     /// # Errors
-    /// Before [`Scheduler::set_timesteps`], or when the timesteps are not of training.
+    /// Before [`Scheduler::set_timesteps`], or when the timesteps are not training timesteps.
     pub fn undo_step(
         &mut self,
         mut sample: Tensor<4>,
@@ -186,7 +189,7 @@ impl RePaintScheduler {
     }
 }
 
-/// A tensor argument of a step, which fits the sample or is repeated along dimensions of length 1.
+/// A tensor that a step needs; it fits the sample or is repeated along dimensions of length 1.
 fn needed(name: &'static str, tensor: Option<Tensor<4>>, sample: &Tensor<4>) -> Result<Tensor<4>> {
     let tensor = tensor.ok_or_else(|| Error::argument(name, "must be given to RePaintScheduler's step"))?;
     let fits =
@@ -199,26 +202,20 @@ fn needed(name: &'static str, tensor: Option<Tensor<4>>, sample: &Tensor<4>) -> 
 }
 
 impl Scheduler for RePaintScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
+    scheduler_methods!(config);
 
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
     }
 
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
+    /// As [`RePaintScheduler::set_timesteps_with_jumps`] with Python's defaults: parts of 10 steps, each 10 times.
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        self.set_timesteps_with_jumps(options.steps_alone(CLASS_NAME)?, 10, 10)
     }
 
-    /// As [`RePaintScheduler::set_timesteps_with_jumps`] with Python's defaults: parts of 10 steps, each 10 times.
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.set_timesteps_with_jumps(num_inference_steps, 10, 10)
+    /// The known part of a sample comes from an image.
+    fn images_only(&self) -> bool {
+        true
     }
 
     fn step(
@@ -283,9 +280,5 @@ impl Scheduler for RePaintScheduler {
             "`add_noise` with RePaintScheduler",
             "a model for RePaint is trained with the noise of DDPMScheduler",
         ))
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

@@ -8,16 +8,18 @@ use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::log_snr::{Prediction, Process, TO_NOISE, TO_ORIGINAL};
-use super::multistep::{History, weighted_sum};
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
-use super::prediction_type::PredictionType;
-use super::run::Run;
-use super::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
-use super::step_index::UnknownTimestep;
-use super::thresholding::DynamicThresholding;
-use super::timestep_spacing::{TimestepSpacing, possible_steps, whole};
-use super::{Scheduler, SchedulerOutput, StepOptions, VarianceType};
+use super::common::log_snr::{Prediction, Process, TO_NOISE, TO_ORIGINAL};
+use super::common::methods::scheduler_methods;
+use super::common::multistep::{History, weighted_sum};
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
+use super::common::polynomial::{exponential_moment, lagrange_polynomial};
+use super::common::prediction_type::PredictionType;
+use super::common::run::Run;
+use super::common::sigma_schedule::{SigmaSpacing, TrainingSigmas, sigma_spacing};
+use super::common::step_index::UnknownTimestep;
+use super::common::thresholding::DynamicThresholding;
+use super::common::timestep_spacing::{TimestepSpacing, possible_steps, whole};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, VarianceType};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::non_finite;
@@ -27,7 +29,7 @@ const CLASS_NAME: &str = "SASolverScheduler";
 /// The highest order of the predictor and the corrector.
 const MOST_ORDER: usize = 4;
 
-/// In terms of what the equation is solved.
+/// What the equation is written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SAAlgorithmType {
@@ -66,7 +68,7 @@ pub struct SASolverSchedulerConfig {
     pub dynamic_thresholding_ratio: f64,
     /// The highest threshold of dynamic thresholding.
     pub sample_max_value: f64,
-    /// In terms of what the equation is solved.
+    /// What the equation is written in.
     pub algorithm_type: SAAlgorithmType,
     /// Lower the orders in the last steps, for stability.
     pub lower_order_final: bool,
@@ -83,7 +85,7 @@ pub struct SASolverSchedulerConfig {
     /// Leave out training timesteps with a smaller λ; needed with `squaredcos_cap_v2`.
     #[serde(with = "non_finite")]
     pub lambda_min_clipped: f64,
-    /// Whether the model also predicts a variance, which is cut off: `learned` and `learned_range` do.
+    /// `learned` or `learned_range` if the model also predicts a variance, which is dropped.
     pub variance_type: Option<VarianceType>,
     /// How timesteps are spread.
     pub timestep_spacing: TimestepSpacing,
@@ -156,7 +158,7 @@ pub struct SASolverScheduler {
     last: Option<LastStep>,
 }
 
-/// How much noise there is in the step that a timestep begins.
+/// How much noise is in the step that starts at a timestep.
 #[derive(Clone)]
 struct Tau(Arc<dyn Fn(f32) -> f64 + Send + Sync>);
 
@@ -166,7 +168,7 @@ impl fmt::Debug for Tau {
     }
 }
 
-/// What the correction of a step needs of the step before.
+/// What correcting a step needs from the step before.
 #[derive(Clone, Debug)]
 struct LastStep {
     /// The corrected sample.
@@ -245,7 +247,8 @@ impl SASolverScheduler {
     }
 
     /// Goes from the level at `from` to the next one, from `sample`: equation 14 of the paper by the last `order`
-    /// predictions, or, with `arrived`, the prediction at the next level, equation 17 by it and one less.
+    /// predictions, or, with `arrived`, the prediction at the next level, equation 17 by that one and one prediction
+    /// fewer.
     fn solve(
         &self,
         from: usize,
@@ -311,55 +314,12 @@ impl SASolverScheduler {
     }
 }
 
-/// The coefficients of the polynomial that is 1 at the point with index `i` and 0 at the others, the constant one first.
-fn lagrange_polynomial(points: &[f64], i: usize) -> Vec<f64> {
-    let mut polynomial = vec![1.0];
-    for (_, &point) in points.iter().enumerate().filter(|&(other, _)| other != i) {
-        let distance = points[i] - point;
-        let mut product = vec![0.0; polynomial.len() + 1];
-        for (power, factor) in polynomial.iter().enumerate() {
-            product[power] -= factor * point / distance;
-            product[power + 1] += factor / distance;
-        }
-        polynomial = product;
-    }
-    polynomial
-}
-
-/// ∫ λⁿ·e^(rate·λ) dλ from `from` to `to`, by parts.
-fn exponential_moment(power: usize, rate: f64, from: f64, to: f64) -> f64 {
-    let at = |lambda: f64| {
-        let x = rate * lambda;
-        // The antiderivative is this polynomial in x, times eˣ, over rateⁿ⁺¹.
-        (1..=power).fold(1.0, |polynomial, n| x.powi(n as i32) - n as f64 * polynomial)
-    };
-    let growth = (rate * (from - to)).exp();
-    (rate * to).exp() * (at(to) - at(from) * growth) / rate.powi(power as i32 + 1)
-}
-
 impl Scheduler for SASolverScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         possible_steps(num_inference_steps)?;
         let timesteps = self.fields.timestep_spacing.before_clean(
             self.usable_timesteps,
@@ -372,7 +332,7 @@ impl Scheduler for SASolverScheduler {
         let (timesteps, sigmas) =
             self.training.solver_levels(timesteps, num_inference_steps, self.spacing, flow, &self.config)?;
         self.prediction.process.check(&sigmas)?;
-        // Levels that a rule spaces end with the last step's, which goes nowhere then.
+        // Levels spaced by a rule end with that of the last step, which then changes nothing.
         let ruled = self.spacing.is_some() || self.fields.use_flow_sigmas;
         let last = if ruled { sigmas[sigmas.len() - 1] } else { self.training.min() };
         self.run.restart(&whole(&timesteps), sigmas.into_iter().chain([last]));
@@ -423,20 +383,5 @@ impl Scheduler for SASolverScheduler {
         Ok(SchedulerOutput { prev_sample: prev_sample.cast(dtype), pred_original_sample: None })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.noise_schedule.add_noise(original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: noise_schedule);
 }

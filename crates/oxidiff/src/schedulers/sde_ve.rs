@@ -4,9 +4,11 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::noise_schedule::{linspace_f32, mix, whole_timestep};
-use super::timestep_spacing::{MOST_TIMESTEPS, possible_steps};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{linspace_f32, mix, whole_timestep};
+use super::common::shape::check_same_shape;
+use super::common::timestep_spacing::{MOST_TIMESTEPS, possible_steps};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -16,7 +18,7 @@ const CLASS_NAME: &str = "ScoreSdeVeScheduler";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ScoreSdeVeSchedulerConfig {
-    /// Number of steps of a run that is not chosen.
+    /// Number of steps before a run is chosen.
     pub num_train_timesteps: usize,
     /// The ratio of the corrector's signal to its noise.
     pub snr: f64,
@@ -122,7 +124,7 @@ impl ScoreSdeVeScheduler {
         self.fields.correct_steps
     }
 
-    /// [`Scheduler::set_timesteps`] for a run that ends at another time than the configuration says.
+    /// [`Scheduler::set_timesteps`] for a run that ends at a time other than that of the configuration.
     ///
     /// # Errors
     /// When there are no steps, or too many.
@@ -132,8 +134,8 @@ impl ScoreSdeVeScheduler {
         Ok(())
     }
 
-    /// Chooses the noise levels of a run of `num_inference_steps` steps, after its timesteps: between bounds and until a
-    /// time that are those of the configuration where absent. The time has no effect, as in Python.
+    /// Chooses the noise levels of a run of `num_inference_steps` steps, after its timesteps. The bounds are by
+    /// default those of the configuration. As in Python, `sampling_eps` has no effect.
     ///
     /// # Errors
     /// When a bound is not above 0, or there are no steps, or too many.
@@ -160,7 +162,7 @@ impl ScoreSdeVeScheduler {
         Ok(())
     }
 
-    /// The noise level of a timestep's number, and of the one before, which is 0 for the first.
+    /// The noise level with this number, and the one before, which is 0 for the first.
     pub fn get_adjacent_sigma(&self, index: usize) -> Result<(f32, f32)> {
         let sigma = *self.discrete_sigmas.get(index).ok_or_else(|| {
             let count = self.discrete_sigmas.len();
@@ -230,14 +232,7 @@ impl ScoreSdeVeScheduler {
 }
 
 impl Scheduler for ScoreSdeVeScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
+    scheduler_methods!(config);
 
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
@@ -251,8 +246,8 @@ impl Scheduler for ScoreSdeVeScheduler {
         self.fields.sigma_max
     }
 
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.set_timesteps_to(num_inference_steps, self.fields.sampling_eps)
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        self.set_timesteps_to(options.steps_alone(CLASS_NAME)?, self.fields.sampling_eps)
     }
 
     fn step(
@@ -266,7 +261,7 @@ impl Scheduler for ScoreSdeVeScheduler {
         Ok(SchedulerOutput { prev_sample: output.prev_sample, pred_original_sample: None })
     }
 
-    /// Adds noise of the levels with these numbers: `timesteps` are whole, 0 being the lowest level.
+    /// Adds noise of the levels with these numbers: `timesteps` are whole numbers, and 0 is the lowest level.
     fn add_noise(
         &self,
         original_samples: Tensor<4>,
@@ -278,14 +273,13 @@ impl Scheduler for ScoreSdeVeScheduler {
             let sigma = index.and_then(|index| self.discrete_sigmas.get(index));
             sigma.map(|&sigma| f64::from(sigma)).ok_or_else(|| {
                 let last = self.discrete_sigmas.len() - 1;
-                Error::argument("timesteps", format!("{timestep} is not a noise level's number, 0 to {last}"))
+                Error::argument(
+                    "timesteps",
+                    format!("{timestep} is not the number of a noise level, 0 to {last}"),
+                )
             })
         };
         let levels: Vec<f64> = timesteps.iter().map(level).collect::<Result<_>>()?;
         mix(original_samples, &[1.0], noise, &levels)
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

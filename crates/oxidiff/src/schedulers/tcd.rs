@@ -3,10 +3,12 @@
 
 use burn::tensor::{DType, Tensor};
 
-use super::distilled_run::{Distillation, DistilledRun, strength};
-use super::noise_schedule::{NoiseSchedule, whole_timestep};
-use super::prediction_type::PredictionType;
-use super::{LCMSchedulerConfig, Scheduler, SchedulerOutput, StepOptions, TimestepOptions, check_same_shape};
+use super::common::distilled_run::{Distillation, DistilledRun, strength};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{NoiseSchedule, whole_timestep};
+use super::common::prediction_type::PredictionType;
+use super::common::shape::check_same_shape;
+use super::{LCMSchedulerConfig, Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -27,7 +29,7 @@ pub struct TCDSchedulerOutput {
 }
 
 /// TCD: follows the trajectory that the prediction implies to a cleaner timestep than the next one, and adds noise to
-/// come back to that.
+/// return to that one.
 ///
 /// `eta` of [`StepOptions`] is the paper's γ, by default 0.3: at 0 steps are deterministic, at 1 they go all the way to
 /// the first training timestep.
@@ -70,7 +72,7 @@ impl TCDScheduler {
         Ok(Self { fields, config, noise_schedule, run })
     }
 
-    /// [`Scheduler::step`], which returns also where the prediction led to.
+    /// As [`Scheduler::step`], and also returns where the prediction led.
     ///
     /// # Errors
     /// As [`Scheduler::step`], and when `eta` is not between 0 and 1.
@@ -135,29 +137,10 @@ impl TCDScheduler {
 }
 
 impl Scheduler for TCDScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
+    scheduler_methods!(config);
 
     fn timesteps(&self) -> &[f32] {
         self.run.timesteps()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions::steps(num_inference_steps))
-    }
-
-    fn set_custom_timesteps(&mut self, timesteps: &[f32]) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions { timesteps: Some(timesteps), ..Default::default() })
     }
 
     fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
@@ -168,7 +151,7 @@ impl Scheduler for TCDScheduler {
             None => {
                 Distillation::evenly(num_train_timesteps, self.fields.original_inference_steps, strength)?
             }
-            // A number that is given says how many steps there may be, not where they are.
+            // A given number limits how many steps there are, but not where they are.
             Some(steps) => {
                 let used = (num_train_timesteps as f64 * strength) as usize;
                 Distillation { steps, timesteps: (0..used).collect() }
@@ -188,20 +171,9 @@ impl Scheduler for TCDScheduler {
         Ok(SchedulerOutput { prev_sample: output.prev_sample, pred_original_sample: None })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.noise_schedule.add_noise(original_samples, noise, timesteps)
-    }
+    scheduler_methods!(add_noise: noise_schedule);
 
     fn set_begin_index(&mut self, begin_index: usize) {
         self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

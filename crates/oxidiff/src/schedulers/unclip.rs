@@ -1,15 +1,17 @@
-//! DDPM as [unCLIP](https://arxiv.org/abs/2204.06125) has it: the cosine schedule, and timesteps of a run that say
-//! themselves which one comes next.
+//! DDPM as used by [unCLIP](https://arxiv.org/abs/2204.06125): along the cosine schedule, with steps that are told
+//! which timestep comes next.
 
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::ddpm::VarianceType;
-use super::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, whole_timestep};
-use super::prediction_type::PredictionType;
-use super::thresholding::check_clip_range;
-use super::timestep_spacing::{all_training_timesteps, possible_steps};
-use super::{Scheduler, SchedulerOutput, StepOptions, check_same_shape};
+use super::common::methods::scheduler_methods;
+use super::common::noise_schedule::{BetaFields, BetaSchedule, NoiseSchedule, whole_timestep};
+use super::common::prediction_type::PredictionType;
+use super::common::shape::check_same_shape;
+use super::common::thresholding::check_clip_range;
+use super::common::timestep_spacing::{all_training_timesteps, possible_steps};
+use super::common::variance_type::VarianceType;
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
@@ -89,7 +91,7 @@ impl UnCLIPScheduler {
         fields.prediction_type.known_to(&[PredictionType::Epsilon, PredictionType::Sample], &config)?;
         if !matches!(fields.variance_type, VarianceType::FixedSmallLog | VarianceType::LearnedRange) {
             let message = format!(
-                "{:?} is not implemented for {CLASS_NAME}; known are FixedSmallLog and LearnedRange",
+                "{:?} is not implemented for {CLASS_NAME}; supported: FixedSmallLog and LearnedRange",
                 fields.variance_type
             );
             return Err(Error::config(config.origin(), "variance_type", message));
@@ -110,24 +112,14 @@ impl UnCLIPScheduler {
 }
 
 impl Scheduler for UnCLIPScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
+    scheduler_methods!(config);
 
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
     }
 
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
+        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
         possible_steps(num_inference_steps)?;
         if num_inference_steps == 1 {
             let message = "must be at least 2 with UnCLIPScheduler: its runs go from the last training timestep to the first";
@@ -212,16 +204,5 @@ impl Scheduler for UnCLIPScheduler {
         })
     }
 
-    fn add_noise(
-        &self,
-        original_samples: Tensor<4>,
-        noise: Tensor<4>,
-        timesteps: &[f32],
-    ) -> Result<Tensor<4>> {
-        self.noise_schedule.add_noise(original_samples, noise, timesteps)
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
-    }
+    scheduler_methods!(add_noise: noise_schedule);
 }

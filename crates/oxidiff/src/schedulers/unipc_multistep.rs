@@ -1,37 +1,28 @@
-//! [UniPC](https://arxiv.org/abs/2302.04867): a multi-step predictor, and a corrector of one order more that needs no
-//! further call of the model.
+//! [UniPC](https://arxiv.org/abs/2302.04867): a multi-step predictor, and a corrector of one order higher that needs
+//! no further call of the model.
 
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::dpmsolver_multistep::TimeShiftType;
-use super::log_snr::{Prediction, Process, TO_NOISE, TO_ORIGINAL};
-use super::multistep::{History, weighted_sum};
-use super::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
-use super::prediction_type::PredictionType;
-use super::run::Run;
-use super::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas, sigma_spacing};
-use super::step_index::UnknownTimestep;
-use super::thresholding::DynamicThresholding;
-use super::timestep_spacing::{TimestepSpacing, linspace, possible_steps, whole};
-use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, check_same_shape};
+use super::common::log_snr::{Level, Prediction, Process, TO_NOISE, TO_ORIGINAL};
+use super::common::methods::scheduler_methods;
+use super::common::multistep::History;
+use super::common::noise_schedule::{BetaSchedule, NoiseSchedule, beta_fields};
+use super::common::prediction_type::PredictionType;
+use super::common::run::Run;
+use super::common::shape::check_same_shape;
+use super::common::sigma_schedule::{FinalSigmasType, SigmaSpacing, TrainingSigmas, sigma_spacing};
+use super::common::step_index::UnknownTimestep;
+use super::common::thresholding::DynamicThresholding;
+use super::common::time_shift::TimeShiftType;
+use super::common::timestep_spacing::{TimestepSpacing, linspace, possible_steps, whole};
+use super::common::unipc::{UniPCSolverType, unipc_step};
+use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 
 const CLASS_NAME: &str = "UniPCMultistepScheduler";
-
-/// The function B(h) of UniPC, section 3.2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum UniPCSolverType {
-    /// B(h) = h; recommended without guidance and for fewer than 10 steps.
-    #[serde(rename = "bh1")]
-    Bh1,
-    /// B(h) = eʰ − 1; stands in for the solvers of DPM-Solver and DEIS.
-    #[default]
-    #[serde(rename = "bh2", alias = "midpoint", alias = "heun", alias = "logrho")]
-    Bh2,
-}
 
 /// The configuration of a [`UniPCMultistepScheduler`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,7 +38,7 @@ pub struct UniPCMultistepSchedulerConfig {
     pub beta_schedule: BetaSchedule,
     /// All β, instead of a schedule.
     pub trained_betas: Option<Vec<f64>>,
-    /// Order of the predictor, at least 1; the corrector's is one more. 2 is recommended with guidance, 3 without.
+    /// Order of the predictor, at least 1; the corrector's is one higher. 2 is recommended with guidance, 3 without.
     pub solver_order: usize,
     /// What the model predicts; `flow_prediction` needs `predict_x0`.
     pub prediction_type: PredictionType,
@@ -87,13 +78,13 @@ pub struct UniPCMultistepSchedulerConfig {
     pub rescale_betas_zero_snr: bool,
     /// Shift the noise levels of a flow by the µ of [`Scheduler::set_timesteps_with_mu`].
     pub use_dynamic_shifting: bool,
-    /// How µ shifts.
+    /// How µ shifts noise levels.
     pub time_shift_type: TimeShiftType,
     /// The lowest noise level that a rule spaces, instead of that of training.
     pub sigma_min: Option<f64>,
     /// The highest noise level that a rule spaces, instead of that of training.
     pub sigma_max: Option<f64>,
-    /// Stretch the noise levels of a flow so that the last step's is this one.
+    /// Stretch the noise levels of a flow so that the last step has this one.
     pub shift_terminal: Option<f64>,
 }
 
@@ -135,7 +126,7 @@ impl Default for UniPCMultistepSchedulerConfig {
 
 /// UniPC: each step first corrects the sample it is given, by what the model predicts there, and then predicts the next.
 ///
-/// Where the last noise level is zero, as it is by default, Python's class yields NaN for `solver_type` `bh1` and for
+/// If the last noise level is zero, as it is by default, Python's class yields NaN for `solver_type` `bh1` and for
 /// `predict_x0: false`, and for steps between equal noise levels. Here the step is its limit, which is finite. With
 /// `lower_order_final: false` there is no limit, and the step is an error.
 ///
@@ -201,7 +192,7 @@ impl UniPCMultistepScheduler {
             }
         }
         let spacing = sigma_spacing!(fields, &config)?;
-        // Python's class thresholds the noise-free sample alone.
+        // Python's class thresholds only the noise-free sample.
         let thresholding = DynamicThresholding::from_fields(
             fields.thresholding && fields.predict_x0,
             fields.dynamic_thresholding_ratio,
@@ -271,14 +262,10 @@ impl UniPCMultistepScheduler {
 
     /// The timesteps and noise levels of a flow that follow from unshifted ones, and the level after the last.
     fn shifted(&self, sigmas: Vec<f64>, mu: Option<f64>) -> Result<(Vec<f64>, Vec<f64>, f64)> {
-        let shift = match (mu, self.fields.time_shift_type) {
-            (None, _) => self.fields.flow_shift,
-            (Some(mu), TimeShiftType::Exponential) => mu.exp(),
-            (Some(mu), TimeShiftType::Linear) => mu,
-        };
+        let shift = mu.map_or(self.fields.flow_shift, |mu| self.fields.time_shift_type.factor(mu));
         let mut sigmas: Vec<f64> =
             sigmas.into_iter().map(|sigma| shift * sigma / (1.0 + (shift - 1.0) * sigma)).collect();
-        // As Python's truth values: a terminal of 0 stretches nothing.
+        // As in Python, where 0 counts as false: a terminal of 0 stretches nothing.
         if let Some(terminal) = self.fields.shift_terminal.filter(|&terminal| terminal != 0.0) {
             let scale = (1.0 - sigmas[sigmas.len() - 1]) / (1.0 - terminal);
             sigmas.iter_mut().for_each(|sigma| *sigma = 1.0 - (1.0 - *sigma) / scale);
@@ -311,8 +298,8 @@ impl UniPCMultistepScheduler {
         }
     }
 
-    /// Goes from the level at `from` to the next one, from `sample`, by the last `order` predictions; equation 9 of
-    /// the paper with `arrived`, the prediction at the next level, and equation 3 without.
+    /// Goes from the level at `from` to the next one, from `sample`, by the last `order` predictions and, if it has
+    /// `arrived`, the prediction at the next level.
     fn solve(
         &self,
         from: usize,
@@ -320,126 +307,21 @@ impl UniPCMultistepScheduler {
         sample: Tensor<4>,
         arrived: Option<Tensor<4>>,
     ) -> Result<Tensor<4>> {
-        let level = |index: usize| self.prediction.process.level_at(&self.run, index);
-        let (here, next) = (level(from), level(from + 1));
-        let h = next.lambda - here.lambda;
-        if h == 0.0 {
-            return Ok(sample);
-        }
-        // `scale` is that of the integral; times eʰ − 1 it stays finite where the next level has no noise.
-        let (signed_h, sample_weight, scale, scale_phi) = if self.fields.predict_x0 {
-            (-h, next.sigma / here.sigma, next.alpha, next.alpha * (-h).exp_m1())
-        } else {
-            let ratio = next.alpha / here.alpha;
-            (h, ratio, next.sigma, ratio * here.sigma - next.sigma)
-        };
-        let scale_b = match self.fields.solver_type {
-            UniPCSolverType::Bh1 => scale * signed_h,
-            UniPCSolverType::Bh2 => scale_phi,
-        };
-
-        // The shares of the step at which predictions lie: negative for those before, 1 for that at the next level.
-        let mut shares: Vec<f64> =
-            (1..order).map(|back| (level(from - back).lambda - here.lambda) / h).collect();
-        shares.extend(arrived.is_some().then_some(1.0));
-        // Differences to the latest prediction, each times its part of the integral.
-        let parts: Vec<f64> = self
-            .parts(&shares, signed_h)
-            .into_iter()
-            .zip(&shares)
-            .map(|(part, share)| scale_b * part / share)
-            .collect();
-
-        let mut weights = vec![parts.iter().sum::<f64>() - scale_phi];
-        weights.extend(parts.iter().take(order - 1).map(|part| -part));
-        let arrived = arrived.map(|prediction| (prediction, -parts[order - 1]));
-        let predictions = self.history.weighted(&weights);
-        weighted_sum(std::iter::once((sample, sample_weight)).chain(predictions).chain(arrived))
+        let levels: Vec<Level> =
+            (0..=order).map(|back| self.prediction.process.level_at(&self.run, from + 1 - back)).collect();
+        unipc_step(self.fields.solver_type, self.fields.predict_x0, &levels, sample, &self.history, arrived)
     }
-
-    /// The coefficients a of the differences, from Σ aⱼ·rⱼⁿ⁻¹ = n!·h·φₙ₊₁(h)/B(h), equation 5 of the paper.
-    fn parts(&self, shares: &[f64], h: f64) -> Vec<f64> {
-        // With one unknown, the paper chooses a simpler value that keeps the order.
-        if shares.len() == 1 {
-            return vec![0.5];
-        }
-        let b_h = match self.fields.solver_type {
-            UniPCSolverType::Bh1 => h,
-            UniPCSolverType::Bh2 => h.exp_m1(),
-        };
-        let mut factorial = 1.0;
-        let mut h_phi = h.exp_m1() / h - 1.0;
-        let mut right = Vec::with_capacity(shares.len());
-        for n in 1..=shares.len() {
-            right.push(h_phi * factorial / b_h);
-            factorial *= (n + 1) as f64;
-            h_phi = h_phi / h - 1.0 / factorial;
-        }
-        solve_vandermonde(shares, right)
-    }
-}
-
-/// Solves Σⱼ aⱼ·xⱼⁱ = bᵢ by the method of Björck and Pereyra (Golub & Van Loan, algorithm 4.6.2).
-fn solve_vandermonde(x: &[f64], mut b: Vec<f64>) -> Vec<f64> {
-    let n = x.len();
-    for (k, point) in x.iter().enumerate() {
-        for i in (k + 1..n).rev() {
-            b[i] -= point * b[i - 1];
-        }
-    }
-    for k in (0..n.saturating_sub(1)).rev() {
-        for i in k + 1..n {
-            b[i] /= x[i] - x[i - k - 1];
-        }
-        for i in k..n - 1 {
-            b[i] -= b[i + 1];
-        }
-    }
-    b
 }
 
 impl Scheduler for UniPCMultistepScheduler {
-    fn from_config(config: &Config) -> Result<Self> {
-        let (fields, config) = config.resolve(CLASS_NAME)?;
-        Self::build(fields, config)
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn timesteps(&self) -> &[f32] {
-        self.run.timesteps()
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        self.run.sigmas()
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        1.0
-    }
-
-    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions::steps(num_inference_steps))
-    }
-
-    fn set_timesteps_with_mu(&mut self, num_inference_steps: usize, mu: f64) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions {
-            mu: Some(mu),
-            ..TimestepOptions::steps(num_inference_steps)
-        })
-    }
-
-    fn set_custom_sigmas(&mut self, sigmas: &[f32]) -> Result<()> {
-        self.set_timesteps_with(TimestepOptions { sigmas: Some(sigmas), ..Default::default() })
-    }
+    scheduler_methods!(config);
+    scheduler_methods!(run: run);
 
     fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
         options.only(&["sigmas", "mu"], CLASS_NAME)?;
         match (self.fields.use_dynamic_shifting, options.mu) {
             (true, None) => {
-                return Err(Error::argument("mu", "must be given where `use_dynamic_shifting` is set"));
+                return Err(Error::argument("mu", "must be given with `use_dynamic_shifting`"));
             }
             (false, Some(_)) => {
                 return Err(Error::argument("mu", "needs a configuration with `use_dynamic_shifting`"));
@@ -510,13 +392,5 @@ impl Scheduler for UniPCMultistepScheduler {
         timesteps: &[f32],
     ) -> Result<Tensor<4>> {
         self.prediction.process.add_noise(&self.run, original_samples, noise, timesteps)
-    }
-
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
-
-    fn clone_box(&self) -> Box<dyn Scheduler> {
-        Box::new(self.clone())
     }
 }

@@ -1,4 +1,4 @@
-//! Compares schedulers with what Python's compute: timesteps, noise levels, trajectories, added noise and configurations,
+//! Compares schedulers with Python's: timesteps, noise levels, trajectories, added noise and configurations,
 //! as recorded by `tests/fixtures/scheduler_recording.py`.
 
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ impl Fixtures {
         let mut recorded = BTreeMap::new();
         for entry in case["layout"].as_array().expect("a layout") {
             let (values, tail) = rest.split_at(floats(&entry[1]).into_iter().product::<f32>() as usize);
-            // Names live as long as the tensors' only where they are constants.
+            // Names must be constants to live as long as the tensors.
             let name = ["timesteps", "sigmas", "noisy", "velocity", "samples", "originals"]
                 .into_iter()
                 .find(|&name| name == text(&entry[0]))
@@ -112,7 +112,7 @@ pub fn model(fixtures: &Fixtures, sample: Tensor<4>, timestep: f32, variance: bo
     output.cast(dtype)
 }
 
-/// The largest difference, as a fraction of the magnitude of what is expected (at least 1).
+/// The largest difference, as a fraction of the expected magnitude (at least 1).
 pub fn deviation(actual: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(actual.len(), expected.len(), "lengths differ");
     let magnitude = expected.iter().fold(1f32, |max, value| max.max(value.abs()));
@@ -151,12 +151,12 @@ fn start(case: &Value) -> oxidiff::Result<Box<dyn Scheduler>> {
     Ok(scheduler)
 }
 
-/// How much wider than the others' the limits of a class are in half precision.
+/// How much wider a class's tolerances are in half precision than those of others.
 ///
-/// Python's classes step in the sample's own type, ours in single precision. Of two classes the steps magnify the
+/// Python's classes step in the sample's own type, ours in single precision. The steps of two classes magnify the
 /// rounding errors of half precision. Python in half precision is off from itself in single precision by up to 5.2e-3
 /// (bfloat16: 4.8e-2) for the first and 1.3e-2 (6.1e-2) for the second, whose first step multiplies the sample by 20 and
-/// takes as much away again; single precision steps between half-precision samples, as ours, are by 1.3e-3 (7.8e-3) and
+/// removes as much again; single precision steps between half-precision samples, as ours, are by 1.3e-3 (7.8e-3) and
 /// 7.0e-4 (6.3e-3).
 fn half_precision_factor(class_name: &str) -> f64 {
     match class_name {
@@ -166,7 +166,7 @@ fn half_precision_factor(class_name: &str) -> f64 {
     }
 }
 
-/// The deviations of one case: of timesteps, noise levels, samples and the like, each with what is tolerated.
+/// The deviations of one case: of timesteps, noise levels, samples and so on, each with its tolerance.
 fn run(case: &Value, fixtures: &Fixtures) -> oxidiff::Result<Vec<(&'static str, f64, f64)>> {
     let mut scheduler = start(case)?;
     let recorded = fixtures.recorded(case);
@@ -240,7 +240,7 @@ fn run(case: &Value, fixtures: &Fixtures) -> oxidiff::Result<Vec<(&'static str, 
     for (index, &timestep) in timesteps.iter().enumerate() {
         let scaled = scheduler.scale_model_input(sample.clone(), timestep)?;
         let model_output = model(fixtures, scaled, timestep, case["variance"] == true);
-        let defaults = StepOptions::default();
+        let defaults: StepOptions = StepOptions::default();
         let options = StepOptions {
             eta: option("eta"),
             use_clipped_model_output: case["options"].get("use_clipped_model_output")
@@ -278,7 +278,7 @@ fn run(case: &Value, fixtures: &Fixtures) -> oxidiff::Result<Vec<(&'static str, 
     Ok(deviations)
 }
 
-/// Fails where a case computes something else than Python does.
+/// Fails if a case computes something other than Python does.
 pub fn compare_cases(fixtures: &Fixtures) {
     let mut worst: BTreeMap<(&str, &str, &str), f64> = BTreeMap::new();
     let mut failures = Vec::new();
@@ -321,7 +321,7 @@ fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Fails where a configuration that goes through several classes becomes something else than in Python.
+/// Fails if a configuration that goes through several classes becomes something other than in Python.
 pub fn compare_swaps(fixtures: &Fixtures) {
     for swap in &fixtures.swaps {
         let mut config = Config::from_json(&swap["config"].to_string()).unwrap();

@@ -1,15 +1,7 @@
 //! The timesteps of a run.
 
 use crate::error::{Error, Result};
-use crate::schedulers::Scheduler;
-
-/// Schedulers of models that are told how much noise there is in another way than by a timestep of Stable Diffusion.
-const FOREIGN: [&str; 4] = [
-    "FlowMatchEulerDiscreteScheduler",
-    "FlowMatchHeunDiscreteScheduler",
-    "FlowMatchLCMScheduler",
-    "ScoreSdeVeScheduler",
-];
+use crate::schedulers::{ModelKind, Scheduler};
 
 /// Sets a scheduler's timesteps: those given, or else `num_inference_steps` of its own choice. Returns the number of steps.
 ///
@@ -22,7 +14,8 @@ pub(crate) fn choose_timesteps(
     timesteps: Option<&[f32]>,
     sigmas: Option<&[f32]>,
 ) -> Result<usize> {
-    if let Some(class_name) = scheduler.config().class_name().filter(|name| FOREIGN.contains(name)) {
+    if scheduler.role().model != ModelKind::Diffusion {
+        let class_name = scheduler.config().class_name().unwrap_or_default();
         let message = "its steps are not those that a Stable Diffusion model was trained for";
         return Err(Error::unsupported(format!("{class_name} in this pipeline"), message));
     }

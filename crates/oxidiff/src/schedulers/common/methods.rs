@@ -1,0 +1,44 @@
+//! Methods of [`Scheduler`](crate::schedulers::Scheduler) that are the same in many classes.
+
+/// Implements methods of `Scheduler` that only delegate.
+///
+/// - `scheduler_methods!(config)`: `from_config` and `config`, by the file's `CLASS_NAME`, the function `build` and the
+///   field `config` of the class.
+/// - `scheduler_methods!(run: FIELD)`: `timesteps`, `sigmas` and `set_begin_index`, by the field that holds the run.
+/// - `scheduler_methods!(add_noise: FIELD)`: `add_noise`, by the field that knows the noise levels.
+macro_rules! scheduler_methods {
+    (config) => {
+        fn from_config(config: &$crate::Config) -> $crate::Result<Self> {
+            let (fields, config) = config.resolve(CLASS_NAME)?;
+            Self::build(fields, config)
+        }
+
+        fn config(&self) -> &$crate::Config {
+            &self.config
+        }
+    };
+    (run: $run:ident) => {
+        fn timesteps(&self) -> &[f32] {
+            self.$run.timesteps()
+        }
+
+        fn sigmas(&self) -> Option<&[f32]> {
+            self.$run.sigmas()
+        }
+
+        fn set_begin_index(&mut self, begin_index: usize) {
+            self.$run.set_begin(begin_index);
+        }
+    };
+    (add_noise: $levels:ident) => {
+        fn add_noise(
+            &self,
+            original_samples: ::burn::tensor::Tensor<4>,
+            noise: ::burn::tensor::Tensor<4>,
+            timesteps: &[f32],
+        ) -> $crate::Result<::burn::tensor::Tensor<4>> {
+            self.$levels.add_noise(original_samples, noise, timesteps)
+        }
+    };
+}
+pub(crate) use scheduler_methods;
