@@ -11,7 +11,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 use super::bitmap::Bitmap;
 use super::jpeg_end;
 use crate::error::{Error, Result};
-use crate::loading::file_kind::{FileKind, explain};
+use crate::loading::formats::file_kind::{FileKind, explain};
 use crate::memory;
 
 /// A file of more bytes is not an image.

@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{file_kind, non_finite};
+use super::formats::file_kind;
+use super::non_finite;
 use crate::error::{Error, Result};
 
 /// The version of diffusers whose behaviour and file formats this library follows; written as `_diffusers_version`.

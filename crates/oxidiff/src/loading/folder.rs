@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oxidiff_kernels::MappedFile;
 
 use crate::error::{Error, Result};
-use crate::loading::file_kind;
-use crate::loading::state_dict::StateDict;
+use crate::loading::formats::contents::Contents;
+use crate::loading::formats::state_dict::StateDict;
+use crate::loading::formats::{file_kind, safetensors};
 
 /// A model folder that is part of the binary (`include_bytes!`): paths relative to the folder, and their contents.
 #[derive(Debug)]
@@ -32,15 +32,6 @@ pub enum Folder {
         configs: Box<Folder>,
         original: Arc<StateDict>,
     },
-}
-
-/// A file's contents, not copied from where they lie.
-#[derive(Debug)]
-pub(crate) enum Contents {
-    Mapped(MappedFile),
-    Static(&'static [u8]),
-    /// What was read from a file that cannot be mapped.
-    Memory(Bytes),
 }
 
 impl Folder {
@@ -133,10 +124,7 @@ impl Folder {
             }
             Self::Embedded { .. } => {
                 let contents = self.embedded_file(file).ok_or_else(|| self.missing(file, needed_by))?;
-                StateDict::from_safetensors(
-                    Contents::Static(contents),
-                    &self.locate(file).display().to_string(),
-                )
+                safetensors::read(Contents::Static(contents), &self.locate(file).display().to_string())
             }
             Self::Original { configs, .. } => configs.state_dict(file, needed_by),
         }
@@ -177,31 +165,5 @@ impl Folder {
 
     fn missing(&self, file: &str, needed_by: &str) -> Error {
         Error::MissingFile { path: self.locate(file), message: format!("not found; {needed_by} needs it") }
-    }
-}
-
-impl Contents {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Mapped(file) => file.as_ref(),
-            Self::Static(contents) => contents,
-            Self::Memory(contents) => contents,
-        }
-    }
-
-    /// A part of the contents that lives as long as it is needed.
-    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Bytes {
-        match self {
-            Self::Mapped(file) => file.slice(range),
-            Self::Static(contents) => Bytes::from_static(&contents[range]),
-            Self::Memory(contents) => contents.slice(range),
-        }
-    }
-
-    /// Says that a part was copied elsewhere and need not stay in memory.
-    pub(crate) fn release(&self, range: std::ops::Range<usize>) {
-        if let Self::Mapped(file) = self {
-            file.release(range);
-        }
     }
 }

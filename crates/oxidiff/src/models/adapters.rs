@@ -87,7 +87,9 @@ impl Adapters {
     /// When the name is taken, or the file does not hold what it says.
     pub(crate) fn add(&mut self, name: &str, layers: &LoraLayers, device: &Device) -> Result<()> {
         self.check_free(name)?;
-        let matrix = |key: &str, stored: &crate::loading::state_dict::StoredTensor| -> Result<Tensor<2>> {
+        let matrix = |key: &str,
+                      stored: &crate::loading::formats::state_dict::StoredTensor|
+         -> Result<Tensor<2>> {
             let rows = stored.shape()[0];
             let flat = stored.reshaped(&[rows, stored.len() / rows.max(1)]).expect("rows divide the size");
             flat.tensor(key, DType::F32, device)

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::device;
 use crate::loading::folder::Folder;
-use crate::loading::original_layout;
+use crate::loading::original;
 use crate::loading::single_file::SingleFileOptions;
 use crate::loading::weights::{self, Checkpoint, OldKey};
 use crate::loading::{LoadOptions, Needed};
@@ -82,7 +82,7 @@ pub trait Model: Module {
         let mut folder = options.open(path)?;
         let subfolder = match &options.config {
             Some(_) => options.subfolder.as_deref(),
-            None => original_layout::subfolder(Self::CLASS_NAME),
+            None => original::subfolder(Self::CLASS_NAME),
         };
         if let Some(subfolder) = subfolder {
             folder = folder.subfolder(subfolder);

@@ -1,160 +1,52 @@
-//! The layout of the checkpoints that Stable Diffusion was published in (CompVis' `latent-diffusion`, Stability AI's
-//! `stablediffusion`): all models in one file, numbered by their place in the network. Here the keys become those of
-//! diffusers and transformers.
+//! The layout of Stable Diffusion 1 and 2 (CompVis' `latent-diffusion`, Stability AI's `stablediffusion`): all models in one
+//! file, layers numbered by their position in the network.
 
-use crate::error::{Error, Result};
+use super::{Layout, OriginalModel, UNET};
+use crate::error::Result;
 use crate::loading::config::Config;
-use crate::loading::state_dict::StateDict;
+use crate::loading::formats::state_dict::StateDict;
 
-const UNET: &str = "model.diffusion_model.";
-const EMA: &str = "model_ema.";
 const VAE: [&str; 2] = ["first_stage_model.", "vae."];
 const CLIP: [&str; 2] = ["cond_stage_model.transformer.", "conditioner.embedders.0.transformer."];
 const OPEN_CLIP: &str = "cond_stage_model.model.";
 
-/// What a file in the original layout holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OriginalModel {
-    StableDiffusion1,
-    StableDiffusion2,
-    Inpainting1,
-    Inpainting2,
-    Upscale4x,
-}
+/// A file without any marks passes for Stable Diffusion 1, as a lone autoencoder does.
+pub(super) static LAYOUT: Layout = Layout {
+    recognizes: |_| true,
+    repo_id,
+    models: &[
+        OriginalModel { class_name: "UNet2DConditionModel", subfolder: "unet", convert: unet },
+        OriginalModel { class_name: "AutoencoderKL", subfolder: "vae", convert: vae },
+        OriginalModel { class_name: "CLIPTextModel", subfolder: "text_encoder", convert: text_encoder },
+    ],
+};
 
-impl OriginalModel {
-    /// Tells the model from its keys and shapes. What has no mark of its own passes for Stable Diffusion 1, as a lone
-    /// autoencoder does.
-    ///
-    /// # Errors
-    /// When it is a model of another family.
-    pub(crate) fn infer(tensors: &StateDict) -> Result<Self> {
-        let others = [
-            ("conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias", "Stable Diffusion XL"),
-            (
-                "conditioner.embedders.0.model.transformer.resblocks.9.mlp.c_proj.bias",
-                "Stable Diffusion XL's refiner",
-            ),
-            ("control_model.time_embed.0.weight", "ControlNet"),
-            ("clip_txt_mapper.weight", "Stable Cascade"),
-            (
-                "model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias",
-                "Stable Diffusion 3",
-            ),
-            ("joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"),
-            ("model.diffusion_model.double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
-            ("double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
-        ];
-        if let Some((_, family)) = others.into_iter().find(|(key, _)| tensors.contains(key)) {
-            return Err(Error::unsupported(
-                format!("`{}`, a checkpoint of {family}", tensors.origin()),
-                "only Stable Diffusion 1 and 2 are read from a single file; name the configuration with `config` if it \
-                 is one of them",
-            ));
-        }
-        let shape = |key: &str| tensors.get(key).map(|tensor| tensor.shape().to_vec());
-        let inpaints = shape("model.diffusion_model.input_blocks.0.0.weight")
-            .is_some_and(|shape| shape.get(1) == Some(&9));
-        let is_second =
-            shape("model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight")
-                .is_some_and(|shape| shape.last() == Some(&1024));
-        let upscales = tensors.contains("model.diffusion_model.input_blocks.10.0.skip_connection.bias");
-        Ok(match (inpaints, is_second) {
-            (true, true) => Self::Inpainting2,
-            (true, false) => Self::Inpainting1,
-            (false, true) => Self::StableDiffusion2,
-            (false, false) if upscales => Self::Upscale4x,
-            (false, false) => Self::StableDiffusion1,
-        })
-    }
-
-    /// The repository whose configurations and tokenizer are taken.
-    pub(crate) fn repo_id(self) -> &'static str {
-        match self {
-            Self::StableDiffusion1 => "stable-diffusion-v1-5/stable-diffusion-v1-5",
-            Self::StableDiffusion2 => "stabilityai/stable-diffusion-2-1",
-            Self::Inpainting1 => "stable-diffusion-v1-5/stable-diffusion-inpainting",
-            Self::Inpainting2 => "stabilityai/stable-diffusion-2-inpainting",
-            Self::Upscale4x => "stabilityai/stable-diffusion-x4-upscaler",
-        }
+fn repo_id(tensors: &StateDict) -> &'static str {
+    let shape = |key: &str| tensors.get(key).map(|tensor| tensor.shape().to_vec());
+    let inpaints =
+        shape("model.diffusion_model.input_blocks.0.0.weight").is_some_and(|shape| shape.get(1) == Some(&9));
+    let is_second = shape("model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight")
+        .is_some_and(|shape| shape.last() == Some(&1024));
+    let upscales = tensors.contains("model.diffusion_model.input_blocks.10.0.skip_connection.bias");
+    match (inpaints, is_second) {
+        (true, true) => "stabilityai/stable-diffusion-2-inpainting",
+        (true, false) => "stable-diffusion-v1-5/stable-diffusion-inpainting",
+        (false, true) => "stabilityai/stable-diffusion-2-1",
+        (false, false) if upscales => "stabilityai/stable-diffusion-x4-upscaler",
+        (false, false) => "stable-diffusion-v1-5/stable-diffusion-v1-5",
     }
 }
 
-/// Whether a file has a UNet, an autoencoder or a text encoder in the layout of whole checkpoints.
-pub(crate) fn has_models(tensors: &StateDict) -> bool {
-    let prefixes = [UNET, "first_stage_model.", "cond_stage_model.", "conditioner."];
-    tensors.keys().any(|key| prefixes.iter().any(|prefix| key.starts_with(prefix)))
-}
-
-/// Whether a file has averages of the UNet's weights over its training (EMA).
-pub(crate) fn has_averaged_weights(tensors: &StateDict) -> bool {
-    tensors.keys().any(|key| key.starts_with(EMA))
-}
-
-/// The file's tensors with those of the UNet replaced by their averages over its training (EMA).
-///
-/// # Errors
-/// When the file does not have them.
-pub(crate) fn with_averaged_weights(tensors: &StateDict) -> Result<StateDict> {
-    let mut averaged = tensors.clone();
-    for key in tensors.keys().filter(|key| key.starts_with(UNET)) {
-        let flat = key.strip_prefix("model.").unwrap_or(key).replace('.', "");
-        let average = tensors.get(&format!("{EMA}{flat}")).ok_or_else(|| {
-            tensors
-                .error(format!("`extract_ema` asks for averaged weights, but the file has none of `{key}`"))
-        })?;
-        averaged.insert(key.to_owned(), average.clone());
-    }
-    Ok(averaged)
-}
-
-/// The folder of a pipeline that has the configuration of a class.
-pub(crate) fn subfolder(class_name: &str) -> Option<&'static str> {
-    match class_name {
-        "UNet2DConditionModel" => Some("unet"),
-        "AutoencoderKL" => Some("vae"),
-        "CLIPTextModel" => Some("text_encoder"),
-        _ => None,
-    }
-}
-
-/// The weights of one model out of the file, under the keys of its class.
-///
-/// # Errors
-/// When the file has no such model, or the class is not one that the original checkpoints have.
-pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) -> Result<StateDict> {
-    let converted = match class_name {
-        "UNet2DConditionModel" => unet(tensors, config),
-        "AutoencoderKL" => vae(tensors, config),
-        "CLIPTextModel" if tensors.keys().any(|key| CLIP.iter().any(|prefix| key.starts_with(prefix))) => {
-            clip(tensors)
-        }
-        "CLIPTextModel" => open_clip(tensors)?,
-        _ => {
-            return Err(Error::unsupported(
-                format!("{class_name} from a single file"),
-                "the original checkpoints have a UNet, an autoencoder and a text encoder",
-            ));
-        }
-    };
-    if converted.is_empty() {
-        return Err(
-            tensors.error(format!("the file has no weights of a {class_name} in the original layout"))
-        );
-    }
-    Ok(converted)
-}
-
-fn unet(tensors: &StateDict, config: &Config) -> StateDict {
+fn unet(tensors: &StateDict, config: &Config) -> Result<StateDict> {
     if tensors.contains("conv_in.weight") && tensors.contains("time_embedding.linear_1.weight") {
-        return tensors.clone();
+        return Ok(tensors.clone());
     }
     let layers = config.get("layers_per_block").and_then(serde_json::Value::as_u64).unwrap_or(2) as usize;
-    tensors.rename(|key| unet_key(key.strip_prefix(UNET)?, layers))
+    Ok(tensors.rename(|key| unet_key(key.strip_prefix(UNET)?, layers)))
 }
 
-/// The key of a UNet's parameter, whose blocks have `layers` layers each.
-pub(crate) fn unet_key(key: &str, layers: usize) -> Option<String> {
+/// The key of a parameter of a UNet whose blocks have `layers` layers each.
+fn unet_key(key: &str, layers: usize) -> Option<String> {
     for (old, new) in [
         ("time_embed.0.", "time_embedding.linear_1."),
         ("time_embed.2.", "time_embedding.linear_2."),
@@ -206,7 +98,7 @@ pub(crate) fn unet_key(key: &str, layers: usize) -> Option<String> {
     }
 }
 
-/// A part of a residual block, whose layers were once counted.
+/// The new name of a part of a residual block, whose layers used to be numbered.
 fn resnet_part(part: &str) -> String {
     part.replace("in_layers.0", "norm1")
         .replace("in_layers.2", "conv1")
@@ -216,15 +108,15 @@ fn resnet_part(part: &str) -> String {
         .replace("skip_connection", "conv_shortcut")
 }
 
-fn vae(tensors: &StateDict, config: &Config) -> StateDict {
+fn vae(tensors: &StateDict, config: &Config) -> Result<StateDict> {
     if tensors.keys().any(|key| key.starts_with("encoder.down_blocks.")) {
-        return tensors.clone();
+        return Ok(tensors.clone());
     }
     let prefix =
         VAE.into_iter().rfind(|prefix| tensors.keys().any(|key| key.starts_with(prefix))).unwrap_or("");
     let blocks = config.get("up_block_types").and_then(serde_json::Value::as_array).map_or(1, Vec::len);
     let mut out = tensors.rename(|key| vae_key(key.strip_prefix(prefix)?, blocks));
-    // The attention's projections were convolutions of one pixel.
+    // The attention's projections were convolutions with a kernel of one pixel.
     let projections: Vec<String> = out
         .iter()
         .filter(|(key, tensor)| {
@@ -238,10 +130,10 @@ fn vae(tensors: &StateDict, config: &Config) -> StateDict {
             out.insert(key, flat);
         }
     }
-    out
+    Ok(out)
 }
 
-/// The key of an autoencoder's parameter, whose decoder has `blocks` blocks.
+/// The key of a parameter of an autoencoder whose decoder has `blocks` blocks.
 fn vae_key(key: &str, blocks: usize) -> Option<String> {
     let (half, rest) = key.split_once('.')?;
     if matches!(half, "quant_conv" | "post_quant_conv") {
@@ -278,7 +170,7 @@ fn vae_key(key: &str, blocks: usize) -> Option<String> {
     let number: usize = number.parse().ok()?;
     let (list, change, number) = match direction {
         "down" => ("down_blocks", "downsample", number),
-        // The decoder was counted from the image up.
+        // The blocks of the decoder were numbered from the image up.
         "up" => ("up_blocks", "upsample", (blocks - 1).checked_sub(number)?),
         _ => return None,
     };
@@ -292,6 +184,13 @@ fn vae_key(key: &str, blocks: usize) -> Option<String> {
     Some(format!("{half}.{list}.{number}.{change}rs.0.{rest}"))
 }
 
+fn text_encoder(tensors: &StateDict, _: &Config) -> Result<StateDict> {
+    if tensors.keys().any(|key| CLIP.iter().any(|prefix| key.starts_with(prefix))) {
+        return Ok(clip(tensors));
+    }
+    open_clip(tensors)
+}
+
 fn clip(tensors: &StateDict) -> StateDict {
     tensors.rename(|key| {
         let key = CLIP.iter().find_map(|prefix| key.strip_prefix(prefix))?;
@@ -299,7 +198,7 @@ fn clip(tensors: &StateDict) -> StateDict {
     })
 }
 
-/// The text encoder of Stable Diffusion 2, of OpenCLIP, which keeps query, key and value in one matrix.
+/// The text encoder of Stable Diffusion 2, from OpenCLIP, which keeps query, key and value in one matrix.
 fn open_clip(tensors: &StateDict) -> Result<StateDict> {
     let mut out = tensors.rename(|key| open_clip_key(key.strip_prefix(OPEN_CLIP)?));
     for (key, tensor) in tensors.iter() {
@@ -313,7 +212,10 @@ fn open_clip(tensors: &StateDict) -> Result<StateDict> {
         let third = tensor.shape().first().copied().unwrap_or(0) / 3;
         for (index, name) in ["q_proj", "k_proj", "v_proj"].into_iter().enumerate() {
             let rows = tensor.rows(index * third..(index + 1) * third).ok_or_else(|| {
-                tensors.error(format!("tensor `{key}` has shape {:?}, not three of a kind", tensor.shape()))
+                tensors.error(format!(
+                    "tensor `{key}` has shape {:?}, which does not divide into three",
+                    tensor.shape()
+                ))
             })?;
             out.insert(format!("encoder.layers.{layer}.self_attn.{name}.{kind}"), rows);
         }

@@ -1,7 +1,7 @@
 //! A tensor that was pickled alone: `torch.save(tensor, path)`.
 //!
-//! The reader of pickles gives out the tensors of a dictionary only, so the tensor is put into one: the program in the archive
-//! is framed by the opcodes that make a dictionary with this one entry.
+//! The reader of pickles returns only the tensors of a dictionary, so the tensor is wrapped in one: opcodes that make a
+//! dictionary with a single entry are put around the program in the archive.
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Write};
@@ -23,16 +23,16 @@ const EMPTY_DICT: u8 = b'}';
 const SHORT_BINSTRING: u8 = b'U';
 const SETITEM: u8 = b's';
 
-/// The tensor that the archive at `path` holds, with its elements; `None` if there is not exactly one tensor in it.
+/// The tensor in the archive at `path`, with its elements; `None` unless there is exactly one.
 pub(crate) fn read(path: &Path) -> Option<(Tensor, Vec<u8>)> {
     let file = File::open(path).ok()?;
     let file_len = file.metadata().ok()?.len();
     let mut archive = ZipArchive::new(BufReader::new(file)).ok()?;
-    // The reader takes a file, not memory.
-    let mut framed = NamedTempFile::new().ok()?;
-    framed.write_all(&repack(&mut archive).ok()??).ok()?;
-    let tensor = PytorchReader::new(framed.path()).ok()?.into_tensors().remove(BARE_TENSOR)?;
-    // Strides may repeat the elements of a small storage.
+    // The reader needs a file.
+    let mut wrapped = NamedTempFile::new().ok()?;
+    wrapped.write_all(&repack(&mut archive).ok()??).ok()?;
+    let tensor = PytorchReader::new(wrapped.path()).ok()?.into_tensors().remove(BARE_TENSOR)?;
+    // Strides can repeat the elements of a small storage.
     if tensor.byte_len() as u64 > file_len {
         return None;
     }
@@ -49,8 +49,8 @@ fn repack(archive: &mut ZipArchive<BufReader<File>>) -> ZipResult<Option<Vec<u8>
         let mut contents = Vec::new();
         entry.read_to_end(&mut contents)?;
         if name.ends_with("data.pkl") {
-            let Some(framed) = framed(&contents) else { return Ok(None) };
-            contents = framed;
+            let Some(wrapped) = wrapped(&contents) else { return Ok(None) };
+            contents = wrapped;
         }
         writer.start_file(name, stored)?;
         writer.write_all(&contents)?;
@@ -58,12 +58,12 @@ fn repack(archive: &mut ZipArchive<BufReader<File>>) -> ZipResult<Option<Vec<u8>
     Ok(Some(writer.finish()?.into_inner()))
 }
 
-/// A program that leaves a dictionary with what `program` leaves.
-fn framed(program: &[u8]) -> Option<Vec<u8>> {
+/// A program that wraps the result of `program` in a dictionary.
+fn wrapped(program: &[u8]) -> Option<Vec<u8>> {
     let [PROTO, protocol, body @ .., STOP] = program else { return None };
-    let mut framed = vec![PROTO, *protocol, EMPTY_DICT, SHORT_BINSTRING, BARE_TENSOR.len() as u8];
-    framed.extend(BARE_TENSOR.as_bytes());
-    framed.extend(body);
-    framed.extend([SETITEM, STOP]);
-    Some(framed)
+    let mut wrapped = vec![PROTO, *protocol, EMPTY_DICT, SHORT_BINSTRING, BARE_TENSOR.len() as u8];
+    wrapped.extend(BARE_TENSOR.as_bytes());
+    wrapped.extend(body);
+    wrapped.extend([SETITEM, STOP]);
+    Some(wrapped)
 }

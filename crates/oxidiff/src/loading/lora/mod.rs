@@ -1,30 +1,33 @@
 //! Files of low-rank adapters (LoRA): which layers of which model they change, whatever the layout of their keys.
 //!
 //! Three layouts are in use. PEFT and diffusers keep the path of a layer (`unet.….to_q.lora_A.weight`,
-//! `unet.….processor.to_q_lora.down.weight`), kohya's trainer writes it with underscores
-//! (`lora_unet_…_to_q.lora_down.weight`), so that it is told from the names that the model has.
+//! `unet.….processor.to_q_lora.down.weight`); kohya's trainer writes it with underscores
+//! (`lora_unet_…_to_q.lora_down.weight`), so that the path is found only by comparison with the model's own names.
+
+mod choose_file;
+mod peft_config;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
 
 use safetensors::tensor::Dtype;
 use serde_json::{Map, Value};
 
+pub(crate) use self::choose_file::guess_file;
+use self::peft_config::PeftConfig;
 use crate::error::{Error, Result};
-use crate::loading::state_dict::{StateDict, StoredTensor};
+use crate::loading::formats::state_dict::{StateDict, StoredTensor};
 
-/// Where diffusers keeps the configurations of PEFT in the metadata of a file.
+/// The key of the metadata under which diffusers keeps the configurations of PEFT.
 const METADATA_KEY: &str = "lora_adapter_metadata";
-const DEFAULT_STEM: &str = "pytorch_lora_weights";
 
-/// A model that adapters are made for.
+/// A model that adapters change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LoraTarget {
     UNet,
     TextEncoder,
 }
 
-/// The change of one layer: `up · down · scaling` is added to its weight.
+/// The change to one layer: `up · down · scaling` is added to its weight.
 #[derive(Clone, Debug)]
 pub(crate) struct LoraLayer {
     /// `[rank, in, ...]`.
@@ -34,10 +37,10 @@ pub(crate) struct LoraLayer {
     pub scaling: f64,
 }
 
-/// The layers of one model that a file changes, by the key of the weight.
+/// The layers of one model that a file changes, by the key of their weight.
 pub(crate) type LoraLayers = BTreeMap<String, LoraLayer>;
 
-/// The two matrices of a layer and its scale, as they are found.
+/// The two matrices of a layer and its scale, as far as they were found.
 #[derive(Default)]
 struct Parts {
     down: Option<StoredTensor>,
@@ -53,7 +56,7 @@ pub(crate) struct LoraFile {
 }
 
 impl LoraTarget {
-    /// What keys of diffusers' layout begin with.
+    /// The first part of a key in diffusers' layout.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::UNet => "unet",
@@ -68,7 +71,7 @@ impl LoraTarget {
         }
     }
 
-    /// The name of a projection in this model, of which diffusers' first layout had one for all models.
+    /// The name of a projection in this model. Diffusers' first layout used the same names for all models.
     fn projection(self, old: &str) -> Option<&'static str> {
         Some(match (self, old) {
             (Self::UNet, "to_q_lora") => "to_q",
@@ -86,7 +89,7 @@ impl LoraTarget {
 
 impl LoraFile {
     /// # Errors
-    /// When the tensors are not those of a LoRA, or of a kind that is not supported.
+    /// When the tensors are not those of a LoRA, or of an unsupported kind.
     pub(crate) fn new(tensors: StateDict) -> Result<Self> {
         for (mark, kind) in [
             ("hada_", "LoHa (Hadamard products)"),
@@ -99,23 +102,31 @@ impl LoraFile {
         ] {
             if let Some(key) = tensors.keys().find(|key| key.contains(mark)) {
                 let what = format!("`{}`, an adapter by {kind}", tensors.origin());
-                return Err(Error::unsupported(what, format!("the tensor `{key}` is none of a plain LoRA")));
+                return Err(Error::unsupported(
+                    what,
+                    format!("the tensor `{key}` does not belong to a plain LoRA"),
+                ));
             }
         }
         let starts = ["lora_te_", "lora_te1_", "lora_te2_", "lora_unet_"];
         let kohya = tensors.keys().all(|key| starts.iter().any(|start| key.starts_with(start)));
         if tensors.is_empty() {
-            return Err(tensors.error("no LoRA: the file has no tensors"));
+            return Err(tensors.error("not a LoRA: the file has no tensors"));
         }
         if let Some(key) = tensors.keys().find(|key| !key.contains("lora")) {
-            return Err(tensors.error(format!("no LoRA: the name of the tensor `{key}` has no `lora` in it")));
+            return Err(
+                tensors.error(format!("not a LoRA: the name of the tensor `{key}` does not contain `lora`"))
+            );
         }
         let known = ["lora_unet_", "lora_te_", "lora_te1_", "unet.", "text_encoder."];
         let others: Vec<&str> =
             tensors.keys().filter(|key| !known.iter().any(|start| key.starts_with(start))).collect();
         if !others.is_empty() {
             let list = others.join(", ");
-            tracing::warn!("{}: tensors for no model of the pipeline are left out: {list}", tensors.origin());
+            tracing::warn!(
+                "{}: ignoring tensors that belong to no model of the pipeline: {list}",
+                tensors.origin()
+            );
         }
         let metadata = match tensors.text(METADATA_KEY) {
             Some(text) => serde_json::from_str(text).map_err(|error| {
@@ -130,12 +141,12 @@ impl LoraFile {
         self.tensors.origin()
     }
 
-    /// The layers of the model `target`, whose weights are given by key and shape.
+    /// The layers of the model `target`, given the shapes of its weights by key.
     ///
-    /// Tensors that fit nothing in the model are left out with a warning, as diffusers does.
+    /// Tensors that match nothing in the model are ignored with a warning, as in diffusers.
     ///
     /// # Errors
-    /// When a layer lacks one of its matrices, or one has not the shape that the weight asks for.
+    /// When a layer lacks one of its matrices, or a matrix does not fit the shape of the weight.
     pub(crate) fn layers(
         &self,
         target: LoraTarget,
@@ -145,7 +156,7 @@ impl LoraFile {
             if self.kohya { self.kohya_parts(target, weights)? } else { self.parts(target, weights) };
         if !unknown.is_empty() {
             tracing::warn!(
-                "{}: the {} has no layers for the tensors {}, which are left out",
+                "{}: the {} has no layers for these tensors, which are ignored: {}",
                 self.origin(),
                 target.name(),
                 unknown.join(", ")
@@ -166,7 +177,7 @@ impl LoraFile {
         Ok(layers)
     }
 
-    /// The matrices in the layouts of PEFT and diffusers, and the tensors that fit no layer.
+    /// The matrices in the layouts of PEFT and diffusers, and the tensors that match no layer.
     fn parts(
         &self,
         target: LoraTarget,
@@ -189,7 +200,7 @@ impl LoraFile {
         (parts, unknown)
     }
 
-    /// The matrices and alphas in kohya's layout, and the tensors that fit no layer.
+    /// The matrices and alphas in kohya's layout, and the tensors that match no layer.
     fn kohya_parts(
         &self,
         target: LoraTarget,
@@ -211,10 +222,10 @@ impl LoraFile {
                 continue;
             };
             let Some((module, part)) = rest.split_once('.') else {
-                return Err(self.tensors.error(format!("tensor `{key}` is none of a LoRA")));
+                return Err(self.tensors.error(format!("tensor `{key}` does not belong to a LoRA")));
             };
             if !matches!(part, "lora_down.weight" | "lora_up.weight" | "alpha") {
-                return Err(self.tensors.error(format!("tensor `{key}` is none of a LoRA")));
+                return Err(self.tensors.error(format!("tensor `{key}` does not belong to a LoRA")));
             }
             let Some(module) = modules.get(module) else {
                 unknown.push(key.to_owned());
@@ -230,7 +241,7 @@ impl LoraFile {
         Ok((parts, unknown))
     }
 
-    /// `alpha / rank`. Without an alpha it is 1.
+    /// `alpha / rank`, or 1 without an alpha.
     fn scaling(
         &self,
         target: LoraTarget,
@@ -238,59 +249,16 @@ impl LoraFile {
         rank: f64,
         parts: &BTreeMap<String, Parts>,
     ) -> Result<f64> {
-        if let Some(config) = PeftConfig::of(self, target)? {
+        if let Some(config) = PeftConfig::read(&self.metadata, self.origin(), target.name())? {
             return Ok(config.scaling(module, rank));
         }
         let Some(common) = most_common(parts.values().filter_map(|part| part.alpha)) else { return Ok(1.0) };
-        // Where alphas differ, diffusers finds a layer's own by a name that only these layers have; all others have the
-        // alpha that most have.
+        // Where alphas differ, diffusers looks up a layer's own alpha by name, which works only for these layers; all others
+        // get the most common alpha.
         let by_name = target == LoraTarget::UNet
             && !["to_q", "to_k", "to_v", "to_out.0"].iter().any(|name| module.ends_with(name));
         let own = parts[module].alpha.filter(|_| by_name);
         Ok(own.unwrap_or(common) / rank)
-    }
-}
-
-/// What PEFT was configured with, as far as it matters for the result.
-struct PeftConfig {
-    alpha: f64,
-    alpha_pattern: Map<String, Value>,
-    by_root_of_rank: bool,
-}
-
-impl PeftConfig {
-    fn of(file: &LoraFile, target: LoraTarget) -> Result<Option<Self>> {
-        let get = |field: &str| file.metadata.get(&format!("{}.{field}", target.name()));
-        let Some(alpha) = get("lora_alpha") else { return Ok(None) };
-        let wrong = |field: &str, message: &str| {
-            Err(Error::config(file.origin(), format!("{METADATA_KEY}.{}.{field}", target.name()), message))
-        };
-        let Some(alpha) = alpha.as_f64() else { return wrong("lora_alpha", "must be a number") };
-        for field in ["use_dora", "lora_bias"] {
-            if get(field).and_then(Value::as_bool) == Some(true) {
-                return wrong(field, "is not supported");
-            }
-        }
-        let alpha_pattern = match get("alpha_pattern") {
-            Some(Value::Object(patterns)) => patterns.clone(),
-            None | Some(Value::Null) => Map::new(),
-            Some(_) => return wrong("alpha_pattern", "must be an object"),
-        };
-        let by_root_of_rank = get("use_rslora").and_then(Value::as_bool).unwrap_or(false);
-        Ok(Some(Self { alpha, alpha_pattern, by_root_of_rank }))
-    }
-
-    fn scaling(&self, module: &str, rank: f64) -> f64 {
-        let matches = |pattern: &str| match pattern.strip_prefix('^') {
-            Some(whole) => module == whole,
-            None => module == pattern || module.strip_suffix(pattern).is_some_and(|head| head.ends_with('.')),
-        };
-        let own = self
-            .alpha_pattern
-            .iter()
-            .find(|(pattern, _)| matches(pattern))
-            .and_then(|(_, alpha)| alpha.as_f64());
-        own.unwrap_or(self.alpha) / if self.by_root_of_rank { rank.sqrt() } else { rank }
     }
 }
 
@@ -299,7 +267,7 @@ enum Matrix {
     Up,
 }
 
-/// The layer that a key belongs to, and which matrix of it.
+/// The layer that a key belongs to, and which of its matrices.
 fn split_key(target: LoraTarget, key: &str) -> Option<(String, Matrix)> {
     let key = key.replace(".processor.", ".");
     let key = match target {
@@ -372,7 +340,7 @@ fn scalar(tensor: &StoredTensor) -> Result<f64> {
     if value.is_finite() { Ok(value) } else { Err(error()) }
 }
 
-/// The value that occurs most often, of several the first.
+/// The value that occurs most often; the first of several.
 fn most_common(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut counts: Vec<(f64, usize)> = Vec::new();
     for value in values {
@@ -382,32 +350,4 @@ fn most_common(values: impl Iterator<Item = f64>) -> Option<f64> {
         }
     }
     counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(value, _)| value)
-}
-
-/// Which of the `names` in a folder is the LoRA, where nobody said: the one that diffusers would take.
-pub(crate) fn guess_file(names: &[String], origin: &str) -> Result<String> {
-    for extension in ["safetensors", "bin"] {
-        let mut files: Vec<&String> = names
-            .iter()
-            .filter(|name| Path::new(name).extension().is_some_and(|found| found == extension))
-            .filter(|name| !["scheduler", "optimizer", "checkpoint"].iter().any(|other| name.contains(other)))
-            .collect();
-        files.sort();
-        let default = format!("{DEFAULT_STEM}.{extension}");
-        if let Some(name) = files.iter().find(|name| name.ends_with(&default)) {
-            return Ok((*name).clone());
-        }
-        if let Some(first) = files.first() {
-            if files.len() > 1 {
-                tracing::warn!(
-                    "{origin} has several weights files; `{first}` is taken: name another with `weight_name`"
-                );
-            }
-            return Ok((*first).clone());
-        }
-    }
-    Err(Error::MissingFile {
-        path: PathBuf::from(origin),
-        message: "no LoRA: there is no .safetensors or .bin file".into(),
-    })
 }

@@ -1,4 +1,4 @@
-//! The index of a checkpoint in shards (`*.safetensors.index.json`, `*.bin.index.json`): which file has which tensor.
+//! The index of a checkpoint in shards (`*.safetensors.index.json`, `*.bin.index.json`): which file holds which tensor.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,17 +7,17 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
-/// File names by the names of their tensors.
+/// File names by tensor name.
 #[derive(Deserialize)]
 pub(crate) struct ShardIndex {
     weight_map: BTreeMap<String, String>,
 }
 
 impl ShardIndex {
-    /// Reads an index; `origin` is its file, for messages.
+    /// Reads an index; `origin` names its file in messages.
     ///
     /// # Errors
-    /// When it is not JSON, lists nothing, or names what is not a file beside it.
+    /// When it is not JSON, lists nothing, or names something other than a file in its own folder.
     pub(crate) fn parse(text: &[u8], origin: &str) -> Result<Self> {
         let wrong = |message: String| Error::config(origin, "weight_map", message);
         let index: Self = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;

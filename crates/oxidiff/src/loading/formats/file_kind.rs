@@ -1,4 +1,4 @@
-//! What a file turns out to be that cannot be read as what it should be, by its first bytes.
+//! What a file really is, judged by its first bytes, where it cannot be read as what it should be.
 
 use std::fs::File;
 use std::io::Read;
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// As much of a file as its kind shows in.
+/// How many bytes of a file are looked at.
 const FIRST_BYTES: usize = 512;
 
-/// A kind of file that people have in place of another one.
+/// A kind of file that people mistake for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileKind {
     GitLfsPointer,
@@ -31,7 +31,7 @@ pub(crate) enum FileKind {
 }
 
 impl FileKind {
-    /// The kind of a file with these contents, of which the beginning is enough; `None` where nothing gives it away.
+    /// The kind of a file with these contents, or with these first bytes; `None` where nothing gives it away.
     fn of(contents: &[u8]) -> Option<Self> {
         let first = &contents[..contents.len().min(FIRST_BYTES)];
         let text = String::from_utf8_lossy(first).trim_start_matches('\u{feff}').trim_start().to_lowercase();
@@ -65,7 +65,7 @@ impl FileKind {
         })
     }
 
-    /// The kind of the file at `path`; `None` also where it cannot be read.
+    /// The kind of the file at `path`; also `None` where it cannot be read.
     fn of_file(path: &Path) -> Option<Self> {
         let mut first = Vec::new();
         File::open(path).ok()?.take(FIRST_BYTES as u64).read_to_end(&mut first).ok()?;
@@ -80,20 +80,20 @@ impl FileKind {
     fn advice(self) -> &'static str {
         match self {
             Self::GitLfsPointer => {
-                "this is a Git LFS pointer, not the file that it stands for: run `git lfs pull` in its repository"
+                "this is a Git LFS pointer, not the file itself: run `git lfs pull` in its repository"
             }
             Self::GitAnnexPointer => {
-                "this is a git-annex pointer, not the file that it stands for: run `git annex get` in its repository"
+                "this is a git-annex pointer, not the file itself: run `git annex get` in its repository"
             }
             Self::Html => {
-                "this is an HTML page, such as a login or an error page that was saved under the file's name: download \
+                "this is an HTML page, such as a login or error page saved under the file's name: download \
                  the file itself"
             }
             Self::Xml => {
-                "this is an XML document, such as a server's error message that was saved under the file's name: \
+                "this is an XML document, such as a server's error message saved under the file's name: \
                  download the file again"
             }
-            Self::Json => "this is a JSON text",
+            Self::Json => "this is a JSON file",
             Self::ZipArchive => {
                 "this is a zip archive, as PyTorch saves weights: if it holds weights, its name must end in .bin, .pt or \
                  .ckpt"
@@ -103,24 +103,24 @@ impl FileKind {
                  or .ckpt"
             }
             Self::Safetensors => "these are safetensors weights: the file's name must end in .safetensors",
-            Self::Gguf => "this is a GGUF file, a format that is not read: take the safetensors weights",
+            Self::Gguf => "this is a GGUF file, an unsupported format: use the safetensors weights",
             Self::Gzip => "this is a gzip archive: unpack it first",
-            Self::Hdf5 => "this is an HDF5 file, as TensorFlow saves weights: take the safetensors weights",
-            Self::Image => "this is a picture",
-            Self::Avif => "this is an AVIF image, a format that is not read: convert it to PNG",
-            Self::Heif => "this is a HEIF image, a format that is not read: convert it to PNG",
-            Self::Empty => "the file is empty: fetch it again",
+            Self::Hdf5 => "this is an HDF5 file, as TensorFlow saves weights: use the safetensors weights",
+            Self::Image => "this is an image",
+            Self::Avif => "this is an AVIF image, an unsupported format: convert it to PNG",
+            Self::Heif => "this is a HEIF image, an unsupported format: convert it to PNG",
+            Self::Empty => "the file is empty: download it again",
             Self::Zeros => {
-                "the file begins with zeros only, as an interrupted download leaves it: fetch it again"
+                "the file begins with nothing but zeros, as after an interrupted download: download it again"
             }
         }
     }
 }
 
-/// Refuses a text file, JSON or a list of lines, whose contents are something else.
+/// Refuses a text file (JSON or a list of lines) that holds something else.
 ///
 /// # Errors
-/// When the first bytes show what it is instead.
+/// When the first bytes show that it is something else.
 pub(crate) fn check_text(path: &Path, contents: &[u8]) -> Result<()> {
     match FileKind::of(contents) {
         None | Some(FileKind::Json) => Ok(()),
@@ -128,7 +128,7 @@ pub(crate) fn check_text(path: &Path, contents: &[u8]) -> Result<()> {
     }
 }
 
-/// The error of a file that could not be read as any of the `expected` kinds: what it is instead, or else `error`.
+/// The error for a file that is none of the `expected` kinds: what it is instead, if that is known, else `error`.
 pub(crate) fn explain(path: &Path, expected: &[FileKind], error: Error) -> Error {
     match FileKind::of_file(path).filter(|kind| !expected.contains(kind)) {
         Some(kind) => kind.error(path),
