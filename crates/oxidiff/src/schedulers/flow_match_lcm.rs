@@ -11,7 +11,7 @@ use super::step_index::UnknownTimestep;
 use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions, check_same_shape};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
-use crate::models::interpolation::{Corners, Interpolation, interpolate};
+use crate::models::layers::interpolation::{Corners, Interpolation, interpolate};
 
 const CLASS_NAME: &str = "FlowMatchLCMScheduler";
 

@@ -10,11 +10,11 @@ use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
 use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::call::call;
-use crate::models::clip_encoder::{ClipEncoder, ClipShape, Visible};
-use crate::models::hidden_activation::HiddenActivation;
-use crate::models::linear::Embedding;
+use crate::models::layers::clip_encoder::{ClipEncoder, ClipShape, Visible};
+use crate::models::layers::hidden_activation::HiddenActivation;
+use crate::models::layers::linear::Embedding;
+use crate::models::layers::normalization::LayerNorm;
 use crate::models::model::{Model, saved_transformers_config};
-use crate::models::normalization::LayerNorm;
 
 /// The configuration of a [`CLIPTextModel`]; fields and defaults are those of transformers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::models::hidden_activation::HiddenActivation;
-use crate::models::normalization::GroupNorm;
-use crate::models::parameter;
+use crate::models::layers::hidden_activation::HiddenActivation;
+use crate::models::layers::normalization::GroupNorm;
+use crate::models::layers::parameter;
 
 /// The order of norm and convolution in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

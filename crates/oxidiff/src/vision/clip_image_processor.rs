@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::image_processor::{ImageProcessor, ImageProcessorConfig, ImageSize};
 use crate::error::{Error, Result};
-use crate::models::per_block::PerBlock;
+use crate::models::layers::per_block::PerBlock;
 
 /// Turns images into what the vision half of CLIP takes.
 ///

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::models::clip_encoder::{ClipEncoder, ClipShape, Visible};
-use crate::models::convolution::Conv2d;
-use crate::models::hidden_activation::HiddenActivation;
-use crate::models::linear::Embedding;
-use crate::models::normalization::LayerNorm;
-use crate::models::parameter;
+use crate::models::layers::clip_encoder::{ClipEncoder, ClipShape, Visible};
+use crate::models::layers::convolution::Conv2d;
+use crate::models::layers::hidden_activation::HiddenActivation;
+use crate::models::layers::linear::Embedding;
+use crate::models::layers::normalization::LayerNorm;
+use crate::models::layers::parameter;
 
 /// The configuration of the vision half of CLIP; fields and defaults are those of transformers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -13,13 +13,13 @@ use super::vit::{VitEncoder, VitShape};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::models::call::call;
-use crate::models::convolution::Conv2d;
-use crate::models::hidden_activation::HiddenActivation;
-use crate::models::interpolation::{Corners, Interpolation, interpolate};
+use crate::models::layers::convolution::Conv2d;
+use crate::models::layers::hidden_activation::HiddenActivation;
+use crate::models::layers::interpolation::{Corners, Interpolation, interpolate};
+use crate::models::layers::normalization::LayerNorm;
+use crate::models::layers::parameter;
+use crate::models::layers::per_block::SampleSize;
 use crate::models::model::{Model, saved_transformers_config};
-use crate::models::normalization::LayerNorm;
-use crate::models::parameter;
-use crate::models::per_block::SampleSize;
 
 /// What becomes of the token that stands for the whole image when the others are put together to a feature map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

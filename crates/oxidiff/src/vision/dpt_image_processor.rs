@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::image_processor::{ImageProcessor, ImageProcessorConfig, ImageSize};
 use crate::error::{Error, Result};
-use crate::models::interpolation::{Corners, Interpolation, interpolate};
-use crate::models::per_block::PerBlock;
+use crate::models::layers::interpolation::{Corners, Interpolation, interpolate};
+use crate::models::layers::per_block::PerBlock;
 
 /// Turns images into what a [`DPTForDepthEstimation`](super::DPTForDepthEstimation) takes.
 ///

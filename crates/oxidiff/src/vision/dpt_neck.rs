@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use super::dpt::{DPTConfig, DPTReadoutType, square_root};
 use crate::error::{Error, Result};
-use crate::models::convolution::Conv2d;
-use crate::models::hidden_activation::HiddenActivation;
-use crate::models::interpolation::{Corners, Interpolation, interpolate};
-use crate::models::linear::Linear;
-use crate::models::normalization::BatchNorm2d;
-use crate::models::parameter;
+use crate::models::layers::convolution::Conv2d;
+use crate::models::layers::hidden_activation::HiddenActivation;
+use crate::models::layers::interpolation::{Corners, Interpolation, interpolate};
+use crate::models::layers::linear::Linear;
+use crate::models::layers::normalization::BatchNorm2d;
+use crate::models::layers::parameter;
 
 /// Reassembles, projects to one number of channels, and fuses.
 #[derive(Module, Debug)]

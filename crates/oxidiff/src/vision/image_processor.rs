@@ -16,7 +16,7 @@ use crate::image_processor::{Arithmetic, Bitmap, Resample, resampling_matrix};
 use crate::loading::config::Config;
 use crate::loading::folder::Folder;
 use crate::loading::{LoadOptions, Needed, write_whole};
-use crate::models::per_block::PerBlock;
+use crate::models::layers::per_block::PerBlock;
 
 /// The name of the file that holds the configuration of an image processor.
 const FILE: &str = "preprocessor_config.json";

@@ -11,9 +11,9 @@ use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
 use crate::models::call::call;
 use crate::models::finite::is_finite;
-use crate::models::linear::Linear;
+use crate::models::layers::linear::Linear;
+use crate::models::layers::parameter;
 use crate::models::model::{Model, saved_transformers_config};
-use crate::models::parameter;
 
 /// Number of concepts that an image must not show.
 const CONCEPTS: usize = 17;

@@ -5,9 +5,9 @@ use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::attention;
 
 use crate::error::{Error, Result};
-use crate::models::hidden_activation::HiddenActivation;
-use crate::models::linear::Linear;
-use crate::models::normalization::LayerNorm;
+use crate::models::layers::hidden_activation::HiddenActivation;
+use crate::models::layers::linear::Linear;
+use crate::models::layers::normalization::LayerNorm;
 
 /// The shape of a [`VitEncoder`].
 pub(super) struct VitShape {

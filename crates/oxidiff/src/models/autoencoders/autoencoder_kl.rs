@@ -9,12 +9,12 @@ use super::slicing::code_batch;
 use super::vae::{Decoder, DiagonalGaussianDistribution, Encoder, VaeShape};
 use crate::error::{Error, Result};
 use crate::loading::weights::OldKey;
-use crate::models::activations::Activation;
-use crate::models::attention::SpatialAttention;
-use crate::models::convolution::Conv2d;
+use crate::models::layers::activations::Activation;
+use crate::models::layers::convolution::Conv2d;
+use crate::models::layers::per_block::SampleSize;
+use crate::models::layers::spatial_attention::SpatialAttention;
 use crate::models::least_memory::{self, CodedParts};
 use crate::models::model::Model;
-use crate::models::per_block::SampleSize;
 
 /// A block of the encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::slicing::code_batch;
 use crate::error::{Error, Result};
-use crate::models::activations::Activation;
-use crate::models::convolution::Conv2d;
-use crate::models::interpolation::{Corners, Interpolation, interpolate};
+use crate::models::layers::activations::Activation;
+use crate::models::layers::convolution::Conv2d;
+use crate::models::layers::interpolation::{Corners, Interpolation, interpolate};
 use crate::models::least_memory::{self, CodedParts};
 use crate::models::model::Model;
 

@@ -5,13 +5,13 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use crate::error::Result;
-use crate::models::activations::Activation;
-use crate::models::attention::{SpatialAttention, SpatialAttentionConfig};
-use crate::models::convolution::Conv2d;
-use crate::models::normalization::GroupNorm;
-use crate::models::resnet::{
+use crate::models::layers::activations::Activation;
+use crate::models::layers::convolution::Conv2d;
+use crate::models::layers::normalization::GroupNorm;
+use crate::models::layers::resnet::{
     Downsample2D, ResnetBlock2D, ResnetBlock2DConfig, ResnetTimeScaleShift, Upsample2D,
 };
+use crate::models::layers::spatial_attention::{SpatialAttention, SpatialAttentionConfig};
 use crate::random::Generators;
 
 const EPSILON: f64 = 1e-6;

@@ -7,13 +7,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::models::activations::Activation;
-use crate::models::attention::{Attention, AttentionConfig, FeedForward, FeedForwardActivation};
 use crate::models::call::call;
-use crate::models::embeddings::{PatchEmbed, TimestepEmbedding, Timesteps};
-use crate::models::linear::{Embedding, Linear};
+use crate::models::layers::activations::Activation;
+use crate::models::layers::attention::{Attention, AttentionConfig};
+use crate::models::layers::embeddings::{TimestepEmbedding, Timesteps};
+use crate::models::layers::feed_forward::{FeedForward, FeedForwardActivation};
+use crate::models::layers::linear::{Embedding, Linear};
+use crate::models::layers::normalization::{LayerNorm, layer_norm_without_parameters};
+use crate::models::layers::patch_embed::PatchEmbed;
 use crate::models::model::Model;
-use crate::models::normalization::{LayerNorm, layer_norm_without_parameters};
 
 /// Length of the first embedding of a timestep.
 const TIMESTEP_CHANNELS: usize = 256;

@@ -5,10 +5,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::{to_image, to_tokens};
 
-use crate::models::attention::{AttentionSlice, BasicTransformerBlock};
-use crate::models::convolution::Conv2d;
-use crate::models::linear::Linear;
-use crate::models::normalization::GroupNorm;
+use crate::models::layers::attention::AttentionSlice;
+use crate::models::layers::convolution::Conv2d;
+use crate::models::layers::linear::Linear;
+use crate::models::layers::normalization::GroupNorm;
+use crate::models::layers::transformer_block::BasicTransformerBlock;
 
 /// The shape of a [`Transformer2DModel`].
 #[derive(Clone, Copy, Debug)]

@@ -4,9 +4,9 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::join_channels;
 
-use crate::models::attention::{SpatialAttention, SpatialAttentionConfig};
-use crate::models::resample::Resample;
-use crate::models::resnet::{Downsample2D, ResnetBlock2D, ResnetBlock2DConfig, Upsample2D};
+use crate::models::layers::fixed_resample::FixedResample;
+use crate::models::layers::resnet::{Downsample2D, ResnetBlock2D, ResnetBlock2DConfig, Upsample2D};
+use crate::models::layers::spatial_attention::{SpatialAttention, SpatialAttentionConfig};
 use crate::models::transformers::{Transformer2DConfig, Transformer2DModel};
 
 /// The attention that can follow a residual block.
@@ -116,7 +116,7 @@ impl<A: BlockAttention> DownBlock2D<A> {
                 Downsampler::Conv(Downsample2D::init(channels, padding, device))
             }
             Downsampling::Resnet => {
-                Downsampler::Resnet(resnet.resampling(Resample::AveragePool).init(device))
+                Downsampler::Resnet(resnet.resampling(FixedResample::AveragePool).init(device))
             }
         };
         Self {
@@ -219,7 +219,7 @@ impl<A: BlockAttention> UpBlock2D<A> {
         let channels = resnet.out_channels;
         let upsampler = |upsampling| match upsampling {
             Upsampling::Conv => Upsampler::Conv(Upsample2D::init(channels, device)),
-            Upsampling::Resnet => Upsampler::Resnet(resnet.resampling(Resample::Nearest).init(device)),
+            Upsampling::Resnet => Upsampler::Resnet(resnet.resampling(FixedResample::Nearest).init(device)),
         };
         Self {
             resnets: up_layers(&resnet, prev_output_channels, num_layers)

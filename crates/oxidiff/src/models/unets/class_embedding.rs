@@ -5,9 +5,9 @@ use burn::tensor::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::models::activations::Activation;
-use crate::models::embeddings::{TimeProjection, TimestepEmbedding};
-use crate::models::linear::{Embedding, Linear};
+use crate::models::layers::activations::Activation;
+use crate::models::layers::embeddings::{TimeProjection, TimestepEmbedding};
+use crate::models::layers::linear::{Embedding, Linear};
 
 /// How class labels become an embedding that is added to that of the timestep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

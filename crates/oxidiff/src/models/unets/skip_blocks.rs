@@ -6,12 +6,12 @@ use burn::tensor::{Device, Tensor};
 
 use super::blocks::{down_resnets, join_skip, up_layers};
 use crate::error::{Error, Result};
-use crate::models::activations::Activation;
-use crate::models::attention::{SpatialAttention, SpatialAttentionConfig};
-use crate::models::convolution::Conv2d;
-use crate::models::normalization::GroupNorm;
-use crate::models::resample::Resample;
-use crate::models::resnet::{ResnetBlock2D, ResnetBlock2DConfig};
+use crate::models::layers::activations::Activation;
+use crate::models::layers::convolution::Conv2d;
+use crate::models::layers::fixed_resample::FixedResample;
+use crate::models::layers::normalization::GroupNorm;
+use crate::models::layers::resnet::{ResnetBlock2D, ResnetBlock2DConfig};
+use crate::models::layers::spatial_attention::{SpatialAttention, SpatialAttentionConfig};
 
 /// Channels of the sample and of the result, which these blocks cannot have otherwise.
 pub(super) const SAMPLE_CHANNELS: usize = 3;
@@ -50,7 +50,7 @@ fn skip_resnet(config: ResnetBlock2DConfig, groups: usize, device: &Device) -> R
 /// The residual block that changes the size.
 fn resampling_resnet(
     config: ResnetBlock2DConfig,
-    resample: Resample,
+    resample: FixedResample,
     device: &Device,
 ) -> Result<ResnetBlock2D> {
     let config = ResnetBlock2DConfig { conv_shortcut: true, ..config.resampling(resample) };
@@ -100,7 +100,7 @@ impl SkipDownBlock2D {
             resnets: layers.collect::<Result<_>>()?,
             attentions: attention.map(|config| (0..num_layers).map(|_| config.init(device)).collect()),
             resnet_down: downsample
-                .then(|| resampling_resnet(resnet, Resample::FirDown, device))
+                .then(|| resampling_resnet(resnet, FixedResample::FirDown, device))
                 .transpose()?,
             skip_conv: downsample.then(|| Conv2d::init(SAMPLE_CHANNELS, channels, 1, device)),
         })
@@ -124,7 +124,7 @@ impl SkipDownBlock2D {
         }
         if let (Some(resnet_down), Some(skip_conv)) = (&self.resnet_down, &self.skip_conv) {
             x = resnet_down.forward(x, Some(temb.clone()));
-            *skip_sample = Resample::FirDown.forward(skip_sample.clone());
+            *skip_sample = FixedResample::FirDown.forward(skip_sample.clone());
             x = skip_conv.forward(skip_sample.clone()) + x;
             skips.push(x.clone());
         }
@@ -173,7 +173,9 @@ impl SkipUpBlock2D {
         Ok(Self {
             resnets: layers.collect::<Result<_>>()?,
             attentions: attention.map(|config| [config.init(device)]),
-            resnet_up: upsample.then(|| resampling_resnet(resnet, Resample::FirUp, device)).transpose()?,
+            resnet_up: upsample
+                .then(|| resampling_resnet(resnet, FixedResample::FirUp, device))
+                .transpose()?,
             skip_norm: upsample
                 .then(|| GroupNorm::init(norm_groups(channels), channels, resnet.epsilon, device)),
             skip_conv: upsample.then(|| Conv2d::init(channels, SAMPLE_CHANNELS, 3, device)),
@@ -195,7 +197,7 @@ impl SkipUpBlock2D {
         if let Some([attention]) = &self.attentions {
             x = attention.forward(x);
         }
-        let before = skip_sample.take().map(|sample| Resample::FirUp.forward(sample));
+        let before = skip_sample.take().map(|sample| FixedResample::FirUp.forward(sample));
         *skip_sample = match (&self.skip_norm, &self.skip_conv) {
             (Some(norm), Some(conv)) => {
                 let own = conv.forward(norm.forward_activated(x.clone(), Activation::Silu));

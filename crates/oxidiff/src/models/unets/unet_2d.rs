@@ -12,19 +12,19 @@ use super::class_embedding::{ClassEmbedType, ClassEmbedding, ClassEmbeddingConfi
 use super::skip_blocks::{SAMPLE_CHANNELS, SkipDownBlock2D, SkipUpBlock2D};
 use crate::error::{Error, Result};
 use crate::loading::weights::OldKey;
-use crate::models::activations::Activation;
-use crate::models::attention::{SpatialAttention, SpatialAttentionConfig};
 use crate::models::call::call;
-use crate::models::convolution::Conv2d;
-use crate::models::embeddings::{
+use crate::models::layers::activations::Activation;
+use crate::models::layers::convolution::Conv2d;
+use crate::models::layers::embeddings::{
     GaussianFourierProjectionConfig, TimeEmbeddingType, TimeProjection, TimestepEmbedding, Timesteps,
 };
+use crate::models::layers::linear::Embedding;
+use crate::models::layers::normalization::GroupNorm;
+use crate::models::layers::per_block::SampleSize;
+use crate::models::layers::resnet::{ResnetBlock2DConfig, ResnetTimeScaleShift};
+use crate::models::layers::spatial_attention::{SpatialAttention, SpatialAttentionConfig};
 use crate::models::least_memory;
-use crate::models::linear::Embedding;
 use crate::models::model::Model;
-use crate::models::normalization::GroupNorm;
-use crate::models::per_block::SampleSize;
-use crate::models::resnet::{ResnetBlock2DConfig, ResnetTimeScaleShift};
 
 /// What changes the size of the image at the end of a block with attention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,19 +10,19 @@ use super::block_types::{DownBlockType, MidBlockType, UpBlockType};
 use super::blocks::{DownBlock2D, Downsampling, MidBlock2D, UpBlock2D, Upsampling};
 use super::class_embedding::{ClassEmbedType, ClassEmbedding, ClassEmbeddingConfig, ClassLabels};
 use crate::error::{Error, Result};
-use crate::models::activations::Activation;
 use crate::models::adapters::{Adaptable, Adapters};
-use crate::models::attention::AttentionSlice;
 use crate::models::call::call;
-use crate::models::convolution::Conv2d;
-use crate::models::embeddings::{
+use crate::models::layers::activations::Activation;
+use crate::models::layers::attention::AttentionSlice;
+use crate::models::layers::convolution::Conv2d;
+use crate::models::layers::embeddings::{
     GaussianFourierProjectionConfig, TimeEmbeddingType, TimeProjection, TimestepEmbedding, Timesteps,
 };
+use crate::models::layers::normalization::GroupNorm;
+use crate::models::layers::per_block::{PerBlock, SampleSize};
+use crate::models::layers::resnet::{ResnetBlock2DConfig, ResnetTimeScaleShift};
 use crate::models::least_memory;
 use crate::models::model::Model;
-use crate::models::normalization::GroupNorm;
-use crate::models::per_block::{PerBlock, SampleSize};
-use crate::models::resnet::{ResnetBlock2DConfig, ResnetTimeScaleShift};
 use crate::models::transformers::{Transformer2DConfig, Transformer2DModel};
 
 /// The configuration of a [`UNet2DConditionModel`]; fields and defaults are those of diffusers.

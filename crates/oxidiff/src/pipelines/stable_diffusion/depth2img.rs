@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
 use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
-use crate::models::interpolation::{Corners, Interpolation, interpolate};
+use crate::models::layers::interpolation::{Corners, Interpolation, interpolate};
 use crate::models::model::{self, Model};
 use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::model_index::ModelIndex;

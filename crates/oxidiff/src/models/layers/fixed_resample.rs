@@ -6,7 +6,7 @@ use oxidiff_kernels::nearest;
 
 /// A change of size by a factor of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resample {
+pub enum FixedResample {
     /// Half the size: the mean of each square of four pixels.
     AveragePool,
     /// Twice the size: each pixel four times.
@@ -21,7 +21,7 @@ pub enum Resample {
 /// The filter along one axis; that of the image is its product with itself.
 const FIR: [f32; 4] = [1.0 / 8.0, 3.0 / 8.0, 3.0 / 8.0, 1.0 / 8.0];
 
-impl Resample {
+impl FixedResample {
     /// `[batch, channels, height, width]` to half or twice the height and width.
     pub fn forward(self, x: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::activations::Activation;
 use super::convolution::Conv2d;
+use super::fixed_resample::FixedResample;
 use super::linear::Linear;
 use super::normalization::GroupNorm;
-use super::resample::Resample;
 
 /// How the embedding of the timestep enters a residual block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,14 +44,14 @@ pub struct ResnetBlock2DConfig {
     /// The sum of block and shortcut is divided by this.
     pub output_scale_factor: f64,
     /// Changes the size of the image, behind the first norm and on the shortcut.
-    pub resample: Option<Resample>,
+    pub resample: Option<FixedResample>,
     /// A convolution on the shortcut even where the number of channels stays.
     pub conv_shortcut: bool,
 }
 
 impl ResnetBlock2DConfig {
     /// A block behind this one that keeps its channels and changes the size of the image.
-    pub fn resampling(self, resample: Resample) -> Self {
+    pub fn resampling(self, resample: FixedResample) -> Self {
         Self { in_channels: self.out_channels, resample: Some(resample), ..self }
     }
 
@@ -93,7 +93,7 @@ pub struct ResnetBlock2D {
     time_scale_shift: ResnetTimeScaleShift,
     output_scale_factor: f64,
     #[module(skip)]
-    resample: Option<Resample>,
+    resample: Option<FixedResample>,
 }
 
 impl ResnetBlock2D {

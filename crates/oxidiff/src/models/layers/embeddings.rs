@@ -1,12 +1,10 @@
-//! How a model is told the timestep.
+//! Embeddings of the timestep.
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use oxidiff_kernels::to_tokens;
 use serde::{Deserialize, Serialize};
 
 use super::activations::Activation;
-use super::convolution::Conv2d;
 use super::linear::{Embedding, Linear};
 use super::parameter;
 use crate::error::Result;
@@ -199,73 +197,4 @@ impl TimestepEmbedding {
             None => embedding,
         }
     }
-}
-
-/// Cuts an image into patches, each of which becomes a token that knows where it was (Dosovitskiy et al. 2020,
-/// <https://arxiv.org/abs/2010.11929>, with fixed positions).
-#[derive(Module, Debug)]
-pub struct PatchEmbed {
-    proj: Conv2d,
-    patch_size: usize,
-    base_size: usize,
-}
-
-impl PatchEmbed {
-    /// Patches of `patch_size` pixels each way; positions are measured so that an image of `sample_size` pixels is as many
-    /// units long as it has patches.
-    pub fn init(
-        sample_size: usize,
-        patch_size: usize,
-        in_channels: usize,
-        embed_dim: usize,
-        device: &Device,
-    ) -> Self {
-        Self {
-            proj: Conv2d::init(in_channels, embed_dim, patch_size, device).with_stride(patch_size, 0),
-            patch_size,
-            base_size: sample_size / patch_size,
-        }
-    }
-
-    /// `[batch, in_channels, height, width]` to `[batch, patches, embed_dim]`.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<3> {
-        let (dtype, device) = (x.dtype(), x.device());
-        let [_, _, height, width] = x.dims();
-        let embed_dim = self.proj.weight.lazy_shape().dims::<4>()[0];
-        let positions = position_embeddings(
-            [height / self.patch_size, width / self.patch_size],
-            self.base_size,
-            embed_dim,
-        );
-        let data = TensorData::new(
-            positions,
-            [1, (height / self.patch_size) * (width / self.patch_size), embed_dim],
-        );
-        let tokens = to_tokens(self.proj.forward(x));
-        (tokens.cast(DType::F32) + Tensor::from_data(data, (&device, DType::F32))).cast(dtype)
-    }
-}
-
-/// Sines and cosines of the column, then of the row, of each position in a grid `[height, width]`: `embed_dim` values for
-/// each. Positions are stretched as if the grid had `base_size` rows and columns.
-fn position_embeddings(grid: [usize; 2], base_size: usize, embed_dim: usize) -> Vec<f32> {
-    let count = embed_dim / 4;
-    let frequencies: Vec<f64> =
-        (0..count).map(|i| 1.0 / 10_000f64.powf(i as f64 / (embed_dim as f64 / 4.0))).collect();
-    let position = |index: usize, size: usize| {
-        let stretch = size as f64 / base_size as f64;
-        f64::from(index as f32 / stretch as f32)
-    };
-    let [height, width] = grid;
-    let mut values = Vec::with_capacity(height * width * embed_dim);
-    for row in 0..height {
-        for column in 0..width {
-            for position in [position(column, width), position(row, height)] {
-                let angles = frequencies.iter().map(|frequency| position * frequency);
-                values.extend(angles.clone().map(|angle| angle.sin() as f32));
-                values.extend(angles.map(|angle| angle.cos() as f32));
-            }
-        }
-    }
-    values
 }
