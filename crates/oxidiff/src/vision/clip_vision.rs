@@ -93,9 +93,9 @@ impl CLIPVisionConfig {
 /// What the vision half of CLIP computes.
 #[derive(Clone, Debug)]
 pub struct CLIPVisionOutput {
-    /// What the first layer is given, then the result of each layer, `[batch, tokens, hidden_size]`.
+    /// The input of the first layer, then the result of each layer, `[batch, tokens, hidden_size]`.
     pub hidden_states: Vec<Tensor<3>>,
-    /// The first token of the last layer's result, behind the final norm, `[batch, hidden_size]`.
+    /// The first token of the last layer's result, after the final norm, `[batch, hidden_size]`.
     pub pooler_output: Tensor<2>,
 }
 
@@ -103,7 +103,7 @@ pub struct CLIPVisionOutput {
 #[derive(Module, Debug)]
 pub(super) struct ClipVisionTransformer {
     embeddings: Embeddings,
-    /// The name is that of the checkpoints.
+    /// Misspelled as in the checkpoints.
     pre_layrnorm: LayerNorm,
     encoder: ClipEncoder,
     post_layernorm: LayerNorm,

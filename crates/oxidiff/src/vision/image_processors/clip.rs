@@ -1,14 +1,15 @@
-//! From images to what a CLIP vision model takes.
+//! The image processor of CLIP.
 
 use burn::tensor::Tensor;
 use burn::tensor::ops::PadMode;
 use serde_json::{Value, json};
 
-use super::image_processor::{ImageProcessor, ImageProcessorConfig, ImageSize};
+use super::ImageProcessor;
+use super::config::{ImageProcessorConfig, ImageSize};
 use crate::error::{Error, Result};
 use crate::models::layers::per_block::PerBlock;
 
-/// Turns images into what the vision half of CLIP takes.
+/// Prepares images for the vision model of CLIP.
 ///
 /// ```
 /// use oxidiff::{CLIPImageProcessor, ImageProcessor, image::DynamicImage};
@@ -92,7 +93,7 @@ impl ImageProcessor for CLIPImageProcessor {
         Ok(resized)
     }
 
-    /// Adds zeros below and to the right until all images are as large as the largest, or as `pad_size` says.
+    /// Adds zeros at the bottom and the right until all images have the size of the largest, or `pad_size`.
     fn padded(&self, images: Vec<Tensor<4>>) -> Result<Vec<Tensor<4>>> {
         if self.config.do_pad != Some(true) {
             return Ok(images);
@@ -114,7 +115,7 @@ impl ImageProcessor for CLIPImageProcessor {
     }
 }
 
-/// The size at which the shorter side is `shortest`, or less where the longer would be above `longest`.
+/// The size whose shorter side is `shortest`, or less if the longer side would exceed `longest`.
 fn within_edges([height, width]: [usize; 2], mut shortest: usize, longest: usize) -> [usize; 2] {
     let (short, long) = (height.min(width) as f64, height.max(width) as f64);
     let mut exact = shortest as f64;

@@ -1,15 +1,16 @@
-//! From images to what a DPT takes.
+//! The image processor of dense prediction transformers.
 
 use burn::tensor::Tensor;
 use burn::tensor::ops::PadMode;
 use serde_json::{Value, json};
 
-use super::image_processor::{ImageProcessor, ImageProcessorConfig, ImageSize};
+use super::ImageProcessor;
+use super::config::{ImageProcessorConfig, ImageSize};
 use crate::error::{Error, Result};
 use crate::models::layers::interpolation::{Corners, Interpolation, interpolate};
 use crate::models::layers::per_block::PerBlock;
 
-/// Turns images into what a [`DPTForDepthEstimation`](super::DPTForDepthEstimation) takes.
+/// Prepares images for a [`DPTForDepthEstimation`](crate::DPTForDepthEstimation).
 ///
 /// ```
 /// use oxidiff::{DPTImageProcessor, ImageProcessor, image::DynamicImage};
@@ -25,10 +26,10 @@ pub struct DPTImageProcessor {
 }
 
 impl DPTImageProcessor {
-    /// The depth of each image in another size, height and width; by default in that of the model's result.
+    /// The depth of each image, resized to a height and width; by default in the size of the model's result.
     ///
     /// # Errors
-    /// When there is not one size for each image, or one is 0.
+    /// When there is not one size for each image, or a side is 0.
     pub fn post_process_depth_estimation(
         &self,
         predicted_depth: Tensor<3>,
@@ -99,7 +100,7 @@ impl ImageProcessor for DPTImageProcessor {
         json!({ "height": number, "width": number })
     }
 
-    /// With `keep_aspect_ratio`, the image is scaled as the side is that has to change less.
+    /// With `keep_aspect_ratio`, the side that changes less determines the scale.
     fn resized(&self, size: [usize; 2]) -> Result<[usize; 2]> {
         let asked = self.config.size.unwrap_or_default();
         let asked = [asked.height.unwrap_or(size[0]), asked.width.unwrap_or(size[1])];
@@ -120,7 +121,7 @@ impl ImageProcessor for DPTImageProcessor {
         Ok(rounded)
     }
 
-    /// Adds zeros around an image until its sides are multiples of `size_divisor`.
+    /// Adds zeros around each image until its sides are multiples of `size_divisor`.
     fn padded(&self, images: Vec<Tensor<4>>) -> Result<Vec<Tensor<4>>> {
         let Some(divisor) = self.config.size_divisor.filter(|_| self.config.do_pad == Some(true)) else {
             return Ok(images);

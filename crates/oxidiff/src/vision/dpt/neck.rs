@@ -1,13 +1,11 @@
-//! The neck of a dense prediction transformer: tokens become feature maps of several resolutions, and these one.
+//! The neck of a dense prediction transformer: it turns tokens into feature maps of several resolutions and fuses them.
 
 use burn::module::{Module, Param};
 use burn::tensor::ops::ConvTransposeOptions;
 use burn::tensor::{Device, Tensor, activation, module};
 use oxidiff_kernels::to_image;
-use serde::Serializer;
-use serde_json::Value;
 
-use super::dpt::{DPTConfig, DPTReadoutType, square_root};
+use super::config::{DPTConfig, DPTReadoutType, square_root};
 use crate::error::{Error, Result};
 use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::hidden_activation::HiddenActivation;
@@ -16,7 +14,7 @@ use crate::models::layers::linear::Linear;
 use crate::models::layers::normalization::BatchNorm2d;
 use crate::models::layers::parameter;
 
-/// Reassembles, projects to one number of channels, and fuses.
+/// Reassembles tokens, projects the maps to the same number of channels, and fuses them.
 #[derive(Module, Debug)]
 pub(super) struct Neck {
     reassemble_stage: ReassembleStage,
@@ -47,7 +45,7 @@ enum Resize {
     Smaller(Conv2d),
 }
 
-/// A transposed convolution whose windows lie side by side: each position becomes a square of `stride` by `stride`.
+/// A transposed convolution whose windows do not overlap: each position becomes a square of `stride` by `stride`.
 #[derive(Module, Debug)]
 struct ConvTranspose2d {
     /// `[in_channels, out_channels, stride, stride]`.
@@ -68,7 +66,7 @@ struct FusionLayer {
     residual_layer2: PreActResidualLayer,
 }
 
-/// Two convolutions, each behind a ReLU, with a residual around them.
+/// Two convolutions, each after a ReLU, with a residual around them.
 #[derive(Module, Debug)]
 struct PreActResidualLayer {
     convolution1: Conv2d,
@@ -78,10 +76,10 @@ struct PreActResidualLayer {
 }
 
 impl Neck {
-    /// A neck for a configuration that was checked.
+    /// The neck of a configuration that was checked.
     ///
     /// # Errors
-    /// When a factor is neither a whole number nor a part of one.
+    /// When a factor is neither a whole number nor at most 1.
     pub(super) fn init(config: &DPTConfig, device: &Device) -> Result<Self> {
         let fused = config.fusion_hidden_size;
         let convs = config.neck_hidden_sizes.iter();
@@ -94,8 +92,8 @@ impl Neck {
         })
     }
 
-    /// `maps` are feature maps, `tokens` `[batch, 1 + tokens, hidden_size]` are to become some; the result are the fused
-    /// maps, from low to high resolution.
+    /// Fuses the feature maps `maps` with those made from `tokens` `[batch, 1 + tokens, hidden_size]`. Returns the fused maps,
+    /// from low to high resolution.
     pub(super) fn forward(&self, maps: Vec<Tensor<4>>, tokens: Vec<Tensor<3>>) -> Vec<Tensor<4>> {
         let ready = maps.len();
         let reassembled = tokens
@@ -152,11 +150,11 @@ impl ReassembleStage {
             DPTReadoutType::Ignore => places,
             DPTReadoutType::Add => places + whole,
             DPTReadoutType::Project => {
-                let beside = Tensor::cat(vec![places, whole.repeat_dim(1, count - 1)], 2);
-                let [project] = self.readout_projects.as_ref().expect("made for this readout")[stage]
+                let joined = Tensor::cat(vec![places, whole.repeat_dim(1, count - 1)], 2);
+                let [project] = self.readout_projects.as_ref().expect("this readout has projections")[stage]
                     .as_ref()
                     .expect("tokens are projected");
-                self.activation.forward(project.forward(beside))
+                self.activation.forward(project.forward(joined))
             }
         };
         let side = square_root(count - 1).expect("checked with the size of the image");
@@ -179,7 +177,7 @@ impl Resize {
         }
         if factor > 1.0 {
             if factor.fract() != 0.0 {
-                return invalid("is above 1, and no whole number");
+                return invalid("is above 1, but not a whole number");
             }
             return Ok(Some(Self::Larger(ConvTranspose2d::init(channels, factor as usize, device))));
         }
@@ -218,7 +216,7 @@ impl FusionLayer {
         }
     }
 
-    /// Adds `map` to what was fused so far, and doubles the resolution.
+    /// Adds `map` to the maps fused so far, and doubles the resolution.
     fn forward(&self, fused: Tensor<4>, map: Option<Tensor<4>>) -> Tensor<4> {
         let [_, _, height, width] = fused.dims();
         let fused = match map {
@@ -257,13 +255,4 @@ impl PreActResidualLayer {
         let inner = self.convolution2.forward(activation::relu(inner));
         normalize(&self.batch_norm2, inner) + x
     }
-}
-
-/// Writes the factors by which feature maps get larger. Python makes kernels of their size, which PyTorch refuses where a
-/// whole number is written as `4.0`.
-pub(super) fn serialize_factors<S: Serializer>(factors: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(factors.iter().map(|factor| match *factor as i64 {
-        whole if whole as f64 == *factor => Value::from(whole),
-        _ => Value::from(*factor),
-    }))
 }
