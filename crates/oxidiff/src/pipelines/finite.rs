@@ -90,7 +90,7 @@ impl Watch<'_> {
 /// # Errors
 /// When a value is not finite.
 pub(super) fn check_autoencoder(
-    vae: &Autoencoder,
+    vae: &dyn Autoencoder,
     made: &Tensor<4>,
     what: &str,
     index: &ModelIndex,

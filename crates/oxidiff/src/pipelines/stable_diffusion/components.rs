@@ -10,7 +10,7 @@ use crate::image_processor::VaeImageProcessor;
 use crate::loading::LoadOptions;
 use crate::loading::config::Config;
 use crate::loading::folder::Folder;
-use crate::models::autoencoders::{Autoencoder, AutoencoderKL, AutoencoderTiny};
+use crate::models::autoencoders::{Autoencoder, AutoencoderKL, registry};
 use crate::models::layers::attention::AttentionSlice;
 use crate::models::layers::embeddings::Timesteps;
 use crate::models::layers::per_block::SampleSize;
@@ -28,7 +28,7 @@ use crate::vision::{CLIPImageProcessor, ImageProcessor, StableDiffusionSafetyChe
 #[derive(Clone, Debug)]
 pub struct StableDiffusionComponents {
     /// Encodes images as latents and decodes them.
-    pub vae: Autoencoder,
+    pub vae: Box<dyn Autoencoder>,
     /// Embeds the tokens of a prompt.
     pub text_encoder: CLIPTextModel,
     /// Splits a prompt into tokens.
@@ -80,16 +80,8 @@ impl StableDiffusionComponents {
         }
         let variant = options.variant.as_deref();
         let (dtype, device) = (options.dtype, &options.device);
-        let vae_folder = folder.subfolder("vae");
-        let vae = match index.required("vae")? {
-            AutoencoderTiny::CLASS_NAME => {
-                model::load::<AutoencoderTiny>(&vae_folder, variant, dtype, device)?.into()
-            }
-            _ => {
-                index.expect_class("vae", AutoencoderKL::CLASS_NAME)?;
-                model::load::<AutoencoderKL>(&vae_folder, variant, dtype, device)?.into()
-            }
-        };
+        let vae = registry::load(index.required("vae")?, &folder.subfolder("vae"), options)
+            .map_err(|error| error.in_file(index.origin()))?;
         let checks = options.safety_checker && index.component_class("safety_checker").is_some();
         let safety_checker = if checks {
             index.expect_class("safety_checker", StableDiffusionSafetyChecker::CLASS_NAME)?;
@@ -152,9 +144,9 @@ impl StableDiffusionComponents {
 
     /// The parts by the names that `model_index.json` gives them.
     pub(super) fn list(&self) -> Vec<(&'static str, Component<'_>)> {
-        let vae = match &self.vae {
-            Autoencoder::Kl(vae) => Component::AutoencoderKL(vae),
-            Autoencoder::Tiny(vae) => Component::AutoencoderTiny(vae),
+        let vae = match self.vae.as_any().downcast_ref::<AutoencoderKL>() {
+            Some(vae) => Component::AutoencoderKL(vae),
+            None => Component::AutoencoderTiny(self.vae.as_any().downcast_ref().expect("one of two classes")),
         };
         let mut list = vec![
             ("vae", vae),

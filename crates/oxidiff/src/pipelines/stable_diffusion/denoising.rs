@@ -73,7 +73,7 @@ impl StableDiffusionComponents {
         let batch = images * run.guidance.copies();
         self.check_memory(batch, height, width, &latents.device())?;
         if run.output_type != OutputType::Latent {
-            decoding::check_size(&self.vae, &latents)?;
+            decoding::check_size(&*self.vae, &latents)?;
         }
         let watch = Watch {
             index: run.index,

@@ -85,7 +85,7 @@ impl StableDiffusionComponents {
                 Ok(latents)
             }
             PreparedImage::Pixels(pixels) => {
-                let latents = match decoding::encode(&self.vae, pixels, index)? {
+                let latents = match decoding::encode(&*self.vae, pixels, index)? {
                     EncodedImage::Distribution(distribution) => {
                         let noise = draw(distribution.mean.dims(), &distribution.mean, generator)?;
                         distribution.mode() + distribution.std() * noise

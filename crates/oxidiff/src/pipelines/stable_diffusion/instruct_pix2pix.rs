@@ -77,7 +77,7 @@ impl StableDiffusionInstructPix2PixPipeline {
     fn image_latents(&self, image: PreparedImage, images: usize) -> Result<Tensor<4>> {
         let latents = match image {
             PreparedImage::Latents(latents) => latents,
-            PreparedImage::Pixels(pixels) => decoding::encode(&self.vae, pixels, &self.index)?.mode(),
+            PreparedImage::Pixels(pixels) => decoding::encode(&*self.vae, pixels, &self.index)?.mode(),
         };
         let (given, needed) = (latents.dims()[1], self.vae.latent_channels());
         if given != needed {

@@ -82,7 +82,7 @@ impl StableDiffusionComponents {
         }
         tracing::debug!("decoding");
         self.unet.release_memory();
-        let mut decoded = decoding::decode(&self.vae, latents / self.vae.scaling_factor(), index)?;
+        let mut decoded = decoding::decode(&*self.vae, latents / self.vae.scaling_factor(), index)?;
         let nsfw_content_detected = self.run_safety_checker(&decoded)?;
         for (index, _) in nsfw_content_detected.iter().flatten().enumerate().filter(|(_, flagged)| **flagged)
         {

@@ -1,10 +1,9 @@
-//! Encoder, decoder and posterior of a variational autoencoder (Kingma & Welling 2013,
-//! <https://arxiv.org/abs/1312.6114>; the network is that of Esser et al. 2021, <https://arxiv.org/abs/2012.09841>).
+//! Encoder and decoder of a variational autoencoder (Kingma & Welling 2013, <https://arxiv.org/abs/1312.6114>; the network
+//! is that of Esser et al. 2021, <https://arxiv.org/abs/2012.09841>).
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use crate::error::Result;
 use crate::models::layers::activations::Activation;
 use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::normalization::GroupNorm;
@@ -12,14 +11,13 @@ use crate::models::layers::resnet::{
     Downsample2D, ResnetBlock2D, ResnetBlock2DConfig, ResnetTimeScaleShift, Upsample2D,
 };
 use crate::models::layers::spatial_attention::{SpatialAttention, SpatialAttentionConfig};
-use crate::random::Generators;
 
 const EPSILON: f64 = 1e-6;
 
 /// The shape of an [`Encoder`] or a [`Decoder`].
 #[derive(Clone, Debug)]
 pub(super) struct VaeShape {
-    /// Channels at each resolution, from the image's own down.
+    /// Channels at each resolution, beginning with that of the image.
     pub block_out_channels: Vec<usize>,
     pub layers_per_block: usize,
     pub norm_num_groups: usize,
@@ -157,7 +155,7 @@ impl Encoder {
     }
 }
 
-/// From a latent to the image.
+/// From a latent to an image.
 #[derive(Module, Debug)]
 pub(super) struct Decoder {
     pub(super) conv_in: Conv2d,
@@ -205,42 +203,5 @@ impl Decoder {
             }
         }
         self.conv_out.forward(self.conv_norm_out.forward_activated(x, Activation::Silu))
-    }
-}
-
-/// What an encoder says about the latent of an image: a normal distribution with its own mean and variance at each
-/// position.
-#[derive(Clone, Debug)]
-pub struct DiagonalGaussianDistribution {
-    /// `[batch, latent_channels, height, width]`.
-    pub mean: Tensor<4>,
-    /// Logarithm of the variance, between -30 and 20, `[batch, latent_channels, height, width]`.
-    pub logvar: Tensor<4>,
-}
-
-impl DiagonalGaussianDistribution {
-    /// From an encoder's output `[batch, 2 * latent_channels, height, width]`: means, then log-variances.
-    pub fn new(parameters: Tensor<4>) -> Self {
-        let [mean, logvar] = parameters.chunk(2, 1).try_into().expect("two halves");
-        Self { mean, logvar: logvar.clamp(-30.0, 20.0) }
-    }
-
-    /// Draws latents.
-    ///
-    /// # Errors
-    /// When there are several generators, but not one for each item of the batch.
-    pub fn sample(&self, generator: &mut Generators) -> Result<Tensor<4>> {
-        let noise = generator.randn(self.mean.dims(), self.mean.dtype(), &self.mean.device())?;
-        Ok(self.mean.clone() + self.std() * noise)
-    }
-
-    /// The most likely latents.
-    pub fn mode(&self) -> Tensor<4> {
-        self.mean.clone()
-    }
-
-    /// The standard deviation at each position.
-    pub fn std(&self) -> Tensor<4> {
-        (self.logvar.clone() * 0.5).exp()
     }
 }
