@@ -1,4 +1,4 @@
-//! Where the files of a model lie: a folder on disk, or data that was compiled into the binary.
+//! The files of a model: a folder on disk, or data compiled into the binary.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use crate::loading::formats::{file_kind, safetensors};
 /// A model folder that is part of the binary (`include_bytes!`): paths relative to the folder, and their contents.
 #[derive(Debug)]
 pub struct EmbeddedFolder {
-    /// What the model is called in messages.
+    /// The model's name in messages.
     pub name: &'static str,
-    /// Each file's path inside the folder, with `/` between its parts, and its contents.
+    /// The path of each file in the folder, separated by `/`, and its contents.
     pub files: &'static [(&'static str, &'static [u8])],
 }
 
@@ -27,7 +27,7 @@ pub enum Folder {
         folder: &'static EmbeddedFolder,
         path: String,
     },
-    /// Configurations in a folder, and all weights in one file of the original layout.
+    /// Configurations in a folder, and all weights in a single file in its original layout.
     Original {
         configs: Box<Folder>,
         original: Arc<StateDict>,
@@ -39,7 +39,7 @@ impl Folder {
         Self::Embedded { folder, path: String::new() }
     }
 
-    /// The folder `name` inside this one; it need not exist.
+    /// The folder `name` in this one; it need not exist.
     pub(crate) fn subfolder(&self, name: &str) -> Self {
         match self {
             Self::Directory(path) => Self::Directory(path.join(name)),
@@ -50,7 +50,7 @@ impl Folder {
         }
     }
 
-    /// The folder of a pipeline's component. The first pipelines have their model and scheduler beside the index.
+    /// The folder of a pipeline's component. The first pipelines have their model and scheduler next to the index.
     pub(crate) fn component(&self, name: &str) -> Self {
         let subfolder = self.subfolder(name);
         if subfolder.exists() { subfolder } else { self.clone() }
@@ -91,7 +91,10 @@ impl Folder {
         }
     }
 
-    /// Reads a small text file whole.
+    /// Reads a small text file.
+    ///
+    /// # Errors
+    /// When the file is missing or not text.
     pub(crate) fn read(&self, file: &str, needed_by: &str) -> Result<Bytes> {
         match self {
             Self::Directory(path) => match std::fs::read(path.join(file)) {
@@ -113,6 +116,9 @@ impl Folder {
     }
 
     /// The tensors of a weights file.
+    ///
+    /// # Errors
+    /// When the file is missing or damaged.
     pub(crate) fn state_dict(&self, file: &str, needed_by: &str) -> Result<StateDict> {
         match self {
             Self::Directory(path) => {
@@ -130,7 +136,7 @@ impl Folder {
         }
     }
 
-    /// The names of the files directly inside the folder.
+    /// The names of the files directly in the folder.
     pub(crate) fn file_names(&self) -> Vec<String> {
         match self {
             Self::Directory(path) => {
@@ -146,7 +152,7 @@ impl Folder {
         }
     }
 
-    /// The tensors of every weights file directly inside the folder that can be read.
+    /// The tensors of every readable weights file directly in the folder.
     pub(crate) fn state_dicts(&self) -> Vec<StateDict> {
         if let Self::Original { original, .. } = self {
             return vec![StateDict::clone(original)];

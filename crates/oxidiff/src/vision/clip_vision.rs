@@ -1,4 +1,4 @@
-//! The vision half of CLIP (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
+//! The vision model of CLIP (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
@@ -14,7 +14,7 @@ use crate::models::layers::linear::Embedding;
 use crate::models::layers::normalization::LayerNorm;
 use crate::models::layers::parameter;
 
-/// The configuration of the vision half of CLIP; fields and defaults are those of transformers.
+/// The configuration of the vision model of CLIP; fields and defaults are those of transformers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(
@@ -90,7 +90,7 @@ impl CLIPVisionConfig {
     }
 }
 
-/// What the vision half of CLIP computes.
+/// The result of the vision model of CLIP.
 #[derive(Clone, Debug)]
 pub struct CLIPVisionOutput {
     /// The input of the first layer, then the result of each layer, `[batch, tokens, hidden_size]`.

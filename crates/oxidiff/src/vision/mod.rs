@@ -1,4 +1,4 @@
-//! Models that look at images: depth estimators, the safety checker, and their image processors.
+//! Models for images: depth estimation, the safety checker, and their image processors.
 
 mod bit;
 mod clip_vision;

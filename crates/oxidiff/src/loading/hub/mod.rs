@@ -1,9 +1,9 @@
 //! From a name on the Hugging Face Hub to a local folder of files.
 //!
-//! Files lie in the cache that Python's `huggingface_hub` uses, in its layout: each program finds what the other
-//! downloaded. The folder layout and the addresses come from `hf-hub`. The transfer does not: that crate's appends to
-//! a partial file whatever the server answers, does not look at the length or the checksum of what arrived, and sends
-//! the token to wherever a redirect leads.
+//! Files are kept in the cache of Python's `huggingface_hub`, in its layout, so each program finds what the other
+//! downloaded. The folder layout and the addresses come from `hf-hub`. The transfer does not: that crate appends any answer of
+//! the server to a partial file, checks neither the length nor the checksum of the result, and sends the token wherever a
+//! redirect leads.
 
 mod absolute_form;
 mod cache;
@@ -43,7 +43,7 @@ use crate::error::{Error, Result};
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 const DEFAULT_REVISION: &str = "main";
 pub(crate) const MODEL_INDEX: &str = "model_index.json";
-/// How the pipeline is best called, where its author says so.
+/// The name of the file with the author's recommended arguments of a call.
 pub(crate) const GENERATION_CONFIG: &str = "generation_config.json";
 
 /// A model repository at one commit, in the cache and on the hub.
@@ -62,26 +62,26 @@ pub struct HubRepo {
     commit: String,
     source: Source,
     cache: CacheRepo,
-    /// Where Python puts the lock files of this repository.
+    /// The folder of this repository's lock files, the same as Python's.
     locks: PathBuf,
     progress: Progress,
     max_retries: u32,
 }
 
-/// Where files come from that are not in the cache.
+/// The source of files that are not in the cache.
 #[derive(Debug)]
 enum Source {
     Hub {
         client: Box<Client>,
         files: Vec<String>,
     },
-    /// Nowhere, and why.
+    /// None, and why.
     CacheOnly {
         why: String,
     },
 }
 
-/// What the hub says about a repository at a revision.
+/// The answer of the hub about a repository at a revision.
 #[derive(Deserialize)]
 struct RepoInfo {
     sha: String,
@@ -95,14 +95,14 @@ struct Sibling {
 }
 
 impl HubRepo {
-    /// Finds out which commit a revision is and which files it has.
+    /// Resolves a revision to a commit and its list of files.
     ///
-    /// Asks the hub once. If the hub cannot be asked or refuses, what was cached of this revision is used, as diffusers
-    /// does, with a warning.
+    /// Asks the hub once. If the hub cannot be reached or refuses, the cached files of this revision are used with a
+    /// warning, as in diffusers.
     ///
     /// # Errors
-    /// When `repo_id` is not a repository's name, when the repository or revision does not exist or may not be read,
-    /// or when neither hub nor cache has it. The error says what may help.
+    /// When `repo_id` is not the name of a repository, the repository or revision does not exist or may not be read, or
+    /// neither hub nor cache has it. The error says what may help.
     pub fn open(repo_id: &str, options: &HubOptions) -> Result<Self> {
         validate_repo_id(repo_id)?;
         let revision = options.revision.clone().unwrap_or_else(|| DEFAULT_REVISION.to_owned());
@@ -162,8 +162,8 @@ impl HubRepo {
                     && cached.as_ref() != Some(&info.sha)
                     && let Err(error) = repo.cache.create_ref(&info.sha)
                 {
-                    // A cache that cannot be written may hold all that is needed.
-                    tracing::debug!("{}: could not note the commit of {}: {error}", repo.id, repo.revision);
+                    // A read-only cache may already hold everything.
+                    tracing::debug!("{}: could not record the commit of {}: {error}", repo.id, repo.revision);
                 }
                 repo.commit = info.sha;
                 let files = info.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
@@ -172,7 +172,7 @@ impl HubRepo {
             }
             Err(error) => {
                 let Some(commit) = cached else { return Err(error) };
-                tracing::warn!("{error}. Going on with what is in the cache");
+                tracing::warn!("{error}. Continuing with the files in the cache");
                 repo.commit = commit;
                 repo.source = Source::CacheOnly { why: error.to_string() };
                 Ok(repo)
@@ -180,7 +180,7 @@ impl HubRepo {
         }
     }
 
-    /// The names of all files at the revision, relative to the repository; without a hub, of those in the cache.
+    /// The names of all files at the revision, relative to the repository; without the hub, those in the cache.
     ///
     /// # Errors
     /// When the cache cannot be read.
@@ -198,12 +198,11 @@ impl HubRepo {
 
     /// The path of a file in the snapshot folder, downloaded if it is not there yet.
     ///
-    /// A download that breaks off goes on where it stopped, also in another process. The file appears in the snapshot
-    /// folder only when it is whole.
+    /// An interrupted download resumes where it stopped, even in another process. The file appears in the snapshot folder only
+    /// when it is complete.
     ///
     /// # Errors
-    /// When the repository has no such file, when it cannot be downloaded, or when what arrives is not what the hub
-    /// announced.
+    /// When the repository has no such file, it cannot be downloaded, or the download is not what the hub announced.
     pub fn get(&self, file: &str) -> Result<PathBuf> {
         if !is_relative_path(file) {
             return Err(self.error(format!("`{file}` is not the name of a file in a repository")));
@@ -227,13 +226,12 @@ impl HubRepo {
         }
     }
 
-    /// Fetches what the repository's pipeline needs, and nothing else; returns the snapshot folder.
+    /// Fetches the files that the repository's pipeline needs, and no others; returns the snapshot folder.
     ///
-    /// `variant` chooses among the weights, `fp16` for instance.
+    /// `variant` selects the weights, such as `fp16`.
     ///
     /// # Errors
-    /// When the repository holds no pipeline, or not one with safetensors weights of this variant, or when a file
-    /// cannot be downloaded.
+    /// When the repository holds no pipeline, or none with weights of this variant, or a file cannot be downloaded.
     pub fn get_pipeline(&self, variant: Option<&str>) -> Result<PathBuf> {
         let path = self.get(MODEL_INDEX)?;
         let index = fs::read(&path).map_err(Error::io(&path))?;
@@ -245,12 +243,12 @@ impl HubRepo {
         Ok(self.snapshot_folder())
     }
 
-    /// The folder in the cache that has the files of this commit, as far as they were fetched.
+    /// The folder in the cache with the files of this commit that were fetched so far.
     pub fn snapshot_folder(&self) -> PathBuf {
         self.cache.pointer_path(&self.commit)
     }
 
-    /// The commit whose snapshot the cache has for this revision.
+    /// The commit of this revision, if its snapshot is in the cache.
     fn cached_commit(&self, folder: &Path) -> Option<String> {
         let commit = if is_commit(&self.revision) {
             self.revision.clone()
@@ -286,7 +284,7 @@ impl HubRepo {
         let path = self.locks.join(format!("{}.lock", metadata.etag));
         let what = format!("another process that downloads {file} (lock file {})", path.display());
         let _lock = self.progress.waiting(&what, || lock(&path))?;
-        // Another process may have been faster, or another file have the same content.
+        // Another process may have been faster, or another file may have the same content.
         if !blob.is_file() {
             let bar = self.progress.of_download(file, metadata.size);
             self.fetch(client, &url, metadata, &blob, &bar)
@@ -296,7 +294,7 @@ impl HubRepo {
         link(&blob, pointer).map_err(Error::io(pointer))
     }
 
-    /// Downloads to `blob`, by way of a partial file that outlives the process.
+    /// Downloads to `blob` through a partial file that survives the process.
     fn fetch(
         &self,
         client: &Client,
@@ -305,7 +303,7 @@ impl HubRepo {
         blob: &Path,
         bar: &ProgressBar,
     ) -> Result<(), Failure> {
-        // This is how huggingface_hub names its partial files, or did while it resumed them.
+        // The name of the partial files of huggingface_hub, or of its versions that resumed them.
         let mut path = blob.as_os_str().to_owned();
         path.push(".incomplete");
         let mut part = Part::open(PathBuf::from(path), metadata.sha256())?;
@@ -323,9 +321,9 @@ impl HubRepo {
             });
             match result {
                 Ok(()) => break,
-                // What an earlier process left may have been bad; what arrived in one go is what the server has.
+                // The part that an earlier process left may be damaged. If a whole download is, it is the server's fault.
                 Err(Failure::Damaged) if !damaged => damaged = true,
-                // A network may come back, too.
+                // The network may come back, too.
                 Err(failure) if failure.is_transient() || matches!(failure, Failure::Unreachable(_)) => {
                     failures = if part.len > before { 0 } else { failures + 1 };
                     if failures > self.max_retries {
@@ -339,7 +337,7 @@ impl HubRepo {
         part.persist(blob)
     }
 
-    /// Repeats what may succeed a little later, but waits for a silent server only once where what it says `is_cached`.
+    /// Repeats requests that may succeed a little later. If the answer `is_cached`, a silent server is given only one try.
     fn retry<T>(
         &self,
         is_cached: bool,
@@ -358,10 +356,10 @@ impl HubRepo {
         }
     }
 
-    /// Lets a server recover from `failure`, the latest of several.
+    /// Waits for a server to recover from `failure`, the latest of several.
     fn pause(&self, failure: &Failure, failures: u32) {
         tracing::info!("{}: {failure}; trying again", self.id);
-        let what = format!("the next attempt, as {failure}");
+        let what = format!("the next attempt after a failure: {failure}");
         self.progress.waiting(&what, || std::thread::sleep(backoff(failures)));
     }
 

@@ -1,4 +1,4 @@
-//! Which files of a repository a pipeline needs.
+//! Which files of a repository a pipeline or a model needs.
 
 use std::path::PathBuf;
 
@@ -8,14 +8,14 @@ use super::{GENERATION_CONFIG, MODEL_INDEX};
 use crate::error::{Error, Result};
 use crate::loading::variant::{VariantCoverage, check_model, choose_weights};
 
-/// Of a repository's `files`, those that the pipeline of `model_index` needs.
+/// Selects from the `files` of a repository those that the pipeline of `model_index` needs.
 ///
-/// That is `model_index.json`, `generation_config.json` where there is one and, of each component with a class, its configuration and its weights: those of `variant`
-/// (such as `fp16`) where the component has them, else the plain ones; safetensors, or else pickled ones (`.bin`).
+/// These are `model_index.json`, `generation_config.json` if there is one, and for each component with a class its
+/// configuration and its weights: those of `variant` (such as `fp16`) if the component has them, else the plain ones;
+/// safetensors, or else pickled weights (`.bin`).
 ///
 /// # Errors
-/// When a component has no files, or has weights but none in a format that is read; when `variant` is given and no
-/// component has it.
+/// When a component has no files, or only weights in unsupported formats, or no component has the `variant`.
 pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&str>) -> Result<Vec<String>> {
     let Some(index) = model_index.as_object() else {
         return Err(Error::config(MODEL_INDEX, ".", "not a JSON object"));
@@ -39,7 +39,7 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
         if names.is_empty()
             && files.iter().any(|file| ["config.json", "scheduler_config.json"].contains(file))
         {
-            // The first pipelines have their model and scheduler beside the index.
+            // The first pipelines have their model and scheduler next to the index.
             folder.clear();
             names = names_in(&files, "");
             names.retain(|name| *name != MODEL_INDEX);
@@ -55,7 +55,7 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
         {
             return Err(Error::unsupported(
                 format!("`{folder}{other}`"),
-                "the component has no weights in safetensors or PyTorch's format (.bin), the only ones that are read",
+                "the component has no weights in a supported format: safetensors, or PyTorch's format (.bin)",
             ));
         }
         needed.extend(
@@ -74,11 +74,11 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
     Ok(needed)
 }
 
-/// Of a repository's `files`, the weights called `weights` in the folder `subfolder`, or at the root: those of `variant`
-/// where there are such, else the plain ones; safetensors, or else pickled ones.
+/// Selects from the `files` of a repository the weights `weights` in the folder `subfolder`, or at the root: those of
+/// `variant` if there are any, else the plain ones; safetensors, or else pickled weights.
 ///
 /// # Errors
-/// When `variant` is given and there are none of it.
+/// When `variant` is given and there are no such weights.
 pub(crate) fn model_files(
     files: &[String],
     subfolder: Option<&str>,
@@ -95,19 +95,20 @@ pub(crate) fn model_files(
     Ok(chosen.into_iter().map(|name| format!("{folder}{name}")).collect())
 }
 
-/// Of the `names` of files in a folder, those of the weights called `weights`; transformers calls pickled ones otherwise.
+/// Selects from the `names` of files in a folder those of the weights `weights`; transformers uses another name for pickled
+/// weights.
 pub(crate) fn model_weights<'a>(names: &[&'a str], weights: &str) -> Vec<&'a str> {
     let is_weights =
         |name: &str| name.starts_with(weights) || (weights == "model" && name.starts_with("pytorch_model"));
     names.iter().copied().filter(|name| !name.contains('/') && is_weights(name)).collect()
 }
 
-/// The names of the files in `folder`, which ends in `/` or is empty, without those in folders of its own.
+/// The names of the files directly in `folder`, which ends in `/` or is empty.
 fn names_in<'a>(files: &[&'a str], folder: &str) -> Vec<&'a str> {
     files.iter().filter_map(|file| file.strip_prefix(folder)).filter(|name| !name.contains('/')).collect()
 }
 
-/// The components of a pipeline that have a class: `"unet": ["diffusers", "UNet2DConditionModel"]`.
+/// The names of a pipeline's components with a class: `"unet": ["diffusers", "UNet2DConditionModel"]`.
 pub(crate) fn component_names(index: &serde_json::Map<String, Value>) -> impl Iterator<Item = &str> {
     index
         .iter()
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_pipelines_have_their_parts_beside_the_index() {
+    fn the_first_pipelines_have_their_parts_next_to_the_index() {
         let index = serde_json::json!({
             "_class_name": "DDPMPipeline",
             "scheduler": ["diffusers", "DDPMScheduler"],
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn pickled_weights_are_taken_where_there_are_no_others() {
+    fn pickled_weights_are_used_if_there_are_no_others() {
         let head = ["model_index.json", "unet/config.json"];
         let single = ["unet/diffusion_pytorch_model.bin", "unet/diffusion_pytorch_model.fp16.bin"];
         assert_eq!(unet_only(&single, None).unwrap(), [&head[..], &single[..1]].concat());

@@ -1,4 +1,4 @@
-//! The activation functions that configurations name.
+//! The activation functions of diffusers.
 
 use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! The transformer that both halves of CLIP consist of (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
+//! The transformer of both the text and the vision model of CLIP (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
 
 use burn::module::Module;
 use burn::tensor::ops::AttentionModuleOptions;
@@ -21,7 +21,7 @@ pub(crate) struct ClipShape {
 }
 
 impl ClipShape {
-    /// Checks the numbers, by the names that configurations give them.
+    /// Checks the numbers; errors name them as configurations do.
     pub fn check(&self) -> Result<()> {
         let invalid = |field: &str, message: String| Err(Error::config("", field, message));
         for (field, value) in [
@@ -44,14 +44,14 @@ impl ClipShape {
     }
 }
 
-/// Which tokens each token looks at.
+/// Which tokens each token attends to.
 #[expect(clippy::large_enum_variant, reason = "there is one of these in a call")]
 pub(crate) enum Visible {
-    /// All of them.
+    /// All tokens.
     All,
-    /// Itself and those before it.
+    /// Itself and earlier tokens.
     Earlier,
-    /// All but those where `[batch, heads, tokens, tokens]` is true.
+    /// All tokens except where `[batch, heads, tokens, tokens]` is true.
     ButFor(Tensor<4, Bool>),
 }
 
@@ -110,7 +110,7 @@ impl ClipEncoder {
         Self { layers: (0..shape.layers).map(layer).collect() }
     }
 
-    /// What it was given, `[batch, tokens, hidden_size]`, then the result of each layer.
+    /// Returns its input, `[batch, tokens, hidden_size]`, then the result of each layer.
     pub fn forward(&self, mut x: Tensor<3>, visible: &Visible) -> Vec<Tensor<3>> {
         let mut states = vec![x.clone()];
         for layer in &self.layers {

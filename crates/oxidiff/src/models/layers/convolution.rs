@@ -18,7 +18,7 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// A convolution with a bias, stride 1 and zero padding that keeps the size of the image (for odd kernels).
+    /// A convolution with a bias, stride 1, and zero padding that preserves the size of the image (for odd kernels).
     pub fn init(in_channels: usize, out_channels: usize, kernel: usize, device: &Device) -> Self {
         let bound = 1.0 / ((in_channels * kernel * kernel) as f64).sqrt();
         Self {
@@ -47,8 +47,8 @@ impl Conv2d {
         self.forward_added(x, None, None)
     }
 
-    /// The same with a value added to each channel of each item, `[batch, out_channels]`, and one to each place, of the shape
-    /// of the result.
+    /// Like [`Self::forward`], plus `item_bias` `[batch, out_channels]`, one value per channel and item, and `residual`, of the
+    /// shape of the result.
     pub fn forward_added(
         &self,
         x: Tensor<4>,

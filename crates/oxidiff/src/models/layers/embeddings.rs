@@ -9,23 +9,23 @@ use super::linear::{Embedding, Linear};
 use super::parameter;
 use crate::error::Result;
 
-/// Sinusoidal embedding of timesteps (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>, section 3.5, in the form
-/// that DDPM uses).
+/// Sinusoidal embedding of timesteps (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>, section 3.5, in the form of
+/// DDPM).
 #[derive(Clone, Copy, Debug)]
 pub struct Timesteps {
     /// Length of an embedding.
     pub num_channels: usize,
     /// Cosines first.
     pub flip_sin_to_cos: bool,
-    /// Shifts the spacing of the frequencies: they run from 1 to `10000^-(h / (h - shift))`, `h` half the length.
+    /// Shifts the spacing of the frequencies, which run from 1 to `10000^-(h / (h - shift))`, where `h` is half the length.
     pub downscale_freq_shift: f64,
 }
 
 impl Timesteps {
-    /// One embedding for each timestep, `[timesteps, num_channels]` in `f32`.
+    /// One embedding per timestep, `[timesteps, num_channels]` in `f32`.
     pub fn forward(&self, timesteps: &[f32], device: &Device) -> Tensor<2> {
-        // Arguments reach 1000 and more, where one rounding of an `f32` moves a sine visibly; so each operation is
-        // rounded where PyTorch rounds it.
+        // Arguments reach 1000 and more, where rounding an `f32` changes a sine visibly, so each operation is rounded where
+        // PyTorch rounds it.
         let half = self.num_channels / 2;
         let divisor = (half as f64 - self.downscale_freq_shift) as f32;
         let log_period = -(10_000f64.ln()) as f32;
@@ -64,7 +64,7 @@ pub struct GaussianFourierProjectionConfig {
     pub embedding_size: usize,
     /// Standard deviation of the frequencies.
     pub scale: f64,
-    /// Embeds the logarithm of a timestep.
+    /// Whether to embed the logarithm of a timestep.
     pub log: bool,
     /// Cosines first.
     pub flip_sin_to_cos: bool,
@@ -82,7 +82,7 @@ impl GaussianFourierProjectionConfig {
 }
 
 impl GaussianFourierProjection {
-    /// One embedding for each timestep, `[timesteps, 2 * embedding_size]` in `f32`.
+    /// One embedding per timestep, `[timesteps, 2 * embedding_size]` in `f32`.
     pub fn forward(&self, timesteps: &[f32], device: &Device) -> Tensor<2> {
         let timesteps: Vec<f32> = if self.log {
             timesteps.iter().map(|timestep| f64::from(*timestep).ln() as f32).collect()
@@ -107,11 +107,11 @@ pub enum TimeEmbeddingType {
     Positional,
     /// Sines and cosines of random frequencies, which are part of the checkpoint.
     Fourier,
-    /// A table with a row for each timestep of the training.
+    /// A table with a row for each timestep of training.
     Learned,
 }
 
-/// The first layer of a model's timestep embedding, in the way that its configuration names.
+/// The first layer of a model's timestep embedding, of the type that its configuration names.
 #[derive(Module, Debug)]
 pub enum TimeProjection {
     /// Sines and cosines of fixed frequencies.
@@ -122,7 +122,7 @@ pub enum TimeProjection {
     Learned(Embedding),
 }
 
-/// Nothing to learn: the frequencies are fixed.
+/// Has no weights, as the frequencies are fixed.
 #[derive(Module, Debug)]
 pub struct PositionalProjection {
     #[module(skip)]
@@ -136,10 +136,10 @@ impl From<Timesteps> for TimeProjection {
 }
 
 impl TimeProjection {
-    /// One embedding for each timestep, `[timesteps, features]`.
+    /// One embedding per timestep, `[timesteps, features]`.
     ///
     /// # Errors
-    /// When timesteps are looked up in a table, and one of them is not in it; the error names `argument`.
+    /// When timesteps are looked up in a table, and one is not in it; the error names `argument`.
     pub fn forward(&self, timesteps: &[f32], argument: &'static str, device: &Device) -> Result<Tensor<2>> {
         Ok(match self {
             Self::Positional(projection) => projection.timesteps.forward(timesteps, device),
@@ -149,7 +149,7 @@ impl TimeProjection {
     }
 }
 
-/// Two linear layers that turn the raw embedding of a timestep into what the residual blocks are given.
+/// Two linear layers that turn the raw embedding of a timestep into the input of the residual blocks.
 #[derive(Module, Debug)]
 pub struct TimestepEmbedding {
     linear_1: Linear,
@@ -162,7 +162,7 @@ pub struct TimestepEmbedding {
 }
 
 impl TimestepEmbedding {
-    /// From `in_channels` to `time_embed_dim`; `cond_proj_dim` is the length of a further condition to add.
+    /// From `in_channels` to `time_embed_dim`; `cond_proj_dim` is the length of an additional condition.
     pub fn init(
         in_channels: usize,
         time_embed_dim: usize,
@@ -180,7 +180,7 @@ impl TimestepEmbedding {
         }
     }
 
-    /// Length of what the layers take.
+    /// Length of the input.
     pub fn in_channels(&self) -> usize {
         self.linear_1.in_features()
     }

@@ -1,4 +1,4 @@
-//! Halving and doubling an image's size without weights.
+//! Halving and doubling the size of an image without weights.
 
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Tensor, TensorData, module};
@@ -9,16 +9,16 @@ use oxidiff_kernels::nearest;
 pub enum FixedResample {
     /// Half the size: the mean of each square of four pixels.
     AveragePool,
-    /// Twice the size: each pixel four times.
+    /// Twice the size: each pixel is repeated four times.
     Nearest,
-    /// Half the size, behind a filter that keeps what the smaller image cannot show out of it (Karras et al. 2019,
+    /// Half the size, after a low-pass filter that prevents aliasing (Karras et al. 2019,
     /// <https://arxiv.org/abs/1912.04958>, appendix B).
     FirDown,
     /// Twice the size, smoothed by the same filter.
     FirUp,
 }
 
-/// The filter along one axis; that of the image is its product with itself.
+/// The filter along one axis; the filter of an image is its outer product with itself.
 const FIR: [f32; 4] = [1.0 / 8.0, 3.0 / 8.0, 3.0 / 8.0, 1.0 / 8.0];
 
 impl FixedResample {
@@ -35,8 +35,8 @@ impl FixedResample {
                     module::conv2d(x, kernel, None, options)
                 })
             }
-            // Zeros between the pixels, then the filter, is the transposed convolution. Three of four pixels that the
-            // filter sees are such zeros, which the factor makes up for.
+            // Zeros between the pixels, followed by the filter, are a transposed convolution. Three of four pixels under the
+            // filter are zeros, which the factor compensates.
             Self::FirUp => {
                 let options = ConvTransposeOptions::new([2, 2], [1, 1], [0, 0], [1, 1], 1);
                 each_channel(x, |x| {
@@ -48,7 +48,7 @@ impl FixedResample {
     }
 }
 
-/// Applies `filter`, which takes images of one channel, to each channel.
+/// Applies `filter`, for images of one channel, to each channel.
 fn each_channel(x: Tensor<4>, filter: impl FnOnce(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
     let [batch, channels, height, width] = x.dims();
     let filtered = filter(x.reshape([batch * channels, 1, height, width]));

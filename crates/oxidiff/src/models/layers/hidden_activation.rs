@@ -1,4 +1,4 @@
-//! The activation functions that configurations of transformers name.
+//! The activation functions of transformers.
 
 use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
@@ -10,17 +10,17 @@ pub enum HiddenActivation {
     /// `x * Φ(x)`.
     #[serde(alias = "gelu_python")]
     Gelu,
-    /// GELU, at most 10.
+    /// GELU, limited to ±10.
     #[serde(rename = "gelu_10")]
     Gelu10,
-    /// GELU with the hyperbolic tangent in place of the error function.
+    /// GELU, approximated with the hyperbolic tangent.
     #[serde(alias = "gelu_fast", alias = "gelu_new", alias = "gelu_accurate", alias = "gelu_python_tanh")]
     GeluPytorchTanh,
     /// `x * relu6(x + 3) / 6`.
     Hardswish,
-    /// `(1 + erf((x - μ) / (σ √2))) / 2` with the μ and σ at which it is closest to squared ReLU.
+    /// `(1 + erf((x - μ) / (σ √2))) / 2`, with the μ and σ that bring it closest to squared ReLU.
     Laplace,
-    /// `x` where it is positive, else `x / 100`.
+    /// `x` if it is positive, else `x / 100`.
     LeakyRelu,
     /// `x`.
     Linear,
@@ -33,7 +33,7 @@ pub enum HiddenActivation {
     /// `max(x, 0)²`.
     #[serde(rename = "relu2")]
     Relu2,
-    /// `max(x, 0)`, at most 6.
+    /// `max(x, 0)`, limited to 6.
     #[serde(rename = "relu6")]
     Relu6,
     /// `1 / (1 + exp(-x))`.
@@ -48,8 +48,8 @@ pub enum HiddenActivation {
     Tanh,
 }
 
-/// The constants of transformers' `laplace` (Ma et al. 2022, <https://arxiv.org/abs/2209.10655>), to the digits that it has.
-#[expect(clippy::approx_constant, reason = "the reference has six digits of √½ as well")]
+/// The constants of transformers' `laplace` (Ma et al. 2022, <https://arxiv.org/abs/2209.10655>), with the same number of digits.
+#[expect(clippy::approx_constant, reason = "the reference also has only six digits of √½")]
 const LAPLACE_MEAN: f64 = 0.707107;
 const LAPLACE_DEVIATION: f64 = 0.282095;
 

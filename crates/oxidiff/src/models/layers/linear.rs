@@ -26,12 +26,12 @@ impl Linear {
         }
     }
 
-    /// Length of what the layer takes.
+    /// Length of the input.
     pub fn in_features(&self) -> usize {
         self.weight.lazy_shape().dims::<2>()[1]
     }
 
-    /// Where the parameters are, if on the CPU.
+    /// Where the parameters are in memory, if on the CPU.
     pub(crate) fn places(&self) -> Option<Vec<Place>> {
         let bias = self.bias.as_ref().map(|bias| Place::of(&bias.val()));
         [Some(Place::of(&self.weight.val())), bias].into_iter().flatten().collect()
@@ -42,12 +42,12 @@ impl Linear {
         linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), None)
     }
 
-    /// As [`Self::forward`], plus `residual` `[..., out_features]`.
+    /// Like [`Self::forward`], plus `residual` `[..., out_features]`.
     pub fn forward_added<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
         linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), Some(residual))
     }
 
-    /// The first half of what [`Self::forward`] computes, times GELU of the second: `[batch, tokens, in_features]` to
+    /// The first half of the result of [`Self::forward`], times GELU of the second half: `[batch, tokens, in_features]` to
     /// `[batch, tokens, out_features / 2]`.
     pub fn forward_geglu(&self, x: Tensor<3>) -> Tensor<3> {
         linear_geglu(x, self.weight.val(), self.bias.as_ref().map(Param::val))
@@ -72,10 +72,10 @@ impl Embedding {
         module::embedding(self.weight.val(), indices)
     }
 
-    /// One vector for each of `indices`, `[indices, features]`.
+    /// The vectors at `indices`, `[indices, features]`.
     ///
     /// # Errors
-    /// When there is no entry of an index; the error names `argument`.
+    /// When there is no entry at an index; the error names `argument`.
     pub fn rows(&self, indices: &[usize], argument: &'static str, device: &Device) -> Result<Tensor<2>> {
         let [entries, features] = self.weight.lazy_shape().dims();
         if let Some(index) = indices.iter().find(|index| **index >= entries) {
@@ -86,10 +86,10 @@ impl Embedding {
         Ok(self.forward(data).reshape([indices.len(), features]))
     }
 
-    /// As [`Self::rows`], of numbers that should be indices.
+    /// Like [`Self::rows`], for numbers that should be indices.
     ///
     /// # Errors
-    /// When there is no entry of a number; the error names `argument`.
+    /// When there is no entry at a number; the error names `argument`.
     pub fn lookup(&self, numbers: &[f32], argument: &'static str, device: &Device) -> Result<Tensor<2>> {
         let entries = self.weight.lazy_shape().dims::<2>()[0];
         let indices: Result<Vec<usize>> = numbers

@@ -66,7 +66,7 @@ impl GroupNorm {
         self.normalize(x, GroupNormActivation::None)
     }
 
-    /// The norm and the activation behind it, in one pass where that exists.
+    /// The norm and the activation after it, in one pass if possible.
     pub fn forward_activated(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         match activation {
             Activation::Silu => self.normalize(x, GroupNormActivation::Silu),
@@ -79,7 +79,7 @@ impl GroupNorm {
     }
 }
 
-/// Normalizes each channel by what was its mean and variance in training (Ioffe & Szegedy 2015,
+/// Normalizes each channel by its mean and variance during training (Ioffe & Szegedy 2015,
 /// <https://arxiv.org/abs/1502.03167>).
 #[derive(Module, Debug)]
 pub struct BatchNorm2d {
@@ -96,7 +96,7 @@ pub struct BatchNorm2d {
 impl BatchNorm2d {
     const EPSILON: f64 = 1e-5;
 
-    /// A norm over `channels` that has seen nothing but mean 0 and variance 1.
+    /// A norm over `channels` with mean 0 and variance 1.
     pub fn init(channels: usize, device: &Device) -> Self {
         Self {
             weight: parameter::constant([channels], 1.0, device),

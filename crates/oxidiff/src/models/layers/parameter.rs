@@ -1,5 +1,5 @@
-//! Parameters that do not exist before they are needed: a model is built from its configuration in no time and no
-//! memory, then either filled from a checkpoint or initialized on first use.
+//! Parameters that are created on first use: building a model from its configuration takes neither time nor memory. It is
+//! then filled from a checkpoint, or initialized on first use.
 
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Distribution, Tensor};
@@ -14,7 +14,7 @@ pub(crate) fn normal<const D: usize>(shape: [usize; D], device: &Device) -> Para
     normal_scaled(shape, 1.0, device)
 }
 
-/// A parameter drawn from the normal distribution around 0 of this standard deviation on first use.
+/// A parameter drawn from the normal distribution with mean 0 and this standard deviation on first use.
 pub(crate) fn normal_scaled<const D: usize>(
     shape: [usize; D],
     std: f64,

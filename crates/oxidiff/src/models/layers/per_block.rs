@@ -1,19 +1,19 @@
-//! Configuration values that are given once for all blocks, or once for each.
+//! Configuration values that are given once for all blocks, or once per block.
 
 use serde::{Deserialize, Serialize};
 
-/// One value for all blocks, or a list with one for each.
+/// One value for all blocks, or a list with one value per block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum PerBlock<T> {
-    /// The same for all.
+    /// The same value for all blocks.
     Same(T),
-    /// One for each block, from the first to the last.
+    /// One value per block, from the first to the last.
     Each(Vec<T>),
 }
 
 impl<T: Clone> PerBlock<T> {
-    /// The value for each of `blocks` blocks; `None` where the list has another length.
+    /// The values for `blocks` blocks; `None` if the list has another length.
     pub(crate) fn expand(&self, blocks: usize) -> Option<Vec<T>> {
         match self {
             Self::Same(value) => Some(vec![value.clone(); blocks]),

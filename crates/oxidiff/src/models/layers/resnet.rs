@@ -1,4 +1,4 @@
-//! Residual blocks, and the layers that change the size of an image between them.
+//! Residual blocks, and the layers between them that change the size of an image.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -29,7 +29,7 @@ pub struct ResnetBlock2DConfig {
     pub in_channels: usize,
     /// Channels of the result.
     pub out_channels: usize,
-    /// Length of the embedding of the timestep, where the block is given one.
+    /// Length of the embedding of the timestep, if the block takes one.
     pub temb_channels: Option<usize>,
     /// Groups of the first norm.
     pub groups: usize,
@@ -37,20 +37,20 @@ pub struct ResnetBlock2DConfig {
     pub groups_out: usize,
     /// Added to the variance in both norms.
     pub epsilon: f64,
-    /// The activation behind both norms.
+    /// The activation after both norms.
     pub activation: Activation,
     /// How the timestep enters.
     pub time_scale_shift: ResnetTimeScaleShift,
     /// The sum of block and shortcut is divided by this.
     pub output_scale_factor: f64,
-    /// Changes the size of the image, behind the first norm and on the shortcut.
+    /// Changes the size of the image, after the first norm and on the shortcut.
     pub resample: Option<FixedResample>,
-    /// A convolution on the shortcut even where the number of channels stays.
+    /// Have a convolution on the shortcut even if the number of channels stays the same.
     pub conv_shortcut: bool,
 }
 
 impl ResnetBlock2DConfig {
-    /// A block behind this one that keeps its channels and changes the size of the image.
+    /// A block after this one that keeps its channels and changes the size of the image.
     pub fn resampling(self, resample: FixedResample) -> Self {
         Self { in_channels: self.out_channels, resample: Some(resample), ..self }
     }
@@ -77,7 +77,7 @@ impl ResnetBlock2DConfig {
     }
 }
 
-/// Two convolutions, each behind a norm and an activation, with a residual around them (He et al. 2016,
+/// Two convolutions, each after a norm and an activation, with a residual around them (He et al. 2016,
 /// <https://arxiv.org/abs/1603.05027>, as in Ho et al. 2020).
 #[derive(Module, Debug)]
 pub struct ResnetBlock2D {
@@ -131,7 +131,7 @@ impl ResnetBlock2D {
     }
 }
 
-/// Doubles an image's size, or brings it to a given one, then convolves.
+/// Doubles the size of an image, or resizes it to a given size, then convolves.
 #[derive(Module, Debug)]
 pub struct Upsample2D {
     conv: Conv2d,
@@ -143,8 +143,8 @@ impl Upsample2D {
         Self { conv: Conv2d::init(channels, channels, 3, device) }
     }
 
-    /// `[batch, channels, height, width]` to `[batch, channels, 2 * height, 2 * width]`, or to `output_size` where the
-    /// image that is to be joined has an odd size.
+    /// `[batch, channels, height, width]` to `[batch, channels, 2 * height, 2 * width]`, or to `output_size` if
+    /// the skip to be joined has an odd size.
     pub fn forward(&self, x: Tensor<4>, output_size: Option<[usize; 2]>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         let size = output_size.unwrap_or([2 * height, 2 * width]);
@@ -152,7 +152,7 @@ impl Upsample2D {
     }
 }
 
-/// Halves an image's size with a convolution of stride 2.
+/// Halves the size of an image with a convolution of stride 2.
 #[derive(Module, Debug)]
 pub struct Downsample2D {
     conv: Conv2d,
@@ -160,8 +160,8 @@ pub struct Downsample2D {
 }
 
 impl Downsample2D {
-    /// A downsampler from `channels` to `channels`. With `padding` 0, a row and a column of zeros are added at the end
-    /// only, as the autoencoders do.
+    /// A downsampler from `channels` to `channels`. With `padding` 0, zeros are added only at the end of each row and
+    /// column, as in autoencoders.
     pub fn init(channels: usize, padding: usize, device: &Device) -> Self {
         Self {
             conv: Conv2d::init(channels, channels, 3, device).with_stride(2, padding),

@@ -57,7 +57,7 @@ pub trait ImageProcessor: Sized {
     /// A processor from the data of a configuration file.
     ///
     /// # Errors
-    /// As [`ImageProcessor::new`].
+    /// As for [`ImageProcessor::new`].
     fn from_config(config: &Config) -> Result<Self> {
         let origin = config.origin();
         let defaults = serde_json::to_value(Self::default_config()).expect("fields are plain data");
@@ -83,7 +83,7 @@ pub trait ImageProcessor: Sized {
     /// Loads the processor from a folder, or from the hub.
     ///
     /// # Errors
-    /// When the file is missing, or says something that the class does not understand.
+    /// When the file is missing, or has a field that the class does not understand.
     fn from_pretrained(name_or_path: &str) -> Result<Self> {
         Self::from_pretrained_with(name_or_path, &LoadOptions::default())
     }
@@ -91,7 +91,7 @@ pub trait ImageProcessor: Sized {
     /// Loads the processor from a subfolder or another revision.
     ///
     /// # Errors
-    /// As [`ImageProcessor::from_pretrained`].
+    /// As for [`ImageProcessor::from_pretrained`].
     fn from_pretrained_with(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
         Self::load(&options.open(name_or_path, Needed::Config { config: FILE })?)
     }
@@ -103,7 +103,7 @@ pub trait ImageProcessor: Sized {
         Self::from_config(&Config::parse(&text, &folder.locate(FILE).display().to_string())?)
     }
 
-    /// Writes `preprocessor_config.json` into `folder`, which is made where it does not exist.
+    /// Writes `preprocessor_config.json` into `folder`, which is created if it does not exist.
     ///
     /// # Errors
     /// When the folder cannot be written.
@@ -149,7 +149,7 @@ pub trait ImageProcessor: Sized {
     /// As in Python, they are resized without rounding, and rescaled as if they were between 0 and 255.
     ///
     /// # Errors
-    /// As [`ImageProcessor::preprocess`].
+    /// As for [`ImageProcessor::preprocess`].
     fn preprocess_tensor(&self, images: Tensor<4>) -> Result<Tensor<4>> {
         let config = self.config();
         let mut values = images.cast(DType::F32);
