@@ -16,9 +16,9 @@ use std::sync::LazyLock;
 
 use loading::config::Config;
 use loading::lora::{LoraFile, LoraTarget};
-use loading::original_layout::{self, OriginalModel};
-use loading::shard_index::ShardIndex;
-use loading::state_dict::StateDict;
+use loading::original;
+use loading::formats::shard_index::ShardIndex;
+use loading::formats::state_dict::StateDict;
 pub use mapped_file::MappedFile;
 use serde::{Deserialize, Serialize};
 
@@ -54,10 +54,10 @@ pub fn weights(input: &Input, data: &[u8]) {
             let _ = third.read();
         }
     }
-    let _ = OriginalModel::infer(&tensors);
+    let _ = original::infer_repo_id(&tensors);
     let config = Config::parse(br#"{"layers_per_block": 2, "up_block_types": [1, 2]}"#, "fuzz").unwrap();
     for class in ["UNet2DConditionModel", "AutoencoderKL", "CLIPTextModel"] {
-        let _ = original_layout::convert(&tensors, class, &config);
+        let _ = original::convert(&tensors, class, &config);
     }
 }
 

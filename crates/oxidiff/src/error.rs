@@ -1,4 +1,4 @@
-//! The one error type of the library: each variant says which file, field or argument is at fault, and why.
+//! The error type of the library: each variant says which file, field or argument is at fault, and why.
 
 use std::path::{Path, PathBuf};
 
@@ -20,16 +20,16 @@ pub enum Error {
         cause: std::io::Error,
     },
 
-    /// A file that the model needs is not there.
+    /// A file that the model needs is missing.
     #[error("{}: {message}", path.display())]
     MissingFile {
-        /// The file or folder that was looked for.
+        /// The missing file or folder.
         path: PathBuf,
         /// What needed it.
         message: String,
     },
 
-    /// A file is of another kind than the one that is read in its place: a pointer, a web page, another format.
+    /// A file is of an unexpected kind: a pointer, a web page, another format.
     #[error("{}: {message}", path.display())]
     WrongKind {
         /// The file.
@@ -38,10 +38,10 @@ pub enum Error {
         message: &'static str,
     },
 
-    /// A configuration file or value does not say something that the class understands.
+    /// A configuration file or value is not one that the class understands.
     #[error("{origin}: field `{field}`: {message}")]
     Config {
-        /// The file, or the class where the value came from code.
+        /// The file, or the class if the value came from code.
         origin: String,
         /// Path of the offending field inside the JSON; `.` is the document itself.
         field: String,
@@ -67,7 +67,7 @@ pub enum Error {
         why: String,
     },
 
-    /// An argument of a call has a value that the call cannot work with.
+    /// An argument of a call has an invalid value.
     #[error("`{argument}`: {message}")]
     InvalidArgument {
         /// The argument's name.
@@ -85,16 +85,16 @@ pub enum Error {
         taker: String,
     },
 
-    /// A run computed values that are not finite (NaN or infinite), of which no picture can be made.
+    /// A run computed values that are not finite (NaN or infinite), which cannot become an image.
     #[error("{place}: {message}")]
     NonFinite {
-        /// The weights file or the part of the pipeline that they come from.
+        /// The weights file or the part of the pipeline that produced them.
         place: String,
-        /// At which step they came up, and what may help.
+        /// At which step they appeared, and what may help.
         message: String,
     },
 
-    /// A call needs more memory than there is.
+    /// A call needs more memory than is available.
     #[error("{work}: {message}")]
     OutOfMemory {
         /// What needs the memory.
@@ -103,7 +103,7 @@ pub enum Error {
         message: String,
     },
 
-    /// A text could not be tokenized, or a tokenizer file not be understood.
+    /// A text could not be tokenized, or a tokenizer file could not be understood.
     #[error("{origin}: {message}")]
     Tokenizer {
         /// The tokenizer file.
@@ -112,7 +112,7 @@ pub enum Error {
         message: String,
     },
 
-    /// The Hugging Face Hub did not give what was asked for.
+    /// A file could not be obtained from the Hugging Face Hub.
     #[error("{repo}: {message}")]
     Hub {
         /// The repository, as `owner/name`.
@@ -157,7 +157,7 @@ impl Error {
         Self::Config { origin: origin.into(), field: field.into(), message: message.into() }
     }
 
-    /// Says in which file the fault is, where whoever found it did not know.
+    /// Adds the file to an error from code that did not know it.
     pub(crate) fn in_file(self, file: &str) -> Self {
         match self {
             Self::Config { origin, field, message } if origin.is_empty() => {

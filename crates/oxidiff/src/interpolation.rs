@@ -2,32 +2,31 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-/// Between which neighbours to interpolate.
+/// The positions from which a value is interpolated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interpolation {
-    /// The two nearest positions along each side, by a line.
+    /// The two nearest positions along each side, linearly.
     Bilinear,
     /// The four nearest positions along each side, by cubic convolution with a = -3/4 (Keys 1981).
     Bicubic,
-    /// The position whose pixel holds the upper left corner of the new one.
+    /// The position whose pixel contains the upper left corner of the new one.
     Nearest,
-    /// The position whose pixel holds the middle of the new one.
+    /// The position whose pixel contains the centre of the new one.
     NearestExact,
-    /// The mean of all positions whose pixels the new one touches.
+    /// The mean of all positions whose pixels overlap the new one.
     Area,
 }
 
-/// How positions of the result map to those of the input.
+/// How positions in the result map to positions in the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Corners {
-    /// The centres of the corner pixels fall on each other (`align_corners=True`).
+    /// The centres of the corner pixels coincide (`align_corners=True`).
     Aligned,
-    /// The outer edges fall on each other (`align_corners=False`).
+    /// The outer edges coincide (`align_corners=False`).
     Free,
 }
 
-/// `[batch, channels, height, width]` to `[batch, channels, size[0], size[1]]`. Where the result is smaller, what lies
-/// between the positions looked at is left out.
+/// `[batch, channels, height, width]` to `[batch, channels, size[0], size[1]]`, without antialiasing.
 pub(crate) fn interpolate(
     x: Tensor<4>,
     size: [usize; 2],
@@ -52,8 +51,7 @@ fn resample_rows(x: Tensor<4>, weights: Tensor<2>) -> Tensor<4> {
     x.reshape([batch * channels * rows, from]).matmul(weights).reshape([batch, channels, rows, to])
 }
 
-/// How much each of `from` positions counts for each of `to`, `[from, to]`. PyTorch computes positions in `f32`, and so
-/// does this.
+/// How much each of `from` positions counts for each of `to`, `[from, to]`. Positions are computed in `f32`, as in PyTorch.
 fn weights(
     from: usize,
     to: usize,
@@ -105,7 +103,7 @@ fn weights(
     Tensor::from_data(TensorData::new(weights, [from, to]), (device, DType::F32))
 }
 
-/// The pixel that a position lies in.
+/// The pixel that contains a position.
 fn nearest(position: f32, from: usize) -> usize {
     (position as usize).min(from - 1)
 }

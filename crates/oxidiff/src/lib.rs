@@ -56,17 +56,18 @@ pub use loading::folder::EmbeddedFolder;
 pub use loading::hub::{HubOptions, HubRepo};
 pub use loading::single_file::SingleFileOptions;
 pub use loading::{LoadOptions, check_writable, download, write_whole};
-pub use models::activations::Activation;
-pub use models::attention::{AttentionSlice, FeedForwardActivation};
 pub use models::autoencoders::{
     Autoencoder, AutoencoderKL, AutoencoderKLConfig, AutoencoderTiny, AutoencoderTinyConfig,
     DiagonalGaussianDistribution, DownEncoderBlockType, EncodedImage, UpDecoderBlockType, UpsampleFn,
 };
-pub use models::embeddings::TimeEmbeddingType;
-pub use models::hidden_activation::HiddenActivation;
+pub use models::layers::activations::Activation;
+pub use models::layers::attention::AttentionSlice;
+pub use models::layers::embeddings::TimeEmbeddingType;
+pub use models::layers::feed_forward::FeedForwardActivation;
+pub use models::layers::hidden_activation::HiddenActivation;
+pub use models::layers::per_block::{PerBlock, SampleSize};
+pub use models::layers::resnet::ResnetTimeScaleShift;
 pub use models::model::Model;
-pub use models::per_block::{PerBlock, SampleSize};
-pub use models::resnet::ResnetTimeScaleShift;
 pub use models::transformers::{DiTTransformer2DConfig, DiTTransformer2DModel};
 pub use models::unets::{
     ClassEmbedType, ClassLabels, DownBlockType, MidBlockType, ResampleType, UNet2DConditionConfig,

@@ -1,14 +1,14 @@
-//! Refuses work that does not fit into memory, before it has computed for minutes and the system ends it.
+//! Refuses work that does not fit into memory, before it has run for minutes and the system kills it.
 
 use burn::tensor::Device;
 use oxidiff_kernels::memory_shortage;
 
 use crate::error::{Error, Result};
 
-/// Refuses work that needs at least `needed` bytes where there are fewer. Of a GPU's memory nothing is known.
+/// Refuses work that needs at least `needed` bytes if fewer are available. The memory of a GPU is not checked.
 ///
 /// # Errors
-/// When it does not fit; the error has both numbers and `advice`.
+/// When the work does not fit; the error contains both numbers and `advice`.
 pub(crate) fn check(work: &str, needed: u64, device: &Device, advice: &str) -> Result<()> {
     if *device != Device::flex() {
         return Ok(());
@@ -17,7 +17,7 @@ pub(crate) fn check(work: &str, needed: u64, device: &Device, advice: &str) -> R
         Some(available) => Err(Error::OutOfMemory {
             work: work.to_owned(),
             message: format!(
-                "needs at least {} of memory, and {} are available: {advice}",
+                "needs at least {} of memory, but only {} are available: {advice}",
                 mebibytes(needed),
                 mebibytes(available)
             ),

@@ -305,7 +305,7 @@ fn bad_images_are_refused() {
     let refuse = |image: PipelineImageInput, options| error(processor.preprocess(&image, options));
     let none = PreprocessOptions::default();
 
-    assert!(refuse(Vec::new().into(), none).contains("`image`: there is none"));
+    assert!(refuse(Vec::new().into(), none).contains("`image`: there are no images"));
     assert!(refuse(picture("RGB", [7, 30]).into(), none).contains("smaller than 8x8"));
     let mixed = vec![picture("RGB", [16, 16]), picture("L", [16, 16])];
     assert!(refuse(mixed.into(), none).contains("[16, 16, 1]"));
@@ -321,7 +321,7 @@ fn bad_images_are_refused() {
         height: Some(8),
         ..none
     };
-    assert!(refuse(picture("RGB", [20, 20]).into(), empty).contains("one side would have no pixel"));
+    assert!(refuse(picture("RGB", [20, 20]).into(), empty).contains("a side would have no pixels"));
 
     let both = VaeImageProcessor { do_convert_rgb: true, do_convert_grayscale: true, ..processor };
     assert!(error(both.preprocess(&picture("L", [8, 8]).into(), none)).contains("do_convert_rgb"));

@@ -447,7 +447,7 @@ fn images_that_do_not_fit_are_refused() {
     let good = || PipelineImageInput::from(picture("RGB", [16, 16]));
     let unchanged = |_: &mut ImageToImage| {};
 
-    assert!(refuse(Vec::new().into(), unchanged).contains("`image`: there is none"));
+    assert!(refuse(Vec::new().into(), unchanged).contains("`image`: there are no images"));
     assert!(refuse(picture("RGBA", [16, 16]).into(), unchanged).contains("alpha"));
     assert!(refuse(picture("L", [16, 16]).into(), unchanged).contains("1 channels"));
     assert!(refuse(picture("RGB", [7, 16]).into(), unchanged).contains("smaller than 8x8"));
@@ -486,7 +486,7 @@ fn masks_that_do_not_fit_are_refused() {
         assert!(words.iter().all(|word| refused.contains(word)), "{refused}");
     };
 
-    expect(refuse(|a| a.mask_image = Vec::new().into()), &["`image`: there is none"]);
+    expect(refuse(|a| a.mask_image = Vec::new().into()), &["`image`: there are no images"]);
     expect(refuse(|a| a.mask_image = values([1, 3, 32, 32], 0.0).into()), &["`mask_image`", "3 channels"]);
     let two_masks = |a: &mut Inpaint| a.mask_image = vec![blob([32, 32, 0, 0, 9, 9]); 2].into();
     expect(refuse(two_masks), &["`mask_image`", "2 of them"]);

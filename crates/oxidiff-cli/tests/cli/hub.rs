@@ -24,7 +24,7 @@ fn a_long_wait_says_for_what() {
     sandbox.run_with(&variables, ["download", "someone/model"]).failed_with(&[
         &format!("waiting for {endpoint} to answer"),
         "no answer within 3.5 s",
-        "Going on with what is in the cache",
+        "Continuing with the files in the cache",
         "`model_index.json` is not in the cached snapshot",
     ]);
 }

@@ -5,7 +5,7 @@ use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 use super::crop_region::CropRegion;
 use crate::error::{Error, Result};
 
-/// Rows of pixels with one byte a channel: 1 channel is grey (Pillow's mode `L`), 2 are grey and alpha (`LA`), 3 are colour
+/// Rows of pixels with one byte per channel: 1 channel is grey (Pillow's mode `L`), 2 are grey and alpha (`LA`), 3 are colour
 /// (`RGB`), 4 are colour and alpha (`RGBA`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bitmap {
@@ -21,7 +21,7 @@ impl Bitmap {
         Self { width, height, channels, bytes: vec![0; width * height * channels] }
     }
 
-    /// The image with 8 bits a channel; of 16 bits the upper 8 are kept, as Pillow does when it reads colour.
+    /// The image with 8 bits per channel. Of 16 bits, the upper 8 are kept, as Pillow does when it reads colour.
     ///
     /// # Errors
     /// When the image has floating point channels, which have no range of their own.
@@ -40,7 +40,7 @@ impl Bitmap {
             other => {
                 return Err(Error::unsupported(
                     format!("an image of {:?}", other.color()),
-                    "images have 8 or 16 bits a channel; give other values as a tensor",
+                    "images have 8 or 16 bits per channel; give other values as a tensor",
                 ));
             }
         };
@@ -55,7 +55,7 @@ impl Bitmap {
             3 => RgbImage::from_raw(width, height, self.bytes).map(DynamicImage::from),
             _ => RgbaImage::from_raw(width, height, self.bytes).map(DynamicImage::from),
         };
-        image.expect("as many bytes as the size says")
+        image.expect("as many bytes as the size requires")
     }
 
     /// Whether the last channel is alpha.
@@ -63,7 +63,7 @@ impl Bitmap {
         self.channels == 2 || self.channels == 4
     }
 
-    /// Without colour (ITU-R 601-2 luma) and without alpha.
+    /// In grey (ITU-R 601-2 luma); alpha is dropped.
     pub fn to_gray(&self) -> Self {
         self.map_pixels(1, |pixel, gray| {
             gray[0] = match *pixel {
@@ -85,7 +85,7 @@ impl Bitmap {
         })
     }
 
-    /// In colour and with alpha, opaque where there was none.
+    /// In colour and with alpha; opaque if there was no alpha.
     pub fn to_rgba(&self) -> Self {
         let has_alpha = self.has_alpha();
         self.map_pixels(4, |pixel, rgba| {
@@ -108,7 +108,7 @@ impl Bitmap {
         })
     }
 
-    /// The channels divided by alpha: the way back from [`Self::premultiplied`].
+    /// The channels divided by alpha: the inverse of [`Self::premultiplied`].
     pub fn unpremultiplied(&self) -> Self {
         self.map_pixels(self.channels, |pixel, plain| {
             plain.copy_from_slice(pixel);
@@ -121,7 +121,7 @@ impl Bitmap {
         })
     }
 
-    /// The part inside `region`; what of it lies outside of the image is black, and transparent.
+    /// The part inside `region`. Whatever lies outside the image is black and transparent.
     pub fn crop(&self, region: CropRegion) -> Self {
         let mut part = Self::new(
             region.x2.saturating_sub(region.x1) as usize,
@@ -132,7 +132,7 @@ impl Bitmap {
         part
     }
 
-    /// Replaces the pixels from (`x`, `y`) on by those of an image with as many channels, as far as they lie inside.
+    /// Copies an image with the same number of channels to (`x`, `y`), as far as it fits inside.
     pub fn paste(&mut self, image: &Self, x: i64, y: i64) {
         let across = overlap(self.width, image.width, x);
         let down = overlap(self.height, image.height, y);
@@ -160,14 +160,14 @@ pub(crate) fn divide_by_255(value: u32) -> u8 {
     ((value + (value >> 8)) >> 8) as u8
 }
 
-/// Where a row of pixels meets another.
+/// Where one row of pixels overlaps another.
 struct Overlap {
     from: usize,
     to: usize,
     length: usize,
 }
 
-/// Where `pasted` pixels, put at `offset` of a row of `size`, meet it.
+/// Where `pasted` pixels at `offset` overlap a row of `size` pixels.
 fn overlap(size: usize, pasted: usize, offset: i64) -> Overlap {
     let from = offset.min(0).unsigned_abs() as usize;
     let to = offset.max(0) as usize;

@@ -1,18 +1,18 @@
-//! Whether a JPEG file is whole: the decoder fills what is missing with grey and says nothing.
+//! Whether a JPEG file is complete: the decoder silently fills missing parts with grey.
 
-/// The markers of JPEG (ITU-T T.81, table B.1) that stand alone, and that which ends the image.
+/// Markers of JPEG (ITU-T T.81, table B.1) that stand alone.
 const START_OF_IMAGE: u8 = 0xd8;
 const END_OF_IMAGE: u8 = 0xd9;
 const TEMPORARY: u8 = 0x01;
 const RESTARTS: std::ops::RangeInclusive<u8> = 0xd0..=0xd7;
 
-/// Whether the file goes on to the marker that ends the image. A thumbnail inside a segment does not count.
+/// Whether the file contains the marker that ends the image. Thumbnails inside segments do not count.
 pub(super) fn reaches_end(file: &[u8]) -> bool {
     let mut rest = file;
-    // Segment by segment: a marker, mostly the length of what follows, and what follows.
+    // Segment by segment: a marker and, for most markers, the length of a body and the body.
     while let Some(start) = rest.iter().position(|byte| *byte == 0xff) {
         rest = &rest[start + 1..];
-        // Any number of 0xff may fill up before a marker.
+        // Any number of 0xff bytes may pad a marker.
         let Some(code) = rest.iter().position(|byte| *byte != 0xff) else { return false };
         let marker = rest[code];
         rest = &rest[code + 1..];

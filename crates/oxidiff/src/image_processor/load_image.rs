@@ -11,19 +11,19 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 use super::bitmap::Bitmap;
 use super::jpeg_end;
 use crate::error::{Error, Result};
-use crate::loading::file_kind::{FileKind, explain};
+use crate::loading::formats::file_kind::{FileKind, explain};
 use crate::memory;
 
-/// A file of more bytes is not an image.
+/// Larger files are not images.
 const MOST_BYTES: u64 = 1 << 30;
-/// Pillow refuses more pixels as a decompression bomb.
+/// Pillow treats images with more pixels as decompression bombs.
 const MOST_PIXELS: u64 = 178_956_970;
 
-/// Reads an image file, turns it upright as its EXIF data says, and makes it an image of three channels: `load_image` of
-/// `diffusers.utils`. PNG, JPEG, WebP, BMP, GIF (the first picture) and TIFF are read; the format is known by the contents.
+/// Reads an image file, turns it upright according to its EXIF data, and converts it to three channels: `load_image` of
+/// `diffusers.utils`. Reads PNG, JPEG, WebP, BMP, GIF (the first frame) and TIFF; the contents tell the format.
 ///
 /// # Errors
-/// When the file cannot be read, is of another format, or is not whole.
+/// When the file cannot be read, has another format, or is not complete.
 pub fn load_image(path: impl AsRef<Path>) -> Result<DynamicImage> {
     let path = path.as_ref();
     let file = read(path)?;
@@ -41,26 +41,26 @@ pub fn load_image(path: impl AsRef<Path>) -> Result<DynamicImage> {
     Ok(Bitmap::from_image(&image)?.to_rgb().into_image())
 }
 
-/// Reads a file, but not without end: a device such as `/dev/zero` has none.
+/// Reads a file up to a limit: a device such as `/dev/zero` never ends.
 fn read(path: &Path) -> Result<Vec<u8>> {
     let mut contents = Vec::new();
     let file = File::open(path).map_err(Error::io(path))?;
     file.take(MOST_BYTES + 1).read_to_end(&mut contents).map_err(Error::io(path))?;
     if contents.len() as u64 > MOST_BYTES {
         let what = format!("{}, a file of more than {} MiB,", path.display(), MOST_BYTES >> 20);
-        return Err(Error::unsupported(what, "no image is as large"));
+        return Err(Error::unsupported(what, "no image is that large"));
     }
     Ok(contents)
 }
 
-/// Refuses an image by its header, which may promise far more pixels than the file has.
+/// Refuses an image because of its header, which may claim far more pixels than the file holds.
 fn check_size(path: &Path, (width, height): (u32, u32), decoded_bytes: u64) -> Result<()> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels > MOST_PIXELS {
         let what = format!("{}, an image of {width}x{height} pixels,", path.display());
         return Err(Error::unsupported(what, format!("at most {MOST_PIXELS} pixels are read, as in Pillow")));
     }
-    // The decoded image, the same upright, and three channels of it.
+    // The decoded image, the upright image, and its three channels.
     let needed = decoded_bytes.saturating_mul(2).saturating_add(3 * pixels);
     memory::check(&format!("reading {}", path.display()), needed, &Device::flex(), "give a smaller image")
 }

@@ -1,9 +1,9 @@
-//! Puts what was inpainted back into the image that it was cropped from.
+//! Puts the inpainted part back into the image that it was cropped from.
 
 use super::bitmap::{Bitmap, divide_by_255};
 
-/// Copies each pixel of `original` over `image` that `mask` leaves black, and mixes where the mask is grey; all three are
-/// of one size. `original` keeps its alpha while being mixed, the result has none.
+/// Copies each pixel of `original` over `image` where `mask` is black, and mixes them where it is grey; all three have the
+/// same size. `original` keeps its alpha during mixing; the result has none.
 pub(super) fn lay_over(original: &Bitmap, mask: &Bitmap, image: &Bitmap) -> Bitmap {
     let kept: Vec<u8> = mask.to_gray().bytes.iter().map(|value| 255 - value).collect();
     let mut overlay = original.to_rgba().premultiplied();
@@ -21,9 +21,9 @@ pub(super) fn lay_over(original: &Bitmap, mask: &Bitmap, image: &Bitmap) -> Bitm
     result.to_rgb()
 }
 
-/// The "over" operator (Porter & Duff 1984) on one pixel with alpha, in integers as Pillow has it.
+/// The "over" operator (Porter & Duff 1984) on one pixel with alpha, in integers as in Pillow.
 fn composite(below: &mut [u8], above: &[u8]) {
-    /// Binary digits after the point of a weight.
+    /// Fraction bits of a weight.
     const FRACTION_BITS: u32 = 7;
 
     let (alpha_above, alpha_below) = (u32::from(above[3]), u32::from(below[3]));

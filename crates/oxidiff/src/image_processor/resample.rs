@@ -1,9 +1,9 @@
-//! Resizing of images, byte for byte as Pillow does it, or as torchvision does.
+//! Resizing of images, byte for byte as in Pillow or torchvision.
 //!
-//! An image is resampled along its rows and along its columns, one after the other. A new pixel is the weighted mean of those that the
-//! filter reaches around its centre; when the image gets smaller, the filter is stretched so that each pixel counts. The
-//! weights are fixed point numbers and the image between the two passes has 8 bits: both can be seen in the result, which
-//! is why no other library's resizing gives the same bytes.
+//! An image is resampled along its rows, then along its columns, or the other way round. A new pixel is the weighted mean of
+//! the pixels that the filter reaches around its centre; when the image shrinks, the filter is stretched so that every pixel
+//! counts. The weights are fixed-point numbers and the image between the two passes has 8 bits. Both affect the result, which
+//! is why no other library gives the same bytes.
 
 use std::f64::consts::PI;
 
@@ -11,20 +11,20 @@ use serde::{Deserialize, Serialize};
 
 use super::bitmap::Bitmap;
 
-/// Whose arithmetic to resize with: both resample alike, and round differently.
+/// Whose arithmetic to resize with: both resample in the same way but round differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arithmetic {
-    /// Weights of 22 binary digits, colours weighted by alpha, the cheaper pass first.
+    /// Weights with 22 fraction bits, colours weighted by alpha, the cheaper pass first.
     Pillow,
-    /// Weights of 16 bits altogether, alpha as a channel like others, rows always first.
+    /// Weights of 16 bits, alpha as a channel like any other, rows always first.
     Torchvision,
 }
 
 impl Arithmetic {
-    /// Binary digits after the point of the given weights.
+    /// Fraction bits of the given weights.
     fn fraction_bits(self, windows: &[Window<f64>]) -> u32 {
         match self {
-            // 8 of 32 are left for the value, and 2 for the sums of filters that overshoot.
+            // Of 32 bits, 8 are for the value, and 2 for the sums of filters that overshoot.
             Self::Pillow => 32 - 8 - 2,
             // As many as the largest weight leaves of 15.
             Self::Torchvision => {
@@ -37,7 +37,7 @@ impl Arithmetic {
     }
 }
 
-/// Which filter to resize images with; the names are those of diffusers.
+/// The filter for resizing images; names as in diffusers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resample {
@@ -54,7 +54,7 @@ pub enum Resample {
 }
 
 impl Resample {
-    /// The filter's kernel; none where a pixel is only picked.
+    /// The filter's kernel; none if pixels are only picked.
     fn kernel(self) -> Option<Kernel> {
         match self {
             Self::Nearest => None,
@@ -65,10 +65,10 @@ impl Resample {
     }
 }
 
-/// How much a pixel counts.
+/// How much a pixel counts, depending on its distance.
 #[derive(Clone, Copy)]
 struct Kernel {
-    /// The distance, in pixels, from which on none counts.
+    /// The distance, in pixels, beyond which pixels do not count.
     reach: f64,
     /// The weight at a distance from the centre.
     at: fn(f64) -> f64,
@@ -101,7 +101,7 @@ fn sinc(x: f64) -> f64 {
     if angle == 0.0 { 1.0 } else { angle.sin() / angle }
 }
 
-/// A part of the pixels along one side, from `start` up to `end`; one without length is stretched all the same.
+/// Some of the pixels along one side, from `start` up to `end`. Even an empty span can be stretched.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     start: usize,
@@ -114,7 +114,7 @@ struct Window<T> {
     weights: Vec<T>,
 }
 
-/// What each new pixel along a side is made from, in fixed point numbers.
+/// What each new pixel along a side is made from, in fixed-point numbers.
 struct Windows {
     windows: Vec<Window<i32>>,
     fraction_bits: u32,
@@ -131,7 +131,7 @@ impl Windows {
         Self { windows: windows.collect(), fraction_bits }
     }
 
-    /// One half as a sum of weights, so that cutting off the fraction rounds.
+    /// One half in fixed point, so that truncation rounds.
     fn half(&self) -> i32 {
         1 << (self.fraction_bits - 1)
     }
@@ -156,7 +156,7 @@ impl Bitmap {
         self.resize_with(width, height, filter, Arithmetic::Pillow)
     }
 
-    /// The same with the arithmetic of another library.
+    /// Like [`Self::resize`], with the arithmetic of another library.
     pub fn resize_with(&self, width: usize, height: usize, filter: Resample, arithmetic: Arithmetic) -> Self {
         match filter.kernel() {
             Some(kernel) => {
@@ -168,7 +168,7 @@ impl Bitmap {
         }
     }
 
-    /// The pixels along one edge, without the depth of even one, stretched to an image.
+    /// An image stretched from an empty span at one edge.
     pub(super) fn stretch_edge(&self, edge: Edge, width: usize, height: usize) -> Self {
         let (mut across, mut down) =
             (Span { start: 0, end: self.width }, Span { start: 0, end: self.height });
@@ -197,12 +197,12 @@ impl Bitmap {
         if keeps_width && keeps_height {
             return self.clone();
         }
-        // Colours count as much as they are opaque.
+        // Colours are weighted by their alpha.
         let weighted = self.has_alpha() && arithmetic == Arithmetic::Pillow;
         let mut image = if weighted { self.premultiplied() } else { self.clone() };
         let columns = || Windows::new(windows(down, self.height, height, kernel), arithmetic);
         let rows = || Windows::new(windows(across, self.width, width, kernel), arithmetic);
-        // Which pass comes first can be seen in the result; this rule is that of Pillow since its version 13.
+        // The order of the passes affects the result; this is the rule of Pillow since version 13.
         let lost = |old: usize, new: usize| old as i64 - new as i64;
         let (fewer_rows, fewer_columns) = (lost(self.height, height), lost(self.width, width));
         let columns_first =
@@ -272,8 +272,8 @@ impl Bitmap {
     }
 }
 
-/// How much each of `size` values counts for each of `new`, `[size, new]` row by row, for values that are not bytes. `None`
-/// where a value is only picked.
+/// How much each of `size` old values counts for each of `new` values, `[size, new]` row by row, for values that are not
+/// bytes. `None` if values are only picked.
 pub(crate) fn resampling_matrix(size: usize, new: usize, filter: Resample) -> Option<Vec<f32>> {
     let windows = windows(Span { start: 0, end: size }, size, new, filter.kernel()?);
     let mut matrix = vec![0.0; size * new];
@@ -285,8 +285,8 @@ pub(crate) fn resampling_matrix(size: usize, new: usize, filter: Resample) -> Op
     Some(matrix)
 }
 
-/// The nearest of `size` pixels to `new` ones that are spread evenly. Their positions are added up, which rounds otherwise
-/// than multiplying does.
+/// For each of `new` evenly spread pixels, the nearest of `size` old ones. Positions are summed up, which rounds differently
+/// from multiplication.
 fn nearest(size: usize, new: usize) -> Vec<usize> {
     let step = size as f64 / new as f64;
     std::iter::successors(Some(step * 0.5), |position| Some(position + step))
@@ -295,7 +295,7 @@ fn nearest(size: usize, new: usize) -> Vec<usize> {
         .collect()
 }
 
-/// The window of each of `new` pixels that are spread evenly over a span of a side of `size` pixels.
+/// The window of each of `new` pixels, spread evenly over a span of a side of `size` pixels.
 fn windows(span: Span, size: usize, new: usize, kernel: Kernel) -> Vec<Window<f64>> {
     let scale = (span.end - span.start) as f64 / new as f64;
     let stretch = scale.max(1.0);

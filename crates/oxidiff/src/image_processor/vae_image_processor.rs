@@ -1,68 +1,21 @@
-//! From images to what an autoencoder encodes, and back.
+//! From images to the tensors that an autoencoder encodes, and back.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use image::DynamicImage;
 
 use super::bitmap::Bitmap;
-use super::crop_region::{CropRegion, crop_region};
+use super::crop_region::CropRegion;
+use super::images::{Images, OutputType, to_output};
+use super::masked_region::masked_region;
 use super::overlay::lay_over;
-use super::resample::{Edge, Resample};
-use super::{Images, OutputType, to_output};
+use super::pipeline_image_input::PipelineImageInput;
+use super::resample::Resample;
+use super::resize_mode::{ResizeMode, resize};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::models::finite::is_finite;
 
-/// Images as a pipeline takes them: Python's `PIL` images, `torch` tensors or `numpy` arrays.
-///
-/// ```
-/// use oxidiff::{Device, PipelineImageInput, Tensor, image::DynamicImage};
-///
-/// let one: PipelineImageInput = DynamicImage::new_rgb8(64, 64).into();
-/// let several: PipelineImageInput = vec![DynamicImage::new_rgb8(64, 64); 2].into();
-/// let tensor: PipelineImageInput = Tensor::<4>::zeros([1, 3, 64, 64], &Device::flex()).into();
-/// # let _ = (one, several, tensor);
-/// ```
-#[derive(Clone, Debug)]
-pub enum PipelineImageInput {
-    /// Images; the size of the first decides for all of them.
-    Images(Vec<DynamicImage>),
-    /// Values in [0, 1], `[batch, channels, height, width]`, or latents.
-    Tensor(Tensor<4>),
-    /// Values in [0, 1], `[batch, height, width, channels]`.
-    Array(Tensor<4>),
-}
-
-impl From<DynamicImage> for PipelineImageInput {
-    fn from(image: DynamicImage) -> Self {
-        Self::Images(vec![image])
-    }
-}
-
-impl From<Vec<DynamicImage>> for PipelineImageInput {
-    fn from(images: Vec<DynamicImage>) -> Self {
-        Self::Images(images)
-    }
-}
-
-impl From<Tensor<4>> for PipelineImageInput {
-    fn from(tensor: Tensor<4>) -> Self {
-        Self::Tensor(tensor)
-    }
-}
-
-/// How an image is brought to other proportions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ResizeMode {
-    /// It is stretched.
-    #[default]
-    Default,
-    /// It keeps its proportions and fits inside; the rest is filled with the colours at its edges.
-    Fill,
-    /// It keeps its proportions and covers all; what is too much is cut off.
-    Crop,
-}
-
-/// How to prepare images; by default in their own size, rounded down to what the autoencoder takes.
+/// How to prepare images. By default they keep their size, rounded down to one that the autoencoder accepts.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PreprocessOptions {
     /// The new height.
@@ -75,11 +28,11 @@ pub struct PreprocessOptions {
     pub crops_coords: Option<CropRegion>,
 }
 
-/// Turns images into what an autoencoder encodes, and what it decodes into images; fields and defaults are those of
+/// Turns images into tensors for an autoencoder, and decoded tensors back into images. Fields and defaults are those of
 /// diffusers.
 ///
-/// Each image is cropped, resized, converted, divided by 255, normalized and binarized, in this order. The results equal
-/// Python's to the last bit.
+/// Each image is cropped, resized, converted, divided by 255, normalized and binarized, in this order. The results are
+/// bit for bit those of Python.
 ///
 /// ```
 /// use oxidiff::{PreprocessOptions, VaeImageProcessor, image::DynamicImage};
@@ -96,17 +49,17 @@ pub struct VaeImageProcessor {
     pub do_resize: bool,
     /// How many pixels one position of the latents stands for, in each direction.
     pub vae_scale_factor: usize,
-    /// Tensors with so many channels are latents, and are left as they are.
+    /// Tensors with this many channels are latents and are left as they are.
     pub vae_latent_channels: usize,
-    /// The filter to resize images with. Tensors and arrays are resized by picking the nearest value.
+    /// The filter for resizing images. Tensors and arrays are resized by picking the nearest value.
     pub resample: Resample,
-    /// Whether to bring values from [0, 1] to [-1, 1].
+    /// Whether to map values from [0, 1] to [-1, 1].
     pub do_normalize: bool,
-    /// Whether to make values below 1/2 to 0 and others to 1.
+    /// Whether to replace values below 1/2 by 0 and all others by 1.
     pub do_binarize: bool,
-    /// Whether to make images coloured.
+    /// Whether to convert images to RGB.
     pub do_convert_rgb: bool,
-    /// Whether to make images grey.
+    /// Whether to convert images to greyscale.
     pub do_convert_grayscale: bool,
 }
 
@@ -126,7 +79,7 @@ impl Default for VaeImageProcessor {
 }
 
 impl VaeImageProcessor {
-    /// The processor of the masks that a pipeline is given.
+    /// The processor for masks.
     pub(crate) fn of_masks(vae_scale_factor: usize) -> Self {
         Self {
             vae_scale_factor,
@@ -138,14 +91,14 @@ impl VaeImageProcessor {
     }
 
     /// The values of images, `[batch, channels, height, width]`: in [-1, 1], or in [0, 1] without `do_normalize`. Images
-    /// become `f32` on the CPU, tensors and arrays keep their type and place.
+    /// become `f32` on the CPU; tensors and arrays keep their type and device.
     ///
     /// # Errors
-    /// When there is no image, the images differ in their number of channels, are too small, or cannot be converted as
-    /// asked.
+    /// When there are no images, or they differ in size or number of channels, are too small, or cannot be converted as
+    /// requested.
     pub fn preprocess(&self, image: &PipelineImageInput, options: PreprocessOptions) -> Result<Tensor<4>> {
         if self.do_convert_rgb && self.do_convert_grayscale {
-            let message = "cannot be set together with `do_convert_grayscale`";
+            let message = "cannot be combined with `do_convert_grayscale`";
             return Err(Error::argument("do_convert_rgb", message));
         }
         let values = match image {
@@ -160,7 +113,7 @@ impl VaeImageProcessor {
     }
 
     fn preprocess_images(&self, images: &[DynamicImage], options: PreprocessOptions) -> Result<Tensor<4>> {
-        // Bytes of three channels as they are and as wanted, and two tensors of `f32`.
+        // Bytes of three channels before and after resizing, and two tensors of `f32`.
         let size = |given: u32, wanted: Option<usize>| u64::from(given).max(wanted.unwrap_or(0) as u64);
         let pixels = images
             .iter()
@@ -173,11 +126,11 @@ impl VaeImageProcessor {
         if let Some(region) = options.crops_coords {
             bitmaps = bitmaps.iter().map(|bitmap| bitmap.crop(region)).collect();
         }
-        let first = bitmaps.first().ok_or_else(|| Error::argument("image", "there is none"))?;
+        let first = bitmaps.first().ok_or_else(|| Error::argument("image", "there are no images"))?;
         if self.do_resize {
             let [height, width] = self.default_size([first.height, first.width], options)?;
             for bitmap in &mut bitmaps {
-                *bitmap = self.resize_bitmap(bitmap, height, width, options.resize_mode)?;
+                *bitmap = resize(bitmap, height, width, options.resize_mode, self.resample)?;
             }
         }
         if self.do_convert_rgb {
@@ -225,7 +178,7 @@ impl VaeImageProcessor {
         if self.do_normalize {
             if values.clone().min().into_scalar::<f32>() < 0.0 {
                 tracing::warn!(
-                    "`image` has values below 0: it is taken to be in [-1, 1] already, not in [0, 1]"
+                    "`image` has values below 0, so it is assumed to be in [-1, 1] already, not in [0, 1]"
                 );
             } else {
                 values = values * 2.0 - 1.0;
@@ -238,15 +191,15 @@ impl VaeImageProcessor {
         Ok(values)
     }
 
-    /// Turns what an autoencoder decoded, `[batch, channels, height, width]`, into what was asked for. Values are brought
-    /// from [-1, 1] to [0, 1] where `do_normalize` is set.
+    /// Turns decoded images, `[batch, channels, height, width]`, into the requested form. With `do_normalize`, values are
+    /// mapped from [-1, 1] to [0, 1].
     ///
     /// # Errors
-    /// When images are asked for and the tensor has neither one channel nor three, or a value is not finite.
+    /// When images are requested and the tensor has neither one nor three channels, or a value is not finite.
     pub fn postprocess(&self, image: Tensor<4>, output_type: OutputType) -> Result<Images> {
         // Clamping would hide an infinite value.
         if output_type != OutputType::Latent && !is_finite(&image) {
-            let message = "has values that are not finite, of which no picture can be made".to_owned();
+            let message = "has values that are not finite, so it cannot be turned into an image".to_owned();
             return Err(Error::NonFinite { place: "image".into(), message });
         }
         let denormalize =
@@ -260,7 +213,7 @@ impl VaeImageProcessor {
     /// An image in another size.
     ///
     /// # Errors
-    /// When a side would have no pixel.
+    /// When a side would have no pixels.
     pub fn resize(
         &self,
         image: &DynamicImage,
@@ -269,64 +222,14 @@ impl VaeImageProcessor {
         resize_mode: ResizeMode,
     ) -> Result<DynamicImage> {
         let bitmap = Bitmap::from_image(image)?;
-        Ok(self.resize_bitmap(&bitmap, height, width, resize_mode)?.into_image())
+        Ok(resize(&bitmap, height, width, resize_mode, self.resample)?.into_image())
     }
 
-    fn resize_bitmap(&self, image: &Bitmap, height: usize, width: usize, mode: ResizeMode) -> Result<Bitmap> {
-        let too_small = |height: usize, width: usize| {
-            (height.min(width) == 0).then(|| {
-                let message = format!(
-                    "{}x{} pixels would become {width}x{height}: one side would have no pixel",
-                    image.width, image.height
-                );
-                Error::argument("image", message)
-            })
-        };
-        if let Some(error) = too_small(image.height, image.width).or(too_small(height, width)) {
-            return Err(error);
-        }
-        if mode == ResizeMode::Default {
-            return Ok(image.resize(width, height, self.resample));
-        }
-
-        let ratio = width as f64 / height as f64;
-        let own_ratio = image.width as f64 / image.height as f64;
-        let fits_width = match mode {
-            ResizeMode::Fill => ratio < own_ratio,
-            _ => ratio > own_ratio,
-        };
-        let inner_width = if fits_width { width } else { image.width * height / image.height };
-        let fits_height = match mode {
-            ResizeMode::Fill => ratio >= own_ratio,
-            _ => ratio <= own_ratio,
-        };
-        let inner_height = if fits_height { height } else { image.height * width / image.width };
-        if let Some(error) = too_small(inner_height, inner_width) {
-            return Err(error);
-        }
-        let inner = image.resize(inner_width, inner_height, self.resample);
-        let left = (width / 2) as i64 - (inner_width / 2) as i64;
-        let top = (height / 2) as i64 - (inner_height / 2) as i64;
-        let mut outer = Bitmap::new(width, height, 3);
-        outer.paste(&inner.to_rgb(), left, top);
-
-        if mode == ResizeMode::Fill && ratio < own_ratio && top > 0 {
-            let edge = |edge| inner.stretch_edge(edge, width, top as usize).to_rgb();
-            outer.paste(&edge(Edge::Top), 0, 0);
-            outer.paste(&edge(Edge::Bottom), 0, top + inner_height as i64);
-        } else if mode == ResizeMode::Fill && ratio > own_ratio && left > 0 {
-            let edge = |edge| inner.stretch_edge(edge, left as usize, height).to_rgb();
-            outer.paste(&edge(Edge::Left), 0, 0);
-            outer.paste(&edge(Edge::Right), left + inner_width as i64, 0);
-        }
-        Ok(outer)
-    }
-
-    /// Height and width that images are prepared in: those of the options or else those of the first image, rounded down
-    /// to multiples of `vae_scale_factor`.
+    /// The height and width that images are prepared in: those given, or else those of the first image, rounded down to
+    /// multiples of `vae_scale_factor`.
     ///
     /// # Errors
-    /// When there is no image, or less than one multiple.
+    /// When there are no images, or a side is smaller than one multiple.
     pub fn get_default_height_width(
         &self,
         image: &PipelineImageInput,
@@ -335,7 +238,7 @@ impl VaeImageProcessor {
     ) -> Result<[usize; 2]> {
         let own = match image {
             PipelineImageInput::Images(images) => {
-                let first = images.first().ok_or_else(|| Error::argument("image", "there is none"))?;
+                let first = images.first().ok_or_else(|| Error::argument("image", "there are no images"))?;
                 [first.height() as usize, first.width() as usize]
             }
             PipelineImageInput::Tensor(values) => [values.dims()[2], values.dims()[3]],
@@ -355,8 +258,8 @@ impl VaeImageProcessor {
         Ok(size)
     }
 
-    /// The part of an image to inpaint: what is not black in the mask, `pad` pixels around it, and as much more as it
-    /// takes for the proportions of `width` to `height`.
+    /// The part of an image to inpaint: everything that is not black in the mask, with `pad` pixels around it, enlarged to
+    /// the proportions of `width` to `height`.
     ///
     /// # Errors
     /// When the mask is black everywhere.
@@ -366,11 +269,11 @@ impl VaeImageProcessor {
         height: usize,
         pad: usize,
     ) -> Result<CropRegion> {
-        crop_region(mask_image, width, height, pad)
+        masked_region(mask_image, width, height, pad)
     }
 
-    /// Puts an inpainted image into the one that it was made from: the first image is kept where the mask is black. With
-    /// `crop_coords`, the inpainted image is first brought back to the size and place of that part.
+    /// Lays an inpainted image over the original, which is kept where the mask is black. With `crop_coords`, the inpainted
+    /// image is first put back into the size and place of that part.
     ///
     /// # Errors
     /// When the images differ in size.
@@ -385,7 +288,7 @@ impl VaeImageProcessor {
         let mut image = Bitmap::from_image(image)?;
         if let Some(CropRegion { x1, y1, x2, y2 }) = crop_coords {
             let (width, height) = (x2.saturating_sub(x1) as usize, y2.saturating_sub(y1) as usize);
-            let part = self.resize_bitmap(&image, height, width, ResizeMode::Crop)?;
+            let part = resize(&image, height, width, ResizeMode::Crop, self.resample)?;
             image = Bitmap::new(original.width, original.height, 3);
             image.paste(&part, x1.into(), y1.into());
         }
@@ -402,8 +305,8 @@ impl VaeImageProcessor {
     }
 }
 
-/// Values `[batch, channels, height, width]` in another height and width, each the nearest of the old ones: PyTorch's
-/// `interpolate` with its default mode.
+/// Resizes values `[batch, channels, height, width]` by picking the nearest old value: PyTorch's `interpolate` with its
+/// default mode.
 pub(crate) fn resize_nearest(values: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
     let device = values.device();
     let nearest = |old: usize, new: usize| {
@@ -422,4 +325,12 @@ pub(crate) fn resize_nearest(values: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
         values = values.select(3, nearest(width, size[1]));
     }
     values
+}
+
+/// Turns decoded images, `[batch, channels, height, width]` in about [-1, 1], into the requested form.
+///
+/// # Errors
+/// When images are requested and the tensor has neither one nor three channels, or a value is not finite.
+pub(crate) fn postprocess(decoded: Tensor<4>, output_type: OutputType) -> Result<Images> {
+    VaeImageProcessor::default().postprocess(decoded, output_type)
 }

@@ -1,7 +1,7 @@
-//! Configurations as diffusers keeps them: JSON data that outlives the class that read it.
+//! Configurations as in diffusers: JSON data that outlives the class that read it.
 //!
-//! A class sees its own fields, typed and with defaults filled in; fields that it does not know stay in the data, so
-//! that swapping a scheduler forth and back loses nothing.
+//! A class sees its own fields, typed and with defaults filled in. Fields that it does not know stay in the data, so that
+//! swapping a scheduler back and forth loses nothing.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,13 +11,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{file_kind, non_finite};
+use super::formats::file_kind;
+use super::non_finite;
 use crate::error::{Error, Result};
 
 /// The version of diffusers whose behaviour and file formats this library follows; written as `_diffusers_version`.
 pub const DIFFUSERS_VERSION: &str = "0.42.1";
 
-/// A configuration: the values of a class's fields, what else stood in the file, and which values were never given.
+/// A configuration: the values of a class's fields, the other contents of its file, and which values are only defaults.
 ///
 /// ```
 /// use oxidiff::{Config, PNDMScheduler, EulerDiscreteScheduler, Scheduler};
@@ -31,7 +32,7 @@ pub const DIFFUSERS_VERSION: &str = "0.42.1";
 pub struct Config {
     origin: String,
     values: Map<String, Value>,
-    /// Fields that nobody set: a class that takes this configuration over uses its own defaults for them.
+    /// Fields that were never set: another class that takes over this configuration uses its own defaults for them.
     defaulted: BTreeSet<String>,
 }
 
@@ -80,20 +81,20 @@ impl Config {
         self
     }
 
-    /// Leaves a field out.
+    /// Removes a field.
     pub(crate) fn without(mut self, field: &str) -> Self {
         self.defaulted.remove(field);
         self.values.remove(field);
         self
     }
 
-    /// Leaves the fields out that hold nothing.
+    /// Removes the fields that are `null`.
     pub(crate) fn without_nulls(mut self) -> Self {
         self.values.retain(|_, value| !value.is_null());
         self
     }
 
-    /// Where the configuration came from, for error messages.
+    /// The source of the configuration, for error messages.
     pub(crate) fn origin(&self) -> &str {
         &self.origin
     }
@@ -105,12 +106,12 @@ impl Config {
 
     /// Reads the fields of class `class_name` as `T`, filling in defaults.
     ///
-    /// Returns the typed fields and the configuration that the new object keeps: all of `T`'s values, the unknown fields
-    /// of `self`, and a note of which values came from `T`'s defaults. A default that `self` only inherited from its
-    /// own class does not carry over, which is what diffusers does with `_use_default_values`.
+    /// Returns the typed fields and the configuration for the new object: all of `T`'s values, the unknown fields of `self`,
+    /// and a note of which values are defaults of `T`. Defaults of the previous class do not carry over, like
+    /// `_use_default_values` in diffusers.
     ///
     /// # Errors
-    /// When a field has a type or an enum value that the class does not know; the error names file and field.
+    /// When a field has a wrong type or an unknown enum value; the error names file and field.
     pub(crate) fn resolve<T: Serialize + DeserializeOwned>(&self, class_name: &str) -> Result<(T, Config)> {
         let same_class = self.class_name() == Some(class_name);
         let mut given = self.values.clone();
@@ -129,13 +130,13 @@ impl Config {
         Ok((typed, config))
     }
 
-    /// Sets a field without counting it as given: another class that takes this configuration over does not see it.
+    /// Sets a field without counting it as given: another class that takes over this configuration does not see it.
     pub(crate) fn patched(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.values.insert(field.to_owned(), value.into());
         self
     }
 
-    /// The configuration of an object built from typed fields alone: every one of them counts as given.
+    /// The configuration of an object built from typed fields: all of them count as given.
     pub(crate) fn from_fields<T: Serialize>(class_name: &str, fields: &T) -> Self {
         let Value::Object(given) = to_value(fields) else {
             unreachable!("fields serialize to a JSON object")
@@ -143,7 +144,7 @@ impl Config {
         Self::of_class(class_name, fields, given, class_name.to_owned())
     }
 
-    /// The configuration of an object of transformers, whose files do not name their class.
+    /// The configuration of an object of transformers, whose files do not name the class.
     pub(crate) fn from_transformers_fields<T: Serialize>(fields: &T) -> Self {
         let Value::Object(values) = to_value(fields) else {
             unreachable!("fields serialize to a JSON object")
@@ -172,7 +173,7 @@ impl Config {
         if self.origin.is_empty() { class_name.to_owned() } else { format!("{} ({class_name})", self.origin) }
     }
 
-    /// The JSON that diffusers would save: sorted keys, two spaces of indentation.
+    /// JSON as saved by diffusers: sorted keys, indented by two spaces.
     pub fn to_json(&self) -> String {
         to_sorted_json(&self.values)
     }
@@ -206,9 +207,9 @@ impl fmt::Display for Config {
 mod tests {
     use super::*;
 
-    /// A reader that rounds as it goes is off in the last bit, and so is every number that is computed from it.
+    /// A parser that rounds intermediate results would be off in the last bit, and so would everything computed from it.
     #[test]
-    fn numbers_are_read_to_the_last_bit_and_written_so() {
+    fn numbers_are_read_and_written_to_the_last_bit() {
         for digits in
             ["0.022222222222222222222222222222222222222222", "0.00085", "1.7976931348623157e308", "5e-324"]
         {

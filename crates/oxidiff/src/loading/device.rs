@@ -1,32 +1,32 @@
-//! Where to compute: a device that cannot do it is found out before anything is put on it.
+//! Checks a device before anything is put on it.
 
 use burn::tensor::{DType, Device};
 
 use crate::error::{Error, Result};
 
-/// Requires that this machine has the device, and that the device computes in the element type. Burn would panic without
-/// the one, and compute something else without the other.
+/// Checks that this machine has the device, and that the device computes in the element type. Burn would panic without the
+/// first, and compute something else without the second.
 ///
 /// # Errors
-/// When one is missing.
+/// When either is not the case.
 pub(crate) fn check(device: &Device, dtype: DType) -> Result<()> {
     if let Some(problem) = problem(device) {
         return Err(Error::argument("device", format!("{problem}: {device:?}")));
     }
     if !device.supports_dtype(dtype) {
-        return Err(Error::argument("dtype", format!("{dtype:?} is no type that {device:?} computes in")));
+        return Err(Error::argument("dtype", format!("{device:?} does not compute in {dtype:?}")));
     }
     Ok(())
 }
 
-/// Why nothing can be computed on the device.
+/// Why the device cannot be used, if it cannot.
 #[cfg(any(feature = "cuda", feature = "rocm", feature = "metal", feature = "vulkan", feature = "wgpu"))]
 fn problem(device: &Device) -> Option<&'static str> {
     use std::sync::{Mutex, PoisonError};
 
     use burn::backend::{CubeDevice, DispatchDevice};
 
-    /// What was found. Drivers take their time to answer, and each model of a pipeline asks.
+    /// Devices that were found. Drivers answer slowly, and each model of a pipeline asks.
     static FOUND: Mutex<Vec<CubeDevice>> = Mutex::new(Vec::new());
 
     let DispatchDevice::Cube(device) = device.as_dispatch() else { return None };
@@ -38,12 +38,12 @@ fn problem(device: &Device) -> Option<&'static str> {
     if let CubeDevice::Wgpu(device) = device
         && let burn::backend::WgpuDeviceKind::Existing(_) = device.kind
     {
-        // What a program sets up by itself is on no list.
+        // A device that a program sets up by itself is not listed.
         return None;
     }
     let id = device.to_id();
     if !CubeDevice::enumerate(id).contains(&id) {
-        return Some("this machine does not have it, or no driver for it");
+        return Some("this machine does not have it, or lacks a driver for it");
     }
     #[cfg(feature = "vulkan")]
     if let CubeDevice::Wgpu(device) = device
@@ -52,7 +52,7 @@ fn problem(device: &Device) -> Option<&'static str> {
     {
         return Some(
             "no Vulkan driver of this machine has VK_KHR_workgroup_memory_explicit_layout; \
-             software drivers can be used where Oxidiff is built with `--features wgpu` instead of `vulkan`",
+             software drivers work if Oxidiff is built with `--features wgpu` instead of `vulkan`",
         );
     }
     found.push(device.clone());

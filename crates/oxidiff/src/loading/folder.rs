@@ -1,21 +1,21 @@
-//! Where the files of a model lie: a folder on disk, or data that was compiled into the binary.
+//! The files of a model: a folder on disk, or data compiled into the binary.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oxidiff_kernels::MappedFile;
 
 use crate::error::{Error, Result};
-use crate::loading::file_kind;
-use crate::loading::state_dict::StateDict;
+use crate::loading::formats::contents::Contents;
+use crate::loading::formats::state_dict::StateDict;
+use crate::loading::formats::{file_kind, safetensors};
 
 /// A model folder that is part of the binary (`include_bytes!`): paths relative to the folder, and their contents.
 #[derive(Debug)]
 pub struct EmbeddedFolder {
-    /// What the model is called in messages.
+    /// The model's name in messages.
     pub name: &'static str,
-    /// Each file's path inside the folder, with `/` between its parts, and its contents.
+    /// The path of each file in the folder, separated by `/`, and its contents.
     pub files: &'static [(&'static str, &'static [u8])],
 }
 
@@ -27,20 +27,11 @@ pub enum Folder {
         folder: &'static EmbeddedFolder,
         path: String,
     },
-    /// Configurations in a folder, and all weights in one file of the original layout.
+    /// Configurations in a folder, and all weights in a single file in its original layout.
     Original {
         configs: Box<Folder>,
         original: Arc<StateDict>,
     },
-}
-
-/// A file's contents, not copied from where they lie.
-#[derive(Debug)]
-pub(crate) enum Contents {
-    Mapped(MappedFile),
-    Static(&'static [u8]),
-    /// What was read from a file that cannot be mapped.
-    Memory(Bytes),
 }
 
 impl Folder {
@@ -48,7 +39,7 @@ impl Folder {
         Self::Embedded { folder, path: String::new() }
     }
 
-    /// The folder `name` inside this one; it need not exist.
+    /// The folder `name` in this one; it need not exist.
     pub(crate) fn subfolder(&self, name: &str) -> Self {
         match self {
             Self::Directory(path) => Self::Directory(path.join(name)),
@@ -59,7 +50,7 @@ impl Folder {
         }
     }
 
-    /// The folder of a pipeline's component. The first pipelines have their model and scheduler beside the index.
+    /// The folder of a pipeline's component. The first pipelines have their model and scheduler next to the index.
     pub(crate) fn component(&self, name: &str) -> Self {
         let subfolder = self.subfolder(name);
         if subfolder.exists() { subfolder } else { self.clone() }
@@ -100,7 +91,10 @@ impl Folder {
         }
     }
 
-    /// Reads a small text file whole.
+    /// Reads a small text file.
+    ///
+    /// # Errors
+    /// When the file is missing or not text.
     pub(crate) fn read(&self, file: &str, needed_by: &str) -> Result<Bytes> {
         match self {
             Self::Directory(path) => match std::fs::read(path.join(file)) {
@@ -122,6 +116,9 @@ impl Folder {
     }
 
     /// The tensors of a weights file.
+    ///
+    /// # Errors
+    /// When the file is missing or damaged.
     pub(crate) fn state_dict(&self, file: &str, needed_by: &str) -> Result<StateDict> {
         match self {
             Self::Directory(path) => {
@@ -133,16 +130,13 @@ impl Folder {
             }
             Self::Embedded { .. } => {
                 let contents = self.embedded_file(file).ok_or_else(|| self.missing(file, needed_by))?;
-                StateDict::from_safetensors(
-                    Contents::Static(contents),
-                    &self.locate(file).display().to_string(),
-                )
+                safetensors::read(Contents::Static(contents), &self.locate(file).display().to_string())
             }
             Self::Original { configs, .. } => configs.state_dict(file, needed_by),
         }
     }
 
-    /// The names of the files directly inside the folder.
+    /// The names of the files directly in the folder.
     pub(crate) fn file_names(&self) -> Vec<String> {
         match self {
             Self::Directory(path) => {
@@ -158,7 +152,7 @@ impl Folder {
         }
     }
 
-    /// The tensors of every weights file directly inside the folder that can be read.
+    /// The tensors of every readable weights file directly in the folder.
     pub(crate) fn state_dicts(&self) -> Vec<StateDict> {
         if let Self::Original { original, .. } = self {
             return vec![StateDict::clone(original)];
@@ -177,31 +171,5 @@ impl Folder {
 
     fn missing(&self, file: &str, needed_by: &str) -> Error {
         Error::MissingFile { path: self.locate(file), message: format!("not found; {needed_by} needs it") }
-    }
-}
-
-impl Contents {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Mapped(file) => file.as_ref(),
-            Self::Static(contents) => contents,
-            Self::Memory(contents) => contents,
-        }
-    }
-
-    /// A part of the contents that lives as long as it is needed.
-    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Bytes {
-        match self {
-            Self::Mapped(file) => file.slice(range),
-            Self::Static(contents) => Bytes::from_static(&contents[range]),
-            Self::Memory(contents) => contents.slice(range),
-        }
-    }
-
-    /// Says that a part was copied elsewhere and need not stay in memory.
-    pub(crate) fn release(&self, range: std::ops::Range<usize>) {
-        if let Self::Mapped(file) = self {
-            file.release(range);
-        }
     }
 }

@@ -6,11 +6,11 @@ use crate::error::{Error, Result};
 use crate::loading::hub::{HubOptions, HubRepo};
 use crate::loading::is_meant_as_path;
 
-/// The path of a file: `name_or_path` itself, or the one that `choose` picks among the names in the folder or repository of
-/// that name, fetched if it is on the hub.
+/// The path of a file: `name_or_path` itself, or the file that `choose` picks from the names in that folder or repository,
+/// fetched if it is on the hub.
 ///
 /// # Errors
-/// When there is no such file, folder or repository, or `choose` finds none.
+/// When there is no such file, folder or repository, or `choose` finds no file.
 pub(crate) fn locate(
     name_or_path: &str,
     subfolder: Option<&str>,

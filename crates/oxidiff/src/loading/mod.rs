@@ -1,18 +1,16 @@
 //! From a name or a folder to a component: configuration files, weights and the hub.
 
-pub(crate) mod bare_tensor;
 pub mod config;
 pub(crate) mod device;
-pub(crate) mod file_kind;
 pub mod folder;
+pub(crate) mod formats;
 pub mod hub;
 pub(crate) mod locate;
 pub(crate) mod lora;
 pub(crate) mod non_finite;
-pub(crate) mod original_layout;
-pub(crate) mod shard_index;
+pub(crate) mod original;
 pub mod single_file;
-pub(crate) mod state_dict;
+mod stored_elements;
 pub(crate) mod variant;
 pub(crate) mod weights;
 mod write_whole;
@@ -21,7 +19,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device};
 
-pub use write_whole::{check_writable, write_whole};
+pub(crate) use self::formats::{bare_tensor, state_dict};
+pub use self::write_whole::{check_writable, write_whole};
 
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
@@ -30,17 +29,17 @@ use crate::loading::hub::{HubOptions, HubRepo, is_configuration, model_files, mo
 /// How to load a model or a pipeline: the keyword arguments of Python's `from_pretrained`.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
-    /// The element type of the weights in memory, and so of the computation (`torch_dtype`). `f32` by default.
+    /// The element type of the weights in memory, and therefore of the computation (`torch_dtype`). `f32` by default.
     pub dtype: DType,
-    /// Where the weights go. The CPU by default.
+    /// Where to put the weights. The CPU by default.
     pub device: Device,
-    /// Which variant of the weights to read, where the checkpoint has it: `fp16` reads `*.fp16.safetensors`.
+    /// Which variant of the weights to read, if the checkpoint has it: `fp16` reads `*.fp16.safetensors`.
     pub variant: Option<String>,
-    /// The folder inside the checkpoint, for a model that is part of a pipeline.
+    /// The folder in the checkpoint, for a model that is part of a pipeline.
     pub subfolder: Option<String>,
-    /// Whether to load the safety checker of a checkpoint that has one; `false` is `safety_checker=None` in Python.
+    /// Whether to load the safety checker, if the checkpoint has one; `false` is `safety_checker=None` in Python.
     pub safety_checker: bool,
-    /// Where and how to fetch what is not in a folder.
+    /// Where and how to fetch files from the hub.
     pub hub: HubOptions,
 }
 
@@ -57,7 +56,7 @@ impl Default for LoadOptions {
     }
 }
 
-/// What is going to be read, so that no more than that is downloaded.
+/// What will be read, so that nothing else is downloaded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Needed {
     /// A pipeline with all its components.
@@ -71,7 +70,7 @@ pub(crate) enum Needed {
 }
 
 impl LoadOptions {
-    /// Finds the folder of a checkpoint by its path, or by its name on the hub; then only what is needed is fetched.
+    /// Finds the folder of a checkpoint by its path, or by its name on the hub, from where only the needed files are fetched.
     pub(crate) fn open(&self, name_or_path: &str, needed: Needed) -> Result<Folder> {
         let path = Path::new(name_or_path);
         let inside = |root| match &self.subfolder {
@@ -93,14 +92,14 @@ impl LoadOptions {
         }
     }
 
-    /// The folder of a pipeline that is part of the binary.
+    /// Opens the folder of a pipeline that is part of the binary.
     pub(crate) fn open_embedded(&self, folder: &'static EmbeddedFolder) -> Result<Folder> {
         let folder = Folder::embedded(folder);
         self.check_variant(&folder, Needed::Pipeline)?;
         Ok(folder)
     }
 
-    /// Checks that what is on this machine has the variant that is asked for; what is fetched was checked before.
+    /// Checks that a local checkpoint has the requested variant. One from the hub was checked before it was fetched.
     fn check_variant(&self, folder: &Folder, needed: Needed) -> Result<()> {
         let Some(variant) = self.variant.as_deref() else { return Ok(()) };
         match needed {
@@ -144,7 +143,7 @@ impl LoadOptions {
     }
 }
 
-/// Names on the hub have at most one slash; everything with more of a path about it is one.
+/// Whether a name is a path. Names on the hub have at most one slash, and never look like a path otherwise.
 fn is_meant_as_path(path: &Path) -> bool {
     path.exists()
         || path.is_absolute()
@@ -153,10 +152,10 @@ fn is_meant_as_path(path: &Path) -> bool {
         || path.components().count() > 2
 }
 
-/// Fetches what a pipeline needs from the hub into the cache, and returns the folder where it lies.
+/// Fetches what a pipeline needs from the hub into the cache, and returns its folder there.
 ///
 /// # Errors
-/// When the hub does not have the pipeline, cannot be reached, or the cache cannot be written.
+/// When the hub does not have the pipeline or cannot be reached, or the cache cannot be written.
 pub fn download(repo_id: &str, options: &LoadOptions) -> Result<PathBuf> {
     Ok(options.open(repo_id, Needed::Pipeline)?.name())
 }

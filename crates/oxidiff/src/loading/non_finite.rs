@@ -1,7 +1,7 @@
-//! Python's JSON has numbers that JSON has not: `Infinity`, `-Infinity` and `NaN`.
+//! Numbers that Python writes into JSON but JSON does not have: `Infinity`, `-Infinity` and `NaN`.
 //!
-//! Scheduler configurations contain them (`"lambda_min_clipped": -Infinity`). Inside a
-//! [`Config`](super::config::Config) they are strings of the same spelling.
+//! Scheduler configurations contain them (`"lambda_min_clipped": -Infinity`). In a [`Config`](super::config::Config) they are
+//! strings with the same spelling.
 
 use std::borrow::Cow;
 
@@ -35,7 +35,7 @@ pub(super) fn quote(text: &str) -> Cow<'_, str> {
     Cow::Owned(quoted)
 }
 
-/// Takes the quotation marks off again, of values though not of keys.
+/// Removes the quotation marks again, from values but not from keys.
 pub(super) fn unquote(text: &str) -> String {
     let mut unquoted = String::with_capacity(text.len());
     let mut pieces = pieces(text).peekable();
@@ -51,7 +51,7 @@ pub(super) fn unquote(text: &str) -> String {
     unquoted
 }
 
-/// Splits JSON text into string literals, quotation marks included, and what stands between them.
+/// Splits JSON text into string literals, with their quotation marks, and the text between them.
 fn pieces(text: &str) -> impl Iterator<Item = (&str, bool)> {
     let mut rest = text;
     std::iter::from_fn(move || {

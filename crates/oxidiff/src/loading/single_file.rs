@@ -7,26 +7,26 @@ use burn::tensor::{DType, Device};
 
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
+use crate::loading::formats::state_dict::StateDict;
 use crate::loading::hub::{HubOptions, HubRepo};
-use crate::loading::original_layout::{self, OriginalModel};
-use crate::loading::state_dict::StateDict;
-use crate::loading::{LoadOptions, Needed};
+use crate::loading::{LoadOptions, Needed, original};
 
 const HUB_ADDRESSES: [&str; 4] = ["https://huggingface.co/", "https://hf.co/", "huggingface.co/", "hf.co/"];
 
-/// How to load what lies in a single file: the keyword arguments of Python's `from_single_file`.
+/// How to load a checkpoint that is a single file: the keyword arguments of Python's `from_single_file`.
 #[derive(Clone, Debug)]
 pub struct SingleFileOptions {
     /// The element type of the weights in memory, and so of the computation. `f32` by default.
     pub dtype: DType,
     /// Where the weights go. The CPU by default.
     pub device: Device,
-    /// Where configurations and tokenizer come from, which the file does not have: a folder in the layout of diffusers, or
-    /// the name of a repository. By default the one that the model was published in, told from its weights.
+    /// Where to find the configurations and the tokenizer, which the file does not contain: a folder in the layout of
+    /// diffusers, or the name of a repository. By default the repository that the model was published in, inferred from its
+    /// weights.
     pub config: Option<String>,
-    /// The folder of `config` that has the model's configuration, where a model is loaded and not a pipeline.
+    /// The folder in `config` that holds the model's configuration, when a model is loaded and not a pipeline.
     pub subfolder: Option<String>,
-    /// Take the UNet's weights averaged over its training (EMA) from a file that has both.
+    /// Use the UNet's weights averaged over its training (EMA), from a file that has both.
     pub extract_ema: bool,
     /// Where and how to fetch the configurations.
     pub hub: HubOptions,
@@ -52,7 +52,7 @@ impl SingleFileOptions {
     /// Opens the file, a path or a link to the hub, and finds its configurations.
     ///
     /// # Errors
-    /// When the file is missing or damaged; when the configurations are in no cache and cannot be fetched.
+    /// When the file is missing or damaged, or the configurations are not in the cache and cannot be fetched.
     pub(crate) fn open(&self, path_or_link: &str) -> Result<Folder> {
         self.with_configurations(self.open_weights(path_or_link)?)
     }
@@ -60,10 +60,10 @@ impl SingleFileOptions {
     fn open_weights(&self, path_or_link: &str) -> Result<StateDict> {
         let mut original = StateDict::open(&self.locate(path_or_link)?)?;
         if self.extract_ema {
-            original = original_layout::with_averaged_weights(&original)?;
-        } else if original_layout::has_averaged_weights(&original) {
+            original = original::with_averaged_weights(&original)?;
+        } else if original::has_averaged_weights(&original) {
             tracing::warn!(
-                "{} has averaged weights (EMA) too; `extract_ema` would take those",
+                "{} also has averaged weights (EMA); set `extract_ema` to use those",
                 original.origin()
             );
         }
@@ -73,13 +73,13 @@ impl SingleFileOptions {
     fn with_configurations(&self, original: StateDict) -> Result<Folder> {
         let name = match &self.config {
             Some(config) => config.clone(),
-            None => OriginalModel::infer(&original)?.repo_id().to_owned(),
+            None => original::infer_repo_id(&original)?.to_owned(),
         };
         let configs = self.load_options().open(&name, Needed::Configs).map_err(|error| match error {
             Error::Hub { repo, message } => {
                 let message = format!(
                     "{message}. A single file has neither configurations nor a tokenizer: they come from this \
-                     repository, or from the folder that `config` names"
+                     repository, or from the folder given as `config`"
                 );
                 Error::Hub { repo, message }
             }
@@ -88,17 +88,17 @@ impl SingleFileOptions {
         Ok(Folder::Original { configs: Box::new(configs), original: Arc::new(original) })
     }
 
-    /// As [`Self::open`], for a pipeline.
+    /// Like [`Self::open`], for a pipeline.
     ///
     /// # Errors
-    /// As [`Self::open`], and when the file holds something else than a whole checkpoint.
+    /// As for [`Self::open`], and when the file holds something other than a whole checkpoint.
     pub(crate) fn open_pipeline(&self, path_or_link: &str) -> Result<Folder> {
         let original = self.open_weights(path_or_link)?;
         if self.config.is_none() {
-            // Names the families that are known and not supported.
-            OriginalModel::infer(&original)?;
+            // The error names a family that is known but not supported.
+            original::infer_repo_id(&original)?;
         }
-        if !original_layout::has_models(&original) {
+        if !original::has_models(&original) {
             return Err(original.error(
                 "not a whole checkpoint of Stable Diffusion in its original layout: no `model.diffusion_model`, \
                  `first_stage_model` or `cond_stage_model`; a single model, a LoRA or an embedding is loaded into a pipeline",

@@ -1,4 +1,4 @@
-//! Which weights of a checkpoint are read: those of a variant, or the plain ones.
+//! Which weights of a checkpoint to read: those of a variant, or the plain ones.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +7,18 @@ use crate::loading::config::Config;
 use crate::loading::folder::Folder;
 use crate::loading::hub::{MODEL_INDEX, component_names};
 
-/// How far the components of a checkpoint have a variant of their weights.
+/// Which components of a checkpoint have a variant of their weights.
 #[derive(Debug, Default)]
 pub(crate) struct VariantCoverage<'a> {
     is_found: bool,
-    /// The components that have plain weights only.
+    /// The components with plain weights only.
     plain: Vec<&'a str>,
     /// The variants that any component has.
     available: BTreeSet<String>,
 }
 
 impl<'a> VariantCoverage<'a> {
-    /// Counts a component, given the `names` of the files in its folder, and returns those of its weights to read.
+    /// Adds a component, given the `names` of the files in its folder, and returns the weights to read.
     pub fn add<'n>(&mut self, component: &'a str, names: &[&'n str], variant: Option<&str>) -> Vec<&'n str> {
         let (chosen, found) = choose_weights(names, variant);
         if found.is_some() {
@@ -67,7 +67,7 @@ pub(crate) fn check_pipeline(folder: &Folder, variant: &str) -> Result<()> {
     coverage.check(variant)
 }
 
-/// Checks that a variant of the weights called `weights` is among the `names` of the files in a model's folder.
+/// Checks that a variant of the weights `weights` is among the `names` of the files in a model's folder.
 ///
 /// # Errors
 /// When it is not.
@@ -77,15 +77,14 @@ pub(crate) fn check_model(names: &[&str], weights: &str, variant: &str) -> Resul
     coverage.check(variant)
 }
 
-/// The variants that weights among the `names` of files have, each quoted.
+/// The variants of weights among the `names` of files, quoted.
 pub(crate) fn available_variants(names: &[String]) -> Vec<String> {
     let mut coverage = VariantCoverage::default();
     coverage.add("", &Vec::from_iter(names.iter().map(String::as_str)), None);
     coverage.available.iter().map(|variant| format!("`{variant}`")).collect()
 }
 
-/// The weights of `variant` among the `names` of one folder, or the plain ones where it has none of them; and the variant
-/// that they are.
+/// The weights of `variant` among the `names` of one folder, or else the plain ones; and the variant found.
 pub(crate) fn choose_weights<'a, 'v>(
     names: &[&'a str],
     variant: Option<&'v str>,
@@ -102,8 +101,8 @@ pub(crate) fn choose_weights<'a, 'v>(
     found.unwrap_or_else(|| (weights(None, "bin"), None))
 }
 
-/// Whether a file is weights of a format (`safetensors` or `bin`) or their index, and of which variant: `Some(None)` for the
-/// plain ones.
+/// The variant of a file, if it is weights of a format (`safetensors` or `bin`) or their index: `Some(None)` for plain
+/// weights.
 fn weights_variant<'a>(name: &'a str, format: &str) -> Option<Option<&'a str>> {
     let rest = ["diffusion_pytorch_model", "pytorch_model", "model"]
         .into_iter()
@@ -132,7 +131,7 @@ fn weights_variant<'a>(name: &'a str, format: &str) -> Option<Option<&'a str>> {
     }
 }
 
-/// Splits a name around its first `-00001-of-00002`.
+/// Splits a name at its first `-00001-of-00002`, which is dropped.
 fn split_shard(name: &str) -> Option<(&str, &str)> {
     const SHAPE: &str = "-00000-of-00000";
     let is_shard = |text: &str| {

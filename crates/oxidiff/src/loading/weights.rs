@@ -1,23 +1,23 @@
-//! Checkpoints: weights files to the parameters of a module and back.
+//! Checkpoints: from weights files to the parameters of a module, and back.
 //!
 //! A parameter's key in the file is the path of its field in the module (`down_blocks.0.resnets.1.conv1.weight`), so
-//! reading a checkpoint is walking the module and looking up each path.
+//! reading a checkpoint means walking the module and looking up each path.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::{AllocationProperty, DType, Device, Tensor, TensorData};
-use bytes::Bytes;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::folder::Folder;
-use crate::loading::original_layout;
-use crate::loading::shard_index::ShardIndex;
-use crate::loading::state_dict::{StateDict, StoredTensor};
+use crate::loading::formats::shard_index::ShardIndex;
+use crate::loading::formats::state_dict::{StateDict, StoredTensor};
+use crate::loading::original;
 use crate::loading::variant::available_variants;
+use crate::loading::write_whole;
 use crate::memory;
 
 /// An open checkpoint: one weights file, or the shards that an index lists.
@@ -25,17 +25,17 @@ pub(crate) struct Checkpoint {
     tensors: StateDict,
 }
 
-/// Another key under which old checkpoints store the parameter of the given key.
+/// Maps a parameter's key to the key under which old checkpoints store it.
 pub(crate) type OldKey = fn(&str) -> Option<String>;
 
 impl Checkpoint {
-    /// Opens the weights `{stem}` in `folder`, or the variant of them (`{stem}.fp16.safetensors`) where there is one, single
-    /// or in shards; safetensors before pickled ones (`{stem}.bin`).
+    /// Opens the weights `{stem}` in `folder`, or their variant (`{stem}.fp16.safetensors`) if there is one, in one file or in
+    /// shards. Safetensors come before pickled weights (`{stem}.bin`).
     pub(crate) fn open(folder: &Folder, stem: &str, variant: Option<&str>, class_name: &str) -> Result<Self> {
         if let Folder::Original { original, .. } = folder {
             let text = folder.read("config.json", class_name)?;
             let config = Config::parse(&text, &folder.locate("config.json").display().to_string())?;
-            return Ok(Self { tensors: original_layout::convert(original, class_name, &config)? });
+            return Ok(Self { tensors: original::convert(original, class_name, &config)? });
         }
         let candidates = candidates(stem, variant);
         for Candidate { single, indices } in &candidates {
@@ -79,11 +79,11 @@ impl Checkpoint {
 
     /// Gives every parameter of `module` its value from the checkpoint, as `dtype` on `device`.
     ///
-    /// Where the file already holds `dtype`, CPU parameters use the mapped file itself; otherwise each is converted when it is
-    /// first used, and its part of the file given back to the system.
+    /// Where the file already holds `dtype`, CPU parameters use the mapped file itself. Otherwise each parameter is converted
+    /// on first use, and its part of the file given back to the system.
     ///
     /// # Errors
-    /// When a parameter is missing, or has another shape than the configuration says, or converted weights do not fit into
+    /// When a parameter is missing or has another shape than the configuration says, or the converted weights do not fit into
     /// memory.
     pub(crate) fn load_into<M: Module>(
         &self,
@@ -97,7 +97,7 @@ impl Checkpoint {
         };
         let copied = self.tensors.iter().filter(|(name, tensor)| is_copied(name, tensor));
         let needed = copied.map(|(_, tensor)| tensor.len() as u64 * dtype.size() as u64).sum();
-        let advice = "compute in the type of the weights, which is not converted, or in a smaller one";
+        let advice = "compute in the type of the weights, which needs no conversion, or in a smaller one";
         memory::check(&format!("loading {}", self.tensors.origin()), needed, device, advice)?;
 
         let mut reader = Reader {
@@ -116,22 +116,22 @@ impl Checkpoint {
         }
         let unused: Vec<&str> = self.tensors.keys().filter(|key| !used.contains(*key)).collect();
         if !unused.is_empty() {
-            tracing::debug!(file = self.tensors.origin(), ?unused, "weights that the model does not have");
+            tracing::debug!(file = self.tensors.origin(), ?unused, "unused weights");
         }
         Ok(module)
     }
 }
 
-/// A weight as a file has it.
+/// A weight as it is stored in a file.
 pub(crate) struct StoredWeight {
     /// The file, for messages.
     pub file: String,
-    /// Whether none of its values is NaN or infinite there.
+    /// Whether all of its stored values are finite.
     pub is_finite: bool,
 }
 
-/// Looks for the weight of one of the `keys` in the weights files of a folder. Of several files, such as variants, the first
-/// in which it is not finite counts.
+/// Looks for the weight under one of the `keys` in the weights files of a folder. Of several files, such as variants, the
+/// first in which the weight is not finite counts.
 pub(crate) fn stored_weight(folder: &Folder, keys: &[Option<&str>]) -> Option<StoredWeight> {
     let mut found = None;
     for tensors in folder.state_dicts() {
@@ -152,13 +152,13 @@ pub(crate) fn stored_weight(folder: &Folder, keys: &[Option<&str>]) -> Option<St
 /// Names that weights may have in a folder.
 struct Candidate {
     single: String,
-    /// Of the index, where there are shards.
+    /// Names of the index, if the weights are in shards.
     indices: Vec<String>,
 }
 
-/// The names to look for, in this order: the variant before the plain weights, safetensors before pickled ones.
+/// The names to look for, in order: the variant before the plain weights, safetensors before pickled weights.
 fn candidates(stem: &str, variant: Option<&str>) -> Vec<Candidate> {
-    // transformers calls its weights otherwise in each format.
+    // transformers uses a different name in each format.
     let pickled = if stem == "model" { "pytorch_model" } else { stem };
     let files = [(stem, "safetensors"), (pickled, "bin")];
     let of_variant = files.into_iter().flat_map(|(stem, format)| {
@@ -178,104 +178,7 @@ fn candidates(stem: &str, variant: Option<&str>) -> Vec<Candidate> {
     of_variant.chain(plain).collect()
 }
 
-impl StoredTensor {
-    /// The type of the elements.
-    ///
-    /// # Errors
-    /// When it is no type of numbers.
-    fn element_type(&self, name: &str) -> Result<DType> {
-        Ok(match self.dtype() {
-            Dtype::F64 => DType::F64,
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::BF16,
-            Dtype::I64 => DType::I64,
-            Dtype::I32 => DType::I32,
-            Dtype::I16 => DType::I16,
-            Dtype::I8 => DType::I8,
-            Dtype::U64 => DType::U64,
-            Dtype::U32 => DType::U32,
-            Dtype::U16 => DType::U16,
-            Dtype::U8 | Dtype::BOOL => DType::U8,
-            other => {
-                let message = format!("tensor `{name}` has elements of type {other:?}, which is not read");
-                return Err(self.error(message));
-            }
-        })
-    }
-
-    /// Reads the tensor as `dtype` onto `device`. Where the file already holds `dtype`, memory on the CPU is the mapped
-    /// file itself.
-    ///
-    /// # Errors
-    /// When the file does not hold what it says, or its elements are not numbers.
-    pub(crate) fn tensor<const D: usize>(
-        &self,
-        name: &str,
-        dtype: DType,
-        device: &Device,
-    ) -> Result<Tensor<D>> {
-        let shape: [usize; D] = self.shape().try_into().map_err(|_| {
-            self.error(format!("tensor `{name}` has shape {:?}, not {D} dimensions", self.shape()))
-        })?;
-        let stored = self.element_type(name)?;
-        Ok(self.place(self.read()?, stored, shape, dtype, device))
-    }
-
-    /// The elements as they are stored.
-    fn data(&self, name: &str) -> Result<TensorData> {
-        let dtype = self.element_type(name)?;
-        Ok(TensorData::from_bytes_vec(self.read()?.to_vec(), self.shape(), dtype))
-    }
-
-    /// As [`Self::tensor`], a parameter. Where the file holds another type, it is converted on first use, so that nothing waits
-    /// for the weights of a part that has not begun its work.
-    ///
-    /// # Errors
-    /// As for [`Self::tensor`].
-    fn parameter<const D: usize>(
-        &self,
-        id: ParamId,
-        name: &str,
-        dtype: DType,
-        device: &Device,
-    ) -> Result<Param<Tensor<D>>> {
-        let stored = self.element_type(name)?;
-        if stored == dtype || !self.is_mapped() {
-            return Ok(Param::initialized(id, self.tensor(name, dtype, device)?));
-        }
-        let shape: [usize; D] = self.shape().try_into().expect("the shape of the parameter");
-        let (tensor, bytes) = (self.clone(), self.read()?);
-        let convert = move |device: &Device, _| tensor.place(bytes, stored, shape, dtype, device);
-        Ok(Param::uninitialized(id, convert, device.clone(), false, shape.into()))
-    }
-
-    /// Elements of type `stored` as a tensor of type `dtype` on `device`.
-    fn place<const D: usize>(
-        &self,
-        bytes: Bytes,
-        stored: DType,
-        shape: [usize; D],
-        dtype: DType,
-        device: &Device,
-    ) -> Tensor<D> {
-        let aligned = bytes.as_ptr().align_offset(stored.size()) == 0;
-        let bytes = if aligned {
-            burn::tensor::Bytes::from_shared(bytes, AllocationProperty::File)
-        } else {
-            burn::tensor::Bytes::from_bytes_vec(bytes.to_vec())
-        };
-        let data = TensorData::from_bytes(bytes, shape, stored);
-        if stored == dtype && aligned {
-            return Tensor::from_data(data, (device, dtype));
-        }
-        let tensor = Tensor::from_data(oxidiff_kernels::convert(data, dtype), (device, dtype));
-        self.release();
-        tensor
-    }
-}
-
-/// Walks a module and replaces its parameters by those of a checkpoint.
+/// Walks a module and replaces its parameters with those of a checkpoint.
 struct Reader<'a> {
     tensors: &'a StateDict,
     dtype: DType,
@@ -333,7 +236,7 @@ impl ModuleMapper for Reader<'_> {
     }
 }
 
-/// Writes the parameters of `module` to `file`, each under the path of its field, in its own element type.
+/// Writes the parameters of `module` to `file`, each under the path of its field and in its own element type.
 ///
 /// The file appears whole or not at all.
 ///
@@ -347,11 +250,11 @@ pub(crate) fn save<M: Module>(module: &M, file: &Path) -> Result<()> {
         let view = TensorView::new(*dtype, shape, data.as_bytes()).expect("tensor data fits its own shape");
         (key.clone(), view)
     });
-    // `format: pt` is what Python's loaders look for before they accept a file.
+    // Python's loaders accept a file only with `format: pt`.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let contents = safetensors::serialize(tensors, Some(metadata))
         .map_err(|error| Error::Weights { origin: file.display().to_string(), message: error.to_string() })?;
-    super::write_whole(file, &contents)
+    write_whole(file, &contents)
 }
 
 #[derive(Default)]
@@ -381,13 +284,14 @@ impl ModuleVisitor for Writer {
     }
 }
 
-/// Variants of an enum are no fields: they leave no trace in the key.
+/// Appends a field to the path of a parameter. Variants of an enum are not fields and leave no trace in the key.
 pub(crate) fn push_field(path: &mut Vec<String>, name: &str, container_type: &str) {
     if !container_type.starts_with("Enum:") {
         path.push(name.to_owned());
     }
 }
 
+/// Takes the last field off the path of a parameter.
 pub(crate) fn pop_field(path: &mut Vec<String>, container_type: &str) {
     if !container_type.starts_with("Enum:") {
         path.pop();

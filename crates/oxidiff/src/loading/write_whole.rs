@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all.
+//! Writing files completely or not at all.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// As many links in a row are followed; Linux has the same limit.
+/// The most links followed in a row; Linux has the same limit.
 const MOST_LINKS: usize = 40;
 
-/// Writes a file so that it appears whole or not at all. A symbolic link stays, and the file that it points to is written; an
-/// existing file keeps its permissions.
+/// Writes a file completely or not at all. A symbolic link is kept, and the file that it points to is written; an existing
+/// file keeps its permissions.
 ///
 /// ```
 /// let folder = tempfile::tempdir()?;
@@ -19,7 +19,7 @@ const MOST_LINKS: usize = 40;
 /// ```
 ///
 /// # Errors
-/// When the folder does not exist or cannot be written; then what was there before is still there.
+/// When the folder does not exist or cannot be written; an existing file is then unchanged.
 pub fn write_whole(file: &Path, contents: &[u8]) -> Result<()> {
     let target = link_target(file).map_err(Error::io(file))?;
     write(&target, contents).map_err(|error| Error::io(file)(bare(error)))
@@ -32,7 +32,7 @@ fn write(target: &Path, contents: &[u8]) -> io::Result<()> {
         return File::options().write(true).open(target)?.write_all(contents);
     }
     let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; this one is going to be an ordinary file.
+    // Temporary files are private by default; this one becomes an ordinary file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut temporary = builder.tempfile_in(folder_of(target))?;
@@ -44,10 +44,10 @@ fn write(target: &Path, contents: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// The file that `path` stands for: itself, or what the links lead to, which need not exist.
+/// The file that `path` refers to: itself, or the end of its links, which need not exist.
 ///
 /// # Errors
-/// When the links lead in a circle.
+/// When the links form a circle.
 pub(crate) fn link_target(path: &Path) -> io::Result<PathBuf> {
     let mut target = path.to_path_buf();
     for _ in 0..MOST_LINKS {
@@ -59,12 +59,12 @@ pub(crate) fn link_target(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symbolic links"))
 }
 
-/// The folder that a file lies in.
+/// The folder of a file.
 pub(crate) fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// What the system said, without the name of a temporary file.
+/// The error of the system, without the name of a temporary file.
 fn bare(error: io::Error) -> io::Error {
     let inner = error.get_ref().and_then(|inner| inner.source());
     match inner.and_then(|inner| inner.downcast_ref::<io::Error>()) {

@@ -1,8 +1,8 @@
 //! Low-rank adapters (Hu et al. 2021, <https://arxiv.org/abs/2106.09685>) on a model's weights.
 //!
-//! A layer with the weight `W` computes with `W + Σ sᵢ Bᵢ Aᵢ`. The sum is formed when adapters change, not at each call: a
-//! call then costs what it costs without them. The weights of the checkpoint are kept beside (mapped from the file, they
-//! take no memory of their own), so that taking an adapter off restores every bit.
+//! A layer with the weight `W` computes with `W + Σ sᵢ Bᵢ Aᵢ`. The sum is formed when adapters change, not in each call, so a
+//! call costs the same as without adapters. The weights of the checkpoint are kept as well (mapped from the file, they need
+//! no memory of their own), so that removing an adapter restores every bit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,13 +15,16 @@ use crate::loading::lora::LoraLayers;
 use crate::loading::weights::{pop_field, push_field};
 use crate::models::model::Model;
 
-/// A model that takes adapters.
+/// A model that supports adapters.
 pub(crate) trait Adaptable: Model {
     fn adapters(&self) -> &Adapters;
 
     fn adapters_mut(&mut self) -> &mut Adapters;
 
-    /// Changes the adapters, and then the weights accordingly.
+    /// Changes the adapters, then updates the weights.
+    ///
+    /// # Errors
+    /// Those of `change`.
     fn adapt<T>(&mut self, change: impl FnOnce(&mut Adapters) -> Result<T>) -> Result<T> {
         let mut adapters = std::mem::take(self.adapters_mut());
         let result = change(&mut adapters);
@@ -31,7 +34,7 @@ pub(crate) trait Adaptable: Model {
         result
     }
 
-    /// Takes all adapters off. What is fused into the weights stays there.
+    /// Removes all adapters. Those that are fused into the weights stay there.
     fn unload_adapters(&mut self) {
         let restored = self.adapt(|adapters| {
             adapters.list.clear();
@@ -85,16 +88,16 @@ impl<M: Adaptable> AnyAdaptable for M {
 #[derive(Clone, Debug)]
 pub struct Adapters {
     list: Vec<Adapter>,
-    /// What was merged into the weights for good: they no longer follow the list.
+    /// Adapters merged into the weights, which no longer follow the list.
     fused: Vec<Adapter>,
-    /// A factor of all that is not fused.
+    /// A factor for all adapters that are not fused.
     scale: f64,
     enabled: bool,
-    /// The weights of the checkpoint, flat, of those layers that adapters have changed.
+    /// The flattened weights of the checkpoint, for layers that adapters have changed.
     base: BTreeMap<String, Tensor<1>>,
 }
 
-/// An adapter with its place in the sum.
+/// An adapter and its factor in the sum.
 #[derive(Clone, Debug)]
 struct Adapter {
     name: String,
@@ -103,7 +106,7 @@ struct Adapter {
     weight: f64,
 }
 
-/// `up · down · scaling`, where convolutions are matrices too.
+/// `up · down · scaling`, with convolutions as matrices too.
 #[derive(Debug)]
 struct Layer {
     /// `[rank, in]`.
@@ -120,13 +123,15 @@ impl Default for Adapters {
 }
 
 impl Adapters {
-    /// Adds an adapter, which becomes the one that is active.
+    /// Adds an adapter, which becomes the only active one.
     ///
     /// # Errors
-    /// When the name is taken, or the file does not hold what it says.
+    /// When the name is taken, or the file does not hold what its header says.
     pub(crate) fn add(&mut self, name: &str, layers: &LoraLayers, device: &Device) -> Result<()> {
         self.check_free(name)?;
-        let matrix = |key: &str, stored: &crate::loading::state_dict::StoredTensor| -> Result<Tensor<2>> {
+        let matrix = |key: &str,
+                      stored: &crate::loading::formats::state_dict::StoredTensor|
+         -> Result<Tensor<2>> {
             let rows = stored.shape()[0];
             let flat = stored.reshaped(&[rows, stored.len() / rows.max(1)]).expect("rows divide the size");
             flat.tensor(key, DType::F32, device)
@@ -149,7 +154,7 @@ impl Adapters {
     }
 
     /// # Errors
-    /// When there is an adapter of this name.
+    /// When there is already an adapter of this name.
     pub(crate) fn check_free(&self, name: &str) -> Result<()> {
         if self.list.iter().any(|adapter| adapter.name == name) {
             return Err(Error::argument("adapter_name", format!("there is already an adapter `{name}`")));
@@ -157,13 +162,12 @@ impl Adapters {
         Ok(())
     }
 
-    /// The name that an adapter has when nobody gives it one.
+    /// The name for an adapter that is not given one.
     pub(crate) fn default_name(&self) -> String {
         format!("default_{}", self.list.len())
     }
 
-    /// Makes the given adapters the active ones, with these weights. Those that this model does not have are no concern of
-    /// it.
+    /// Activates exactly the given adapters, with these weights. Adapters that this model does not have are ignored.
     pub(crate) fn set(&mut self, adapters: &[(&str, f64)]) {
         for adapter in &mut self.list {
             let found = adapters.iter().find(|(name, _)| *name == adapter.name);
@@ -185,8 +189,8 @@ impl Adapters {
         }
     }
 
-    /// Merges the adapters of the given names, or the active ones, into the weights; `scale` is a factor that the active
-    /// ones keep.
+    /// Merges the adapters of the given names, or the active ones, into the weights. `scale` becomes a permanent factor of the
+    /// active ones.
     pub(crate) fn fuse(&mut self, scale: f64, names: Option<&[&str]>) {
         for adapter in self.list.iter_mut().filter(|adapter| adapter.active) {
             adapter.weight *= scale;
@@ -209,7 +213,7 @@ impl Adapters {
             return Err(Error::argument("adapter_names", message));
         }
         self.list.retain(|adapter| !names.contains(&adapter.name.as_str()));
-        // PEFT is never left without an active adapter.
+        // In PEFT, there is always an active adapter.
         let none_active = self.list.iter().all(|adapter| !adapter.active);
         if let Some(first) = self.list.first_mut().filter(|_| none_active) {
             first.active = true;
@@ -229,7 +233,7 @@ impl Adapters {
         self.fused.iter().map(|adapter| adapter.name.as_str()).collect()
     }
 
-    /// What is added to the weight `key`: the factors and matrices. Where something is fused, nothing else is added.
+    /// The factors and matrices to add to the weight `key`. If an adapter is fused, only fused adapters count.
     fn terms(&self, key: &str) -> Vec<(f64, &Layer)> {
         let of = |adapter: &'_ Adapter| adapter.layers.contains_key(key);
         if self.fused.iter().any(of) {
@@ -247,7 +251,7 @@ impl Adapters {
     }
 }
 
-/// Walks a module and gives each adapted layer its weight.
+/// Walks a module and updates the weight of each adapted layer.
 struct Merger<'a> {
     adapters: &'a mut Adapters,
     path: Vec<String>,
@@ -321,7 +325,7 @@ impl ModuleVisitor for Shapes {
     }
 }
 
-/// All names without repetition, sorted.
+/// All names, sorted and without duplicates.
 pub(crate) fn union<'a>(lists: impl IntoIterator<Item = Vec<&'a str>>) -> BTreeSet<&'a str> {
     lists.into_iter().flatten().collect()
 }

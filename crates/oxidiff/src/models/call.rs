@@ -1,4 +1,4 @@
-//! Calls of models: on the threads that compute, and with an error if memory runs out.
+//! Calls of models: on the compute threads, and with an error if memory runs out.
 
 use burn::tensor::Device;
 use oxidiff_kernels::on_worker;
@@ -6,13 +6,13 @@ use oxidiff_kernels::on_worker;
 use crate::error::{Error, Result};
 use crate::memory::mebibytes;
 
-/// What makes a call smaller, for messages.
+/// How to make a call smaller, for messages.
 pub(crate) const SMALLER_CALL: &str = "make smaller images, fewer at once, or compute in bf16";
 
 /// Calls the model `class_name`.
 ///
 /// # Errors
-/// Those of `compute`, and when a kernel gets no memory.
+/// Those of `compute`, and when a kernel cannot allocate memory.
 pub(crate) fn call<R: Send>(
     class_name: &str,
     device: &Device,

@@ -6,13 +6,13 @@ use burn::tensor::{DType, Tensor};
 use crate::loading::weights::{pop_field, push_field};
 use crate::models::model::Model;
 
-/// Whether no value is NaN or infinite: one reduction on the device.
+/// Whether all values are finite: one reduction on the device.
 pub(crate) fn is_finite<const D: usize>(values: &Tensor<D>) -> bool {
     values.clone().is_finite().all().into_scalar::<bool>()
 }
 
-/// A model that can be searched for the weight that spoils a run.
-pub(crate) trait Suspect {
+/// A model that can be searched for a weight that spoils a run.
+pub trait Suspect {
     /// The name of the class.
     fn class_name(&self) -> &'static str;
 
@@ -69,7 +69,7 @@ impl ModuleVisitor for Search {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        // A weight that was never used has spoiled nothing.
+        // A weight that was never used cannot have spoiled anything.
         if self.found.is_none() && param.is_initialized() && !is_finite(&param.val()) {
             self.found = Some(self.path.join("."));
         }

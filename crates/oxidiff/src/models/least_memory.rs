@@ -1,13 +1,13 @@
-//! How much memory a call of a model needs at least, from its configuration and the size of what it is given.
+//! The least memory that a call of a model needs, from its configuration and the size of its input.
 //!
-//! Counted are the tensors that are alive together at the widest moment. Weights are not: they lie in mapped files.
+//! This counts the tensors that are alive at the peak. It does not count weights, which are in mapped files.
 
 use burn::tensor::DType;
 
 /// Bytes that a call of a U-Net needs on `batch` samples of `height` by `width`.
 ///
-/// The widest moment is the first residual block at the top of the way up: there are the tensor from below, the skipped
-/// tensors of the same size, the first of them joined to it, and what the block makes of that.
+/// The peak is in the first residual block of the last up block: alive are the tensor from below, the skips of the same size,
+/// the two joined, and the result.
 pub(crate) fn unet(
     block_out_channels: &[usize],
     layers_per_block: usize,
@@ -20,19 +20,19 @@ pub(crate) fn unet(
     bytes([batch, channels, height, width], dtype)
 }
 
-/// In which parts an autoencoder encodes and decodes a batch.
+/// The parts in which an autoencoder encodes and decodes a batch.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct CodedParts {
-    /// Whether image by image.
+    /// Whether images are processed one by one.
     pub slicing: bool,
-    /// The side of a tile in pixels, where images are cut into tiles.
+    /// The side of a tile in pixels, if images are cut into tiles.
     pub tile: Option<usize>,
 }
 
-/// Bytes that decoding or encoding a batch of latents `[images, height, width]` needs in an autoencoder, whose images are
+/// Bytes that decoding or encoding a batch of latents `[images, height, width]` needs in an autoencoder whose images are
 /// `factor` times as large.
 ///
-/// The widest moment is the last upsampling: there are its input, made as large as the image, and its result.
+/// The peak is in the last upsampling: alive are its input, enlarged to the size of the image, and its result.
 pub(crate) fn autoencoder(
     block_out_channels: &[usize],
     [images, height, width]: [usize; 3],
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_the_widest_moment() {
+    fn counts_the_peak() {
         // 640 + 3 * 320 + 960 + 320 channels.
         let stable_diffusion = unet(&[320, 640, 1280, 1280], 2, [2, 64, 64], DType::F32);
         assert_eq!(stable_diffusion, 2880 * 2 * 64 * 64 * 4);

@@ -12,14 +12,14 @@ use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::device;
 use crate::loading::folder::Folder;
-use crate::loading::original_layout;
+use crate::loading::original;
 use crate::loading::single_file::SingleFileOptions;
 use crate::loading::weights::{self, Checkpoint, OldKey};
 use crate::loading::{LoadOptions, Needed};
 
 /// A neural network with a configuration: `ModelMixin` in Python.
 ///
-/// The paths of the parameters' fields are the keys of a checkpoint.
+/// The paths of the fields that hold parameters are the keys of a checkpoint.
 pub trait Model: Module {
     /// The typed configuration.
     type Config: Serialize + DeserializeOwned + Clone;
@@ -30,22 +30,22 @@ pub trait Model: Module {
     /// The Python library that the class belongs to.
     const LIBRARY: &'static str = "diffusers";
 
-    /// Classes whose checkpoints are of this class too: what it was part of in earlier versions of diffusers.
+    /// Former classes, in earlier versions of diffusers, whose checkpoints this class can load too.
     const FORMER_CLASS_NAMES: &'static [&'static str] = &[];
 
     /// Name of the weights file, without its extension.
     const WEIGHTS_NAME: &'static str = "diffusion_pytorch_model";
 
-    /// Where an old checkpoint keeps the parameter of a key that it does not have.
+    /// The key under which an old checkpoint keeps a parameter, if not under its own key.
     const OLD_KEY: OldKey = |_| None;
 
-    /// Builds the model with initial weights on `device`; they come into being on first use.
+    /// Builds the model with initial weights on `device`, which are created on first use.
     ///
     /// # Errors
     /// When the configuration contradicts itself, or asks for something that is not supported.
     fn init(config: &Self::Config, device: &Device) -> Result<Self>;
 
-    /// The configuration; it cannot be changed after the model was built.
+    /// The configuration. It does not change after the model is built.
     fn config(&self) -> &Self::Config;
 
     /// Builds the model with initial weights from the data of a configuration file.
@@ -60,7 +60,7 @@ pub trait Model: Module {
     /// Loads the model from a folder, or from the hub, in `f32` on the CPU.
     ///
     /// # Errors
-    /// When a file is missing or damaged, or weights and configuration disagree.
+    /// When a file is missing or damaged, or weights and configuration do not match.
     fn from_pretrained(name_or_path: &str) -> Result<Self> {
         Self::from_pretrained_with(name_or_path, &LoadOptions::default())
     }
@@ -68,24 +68,24 @@ pub trait Model: Module {
     /// Loads the model with another element type, device, variant, subfolder or revision.
     ///
     /// # Errors
-    /// As [`Model::from_pretrained`].
+    /// As for [`Model::from_pretrained`].
     fn from_pretrained_with(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
         let needed = Needed::Model { config: "config.json", weights: Self::WEIGHTS_NAME };
         let folder = options.open(name_or_path, needed)?;
         load(&folder, options.variant.as_deref(), options.dtype, &options.device)
     }
 
-    /// Loads the model out of a checkpoint in the original layout of Stable Diffusion 1 or 2, which is one file: a path or a
-    /// link to the hub. Its configuration comes from `options.config`, or from the repository that the model was published
+    /// Loads the model from a checkpoint in the original layout of Stable Diffusion 1 or 2, which is a single file: a path or a
+    /// link to the hub. The configuration comes from `options.config`, or from the repository that the model was published
     /// in.
     ///
     /// # Errors
-    /// When the file is missing or damaged or has no such model, or when its configuration cannot be had.
+    /// When the file is missing or damaged or has no such model, or its configuration cannot be obtained.
     fn from_single_file(path: &str, options: &SingleFileOptions) -> Result<Self> {
         let mut folder = options.open(path)?;
         let subfolder = match &options.config {
             Some(_) => options.subfolder.as_deref(),
-            None => original_layout::subfolder(Self::CLASS_NAME),
+            None => original::subfolder(Self::CLASS_NAME),
         };
         if let Some(subfolder) = subfolder {
             folder = folder.subfolder(subfolder);
@@ -93,7 +93,7 @@ pub trait Model: Module {
         load(&folder, None, options.dtype, &options.device)
     }
 
-    /// Writes `config.json` and the weights into `folder`, which is made where it does not exist.
+    /// Writes `config.json` and the weights into `folder`, which is created if it does not exist.
     ///
     /// # Errors
     /// When the folder cannot be written.
@@ -105,13 +105,13 @@ pub trait Model: Module {
         weights::save(self, &folder.join(format!("{}.safetensors", Self::WEIGHTS_NAME)))
     }
 
-    /// Says that the model has done its work for now: what memory its weights take because they were read from a mapped file
-    /// goes back to the system. They are read again, from the system's cache of files, when they are needed.
+    /// Releases memory while the model is not used: the memory of weights from a mapped file goes back to the system. They are
+    /// read again, from the system's file cache, when they are needed.
     fn release_memory(&self) {
         self.visit(&mut Release);
     }
 
-    /// The configuration as `config.json` holds it.
+    /// The configuration as saved in `config.json`.
     fn saved_config(&self) -> Config {
         Config::from_fields(Self::CLASS_NAME, self.config())
     }
@@ -127,16 +127,19 @@ impl ModuleVisitor for Release {
     }
 }
 
-/// The configuration of a model of transformers, as it is saved: it names `float32`, whatever type the weights are stored in.
+/// The configuration of a model of transformers as it is saved: it names `float32`, whatever the type of the stored weights.
 ///
-/// Where Python is not told a type, transformers loads a model in the one that its configuration names, but diffusers loads
-/// its own in `float32`. A pipeline whose text encoder names another type loads, and fails in its first call.
+/// Without an explicit type, transformers loads a model in the type that its configuration names, but diffusers loads its
+/// models in `float32`. In Python, a pipeline whose text encoder names another type would load but fail in its first call.
 pub(crate) fn saved_transformers_config<T: Serialize>(fields: &T) -> Config {
-    // `torch_dtype` is what transformers before 5 called the field.
+    // Before transformers 5, the field was called `torch_dtype`.
     Config::from_transformers_fields(fields).without("torch_dtype").with("dtype", "float32")
 }
 
-/// Loads a model from a folder that holds its `config.json` and its weights.
+/// Loads a model from the folder that holds its `config.json` and its weights.
+///
+/// # Errors
+/// When the device cannot be used, a file is missing or damaged, or weights and configuration do not match.
 pub(crate) fn load<M: Model>(
     folder: &Folder,
     variant: Option<&str>,
@@ -148,7 +151,7 @@ pub(crate) fn load<M: Model>(
     let config = Config::parse(&text, &folder.locate("config.json").display().to_string())?;
     let is_other = |name: &&str| *name != M::CLASS_NAME && !M::FORMER_CLASS_NAMES.contains(name);
     if let Some(other) = config.class_name().filter(is_other) {
-        let message = format!("is `{other}`, but a {} was asked for", M::CLASS_NAME);
+        let message = format!("is `{other}`, but a {} was requested", M::CLASS_NAME);
         return Err(Error::config(config.origin(), "_class_name", message));
     }
     let model = M::from_config(&config, device)?;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::models::autoencoders::Autoencoder;
 use crate::models::model::Model;
 use crate::schedulers::Scheduler;
 
@@ -55,6 +56,24 @@ impl Component for Box<dyn Scheduler> {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+}
+
+impl Component for Box<dyn Autoencoder> {
+    fn class(&self) -> (&'static str, String) {
+        ("diffusers", self.class_name().to_owned())
+    }
+
+    fn save(&self, folder: &Path) -> Result<()> {
+        (**self).save_pretrained(folder)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_concrete(&self) -> &dyn Any {
+        (**self).as_any()
     }
 }
 

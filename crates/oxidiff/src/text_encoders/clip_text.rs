@@ -1,4 +1,4 @@
-//! The text half of CLIP (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
+//! The text encoder of CLIP (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
 
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
@@ -10,11 +10,11 @@ use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
 use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::call::call;
-use crate::models::clip_encoder::{ClipEncoder, ClipShape, Visible};
-use crate::models::hidden_activation::HiddenActivation;
-use crate::models::linear::Embedding;
+use crate::models::layers::clip_encoder::{ClipEncoder, ClipShape, Visible};
+use crate::models::layers::hidden_activation::HiddenActivation;
+use crate::models::layers::linear::Embedding;
+use crate::models::layers::normalization::LayerNorm;
 use crate::models::model::{Model, saved_transformers_config};
-use crate::models::normalization::LayerNorm;
 
 /// The configuration of a [`CLIPTextModel`]; fields and defaults are those of transformers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ pub struct CLIPTextConfig {
     pub num_hidden_layers: usize,
     pub pad_token_id: Option<i64>,
     pub projection_dim: Option<usize>,
-    /// Whether a pipeline hides the padding of a prompt from the model.
+    /// Whether pipelines mask the padding of a prompt.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub use_attention_mask: bool,
     pub vocab_size: usize,
@@ -91,9 +91,9 @@ impl CLIPTextConfig {
 /// What a [`CLIPTextModel`] computes.
 #[derive(Clone, Debug)]
 pub struct CLIPTextOutput {
-    /// The last layer's result behind the final norm, `[batch, tokens, hidden_size]`.
+    /// The last layer's result after the final norm, `[batch, tokens, hidden_size]`.
     pub last_hidden_state: Tensor<3>,
-    /// The embedding, then the result of each layer, none of them behind the final norm.
+    /// The embedding, then the result of each layer, all before the final norm.
     pub hidden_states: Vec<Tensor<3>>,
     /// `last_hidden_state` at the end of each text, `[batch, hidden_size]`.
     pub pooler_output: Tensor<2>,
@@ -124,7 +124,7 @@ impl Model for CLIPTextModel {
     const LIBRARY: &'static str = "transformers";
     const WEIGHTS_NAME: &'static str = "model";
 
-    /// Before transformers 5, all of the model was called `text_model`.
+    /// Before transformers 5, the whole model was in a field `text_model`.
     const OLD_KEY: OldKey = |key| Some(format!("text_model.{key}"));
 
     fn init(config: &CLIPTextConfig, device: &Device) -> Result<Self> {
@@ -146,7 +146,7 @@ impl Model for CLIPTextModel {
         &self.config
     }
 
-    /// The configuration of a whole CLIP keeps that of its text half under `text_config`.
+    /// The configuration of a whole CLIP contains that of its text encoder as `text_config`.
     fn from_config(config: &Config, device: &Device) -> Result<Self> {
         let text = match config.get("text_config") {
             Some(text) => Config::parse(text.to_string().as_bytes(), config.origin())?,
@@ -177,10 +177,10 @@ impl CLIPTextModel {
         self.config.hidden_size
     }
 
-    /// Gives the tokens of the numbers `ids` the embeddings `[ids, hidden_size]`; the table then has `vocab_size` rows.
+    /// Gives the tokens `ids` the embeddings `[ids, hidden_size]`; the table then has `vocab_size` rows.
     ///
     /// # Errors
-    /// When there are tokens beside `ids` that the table has no row for.
+    /// When there are tokens besides `ids` without a row in the table.
     pub(crate) fn add_embeddings(
         &mut self,
         ids: &[u32],
@@ -201,7 +201,7 @@ impl CLIPTextModel {
         Ok(())
     }
 
-    /// Where the weights are.
+    /// The device of the weights.
     pub fn device(&self) -> Device {
         self.final_layer_norm.weight.val().device()
     }
@@ -211,11 +211,11 @@ impl CLIPTextModel {
         self.final_layer_norm.weight.val().dtype()
     }
 
-    /// Embeds `input_ids` `[batch, tokens]`. With `attention_mask`, of the same shape, tokens whose value is 0 are not
-    /// looked at.
+    /// Embeds `input_ids` `[batch, tokens]`. With `attention_mask`, of the same shape, tokens whose value is 0 are
+    /// masked.
     ///
     /// # Errors
-    /// When there are more tokens than positions, a token that the vocabulary lacks, or a mask of another shape.
+    /// When there are more tokens than positions, a token is not in the vocabulary, or the mask has another shape.
     pub fn forward(
         &self,
         input_ids: &[Vec<u32>],
@@ -253,7 +253,7 @@ impl CLIPTextModel {
         CLIPTextOutput { last_hidden_state, hidden_states, pooler_output }
     }
 
-    /// The norm behind the last layer, for those who end at an earlier one.
+    /// The norm after the last layer, for use with the result of an earlier layer.
     pub fn final_layer_norm(&self, hidden: Tensor<3>) -> Tensor<3> {
         self.final_layer_norm.forward(hidden)
     }
@@ -261,7 +261,7 @@ impl CLIPTextModel {
     fn check_input(&self, input_ids: &[Vec<u32>], attention_mask: Option<&[Vec<u32>]>) -> Result<usize> {
         let tokens = input_ids.first().map_or(0, Vec::len);
         if tokens == 0 || input_ids.iter().any(|ids| ids.len() != tokens) {
-            return Err(Error::argument("input_ids", "must hold texts of one length, not 0"));
+            return Err(Error::argument("input_ids", "must hold texts of the same length, which is not 0"));
         }
         if tokens > self.config.max_position_embeddings {
             let most = self.config.max_position_embeddings;
@@ -269,8 +269,9 @@ impl CLIPTextModel {
         }
         let vocab_size = self.config.vocab_size;
         if let Some(id) = input_ids.iter().flatten().find(|&&id| id as usize >= vocab_size) {
-            let message =
-                format!("token {id}, the model knows {vocab_size}; is the tokenizer that of another model?");
+            let message = format!(
+                "has token {id}, but the model knows {vocab_size}; does the tokenizer belong to another model?"
+            );
             return Err(Error::argument("input_ids", message));
         }
         if let Some(mask) = attention_mask
@@ -281,7 +282,7 @@ impl CLIPTextModel {
         Ok(tokens)
     }
 
-    /// `true` where a token must not be looked at: later ones, and those that `mask` hides.
+    /// `true` for masked tokens: later ones, and those that `mask` hides.
     fn combine_with_causal(&self, mask: &[Vec<u32>], tokens: usize, device: &Device) -> Tensor<4, Bool> {
         let heads = self.config.num_attention_heads;
         let hidden: Vec<bool> = mask
@@ -294,8 +295,8 @@ impl CLIPTextModel {
         Tensor::from_data(TensorData::new(hidden, [mask.len(), heads, tokens, tokens]), device)
     }
 
-    /// Where a text ends. Configurations written before transformers 4.31 name a wrong token (2) as its end; there, it is
-    /// the one with the highest number.
+    /// The end of a text. Configurations written before transformers 4.31 name a wrong end token (2); with these, the token with
+    /// the highest number is the end.
     fn end_of_text(&self, ids: &[u32]) -> usize {
         let found = match self.config.eos_token_id {
             Some(2) | None => {

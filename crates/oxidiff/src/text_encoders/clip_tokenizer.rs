@@ -1,4 +1,4 @@
-//! CLIP's tokenizer: byte-level pairs, lower case (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
+//! CLIP's tokenizer: byte-pair encoding of lower-case text (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
@@ -42,14 +42,14 @@ impl Component for CLIPTokenizer {
     }
 }
 
-/// A batch of tokenized texts, all of one length.
+/// A batch of tokenized texts, all of the same length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizedText {
-    /// The tokens of each text, padded to one length.
+    /// The tokens of each text, padded to the same length.
     pub input_ids: Vec<Vec<u32>>,
     /// 1 for a token of the text, 0 for padding.
     pub attention_mask: Vec<Vec<u32>>,
-    /// For each text the part that did not fit, if any.
+    /// For each text, the part that did not fit, if any.
     pub truncated: Vec<Option<String>>,
 }
 
@@ -57,7 +57,7 @@ impl CLIPTokenizer {
     /// Loads a tokenizer from a folder that holds `tokenizer.json`, or `vocab.json` and `merges.txt`.
     ///
     /// # Errors
-    /// When neither is there, or a file does not say what a tokenizer needs.
+    /// When neither is there, or a file lacks something that a tokenizer needs.
     pub fn from_pretrained(folder: impl AsRef<Path>) -> Result<Self> {
         Self::load(&Folder::Directory(folder.as_ref().to_path_buf()))
     }
@@ -84,7 +84,7 @@ impl CLIPTokenizer {
         let (tokenizer, file) = if folder.has("tokenizer.json") {
             let text = folder.read("tokenizer.json", "CLIPTokenizer")?;
             let mut tokenizer = Tokenizer::from_bytes(&text).map_err(wrong(folder, "tokenizer.json"))?;
-            // The length is ours to choose at each call.
+            // The length is chosen in each call.
             tokenizer.with_padding(None);
             tokenizer.with_truncation(None).map_err(wrong(folder, "tokenizer.json"))?;
             (tokenizer, "tokenizer.json")
@@ -99,13 +99,13 @@ impl CLIPTokenizer {
             })
         };
         let (bos_token_id, eos_token_id, pad_token_id) = (id(&bos)?, id(&eos)?, id(&pad)?);
-        // Tokenizers without a limit say so with a number around 1e30.
+        // Tokenizers without a limit have a number around 1e30.
         let model_max_length =
             config.get("model_max_length").and_then(Value::as_u64).and_then(|length| length.try_into().ok());
         Ok(Self { tokenizer, config, bos_token_id, eos_token_id, pad_token_id, model_max_length })
     }
 
-    /// The most tokens that the model takes, start and end included, where the tokenizer says so.
+    /// The most tokens that the model accepts, including start and end, if the tokenizer has a limit.
     pub fn model_max_length(&self) -> Option<usize> {
         self.model_max_length
     }
@@ -115,12 +115,12 @@ impl CLIPTokenizer {
         self.tokenizer.get_vocab_size(true)
     }
 
-    /// Whether a text is one of the tokens.
+    /// Whether a text is a single token.
     pub(crate) fn knows(&self, token: &str) -> bool {
         self.tokenizer.token_to_id(token).is_some()
     }
 
-    /// Adds tokens to the vocabulary, and returns their numbers.
+    /// Adds tokens to the vocabulary, and returns their ids.
     ///
     /// # Errors
     /// When a text cannot be a token.
@@ -134,8 +134,8 @@ impl CLIPTokenizer {
         ids.collect()
     }
 
-    /// Writes out words of several vectors, which textual inversion adds: where `<cat>` is followed by `<cat>_1` in the
-    /// vocabulary, both stand for it in a prompt. Python calls it `maybe_convert_prompt`.
+    /// Expands words of several vectors, which textual inversion adds: if the vocabulary contains `<cat>` and `<cat>_1`, both
+    /// replace `<cat>` in a prompt.
     pub fn maybe_convert_prompt(&self, prompt: &str) -> String {
         let added = self.tokenizer.get_added_vocabulary().get_vocab();
         let mut converted = prompt.to_owned();
@@ -153,7 +153,7 @@ impl CLIPTokenizer {
         converted
     }
 
-    /// The tokens of each text between start and end token, cut or padded to `max_length`.
+    /// The tokens of each text between the start and end token, truncated or padded to `max_length`.
     ///
     /// # Errors
     /// When `max_length` leaves no room for start and end.
@@ -199,7 +199,7 @@ impl CLIPTokenizer {
         text.replace("</w>", " ").trim().to_owned()
     }
 
-    /// Writes `tokenizer.json` and `tokenizer_config.json` into `folder`, which is made where it does not exist.
+    /// Writes `tokenizer.json` and `tokenizer_config.json` into `folder`, which is created if it does not exist.
     ///
     /// # Errors
     /// When the folder cannot be written.
@@ -223,13 +223,13 @@ impl CLIPTokenizer {
     }
 }
 
-/// The tokenizer of a vocabulary and its merges, set up as CLIP was trained.
+/// The tokenizer of a vocabulary and its merges, set up as in the training of CLIP.
 fn from_vocabulary(folder: &Folder, bos: &str, eos: &str, unk: &str) -> Result<Tokenizer> {
     let mut vocab = Vocab::default();
     for (token, id) in read_json(folder, "vocab.json")? {
         let id = id.as_u64().and_then(|id| u32::try_from(id).ok()).ok_or_else(|| Error::Tokenizer {
             origin: folder.locate("vocab.json").display().to_string(),
-            message: format!("the number of token `{token}` is `{id}`"),
+            message: format!("the id of token `{token}` is `{id}`"),
         })?;
         vocab.insert(token, id);
     }

@@ -1,4 +1,4 @@
-//! The vision half of CLIP (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
+//! The vision model of CLIP (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::models::clip_encoder::{ClipEncoder, ClipShape, Visible};
-use crate::models::convolution::Conv2d;
-use crate::models::hidden_activation::HiddenActivation;
-use crate::models::linear::Embedding;
-use crate::models::normalization::LayerNorm;
-use crate::models::parameter;
+use crate::models::layers::clip_encoder::{ClipEncoder, ClipShape, Visible};
+use crate::models::layers::convolution::Conv2d;
+use crate::models::layers::hidden_activation::HiddenActivation;
+use crate::models::layers::linear::Embedding;
+use crate::models::layers::normalization::LayerNorm;
+use crate::models::layers::parameter;
 
-/// The configuration of the vision half of CLIP; fields and defaults are those of transformers.
+/// The configuration of the vision model of CLIP; fields and defaults are those of transformers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(
@@ -90,12 +90,12 @@ impl CLIPVisionConfig {
     }
 }
 
-/// What the vision half of CLIP computes.
+/// The result of the vision model of CLIP.
 #[derive(Clone, Debug)]
 pub struct CLIPVisionOutput {
-    /// What the first layer is given, then the result of each layer, `[batch, tokens, hidden_size]`.
+    /// The input of the first layer, then the result of each layer, `[batch, tokens, hidden_size]`.
     pub hidden_states: Vec<Tensor<3>>,
-    /// The first token of the last layer's result, behind the final norm, `[batch, hidden_size]`.
+    /// The first token of the last layer's result, after the final norm, `[batch, hidden_size]`.
     pub pooler_output: Tensor<2>,
 }
 
@@ -103,7 +103,7 @@ pub struct CLIPVisionOutput {
 #[derive(Module, Debug)]
 pub(super) struct ClipVisionTransformer {
     embeddings: Embeddings,
-    /// The name is that of the checkpoints.
+    /// Misspelled as in the checkpoints.
     pre_layrnorm: LayerNorm,
     encoder: ClipEncoder,
     post_layernorm: LayerNorm,

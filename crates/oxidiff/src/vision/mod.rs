@@ -1,19 +1,16 @@
-//! Models that look at images: depth estimators, the safety checker, and their image processors.
+//! Models for images: depth estimation, the safety checker, and their image processors.
 
 mod bit;
-mod clip_image_processor;
 mod clip_vision;
 mod dpt;
-mod dpt_image_processor;
-mod dpt_neck;
-mod image_processor;
+mod image_processors;
 mod safety_checker;
 mod vit;
 
 pub use bit::{BitConfig, BitLayerType, BitPadding};
-pub use clip_image_processor::CLIPImageProcessor;
 pub use clip_vision::{CLIPVisionConfig, CLIPVisionOutput};
 pub use dpt::{DPTConfig, DPTForDepthEstimation, DPTReadoutType, DepthEstimatorOutput};
-pub use dpt_image_processor::DPTImageProcessor;
-pub use image_processor::{ImageProcessor, ImageProcessorConfig, ImageSize};
+pub use image_processors::{
+    CLIPImageProcessor, DPTImageProcessor, ImageProcessor, ImageProcessorConfig, ImageSize,
+};
 pub use safety_checker::{CLIPConfig, SafetyCheckerOutput, StableDiffusionSafetyChecker};

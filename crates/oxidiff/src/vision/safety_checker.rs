@@ -1,4 +1,4 @@
-//! The safety checker of Stable Diffusion: it compares the embedding of an image with those of concepts.
+//! The safety checker of Stable Diffusion: it compares the embedding of an image with the embeddings of concepts.
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
@@ -11,15 +11,15 @@ use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
 use crate::models::call::call;
 use crate::models::finite::is_finite;
-use crate::models::linear::Linear;
+use crate::models::layers::linear::Linear;
+use crate::models::layers::parameter;
 use crate::models::model::{Model, saved_transformers_config};
-use crate::models::parameter;
 
-/// Number of concepts that an image must not show.
+/// The number of concepts that an image must not show.
 const CONCEPTS: usize = 17;
-/// Number of concepts at whose sight the others are judged more strictly.
+/// The number of concepts whose presence makes the check of all others stricter.
 const SPECIAL_CARE: usize = 3;
-/// How much more strictly.
+/// How much stricter.
 const ADJUSTMENT: f32 = 0.01;
 
 /// The configuration of a [`StableDiffusionSafetyChecker`]; fields and defaults are those of transformers.
@@ -36,7 +36,7 @@ pub struct CLIPConfig {
     pub model_type: String,
     pub projection_dim: Option<usize>,
     pub vision_config: Option<CLIPVisionConfig>,
-    /// What old files hold instead of `vision_config`; it counts where both are given.
+    /// Used by old files instead of `vision_config`; it counts if both are given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vision_config_dict: Option<CLIPVisionConfig>,
     /// Fields that this class does not know; they are kept.
@@ -62,17 +62,17 @@ impl Default for CLIPConfig {
 /// What a [`StableDiffusionSafetyChecker`] finds in images.
 #[derive(Clone, Debug)]
 pub struct SafetyCheckerOutput {
-    /// Which images show what they must not.
+    /// Which images show something that they must not.
     pub has_nsfw_concepts: Vec<bool>,
-    /// For each image, how far it is above the threshold of each concept that demands special care.
+    /// For each image, how far it is above the threshold of each special-care concept.
     pub special_scores: Vec<Vec<f32>>,
-    /// For each image, how far it is above the threshold of each concept that it must not show.
+    /// For each image, how far it is above the threshold of each concept.
     pub concept_scores: Vec<Vec<f32>>,
     /// The embeddings of the images, `[images, projection_dim]`.
     pub image_embeds: Tensor<2>,
 }
 
-/// Finds out whether images show what they should not be shown with.
+/// Checks whether images show something that they must not.
 #[derive(Module, Debug)]
 pub struct StableDiffusionSafetyChecker {
     vision_model: ClipVisionTransformer,
@@ -96,7 +96,7 @@ impl Model for StableDiffusionSafetyChecker {
     const LIBRARY: &'static str = "stable_diffusion";
     const WEIGHTS_NAME: &'static str = "model";
 
-    /// Before transformers 5, a vision model had another inside.
+    /// Before transformers 5, the vision model contained a second `vision_model`.
     const OLD_KEY: OldKey =
         |key| Some(format!("vision_model.{}", Some(key).filter(|key| key.starts_with("vision_model."))?));
 
@@ -138,7 +138,7 @@ impl Model for StableDiffusionSafetyChecker {
 }
 
 impl StableDiffusionSafetyChecker {
-    /// What the vision half of CLIP makes of images.
+    /// Embeds images with the vision model of CLIP.
     ///
     /// # Errors
     /// As [`Self::forward`].
@@ -146,16 +146,15 @@ impl StableDiffusionSafetyChecker {
         call(Self::CLASS_NAME, &clip_input.device(), || self.vision_model.forward(clip_input))
     }
 
-    /// Judges images `[images, channels, height, width]`, as an image processor makes them.
+    /// Checks images `[images, channels, height, width]`, as prepared by an image processor.
     ///
     /// # Errors
-    /// When the images do not have the size that the model takes, or their embeddings are not finite.
+    /// When the images do not have the size that the model expects, or their embeddings are not finite.
     pub fn forward(&self, clip_input: Tensor<4>) -> Result<SafetyCheckerOutput> {
         let image_embeds = self.visual_projection.forward(self.embed(clip_input)?.pooler_output);
-        // Every comparison with NaN is false: such an image would pass.
+        // Every comparison with NaN is false, so such an image would pass.
         if !is_finite(&image_embeds) {
-            let message =
-                "the embeddings of the images are not finite, so no image can be judged; compute in f32";
+            let message = "the embeddings of the images are not finite, so the images cannot be checked; compute in f32";
             return Err(Error::NonFinite { place: "safety_checker".into(), message: message.into() });
         }
         let special = cosines(&image_embeds, &self.special_care_embeds);
@@ -184,7 +183,7 @@ impl StableDiffusionSafetyChecker {
     }
 }
 
-/// Rounds to three decimals. A score of no more than half a thousandth is none.
+/// Rounds to three decimals, so that a score of at most half a thousandth is 0.
 fn rounded(score: f32) -> f32 {
     (score * 1000.0).round_ties_even() / 1000.0
 }

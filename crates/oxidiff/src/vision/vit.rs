@@ -5,9 +5,9 @@ use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::attention;
 
 use crate::error::{Error, Result};
-use crate::models::hidden_activation::HiddenActivation;
-use crate::models::linear::Linear;
-use crate::models::normalization::LayerNorm;
+use crate::models::layers::hidden_activation::HiddenActivation;
+use crate::models::layers::linear::Linear;
+use crate::models::layers::normalization::LayerNorm;
 
 /// The shape of a [`VitEncoder`].
 pub(super) struct VitShape {
@@ -21,7 +21,7 @@ pub(super) struct VitShape {
 }
 
 impl VitShape {
-    /// Checks the numbers, by the names that configurations give them.
+    /// Checks the numbers; errors name them as configurations do.
     pub(super) fn check(&self) -> Result<()> {
         let invalid = |field: &str, message: String| Err(Error::config("", field, message));
         for (field, value) in
@@ -103,7 +103,7 @@ impl VitEncoder {
         Self { layer: (0..shape.layers).map(layer).collect() }
     }
 
-    /// What it was given, `[batch, tokens, hidden_size]`, then the result of each layer.
+    /// Returns its input, `[batch, tokens, hidden_size]`, then the result of each layer.
     pub(super) fn forward(&self, mut x: Tensor<3>) -> Vec<Tensor<3>> {
         let mut states = vec![x.clone()];
         for layer in &self.layer {

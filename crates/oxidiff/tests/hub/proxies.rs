@@ -53,7 +53,7 @@ fn plain_requests_are_forwarded_by_absolute_address() {
 
 #[test]
 fn encrypted_requests_get_a_tunnel() {
-    for (status, words) in [(502, "502"), (407, "wants other credentials")] {
+    for (status, words) in [(502, "502"), (407, "requires other credentials")] {
         let proxy = Server::start(move |_, _| Reply::new(status).body(b""));
         let address = proxy.endpoint.replace("http://", "user:secret@");
         let plain = format!("http://{}", closed_address());
@@ -92,7 +92,7 @@ fn a_proxy_that_is_down_is_named_without_its_password() {
         ("all_proxy", "socks5", &server.endpoint),
     ] {
         let result = fetch(endpoint, &[(variable, &format!("{kind}://user:secret@{closed}"))]);
-        let words = format!("the proxy {kind}://{closed}, which {variable} names, cannot be reached");
+        let words = format!("the proxy {kind}://{closed} (from {variable}) cannot be reached");
         assert!(result.contains(&words) && !result.contains("secret"), "{result}");
     }
     assert!(server.log().is_empty());

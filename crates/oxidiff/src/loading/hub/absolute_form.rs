@@ -1,14 +1,14 @@
-//! Requests in the form that an HTTP proxy forwards.
+//! Requests in the form that HTTP proxies forward.
 //!
-//! A proxy learns where a plain HTTP request goes from its first line, `GET http://hub/file HTTP/1.1`. `ureq` writes the path
-//! alone there, and would ask for a tunnel instead, which proxies commonly allow to port 443 only.
+//! A proxy reads the destination of a plain HTTP request from its first line, `GET http://hub/file HTTP/1.1`. `ureq` writes
+//! only the path there, and would request a tunnel instead, which most proxies allow only to port 443.
 
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
-/// Passes requests on with their path as the target, less its first slash: `/http://hub/file` becomes `http://hub/file`.
+/// Passes requests on with their path, without its first slash, as the target: `/http://hub/file` becomes `http://hub/file`.
 ///
-/// `ureq` takes no path that does not begin with a slash.
+/// `ureq` accepts only paths that begin with a slash.
 #[derive(Debug)]
 pub(super) struct AbsoluteForm;
 
@@ -31,7 +31,7 @@ impl<T: Transport> Transport for AbsoluteFormTransport<T> {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let output = &mut self.0.buffers().output()[..amount];
-        // A request's first line is written at once, so that it stands at the start. These are the methods in use.
+        // The first line of a request is written at once, so it is at the start. Only these methods are used.
         let method = [&b"GET "[..], b"HEAD "].into_iter().find(|method| output.starts_with(method));
         let slash = method.map(<[u8]>::len).filter(|&slash| output[slash..].starts_with(b"/http://"));
         let amount = match slash {

@@ -1,4 +1,4 @@
-//! The files and folders of the cache, laid out as `huggingface_hub` does.
+//! The files and folders of the cache, in the layout of `huggingface_hub`.
 
 use std::fs::{self, File};
 use std::io;
@@ -6,30 +6,30 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Takes the lock that huggingface_hub takes too; it is released when the file is dropped.
+/// Takes the same lock as huggingface_hub; dropping the file releases it.
 pub(super) fn lock(path: &Path) -> Result<File> {
     let file = File::options().create(true).append(true).open(path).map_err(Error::io(path))?;
     match file.lock() {
-        // Some network file systems have no locks. The checksum then tells if two processes got in each other's way.
+        // Some network file systems have no locks. The checksum then reveals whether two processes interfered.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
         result => result.map_err(Error::io(path))?,
     }
     Ok(file)
 }
 
-/// Makes `pointer` show `blob`, by a relative link so that the cache can be moved.
+/// Links `pointer` to `blob`, relatively so that the cache can be moved.
 pub(super) fn link(blob: &Path, pointer: &Path) -> io::Result<()> {
     if pointer.symlink_metadata().is_ok() {
         if pointer.is_file() {
             return Ok(());
         }
-        // A link to a blob that is gone.
+        // A link to a deleted blob.
         fs::remove_file(pointer)?;
     }
-    // Both lie in the repository's folder: `blobs/<etag>` and `snapshots/<commit>/<file>`.
-    let repository = blob.ancestors().nth(2).expect("a blob lies in a folder of the repository");
+    // Both are in the repository's folder: `blobs/<etag>` and `snapshots/<commit>/<file>`.
+    let repository = blob.ancestors().nth(2).expect("a blob is in a folder of the repository");
     let depth =
-        pointer.strip_prefix(repository).expect("a snapshot lies in the repository").components().count();
+        pointer.strip_prefix(repository).expect("a snapshot is in the repository").components().count();
     let mut target = PathBuf::from_iter(std::iter::repeat_n("..", depth - 1));
     target.push("blobs");
     target.push(blob.file_name().expect("a blob has a name"));

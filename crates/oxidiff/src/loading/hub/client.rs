@@ -23,16 +23,16 @@ use super::redirect::{
 use super::timeouts::Timeout;
 
 const USER_AGENT: &str = concat!("oxidiff/", env!("CARGO_PKG_VERSION"));
-/// The longest list of a repository's files that is read.
+/// The longest accepted list of a repository's files.
 const MAX_LIST_BYTES: u64 = 256 << 20;
 
-/// The hub's side of a connection: where it is and who asks.
+/// A connection to the hub: its address, and the access token.
 pub(super) struct Client {
     agent: Agent,
     /// For requests that an HTTP proxy forwards.
     forwarder: Agent,
     proxies: Proxies,
-    /// For what the hub says about files, and for the files themselves.
+    /// For metadata of files, and for the files themselves.
     etag_timeout: Timeout,
     download_timeout: Timeout,
     progress: Progress,
@@ -48,7 +48,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The certificates to trust: built-in ones, or those that the environment names, as behind a company's proxy.
+/// The certificates to trust: the built-in ones, or those that the environment names, as for a company's proxy.
 fn root_certs() -> RootCerts {
     let Some(path) = environment::text("SSL_CERT_FILE").or_else(|| environment::text("REQUESTS_CA_BUNDLE"))
     else {
@@ -66,9 +66,9 @@ fn root_certs() -> RootCerts {
     }
 }
 
-/// What the hub says about a file before sending it.
+/// What the hub says about a file before it is downloaded.
 pub(super) struct Metadata {
-    /// Names the content: its SHA-256 where the file is large, a Git hash where it is small.
+    /// Identifies the content: its SHA-256 if the file is large, a Git hash if it is small.
     pub(super) etag: String,
     pub(super) size: Option<u64>,
 }
@@ -80,7 +80,7 @@ impl Metadata {
     }
 }
 
-/// A response, and who sent it.
+/// A response, and its sender.
 pub(super) struct Answer {
     uri: Uri,
     token_sent: bool,
@@ -88,14 +88,14 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The failure that a response with this status is.
+    /// The failure that this response stands for.
     pub(super) fn failure(&self) -> Failure {
         Failure::status(&self.uri, self.response.status(), self.response.headers(), self.token_sent)
     }
 }
 
 impl Client {
-    /// Reads the environment for how to reach the hub at `endpoint`.
+    /// Reads from the environment how to reach the hub at `endpoint`.
     pub(super) fn new(endpoint: &str, token: Option<String>, progress: Progress) -> Result<Self, Failure> {
         let endpoint = endpoint.trim_end_matches('/').to_owned();
         let endpoint_uri = web_address(&endpoint).ok_or_else(|| {
@@ -104,7 +104,7 @@ impl Client {
             ))
         })?;
         let proxies = Proxies::new(environment::variable);
-        // A proxy that cannot be used is found out now, rather than taken for a hub that is away.
+        // An unusable proxy is detected now; otherwise the hub would seem unreachable.
         proxies.of(&endpoint_uri)?;
         let timeout = |variable| {
             Timeout::new(variable, environment::variable(variable).as_deref()).map_err(Failure::Unusable)
@@ -115,7 +115,7 @@ impl Client {
             // Lengths and ranges must count the bytes of the file itself.
             .accept_encoding("identity")
             .http_status_as_error(false)
-            // Redirects are followed here, to decide at each one whether the token may go along.
+            // Redirects are followed here, to decide each time whether to send the token.
             .max_redirects(0)
             // Proxies are chosen here, by the scheme of each address.
             .proxy(None)
@@ -147,7 +147,7 @@ impl Client {
             .map_err(|error| failure_of(error, None, self.etag_timeout))
     }
 
-    /// What the hub says about a file, or the server that it redirects to.
+    /// The metadata of a file, from the hub or the server that it redirects to.
     pub(super) fn metadata(&self, url: &str) -> Result<Metadata, Failure> {
         let answer = self.send(Method::HEAD, url, None, self.etag_timeout)?;
         let (status, headers) = (answer.response.status(), answer.response.headers());
@@ -158,8 +158,8 @@ impl Client {
         let etag = etag.trim_start_matches("W/").trim_matches('"');
         if etag.is_empty() {
             return Err(Failure::Unusable(format!(
-                "{} does not say which content the file has, by an entity tag: it is no hub, or something in between \
-                 (HF_ENDPOINT or a proxy) removes what the hub says",
+                "{} sends no entity tag to identify the content of the file: it is not a hub, or something in between \
+                 (HF_ENDPOINT or a proxy) removes the tag",
                 without_query(&answer.uri)
             )));
         }
@@ -169,13 +169,13 @@ impl Client {
                 "{url} has the entity tag `{etag}`, which cannot name a file"
             )));
         }
-        // Of a redirect, the length is that of its own body.
+        // The length in a redirect is that of its own body.
         let length = header(headers, "content-length").filter(|_| status.is_success());
         let size = header(headers, "x-linked-size").or(length).and_then(|size| size.parse().ok());
         Ok(Metadata { etag: etag.to_owned(), size })
     }
 
-    /// A file from byte `from` on.
+    /// The content of a file, from byte `from` on.
     pub(super) fn content(&self, url: &str, from: Option<u64>) -> Result<Answer, Failure> {
         self.send(Method::GET, url, from, self.download_timeout)
     }
@@ -192,8 +192,8 @@ impl Client {
 
     /// Sends a request and follows redirects.
     ///
-    /// A `HEAD` request leaves the hub only where that is needed to learn a file's checksum: the hub tells it with the
-    /// redirect to its storage, which knows no checksum, while a mirror without the file just redirects to who has it.
+    /// A `HEAD` request leaves the hub only if that is needed to learn a file's checksum: the hub sends it with the redirect
+    /// to its storage, which does not know it, while a mirror without the file just redirects to a server that has it.
     fn send(
         &self,
         method: Method,
@@ -212,7 +212,7 @@ impl Client {
             if let Some(from) = from {
                 request = request.header("range", format!("bytes={from}-"));
             }
-            // The reason why a request cannot be built is not shown: it may quote the token.
+            // The reason is not shown, as it may quote the token.
             let request = request.body(()).map_err(|_| {
                 Failure::Unusable("the access token has characters that cannot be sent".to_owned())
             })?;
@@ -267,7 +267,7 @@ impl Client {
     }
 }
 
-/// What an error of the HTTP library means for a request, which went through `proxy` if through any.
+/// The meaning of an error of the HTTP library for a request, which went through `proxy`, if any.
 fn failure_of(error: ureq::Error, proxy: Option<&NamedProxy>, timeout: Timeout) -> Failure {
     use std::io::ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionReset, Interrupted, TimedOut, UnexpectedEof,
@@ -287,7 +287,7 @@ fn failure_of(error: ureq::Error, proxy: Option<&NamedProxy>, timeout: Timeout) 
             BrokenPipe | ConnectionAborted | ConnectionReset | Interrupted | TimedOut | UnexpectedEof => {
                 Failure::Broken
             }
-            // A name that is not known, a refused connection, a certificate that is not trusted.
+            // An unknown name, a refused connection, an untrusted certificate.
             _ => Failure::Unreachable,
         },
         ureq::Error::HostNotFound | ureq::Error::ConnectionFailed | ureq::Error::Tls(_) => {
@@ -305,7 +305,7 @@ fn failure_of(error: ureq::Error, proxy: Option<&NamedProxy>, timeout: Timeout) 
     }
 }
 
-/// An error's own words, without the name of its kind.
+/// The message of an error, without its kind.
 fn text_of(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Io(error) => error.to_string(),

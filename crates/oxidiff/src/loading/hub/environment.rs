@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 
-/// The value of a variable, also an empty one. A value that is no text reads as a wrong one, not as none.
+/// The value of a variable, even if empty. A value that is not text yields a wrong one rather than none.
 pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }

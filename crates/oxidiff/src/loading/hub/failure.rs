@@ -17,19 +17,19 @@ pub(super) enum Failure {
         code: u16,
         reason: String,
         message: String,
-        /// Whether the server was sent the access token.
+        /// Whether the access token was sent to the server.
         token_sent: bool,
     },
     /// The connection broke.
     #[error("{0}")]
     Broken(String),
-    /// Nothing came for too long.
+    /// Nothing arrived for too long.
     #[error("{0}")]
     Silent(String),
     /// There was no connection.
     #[error("{0}")]
     Unreachable(String),
-    /// What was asked for or what came makes no sense; asking again would not help.
+    /// The request or the answer is invalid; asking again would not help.
     #[error("{0}")]
     Unusable(String),
     #[error("checksum mismatch")]
@@ -39,7 +39,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// What the server of `uri` refused.
+    /// The refusal of the server of `uri`.
     pub(super) fn status(uri: &Uri, status: StatusCode, headers: &HeaderMap, token_sent: bool) -> Self {
         let text = |name| header(headers, name).unwrap_or_default().to_owned();
         Self::Status {

@@ -3,7 +3,7 @@
 use super::hub_error;
 use crate::error::Result;
 
-/// The rules of the hub for names: `name` or `owner/name`.
+/// Checks the rules of the hub for names: `name` or `owner/name`.
 pub(super) fn validate_repo_id(repo_id: &str) -> Result<()> {
     let is_name = |name: &str| {
         !name.is_empty()
@@ -22,13 +22,13 @@ pub(super) fn validate_repo_id(repo_id: &str) -> Result<()> {
     }
     Err(hub_error(
         repo_id,
-        "neither a local folder nor the name of a repository, which is `name` or `owner/name` of letters, digits, `-`, \
+        "neither a local folder nor the name of a repository, which is `name` or `owner/name` with letters, digits, `-`, \
          `_` and `.`"
             .to_owned(),
     ))
 }
 
-/// Whether a name from outside stays inside the folder it is looked up in.
+/// Whether a name from outside cannot leave the folder in which it is looked up.
 pub(super) fn is_relative_path(path: &str) -> bool {
     !path.contains(['\\', ':', '\0']) && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }

@@ -6,28 +6,28 @@ use ureq::http::Uri;
 
 use super::redirect::port;
 
-/// What `NO_PROXY` lists.
+/// The list in `NO_PROXY`.
 #[derive(Debug, Default)]
 pub(super) struct NoProxy(Vec<Entry>);
 
 #[derive(Debug)]
 struct Entry {
     hosts: Hosts,
-    /// Any port where absent.
+    /// Any port if absent.
     port: Option<u16>,
 }
 
 #[derive(Debug)]
 enum Hosts {
     All,
-    /// A name, and all that end in a dot and the name.
+    /// A name and all its subdomains.
     Domain(String),
-    /// The addresses that agree with this one in their first bits.
+    /// The addresses that share their first bits with this one.
     Network(IpAddr, u32),
 }
 
 impl NoProxy {
-    /// Reads entries that are separated by commas or blanks.
+    /// Reads entries separated by commas or blanks.
     pub(super) fn new(list: &str) -> Self {
         let entries = list.split([',', ' ', '\t']).filter(|entry| !entry.is_empty());
         Self(entries.map(Entry::new).collect())
@@ -48,7 +48,7 @@ impl Entry {
         {
             return Self { hosts: Hosts::Network(address, bits), port: None };
         }
-        // The colons of an address are not that of a port.
+        // The colons of an address do not separate a port.
         if let Some(address) = ip_address(entry) {
             return Self { hosts: Hosts::Network(address, u32::MAX), port: None };
         }
@@ -92,7 +92,7 @@ impl Hosts {
     }
 }
 
-/// An address as in a list, or in brackets as in a URL.
+/// An address, plain or in brackets as in a URL.
 fn ip_address(text: &str) -> Option<IpAddr> {
     let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     inner.unwrap_or(text).parse().ok()
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn names_list_themselves_and_what_is_below() {
+    fn names_list_themselves_and_their_subdomains() {
         for entry in ["example.com", ".example.com", "*.example.com", "EXAMPLE.com.", "a, example.com ,b"] {
             for (url, listed) in [
                 ("https://example.com/x", true),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_list_themselves_and_networks_what_is_inside() {
+    fn addresses_list_themselves_and_networks_their_addresses() {
         for (list, url, listed) in [
             ("127.0.0.1", "http://127.0.0.1:9", true),
             ("0.0.1", "http://127.0.0.1", false),

@@ -5,21 +5,21 @@ use std::path::PathBuf;
 
 /// What to fetch and from where.
 ///
-/// What is not set comes from the environment, with the names and the precedence of Python's `huggingface_hub`:
-/// `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `HF_HOME` and `XDG_CACHE_HOME` say where the cache is, `HF_ENDPOINT` where
-/// the hub is, `HF_TOKEN`, `HF_TOKEN_PATH` and the file `$HF_HOME/token` who asks (not with
-/// `HF_HUB_DISABLE_IMPLICIT_TOKEN`), `HF_HUB_OFFLINE` forbids the network, and `HF_HUB_DISABLE_PROGRESS_BARS` does
-/// what it says. `HF_HUB_ETAG_TIMEOUT` and `HF_HUB_DOWNLOAD_TIMEOUT` say for how many seconds (10 by default) a server may
-/// stay silent that is asked about files, or for a file. Certificates come from `SSL_CERT_FILE` or `REQUESTS_CA_BUNDLE`.
+/// Defaults come from the environment, with the names and the precedence of Python's `huggingface_hub`: `HF_HUB_CACHE`,
+/// `HUGGINGFACE_HUB_CACHE`, `HF_HOME` and `XDG_CACHE_HOME` set the cache folder, `HF_ENDPOINT` the address of the hub, and
+/// `HF_TOKEN`, `HF_TOKEN_PATH` or the file `$HF_HOME/token` the access token (unless `HF_HUB_DISABLE_IMPLICIT_TOKEN` is set).
+/// `HF_HUB_OFFLINE` forbids the network, and `HF_HUB_DISABLE_PROGRESS_BARS` hides progress bars. `HF_HUB_ETAG_TIMEOUT` and
+/// `HF_HUB_DOWNLOAD_TIMEOUT` set how many seconds (10 by default) a server may stay silent when asked about files, or for a
+/// file. Certificates come from `SSL_CERT_FILE` or `REQUESTS_CA_BUNDLE`.
 ///
-/// The proxy for `https` addresses is that of `HTTPS_PROXY`, the one for `http` addresses that of `HTTP_PROXY`, or else
-/// that of `ALL_PROXY`; hosts that `NO_PROXY` lists (names, with all below them, addresses, networks as in `10.0.0.0/8`, each
-/// with a port or without, or `*`) have none. Each of these may have its name in lower case, which comes first. A proxy is
-/// an address such as `http://user:password@host:8080`; it may also begin with `https`, `socks4`, `socks4a`, `socks5` or
+/// `HTTPS_PROXY` sets the proxy for `https` addresses, `HTTP_PROXY` that for `http` addresses, and `ALL_PROXY` that for both
+/// if they are not set. Hosts in `NO_PROXY` are reached directly: names with all their subdomains, addresses, networks such
+/// as `10.0.0.0/8`, each with or without a port, or `*`. Lower-case names of these variables take precedence. A proxy is an
+/// address such as `http://user:password@host:8080`; it may also begin with `https`, `socks4`, `socks4a`, `socks5` or
 /// `socks5h`.
 #[derive(Clone)]
 pub struct HubOptions {
-    /// A branch, a tag or a commit; `main` where absent.
+    /// A branch, a tag or a commit; `main` by default.
     pub revision: Option<String>,
     /// The cache folder, which holds one folder per repository.
     pub cache_dir: Option<PathBuf>,
@@ -27,11 +27,11 @@ pub struct HubOptions {
     pub token: Option<String>,
     /// The hub's address.
     pub endpoint: Option<String>,
-    /// Use what is in the cache, and no network.
+    /// Use only the cache, not the network.
     pub local_files_only: bool,
     /// Show a progress bar for each large file, if standard error is a terminal.
     pub progress: bool,
-    /// How many attempts in a row may fail without any progress before a download is given up.
+    /// How many attempts in a row may fail without progress before a download is abandoned.
     pub max_retries: u32,
 }
 

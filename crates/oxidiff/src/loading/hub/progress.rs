@@ -1,16 +1,16 @@
-//! What the terminal shows of downloads, and of waiting for others.
+//! What the terminal shows while downloading, and while waiting.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Smaller files are there before a progress bar could be read.
+/// Smaller files arrive before anyone could read a progress bar.
 const PROGRESS_FROM_BYTES: u64 = 1 << 20;
-/// How long somebody at a terminal waits without asking why.
+/// How long to wait before explaining why.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Shows what takes long, on standard error if that is a terminal.
+/// Shows slow operations, on standard error if that is a terminal.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
     bars: MultiProgress,
@@ -25,7 +25,7 @@ impl Progress {
         Self { bars }
     }
 
-    /// A bar for the download of a file; hidden where the file is small.
+    /// A bar for the download of a file; hidden if the file is small.
     pub(super) fn of_download(&self, file: &str, size: Option<u64>) -> ProgressBar {
         if size.is_some_and(|size| size < PROGRESS_FROM_BYTES) {
             return ProgressBar::hidden();
@@ -40,7 +40,7 @@ impl Progress {
         )
     }
 
-    /// Runs `wait`, and says that it waits for `what` if that takes long.
+    /// Runs `wait`, and reports that it is waiting for `what` if that takes long.
     pub(super) fn waiting<T>(&self, what: &str, wait: impl FnOnce() -> T) -> T {
         std::thread::scope(|scope| {
             let (over, is_over) = mpsc::channel::<()>();
@@ -50,7 +50,7 @@ impl Progress {
                 }
                 let message = format!("waiting for {what}");
                 if self.bars.is_hidden() {
-                    // Who reads a log wants to know it as much.
+                    // It belongs in the log instead.
                     tracing::warn!("{message}");
                     return;
                 }

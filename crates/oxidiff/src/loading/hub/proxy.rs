@@ -1,4 +1,4 @@
-//! Which proxy a request goes through, as the environment says it.
+//! Which proxy a request goes through, according to the environment.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::no_proxy::NoProxy;
 use super::redirect::{names_server, origin, web_address};
 
-/// What a proxy's address may begin with.
+/// The kinds of proxies, with which an address may begin.
 const KINDS: [&str; 7] = ["http", "https", "socks", "socks4", "socks4a", "socks5", "socks5h"];
 
 /// The proxies of plain and of encrypted requests.
@@ -36,7 +36,7 @@ impl std::fmt::Debug for NamedProxy {
 impl Proxies {
     /// Reads the variables that curl and Python's requests read, with `value_of`.
     ///
-    /// The lower-case name comes first, also where it is set to nothing, which is how one command goes without a proxy.
+    /// The lower-case name takes precedence, even if it is empty, which disables the proxy for one command.
     pub(super) fn new(value_of: impl Fn(&str) -> Option<String>) -> Self {
         let first_of = |names: [&'static str; 2]| {
             let (name, value) = names.into_iter().find_map(|name| Some((name, value_of(name)?)))?;
@@ -52,7 +52,7 @@ impl Proxies {
         }
     }
 
-    /// The proxy for requests to `uri`, if they need one.
+    /// The proxy for requests to `uri`, if any.
     pub(super) fn of(&self, uri: &Uri) -> Result<Option<&NamedProxy>, Failure> {
         if self.except.contains(uri) {
             return Ok(None);
@@ -72,7 +72,7 @@ impl NamedProxy {
                 KINDS.join(", ")
             ));
         }
-        // As `host:port/` is no address to `ureq`.
+        // `ureq` does not accept `host:port/`.
         let address = address.split_once("://").map_or(address, |(_, rest)| rest);
         let proxy = Proxy::new(&format!("{kind}://{address}")).ok();
         let proxy = proxy.filter(|proxy| names_server(proxy.uri())).ok_or_else(|| {
@@ -88,9 +88,9 @@ impl NamedProxy {
         &self.proxy
     }
 
-    /// Where to send a plain HTTP request for `uri` so that the proxy forwards it; absent where the proxy wants a tunnel.
+    /// The address for a plain HTTP request to `uri` that the proxy forwards; none if the proxy needs a tunnel.
     ///
-    /// The path is that which [`super::absolute_form`] takes.
+    /// Its path is in the form that [`super::absolute_form`] expects.
     pub(super) fn forwarding_address(&self, uri: &Uri) -> Option<Uri> {
         let is_http = matches!(self.proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https);
         if !is_http || uri.scheme_str() != Some("http") {
@@ -100,7 +100,7 @@ impl NamedProxy {
         web_address(&format!("{}/{}{target}", self.address(), origin(uri)))
     }
 
-    /// What a forwarded request says to the proxy about who sends it.
+    /// The credentials that a forwarded request carries for the proxy.
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
         let (user, password) = (self.proxy.username(), self.proxy.password());
         if user.is_none() && password.is_none() {
@@ -119,11 +119,11 @@ impl NamedProxy {
         format!("{kind}://{}:{}", self.proxy.host(), self.proxy.port())
     }
 
-    /// Says which proxy it was that failed, and why.
+    /// Says which proxy failed, and why.
     pub(super) fn blame(&self, error: &Error, why: &str) -> String {
         use std::io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
 
-        // No connection but the one to the proxy is opened.
+        // The only connection is the one to the proxy.
         let is_down = match error {
             Error::HostNotFound | Error::ConnectionFailed | Error::Timeout(ureq::Timeout::Connect) => true,
             Error::Io(error) => {
@@ -132,14 +132,14 @@ impl NamedProxy {
             }
             _ => false,
         };
-        let what = if is_down { "cannot be reached" } else { "does not lead there" };
-        format!("the proxy {}, which {} names, {what}: {why}", self.address(), self.variable)
+        let what = if is_down { "cannot be reached" } else { "failed" };
+        format!("the proxy {} (from {}) {what}: {why}", self.address(), self.variable)
     }
 
-    /// What to tell whoever is not allowed to use the proxy.
+    /// The message for users whom the proxy rejects.
     pub(super) fn wants_credentials(&self) -> String {
         format!(
-            "the proxy {}, which {} names, wants other credentials (407): set them in the variable, as in \
+            "the proxy {} (from {}) requires other credentials (407): set them in the variable, as in \
              http://user:password@host:8080",
             self.address(),
             self.variable
@@ -157,7 +157,7 @@ mod tests {
         })
     }
 
-    /// Which variable's proxy a request for `url` goes through, and where that is.
+    /// The variable and the address of the proxy for a request to `url`.
     fn route(variables: &[(&str, &str)], url: &str) -> Option<(&'static str, String)> {
         let proxies = proxies(variables);
         let proxy = proxies.of(&url.parse().unwrap()).unwrap()?;
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_an_error_without_its_password() {
+    fn an_invalid_proxy_is_an_error_without_its_password() {
         for address in [
             "ftp://user:secret@proxy",
             "quic://user:secret@proxy:1",

@@ -1,17 +1,17 @@
-//! Where a redirect leads, and what may go along.
+//! Where a redirect leads, and what may be sent there.
 
 use ureq::http::{HeaderMap, StatusCode, Uri};
 
 use super::failure::Failure;
 
-/// As many as `huggingface_hub` follows.
+/// The limit of `huggingface_hub`.
 pub(super) const MAX_REDIRECTS: usize = 20;
 
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Where the answer to a request for `from` sends the request on to, if it does.
+/// The address to which the answer to a request for `from` redirects, if it does.
 pub(super) fn next_address(
     from: &Uri,
     status: StatusCode,
@@ -37,21 +37,21 @@ pub(super) fn next_address(
     })
 }
 
-/// Whether a hub's answer about a file that redirects to other storage describes the file already, as the storage cannot.
+/// Whether the hub's redirect to other storage already describes the file, which the storage cannot do.
 ///
-/// A plain entity tag may be that of the redirect itself, unless the answer also names the file's commit.
+/// A plain entity tag may belong to the redirect itself, unless the answer also names the file's commit.
 pub(super) fn describes_file(headers: &HeaderMap) -> bool {
     let has = |name| header(headers, name).is_some_and(|value| !value.is_empty());
     has("x-linked-etag") || (has("etag") && has("x-repo-commit"))
 }
 
-/// An address of HTTP or HTTPS with a host.
+/// An HTTP or HTTPS address with a host.
 pub(super) fn web_address(url: &str) -> Option<Uri> {
     let uri = url.parse::<Uri>().ok()?;
     (matches!(uri.scheme_str(), Some("http" | "https")) && names_server(&uri)).then_some(uri)
 }
 
-/// Whether an address has a host, and a port that is one if any: others are read as if there were none.
+/// Whether an address has a host, and no invalid port: the parser treats such a port as none.
 pub(super) fn names_server(uri: &Uri) -> bool {
     let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
         return false;
@@ -65,7 +65,7 @@ pub(super) fn origin(uri: &Uri) -> String {
     format!("{}://{}{port}", uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default())
 }
 
-/// An address without what may be secret in it.
+/// An address without its secret parts.
 pub(super) fn without_query(uri: &Uri) -> String {
     origin(uri) + uri.path()
 }
@@ -78,7 +78,7 @@ pub(super) fn is_same_origin(a: &Uri, b: &Uri) -> bool {
     a.scheme() == b.scheme() && is_same_host(a, b) && port(a) == port(b)
 }
 
-/// Whether what is meant for the hub at `endpoint` may be sent to `uri`: to the hub itself, also where it insists on HTTPS.
+/// Whether secrets for the hub at `endpoint` may be sent to `uri`: it must be the hub itself, possibly upgraded to HTTPS.
 pub(super) fn is_trusted(uri: &Uri, endpoint: &Uri) -> bool {
     let is_upgrade = (endpoint.scheme_str(), port(endpoint)) == (Some("http"), 80)
         && (uri.scheme_str(), port(uri)) == (Some("https"), 443);
@@ -89,7 +89,7 @@ fn is_same_host(a: &Uri, b: &Uri) -> bool {
     a.host().unwrap_or_default().eq_ignore_ascii_case(b.host().unwrap_or_default())
 }
 
-/// What a header says in the characters of an address: servers send file names as they are.
+/// The value of a header with characters that are not allowed in addresses encoded: servers send file names verbatim.
 fn ascii(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for &byte in bytes.trim_ascii() {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn locations_are_resolved_against_the_address_that_was_asked() {
+    fn locations_are_resolved_against_the_requested_address() {
         for (location, expected) in [
             (&b"https://other/x?y=z#part"[..], "https://other/x?y=z"),
             (b"//other:1/x", "http://other:1/x"),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_cannot_be_asked_are_named() {
+    fn unusable_addresses_are_named() {
         for location in [
             "ftp://hub/x",
             "javascript:alert(1)",

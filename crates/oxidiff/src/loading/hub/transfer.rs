@@ -1,4 +1,4 @@
-//! Files that survive an interrupted download.
+//! Downloads that can be resumed.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -18,7 +18,7 @@ pub(super) struct Part {
     path: PathBuf,
     file: File,
     pub(super) len: u64,
-    /// The checksum of what is in the file, where the whole file's is known.
+    /// The checksum of the file so far, if that of the whole file is known.
     sha256: Option<Sha256>,
 }
 
@@ -64,7 +64,7 @@ impl Part {
     }
 }
 
-/// Downloads what is missing of a file; afterwards its length is right.
+/// Downloads the missing part of a file; afterwards its length is right.
 pub(super) fn transfer(
     client: &Client,
     url: &str,
@@ -82,7 +82,7 @@ pub(super) fn transfer(
     let answer = client.content(url, (part.len > 0).then_some(part.len))?;
     let headers = answer.response.headers();
     let announced = match answer.response.status() {
-        // The whole file, even though only the rest may have been asked for.
+        // The whole file, although only the rest may have been requested.
         StatusCode::OK => {
             part.restart()?;
             header(headers, "content-length").and_then(|length| length.parse().ok())
@@ -92,9 +92,7 @@ pub(super) fn transfer(
             let (range, total) = range.and_then(|range| range.split_once('/')).unwrap_or_default();
             if range.split('-').next().and_then(|from| from.parse().ok()) != Some(part.len) {
                 part.restart()?;
-                return Err(Failure::Broken(
-                    "the server sent another part of the file than the missing one".into(),
-                ));
+                return Err(Failure::Broken("the server did not send the missing part of the file".into()));
             }
             total.parse().ok()
         }

@@ -1,12 +1,16 @@
 //! Autoencoders: between images and the latents that a UNet denoises.
+//!
+//! An autoencoder is a file or folder here, with its `impl Autoencoder`, and a row of [`AUTOENCODERS`](registry::AUTOENCODERS).
 
-mod any_autoencoder;
+mod autoencoder;
 mod autoencoder_kl;
 mod autoencoder_tiny;
+mod encoded_image;
+pub(crate) mod registry;
 mod slicing;
-mod vae;
+mod upcasting;
 
-pub use any_autoencoder::{Autoencoder, EncodedImage};
+pub use autoencoder::Autoencoder;
 pub use autoencoder_kl::{AutoencoderKL, AutoencoderKLConfig, DownEncoderBlockType, UpDecoderBlockType};
 pub use autoencoder_tiny::{AutoencoderTiny, AutoencoderTinyConfig, UpsampleFn};
-pub use vae::DiagonalGaussianDistribution;
+pub use encoded_image::{DiagonalGaussianDistribution, EncodedImage};

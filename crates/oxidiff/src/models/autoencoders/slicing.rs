@@ -1,14 +1,14 @@
-//! Batches that are coded image by image, which takes less memory.
+//! Batches that are encoded or decoded one item at a time, which takes less memory.
 
 use burn::tensor::Tensor;
 
 use crate::error::Result;
 use crate::models::call::call;
 
-/// What `code` makes of a batch, at once or, with `slicing`, of one item after the other.
+/// The result of `code` for a batch, computed at once or, with `slicing`, item by item.
 ///
 /// # Errors
-/// When memory is not enough.
+/// When there is not enough memory.
 pub(super) fn code_batch(
     class_name: &str,
     batch: Tensor<4>,

@@ -7,18 +7,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::models::activations::Activation;
-use crate::models::attention::{Attention, AttentionConfig, FeedForward, FeedForwardActivation};
 use crate::models::call::call;
-use crate::models::embeddings::{PatchEmbed, TimestepEmbedding, Timesteps};
-use crate::models::linear::{Embedding, Linear};
+use crate::models::layers::activations::Activation;
+use crate::models::layers::attention::{Attention, AttentionConfig};
+use crate::models::layers::embeddings::{TimestepEmbedding, Timesteps};
+use crate::models::layers::feed_forward::{FeedForward, FeedForwardActivation};
+use crate::models::layers::linear::{Embedding, Linear};
+use crate::models::layers::normalization::{LayerNorm, layer_norm_without_parameters};
+use crate::models::layers::patch_embed::PatchEmbed;
 use crate::models::model::Model;
-use crate::models::normalization::{LayerNorm, layer_norm_without_parameters};
 
-/// Length of the first embedding of a timestep.
+/// Length of the raw embedding of a timestep.
 const TIMESTEP_CHANNELS: usize = 256;
 
-/// Added to the variance in the norms that only the timestep and the class scale and shift.
+/// Added to the variance in norms without weights, which only the timestep and the class scale and shift.
 const MODULATED_NORM_EPS: f64 = 1e-6;
 
 /// The configuration of a [`DiTTransformer2DModel`]; fields and defaults are those of diffusers.
@@ -40,9 +42,9 @@ pub struct DiTTransformer2DConfig {
     pub sample_size: usize,
     pub patch_size: usize,
     pub activation_fn: FeedForwardActivation,
-    /// Number of classes; one more entry of the table stands for no class.
+    /// Number of classes; the table has one more entry for no class.
     pub num_embeds_ada_norm: Option<usize>,
-    /// Attention is always computed in `f32`, so this changes nothing.
+    /// Has no effect, as attention is always computed in `f32`.
     pub upcast_attention: bool,
     pub norm_type: String,
     pub norm_elementwise_affine: bool,
@@ -82,7 +84,7 @@ impl DiTTransformer2DConfig {
         self.num_attention_heads * self.attention_head_dim
     }
 
-    /// Channels of what the model predicts.
+    /// Channels of the prediction.
     pub(crate) fn predicted_channels(&self) -> usize {
         self.out_channels.unwrap_or(self.in_channels)
     }
@@ -155,12 +157,12 @@ impl DiTTransformer2DModel {
         self.proj_out_1.weight.val().dtype()
     }
 
-    /// Where the weights lie, and the model computes.
+    /// The device of the weights, on which the model computes.
     pub fn device(&self) -> Device {
         self.proj_out_1.weight.val().device()
     }
 
-    /// Predicts the noise in `sample` `[batch, in_channels, size, size]` at `timesteps`, one for all items or one for each,
+    /// Predicts the noise in `sample` `[batch, in_channels, size, size]` at `timesteps`, one for all items or one per item,
     /// given a class for each item. The result is `[batch, out_channels, size, size]`.
     ///
     /// # Errors
@@ -186,7 +188,7 @@ impl DiTTransformer2DModel {
             scale,
         ));
 
-        // Each token is the pixels of one patch.
+        // Each token holds the pixels of one patch.
         let (patch, channels) = (self.config.patch_size, self.config.predicted_channels());
         let patches = size / patch;
         let x: Tensor<6> = x.reshape([batch, patches, patches, patch, patch, channels]);
@@ -194,7 +196,7 @@ impl DiTTransformer2DModel {
         Ok(x.permute([0, 5, 1, 3, 2, 4]).reshape([batch, channels, side, side]))
     }
 
-    /// Checks the inputs and returns one timestep for each item of the batch.
+    /// Checks the inputs and returns one timestep per item of the batch.
     fn check_shapes(
         &self,
         sample: &Tensor<4>,
@@ -226,8 +228,7 @@ impl DiTTransformer2DModel {
     }
 }
 
-/// Self-attention and feed-forward, whose norms the timestep and the class scale and shift, and whose results they weigh
-/// (adaLN-Zero).
+/// Self-attention and feed-forward. Timestep and class scale and shift their norms, and weight their results (adaLN-Zero).
 #[derive(Module, Debug)]
 struct DiTBlock {
     norm1: AdaLayerNormZero,
@@ -271,7 +272,7 @@ impl DiTBlock {
     }
 }
 
-/// What tells a block the timestep and the class.
+/// Conditions a block on the timestep and the class.
 #[derive(Module, Debug)]
 struct AdaLayerNormZero {
     emb: CombinedTimestepLabelEmbeddings,
@@ -301,7 +302,7 @@ struct CombinedTimestepLabelEmbeddings {
     class_embedder: LabelEmbedding,
 }
 
-/// A table with a row for each class, and a last one for none.
+/// A table with a row for each class, and a last row for none.
 #[derive(Module, Debug)]
 struct LabelEmbedding {
     embedding_table: Embedding,
@@ -341,7 +342,7 @@ fn modulate(x: Tensor<3>, shift: Tensor<3>, scale: Tensor<3>) -> Tensor<3> {
 fn check(config: &DiTTransformer2DConfig) -> Result<usize> {
     let invalid = |field: &str, message: String| -> Result<usize> { Err(Error::config("", field, message)) };
     if config.norm_type != "ada_norm_zero" {
-        let message = format!("is `{}`; this model has `ada_norm_zero`", config.norm_type);
+        let message = format!("is `{}`, but must be `ada_norm_zero` for this model", config.norm_type);
         return invalid("norm_type", message);
     }
     for (field, value) in [

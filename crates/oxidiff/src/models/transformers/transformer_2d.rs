@@ -5,10 +5,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::{to_image, to_tokens};
 
-use crate::models::attention::{AttentionSlice, BasicTransformerBlock};
-use crate::models::convolution::Conv2d;
-use crate::models::linear::Linear;
-use crate::models::normalization::GroupNorm;
+use crate::models::layers::attention::AttentionSlice;
+use crate::models::layers::convolution::Conv2d;
+use crate::models::layers::linear::Linear;
+use crate::models::layers::normalization::GroupNorm;
+use crate::models::layers::transformer_block::BasicTransformerBlock;
 
 /// The shape of a [`Transformer2DModel`].
 #[derive(Clone, Copy, Debug)]
@@ -23,11 +24,11 @@ pub struct Transformer2DConfig {
     pub num_layers: usize,
     /// Length of a token of the text.
     pub cross_attention_dim: usize,
-    /// Groups of the norm at the entrance.
+    /// Groups of the norm at the start.
     pub norm_num_groups: usize,
-    /// Project each position with a linear layer instead of a 1x1 convolution: the same product, stored otherwise.
+    /// Project each position with a linear layer instead of a 1x1 convolution: the same product with another layout.
     pub use_linear_projection: bool,
-    /// Both attentions of a block look at the text.
+    /// Both attentions of a block attend to the text.
     pub only_cross_attention: bool,
 }
 
@@ -60,7 +61,7 @@ impl Transformer2DConfig {
     }
 }
 
-/// Attention among the positions of an image and from them to a text, with a residual around it.
+/// Attention among the positions of an image, and from them to a text, with a residual around it.
 #[derive(Module, Debug)]
 pub struct Transformer2DModel {
     norm: GroupNorm,
@@ -77,7 +78,7 @@ enum Projection {
 }
 
 impl Transformer2DModel {
-    /// Says how many heads attention works on at a time; all where nothing is given.
+    /// Sets how many heads attention works on at a time; all without a slice.
     pub fn set_attention_slice(&mut self, slice: Option<AttentionSlice>) {
         for block in &mut self.transformer_blocks {
             block.set_attention_slice(slice);

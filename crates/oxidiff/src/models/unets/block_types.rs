@@ -1,8 +1,8 @@
-//! The names that configurations have for the blocks of a UNet.
+//! The blocks of a UNet, by the names that configurations use.
 
 use serde::{Deserialize, Serialize};
 
-/// A block on the way down.
+/// A down block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DownBlockType {
     /// Residual blocks.
@@ -17,10 +17,10 @@ pub enum DownBlockType {
     /// Residual blocks, the last of which halves the size.
     #[serde(alias = "UNetResResnetDownsampleBlock2D")]
     ResnetDownsampleBlock2D,
-    /// Residual blocks, joined by the sample itself at half the size.
+    /// Residual blocks, to which the sample itself is added at half the size.
     #[serde(alias = "UNetResSkipDownBlock2D")]
     SkipDownBlock2D,
-    /// Residual blocks and attention, joined by the sample itself at half the size.
+    /// Residual blocks and attention, to which the sample itself is added at half the size.
     #[serde(alias = "UNetResAttnSkipDownBlock2D")]
     AttnSkipDownBlock2D,
 }
@@ -28,13 +28,13 @@ pub enum DownBlockType {
 /// The block at the lowest resolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MidBlockType {
-    /// Residual blocks, in unconditional models with attention between them.
+    /// Residual blocks, with attention between them in unconditional models.
     UNetMidBlock2D,
     /// Two residual blocks with a transformer between them.
     UNetMidBlock2DCrossAttn,
 }
 
-/// A block on the way up.
+/// An up block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UpBlockType {
     /// Residual blocks.
@@ -49,10 +49,10 @@ pub enum UpBlockType {
     /// Residual blocks, the last of which doubles the size.
     #[serde(alias = "UNetResResnetUpsampleBlock2D")]
     ResnetUpsampleBlock2D,
-    /// Residual blocks, each resolution of which adds to the result of the model.
+    /// Residual blocks that also add to the result of the model, at each resolution.
     #[serde(alias = "UNetResSkipUpBlock2D")]
     SkipUpBlock2D,
-    /// Residual blocks and attention, each resolution of which adds to the result of the model.
+    /// Residual blocks and attention that also add to the result of the model, at each resolution.
     #[serde(alias = "UNetResAttnSkipUpBlock2D")]
     AttnSkipUpBlock2D,
 }

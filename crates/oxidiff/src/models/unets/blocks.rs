@@ -4,16 +4,16 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::join_channels;
 
-use crate::models::attention::{SpatialAttention, SpatialAttentionConfig};
-use crate::models::resample::Resample;
-use crate::models::resnet::{Downsample2D, ResnetBlock2D, ResnetBlock2DConfig, Upsample2D};
+use crate::models::layers::fixed_resample::FixedResample;
+use crate::models::layers::resnet::{Downsample2D, ResnetBlock2D, ResnetBlock2DConfig, Upsample2D};
+use crate::models::layers::spatial_attention::{SpatialAttention, SpatialAttentionConfig};
 use crate::models::transformers::{Transformer2DConfig, Transformer2DModel};
 
 /// The attention that can follow a residual block.
 pub trait BlockAttention: Module {
     /// Its shape.
     type Config: Copy;
-    /// What it attends to beside the image.
+    /// What it attends to besides the image.
     type Context;
 
     /// The layer on `device`.
@@ -86,8 +86,8 @@ enum Upsampler {
     Resnet(ResnetBlock2D),
 }
 
-/// `DownBlock2D` and `ResnetDownsampleBlock2D`, or with attention `CrossAttnDownBlock2D` and `AttnDownBlock2D`: some
-/// layers at one resolution, then half of it.
+/// `DownBlock2D` and `ResnetDownsampleBlock2D`, or with attention `CrossAttnDownBlock2D` and `AttnDownBlock2D`: layers at one
+/// resolution, then half of it.
 #[derive(Module, Debug)]
 pub struct DownBlock2D<A: Module> {
     resnets: Vec<ResnetBlock2D>,
@@ -101,7 +101,7 @@ impl<A: BlockAttention> DownBlock2D<A> {
         self.attentions.iter_mut().flatten()
     }
 
-    /// `num_layers` layers from `resnet.in_channels` to `resnet.out_channels`; `downsampling` where the block halves the
+    /// `num_layers` layers from `resnet.in_channels` to `resnet.out_channels`; `downsampling` if the block halves the
     /// size at its end.
     pub fn init(
         resnet: ResnetBlock2DConfig,
@@ -116,7 +116,7 @@ impl<A: BlockAttention> DownBlock2D<A> {
                 Downsampler::Conv(Downsample2D::init(channels, padding, device))
             }
             Downsampling::Resnet => {
-                Downsampler::Resnet(resnet.resampling(Resample::AveragePool).init(device))
+                Downsampler::Resnet(resnet.resampling(FixedResample::AveragePool).init(device))
             }
         };
         Self {
@@ -126,7 +126,7 @@ impl<A: BlockAttention> DownBlock2D<A> {
         }
     }
 
-    /// Returns the result, and pushes what the way up will need onto `skips`.
+    /// Returns the result, and pushes the tensors that the up blocks need onto `skips`.
     pub fn forward(
         &self,
         mut x: Tensor<4>,
@@ -165,7 +165,7 @@ impl<A: BlockAttention> MidBlock2D<A> {
         self.attentions.iter_mut().flatten()
     }
 
-    /// A residual block, then `num_layers` times attention, where it is given, and another residual block.
+    /// A residual block, then `num_layers` times attention, if given, and another residual block.
     pub fn init(
         resnet: ResnetBlock2DConfig,
         num_layers: usize,
@@ -192,7 +192,7 @@ impl<A: BlockAttention> MidBlock2D<A> {
 }
 
 /// `UpBlock2D` and `ResnetUpsampleBlock2D`, or with attention `CrossAttnUpBlock2D` and `AttnUpBlock2D`: layers that join
-/// what the way down left at this resolution, then twice of it.
+/// the skips of the down block at this resolution, then twice the resolution.
 #[derive(Module, Debug)]
 pub struct UpBlock2D<A: Module> {
     resnets: Vec<ResnetBlock2D>,
@@ -206,8 +206,8 @@ impl<A: BlockAttention> UpBlock2D<A> {
         self.attentions.iter_mut().flatten()
     }
 
-    /// `num_layers` layers to `resnet.out_channels`. The first takes `prev_output_channels` from below; each is joined
-    /// with a skip of the way down, the last of which has `resnet.in_channels`.
+    /// `num_layers` layers to `resnet.out_channels`. The first takes `prev_output_channels` from below; each joins a skip, the
+    /// last of which has `resnet.in_channels`.
     pub fn init(
         resnet: ResnetBlock2DConfig,
         prev_output_channels: usize,
@@ -219,7 +219,7 @@ impl<A: BlockAttention> UpBlock2D<A> {
         let channels = resnet.out_channels;
         let upsampler = |upsampling| match upsampling {
             Upsampling::Conv => Upsampler::Conv(Upsample2D::init(channels, device)),
-            Upsampling::Resnet => Upsampler::Resnet(resnet.resampling(Resample::Nearest).init(device)),
+            Upsampling::Resnet => Upsampler::Resnet(resnet.resampling(FixedResample::Nearest).init(device)),
         };
         Self {
             resnets: up_layers(&resnet, prev_output_channels, num_layers)
@@ -232,8 +232,8 @@ impl<A: BlockAttention> UpBlock2D<A> {
         }
     }
 
-    /// Takes its skips from the end of `skips`. Behind a convolution the result has the size of the next skip, so that
-    /// sizes which were rounded on the way down come back.
+    /// Takes its skips from the end of `skips`. After a convolution, the result has the size of the next skip, so that sizes
+    /// that were rounded on the way down are restored.
     pub fn forward(
         &self,
         mut x: Tensor<4>,
@@ -258,7 +258,7 @@ impl<A: BlockAttention> UpBlock2D<A> {
     }
 }
 
-/// The residual blocks of a way down: the first comes from `resnet.in_channels`.
+/// The residual blocks of a down block; the first has `resnet.in_channels`.
 pub(super) fn down_resnets(
     resnet: ResnetBlock2DConfig,
     num_layers: usize,
@@ -269,14 +269,14 @@ pub(super) fn down_resnets(
     })
 }
 
-/// The channels that enter a residual block of the way up.
+/// The channels that enter a residual block of an up block.
 pub(super) struct UpLayer {
     pub from_below: usize,
-    /// Those that the way down left.
+    /// Those of the skip.
     pub skip: usize,
 }
 
-/// The layers of a block of the way up, see [`UpBlock2D::init`].
+/// The layers of an up block, see [`UpBlock2D::init`].
 pub(super) fn up_layers(
     resnet: &ResnetBlock2DConfig,
     prev_output_channels: usize,
@@ -289,8 +289,8 @@ pub(super) fn up_layers(
     })
 }
 
-/// Joins what comes from below with the last of `skips`.
+/// Joins `x`, from below, with the last of `skips`.
 pub(super) fn join_skip(x: Tensor<4>, skips: &mut Vec<Tensor<4>>) -> Tensor<4> {
-    let skip = skips.pop().expect("the way down left one skip for each layer of the way up");
+    let skip = skips.pop().expect("there is one skip for each layer of the up blocks");
     join_channels(x, skip)
 }

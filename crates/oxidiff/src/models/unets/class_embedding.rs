@@ -1,35 +1,35 @@
-//! How a model is told the class of what it is to draw.
+//! Embeddings of the class of an image.
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::models::activations::Activation;
-use crate::models::embeddings::{TimeProjection, TimestepEmbedding};
-use crate::models::linear::{Embedding, Linear};
+use crate::models::layers::activations::Activation;
+use crate::models::layers::embeddings::{TimeProjection, TimestepEmbedding};
+use crate::models::layers::linear::{Embedding, Linear};
 
-/// How class labels become an embedding that is added to that of the timestep.
+/// How class labels become an embedding, which is added to that of the timestep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClassEmbedType {
     /// Like a timestep.
     Timestep,
-    /// They are the embedding.
+    /// The labels are the embeddings.
     Identity,
-    /// Vectors, through two linear layers.
+    /// Vectors that pass two linear layers.
     Projection,
-    /// Vectors, through one linear layer.
+    /// Vectors that pass one linear layer.
     SimpleProjection,
 }
 
-/// Class labels, as the configuration's way of embedding them wants them.
+/// Class labels, in the form that the configuration requires.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one of these in a call")]
 pub enum ClassLabels {
-    /// One number for each item: a class (`num_class_embeds`), or a noise level (`class_embed_type` `timestep`).
+    /// One number per item: a class (`num_class_embeds`), or a noise level (`class_embed_type` `timestep`).
     Numbers(Vec<f32>),
-    /// One vector for each item, `[batch, features]` (`projection`, `simple_projection`, `identity`).
+    /// One vector per item, `[batch, features]` (`projection`, `simple_projection`, `identity`).
     Vectors(Tensor<2>),
 }
 
@@ -37,20 +37,20 @@ pub enum ClassLabels {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClassEmbeddingConfig {
     pub class_embed_type: Option<ClassEmbedType>,
-    /// Entries of the table, where there is no `class_embed_type`.
+    /// Entries of the table, if there is no `class_embed_type`.
     pub num_class_embeds: Option<usize>,
     /// Length of the vectors that are projected.
     pub projection_input_dim: Option<usize>,
-    /// Length of the first embedding of a timestep.
+    /// Length of the raw embedding of a timestep.
     pub timestep_input_dim: usize,
     /// Length of an embedding.
     pub time_embed_dim: usize,
-    /// The activation between the layers of an embedding like that of a timestep.
+    /// The activation between the layers of an embedding that works like that of a timestep.
     pub activation: Activation,
 }
 
 impl ClassEmbeddingConfig {
-    /// The module on `device`, where the configuration asks for one.
+    /// The module on `device`, if the configuration asks for one.
     pub(super) fn init(&self, device: &Device) -> Result<Option<ClassEmbedding>> {
         let projection_input_dim = || {
             self.projection_input_dim.ok_or_else(|| {
@@ -103,7 +103,7 @@ pub(super) struct IdentityEmbedding {
 }
 
 impl ClassEmbedding {
-    /// One embedding for each item of a batch, `[batch, time_embed_dim]` in `dtype`.
+    /// One embedding per item of a batch, `[batch, time_embed_dim]` in `dtype`.
     pub(super) fn forward(
         &self,
         labels: ClassLabels,
@@ -145,11 +145,11 @@ impl ClassEmbedding {
             }
             (_, ClassLabels::Numbers(_)) => Err(Error::argument(
                 "class_labels",
-                "the model's configuration asks for vectors, not numbers",
+                "the model's configuration requires vectors, not numbers",
             )),
             (_, ClassLabels::Vectors(_)) => Err(Error::argument(
                 "class_labels",
-                "the model's configuration asks for numbers, not vectors",
+                "the model's configuration requires numbers, not vectors",
             )),
         }
     }

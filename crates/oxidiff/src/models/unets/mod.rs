@@ -11,3 +11,10 @@ pub use block_types::{DownBlockType, MidBlockType, UpBlockType};
 pub use class_embedding::{ClassEmbedType, ClassLabels};
 pub use unet_2d::{ResampleType, UNet2DConfig, UNet2DModel};
 pub use unet_2d_condition::{UNet2DConditionConfig, UNet2DConditionInputs, UNet2DConditionModel};
+
+use crate::error::Error;
+
+/// A configuration error whose file is filled in by the caller that read it.
+fn invalid(field: &str, message: impl Into<String>) -> Error {
+    Error::config("", field, message)
+}

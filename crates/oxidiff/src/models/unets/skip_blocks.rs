@@ -6,28 +6,28 @@ use burn::tensor::{Device, Tensor};
 
 use super::blocks::{down_resnets, join_skip, up_layers};
 use crate::error::{Error, Result};
-use crate::models::activations::Activation;
-use crate::models::attention::{SpatialAttention, SpatialAttentionConfig};
-use crate::models::convolution::Conv2d;
-use crate::models::normalization::GroupNorm;
-use crate::models::resample::Resample;
-use crate::models::resnet::{ResnetBlock2D, ResnetBlock2DConfig};
+use crate::models::layers::activations::Activation;
+use crate::models::layers::convolution::Conv2d;
+use crate::models::layers::fixed_resample::FixedResample;
+use crate::models::layers::normalization::GroupNorm;
+use crate::models::layers::resnet::{ResnetBlock2D, ResnetBlock2DConfig};
+use crate::models::layers::spatial_attention::{SpatialAttention, SpatialAttentionConfig};
 
-/// Channels of the sample and of the result, which these blocks cannot have otherwise.
+/// The only number of channels that samples and results of these blocks can have.
 pub(super) const SAMPLE_CHANNELS: usize = 3;
 
-/// Residual blocks and attention of these blocks are divided by this, so that the variance stays what it was.
+/// The results of residual blocks and attention are divided by this, so that the variance stays the same.
 const OUTPUT_SCALE_FACTOR: f64 = std::f64::consts::SQRT_2;
 
-/// Groups of the norm of the attention.
+/// The number of groups of the norm of the attention.
 const ATTENTION_GROUPS: usize = 32;
 
-/// Groups of a norm over so many channels.
+/// The number of groups of a norm over `channels` channels.
 fn norm_groups(channels: usize) -> usize {
     (channels / 4).min(32)
 }
 
-/// Refuses channels that do not divide into the groups that the architecture gives them.
+/// Refuses channels that do not divide into the groups of this architecture.
 fn check_groups(channels: usize, groups: usize) -> Result<usize> {
     if groups != 0 && channels.is_multiple_of(groups) {
         return Ok(groups);
@@ -36,7 +36,7 @@ fn check_groups(channels: usize, groups: usize) -> Result<usize> {
     Err(Error::config("", "block_out_channels", message))
 }
 
-/// The norms of a residual block, and the factor that these blocks have.
+/// A residual block with the norms and the factor of this architecture.
 fn skip_resnet(config: ResnetBlock2DConfig, groups: usize, device: &Device) -> Result<ResnetBlock2D> {
     let config = ResnetBlock2DConfig {
         groups: check_groups(config.in_channels, groups)?,
@@ -50,7 +50,7 @@ fn skip_resnet(config: ResnetBlock2DConfig, groups: usize, device: &Device) -> R
 /// The residual block that changes the size.
 fn resampling_resnet(
     config: ResnetBlock2DConfig,
-    resample: Resample,
+    resample: FixedResample,
     device: &Device,
 ) -> Result<ResnetBlock2D> {
     let config = ResnetBlock2DConfig { conv_shortcut: true, ..config.resampling(resample) };
@@ -67,8 +67,8 @@ fn skip_attention(channels: usize, dim_head: usize, epsilon: f64) -> Result<Spat
     })
 }
 
-/// `SkipDownBlock2D`, or with attention `AttnSkipDownBlock2D`: some layers at one resolution, then half of it, where the
-/// sample is added.
+/// `SkipDownBlock2D`, or with attention `AttnSkipDownBlock2D`: layers at one resolution, then half of it, where the sample is
+/// added.
 #[derive(Module, Debug)]
 pub struct SkipDownBlock2D {
     resnets: Vec<ResnetBlock2D>,
@@ -79,10 +79,10 @@ pub struct SkipDownBlock2D {
 
 impl SkipDownBlock2D {
     /// `num_layers` layers from `resnet.in_channels` to `resnet.out_channels`, with attention in heads of
-    /// `attention_dim_head` channels; `downsample` where the block halves the size at its end.
+    /// `attention_dim_head` channels; `downsample` if the block halves the size at its end.
     ///
     /// # Errors
-    /// When the numbers of channels do not divide into the groups that this architecture has.
+    /// When the numbers of channels do not divide into the groups of this architecture.
     pub fn init(
         resnet: ResnetBlock2DConfig,
         num_layers: usize,
@@ -100,14 +100,14 @@ impl SkipDownBlock2D {
             resnets: layers.collect::<Result<_>>()?,
             attentions: attention.map(|config| (0..num_layers).map(|_| config.init(device)).collect()),
             resnet_down: downsample
-                .then(|| resampling_resnet(resnet, Resample::FirDown, device))
+                .then(|| resampling_resnet(resnet, FixedResample::FirDown, device))
                 .transpose()?,
             skip_conv: downsample.then(|| Conv2d::init(SAMPLE_CHANNELS, channels, 1, device)),
         })
     }
 
-    /// Returns the result, pushes what the way up will need onto `skips`, and halves the size of `skip_sample`
-    /// `[batch, 3, height, width]`, which is joined.
+    /// Returns the result, pushes the tensors that the up blocks need onto `skips`, and halves the size of `skip_sample`
+    /// `[batch, 3, height, width]`, which is added.
     pub fn forward(
         &self,
         mut x: Tensor<4>,
@@ -124,7 +124,7 @@ impl SkipDownBlock2D {
         }
         if let (Some(resnet_down), Some(skip_conv)) = (&self.resnet_down, &self.skip_conv) {
             x = resnet_down.forward(x, Some(temb.clone()));
-            *skip_sample = Resample::FirDown.forward(skip_sample.clone());
+            *skip_sample = FixedResample::FirDown.forward(skip_sample.clone());
             x = skip_conv.forward(skip_sample.clone()) + x;
             skips.push(x.clone());
         }
@@ -132,8 +132,8 @@ impl SkipDownBlock2D {
     }
 }
 
-/// `SkipUpBlock2D`, or with attention `AttnSkipUpBlock2D`: layers that join what the way down left at this resolution and
-/// add to the result of the model, then twice the resolution.
+/// `SkipUpBlock2D`, or with attention `AttnSkipUpBlock2D`: layers that join the skips of the down block at this resolution
+/// and add to the result of the model, then twice the resolution.
 #[derive(Module, Debug)]
 pub struct SkipUpBlock2D {
     resnets: Vec<ResnetBlock2D>,
@@ -144,11 +144,11 @@ pub struct SkipUpBlock2D {
 }
 
 impl SkipUpBlock2D {
-    /// `num_layers` layers to `resnet.out_channels`, joined as in a plain block of the way up, with one attention behind
-    /// them in heads of `attention_dim_head` channels; `upsample` where the block doubles the size at its end.
+    /// `num_layers` layers to `resnet.out_channels`, joined as in a plain up block, followed by one attention in heads of
+    /// `attention_dim_head` channels; `upsample` if the block doubles the size at its end.
     ///
     /// # Errors
-    /// When the numbers of channels do not divide into the groups that this architecture has.
+    /// When the numbers of channels do not divide into the groups of this architecture.
     pub fn init(
         resnet: ResnetBlock2DConfig,
         prev_output_channels: usize,
@@ -160,7 +160,7 @@ impl SkipUpBlock2D {
         let channels = resnet.out_channels;
         let layers = up_layers(&resnet, prev_output_channels, num_layers).map(|layer| {
             let in_channels = layer.from_below + layer.skip;
-            // With attention, the published networks count only a part of the channels by the rule.
+            // With attention, the published networks count only some of the channels.
             let groups = match attention_dim_head {
                 Some(_) => (layer.from_below + layer.skip / 4).min(32),
                 None => norm_groups(in_channels),
@@ -173,15 +173,17 @@ impl SkipUpBlock2D {
         Ok(Self {
             resnets: layers.collect::<Result<_>>()?,
             attentions: attention.map(|config| [config.init(device)]),
-            resnet_up: upsample.then(|| resampling_resnet(resnet, Resample::FirUp, device)).transpose()?,
+            resnet_up: upsample
+                .then(|| resampling_resnet(resnet, FixedResample::FirUp, device))
+                .transpose()?,
             skip_norm: upsample
                 .then(|| GroupNorm::init(norm_groups(channels), channels, resnet.epsilon, device)),
             skip_conv: upsample.then(|| Conv2d::init(channels, SAMPLE_CHANNELS, 3, device)),
         })
     }
 
-    /// Takes its skips from the end of `skips`. `skip_sample` is what the blocks before gave to the result,
-    /// `[batch, 3, height / 2, width / 2]`; it is doubled in size and added to.
+    /// Takes its skips from the end of `skips`. `skip_sample` `[batch, 3, height / 2, width / 2]` is what the previous blocks
+    /// contributed to the result; it is doubled in size and added to.
     pub fn forward(
         &self,
         mut x: Tensor<4>,
@@ -195,7 +197,7 @@ impl SkipUpBlock2D {
         if let Some([attention]) = &self.attentions {
             x = attention.forward(x);
         }
-        let before = skip_sample.take().map(|sample| Resample::FirUp.forward(sample));
+        let before = skip_sample.take().map(|sample| FixedResample::FirUp.forward(sample));
         *skip_sample = match (&self.skip_norm, &self.skip_conv) {
             (Some(norm), Some(conv)) => {
                 let own = conv.forward(norm.forward_activated(x.clone(), Activation::Silu));

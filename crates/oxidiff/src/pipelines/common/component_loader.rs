@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
-use crate::models::autoencoders::{Autoencoder, AutoencoderKL, AutoencoderTiny};
+use crate::models::autoencoders::{self, Autoencoder};
 use crate::models::model::{self, Model};
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
@@ -64,11 +64,10 @@ impl<'a> ComponentLoader<'a> {
     ///
     /// # Errors
     /// As [`Self::model`].
-    pub fn autoencoder(&self, component: &str) -> Result<Autoencoder> {
-        if self.index.required(component)? == AutoencoderTiny::CLASS_NAME {
-            return Ok(self.model::<AutoencoderTiny>(component)?.into());
-        }
-        Ok(self.model::<AutoencoderKL>(component)?.into())
+    pub fn autoencoder(&self, component: &str) -> Result<Box<dyn Autoencoder>> {
+        let class_name = self.index.required(component)?;
+        autoencoders::registry::load(class_name, &self.folder(component), self.options)
+            .map_err(|error| error.in_file(self.index.origin()))
     }
 
     /// The scheduler of this name.

@@ -14,7 +14,7 @@ use crate::pipelines::model_index::ModelIndex;
 ///
 /// # Errors
 /// When the latents do not fit the model, the images not into memory, or a value is not finite in `f32` either.
-pub(crate) fn decode(vae: &Autoencoder, latents: Tensor<4>, index: &ModelIndex) -> Result<Tensor<4>> {
+pub(crate) fn decode(vae: &dyn Autoencoder, latents: Tensor<4>, index: &ModelIndex) -> Result<Tensor<4>> {
     check_size(vae, &latents)?;
     let decoded = vae.decode_upcasting(latents)?;
     finite::check_autoencoder(vae, &decoded, "the decoded image", index)?;
@@ -25,7 +25,7 @@ pub(crate) fn decode(vae: &Autoencoder, latents: Tensor<4>, index: &ModelIndex) 
 ///
 /// # Errors
 /// When it does not.
-pub(crate) fn check_size(vae: &Autoencoder, latents: &Tensor<4>) -> Result<()> {
+pub(crate) fn check_size(vae: &dyn Autoencoder, latents: &Tensor<4>) -> Result<()> {
     let [images, _, height, width] = latents.dims();
     let work = format!("decoding {images} x {height}x{width} latents");
     memory::check(&work, vae.least_memory(images, height, width), &latents.device(), advice(vae))
@@ -35,7 +35,7 @@ pub(crate) fn check_size(vae: &Autoencoder, latents: &Tensor<4>) -> Result<()> {
 ///
 /// # Errors
 /// When the images do not fit the model, or not into memory, or their latents are not finite.
-pub(crate) fn encode(vae: &Autoencoder, pixels: Tensor<4>, index: &ModelIndex) -> Result<EncodedImage> {
+pub(crate) fn encode(vae: &dyn Autoencoder, pixels: Tensor<4>, index: &ModelIndex) -> Result<EncodedImage> {
     let [images, _, height, width] = pixels.dims();
     let work = format!("encoding {images} x {height}x{width} pixels");
     let factor = vae.scale_factor();
@@ -46,6 +46,6 @@ pub(crate) fn encode(vae: &Autoencoder, pixels: Tensor<4>, index: &ModelIndex) -
     Ok(encoded)
 }
 
-fn advice(vae: &Autoencoder) -> &'static str {
+fn advice(vae: &dyn Autoencoder) -> &'static str {
     if vae.is_tiling() { SMALLER_CALL } else { "turn on vae tiling, or make smaller images or fewer at once" }
 }

@@ -98,7 +98,7 @@ impl<'a> Watch<'a> {
 /// # Errors
 /// When a value is not finite.
 pub(crate) fn check_autoencoder(
-    vae: &Autoencoder,
+    vae: &dyn Autoencoder,
     made: &Tensor<4>,
     what: &str,
     index: &ModelIndex,

@@ -69,7 +69,7 @@ impl PreparedImage {
 /// # Errors
 /// When the images have another number of channels than the autoencoder takes, or the latents than it makes.
 pub(crate) fn sample_latents(
-    vae: &Autoencoder,
+    vae: &dyn Autoencoder,
     image: PreparedImage,
     generator: &mut Generators,
     index: &ModelIndex,
@@ -93,7 +93,7 @@ pub(crate) fn sample_latents(
 /// # Errors
 /// As [`sample_latents`].
 pub(crate) fn likeliest_latents(
-    vae: &Autoencoder,
+    vae: &dyn Autoencoder,
     image: PreparedImage,
     index: &ModelIndex,
 ) -> Result<Tensor<4>> {
@@ -103,7 +103,7 @@ pub(crate) fn likeliest_latents(
     }
 }
 
-fn check_channels(vae: &Autoencoder, latents: Tensor<4>) -> Result<Tensor<4>> {
+fn check_channels(vae: &dyn Autoencoder, latents: Tensor<4>) -> Result<Tensor<4>> {
     let (given, needed) = (latents.dims()[1], vae.latent_channels());
     if given == needed {
         return Ok(latents);

@@ -137,7 +137,7 @@ pub(crate) enum Beginning {
 
 /// The parts of a pipeline that inpaint.
 pub(crate) struct Inpainting<'a> {
-    pub vae: &'a Autoencoder,
+    pub vae: &'a dyn Autoencoder,
     pub scheduler: &'a dyn Scheduler,
     pub index: &'a ModelIndex,
     /// Whether the UNet was trained to be given the mask and the masked image.

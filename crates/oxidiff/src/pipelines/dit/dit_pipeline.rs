@@ -216,7 +216,7 @@ impl Pipeline for DiTPipeline {
             OutputType::Latent => Images::Latent(latents),
             output_type => {
                 let latents = latents * (1.0 / self.vae.config().scaling_factor);
-                let decoded = decoding::decode(&self.vae.clone().into(), latents, &self.index)?;
+                let decoded = decoding::decode(&self.vae, latents, &self.index)?;
                 postprocess(decoded, output_type)?
             }
         };

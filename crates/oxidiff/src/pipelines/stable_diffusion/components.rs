@@ -7,11 +7,11 @@ use crate::error::{Error, Result};
 use crate::image_processor::VaeImageProcessor;
 use crate::loading::lora::LoraTarget;
 use crate::models::adapters::AnyAdaptable;
-use crate::models::attention::AttentionSlice;
 use crate::models::autoencoders::Autoencoder;
-use crate::models::embeddings::Timesteps;
+use crate::models::layers::attention::AttentionSlice;
+use crate::models::layers::embeddings::Timesteps;
+use crate::models::layers::per_block::SampleSize;
 use crate::models::model::Model;
-use crate::models::per_block::SampleSize;
 use crate::models::unets::UNet2DConditionModel;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::guidance::Guidance;
@@ -33,7 +33,7 @@ const CLIP_IMAGE_PROCESSORS: [&str; 4] =
 #[derive(Clone, Debug)]
 pub struct StableDiffusionComponents {
     /// Encodes images as latents and decodes them.
-    pub vae: Autoencoder,
+    pub vae: Box<dyn Autoencoder>,
     /// Embeds the tokens of a prompt.
     pub text_encoder: CLIPTextModel,
     /// Splits a prompt into tokens.

@@ -68,7 +68,7 @@ impl StableDiffusionComponents {
         let copies = run.guidance.copies();
         self.check_memory(images * copies, height, width, &latents.device())?;
         if settings.output_type != OutputType::Latent {
-            decoding::check_size(&self.vae, &latents)?;
+            decoding::check_size(&*self.vae, &latents)?;
         }
         let Self { unet, text_encoder, scheduler, .. } = self;
         let denoising = Denoising {
@@ -132,7 +132,7 @@ impl StableDiffusionComponents {
         }
         tracing::debug!("decoding");
         self.unet.release_memory();
-        let mut decoded = decoding::decode(&self.vae, latents / self.vae.scaling_factor(), index)?;
+        let mut decoded = decoding::decode(&*self.vae, latents / self.vae.scaling_factor(), index)?;
         let nsfw_content_detected = self.run_safety_checker(&decoded)?;
         for (index, _) in nsfw_content_detected.iter().flatten().enumerate().filter(|(_, flagged)| **flagged)
         {

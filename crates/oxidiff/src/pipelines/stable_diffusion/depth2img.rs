@@ -8,7 +8,7 @@ use super::denoising::Run;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
-use crate::models::interpolation::{Corners, Interpolation, interpolate};
+use crate::interpolation::{Corners, Interpolation, interpolate};
 use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::common::arguments::check_strength;
 use crate::pipelines::common::component_loader::ComponentLoader;

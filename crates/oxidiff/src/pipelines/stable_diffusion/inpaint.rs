@@ -166,7 +166,7 @@ impl Pipeline for StableDiffusionInpaintPipeline {
         check_generators(&settings.generator, images)?;
         let shape = [images, self.vae.latent_channels(), rows, columns];
         let inpainting = Inpainting {
-            vae: &self.vae,
+            vae: &*self.vae,
             scheduler: &*self.scheduler,
             index: &self.index,
             is_given_mask: self.is_given_mask(),

@@ -109,7 +109,7 @@ impl Pipeline for StableDiffusionInstructPix2PixPipeline {
         let processor = self.image_processor();
         let image = PreparedImage::new(&processor, &arguments.image, PreprocessOptions::default())?;
         let steps = choose_timesteps(&mut *self.scheduler, arguments.num_inference_steps, None, None)?;
-        let image = likeliest_latents(&self.vae, image.cast(dtype, &device), &self.index)?;
+        let image = likeliest_latents(&*self.vae, image.cast(dtype, &device), &self.index)?;
         let image = repeat_batch("image", image, images)?;
 
         check_generators(&settings.generator, images)?;

@@ -80,7 +80,7 @@ impl StableDiffusionComponents {
             }
             (image, _) => image,
         };
-        let latents = repeat_batch("image", sample_latents(&self.vae, image, generator, index)?, images)?;
+        let latents = repeat_batch("image", sample_latents(&*self.vae, image, generator, index)?, images)?;
         let noise = generator.randn(latents.dims(), latents.dtype(), &latents.device())?;
         self.scheduler.add_noise(latents, noise, &vec![timestep; images])
     }

@@ -1,0 +1,162 @@
+//! The tensors of a weights file by name, whatever the format of the file. None is read before it is asked for.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use safetensors::tensor::Dtype;
+
+use super::contents::Contents;
+use crate::error::{Error, Result};
+
+/// Tensors by name, from one file or from several.
+#[derive(Clone, Debug)]
+pub struct StateDict {
+    /// The file, or the first of them, for messages.
+    pub(super) origin: Arc<str>,
+    pub(super) tensors: BTreeMap<String, StoredTensor>,
+    /// Texts that come with the tensors: the metadata of a safetensors file, the strings of a pickled dictionary.
+    pub(super) texts: HashMap<String, String>,
+}
+
+/// A tensor in a file, not yet read.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredTensor {
+    pub(super) origin: Arc<str>,
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<usize>,
+    pub(super) source: Source,
+    /// Which bytes of the source are this tensor's.
+    pub(super) range: Range<usize>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// The contents of a file.
+    File(Arc<Contents>),
+    /// One tensor of a pickled file.
+    Pickled(Box<pytorch_reader::Tensor>),
+}
+
+impl StateDict {
+    /// Adds the tensors and texts of another file.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.tensors.extend(other.tensors);
+        self.texts.extend(other.texts);
+    }
+
+    /// The same tensors under new names; those without a new name are left out.
+    pub(crate) fn rename(&self, new_name: impl Fn(&str) -> Option<String>) -> Self {
+        let tensors = self.tensors.iter().filter_map(|(key, tensor)| Some((new_name(key)?, tensor.clone())));
+        Self { origin: self.origin.clone(), tensors: tensors.collect(), texts: self.texts.clone() }
+    }
+
+    pub(crate) fn insert(&mut self, key: String, tensor: StoredTensor) {
+        self.tensors.insert(key, tensor);
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&StoredTensor> {
+        self.tensors.get(key)
+    }
+
+    pub(crate) fn contains(&self, key: &str) -> bool {
+        self.tensors.contains_key(key)
+    }
+
+    /// The names, sorted.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &StoredTensor)> {
+        self.tensors.iter().map(|(key, tensor)| (key.as_str(), tensor))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+
+    /// A text that comes with the tensors.
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        self.texts.get(key).map(String::as_str)
+    }
+
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// An error about this file.
+    pub(crate) fn error(&self, message: impl Into<String>) -> Error {
+        Error::Weights { origin: self.origin.to_string(), message: message.into() }
+    }
+}
+
+impl StoredTensor {
+    pub(crate) fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Number of elements.
+    pub(crate) fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// An error about the file that the tensor is from.
+    pub(crate) fn error(&self, message: impl Into<String>) -> Error {
+        Error::Weights { origin: self.origin.to_string(), message: message.into() }
+    }
+
+    /// Whether the elements lie in a mapped file, so that reading does not copy them.
+    pub(crate) fn is_mapped(&self) -> bool {
+        matches!(self.source, Source::File(_))
+    }
+
+    /// The elements in row-major order, little-endian.
+    ///
+    /// # Errors
+    /// When the file does not hold what its header says.
+    pub(crate) fn read(&self) -> Result<Bytes> {
+        match &self.source {
+            Source::File(contents) => Ok(contents.slice(self.range.clone())),
+            Source::Pickled(tensor) => {
+                let bytes = tensor.read().map_err(|error| self.error(error.to_string()))?;
+                Ok(Bytes::from(bytes).slice(self.range.clone()))
+            }
+        }
+    }
+
+    /// Lets go of elements that were copied elsewhere: they need not stay in memory.
+    pub(crate) fn release(&self) {
+        if let Source::File(contents) = &self.source {
+            contents.release(self.range.clone());
+        }
+    }
+
+    /// The elements in another shape of the same size; `None` where the size differs.
+    pub(crate) fn reshaped(&self, shape: &[usize]) -> Option<Self> {
+        let same = shape.iter().product::<usize>() == self.len();
+        same.then(|| Self { shape: shape.to_vec(), ..self.clone() })
+    }
+
+    /// The entries of the first dimension in `range`; `None` where it has fewer.
+    pub(crate) fn rows(&self, range: Range<usize>) -> Option<Self> {
+        let (rows, rest) = self.shape.split_first()?;
+        if range.start > range.end || range.end > *rows || *rows == 0 {
+            return None;
+        }
+        let row = self.range.len() / rows;
+        let start = self.range.start;
+        let mut shape = vec![range.len()];
+        shape.extend(rest);
+        Some(Self { shape, range: start + range.start * row..start + range.end * row, ..self.clone() })
+    }
+}

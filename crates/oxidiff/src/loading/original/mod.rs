@@ -1,0 +1,124 @@
+//! Layouts of checkpoints that are one file, as their authors published them: here their keys become those of diffusers and
+//! transformers.
+//!
+//! A layout is a file of this folder and a row of [`LAYOUTS`].
+
+mod stable_diffusion;
+
+use crate::error::{Error, Result};
+use crate::loading::config::Config;
+use crate::loading::formats::state_dict::StateDict;
+
+const UNET: &str = "model.diffusion_model.";
+const EMA: &str = "model_ema.";
+
+/// How the checkpoints of a family are laid out.
+struct Layout {
+    /// Recognises a file by its keys and shapes.
+    recognizes: fn(&StateDict) -> bool,
+    /// The repository whose configurations and tokenizers fit a file.
+    repo_id: fn(&StateDict) -> &'static str,
+    models: &'static [OriginalModel],
+}
+
+/// A model in a file.
+struct OriginalModel {
+    class_name: &'static str,
+    /// The folder of a pipeline that holds the model's configuration.
+    subfolder: &'static str,
+    /// Takes the model's weights out of the file, under the keys of its class.
+    convert: fn(&StateDict, &Config) -> Result<StateDict>,
+}
+
+/// All layouts. The first that recognises a file is the one that counts; the last recognises every file.
+static LAYOUTS: [&Layout; 1] = [&stable_diffusion::LAYOUT];
+
+/// Keys that only files of other families have, and the family.
+const UNSUPPORTED: [(&str, &str); 8] = [
+    ("conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias", "Stable Diffusion XL"),
+    (
+        "conditioner.embedders.0.model.transformer.resblocks.9.mlp.c_proj.bias",
+        "Stable Diffusion XL's refiner",
+    ),
+    ("control_model.time_embed.0.weight", "ControlNet"),
+    ("clip_txt_mapper.weight", "Stable Cascade"),
+    ("model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"),
+    ("joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"),
+    ("model.diffusion_model.double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
+    ("double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
+];
+
+fn layout_of(tensors: &StateDict) -> &'static Layout {
+    let layout = LAYOUTS.into_iter().find(|layout| (layout.recognizes)(tensors));
+    layout.expect("the last layout recognises every file")
+}
+
+/// The repository whose configurations and tokenizers fit a file.
+///
+/// # Errors
+/// When the file is a checkpoint of a family that is not supported.
+pub(crate) fn infer_repo_id(tensors: &StateDict) -> Result<&'static str> {
+    if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| tensors.contains(key)) {
+        return Err(Error::unsupported(
+            format!("`{}`, a checkpoint of {family}", tensors.origin()),
+            "only Stable Diffusion 1 and 2 are read from a single file; name the configuration with `config` if it is \
+             one of them",
+        ));
+    }
+    Ok((layout_of(tensors).repo_id)(tensors))
+}
+
+/// Whether a file has a UNet, an autoencoder or a text encoder in the layout of whole checkpoints.
+pub(crate) fn has_models(tensors: &StateDict) -> bool {
+    let prefixes = [UNET, "first_stage_model.", "cond_stage_model.", "conditioner."];
+    tensors.keys().any(|key| prefixes.iter().any(|prefix| key.starts_with(prefix)))
+}
+
+/// Whether a file has averages of the UNet's weights over its training (EMA).
+pub(crate) fn has_averaged_weights(tensors: &StateDict) -> bool {
+    tensors.keys().any(|key| key.starts_with(EMA))
+}
+
+/// The file's tensors, with the UNet's weights replaced by their averages over its training (EMA).
+///
+/// # Errors
+/// When the file does not have them.
+pub(crate) fn with_averaged_weights(tensors: &StateDict) -> Result<StateDict> {
+    let mut averaged = tensors.clone();
+    for key in tensors.keys().filter(|key| key.starts_with(UNET)) {
+        let flat = key.strip_prefix("model.").unwrap_or(key).replace('.', "");
+        let average = tensors.get(&format!("{EMA}{flat}")).ok_or_else(|| {
+            tensors
+                .error(format!("`extract_ema` asks for averaged weights, but the file has none of `{key}`"))
+        })?;
+        averaged.insert(key.to_owned(), average.clone());
+    }
+    Ok(averaged)
+}
+
+/// The folder of a pipeline that holds the configuration of a class.
+pub(crate) fn subfolder(class_name: &str) -> Option<&'static str> {
+    let mut models = LAYOUTS.into_iter().flat_map(|layout| layout.models);
+    models.find(|model| model.class_name == class_name).map(|model| model.subfolder)
+}
+
+/// Takes the weights of one model out of the file, under the keys of its class.
+///
+/// # Errors
+/// When the file has no such model, or its layout has no model of this class.
+pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) -> Result<StateDict> {
+    let model = layout_of(tensors).models.iter().find(|model| model.class_name == class_name);
+    let model = model.ok_or_else(|| {
+        Error::unsupported(
+            format!("{class_name} from a single file"),
+            "the original checkpoints have a UNet, an autoencoder and a text encoder",
+        )
+    })?;
+    let converted = (model.convert)(tensors, config)?;
+    if converted.is_empty() {
+        return Err(
+            tensors.error(format!("the file has no weights of a {class_name} in the original layout"))
+        );
+    }
+    Ok(converted)
+}

@@ -1,0 +1,110 @@
+//! From a stored tensor to one on a device.
+
+use burn::module::{Param, ParamId};
+use burn::tensor::{AllocationProperty, DType, Device, Tensor, TensorData};
+use bytes::Bytes;
+use safetensors::tensor::Dtype;
+
+use crate::error::Result;
+use crate::loading::formats::state_dict::StoredTensor;
+
+impl StoredTensor {
+    /// The type of the elements.
+    ///
+    /// # Errors
+    /// When it is not a numeric type.
+    pub(crate) fn element_type(&self, name: &str) -> Result<DType> {
+        Ok(match self.dtype() {
+            Dtype::F64 => DType::F64,
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            Dtype::I64 => DType::I64,
+            Dtype::I32 => DType::I32,
+            Dtype::I16 => DType::I16,
+            Dtype::I8 => DType::I8,
+            Dtype::U64 => DType::U64,
+            Dtype::U32 => DType::U32,
+            Dtype::U16 => DType::U16,
+            Dtype::U8 | Dtype::BOOL => DType::U8,
+            other => {
+                let message = format!("tensor `{name}` has elements of the unsupported type {other:?}");
+                return Err(self.error(message));
+            }
+        })
+    }
+
+    /// Reads the tensor as `dtype` onto `device`. Where the file already holds `dtype`, a tensor on the CPU uses the mapped
+    /// file itself.
+    ///
+    /// # Errors
+    /// When the tensor does not have `D` dimensions, the file does not hold what its header says, or the elements are not
+    /// numbers.
+    pub(crate) fn tensor<const D: usize>(
+        &self,
+        name: &str,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor<D>> {
+        let shape: [usize; D] = self.shape().try_into().map_err(|_| {
+            self.error(format!("tensor `{name}` has shape {:?}, not {D} dimensions", self.shape()))
+        })?;
+        let stored = self.element_type(name)?;
+        Ok(self.place(self.read()?, stored, shape, dtype, device))
+    }
+
+    /// The elements as they are stored.
+    ///
+    /// # Errors
+    /// As for [`Self::tensor`].
+    pub(crate) fn data(&self, name: &str) -> Result<TensorData> {
+        let dtype = self.element_type(name)?;
+        Ok(TensorData::from_bytes_vec(self.read()?.to_vec(), self.shape(), dtype))
+    }
+
+    /// Like [`Self::tensor`], for a parameter. Where the file holds another type, the parameter is converted on first use, so
+    /// that nothing waits for the weights of a part that is not used yet.
+    ///
+    /// # Errors
+    /// As for [`Self::tensor`].
+    pub(crate) fn parameter<const D: usize>(
+        &self,
+        id: ParamId,
+        name: &str,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Param<Tensor<D>>> {
+        let stored = self.element_type(name)?;
+        if stored == dtype || !self.is_mapped() {
+            return Ok(Param::initialized(id, self.tensor(name, dtype, device)?));
+        }
+        let shape: [usize; D] = self.shape().try_into().expect("the shape of the parameter");
+        let (tensor, bytes) = (self.clone(), self.read()?);
+        let convert = move |device: &Device, _| tensor.place(bytes, stored, shape, dtype, device);
+        Ok(Param::uninitialized(id, convert, device.clone(), false, shape.into()))
+    }
+
+    /// Elements of type `stored` as a tensor of type `dtype` on `device`.
+    fn place<const D: usize>(
+        &self,
+        bytes: Bytes,
+        stored: DType,
+        shape: [usize; D],
+        dtype: DType,
+        device: &Device,
+    ) -> Tensor<D> {
+        let aligned = bytes.as_ptr().align_offset(stored.size()) == 0;
+        let bytes = if aligned {
+            burn::tensor::Bytes::from_shared(bytes, AllocationProperty::File)
+        } else {
+            burn::tensor::Bytes::from_bytes_vec(bytes.to_vec())
+        };
+        let data = TensorData::from_bytes(bytes, shape, stored);
+        if stored == dtype && aligned {
+            return Tensor::from_data(data, (device, dtype));
+        }
+        let tensor = Tensor::from_data(oxidiff_kernels::convert(data, dtype), (device, dtype));
+        self.release();
+        tensor
+    }
+}

@@ -1,0 +1,75 @@
+//! Images that are encoded or decoded in overlapping tiles.
+
+use burn::tensor::{Tensor, TensorData};
+
+/// Cuts an image into overlapping tiles, and joins their results.
+pub(super) struct Tiles {
+    /// The side of a tile before.
+    pub from: usize,
+    /// The side of a tile after.
+    pub to: usize,
+}
+
+impl Tiles {
+    /// The fraction of a tile that overlaps its neighbour.
+    const OVERLAP: f64 = 0.25;
+
+    /// Whether an image `[batch, channels, height, width]` is larger than one tile.
+    pub(super) fn are_needed(&self, x: &Tensor<4>) -> bool {
+        let [_, _, height, width] = x.dims();
+        height > self.from || width > self.from
+    }
+
+    /// The result of `code` for an image, computed tile by tile.
+    pub(super) fn map(&self, x: Tensor<4>, code: impl Fn(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+        let [_, _, height, width] = x.dims();
+        let stride = ((self.from as f64 * (1.0 - Self::OVERLAP)) as usize).max(1);
+        let blend = (self.to as f64 * Self::OVERLAP) as usize;
+        let kept = self.to - blend;
+
+        let mut above: Vec<Tensor<4>> = Vec::new();
+        let mut rows = Vec::new();
+        for top in (0..height).step_by(stride) {
+            let mut row: Vec<Tensor<4>> = Vec::new();
+            for left in (0..width).step_by(stride) {
+                let tile = x.clone().narrow(2, top, self.from.min(height - top));
+                let mut tile = code(tile.narrow(3, left, self.from.min(width - left)));
+                if let Some(above) = above.get(row.len()) {
+                    tile = blend_into(above.clone(), tile, 2, blend);
+                }
+                if let Some(left) = row.last() {
+                    tile = blend_into(left.clone(), tile, 3, blend);
+                }
+                row.push(tile);
+            }
+            let cropped = row.iter().map(|tile| {
+                let [_, _, height, width] = tile.dims();
+                tile.clone().narrow(2, 0, kept.min(height)).narrow(3, 0, kept.min(width))
+            });
+            rows.push(Tensor::cat(cropped.collect(), 3));
+            above = row;
+        }
+        Tensor::cat(rows, 2)
+    }
+}
+
+/// Fades from the end of `before` to the start of `after` over at most `extent` positions along `dim`.
+fn blend_into(before: Tensor<4>, after: Tensor<4>, dim: usize, extent: usize) -> Tensor<4> {
+    let (before_len, after_len) = (before.dims()[dim], after.dims()[dim]);
+    let extent = extent.min(before_len).min(after_len);
+    if extent == 0 {
+        return after;
+    }
+    let mut shape = [1; 4];
+    shape[dim] = extent;
+    let ramp: Vec<f32> = (0..extent).map(|i| i as f32 / extent as f32).collect();
+    let ramp = Tensor::<4>::from_data(TensorData::new(ramp, shape), (&after.device(), after.dtype()));
+
+    let fading = before.narrow(dim, before_len - extent, extent) * (ramp.clone().neg() + 1.0);
+    let growing = after.clone().narrow(dim, 0, extent) * ramp;
+    let blended = fading + growing;
+    if extent == after_len {
+        return blended;
+    }
+    Tensor::cat(vec![blended, after.narrow(dim, extent, after_len - extent)], dim)
+}

@@ -1,0 +1,199 @@
+//! Attention from tokens to a context, or to each other.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use oxidiff_kernels::{Place, attention};
+
+use super::linear::Linear;
+
+/// How many heads attention works on at a time: fewer heads need less memory, but more time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AttentionSlice {
+    /// Half of them (`"auto"` in Python).
+    #[default]
+    Half,
+    /// One (`"max"`).
+    One,
+    /// At most this many.
+    Heads(usize),
+}
+
+impl AttentionSlice {
+    fn of(self, heads: usize) -> usize {
+        let slice = match self {
+            Self::Half => heads / 2,
+            Self::One => 1,
+            Self::Heads(slice) => slice,
+        };
+        slice.clamp(1, heads)
+    }
+}
+
+/// Multi-head scaled dot-product attention (Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>).
+///
+/// Scores and their softmax are computed in `f32` whatever the element type, so configurations with `upcast_attention` need
+/// nothing more.
+#[derive(Module, Debug)]
+pub struct Attention {
+    to_q: Linear,
+    to_k: Linear,
+    to_v: Linear,
+    to_out: [Linear; 1],
+    heads: usize,
+    #[module(skip)]
+    slice: Option<AttentionSlice>,
+    #[module(skip)]
+    last_context: LastContext,
+}
+
+/// Keys and values of the last context. The text is the same in each step of a generation.
+#[derive(Default)]
+struct LastContext(Mutex<Option<ProjectedContext>>);
+
+struct ProjectedContext {
+    /// Where the context and the weights that project it are in memory.
+    places: Vec<Place>,
+    key: Tensor<3>,
+    value: Tensor<3>,
+}
+
+impl Clone for LastContext {
+    /// A copy may get other weights, so it remembers nothing.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl fmt::Debug for LastContext {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("LastContext")
+    }
+}
+
+/// The shape of an [`Attention`].
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionConfig {
+    /// Length of a query token, and of a result.
+    pub query_dim: usize,
+    /// Length of a token that is attended to.
+    pub context_dim: usize,
+    /// Number of heads.
+    pub heads: usize,
+    /// Length of a query and a key in one head.
+    pub dim_head: usize,
+    /// Whether the projections of query, key and value have a bias.
+    pub bias: bool,
+}
+
+impl AttentionConfig {
+    /// The layer on `device`.
+    pub fn init(&self, device: &Device) -> Attention {
+        let inner_dim = self.heads * self.dim_head;
+        Attention {
+            to_q: Linear::init(self.query_dim, inner_dim, self.bias, device),
+            to_k: Linear::init(self.context_dim, inner_dim, self.bias, device),
+            to_v: Linear::init(self.context_dim, inner_dim, self.bias, device),
+            to_out: [Linear::init(inner_dim, self.query_dim, true, device)],
+            heads: self.heads,
+            slice: None,
+            last_context: LastContext::default(),
+        }
+    }
+}
+
+impl Attention {
+    /// Attends from `x` `[batch, tokens, query_dim]` to `context` `[batch, context_tokens, context_dim]`, or to `x` itself.
+    pub fn forward(&self, x: Tensor<3>, context: Option<Tensor<3>>) -> Tensor<3> {
+        self.to_out[0].forward(self.attend(x, context))
+    }
+
+    /// Like [`Self::forward`], plus `residual` `[batch, tokens, query_dim]`.
+    pub fn forward_added(&self, x: Tensor<3>, context: Option<Tensor<3>>, residual: Tensor<3>) -> Tensor<3> {
+        self.to_out[0].forward_added(self.attend(x, context), residual)
+    }
+
+    /// Sets how many heads to work on at a time; all without a slice.
+    pub(super) fn set_slice(&mut self, slice: Option<AttentionSlice>) {
+        self.slice = slice;
+    }
+
+    /// The attention itself, with all heads at once or some at a time.
+    fn attend(&self, x: Tensor<3>, context: Option<Tensor<3>>) -> Tensor<3> {
+        let (key, value) = match context {
+            Some(context) => self.project_context(context),
+            None => (self.to_k.forward(x.clone()), self.to_v.forward(x.clone())),
+        };
+        let query = self.to_q.forward(x);
+        let at_once = self.slice.map_or(self.heads, |slice| slice.of(self.heads));
+        if at_once == self.heads {
+            return attention(query, key, value, self.heads);
+        }
+        let slices = (0..self.heads).step_by(at_once).map(|first| {
+            let heads = at_once.min(self.heads - first);
+            let [query, key, value] = [&query, &key, &value].map(|tokens| {
+                let dim_head = tokens.dims()[2] / self.heads;
+                tokens.clone().narrow(2, first * dim_head, heads * dim_head)
+            });
+            attention(query, key, value, heads)
+        });
+        Tensor::cat(slices.collect(), 2)
+    }
+
+    /// Keys and values of a context; those of the last call if neither the context nor the weights have changed.
+    fn project_context(&self, context: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+        let places = self.places(&context);
+        let mut last = self.last_context.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(last), Some(places)) = (&*last, &places)
+            && last.places == *places
+        {
+            return (last.key.clone(), last.value.clone());
+        }
+        let (key, value) = (self.to_k.forward(context.clone()), self.to_v.forward(context));
+        *last = places.map(|places| ProjectedContext { places, key: key.clone(), value: value.clone() });
+        (key, value)
+    }
+
+    /// Where everything that keys and values depend on is in memory, if on the CPU.
+    fn places(&self, context: &Tensor<3>) -> Option<Vec<Place>> {
+        Some([vec![Place::of(context)?], self.to_k.places()?, self.to_v.places()?].concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Distribution;
+
+    fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+        Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
+    }
+
+    #[test]
+    fn a_remembered_context_is_used_for_that_context_only() {
+        let config = AttentionConfig { query_dim: 8, context_dim: 6, heads: 2, dim_head: 4, bias: true };
+        let mut layer = config.init(&Device::flex());
+        let (x, context, other) = (random([1, 5, 8]), random([1, 7, 6]), random([1, 7, 6]));
+        // A copy of the layer remembers nothing.
+        let check = |layer: &Attention, context: &Tensor<3>| {
+            let found = layer.forward(x.clone(), Some(context.clone()));
+            let expected = layer.clone().forward(x.clone(), Some(context.clone()));
+            assert!((found - expected).abs().max().into_scalar::<f32>() < 1e-6);
+        };
+        check(&layer, &context);
+        let remembered = layer.project_context(context.clone());
+        let again = layer.project_context(context.clone());
+        assert!(Place::of(&remembered.0) == Place::of(&again.0), "projected once");
+        check(&layer, &context);
+        check(&layer, &other);
+        check(&layer, &context);
+        layer.to_v = Linear::init(6, 8, true, &Device::flex());
+        check(&layer, &context);
+        // An equal context elsewhere, and a part of the same one.
+        check(&layer, &(context.clone() + 0.0));
+        check(&layer, &context.clone().narrow(1, 0, 3));
+        check(&layer, &context.narrow(1, 3, 3));
+    }
+}

@@ -1,0 +1,167 @@
+//! The transformer of both the text and the vision model of CLIP (Radford et al. 2021, <https://arxiv.org/abs/2103.00020>).
+
+use burn::module::Module;
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Bool, Device, Tensor, module};
+use oxidiff_kernels::attention;
+
+use super::hidden_activation::HiddenActivation;
+use super::linear::Linear;
+use super::normalization::LayerNorm;
+use crate::error::{Error, Result};
+
+/// The shape of a [`ClipEncoder`].
+pub(crate) struct ClipShape {
+    pub hidden_size: usize,
+    pub layers: usize,
+    pub heads: usize,
+    pub intermediate_size: usize,
+    pub activation: HiddenActivation,
+    pub norm_epsilon: f64,
+}
+
+impl ClipShape {
+    /// Checks the numbers; errors name them as configurations do.
+    pub fn check(&self) -> Result<()> {
+        let invalid = |field: &str, message: String| Err(Error::config("", field, message));
+        for (field, value) in [
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_attention_heads", self.heads),
+        ] {
+            if value == 0 {
+                return invalid(field, "must not be 0".into());
+            }
+        }
+        if !self.hidden_size.is_multiple_of(self.heads) {
+            let message = format!("{} heads do not divide a hidden size of {}", self.heads, self.hidden_size);
+            return invalid("num_attention_heads", message);
+        }
+        if self.layers > 1024 {
+            return invalid("num_hidden_layers", "must be at most 1024".into());
+        }
+        Ok(())
+    }
+}
+
+/// Which tokens each token attends to.
+#[expect(clippy::large_enum_variant, reason = "there is one of these in a call")]
+pub(crate) enum Visible {
+    /// All tokens.
+    All,
+    /// Itself and earlier tokens.
+    Earlier,
+    /// All tokens except where `[batch, heads, tokens, tokens]` is true.
+    ButFor(Tensor<4, Bool>),
+}
+
+/// Layers of self-attention and feed-forward, each with a norm before and a residual around it.
+#[derive(Module, Debug)]
+pub(crate) struct ClipEncoder {
+    layers: Vec<EncoderLayer>,
+}
+
+#[derive(Module, Debug)]
+struct EncoderLayer {
+    layer_norm1: LayerNorm,
+    self_attn: SelfAttention,
+    layer_norm2: LayerNorm,
+    mlp: Mlp,
+}
+
+#[derive(Module, Debug)]
+struct SelfAttention {
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    out_proj: Linear,
+    heads: usize,
+}
+
+#[derive(Module, Debug)]
+struct Mlp {
+    fc1: Linear,
+    fc2: Linear,
+    #[module(skip)]
+    activation: HiddenActivation,
+}
+
+impl ClipEncoder {
+    pub fn init(shape: &ClipShape, device: &Device) -> Self {
+        let hidden = shape.hidden_size;
+        let linear = |from, to| Linear::init(from, to, true, device);
+        let norm = || LayerNorm::init(hidden, shape.norm_epsilon, device);
+        let layer = |_| EncoderLayer {
+            layer_norm1: norm(),
+            self_attn: SelfAttention {
+                q_proj: linear(hidden, hidden),
+                k_proj: linear(hidden, hidden),
+                v_proj: linear(hidden, hidden),
+                out_proj: linear(hidden, hidden),
+                heads: shape.heads,
+            },
+            layer_norm2: norm(),
+            mlp: Mlp {
+                fc1: linear(hidden, shape.intermediate_size),
+                fc2: linear(shape.intermediate_size, hidden),
+                activation: shape.activation,
+            },
+        };
+        Self { layers: (0..shape.layers).map(layer).collect() }
+    }
+
+    /// Returns its input, `[batch, tokens, hidden_size]`, then the result of each layer.
+    pub fn forward(&self, mut x: Tensor<3>, visible: &Visible) -> Vec<Tensor<3>> {
+        let mut states = vec![x.clone()];
+        for layer in &self.layers {
+            x = layer.forward(x, visible);
+            states.push(x.clone());
+        }
+        states
+    }
+}
+
+impl EncoderLayer {
+    fn forward(&self, x: Tensor<3>, visible: &Visible) -> Tensor<3> {
+        let x = self.self_attn.forward(self.layer_norm1.forward(x.clone()), visible) + x;
+        self.mlp.forward(self.layer_norm2.forward(x.clone())) + x
+    }
+}
+
+impl SelfAttention {
+    fn forward(&self, x: Tensor<3>, visible: &Visible) -> Tensor<3> {
+        let query = self.q_proj.forward(x.clone());
+        let key = self.k_proj.forward(x.clone());
+        let value = self.v_proj.forward(x);
+        let masked = |mask: Option<Tensor<4, Bool>>| {
+            let options = AttentionModuleOptions { is_causal: mask.is_none(), ..Default::default() };
+            let [query, key, value] =
+                [&query, &key, &value].map(|tokens| split_heads(tokens.clone(), self.heads));
+            merge_heads(module::attention(query, key, value, mask, None, options))
+        };
+        let attended = match visible {
+            Visible::Earlier => masked(None),
+            Visible::ButFor(mask) => masked(Some(mask.clone())),
+            Visible::All => attention(query, key, value, self.heads),
+        };
+        self.out_proj.forward(attended)
+    }
+}
+
+impl Mlp {
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.fc2.forward(self.activation.forward(self.fc1.forward(x)))
+    }
+}
+
+/// `[batch, tokens, heads * dim]` to `[batch, heads, tokens, dim]`.
+fn split_heads(x: Tensor<3>, heads: usize) -> Tensor<4> {
+    let [batch, tokens, inner_dim] = x.dims();
+    x.reshape([batch, tokens, heads, inner_dim / heads]).swap_dims(1, 2)
+}
+
+/// `[batch, heads, tokens, dim]` to `[batch, tokens, heads * dim]`.
+fn merge_heads(x: Tensor<4>) -> Tensor<3> {
+    let [batch, heads, tokens, dim] = x.dims();
+    x.swap_dims(1, 2).reshape([batch, tokens, heads * dim])
+}

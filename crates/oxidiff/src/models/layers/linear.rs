@@ -1,0 +1,108 @@
+//! Linear layers and embedding tables, with weights laid out as PyTorch stores them.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor, TensorData, module};
+use oxidiff_kernels::{Place, linear, linear_geglu};
+
+use super::parameter;
+use crate::error::{Error, Result};
+
+/// `y = x Wᵀ + b`.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[out_features, in_features]`.
+    pub weight: Param<Tensor<2>>,
+    /// `[out_features]`.
+    pub bias: Option<Param<Tensor<1>>>,
+}
+
+impl Linear {
+    /// A layer from `in_features` to `out_features`, with PyTorch's initial distribution.
+    pub fn init(in_features: usize, out_features: usize, bias: bool, device: &Device) -> Self {
+        let bound = 1.0 / (in_features as f64).sqrt();
+        Self {
+            weight: parameter::uniform([out_features, in_features], bound, device),
+            bias: bias.then(|| parameter::uniform([out_features], bound, device)),
+        }
+    }
+
+    /// Length of the input.
+    pub fn in_features(&self) -> usize {
+        self.weight.lazy_shape().dims::<2>()[1]
+    }
+
+    /// Where the parameters are in memory, if on the CPU.
+    pub(crate) fn places(&self) -> Option<Vec<Place>> {
+        let bias = self.bias.as_ref().map(|bias| Place::of(&bias.val()));
+        [Some(Place::of(&self.weight.val())), bias].into_iter().flatten().collect()
+    }
+
+    /// `[..., in_features]` to `[..., out_features]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), None)
+    }
+
+    /// Like [`Self::forward`], plus `residual` `[..., out_features]`.
+    pub fn forward_added<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
+        linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), Some(residual))
+    }
+
+    /// The first half of the result of [`Self::forward`], times GELU of the second half: `[batch, tokens, in_features]` to
+    /// `[batch, tokens, out_features / 2]`.
+    pub fn forward_geglu(&self, x: Tensor<3>) -> Tensor<3> {
+        linear_geglu(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+    }
+}
+
+/// A table of vectors.
+#[derive(Module, Debug)]
+pub struct Embedding {
+    /// `[entries, features]`.
+    pub weight: Param<Tensor<2>>,
+}
+
+impl Embedding {
+    /// A table of `entries` vectors of length `features`.
+    pub fn init(entries: usize, features: usize, device: &Device) -> Self {
+        Self { weight: parameter::normal([entries, features], device) }
+    }
+
+    /// `[batch, tokens]` indices to `[batch, tokens, features]`.
+    pub fn forward(&self, indices: Tensor<2, Int>) -> Tensor<3> {
+        module::embedding(self.weight.val(), indices)
+    }
+
+    /// The vectors at `indices`, `[indices, features]`.
+    ///
+    /// # Errors
+    /// When there is no entry at an index; the error names `argument`.
+    pub fn rows(&self, indices: &[usize], argument: &'static str, device: &Device) -> Result<Tensor<2>> {
+        let [entries, features] = self.weight.lazy_shape().dims();
+        if let Some(index) = indices.iter().find(|index| **index >= entries) {
+            return Err(not_an_entry(index, entries, argument));
+        }
+        let data: Vec<i64> = indices.iter().map(|index| *index as i64).collect();
+        let data = Tensor::<2, Int>::from_data(TensorData::new(data, [1, indices.len()]), device);
+        Ok(self.forward(data).reshape([indices.len(), features]))
+    }
+
+    /// Like [`Self::rows`], for numbers that should be indices.
+    ///
+    /// # Errors
+    /// When there is no entry at a number; the error names `argument`.
+    pub fn lookup(&self, numbers: &[f32], argument: &'static str, device: &Device) -> Result<Tensor<2>> {
+        let entries = self.weight.lazy_shape().dims::<2>()[0];
+        let indices: Result<Vec<usize>> = numbers
+            .iter()
+            .map(|&number| {
+                let index = number as usize;
+                if index as f32 == number { Ok(index) } else { Err(not_an_entry(number, entries, argument)) }
+            })
+            .collect();
+        self.rows(&indices?, argument, device)
+    }
+}
+
+fn not_an_entry(index: impl std::fmt::Display, entries: usize, argument: &'static str) -> Error {
+    Error::argument(argument, format!("{index} is not one of the {entries} that the model knows"))
+}

@@ -1,0 +1,121 @@
+//! Layer, group and batch normalization.
+
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Device, Tensor, module};
+use oxidiff_kernels::{GroupNormActivation, group_norm, layer_norm};
+
+use super::activations::Activation;
+use super::parameter;
+
+/// Normalizes the last dimension (Ba et al. 2016, <https://arxiv.org/abs/1607.06450>).
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// `[features]`.
+    pub weight: Param<Tensor<1>>,
+    /// `[features]`.
+    pub bias: Param<Tensor<1>>,
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    /// A norm over `features` values that starts as the identity.
+    pub fn init(features: usize, epsilon: f64, device: &Device) -> Self {
+        Self {
+            weight: parameter::constant([features], 1.0, device),
+            bias: parameter::constant([features], 0.0, device),
+            epsilon,
+        }
+    }
+
+    /// `[..., features]` to the same shape.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        layer_norm(x, self.weight.val(), self.bias.val(), self.epsilon)
+    }
+}
+
+/// Normalizes the last dimension of `x` `[..., features]`, without learned scale and shift.
+pub fn layer_norm_without_parameters<const D: usize>(x: Tensor<D>, epsilon: f64) -> Tensor<D> {
+    let ones = Tensor::ones([x.dims()[D - 1]], (&x.device(), x.dtype()));
+    module::layer_norm(x, ones, None, epsilon)
+}
+
+/// Normalizes groups of channels (Wu & He 2018, <https://arxiv.org/abs/1803.08494>).
+#[derive(Module, Debug)]
+pub struct GroupNorm {
+    /// `[channels]`.
+    pub weight: Param<Tensor<1>>,
+    /// `[channels]`.
+    pub bias: Param<Tensor<1>>,
+    groups: usize,
+    epsilon: f64,
+}
+
+impl GroupNorm {
+    /// A norm over `groups` groups of `channels` that starts as the identity.
+    pub fn init(groups: usize, channels: usize, epsilon: f64, device: &Device) -> Self {
+        Self {
+            weight: parameter::constant([channels], 1.0, device),
+            bias: parameter::constant([channels], 0.0, device),
+            groups,
+            epsilon,
+        }
+    }
+
+    /// `[batch, channels, height, width]` to the same shape.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.normalize(x, GroupNormActivation::None)
+    }
+
+    /// The norm and the activation after it, in one pass if possible.
+    pub fn forward_activated(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+        match activation {
+            Activation::Silu => self.normalize(x, GroupNormActivation::Silu),
+            other => other.forward(self.forward(x)),
+        }
+    }
+
+    fn normalize(&self, x: Tensor<4>, activation: GroupNormActivation) -> Tensor<4> {
+        group_norm(x, self.groups, self.weight.val(), self.bias.val(), self.epsilon, activation)
+    }
+}
+
+/// Normalizes each channel by its mean and variance during training (Ioffe & Szegedy 2015,
+/// <https://arxiv.org/abs/1502.03167>).
+#[derive(Module, Debug)]
+pub struct BatchNorm2d {
+    /// `[channels]`.
+    pub weight: Param<Tensor<1>>,
+    /// `[channels]`.
+    pub bias: Param<Tensor<1>>,
+    /// `[channels]`.
+    pub running_mean: Param<Tensor<1>>,
+    /// `[channels]`.
+    pub running_var: Param<Tensor<1>>,
+}
+
+impl BatchNorm2d {
+    const EPSILON: f64 = 1e-5;
+
+    /// A norm over `channels` with mean 0 and variance 1.
+    pub fn init(channels: usize, device: &Device) -> Self {
+        Self {
+            weight: parameter::constant([channels], 1.0, device),
+            bias: parameter::constant([channels], 0.0, device),
+            running_mean: parameter::constant([channels], 0.0, device),
+            running_var: parameter::constant([channels], 1.0, device),
+        }
+    }
+
+    /// `[batch, channels, height, width]` to the same shape.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let dtype = x.dtype();
+        let [weight, bias, mean, variance] =
+            [&self.weight, &self.bias, &self.running_mean, &self.running_var].map(|parameter| {
+                let channels = parameter.val().cast(DType::F32);
+                let count = channels.dims()[0];
+                channels.reshape([1, count, 1, 1])
+            });
+        let scale = weight / (variance + Self::EPSILON).sqrt();
+        ((x.cast(DType::F32) - mean) * scale + bias).cast(dtype)
+    }
+}

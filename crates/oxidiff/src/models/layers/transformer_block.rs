@@ -1,0 +1,61 @@
+//! The transformer block of the UNets that attend to a text.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::attention::{Attention, AttentionConfig, AttentionSlice};
+use super::feed_forward::{FeedForward, FeedForwardActivation};
+use super::normalization::LayerNorm;
+
+/// Self-attention, cross-attention and feed-forward, each with a norm before and a residual around it.
+#[derive(Module, Debug)]
+pub struct BasicTransformerBlock {
+    norm1: LayerNorm,
+    attn1: Attention,
+    norm2: LayerNorm,
+    attn2: Attention,
+    norm3: LayerNorm,
+    ff: FeedForward,
+    only_cross_attention: bool,
+}
+
+impl BasicTransformerBlock {
+    /// A block on tokens of length `heads * dim_head` that attends to a context of `cross_attention_dim`; with
+    /// `only_cross_attention`, both attentions do.
+    pub fn init(
+        heads: usize,
+        dim_head: usize,
+        cross_attention_dim: usize,
+        only_cross_attention: bool,
+        device: &Device,
+    ) -> Self {
+        let dim = heads * dim_head;
+        let attention = |context_dim| {
+            AttentionConfig { query_dim: dim, context_dim, heads, dim_head, bias: false }.init(device)
+        };
+        let norm = || LayerNorm::init(dim, 1e-5, device);
+        Self {
+            norm1: norm(),
+            attn1: attention(if only_cross_attention { cross_attention_dim } else { dim }),
+            norm2: norm(),
+            attn2: attention(cross_attention_dim),
+            norm3: norm(),
+            ff: FeedForward::init(dim, FeedForwardActivation::Geglu, device),
+            only_cross_attention,
+        }
+    }
+
+    /// Sets how many heads both attentions work on at a time; all without a slice.
+    pub fn set_attention_slice(&mut self, slice: Option<AttentionSlice>) {
+        self.attn1.set_slice(slice);
+        self.attn2.set_slice(slice);
+    }
+
+    /// `x` `[batch, tokens, dim]` and `context` `[batch, context_tokens, cross_attention_dim]` to the shape of `x`.
+    pub fn forward(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
+        let first_context = self.only_cross_attention.then(|| context.clone());
+        let x = self.attn1.forward_added(self.norm1.forward(x.clone()), first_context, x);
+        let x = self.attn2.forward_added(self.norm2.forward(x.clone()), Some(context), x);
+        self.ff.forward_added(self.norm3.forward(x.clone()), x)
+    }
+}

@@ -1,0 +1,153 @@
+//! What each block of a UNet looks like, from a configuration that gives some values once for all blocks.
+
+use super::config::UNet2DConditionConfig;
+use crate::error::{Error, Result};
+use crate::models::layers::per_block::PerBlock;
+use crate::models::unets::block_types::{DownBlockType, UpBlockType};
+use crate::models::unets::invalid;
+
+/// The configuration's values for each block, checked.
+pub(super) struct BlockShapes {
+    pub groups: usize,
+    pub heads: Vec<usize>,
+    pub layers: Vec<usize>,
+    pub cross_attention_dim: Vec<usize>,
+    pub only_cross_attention: Vec<bool>,
+    pub transformer_layers: Vec<usize>,
+    /// In the order of the up blocks.
+    pub up_transformer_layers: Vec<usize>,
+}
+
+impl BlockShapes {
+    /// # Errors
+    /// When the configuration contradicts itself, or asks for something that is not supported.
+    pub(super) fn new(config: &UNet2DConditionConfig) -> Result<Self> {
+        /// The most layers of any block: a file that asks for more is damaged.
+        const MOST_LAYERS: usize = 1024;
+
+        refuse_unsupported(config)?;
+        let count = config.down_block_types.len();
+        if count == 0 {
+            return Err(invalid("down_block_types", "must name at least one block"));
+        }
+        if config.up_block_types.len() != count {
+            let message = format!("has {} blocks, `down_block_types` {count}", config.up_block_types.len());
+            return Err(invalid("up_block_types", message));
+        }
+        if config.block_out_channels.len() != count {
+            let message = format!("has {} values for {count} blocks", config.block_out_channels.len());
+            return Err(invalid("block_out_channels", message));
+        }
+        let groups = config.norm_num_groups.ok_or_else(|| {
+            Error::unsupported(
+                "`norm_num_groups` null",
+                "the residual blocks of this model need group normalization",
+            )
+        })?;
+        for &channels in &config.block_out_channels {
+            if groups == 0 || channels == 0 || channels % groups != 0 {
+                let message = format!("{channels} channels do not divide into {groups} groups");
+                return Err(invalid("norm_num_groups", message));
+            }
+        }
+        for (field, kernel) in
+            [("conv_in_kernel", config.conv_in_kernel), ("conv_out_kernel", config.conv_out_kernel)]
+        {
+            if kernel % 2 == 0 {
+                return Err(invalid(field, format!("must be odd, is {kernel}")));
+            }
+        }
+        if config.downsample_padding > 3 {
+            let message =
+                format!("must be at most 3, as wide as the kernel, is {}", config.downsample_padding);
+            return Err(invalid("downsample_padding", message));
+        }
+        for (field, value) in [("in_channels", config.in_channels), ("out_channels", config.out_channels)] {
+            if value == 0 {
+                return Err(invalid(field, "must not be 0"));
+            }
+        }
+
+        let transformer_layers =
+            per_block("transformer_layers_per_block", &config.transformer_layers_per_block, count)?;
+        let shapes = Self {
+            groups,
+            heads: per_block("attention_head_dim", &config.attention_head_dim, count)?,
+            layers: per_block("layers_per_block", &config.layers_per_block, count)?,
+            cross_attention_dim: per_block("cross_attention_dim", &config.cross_attention_dim, count)?,
+            only_cross_attention: per_block("only_cross_attention", &config.only_cross_attention, count)?,
+            up_transformer_layers: match &config.reverse_transformer_layers_per_block {
+                Some(layers) => {
+                    per_block("reverse_transformer_layers_per_block", &PerBlock::Each(layers.clone()), count)?
+                }
+                None => transformer_layers.iter().rev().copied().collect(),
+            },
+            transformer_layers,
+        };
+        for (&heads, &channels) in shapes.heads.iter().zip(&config.block_out_channels) {
+            if heads == 0 || heads > channels {
+                let message = format!("{heads} heads for {channels} channels");
+                return Err(invalid("attention_head_dim", message));
+            }
+        }
+        if shapes.layers.iter().any(|&layers| layers == 0 || layers > MOST_LAYERS) {
+            return Err(invalid("layers_per_block", format!("must be between 1 and {MOST_LAYERS}")));
+        }
+        let transformer_layers = shapes.transformer_layers.iter().chain(&shapes.up_transformer_layers);
+        if transformer_layers.clone().any(|&layers| layers > MOST_LAYERS) {
+            return Err(invalid("transformer_layers_per_block", format!("must be at most {MOST_LAYERS}")));
+        }
+        Ok(shapes)
+    }
+}
+
+fn per_block<T: Clone>(field: &str, values: &PerBlock<T>, count: usize) -> Result<Vec<T>> {
+    values
+        .expand(count)
+        .ok_or_else(|| invalid(field, format!("must have one value for each of {count} blocks")))
+}
+
+/// Refuses values that other families of models use: ignoring them would give a wrong image.
+fn refuse_unsupported(config: &UNet2DConditionConfig) -> Result<()> {
+    let refuse = |field: &str, value: &str| {
+        Err(Error::unsupported(
+            format!("`{field}` {value} of UNet2DConditionModel"),
+            "no Stable Diffusion 1.x or 2.x checkpoint has it",
+        ))
+    };
+    let unknown = |field: &str, index: usize, name: String| {
+        Err(invalid(&format!("{field}[{index}]"), format!("`{name}` is not a block of this model")))
+    };
+    for (index, block) in config.down_block_types.iter().enumerate() {
+        if !matches!(block, DownBlockType::DownBlock2D | DownBlockType::CrossAttnDownBlock2D) {
+            return unknown("down_block_types", index, format!("{block:?}"));
+        }
+    }
+    for (index, block) in config.up_block_types.iter().enumerate() {
+        if !matches!(block, UpBlockType::UpBlock2D | UpBlockType::CrossAttnUpBlock2D) {
+            return unknown("up_block_types", index, format!("{block:?}"));
+        }
+    }
+    if let Some(value) = &config.addition_embed_type {
+        return refuse("addition_embed_type", value);
+    }
+    if let Some(value) = &config.encoder_hid_dim_type {
+        return refuse("encoder_hid_dim_type", value);
+    }
+    if config.encoder_hid_dim.is_some() {
+        return refuse("encoder_hid_dim", "other than null");
+    }
+    if config.dual_cross_attention {
+        return refuse("dual_cross_attention", "true");
+    }
+    if config.attention_type != "default" {
+        return refuse("attention_type", &config.attention_type);
+    }
+    if config.num_attention_heads.is_some() {
+        return Err(invalid(
+            "num_attention_heads",
+            "cannot be set; this model calls its number of heads `attention_head_dim`",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! The embedding of the timestep, to which the embeddings of other conditions are added.
+
+use burn::tensor::{Device, Tensor};
+
+use super::UNet2DConditionModel;
+use super::config::UNet2DConditionConfig;
+use crate::error::{Error, Result};
+use crate::models::layers::embeddings::{
+    GaussianFourierProjectionConfig, TimeEmbeddingType, TimeProjection, Timesteps,
+};
+use crate::models::unets::class_embedding::ClassLabels;
+use crate::models::unets::invalid;
+
+/// Inputs besides the text, for configurations that ask for them.
+#[derive(Clone, Debug, Default)]
+pub struct UNet2DConditionInputs {
+    /// For `class_embed_type` or `num_class_embeds`.
+    pub class_labels: Option<ClassLabels>,
+    /// For `time_cond_proj_dim`: an embedding of the guidance scale, `[batch, time_cond_proj_dim]`.
+    pub timestep_cond: Option<Tensor<2>>,
+}
+
+/// The first layer of the embedding of a timestep, and the lengths that follow from it.
+pub(super) struct TimeInput {
+    pub time_proj: TimeProjection,
+    /// Length of what the projection makes.
+    pub timestep_input_dim: usize,
+    /// Length of the whole embedding.
+    pub time_embed_dim: usize,
+}
+
+impl TimeInput {
+    /// # Errors
+    /// When the configuration asks for an embedding that this model does not have.
+    pub(super) fn new(config: &UNet2DConditionConfig, device: &Device) -> Result<Self> {
+        let channels = config.block_out_channels[0];
+        let (time_proj, timestep_input_dim, time_embed_dim) = match config.time_embedding_type {
+            TimeEmbeddingType::Positional => {
+                let timesteps = Timesteps {
+                    num_channels: channels,
+                    flip_sin_to_cos: config.flip_sin_to_cos,
+                    downscale_freq_shift: config.freq_shift,
+                };
+                (timesteps.into(), channels, config.time_embedding_dim.unwrap_or(4 * channels))
+            }
+            TimeEmbeddingType::Fourier => {
+                let dim = config.time_embedding_dim.unwrap_or(2 * channels);
+                if !dim.is_multiple_of(2) {
+                    return Err(invalid("time_embedding_dim", format!("must be even, is {dim}")));
+                }
+                let projection = GaussianFourierProjectionConfig {
+                    embedding_size: dim / 2,
+                    scale: 1.0,
+                    log: false,
+                    flip_sin_to_cos: config.flip_sin_to_cos,
+                };
+                (TimeProjection::Fourier(projection.init(device)), dim, dim)
+            }
+            TimeEmbeddingType::Learned => {
+                return Err(invalid("time_embedding_type", "`learned` is not available in this model"));
+            }
+        };
+        Ok(Self { time_proj, timestep_input_dim, time_embed_dim })
+    }
+}
+
+impl UNet2DConditionModel {
+    /// The embedding of the timesteps, and of the conditions that the configuration asks for, `[batch, time_embed_dim]`.
+    pub(super) fn embed_conditions(
+        &self,
+        timesteps: &[f32],
+        inputs: UNet2DConditionInputs,
+        device: &Device,
+    ) -> Result<Tensor<2>> {
+        let dtype = self.dtype();
+        let embedded = self.time_proj.forward(timesteps, "timestep", device)?.cast(dtype);
+        let condition = inputs.timestep_cond.map(|condition| condition.cast(dtype));
+        let mut temb = self.time_embedding.forward(embedded, condition);
+
+        if let Some(embedding) = &self.class_embedding {
+            let labels = inputs.class_labels.ok_or_else(|| {
+                Error::argument(
+                    "class_labels",
+                    "the model's configuration requires them, but none were given",
+                )
+            })?;
+            let class = embedding.forward(labels, timesteps.len(), &self.time_proj, dtype, device)?;
+            temb = if self.config.class_embeddings_concat {
+                Tensor::cat(vec![temb, class], 1)
+            } else {
+                temb + class
+            };
+        }
+        Ok(match self.config.time_embedding_act_fn {
+            Some(act) => act.forward(temb),
+            None => temb,
+        })
+    }
+}

@@ -1,0 +1,313 @@
+//! The UNet of latent diffusion (Rombach et al. 2022, <https://arxiv.org/abs/2112.10752>): it predicts the noise in a
+//! sample, given the timestep and a text.
+
+mod block_shapes;
+mod conditioning;
+mod config;
+
+use burn::module::Module;
+use burn::tensor::{DType, Device, Tensor};
+
+use self::block_shapes::BlockShapes;
+use self::conditioning::TimeInput;
+pub use self::conditioning::UNet2DConditionInputs;
+pub use self::config::UNet2DConditionConfig;
+use super::block_types::{DownBlockType, MidBlockType, UpBlockType};
+use super::blocks::{DownBlock2D, Downsampling, MidBlock2D, UpBlock2D, Upsampling};
+use super::class_embedding::{ClassEmbedding, ClassEmbeddingConfig};
+use crate::error::{Error, Result};
+use crate::models::adapters::{Adaptable, Adapters};
+use crate::models::call::call;
+use crate::models::layers::attention::AttentionSlice;
+use crate::models::layers::convolution::Conv2d;
+use crate::models::layers::embeddings::{TimeProjection, TimestepEmbedding};
+use crate::models::layers::normalization::GroupNorm;
+use crate::models::layers::per_block::PerBlock;
+use crate::models::layers::resnet::ResnetBlock2DConfig;
+use crate::models::least_memory;
+use crate::models::model::Model;
+use crate::models::transformers::{Transformer2DConfig, Transformer2DModel};
+
+/// Predicts the noise in a sample, given the timestep and the embedding of a text.
+///
+/// ```
+/// use oxidiff::{Device, Model, Tensor, UNet2DConditionConfig, UNet2DConditionModel, PerBlock};
+///
+/// let config = UNet2DConditionConfig {
+///     block_out_channels: vec![32, 32, 32, 32],
+///     cross_attention_dim: PerBlock::Same(16),
+///     ..Default::default()
+/// };
+/// let device = Device::flex();
+/// let unet = UNet2DConditionModel::init(&config, &device)?;
+/// let sample = Tensor::zeros([1, 4, 8, 8], &device);
+/// let text = Tensor::zeros([1, 77, 16], &device);
+/// assert_eq!(unet.forward(sample, 981.0, text)?.dims(), [1, 4, 8, 8]);
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Module, Debug)]
+pub struct UNet2DConditionModel {
+    conv_in: Conv2d,
+    time_proj: TimeProjection,
+    time_embedding: TimestepEmbedding,
+    class_embedding: Option<ClassEmbedding>,
+    down_blocks: Vec<DownBlock2D<Transformer2DModel>>,
+    mid_block: Option<MidBlock2D<Transformer2DModel>>,
+    up_blocks: Vec<UpBlock2D<Transformer2DModel>>,
+    conv_norm_out: GroupNorm,
+    conv_out: Conv2d,
+    #[module(skip)]
+    config: UNet2DConditionConfig,
+    #[module(skip)]
+    adapters: Adapters,
+}
+
+impl Model for UNet2DConditionModel {
+    type Config = UNet2DConditionConfig;
+
+    const CLASS_NAME: &'static str = "UNet2DConditionModel";
+
+    fn init(config: &UNet2DConditionConfig, device: &Device) -> Result<Self> {
+        let blocks = BlockShapes::new(config)?;
+        let channels = &config.block_out_channels;
+        let count = channels.len();
+        let last = count - 1;
+
+        let TimeInput { time_proj, timestep_input_dim, time_embed_dim } = TimeInput::new(config, device)?;
+        let temb_channels = if config.class_embeddings_concat { 2 * time_embed_dim } else { time_embed_dim };
+
+        let resnet = |in_channels, out_channels, output_scale_factor| ResnetBlock2DConfig {
+            in_channels,
+            out_channels,
+            temb_channels: Some(temb_channels),
+            groups: blocks.groups,
+            groups_out: blocks.groups,
+            epsilon: config.norm_eps,
+            activation: config.act_fn,
+            time_scale_shift: config.resnet_time_scale_shift,
+            output_scale_factor,
+            resample: None,
+            conv_shortcut: false,
+        };
+        let transformer = |block: usize, num_layers, only_cross_attention| Transformer2DConfig {
+            in_channels: channels[block],
+            heads: blocks.heads[block],
+            dim_head: channels[block] / blocks.heads[block],
+            num_layers,
+            cross_attention_dim: blocks.cross_attention_dim[block],
+            norm_num_groups: blocks.groups,
+            use_linear_projection: config.use_linear_projection,
+            only_cross_attention,
+        };
+
+        let down_blocks = (0..count).map(|block| {
+            let attends = config.down_block_types[block] == DownBlockType::CrossAttnDownBlock2D;
+            DownBlock2D::init(
+                resnet(channels[block.saturating_sub(1)], channels[block], 1.0),
+                blocks.layers[block],
+                attends.then(|| {
+                    transformer(block, blocks.transformer_layers[block], blocks.only_cross_attention[block])
+                }),
+                (block != last).then_some(Downsampling::Conv { padding: config.downsample_padding }),
+                device,
+            )
+        });
+        let mid_block = config.mid_block_type.map(|block_type| {
+            let attends = block_type == MidBlockType::UNetMidBlock2DCrossAttn;
+            MidBlock2D::init(
+                resnet(channels[last], channels[last], config.mid_block_scale_factor),
+                usize::from(attends),
+                // The transformer in the middle always begins with self-attention.
+                attends.then(|| transformer(last, blocks.transformer_layers[last], false)),
+                device,
+            )
+        });
+        // The up blocks are in reverse order: `block` is the number of the down block at the same resolution.
+        let up_blocks = (0..count).rev().zip(&config.up_block_types).map(|(block, block_type)| {
+            let attends = *block_type == UpBlockType::CrossAttnUpBlock2D;
+            UpBlock2D::init(
+                resnet(channels[block.saturating_sub(1)], channels[block], 1.0),
+                channels[(block + 1).min(last)],
+                blocks.layers[block] + 1,
+                attends.then(|| {
+                    transformer(
+                        block,
+                        blocks.up_transformer_layers[last - block],
+                        blocks.only_cross_attention[block],
+                    )
+                }),
+                (block != 0).then_some(Upsampling::Conv),
+                device,
+            )
+        });
+
+        let class_embedding = ClassEmbeddingConfig {
+            class_embed_type: config.class_embed_type,
+            num_class_embeds: config.num_class_embeds,
+            projection_input_dim: config.projection_class_embeddings_input_dim,
+            timestep_input_dim,
+            time_embed_dim,
+            activation: config.act_fn,
+        };
+
+        Ok(Self {
+            conv_in: Conv2d::init(config.in_channels, channels[0], config.conv_in_kernel, device),
+            time_proj,
+            time_embedding: TimestepEmbedding::init(
+                timestep_input_dim,
+                time_embed_dim,
+                config.act_fn,
+                config.timestep_post_act,
+                config.time_cond_proj_dim,
+                device,
+            ),
+            class_embedding: class_embedding.init(device)?,
+            down_blocks: down_blocks.collect(),
+            mid_block,
+            up_blocks: up_blocks.collect(),
+            conv_norm_out: GroupNorm::init(blocks.groups, channels[0], config.norm_eps, device),
+            conv_out: Conv2d::init(channels[0], config.out_channels, config.conv_out_kernel, device),
+            config: config.clone(),
+            adapters: Adapters::default(),
+        })
+    }
+
+    fn config(&self) -> &UNet2DConditionConfig {
+        &self.config
+    }
+}
+
+impl Adaptable for UNet2DConditionModel {
+    fn adapters(&self) -> &Adapters {
+        &self.adapters
+    }
+
+    fn adapters_mut(&mut self) -> &mut Adapters {
+        &mut self.adapters
+    }
+}
+
+impl UNet2DConditionModel {
+    /// The device of the weights.
+    pub fn device(&self) -> Device {
+        self.conv_in.weight.val().device()
+    }
+
+    /// Sets how many heads attention works on at a time; all without a slice.
+    pub fn set_attention_slice(&mut self, slice: Option<AttentionSlice>) {
+        let down = self.down_blocks.iter_mut().flat_map(DownBlock2D::attentions_mut);
+        let mid = self.mid_block.iter_mut().flat_map(MidBlock2D::attentions_mut);
+        let up = self.up_blocks.iter_mut().flat_map(UpBlock2D::attentions_mut);
+        for transformer in down.chain(mid).chain(up) {
+            transformer.set_attention_slice(slice);
+        }
+    }
+
+    /// The element type of the weights, in which the model computes.
+    pub fn dtype(&self) -> DType {
+        self.conv_in.weight.val().dtype()
+    }
+
+    /// Bytes that a call on `batch` samples of `height` by `width` needs at least, without the weights.
+    pub fn least_memory(&self, batch: usize, height: usize, width: usize) -> u64 {
+        let config = &self.config;
+        let layers = config.layers_per_block.expand(config.block_out_channels.len());
+        let layers = layers.and_then(|layers| layers.first().copied()).unwrap_or(1);
+        least_memory::unet(&config.block_out_channels, layers, [batch, height, width], self.dtype())
+    }
+
+    /// Predicts the noise in `sample` `[batch, in_channels, height, width]` at `timestep`, given the text
+    /// `encoder_hidden_states` `[batch, tokens, cross_attention_dim]`. The result is
+    /// `[batch, out_channels, height, width]`, with any height and width.
+    ///
+    /// # Errors
+    /// When a shape is not what the configuration says, or the configuration asks for inputs besides the text.
+    pub fn forward(
+        &self,
+        sample: Tensor<4>,
+        timestep: f32,
+        encoder_hidden_states: Tensor<3>,
+    ) -> Result<Tensor<4>> {
+        self.forward_with(sample, &[timestep], encoder_hidden_states, UNet2DConditionInputs::default())
+    }
+
+    /// Like [`Self::forward`], with one timestep for the whole batch or one per item, and with further inputs.
+    ///
+    /// # Errors
+    /// When a shape is not what the configuration says, or a required input is missing.
+    pub fn forward_with(
+        &self,
+        sample: Tensor<4>,
+        timesteps: &[f32],
+        encoder_hidden_states: Tensor<3>,
+        inputs: UNet2DConditionInputs,
+    ) -> Result<Tensor<4>> {
+        let timesteps = self.check_shapes(&sample, timesteps, &encoder_hidden_states)?;
+        call(Self::CLASS_NAME, &sample.device(), || {
+            self.predict(sample, &timesteps, encoder_hidden_states, inputs)
+        })
+    }
+
+    fn predict(
+        &self,
+        sample: Tensor<4>,
+        timesteps: &[f32],
+        encoder_hidden_states: Tensor<3>,
+        inputs: UNet2DConditionInputs,
+    ) -> Result<Tensor<4>> {
+        let dtype = self.dtype();
+        let sample = sample.cast(dtype);
+        let context = encoder_hidden_states.cast(dtype);
+        let sample = if self.config.center_input_sample { sample * 2.0 - 1.0 } else { sample };
+
+        let temb = self.embed_conditions(timesteps, inputs, &sample.device())?;
+
+        let mut x = self.conv_in.forward(sample);
+        let mut skips = vec![x.clone()];
+        for block in &self.down_blocks {
+            x = block.forward(x, &temb, &context, &mut skips);
+        }
+        if let Some(block) = &self.mid_block {
+            x = block.forward(x, &temb, &context);
+        }
+        for block in &self.up_blocks {
+            x = block.forward(x, &temb, &context, &mut skips);
+        }
+        Ok(self.conv_out.forward(self.conv_norm_out.forward_activated(x, self.config.act_fn)))
+    }
+
+    /// Checks the inputs and returns one timestep per item of the batch.
+    fn check_shapes(
+        &self,
+        sample: &Tensor<4>,
+        timesteps: &[f32],
+        encoder_hidden_states: &Tensor<3>,
+    ) -> Result<Vec<f32>> {
+        let [batch, channels, height, width] = sample.dims();
+        if channels != self.config.in_channels {
+            let message = format!("has {channels} channels, the model takes {}", self.config.in_channels);
+            return Err(Error::argument("sample", message));
+        }
+        if batch == 0 || height == 0 || width == 0 {
+            return Err(Error::argument("sample", format!("is empty: {:?}", sample.dims())));
+        }
+        let [text_batch, _, text_dim] = encoder_hidden_states.dims();
+        if text_batch != batch {
+            let message = format!("has a batch of {text_batch}, but the sample has one of {batch}");
+            return Err(Error::argument("encoder_hidden_states", message));
+        }
+        let expected = match &self.config.cross_attention_dim {
+            PerBlock::Same(dim) => *dim,
+            PerBlock::Each(dims) => dims[0],
+        };
+        if text_dim != expected {
+            let message = format!("has tokens of length {text_dim}, the model takes {expected}");
+            return Err(Error::argument("encoder_hidden_states", message));
+        }
+        match timesteps {
+            [timestep] => Ok(vec![*timestep; batch]),
+            _ if timesteps.len() == batch => Ok(timesteps.to_vec()),
+            _ => Err(Error::argument("timestep", format!("{} for a batch of {batch}", timesteps.len()))),
+        }
+    }
+}
