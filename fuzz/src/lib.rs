@@ -1,6 +1,6 @@
 //! The readers of the library, without the library: the same source files in a crate that has no tensors.
 
-#![allow(dead_code, reason = "each fuzz target uses a part of the readers")]
+#![allow(dead_code, unused_imports, reason = "each fuzz target uses a part of the readers")]
 
 extern crate self as oxidiff_kernels;
 

@@ -16,9 +16,9 @@ const HUB_ADDRESSES: [&str; 4] = ["https://huggingface.co/", "https://hf.co/", "
 /// How to load a checkpoint that is a single file: the keyword arguments of Python's `from_single_file`.
 #[derive(Clone, Debug)]
 pub struct SingleFileOptions {
-    /// The element type of the weights in memory, and so of the computation. `f32` by default.
+    /// The element type of the weights in memory, and therefore of the computation. `f32` by default.
     pub dtype: DType,
-    /// Where the weights go. The CPU by default.
+    /// Where to put the weights. The CPU by default.
     pub device: Device,
     /// Where to find the configurations and the tokenizer, which the file does not contain: a folder in the layout of
     /// diffusers, or the name of a repository. By default the repository that the model was published in, inferred from its

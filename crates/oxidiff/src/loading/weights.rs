@@ -238,7 +238,7 @@ impl ModuleMapper for Reader<'_> {
 
 /// Writes the parameters of `module` to `file`, each under the path of its field and in its own element type.
 ///
-/// The file appears whole or not at all.
+/// The file is written completely or not at all.
 ///
 /// # Errors
 /// When the folder does not exist or cannot be written.

@@ -88,7 +88,7 @@ impl CLIPTextConfig {
     }
 }
 
-/// What a [`CLIPTextModel`] computes.
+/// The result of a [`CLIPTextModel`].
 #[derive(Clone, Debug)]
 pub struct CLIPTextOutput {
     /// The last layer's result after the final norm, `[batch, tokens, hidden_size]`.

@@ -59,7 +59,7 @@ impl Default for CLIPConfig {
     }
 }
 
-/// What a [`StableDiffusionSafetyChecker`] finds in images.
+/// The result of a [`StableDiffusionSafetyChecker`] for a batch of images.
 #[derive(Clone, Debug)]
 pub struct SafetyCheckerOutput {
     /// Which images show something that they must not.
@@ -141,7 +141,7 @@ impl StableDiffusionSafetyChecker {
     /// Embeds images with the vision model of CLIP.
     ///
     /// # Errors
-    /// As [`Self::forward`].
+    /// As for [`Self::forward`].
     pub fn embed(&self, clip_input: Tensor<4>) -> Result<CLIPVisionOutput> {
         call(Self::CLASS_NAME, &clip_input.device(), || self.vision_model.forward(clip_input))
     }

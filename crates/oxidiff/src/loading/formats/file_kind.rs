@@ -1,4 +1,4 @@
-//! What a file really is, judged by its first bytes, where it cannot be read as what it should be.
+//! Recognises files of an unexpected kind by their first bytes.
 
 use std::fs::File;
 use std::io::Read;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// How many bytes of a file are looked at.
+/// How many bytes of a file are inspected.
 const FIRST_BYTES: usize = 512;
 
 /// A kind of file that people mistake for another.

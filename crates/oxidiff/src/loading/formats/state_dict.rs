@@ -1,4 +1,4 @@
-//! The tensors of a weights file by name, whatever the format of the file. None is read before it is asked for.
+//! The tensors of a weights file by name, whatever the format of the file. Each is read only on demand.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;

@@ -50,7 +50,7 @@ impl Progress {
                 }
                 let message = format!("waiting for {what}");
                 if self.bars.is_hidden() {
-                    // It belongs in the log instead.
+                    // Without a terminal, the message goes to the log.
                     tracing::warn!("{message}");
                     return;
                 }

@@ -30,7 +30,7 @@ struct OriginalModel {
     convert: fn(&StateDict, &Config) -> Result<StateDict>,
 }
 
-/// All layouts. The first that recognises a file is the one that counts; the last recognises every file.
+/// All layouts. The first that recognises a file counts; the last recognises every file.
 static LAYOUTS: [&Layout; 1] = [&stable_diffusion::LAYOUT];
 
 /// Keys that only files of other families have, and the family.

@@ -10,7 +10,7 @@ const VAE: [&str; 2] = ["first_stage_model.", "vae."];
 const CLIP: [&str; 2] = ["cond_stage_model.transformer.", "conditioner.embedders.0.transformer."];
 const OPEN_CLIP: &str = "cond_stage_model.model.";
 
-/// A file without any marks passes for Stable Diffusion 1, as a lone autoencoder does.
+/// Recognises every file: one without distinctive keys, such as a standalone autoencoder, counts as Stable Diffusion 1.
 pub(super) static LAYOUT: Layout = Layout {
     recognizes: |_| true,
     repo_id,

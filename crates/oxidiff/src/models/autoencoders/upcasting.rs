@@ -9,10 +9,10 @@ use crate::error::Result;
 use crate::models::finite::is_finite;
 
 impl dyn Autoencoder + '_ {
-    /// Like [`Self::encode`]. Where half precision overflows, the images are encoded again in `f32`.
+    /// Like [`Autoencoder::encode`]. Where half precision overflows, the images are encoded again in `f32`.
     ///
     /// # Errors
-    /// As for [`Self::encode`].
+    /// As for [`Autoencoder::encode`].
     pub(crate) fn encode_upcasting(&self, image: Tensor<4>) -> Result<EncodedImage> {
         let encoded = self.encode(image.clone())?;
         if !self.is_half() || is_finite(&encoded.mode()) || self.has_broken_weight() {
@@ -22,11 +22,11 @@ impl dyn Autoencoder + '_ {
         Ok(self.upcast().encode(image)?.cast(self.dtype()))
     }
 
-    /// Like [`Self::decode`]. Where half precision overflows, the latents are decoded again in `f32`, and the images are
+    /// Like [`Autoencoder::decode`]. Where half precision overflows, the latents are decoded again in `f32`, and the images are
     /// `f32` too.
     ///
     /// # Errors
-    /// As for [`Self::decode`].
+    /// As for [`Autoencoder::decode`].
     pub(crate) fn decode_upcasting(&self, latents: Tensor<4>) -> Result<Tensor<4>> {
         let decoded = self.decode(latents.clone())?;
         if !self.is_half() || is_finite(&decoded) || self.has_broken_weight() {

@@ -22,7 +22,7 @@ pub enum DPTReadoutType {
     Project,
 }
 
-/// The configuration of a [`DPTForDepthEstimation`]; fields and defaults are those of transformers.
+/// The configuration of a [`DPTForDepthEstimation`](super::DPTForDepthEstimation); fields and defaults are those of transformers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(

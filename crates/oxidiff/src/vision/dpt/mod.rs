@@ -20,7 +20,7 @@ use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::normalization::LayerNorm;
 use crate::models::model::{Model, saved_transformers_config};
 
-/// What a [`DPTForDepthEstimation`] computes.
+/// The result of a [`DPTForDepthEstimation`].
 #[derive(Clone, Debug)]
 pub struct DepthEstimatorOutput {
     /// How near each position is, `[batch, height, width]`: larger is nearer, without a unit.
