@@ -27,7 +27,7 @@ pub struct CMStochasticIterativeSchedulerConfig {
     pub sigma_max: f64,
     /// Standard deviation of the data.
     pub sigma_data: f64,
-    /// Standard deviation of the noise that a step adds, as a multiple of what the noise levels say.
+    /// Standard deviation of the noise that a step adds, as a multiple of that of the noise levels.
     pub s_noise: f64,
     /// The exponent ρ of Karras' spacing.
     pub rho: f64,

@@ -159,10 +159,7 @@ impl FlowMatchEulerDiscreteScheduler {
         generator: Option<&mut Generators>,
     ) -> Result<Tensor<3>> {
         let [batch, tokens, _] = sample.dims();
-        if model_output.dims() != sample.dims() {
-            let message = format!("has shape {:?}, the sample has {:?}", model_output.dims(), sample.dims());
-            return Err(Error::argument("model_output", message));
-        }
+        check_same_shape(&model_output, &sample)?;
         if per_token_timesteps.dims() != [batch, tokens] {
             let message = format!("has shape {:?}, not {:?}", per_token_timesteps.dims(), [batch, tokens]);
             return Err(Error::argument("per_token_timesteps", message));

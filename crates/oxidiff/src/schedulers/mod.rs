@@ -54,7 +54,7 @@ mod unipc_multistep;
 
 pub use options::{StepOptions, TimestepOptions};
 pub use registry::{CLASS_NAMES, ModelKind, Role, from_config, role};
-pub use scheduler::{Scheduler, SchedulerOutput};
+pub use scheduler::{CloneScheduler, Scheduler, SchedulerOutput};
 
 pub use consistency_models::{CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig};
 pub use cosine_dpmsolver_multistep::{

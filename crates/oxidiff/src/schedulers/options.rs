@@ -33,7 +33,7 @@ pub struct StepOptions<'a, const D: usize = 4> {
     pub prev_timestep: Option<f32>,
     /// The noise-free sample, instead of the one that the model's output implies (EDM Euler).
     pub pred_original_sample: Option<Tensor<D>>,
-    /// The image of which a part is known, of the sample's shape (RePaint).
+    /// The partly known image, of the sample's shape (RePaint).
     pub original_image: Option<Tensor<D>>,
     /// 1 where the image is known, 0 where it is not, `[batch, channels or 1, height, width]` (RePaint).
     pub mask: Option<Tensor<D>>,

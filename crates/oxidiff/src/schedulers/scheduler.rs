@@ -201,7 +201,7 @@ pub trait Scheduler: CloneScheduler + Debug + Send + Sync {
     }
 }
 
-/// The copying of schedulers whose class is not known. Every [`Scheduler`] that implements [`Clone`] has it.
+/// Copies schedulers whose class is not known. Every [`Scheduler`] that implements [`Clone`] has it.
 pub trait CloneScheduler {
     /// A copy of this scheduler and its state.
     fn clone_box(&self) -> Box<dyn Scheduler>;
@@ -215,7 +215,6 @@ impl<S: Scheduler + Clone + 'static> CloneScheduler for S {
 
 impl Clone for Box<dyn Scheduler> {
     fn clone(&self) -> Self {
-        // Not `self.clone_box()`, which could mean the box itself.
         self.as_ref().clone_box()
     }
 }

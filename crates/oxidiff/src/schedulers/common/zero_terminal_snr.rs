@@ -44,7 +44,7 @@ fn loses_signal(scheduler: &dyn Scheduler) -> bool {
 
 fn no_signal(scheduler: &dyn Scheduler) -> Error {
     let config = scheduler.config();
-    let message = "cannot be true where `prediction_type` is `epsilon` and the first timestep is the last of training: \
+    let message = "cannot be true when `prediction_type` is `epsilon` and the first timestep is the last of training: \
                    there the sample is pure noise, which says nothing about the image. Models for it were trained with \
                    `v_prediction`; `timestep_spacing: leading` leaves that timestep out";
     Error::config(config.origin(), "rescale_betas_zero_snr", message)

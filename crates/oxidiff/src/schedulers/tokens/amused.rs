@@ -110,7 +110,7 @@ impl AmusedScheduler {
         Ok(Self { fields, config, timesteps: Vec::new(), temperatures: Vec::new() })
     }
 
-    /// Loads the scheduler from a folder, or from the hub, that holds its `scheduler_config.json`.
+    /// Loads the scheduler from the `scheduler_config.json` of a folder or of the hub.
     ///
     /// # Errors
     /// When the file is missing, or a field has a value that this scheduler does not know.

@@ -169,7 +169,7 @@ impl VQDiffusionScheduler {
         Ok(Self { fields, config, transitions, cumulative, timesteps })
     }
 
-    /// Loads the scheduler from a folder, or from the hub, that holds its `scheduler_config.json`.
+    /// Loads the scheduler from the `scheduler_config.json` of a folder or of the hub.
     ///
     /// # Errors
     /// When the file is missing, or a field has a value that this scheduler cannot work with.
