@@ -65,13 +65,14 @@ pub use models::layers::attention::AttentionSlice;
 pub use models::layers::embeddings::TimeEmbeddingType;
 pub use models::layers::feed_forward::FeedForwardActivation;
 pub use models::layers::hidden_activation::HiddenActivation;
-pub use models::layers::per_block::{PerBlock, SampleSize};
+pub use models::layers::per_block::{PerBlock, SampleSize, TransformerLayers};
 pub use models::layers::resnet::ResnetTimeScaleShift;
 pub use models::model::Model;
 pub use models::transformers::{DiTTransformer2DConfig, DiTTransformer2DModel};
 pub use models::unets::{
-    ClassEmbedType, ClassLabels, DownBlockType, MidBlockType, ResampleType, UNet2DConditionConfig,
-    UNet2DConditionInputs, UNet2DConditionModel, UNet2DConfig, UNet2DModel, UpBlockType,
+    AddedConditions, AdditionEmbedType, ClassEmbedType, ClassLabels, DownBlockType, EncoderHidDimType,
+    MidBlockType, ResampleType, UNet2DConditionConfig, UNet2DConditionInputs, UNet2DConditionModel,
+    UNet2DConfig, UNet2DModel, UpBlockType,
 };
 pub use pipelines::{
     AnyTensor, Argument, ArgumentInfo, AutoPipelineForImage2Image, AutoPipelineForInpainting,
@@ -82,6 +83,9 @@ pub use pipelines::{
     RePaintPipeline, Request, SamplingMethod, ScoreSdeVePipeline, StableDiffusionComponents,
     StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
     StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
+    StableDiffusionXLComponents, StableDiffusionXLImageToImage, StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaint, StableDiffusionXLInpaintPipeline, StableDiffusionXLInstructPix2Pix,
+    StableDiffusionXLInstructPix2PixPipeline, StableDiffusionXLPipeline, StableDiffusionXLTextToImage,
     StepCallback, StepEnd, Task, TextToImage, TextualInversionLoader, TextualInversionOptions, Unconditional,
     UnconditionalPipeline, Upscale, register_pipeline,
 };
@@ -112,7 +116,10 @@ pub use schedulers::{
     UniPCMultistepSchedulerConfig, UniPCSolverType, UpscaleMode, VQDiffusionScheduler,
     VQDiffusionSchedulerConfig, VarianceType, from_config as scheduler_from_config,
 };
-pub use text_encoders::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput, CLIPTokenizer, TokenizedText};
+pub use text_encoders::{
+    CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTextOutput, CLIPTextProjectionOutput,
+    CLIPTokenizer, TokenizedText,
+};
 pub use vision::{
     BitConfig, BitLayerType, BitPadding, CLIPConfig, CLIPImageProcessor, CLIPVisionConfig, CLIPVisionOutput,
     DPTConfig, DPTForDepthEstimation, DPTImageProcessor, DPTReadoutType, DepthEstimatorOutput,

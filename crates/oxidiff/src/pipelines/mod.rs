@@ -17,6 +17,7 @@ mod pipeline_fields;
 mod registry;
 mod request;
 mod stable_diffusion;
+mod stable_diffusion_xl;
 mod unconditional;
 
 pub use any_pipeline::PipelineArguments;
@@ -39,6 +40,11 @@ pub use stable_diffusion::{
     StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
     StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
     TextToImage, Upscale,
+};
+pub use stable_diffusion_xl::{
+    StableDiffusionXLComponents, StableDiffusionXLImageToImage, StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaint, StableDiffusionXLInpaintPipeline, StableDiffusionXLInstructPix2Pix,
+    StableDiffusionXLInstructPix2PixPipeline, StableDiffusionXLPipeline, StableDiffusionXLTextToImage,
 };
 pub use unconditional::{
     ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, PNDMPipeline, RePaint, RePaintPipeline,

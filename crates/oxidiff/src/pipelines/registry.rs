@@ -13,6 +13,10 @@ use super::stable_diffusion::{
     StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
     StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
 };
+use super::stable_diffusion_xl::{
+    StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline,
+    StableDiffusionXLInstructPix2PixPipeline, StableDiffusionXLPipeline,
+};
 use super::unconditional::{
     ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, PNDMPipeline, RePaintPipeline, ScoreSdeVePipeline,
 };
@@ -55,6 +59,10 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<StableDiffusionDepth2ImgPipeline>("stable-diffusion", Task::DepthToImage),
     Entry::of::<StableDiffusionUpscalePipeline>("stable-diffusion", Task::SuperResolution),
     Entry::of::<StableDiffusionInstructPix2PixPipeline>("stable-diffusion", Task::Editing),
+    Entry::of::<StableDiffusionXLPipeline>("stable-diffusion-xl", Task::TextToImage),
+    Entry::of::<StableDiffusionXLImg2ImgPipeline>("stable-diffusion-xl", Task::ImageToImage),
+    Entry::of::<StableDiffusionXLInpaintPipeline>("stable-diffusion-xl", Task::Inpainting),
+    Entry::of::<StableDiffusionXLInstructPix2PixPipeline>("stable-diffusion-xl", Task::Editing),
 ];
 
 /// The classes of other crates.

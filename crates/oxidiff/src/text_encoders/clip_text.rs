@@ -76,6 +76,14 @@ impl Default for CLIPTextConfig {
 }
 
 impl CLIPTextConfig {
+    /// The part of a configuration that is about texts: all of it, unless it is that of a whole CLIP.
+    pub(super) fn of_text_half(config: &Config) -> Result<Config> {
+        match config.get("text_config") {
+            Some(text) => Config::parse(text.to_string().as_bytes(), config.origin()),
+            None => Ok(config.clone()),
+        }
+    }
+
     fn shape(&self) -> ClipShape {
         ClipShape {
             hidden_size: self.hidden_size,
@@ -148,11 +156,7 @@ impl Model for CLIPTextModel {
 
     /// The configuration of a whole CLIP contains that of its text encoder as `text_config`.
     fn from_config(config: &Config, device: &Device) -> Result<Self> {
-        let text = match config.get("text_config") {
-            Some(text) => Config::parse(text.to_string().as_bytes(), config.origin())?,
-            None => config.clone(),
-        };
-        let (typed, _) = text.resolve::<CLIPTextConfig>(Self::CLASS_NAME)?;
+        let (typed, _) = CLIPTextConfig::of_text_half(config)?.resolve::<CLIPTextConfig>(Self::CLASS_NAME)?;
         Self::init(&typed, device).map_err(|error| error.in_file(config.origin()))
     }
 

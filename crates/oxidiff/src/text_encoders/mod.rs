@@ -1,7 +1,9 @@
 //! Text encoders and their tokenizers.
 
 mod clip_text;
+mod clip_text_with_projection;
 mod clip_tokenizer;
 
 pub use clip_text::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput};
+pub use clip_text_with_projection::{CLIPTextModelWithProjection, CLIPTextProjectionOutput};
 pub use clip_tokenizer::{CLIPTokenizer, TokenizedText};

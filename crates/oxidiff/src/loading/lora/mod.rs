@@ -25,6 +25,7 @@ const METADATA_KEY: &str = "lora_adapter_metadata";
 pub enum LoraTarget {
     UNet,
     TextEncoder,
+    TextEncoder2,
 }
 
 /// The change to one layer: `up · down · scaling` is added to its weight.
@@ -61,6 +62,7 @@ impl LoraTarget {
         match self {
             Self::UNet => "unet",
             Self::TextEncoder => "text_encoder",
+            Self::TextEncoder2 => "text_encoder_2",
         }
     }
 
@@ -68,6 +70,7 @@ impl LoraTarget {
         match self {
             Self::UNet => &["lora_unet_"],
             Self::TextEncoder => &["lora_te_", "lora_te1_"],
+            Self::TextEncoder2 => &["lora_te2_"],
         }
     }
 
@@ -78,10 +81,10 @@ impl LoraTarget {
             (Self::UNet, "to_k_lora") => "to_k",
             (Self::UNet, "to_v_lora") => "to_v",
             (Self::UNet, "to_out_lora") => "to_out.0",
-            (Self::TextEncoder, "to_q_lora") => "q_proj",
-            (Self::TextEncoder, "to_k_lora") => "k_proj",
-            (Self::TextEncoder, "to_v_lora") => "v_proj",
-            (Self::TextEncoder, "to_out_lora") => "out_proj",
+            (Self::TextEncoder | Self::TextEncoder2, "to_q_lora") => "q_proj",
+            (Self::TextEncoder | Self::TextEncoder2, "to_k_lora") => "k_proj",
+            (Self::TextEncoder | Self::TextEncoder2, "to_v_lora") => "v_proj",
+            (Self::TextEncoder | Self::TextEncoder2, "to_out_lora") => "out_proj",
             _ => return None,
         })
     }
@@ -118,7 +121,8 @@ impl LoraFile {
                 tensors.error(format!("not a LoRA: the name of the tensor `{key}` does not contain `lora`"))
             );
         }
-        let known = ["lora_unet_", "lora_te_", "lora_te1_", "unet.", "text_encoder."];
+        let known =
+            ["lora_unet_", "lora_te_", "lora_te1_", "lora_te2_", "unet.", "text_encoder.", "text_encoder_2."];
         let others: Vec<&str> =
             tensors.keys().filter(|key| !known.iter().any(|start| key.starts_with(start))).collect();
         if !others.is_empty() {
@@ -271,7 +275,7 @@ enum Matrix {
 fn split_key(target: LoraTarget, key: &str) -> Option<(String, Matrix)> {
     let key = key.replace(".processor.", ".");
     let key = match target {
-        LoraTarget::UNet => &key,
+        LoraTarget::UNet | LoraTarget::TextEncoder2 => &key,
         LoraTarget::TextEncoder => key.strip_prefix("text_model.").unwrap_or(&key),
     };
     for (suffix, matrix) in [

@@ -40,6 +40,12 @@ pub trait Autoencoder: Debug + Send + Sync {
         None
     }
 
+    /// Mean and standard deviation of each channel of the latents, if the configuration has both: diffusion then works on
+    /// latents that are standardised by them before they are scaled.
+    fn latent_statistics(&self) -> Option<[&[f64]; 2]> {
+        None
+    }
+
     /// Whether the model overflows in half precision, so that pipelines compute it in `f32`.
     fn force_upcast(&self) -> bool {
         false

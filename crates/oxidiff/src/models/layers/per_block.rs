@@ -22,6 +22,17 @@ impl<T: Clone> PerBlock<T> {
     }
 }
 
+/// The number of transformer layers of each attention: the same everywhere, or per block, and there again the same for all
+/// attentions of the block or one for each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TransformerLayers {
+    /// The same number everywhere.
+    Same(usize),
+    /// The numbers of each block, from the first to the last.
+    Each(Vec<PerBlock<usize>>),
+}
+
 /// The size of the images that a model was trained on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]

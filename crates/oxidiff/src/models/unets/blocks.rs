@@ -101,12 +101,12 @@ impl<A: BlockAttention> DownBlock2D<A> {
         self.attentions.iter_mut().flatten()
     }
 
-    /// `num_layers` layers from `resnet.in_channels` to `resnet.out_channels`; `downsampling` if the block halves the
-    /// size at its end.
+    /// `num_layers` layers from `resnet.in_channels` to `resnet.out_channels`, each with its `attention`, if the block has it;
+    /// `downsampling` if the block halves the size at its end.
     pub fn init(
         resnet: ResnetBlock2DConfig,
         num_layers: usize,
-        attention: Option<A::Config>,
+        attention: Option<Vec<A::Config>>,
         downsampling: Option<Downsampling>,
         device: &Device,
     ) -> Self {
@@ -121,7 +121,7 @@ impl<A: BlockAttention> DownBlock2D<A> {
         };
         Self {
             resnets: down_resnets(resnet, num_layers).map(|config| config.init(device)).collect(),
-            attentions: attention.map(|config| (0..num_layers).map(|_| A::init(config, device)).collect()),
+            attentions: attention.map(|configs| init_all(configs, device)),
             downsamplers: downsampling.map(|downsampling| [downsampler(downsampling)]),
         }
     }
@@ -169,12 +169,12 @@ impl<A: BlockAttention> MidBlock2D<A> {
     pub fn init(
         resnet: ResnetBlock2DConfig,
         num_layers: usize,
-        attention: Option<A::Config>,
+        attention: Option<Vec<A::Config>>,
         device: &Device,
     ) -> Self {
         Self {
             resnets: (0..=num_layers).map(|_| resnet.init(device)).collect(),
-            attentions: attention.map(|config| (0..num_layers).map(|_| A::init(config, device)).collect()),
+            attentions: attention.map(|configs| init_all(configs, device)),
         }
     }
 
@@ -212,7 +212,7 @@ impl<A: BlockAttention> UpBlock2D<A> {
         resnet: ResnetBlock2DConfig,
         prev_output_channels: usize,
         num_layers: usize,
-        attention: Option<A::Config>,
+        attention: Option<Vec<A::Config>>,
         upsampling: Option<Upsampling>,
         device: &Device,
     ) -> Self {
@@ -227,7 +227,7 @@ impl<A: BlockAttention> UpBlock2D<A> {
                     ResnetBlock2DConfig { in_channels: from_below + skip, ..resnet }.init(device)
                 })
                 .collect(),
-            attentions: attention.map(|config| (0..num_layers).map(|_| A::init(config, device)).collect()),
+            attentions: attention.map(|configs| init_all(configs, device)),
             upsamplers: upsampling.map(|upsampling| [upsampler(upsampling)]),
         }
     }
@@ -256,6 +256,11 @@ impl<A: BlockAttention> UpBlock2D<A> {
             None => x,
         }
     }
+}
+
+/// The attention after each layer of a block.
+fn init_all<A: BlockAttention>(configs: Vec<A::Config>, device: &Device) -> Vec<A> {
+    configs.into_iter().map(|config| A::init(config, device)).collect()
 }
 
 /// The residual blocks of a down block; the first has `resnet.in_channels`.

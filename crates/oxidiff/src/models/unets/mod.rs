@@ -10,7 +10,10 @@ mod unet_2d_condition;
 pub use block_types::{DownBlockType, MidBlockType, UpBlockType};
 pub use class_embedding::{ClassEmbedType, ClassLabels};
 pub use unet_2d::{ResampleType, UNet2DConfig, UNet2DModel};
-pub use unet_2d_condition::{UNet2DConditionConfig, UNet2DConditionInputs, UNet2DConditionModel};
+pub use unet_2d_condition::{
+    AddedConditions, AdditionEmbedType, EncoderHidDimType, UNet2DConditionConfig, UNet2DConditionInputs,
+    UNet2DConditionModel,
+};
 
 use crate::error::Error;
 

@@ -22,6 +22,8 @@ pub(crate) enum Guidance {
         scale: f64,
         /// How far to go towards the image.
         image_scale: f64,
+        /// As in [`Self::ClassifierFree`].
+        rescale: f64,
     },
 }
 
@@ -48,18 +50,26 @@ impl Guidance {
             Self::ClassifierFree { scale, rescale } => {
                 let [unconditional, conditional] = predictions.chunk(2, 0).try_into().expect("two halves");
                 let guided = unconditional.clone() + (conditional.clone() - unconditional) * scale;
-                if rescale <= 0.0 {
-                    return guided;
-                }
-                let ratio = standard_deviation(conditional) / standard_deviation(guided.clone());
-                guided.clone() * ratio * rescale + guided * (1.0 - rescale)
+                rescaled(guided, conditional, rescale)
             }
-            Self::TextAndImage { scale, image_scale } => {
+            Self::TextAndImage { scale, image_scale, rescale } => {
                 let [both, image, neither] = predictions.chunk(3, 0).try_into().expect("three parts");
-                neither.clone() + (both - image.clone()) * scale + (image - neither) * image_scale
+                let guided = neither.clone()
+                    + (both.clone() - image.clone()) * scale
+                    + (image - neither) * image_scale;
+                rescaled(guided, both, rescale)
             }
         }
     }
+}
+
+/// A guided prediction with part of the contrast of the conditional one.
+fn rescaled<const D: usize>(guided: Tensor<D>, conditional: Tensor<D>, part: f64) -> Tensor<D> {
+    if part <= 0.0 {
+        return guided;
+    }
+    let ratio = standard_deviation(conditional) / standard_deviation(guided.clone());
+    guided.clone() * ratio * part + guided * (1.0 - part)
 }
 
 /// The standard deviation of each item of a batch, `[batch, 1, ...]`.

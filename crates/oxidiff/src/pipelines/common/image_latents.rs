@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Device, Tensor};
 
 use super::decoding;
-use super::latents::draw;
+use super::latents::{draw, scaled};
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions, VaeImageProcessor};
 use crate::models::autoencoders::{Autoencoder, EncodedImage};
@@ -64,6 +64,15 @@ impl PreparedImage {
     }
 }
 
+/// What latents of images are scaled by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scaling {
+    /// By one factor, whatever statistics the autoencoder has.
+    Factor,
+    /// By the statistics of the autoencoder, if it has them.
+    Statistics,
+}
+
 /// Latents of images with values in [-1, 1], drawn and scaled; latents are left as they are.
 ///
 /// # Errors
@@ -71,6 +80,7 @@ impl PreparedImage {
 pub(crate) fn sample_latents(
     vae: &dyn Autoencoder,
     image: PreparedImage,
+    scaling: Scaling,
     generator: &mut Generators,
     index: &ModelIndex,
 ) -> Result<Tensor<4>> {
@@ -78,14 +88,19 @@ pub(crate) fn sample_latents(
         PreparedImage::Latents(latents) => return check_channels(vae, latents),
         PreparedImage::Pixels(pixels) => pixels,
     };
-    let latents = match decoding::encode(vae, pixels, index)? {
+    // A pipeline in half precision may have an autoencoder that computes in single precision.
+    let dtype = pixels.dtype();
+    let latents = match decoding::encode(vae, pixels.cast(vae.dtype()), index)? {
         EncodedImage::Distribution(distribution) => {
             let noise = draw(distribution.mean.dims(), &distribution.mean, generator)?;
             distribution.mode() + distribution.std() * noise
         }
         EncodedImage::Latents(latents) => latents,
     };
-    Ok(latents * vae.scaling_factor())
+    match scaling {
+        Scaling::Factor => Ok((latents * vae.scaling_factor()).cast(dtype)),
+        Scaling::Statistics => Ok(scaled(vae, latents)?.cast(dtype)),
+    }
 }
 
 /// The most likely latents of images, which are not scaled; latents are left as they are.
@@ -99,7 +114,10 @@ pub(crate) fn likeliest_latents(
 ) -> Result<Tensor<4>> {
     match image {
         PreparedImage::Latents(latents) => check_channels(vae, latents),
-        PreparedImage::Pixels(pixels) => Ok(decoding::encode(vae, pixels, index)?.mode()),
+        PreparedImage::Pixels(pixels) => {
+            let dtype = pixels.dtype();
+            Ok(decoding::encode(vae, pixels.cast(vae.dtype()), index)?.mode().cast(dtype))
+        }
     }
 }
 

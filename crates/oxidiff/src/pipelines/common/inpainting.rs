@@ -5,7 +5,7 @@
 use burn::tensor::{DType, Device, Tensor};
 use image::DynamicImage;
 
-use super::image_latents::{PreparedImage, sample_latents};
+use super::image_latents::{PreparedImage, Scaling, sample_latents};
 use super::latents::{draw, repeat_batch};
 use crate::error::{Error, Result};
 use crate::image_processor::{
@@ -166,7 +166,7 @@ impl Inpainting<'_> {
         let from_image = given.is_none() && !matches!(beginning, Beginning::Noise);
         let needs_image = from_image || !self.is_given_mask || matches!(beginning, Beginning::Image);
         let image = if needs_image {
-            let latents = sample_latents(self.vae, image, generator, self.index)?;
+            let latents = sample_latents(self.vae, image, Scaling::Factor, generator, self.index)?;
             if latents.dims()[2..] != shape[2..] {
                 let message = format!("has latents of shape {:?}, this call needs {shape:?}", latents.dims());
                 return Err(Error::argument("image", message));
@@ -215,7 +215,7 @@ impl Inpainting<'_> {
         let masked = masked.cast(self.dtype, &mask.device());
         match masked {
             masked if self.is_given_mask => {
-                let latents = sample_latents(self.vae, masked, generator, self.index)?;
+                let latents = sample_latents(self.vae, masked, Scaling::Factor, generator, self.index)?;
                 let latents = repeat_batch(ARGUMENT, latents, shape[0])?;
                 if latents.dims() != shape {
                     let message = format!("have shape {:?}, this call needs {shape:?}", latents.dims());

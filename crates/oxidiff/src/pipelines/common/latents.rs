@@ -1,8 +1,9 @@
 //! The latents that a run starts from.
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::error::{Error, Result};
+use crate::models::autoencoders::Autoencoder;
 use crate::random::Generators;
 
 /// The latents that were given, or noise: `shape`.
@@ -24,6 +25,44 @@ pub(crate) fn given_or_noise<const D: usize>(
         Some(latents) => Ok(latents.to_device(device)),
         None => generator.randn(shape, dtype, device),
     }
+}
+
+/// Latents as an autoencoder decodes them, from those that diffusion works on.
+///
+/// # Errors
+/// When the autoencoder's configuration has statistics for another number of channels.
+pub(crate) fn unscaled(vae: &dyn Autoencoder, latents: Tensor<4>) -> Result<Tensor<4>> {
+    match statistics(vae, &latents)? {
+        Some([mean, std]) => Ok(latents * std / vae.scaling_factor() + mean),
+        None => Ok(latents / vae.scaling_factor()),
+    }
+}
+
+/// Latents as diffusion works on them, from those that an autoencoder encodes.
+///
+/// # Errors
+/// As [`unscaled`].
+pub(crate) fn scaled(vae: &dyn Autoencoder, latents: Tensor<4>) -> Result<Tensor<4>> {
+    match statistics(vae, &latents)? {
+        Some([mean, std]) => Ok((latents - mean) * vae.scaling_factor() / std),
+        None => Ok(latents * vae.scaling_factor()),
+    }
+}
+
+/// Mean and standard deviation of each channel, `[1, channels, 1, 1]`.
+fn statistics(vae: &dyn Autoencoder, latents: &Tensor<4>) -> Result<Option<[Tensor<4>; 2]>> {
+    let Some(statistics) = vae.latent_statistics() else { return Ok(None) };
+    let channels = latents.dims()[1];
+    if statistics.iter().any(|values| values.len() != channels) {
+        let message = format!("must have one value for each of {channels} channels, as `latents_std` must");
+        return Err(Error::config("vae/config.json", "latents_mean", message));
+    }
+    let tensor = |values: &[f64]| {
+        let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+        let data = TensorData::new(values, [1, channels, 1, 1]);
+        Tensor::<4>::from_data(data, (&latents.device(), DType::F32)).cast(latents.dtype())
+    };
+    Ok(Some(statistics.map(tensor)))
 }
 
 /// Normal samples in the type and place of `like`; of more generators than items, the first ones draw.

@@ -6,9 +6,9 @@ use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
 use crate::loading::bare_tensor::BARE_TENSOR;
+use crate::loading::formats::state_dict::{StateDict, StoredTensor};
 use crate::loading::hub::HubOptions;
 use crate::loading::locate::locate;
-use crate::loading::state_dict::{StateDict, StoredTensor};
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
 
 /// What diffusers calls the file, without its extension.
@@ -59,28 +59,41 @@ pub trait TextualInversionLoader {
         options: &TextualInversionOptions,
     ) -> Result<()> {
         let file = StateDict::open(&options.locate(name_or_path)?)?;
-        let (word, stored) = find_word(&file)?;
-        let token = options.token.clone().or(word).ok_or_else(|| {
+        let mut encoders = self.word_encoders();
+        let learned = Learned::find(&file, &encoders)?;
+        let token = options.token.clone().or(learned.word).ok_or_else(|| {
             Error::argument("token", format!("must be given: {} does not name its word", file.origin()))
         })?;
         if token.trim().is_empty() {
             return Err(Error::argument("token", "is empty"));
         }
-        let mut encoders = self.word_encoders();
-        let encoder = encoders.first_mut().expect("a pipeline of prompts has a text encoder");
-        encoder.add(&token, stored, &file)
+        let words = learned.vectors.into_iter().map(|(index, vectors)| {
+            let encoder = &encoders[index];
+            Ok((index, encoder.word(&token, vectors, &file)?))
+        });
+        let words = words.collect::<Result<Vec<_>>>()?;
+        words.into_iter().try_for_each(|(index, word)| encoders[index].add(word))
     }
 }
 
 /// A text encoder that can learn words, with its tokenizer.
 pub struct WordEncoder<'a> {
+    /// The key of its vectors in files for several encoders: `clip_l` or `clip_g`.
+    pub key: &'static str,
     pub tokenizer: &'a mut CLIPTokenizer,
     pub text_encoder: &'a mut CLIPTextModel,
 }
 
+/// A word that fits an encoder.
+struct Word {
+    tokens: Vec<String>,
+    /// `[tokens, features]`.
+    embedding: Tensor<2>,
+}
+
 impl WordEncoder<'_> {
-    /// Adds a word and its vectors.
-    fn add(&mut self, token: &str, stored: &StoredTensor, file: &StateDict) -> Result<()> {
+    /// Checks that the word is new and its vectors fit.
+    fn word(&self, token: &str, stored: &StoredTensor, file: &StateDict) -> Result<Word> {
         let features = self.text_encoder.hidden_size();
         let vectors = match stored.shape() {
             [length] if *length == features => 1,
@@ -100,15 +113,45 @@ impl WordEncoder<'_> {
             let message = format!("`{taken}` is in the tokenizer's vocabulary already: choose another word");
             return Err(Error::argument("token", message));
         }
-
         let embedding = stored.reshaped(&[vectors, features]).expect("the shape was checked");
-        let embedding: Tensor<2> =
-            embedding.tensor(token, self.text_encoder.dtype(), &self.text_encoder.device())?;
+        let (dtype, device) = (self.text_encoder.dtype(), self.text_encoder.device());
+        Ok(Word { tokens, embedding: embedding.tensor(token, dtype, &device)? })
+    }
+
+    /// Adds the word to the tokenizer and its vectors to the text encoder.
+    fn add(&mut self, Word { tokens, embedding }: Word) -> Result<()> {
         let mut tokenizer = self.tokenizer.clone();
         let ids = tokenizer.add_tokens(&tokens)?;
         self.text_encoder.add_embeddings(&ids, tokenizer.vocab_size(), embedding)?;
         *self.tokenizer = tokenizer;
         Ok(())
+    }
+}
+
+/// What a file holds.
+struct Learned<'a> {
+    /// The word, if the file names it.
+    word: Option<String>,
+    /// The vectors, and which encoder they are for.
+    vectors: Vec<(usize, &'a StoredTensor)>,
+}
+
+impl<'a> Learned<'a> {
+    /// # Errors
+    /// When the file does not hold one word.
+    fn find(file: &'a StateDict, encoders: &[WordEncoder<'_>]) -> Result<Self> {
+        let by_key =
+            encoders.iter().enumerate().filter_map(|(index, encoder)| Some((index, file.get(encoder.key)?)));
+        let by_key: Vec<_> = by_key.collect();
+        if !by_key.is_empty() {
+            return Ok(Self { word: None, vectors: by_key });
+        }
+        let (word, vectors) = find_word(file)?;
+        // Of several encoders, the one with vectors of this length is meant.
+        let length = vectors.shape().last().copied();
+        let fits = |encoder: &WordEncoder<'_>| Some(encoder.text_encoder.hidden_size()) == length;
+        let index = encoders.iter().position(fits).unwrap_or(0);
+        Ok(Self { word, vectors: vec![(index, vectors)] })
     }
 }
 

@@ -240,7 +240,11 @@ impl LoraLoader for StableDiffusionComponents {
 
 impl TextualInversionLoader for StableDiffusionComponents {
     fn word_encoders(&mut self) -> Vec<WordEncoder<'_>> {
-        vec![WordEncoder { tokenizer: &mut self.tokenizer, text_encoder: &mut self.text_encoder }]
+        vec![WordEncoder {
+            key: "clip_l",
+            tokenizer: &mut self.tokenizer,
+            text_encoder: &mut self.text_encoder,
+        }]
     }
 }
 

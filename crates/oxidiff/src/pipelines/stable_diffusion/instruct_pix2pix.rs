@@ -96,6 +96,7 @@ impl Pipeline for StableDiffusionInstructPix2PixPipeline {
             Guidance::TextAndImage {
                 scale: arguments.guidance_scale,
                 image_scale: arguments.image_guidance_scale,
+                rescale: 0.0,
             }
         } else {
             Guidance::Off

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device, Tensor};
 use super::components::StableDiffusionComponents;
 use crate::error::{Error, Result};
 use crate::pipelines::common::arguments::check_generators;
-use crate::pipelines::common::image_latents::{PreparedImage, sample_latents};
+use crate::pipelines::common::image_latents::{PreparedImage, Scaling, sample_latents};
 use crate::pipelines::common::latents::{given_or_noise, repeat_batch};
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::MOST_PIXELS;
@@ -80,7 +80,11 @@ impl StableDiffusionComponents {
             }
             (image, _) => image,
         };
-        let latents = repeat_batch("image", sample_latents(&*self.vae, image, generator, index)?, images)?;
+        let latents = repeat_batch(
+            "image",
+            sample_latents(&*self.vae, image, Scaling::Factor, generator, index)?,
+            images,
+        )?;
         let noise = generator.randn(latents.dims(), latents.dtype(), &latents.device())?;
         self.scheduler.add_noise(latents, noise, &vec![timestep; images])
     }

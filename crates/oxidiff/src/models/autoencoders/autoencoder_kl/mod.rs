@@ -209,6 +209,10 @@ impl Autoencoder for AutoencoderKL {
         self.config.shift_factor
     }
 
+    fn latent_statistics(&self) -> Option<[&[f64]; 2]> {
+        Some([self.config.latents_mean.as_deref()?, self.config.latents_std.as_deref()?])
+    }
+
     fn force_upcast(&self) -> bool {
         self.config.force_upcast
     }

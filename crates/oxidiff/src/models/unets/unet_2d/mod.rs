@@ -120,7 +120,8 @@ impl Model for UNet2DModel {
             let layers = config.layers_per_block;
             let halves = block != last;
             let conv = Downsampling::Conv { padding: config.downsample_padding };
-            let plain = |attention, downsampling| {
+            let plain = |attention: Option<_>, downsampling| {
+                let attention = attention.map(|attention| vec![attention; layers]);
                 let downsampling = halves.then_some(downsampling);
                 DownBlock::Plain(DownBlock2D::init(resnet, layers, attention, downsampling, device))
             };
@@ -158,7 +159,7 @@ impl Model for UNet2DModel {
                         ..resnet(channels[last], channels[last])
                     },
                     1,
-                    config.add_attention.then_some(attention),
+                    config.add_attention.then(|| vec![attention]),
                     device,
                 ))
             }
@@ -172,7 +173,8 @@ impl Model for UNet2DModel {
             let from_below = channels[(block + 1).min(last)];
             let layers = config.layers_per_block + 1;
             let doubles = block != 0;
-            let plain = |attention, upsampling| {
+            let plain = |attention: Option<_>, upsampling| {
+                let attention = attention.map(|attention| vec![attention; layers]);
                 let upsampling = doubles.then_some(upsampling);
                 UpBlock::Plain(UpBlock2D::init(resnet, from_below, layers, attention, upsampling, device))
             };

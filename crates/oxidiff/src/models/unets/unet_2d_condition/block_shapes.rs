@@ -1,10 +1,13 @@
 //! What each block of a UNet looks like, from a configuration that gives some values once for all blocks.
 
-use super::config::UNet2DConditionConfig;
+use super::config::{EncoderHidDimType, UNet2DConditionConfig};
 use crate::error::{Error, Result};
-use crate::models::layers::per_block::PerBlock;
+use crate::models::layers::per_block::{PerBlock, TransformerLayers};
 use crate::models::unets::block_types::{DownBlockType, UpBlockType};
 use crate::models::unets::invalid;
+
+/// The most layers of any block: a file that asks for more is damaged.
+const MOST_LAYERS: usize = 1024;
 
 /// The configuration's values for each block, checked.
 pub(super) struct BlockShapes {
@@ -13,18 +16,18 @@ pub(super) struct BlockShapes {
     pub layers: Vec<usize>,
     pub cross_attention_dim: Vec<usize>,
     pub only_cross_attention: Vec<bool>,
-    pub transformer_layers: Vec<usize>,
-    /// In the order of the up blocks.
-    pub up_transformer_layers: Vec<usize>,
+    /// One for each attention of each block.
+    pub transformer_layers: Vec<Vec<usize>>,
+    /// The same, in the order of the up blocks, which have one layer more.
+    pub up_transformer_layers: Vec<Vec<usize>>,
+    /// Of the attention in the middle.
+    pub mid_transformer_layers: usize,
 }
 
 impl BlockShapes {
     /// # Errors
     /// When the configuration contradicts itself, or asks for something that is not supported.
     pub(super) fn new(config: &UNet2DConditionConfig) -> Result<Self> {
-        /// The most layers of any block: a file that asks for more is damaged.
-        const MOST_LAYERS: usize = 1024;
-
         refuse_unsupported(config)?;
         let count = config.down_block_types.len();
         if count == 0 {
@@ -68,21 +71,40 @@ impl BlockShapes {
             }
         }
 
-        let transformer_layers =
-            per_block("transformer_layers_per_block", &config.transformer_layers_per_block, count)?;
+        let layers = per_block("layers_per_block", &config.layers_per_block, count)?;
+        let transformer_layers = transformer_layers(config, count)?;
+        let up_transformer_layers = match &config.reverse_transformer_layers_per_block {
+            Some(each) if each.len() != count => {
+                let message = format!("has {} values for {count} blocks", each.len());
+                return Err(invalid("reverse_transformer_layers_per_block", message));
+            }
+            Some(each) => each.clone(),
+            None => transformer_layers.iter().rev().cloned().collect(),
+        };
+        let mid_transformer_layers = match &transformer_layers[count - 1] {
+            PerBlock::Same(layers) => *layers,
+            PerBlock::Each(each) => *each.first().ok_or_else(|| {
+                invalid("transformer_layers_per_block", "has an empty list for the last block")
+            })?,
+        };
+        let up_layers = layers.iter().rev().map(|layers| layers + 1);
         let shapes = Self {
             groups,
             heads: per_block("attention_head_dim", &config.attention_head_dim, count)?,
-            layers: per_block("layers_per_block", &config.layers_per_block, count)?,
             cross_attention_dim: per_block("cross_attention_dim", &config.cross_attention_dim, count)?,
             only_cross_attention: per_block("only_cross_attention", &config.only_cross_attention, count)?,
-            up_transformer_layers: match &config.reverse_transformer_layers_per_block {
-                Some(layers) => {
-                    per_block("reverse_transformer_layers_per_block", &PerBlock::Each(layers.clone()), count)?
-                }
-                None => transformer_layers.iter().rev().copied().collect(),
-            },
-            transformer_layers,
+            up_transformer_layers: expand(
+                "reverse_transformer_layers_per_block",
+                &up_transformer_layers,
+                up_layers,
+            )?,
+            transformer_layers: expand(
+                "transformer_layers_per_block",
+                &transformer_layers,
+                layers.iter().copied(),
+            )?,
+            mid_transformer_layers,
+            layers,
         };
         for (&heads, &channels) in shapes.heads.iter().zip(&config.block_out_channels) {
             if heads == 0 || heads > channels {
@@ -93,12 +115,47 @@ impl BlockShapes {
         if shapes.layers.iter().any(|&layers| layers == 0 || layers > MOST_LAYERS) {
             return Err(invalid("layers_per_block", format!("must be between 1 and {MOST_LAYERS}")));
         }
-        let transformer_layers = shapes.transformer_layers.iter().chain(&shapes.up_transformer_layers);
-        if transformer_layers.clone().any(|&layers| layers > MOST_LAYERS) {
+        let mut transformer_layers = shapes.transformer_layers.iter().chain(&shapes.up_transformer_layers);
+        if transformer_layers.any(|layers| layers.iter().any(|&layers| layers > MOST_LAYERS)) {
             return Err(invalid("transformer_layers_per_block", format!("must be at most {MOST_LAYERS}")));
         }
         Ok(shapes)
     }
+}
+
+/// The values of `transformer_layers_per_block` for each block.
+fn transformer_layers(config: &UNet2DConditionConfig, count: usize) -> Result<Vec<PerBlock<usize>>> {
+    match &config.transformer_layers_per_block {
+        TransformerLayers::Same(layers) => Ok(vec![PerBlock::Same(*layers); count]),
+        TransformerLayers::Each(each) if each.len() != count => {
+            let message = format!("must have one value for each of {count} blocks");
+            Err(invalid("transformer_layers_per_block", message))
+        }
+        TransformerLayers::Each(each) => {
+            let is_nested = each.iter().any(|layers| matches!(layers, PerBlock::Each(_)));
+            if is_nested && config.reverse_transformer_layers_per_block.is_none() {
+                let message = "must be given if `transformer_layers_per_block` has lists in a list";
+                return Err(invalid("reverse_transformer_layers_per_block", message));
+            }
+            Ok(each.clone())
+        }
+    }
+}
+
+/// One value for each of as many attentions as each block has `layers`.
+fn expand(
+    field: &str,
+    blocks: &[PerBlock<usize>],
+    layers: impl Iterator<Item = usize>,
+) -> Result<Vec<Vec<usize>>> {
+    let expand = |(block, layers): (&PerBlock<usize>, usize)| {
+        let message = || invalid(field, format!("must have {layers} numbers for a block of as many layers"));
+        match block {
+            PerBlock::Same(number) => Ok(vec![*number; layers.min(MOST_LAYERS + 1)]),
+            PerBlock::Each(each) => each.get(..layers).map(<[usize]>::to_vec).ok_or_else(message),
+        }
+    };
+    blocks.iter().zip(layers).map(expand).collect()
 }
 
 fn per_block<T: Clone>(field: &str, values: &PerBlock<T>, count: usize) -> Result<Vec<T>> {
@@ -112,7 +169,7 @@ fn refuse_unsupported(config: &UNet2DConditionConfig) -> Result<()> {
     let refuse = |field: &str, value: &str| {
         Err(Error::unsupported(
             format!("`{field}` {value} of UNet2DConditionModel"),
-            "no Stable Diffusion 1.x or 2.x checkpoint has it",
+            "no checkpoint of a supported family has it",
         ))
     };
     let unknown = |field: &str, index: usize, name: String| {
@@ -128,14 +185,8 @@ fn refuse_unsupported(config: &UNet2DConditionConfig) -> Result<()> {
             return unknown("up_block_types", index, format!("{block:?}"));
         }
     }
-    if let Some(value) = &config.addition_embed_type {
-        return refuse("addition_embed_type", value);
-    }
-    if let Some(value) = &config.encoder_hid_dim_type {
-        return refuse("encoder_hid_dim_type", value);
-    }
-    if config.encoder_hid_dim.is_some() {
-        return refuse("encoder_hid_dim", "other than null");
+    if config.encoder_hid_dim_type == Some(EncoderHidDimType::IpImageProj) {
+        return refuse("encoder_hid_dim_type", "`ip_image_proj`");
     }
     if config.dual_cross_attention {
         return refuse("dual_cross_attention", "true");

@@ -18,6 +18,21 @@ pub struct UNet2DConditionInputs {
     pub class_labels: Option<ClassLabels>,
     /// For `time_cond_proj_dim`: an embedding of the guidance scale, `[batch, time_cond_proj_dim]`.
     pub timestep_cond: Option<Tensor<2>>,
+    /// For `addition_embed_type` and `encoder_hid_dim_type`: `added_cond_kwargs` in Python.
+    pub added: AddedConditions,
+}
+
+/// What a UNet is told besides the timestep, for configurations that ask for it.
+#[derive(Clone, Debug, Default)]
+pub struct AddedConditions {
+    /// What the text says as a whole, `[batch, features]`.
+    pub text_embeds: Option<Tensor<2>>,
+    /// Numbers such as the size of the image, `[batch, numbers]`.
+    pub time_ids: Option<Tensor<2>>,
+    /// What an image says as a whole, `[batch, features]`.
+    pub image_embeds: Option<Tensor<2>>,
+    /// An image that hints at the result, `[batch, 3, 8 * height, 8 * width]`.
+    pub hint: Option<Tensor<4>>,
 }
 
 /// The first layer of the embedding of a timestep, and the lengths that follow from it.
@@ -65,13 +80,15 @@ impl TimeInput {
 }
 
 impl UNet2DConditionModel {
-    /// The embedding of the timesteps, and of the conditions that the configuration asks for, `[batch, time_embed_dim]`.
+    /// The embedding of the timesteps, and of the conditions that the configuration asks for, `[batch, time_embed_dim]`; and
+    /// the channels that a hint adds to the sample, `[batch, 4, height, width]`.
     pub(super) fn embed_conditions(
         &self,
         timesteps: &[f32],
+        text: &Tensor<3>,
         inputs: UNet2DConditionInputs,
         device: &Device,
-    ) -> Result<Tensor<2>> {
+    ) -> Result<(Tensor<2>, Option<Tensor<4>>)> {
         let dtype = self.dtype();
         let embedded = self.time_proj.forward(timesteps, "timestep", device)?.cast(dtype);
         let condition = inputs.timestep_cond.map(|condition| condition.cast(dtype));
@@ -91,9 +108,16 @@ impl UNet2DConditionModel {
                 temb + class
             };
         }
-        Ok(match self.config.time_embedding_act_fn {
+        let mut hint = None;
+        if let Some(embedding) = &self.add_embedding {
+            let added;
+            (added, hint) = embedding.forward(inputs.added, text, timesteps.len(), dtype)?;
+            temb = temb + added;
+        }
+        let temb = match self.config.time_embedding_act_fn {
             Some(act) => act.forward(temb),
             None => temb,
-        })
+        };
+        Ok((temb, hint))
     }
 }

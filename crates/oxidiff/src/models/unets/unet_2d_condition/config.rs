@@ -5,10 +5,40 @@ use serde_json::{Map, Value};
 
 use crate::models::layers::activations::Activation;
 use crate::models::layers::embeddings::TimeEmbeddingType;
-use crate::models::layers::per_block::{PerBlock, SampleSize};
+use crate::models::layers::per_block::{PerBlock, SampleSize, TransformerLayers};
 use crate::models::layers::resnet::ResnetTimeScaleShift;
 use crate::models::unets::block_types::{DownBlockType, MidBlockType, UpBlockType};
 use crate::models::unets::class_embedding::ClassEmbedType;
+
+/// What is embedded and added to the embedding of the timestep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdditionEmbedType {
+    /// What a text says as a whole, and numbers such as the size of the image (Stable Diffusion XL).
+    TextTime,
+    /// The tokens of the text, pooled by attention (DeepFloyd IF).
+    Text,
+    /// What a text and an image say as a whole (Kandinsky 2.1).
+    TextImage,
+    /// What an image says as a whole (Kandinsky 2.2).
+    Image,
+    /// What an image says as a whole, with a hint that is given with the sample (Kandinsky 2.2 with ControlNet).
+    ImageHint,
+}
+
+/// What the text, or what stands in for it, goes through before the UNet attends to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EncoderHidDimType {
+    /// A linear layer.
+    TextProj,
+    /// A linear layer, with tokens of an image before the text.
+    TextImageProj,
+    /// Tokens of an image, instead of a text.
+    ImageProj,
+    /// The projections of IP adapters.
+    IpImageProj,
+}
 
 /// The configuration of a [`UNet2DConditionModel`](super::UNet2DConditionModel); fields and defaults are those of diffusers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,21 +67,22 @@ pub struct UNet2DConditionConfig {
     pub norm_num_groups: Option<usize>,
     pub norm_eps: f64,
     pub cross_attention_dim: PerBlock<usize>,
-    pub transformer_layers_per_block: PerBlock<usize>,
-    pub reverse_transformer_layers_per_block: Option<Vec<usize>>,
+    pub transformer_layers_per_block: TransformerLayers,
+    /// The numbers of each up block, from the lowest resolution to the highest; by default those of the down blocks.
+    pub reverse_transformer_layers_per_block: Option<Vec<PerBlock<usize>>>,
     pub encoder_hid_dim: Option<usize>,
-    pub encoder_hid_dim_type: Option<String>,
+    pub encoder_hid_dim_type: Option<EncoderHidDimType>,
     /// Despite its name, the number of attention heads: one of diffusers' oldest mistakes, kept by every checkpoint.
     pub attention_head_dim: PerBlock<usize>,
     pub num_attention_heads: Option<PerBlock<usize>>,
     pub dual_cross_attention: bool,
     pub use_linear_projection: bool,
     pub class_embed_type: Option<ClassEmbedType>,
-    pub addition_embed_type: Option<String>,
+    pub addition_embed_type: Option<AdditionEmbedType>,
     pub addition_time_embed_dim: Option<usize>,
     pub num_class_embeds: Option<usize>,
     /// Has no effect, as attention is always computed in `f32`.
-    pub upcast_attention: bool,
+    pub upcast_attention: Option<bool>,
     pub resnet_time_scale_shift: ResnetTimeScaleShift,
     pub resnet_skip_time_act: bool,
     pub resnet_out_scale_factor: f64,
@@ -102,7 +133,7 @@ impl Default for UNet2DConditionConfig {
             norm_num_groups: Some(32),
             norm_eps: 1e-5,
             cross_attention_dim: PerBlock::Same(1280),
-            transformer_layers_per_block: PerBlock::Same(1),
+            transformer_layers_per_block: TransformerLayers::Same(1),
             reverse_transformer_layers_per_block: None,
             encoder_hid_dim: None,
             encoder_hid_dim_type: None,
@@ -114,7 +145,7 @@ impl Default for UNet2DConditionConfig {
             addition_embed_type: None,
             addition_time_embed_dim: None,
             num_class_embeds: None,
-            upcast_attention: false,
+            upcast_attention: Some(false),
             resnet_time_scale_shift: ResnetTimeScaleShift::Default,
             resnet_skip_time_act: false,
             resnet_out_scale_factor: 1.0,

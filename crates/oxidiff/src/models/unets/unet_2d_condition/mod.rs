@@ -1,17 +1,21 @@
 //! The UNet of latent diffusion (Rombach et al. 2022, <https://arxiv.org/abs/2112.10752>): it predicts the noise in a
 //! sample, given the timestep and a text.
 
+mod added_embedding;
 mod block_shapes;
 mod conditioning;
 mod config;
+mod encoder_hid_projection;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 
+use self::added_embedding::{AddedEmbedding, HINT_CHANNELS};
 use self::block_shapes::BlockShapes;
 use self::conditioning::TimeInput;
-pub use self::conditioning::UNet2DConditionInputs;
-pub use self::config::UNet2DConditionConfig;
+pub use self::conditioning::{AddedConditions, UNet2DConditionInputs};
+pub use self::config::{AdditionEmbedType, EncoderHidDimType, UNet2DConditionConfig};
+use self::encoder_hid_projection::EncoderHidProjection;
 use super::block_types::{DownBlockType, MidBlockType, UpBlockType};
 use super::blocks::{DownBlock2D, Downsampling, MidBlock2D, UpBlock2D, Upsampling};
 use super::class_embedding::{ClassEmbedding, ClassEmbeddingConfig};
@@ -51,6 +55,8 @@ pub struct UNet2DConditionModel {
     time_proj: TimeProjection,
     time_embedding: TimestepEmbedding,
     class_embedding: Option<ClassEmbedding>,
+    add_embedding: Option<AddedEmbedding>,
+    encoder_hid_proj: Option<EncoderHidProjection>,
     down_blocks: Vec<DownBlock2D<Transformer2DModel>>,
     mid_block: Option<MidBlock2D<Transformer2DModel>>,
     up_blocks: Vec<UpBlock2D<Transformer2DModel>>,
@@ -89,7 +95,7 @@ impl Model for UNet2DConditionModel {
             resample: None,
             conv_shortcut: false,
         };
-        let transformer = |block: usize, num_layers, only_cross_attention| Transformer2DConfig {
+        let transformer = |block: usize, num_layers: usize, only_cross_attention| Transformer2DConfig {
             in_channels: channels[block],
             heads: blocks.heads[block],
             dim_head: channels[block] / blocks.heads[block],
@@ -106,7 +112,8 @@ impl Model for UNet2DConditionModel {
                 resnet(channels[block.saturating_sub(1)], channels[block], 1.0),
                 blocks.layers[block],
                 attends.then(|| {
-                    transformer(block, blocks.transformer_layers[block], blocks.only_cross_attention[block])
+                    let of = |&layers: &usize| transformer(block, layers, blocks.only_cross_attention[block]);
+                    blocks.transformer_layers[block].iter().map(of).collect()
                 }),
                 (block != last).then_some(Downsampling::Conv { padding: config.downsample_padding }),
                 device,
@@ -118,7 +125,7 @@ impl Model for UNet2DConditionModel {
                 resnet(channels[last], channels[last], config.mid_block_scale_factor),
                 usize::from(attends),
                 // The transformer in the middle always begins with self-attention.
-                attends.then(|| transformer(last, blocks.transformer_layers[last], false)),
+                attends.then(|| vec![transformer(last, blocks.mid_transformer_layers, false)]),
                 device,
             )
         });
@@ -130,11 +137,8 @@ impl Model for UNet2DConditionModel {
                 channels[(block + 1).min(last)],
                 blocks.layers[block] + 1,
                 attends.then(|| {
-                    transformer(
-                        block,
-                        blocks.up_transformer_layers[last - block],
-                        blocks.only_cross_attention[block],
-                    )
+                    let of = |&layers: &usize| transformer(block, layers, blocks.only_cross_attention[block]);
+                    blocks.up_transformer_layers[last - block].iter().map(of).collect()
                 }),
                 (block != 0).then_some(Upsampling::Conv),
                 device,
@@ -162,6 +166,8 @@ impl Model for UNet2DConditionModel {
                 device,
             ),
             class_embedding: class_embedding.init(device)?,
+            add_embedding: AddedEmbedding::of(config, time_embed_dim, device)?,
+            encoder_hid_proj: EncoderHidProjection::of(config, device)?,
             down_blocks: down_blocks.collect(),
             mid_block,
             up_blocks: up_blocks.collect(),
@@ -260,7 +266,16 @@ impl UNet2DConditionModel {
         let context = encoder_hidden_states.cast(dtype);
         let sample = if self.config.center_input_sample { sample * 2.0 - 1.0 } else { sample };
 
-        let temb = self.embed_conditions(timesteps, inputs, &sample.device())?;
+        let image = inputs.added.image_embeds.clone();
+        let (temb, hint) = self.embed_conditions(timesteps, &context, inputs, &sample.device())?;
+        let sample = match hint {
+            Some(hint) => Tensor::cat(vec![sample, hint], 1),
+            None => sample,
+        };
+        let context = match &self.encoder_hid_proj {
+            Some(projection) => projection.forward(context, image)?,
+            None => context,
+        };
 
         let mut x = self.conv_in.forward(sample);
         let mut skips = vec![x.clone()];
@@ -284,8 +299,13 @@ impl UNet2DConditionModel {
         encoder_hidden_states: &Tensor<3>,
     ) -> Result<Vec<f32>> {
         let [batch, channels, height, width] = sample.dims();
-        if channels != self.config.in_channels {
-            let message = format!("has {channels} channels, the model takes {}", self.config.in_channels);
+        let taken = match self.config.addition_embed_type {
+            // The hint takes the others.
+            Some(AdditionEmbedType::ImageHint) => self.config.in_channels.saturating_sub(HINT_CHANNELS),
+            _ => self.config.in_channels,
+        };
+        if channels != taken {
+            let message = format!("has {channels} channels, the model takes {taken}");
             return Err(Error::argument("sample", message));
         }
         if batch == 0 || height == 0 || width == 0 {
@@ -296,11 +316,12 @@ impl UNet2DConditionModel {
             let message = format!("has a batch of {text_batch}, but the sample has one of {batch}");
             return Err(Error::argument("encoder_hidden_states", message));
         }
-        let expected = match &self.config.cross_attention_dim {
+        let attended = match &self.config.cross_attention_dim {
             PerBlock::Same(dim) => *dim,
             PerBlock::Each(dims) => dims[0],
         };
-        if text_dim != expected {
+        let expected = self.encoder_hid_proj.as_ref().map_or(Some(attended), |it| it.text_features());
+        if let Some(expected) = expected.filter(|expected| text_dim != *expected) {
             let message = format!("has tokens of length {text_dim}, the model takes {expected}");
             return Err(Error::argument("encoder_hidden_states", message));
         }

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
 use crate::models::model::Model;
-use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
+use crate::text_encoders::{CLIPTextModel, CLIPTextOutput, CLIPTokenizer};
 
 /// A text encoder and its tokenizer.
 pub(crate) struct ClipPrompt<'a> {
@@ -30,6 +30,40 @@ impl ClipPrompt<'_> {
         max_length: usize,
         clip_skip: Option<usize>,
     ) -> Result<Tensor<3>> {
+        let output = self.forward(prompts, max_length)?;
+        let Some(skipped) = clip_skip else { return Ok(output.last_hidden_state) };
+        let layers = output.hidden_states.len() - 1;
+        if skipped > layers {
+            let message = format!("is {skipped}, but the text encoder has {layers} layers");
+            return Err(Error::argument("clip_skip", message));
+        }
+        Ok(self.text_encoder.final_layer_norm(output.hidden_states[layers - skipped].clone()))
+    }
+
+    /// Embeds prompts, cut or padded to `max_length` tokens, by the layer that is `skipped` before the last, without the final
+    /// norm; and pools them after all layers.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_earlier(
+        &self,
+        prompts: &[String],
+        max_length: usize,
+        skipped: usize,
+    ) -> Result<EarlierLayer> {
+        let output = self.forward(prompts, max_length)?;
+        let layers = output.hidden_states.len() - 1;
+        if skipped > layers {
+            let message = format!("leaves out {skipped} layers, but a text encoder has {layers}");
+            return Err(Error::argument("clip_skip", message));
+        }
+        Ok(EarlierLayer {
+            hidden: output.hidden_states[layers - skipped].clone(),
+            pooled: output.pooler_output,
+        })
+    }
+
+    fn forward(&self, prompts: &[String], max_length: usize) -> Result<CLIPTextOutput> {
         let prompts: Vec<String> =
             prompts.iter().map(|prompt| self.tokenizer.maybe_convert_prompt(prompt)).collect();
         let tokens = self.tokenizer.tokenize(&prompts, max_length)?;
@@ -41,12 +75,14 @@ impl ClipPrompt<'_> {
         let mask = self.text_encoder.config().use_attention_mask.then_some(&*tokens.attention_mask);
         let output = self.text_encoder.forward(&tokens.input_ids, mask)?;
         self.text_encoder.release_memory();
-        let Some(skipped) = clip_skip else { return Ok(output.last_hidden_state) };
-        let layers = output.hidden_states.len() - 1;
-        if skipped > layers {
-            let message = format!("is {skipped}, but the text encoder has {layers} layers");
-            return Err(Error::argument("clip_skip", message));
-        }
-        Ok(self.text_encoder.final_layer_norm(output.hidden_states[layers - skipped].clone()))
+        Ok(output)
     }
+}
+
+/// What [`ClipPrompt::encode_earlier`] computes.
+pub(crate) struct EarlierLayer {
+    /// `[prompts, tokens, hidden_size]`.
+    pub hidden: Tensor<3>,
+    /// The last layer's result at the end of each text, after the final norm: `[prompts, hidden_size]`.
+    pub pooled: Tensor<2>,
 }

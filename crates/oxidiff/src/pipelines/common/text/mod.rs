@@ -3,7 +3,7 @@
 pub(crate) mod clip_prompt;
 pub(crate) mod prompts;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 /// Encoded texts, one for each item of a batch.
 #[derive(Clone, Debug)]
@@ -18,6 +18,19 @@ impl TextEncoding {
     /// The encoding in another type.
     pub fn cast(self, dtype: DType) -> Self {
         Self { tokens: self.tokens.cast(dtype), pooled: self.pooled.map(|pooled| pooled.cast(dtype)) }
+    }
+
+    /// The encoding on a device.
+    pub fn to_device(self, device: &Device) -> Self {
+        Self {
+            tokens: self.tokens.to_device(device),
+            pooled: self.pooled.map(|pooled| pooled.to_device(device)),
+        }
+    }
+
+    /// Zeros in its place.
+    pub fn zeros_like(&self) -> Self {
+        Self { tokens: self.tokens.zeros_like(), pooled: self.pooled.as_ref().map(Tensor::zeros_like) }
     }
 
     /// Each text for `copies` images, which are next to each other in the batch.

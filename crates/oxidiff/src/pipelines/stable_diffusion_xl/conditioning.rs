@@ -1,0 +1,191 @@
+//! From prompts to what the UNet attends to: the hidden states of two text encoders next to each other, and the projection
+//! of the second one's end of text.
+
+use burn::tensor::{Device, Tensor};
+
+use super::components::StableDiffusionXLComponents;
+use crate::error::{Error, Result};
+use crate::memory;
+use crate::models::layers::linear::Linear;
+use crate::models::least_memory;
+use crate::pipelines::common::guidance::Guidance;
+use crate::pipelines::common::text::clip_prompt::ClipPrompt;
+use crate::pipelines::common::text::prompts::{Prompts, broadcast};
+use crate::pipelines::common::text::{PromptEncoding, TextEncoding};
+
+/// The texts of a call for both text encoders, and the embeddings that stand in for them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct XlPrompts<'a> {
+    pub prompts: Prompts<'a>,
+    pub prompt_2: &'a [String],
+    pub negative_prompt_2: &'a [String],
+    pub pooled: Option<&'a Tensor<2>>,
+    pub negative_pooled: Option<&'a Tensor<2>>,
+}
+
+impl XlPrompts<'_> {
+    /// Checks what needs no model to be checked, and returns the number of images.
+    ///
+    /// # Errors
+    /// When there is no prompt, more than one way of giving them is used, or their numbers do not fit.
+    pub fn images(&self) -> Result<usize> {
+        let images = self.prompts.images()?;
+        let prompts = self.prompts.count()?;
+        let Prompts { prompt_embeds, negative_prompt_embeds, negative_prompt, .. } = self.prompts;
+        if !self.prompt_2.is_empty() && prompt_embeds.is_some() {
+            return Err(Error::argument("prompt_2", "cannot be given together with `prompt_embeds`"));
+        }
+        if !self.negative_prompt_2.is_empty() && negative_prompt_embeds.is_some() {
+            let message = "cannot be given together with `negative_prompt_embeds`";
+            return Err(Error::argument("negative_prompt_2", message));
+        }
+        let count = |argument, texts: &[String], one_for_all: bool| {
+            let is_one = one_for_all && texts.len() == 1;
+            if texts.is_empty() || texts.len() == prompts || is_one {
+                return Ok(());
+            }
+            Err(Error::argument(argument, format!("{} of them for {prompts} prompts", texts.len())))
+        };
+        count("prompt_2", self.prompt_2, false)?;
+        count("negative_prompt", negative_prompt, true)?;
+        count("negative_prompt_2", self.negative_prompt_2, true)?;
+        let pooled = |argument, embeds: Option<&Tensor<3>>, pooled: Option<&Tensor<2>>, name: &str| match (
+            embeds, pooled,
+        ) {
+            (Some(_), None) => {
+                Err(Error::argument(argument, format!("must be given together with `{name}`")))
+            }
+            (Some(embeds), Some(pooled)) if embeds.dims()[0] != pooled.dims()[0] => {
+                let message = format!("{} of them for {} prompts", pooled.dims()[0], embeds.dims()[0]);
+                Err(Error::argument(argument, message))
+            }
+            _ => Ok(()),
+        };
+        pooled("pooled_prompt_embeds", prompt_embeds, self.pooled, "prompt_embeds")?;
+        pooled(
+            "negative_pooled_prompt_embeds",
+            negative_prompt_embeds,
+            self.negative_pooled,
+            "negative_prompt_embeds",
+        )?;
+        Ok(images)
+    }
+}
+
+impl StableDiffusionXLComponents {
+    /// Where the prompts are embedded.
+    pub(super) fn text_device(&self) -> Device {
+        self.unet.device()
+    }
+
+    /// Embeds the texts for each image. With `clip_skip`, the prompts are those of an earlier layer of the text encoders: this
+    /// many before the last but one.
+    ///
+    /// # Errors
+    /// When the embeddings of the prompts and of the negative prompts differ in shape, or an encoder refuses them.
+    pub(super) fn embed(
+        &self,
+        given: &XlPrompts<'_>,
+        clip_skip: Option<usize>,
+        guidance: Guidance,
+        force_zeros_for_empty_prompt: bool,
+    ) -> Result<PromptEncoding> {
+        let XlPrompts { prompts, .. } = given;
+        let count = prompts.count()?;
+        let mut positive = match prompts.prompt_embeds {
+            Some(tokens) => TextEncoding { tokens: tokens.clone(), pooled: None },
+            None => {
+                let second = if given.prompt_2.is_empty() { prompts.prompt } else { given.prompt_2 };
+                self.encode([prompts.prompt, second], None, clip_skip.unwrap_or(0))?
+            }
+        };
+        if let Some(pooled) = given.pooled {
+            positive.pooled = Some(pooled.clone());
+        }
+
+        let copies = prompts.num_images_per_prompt;
+        let [_, tokens, features] = positive.tokens.dims();
+        let guided = guidance.copies() > 1;
+        let shape = [if guided { 4 } else { 1 } * count, copies, tokens, features];
+        let work = format!("embedding the prompts of {} images", count * copies);
+        memory::check(
+            &work,
+            least_memory::bytes(shape, self.dtype()),
+            &positive.tokens.device(),
+            "make fewer images at once",
+        )?;
+        let for_each_image = |encoding: TextEncoding| {
+            encoding.to_device(&self.text_device()).cast(self.dtype()).for_each_image(copies)
+        };
+        if !guided {
+            return Ok(PromptEncoding { positive: for_each_image(positive), negative: None });
+        }
+
+        let mut negative = match prompts.negative_prompt_embeds {
+            Some(tokens) => TextEncoding { tokens: tokens.clone(), pooled: given.negative_pooled.cloned() },
+            None if prompts.negative_prompt.is_empty() && force_zeros_for_empty_prompt => {
+                positive.zeros_like()
+            }
+            None => {
+                let first = broadcast(prompts.negative_prompt, count);
+                let second = match given.negative_prompt_2 {
+                    [] => first.clone(),
+                    texts => broadcast(texts, count),
+                };
+                let mut negative = self.encode([&first, &second], Some(tokens), 0)?;
+                if let Some(pooled) = given.negative_pooled {
+                    negative.pooled = Some(pooled.clone());
+                }
+                negative
+            }
+        };
+        if negative.pooled.is_none() {
+            negative.pooled = positive.pooled.as_ref().map(Tensor::zeros_like);
+        }
+        if positive.tokens.dims() != negative.tokens.dims() {
+            let message = format!(
+                "has shape {:?}, but the embeddings of the prompt have {:?}",
+                negative.tokens.dims(),
+                positive.tokens.dims()
+            );
+            return Err(Error::argument("negative_prompt_embeds", message));
+        }
+        Ok(PromptEncoding { positive: for_each_image(positive), negative: Some(for_each_image(negative)) })
+    }
+
+    /// Embeds the texts of each encoder: their hidden states of `skipped` layers before the last but one, next to each other,
+    /// and the projection of the second. A model with only the second encoder gives it the first texts, as Python does.
+    fn encode(
+        &self,
+        texts: [&[String]; 2],
+        max_length: Option<usize>,
+        skipped: usize,
+    ) -> Result<TextEncoding> {
+        let mut encoders: Vec<(ClipPrompt<'_>, Option<&Linear>)> = Vec::new();
+        if let (Some(tokenizer), Some(text_encoder)) = (&self.tokenizer, &self.text_encoder) {
+            encoders.push((ClipPrompt { tokenizer, text_encoder }, None));
+        }
+        if let (Some(tokenizer), Some(encoder)) = (&self.tokenizer_2, &self.text_encoder_2) {
+            let text_encoder = &encoder.text_model;
+            encoders.push((ClipPrompt { tokenizer, text_encoder }, Some(&encoder.text_projection)));
+        }
+        if encoders.is_empty() {
+            let message = "the pipeline has no text encoder: give `prompt_embeds` and `pooled_prompt_embeds`";
+            return Err(Error::argument("prompt", message));
+        }
+        let mut hidden = Vec::new();
+        let mut pooled = None;
+        for ((prompt, projection), texts) in encoders.into_iter().zip(texts) {
+            let max_length = max_length.unwrap_or_else(|| prompt.max_length());
+            let output = prompt.encode_earlier(texts, max_length, skipped + 1)?;
+            hidden.push(output.hidden);
+            pooled = pooled.or(projection.map(|projection| projection.forward(output.pooled)));
+        }
+        let lengths: Vec<usize> = hidden.iter().map(|hidden| hidden.dims()[1]).collect();
+        if lengths.iter().any(|length| *length != lengths[0]) {
+            let message = format!("the text encoders take {lengths:?} tokens; they must take equally many");
+            return Err(Error::argument("prompt", message));
+        }
+        Ok(TextEncoding { tokens: Tensor::cat(hidden, 2), pooled })
+    }
+}

@@ -1,0 +1,169 @@
+//! What a step of the family is, and what happens to the latents after the last.
+
+use burn::tensor::{DType, Tensor};
+
+use super::arguments::Settings;
+use super::components::StableDiffusionXLComponents;
+use super::micro_conditioning::Conditions;
+use crate::error::Result;
+use crate::image_processor::{Images, OutputType, postprocess};
+use crate::memory;
+use crate::models::autoencoders::Autoencoder;
+use crate::models::call::SMALLER_CALL;
+use crate::models::finite::Suspect;
+use crate::models::model::Model;
+use crate::models::unets::{AddedConditions, UNet2DConditionInputs};
+use crate::pipelines::common::decoding;
+use crate::pipelines::common::denoising::{Denoising, Stepped};
+use crate::pipelines::common::finite::Watch;
+use crate::pipelines::common::guidance::Guidance;
+use crate::pipelines::common::latents::unscaled;
+use crate::pipelines::common::text::TextEncoding;
+use crate::pipelines::model_index::ModelIndex;
+use crate::pipelines::output::ImagePipelineOutput;
+use crate::schedulers::{Scheduler, StepOptions, zero_terminal_snr};
+
+/// Changes the latents after each step, before the callback: given are the step's number, the latents and the scheduler.
+pub(super) type AfterStep<'a> = &'a mut dyn FnMut(usize, Tensor<4>, &dyn Scheduler) -> Result<Tensor<4>>;
+
+/// A run of a call.
+pub(super) struct Run<'a> {
+    /// The timesteps to go through, from noisy to clean.
+    pub timesteps: Vec<f32>,
+    /// The number of steps that they make; fewer than timesteps if a step calls the model more than once.
+    pub steps: usize,
+    /// The text of each item of the model's batch, `[copies * images, ...]`.
+    pub text: TextEncoding,
+    /// What else each item of the model's batch is told.
+    pub conditions: Vec<Conditions>,
+    pub guidance: Guidance,
+    /// The guidance scale, for models that are told.
+    pub timestep_cond: Option<Tensor<2>>,
+    /// Channels that the model is given after those of the latents, `[copies * images, channels, height, width]`.
+    pub further_channels: Option<Tensor<4>>,
+    pub after_step: Option<AfterStep<'a>>,
+}
+
+impl StableDiffusionXLComponents {
+    /// Makes images of `latents`, `[images, channels, height, width]`: denoises them step by step and decodes the result.
+    ///
+    /// # Errors
+    /// When the model or the scheduler cannot work with what it is given, or a value is not finite.
+    pub(super) fn run(
+        &mut self,
+        latents: Tensor<4>,
+        run: Run<'_>,
+        settings: Settings,
+        index: &ModelIndex,
+        progress_bar: bool,
+    ) -> Result<ImagePipelineOutput> {
+        let output_type = settings.output_type;
+        let latents = self.denoise(latents, run, settings, index, progress_bar)?;
+        self.decode(latents, output_type, index)
+    }
+
+    fn denoise(
+        &mut self,
+        latents: Tensor<4>,
+        mut run: Run<'_>,
+        mut settings: Settings,
+        index: &ModelIndex,
+        progress_bar: bool,
+    ) -> Result<Tensor<4>> {
+        zero_terminal_snr::check_timesteps(&*self.scheduler, &run.timesteps)?;
+        let [images, _, height, width] = latents.dims();
+        let copies = run.guidance.copies();
+        self.check_memory(images * copies, height, width)?;
+        if settings.output_type != OutputType::Latent {
+            decoding::check_size(&*self.vae, &latents)?;
+        }
+        let pooled = run.text.pooled.as_ref().map_or(0, |pooled| pooled.dims()[1]);
+        let time_ids = self.time_ids(&run.conditions, pooled, run.text.tokens.dtype(), &latents.device())?;
+        let inputs = UNet2DConditionInputs {
+            timestep_cond: run.timestep_cond.take(),
+            added: AddedConditions {
+                text_embeds: run.text.pooled.clone(),
+                time_ids: Some(time_ids),
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let text = run.text.tokens;
+        let Self { unet, scheduler, text_encoder, text_encoder_2, .. } = self;
+        let encoders: [Option<(&'static str, &dyn Suspect)>; 2] = [
+            text_encoder.as_ref().map(|encoder| ("text_encoder", encoder as _)),
+            text_encoder_2.as_ref().map(|encoder| ("text_encoder_2", encoder as _)),
+        ];
+        // The encoder with a broken weight is to blame, if there is one.
+        let blamed = encoders.into_iter().flatten().next();
+        let denoising = Denoising {
+            timesteps: &run.timesteps,
+            steps: run.steps,
+            order: scheduler.order(),
+            watch: Watch {
+                condition: blamed.map(|(name, encoder)| (name, encoder, text.clone())),
+                ..Watch::of(index, ("unet", unet), &**scheduler)
+            },
+            callback: settings.callback.take(),
+            progress_bar,
+        };
+        denoising.run(latents, |step, latents| {
+            let input = Tensor::cat(vec![latents.clone(); copies], 0);
+            let mut input = scheduler.scale_model_input(input, step.timestep)?;
+            if let Some(channels) = &run.further_channels {
+                input = Tensor::cat(vec![input, channels.clone()], 1);
+            }
+            let predictions = unet.forward_with(input, &[step.timestep], text.clone(), inputs.clone())?;
+            let prediction = run.guidance.combine(predictions);
+            let options = StepOptions {
+                eta: Some(settings.eta),
+                generator: Some(&mut settings.generator),
+                ..Default::default()
+            };
+            let mut sample = scheduler.step(prediction.clone(), step.timestep, latents, options)?.prev_sample;
+            if let Some(after_step) = &mut run.after_step {
+                sample = after_step(step.index, sample, &**scheduler)?;
+            }
+            Ok(Stepped { prediction: Some(prediction), sample })
+        })
+    }
+
+    /// Checks that calling the model on a batch of latents fits into the available memory.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(super) fn check_memory(&self, batch: usize, height: usize, width: usize) -> Result<()> {
+        let needed = self.unet.least_memory(batch, height, width);
+        let work = format!("denoising {batch} x {height}x{width} latents");
+        memory::check(&work, needed, &self.unet.device(), SMALLER_CALL)
+    }
+
+    /// What was asked for, made of the latents that a run ends with.
+    fn decode(
+        &self,
+        latents: Tensor<4>,
+        output_type: OutputType,
+        index: &ModelIndex,
+    ) -> Result<ImagePipelineOutput> {
+        let images = match output_type {
+            OutputType::Latent => Images::Latent(latents),
+            output_type => {
+                tracing::debug!("decoding");
+                self.unet.release_memory();
+                let vae = self.precise_vae();
+                let latents = latents.cast(vae.dtype());
+                postprocess(decoding::decode(&*vae, unscaled(&*vae, latents)?, index)?, output_type)?
+            }
+        };
+        Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
+    }
+
+    /// The VAE, in single precision if it would overflow in half precision.
+    pub(super) fn precise_vae(&self) -> Box<dyn Autoencoder> {
+        if self.vae.dtype() == DType::F16 && self.vae.force_upcast() {
+            self.vae.upcast()
+        } else {
+            self.vae.clone()
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Image to image (SDEdit, Meng et al. 2021, <https://arxiv.org/abs/2108.01073>), which is also what a refiner does.
+
+use super::arguments::prompt_arguments;
+use super::components::{Options, StableDiffusionXLComponents};
+use super::denoising::Run;
+use super::ensemble;
+use super::micro_conditioning::ImageConditions;
+use super::pipeline_fields::{expose_fields, pipeline_methods};
+use crate::error::Result;
+use crate::image_processor::{PipelineImageInput, PreprocessOptions};
+use crate::pipelines::common::arguments::check_strength;
+use crate::pipelines::common::image_latents::PreparedImage;
+use crate::pipelines::common::timesteps::choose_timesteps;
+use crate::pipelines::model_index::ModelIndex;
+use crate::pipelines::output::ImagePipelineOutput;
+use crate::pipelines::pipeline::Pipeline;
+
+/// Changes an image as a prompt says: noise is added to its latents, part of the way, and taken away again under the text's
+/// guidance. The pipeline of a refiner, which is given latents that another model has denoised part of the way.
+///
+/// Its fields are those of [`StableDiffusionXLComponents`].
+///
+/// ```no_run
+/// use oxidiff::{
+///     OutputType, Pipeline, StableDiffusionXLImageToImage, StableDiffusionXLImg2ImgPipeline,
+///     StableDiffusionXLPipeline, StableDiffusionXLTextToImage,
+/// };
+///
+/// let prompt = "An astronaut riding a green horse";
+/// let mut base = StableDiffusionXLPipeline::from_pretrained("stabilityai/stable-diffusion-xl-base-1.0")?;
+/// let mut refiner =
+///     StableDiffusionXLImg2ImgPipeline::from_pretrained("stabilityai/stable-diffusion-xl-refiner-1.0")?;
+/// let latents = base.call(StableDiffusionXLTextToImage {
+///     denoising_end: Some(0.8),
+///     output_type: OutputType::Latent,
+///     ..StableDiffusionXLTextToImage::new(prompt)
+/// })?;
+/// let latents = latents.images.into_tensor().expect("latents were asked for");
+/// let refined = refiner.call(StableDiffusionXLImageToImage {
+///     denoising_start: Some(0.8),
+///     ..StableDiffusionXLImageToImage::new(prompt, latents)
+/// })?;
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct StableDiffusionXLImg2ImgPipeline {
+    components: StableDiffusionXLComponents,
+    options: Options,
+    index: ModelIndex,
+    progress_bar: bool,
+}
+
+prompt_arguments! {
+    /// The arguments of a call; names and defaults are those of Python's `StableDiffusionXLImg2ImgPipeline.__call__`.
+    pub struct StableDiffusionXLImageToImage: "image to image with Stable Diffusion XL" {
+        num_inference_steps: 50,
+        guidance_scale: 5.0,
+        /// The images to start from: one for all prompts, or one for each. Their size is that of the result, rounded down
+        /// to a multiple of 8. A tensor of four channels is taken for latents.
+        pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
+        /// How much of the image to change, from 0 to 1. That part of the steps is run; at 1 hardly anything of the image
+        /// is left.
+        pub strength: f64 = 0.3,
+        /// The timesteps of the whole run, if the scheduler is not to choose them.
+        pub timesteps: Option<Vec<f32>> = None,
+        /// The noise levels of the whole run, if the scheduler is not to choose them.
+        pub sigmas: Option<Vec<f32>> = None,
+        /// How far another model has denoised the image, as a part of all steps between 0 and 1: no noise is added, and
+        /// `strength` is not used.
+        pub denoising_start: Option<f64> = None,
+        /// As `original_size`, for what not to show.
+        pub negative_original_size: Option<[usize; 2]> = None,
+        /// As `crops_coords_top_left`, for what not to show; used by refiners only.
+        pub negative_crops_coords_top_left: [usize; 2] = [0, 0],
+        /// As `target_size`, for what not to show.
+        pub negative_target_size: Option<[usize; 2]> = None,
+        /// How beautiful the image is to be, for refiners.
+        pub aesthetic_score: f64 = 6.0,
+        /// How beautiful it is not to be, for refiners.
+        pub negative_aesthetic_score: f64 = 2.5,
+        /// How many of the text encoders' last layers to leave out.
+        pub clip_skip: Option<usize> = None,
+    }
+}
+
+impl StableDiffusionXLImageToImage {
+    /// Arguments with one prompt, images to start from, and the defaults.
+    pub fn new(prompt: impl Into<String>, image: impl Into<PipelineImageInput>) -> Self {
+        Self { prompt: vec![prompt.into()], image: image.into(), ..Self::default() }
+    }
+}
+
+impl StableDiffusionXLImg2ImgPipeline {
+    const INDEX_NAMES: [&str; 11] = StableDiffusionXLComponents::INDEX_NAMES;
+
+    /// A pipeline of the given parts; `requires_aesthetics_score` is true of a refiner.
+    ///
+    /// # Errors
+    /// When the parts do not fit each other.
+    pub fn new(components: StableDiffusionXLComponents, requires_aesthetics_score: bool) -> Result<Self> {
+        let mut index = ModelIndex::of_class(Self::CLASS_NAME);
+        index.set_option(Options::AESTHETICS, requires_aesthetics_score);
+        Self::assemble(components, index)
+    }
+
+    fn assemble(components: StableDiffusionXLComponents, mut index: ModelIndex) -> Result<Self> {
+        components.check_channels(&[0])?;
+        components.prepare_index(&mut index)?;
+        let options = Options::read(&mut index, true)?;
+        Ok(Self { components, options, index, progress_bar: true })
+    }
+}
+
+impl Pipeline for StableDiffusionXLImg2ImgPipeline {
+    const CLASS_NAME: &'static str = "StableDiffusionXLImg2ImgPipeline";
+
+    type Arguments = StableDiffusionXLImageToImage;
+
+    fn call(&mut self, arguments: impl Into<StableDiffusionXLImageToImage>) -> Result<ImagePipelineOutput> {
+        let mut arguments = arguments.into();
+        check_strength(arguments.strength)?;
+        ensemble::check_order(arguments.denoising_start, arguments.denoising_end)?;
+        let images = arguments.check()?;
+        let mut settings = arguments.settings();
+        let conditions = ImageConditions {
+            original: arguments.original_size,
+            crop: arguments.crops_coords_top_left,
+            target: arguments.target_size,
+            negative_original: arguments.negative_original_size,
+            negative_crop: arguments.negative_crops_coords_top_left,
+            negative_target: arguments.negative_target_size,
+            scores: self.options.scores([arguments.aesthetic_score, arguments.negative_aesthetic_score]),
+        };
+        let guidance = self.classifier_free_guidance(arguments.guidance_scale, arguments.guidance_rescale);
+        let force_zeros = self.options.force_zeros_for_empty_prompt;
+        let text =
+            self.embed(&arguments.prompts(), arguments.clip_skip, guidance, force_zeros)?.for_guidance();
+        let device = self.text_device();
+
+        let processor = self.image_processor();
+        let image = PreparedImage::new(&processor, &arguments.image, PreprocessOptions::default())?;
+        let steps = choose_timesteps(
+            &mut *self.scheduler,
+            arguments.num_inference_steps,
+            arguments.timesteps.as_deref(),
+            arguments.sigmas.as_deref(),
+        )?;
+        let (timesteps, steps) =
+            ensemble::start(&mut *self.scheduler, steps, arguments.strength, arguments.denoising_start)?;
+        let latents = match arguments.latents.take() {
+            Some(latents) => latents.to_device(&device).cast(self.dtype()),
+            None => {
+                let image = image.cast(self.dtype(), &device);
+                let noise_at = arguments.denoising_start.is_none().then_some(timesteps[0]);
+                self.image_latents(image, images, noise_at, &mut settings.generator, &self.index)?
+            }
+        };
+        let (timesteps, steps) =
+            ensemble::stop_early(&*self.scheduler, timesteps, steps, arguments.denoising_end)?;
+
+        let [_, _, rows, columns] = latents.dims();
+        let size = [rows, columns].map(|side| side * self.vae.scale_factor());
+        let run = Run {
+            timesteps,
+            steps,
+            text,
+            conditions: conditions.rows(size, images, guidance.copies() > 1),
+            timestep_cond: self.embed_guidance_scale(arguments.guidance_scale, images, &device),
+            guidance,
+            further_channels: None,
+            after_step: None,
+        };
+        self.components.run(latents, run, settings, &self.index, self.progress_bar)
+    }
+
+    pipeline_methods!();
+}
+
+expose_fields!(StableDiffusionXLImg2ImgPipeline);

@@ -1,0 +1,225 @@
+//! Inpainting: part of an image is repainted.
+
+use burn::tensor::Tensor;
+
+use super::arguments::prompt_arguments;
+use super::components::{Options, StableDiffusionXLComponents};
+use super::denoising::{AfterStep, Run};
+use super::ensemble;
+use super::micro_conditioning::ImageConditions;
+use super::pipeline_fields::{expose_fields, pipeline_methods};
+use crate::error::Result;
+use crate::image_processor::PipelineImageInput;
+use crate::models::model::Model;
+use crate::pipelines::common::arguments::{check_generators, check_strength};
+use crate::pipelines::common::inpainting::{Beginning, Crop, Inpainting, MaskedImage, PutBack};
+use crate::pipelines::common::timesteps::{choose_timesteps, no_step_left};
+use crate::pipelines::model_index::ModelIndex;
+use crate::pipelines::output::ImagePipelineOutput;
+use crate::pipelines::pipeline::Pipeline;
+use crate::schedulers::Scheduler;
+
+/// Repaints the masked part of an image as a prompt says.
+///
+/// Its fields are those of [`StableDiffusionXLComponents`].
+#[derive(Clone, Debug)]
+pub struct StableDiffusionXLInpaintPipeline {
+    components: StableDiffusionXLComponents,
+    options: Options,
+    index: ModelIndex,
+    progress_bar: bool,
+}
+
+prompt_arguments! {
+    /// The arguments of a call; names and defaults are those of Python's `StableDiffusionXLInpaintPipeline.__call__`.
+    pub struct StableDiffusionXLInpaint: "inpainting with Stable Diffusion XL" {
+        num_inference_steps: 50,
+        guidance_scale: 7.5,
+        /// The images of which a part is repainted: one for all prompts, or one for each. They are resized to `height` and
+        /// `width`. A tensor of four channels is taken for latents.
+        pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
+        /// What to repaint, white, and what to keep, black: one for all images, or one for each.
+        pub mask_image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
+        /// The latents of the images without the masked part, instead of encoding them:
+        /// `[images, channels, height / 8, width / 8]`.
+        pub masked_image_latents: Option<Tensor<4>> = None,
+        /// Height of the images in pixels; by default that of the images that the model was trained on.
+        pub height: Option<usize> = None,
+        /// Width of the images in pixels; by default that of the images that the model was trained on.
+        pub width: Option<usize> = None,
+        /// Works on the masked part and this many pixels around it, as large as the whole image would be, and puts the result
+        /// back into the image. Image and mask must then be one image each.
+        pub padding_mask_crop: Option<usize> = None,
+        /// How much of the masked part to change, from 0 to 1; at 1 nothing of it is left. The default drops one step.
+        pub strength: f64 = 0.9999,
+        /// The timesteps of the whole run, if the scheduler is not to choose them.
+        pub timesteps: Option<Vec<f32>> = None,
+        /// The noise levels of the whole run, if the scheduler is not to choose them.
+        pub sigmas: Option<Vec<f32>> = None,
+        /// How far another model has denoised the image, as a part of all steps between 0 and 1: no noise is added, and
+        /// `strength` is not used.
+        pub denoising_start: Option<f64> = None,
+        /// As `original_size`, for what not to show.
+        pub negative_original_size: Option<[usize; 2]> = None,
+        /// As `crops_coords_top_left`, for what not to show; used by refiners only.
+        pub negative_crops_coords_top_left: [usize; 2] = [0, 0],
+        /// As `target_size`, for what not to show.
+        pub negative_target_size: Option<[usize; 2]> = None,
+        /// How beautiful the image is to be, for refiners.
+        pub aesthetic_score: f64 = 6.0,
+        /// How beautiful it is not to be, for refiners.
+        pub negative_aesthetic_score: f64 = 2.5,
+        /// How many of the text encoders' last layers to leave out.
+        pub clip_skip: Option<usize> = None,
+    }
+}
+
+impl StableDiffusionXLInpaint {
+    /// Arguments with one prompt, images, masks, and the defaults.
+    pub fn new(
+        prompt: impl Into<String>,
+        image: impl Into<PipelineImageInput>,
+        mask_image: impl Into<PipelineImageInput>,
+    ) -> Self {
+        Self {
+            prompt: vec![prompt.into()],
+            image: image.into(),
+            mask_image: mask_image.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The part of the image to work on, if that is not all of it.
+    fn crop(&self, size: [usize; 2]) -> Result<Option<Crop>> {
+        let crop = |pad| Crop::new(&self.image, &self.mask_image, pad, size, self.output_type);
+        self.padding_mask_crop.map(crop).transpose()
+    }
+
+    fn conditions(&self, options: Options) -> ImageConditions {
+        ImageConditions {
+            original: self.original_size,
+            crop: self.crops_coords_top_left,
+            target: self.target_size,
+            negative_original: self.negative_original_size,
+            negative_crop: self.negative_crops_coords_top_left,
+            negative_target: self.negative_target_size,
+            scores: options.scores([self.aesthetic_score, self.negative_aesthetic_score]),
+        }
+    }
+}
+
+impl StableDiffusionXLInpaintPipeline {
+    const INDEX_NAMES: [&str; 11] = StableDiffusionXLComponents::INDEX_NAMES;
+
+    /// A pipeline of the given parts.
+    ///
+    /// # Errors
+    /// When the parts do not fit each other.
+    pub fn new(components: StableDiffusionXLComponents) -> Result<Self> {
+        Self::assemble(components, ModelIndex::of_class(Self::CLASS_NAME))
+    }
+
+    fn assemble(components: StableDiffusionXLComponents, mut index: ModelIndex) -> Result<Self> {
+        let masked = components.vae.latent_channels() + 1;
+        components.check_channels(&[0, masked])?;
+        components.prepare_index(&mut index)?;
+        let options = Options::read(&mut index, true)?;
+        Ok(Self { components, options, index, progress_bar: true })
+    }
+
+    /// Whether the UNet was trained to be given the mask and the masked image.
+    fn is_given_mask(&self) -> bool {
+        self.unet.config().in_channels != self.vae.latent_channels()
+    }
+}
+
+impl Pipeline for StableDiffusionXLInpaintPipeline {
+    const CLASS_NAME: &'static str = "StableDiffusionXLInpaintPipeline";
+
+    type Arguments = StableDiffusionXLInpaint;
+
+    fn call(&mut self, arguments: impl Into<StableDiffusionXLInpaint>) -> Result<ImagePipelineOutput> {
+        let mut arguments = arguments.into();
+        check_strength(arguments.strength)?;
+        ensemble::check_order(arguments.denoising_start, arguments.denoising_end)?;
+        let images = arguments.check()?;
+        let mut settings = arguments.settings();
+        let factor = self.vae.scale_factor();
+        let [rows, columns] = self.latent_size(8.max(factor), arguments.height, arguments.width)?;
+        let size = [rows * factor, columns * factor];
+        let crop = arguments.crop(size)?;
+        let conditions = arguments.conditions(self.options);
+        let guidance = self.classifier_free_guidance(arguments.guidance_scale, arguments.guidance_rescale);
+        let force_zeros = self.options.force_zeros_for_empty_prompt;
+        let text =
+            self.embed(&arguments.prompts(), arguments.clip_skip, guidance, force_zeros)?.for_guidance();
+        let (dtype, device) = (self.dtype(), self.text_device());
+
+        let all_steps = choose_timesteps(
+            &mut *self.scheduler,
+            arguments.num_inference_steps,
+            arguments.timesteps.as_deref(),
+            arguments.sigmas.as_deref(),
+        )?;
+        let (timesteps, steps) =
+            ensemble::start(&mut *self.scheduler, all_steps, arguments.strength, arguments.denoising_start)?;
+        if steps == 0 {
+            return Err(no_step_left(arguments.strength, all_steps));
+        }
+
+        let (processor, masks) = (self.image_processor(), &arguments.mask_image);
+        let image = MaskedImage::new(&processor, &arguments.image, masks, size, crop.as_ref(), &device)?;
+        check_generators(&settings.generator, images)?;
+        let shape = [images, self.vae.latent_channels(), rows, columns];
+        let vae = self.precise_vae();
+        let inpainting = Inpainting {
+            vae: &*vae,
+            scheduler: &*self.scheduler,
+            index: &self.index,
+            is_given_mask: self.is_given_mask(),
+            dtype,
+        };
+        let beginning = match (arguments.denoising_start, arguments.strength) {
+            (Some(_), _) => Beginning::Image,
+            (None, 1.0) => Beginning::Noise,
+            _ => Beginning::NoisyImage(timesteps[0]),
+        };
+        let generator = &mut settings.generator;
+        let start = inpainting.start(image.image.clone(), arguments.latents, beginning, shape, generator)?;
+        let masked = inpainting.masked_latents(&image, arguments.masked_image_latents, shape, generator)?;
+        let mask = image.latent_mask(shape, dtype)?;
+        let further_channels = masked.map(|masked| {
+            let each = Tensor::cat(vec![mask.clone(), masked], 1);
+            Tensor::cat(vec![each; guidance.copies()], 0)
+        });
+
+        let latents = start.latents.clone();
+        let (timesteps, steps) =
+            ensemble::stop_early(&*self.scheduler, timesteps, steps, arguments.denoising_end)?;
+        let put_back = PutBack { start, mask, levels: timesteps.clone() };
+        let mut put_back = |index: usize, latents: Tensor<4>, scheduler: &dyn Scheduler| {
+            put_back.apply(index, latents, scheduler)
+        };
+        let after_step: Option<AfterStep<'_>> =
+            if further_channels.is_some() { None } else { Some(&mut put_back) };
+        let run = Run {
+            timesteps,
+            steps,
+            text,
+            conditions: conditions.rows(size, images, guidance.copies() > 1),
+            timestep_cond: self.embed_guidance_scale(arguments.guidance_scale, images, &device),
+            guidance,
+            further_channels,
+            after_step,
+        };
+        let mut output = self.components.run(latents, run, settings, &self.index, self.progress_bar)?;
+        if let Some(crop) = crop {
+            output.images = crop.put_back(&processor, output.images)?;
+        }
+        Ok(output)
+    }
+
+    pipeline_methods!();
+}
+
+expose_fields!(StableDiffusionXLInpaintPipeline);

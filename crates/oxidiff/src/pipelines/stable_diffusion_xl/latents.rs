@@ -1,0 +1,92 @@
+//! The latents that a run starts from.
+
+use burn::tensor::Tensor;
+
+use super::components::StableDiffusionXLComponents;
+use crate::error::{Error, Result};
+use crate::models::layers::per_block::SampleSize;
+use crate::models::model::Model;
+use crate::pipelines::common::arguments::check_generators;
+use crate::pipelines::common::image_latents::{PreparedImage, Scaling, sample_latents};
+use crate::pipelines::common::latents::{given_or_noise, repeat_batch};
+use crate::pipelines::model_index::ModelIndex;
+use crate::pipelines::output::MOST_PIXELS;
+use crate::random::Generators;
+
+/// The size of the latents that a UNet was trained on if its configuration does not say.
+const SAMPLE_SIZE: usize = 128;
+
+impl StableDiffusionXLComponents {
+    /// Height and width of the latents of an image of the given size in pixels, by default that of the images that the
+    /// model was trained on.
+    ///
+    /// # Errors
+    /// When the size is no multiple of `multiple`.
+    pub(super) fn latent_size(
+        &self,
+        multiple: usize,
+        height: Option<usize>,
+        width: Option<usize>,
+    ) -> Result<[usize; 2]> {
+        let factor = self.vae.scale_factor();
+        let trained =
+            self.unet.config().sample_size.unwrap_or(SampleSize::Square(SAMPLE_SIZE)).height_width();
+        let size = |argument, given: Option<usize>, trained: usize| {
+            let pixels = given.unwrap_or(trained.saturating_mul(factor));
+            let least = factor.max(multiple);
+            if pixels % multiple != 0 || !(least..=MOST_PIXELS).contains(&pixels) {
+                let message = format!(
+                    "must be a multiple of {multiple} between {least} and {MOST_PIXELS}, but is {pixels}"
+                );
+                return Err(Error::argument(argument, message));
+            }
+            Ok(pixels / factor)
+        };
+        Ok([size("height", height, trained[0])?, size("width", width, trained[1])?])
+    }
+
+    /// The latents that were given, or noise, scaled to what the scheduler starts from: `shape`.
+    ///
+    /// # Errors
+    /// When the given latents have another shape, or there are not as many generators as images.
+    pub(super) fn initial_latents(
+        &self,
+        given: Option<Tensor<4>>,
+        shape: [usize; 4],
+        generator: &mut Generators,
+    ) -> Result<Tensor<4>> {
+        let [images, _, height, width] = shape;
+        self.check_memory(images, height, width)?;
+        let latents = given_or_noise(given, shape, generator, self.dtype(), &self.text_device())?;
+        Ok(latents * self.scheduler.init_noise_sigma())
+    }
+
+    /// The latents that image to image starts from, `[images, channels, height, width]`: those of the image, with noise up to
+    /// the level of `noise_at` if that is given. With several images and several images per prompt, the images are repeated
+    /// as a whole and the prompts one by one, as in Python.
+    ///
+    /// # Errors
+    /// When the number of images given, or of generators, does not fit.
+    pub(super) fn image_latents(
+        &self,
+        image: PreparedImage,
+        images: usize,
+        noise_at: Option<f32>,
+        generator: &mut Generators,
+        index: &ModelIndex,
+    ) -> Result<Tensor<4>> {
+        check_generators(generator, images)?;
+        // A generator for each image draws again where one image stands for several.
+        let image = match (image, &*generator) {
+            (PreparedImage::Pixels(pixels), Generators::PerItem(_)) => {
+                PreparedImage::Pixels(repeat_batch("image", pixels, images)?)
+            }
+            (image, _) => image,
+        };
+        let latents = sample_latents(&*self.precise_vae(), image, Scaling::Statistics, generator, index)?;
+        let latents = repeat_batch("image", latents, images)?;
+        let Some(timestep) = noise_at else { return Ok(latents) };
+        let noise = generator.randn(latents.dims(), latents.dtype(), &latents.device())?;
+        self.scheduler.add_noise(latents, noise, &vec![timestep; images])
+    }
+}

@@ -1,0 +1,108 @@
+//! What the UNet is told about the size, the crop and the beauty of its image (section 2.2 of the paper).
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use super::components::StableDiffusionXLComponents;
+use crate::error::{Error, Result};
+use crate::models::model::Model;
+
+/// The numbers for one image.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Conditions {
+    /// The size of the training image, where it was cut, and the size of the result: height and width, top and left.
+    Size { original: [usize; 2], crop: [usize; 2], target: [usize; 2] },
+    /// The size of the training image, where it was cut, and its score.
+    Score { original: [usize; 2], crop: [usize; 2], score: f64 },
+}
+
+impl Conditions {
+    fn numbers(self) -> Vec<f64> {
+        let sides = |sizes: &[[usize; 2]]| sizes.as_flattened().iter().map(|&side| side as f64).collect();
+        match self {
+            Self::Size { original, crop, target } => sides(&[original, crop, target]),
+            Self::Score { original, crop, score } => {
+                let mut numbers: Vec<f64> = sides(&[original, crop]);
+                numbers.push(score);
+                numbers
+            }
+        }
+    }
+}
+
+/// The conditions of a call that is given an image.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ImageConditions {
+    pub original: Option<[usize; 2]>,
+    pub crop: [usize; 2],
+    pub target: Option<[usize; 2]>,
+    pub negative_original: Option<[usize; 2]>,
+    pub negative_crop: [usize; 2],
+    pub negative_target: Option<[usize; 2]>,
+    /// The scores with and without, for a model that is told those.
+    pub scores: Option<[f64; 2]>,
+}
+
+impl ImageConditions {
+    /// The conditions of each item of the model's batch: what not to show comes first.
+    pub fn rows(&self, result: [usize; 2], images: usize, guided: bool) -> Vec<Conditions> {
+        let (original, target) = (self.original.unwrap_or(result), self.target.unwrap_or(result));
+        let negative_original = self.negative_original.unwrap_or(original);
+        let negative_target = self.negative_target.unwrap_or(target);
+        let [negative, positive] = match self.scores {
+            // As in Python, the crop of what not to show is that of what to show.
+            None => [(negative_original, negative_target), (original, target)]
+                .map(|(original, target)| Conditions::Size { original, crop: self.crop, target }),
+            Some([score, negative_score]) => {
+                [(negative_original, self.negative_crop, negative_score), (original, self.crop, score)]
+                    .map(|(original, crop, score)| Conditions::Score { original, crop, score })
+            }
+        };
+        let mut rows = if guided { vec![negative; images] } else { Vec::new() };
+        rows.extend(vec![positive; images]);
+        rows
+    }
+}
+
+impl StableDiffusionXLComponents {
+    /// The numbers for each item of the batch as the UNet takes them, `[batch, numbers]`, next to texts of `pooled` features.
+    ///
+    /// # Errors
+    /// When the UNet takes another number of them.
+    pub(super) fn time_ids(
+        &self,
+        conditions: &[Conditions],
+        pooled: usize,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor<2>> {
+        let rows: Vec<Vec<f64>> = conditions.iter().map(|conditions| conditions.numbers()).collect();
+        let given = rows[0].len();
+        self.check_count(given, pooled)?;
+        let values: Vec<f32> = rows.into_iter().flatten().map(|number| number as f32).collect();
+        let ids = TensorData::new(values, [conditions.len(), given]);
+        Ok(Tensor::<2>::from_data(ids, device).cast(dtype))
+    }
+
+    fn check_count(&self, given: usize, pooled: usize) -> Result<()> {
+        let config = self.unet.config();
+        let field = |field: &str, message: String| Err(Error::config("unet/config.json", field, message));
+        let (Some(each), Some(all)) =
+            (config.addition_time_embed_dim, config.projection_class_embeddings_input_dim)
+        else {
+            return field("addition_embed_type", "must be `text_time` for this pipeline".into());
+        };
+        if each * given + pooled == all {
+            return Ok(());
+        }
+        let hint = match all.checked_sub(pooled).map(|left| left / each.max(1)) {
+            Some(5) => ": this is the UNet of a refiner, whose pipeline has `requires_aesthetics_score`",
+            Some(6) => ": this UNet is told sizes only; set `requires_aesthetics_score` to false",
+            _ => "",
+        };
+        let message = format!(
+            "is {all}, but {given} numbers of {each} features and a text of {pooled} make {}{hint}",
+            each * given + pooled
+        );
+        field("projection_class_embeddings_input_dim", message)
+    }
+}

@@ -1,0 +1,21 @@
+//! Stable Diffusion XL (Podell et al. 2023, <https://arxiv.org/abs/2307.01952>): a larger UNet that attends to two text
+//! encoders and is told the size of its image, and a refiner that makes the last steps.
+
+mod arguments;
+mod components;
+mod conditioning;
+mod denoising;
+mod ensemble;
+mod img2img;
+mod inpaint;
+mod instruct_pix2pix;
+mod latents;
+mod micro_conditioning;
+mod pipeline_fields;
+mod text2img;
+
+pub use components::StableDiffusionXLComponents;
+pub use img2img::{StableDiffusionXLImageToImage, StableDiffusionXLImg2ImgPipeline};
+pub use inpaint::{StableDiffusionXLInpaint, StableDiffusionXLInpaintPipeline};
+pub use instruct_pix2pix::{StableDiffusionXLInstructPix2Pix, StableDiffusionXLInstructPix2PixPipeline};
+pub use text2img::{StableDiffusionXLPipeline, StableDiffusionXLTextToImage};

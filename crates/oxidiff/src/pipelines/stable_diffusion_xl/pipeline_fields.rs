@@ -1,0 +1,57 @@
+//! What each pipeline of the family does with its field `components`.
+
+/// Makes the fields of the components those of the pipeline, and prints its index.
+macro_rules! expose_fields {
+    ($pipeline:ident) => {
+        /// The parts, by their names in Python.
+        impl std::ops::Deref for $pipeline {
+            type Target = super::components::StableDiffusionXLComponents;
+
+            fn deref(&self) -> &Self::Target {
+                &self.components
+            }
+        }
+
+        impl std::ops::DerefMut for $pipeline {
+            fn deref_mut(&mut self) -> &mut Self::Target {
+                &mut self.components
+            }
+        }
+
+        $crate::pipelines::pipeline_fields::display_index!($pipeline);
+    };
+}
+
+/// Inside `impl Pipeline`: what each pipeline does in the same way.
+macro_rules! pipeline_methods {
+    () => {
+        fn load(
+            loader: &$crate::pipelines::common::component_loader::ComponentLoader<'_>,
+        ) -> $crate::error::Result<Self> {
+            let components = super::components::StableDiffusionXLComponents::load(loader)?;
+            Self::assemble(components, loader.index().clone())
+        }
+
+        fn from_components(
+            components: &$crate::pipelines::component::Components<'_>,
+            index: $crate::pipelines::model_index::ModelIndex,
+        ) -> $crate::error::Result<Self> {
+            use super::components::StableDiffusionXLComponents;
+            let index = index.for_class(Self::CLASS_NAME, &Self::INDEX_NAMES);
+            Self::assemble(StableDiffusionXLComponents::of(components)?, index)
+        }
+
+        fn components(&self) -> $crate::pipelines::component::Components<'_> {
+            self.components.list()
+        }
+
+        fn lora_loader(&mut self) -> Option<&mut dyn $crate::pipelines::common::lora::LoraLoader> {
+            Some(&mut self.components)
+        }
+
+        $crate::pipelines::pipeline_fields::field_methods!();
+        $crate::pipelines::pipeline_fields::vae_methods!();
+    };
+}
+
+pub(super) use {expose_fields, pipeline_methods};

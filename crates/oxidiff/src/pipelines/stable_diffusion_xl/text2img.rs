@@ -1,0 +1,163 @@
+//! Text to image.
+
+use super::arguments::prompt_arguments;
+use super::components::{Options, StableDiffusionXLComponents};
+use super::denoising::Run;
+use super::ensemble::stop_early;
+use super::micro_conditioning::Conditions;
+use super::pipeline_fields::{expose_fields, pipeline_methods};
+use crate::error::Result;
+use crate::models::model::Model;
+use crate::pipelines::common::timesteps::choose_timesteps;
+use crate::pipelines::model_index::ModelIndex;
+use crate::pipelines::output::ImagePipelineOutput;
+use crate::pipelines::pipeline::Pipeline;
+use crate::schedulers::zero_terminal_snr;
+
+/// Makes images from prompts.
+///
+/// Its fields are those of [`StableDiffusionXLComponents`]: `pipeline.unet`, `pipeline.scheduler = Box::new(...)`.
+///
+/// ```no_run
+/// use oxidiff::{Pipeline, StableDiffusionXLPipeline};
+///
+/// let mut pipeline = StableDiffusionXLPipeline::from_pretrained("stabilityai/stable-diffusion-xl-base-1.0")?;
+/// let images = pipeline.call("An astronaut riding a green horse")?.images.into_images();
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct StableDiffusionXLPipeline {
+    components: StableDiffusionXLComponents,
+    options: Options,
+    index: ModelIndex,
+    progress_bar: bool,
+}
+
+prompt_arguments! {
+    /// The arguments of a call; names and defaults are those of Python's `StableDiffusionXLPipeline.__call__`.
+    pub struct StableDiffusionXLTextToImage: "text to image with Stable Diffusion XL" {
+        num_inference_steps: 50,
+        guidance_scale: 5.0,
+        /// Height of the images in pixels, a multiple of 8; by default that of the images that the model was trained on.
+        pub height: Option<usize> = None,
+        /// Width of the images in pixels, a multiple of 8; by default that of the images that the model was trained on.
+        pub width: Option<usize> = None,
+        /// The timesteps of the denoising loop, if the scheduler is not to choose them.
+        pub timesteps: Option<Vec<f32>> = None,
+        /// The noise levels of the denoising loop, if the scheduler is not to choose them.
+        pub sigmas: Option<Vec<f32>> = None,
+        /// As `original_size`, for what not to show; both negative sizes must be given.
+        pub negative_original_size: Option<[usize; 2]> = None,
+        /// As `crops_coords_top_left`, for what not to show.
+        pub negative_crops_coords_top_left: [usize; 2] = [0, 0],
+        /// As `target_size`, for what not to show; both negative sizes must be given.
+        pub negative_target_size: Option<[usize; 2]> = None,
+        /// How many of the text encoders' last layers to leave out.
+        pub clip_skip: Option<usize> = None,
+    }
+}
+
+impl From<&str> for StableDiffusionXLTextToImage {
+    fn from(prompt: &str) -> Self {
+        Self::new(prompt)
+    }
+}
+
+impl StableDiffusionXLTextToImage {
+    /// Arguments with one prompt and the defaults.
+    pub fn new(prompt: impl Into<String>) -> Self {
+        Self { prompt: vec![prompt.into()], ..Self::default() }
+    }
+}
+
+impl StableDiffusionXLPipeline {
+    /// What its index can name.
+    const INDEX_NAMES: [&str; 10] = {
+        let [a, b, c, d, e, f, g, h, i, j, _] = StableDiffusionXLComponents::INDEX_NAMES;
+        [a, b, c, d, e, f, g, h, i, j]
+    };
+
+    /// A pipeline of the given parts.
+    ///
+    /// # Errors
+    /// When the parts do not fit each other.
+    pub fn new(components: StableDiffusionXLComponents) -> Result<Self> {
+        Self::assemble(components, ModelIndex::of_class(Self::CLASS_NAME))
+    }
+
+    fn assemble(components: StableDiffusionXLComponents, mut index: ModelIndex) -> Result<Self> {
+        components.check_channels(&[0])?;
+        zero_terminal_snr::check_configuration(&*components.scheduler)?;
+        components.prepare_index(&mut index)?;
+        let options = Options::read(&mut index, false)?;
+        Ok(Self { components, options, index, progress_bar: true })
+    }
+}
+
+impl Pipeline for StableDiffusionXLPipeline {
+    const CLASS_NAME: &'static str = "StableDiffusionXLPipeline";
+
+    type Arguments = StableDiffusionXLTextToImage;
+
+    /// Makes images from a prompt with the defaults, or from the arguments given.
+    fn call(&mut self, arguments: impl Into<StableDiffusionXLTextToImage>) -> Result<ImagePipelineOutput> {
+        let mut arguments = arguments.into();
+        let images = arguments.check()?;
+        let mut settings = arguments.settings();
+        let [rows, columns] = match &arguments.latents {
+            Some(latents) => [latents.dims()[2], latents.dims()[3]],
+            None => self.latent_size(8, arguments.height, arguments.width)?,
+        };
+        let factor = self.vae.scale_factor();
+        let size = [arguments.height.unwrap_or(rows * factor), arguments.width.unwrap_or(columns * factor)];
+        let guidance = self.classifier_free_guidance(arguments.guidance_scale, arguments.guidance_rescale);
+        let force_zeros = self.options.force_zeros_for_empty_prompt;
+        let text =
+            self.embed(&arguments.prompts(), arguments.clip_skip, guidance, force_zeros)?.for_guidance();
+
+        let steps = choose_timesteps(
+            &mut *self.scheduler,
+            arguments.num_inference_steps,
+            arguments.timesteps.as_deref(),
+            arguments.sigmas.as_deref(),
+        )?;
+        let shape = [images, self.unet.config().in_channels, rows, columns];
+        let latents = self.initial_latents(arguments.latents, shape, &mut settings.generator)?;
+        let all = self.scheduler.timesteps().to_vec();
+        let (timesteps, steps) = stop_early(&*self.scheduler, all, steps, arguments.denoising_end)?;
+        // A run whose first two timesteps are equal would otherwise begin at the second.
+        self.scheduler.set_begin_index(0);
+
+        let positive = Conditions::Size {
+            original: arguments.original_size.unwrap_or(size),
+            crop: arguments.crops_coords_top_left,
+            target: arguments.target_size.unwrap_or(size),
+        };
+        let negative = match (arguments.negative_original_size, arguments.negative_target_size) {
+            (Some(original), Some(target)) => {
+                Conditions::Size { original, crop: arguments.negative_crops_coords_top_left, target }
+            }
+            _ => positive,
+        };
+        let run = Run {
+            timesteps,
+            steps,
+            timestep_cond: self.embed_guidance_scale(arguments.guidance_scale, images, &latents.device()),
+            text,
+            // With several images, Python's batch of these conditions alternates and does not follow that of the texts.
+            conditions: if guidance.copies() > 1 {
+                [negative, positive].repeat(images)
+            } else {
+                vec![positive; images]
+            },
+            guidance,
+            further_channels: None,
+            after_step: None,
+        };
+        self.components.run(latents, run, settings, &self.index, self.progress_bar)
+    }
+
+    pipeline_methods!();
+}
+
+expose_fields!(StableDiffusionXLPipeline);
