@@ -7,6 +7,8 @@ mod bench;
 mod embedded_model;
 mod generate;
 mod keywords;
+#[cfg(test)]
+mod new_family;
 mod output;
 mod parsing;
 mod request;

@@ -35,6 +35,7 @@ fn unet_computes_what_python_does_for_every_option() {
                 None => None,
             },
             timestep_cond: recorded.has("timestep_cond").then(|| recorded.floats("timestep_cond")),
+            ..Default::default()
         };
         let timesteps = call.timesteps.unwrap_or(vec![501.0]);
         let out = unet

@@ -39,6 +39,15 @@ impl<'a> ComponentLoader<'a> {
         if is_flat { self.folder.component(component) } else { self.folder.subfolder(component) }
     }
 
+    /// A file of a component.
+    ///
+    /// # Errors
+    /// When it is missing, or cannot be read.
+    pub fn file(&self, component: &str, name: &str) -> Result<Vec<u8>> {
+        let contents = self.folder(component).read(name, component)?;
+        Ok(contents.to_vec())
+    }
+
     /// The model of this name.
     ///
     /// # Errors

@@ -1,11 +1,11 @@
 //! The arguments of a call.
 
+use crate::call_arguments;
 use crate::error::Result;
 use crate::image_processor::OutputType;
 use crate::pipelines::CallDefaults;
 use crate::pipelines::common::arguments::{check_finite, check_images, check_steps};
 use crate::pipelines::common::callback::StepCallback;
-use crate::pipelines::request::call_arguments;
 use crate::random::Generators;
 
 call_arguments! {

@@ -39,7 +39,26 @@ impl ArgumentInfo {
     }
 }
 
-/// Declares the arguments of a call with their defaults, and makes them of a [`Request`].
+/// Declares the arguments of a pipeline's call with their defaults: a struct with its `Default`, [`CallArguments`] and
+/// `TryFrom<Request>`.
+///
+/// ```
+/// use oxidiff::{Request, call_arguments};
+///
+/// call_arguments! {
+///     /// What it takes to make stripes.
+///     pub struct Stripes: "stripes" {
+///         /// How many there are.
+///         pub count: usize = 3,
+///     }
+/// }
+///
+/// assert_eq!(Stripes::default().count, 3);
+/// let stripes: Stripes = Request::default().with("count", 5).try_into()?;
+/// assert_eq!(stripes.count, 5);
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[macro_export]
 macro_rules! call_arguments {
     (
         $(#[doc = $about:literal])*
@@ -64,19 +83,19 @@ macro_rules! call_arguments {
             }
         }
 
-        impl $crate::pipelines::request::CallArguments for $arguments {
+        impl $crate::CallArguments for $arguments {
             const TASK: &'static str = $task;
 
-            const ALL: &'static [$crate::pipelines::request::ArgumentInfo] = &[
-                $($crate::pipelines::request::ArgumentInfo::of::<$type>(
+            const ALL: &'static [$crate::ArgumentInfo] = &[
+                $($crate::ArgumentInfo::of::<$type>(
                     stringify!($field),
                     concat!($($doc),*),
                 ),)*
             ];
 
             fn from_request(
-                mut request: $crate::pipelines::request::Request,
-            ) -> $crate::error::Result<Self> {
+                mut request: $crate::Request,
+            ) -> $crate::Result<Self> {
                 let arguments = Self {
                     $($field: request.take(stringify!($field))?.unwrap_or_else(|| $default),)*
                 };
@@ -85,16 +104,14 @@ macro_rules! call_arguments {
             }
         }
 
-        impl TryFrom<$crate::pipelines::request::Request> for $arguments {
-            type Error = $crate::error::Error;
+        impl TryFrom<$crate::Request> for $arguments {
+            type Error = $crate::Error;
 
             fn try_from(
-                request: $crate::pipelines::request::Request,
-            ) -> $crate::error::Result<Self> {
-                $crate::pipelines::request::CallArguments::from_request(request)
+                request: $crate::Request,
+            ) -> $crate::Result<Self> {
+                $crate::CallArguments::from_request(request)
             }
         }
     };
 }
-
-pub(crate) use call_arguments;

@@ -7,7 +7,6 @@ mod from_argument;
 use std::collections::BTreeMap;
 
 pub use argument::{AnyTensor, Argument};
-pub(crate) use call_arguments::call_arguments;
 pub use call_arguments::{ArgumentInfo, CallArguments};
 pub use from_argument::FromArgument;
 

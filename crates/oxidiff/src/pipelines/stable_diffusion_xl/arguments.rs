@@ -25,7 +25,7 @@ macro_rules! prompt_arguments {
             )*
         }
     ) => {
-        $crate::pipelines::request::call_arguments! {
+        $crate::call_arguments! {
             $(#[doc = $about])*
             pub struct $arguments: $task {
                 /// What to show: one text for each image of the batch. Empty if `prompt_embeds` is given.

@@ -2,12 +2,12 @@
 
 use burn::tensor::Tensor;
 
+use crate::call_arguments;
 use crate::error::{Error, Result};
 use crate::image_processor::OutputType;
 use crate::pipelines::CallDefaults;
 use crate::pipelines::common::arguments::{check_generators, check_images, check_steps};
 use crate::pipelines::common::callback::StepCallback;
-use crate::pipelines::request::call_arguments;
 use crate::random::Generators;
 
 call_arguments! {

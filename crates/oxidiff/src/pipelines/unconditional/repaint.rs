@@ -4,6 +4,7 @@
 use burn::tensor::Tensor;
 
 use super::parts;
+use crate::call_arguments;
 use crate::error::{Error, Result};
 use crate::image_processor::{
     OutputType, PipelineImageInput, PreprocessOptions, Resample, VaeImageProcessor, postprocess,
@@ -20,7 +21,6 @@ use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
 use crate::pipelines::pipeline_fields::{display_index, field_methods};
-use crate::pipelines::request::call_arguments;
 use crate::random::Generators;
 use crate::schedulers::{RePaintScheduler, Scheduler, StepOptions};
 
