@@ -396,7 +396,7 @@ fn a_saved_pipeline_is_loaded_by_its_class() {
     saved.save_pretrained(path).unwrap();
     let mut loaded = DiffusionPipeline::from_pretrained(path).unwrap();
     assert_eq!(loaded.class_name(), "StableDiffusionInpaintPipeline");
-    let refused = error(loaded.call("a text alone"));
+    let refused = error(loaded.call(TextToImage::new("a text alone")));
     assert!(refused.contains("text to image with a StableDiffusionInpaintPipeline"), "{refused}");
     check("inpaint9", loaded, inpaint);
 
