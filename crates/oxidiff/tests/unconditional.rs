@@ -268,7 +268,7 @@ fn a_call_says_what_is_wrong_with_its_arguments() {
     assert!(refused(Unconditional { generator: two(), ..few() }).starts_with("`generator`"));
     let one = vec![Generator::manual_seed(0)].into();
     let one = Unconditional { generator: Some(one), batch_size: 2, ..few() };
-    assert!(refused(one).contains("1 generators for 2 images"));
+    assert!(refused(one).contains("1 generators for a batch of 2"));
 
     let mut consistency: ConsistencyModelPipeline = load("consistency");
     let mut refused = |arguments| message(consistency.call(arguments));
@@ -314,7 +314,7 @@ fn a_repainting_call_says_what_is_wrong_with_its_arguments() {
     let latent = RePaint { output_type: OutputType::Latent, ..small() };
     assert!(refused(latent).starts_with("`output_type`"));
     let two = vec![Generator::manual_seed(0), Generator::manual_seed(1)].into();
-    assert!(refused(RePaint { generator: Some(two), ..small() }).contains("2 generators for 1 images"));
+    assert!(refused(RePaint { generator: Some(two), ..small() }).contains("2 generators for a batch of 1"));
 }
 
 #[test]
@@ -348,7 +348,7 @@ fn unconditional_pipelines_share_their_parts() {
 fn arguments_of_another_task_are_refused() {
     let mut ddpm = DiffusionPipeline::from_pretrained(folder("ddpm").to_str().unwrap()).unwrap();
     let error = message(ddpm.call("a cat"));
-    assert!(error.contains("text to image") && error.contains("DDPMPipeline"), "{error}");
+    assert!(error.contains("`prompt`") && error.contains("DDPMPipeline"), "{error}");
     let error = message(ddpm.call(TextToImage::default()));
     assert!(error.contains("text to image"), "{error}");
     let error = message(ddpm.call(ClassConditional::new([1])));

@@ -20,28 +20,28 @@ fn refused(arguments: &[&str], words: &[&str]) {
 
 #[test]
 fn sizes_and_counts() {
-    refused(&["--height", "65"], &["`height`", "65"]);
+    refused(&["--height", "65"], &["--height", "65"]);
     refused(&["--height", "0"], &["--height"]);
-    refused(&["--width", "4"], &["`width`"]);
-    refused(&["--width", "18446744073709551608"], &["`width`", "18446744073709551608"]);
+    refused(&["--width", "4"], &["--width"]);
+    refused(&["--width", "18446744073709551608"], &["--width", "18446744073709551608"]);
     refused(&["--height", "-8"], &["-8"]);
     refused(&["--steps", "0"], &["--steps"]);
     refused(&["--steps", "many"], &["--steps", "many"]);
     refused(&["--num-images", "0"], &["--num-images"]);
-    refused(&["--num-images", "18446744073709551615"], &["`num_images_per_prompt`"]);
-    refused(&["--clip-skip", "3"], &["`clip_skip`", "2 layers"]);
+    refused(&["--num-images", "18446744073709551615"], &["--num-images"]);
+    refused(&["--clip-skip", "3"], &["--clip-skip", "2 layers"]);
     refused(&["--seed", "apple"], &["--seed", "apple"]);
     for scheduler in PNDMScheduler::new(Default::default()).unwrap().compatibles() {
-        refused(&["--steps", "18446744073709551615", "--scheduler", scheduler], &["`num_inference_steps`"]);
+        refused(&["--steps", "18446744073709551615", "--scheduler", scheduler], &["--steps"]);
     }
 }
 
 #[test]
 fn numbers_that_are_none() {
-    refused(&["--guidance-scale", "nan"], &["`guidance_scale`", "NaN"]);
-    refused(&["--guidance-scale", "inf"], &["`guidance_scale`"]);
-    refused(&["--guidance-rescale", "nan"], &["`guidance_rescale`"]);
-    refused(&["--eta", "nan"], &["`eta`"]);
+    refused(&["--guidance-scale", "nan"], &["--guidance-scale", "NaN"]);
+    refused(&["--guidance-scale", "inf"], &["--guidance-scale"]);
+    refused(&["--guidance-rescale", "nan"], &["--guidance-rescale"]);
+    refused(&["--eta", "nan"], &["--eta"]);
 }
 
 #[test]

@@ -128,11 +128,11 @@ fn what_such_a_model_cannot_be_told_is_refused() {
     refused("ddpm", &["--height", "64"], &["--height"]);
     refused("ddpm", &["--guidance-scale", "3"], &["--guidance-scale"]);
     refused("ddpm", &["--class-labels", "3"], &["--class-labels"]);
-    refused("ddpm", &["--eta", "1"], &["`eta`", "DDPMPipeline"]);
+    refused("ddpm", &["--eta", "1"], &["--eta", "DDPMPipeline"]);
     refused("ddpm", &["--num-images", "0"], &["--num-images"]);
     refused("ddpm", &["--num-images", "18446744073709551615"], &["--num-images"]);
     refused("consistency", &["--class-labels", "cat"], &["--class-labels cat"]);
-    refused("consistency", &["--class-labels", "10"], &["`class_labels`", "10"]);
+    refused("consistency", &["--class-labels", "10"], &["--class-labels", "10"]);
     refused("dit", &[], &["--class-labels", "DiTPipeline"]);
     refused("dit", &["--class-labels", "whale"], &["--class-labels", "whale"]);
     refused("dit", &["--class-labels", "1", "--eta", "1"], &["--eta"]);

@@ -173,24 +173,43 @@ impl CLIPTokenizer {
         }
         let mut out = TokenizedText { input_ids: vec![], attention_mask: vec![], truncated: vec![] };
         for text in texts {
-            let encoding = self
-                .tokenizer
-                .encode(text.as_ref(), false)
-                .map_err(|error| Error::Tokenizer { origin: "prompt".into(), message: error.to_string() })?;
-            let tokens = encoding.get_ids();
+            let tokens = self.tokens(text.as_ref())?;
             let kept = tokens.len().min(max_length - 2);
-            let mut ids = vec![self.bos_token_id];
-            ids.extend(&tokens[..kept]);
-            ids.push(self.eos_token_id);
-            let mut mask = vec![1; ids.len()];
-            ids.resize(max_length, self.pad_token_id);
-            mask.resize(max_length, 0);
+            let (ids, mask) = self.enclose(&tokens[..kept], max_length);
             out.input_ids.push(ids);
             out.attention_mask.push(mask);
             let lost = &tokens[kept..];
             out.truncated.push((!lost.is_empty()).then(|| self.decode(lost)));
         }
         Ok(out)
+    }
+
+    /// The tokens of a text, without start and end.
+    ///
+    /// # Errors
+    /// When the text cannot be tokenized.
+    pub(crate) fn tokens(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self
+            .tokenizer
+            .encode(text, false)
+            .map_err(|error| Error::Tokenizer { origin: "prompt".into(), message: error.to_string() })?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Tokens between start and end, padded to `length`; and 1 for each of them, 0 for the padding.
+    pub(crate) fn enclose(&self, tokens: &[u32], length: usize) -> (Vec<u32>, Vec<u32>) {
+        let mut ids = vec![self.bos_token_id];
+        ids.extend(tokens);
+        ids.push(self.eos_token_id);
+        let mut mask = vec![1; ids.len()];
+        ids.resize(length, self.pad_token_id);
+        mask.resize(length, 0);
+        (ids, mask)
+    }
+
+    /// The token of a comma that ends a word.
+    pub(crate) fn comma(&self) -> Option<u32> {
+        self.tokenizer.token_to_id(",</w>")
     }
 
     /// The text of tokens, without special ones.

@@ -42,6 +42,9 @@ macro_rules! prompt_arguments {
                 /// How strongly the text pulls; 1 or less turns guidance off, and the negative prompt with it. By default as
                 /// strongly as in Python.
                 pub guidance_scale: f64 = $guidance_scale,
+                /// Whether `(word:1.3)` and `[word]` weigh parts of a prompt, `BREAK` begins a new chunk, and long prompts are
+                /// encoded in chunks, as in AUTOMATIC1111's web UI.
+                pub prompt_weighting: bool = false,
                 /// Number of images for each prompt.
                 pub num_images_per_prompt: usize = 1,
                 /// Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
@@ -79,6 +82,7 @@ macro_rules! prompt_arguments {
                     prompt_embeds: self.prompt_embeds.as_ref(),
                     negative_prompt_embeds: self.negative_prompt_embeds.as_ref(),
                     num_images_per_prompt: self.num_images_per_prompt,
+                    weighting: self.prompt_weighting,
                 }
             }
 

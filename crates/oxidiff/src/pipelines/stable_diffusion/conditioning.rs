@@ -21,13 +21,21 @@ impl StableDiffusionComponents {
         clip_skip: Option<usize>,
         guidance: Guidance,
     ) -> Result<PromptEncoding> {
-        let encoder = ClipPrompt { tokenizer: &self.tokenizer, text_encoder: &self.text_encoder };
+        let encoder = ClipPrompt {
+            tokenizer: &self.tokenizer,
+            text_encoder: &self.text_encoder,
+            weighting: prompts.weighting,
+        };
+        let guided = guidance.copies() > 1;
         let dtype = self.text_encoder.dtype();
         let positive = match prompts.prompt_embeds {
             Some(embeds) => embeds.clone(),
-            None => encoder.encode(prompts.prompt, encoder.max_length(), clip_skip)?,
+            None => {
+                let negative = if guided { prompts.negative_prompt } else { &[] };
+                let length = encoder.length(prompts.prompt)?.max(encoder.length(negative)?);
+                encoder.encode(prompts.prompt, length, clip_skip)?
+            }
         };
-        let guided = guidance.copies() > 1;
         // The embeddings with and without the prompt, and both together.
         let [count, tokens, features] = positive.dims();
         let copies = prompts.num_images_per_prompt;

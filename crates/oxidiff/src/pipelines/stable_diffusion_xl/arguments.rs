@@ -50,6 +50,9 @@ macro_rules! prompt_arguments {
                 pub guidance_scale: f64 = $guidance_scale,
                 /// How much of the contrast that guidance takes away to restore, from 0 to 1.
                 pub guidance_rescale: f64 = 0.0,
+                /// Whether `(word:1.3)` and `[word]` weigh parts of a prompt, `BREAK` begins a new chunk, and long prompts are
+                /// encoded in chunks, as in AUTOMATIC1111's web UI.
+                pub prompt_weighting: bool = false,
                 /// Number of images for each prompt.
                 pub num_images_per_prompt: usize = 1,
                 /// Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
@@ -100,6 +103,7 @@ macro_rules! prompt_arguments {
                         prompt_embeds: self.prompt_embeds.as_ref(),
                         negative_prompt_embeds: self.negative_prompt_embeds.as_ref(),
                         num_images_per_prompt: self.num_images_per_prompt,
+                        weighting: self.prompt_weighting,
                     },
                     prompt_2: &self.prompt_2,
                     negative_prompt_2: &self.negative_prompt_2,

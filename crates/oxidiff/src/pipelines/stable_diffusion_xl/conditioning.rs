@@ -96,7 +96,14 @@ impl StableDiffusionXLComponents {
             Some(tokens) => TextEncoding { tokens: tokens.clone(), pooled: None },
             None => {
                 let second = if given.prompt_2.is_empty() { prompts.prompt } else { given.prompt_2 };
-                self.encode([prompts.prompt, second], None, clip_skip.unwrap_or(0))?
+                let texts = [prompts.prompt, second];
+                let negative = [prompts.negative_prompt, given.negative_prompt_2];
+                let encoders = self.encoders(prompts.weighting)?;
+                let mut length = longest(&encoders, texts)?;
+                if guidance.copies() > 1 {
+                    length = length.max(longest(&encoders, negative)?);
+                }
+                encode(&encoders, texts, length, clip_skip.unwrap_or(0))?
             }
         };
         if let Some(pooled) = given.pooled {
@@ -132,7 +139,8 @@ impl StableDiffusionXLComponents {
                     [] => first.clone(),
                     texts => broadcast(texts, count),
                 };
-                let mut negative = self.encode([&first, &second], Some(tokens), 0)?;
+                let encoders = self.encoders(prompts.weighting)?;
+                let mut negative = encode(&encoders, [&first, &second], tokens, 0)?;
                 if let Some(pooled) = given.negative_pooled {
                     negative.pooled = Some(pooled.clone());
                 }
@@ -153,39 +161,51 @@ impl StableDiffusionXLComponents {
         Ok(PromptEncoding { positive: for_each_image(positive), negative: Some(for_each_image(negative)) })
     }
 
-    /// Embeds the texts of each encoder: their hidden states of `skipped` layers before the last but one, next to each other,
-    /// and the projection of the second. A model with only the second encoder gives it the first texts, as Python does.
-    fn encode(
-        &self,
-        texts: [&[String]; 2],
-        max_length: Option<usize>,
-        skipped: usize,
-    ) -> Result<TextEncoding> {
-        let mut encoders: Vec<(ClipPrompt<'_>, Option<&Linear>)> = Vec::new();
+    /// The text encoders that the model has, in order.
+    fn encoders(&self, weighting: bool) -> Result<Vec<Encoder<'_>>> {
+        let mut encoders = Vec::new();
         if let (Some(tokenizer), Some(text_encoder)) = (&self.tokenizer, &self.text_encoder) {
-            encoders.push((ClipPrompt { tokenizer, text_encoder }, None));
+            let prompt = ClipPrompt { tokenizer, text_encoder, weighting };
+            encoders.push(Encoder { prompt, projection: None });
         }
         if let (Some(tokenizer), Some(encoder)) = (&self.tokenizer_2, &self.text_encoder_2) {
-            let text_encoder = &encoder.text_model;
-            encoders.push((ClipPrompt { tokenizer, text_encoder }, Some(&encoder.text_projection)));
+            let prompt = ClipPrompt { tokenizer, text_encoder: &encoder.text_model, weighting };
+            encoders.push(Encoder { prompt, projection: Some(&encoder.text_projection) });
         }
         if encoders.is_empty() {
             let message = "the pipeline has no text encoder: give `prompt_embeds` and `pooled_prompt_embeds`";
             return Err(Error::argument("prompt", message));
         }
-        let mut hidden = Vec::new();
-        let mut pooled = None;
-        for ((prompt, projection), texts) in encoders.into_iter().zip(texts) {
-            let max_length = max_length.unwrap_or_else(|| prompt.max_length());
-            let output = prompt.encode_earlier(texts, max_length, skipped + 1)?;
-            hidden.push(output.hidden);
-            pooled = pooled.or(projection.map(|projection| projection.forward(output.pooled)));
-        }
-        let lengths: Vec<usize> = hidden.iter().map(|hidden| hidden.dims()[1]).collect();
-        if lengths.iter().any(|length| *length != lengths[0]) {
-            let message = format!("the text encoders take {lengths:?} tokens; they must take equally many");
-            return Err(Error::argument("prompt", message));
-        }
-        Ok(TextEncoding { tokens: Tensor::cat(hidden, 2), pooled })
+        Ok(encoders)
     }
+}
+
+/// A text encoder with its tokenizer, and its projection of a text as a whole.
+struct Encoder<'a> {
+    prompt: ClipPrompt<'a>,
+    projection: Option<&'a Linear>,
+}
+
+/// The number of tokens of the longest of the embeddings.
+fn longest(encoders: &[Encoder<'_>], texts: [&[String]; 2]) -> Result<usize> {
+    let lengths = encoders.iter().zip(texts).map(|(encoder, texts)| encoder.prompt.length(texts));
+    Ok(lengths.collect::<Result<Vec<_>>>()?.into_iter().max().unwrap_or_default())
+}
+
+/// Embeds the texts of each encoder: their hidden states of `skipped` layers before the last but one, next to each other, and the
+/// projection of the second. A model with only the second encoder gives it the first texts, as Python does.
+fn encode(
+    encoders: &[Encoder<'_>],
+    texts: [&[String]; 2],
+    length: usize,
+    skipped: usize,
+) -> Result<TextEncoding> {
+    let mut hidden = Vec::new();
+    let mut pooled = None;
+    for (Encoder { prompt, projection }, texts) in encoders.iter().zip(texts) {
+        let embedded = prompt.encode_earlier(texts, length, skipped + 1)?;
+        hidden.push(embedded.hidden);
+        pooled = pooled.or(projection.map(|projection| projection.forward(embedded.pooled)));
+    }
+    Ok(TextEncoding { tokens: Tensor::cat(hidden, 2), pooled })
 }

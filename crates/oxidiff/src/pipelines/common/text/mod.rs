@@ -1,7 +1,9 @@
 //! From prompts to what a denoiser attends to.
 
+mod chunks;
 pub(crate) mod clip_prompt;
 pub(crate) mod prompts;
+mod weighting;
 
 use burn::tensor::{DType, Device, Tensor};
 

@@ -13,6 +13,8 @@ pub(crate) struct Prompts<'a> {
     pub prompt_embeds: Option<&'a Tensor<3>>,
     pub negative_prompt_embeds: Option<&'a Tensor<3>>,
     pub num_images_per_prompt: usize,
+    /// Whether brackets weigh parts of a prompt, and long prompts are encoded in chunks.
+    pub weighting: bool,
 }
 
 impl Prompts<'_> {
