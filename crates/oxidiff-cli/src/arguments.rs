@@ -53,7 +53,7 @@ pub(crate) struct GenerateArguments {
     #[arg(long, value_name = "PART", requires = "image")]
     pub strength: Option<f64>,
     /// Number of denoising steps; by default what the model's generation_config.json says (the embedded model: 25), else mostly 50, 75 to enlarge an image, 100 to edit one, 1000 for DDPM
-    #[arg(long, visible_alias = "num-inference-steps", value_name = "N", value_parser = at_least_one)]
+    #[arg(long, alias = "num-inference-steps", value_name = "N", value_parser = at_least_one)]
     pub steps: Option<usize>,
     /// How strongly the prompt pulls; 1 turns guidance off. By default what the model's generation_config.json says (the embedded model: 4), else 7.5, and 9 to enlarge an image
     #[arg(long, value_name = "SCALE")]
@@ -71,7 +71,7 @@ pub(crate) struct GenerateArguments {
     #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
     pub width: Option<usize>,
     /// Number of images
-    #[arg(long, visible_alias = "num-images-per-prompt", value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    #[arg(long, alias = "num-images-per-prompt", value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     pub num_images: usize,
     /// A scheduler class, such as EulerDiscreteScheduler; by default the model's own
     #[arg(long, value_name = "CLASS")]

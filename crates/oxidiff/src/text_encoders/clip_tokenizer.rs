@@ -81,7 +81,7 @@ impl CLIPTokenizer {
         let pad = token("pad_token", "<|endoftext|>");
         let unk = token("unk_token", "<|endoftext|>");
 
-        let (tokenizer, file) = if folder.has("tokenizer.json") {
+        let (mut tokenizer, file) = if folder.has("tokenizer.json") {
             let text = folder.read("tokenizer.json", "CLIPTokenizer")?;
             let mut tokenizer = Tokenizer::from_bytes(&text).map_err(wrong(folder, "tokenizer.json"))?;
             // The length is chosen in each call.
@@ -91,6 +91,11 @@ impl CLIPTokenizer {
         } else {
             (from_vocabulary(folder, &bos, &eos, &unk)?, "vocab.json")
         };
+        // Special tokens are looked for in a text before anything else: `!` stays whole where it pads.
+        let special = [&bos, &eos, &unk, &pad].map(|token| AddedToken::from(token.clone(), true));
+        let known = tokenizer.get_added_vocabulary().get_vocab().clone();
+        let special = special.into_iter().filter(|token| !known.contains_key(&token.content));
+        tokenizer.add_special_tokens(special.collect::<Vec<_>>()).map_err(wrong(folder, file))?;
 
         let id = |token: &str| {
             tokenizer.token_to_id(token).ok_or_else(|| Error::Tokenizer {
@@ -290,8 +295,6 @@ fn from_vocabulary(folder: &Folder, bos: &str, eos: &str, unk: &str) -> Result<T
         ])))
         .with_decoder(Some(ByteLevel::default()))
         .with_post_processor(Some(processing.add_prefix_space(false)));
-    let special = [bos, eos].map(|token| AddedToken::from(token.to_owned(), true));
-    tokenizer.add_special_tokens(special).map_err(wrong(folder, "vocab.json"))?;
     Ok(tokenizer)
 }
 

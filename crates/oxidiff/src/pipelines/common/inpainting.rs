@@ -210,6 +210,8 @@ impl Inpainting<'_> {
         let masked = match given {
             Some(given) if given.dims()[1] == self.vae.latent_channels() => PreparedImage::Latents(given),
             Some(given) => PreparedImage::Pixels(given),
+            // Latents have no part to take away, and this UNet does not ask for it.
+            None if !self.is_given_mask && matches!(image, PreparedImage::Latents(_)) => return Ok(None),
             None => without_masked_part(image, mask)?,
         };
         let masked = masked.cast(self.dtype, &mask.device());

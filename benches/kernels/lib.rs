@@ -1,0 +1,1 @@
+//! Times the kernels: `cargo bench -p oxidiff-kernels-bench`.
