@@ -119,6 +119,17 @@ fn begin_with_an_image() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+fn call_by_names() -> Result<(), Box<dyn Error>> {
+    use oxidiff::{DiffusionPipeline, Generator, Request};
+
+    let mut pipeline = DiffusionPipeline::from_pretrained("models/emoji-diffusion")?;
+    let request = Request::new("flat red apple")
+        .with("num_inference_steps", 20)
+        .with("generator", Generator::manual_seed(0));
+    pipeline.call(request)?.images.into_images()[0].save("apple.webp")?;
+    Ok(())
+}
+
 fn save() -> Result<(), Box<dyn Error>> {
     use oxidiff::DiffusionPipeline;
 
@@ -128,13 +139,14 @@ fn save() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-const SNIPPETS: [Snippet; 7] = [
+const SNIPPETS: [Snippet; 8] = [
     load_and_call,
     call_with_arguments,
     call_as_the_checkpoint_says,
     swap_the_scheduler,
     by_hand,
     begin_with_an_image,
+    call_by_names,
     save,
 ];
 
@@ -167,6 +179,7 @@ fn snippets_are_those_of_the_readme_and_run() {
         "cat.png",
         "green-apple.png",
         "half-cat.png",
+        "apple.webp",
         "my-pipeline/model_index.json",
     ] {
         assert!(Path::new(file).is_file(), "{file}");
