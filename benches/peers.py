@@ -1,5 +1,6 @@
 """What other programs need for one denoising call and one decoding, and how Oxidiff compares. Called by compare.sh."""
 
+import os
 import re
 import statistics
 import sys
@@ -7,7 +8,10 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-BATCH, TOKENS = 2, 77
+BATCH, TOKENS = int(os.environ.get("BATCH", 2)), 77
+SIZE = int(os.environ.get("SIZE", 0))
+# Stable Diffusion XL is told the size of the training image, where it was cut, and the size of the result.
+NUMBERS = 6
 
 
 def models(folder):
@@ -19,8 +23,9 @@ def models(folder):
             super().__init__()
             self.model = UNet2DConditionModel.from_pretrained(f"{folder}/unet").eval()
 
-        def forward(self, sample, timestep, text):
-            return self.model(sample, timestep, text, return_dict=False)[0]
+        def forward(self, sample, timestep, text, *added):
+            conditions = dict(zip(("text_embeds", "time_ids"), added)) or None
+            return self.model(sample, timestep, text, added_cond_kwargs=conditions, return_dict=False)[0]
 
     class Decoder(torch.nn.Module):
         def __init__(self):
@@ -33,11 +38,16 @@ def models(folder):
     unet, vae = Unet(), Decoder()
     torch.manual_seed(0)
     config = unet.model.config
-    side = config.sample_size
+    side = SIZE or config.sample_size
     sample = torch.randn(BATCH, config.in_channels, side, side)
     text = torch.randn(BATCH, TOKENS, config.cross_attention_dim)
     latents = torch.randn(1, vae.model.config.latent_channels, side, side)
-    return {"unet": (unet, (sample, torch.tensor(981), text)), "vae": (vae, (latents,))}
+    added = ()
+    if config.addition_embed_type == "text_time":
+        pooled = config.projection_class_embeddings_input_dim - NUMBERS * config.addition_time_embed_dim
+        sizes = torch.tensor([[8 * side, 8 * side, 0, 0, 8 * side, 8 * side]] * BATCH, dtype=torch.float32)
+        added = (torch.randn(BATCH, pooled), sizes)
+    return {"unet": (unet, (sample, torch.tensor(981), text, *added)), "vae": (vae, (latents,))}
 
 
 def timed(program, name, dtype, call):
@@ -95,6 +105,8 @@ def ratios(log):
         ours = times[name, "oxidiff"]
         for program in ("openvino", "torch"):
             theirs = times[name, program]
+            if not theirs:
+                continue
             each = sorted(a / b for a, b in zip(ours, theirs))
             print(
                 f"{name}: oxidiff {statistics.median(ours):.3f} s, {program} {statistics.median(theirs):.3f} s, "

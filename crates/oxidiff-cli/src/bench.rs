@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use oxidiff::{
-    AutoencoderKL, DType, Device, Generator, Model, PerBlock, SampleSize, Tensor, UNet2DConditionModel,
+    AddedConditions, AdditionEmbedType, AutoencoderKL, DType, Device, Generator, Model, PerBlock, SampleSize,
+    Tensor, UNet2DConditionInputs, UNet2DConditionModel,
 };
 use oxidiff_kernels::{finish_breakdown, start_breakdown};
 use safetensors::SafeTensors;
@@ -19,6 +20,8 @@ struct Inputs {
     sample: Tensor<4>,
     timestep: f32,
     text: Tensor<3>,
+    /// What models such as Stable Diffusion XL's receive besides the text.
+    added: AddedConditions,
     latents: Tensor<4>,
     reference: Option<Reference>,
 }
@@ -45,13 +48,14 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         Some(inputs) => inputs,
         None => random(arguments, unet, vae, &options.device)?,
     };
-    let Inputs { sample, timestep, text, latents, reference } = inputs;
+    let Inputs { sample, timestep, text, added, latents, reference } = inputs;
     let (sample, text) = (sample.cast(options.dtype), text.cast(options.dtype));
     let latents = latents.cast(options.dtype);
     let (unet_reference, vae_reference) =
         reference.map_or((None, None), |reference| (Some(reference.unet), Some(reference.vae)));
 
-    let predict = || unet.forward(sample.clone(), timestep, text.clone());
+    let conditions = UNet2DConditionInputs { added, ..Default::default() };
+    let predict = || unet.forward_with(sample.clone(), &[timestep], text.clone(), conditions.clone());
     time("unet", arguments, unet_reference, options.dtype, predict)?;
     time("vae", arguments, vae_reference, options.dtype, || vae.decode(latents.clone()))?;
     if let Some(peak) = peak_memory() {
@@ -147,6 +151,11 @@ fn reference(arguments: &BenchArguments, device: &Device) -> anyhow::Result<Opti
         sample: tensor(get("unet_sample")?, device)?,
         timestep: tensor::<1>(get("unet_timestep")?, device)?.into_scalar(),
         text: tensor(get("unet_text")?, device)?,
+        added: AddedConditions {
+            text_embeds: tensors.get("unet_text_embeds").map(|stored| tensor(stored, device)).transpose()?,
+            time_ids: tensors.get("unet_time_ids").map(|stored| tensor(stored, device)).transpose()?,
+            ..Default::default()
+        },
         latents: tensor(get("vae_latent")?, device)?,
         reference: Some(Reference {
             unet: tensor(get("unet_out")?, device)?,
@@ -228,9 +237,36 @@ fn random(
         sample: normal([batch, config.in_channels, height, width]),
         timestep: 981.0,
         text: normal([batch, TOKENS, features, 1]).reshape([batch, TOKENS, features]),
+        added: added(unet, batch, |[rows, columns]| normal([rows, columns, 1, 1]).reshape([rows, columns]))?,
         latents: normal([1, vae.config().latent_channels, height, width]),
         reference: None,
     })
+}
+
+/// What the model receives besides the text.
+fn added(
+    unet: &UNet2DConditionModel,
+    batch: usize,
+    mut normal: impl FnMut([usize; 2]) -> Tensor<2>,
+) -> anyhow::Result<AddedConditions> {
+    /// Stable Diffusion XL's: the size of the training image, where it was cut, and the size of the result.
+    const NUMBERS: usize = 6;
+    let config = unet.config();
+    match config.addition_embed_type {
+        None | Some(AdditionEmbedType::Text) => Ok(AddedConditions::default()),
+        Some(AdditionEmbedType::TextTime) => {
+            let all = config.projection_class_embeddings_input_dim.unwrap_or_default();
+            let numbers = NUMBERS * config.addition_time_embed_dim.unwrap_or_default();
+            let text =
+                all.checked_sub(numbers).context("projection_class_embeddings_input_dim: is too small")?;
+            Ok(AddedConditions {
+                text_embeds: Some(normal([batch, text])),
+                time_ids: Some(normal([batch, NUMBERS]) * 100.0 + 1024.0),
+                ..Default::default()
+            })
+        }
+        Some(other) => bail!("addition_embed_type: a model with `{other:?}` cannot be timed"),
+    }
 }
 
 /// The most memory that the process has had, in GiB.
