@@ -12,7 +12,7 @@ use fixture::{assert_close, json};
 use oxidiff::{
     AddedConditions, AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image,
     AutoencoderKL, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, Config, DType, Device,
-    DiffusionPipeline, Error, Generator, Images, Model, Pipeline, Scheduler,
+    DiffusionPipeline, Error, Generator, Images, LoadOptions, Model, Pipeline, Scheduler,
     StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline,
     StableDiffusionXLInstructPix2PixPipeline, StableDiffusionXLPipeline, StepCallback, StepEnd, Tensor,
     UNet2DConditionInputs, UNet2DConditionModel, scheduler_from_config,
@@ -338,6 +338,21 @@ fn pipelines_of_the_family_share_their_parts() {
     assert_eq!(index["text_encoder_2"], serde_json::json!(["transformers", "CLIPTextModelWithProjection"]));
     let loaded = DiffusionPipeline::from_pretrained(saved.path().to_str().unwrap()).unwrap();
     assert_eq!(loaded.components().iter().count(), 7);
+}
+
+#[test]
+fn half_precision_makes_nearly_the_same_image() {
+    let folder = checkpoint("base");
+    let (calls, recorded) = calls("text2img");
+    let call = calls.iter().find(|call| call.name == "default").unwrap();
+    let expected: Tensor<4> = recorded.floats("default.output");
+    for (dtype, tolerance) in [(DType::F16, 0.02), (DType::BF16, 0.15)] {
+        let options = LoadOptions { dtype, ..LoadOptions::default() };
+        let path = folder.path().to_str().unwrap();
+        let mut pipeline = DiffusionPipeline::from_pretrained_with(path, &options).unwrap();
+        let made = pipeline.call(call.request()).unwrap().images.into_tensor().unwrap();
+        assert_close(&format!("{dtype:?}"), every_fourth_pixel(made), expected.clone(), tolerance);
+    }
 }
 
 #[test]

@@ -15,10 +15,33 @@ pub(crate) struct Watch<'a> {
     pub index: &'a ModelIndex,
     /// What predicts.
     pub denoiser: (&'static str, &'a dyn Suspect),
-    /// The model that encoded the condition, and the condition itself.
-    pub condition: Option<(&'static str, &'a dyn Suspect, Tensor<3>)>,
+    /// What conditions the denoiser, if anything does.
+    pub condition: Option<Condition<'a>>,
     /// The class of the scheduler.
     pub scheduler: String,
+}
+
+/// An encoded condition, and the models that encoded it.
+pub(crate) struct Condition<'a> {
+    pub encoders: Vec<(&'static str, &'a dyn Suspect)>,
+    pub values: Tensor<3>,
+}
+
+impl Condition<'_> {
+    /// The error of values that are not finite.
+    fn explain(&self, index: &ModelIndex) -> Error {
+        let when = "the embedded prompt is not finite";
+        let broken = |(name, model): &(&'static str, &dyn Suspect)| broken_weight(index, name, *model, when);
+        self.encoders.iter().find_map(broken).unwrap_or_else(|| {
+            let advice = self
+                .encoders
+                .first()
+                .map_or("check what was given", |(_, model)| overflow_advice(model.element_type()));
+            let names: Vec<&str> = self.encoders.iter().map(|(name, _)| *name).collect();
+            let place = if names.is_empty() { "prompt_embeds".to_owned() } else { names.join(", ") };
+            Error::NonFinite { place, message: format!("{when}; {advice}") }
+        })
+    }
 }
 
 impl<'a> Watch<'a> {
@@ -72,14 +95,8 @@ impl<'a> Watch<'a> {
             );
             return Error::NonFinite { place: "scheduler".into(), message };
         }
-        if let Some((name, model, condition)) = &self.condition
-            && !is_finite(condition)
-        {
-            let when = "the embedded prompt is not finite";
-            return broken_weight(self.index, name, *model, when).unwrap_or_else(|| {
-                let message = format!("{when}; {}", overflow_advice(model.element_type()));
-                Error::NonFinite { place: (*name).into(), message }
-            });
+        if let Some(condition) = self.condition.as_ref().filter(|condition| !is_finite(&condition.values)) {
+            return condition.explain(self.index);
         }
         let (name, model) = self.denoiser;
         let when = format!("{at}: the {} predicted values that are not finite", model.class_name());

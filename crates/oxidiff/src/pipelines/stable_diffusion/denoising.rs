@@ -12,7 +12,7 @@ use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{Denoising, Stepped};
-use crate::pipelines::common::finite::Watch;
+use crate::pipelines::common::finite::{Condition, Watch};
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -76,7 +76,10 @@ impl StableDiffusionComponents {
             steps: run.steps,
             order: scheduler.order(),
             watch: Watch {
-                condition: Some(("text_encoder", text_encoder, run.text.clone())),
+                condition: Some(Condition {
+                    encoders: vec![("text_encoder", text_encoder)],
+                    values: run.text.clone(),
+                }),
                 ..Watch::of(index, ("unet", unet), &**scheduler)
             },
             callback: settings.callback.take(),

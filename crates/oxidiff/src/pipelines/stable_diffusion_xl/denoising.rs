@@ -15,7 +15,7 @@ use crate::models::model::Model;
 use crate::models::unets::{AddedConditions, UNet2DConditionInputs};
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{Denoising, Stepped};
-use crate::pipelines::common::finite::Watch;
+use crate::pipelines::common::finite::{Condition, Watch};
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::latents::unscaled;
 use crate::pipelines::common::text::TextEncoding;
@@ -90,18 +90,17 @@ impl StableDiffusionXLComponents {
         };
         let text = run.text.tokens;
         let Self { unet, scheduler, text_encoder, text_encoder_2, .. } = self;
-        let encoders: [Option<(&'static str, &dyn Suspect)>; 2] = [
-            text_encoder.as_ref().map(|encoder| ("text_encoder", encoder as _)),
-            text_encoder_2.as_ref().map(|encoder| ("text_encoder_2", encoder as _)),
-        ];
-        // The encoder with a broken weight is to blame, if there is one.
-        let blamed = encoders.into_iter().flatten().next();
+        let first = text_encoder.as_ref().map(|encoder| ("text_encoder", encoder as &dyn Suspect));
+        let second = text_encoder_2.as_ref().map(|encoder| ("text_encoder_2", encoder as &dyn Suspect));
         let denoising = Denoising {
             timesteps: &run.timesteps,
             steps: run.steps,
             order: scheduler.order(),
             watch: Watch {
-                condition: blamed.map(|(name, encoder)| (name, encoder, text.clone())),
+                condition: Some(Condition {
+                    encoders: first.into_iter().chain(second).collect(),
+                    values: text.clone(),
+                }),
                 ..Watch::of(index, ("unet", unet), &**scheduler)
             },
             callback: settings.callback.take(),
