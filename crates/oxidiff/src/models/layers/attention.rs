@@ -108,7 +108,7 @@ impl AttentionConfig {
 }
 
 impl Attention {
-    /// The same with a norm of the context (`cross_attention_norm="layer_norm"` in Python).
+    /// The same layer, with a norm before the projections of the context (`cross_attention_norm="layer_norm"` in Python).
     pub fn with_norm_cross(mut self, device: &Device) -> Self {
         const EPSILON: f64 = 1e-5;
         self.norm_cross = Some(LayerNorm::init(self.to_k.in_features(), EPSILON, device));
@@ -209,6 +209,13 @@ mod tests {
         check(&layer, &context);
         layer.to_v = Linear::init(6, 8, true, &Device::flex());
         check(&layer, &context);
+        // A layer that normalizes its context.
+        let mut normalizing = config.init(&Device::flex()).with_norm_cross(&Device::flex());
+        check(&normalizing, &context);
+        check(&normalizing, &context);
+        let norm = normalizing.norm_cross.as_mut().unwrap();
+        norm.bias = norm.bias.clone().map(|bias| bias + 1.0);
+        check(&normalizing, &context);
         // An equal context elsewhere, and a part of the same one.
         check(&layer, &(context.clone() + 0.0));
         check(&layer, &context.clone().narrow(1, 0, 3));

@@ -20,7 +20,7 @@ pub struct KAttentionBlockConfig {
     pub temb_channels: usize,
     /// Groups of the norms.
     pub groups: usize,
-    /// Whether the positions of the image attend to each other, too.
+    /// Whether the positions of the image also attend to each other.
     pub add_self_attention: bool,
 }
 
@@ -43,8 +43,8 @@ impl KAttentionBlockConfig {
     }
 }
 
-/// Attention from the positions of an image to a text, and among each other before that where the layer has it; each after a
-/// norm that the timestep scales and shifts, with a residual around it. There is no feed-forward layer.
+/// Attention from the positions of an image to a text, in some layers after attention to each other. Each attention has a norm
+/// before it, which the timestep scales and shifts, and a residual around it. There is no feed-forward layer.
 #[derive(Module, Debug)]
 pub struct KAttentionBlock {
     norm1: Option<AdaGroupNorm>,

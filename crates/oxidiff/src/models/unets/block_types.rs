@@ -26,13 +26,13 @@ pub enum DownBlockType {
     /// Residual blocks whose norms the timestep scales and shifts.
     #[serde(alias = "UNetResKDownBlock2D")]
     KDownBlock2D,
-    /// Such residual blocks and attention to a text.
+    /// The same with attention to a text.
     #[serde(alias = "UNetResKCrossAttnDownBlock2D")]
     KCrossAttnDownBlock2D,
 }
 
 impl DownBlockType {
-    /// Whether it is one of those that only work with each other.
+    /// Whether it is a K block. These only work with each other.
     pub(super) fn is_k_block(self) -> bool {
         matches!(self, Self::KDownBlock2D | Self::KCrossAttnDownBlock2D)
     }
@@ -71,13 +71,13 @@ pub enum UpBlockType {
     /// Residual blocks whose norms the timestep scales and shifts.
     #[serde(alias = "UNetResKUpBlock2D")]
     KUpBlock2D,
-    /// Such residual blocks and attention to a text.
+    /// The same with attention to a text.
     #[serde(alias = "UNetResKCrossAttnUpBlock2D")]
     KCrossAttnUpBlock2D,
 }
 
 impl UpBlockType {
-    /// Whether it is one of those that only work with each other.
+    /// Whether it is a K block. These only work with each other.
     pub(super) fn is_k_block(self) -> bool {
         matches!(self, Self::KUpBlock2D | Self::KCrossAttnUpBlock2D)
     }

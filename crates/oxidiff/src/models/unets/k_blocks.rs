@@ -1,6 +1,5 @@
-//! The blocks of the latent upscaler's UNet, which has them from k-diffusion
-//! (<https://github.com/crowsonkb/k-diffusion>): the timestep enters through the norms, sizes change without weights, and an up
-//! block joins one skip, not one in each layer.
+//! The blocks of the latent upscaler's UNet, taken from k-diffusion (<https://github.com/crowsonkb/k-diffusion>): the timestep
+//! enters through the norms, sizes change without weights, and an up block joins one skip instead of one in each layer.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -106,8 +105,8 @@ pub struct KDownBlock2D {
 }
 
 impl KDownBlock2D {
-    /// The block on `device`, which halves the size at its end if `halves`. A block that does not is the last, where positions
-    /// also attend to each other.
+    /// The block on `device`, which halves the size at its end if `halves`. A block that does not is the last one; with
+    /// attention, its positions also attend to each other.
     ///
     /// # Errors
     /// When the numbers of channels do not divide into the groups of this architecture.
@@ -127,7 +126,7 @@ impl KDownBlock2D {
         })
     }
 
-    /// Whether an up block joins what this block pushes onto the skips.
+    /// Whether the block pushes a skip. The last block with attention has none.
     pub fn has_skip(&self) -> bool {
         self.halves || self.attentions.is_none()
     }
@@ -153,8 +152,8 @@ impl KDownBlock2D {
     }
 }
 
-/// `KUpBlock2D`, or with attention `KCrossAttnUpBlock2D`: layers that begin with the skip of the down block at this resolution,
-/// then twice the resolution.
+/// `KUpBlock2D`, or with attention `KCrossAttnUpBlock2D`: layers that start from the skip of the down block at this resolution
+/// and what comes from below, then twice the resolution.
 #[derive(Module, Debug)]
 pub struct KUpBlock2D {
     resnets: Vec<ResnetBlockCondNorm2D>,
@@ -164,8 +163,9 @@ pub struct KUpBlock2D {
 }
 
 impl KUpBlock2D {
-    /// The block on `device`, which doubles the size at its end if `doubles`. One with attention whose channels do not change,
-    /// and are as many as the embedding of the timestep is long, joins no skip; its positions also attend to each other.
+    /// The block on `device`, which doubles the size at its end if `doubles`. A block with attention whose `in_channels`,
+    /// `out_channels` and `temb_channels` are equal is taken for the first one, as in Python: it joins no skip, and its positions
+    /// also attend to each other.
     ///
     /// # Errors
     /// When the numbers of channels do not divide into the groups of this architecture.
@@ -211,7 +211,7 @@ impl KUpBlock2D {
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         let x = if self.joins_skip {
-            let skip = skips.pop().expect("each down block has a skip for the up block that joins one");
+            let skip = skips.pop().expect("there is a skip for each up block that joins one");
             join_channels(x, skip)
         } else {
             x

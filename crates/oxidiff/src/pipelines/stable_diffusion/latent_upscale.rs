@@ -1,11 +1,12 @@
-//! Super-resolution of latents: the model is given small latents next to noisy ones of twice their size
-//! (<https://huggingface.co/stabilityai/sd-x2-latent-upscaler>), and predicts clean ones, preconditioned as in Karras et al.
-//! 2022, <https://arxiv.org/abs/2206.00364>, table 1.
+//! Super-resolution of latents (<https://huggingface.co/stabilityai/sd-x2-latent-upscaler>): the model is given small latents
+//! next to noisy ones of twice their size, and predicts clean ones with the preconditioning of Karras et al. 2022,
+//! <https://arxiv.org/abs/2206.00364>, table 1.
 
 use burn::tensor::{Device, Tensor};
 
 use super::components::StableDiffusionComponents;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
+use crate::call_arguments;
 use crate::error::{Error, Result};
 use crate::image_processor::{
     OutputType, PipelineImageInput, PreprocessOptions, Resample, VaeImageProcessor,
@@ -30,11 +31,10 @@ use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
-use crate::pipelines::request::call_arguments;
 use crate::random::Generators;
 use crate::schedulers::StepOptions;
 
-/// Length of the embedding of the noise that the image got. There is none, so it is half ones, half zeros.
+/// Length of the embedding of the noise level of the image. It gets no noise, so half of this is ones and half zeros.
 const NOISE_LEVEL_DIM: usize = 128;
 
 /// Doubles the size of latents, or of an image, as a prompt says.
@@ -144,7 +144,12 @@ impl StableDiffusionLatentUpscalePipeline {
         let condition = NOISE_LEVEL_DIM + components.text_encoder.config().hidden_size;
         for (field, found, needed, why) in [
             ("in_channels", Some(unet.in_channels), 2 * latent, "the noisy latents and those of the image"),
-            ("out_channels", Some(unet.out_channels), latent + 1, "the latents and one that is not used"),
+            (
+                "out_channels",
+                Some(unet.out_channels),
+                latent + 1,
+                "the latents and a variance that is not used",
+            ),
             ("time_cond_proj_dim", unet.time_cond_proj_dim, condition, "the noise level and the pooled text"),
         ] {
             if found != Some(needed) {
@@ -158,7 +163,10 @@ impl StableDiffusionLatentUpscalePipeline {
         Ok(Self { components, index, progress_bar: true })
     }
 
-    /// The texts of the model's batch.
+    /// The encoded texts of the model's batch: the last hidden states before the final norm, and the pooled text.
+    ///
+    /// # Errors
+    /// When embeddings are missing or have another shape.
     fn encode(&self, arguments: &LatentUpscale, images: usize, guidance: Guidance) -> Result<TextEncoding> {
         let encode = |prompts: &[String]| {
             let encoder = ClipPrompt { tokenizer: &self.tokenizer, text_encoder: &self.text_encoder };
@@ -208,7 +216,10 @@ impl StableDiffusionLatentUpscalePipeline {
         Ok(encoding.to_device(&self.text_encoder.device()).cast(self.text_encoder.dtype()))
     }
 
-    /// The latents of the images, enlarged: `[images, channels, 2 * height, 2 * width]`.
+    /// The latents of the images, each value repeated: `[images, channels, 2 * height, 2 * width]`.
+    ///
+    /// # Errors
+    /// When the number of images or their size does not fit.
     fn small_latents(
         &self,
         image: &PipelineImageInput,
@@ -236,11 +247,14 @@ impl StableDiffusionLatentUpscalePipeline {
         Ok(FixedResample::Nearest.forward(latents))
     }
 
-    /// The noise levels of a run.
+    /// The noise levels of the run.
+    ///
+    /// # Errors
+    /// When the scheduler has none.
     fn sigmas(&self) -> Result<Vec<f32>> {
         self.scheduler.sigmas().map(<[f32]>::to_vec).ok_or_else(|| {
             let class_name = self.scheduler.config().class_name().unwrap_or_default();
-            let message = "it does not go through noise levels; use an EulerDiscreteScheduler";
+            let message = "it has no list of noise levels; use an EulerDiscreteScheduler";
             Error::unsupported(format!("{class_name} in a {}", Self::CLASS_NAME), message)
         })
     }
@@ -306,13 +320,13 @@ impl Pipeline for StableDiffusionLatentUpscalePipeline {
             let scaled = Tensor::cat(vec![scaled, small.clone()], 1);
             let predictions =
                 unet.forward_with(scaled, &[sigma.ln() * 0.25], text.clone(), inputs.clone())?;
-            // The last channel was trained as a variance.
+            // The last channel is a variance, which is not used.
             let predictions = predictions.narrow(1, 0, channels);
             let level = Tensor::<4>::full([1; 4], sigma, &device);
             let scale = scheduler.scale_model_input(level, step.timestep)?.into_scalar::<f32>();
             let predictions = input / (sigma * sigma + 1.0) + predictions * scale;
             let prediction = guidance.combine(predictions);
-            // Python does not hand on the generator, so that noise of the steps cannot be had again.
+            // Python does not pass the generator, so there a seed does not fix what a stochastic scheduler draws.
             let options = StepOptions { generator: Some(&mut generator), ..Default::default() };
             let sample = scheduler.step(prediction.clone(), step.timestep, latents, options)?.prev_sample;
             Ok(Stepped { prediction: Some(prediction), sample })

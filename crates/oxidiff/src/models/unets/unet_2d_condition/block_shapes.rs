@@ -11,7 +11,7 @@ const MOST_LAYERS: usize = 1024;
 
 /// The configuration's values for each block, checked.
 pub(super) struct BlockShapes {
-    /// Groups of all norms but the last one and those of K blocks.
+    /// Groups of the norms, except those inside K blocks and the last one.
     pub groups: usize,
     /// The number of heads; in K blocks, the channels in a head.
     pub attention_head_dim: Vec<usize>,
@@ -140,11 +140,11 @@ fn norm_groups(config: &UNet2DConditionConfig) -> Result<usize> {
             ));
         }
     };
-    // K blocks have groups of their own: what is left are the block in the middle and the last norm.
-    let is_normed = |block: usize| match has_k_blocks {
-        true if block == channels.len() - 1 && config.mid_block_type.is_some() => true,
-        true => block == 0 && config.norm_num_groups.is_some(),
-        false => true,
+    // K blocks have groups of their own, so only the block in the middle and the last norm count.
+    let is_normed = |block: usize| {
+        let in_the_middle = block == channels.len() - 1 && config.mid_block_type.is_some();
+        let at_the_end = block == 0 && config.norm_num_groups.is_some();
+        !has_k_blocks || in_the_middle || at_the_end
     };
     for (_, &channels) in channels.iter().enumerate().filter(|(block, _)| is_normed(*block)) {
         if groups == 0 || channels == 0 || channels % groups != 0 {
@@ -223,7 +223,8 @@ fn refuse_unsupported(config: &UNet2DConditionConfig) -> Result<()> {
     let mut k_blocks = down.chain(config.up_block_types.iter().map(|block| block.is_k_block()));
     let first = k_blocks.next();
     if k_blocks.any(|is_k_block| Some(is_k_block) != first) {
-        let message = "has K blocks, which only work where all blocks, `up_block_types` too, are K blocks";
+        let message =
+            "mixes K blocks with others: all blocks must be K blocks, in `up_block_types` too, or none";
         return Err(invalid("down_block_types", message));
     }
     if config.encoder_hid_dim_type == Some(EncoderHidDimType::IpImageProj) {

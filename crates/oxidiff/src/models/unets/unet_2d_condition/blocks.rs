@@ -120,7 +120,7 @@ impl BlockBuilder<'_> {
             }
             DownBlockType::KDownBlock2D => k(None),
             DownBlockType::KCrossAttnDownBlock2D => k(Some(self.k_attention(block, block))),
-            // All others were refused.
+            // `BlockShapes` refused the others.
             _ => Ok(plain(None)),
         }
     }
@@ -164,7 +164,7 @@ impl BlockBuilder<'_> {
             }
             UpBlockType::KUpBlock2D => k(None),
             UpBlockType::KCrossAttnUpBlock2D => k(Some(self.k_attention(block, index))),
-            // All others were refused.
+            // `BlockShapes` refused the others.
             _ => Ok(plain(None)),
         }
     }
@@ -229,8 +229,8 @@ impl BlockBuilder<'_> {
         }
     }
 
-    /// The attention of K blocks. In Python, the values of `attention_head_dim` are in the order of the down blocks for the up
-    /// blocks too: `index` is the number of the block among its kind.
+    /// The attention of a K block, which is number `index` among the up or down blocks. As in Python, the values of
+    /// `attention_head_dim` are not reversed for the up blocks.
     fn k_attention(&self, block: usize, index: usize) -> KBlockAttention {
         KBlockAttention {
             dim_head: self.shapes.attention_head_dim[index],

@@ -163,8 +163,8 @@ impl UNet2DConditionModel {
         least_memory::unet(&config.block_out_channels, layers, [batch, height, width], self.dtype())
     }
 
-    /// What the height and width of samples must be multiples of, and at least twice as large as where that is more than 1. It
-    /// is 1, so that any size will do, but for K blocks.
+    /// What the height and width of samples must be multiples of: 1, except with K blocks. If it is more than 1, they must be at
+    /// least twice as large.
     pub(crate) fn side_multiple(&self) -> usize {
         let has_k_blocks = matches!(self.down_blocks[..], [DownBlock::K(_), ..]);
         if has_k_blocks { 1 << (self.down_blocks.len() - 1) } else { 1 }

@@ -1,6 +1,6 @@
-//! The arguments that both calls of latent consistency models have.
+//! The arguments that both calls share.
 
-/// Declares the arguments of a call: its own, with their defaults, and those that both calls have.
+/// Declares the arguments of a call: its own, with their defaults, and those that both calls share.
 macro_rules! consistency_arguments {
     (
         $(#[doc = $about:literal])*
@@ -11,7 +11,7 @@ macro_rules! consistency_arguments {
             )*
         }
     ) => {
-        $crate::pipelines::request::call_arguments! {
+        $crate::call_arguments! {
             $(#[doc = $about])*
             pub struct $arguments: $task {
                 /// What to show: one text for each image of the batch. Empty if `prompt_embeds` is given.
@@ -22,12 +22,12 @@ macro_rules! consistency_arguments {
                 )*
                 /// Number of denoising steps.
                 pub num_inference_steps: usize = 4,
-                /// Number of steps that the model was distilled with, of which those of the run are some; by default that of
-                /// the scheduler's configuration.
+                /// Number of steps that the model was distilled with, from which those of the run are chosen; by default that
+                /// of the scheduler's configuration.
                 pub original_inference_steps: Option<usize> = None,
                 /// The timesteps of the run, if the scheduler is not to choose them.
                 pub timesteps: Option<Vec<f32>> = None,
-                /// How strongly the text pulls, which the model is told.
+                /// How strongly the text pulls: an input of the model.
                 pub guidance_scale: f64 = 8.5,
                 /// Number of images for each prompt.
                 pub num_images_per_prompt: usize = 1,

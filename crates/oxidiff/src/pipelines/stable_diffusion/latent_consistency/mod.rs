@@ -1,6 +1,6 @@
 //! Latent consistency models (Luo et al. 2023, <https://arxiv.org/abs/2310.04378>): Stable Diffusion models that were distilled
-//! to predict the clean latents at once, so that a few steps are enough. They are told the guidance scale, and need no second
-//! call of the model for it.
+//! to predict the clean latents directly, so a few steps are enough. The guidance scale is an input of the model, so guidance
+//! takes no second prediction.
 
 mod arguments;
 mod img2img;

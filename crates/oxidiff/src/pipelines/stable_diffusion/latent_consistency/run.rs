@@ -1,4 +1,4 @@
-//! What the pipelines of latent consistency models do in the same way.
+//! What the pipelines of latent consistency models have in common.
 
 use burn::tensor::{Device, Tensor};
 
@@ -23,7 +23,7 @@ impl StableDiffusionComponents {
     /// Sets the timesteps of a run through those of the distillation.
     ///
     /// # Errors
-    /// When the scheduler does not know such runs, or cannot use the options.
+    /// When the scheduler is not for distilled models, or cannot use the options.
     pub(super) fn choose_distilled_timesteps(&mut self, options: TimestepOptions<'_>) -> Result<()> {
         if !self.scheduler.role().distilled {
             let class_name = self.scheduler.config().class_name().unwrap_or_default();
@@ -35,7 +35,7 @@ impl StableDiffusionComponents {
         self.scheduler.set_timesteps_with(options)
     }
 
-    /// A run whose timesteps the scheduler knows, for the text of each image `[images, tokens, features]`.
+    /// A run through the scheduler's timesteps, with the text of each image, `[images, tokens, features]`.
     ///
     /// # Errors
     /// When the UNet is not told the guidance scale.
