@@ -2,121 +2,21 @@
 
 mod fixture;
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
-use std::rc::Rc;
 
-use fixture::stable_diffusion_xl::{Call, calls, checkpoint, drawn, every_fourth_pixel, folder};
+use fixture::compared_pipelines::{compare, refused};
+use fixture::stable_diffusion_xl::{calls, checkpoint, drawn, every_fourth_pixel, folder};
 use fixture::{assert_close, json};
 use oxidiff::{
     AddedConditions, AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image,
     AutoencoderKL, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, Config, DType, Device,
-    DiffusionPipeline, Error, Generator, Images, LoadOptions, Model, Pipeline, Scheduler,
-    StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline,
-    StableDiffusionXLInstructPix2PixPipeline, StableDiffusionXLPipeline, StepCallback, StepEnd, Tensor,
-    UNet2DConditionInputs, UNet2DConditionModel, scheduler_from_config,
+    DiffusionPipeline, Error, Generator, LoadOptions, Model, Pipeline, StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaintPipeline, StableDiffusionXLInstructPix2PixPipeline, StableDiffusionXLPipeline,
+    Tensor, UNet2DConditionInputs, UNet2DConditionModel,
 };
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-
-const TOLERANCE: f32 = 1e-3;
-
-/// The pipelines of a class, one of each checkpoint, loaded when they are needed.
-struct Pipelines<P> {
-    loaded: BTreeMap<String, (DiffusionPipeline, Box<dyn Scheduler>)>,
-    class: std::marker::PhantomData<P>,
-}
-
-impl<P: Pipeline> Pipelines<P> {
-    fn new() -> Self {
-        Self { loaded: BTreeMap::new(), class: std::marker::PhantomData }
-    }
-
-    /// The pipeline of a checkpoint, with the scheduler of a call.
-    fn of(&mut self, call: &Call) -> Result<&mut DiffusionPipeline, Error> {
-        if !self.loaded.contains_key(&call.checkpoint) {
-            let folder = checkpoint(&call.checkpoint);
-            let mut pipeline = P::from_pretrained(folder.path().to_str().unwrap())?;
-            pipeline.set_progress_bar(false);
-            let own = pipeline.scheduler().clone_box();
-            self.loaded.insert(call.checkpoint.clone(), (pipeline.into(), own));
-        }
-        let (pipeline, own) = self.loaded.get_mut(&call.checkpoint).unwrap();
-        pipeline.set_scheduler(match &call.scheduler {
-            Some((class_name, options)) => {
-                let mut config = own.config().clone();
-                for (field, value) in options {
-                    config = config.with(field, value.clone());
-                }
-                scheduler_from_config(class_name, &config).unwrap()
-            }
-            None => own.clone(),
-        });
-        Ok(pipeline)
-    }
-}
-
-/// Makes all the recorded calls of a pipeline.
-fn compare<P: Pipeline>(file: &str, least: usize) {
-    let (calls, recorded) = calls(file);
-    assert!(calls.len() >= least);
-    let mut pipelines = Pipelines::<P>::new();
-    let mut failed = Vec::new();
-    for call in &calls {
-        let steps = Rc::new(RefCell::new(Vec::<StepEnd>::new()));
-        let seen = steps.clone();
-        let callback: StepCallback = Box::new(move |step| {
-            seen.borrow_mut().push(step.clone());
-            ControlFlow::Continue(step.latents)
-        });
-        let request = call.request().with("callback_on_step_end", callback);
-        let made = match pipelines.of(call).unwrap().call(request) {
-            Ok(made) => made.images,
-            Err(error) => {
-                failed.push(format!("{}: {error}", call.name));
-                continue;
-            }
-        };
-        let steps = steps.borrow();
-        let timesteps: Vec<f32> = steps.iter().map(|step| step.timestep).collect();
-        let mut worst = difference(&timesteps, &call.timesteps);
-        let latents: Tensor<5> = recorded.floats(&format!("{}.latents", call.name));
-        for (index, step) in [(0, 0), (1, steps.len() - 1)] {
-            let expected = latents.clone().narrow(0, index, 1).squeeze_dim::<4>(0);
-            worst = worst.max(tensor_difference(steps[step].latents.clone(), expected));
-        }
-        let output: Tensor<4> = recorded.floats(&format!("{}.output", call.name));
-        let made = match made {
-            Images::Latent(latents) => latents,
-            Images::Array(array) => every_fourth_pixel(array),
-            Images::Image(images) => every_fourth_pixel(fixture::stable_diffusion_xl::to_array(&images)),
-        };
-        worst = worst.max(tensor_difference(made, output));
-        println!("{file} {}: {worst:.2e}", call.name);
-        if worst.is_nan() || worst > TOLERANCE {
-            failed.push(format!("{}: off by {worst}", call.name));
-        }
-    }
-    assert!(failed.is_empty(), "{file}:\n{}", failed.join("\n"));
-}
-
-fn difference(ours: &[f32], theirs: &[f32]) -> f32 {
-    if ours.len() != theirs.len() {
-        println!("{ours:?} instead of {theirs:?}");
-        return f32::INFINITY;
-    }
-    ours.iter().zip(theirs).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max)
-}
-
-fn tensor_difference(ours: Tensor<4>, theirs: Tensor<4>) -> f32 {
-    if ours.dims() != theirs.dims() {
-        println!("{:?} instead of {:?}", ours.dims(), theirs.dims());
-        return f32::INFINITY;
-    }
-    fixture::difference(ours, theirs)
-}
 
 #[test]
 fn text_becomes_the_image_that_python_makes() {
@@ -140,41 +40,10 @@ fn images_are_edited_as_in_python() {
 
 #[test]
 fn what_python_refuses_is_refused() {
-    #[derive(Deserialize)]
-    struct Refused {
-        pipeline: String,
-        checkpoint: String,
-        arguments: Map<String, Value>,
-        scheduler: Option<(String, Map<String, Value>)>,
-        error: String,
-        message: String,
-    }
-    let refused: Vec<Refused> = json(&folder().join("errors.json"));
-    assert!(refused.len() > 20);
-    let mut made = Vec::new();
-    let mut text2img = Pipelines::<StableDiffusionXLPipeline>::new();
-    let mut img2img = Pipelines::<StableDiffusionXLImg2ImgPipeline>::new();
-    let mut inpaint = Pipelines::<StableDiffusionXLInpaintPipeline>::new();
-    let mut pix2pix = Pipelines::<StableDiffusionXLInstructPix2PixPipeline>::new();
-    for Refused { pipeline, checkpoint, arguments, scheduler, error, message } in refused {
-        if error == "none" {
-            continue;
-        }
-        let call = Call { name: message, checkpoint, scheduler, arguments, timesteps: Vec::new() };
-        let pipeline = match pipeline.as_str() {
-            "text2img" => text2img.of(&call),
-            "img2img" => img2img.of(&call),
-            "inpaint" => inpaint.of(&call),
-            "instruct_pix2pix" => pix2pix.of(&call),
-            // Those of other pipelines have tests of their own.
-            _ => continue,
-        };
-        match pipeline.and_then(|pipeline| pipeline.call(call.request())) {
-            Ok(_) => made.push(format!("{:?}: {}", call.arguments, call.name)),
-            Err(error) => println!("{error}\n    {}", call.name),
-        }
-    }
-    assert!(made.is_empty(), "{}", made.join("\n"));
+    refused::<StableDiffusionXLPipeline>("text2img", 10);
+    refused::<StableDiffusionXLImg2ImgPipeline>("img2img", 5);
+    refused::<StableDiffusionXLInpaintPipeline>("inpaint", 3);
+    refused::<StableDiffusionXLInstructPix2PixPipeline>("instruct_pix2pix", 3);
 }
 
 #[derive(Deserialize)]

@@ -36,9 +36,11 @@ pub use pipeline::Pipeline;
 pub use registry::{Task, register_pipeline};
 pub use request::{AnyTensor, Argument, ArgumentInfo, CallArguments, FromArgument, Request};
 pub use stable_diffusion::{
-    DepthToImage, ImageToImage, Inpaint, InstructPix2Pix, StableDiffusionComponents,
-    StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
-    StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
+    DepthToImage, ImageToImage, Inpaint, InstructPix2Pix, LatentConsistency, LatentConsistencyImageToImage,
+    LatentConsistencyModelImg2ImgPipeline, LatentConsistencyModelPipeline, LatentUpscale,
+    StableDiffusionComponents, StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
+    StableDiffusionLatentUpscalePipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
     TextToImage, Upscale,
 };
 pub use stable_diffusion_xl::{

@@ -10,8 +10,9 @@ use super::model_index::ModelIndex;
 use super::pipeline::Pipeline;
 use super::request::{ArgumentInfo, CallArguments};
 use super::stable_diffusion::{
-    StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline,
-    StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
+    LatentConsistencyModelImg2ImgPipeline, LatentConsistencyModelPipeline, StableDiffusionDepth2ImgPipeline,
+    StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
+    StableDiffusionLatentUpscalePipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
 };
 use super::stable_diffusion_xl::{
     StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline,
@@ -50,6 +51,8 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<DDIMPipeline>("ddim", Task::Unconditional),
     Entry::of::<DDPMPipeline>("ddpm", Task::Unconditional),
     Entry::of::<DiTPipeline>("dit", Task::ClassConditional),
+    Entry::of::<LatentConsistencyModelPipeline>("latent-consistency-models", Task::TextToImage),
+    Entry::of::<LatentConsistencyModelImg2ImgPipeline>("latent-consistency-models", Task::ImageToImage),
     Entry::of::<PNDMPipeline>("pndm", Task::Unconditional),
     Entry::of::<RePaintPipeline>("repaint", Task::Inpainting),
     Entry::of::<ScoreSdeVePipeline>("score-sde-ve", Task::Unconditional),
@@ -59,6 +62,10 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<StableDiffusionDepth2ImgPipeline>("stable-diffusion", Task::DepthToImage),
     Entry::of::<StableDiffusionUpscalePipeline>("stable-diffusion", Task::SuperResolution),
     Entry::of::<StableDiffusionInstructPix2PixPipeline>("stable-diffusion", Task::Editing),
+    Entry::of::<StableDiffusionLatentUpscalePipeline>(
+        "stable-diffusion-latent-upscale",
+        Task::SuperResolution,
+    ),
     Entry::of::<StableDiffusionXLPipeline>("stable-diffusion-xl", Task::TextToImage),
     Entry::of::<StableDiffusionXLImg2ImgPipeline>("stable-diffusion-xl", Task::ImageToImage),
     Entry::of::<StableDiffusionXLInpaintPipeline>("stable-diffusion-xl", Task::Inpainting),

@@ -45,13 +45,13 @@ const SCHEDULERS: &[Entry] = &[
         .replaceable()
         .substitute(),
     Entry::new::<KDPM2DiscreteScheduler>("KDPM2DiscreteScheduler").replaceable().substitute(),
-    Entry::new::<LCMScheduler>("LCMScheduler").divides_by_signal(),
+    Entry::new::<LCMScheduler>("LCMScheduler").divides_by_signal().distilled(),
     Entry::new::<LMSDiscreteScheduler>("LMSDiscreteScheduler").replaceable().substitute(),
     Entry::new::<PNDMScheduler>("PNDMScheduler").replaceable().substitute(),
     Entry::new::<RePaintScheduler>("RePaintScheduler").uses_eta(),
     Entry::new::<SASolverScheduler>("SASolverScheduler").replaceable(),
     Entry::new::<ScoreSdeVeScheduler>("ScoreSdeVeScheduler").steps(ModelKind::Score),
-    Entry::new::<TCDScheduler>("TCDScheduler").uses_eta(),
+    Entry::new::<TCDScheduler>("TCDScheduler").uses_eta().distilled(),
     Entry::new::<UnCLIPScheduler>("UnCLIPScheduler"),
     Entry::new::<UniPCMultistepScheduler>("UniPCMultistepScheduler").replaceable().substitute(),
 ];
@@ -83,6 +83,8 @@ pub struct Role {
     pub divides_by_signal: bool,
     /// Whether its step uses `eta`.
     pub uses_eta: bool,
+    /// Whether its run goes through the timesteps of a distillation (`original_inference_steps`).
+    pub distilled: bool,
 }
 
 /// A class.
@@ -100,6 +102,7 @@ impl Entry {
             model: ModelKind::Diffusion,
             divides_by_signal: false,
             uses_eta: false,
+            distilled: false,
         };
         Self { class_name, build: build::<S>, role }
     }
@@ -126,6 +129,11 @@ impl Entry {
 
     const fn uses_eta(mut self) -> Self {
         self.role.uses_eta = true;
+        self
+    }
+
+    const fn distilled(mut self) -> Self {
+        self.role.distilled = true;
         self
     }
 }

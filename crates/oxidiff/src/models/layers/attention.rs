@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::{Place, attention};
 
 use super::linear::Linear;
+use super::normalization::LayerNorm;
 
 /// How many heads attention works on at a time: fewer heads need less memory, but more time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +39,7 @@ impl AttentionSlice {
 /// nothing more.
 #[derive(Module, Debug)]
 pub struct Attention {
+    norm_cross: Option<LayerNorm>,
     to_q: Linear,
     to_k: Linear,
     to_v: Linear,
@@ -93,6 +95,7 @@ impl AttentionConfig {
     pub fn init(&self, device: &Device) -> Attention {
         let inner_dim = self.heads * self.dim_head;
         Attention {
+            norm_cross: None,
             to_q: Linear::init(self.query_dim, inner_dim, self.bias, device),
             to_k: Linear::init(self.context_dim, inner_dim, self.bias, device),
             to_v: Linear::init(self.context_dim, inner_dim, self.bias, device),
@@ -105,6 +108,13 @@ impl AttentionConfig {
 }
 
 impl Attention {
+    /// The same layer, with a norm before the projections of the context (`cross_attention_norm="layer_norm"` in Python).
+    pub fn with_norm_cross(mut self, device: &Device) -> Self {
+        const EPSILON: f64 = 1e-5;
+        self.norm_cross = Some(LayerNorm::init(self.to_k.in_features(), EPSILON, device));
+        self
+    }
+
     /// Attends from `x` `[batch, tokens, query_dim]` to `context` `[batch, context_tokens, context_dim]`, or to `x` itself.
     pub fn forward(&self, x: Tensor<3>, context: Option<Tensor<3>>) -> Tensor<3> {
         self.to_out[0].forward(self.attend(x, context))
@@ -151,6 +161,10 @@ impl Attention {
         {
             return (last.key.clone(), last.value.clone());
         }
+        let context = match &self.norm_cross {
+            Some(norm) => norm.forward(context),
+            None => context,
+        };
         let (key, value) = (self.to_k.forward(context.clone()), self.to_v.forward(context));
         *last = places.map(|places| ProjectedContext { places, key: key.clone(), value: value.clone() });
         (key, value)
@@ -158,7 +172,11 @@ impl Attention {
 
     /// Where everything that keys and values depend on is in memory, if on the CPU.
     fn places(&self, context: &Tensor<3>) -> Option<Vec<Place>> {
-        Some([vec![Place::of(context)?], self.to_k.places()?, self.to_v.places()?].concat())
+        let mut places = [vec![Place::of(context)?], self.to_k.places()?, self.to_v.places()?].concat();
+        if let Some(norm) = &self.norm_cross {
+            places.extend([Place::of(&norm.weight.val())?, Place::of(&norm.bias.val())?]);
+        }
+        Some(places)
     }
 }
 
@@ -191,6 +209,13 @@ mod tests {
         check(&layer, &context);
         layer.to_v = Linear::init(6, 8, true, &Device::flex());
         check(&layer, &context);
+        // A layer that normalizes its context.
+        let mut normalizing = config.init(&Device::flex()).with_norm_cross(&Device::flex());
+        check(&normalizing, &context);
+        check(&normalizing, &context);
+        let norm = normalizing.norm_cross.as_mut().unwrap();
+        norm.bias = norm.bias.clone().map(|bias| bias + 1.0);
+        check(&normalizing, &context);
         // An equal context elsewhere, and a part of the same one.
         check(&layer, &(context.clone() + 0.0));
         check(&layer, &context.clone().narrow(1, 0, 3));

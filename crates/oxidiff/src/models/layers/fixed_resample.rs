@@ -1,6 +1,6 @@
 //! Halving and doubling the size of an image without weights.
 
-use burn::tensor::ops::{AvgPoolOptions, ConvOptions, ConvTransposeOptions};
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions, ConvTransposeOptions, PadMode};
 use burn::tensor::{Tensor, TensorData, module};
 use oxidiff_kernels::nearest;
 
@@ -16,6 +16,10 @@ pub enum FixedResample {
     FirDown,
     /// Twice the size, smoothed by the same filter.
     FirUp,
+    /// As [`Self::FirDown`], but the filter sees a reflection outside of the image, not zeros (`KDownsample2D`).
+    KDown,
+    /// As [`Self::FirUp`], but the filter sees a reflection outside of the image, not zeros (`KUpsample2D`).
+    KUp,
 }
 
 /// The filter along one axis; the filter of an image is its outer product with itself.
@@ -28,24 +32,32 @@ impl FixedResample {
         match self {
             Self::AveragePool => module::avg_pool2d(x, AvgPoolOptions::new([2, 2]).with_stride([2, 2])),
             Self::Nearest => nearest(x, [2 * height, 2 * width]),
-            Self::FirDown => {
-                let options = ConvOptions::new([2, 2], [1, 1], [1, 1], 1);
-                each_channel(x, |x| {
-                    let kernel = fir_kernel(1.0, &x);
-                    module::conv2d(x, kernel, None, options)
-                })
-            }
-            // Zeros between the pixels, followed by the filter, are a transposed convolution. Three of four pixels under the
-            // filter are zeros, which the factor compensates.
-            Self::FirUp => {
-                let options = ConvTransposeOptions::new([2, 2], [1, 1], [0, 0], [1, 1], 1);
-                each_channel(x, |x| {
-                    let kernel = fir_kernel(4.0, &x);
-                    module::conv_transpose2d(x, kernel, None, options)
-                })
-            }
+            Self::FirDown => fir_down(x, 1),
+            Self::FirUp => fir_up(x, 1),
+            Self::KDown => fir_down(x.pad([(1, 1), (1, 1)], PadMode::Reflect), 0),
+            // The reflected pixels become two on each side, which the padding cuts off again.
+            Self::KUp => fir_up(x.pad([(1, 1), (1, 1)], PadMode::Reflect), 3),
         }
     }
+}
+
+/// Filters an image and leaves out every second pixel; `padding` zeros are around it.
+fn fir_down(x: Tensor<4>, padding: usize) -> Tensor<4> {
+    let options = ConvOptions::new([2, 2], [padding, padding], [1, 1], 1);
+    each_channel(x, |x| {
+        let kernel = fir_kernel(1.0, &x);
+        module::conv2d(x, kernel, None, options)
+    })
+}
+
+/// Puts zeros between the pixels of an image and filters it, which is a transposed convolution; cuts `padding` pixels off each
+/// side of what the filter touches. Three of four pixels under the filter are zeros, which the factor compensates.
+fn fir_up(x: Tensor<4>, padding: usize) -> Tensor<4> {
+    let options = ConvTransposeOptions::new([2, 2], [padding, padding], [0, 0], [1, 1], 1);
+    each_channel(x, |x| {
+        let kernel = fir_kernel(4.0, &x);
+        module::conv_transpose2d(x, kernel, None, options)
+    })
 }
 
 /// Applies `filter`, for images of one channel, to each channel.

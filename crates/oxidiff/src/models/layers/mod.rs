@@ -1,6 +1,7 @@
 //! Layers that several models share.
 
 pub(crate) mod activations;
+pub(crate) mod ada_group_norm;
 pub(crate) mod attention;
 pub(crate) mod clip_encoder;
 pub(crate) mod convolution;
@@ -8,11 +9,13 @@ pub(crate) mod embeddings;
 pub(crate) mod feed_forward;
 pub(crate) mod fixed_resample;
 pub(crate) mod hidden_activation;
+pub(crate) mod k_attention;
 pub(crate) mod linear;
 pub(crate) mod normalization;
 pub(crate) mod parameter;
 pub(crate) mod patch_embed;
 pub(crate) mod per_block;
 pub(crate) mod resnet;
+pub(crate) mod resnet_cond_norm;
 pub(crate) mod spatial_attention;
 pub(crate) mod transformer_block;

@@ -23,6 +23,19 @@ pub enum DownBlockType {
     /// Residual blocks and attention, to which the sample itself is added at half the size.
     #[serde(alias = "UNetResAttnSkipDownBlock2D")]
     AttnSkipDownBlock2D,
+    /// Residual blocks whose norms the timestep scales and shifts.
+    #[serde(alias = "UNetResKDownBlock2D")]
+    KDownBlock2D,
+    /// The same with attention to a text.
+    #[serde(alias = "UNetResKCrossAttnDownBlock2D")]
+    KCrossAttnDownBlock2D,
+}
+
+impl DownBlockType {
+    /// Whether it is a K block. These only work with each other.
+    pub(super) fn is_k_block(self) -> bool {
+        matches!(self, Self::KDownBlock2D | Self::KCrossAttnDownBlock2D)
+    }
 }
 
 /// The block at the lowest resolution.
@@ -55,4 +68,17 @@ pub enum UpBlockType {
     /// Residual blocks and attention that also add to the result of the model, at each resolution.
     #[serde(alias = "UNetResAttnSkipUpBlock2D")]
     AttnSkipUpBlock2D,
+    /// Residual blocks whose norms the timestep scales and shifts.
+    #[serde(alias = "UNetResKUpBlock2D")]
+    KUpBlock2D,
+    /// The same with attention to a text.
+    #[serde(alias = "UNetResKCrossAttnUpBlock2D")]
+    KCrossAttnUpBlock2D,
+}
+
+impl UpBlockType {
+    /// Whether it is a K block. These only work with each other.
+    pub(super) fn is_k_block(self) -> bool {
+        matches!(self, Self::KUpBlock2D | Self::KCrossAttnUpBlock2D)
+    }
 }

@@ -3,6 +3,7 @@
 mod block_types;
 mod blocks;
 mod class_embedding;
+mod k_blocks;
 mod skip_blocks;
 mod unet_2d;
 mod unet_2d_condition;

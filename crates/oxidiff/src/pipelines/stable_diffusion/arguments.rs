@@ -6,7 +6,8 @@ use crate::random::Generators;
 
 /// What all calls of the family are told about the run and its result.
 pub(super) struct Settings {
-    pub eta: f64,
+    /// Only if the call has the argument.
+    pub eta: Option<f64>,
     pub generator: Generators,
     pub output_type: OutputType,
     pub callback: Option<StepCallback>,
@@ -98,7 +99,7 @@ macro_rules! prompt_arguments {
             /// Takes out what the run is told.
             fn settings(&mut self) -> super::arguments::Settings {
                 super::arguments::Settings {
-                    eta: self.eta,
+                    eta: Some(self.eta),
                     generator: self.generator.take().unwrap_or_else($crate::random::Generators::from_entropy),
                     output_type: self.output_type,
                     callback: self.callback_on_step_end.take(),

@@ -35,6 +35,8 @@ pub(super) struct Run<'a> {
     /// Channels that the model is given after those of the latents, `[copies * images, channels, height, width]`.
     pub further_channels: Option<Tensor<4>>,
     pub after_step: Option<AfterStep<'a>>,
+    /// Whether the result is the estimate of the noise-free latents that the last step makes, not the latents after it.
+    pub ends_denoised: bool,
 }
 
 impl StableDiffusionComponents {
@@ -85,7 +87,9 @@ impl StableDiffusionComponents {
             callback: settings.callback.take(),
             progress_bar,
         };
-        denoising.run(latents, |step, latents| {
+        let mut denoised = None;
+        let last = denoising.timesteps.len().saturating_sub(1);
+        let sample = denoising.run(latents, |step, latents| {
             let input = Tensor::cat(vec![latents.clone(); copies], 0);
             let mut input = scheduler.scale_model_input(input, step.timestep)?;
             if let Some(channels) = &run.further_channels {
@@ -95,16 +99,21 @@ impl StableDiffusionComponents {
                 unet.forward_with(input, &[step.timestep], run.text.clone(), run.inputs.clone())?;
             let prediction = run.guidance.combine(predictions);
             let options = StepOptions {
-                eta: Some(settings.eta),
+                eta: settings.eta,
                 generator: Some(&mut settings.generator),
                 ..Default::default()
             };
-            let mut sample = scheduler.step(prediction.clone(), step.timestep, latents, options)?.prev_sample;
+            let output = scheduler.step(prediction.clone(), step.timestep, latents, options)?;
+            if run.ends_denoised && step.index == last {
+                denoised = output.pred_original_sample;
+            }
+            let mut sample = output.prev_sample;
             if let Some(after_step) = &mut run.after_step {
                 sample = after_step(step.index, sample, &**scheduler)?;
             }
             Ok(Stepped { prediction: Some(prediction), sample })
-        })
+        })?;
+        Ok(denoised.unwrap_or(sample))
     }
 
     /// Checks that calling the model on a batch of latents fits into the available memory.
@@ -124,7 +133,7 @@ impl StableDiffusionComponents {
     }
 
     /// What was asked for, made of the latents that a run ends with. Images that the safety checker objects to are black.
-    fn decode(
+    pub(super) fn decode(
         &self,
         latents: Tensor<4>,
         output_type: OutputType,

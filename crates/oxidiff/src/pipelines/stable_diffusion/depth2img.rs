@@ -197,6 +197,7 @@ impl Pipeline for StableDiffusionDepth2ImgPipeline {
             inputs: UNet2DConditionInputs::default(),
             further_channels: Some(Tensor::cat(vec![depth; guidance.copies()], 0)),
             after_step: None,
+            ends_denoised: false,
         };
         self.components.run(latents, run, settings, &self.index, self.progress_bar)
     }

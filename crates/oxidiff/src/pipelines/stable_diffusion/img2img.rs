@@ -131,6 +131,7 @@ impl Pipeline for StableDiffusionImg2ImgPipeline {
             inputs: UNet2DConditionInputs { timestep_cond, ..Default::default() },
             further_channels: None,
             after_step: None,
+            ends_denoised: false,
         };
         self.components.run(latents, run, settings, &self.index, self.progress_bar)
     }

@@ -194,7 +194,16 @@ impl Pipeline for StableDiffusionInpaintPipeline {
             if further_channels.is_some() { None } else { Some(&mut put_back) };
         let timestep_cond = self.embed_guidance_scale(arguments.guidance_scale, images, &device);
         let inputs = UNet2DConditionInputs { timestep_cond, ..Default::default() };
-        let run = Run { timesteps, steps, text, guidance, inputs, further_channels, after_step };
+        let run = Run {
+            timesteps,
+            steps,
+            text,
+            guidance,
+            inputs,
+            further_channels,
+            after_step,
+            ends_denoised: false,
+        };
         let mut output = self.components.run(latents, run, settings, &self.index, self.progress_bar)?;
         if let Some(crop) = crop {
             output.images = crop.put_back(&processor, output.images)?;

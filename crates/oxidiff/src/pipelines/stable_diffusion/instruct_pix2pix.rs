@@ -128,6 +128,7 @@ impl Pipeline for StableDiffusionInstructPix2PixPipeline {
             inputs: UNet2DConditionInputs::default(),
             further_channels: Some(image),
             after_step: None,
+            ends_denoised: false,
         };
         self.components.run(latents, run, settings, &self.index, self.progress_bar)
     }

@@ -8,6 +8,8 @@ mod depth2img;
 mod img2img;
 mod inpaint;
 mod instruct_pix2pix;
+mod latent_consistency;
+mod latent_upscale;
 mod latents;
 mod outdated_scheduler;
 mod pipeline_fields;
@@ -20,5 +22,10 @@ pub use depth2img::{DepthToImage, StableDiffusionDepth2ImgPipeline};
 pub use img2img::{ImageToImage, StableDiffusionImg2ImgPipeline};
 pub use inpaint::{Inpaint, StableDiffusionInpaintPipeline};
 pub use instruct_pix2pix::{InstructPix2Pix, StableDiffusionInstructPix2PixPipeline};
+pub use latent_consistency::{
+    LatentConsistency, LatentConsistencyImageToImage, LatentConsistencyModelImg2ImgPipeline,
+    LatentConsistencyModelPipeline,
+};
+pub use latent_upscale::{LatentUpscale, StableDiffusionLatentUpscalePipeline};
 pub use text2img::{StableDiffusionPipeline, TextToImage};
 pub use upscale::{StableDiffusionUpscalePipeline, Upscale};

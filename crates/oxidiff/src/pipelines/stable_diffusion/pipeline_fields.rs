@@ -5,7 +5,7 @@ macro_rules! expose_fields {
     ($pipeline:ident) => {
         /// The parts, by their names in Python.
         impl std::ops::Deref for $pipeline {
-            type Target = super::components::StableDiffusionComponents;
+            type Target = $crate::pipelines::stable_diffusion::StableDiffusionComponents;
 
             fn deref(&self) -> &Self::Target {
                 &self.components

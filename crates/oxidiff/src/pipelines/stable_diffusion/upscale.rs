@@ -185,6 +185,7 @@ impl Pipeline for StableDiffusionUpscalePipeline {
             inputs: UNet2DConditionInputs { class_labels: Some(class_labels), ..Default::default() },
             further_channels: Some(image),
             after_step: None,
+            ends_denoised: false,
         };
         self.components.run(latents, run, settings, &self.index, self.progress_bar)
     }

@@ -143,6 +143,9 @@ impl Model for UNet2DModel {
                 DownBlockType::CrossAttnDownBlock2D => {
                     return Err(attends_to_text(format!("down_block_types[{block}]")));
                 }
+                DownBlockType::KDownBlock2D | DownBlockType::KCrossAttnDownBlock2D => {
+                    return Err(is_k_block(format!("down_block_types[{block}]")));
+                }
             })
         };
         let mid_block = |block_type| match block_type {
@@ -196,6 +199,9 @@ impl Model for UNet2DModel {
                 UpBlockType::AttnSkipUpBlock2D => skip(Some(dim_head(out_channels)))?,
                 UpBlockType::CrossAttnUpBlock2D => {
                     return Err(attends_to_text(format!("up_block_types[{index}]")));
+                }
+                UpBlockType::KUpBlock2D | UpBlockType::KCrossAttnUpBlock2D => {
+                    return Err(is_k_block(format!("up_block_types[{index}]")));
                 }
             })
         };
@@ -365,4 +371,8 @@ impl UNet2DModel {
 
 fn attends_to_text(field: String) -> Error {
     invalid(&field, "attends to a text, which this model does not take")
+}
+
+fn is_k_block(field: String) -> Error {
+    invalid(&field, "is a block of `UNet2DConditionModel` alone")
 }

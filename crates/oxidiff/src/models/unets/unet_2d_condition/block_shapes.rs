@@ -3,7 +3,7 @@
 use super::config::{EncoderHidDimType, UNet2DConditionConfig};
 use crate::error::{Error, Result};
 use crate::models::layers::per_block::{PerBlock, TransformerLayers};
-use crate::models::unets::block_types::{DownBlockType, UpBlockType};
+use crate::models::unets::block_types::{DownBlockType, MidBlockType, UpBlockType};
 use crate::models::unets::invalid;
 
 /// The most layers of any block: a file that asks for more is damaged.
@@ -11,8 +11,10 @@ const MOST_LAYERS: usize = 1024;
 
 /// The configuration's values for each block, checked.
 pub(super) struct BlockShapes {
+    /// Groups of the norms, except those inside K blocks and the last one.
     pub groups: usize,
-    pub heads: Vec<usize>,
+    /// The number of heads; in K blocks, the channels in a head.
+    pub attention_head_dim: Vec<usize>,
     pub layers: Vec<usize>,
     pub cross_attention_dim: Vec<usize>,
     pub only_cross_attention: Vec<bool>,
@@ -41,18 +43,7 @@ impl BlockShapes {
             let message = format!("has {} values for {count} blocks", config.block_out_channels.len());
             return Err(invalid("block_out_channels", message));
         }
-        let groups = config.norm_num_groups.ok_or_else(|| {
-            Error::unsupported(
-                "`norm_num_groups` null",
-                "the residual blocks of this model need group normalization",
-            )
-        })?;
-        for &channels in &config.block_out_channels {
-            if groups == 0 || channels == 0 || channels % groups != 0 {
-                let message = format!("{channels} channels do not divide into {groups} groups");
-                return Err(invalid("norm_num_groups", message));
-            }
-        }
+        let groups = norm_groups(config)?;
         for (field, kernel) in
             [("conv_in_kernel", config.conv_in_kernel), ("conv_out_kernel", config.conv_out_kernel)]
         {
@@ -90,7 +81,7 @@ impl BlockShapes {
         let up_layers = layers.iter().rev().map(|layers| layers + 1);
         let shapes = Self {
             groups,
-            heads: per_block("attention_head_dim", &config.attention_head_dim, count)?,
+            attention_head_dim: per_block("attention_head_dim", &config.attention_head_dim, count)?,
             cross_attention_dim: per_block("cross_attention_dim", &config.cross_attention_dim, count)?,
             only_cross_attention: per_block("only_cross_attention", &config.only_cross_attention, count)?,
             up_transformer_layers: expand(
@@ -106,7 +97,15 @@ impl BlockShapes {
             mid_transformer_layers,
             layers,
         };
-        for (&heads, &channels) in shapes.heads.iter().zip(&config.block_out_channels) {
+        // K blocks check theirs.
+        let attends = |block: usize| match config.down_block_types[block].is_k_block() {
+            true => {
+                block == count - 1 && config.mid_block_type == Some(MidBlockType::UNetMidBlock2DCrossAttn)
+            }
+            false => true,
+        };
+        for block in (0..count).filter(|&block| attends(block)) {
+            let (heads, channels) = (shapes.attention_head_dim[block], config.block_out_channels[block]);
             if heads == 0 || heads > channels {
                 let message = format!("{heads} heads for {channels} channels");
                 return Err(invalid("attention_head_dim", message));
@@ -121,6 +120,39 @@ impl BlockShapes {
         }
         Ok(shapes)
     }
+}
+
+/// The groups of the norms.
+///
+/// # Errors
+/// When the channels of a block do not divide into them.
+fn norm_groups(config: &UNet2DConditionConfig) -> Result<usize> {
+    let channels = &config.block_out_channels;
+    let last = channels[channels.len() - 1];
+    let has_k_blocks = config.down_block_types[0].is_k_block();
+    let groups = match config.norm_num_groups {
+        Some(groups) => groups,
+        None if has_k_blocks => (last / 4).min(32),
+        None => {
+            return Err(Error::unsupported(
+                "`norm_num_groups` null",
+                "the residual blocks of this model need group normalization",
+            ));
+        }
+    };
+    // K blocks have groups of their own, so only the block in the middle and the last norm count.
+    let is_normed = |block: usize| {
+        let in_the_middle = block == channels.len() - 1 && config.mid_block_type.is_some();
+        let at_the_end = block == 0 && config.norm_num_groups.is_some();
+        !has_k_blocks || in_the_middle || at_the_end
+    };
+    for (_, &channels) in channels.iter().enumerate().filter(|(block, _)| is_normed(*block)) {
+        if groups == 0 || channels == 0 || channels % groups != 0 {
+            let message = format!("{channels} channels do not divide into {groups} groups");
+            return Err(invalid("norm_num_groups", message));
+        }
+    }
+    Ok(groups)
 }
 
 /// The values of `transformer_layers_per_block` for each block.
@@ -176,14 +208,24 @@ fn refuse_unsupported(config: &UNet2DConditionConfig) -> Result<()> {
         Err(invalid(&format!("{field}[{index}]"), format!("`{name}` is not a block of this model")))
     };
     for (index, block) in config.down_block_types.iter().enumerate() {
-        if !matches!(block, DownBlockType::DownBlock2D | DownBlockType::CrossAttnDownBlock2D) {
+        let is_plain = matches!(block, DownBlockType::DownBlock2D | DownBlockType::CrossAttnDownBlock2D);
+        if !is_plain && !block.is_k_block() {
             return unknown("down_block_types", index, format!("{block:?}"));
         }
     }
     for (index, block) in config.up_block_types.iter().enumerate() {
-        if !matches!(block, UpBlockType::UpBlock2D | UpBlockType::CrossAttnUpBlock2D) {
+        let is_plain = matches!(block, UpBlockType::UpBlock2D | UpBlockType::CrossAttnUpBlock2D);
+        if !is_plain && !block.is_k_block() {
             return unknown("up_block_types", index, format!("{block:?}"));
         }
+    }
+    let down = config.down_block_types.iter().map(|block| block.is_k_block());
+    let mut k_blocks = down.chain(config.up_block_types.iter().map(|block| block.is_k_block()));
+    let first = k_blocks.next();
+    if k_blocks.any(|is_k_block| Some(is_k_block) != first) {
+        let message =
+            "mixes K blocks with others: all blocks must be K blocks, in `up_block_types` too, or none";
+        return Err(invalid("down_block_types", message));
     }
     if config.encoder_hid_dim_type == Some(EncoderHidDimType::IpImageProj) {
         return refuse("encoder_hid_dim_type", "`ip_image_proj`");

@@ -3,6 +3,7 @@
 
 mod added_embedding;
 mod block_shapes;
+mod blocks;
 mod conditioning;
 mod config;
 mod encoder_hid_projection;
@@ -12,12 +13,12 @@ use burn::tensor::{DType, Device, Tensor};
 
 use self::added_embedding::{AddedEmbedding, HINT_CHANNELS};
 use self::block_shapes::BlockShapes;
+use self::blocks::{BlockBuilder, DownBlock, UpBlock};
 use self::conditioning::TimeInput;
 pub use self::conditioning::{AddedConditions, UNet2DConditionInputs};
 pub use self::config::{AdditionEmbedType, EncoderHidDimType, UNet2DConditionConfig};
 use self::encoder_hid_projection::EncoderHidProjection;
-use super::block_types::{DownBlockType, MidBlockType, UpBlockType};
-use super::blocks::{DownBlock2D, Downsampling, MidBlock2D, UpBlock2D, Upsampling};
+use super::blocks::MidBlock2D;
 use super::class_embedding::{ClassEmbedding, ClassEmbeddingConfig};
 use crate::error::{Error, Result};
 use crate::models::adapters::{Adaptable, Adapters};
@@ -27,10 +28,9 @@ use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::embeddings::{TimeProjection, TimestepEmbedding};
 use crate::models::layers::normalization::GroupNorm;
 use crate::models::layers::per_block::PerBlock;
-use crate::models::layers::resnet::ResnetBlock2DConfig;
 use crate::models::least_memory;
 use crate::models::model::Model;
-use crate::models::transformers::{Transformer2DConfig, Transformer2DModel};
+use crate::models::transformers::Transformer2DModel;
 
 /// Predicts the noise in a sample, given the timestep and the embedding of a text.
 ///
@@ -57,10 +57,10 @@ pub struct UNet2DConditionModel {
     class_embedding: Option<ClassEmbedding>,
     add_embedding: Option<AddedEmbedding>,
     encoder_hid_proj: Option<EncoderHidProjection>,
-    down_blocks: Vec<DownBlock2D<Transformer2DModel>>,
+    down_blocks: Vec<DownBlock>,
     mid_block: Option<MidBlock2D<Transformer2DModel>>,
-    up_blocks: Vec<UpBlock2D<Transformer2DModel>>,
-    conv_norm_out: GroupNorm,
+    up_blocks: Vec<UpBlock>,
+    conv_norm_out: Option<GroupNorm>,
     conv_out: Conv2d,
     #[module(skip)]
     config: UNet2DConditionConfig,
@@ -74,76 +74,12 @@ impl Model for UNet2DConditionModel {
     const CLASS_NAME: &'static str = "UNet2DConditionModel";
 
     fn init(config: &UNet2DConditionConfig, device: &Device) -> Result<Self> {
-        let blocks = BlockShapes::new(config)?;
-        let channels = &config.block_out_channels;
-        let count = channels.len();
-        let last = count - 1;
-
+        let shapes = BlockShapes::new(config)?;
+        let channels = config.block_out_channels[0];
         let TimeInput { time_proj, timestep_input_dim, time_embed_dim } = TimeInput::new(config, device)?;
         let temb_channels = if config.class_embeddings_concat { 2 * time_embed_dim } else { time_embed_dim };
-
-        let resnet = |in_channels, out_channels, output_scale_factor| ResnetBlock2DConfig {
-            in_channels,
-            out_channels,
-            temb_channels: Some(temb_channels),
-            groups: blocks.groups,
-            groups_out: blocks.groups,
-            epsilon: config.norm_eps,
-            activation: config.act_fn,
-            time_scale_shift: config.resnet_time_scale_shift,
-            output_scale_factor,
-            resample: None,
-            conv_shortcut: false,
-        };
-        let transformer = |block: usize, num_layers: usize, only_cross_attention| Transformer2DConfig {
-            in_channels: channels[block],
-            heads: blocks.heads[block],
-            dim_head: channels[block] / blocks.heads[block],
-            num_layers,
-            cross_attention_dim: blocks.cross_attention_dim[block],
-            norm_num_groups: blocks.groups,
-            use_linear_projection: config.use_linear_projection,
-            only_cross_attention,
-        };
-
-        let down_blocks = (0..count).map(|block| {
-            let attends = config.down_block_types[block] == DownBlockType::CrossAttnDownBlock2D;
-            DownBlock2D::init(
-                resnet(channels[block.saturating_sub(1)], channels[block], 1.0),
-                blocks.layers[block],
-                attends.then(|| {
-                    let of = |&layers: &usize| transformer(block, layers, blocks.only_cross_attention[block]);
-                    blocks.transformer_layers[block].iter().map(of).collect()
-                }),
-                (block != last).then_some(Downsampling::Conv { padding: config.downsample_padding }),
-                device,
-            )
-        });
-        let mid_block = config.mid_block_type.map(|block_type| {
-            let attends = block_type == MidBlockType::UNetMidBlock2DCrossAttn;
-            MidBlock2D::init(
-                resnet(channels[last], channels[last], config.mid_block_scale_factor),
-                usize::from(attends),
-                // The transformer in the middle always begins with self-attention.
-                attends.then(|| vec![transformer(last, blocks.mid_transformer_layers, false)]),
-                device,
-            )
-        });
-        // The up blocks are in reverse order: `block` is the number of the down block at the same resolution.
-        let up_blocks = (0..count).rev().zip(&config.up_block_types).map(|(block, block_type)| {
-            let attends = *block_type == UpBlockType::CrossAttnUpBlock2D;
-            UpBlock2D::init(
-                resnet(channels[block.saturating_sub(1)], channels[block], 1.0),
-                channels[(block + 1).min(last)],
-                blocks.layers[block] + 1,
-                attends.then(|| {
-                    let of = |&layers: &usize| transformer(block, layers, blocks.only_cross_attention[block]);
-                    blocks.up_transformer_layers[last - block].iter().map(of).collect()
-                }),
-                (block != 0).then_some(Upsampling::Conv),
-                device,
-            )
-        });
+        let blocks = BlockBuilder { config, shapes: &shapes, temb_channels, device }.build()?;
+        let norm_out = |groups| GroupNorm::init(groups, channels, config.norm_eps, device);
 
         let class_embedding = ClassEmbeddingConfig {
             class_embed_type: config.class_embed_type,
@@ -155,7 +91,7 @@ impl Model for UNet2DConditionModel {
         };
 
         Ok(Self {
-            conv_in: Conv2d::init(config.in_channels, channels[0], config.conv_in_kernel, device),
+            conv_in: Conv2d::init(config.in_channels, channels, config.conv_in_kernel, device),
             time_proj,
             time_embedding: TimestepEmbedding::init(
                 timestep_input_dim,
@@ -168,11 +104,11 @@ impl Model for UNet2DConditionModel {
             class_embedding: class_embedding.init(device)?,
             add_embedding: AddedEmbedding::of(config, time_embed_dim, device)?,
             encoder_hid_proj: EncoderHidProjection::of(config, device)?,
-            down_blocks: down_blocks.collect(),
-            mid_block,
-            up_blocks: up_blocks.collect(),
-            conv_norm_out: GroupNorm::init(blocks.groups, channels[0], config.norm_eps, device),
-            conv_out: Conv2d::init(channels[0], config.out_channels, config.conv_out_kernel, device),
+            down_blocks: blocks.down,
+            mid_block: blocks.mid,
+            up_blocks: blocks.up,
+            conv_norm_out: config.norm_num_groups.map(norm_out),
+            conv_out: Conv2d::init(channels, config.out_channels, config.conv_out_kernel, device),
             config: config.clone(),
             adapters: Adapters::default(),
         })
@@ -201,12 +137,10 @@ impl UNet2DConditionModel {
 
     /// Sets how many heads attention works on at a time; all without a slice.
     pub fn set_attention_slice(&mut self, slice: Option<AttentionSlice>) {
-        let down = self.down_blocks.iter_mut().flat_map(DownBlock2D::attentions_mut);
+        self.down_blocks.iter_mut().for_each(|block| block.set_attention_slice(slice));
         let mid = self.mid_block.iter_mut().flat_map(MidBlock2D::attentions_mut);
-        let up = self.up_blocks.iter_mut().flat_map(UpBlock2D::attentions_mut);
-        for transformer in down.chain(mid).chain(up) {
-            transformer.set_attention_slice(slice);
-        }
+        mid.for_each(|transformer| transformer.set_attention_slice(slice));
+        self.up_blocks.iter_mut().for_each(|block| block.set_attention_slice(slice));
     }
 
     /// The element type of the weights, in which the model computes.
@@ -217,14 +151,29 @@ impl UNet2DConditionModel {
     /// Bytes that a call on `batch` samples of `height` by `width` needs at least, without the weights.
     pub fn least_memory(&self, batch: usize, height: usize, width: usize) -> u64 {
         let config = &self.config;
+        if self.side_multiple() > 1 {
+            // In the first residual block of the last up block: the tensor from below, the skip, the two joined, the result.
+            return least_memory::bytes(
+                [batch, 5 * config.block_out_channels[0], height, width],
+                self.dtype(),
+            );
+        }
         let layers = config.layers_per_block.expand(config.block_out_channels.len());
         let layers = layers.and_then(|layers| layers.first().copied()).unwrap_or(1);
         least_memory::unet(&config.block_out_channels, layers, [batch, height, width], self.dtype())
     }
 
+    /// What the height and width of samples must be multiples of: 1, except with K blocks. If it is more than 1, they must be at
+    /// least twice as large.
+    pub(crate) fn side_multiple(&self) -> usize {
+        let has_k_blocks = matches!(self.down_blocks[..], [DownBlock::K(_), ..]);
+        if has_k_blocks { 1 << (self.down_blocks.len() - 1) } else { 1 }
+    }
+
     /// Predicts the noise in `sample` `[batch, in_channels, height, width]` at `timestep`, given the text
     /// `encoder_hidden_states` `[batch, tokens, cross_attention_dim]`. The result is
-    /// `[batch, out_channels, height, width]`, with any height and width.
+    /// `[batch, out_channels, height, width]`, with any height and width; with K blocks, they must be multiples of
+    /// `2 ^ (blocks - 1)`, and at least twice as large.
     ///
     /// # Errors
     /// When a shape is not what the configuration says, or the configuration asks for inputs besides the text.
@@ -288,7 +237,11 @@ impl UNet2DConditionModel {
         for block in &self.up_blocks {
             x = block.forward(x, &temb, &context, &mut skips);
         }
-        Ok(self.conv_out.forward(self.conv_norm_out.forward_activated(x, self.config.act_fn)))
+        let x = match &self.conv_norm_out {
+            Some(norm) => norm.forward_activated(x, self.config.act_fn),
+            None => x,
+        };
+        Ok(self.conv_out.forward(x))
     }
 
     /// Checks the inputs and returns one timestep per item of the batch.
@@ -310,6 +263,15 @@ impl UNet2DConditionModel {
         }
         if batch == 0 || height == 0 || width == 0 {
             return Err(Error::argument("sample", format!("is empty: {:?}", sample.dims())));
+        }
+        let multiple = self.side_multiple();
+        let fits = |side: usize| side.is_multiple_of(multiple) && side >= 2 * multiple;
+        if multiple > 1 && !(fits(height) && fits(width)) {
+            let message = format!(
+                "is {height}x{width}, the model takes multiples of {multiple}, at least {}",
+                2 * multiple
+            );
+            return Err(Error::argument("sample", message));
         }
         let [text_batch, _, text_dim] = encoder_hidden_states.dims();
         if text_batch != batch {
