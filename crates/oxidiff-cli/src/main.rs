@@ -71,7 +71,7 @@ fn run(command: Command) -> anyhow::Result<()> {
 fn inspect(arguments: &ModelArguments) -> anyhow::Result<()> {
     let index = match &arguments.model {
         Some(model) if is_single_file(model) => {
-            return Ok(print_line(load(Some(model), &arguments.load)?)?);
+            ModelIndex::from_single_file(model, &arguments.load.single_file_options(model)?)?
         }
         Some(model) => ModelIndex::from_pretrained(model, &arguments.load.options()?)?,
         None => ModelIndex::from_embedded(&embedded_model::EMOJI_DIFFUSION)?,

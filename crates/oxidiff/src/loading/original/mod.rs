@@ -126,9 +126,7 @@ pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) ->
     })?;
     let converted = (model.convert)(tensors, config)?;
     if converted.is_empty() {
-        return Err(
-            tensors.error(format!("the file has no weights of a {class_name} in the original layout"))
-        );
+        return Err(tensors.error(format!("the file has no weights of {class_name} in the original layout")));
     }
     Ok(converted)
 }
