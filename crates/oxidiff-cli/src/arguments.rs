@@ -1,6 +1,6 @@
 //! What can be written on the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -73,6 +73,12 @@ pub(crate) struct GenerateArguments {
     /// Number of images
     #[arg(long, alias = "num-images-per-prompt", value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     pub num_images: usize,
+    /// A LoRA to apply: a file, a folder or a name on the hub, and how strongly, 1 by default; can be given several times
+    #[arg(long, value_name = "FILE[:SCALE]", value_parser = lora)]
+    pub lora: Vec<Lora>,
+    /// A learned word to use in prompts (textual inversion): a file, a folder or a name on the hub; can be given several times
+    #[arg(long, value_name = "FILE")]
+    pub textual_inversion: Vec<String>,
     /// A scheduler class, such as EulerDiscreteScheduler; by default the model's own
     #[arg(long, value_name = "CLASS")]
     pub scheduler: Option<String>,
@@ -105,6 +111,13 @@ impl GenerateArguments {
     pub fn prompt(&self) -> Option<String> {
         self.prompt.clone().or_else(|| self.prompt_option.clone())
     }
+}
+
+/// A LoRA, and how strongly to apply it.
+#[derive(Clone, Debug)]
+pub(crate) struct Lora {
+    pub file: String,
+    pub scale: f64,
 }
 
 #[derive(Args, Debug)]
@@ -154,6 +167,25 @@ fn at_least_one(value: &str) -> Result<usize, String> {
     value.parse().ok().filter(|number| *number > 0).ok_or(format!("must be a whole number from 1 to {most}"))
 }
 
+/// A file and a scale. A colon that no number follows is part of the file's name.
+fn lora(value: &str) -> Result<Lora, String> {
+    let starts_a_number = |text: &str| text.starts_with(|first: char| "+-.0123456789".contains(first));
+    let (file, scale) = match value.rsplit_once(':') {
+        Some((file, scale)) if starts_a_number(scale) => match scale.parse::<f64>() {
+            Ok(scale) => (file, scale),
+            Err(_) => (value, 1.0),
+        },
+        _ => (value, 1.0),
+    };
+    if file.is_empty() {
+        return Err("names no file".to_owned());
+    }
+    if !scale.is_finite() {
+        return Err("the scale must be a number".to_owned());
+    }
+    Ok(Lora { file: file.to_owned(), scale })
+}
+
 /// A seed as torch's `manual_seed` takes it: negative numbers count back from 2^64.
 fn seed(value: &str) -> Result<u64, String> {
     let (least, most) = (i64::MIN, u64::MAX);
@@ -182,8 +214,8 @@ pub(crate) struct LoadArguments {
     /// Which revision to fetch from the hub: a branch, a tag or a commit
     #[arg(long)]
     revision: Option<String>,
-    /// Where a model in one file takes its configurations and tokenizer from: a folder or a name on the hub; by default the
-    /// repository that the model was published in
+    /// Where a model in one file takes its configurations and tokenizers from: a folder or a name on the hub; by default from
+    /// this program, which has those of the models that it knows
     #[arg(long, value_name = "DIR_OR_HUB_ID")]
     config: Option<String>,
     /// Take the weights averaged over the training (EMA) from a model in one file that has both
@@ -223,9 +255,13 @@ impl LoadArguments {
     }
 
     /// How to load a model in one file.
-    pub fn single_file_options(&self) -> anyhow::Result<SingleFileOptions> {
+    pub fn single_file_options(&self, model: &str) -> anyhow::Result<SingleFileOptions> {
         if let Some(variant) = &self.variant {
             bail!("--variant {variant}: a model in one file has no variants");
+        }
+        let is_local = |name: &String| Path::new(name).exists();
+        if Path::new(model).is_file() && self.config.as_ref().is_none_or(is_local) {
+            self.refuse_revision()?;
         }
         let LoadOptions { dtype, device, hub, .. } = self.options()?;
         let (config, extract_ema) = (self.config.clone(), self.extract_ema);

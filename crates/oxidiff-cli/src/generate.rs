@@ -9,6 +9,7 @@ use oxidiff::{
     load_image,
 };
 
+use crate::adapters;
 use crate::arguments::GenerateArguments;
 use crate::keywords;
 use crate::output::Output;
@@ -20,6 +21,7 @@ pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
     let images = InputImages::read(&arguments)?;
     let pipeline = crate::load(arguments.model.as_deref(), &arguments.load)?;
     let mut pipeline = for_task(pipeline, &images)?;
+    adapters::load(&mut pipeline, &arguments)?;
     if let Some(class_name) = &arguments.scheduler {
         let own = pipeline.scheduler();
         let scheduler = oxidiff::scheduler_from_config(class_name, own.config()).context("--scheduler")?;

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod adapters;
 mod arguments;
 mod bench;
 mod embedded_model;
@@ -70,7 +71,7 @@ fn run(command: Command) -> anyhow::Result<()> {
 fn inspect(arguments: &ModelArguments) -> anyhow::Result<()> {
     let index = match &arguments.model {
         Some(model) if is_single_file(model) => {
-            return Ok(print_line(load(Some(model), &arguments.load)?)?);
+            ModelIndex::from_single_file(model, &arguments.load.single_file_options(model)?)?
         }
         Some(model) => ModelIndex::from_pretrained(model, &arguments.load.options()?)?,
         None => ModelIndex::from_embedded(&embedded_model::EMOJI_DIFFUSION)?,
@@ -88,7 +89,7 @@ fn is_single_file(model: &str) -> bool {
 /// Loads the pipeline that was named, or the embedded one.
 fn load(model: Option<&str>, load: &arguments::LoadArguments) -> anyhow::Result<DiffusionPipeline> {
     if let Some(model) = model.filter(|model| is_single_file(model)) {
-        return Ok(DiffusionPipeline::from_single_file(model, &load.single_file_options()?)?);
+        return Ok(DiffusionPipeline::from_single_file(model, &load.single_file_options(model)?)?);
     }
     load.refuse_single_file_options()?;
     if model.is_none_or(|model| Path::new(model).is_dir()) {

@@ -245,7 +245,15 @@ fn what_is_no_plain_lora_is_refused() {
     let message = error_of("peft", |tensors| {
         *tensors = tensors.iter().map(|(key, value)| (format!("transformer.{key}"), value.clone())).collect();
     });
-    assert!(message.contains("no layers"), "{message}");
+    assert!(message.contains("no tensor belongs to a layer of the unet or the text_encoder"), "{message}");
+    assert!(message.contains("`transformer.text_encoder.") && message.contains(" more"), "{message}");
+    let message = error_of("peft", |tensors| {
+        let rename =
+            |key: &String| key.replace("attentions", "attention").replace("encoder.layers", "layers");
+        *tensors = tensors.iter().map(|(key, value)| (rename(key), value.clone())).collect();
+        tensors.retain(|key, _| key.contains("attention.") || key.contains("text_model.layers"));
+    });
+    assert!(message.contains("no tensor belongs"), "{message}");
     assert!(error_of("peft", BTreeMap::clear).contains("no tensors"));
 }
 

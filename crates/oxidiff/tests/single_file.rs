@@ -4,15 +4,16 @@ mod fixture;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use fixture::{assert_close, fixtures};
+use fixture::original_layout::{Owned, Weights, write};
+use fixture::{assert_close, fixtures, true_size};
 use oxidiff::{
-    AutoencoderKL, Error, Generator, Generators, HubOptions, Model, OutputType, Pipeline, SingleFileOptions,
-    StableDiffusionPipeline, Tensor, TextToImage, UNet2DConditionModel,
+    AutoencoderKL, Config, DType, Error, Generator, Generators, HubOptions, Model, ModelIndex, OutputType,
+    Pipeline, SingleFileOptions, StableDiffusionPipeline, Tensor, TextToImage, UNet2DConditionModel,
 };
-use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensors, serialize_to_file};
+use safetensors::tensor::Dtype;
 
 fn checkpoint(name: &str) -> PathBuf {
     fixtures().join("pipelines").join(name)
@@ -22,54 +23,23 @@ fn options(config: &Path) -> SingleFileOptions {
     SingleFileOptions { config: Some(config.to_str().unwrap().to_owned()), ..Default::default() }
 }
 
-/// A tensor on its way into a file.
-struct Owned {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    data: Vec<u8>,
-}
-
 /// The tensors of the checkpoint `name` under the names of the original layout, which the fixture lists.
 fn original(name: &str) -> BTreeMap<String, Owned> {
-    let parts: BTreeMap<&str, Vec<u8>> = [
+    let parts: BTreeMap<&str, Weights> = [
         ("unet", "unet/diffusion_pytorch_model.safetensors"),
         ("vae", "vae/diffusion_pytorch_model.safetensors"),
         ("text_encoder", "text_encoder/model.safetensors"),
     ]
-    .map(|(part, file)| (part, fs::read(checkpoint(name).join(file)).unwrap()))
+    .map(|(part, file)| (part, Weights::open(&checkpoint(name).join(file))))
     .into();
-    let tensor = |place: &str| -> Owned {
-        let (part, key) = place.split_once('.').unwrap();
-        let file = SafeTensors::deserialize(&parts[part]).unwrap();
-        let view = file.tensor(key).or_else(|_| file.tensor(&format!("text_model.{key}"))).unwrap();
-        Owned { dtype: view.dtype(), shape: view.shape().to_vec(), data: view.data().to_vec() }
-    };
-
-    let mut tensors = BTreeMap::new();
-    for line in
-        fs::read_to_string(fixtures().join(format!("formats/single_file/{name}.txt"))).unwrap().lines()
-    {
+    let list = fs::read_to_string(fixtures().join(format!("formats/single_file/{name}.txt"))).unwrap();
+    let tensors = list.lines().map(|line| {
         let (key, places) = line.split_once(' ').unwrap();
-        let mut joined = places.split(' ').map(tensor).reduce(|mut all, next| {
-            all.shape[0] += next.shape[0];
-            all.data.extend(next.data);
-            all
-        });
-        let tensor = joined.as_mut().unwrap();
-        // The autoencoder's attention had convolutions of one pixel.
-        if key.contains(".mid.attn_1.") && tensor.shape.len() == 2 {
-            tensor.shape.extend([1, 1]);
-        }
-        tensors.insert(key.to_owned(), joined.unwrap());
-    }
-    tensors
-}
-
-fn write(tensors: &BTreeMap<String, Owned>, file: &Path) {
-    let views = tensors
-        .iter()
-        .map(|(key, owned)| (key, TensorView::new(owned.dtype, owned.shape.clone(), &owned.data).unwrap()));
-    serialize_to_file(views, None, file).unwrap();
+        let part = places.split_once('.').unwrap().0;
+        let places: Vec<&str> = places.split(' ').map(|place| place.split_once('.').unwrap().1).collect();
+        (key.to_owned(), parts[part].original(key, &places))
+    });
+    tensors.collect()
 }
 
 /// The file of a whole checkpoint, in a folder that lives as long as it is needed.
@@ -212,18 +182,13 @@ fn a_missing_part_is_named() {
     }
 }
 
-/// An error of a file with these tensors when nothing says where the configuration is.
-fn error_without_config(tensors: BTreeMap<String, Owned>) -> Error {
+/// An error of a file with these tensors.
+fn error_of(tensors: BTreeMap<String, Owned>) -> Error {
     let temporary = tempfile::tempdir().unwrap();
     let file = temporary.path().join("model.safetensors");
     write(&tensors, &file);
-    let hub = HubOptions {
-        cache_dir: Some(temporary.path().join("cache")),
-        local_files_only: true,
-        ..Default::default()
-    };
-    let options = SingleFileOptions { hub, ..Default::default() };
-    StableDiffusionPipeline::from_single_file(file.to_str().unwrap(), &options).unwrap_err()
+    let (path, options) = (file.to_str().unwrap(), SingleFileOptions::default());
+    StableDiffusionPipeline::from_single_file(path, &options).unwrap_err()
 }
 
 fn shaped(key: &str, shape: &[usize]) -> (String, Owned) {
@@ -232,33 +197,109 @@ fn shaped(key: &str, shape: &[usize]) -> (String, Owned) {
 }
 
 #[test]
-fn the_configuration_comes_from_the_repository_of_the_model() {
+fn what_is_no_checkpoint_of_a_known_family_is_refused() {
+    let error = error_of([shaped("unet.conv_in.weight", &[4])].into()).to_string();
+    assert!(error.contains("model.safetensors") && error.contains("not a whole checkpoint"), "{error}");
+    let key = "model.diffusion_model.double_blocks.0.img_attn.norm.key_norm.scale";
+    let error = error_of([shaped(key, &[4])].into());
+    assert!(matches!(error, Error::Unsupported { .. }) && error.to_string().contains("Flux"), "{error}");
+}
+
+/// A hub that nobody may ask: `knock` tells whether somebody did.
+struct ClosedHub(TcpListener);
+
+impl ClosedHub {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self(listener)
+    }
+
+    /// Loads in half precision, in which the weights stay where they are.
+    fn options(&self, cache: &Path) -> SingleFileOptions {
+        let endpoint = Some(format!("http://{}", self.0.local_addr().unwrap()));
+        let cache_dir = Some(cache.join("cache"));
+        let hub = HubOptions { endpoint, cache_dir, max_retries: 0, ..Default::default() };
+        SingleFileOptions { dtype: DType::F16, hub, ..Default::default() }
+    }
+
+    fn was_asked(&self) -> bool {
+        self.0.accept().is_ok()
+    }
+}
+
+#[test]
+fn models_of_true_size_load_without_a_hub() {
+    let hub = ClosedHub::new();
+    let temporary = tempfile::tempdir().unwrap();
+    let file = temporary.path().join("model.safetensors");
+    for (name, repository, scheduler, hidden) in [
+        ("sd1", "stable-diffusion-v1-5/stable-diffusion-v1-5", "PNDMScheduler", 768),
+        ("sd2", "stabilityai/stable-diffusion-2-1", "DDIMScheduler", 1024),
+    ] {
+        true_size::write(name, &file, |_| false);
+        let options = hub.options(temporary.path());
+        let pipeline = StableDiffusionPipeline::from_single_file(file.to_str().unwrap(), &options).unwrap();
+        assert!(pipeline.index().to_string().contains(repository), "{}", pipeline.index());
+        assert_eq!(pipeline.scheduler().config().class_name(), Some(scheduler));
+        assert_eq!(pipeline.text_encoder.config().hidden_size, hidden);
+        assert_eq!(pipeline.tokenizer.model_max_length(), Some(77));
+    }
+    assert!(!hub.was_asked());
+}
+
+/// The first layers of these models tell how many channels they take. What is left out is missed under the right name.
+#[test]
+fn relatives_of_a_model_are_told_apart() {
+    let hub = ClosedHub::new();
+    let temporary = tempfile::tempdir().unwrap();
+    let file = temporary.path().join("model.safetensors");
     let inputs = "model.diffusion_model.input_blocks.0.0.weight";
     let text = "model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight";
     let skip = "model.diffusion_model.input_blocks.10.0.skip_connection.bias";
-    for (tensors, repo) in [
-        (vec![shaped(inputs, &[8, 4, 3, 3])], "stable-diffusion-v1-5/stable-diffusion-v1-5"),
-        (
-            vec![shaped(inputs, &[8, 4, 3, 3]), shaped(text, &[8, 768])],
-            "stable-diffusion-v1-5/stable-diffusion-v1-5",
-        ),
-        (vec![shaped(inputs, &[8, 4, 3, 3]), shaped(text, &[8, 1024])], "stabilityai/stable-diffusion-2-1"),
-        (vec![shaped(inputs, &[8, 9, 3, 3])], "stable-diffusion-v1-5/stable-diffusion-inpainting"),
-        (
-            vec![shaped(inputs, &[8, 9, 3, 3]), shaped(text, &[8, 1024])],
-            "stabilityai/stable-diffusion-2-inpainting",
-        ),
-        (vec![shaped(inputs, &[8, 7, 3, 3]), shaped(skip, &[8])], "stabilityai/stable-diffusion-x4-upscaler"),
+    let added = "model.diffusion_model.label_emb.0.0.weight";
+    let mean = "edm_mean";
+    for (channels, more, repository) in [
+        (4, vec![], "stable-diffusion-v1-5/stable-diffusion-v1-5"),
+        (4, vec![(text, 768)], "stable-diffusion-v1-5/stable-diffusion-v1-5"),
+        (9, vec![(text, 768)], "stable-diffusion-v1-5/stable-diffusion-inpainting"),
+        (8, vec![(text, 768)], "timbrooks/instruct-pix2pix"),
+        (4, vec![(text, 1024)], "stabilityai/stable-diffusion-2-1"),
+        (9, vec![(text, 1024)], "stabilityai/stable-diffusion-2-inpainting"),
+        (7, vec![(skip, 8)], "stabilityai/stable-diffusion-x4-upscaler"),
+        (4, vec![(added, 2816)], "stabilityai/stable-diffusion-xl-base-1.0"),
+        (4, vec![(added, 2560)], "stabilityai/stable-diffusion-xl-refiner-1.0"),
+        (9, vec![(added, 2816)], "diffusers/stable-diffusion-xl-1.0-inpainting-0.1"),
+        (8, vec![(added, 2816)], "diffusers/sdxl-instructpix2pix-768"),
+        (4, vec![(added, 2816), (mean, 4)], "playgroundai/playground-v2.5-1024px-aesthetic"),
     ] {
-        let error = error_without_config(tensors.into_iter().collect());
-        assert!(matches!(&error, Error::Hub { repo: named, .. } if named == repo), "{error}, not {repo}");
-        assert!(error.to_string().contains("`config`"), "{error}");
+        let mut tensors = BTreeMap::from([shaped(inputs, &[8, channels, 3, 3])]);
+        tensors.extend(more.iter().map(|(key, width)| match *key == skip || *key == mean {
+            true => shaped(key, &[*width]),
+            false => shaped(key, &[8, *width]),
+        }));
+        write(&tensors, &file);
+        let path = file.to_str().unwrap();
+        let found = ModelIndex::from_single_file(path, &hub.options(temporary.path())).unwrap();
+        assert!(found.to_string().contains(repository), "{found}, not {repository}");
+        // Whatever the checkpoint, its configurations make models.
+        let error = UNet2DConditionModel::from_single_file(path, &hub.options(temporary.path())).unwrap_err();
+        assert!(error.to_string().contains("model.safetensors"), "{error}");
+        assert!(error.to_string().contains("is missing") || error.to_string().contains("shape"), "{error}");
     }
-    let error = error_without_config([shaped("unet.conv_in.weight", &[4])].into()).to_string();
-    assert!(error.contains("model.safetensors") && error.contains("not a whole checkpoint"), "{error}");
-    let key = "conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias";
-    let error = error_without_config([shaped(key, &[4])].into());
-    assert!(matches!(error, Error::Unsupported { .. }) && error.to_string().contains("XL"), "{error}");
+    assert!(!hub.was_asked());
+}
+
+#[test]
+fn channels_that_the_configuration_does_not_know_are_named() {
+    let (_folder, file) = whole("sd1");
+    let temporary = tempfile::tempdir().unwrap();
+    let config: Config = Config::from_file(checkpoint("sd1").join("unet/config.json")).unwrap();
+    fs::write(temporary.path().join("config.json"), config.with("in_channels", 9).to_json()).unwrap();
+    let error = UNet2DConditionModel::from_single_file(&file, &options(temporary.path())).unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("takes 4 channels") && message.contains("says 9"), "{message}");
+    assert!(message.contains("`config`"), "{message}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The binary, run as a user runs it.
 
+mod adapters;
 mod bad_input;
 mod bench;
 mod files;
@@ -10,5 +11,7 @@ mod images;
 mod not_finite;
 mod readme;
 mod sandbox;
+#[path = "../../../oxidiff/tests/fixture/true_size.rs"]
+mod true_size;
 mod values;
 mod without_text;

@@ -20,15 +20,15 @@ pub struct SingleFileOptions {
     pub dtype: DType,
     /// Where to put the weights. The CPU by default.
     pub device: Device,
-    /// Where to find the configurations and the tokenizer, which the file does not contain: a folder in the layout of
-    /// diffusers, or the name of a repository. By default the repository that the model was published in, inferred from its
-    /// weights.
+    /// Where to find the configurations and the tokenizers, which the file does not contain: a folder in the layout of
+    /// diffusers, or the name of a repository. By default those that the library holds for models of this kind, which is
+    /// inferred from the weights: nothing is fetched then.
     pub config: Option<String>,
     /// The folder in `config` that holds the model's configuration, when a model is loaded and not a pipeline.
     pub subfolder: Option<String>,
     /// Use the UNet's weights averaged over its training (EMA), from a file that has both.
     pub extract_ema: bool,
-    /// Where and how to fetch the configurations.
+    /// Where and how to fetch a file from the hub, or the configurations, if `config` is the name of a repository.
     pub hub: HubOptions,
 }
 
@@ -52,7 +52,8 @@ impl SingleFileOptions {
     /// Opens the file, a path or a link to the hub, and finds its configurations.
     ///
     /// # Errors
-    /// When the file is missing or damaged, or the configurations are not in the cache and cannot be fetched.
+    /// When the file is missing or damaged, when it is of a family that is not supported, or when the configurations of
+    /// `config` cannot be found.
     pub(crate) fn open(&self, path_or_link: &str) -> Result<Folder> {
         self.with_configurations(self.open_weights(path_or_link)?)
     }
@@ -71,20 +72,10 @@ impl SingleFileOptions {
     }
 
     fn with_configurations(&self, original: StateDict) -> Result<Folder> {
-        let name = match &self.config {
-            Some(config) => config.clone(),
-            None => original::infer_repo_id(&original)?.to_owned(),
+        let configs = match &self.config {
+            Some(config) => self.load_options().open(config, Needed::Configs)?,
+            None => Folder::embedded(original::infer_configs(&original)?),
         };
-        let configs = self.load_options().open(&name, Needed::Configs).map_err(|error| match error {
-            Error::Hub { repo, message } => {
-                let message = format!(
-                    "{message}. A single file has neither configurations nor a tokenizer: they come from this \
-                     repository, or from the folder given as `config`"
-                );
-                Error::Hub { repo, message }
-            }
-            other => other,
-        })?;
         Ok(Folder::Original { configs: Box::new(configs), original: Arc::new(original) })
     }
 
@@ -96,12 +87,12 @@ impl SingleFileOptions {
         let original = self.open_weights(path_or_link)?;
         if self.config.is_none() {
             // The error names a family that is known but not supported.
-            original::infer_repo_id(&original)?;
+            original::infer_configs(&original)?;
         }
         if !original::has_models(&original) {
             return Err(original.error(
                 "not a whole checkpoint of Stable Diffusion in its original layout: no `model.diffusion_model`, \
-                 `first_stage_model` or `cond_stage_model`; a single model, a LoRA or an embedding is loaded into a pipeline",
+                 `first_stage_model`, `cond_stage_model` or `conditioner`; a single model, a LoRA or an embedding is loaded into a pipeline",
             ));
         }
         self.with_configurations(original)

@@ -75,12 +75,12 @@ pub trait Model: Module {
         load(&folder, options.variant.as_deref(), options.dtype, &options.device)
     }
 
-    /// Loads the model from a checkpoint in the original layout of Stable Diffusion 1 or 2, which is a single file: a path or a
-    /// link to the hub. The configuration comes from `options.config`, or from the repository that the model was published
-    /// in.
+    /// Loads the model from a checkpoint in the original layout of Stable Diffusion 1, 2 or XL, which is a single file: a path
+    /// or a link to the hub. The configuration comes from `options.config`, or is the one that the library holds for models of
+    /// this kind.
     ///
     /// # Errors
-    /// When the file is missing or damaged or has no such model, or its configuration cannot be obtained.
+    /// When the file is missing or damaged or has no such model, or its configuration cannot be found.
     fn from_single_file(path: &str, options: &SingleFileOptions) -> Result<Self> {
         let mut folder = options.open(path)?;
         let subfolder = match &options.config {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::common::lora::LoraLoader;
+use super::common::textual_inversion::TextualInversionLoader;
 use super::component::Components;
 use super::model_index::ModelIndex;
 use super::output::ImagePipelineOutput;
@@ -66,6 +67,7 @@ pub(crate) trait AnyPipeline: fmt::Debug + fmt::Display {
     fn set_vae_tiling(&mut self, enabled: bool) -> Result<()>;
     fn set_vae_slicing(&mut self, enabled: bool) -> Result<()>;
     fn lora_loader(&mut self) -> Option<&mut dyn LoraLoader>;
+    fn textual_inversion_loader(&mut self) -> Option<&mut dyn TextualInversionLoader>;
     fn save_pretrained(&self, folder: &Path) -> Result<()>;
     fn clone_box(&self) -> Box<dyn AnyPipeline>;
     fn as_any(&self) -> &dyn Any;
@@ -136,6 +138,10 @@ impl<P: Pipeline> AnyPipeline for P {
 
     fn lora_loader(&mut self) -> Option<&mut dyn LoraLoader> {
         Pipeline::lora_loader(self)
+    }
+
+    fn textual_inversion_loader(&mut self) -> Option<&mut dyn TextualInversionLoader> {
+        Pipeline::textual_inversion_loader(self)
     }
 
     fn save_pretrained(&self, folder: &Path) -> Result<()> {

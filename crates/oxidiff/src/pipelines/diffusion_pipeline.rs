@@ -6,6 +6,7 @@ use std::path::Path;
 use super::any_pipeline::{AnyPipeline, PipelineArguments};
 use super::common::component_loader::ComponentLoader;
 use super::common::lora::LoraLoader;
+use super::common::textual_inversion::TextualInversionLoader;
 use super::component::Components;
 use super::generation_config::GenerationConfig;
 use super::model_index::ModelIndex;
@@ -83,8 +84,8 @@ impl DiffusionPipeline {
     }
 
     /// Loads a pipeline out of a checkpoint in its original layout, which is one file (`.safetensors`, `.ckpt`): a path or a
-    /// link to the hub. Its class is that of `options.config`, or of the repository that the model was published in. A safety
-    /// checker is not part of such a file, and is left out.
+    /// link to the hub. Its class is that of `options.config`, or else that of the repository in which models of this kind
+    /// were published. A safety checker is not part of such a file, and is left out.
     ///
     /// # Errors
     /// As [`Pipeline::from_single_file`].
@@ -203,6 +204,11 @@ impl DiffusionPipeline {
     /// What loads LoRAs into the pipeline's models; `None` if they take none.
     pub fn lora_loader(&mut self) -> Option<&mut dyn LoraLoader> {
         self.0.lora_loader()
+    }
+
+    /// What loads learned words into the pipeline's text encoders; `None` if it has none.
+    pub fn textual_inversion_loader(&mut self) -> Option<&mut dyn TextualInversionLoader> {
+        self.0.textual_inversion_loader()
     }
 
     /// Writes the pipeline into `folder`, which is made if it does not exist; Python diffusers loads it from there.

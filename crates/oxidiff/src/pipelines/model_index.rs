@@ -9,7 +9,10 @@ use crate::error::{Error, Result};
 use crate::loading::config::{DIFFUSERS_VERSION, to_sorted_json};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::hub::MODEL_INDEX;
+use crate::loading::single_file::SingleFileOptions;
 use crate::loading::{LoadOptions, Needed};
+
+const SAFETY_CHECKER: &str = "safety_checker";
 
 /// What `model_index.json` says, and `generation_config.json` beside it.
 #[derive(Clone, Debug)]
@@ -37,6 +40,15 @@ impl ModelIndex {
         Self::read(&options.open(name_or_path, Needed::Config { config: MODEL_INDEX })?)
     }
 
+    /// The index that a checkpoint in one file implies: that of `options.config`, or the one that the library holds for models
+    /// of this kind. The file's weights are not read.
+    ///
+    /// # Errors
+    /// As [`Pipeline::from_single_file`](crate::Pipeline::from_single_file), but for missing or damaged weights.
+    pub fn from_single_file(path: &str, options: &SingleFileOptions) -> Result<Self> {
+        Self::of_single_file(&options.open_pipeline(path)?)
+    }
+
     /// Reads the index of a pipeline that is part of the binary.
     ///
     /// # Errors
@@ -58,7 +70,9 @@ impl ModelIndex {
     /// Reads the index of a checkpoint in one file, which never holds a safety checker.
     pub(crate) fn of_single_file(folder: &Folder) -> Result<Self> {
         let mut index = Self::read(folder)?;
-        index.set_component("safety_checker", None);
+        if index.component_class(SAFETY_CHECKER).is_some() {
+            index.set_component(SAFETY_CHECKER, None);
+        }
         Ok(index)
     }
 

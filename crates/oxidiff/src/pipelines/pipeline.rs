@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::common::component_loader::ComponentLoader;
 use super::common::lora::LoraLoader;
+use super::common::textual_inversion::TextualInversionLoader;
 use super::component::Components;
 use super::generation_config::GenerationConfig;
 use super::model_index::ModelIndex;
@@ -132,6 +133,11 @@ pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Sized + 'static {
         None
     }
 
+    /// What loads learned words into the pipeline's text encoders; `None` if it has none.
+    fn textual_inversion_loader(&mut self) -> Option<&mut dyn TextualInversionLoader> {
+        None
+    }
+
     /// Loads the pipeline from a folder, or from the hub, in `f32` on the CPU.
     ///
     /// # Errors
@@ -149,12 +155,12 @@ pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Sized + 'static {
         Self::load(&ComponentLoader::new(&folder, ModelIndex::read(&folder)?, options))
     }
 
-    /// Loads the pipeline out of a checkpoint in the original layout of Stable Diffusion 1 or 2, which is one file
-    /// (`.safetensors`, `.ckpt`): a path or a link to the hub. Configurations and tokenizer come from `options.config`, or
-    /// from the repository that the model was published in. A safety checker is not part of such a file, and is left out.
+    /// Loads the pipeline out of a checkpoint in the original layout of Stable Diffusion 1, 2 or XL, which is one file
+    /// (`.safetensors`, `.ckpt`): a path or a link to the hub. Configurations and tokenizers come from `options.config`, or
+    /// are those that the library holds for models of this kind. A safety checker is not part of such a file, and is left out.
     ///
     /// # Errors
-    /// When the file is missing or damaged or lacks one of the models; when the configurations cannot be had.
+    /// When the file is missing or damaged or lacks one of the models; when the configurations cannot be found.
     fn from_single_file(path: &str, options: &SingleFileOptions) -> Result<Self> {
         let folder = options.open_pipeline(path)?;
         let index = ModelIndex::of_single_file(&folder)?;

@@ -13,6 +13,7 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
 
+use super::clip_vocabulary::{self, MERGES_OF_CLIP};
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
 use crate::pipelines::component::Component;
@@ -91,11 +92,12 @@ impl CLIPTokenizer {
         } else {
             (from_vocabulary(folder, &bos, &eos, &unk)?, "vocab.json")
         };
-        // Special tokens are looked for in a text before anything else: `!` stays whole where it pads.
-        let special = [&bos, &eos, &unk, &pad].map(|token| AddedToken::from(token.clone(), true));
+        // As in transformers, special tokens are looked for in a text before anything else: `!` is that token where it pads.
         let known = tokenizer.get_added_vocabulary().get_vocab().clone();
-        let special = special.into_iter().filter(|token| !known.contains_key(&token.content));
-        tokenizer.add_special_tokens(special.collect::<Vec<_>>()).map_err(wrong(folder, file))?;
+        let is_new = |token: &&String| !known.contains_key(*token) && tokenizer.token_to_id(token).is_some();
+        let special = [&bos, &eos, &unk, &pad].into_iter().filter(is_new);
+        let special = Vec::from_iter(special.map(|token| AddedToken::from(token.clone(), true)));
+        tokenizer.add_special_tokens(special).map_err(wrong(folder, file))?;
 
         let id = |token: &str| {
             tokenizer.token_to_id(token).ok_or_else(|| Error::Tokenizer {
@@ -249,14 +251,10 @@ impl CLIPTokenizer {
 
 /// The tokenizer of a vocabulary and its merges, set up as in the training of CLIP.
 fn from_vocabulary(folder: &Folder, bos: &str, eos: &str, unk: &str) -> Result<Tokenizer> {
-    let mut vocab = Vocab::default();
-    for (token, id) in read_json(folder, "vocab.json")? {
-        let id = id.as_u64().and_then(|id| u32::try_from(id).ok()).ok_or_else(|| Error::Tokenizer {
-            origin: folder.locate("vocab.json").display().to_string(),
-            message: format!("the id of token `{token}` is `{id}`"),
-        })?;
-        vocab.insert(token, id);
-    }
+    let (vocab, merges) = match folder.has(MERGES_OF_CLIP) && !folder.has("vocab.json") {
+        true => clip_vocabulary::read(folder)?,
+        false => (read_vocab(folder)?, read_merges(folder)?),
+    };
     let ids: HashMap<&str, u32> =
         [bos, eos].into_iter().filter_map(|token| Some((token, *vocab.get(token)?))).collect();
     let special = |token: &str| {
@@ -269,7 +267,7 @@ fn from_vocabulary(folder: &Folder, bos: &str, eos: &str, unk: &str) -> Result<T
     let processing = RobertaProcessing::new(special(eos)?, special(bos)?).trim_offsets(false);
 
     let bpe = BPE::builder()
-        .vocab_and_merges(vocab, read_merges(folder)?)
+        .vocab_and_merges(vocab, merges)
         .unk_token(unk.to_owned())
         .end_of_word_suffix("</w>".into())
         .build()
@@ -298,13 +296,26 @@ fn from_vocabulary(folder: &Folder, bos: &str, eos: &str, unk: &str) -> Result<T
     Ok(tokenizer)
 }
 
+fn read_vocab(folder: &Folder) -> Result<Vocab> {
+    let ids = read_json(folder, "vocab.json")?.into_iter().map(|(token, id)| {
+        let number = id.as_u64().and_then(|id| u32::try_from(id).ok()).ok_or_else(|| Error::Tokenizer {
+            origin: folder.locate("vocab.json").display().to_string(),
+            message: format!("the id of token `{token}` is `{id}`"),
+        })?;
+        Ok((token, number))
+    });
+    ids.collect()
+}
+
 fn read_merges(folder: &Folder) -> Result<Merges> {
     let text = folder.read("merges.txt", "CLIPTokenizer")?;
-    let error = |message: String| Error::Tokenizer {
-        origin: folder.locate("merges.txt").display().to_string(),
-        message,
-    };
-    let text = std::str::from_utf8(&text).map_err(|cause| error(cause.to_string()))?;
+    parse_merges(&text, &folder.locate("merges.txt").display().to_string())
+}
+
+/// The pairs in a file, one a line.
+pub(super) fn parse_merges(text: &[u8], origin: &str) -> Result<Merges> {
+    let error = |message: String| Error::Tokenizer { origin: origin.to_owned(), message };
+    let text = std::str::from_utf8(text).map_err(|cause| error(cause.to_string()))?;
     text.lines()
         .enumerate()
         .filter(|(_, line)| !line.starts_with("#version") && !line.is_empty())

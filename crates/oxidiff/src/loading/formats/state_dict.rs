@@ -33,7 +33,7 @@ pub(crate) struct StoredTensor {
 
 #[derive(Clone, Debug)]
 pub(super) enum Source {
-    /// The contents of a file.
+    /// The contents of a file, or elements in memory.
     File(Arc<Contents>),
     /// One tensor of a pickled file.
     Pickled(Box<pytorch_reader::Tensor>),
@@ -145,6 +145,26 @@ impl StoredTensor {
     pub(crate) fn reshaped(&self, shape: &[usize]) -> Option<Self> {
         let same = shape.iter().product::<usize>() == self.len();
         same.then(|| Self { shape: shape.to_vec(), ..self.clone() })
+    }
+
+    /// A matrix with rows and columns swapped, in memory; `None` for a tensor of another rank.
+    ///
+    /// # Errors
+    /// When the file does not hold what its header says.
+    pub(crate) fn transposed(&self) -> Result<Option<Self>> {
+        let [rows, columns] = *self.shape else { return Ok(None) };
+        let elements = self.read()?;
+        let size = elements.len() / (rows * columns).max(1);
+        let mut swapped = Vec::with_capacity(elements.len());
+        for column in 0..columns {
+            for row in 0..rows {
+                let start = (row * columns + column) * size;
+                swapped.extend_from_slice(&elements[start..start + size]);
+            }
+        }
+        let range = 0..swapped.len();
+        let source = Source::File(Arc::new(Contents::Memory(swapped.into())));
+        Ok(Some(Self { shape: vec![columns, rows], source, range, ..self.clone() }))
     }
 
     /// The entries of the first dimension in `range`; `None` where it has fewer.

@@ -2,12 +2,14 @@
 //!
 //! Three layouts are in use. PEFT and diffusers keep the path of a layer (`unet.….to_q.lora_A.weight`,
 //! `unet.….processor.to_q_lora.down.weight`); kohya's trainer writes it with underscores
-//! (`lora_unet_…_to_q.lora_down.weight`), so that the path is found only by comparison with the model's own names.
+//! (`lora_unet_…_to_q.lora_down.weight`), so that the path is found only by comparison with the model's own names, or with
+//! those that its layers have in a single file.
 
 mod choose_file;
+mod original_names;
 mod peft_config;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use safetensors::tensor::Dtype;
 use serde_json::{Map, Value};
@@ -121,17 +123,6 @@ impl LoraFile {
                 tensors.error(format!("not a LoRA: the name of the tensor `{key}` does not contain `lora`"))
             );
         }
-        let known =
-            ["lora_unet_", "lora_te_", "lora_te1_", "lora_te2_", "unet.", "text_encoder.", "text_encoder_2."];
-        let others: Vec<&str> =
-            tensors.keys().filter(|key| !known.iter().any(|start| key.starts_with(start))).collect();
-        if !others.is_empty() {
-            let list = others.join(", ");
-            tracing::warn!(
-                "{}: ignoring tensors that belong to no model of the pipeline: {list}",
-                tensors.origin()
-            );
-        }
         let metadata = match tensors.text(METADATA_KEY) {
             Some(text) => serde_json::from_str(text).map_err(|error| {
                 Error::config(tensors.origin(), METADATA_KEY, format!("not a JSON object: {error}"))
@@ -145,27 +136,21 @@ impl LoraFile {
         self.tensors.origin()
     }
 
-    /// The layers of the model `target`, given the shapes of its weights by key.
-    ///
-    /// Tensors that match nothing in the model are ignored with a warning, as in diffusers.
+    /// The layers of the model `target`, given the shapes of its weights by key. The names of the tensors that they consist of
+    /// are added to `used`.
     ///
     /// # Errors
     /// When a layer lacks one of its matrices, or a matrix does not fit the shape of the weight.
-    pub(crate) fn layers(
-        &self,
+    pub(crate) fn layers<'a>(
+        &'a self,
         target: LoraTarget,
         weights: &BTreeMap<String, Vec<usize>>,
+        used: &mut BTreeSet<&'a str>,
     ) -> Result<LoraLayers> {
-        let (parts, unknown) =
-            if self.kohya { self.kohya_parts(target, weights)? } else { self.parts(target, weights) };
-        if !unknown.is_empty() {
-            tracing::warn!(
-                "{}: the {} has no layers for these tensors, which are ignored: {}",
-                self.origin(),
-                target.name(),
-                unknown.join(", ")
-            );
-        }
+        let parts = match self.kohya {
+            true => self.kohya_parts(target, weights, used)?,
+            false => self.parts(target, weights, used),
+        };
         let mut layers = LoraLayers::new();
         for (module, part) in &parts {
             let (Some(down), Some(up)) = (&part.down, &part.up) else {
@@ -181,45 +166,68 @@ impl LoraFile {
         Ok(layers)
     }
 
-    /// The matrices in the layouts of PEFT and diffusers, and the tensors that match no layer.
-    fn parts(
-        &self,
+    /// Says what became of tensors that are not among those `used` by the models `targets`.
+    ///
+    /// # Errors
+    /// When none is used.
+    pub(crate) fn check_used(&self, used: &BTreeSet<&str>, targets: &[LoraTarget]) -> Result<()> {
+        const LISTED: usize = 5;
+        let unused = Vec::from_iter(self.tensors.keys().filter(|key| !used.contains(key)));
+        if unused.is_empty() {
+            return Ok(());
+        }
+        let mut list = format!("`{}`", unused[..unused.len().min(LISTED)].join("`, `"));
+        if unused.len() > LISTED {
+            list += &format!(" and {} more", unused.len() - LISTED);
+        }
+        let models = Vec::from_iter(targets.iter().map(|target| target.name())).join(" or the ");
+        if used.is_empty() {
+            return Err(self.tensors.error(format!("no tensor belongs to a layer of the {models}: {list}")));
+        }
+        let (unused, all) = (unused.len(), unused.len() + used.len());
+        tracing::warn!(
+            "{}: {unused} of {all} tensors belong to no layer of the {models} and are ignored: {list}",
+            self.origin()
+        );
+        Ok(())
+    }
+
+    /// The matrices in the layouts of PEFT and diffusers.
+    fn parts<'a>(
+        &'a self,
         target: LoraTarget,
         weights: &BTreeMap<String, Vec<usize>>,
-    ) -> (BTreeMap<String, Parts>, Vec<String>) {
+        used: &mut BTreeSet<&'a str>,
+    ) -> BTreeMap<String, Parts> {
         let mut parts = BTreeMap::<String, Parts>::new();
-        let mut unknown = Vec::new();
         for (key, tensor) in self.tensors.iter() {
             let Some(rest) = key.strip_prefix(target.name()).and_then(|rest| rest.strip_prefix('.')) else {
                 continue;
             };
-            match split_key(target, rest)
+            let Some((module, matrix)) = split_key(target, rest)
                 .filter(|(module, _)| weights.contains_key(&format!("{module}.weight")))
-            {
-                Some((module, Matrix::Down)) => parts.entry(module).or_default().down = Some(tensor.clone()),
-                Some((module, Matrix::Up)) => parts.entry(module).or_default().up = Some(tensor.clone()),
-                None => unknown.push(key.to_owned()),
+            else {
+                continue;
+            };
+            let parts = parts.entry(module).or_default();
+            match matrix {
+                Matrix::Down => parts.down = Some(tensor.clone()),
+                Matrix::Up => parts.up = Some(tensor.clone()),
             }
+            used.insert(key);
         }
-        (parts, unknown)
+        parts
     }
 
-    /// The matrices and alphas in kohya's layout, and the tensors that match no layer.
-    fn kohya_parts(
-        &self,
+    /// The matrices and alphas in kohya's layout.
+    fn kohya_parts<'a>(
+        &'a self,
         target: LoraTarget,
         weights: &BTreeMap<String, Vec<usize>>,
-    ) -> Result<(BTreeMap<String, Parts>, Vec<String>)> {
-        let mut modules = HashMap::new();
-        for module in weights.keys().filter_map(|key| key.strip_suffix(".weight")) {
-            let flat = module.replace('.', "_");
-            if target == LoraTarget::TextEncoder {
-                modules.insert(format!("text_model_{flat}"), module);
-            }
-            modules.insert(flat, module);
-        }
+        used: &mut BTreeSet<&'a str>,
+    ) -> Result<BTreeMap<String, Parts>> {
+        let modules = self.kohya_modules(target, weights);
         let mut parts = BTreeMap::<String, Parts>::new();
-        let mut unknown = Vec::new();
         for (key, tensor) in self.tensors.iter() {
             let Some(rest) = target.kohya_prefixes().iter().find_map(|prefix| key.strip_prefix(prefix))
             else {
@@ -231,10 +239,8 @@ impl LoraFile {
             if !matches!(part, "lora_down.weight" | "lora_up.weight" | "alpha") {
                 return Err(self.tensors.error(format!("tensor `{key}` does not belong to a LoRA")));
             }
-            let Some(module) = modules.get(module) else {
-                unknown.push(key.to_owned());
-                continue;
-            };
+            let Some(module) = modules.get(module) else { continue };
+            used.insert(key);
             let parts = parts.entry((*module).to_owned()).or_default();
             match part {
                 "lora_down.weight" => parts.down = Some(tensor.clone()),
@@ -242,7 +248,35 @@ impl LoraFile {
                 _ => parts.alpha = Some(scalar(tensor)?),
             }
         }
-        Ok((parts, unknown))
+        Ok(parts)
+    }
+
+    /// The modules of a model by the names that they can have in kohya's layout.
+    fn kohya_modules<'m>(
+        &self,
+        target: LoraTarget,
+        weights: &'m BTreeMap<String, Vec<usize>>,
+    ) -> HashMap<String, &'m str> {
+        let mut modules = HashMap::new();
+        for module in weights.keys().filter_map(|key| key.strip_suffix(".weight")) {
+            let flat = module.replace('.', "_");
+            if target == LoraTarget::TextEncoder {
+                modules.insert(format!("text_model_{flat}"), module);
+            }
+            modules.insert(flat, module);
+        }
+        // A file that names the blocks in both ways is read by the names of diffusers, as in Python.
+        let blocks = ["lora_unet_down_blocks_", "lora_unet_mid_block_", "lora_unet_up_blocks_"];
+        let is_mixed = self.tensors.keys().any(|key| blocks.iter().any(|block| key.starts_with(block)));
+        if target == LoraTarget::UNet {
+            let originals = original_names::of_unet(weights);
+            modules.extend(
+                originals
+                    .filter(|(name, _)| !(is_mixed && original_names::is_in_block(name)))
+                    .map(|(name, module)| (name.replace('.', "_"), module)),
+            );
+        }
+        modules
     }
 
     /// `alpha / rank`, or 1 without an alpha.
@@ -259,8 +293,12 @@ impl LoraFile {
         let Some(common) = most_common(parts.values().filter_map(|part| part.alpha)) else { return Ok(1.0) };
         // Where alphas differ, diffusers looks up a layer's own alpha by name, which works only for these layers; all others
         // get the most common alpha.
-        let by_name = target == LoraTarget::UNet
-            && !["to_q", "to_k", "to_v", "to_out.0"].iter().any(|name| module.ends_with(name));
+        let ends_with = |names: &[&str]| names.iter().any(|name| module.ends_with(name));
+        let by_name = match target {
+            LoraTarget::UNet => !ends_with(&["to_q", "to_k", "to_v", "to_out.0"]),
+            LoraTarget::TextEncoder => false,
+            LoraTarget::TextEncoder2 => ends_with(&["mlp.fc1", "mlp.fc2"]),
+        };
         let own = parts[module].alpha.filter(|_| by_name);
         Ok(own.unwrap_or(common) / rank)
     }

@@ -3,10 +3,14 @@
 //!
 //! A layout is a file of this folder and a row of [`LAYOUTS`].
 
+mod configs;
+mod open_clip;
+mod sdxl;
 mod stable_diffusion;
 
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
+use crate::loading::folder::EmbeddedFolder;
 use crate::loading::formats::state_dict::StateDict;
 
 const UNET: &str = "model.diffusion_model.";
@@ -16,8 +20,8 @@ const EMA: &str = "model_ema.";
 struct Layout {
     /// Recognises a file by its keys and shapes.
     recognizes: fn(&StateDict) -> bool,
-    /// The repository whose configurations and tokenizers fit a file.
-    repo_id: fn(&StateDict) -> &'static str,
+    /// The configurations and tokenizers that fit a file.
+    configs: fn(&StateDict) -> &'static EmbeddedFolder,
     models: &'static [OriginalModel],
 }
 
@@ -31,15 +35,10 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 1] = [&stable_diffusion::LAYOUT];
+static LAYOUTS: [&Layout; 2] = [&sdxl::LAYOUT, &stable_diffusion::LAYOUT];
 
 /// Keys that only files of other families have, and the family.
-const UNSUPPORTED: [(&str, &str); 8] = [
-    ("conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias", "Stable Diffusion XL"),
-    (
-        "conditioner.embedders.0.model.transformer.resblocks.9.mlp.c_proj.bias",
-        "Stable Diffusion XL's refiner",
-    ),
+const UNSUPPORTED: [(&str, &str); 6] = [
     ("control_model.time_embed.0.weight", "ControlNet"),
     ("clip_txt_mapper.weight", "Stable Cascade"),
     ("model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"),
@@ -53,19 +52,30 @@ fn layout_of(tensors: &StateDict) -> &'static Layout {
     layout.expect("the last layout recognises every file")
 }
 
-/// The repository whose configurations and tokenizers fit a file.
+/// The channels that the UNet of a file takes. A UNet that is alone in its file may be in the layout of diffusers.
+fn input_channels(tensors: &StateDict) -> Option<usize> {
+    let kernel = tensors.get("model.diffusion_model.input_blocks.0.0.weight");
+    kernel.or_else(|| tensors.get("conv_in.weight"))?.shape().get(1).copied()
+}
+
+/// The last dimension of a tensor.
+fn width(tensors: &StateDict, key: &str) -> Option<usize> {
+    tensors.get(key)?.shape().last().copied()
+}
+
+/// The configurations and tokenizers that fit a file.
 ///
 /// # Errors
 /// When the file is a checkpoint of a family that is not supported.
-pub(crate) fn infer_repo_id(tensors: &StateDict) -> Result<&'static str> {
+pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFolder> {
     if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| tensors.contains(key)) {
         return Err(Error::unsupported(
             format!("`{}`, a checkpoint of {family}", tensors.origin()),
-            "only Stable Diffusion 1 and 2 are read from a single file; name the configuration with `config` if it is \
+            "only Stable Diffusion 1, 2 and XL are read from a single file; choose the configuration with `config` if it is \
              one of them",
         ));
     }
-    Ok((layout_of(tensors).repo_id)(tensors))
+    Ok((layout_of(tensors).configs)(tensors))
 }
 
 /// Whether a file has a UNet, an autoencoder or a text encoder in the layout of whole checkpoints.
@@ -111,14 +121,12 @@ pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) ->
     let model = model.ok_or_else(|| {
         Error::unsupported(
             format!("{class_name} from a single file"),
-            "the original checkpoints have a UNet, an autoencoder and a text encoder",
+            "the original checkpoints have a UNet, an autoencoder and one or two text encoders",
         )
     })?;
     let converted = (model.convert)(tensors, config)?;
     if converted.is_empty() {
-        return Err(
-            tensors.error(format!("the file has no weights of a {class_name} in the original layout"))
-        );
+        return Err(tensors.error(format!("the file has no weights of {class_name} in the original layout")));
     }
     Ok(converted)
 }

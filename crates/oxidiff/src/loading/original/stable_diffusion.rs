@@ -1,9 +1,10 @@
 //! The layout of Stable Diffusion 1 and 2 (CompVis' `latent-diffusion`, Stability AI's `stablediffusion`): all models in one
 //! file, layers numbered by their position in the network.
 
-use super::{Layout, OriginalModel, UNET};
+use super::{Layout, OriginalModel, UNET, configs, input_channels, open_clip, width};
 use crate::error::Result;
 use crate::loading::config::Config;
+use crate::loading::folder::EmbeddedFolder;
 use crate::loading::formats::state_dict::StateDict;
 
 const VAE: [&str; 2] = ["first_stage_model.", "vae."];
@@ -13,7 +14,7 @@ const OPEN_CLIP: &str = "cond_stage_model.model.";
 /// Recognises every file: one without distinctive keys, such as a standalone autoencoder, counts as Stable Diffusion 1.
 pub(super) static LAYOUT: Layout = Layout {
     recognizes: |_| true,
-    repo_id,
+    configs,
     models: &[
         OriginalModel { class_name: "UNet2DConditionModel", subfolder: "unet", convert: unet },
         OriginalModel { class_name: "AutoencoderKL", subfolder: "vae", convert: vae },
@@ -21,38 +22,60 @@ pub(super) static LAYOUT: Layout = Layout {
     ],
 };
 
-fn repo_id(tensors: &StateDict) -> &'static str {
-    let shape = |key: &str| tensors.get(key).map(|tensor| tensor.shape().to_vec());
-    let inpaints =
-        shape("model.diffusion_model.input_blocks.0.0.weight").is_some_and(|shape| shape.get(1) == Some(&9));
-    let is_second = shape("model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight")
-        .is_some_and(|shape| shape.last() == Some(&1024));
+fn configs(tensors: &StateDict) -> &'static EmbeddedFolder {
+    let is_second =
+        width(tensors, "model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight")
+            == Some(1024);
     let upscales = tensors.contains("model.diffusion_model.input_blocks.10.0.skip_connection.bias");
-    match (inpaints, is_second) {
-        (true, true) => "stabilityai/stable-diffusion-2-inpainting",
-        (true, false) => "stable-diffusion-v1-5/stable-diffusion-inpainting",
-        (false, true) => "stabilityai/stable-diffusion-2-1",
-        (false, false) if upscales => "stabilityai/stable-diffusion-x4-upscaler",
-        (false, false) => "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    match (input_channels(tensors), is_second) {
+        (Some(9), true) => &configs::STABLE_DIFFUSION_2_INPAINTING,
+        (Some(9), false) => &configs::STABLE_DIFFUSION_1_INPAINTING,
+        (_, true) => &configs::STABLE_DIFFUSION_2,
+        (_, false) if upscales => &configs::UPSCALER,
+        (Some(8), false) => &configs::INSTRUCT_PIX2PIX,
+        (_, false) => &configs::STABLE_DIFFUSION_1,
     }
 }
 
-fn unet(tensors: &StateDict, config: &Config) -> Result<StateDict> {
+/// The UNet of a whole checkpoint, or a file that is one in the layout of diffusers.
+///
+/// # Errors
+/// When its first layer takes other channels than the configuration says.
+pub(super) fn unet(tensors: &StateDict, config: &Config) -> Result<StateDict> {
+    let integer = |field: &str| config.get(field).and_then(serde_json::Value::as_u64);
+    if let (Some(found), Some(expected)) = (input_channels(tensors), integer("in_channels"))
+        && found as u64 != expected
+    {
+        return Err(tensors.error(format!(
+            "the UNet takes {found} channels, but {} says {expected}: choose the configuration of a model of this kind \
+             with `config`",
+            config.origin()
+        )));
+    }
     if tensors.contains("conv_in.weight") && tensors.contains("time_embedding.linear_1.weight") {
         return Ok(tensors.clone());
     }
-    let layers = config.get("layers_per_block").and_then(serde_json::Value::as_u64).unwrap_or(2) as usize;
-    Ok(tensors.rename(|key| unet_key(key.strip_prefix(UNET)?, layers)))
+    let layers = integer("layers_per_block").unwrap_or(2) as usize;
+    // Both are called `label_emb`: the embedding of a class, and that of a text and sizes.
+    let label = match config.get("addition_embed_type").and_then(serde_json::Value::as_str) {
+        Some(_) => "add_embedding",
+        None => "class_embedding",
+    };
+    Ok(tensors.rename(|key| unet_key(key.strip_prefix(UNET)?, layers, label)))
 }
 
-/// The key of a parameter of a UNet whose blocks have `layers` layers each.
-fn unet_key(key: &str, layers: usize) -> Option<String> {
+/// The key of a parameter of a UNet whose blocks have `layers` layers each, and whose further embedding is called `label`.
+fn unet_key(key: &str, layers: usize, label: &str) -> Option<String> {
+    if let Some(rest) = key.strip_prefix("label_emb.") {
+        return Some(match (rest.strip_prefix("0.0."), rest.strip_prefix("0.2.")) {
+            (Some(rest), _) => format!("{label}.linear_1.{rest}"),
+            (_, Some(rest)) => format!("{label}.linear_2.{rest}"),
+            _ => format!("{label}.{rest}"),
+        });
+    }
     for (old, new) in [
         ("time_embed.0.", "time_embedding.linear_1."),
         ("time_embed.2.", "time_embedding.linear_2."),
-        ("label_emb.0.0.", "class_embedding.linear_1."),
-        ("label_emb.0.2.", "class_embedding.linear_2."),
-        ("label_emb.weight", "class_embedding.weight"),
         ("input_blocks.0.0.", "conv_in."),
         ("out.0.", "conv_norm_out."),
         ("out.2.", "conv_out."),
@@ -108,7 +131,7 @@ fn resnet_part(part: &str) -> String {
         .replace("skip_connection", "conv_shortcut")
 }
 
-fn vae(tensors: &StateDict, config: &Config) -> Result<StateDict> {
+pub(super) fn vae(tensors: &StateDict, config: &Config) -> Result<StateDict> {
     if tensors.keys().any(|key| key.starts_with("encoder.down_blocks.")) {
         return Ok(tensors.clone());
     }
@@ -184,11 +207,15 @@ fn vae_key(key: &str, blocks: usize) -> Option<String> {
     Some(format!("{half}.{list}.{number}.{change}rs.0.{rest}"))
 }
 
-fn text_encoder(tensors: &StateDict, _: &Config) -> Result<StateDict> {
+/// CLIP's encoder, or that of OpenCLIP, without its projection.
+///
+/// # Errors
+/// When the matrix of query, key and value does not divide into three.
+pub(super) fn text_encoder(tensors: &StateDict, _: &Config) -> Result<StateDict> {
     if tensors.keys().any(|key| CLIP.iter().any(|prefix| key.starts_with(prefix))) {
         return Ok(clip(tensors));
     }
-    open_clip(tensors)
+    open_clip::convert(tensors, OPEN_CLIP, "")
 }
 
 fn clip(tensors: &StateDict) -> StateDict {
@@ -196,51 +223,4 @@ fn clip(tensors: &StateDict) -> StateDict {
         let key = CLIP.iter().find_map(|prefix| key.strip_prefix(prefix))?;
         Some(key.strip_prefix("text_model.").unwrap_or(key).to_owned())
     })
-}
-
-/// The text encoder of Stable Diffusion 2, from OpenCLIP, which keeps query, key and value in one matrix.
-fn open_clip(tensors: &StateDict) -> Result<StateDict> {
-    let mut out = tensors.rename(|key| open_clip_key(key.strip_prefix(OPEN_CLIP)?));
-    for (key, tensor) in tensors.iter() {
-        let Some((layer, kind)) = key
-            .strip_prefix(OPEN_CLIP)
-            .and_then(|key| key.strip_prefix("transformer.resblocks."))
-            .and_then(|key| key.split_once(".attn.in_proj_"))
-        else {
-            continue;
-        };
-        let third = tensor.shape().first().copied().unwrap_or(0) / 3;
-        for (index, name) in ["q_proj", "k_proj", "v_proj"].into_iter().enumerate() {
-            let rows = tensor.rows(index * third..(index + 1) * third).ok_or_else(|| {
-                tensors.error(format!(
-                    "tensor `{key}` has shape {:?}, which does not divide into three",
-                    tensor.shape()
-                ))
-            })?;
-            out.insert(format!("encoder.layers.{layer}.self_attn.{name}.{kind}"), rows);
-        }
-    }
-    Ok(out)
-}
-
-fn open_clip_key(key: &str) -> Option<String> {
-    match key {
-        "positional_embedding" => return Some("embeddings.position_embedding.weight".into()),
-        "token_embedding.weight" => return Some("embeddings.token_embedding.weight".into()),
-        _ => {}
-    }
-    if let Some(parameter) = key.strip_prefix("ln_final.") {
-        return Some(format!("final_layer_norm.{parameter}"));
-    }
-    let rest = key.strip_prefix("transformer.resblocks.")?;
-    if rest.contains(".attn.in_proj_") {
-        return None;
-    }
-    let rest = rest
-        .replace(".ln_1.", ".layer_norm1.")
-        .replace(".ln_2.", ".layer_norm2.")
-        .replace(".attn.", ".self_attn.")
-        .replace(".mlp.c_fc.", ".mlp.fc1.")
-        .replace(".mlp.c_proj.", ".mlp.fc2.");
-    Some(format!("encoder.layers.{rest}"))
 }

@@ -1,5 +1,6 @@
 //! Low-rank adapters (LoRA) on the models of a pipeline.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
@@ -46,27 +47,23 @@ pub trait LoraLoader {
     fn adaptable_mut(&mut self) -> Vec<(LoraTarget, &mut dyn AnyAdaptable)>;
 
     /// Loads a LoRA for some of the models from a file, a folder or the hub, in the layout of PEFT, diffusers or kohya. It
-    /// becomes the active adapter; see [`LoraLoader::set_adapters`] to use several.
+    /// becomes the active adapter; see [`LoraLoader::set_adapters`] to use several. Tensors that belong to no layer of the
+    /// models are left out with a warning.
     ///
     /// # Errors
-    /// When there is no such file, when it holds no LoRA or one of a kind that is not supported, when it does not fit the
-    /// models, or when the name is taken.
+    /// When there is no such file, when it holds no LoRA or one of a kind that is not supported, when none of its tensors
+    /// belongs to a layer of the models, when one does not fit its layer, or when the name is taken.
     fn load_lora_weights(&mut self, name_or_path: &str, options: &LoraOptions) -> Result<()> {
         let file = LoraFile::new(StateDict::open(&options.locate(name_or_path)?)?)?;
-        let mut found = Vec::new();
+        let (mut found, mut targets, mut used) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (target, model) in self.adaptable() {
-            let layers = file.layers(target, &model.adaptable_weights())?;
+            let layers = file.layers(target, &model.adaptable_weights(), &mut used)?;
             let name = options.adapter_name.clone().unwrap_or_else(|| model.adapters().default_name());
             model.adapters().check_free(&name)?;
             found.push((name, layers));
+            targets.push(target);
         }
-        if found.iter().all(|(_, layers)| layers.is_empty()) {
-            let targets: Vec<&str> = self.adaptable().iter().map(|(target, _)| target.name()).collect();
-            return Err(Error::Weights {
-                origin: file.origin().to_owned(),
-                message: format!("has no layers for the {} of this pipeline", targets.join(" or the ")),
-            });
-        }
+        file.check_used(&used, &targets)?;
         for ((_, model), (name, layers)) in self.adaptable_mut().into_iter().zip(found) {
             if !layers.is_empty() {
                 let device = model.weights_device();
@@ -87,6 +84,34 @@ pub trait LoraLoader {
             own.set(adapters);
             Ok(())
         })
+    }
+
+    /// As [`LoraLoader::set_adapters`], with a weight of an adapter for each model, by the names that Python has for them:
+    /// `unet`, `text_encoder`, `text_encoder_2`. It is 1 for a model that is not named.
+    ///
+    /// # Errors
+    /// When there is no adapter or no model of a name, or a weight is not finite.
+    fn set_adapters_by_model(&mut self, adapters: &[(&str, &[(&str, f64)])]) -> Result<()> {
+        check_names(self, adapters.iter().map(|(name, _)| *name))?;
+        let weights = || adapters.iter().flat_map(|(_, weights)| *weights);
+        check_finite("adapter_weights", weights().map(|(_, weight)| *weight))?;
+        let models = Vec::from_iter(self.adaptable().iter().map(|(target, _)| target.name()));
+        if let Some((model, _)) = weights().find(|(model, _)| !models.contains(model)) {
+            let message = format!("there is no model `{model}`; available: `{}`", models.join("`, `"));
+            return Err(Error::argument("adapter_weights", message));
+        }
+        for (target, model) in self.adaptable_mut() {
+            let own = adapters.iter().map(|(name, weights)| {
+                let weight = weights.iter().find(|(model, _)| *model == target.name());
+                (*name, weight.map_or(1.0, |(_, weight)| *weight))
+            });
+            let own = Vec::from_iter(own);
+            model.change_adapters(&mut |adapters| {
+                adapters.set(&own);
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// A factor of all adapters that are not fused, in the calls that follow: what Python gives each call as

@@ -16,11 +16,14 @@ const WEIGHTS_NAME: &str = "learned_embeds";
 /// Where A1111's training keeps the vectors, and the key of the word.
 const A1111_VECTORS: &str = "string_to_param.";
 const A1111_WORD: &str = "name";
+/// The key of the vectors for the larger text encoder of Stable Diffusion XL.
+const LARGER: &str = "clip_g";
 
 /// Which file holds a learned word and what to call it: the keyword arguments of Python's `load_textual_inversion`.
 #[derive(Clone, Debug, Default)]
 pub struct TextualInversionOptions {
-    /// What to write in a prompt; by default the word that the file names.
+    /// What to write in a prompt; by default the word that the file names, or the name of a file for the two text encoders of
+    /// Stable Diffusion XL, which names none.
     pub token: Option<String>,
     /// The file, if the name is that of a folder or a repository.
     pub weight_name: Option<String>,
@@ -47,8 +50,9 @@ pub trait TextualInversionLoader {
     fn word_encoders(&mut self) -> Vec<WordEncoder<'_>>;
 
     /// Adds a learned word to the tokenizer and its vectors to the text encoder, from a file, a folder or the hub, in the
-    /// format of diffusers or A1111, or a tensor that was saved alone, whose word `options.token` gives. A word of several
-    /// vectors is written once in a prompt.
+    /// format of diffusers or A1111, or a tensor that was saved alone, whose word `options.token` gives. A file for Stable
+    /// Diffusion XL has the vectors of one word for each text encoder, `clip_l` and `clip_g`. A word of several vectors is
+    /// written once in a prompt.
     ///
     /// # Errors
     /// When there is no such file, when it holds no learned word or one for another text encoder, or when the tokenizer
@@ -58,9 +62,13 @@ pub trait TextualInversionLoader {
         name_or_path: &str,
         options: &TextualInversionOptions,
     ) -> Result<()> {
-        let file = StateDict::open(&options.locate(name_or_path)?)?;
+        let path = options.locate(name_or_path)?;
+        let file = StateDict::open(&path)?;
         let mut encoders = self.word_encoders();
-        let learned = Learned::find(&file, &encoders)?;
+        let mut learned = Learned::find(&file, &encoders)?;
+        if learned.is_by_encoder {
+            learned.word = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        }
         let token = options.token.clone().or(learned.word).ok_or_else(|| {
             Error::argument("token", format!("must be given: {} does not name its word", file.origin()))
         })?;
@@ -134,6 +142,8 @@ struct Learned<'a> {
     word: Option<String>,
     /// The vectors, and which encoder they are for.
     vectors: Vec<(usize, &'a StoredTensor)>,
+    /// Whether the keys are those of the encoders.
+    is_by_encoder: bool,
 }
 
 impl<'a> Learned<'a> {
@@ -143,15 +153,17 @@ impl<'a> Learned<'a> {
         let by_key =
             encoders.iter().enumerate().filter_map(|(index, encoder)| Some((index, file.get(encoder.key)?)));
         let by_key: Vec<_> = by_key.collect();
-        if !by_key.is_empty() {
-            return Ok(Self { word: None, vectors: by_key });
+        // Without the larger of the two encoders, the vectors are not for this model.
+        let is_for_others = file.contains(LARGER) && !encoders.iter().any(|encoder| encoder.key == LARGER);
+        if !by_key.is_empty() && !is_for_others {
+            return Ok(Self { word: None, vectors: by_key, is_by_encoder: true });
         }
         let (word, vectors) = find_word(file)?;
         // Of several encoders, the one with vectors of this length is meant.
         let length = vectors.shape().last().copied();
         let fits = |encoder: &WordEncoder<'_>| Some(encoder.text_encoder.hidden_size()) == length;
         let index = encoders.iter().position(fits).unwrap_or(0);
-        Ok(Self { word, vectors: vec![(index, vectors)] })
+        Ok(Self { word, vectors: vec![(index, vectors)], is_by_encoder: false })
     }
 }
 

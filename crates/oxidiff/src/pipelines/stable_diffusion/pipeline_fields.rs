@@ -31,6 +31,12 @@ macro_rules! pipeline_methods {
         fn lora_loader(&mut self) -> Option<&mut dyn $crate::pipelines::common::lora::LoraLoader> {
             Some(&mut self.components)
         }
+
+        fn textual_inversion_loader(
+            &mut self,
+        ) -> Option<&mut dyn $crate::pipelines::common::textual_inversion::TextualInversionLoader> {
+            Some(&mut self.components)
+        }
     };
 }
 

@@ -49,6 +49,12 @@ macro_rules! pipeline_methods {
             Some(&mut self.components)
         }
 
+        fn textual_inversion_loader(
+            &mut self,
+        ) -> Option<&mut dyn $crate::pipelines::common::textual_inversion::TextualInversionLoader> {
+            Some(&mut self.components)
+        }
+
         $crate::pipelines::pipeline_fields::field_methods!();
         $crate::pipelines::pipeline_fields::vae_methods!();
     };

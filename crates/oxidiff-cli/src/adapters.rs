@@ -1,0 +1,38 @@
+//! LoRAs and learned words that are given on the command line.
+
+use anyhow::{Context, bail};
+use oxidiff::{DiffusionPipeline, LoraOptions, TextualInversionOptions};
+
+use crate::arguments::{GenerateArguments, Lora};
+
+/// Loads what was given into the pipeline.
+pub(crate) fn load(pipeline: &mut DiffusionPipeline, arguments: &GenerateArguments) -> anyhow::Result<()> {
+    load_loras(pipeline, &arguments.lora)?;
+    let class_name = pipeline.class_name();
+    for file in &arguments.textual_inversion {
+        let Some(loader) = pipeline.textual_inversion_loader() else {
+            bail!("--textual-inversion: a {class_name} does not take it");
+        };
+        loader
+            .load_textual_inversion(file, &TextualInversionOptions::default())
+            .with_context(|| format!("--textual-inversion {file}"))?;
+    }
+    Ok(())
+}
+
+/// Loads all LoRAs and applies each with its scale.
+fn load_loras(pipeline: &mut DiffusionPipeline, loras: &[Lora]) -> anyhow::Result<()> {
+    if loras.is_empty() {
+        return Ok(());
+    }
+    let class_name = pipeline.class_name();
+    let Some(loader) = pipeline.lora_loader() else { bail!("--lora: a {class_name} does not take it") };
+    let named = loras.iter().enumerate().map(|(number, lora)| (format!("lora_{number}"), lora));
+    let named = Vec::from_iter(named);
+    for (name, Lora { file, .. }) in &named {
+        let options = LoraOptions { adapter_name: Some(name.clone()), ..LoraOptions::default() };
+        loader.load_lora_weights(file, &options).with_context(|| format!("--lora {file}"))?;
+    }
+    let scales = Vec::from_iter(named.iter().map(|(name, lora)| (name.as_str(), lora.scale)));
+    Ok(loader.set_adapters(&scales)?)
+}

@@ -1,0 +1,164 @@
+//! The configurations and tokenizers that a layout implies: those of the repository in which a model was published. They are
+//! part of the library, so that a single file needs no hub.
+//!
+//! A JSON file here has the fields of the published one. `tokenizer/merges.zip` holds `merges.txt`, from which the whole
+//! vocabulary of CLIP follows.
+
+use crate::loading::folder::EmbeddedFolder;
+
+/// A static that all folders share: the file is in the binary once.
+macro_rules! embed {
+    ($($name:ident = $file:literal;)*) => {
+        $(static $name: &[u8] = include_bytes!($file);)*
+    };
+}
+
+embed! {
+    MERGES = "tokenizer/merges.zip";
+    PAD_END = "tokenizer/pad_end.json";
+    PAD_EXCLAMATION_MARK = "tokenizer/pad_exclamation_mark.json";
+    CLIP_L = "text_encoder/clip_l.json";
+    OPEN_CLIP_H = "text_encoder/open_clip_h.json";
+    OPEN_CLIP_G = "text_encoder/open_clip_g.json";
+    VAE = "vae/sd.json";
+    VAE_XL = "vae/xl.json";
+    PNDM = "scheduler/pndm.json";
+    DDIM = "scheduler/ddim.json";
+    EULER = "scheduler/euler.json";
+}
+
+const MODEL_INDEX: &str = "model_index.json";
+const UNET: &str = "unet/config.json";
+const AUTOENCODER: &str = "vae/config.json";
+const SCHEDULER: &str = "scheduler/scheduler_config.json";
+const LOW_RES_SCHEDULER: &str = "low_res_scheduler/scheduler_config.json";
+const TEXT_ENCODER: &str = "text_encoder/config.json";
+const TEXT_ENCODER_2: &str = "text_encoder_2/config.json";
+
+/// A folder of the given files, and of the two of each tokenizer, which differ in the token that they pad with.
+macro_rules! folder {
+    ($name:literal, tokenizers: [$($tokenizer:literal: $pad:ident),*], $($path:ident: $file:expr),* $(,)?) => {
+        EmbeddedFolder {
+            name: $name,
+            files: &[
+                $((concat!($tokenizer, "/tokenizer_config.json"), $pad), (concat!($tokenizer, "/merges.zip"), MERGES),)*
+                $(($path, $file)),*
+            ],
+        }
+    };
+}
+
+pub(super) static STABLE_DIFFUSION_1: EmbeddedFolder = folder!(
+    "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    tokenizers: ["tokenizer": PAD_END],
+    MODEL_INDEX: include_bytes!("model_index/sd1.json"),
+    UNET: include_bytes!("unet/sd1.json"),
+    AUTOENCODER: VAE,
+    SCHEDULER: PNDM,
+    TEXT_ENCODER: CLIP_L,
+);
+
+pub(super) static STABLE_DIFFUSION_1_INPAINTING: EmbeddedFolder = folder!(
+    "stable-diffusion-v1-5/stable-diffusion-inpainting",
+    tokenizers: ["tokenizer": PAD_END],
+    MODEL_INDEX: include_bytes!("model_index/sd1_inpaint.json"),
+    UNET: include_bytes!("unet/sd1_inpaint.json"),
+    AUTOENCODER: include_bytes!("vae/sd1_inpaint.json"),
+    SCHEDULER: DDIM,
+    TEXT_ENCODER: CLIP_L,
+);
+
+pub(super) static INSTRUCT_PIX2PIX: EmbeddedFolder = folder!(
+    "timbrooks/instruct-pix2pix",
+    tokenizers: ["tokenizer": PAD_END],
+    MODEL_INDEX: include_bytes!("model_index/sd1_pix2pix.json"),
+    UNET: include_bytes!("unet/sd1_pix2pix.json"),
+    AUTOENCODER: VAE,
+    SCHEDULER: include_bytes!("scheduler/euler_ancestral.json"),
+    TEXT_ENCODER: CLIP_L,
+);
+
+pub(super) static STABLE_DIFFUSION_2: EmbeddedFolder = folder!(
+    "stabilityai/stable-diffusion-2-1",
+    tokenizers: ["tokenizer": PAD_EXCLAMATION_MARK],
+    MODEL_INDEX: include_bytes!("model_index/sd2.json"),
+    UNET: include_bytes!("unet/sd2.json"),
+    AUTOENCODER: include_bytes!("vae/sd2.json"),
+    SCHEDULER: include_bytes!("scheduler/ddim_v.json"),
+    TEXT_ENCODER: OPEN_CLIP_H,
+);
+
+pub(super) static STABLE_DIFFUSION_2_INPAINTING: EmbeddedFolder = folder!(
+    "stabilityai/stable-diffusion-2-inpainting",
+    tokenizers: ["tokenizer": PAD_EXCLAMATION_MARK],
+    MODEL_INDEX: include_bytes!("model_index/sd2_inpaint.json"),
+    UNET: include_bytes!("unet/sd2_inpaint.json"),
+    AUTOENCODER: VAE,
+    SCHEDULER: PNDM,
+    TEXT_ENCODER: OPEN_CLIP_H,
+);
+
+pub(super) static UPSCALER: EmbeddedFolder = folder!(
+    "stabilityai/stable-diffusion-x4-upscaler",
+    tokenizers: ["tokenizer": PAD_EXCLAMATION_MARK],
+    MODEL_INDEX: include_bytes!("model_index/upscaler.json"),
+    UNET: include_bytes!("unet/upscaler.json"),
+    AUTOENCODER: include_bytes!("vae/upscaler.json"),
+    SCHEDULER: include_bytes!("scheduler/upscaler.json"),
+    LOW_RES_SCHEDULER: include_bytes!("scheduler/upscaler_low_res.json"),
+    TEXT_ENCODER: OPEN_CLIP_H,
+);
+
+pub(super) static XL_BASE: EmbeddedFolder = folder!(
+    "stabilityai/stable-diffusion-xl-base-1.0",
+    tokenizers: ["tokenizer": PAD_END, "tokenizer_2": PAD_EXCLAMATION_MARK],
+    MODEL_INDEX: include_bytes!("model_index/xl.json"),
+    UNET: include_bytes!("unet/xl.json"),
+    AUTOENCODER: VAE_XL,
+    SCHEDULER: EULER,
+    TEXT_ENCODER: CLIP_L,
+    TEXT_ENCODER_2: OPEN_CLIP_G,
+);
+
+pub(super) static XL_REFINER: EmbeddedFolder = folder!(
+    "stabilityai/stable-diffusion-xl-refiner-1.0",
+    tokenizers: ["tokenizer_2": PAD_EXCLAMATION_MARK],
+    MODEL_INDEX: include_bytes!("model_index/xl_refiner.json"),
+    UNET: include_bytes!("unet/xl_refiner.json"),
+    AUTOENCODER: VAE_XL,
+    SCHEDULER: EULER,
+    TEXT_ENCODER_2: OPEN_CLIP_G,
+);
+
+pub(super) static XL_INPAINTING: EmbeddedFolder = folder!(
+    "diffusers/stable-diffusion-xl-1.0-inpainting-0.1",
+    tokenizers: ["tokenizer": PAD_END, "tokenizer_2": PAD_EXCLAMATION_MARK],
+    MODEL_INDEX: include_bytes!("model_index/xl_inpaint.json"),
+    UNET: include_bytes!("unet/xl_inpaint.json"),
+    AUTOENCODER: include_bytes!("vae/xl_inpaint.json"),
+    SCHEDULER: EULER,
+    TEXT_ENCODER: CLIP_L,
+    TEXT_ENCODER_2: OPEN_CLIP_G,
+);
+
+pub(super) static XL_INSTRUCT_PIX2PIX: EmbeddedFolder = folder!(
+    "diffusers/sdxl-instructpix2pix-768",
+    tokenizers: ["tokenizer": PAD_END, "tokenizer_2": PAD_EXCLAMATION_MARK],
+    MODEL_INDEX: include_bytes!("model_index/xl_pix2pix.json"),
+    UNET: include_bytes!("unet/xl_pix2pix.json"),
+    AUTOENCODER: VAE_XL,
+    SCHEDULER: EULER,
+    TEXT_ENCODER: CLIP_L,
+    TEXT_ENCODER_2: OPEN_CLIP_G,
+);
+
+pub(super) static PLAYGROUND: EmbeddedFolder = folder!(
+    "playgroundai/playground-v2.5-1024px-aesthetic",
+    tokenizers: ["tokenizer": PAD_END, "tokenizer_2": PAD_EXCLAMATION_MARK],
+    MODEL_INDEX: include_bytes!("model_index/playground.json"),
+    UNET: include_bytes!("unet/xl.json"),
+    AUTOENCODER: include_bytes!("vae/playground.json"),
+    SCHEDULER: include_bytes!("scheduler/edm.json"),
+    TEXT_ENCODER: CLIP_L,
+    TEXT_ENCODER_2: OPEN_CLIP_G,
+);
