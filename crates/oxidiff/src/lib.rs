@@ -74,23 +74,7 @@ pub use models::unets::{
     MidBlockType, ResampleType, UNet2DConditionConfig, UNet2DConditionInputs, UNet2DConditionModel,
     UNet2DConfig, UNet2DModel, UpBlockType,
 };
-pub use pipelines::{
-    AnyTensor, Argument, ArgumentInfo, AutoPipelineForImage2Image, AutoPipelineForInpainting,
-    AutoPipelineForText2Image, CallArguments, CallDefaults, ClassConditional, Component, ComponentLoader,
-    Components, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DepthToImage, DiTPipeline,
-    DiffusionPipeline, FromArgument, GenerationConfig, ImagePipelineOutput, ImageToImage, Inpaint,
-    InstructPix2Pix, LatentConsistency, LatentConsistencyImageToImage, LatentConsistencyModelImg2ImgPipeline,
-    LatentConsistencyModelPipeline, LatentUpscale, LoraLoader, LoraOptions, ModelIndex, PNDMPipeline,
-    Pipeline, PipelineArguments, RePaint, RePaintPipeline, Request, SamplingMethod, ScoreSdeVePipeline,
-    StableDiffusionComponents, StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline,
-    StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
-    StableDiffusionLatentUpscalePipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
-    StableDiffusionXLComponents, StableDiffusionXLImageToImage, StableDiffusionXLImg2ImgPipeline,
-    StableDiffusionXLInpaint, StableDiffusionXLInpaintPipeline, StableDiffusionXLInstructPix2Pix,
-    StableDiffusionXLInstructPix2PixPipeline, StableDiffusionXLPipeline, StableDiffusionXLTextToImage,
-    StepCallback, StepEnd, Task, TextToImage, TextualInversionLoader, TextualInversionOptions, Unconditional,
-    UnconditionalPipeline, Upscale, register_pipeline,
-};
+pub use pipelines::*;
 pub use random::{Generator, Generators, RandomFloat};
 pub use schedulers::{
     AlgorithmType, AmusedScheduler, AmusedSchedulerConfig, AmusedSchedulerOutput, AmusedStepOptions,

@@ -28,27 +28,13 @@ pub use common::lora::{LoraLoader, LoraOptions};
 pub use common::textual_inversion::{TextualInversionLoader, TextualInversionOptions};
 pub use component::{Component, Components};
 pub use diffusion_pipeline::DiffusionPipeline;
-pub use dit::{ClassConditional, DiTPipeline};
+pub use dit::*;
 pub use generation_config::{CallDefaults, GenerationConfig};
 pub use model_index::ModelIndex;
 pub use output::ImagePipelineOutput;
 pub use pipeline::Pipeline;
 pub use registry::{Task, register_pipeline};
 pub use request::{AnyTensor, Argument, ArgumentInfo, CallArguments, FromArgument, Request};
-pub use stable_diffusion::{
-    DepthToImage, ImageToImage, Inpaint, InstructPix2Pix, LatentConsistency, LatentConsistencyImageToImage,
-    LatentConsistencyModelImg2ImgPipeline, LatentConsistencyModelPipeline, LatentUpscale,
-    StableDiffusionComponents, StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline,
-    StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
-    StableDiffusionLatentUpscalePipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
-    TextToImage, Upscale,
-};
-pub use stable_diffusion_xl::{
-    StableDiffusionXLComponents, StableDiffusionXLImageToImage, StableDiffusionXLImg2ImgPipeline,
-    StableDiffusionXLInpaint, StableDiffusionXLInpaintPipeline, StableDiffusionXLInstructPix2Pix,
-    StableDiffusionXLInstructPix2PixPipeline, StableDiffusionXLPipeline, StableDiffusionXLTextToImage,
-};
-pub use unconditional::{
-    ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, PNDMPipeline, RePaint, RePaintPipeline,
-    SamplingMethod, ScoreSdeVePipeline, Unconditional, UnconditionalPipeline,
-};
+pub use stable_diffusion::*;
+pub use stable_diffusion_xl::*;
+pub use unconditional::*;
