@@ -62,6 +62,9 @@ call_arguments! {
         pub guidance_scale: f64 = 9.0,
         /// What not to show: none, one for all prompts, or one for each.
         pub negative_prompt: Vec<String> = Vec::new(),
+        /// Whether `(word:1.3)` and `[word]` weigh parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in
+        /// chunks, as in AUTOMATIC1111's web UI.
+        pub prompt_weighting: bool = false,
         /// Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
         pub generator: Option<Generators> = None,
         /// The noise to start from, `[images, channels, 2 * height, 2 * width]` with the size of the image's latents, instead
@@ -109,7 +112,7 @@ impl LatentUpscale {
             prompt_embeds: self.prompt_embeds.as_ref(),
             negative_prompt_embeds: self.negative_prompt_embeds.as_ref(),
             num_images_per_prompt: 1,
-            weighting: false,
+            weighting: self.prompt_weighting,
         };
         for (argument, pooled, embeds) in [
             ("pooled_prompt_embeds", &self.pooled_prompt_embeds, &self.prompt_embeds),
@@ -169,10 +172,16 @@ impl StableDiffusionLatentUpscalePipeline {
     /// # Errors
     /// When embeddings are missing or have another shape.
     fn encode(&self, arguments: &LatentUpscale, images: usize, guidance: Guidance) -> Result<TextEncoding> {
+        let encoder = ClipPrompt {
+            tokenizer: &self.tokenizer,
+            text_encoder: &self.text_encoder,
+            weighting: arguments.prompt_weighting,
+        };
+        let guided = guidance.copies() > 1;
+        let negative_prompt = if guided { &*arguments.negative_prompt } else { &[] };
+        let length = encoder.length(&arguments.prompt)?.max(encoder.length(negative_prompt)?);
         let encode = |prompts: &[String]| {
-            let (tokenizer, text_encoder) = (&self.tokenizer, &self.text_encoder);
-            let encoder = ClipPrompt { tokenizer, text_encoder, weighting: false };
-            let encoded = encoder.encode_earlier(prompts, encoder.length(prompts)?, 0)?;
+            let encoded = encoder.encode_earlier(prompts, length, 0)?;
             Ok(TextEncoding { tokens: encoded.hidden, pooled: Some(encoded.pooled) })
         };
         let given = |tokens: &Tensor<3>, pooled: &Option<Tensor<2>>| {
@@ -190,10 +199,10 @@ impl StableDiffusionLatentUpscalePipeline {
                     "must be given together with `prompt_embeds`, unless `guidance_scale` is at most 1";
                 Err(Error::argument("negative_prompt_embeds", message))
             }
-            None => encode(&broadcast(&arguments.negative_prompt, images)),
+            None => encode(&broadcast(negative_prompt, images)),
         };
         let positive = positive?;
-        let negative = (guidance.copies() > 1).then(negative).transpose()?;
+        let negative = guided.then(negative).transpose()?;
 
         let features = self.text_encoder.config().hidden_size;
         let [_, tokens, _] = positive.tokens.dims();
