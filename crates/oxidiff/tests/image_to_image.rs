@@ -309,7 +309,7 @@ fn a_depth_pipeline_is_saved_with_its_estimator() {
     let again = StableDiffusionDepth2ImgPipeline::from_pipe(&saved).unwrap();
     assert_eq!(again.to_string(), saved.to_string());
     let refused = error(StableDiffusionDepth2ImgPipeline::from_pipe(&sd1()));
-    assert!(refused.contains("estimates no depth"), "{refused}");
+    assert!(refused.contains("has no `depth_estimator`"), "{refused}");
 }
 
 #[test]
@@ -322,9 +322,11 @@ fn depth_that_cannot_be_told_is_refused() {
     assert!(error(pipeline.call(none)).contains("`depth_map`: has shape [0, 8, 8]"));
     let two = values([1, 2, 8, 8], 0.0).squeeze_dim(0);
     let two = DepthToImage { depth_map: Some(two), ..good() };
-    assert!(error(pipeline.call(two)).contains("`depth_map`: 2 of them"));
+    assert!(error(pipeline.call(two)).contains("`depth_map`: got 2"));
     assert!(error(pipeline.call(DepthToImage::new("dog", values([1, 4, 8, 8], 0.0)))).contains("is latents"));
-    assert!(error(pipeline.call(DepthToImage::new("dog", Vec::new()))).contains("`image`: there is none"));
+    assert!(
+        error(pipeline.call(DepthToImage::new("dog", Vec::new()))).contains("`image`: there are no images")
+    );
     assert!(error(pipeline.call(DepthToImage { strength: 2.0, ..good() })).contains("`strength`"));
 }
 
@@ -451,7 +453,7 @@ fn images_that_do_not_fit_are_refused() {
     assert!(refuse(picture("RGBA", [16, 16]).into(), unchanged).contains("alpha"));
     assert!(refuse(picture("L", [16, 16]).into(), unchanged).contains("1 channels"));
     assert!(refuse(picture("RGB", [7, 16]).into(), unchanged).contains("smaller than 8x8"));
-    assert!(refuse(pictures(&[[16, 16]; 2]).into(), unchanged).contains("2 of them"));
+    assert!(refuse(pictures(&[[16, 16]; 2]).into(), unchanged).contains("got 2"));
     assert!(
         refuse(pictures(&[[16, 16]; 2]).into(), |a| a.prompt = vec!["dog".into(); 3]).contains("3 images")
     );
@@ -489,7 +491,7 @@ fn masks_that_do_not_fit_are_refused() {
     expect(refuse(|a| a.mask_image = Vec::new().into()), &["`image`: there are no images"]);
     expect(refuse(|a| a.mask_image = values([1, 3, 32, 32], 0.0).into()), &["`mask_image`", "3 channels"]);
     let two_masks = |a: &mut Inpaint| a.mask_image = vec![blob([32, 32, 0, 0, 9, 9]); 2].into();
-    expect(refuse(two_masks), &["`mask_image`", "2 of them"]);
+    expect(refuse(two_masks), &["`mask_image`", "got 2"]);
     expect(refuse(|a| a.height = Some(36)), &["`height`", "multiple of 8"]);
     expect(refuse(|a| a.strength = 0.3), &["`strength`", "less than one step"]);
     expect(refuse(|a| a.latents = Some(values([1, 4, 5, 4], 0.0))), &["`latents`", "[1, 4, 4, 4]"]);
@@ -529,7 +531,7 @@ fn what_cannot_be_enlarged_or_edited_is_refused() {
     let refused = error(pipeline.call(Upscale::new("dog", values([1, 4, 8, 8], 0.0))));
     assert!(refused.contains("4 channels, the model takes 3"), "{refused}");
     let two = Upscale { prompt: vec!["dog".into(); 2], ..Upscale::new("", picture("RGB", [16, 16])) };
-    assert!(error(pipeline.call(two)).contains("1 of them for 2 prompts"));
+    assert!(error(pipeline.call(two)).contains("got 1 for 2 prompts"));
     let refused = error(StableDiffusionUpscalePipeline::from_pipe(&sd1()));
     assert!(refused.contains("low_res_scheduler"), "{refused}");
 
