@@ -1,11 +1,11 @@
-//! The hub, where it does not answer.
+//! A hub that does not answer.
 
 use std::net::TcpListener;
 
 use crate::sandbox::Sandbox;
 
 #[test]
-fn a_long_wait_says_for_what() {
+fn a_long_wait_is_explained() {
     let sandbox = Sandbox::new();
     let folder = sandbox.path("hub/models--someone--model");
     std::fs::create_dir_all(folder.join("snapshots/abc")).unwrap();
