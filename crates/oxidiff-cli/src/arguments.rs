@@ -65,10 +65,10 @@ pub(crate) struct GenerateArguments {
     /// Seed of the random numbers: the same seed makes the same image. Negative seeds work as in torch's `manual_seed`; by default a new seed each time
     #[arg(long, value_name = "N", value_parser = seed)]
     pub seed: Option<u64>,
-    /// Height of the images in pixels; by default what the model was trained on
+    /// Height of the images in pixels; by default the size that the model was trained on
     #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
     pub height: Option<usize>,
-    /// Width of the images in pixels; by default what the model was trained on
+    /// Width of the images in pixels; by default the size that the model was trained on
     #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
     pub width: Option<usize>,
     /// Number of images
@@ -131,7 +131,7 @@ pub(crate) struct BenchArguments {
     /// inputs are used and the error against its outputs is printed
     #[arg(value_name = "MODEL")]
     pub model: Option<String>,
-    /// Height and width of the latents; by default what the model was trained on
+    /// Height and width of the latents; by default the size that the model was trained on
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub size: Option<usize>,
     /// Number of latents in the denoising call; by default 2, an image with and without its prompt

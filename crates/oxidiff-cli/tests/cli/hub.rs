@@ -12,7 +12,7 @@ fn a_long_wait_is_explained() {
     std::fs::create_dir_all(folder.join("refs")).unwrap();
     std::fs::write(folder.join("refs/main"), "abc").unwrap();
 
-    // The system takes the connection; nobody reads from it.
+    // The system accepts the connection, but nothing reads from it.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
     let variables = [

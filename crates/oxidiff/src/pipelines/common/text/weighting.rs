@@ -45,9 +45,9 @@ pub(crate) fn parse(prompt: &str) -> Vec<Part> {
             ')' if !round.is_empty() => multiply(&mut parts, round.pop().expect("not empty"), STEP),
             ']' if !square.is_empty() => multiply(&mut parts, square.pop().expect("not empty"), 1.0 / STEP),
             ':' if ends_text => {
-                let (weight, rest) = weight_at(after).expect("it was checked");
+                let (weight, tail) = weight_at(after).expect("it was checked");
                 multiply(&mut parts, round.pop().expect("not empty"), weight);
-                after = rest;
+                after = tail;
             }
             other => text.push(other),
         }
