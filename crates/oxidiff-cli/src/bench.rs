@@ -233,7 +233,7 @@ fn random(
     })
 }
 
-/// The peak memory of the process, in GiB.
+/// The most memory that the process has had, in GiB.
 #[cfg(unix)]
 fn peak_memory() -> Option<f64> {
     use nix::sys::resource::{UsageWho, getrusage};

@@ -207,8 +207,7 @@ impl DiffusionPipeline {
         self.0.lora_loader()
     }
 
-    /// Writes the pipeline into `folder`, which is created if it does not exist; Python diffusers can load it from
-    /// there.
+    /// Writes the pipeline into `folder`, which is made if it does not exist; Python diffusers loads it from there.
     ///
     /// # Errors
     /// When the folder cannot be written.

@@ -12,7 +12,7 @@ use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::hub::MODEL_INDEX;
 use crate::loading::{LoadOptions, Needed};
 
-/// The contents of `model_index.json`, and of `generation_config.json` next to it.
+/// What `model_index.json` says, and `generation_config.json` beside it.
 #[derive(Clone, Debug)]
 pub struct ModelIndex {
     origin: String,

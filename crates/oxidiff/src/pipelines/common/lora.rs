@@ -89,8 +89,8 @@ pub trait LoraLoader {
         })
     }
 
-    /// Sets the factor of all adapters that are not fused, for the calls that follow. In Python, each call receives it
-    /// as `cross_attention_kwargs={"scale": scale}`.
+    /// A factor of all adapters that are not fused, in the calls that follow: what Python gives each call as
+    /// `cross_attention_kwargs={"scale": scale}`.
     ///
     /// # Errors
     /// When it is not finite.

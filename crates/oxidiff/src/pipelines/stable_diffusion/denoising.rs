@@ -123,8 +123,7 @@ impl StableDiffusionComponents {
         memory::check(&work, needed, device, SMALLER_CALL)
     }
 
-    /// Converts the latents at the end of a run to the requested output. Images that the safety checker flags are
-    /// black.
+    /// What was asked for, made of the latents that a run ends with. Images that the safety checker objects to are black.
     fn decode(
         &self,
         latents: Tensor<4>,

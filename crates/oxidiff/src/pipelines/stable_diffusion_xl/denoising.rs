@@ -97,7 +97,7 @@ impl StableDiffusionXLComponents {
             text_encoder.as_ref().map(|encoder| ("text_encoder", encoder as _)),
             text_encoder_2.as_ref().map(|encoder| ("text_encoder_2", encoder as _)),
         ];
-        // An encoder with a broken weight is to blame, if there is one.
+        // The encoder with a broken weight is to blame, if there is one.
         let blamed = encoders.into_iter().flatten().next();
         let denoising = Denoising {
             timesteps: &run.timesteps,
