@@ -33,8 +33,8 @@ pub(super) struct Run<'a> {
     pub guidance: Guidance,
     /// Further inputs of the model.
     pub inputs: UNet2DConditionInputs,
-    /// Further channels, which the model receives after those of the latents: `[copies * images, channels, height,
-    /// width]`.
+    /// Further channels, which the model receives after those of the latents:
+    /// `[copies * images, channels, height, width]`.
     pub further_channels: Option<Tensor<4>>,
     pub after_step: Option<AfterStep<'a>>,
 }

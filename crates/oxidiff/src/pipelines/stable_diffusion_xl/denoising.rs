@@ -40,8 +40,8 @@ pub(super) struct Run<'a> {
     pub guidance: Guidance,
     /// The guidance scale, for models that take it as an input.
     pub timestep_cond: Option<Tensor<2>>,
-    /// Further channels, which the model receives after those of the latents: `[copies * images, channels, height,
-    /// width]`.
+    /// Further channels, which the model receives after those of the latents:
+    /// `[copies * images, channels, height, width]`.
     pub further_channels: Option<Tensor<4>>,
     pub after_step: Option<AfterStep<'a>>,
 }

@@ -27,8 +27,8 @@ use crate::schedulers::{RePaintScheduler, Scheduler, StepOptions};
 call_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `RePaintPipeline.__call__`.
     pub struct RePaint: "inpainting without a text" {
-        /// The images to repaint in part. Their size is rounded down to a multiple of 8; a tensor `[images, channels,
-        /// height, width]` in [-1, 1] is used as it is.
+        /// The images to repaint in part. Their size is rounded down to a multiple of 8; a tensor
+        /// `[images, channels, height, width]` in [-1, 1] is used as it is.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
         /// The mask, white where to keep the image and black where to repaint it: one for all images. Its size is rounded
         /// down to a multiple of 32; a tensor `[1 or images, 1 or channels, height, width]` of 1 and 0 is used as it is.
@@ -107,8 +107,8 @@ impl RePaintPipeline {
         }
     }
 
-    /// The images, in [-1, 1], and their masks, 1 where the image is known and 0 elsewhere: `[images, channels, height,
-    /// width]` and `[1 or images, 1 or channels, height, width]`.
+    /// The images, in [-1, 1], and their masks, 1 where the image is known and 0 elsewhere:
+    /// `[images, channels, height, width]` and `[1 or images, 1 or channels, height, width]`.
     fn known(&self, arguments: &RePaint) -> Result<[Tensor<4>; 2]> {
         let images = VaeImageProcessor::default();
         let masks = VaeImageProcessor { resample: Resample::Nearest, ..VaeImageProcessor::of_masks(32) };
