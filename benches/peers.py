@@ -1,4 +1,4 @@
-"""What other programs need for one denoising call and one decoding, and how Oxidiff compares. Called by compare.sh."""
+"""Times one denoising call and one decoding in other programs, and compares Oxidiff with them. Called by compare.sh."""
 
 import os
 import re

@@ -1,6 +1,6 @@
-"""Writes the small files that fuzzing starts with into seeds/ beside this script; needs PyTorch and safetensors.
+"""Writes the small files that fuzzing starts with into seeds/ next to this script; needs PyTorch and safetensors.
 
-Files that fuzzers found lie among them and are left alone.
+Files there that fuzzers found are left alone.
 """
 
 import io
@@ -35,7 +35,7 @@ def pair(module, down, up, shape=(), rank=1):
     return {f"{module}.{down}": half(rank, 2, *shape), f"{module}.{up}": half(2, rank, *shape)}
 
 
-# Pickled weights: every protocol, container and element type; views, shared storages and what stands around weights.
+# Pickled weights: every protocol, container and element type; views, shared storages and other data next to weights.
 types = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
          torch.uint8, torch.bool]
 for protocol in (2, 3, 4):

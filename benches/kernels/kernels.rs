@@ -1,4 +1,4 @@
-//! Each kernel next to the plain Burn expression that it equals, with the sizes of Stable Diffusion 1.5 at 512x512.
+//! Times each kernel and the equivalent plain Burn expression, with the sizes of Stable Diffusion 1.5 at 512x512.
 
 use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};
 use burn::tensor::{Device, Distribution, Tensor, activation, module};

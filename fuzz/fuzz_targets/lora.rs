@@ -9,7 +9,7 @@ static SAFETENSORS: LazyLock<Input> = LazyLock::new(|| Input::with_extension("sa
 static PICKLED: LazyLock<Input> = LazyLock::new(|| Input::with_extension("bin"));
 
 fuzz_target!(|data: &[u8]| {
-    // The length that safetensors begin with is short of what its highest byte can say.
+    // Safetensors begin with a length, whose highest byte is always zero.
     let is_safetensors = data.get(7) == Some(&0);
     lora(if is_safetensors { &SAFETENSORS } else { &PICKLED }, data);
 });

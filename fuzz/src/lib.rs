@@ -1,4 +1,4 @@
-//! The readers of the library, without the library: the same source files in a crate that has no tensors.
+//! The library's readers without the library: the same source files in a crate without tensors.
 
 #![allow(dead_code, unused_imports, reason = "each fuzz target uses a part of the readers")]
 
@@ -22,7 +22,7 @@ use loading::formats::state_dict::StateDict;
 pub use mapped_file::MappedFile;
 use serde::{Deserialize, Serialize};
 
-/// A file that holds what a fuzzer made up, in memory where the system has such files.
+/// A file for the input of a fuzzer, in memory if the system supports that.
 pub struct Input {
     file: tempfile::NamedTempFile,
 }
@@ -42,7 +42,7 @@ impl Input {
     }
 }
 
-/// Opens a weights file, reads all of its tensors, and takes them for a checkpoint in the original layout.
+/// Opens a weights file, reads all of its tensors, and treats them as a checkpoint in the original layout.
 pub fn weights(input: &Input, data: &[u8]) {
     let Ok(tensors) = StateDict::open(input.write(data)) else { return };
     for (_, tensor) in tensors.iter() {
@@ -61,7 +61,7 @@ pub fn weights(input: &Input, data: &[u8]) {
     }
 }
 
-/// The layers of a model, of every kind that adapters change.
+/// The layers of a model, one of every kind that adapters change.
 static LAYERS: LazyLock<BTreeMap<String, Vec<usize>>> = LazyLock::new(|| {
     let layers = [
         ("a.to_q.weight", vec![2, 2]),
@@ -121,8 +121,8 @@ impl Default for Fields {
     }
 }
 
-/// Reads a configuration, reads again what it is written as, and lets classes take it over from each other; takes the same
-/// text for the index of a checkpoint in shards.
+/// Reads a configuration, writes it and reads it again, and passes it from one class to another; also treats the text as
+/// the index of a checkpoint in shards.
 pub fn config(data: &[u8]) {
     if let Ok(index) = ShardIndex::parse(data, "fuzz") {
         let shards = index.shards();
@@ -132,13 +132,13 @@ pub fn config(data: &[u8]) {
         assert!(index.tensors().all(|(_, shard)| shards.contains(shard)));
     }
     let Ok(config) = Config::parse(data, "fuzz") else { return };
-    let again = Config::parse(config.to_json().as_bytes(), "fuzz").expect("what was written can be read");
+    let again = Config::parse(config.to_json().as_bytes(), "fuzz").expect("a written configuration can be read");
     assert_eq!(config.values().len(), again.values().len());
     for (field, value) in config.values() {
         assert_eq!(Some(value), again.get(field));
     }
     let Ok((_, first)) = config.resolve::<Fields>("FirstScheduler") else { return };
-    let (_, second) = first.resolve::<Fields>("SecondScheduler").expect("the fields are known to be good");
+    let (_, second) = first.resolve::<Fields>("SecondScheduler").expect("the fields are valid");
     let kept = |field: &&String| !["_class_name", "_diffusers_version"].contains(&field.as_str());
     for field in config.values().keys().filter(kept) {
         assert_eq!(first.get(field), second.get(field));

@@ -1,4 +1,4 @@
-//! What can be written on the command line.
+//! The arguments of the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -16,11 +16,11 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make images from a prompt, or whatever else the model is given
+    /// Make images from a prompt, or from whatever else the model takes
     Generate(Box<GenerateArguments>),
-    /// Print what a pipeline consists of
+    /// Print the components of a pipeline
     Inspect(ModelArguments),
-    /// Fetch a pipeline from the hub into the cache and print where it is
+    /// Download a pipeline from the hub into the cache and print its folder
     Download(DownloadArguments),
     /// Time one denoising call and one decoding
     Bench(BenchArguments),
@@ -28,7 +28,7 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct GenerateArguments {
-    /// What to show; models that are given no text need none
+    /// What to show; not needed for models without text input
     #[arg(value_name = "PROMPT", required_unless_present_any = ["prompt_option", "model"])]
     prompt: Option<String>,
     /// What to show, as an option
@@ -40,34 +40,35 @@ pub(crate) struct GenerateArguments {
     /// What not to show
     #[arg(long, value_name = "PROMPT")]
     pub negative_prompt: Option<String>,
-    /// What classes to show, for models that were trained on classes: their numbers or their names
+    /// The classes to show, by number or name, for models that were trained on classes
     #[arg(long, value_name = "CLASS,...", value_delimiter = ',')]
     pub class_labels: Vec<String>,
     /// An image to start from, to edit or to enlarge, as the model does
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
-    /// What of the image to repaint: white there, black elsewhere. For a RePaintPipeline the other way round, as in Python
+    /// Which part of the image to repaint (white) and to keep (black); the other way round for a RePaintPipeline, as in Python
     #[arg(long, value_name = "FILE", requires = "image")]
     pub mask_image: Option<PathBuf>,
     /// How much of the image to change, 0 to 1; by default 0.8, and 1 with a mask
     #[arg(long, value_name = "PART", requires = "image")]
     pub strength: Option<f64>,
-    /// Number of denoising steps; by default what the model's generation_config.json says (the embedded model: 25), else mostly 50, 75 to enlarge an image, 100 to edit one, 1000 for DDPM
+    /// Number of denoising steps; by default what the model's generation_config.json says (the embedded model: 25),
+    /// else usually 50, 75 to enlarge an image, 100 to edit one, 1000 for DDPM
     #[arg(long, alias = "num-inference-steps", value_name = "N", value_parser = at_least_one)]
     pub steps: Option<usize>,
-    /// How strongly the prompt pulls; 1 turns guidance off. By default what the model's generation_config.json says (the embedded model: 4), else 7.5, and 9 to enlarge an image
+    /// How strongly to follow the prompt; 1 turns guidance off. By default what the model's generation_config.json says (the embedded model: 4), else 7.5, and 9 to enlarge an image
     #[arg(long, value_name = "SCALE")]
     pub guidance_scale: Option<f64>,
-    /// How much of the contrast that guidance takes away to restore, 0 to 1
+    /// How far to restore the contrast that guidance changes, 0 to 1
     #[arg(long, value_name = "PART")]
     pub guidance_rescale: Option<f64>,
-    /// The same seed makes the same image, and a negative one that of torch's `manual_seed`; by default a new one each time
+    /// Seed of the random numbers: the same seed makes the same image. Negative seeds work as in torch's `manual_seed`; by default a new seed each time
     #[arg(long, value_name = "N", value_parser = seed)]
     pub seed: Option<u64>,
-    /// Height of the images in pixels; by default what the model was trained on
+    /// Height of the images in pixels; by default the size that the model was trained on
     #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
     pub height: Option<usize>,
-    /// Width of the images in pixels; by default what the model was trained on
+    /// Width of the images in pixels; by default the size that the model was trained on
     #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
     pub width: Option<usize>,
     /// Number of images
@@ -94,13 +95,13 @@ pub(crate) struct GenerateArguments {
     /// Decode several images one by one, which takes less memory
     #[arg(long)]
     pub vae_slicing: bool,
-    /// Where to write: .png, .jpg, .webp, or .npy for the values in [0, 1] as float32 [N, H, W, 3]
+    /// The file to write: .png, .jpg, .webp, or .npy for the values in [0, 1] as float32 [N, H, W, 3]
     #[arg(long, value_name = "FILE", default_value = "output.png")]
     pub output: PathBuf,
-    /// Show no progress bar
+    /// Hide the progress bar
     #[arg(long)]
     pub no_progress: bool,
-    /// Keyword arguments of the pipeline that have no field here, as they were written
+    /// Keyword arguments of the pipeline that have no field here, as written
     #[arg(skip)]
     pub keywords: Vec<(String, String)>,
     #[command(flatten)]
@@ -139,11 +140,11 @@ pub(crate) struct DownloadArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct BenchArguments {
-    /// A folder or a name on the hub; by default the embedded emoji model. Where a folder holds reference.safetensors, its
+    /// A folder or a name on the hub; by default the embedded emoji model. If the folder holds reference.safetensors, its
     /// inputs are used and the error against its outputs is printed
     #[arg(value_name = "MODEL")]
     pub model: Option<String>,
-    /// Height and width of the latents; by default what the model was trained on
+    /// Height and width of the latents; by default the size that the model was trained on
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub size: Option<usize>,
     /// Number of latents in the denoising call; by default 2, an image with and without its prompt
@@ -152,10 +153,10 @@ pub(crate) struct BenchArguments {
     /// Number of threads; by default one for each core
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub threads: Option<usize>,
-    /// How often each call is timed, after one that is not
+    /// Number of times to time each call, after one untimed call
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one)]
     pub runs: usize,
-    /// Also print what one call of each spends its time on, by kind of operation (on the CPU)
+    /// Also print where one call of each spends its time, by kind of operation (on the CPU)
     #[arg(long)]
     pub breakdown: bool,
     #[command(flatten)]
@@ -208,7 +209,7 @@ pub(crate) struct LoadArguments {
     /// Which variant of the weights to read, such as fp16
     #[arg(long)]
     variant: Option<String>,
-    /// Show all images, whatever the model's safety checker would say
+    /// Do not run the model's safety checker
     #[arg(long)]
     no_safety_checker: bool,
     /// Which revision to fetch from the hub: a branch, a tag or a commit
@@ -268,7 +269,7 @@ impl LoadArguments {
         Ok(SingleFileOptions { dtype, device, config, extract_ema, hub, subfolder: None })
     }
 
-    /// Refuses a revision of a model that is not on the hub.
+    /// Refuses `--revision` for a model that is not on the hub.
     pub fn refuse_revision(&self) -> anyhow::Result<()> {
         match &self.revision {
             Some(revision) => bail!("--revision {revision}: only a model on the hub has revisions"),

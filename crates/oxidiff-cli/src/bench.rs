@@ -1,4 +1,4 @@
-//! `oxidiff bench`: how long one denoising call and one decoding take here.
+//! `oxidiff bench`: times one denoising call and one decoding.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use safetensors::SafeTensors;
 use crate::arguments::BenchArguments;
 use crate::standard_output::print_line;
 
-/// The inputs of both calls, and what another program computed from them.
+/// The inputs of both calls, and the results of another program for them.
 struct Inputs {
     sample: Tensor<4>,
     timestep: f32,
@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Calls a model once and then as often as was asked for, and prints the median time.
+/// Calls a model once and then the requested number of times, and prints the median time.
 fn time(
     name: &str,
     arguments: &BenchArguments,
@@ -98,7 +98,7 @@ fn time(
     Ok(())
 }
 
-/// What a call spends its time on, a line for each kind of operation, and how fast these are.
+/// Prints where a call spends its time, one line for each kind of operation with its speed.
 fn print_breakdown(call: impl Fn() -> oxidiff::Result<Tensor<4>>) -> anyhow::Result<()> {
     start_breakdown();
     let start = Instant::now();
@@ -122,7 +122,7 @@ fn print_breakdown(call: impl Fn() -> oxidiff::Result<Tensor<4>>) -> anyhow::Res
     Ok(line("all others", 0, others.max(0.0), String::new())?)
 }
 
-/// How far `found` is from `expected`, in norm.
+/// The norm of the difference of `found` from `expected`, relative to that of `expected`.
 fn relative_error(found: Tensor<4>, expected: Tensor<4>) -> anyhow::Result<f32> {
     let found = found.cast(DType::F32);
     ensure!(
@@ -135,7 +135,7 @@ fn relative_error(found: Tensor<4>, expected: Tensor<4>) -> anyhow::Result<f32> 
     Ok(norm(found - expected.clone()) / norm(expected))
 }
 
-/// The inputs beside the model, where they lie there and have the size that was asked for.
+/// The inputs next to the model, if they are there and have the requested size.
 fn reference(arguments: &BenchArguments, device: &Device) -> anyhow::Result<Option<Inputs>> {
     let Some(file) = arguments.model.as_deref().map(|model| Path::new(model).join("reference.safetensors"))
     else {
@@ -163,11 +163,11 @@ fn reference(arguments: &BenchArguments, device: &Device) -> anyhow::Result<Opti
         }),
     };
     let [batch, _, height, _] = inputs.sample.dims();
-    let asked = |given: Option<usize>, there: usize| given.is_none_or(|given| given == there);
-    if asked(arguments.batch, batch) && asked(arguments.size, height) {
+    let fits = |given: Option<usize>, stored: usize| given.is_none_or(|given| given == stored);
+    if fits(arguments.batch, batch) && fits(arguments.size, height) {
         return Ok(Some(inputs));
     }
-    eprintln!("{}: is for batch {batch} and size {height}; random inputs are used", file.display());
+    eprintln!("{}: is for batch {batch} and size {height}; random inputs are used instead", file.display());
     Ok(None)
 }
 
@@ -193,7 +193,7 @@ fn read(file: &PathBuf) -> anyhow::Result<HashMap<String, Stored>> {
                     let (values, _) = view.data().as_chunks();
                     values.iter().map(|bytes| i64::from_le_bytes(*bytes) as f32).collect()
                 }
-                other => bail!("{}: `{key}` is of type {other:?}; f32 and i64 are read", name()),
+                other => bail!("{}: `{key}` is of type {other:?}; only f32 and i64 are supported", name()),
             };
             Ok((key.to_owned(), Stored { values, shape: view.shape().to_vec() }))
         })
@@ -217,7 +217,7 @@ fn random(
     vae: &AutoencoderKL,
     device: &Device,
 ) -> anyhow::Result<Inputs> {
-    /// The prompt of a CLIP text encoder.
+    /// The length of a CLIP text encoder's prompt.
     const TOKENS: usize = 77;
     let config = unet.config();
     let [height, width] = match (arguments.size, config.sample_size) {
@@ -274,7 +274,7 @@ fn added(
 fn peak_memory() -> Option<f64> {
     use nix::sys::resource::{UsageWho, getrusage};
 
-    /// Apple counts bytes where others count kilobytes.
+    /// Apple counts bytes; others count kilobytes.
     const UNIT: f64 = if cfg!(target_vendor = "apple") { 1.0 } else { 1024.0 };
     let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
     Some(usage.max_rss() as f64 * UNIT / (1u64 << 30) as f64)

@@ -59,7 +59,7 @@ fn class_of(scheduler: &dyn Scheduler) -> &str {
     scheduler.config().class_name().unwrap_or_default()
 }
 
-/// The image files that were named.
+/// The images from the given files.
 struct InputImages {
     image: Option<DynamicImage>,
     mask: Option<DynamicImage>,
@@ -77,7 +77,7 @@ impl InputImages {
     }
 }
 
-/// The pipeline that does with the model's parts what the images ask for.
+/// The pipeline for the task that the given images imply, with the model's parts.
 fn for_task(pipeline: DiffusionPipeline, images: &InputImages) -> anyhow::Result<DiffusionPipeline> {
     Ok(match images {
         InputImages { image: Some(_), mask: Some(_) } if !pipeline.takes("mask_image") => {

@@ -1,10 +1,9 @@
-//! Options for the keyword arguments of pipelines that have no option of their own in [`Arguments`]: each argument that a
-//! pipeline takes is one, in kebab-case.
+//! Options, in kebab-case, for all keyword arguments of pipelines that have no option in [`Arguments`].
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use oxidiff::{ArgumentInfo, DiffusionPipeline, Error};
 
-/// Arguments under another name here, and under which.
+/// Arguments that have another name here, and that name.
 const RENAMED: [(&str, &str); 4] = [
     ("num_inference_steps", "--steps"),
     ("num_images_per_prompt", "--num-images"),
@@ -20,7 +19,7 @@ pub(crate) fn add_to(command: Command) -> Command {
     })
 }
 
-/// What was written for them, by name.
+/// Their values on the command line, by name.
 pub(crate) fn values(generate: &ArgMatches) -> Vec<(String, String)> {
     DiffusionPipeline::all_arguments()
         .iter()
@@ -42,13 +41,13 @@ fn further(generate: &Command) -> Vec<ArgumentInfo> {
     further
 }
 
-/// Two underscores keep them apart from the fields of [`Arguments`](crate::arguments::Arguments).
+/// Two underscores distinguish them from the fields of [`Arguments`](crate::arguments::Arguments).
 fn id(argument: &ArgumentInfo) -> String {
     format!("__{}", argument.name)
 }
 
 fn option(argument: ArgumentInfo) -> Arg {
-    // The first sentence, as the other options have one.
+    // Only the first sentence: the other options have one, too.
     let help = argument.help.trim().split(". ").next().unwrap_or_default().trim_end_matches('.');
     let option = Arg::new(id(&argument))
         .long(argument.name.replace('_', "-"))
@@ -62,7 +61,7 @@ fn option(argument: ArgumentInfo) -> Arg {
     }
 }
 
-/// Says which option an error of the library is about.
+/// Names the option that an error of the library is about.
 pub(crate) fn name_option(error: Error) -> anyhow::Error {
     match error {
         Error::InvalidArgument { argument, message } => {

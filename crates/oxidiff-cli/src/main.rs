@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let arguments = match parsing::parse(&words) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version are no mistakes; everything else is bad input like any other.
+            // Help and version are not errors; everything else is bad input.
             let code = if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
             let _ = error.print();
             return code;
@@ -79,14 +79,14 @@ fn inspect(arguments: &ModelArguments) -> anyhow::Result<()> {
     Ok(print_line(index)?)
 }
 
-/// Whether a model is a checkpoint in one file: on disk, or a link to one on the hub.
+/// Whether a model is a single-file checkpoint: on disk, or a link to one on the hub.
 fn is_single_file(model: &str) -> bool {
     Path::new(model).is_file()
         || model.starts_with("https://huggingface.co/")
         || model.starts_with("https://hf.co/")
 }
 
-/// Loads the pipeline that was named, or the embedded one.
+/// Loads the given pipeline, or the embedded one.
 fn load(model: Option<&str>, load: &arguments::LoadArguments) -> anyhow::Result<DiffusionPipeline> {
     if let Some(model) = model.filter(|model| is_single_file(model)) {
         return Ok(DiffusionPipeline::from_single_file(model, &load.single_file_options(model)?)?);

@@ -1,4 +1,4 @@
-//! A family of pipelines that the command line has never heard of, registered by a test.
+//! A family of pipelines that the command line does not know, registered by a test.
 
 #[path = "../../oxidiff/tests/new_family/plain_colour.rs"]
 mod plain_colour;
@@ -24,7 +24,7 @@ fn pixel(file: &Path) -> [u8; 3] {
 }
 
 #[test]
-fn the_command_line_knows_a_new_family_by_its_row() {
+fn the_command_line_knows_a_registered_family() {
     register_pipeline::<PlainColourPipeline>("plain-colour", Task::TextToImage);
     let folder = tempfile::tempdir().unwrap();
     write_checkpoint(folder.path());

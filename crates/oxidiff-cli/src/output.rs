@@ -1,4 +1,4 @@
-//! Where images are written: checked before the work begins, and written whole or not at all.
+//! The output files: checked before the work begins, and written completely or not at all.
 
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use oxidiff::image::{DynamicImage, ImageFormat};
 use oxidiff::{Images, OutputType, check_writable, write_whole};
 
-/// A file to write to, and in which format.
+/// A file to write to, and its format.
 #[derive(Debug)]
 pub(crate) struct Output {
     path: PathBuf,
@@ -21,7 +21,7 @@ enum Format {
 }
 
 impl Output {
-    /// Checks that so many `images` can be written to `path`, before anything is computed.
+    /// Checks, before anything is computed, that this number of `images` can be written to `path`.
     pub fn new(path: PathBuf, images: usize) -> anyhow::Result<Self> {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         let format = match extension.to_ascii_lowercase().as_str() {
@@ -36,7 +36,7 @@ impl Output {
             bail!("--output {}: is a folder", path.display());
         }
         let output = Self { path, format };
-        // More images than this do not fit into any memory, and the pipeline will say so.
+        // More images than this do not fit into any memory; the pipeline will refuse them.
         const MOST_IMAGES: usize = 4096;
         for path in output.paths(images.min(MOST_IMAGES)) {
             check_writable(&path).with_context(|| format!("--output {}", output.path.display()))?;
@@ -44,7 +44,7 @@ impl Output {
         Ok(output)
     }
 
-    /// What to ask a pipeline for.
+    /// The output type to request from a pipeline.
     pub fn output_type(&self) -> OutputType {
         match self.format {
             Format::Image(_) => OutputType::Image,
@@ -52,7 +52,7 @@ impl Output {
         }
     }
 
-    /// Writes the images, several of them into numbered files, and returns where they are.
+    /// Writes the images, into numbered files if there are several, and returns the paths.
     pub fn write(&self, images: Images) -> anyhow::Result<Vec<PathBuf>> {
         match self.format {
             Format::Npy => {

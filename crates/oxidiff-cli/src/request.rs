@@ -6,10 +6,10 @@ use oxidiff::{Argument, DiffusionPipeline, Generator, OutputType, Request};
 
 use crate::arguments::GenerateArguments;
 
-/// More images at once than fit into any memory.
+/// The most images at once; more fit into no memory.
 const MOST_IMAGES: usize = 65_536;
 
-/// What a call is given besides the words of the command line.
+/// The inputs of a call besides the words of the command line.
 pub(crate) struct Inputs {
     pub image: Option<DynamicImage>,
     pub mask: Option<DynamicImage>,
@@ -17,7 +17,7 @@ pub(crate) struct Inputs {
     pub output_type: OutputType,
 }
 
-/// The arguments of the pipeline's call: what was given, else what the checkpoint says, else Python's defaults.
+/// The arguments of the pipeline's call: the given ones, else the checkpoint's, else Python's defaults.
 pub(crate) fn new(
     pipeline: &DiffusionPipeline,
     arguments: GenerateArguments,
@@ -28,7 +28,7 @@ pub(crate) fn new(
     let images = arguments.num_images;
     let prompt = arguments.prompt();
     if takes("prompt") && prompt.is_none() {
-        bail!("PROMPT: a {class_name} needs to know what to show");
+        bail!("PROMPT: a {class_name} needs a prompt");
     }
     for (name, option, given) in
         [("image", "--image", inputs.image.is_some()), ("mask_image", "--mask-image", inputs.mask.is_some())]
@@ -56,7 +56,7 @@ pub(crate) fn new(
     call.request.set("generator", inputs.generator);
     call.request.set("output_type", inputs.output_type);
 
-    // The images of one class are next to each other, as those of one prompt are.
+    // The images of one class are next to each other, like those of one prompt.
     let labels = arguments.class_labels.len().max(1);
     if images.saturating_mul(labels) > MOST_IMAGES {
         bail!("--num-images: 1 to {MOST_IMAGES} images can be made at once, not {images} times {labels}");
@@ -68,7 +68,7 @@ pub(crate) fn new(
         call.request.set("batch_size", labels * images);
     } else if takes("class_labels") {
         if arguments.class_labels.is_empty() {
-            bail!("--class-labels: a {class_name} needs to know what to show");
+            bail!("--class-labels: a {class_name} needs the classes to show");
         }
     } else {
         image = image.map(|image| image.into_iter().cycle().take(images).collect());
@@ -84,7 +84,7 @@ pub(crate) fn new(
     Ok(request)
 }
 
-/// A request that is being made for a pipeline.
+/// A request under construction for a pipeline.
 struct Call<'a> {
     pipeline: &'a DiffusionPipeline,
     request: Request,

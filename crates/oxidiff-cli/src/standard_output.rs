@@ -1,4 +1,4 @@
-//! Lines for whoever reads the standard output.
+//! Writes lines to standard output.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};

@@ -1,4 +1,5 @@
-//! Hugging Face Diffusers for Rust: pipelines, models and schedulers with the names and the numbers of the Python library.
+//! Hugging Face Diffusers for Rust: pipelines, models and schedulers with the names of the Python library, and the same
+//! numbers.
 //!
 //! ```
 //! use oxidiff::{DiffusionPipeline, EulerDiscreteScheduler, Scheduler, TextToImage};
@@ -12,21 +13,20 @@
 //! # Ok::<(), oxidiff::Error>(())
 //! ```
 //!
-//! # What is where
+//! # Overview
 //!
-//! - **Pipelines** are what a user calls: [`DiffusionPipeline`] loads the one that a checkpoint names,
-//!   [`StableDiffusionPipeline`] is one of them, and [`TextToImage`] are the arguments of its call. [`DDPMPipeline`],
-//!   [`DDIMPipeline`], [`PNDMPipeline`], [`ScoreSdeVePipeline`] and [`ConsistencyModelPipeline`] draw from noise alone
-//!   ([`Unconditional`]), [`DiTPipeline`] a class ([`ClassConditional`]); [`RePaintPipeline`] inpaints ([`RePaint`]).
-//!   [`Pipeline`] is what they can all do.
-//! - **Models** predict: [`UNet2DConditionModel`], [`UNet2DModel`] and [`DiTTransformer2DModel`] the noise in a sample,
-//!   [`AutoencoderKL`] between images and latents,
-//!   [`CLIPTextModel`] and [`CLIPTokenizer`] between a prompt and its embedding. [`Model`] is what they can all do: be
-//!   loaded, saved, and built from a configuration.
-//! - **Schedulers** take the predicted noise away, step by step: see [`schedulers`] and the trait [`Scheduler`].
-//! - **Loading**: [`LoadOptions`] are the element type, the [`Device`] and which files to read; [`Config`] is the data of a
-//!   configuration file.
-//! - **Random numbers**: a [`Generator`] draws what PyTorch's CPU generator draws from the same seed.
+//! - **Pipelines** are the entry point: [`DiffusionPipeline`] loads the pipeline that a checkpoint names, such as a
+//!   [`StableDiffusionPipeline`], whose arguments are a [`TextToImage`]. [`DDPMPipeline`], [`DDIMPipeline`],
+//!   [`PNDMPipeline`], [`ScoreSdeVePipeline`] and [`ConsistencyModelPipeline`] make images from noise alone
+//!   ([`Unconditional`]), [`DiTPipeline`] images of a class ([`ClassConditional`]); [`RePaintPipeline`] inpaints
+//!   ([`RePaint`]). [`Pipeline`] is their common trait.
+//! - **Models** are the networks: [`UNet2DConditionModel`], [`UNet2DModel`] and [`DiTTransformer2DModel`] predict the
+//!   noise in a sample, [`AutoencoderKL`] converts between images and latents, [`CLIPTokenizer`] and [`CLIPTextModel`]
+//!   embed a prompt. [`Model`] is their common trait: loading, saving, and building from a configuration.
+//! - **Schedulers** remove the predicted noise, step by step: see [`schedulers`] and the trait [`Scheduler`].
+//! - **Loading**: [`LoadOptions`] choose the element type, the [`Device`] and which files to read; [`Config`] holds the
+//!   data of a configuration file.
+//! - **Random numbers**: a [`Generator`] draws the numbers that PyTorch's CPU generator draws from the same seed.
 //! - **Errors**: every function that can fail returns an [`Error`] that names the file, field or argument at fault.
 //!
 //! The CPU is the default backend. The features `cuda`, `rocm`, `metal`, `vulkan` and `wgpu` add others; model code is the

@@ -1,4 +1,4 @@
-//! The tiny autoencoder against Python diffusers: at most 1e-4 apart.
+//! Compares the tiny autoencoder with Python diffusers: at most 1e-4 apart.
 
 mod fixture;
 
@@ -55,13 +55,13 @@ fn tiles_fade_into_each_other_as_in_python() {
         assert_close(what, picked, recorded.floats::<1>(what), TOLERANCE);
     }
 
-    // A size that is no multiple of 8 still has one tile for every pixel.
+    // With a size that is not a multiple of 8, every pixel is still in a tile.
     let odd = Tensor::zeros([1, 3, 17, 517], &device);
     assert_eq!(vae.encode(odd).unwrap().dims(), [1, 4, 2, 64]);
 }
 
 #[test]
-fn is_saved_and_loaded_again() {
+fn a_saved_model_loads_again() {
     let (vae, recorded) = open("odd");
     let folder = tempfile::tempdir().unwrap();
     vae.save_pretrained(folder.path()).unwrap();
@@ -72,7 +72,7 @@ fn is_saved_and_loaded_again() {
 }
 
 #[test]
-fn says_what_is_wrong() {
+fn invalid_configurations_are_refused_by_field() {
     let device = Device::flex();
     for (json, field) in [
         (r#"{"encoder_block_out_channels": [4, 4]}"#, "encoder_block_out_channels"),

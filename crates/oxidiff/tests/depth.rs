@@ -1,5 +1,5 @@
-//! Depth estimation against transformers, layer by layer: at most 1e-4 apart; and image processors, bit for bit up to the
-//! rounding of one division.
+//! Compares depth estimation with transformers, layer by layer: at most 1e-4 apart; and image processors, bit for bit
+//! except for the rounding of one division.
 
 mod fixture;
 
@@ -41,7 +41,7 @@ fn depth_is_estimated_as_python_does_for_every_option() {
 }
 
 #[test]
-fn a_saved_depth_estimator_is_the_same_again() {
+fn a_saved_depth_estimator_loads_unchanged() {
     for name in ["add", "hybrid_preactivation"] {
         let folder = fixtures().join("vision/depth").join(name);
         let model = DPTForDepthEstimation::from_pretrained(folder.to_str().unwrap()).unwrap();
@@ -56,7 +56,7 @@ fn a_saved_depth_estimator_is_the_same_again() {
 }
 
 #[test]
-fn a_depth_estimator_says_what_is_wrong_with_its_inputs() {
+fn a_depth_estimator_refuses_invalid_inputs() {
     let device = Device::flex();
     let open = |name: &str| {
         let folder = fixtures().join("vision/depth").join(name);
@@ -73,7 +73,7 @@ fn a_depth_estimator_says_what_is_wrong_with_its_inputs() {
 }
 
 #[test]
-fn depth_configurations_that_make_no_sense_are_refused_by_field() {
+fn invalid_depth_configurations_are_refused_by_field() {
     let device = Device::flex();
     for (json, field) in [
         (r#"{"num_attention_heads": 7}"#, "num_attention_heads"),
@@ -129,7 +129,7 @@ struct Case {
     sizes: Vec<[usize; 3]>,
 }
 
-/// Repeated from the script that makes the fixtures.
+/// The same picture as in the script that makes the fixtures.
 fn picture([height, width, channels]: [usize; 3], offset: usize) -> DynamicImage {
     let mut bytes = Vec::new();
     for y in 0..height {
@@ -164,7 +164,7 @@ fn image_processors_compute_what_python_does() {
             _ => CLIPImageProcessor::from_config(&config).unwrap().preprocess(&pictures),
         };
         let values = values.unwrap_or_else(|error| panic!("{}: {error}", case.config));
-        // A byte that is off by one makes 4e-3.
+        // A byte that is off by one makes a difference of 4e-3.
         assert_close(
             &format!("{} {}", case.class, case.config),
             values,
@@ -206,7 +206,7 @@ fn image_processors_are_saved_as_python_saves_them() {
 }
 
 #[test]
-fn image_processors_say_what_is_wrong() {
+fn image_processors_refuse_invalid_configurations_and_images() {
     let dpt = |json: &str| match DPTImageProcessor::from_config(&Config::from_json(json).unwrap()) {
         Ok(_) => panic!("{json} was accepted"),
         Err(error) => error.to_string(),

@@ -1,6 +1,6 @@
-//! What a GPU computes: each model call at most 1e-4 from what Python recorded, and images at most 1e-3 from those of the
-//! CPU, which other tests compare with Python. Compiled where a backend beside the CPU is, and then fails where the machine
-//! has no device for it.
+//! Checks the results of a GPU: each model call is at most 1e-4 from Python's recorded results, and images are at most 1e-3
+//! from those of the CPU, which other tests compare with Python. Compiled if a backend besides the CPU is enabled; fails if
+//! the machine has no device for it.
 
 #![cfg(any(feature = "cuda", feature = "rocm", feature = "metal", feature = "vulkan", feature = "wgpu"))]
 
@@ -42,7 +42,7 @@ fn load<M: Model>(folder: &Path) -> M {
     M::from_pretrained_with(folder.to_str().unwrap(), &on_gpu()).unwrap()
 }
 
-/// The Stable Diffusion pipelines of the fixtures, with what their components computed.
+/// The Stable Diffusion pipelines of the fixtures, with the recorded results of their components.
 fn pipelines() -> [(PathBuf, &'static str, Recorded); 2] {
     ["sd1", "sd2"].map(|name| {
         let folder = fixtures().join("pipelines").join(name);
@@ -256,7 +256,7 @@ fn schedulers() {
         let mut sample = noise.randn(shape, DType::F32, device) * scheduler.init_noise_sigma();
         for timestep in scheduler.timesteps().to_vec() {
             let input = scheduler.scale_model_input(sample.clone(), timestep).unwrap();
-            // Something that depends on the input as a model does.
+            // A stand-in that depends on its input as a model does.
             let output = input * 0.5 + noise.randn(shape, DType::F32, device) * 0.5;
             let options = StepOptions { generator: Some(&mut generator), ..StepOptions::default() };
             sample = scheduler.step(output, timestep, sample, options).unwrap().prev_sample;

@@ -1,4 +1,4 @@
-//! The image processor against Python's, bit for bit.
+//! Compares the image processor with Python's, bit for bit.
 
 mod fixture;
 
@@ -179,7 +179,7 @@ fn error<T>(result: oxidiff::Result<T>) -> String {
 }
 
 #[test]
-fn images_are_resized_as_pillow_does_it() {
+fn images_are_resized_as_in_pillow() {
     let cases = recorded().resizes;
     assert!(cases.len() > 200);
     for case in cases {
@@ -192,7 +192,7 @@ fn images_are_resized_as_pillow_does_it() {
 }
 
 #[test]
-fn images_are_filled_and_cropped_to_proportions() {
+fn images_are_filled_and_cropped_to_an_aspect_ratio() {
     for case in recorded().resize_modes {
         let [width, height] = case.new_size;
         let image = picture(&case.mode, case.size);
@@ -251,9 +251,9 @@ fn overlays_are_those_of_pillow() {
     }
 }
 
-/// Pillow reads colour of 16 bits so.
+/// As Pillow reads colour images of 16 bits.
 #[test]
-fn of_16_bits_the_upper_8_are_taken() {
+fn the_upper_8_of_16_bits_are_kept() {
     let deep: ImageBuffer<oxidiff::image::Rgb<u16>, _> =
         ImageBuffer::from_fn(8, 8, |x, y| [(x * 8191) as u16, (y * 9000) as u16, 65535].into());
     let shallow =
@@ -265,7 +265,7 @@ fn of_16_bits_the_upper_8_are_taken() {
 }
 
 #[test]
-fn latents_are_left_alone() {
+fn latents_are_left_unchanged() {
     let latents = values([1, 4, 5, 7], -3.0);
     let processor = VaeImageProcessor::default();
     let same = processor.preprocess(&latents.clone().into(), PreprocessOptions::default()).unwrap();
@@ -346,7 +346,7 @@ fn image_files_are_read_as_colour() {
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&broken, &bytes[..bytes.len() / 2]).unwrap();
     assert!(error(load_image(&broken)).contains("broken.png"));
-    std::fs::write(&broken, "no image at all").unwrap();
+    std::fs::write(&broken, "not an image").unwrap();
     assert!(error(load_image(&broken)).contains("broken.png"));
     assert!(error(load_image(folder.path().join("missing.png"))).contains("missing.png"));
 }

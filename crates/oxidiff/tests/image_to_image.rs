@@ -1,4 +1,4 @@
-//! Pipelines that are given images, against Python diffusers, seed for seed: images at most 1e-3 apart.
+//! Compares pipelines with image inputs with Python diffusers, seed for seed: images are at most 1e-3 apart.
 
 mod fixture;
 
@@ -101,7 +101,7 @@ fn pictures(sizes: &[[u32; 2]]) -> Vec<DynamicImage> {
     made.map(|(index, image)| if index % 2 == 1 { image.fliph() } else { image }).collect()
 }
 
-/// The arguments that all calls have, of a call of type `$arguments`.
+/// The arguments that all calls share, for a call of type `$arguments`.
 macro_rules! arguments {
     ($arguments:ident, $call:expr, $callback:expr, { $($own:tt)* }) => {{
         let (call, default): (&Call, $arguments) = ($call, $arguments::default());
@@ -176,7 +176,7 @@ fn edit(call: &Call, callback: StepCallback) -> PipelineArguments {
     .into()
 }
 
-/// `[batch, height, width, channels]`, as it is recorded.
+/// The recorded pixels of images `[batch, height, width, channels]`.
 fn every_fourth_pixel(image: Tensor<4>) -> Tensor<4> {
     let [_, height, width, _] = image.dims();
     let every_fourth = |size: usize| {
@@ -186,7 +186,7 @@ fn every_fourth_pixel(image: Tensor<4>) -> Tensor<4> {
     image.select(1, every_fourth(height)).select(2, every_fourth(width))
 }
 
-/// The images as they are recorded: of files the bytes divided by 255.
+/// The images as they are recorded: the bytes of pictures are divided by 255.
 fn to_array(images: Images) -> Tensor<4> {
     let Images::Image(images) = images else { return images.into_tensor().unwrap() };
     let arrays = images.iter().map(|image| {
@@ -231,7 +231,7 @@ fn check(
         let scale = latents.clone().abs().max().into_scalar::<f32>().max(1.0);
         let ends = Tensor::stack(vec![steps[0].clone(), steps[steps.len() - 1].clone()], 0);
         assert_close(&format!("{what}, latents"), ends, latents, TOLERANCE * scale);
-        // Where bytes are recorded, one may be rounded the other way.
+        // If bytes are recorded, one may be rounded the other way.
         let tolerance = if call.padding_mask_crop.is_some() { 1.0 / 255.0 + 1e-6 } else { TOLERANCE };
         let image = every_fourth_pixel(to_array(made.images));
         assert_close(&what, image, outputs.floats(&format!("{index}.image")), tolerance);
@@ -248,7 +248,7 @@ fn load<P: Pipeline>(folder: &Path) -> P {
     pipeline
 }
 
-/// The parts of sd1 with a UNet that takes more channels.
+/// The parts of sd1 with a UNet that takes further channels.
 fn with_unet(name: &str) -> StableDiffusionComponents {
     let folder = fixtures().join("image_to_image").join(name);
     let unet = UNet2DConditionModel::from_pretrained(folder.to_str().unwrap()).unwrap();
@@ -272,12 +272,12 @@ fn the_embedded_model_changes_images_as_in_python() {
 }
 
 #[test]
-fn masked_parts_are_made_anew_as_in_python() {
+fn masked_parts_are_repainted_as_in_python() {
     check("inpaint", StableDiffusionInpaintPipeline::from_pipe(&sd1()).unwrap(), inpaint);
 }
 
 #[test]
-fn a_model_that_is_given_the_mask_inpaints_as_in_python() {
+fn a_model_that_takes_the_mask_inpaints_as_in_python() {
     check("inpaint9", StableDiffusionInpaintPipeline::new(with_unet("unet9")).unwrap(), inpaint);
 }
 
@@ -309,11 +309,11 @@ fn a_depth_pipeline_is_saved_with_its_estimator() {
     let again = StableDiffusionDepth2ImgPipeline::from_pipe(&saved).unwrap();
     assert_eq!(again.to_string(), saved.to_string());
     let refused = error(StableDiffusionDepth2ImgPipeline::from_pipe(&sd1()));
-    assert!(refused.contains("estimates no depth"), "{refused}");
+    assert!(refused.contains("has no `depth_estimator`"), "{refused}");
 }
 
 #[test]
-fn depth_that_cannot_be_told_is_refused() {
+fn unusable_depth_is_refused() {
     let mut pipeline = depth_pipeline();
     let good = || DepthToImage::new("dog", picture("RGB", [16, 16]));
     let flat = DepthToImage { depth_map: Some(Tensor::ones([1, 8, 8], &Device::flex())), ..good() };
@@ -322,9 +322,11 @@ fn depth_that_cannot_be_told_is_refused() {
     assert!(error(pipeline.call(none)).contains("`depth_map`: has shape [0, 8, 8]"));
     let two = values([1, 2, 8, 8], 0.0).squeeze_dim(0);
     let two = DepthToImage { depth_map: Some(two), ..good() };
-    assert!(error(pipeline.call(two)).contains("`depth_map`: 2 of them"));
+    assert!(error(pipeline.call(two)).contains("`depth_map`: got 2"));
     assert!(error(pipeline.call(DepthToImage::new("dog", values([1, 4, 8, 8], 0.0)))).contains("is latents"));
-    assert!(error(pipeline.call(DepthToImage::new("dog", Vec::new()))).contains("`image`: there is none"));
+    assert!(
+        error(pipeline.call(DepthToImage::new("dog", Vec::new()))).contains("`image`: there are no images")
+    );
     assert!(error(pipeline.call(DepthToImage { strength: 2.0, ..good() })).contains("`strength`"));
 }
 
@@ -348,7 +350,7 @@ fn error<T>(result: oxidiff::Result<T>) -> String {
 }
 
 #[test]
-fn pipelines_are_made_of_each_other() {
+fn pipelines_are_made_from_each_other() {
     let text_to_image = sd1();
     let image_to_image = StableDiffusionImg2ImgPipeline::from_pipe(&text_to_image).unwrap();
     let inpaint = StableDiffusionInpaintPipeline::from_pipe(&image_to_image).unwrap();
@@ -400,7 +402,7 @@ fn a_saved_pipeline_is_loaded_by_its_class() {
     assert!(refused.contains("text to image with a StableDiffusionInpaintPipeline"), "{refused}");
     check("inpaint9", loaded, inpaint);
 
-    // A UNet that takes more than latents fits no pipeline that has no more to give.
+    // A UNet that takes more than latents does not fit a pipeline that has nothing to add.
     for refused in [
         error(AutoPipelineForText2Image::from_pretrained(path)),
         error(StableDiffusionImg2ImgPipeline::from_pretrained(path)),
@@ -411,7 +413,7 @@ fn a_saved_pipeline_is_loaded_by_its_class() {
 }
 
 #[test]
-fn the_upscaler_is_saved_with_all_that_it_has() {
+fn the_upscaler_is_saved_with_all_of_its_parts() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
     StableDiffusionUpscalePipeline::new(with_unet("unet7"), low_res_scheduler())
@@ -451,7 +453,7 @@ fn images_that_do_not_fit_are_refused() {
     assert!(refuse(picture("RGBA", [16, 16]).into(), unchanged).contains("alpha"));
     assert!(refuse(picture("L", [16, 16]).into(), unchanged).contains("1 channels"));
     assert!(refuse(picture("RGB", [7, 16]).into(), unchanged).contains("smaller than 8x8"));
-    assert!(refuse(pictures(&[[16, 16]; 2]).into(), unchanged).contains("2 of them"));
+    assert!(refuse(pictures(&[[16, 16]; 2]).into(), unchanged).contains("got 2"));
     assert!(
         refuse(pictures(&[[16, 16]; 2]).into(), |a| a.prompt = vec!["dog".into(); 3]).contains("3 images")
     );
@@ -489,7 +491,7 @@ fn masks_that_do_not_fit_are_refused() {
     expect(refuse(|a| a.mask_image = Vec::new().into()), &["`image`: there are no images"]);
     expect(refuse(|a| a.mask_image = values([1, 3, 32, 32], 0.0).into()), &["`mask_image`", "3 channels"]);
     let two_masks = |a: &mut Inpaint| a.mask_image = vec![blob([32, 32, 0, 0, 9, 9]); 2].into();
-    expect(refuse(two_masks), &["`mask_image`", "2 of them"]);
+    expect(refuse(two_masks), &["`mask_image`", "got 2"]);
     expect(refuse(|a| a.height = Some(36)), &["`height`", "multiple of 8"]);
     expect(refuse(|a| a.strength = 0.3), &["`strength`", "less than one step"]);
     expect(refuse(|a| a.latents = Some(values([1, 4, 5, 4], 0.0))), &["`latents`", "[1, 4, 4, 4]"]);
@@ -524,12 +526,12 @@ fn masks_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn what_cannot_be_enlarged_or_edited_is_refused() {
+fn invalid_images_to_enlarge_or_edit_are_refused() {
     let mut pipeline = StableDiffusionUpscalePipeline::new(with_unet("unet7"), low_res_scheduler()).unwrap();
     let refused = error(pipeline.call(Upscale::new("dog", values([1, 4, 8, 8], 0.0))));
     assert!(refused.contains("4 channels, the model takes 3"), "{refused}");
     let two = Upscale { prompt: vec!["dog".into(); 2], ..Upscale::new("", picture("RGB", [16, 16])) };
-    assert!(error(pipeline.call(two)).contains("1 of them for 2 prompts"));
+    assert!(error(pipeline.call(two)).contains("got 1 for 2 prompts"));
     let refused = error(StableDiffusionUpscalePipeline::from_pipe(&sd1()));
     assert!(refused.contains("low_res_scheduler"), "{refused}");
 

@@ -1,4 +1,4 @@
-//! Image files of several formats: what Pillow reads, and what is not whole.
+//! Image files of several formats, compared with Pillow, and truncated files.
 
 mod fixture;
 
@@ -27,7 +27,7 @@ fn pictures_are_those_of_pillow() {
             assert!(error.contains(name), "{error}");
             continue;
         }
-        // Of 16 bits and of floats Pillow keeps the lower end and cuts off the rest.
+        // Pillow clips values of 16 bits and floats instead of scaling them.
         if ["gray16.tiff", "float.tiff"].contains(&name) {
             continue;
         }
@@ -40,7 +40,7 @@ fn pictures_are_those_of_pillow() {
         };
         assert_eq!([image.height() as usize, image.width() as usize, 3], pixels.shape(), "{name}");
         let distance = image.as_raw().iter().zip(pixels.data()).map(|(ours, theirs)| ours.abs_diff(*theirs));
-        // JPEG leaves open how rounding goes and how colour is enlarged.
+        // JPEG does not specify the rounding, nor how colour is upsampled.
         let allowed = if name.ends_with(".jpg") { 6 } else { 0 };
         let distance = distance.max().unwrap();
         if distance > allowed {
@@ -62,7 +62,7 @@ fn files_that_are_cut_short_are_refused() {
         let file = sandbox.path().join(&name);
         for per_mille in [100, 300, 500, 800, 950, 990, 999] {
             let kept = (whole.len() * per_mille / 1000).min(whole.len() - 2);
-            // The first picture of a GIF is all that is needed, and it may end before the file does.
+            // Only the first picture of a GIF is needed, and it may end before the file does.
             let last = if name == "moving.gif" { 300 } else { 990 };
             if name.to_string_lossy().ends_with(".gif") && per_mille > last {
                 continue;

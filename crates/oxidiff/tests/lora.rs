@@ -1,4 +1,4 @@
-//! Low-rank adapters against Python diffusers.
+//! Compares low-rank adapters with Python diffusers.
 
 mod fixture;
 
@@ -37,7 +37,7 @@ fn embed(pipeline: &StableDiffusionPipeline, prompt: &str) -> Tensor<3> {
     pipeline.text_encoder.forward(&tokens.input_ids, None).unwrap().last_hidden_state
 }
 
-/// Compares the text's embedding, a prediction of the UNet and an image with what was recorded under `name`.
+/// Compares the embedding of a text, a prediction of the UNet and an image with those recorded under `name`.
 #[track_caller]
 fn check(pipeline: &mut StableDiffusionPipeline, name: &str) {
     let recorded = Recorded::open(&PathBuf::from(file("outputs")));
@@ -86,7 +86,7 @@ fn every_layout_gives_what_python_computes() {
 }
 
 #[test]
-fn adapters_are_mixed_scaled_fused_and_taken_off_as_in_python() {
+fn adapters_are_mixed_scaled_fused_and_unloaded_as_in_python() {
     let mut pipeline = pipeline();
     let original = weights(&pipeline);
     pipeline.load_lora_weights(&file("kohya"), &named("first")).unwrap();
@@ -136,7 +136,7 @@ fn unloading_restores_every_bit() {
 }
 
 #[test]
-fn what_is_fused_stays_and_the_rest_goes() {
+fn unloading_keeps_fused_adapters_and_drops_the_rest() {
     let mut pipeline = pipeline();
     pipeline.load_lora_weights(&file("kohya"), &named("first")).unwrap();
     let first = weights(&pipeline);
@@ -194,7 +194,7 @@ fn a_folder_names_its_file_or_is_searched() {
     assert!(load(&LoraOptions::default()).unwrap() == peft);
 }
 
-/// An adapter file with tensors changed, and the error that it gives.
+/// The error for an adapter file with changed tensors.
 fn error_of(from: &str, change: impl Fn(&mut BTreeMap<String, (Vec<usize>, Vec<u8>)>)) -> String {
     let bytes = fs::read(file(from)).unwrap();
     let read = SafeTensors::deserialize(&bytes).unwrap();
@@ -218,7 +218,7 @@ fn error_of(from: &str, change: impl Fn(&mut BTreeMap<String, (Vec<usize>, Vec<u
 }
 
 #[test]
-fn what_is_no_plain_lora_is_refused() {
+fn files_that_are_not_a_plain_lora_are_refused() {
     let name = "lora_unet_mid_block_attentions_0_proj_in";
     for (key, kind) in [
         (format!("{name}.hada_w1_a"), "LoHa"),
@@ -258,7 +258,7 @@ fn what_is_no_plain_lora_is_refused() {
 }
 
 #[test]
-fn layers_must_be_whole_and_fit() {
+fn layers_must_be_complete_and_fit() {
     let layer = "unet.mid_block.attentions.0.proj_in.lora_B.weight";
     let message = error_of("peft", |tensors| {
         tensors.remove(layer).unwrap();

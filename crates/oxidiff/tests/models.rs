@@ -1,4 +1,4 @@
-//! Each model against Python diffusers, call by call: at most 1e-4 apart.
+//! Compares each model with Python diffusers, call by call: at most 1e-4 apart.
 
 mod fixture;
 
@@ -46,7 +46,7 @@ fn unet_computes_what_python_does_for_every_option() {
 }
 
 #[test]
-fn a_unet_says_what_is_wrong_with_its_inputs() {
+fn a_unet_refuses_invalid_inputs() {
     let folder = fixtures().join("pipelines/unets/num_class_embeds");
     let unet = UNet2DConditionModel::from_pretrained(folder.to_str().unwrap()).unwrap();
     let device = Device::flex();
@@ -77,7 +77,7 @@ fn a_unet_says_what_is_wrong_with_its_inputs() {
 }
 
 #[test]
-fn configurations_that_make_no_sense_are_refused_by_field() {
+fn invalid_configurations_are_refused_by_field() {
     let device = Device::flex();
     for (json, field) in [
         (r#"{"attention_head_dim": 0}"#, "attention_head_dim"),
@@ -194,7 +194,7 @@ fn tokenizer_splits_as_python_does() {
     }
 }
 
-/// Both spellings of old checkpoints: a `text_model.` prefix, and the names that attention had in autoencoders.
+/// Two kinds of old keys: a `text_model.` prefix, and the former names of attention in autoencoders.
 #[test]
 fn old_key_styles_load_the_same_weights() {
     let folder = fixtures().join("pipelines/sd1");

@@ -1,4 +1,4 @@
-//! Weights that PyTorch pickled: the same as in safetensors, and no file of bad intent does anything but fail.
+//! Weights that PyTorch pickled: the same as in safetensors; and malicious files do nothing but fail.
 
 mod fixture;
 
@@ -44,7 +44,7 @@ fn folder_with(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 
 fn error_of(contents: &[u8]) -> String {
     let folder = folder_with(&[("diffusion_pytorch_model.bin", contents)]);
-    let error = load(folder.path(), None).expect_err("this is no checkpoint");
+    let error = load(folder.path(), None).expect_err("this is not a checkpoint");
     assert!(matches!(error, Error::Weights { .. } | Error::WrongKind { .. }), "{error:?}");
     error.to_string()
 }
@@ -149,7 +149,7 @@ fn a_pickle_that_calls_a_function_is_refused_and_nothing_runs() {
     let call = format!("cos\nsystem\n(V{command}\ntR.");
     let message = error_of(call.as_bytes());
     assert!(message.contains("diffusion_pytorch_model.bin") && message.contains("os.system"), "{message}");
-    // The same where a weight should be: {"quant_conv.weight": os.system(command)}.
+    // The same in place of a weight: {"quant_conv.weight": os.system(command)}.
     let call = format!("}}Vquant_conv.weight\ncos\nsystem\n(V{command}\ntRs.");
     let message = error_of(call.as_bytes());
     assert!(message.contains("`quant_conv.weight`") && message.contains("os.system"), "{message}");
@@ -168,9 +168,7 @@ fn a_file_cut_anywhere_is_an_error() {
 
 #[test]
 fn what_is_not_a_checkpoint_is_an_error() {
-    for contents in
-        [&b"no weights at all"[..], b"", b"\x80\x02K\x01.", b"]]]]]]]]", b"(((((((((", b"PK\x03\x04"]
-    {
+    for contents in [&b"not weights"[..], b"", b"\x80\x02K\x01.", b"]]]]]]]]", b"(((((((((", b"PK\x03\x04"] {
         let message = error_of(contents);
         assert!(message.contains("diffusion_pytorch_model.bin"), "{message}");
     }
@@ -179,7 +177,7 @@ fn what_is_not_a_checkpoint_is_an_error() {
     error_of(&deep);
 }
 
-/// A zip archive with an entry of so many zeros.
+/// A zip archive with an entry of this number of zeros.
 fn archive(entry: &str, zeros: usize, compression: zip::CompressionMethod) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default().compression_method(compression);
@@ -189,13 +187,13 @@ fn archive(entry: &str, zeros: usize, compression: zip::CompressionMethod) -> Ve
 }
 
 #[test]
-fn an_archive_that_unfolds_into_more_than_the_file_is_refused_unread() {
+fn an_archive_that_expands_beyond_its_file_is_refused_unread() {
     use zip::CompressionMethod::{Deflated, Stored};
     let bomb = archive("archive/data/0", 1 << 20, Deflated);
     assert!(bomb.len() < 1 << 12);
     let message = error_of(&bomb);
     assert!(message.contains("compressed archive of 1048576 bytes"), "{message}");
-    // Pickles take much more memory than their length even where they are not compressed.
+    // Pickles take much more memory than their length even if they are not compressed.
     for compression in [Deflated, Stored] {
         let message = error_of(&archive("archive/data.pkl", (16 << 20) + 1, compression));
         assert!(message.contains("pickle in it has 16777217 bytes"), "{message}");
@@ -214,7 +212,7 @@ fn lengths_that_a_pickle_claims_are_not_believed() {
         let message = error_of(claim);
         assert!(message.contains("found 0"), "{message}");
     }
-    // A list in which each list holds the one before many times.
+    // A list in which each list holds the previous one many times.
     let bomb = [&b"]q\0"[..], &b"(h\0h\0h\0h\0h\0h\0h\0h\0lq\0".repeat(40), b"."].concat();
     let message = error_of(&bomb);
     assert!(message.contains("memo bomb"), "{message}");
@@ -224,7 +222,7 @@ fn lengths_that_a_pickle_claims_are_not_believed() {
 fn safetensors_error(header: &str, length: u64, data: usize) -> String {
     let contents = [&length.to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat();
     let folder = folder_with(&[("diffusion_pytorch_model.safetensors", &contents)]);
-    let error = load(folder.path(), None).expect_err("this is no checkpoint");
+    let error = load(folder.path(), None).expect_err("this is not a checkpoint");
     assert!(matches!(error, Error::Weights { .. }), "{error:?}");
     error.to_string()
 }
@@ -243,9 +241,9 @@ fn what_a_safetensors_header_claims_is_not_believed() {
         vec![tensor("[2]", 0, 8), tensor("[2]", 4, 12)], // overlapping
         vec![tensor("[1]", 0, 4), tensor("[1]", 8, 12)], // with a gap
         vec![tensor("[1]", 4, 0)],                       // backwards
-        vec![tensor("[4611686018427387904, 4]", 0, 0)],  // longer than numbers count
+        vec![tensor("[4611686018427387904, 4]", 0, 0)],  // larger than an integer
         vec![tensor("[4294967296, 4294967296, 0]", 0, 0)],
-        vec![tensor("[3]", 0, 12)], // sound, but no parameter
+        vec![tensor("[3]", 0, 12)], // valid, but not a parameter
     ] {
         let fields: Vec<String> =
             tensors.iter().enumerate().map(|(index, tensor)| format!(r#""{index}":{tensor}"#)).collect();

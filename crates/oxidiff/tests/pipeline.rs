@@ -1,4 +1,4 @@
-//! What can be done with a pipeline beside the plain call.
+//! Everything that a pipeline does besides a plain call.
 
 mod fixture;
 
@@ -109,7 +109,7 @@ fn a_swapped_scheduler_is_used_printed_and_saved() {
     pipeline.save_pretrained(folder.path()).unwrap();
     let again = DiffusionPipeline::from_pretrained(folder.path().to_str().unwrap()).unwrap();
     assert_eq!(again.scheduler().config().class_name(), Some("EulerDiscreteScheduler"));
-    // What the first scheduler was told and the second does not know is still there.
+    // Options of the first scheduler that the second does not know are kept.
     assert_eq!(again.scheduler().config().get("skip_prk_steps").unwrap(), true);
     assert!(PNDMScheduler::from_pretrained(folder.path().join("scheduler").to_str().unwrap()).is_ok());
 }
@@ -182,12 +182,12 @@ fn a_callback_reads_replaces_and_stops() {
 }
 
 #[test]
-fn images_come_in_the_form_that_was_asked_for() {
+fn images_have_the_requested_type() {
     let mut pipeline = load(&repository().join("models/emoji-diffusion"));
     let array = image(&mut pipeline, two_steps());
     assert_eq!(array.dims(), [1, 128, 128, 3]);
     let made = pipeline.call(TextToImage { output_type: OutputType::Image, ..two_steps() }).unwrap();
-    let Images::Image(images) = made.images else { panic!("images were asked for") };
+    let Images::Image(images) = made.images else { panic!("images were requested") };
     let pixel = images[0].to_rgb8().get_pixel(5, 9).0;
     let value = array.narrow(1, 9, 1).narrow(2, 5, 1).into_data().iter::<f32>().collect::<Vec<_>>();
     for (byte, value) in pixel.into_iter().zip(value) {
@@ -195,7 +195,7 @@ fn images_come_in_the_form_that_was_asked_for() {
     }
 }
 
-/// Half precision agrees with single precision as far as its digits go.
+/// Half precision agrees with single precision within its accuracy.
 #[test]
 fn half_precision_runs_the_whole_pipeline() {
     let folder = repository().join("models/emoji-diffusion");
@@ -213,7 +213,7 @@ fn half_precision_runs_the_whole_pipeline() {
 }
 
 #[test]
-fn arguments_that_make_no_sense_are_refused_by_name() {
+fn invalid_arguments_are_refused_by_name() {
     let mut pipeline = load(&sd1());
     let device = Device::flex();
     let mut refused = |argument: &str, arguments: TextToImage| {
@@ -238,7 +238,7 @@ fn arguments_that_make_no_sense_are_refused_by_name() {
     refused("generator", TextToImage { generator: Some(generators.into()), ..two_steps() });
 }
 
-/// The same weights in the three ways in which they lie on disk.
+/// The same weights in the three forms that they have on disk.
 #[test]
 fn weights_load_from_shards_variants_and_any_float_type() {
     let source = sd1().join("unet");
@@ -278,7 +278,7 @@ fn weights_load_from_shards_variants_and_any_float_type() {
     let error = load(sharded.path(), None).unwrap_err().to_string();
     assert!(error.contains("diffusion_pytorch_model-00002-of-00002.safetensors"), "{error}");
 
-    // A variant, and a folder that has it no longer.
+    // A variant, and a folder from which it was removed.
     let variant = new_folder();
     std::fs::write(variant.path().join("diffusion_pytorch_model.fp16.safetensors"), &contents).unwrap();
     assert_eq!(difference(predict(&load(variant.path(), Some("fp16")).unwrap()), expected.clone()), 0.0);
@@ -301,7 +301,7 @@ fn weights_load_from_shards_variants_and_any_float_type() {
 }
 
 #[test]
-fn components_are_what_was_loaded() {
+fn components_are_the_loaded_parts() {
     let pipeline = load(&sd1());
     let parts = pipeline.components();
     assert_eq!(parts.get::<UNet2DConditionModel>("unet").unwrap().config().in_channels, 4);

@@ -1,4 +1,5 @@
-//! Weights in prompts and prompts of any length: what the arguments do is what can be done by hand with the text encoder.
+//! Weights in prompts and prompts of any length: the arguments give the same results as the text encoder called by
+//! hand.
 
 mod fixture;
 
@@ -6,7 +7,7 @@ use fixture::stable_diffusion_xl::checkpoint;
 use fixture::{assert_close, difference, fixtures};
 use oxidiff::{CLIPTextModel, CLIPTokenizer, DiffusionPipeline, Generator, OutputType, Request, Tensor};
 
-/// Of each prompt the tokens and their weights, without start and end.
+/// The tokens of a chunk and their weights, without start and end.
 type Chunk<'a> = &'a [(&'a str, f32)];
 
 fn sd1() -> DiffusionPipeline {
@@ -24,7 +25,7 @@ fn image(pipeline: &mut DiffusionPipeline, request: Request) -> Tensor<4> {
     pipeline.call(request).unwrap_or_else(|error| panic!("{error}")).images.into_tensor().unwrap()
 }
 
-/// Embeds chunks of words by hand: each is encoded by itself and weighed, and its mean stays what it was.
+/// Embeds chunks of words by hand: each is encoded by itself and weighted, and keeps its mean.
 fn embed(pipeline: &DiffusionPipeline, chunks: &[Chunk<'_>]) -> Tensor<3> {
     let components = pipeline.components();
     let tokenizer = components.get::<CLIPTokenizer>("tokenizer").unwrap();
@@ -51,7 +52,7 @@ fn embed(pipeline: &DiffusionPipeline, chunks: &[Chunk<'_>]) -> Tensor<3> {
 }
 
 #[test]
-fn plain_prompts_stay_what_they_are() {
+fn plain_prompts_are_unchanged() {
     let mut pipeline = sd1();
     let plain = image(&mut pipeline, Request::new("a red apple"));
     for prompt in ["a red apple", "a (red:1.0) apple"] {
@@ -59,7 +60,7 @@ fn plain_prompts_stay_what_they_are() {
         assert_close(prompt, image(&mut pipeline, request), plain.clone(), 1e-5);
     }
     let brackets = image(&mut pipeline, Request::new("a (red:1.6) apple"));
-    assert!(difference(brackets, plain) > 0.0, "brackets are letters unless weights are asked for");
+    assert!(difference(brackets, plain) > 0.0, "brackets are letters unless weights are turned on");
 }
 
 #[test]
@@ -83,7 +84,7 @@ fn long_prompts_are_encoded_in_chunks() {
     let mut pipeline = sd1();
     let long = ["red"; 30].join(" ");
     let positive = embed(&pipeline, &[&[("red", 1.0); 22], &[("red", 1.0); 8], &[("cat", 1.0)]]);
-    // The negative prompt has as many chunks, the last of them empty.
+    // The negative prompt has the same number of chunks; the last ones are empty.
     let negative = embed(&pipeline, &[&[("dog", 1.0)], &[], &[]]);
     let by_hand = Request::default().with("prompt_embeds", positive).with("negative_prompt_embeds", negative);
     let by_hand = image(&mut pipeline, by_hand);
@@ -92,13 +93,13 @@ fn long_prompts_are_encoded_in_chunks() {
         .with("prompt_weighting", true);
     assert_close("chunks", image(&mut pipeline, request), by_hand, 1e-4);
 
-    // A longer negative prompt makes the prompt as long.
+    // A prompt becomes as long as a longer negative prompt.
     let request = Request::new("cat").with("negative_prompt", long).with("prompt_weighting", true);
     image(&mut pipeline, request);
 }
 
 #[test]
-fn both_text_encoders_of_xl_weigh() {
+fn both_text_encoders_of_xl_apply_weights() {
     let folder = checkpoint("base");
     let mut pipeline = DiffusionPipeline::from_pretrained(folder.path().to_str().unwrap()).unwrap();
     pipeline.set_progress_bar(false);

@@ -1,4 +1,4 @@
-//! The sections of the quicktour, as `examples/quicktour` has them, on small models.
+//! The sections of the quicktour in `examples/quicktour`, on small models.
 
 mod fixture;
 
@@ -21,7 +21,7 @@ use oxidiff::{
 };
 use tempfile::TempDir;
 
-/// A small pipeline whose model and scheduler lie beside the index, as `google/ddpm-cat-256` has them.
+/// A small pipeline with its model and scheduler next to the index, like `google/ddpm-cat-256`.
 fn small_ddpm() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     beside_the_index(&fixtures().join("unconditional/pipelines/ddpm"), folder.path());
@@ -49,7 +49,7 @@ fn a_pipeline_makes_an_image() {
 }
 
 #[test]
-fn swapped_schedulers_make_other_images_of_the_same() {
+fn swapped_schedulers_make_other_images_of_the_same_subject() {
     let output = tempfile::tempdir().unwrap();
     swapping_schedulers::run(&emoji(), output.path()).unwrap();
     assert_eq!(files(output.path()), ["euler_discrete.png", "own_scheduler.png"]);
@@ -58,7 +58,7 @@ fn swapped_schedulers_make_other_images_of_the_same() {
 }
 
 #[test]
-fn a_model_predicts_noise_and_a_scheduler_takes_it_away() {
+fn a_model_predicts_noise_and_a_scheduler_removes_it() {
     let folder = small_ddpm();
     let path = folder.path().to_str().unwrap();
     let [noisy, residual] = models::run(path).unwrap();
@@ -72,7 +72,7 @@ fn a_model_predicts_noise_and_a_scheduler_takes_it_away() {
 }
 
 #[test]
-fn the_loop_by_hand_makes_what_the_pipeline_makes() {
+fn the_loop_by_hand_makes_the_image_of_the_pipeline() {
     let folder = small_ddpm();
     let path = folder.path().to_str().unwrap();
     let output = tempfile::tempdir().unwrap();
@@ -90,7 +90,7 @@ fn the_loop_by_hand_makes_what_the_pipeline_makes() {
     let made = pipeline.call(arguments).unwrap().images.into_tensor().unwrap();
     let values = (by_hand * 0.5 + 0.5).clamp(0.0, 1.0).permute([0, 2, 3, 1]);
     assert_close("by hand", values, made, 0.0);
-    // It began with this noise.
+    // It started from this noise.
     let noise = Generators::One(Generator::manual_seed(0)).randn([1, 3, 8, 8], DType::F32, &Device::flex());
     assert_close("noise", models::run(path).unwrap()[0].clone(), noise.unwrap(), 0.0);
 }

@@ -1,4 +1,4 @@
-//! Random numbers against PyTorch's, as written by tests/fixtures/generate_random.py.
+//! Compares random numbers with PyTorch's, as recorded by tests/fixtures/generate_random.py.
 
 use std::path::PathBuf;
 
@@ -59,7 +59,7 @@ impl Float {
         }
     }
 
-    /// How far a value may be from PyTorch's: other processors' logarithms and sines differ in the last bits.
+    /// The allowed difference from PyTorch: logarithms and sines of other processors differ in the last bits.
     fn tolerance(self) -> f64 {
         match self {
             Self::Float32 => 1e-6,
@@ -99,7 +99,7 @@ fn integers(tensors: &SafeTensors<'_>, name: &str) -> Vec<i64> {
         .collect()
 }
 
-/// The values of a long result that the fixture keeps.
+/// The part of a long result that the fixture keeps.
 fn kept<T: Clone>(values: Vec<T>, keep: usize) -> Vec<T> {
     if values.len() <= 1000 {
         return values;
@@ -125,7 +125,7 @@ fn to_f64(data: TensorData) -> Vec<f64> {
     data.iter::<f64>().collect()
 }
 
-/// Compares values and counts the exactly equal ones and all of them.
+/// Compares values, and counts the exactly equal ones and all of them.
 fn compare(name: &str, actual: &[f64], expected: &[f64], tolerance: f64, count: &mut (usize, usize)) {
     assert_eq!(actual.len(), expected.len(), "{name}");
     for (i, (a, e)) in actual.iter().zip(expected).enumerate() {
@@ -197,7 +197,7 @@ fn batches_are_diffusers() {
 }
 
 #[test]
-fn tensors_hold_what_the_vectors_hold() {
+fn tensors_and_vectors_hold_the_same_numbers() {
     let device = Device::default();
     for dtype in [Float::Float32, Float::Float64, Float::Float16, Float::Bfloat16] {
         let (mut a, mut b) = (Generator::manual_seed(9), Generator::manual_seed(9));

@@ -1,5 +1,5 @@
-//! The Rust snippets of the README, run in its order. A snippet of the README that is not here fails the test, and so
-//! does one that is not the same.
+//! The Rust snippets of the README, run in its order. The test fails if a snippet of the README is missing here, or
+//! differs.
 
 use std::error::Error;
 use std::path::Path;
@@ -156,7 +156,7 @@ fn snippets_are_those_of_the_readme_and_run() {
     let snippets: Vec<&str> = readme
         .split("```rust\n")
         .skip(1)
-        .map(|rest| rest.split("```").next().expect("a fence ends each snippet"))
+        .map(|rest| rest.split("```").next().expect("each snippet ends with a fence"))
         .collect();
     let source: Vec<&str> = include_str!("readme.rs").lines().map(str::trim).collect();
     for snippet in &snippets {
@@ -165,7 +165,7 @@ fn snippets_are_those_of_the_readme_and_run() {
     }
     assert_eq!(snippets.len(), SNIPPETS.len());
 
-    // The snippets name the model as seen from the root of the repository, but write elsewhere.
+    // The snippets use the model's path relative to the root of the repository, but write elsewhere.
     let folder = tempfile::tempdir().unwrap();
     copy_folder(&Path::new(ROOT).join("models"), &folder.path().join("models"));
     std::env::set_current_dir(&folder).unwrap();

@@ -1,5 +1,5 @@
-//! The safety checker and the tiny autoencoder inside of Stable Diffusion, against Python: at most 1e-4 apart in one model,
-//! 1e-3 in an image.
+//! Compares the safety checker, and the tiny autoencoder inside of Stable Diffusion, with Python: at most 1e-4 apart in one
+//! model, 1e-3 in an image.
 
 mod fixture;
 
@@ -24,7 +24,7 @@ fn checker(name: &str) -> StableDiffusionSafetyChecker {
     StableDiffusionSafetyChecker::from_pretrained(folder.to_str().unwrap()).unwrap()
 }
 
-/// Every fifth pixel of each side, of those that a pipeline made.
+/// Every fifth pixel, in both directions, of a pipeline's images.
 fn picked(output: ImagePipelineOutput) -> Tensor<4> {
     let images = output.images.into_tensor().unwrap();
     let [_, height, width, _] = images.dims();
@@ -46,7 +46,7 @@ fn arguments() -> TextToImage {
 }
 
 #[test]
-fn judges_as_python_does() {
+fn flags_the_same_images_as_python() {
     for (name, flagged) in [("alone", vec![true, false, true]), ("pipeline", vec![false, true])] {
         let (checker, recorded) = (checker(name), Recorded::open(&folder(name).join("call.safetensors")));
         let pixel_values = recorded.floats::<4>("pixel_values");
@@ -75,7 +75,7 @@ fn judges_as_python_does() {
 }
 
 #[test]
-fn a_saved_checker_is_the_same_again() {
+fn a_saved_checker_loads_unchanged() {
     let saved = tempfile::tempdir().unwrap();
     checker("alone").save_pretrained(saved.path()).unwrap();
     let again = StableDiffusionSafetyChecker::from_pretrained(saved.path().to_str().unwrap()).unwrap();
@@ -237,7 +237,7 @@ fn the_tiny_autoencoder_can_be_the_vae() {
 }
 
 #[test]
-fn says_what_is_wrong() {
+fn invalid_configurations_are_refused_by_field() {
     let device = Device::flex();
     for (json, field) in [
         (r#"{"projection_dim": 0}"#, "projection_dim"),

@@ -1,4 +1,4 @@
-//! What a saved pipeline says beside its weights.
+//! The files of a saved pipeline besides its weights.
 
 mod fixture;
 
@@ -19,7 +19,7 @@ fn read(file: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 
-/// Saves a model that was loaded in `dtype`, and returns what its configuration says then.
+/// Saves a model that was loaded in `dtype`, and returns its saved configuration.
 fn saved_config<M: Model>(folder: &Path, dtype: DType) -> Value {
     let options = LoadOptions { dtype, ..LoadOptions::default() };
     let model = M::from_pretrained_with(folder.to_str().unwrap(), &options).unwrap();
@@ -28,9 +28,9 @@ fn saved_config<M: Model>(folder: &Path, dtype: DType) -> Value {
     read(&saved.path().join("config.json"))
 }
 
-/// Without a type among its arguments, Python's `from_pretrained` of a pipeline loads models of diffusers in float32, and
-/// those of transformers in the type that their configuration names. Only where that is float32 too the pipeline runs:
-/// a text encoder in float16 before a UNet in float32 is an error of PyTorch's.
+/// Without a type among its arguments, Python's `from_pretrained` of a pipeline loads models of diffusers in float32, but
+/// models of transformers in the type that their configuration names. The pipeline only runs if that is float32, too:
+/// with a text encoder in float16 before a UNet in float32, PyTorch raises an error.
 #[test]
 fn models_of_transformers_name_float32_whatever_they_are_stored_in() {
     let vision = fixtures().join("vision");
@@ -47,7 +47,7 @@ fn models_of_transformers_name_float32_whatever_they_are_stored_in() {
     }
 }
 
-/// PyTorch makes kernels of these sizes, and takes no `4.0` for one.
+/// PyTorch uses these as kernel sizes, and does not accept `4.0`.
 #[test]
 fn whole_factors_of_a_depth_estimator_stay_whole() {
     let folder = fixtures().join("image_to_image/depth_estimator");
@@ -55,7 +55,8 @@ fn whole_factors_of_a_depth_estimator_stay_whole() {
     assert_eq!(saved["reassemble_factors"].to_string(), "[4,2,1,0.5]");
 }
 
-/// Checkpoints of transformers before 5 call the type `torch_dtype`; one that says something else would contradict ours.
+/// Checkpoints of transformers before version 5 call the type `torch_dtype`; keeping an old value would contradict
+/// ours.
 #[test]
 fn the_old_name_of_the_type_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
@@ -69,7 +70,7 @@ fn the_old_name_of_the_type_is_left_out() {
     assert_eq!((&saved["dtype"], saved.get("torch_dtype")), (&json!("float32"), None));
 }
 
-/// The small pipeline, with a `generation_config.json` of these contents where there are any.
+/// The small pipeline, with a `generation_config.json` of these contents, if any.
 fn sd1_with(contents: Option<&str>) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let pipeline =
@@ -103,18 +104,18 @@ fn the_generation_config_is_read_passed_on_and_saved() {
     let again = DiffusionPipeline::from_pretrained(saved.path().to_str().unwrap()).unwrap();
     assert_eq!(again.generation_config(), pipeline.generation_config());
 
-    // Another pipeline in the same place does not inherit it.
+    // Another pipeline that is saved in the same place does not inherit it.
     load(&sd1_with(None)).unwrap().save_pretrained(saved.path()).unwrap();
     assert!(!saved.path().join(FILE).exists());
 }
 
 #[test]
-fn what_a_checkpoint_does_not_say_is_left_as_it_is() {
+fn values_that_a_checkpoint_does_not_give_are_unchanged() {
     for (contents, expected) in [
         (None, (None, None)),
         (Some("{}"), (None, None)),
         (Some(r#"{"num_inference_steps": 3, "guidance_scale": null}"#), (Some(3), None)),
-        // What transformers calls by this name is about texts.
+        // The file of this name in transformers is about text generation.
         (Some(r#"{"guidance_scale": 1.5, "bos_token_id": 3, "do_sample": true}"#), (None, Some(1.5))),
     ] {
         let pipeline = load(&sd1_with(contents)).unwrap();
@@ -127,7 +128,7 @@ fn what_a_checkpoint_does_not_say_is_left_as_it_is() {
 }
 
 #[test]
-fn arguments_of_every_task_take_the_values_that_they_have() {
+fn arguments_of_every_task_take_the_values_that_apply() {
     let pipeline = load(&sd1_with(Some(r#"{"num_inference_steps": 6, "guidance_scale": 2.5}"#))).unwrap();
     let config = pipeline.generation_config();
     let changed = config.apply_to(ImageToImage::default());

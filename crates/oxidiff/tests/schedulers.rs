@@ -1,4 +1,4 @@
-//! Compares the schedulers that can take over from each other with Python's, as recorded by
+//! Compares the schedulers that can replace each other with Python's, as recorded by
 //! `tests/fixtures/generate_schedulers.py`.
 
 mod scheduler_cases;
@@ -27,7 +27,7 @@ fn configurations_survive_a_change_of_scheduler_as_in_python() {
 }
 
 #[test]
-fn compatible_classes_are_those_of_python_that_exist_here() {
+fn compatible_classes_are_the_available_ones_of_python() {
     let compatibles = |class_name: &str| {
         schedulers::from_config(class_name, &Config::from_json("{}").unwrap()).unwrap().compatibles()
     };
@@ -52,7 +52,7 @@ fn compatible_classes_are_those_of_python_that_exist_here() {
     for class_name in expected.into_iter().filter(|&class_name| class_name != "EDMEulerScheduler") {
         assert_eq!(compatibles(class_name), expected, "{class_name}");
     }
-    // The classes above can take over from these, but not the other way round.
+    // The classes above can replace these, but not the other way round.
     for class_name in ["DPMSolverMultistepInverseScheduler", "SASolverScheduler"] {
         let mut others = compatibles(class_name);
         assert!(others.contains(&class_name), "{class_name}");
@@ -128,7 +128,7 @@ const DEIS_OF_VELOCITIES: [(bool, [[f32; 2]; 3]); 2] = [
 ];
 
 #[test]
-fn deis_takes_velocities_of_samples_that_are_not_flows_as_python_does() {
+fn deis_takes_velocities_as_python_does() {
     for (use_flow_sigmas, expected) in DEIS_OF_VELOCITIES {
         let config = Config::from_json(r#"{"prediction_type": "flow_prediction"}"#).unwrap();
         let config = config.with("use_flow_sigmas", use_flow_sigmas);
@@ -164,7 +164,7 @@ fn a_run_cannot_begin_with_the_second_call_of_a_step() {
 }
 
 #[test]
-fn unipc_shifts_given_noise_levels_as_its_own() {
+fn unipc_shifts_given_noise_levels_like_its_own() {
     let config = Config::from_json(r#"{"use_flow_sigmas": true, "use_dynamic_shifting": true}"#).unwrap();
     let mut own = UniPCMultistepScheduler::from_config(&config).unwrap();
     own.set_timesteps_with_mu(5, 0.8).unwrap();

@@ -1,5 +1,5 @@
-//! A pipeline that is made of another one's parts holds no second copy of the weights. A test of its own process, since
-//! it looks at the memory of all of it.
+//! A pipeline that is made from another one's parts has no second copy of the weights. The test has its own process,
+//! because it measures the memory of the whole process.
 
 #![cfg(target_os = "linux")]
 
@@ -11,7 +11,7 @@ use oxidiff::{
     TextToImage,
 };
 
-/// The memory that the process has in use, in bytes.
+/// The memory that the process uses, in bytes.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
@@ -25,7 +25,7 @@ fn weights_are_shared() {
     let mut text_to_image = StableDiffusionPipeline::from_pretrained(folder.to_str().unwrap()).unwrap();
     let mut another = StableDiffusionPipeline::from_pipe(&text_to_image).unwrap();
     let arguments = || TextToImage { num_inference_steps: 1, ..TextToImage::new("a red apple") };
-    // The first call converts the weights, which the file holds in half precision.
+    // The first call converts the weights, which are stored in half precision.
     text_to_image.call(arguments()).unwrap();
     let weights = resident() - before;
     assert!(weights > 20 << 20, "the weights take only {weights} bytes");

@@ -34,7 +34,7 @@ fn configurations_survive_a_change_of_scheduler_as_in_python() {
     compare_swaps(&fixtures);
 }
 
-/// What individual methods computed.
+/// The recorded results of individual methods.
 fn methods() -> Recorded {
     Recorded::open(&fixture::fixtures().join("specialised_schedulers/methods.safetensors"))
 }
@@ -50,7 +50,7 @@ fn floats(values: &[f32]) -> Tensor<1> {
 const TOLERANCE: f32 = 1e-5;
 
 #[test]
-fn tcd_says_where_the_prediction_led() {
+fn tcd_returns_the_predicted_noised_sample() {
     let (fixtures, methods) = (fixtures(), methods());
     let mut tcd = TCDScheduler::new(Default::default()).unwrap();
     tcd.set_timesteps(4).unwrap();
@@ -165,7 +165,7 @@ fn repaint_goes_back_and_forth() {
 }
 
 #[test]
-fn steps_of_unclip_lead_to_the_given_timesteps() {
+fn steps_of_unclip_go_to_the_given_timesteps() {
     let (fixtures, methods) = (fixtures(), methods());
     for (kind, variance) in [("fixed_small_log", false), ("learned_range", true)] {
         let config = Config::from_json(&format!(r#"{{"variance_type": "{kind}"}}"#)).unwrap();

@@ -1,4 +1,4 @@
-//! Whole generations against Python diffusers, seed for seed: images at most 1e-3 apart.
+//! Compares whole generations with Python diffusers, seed for seed: images are at most 1e-3 apart.
 
 mod fixture;
 

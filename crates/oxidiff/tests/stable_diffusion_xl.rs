@@ -88,7 +88,7 @@ fn unets_compute_what_python_does_for_every_condition() {
     let recorded = fixture::Recorded::open(&folder().join("unets.safetensors"));
     assert!(calls.len() >= 10);
     for call in &calls {
-        // The inputs are drawn in their order.
+        // The inputs are drawn in this order.
         let mut generator = Generator::manual_seed(call.inputs_seed);
         let (mut sample, mut text, mut timestep) = (None, None, 0.0);
         let mut inputs = UNet2DConditionInputs::default();
@@ -172,7 +172,7 @@ fn text_encoders_and_autoencoder_compute_what_python_does() {
 }
 
 #[test]
-fn a_condition_that_is_missing_is_named() {
+fn a_missing_condition_is_named() {
     let config = r#"{"block_out_channels": [8], "norm_num_groups": 4, "attention_head_dim": 2, "layers_per_block": 1,
         "cross_attention_dim": 12, "down_block_types": ["CrossAttnDownBlock2D"], "up_block_types": ["CrossAttnUpBlock2D"],
         "addition_embed_type": "text_time", "addition_time_embed_dim": 6, "projection_class_embeddings_input_dim": 26}"#;

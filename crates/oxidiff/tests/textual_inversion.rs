@@ -1,4 +1,4 @@
-//! Learned words against Python diffusers.
+//! Compares learned words with Python diffusers.
 
 mod fixture;
 
@@ -73,9 +73,9 @@ fn words_become_the_vectors_that_python_reads() {
     assert_close("image", every_third_pixel(image), recorded.floats("image"), 1e-3);
 }
 
-/// Other programs call the vectors in `string_to_param` as they like, or save a tensor alone.
+/// Other programs use other names for the vectors in `string_to_param`, or save a bare tensor.
 #[test]
-fn words_of_other_programs_are_the_same_words() {
+fn words_from_other_programs_load_the_same() {
     let mut expected = pipeline();
     let options = TextualInversionOptions::default();
     expected.load_textual_inversion(folder().to_str().unwrap(), &options).unwrap();
@@ -145,7 +145,7 @@ fn error_of(tensors: &[(&str, &[usize])]) -> String {
 }
 
 #[test]
-fn what_is_no_learned_word_is_refused() {
+fn files_without_a_learned_word_are_refused() {
     for shape in [&[23][..], &[2, 23], &[0, 24], &[1, 1, 24], &[]] {
         assert!(error_of(&[("<word>", shape)]).contains("shape"));
     }
@@ -181,7 +181,7 @@ fn a_damaged_bare_tensor_is_an_error_or_a_word() {
         let error = load(&whole[..length]).unwrap_err().to_string();
         assert!(error.contains("damaged.pt"), "{error}");
     }
-    // A changed byte may be an element's; that it ends without a panic is what counts.
+    // The changed byte may belong to an element; what counts is that there is no panic.
     for place in (0..whole.len()).step_by(7) {
         let mut changed = whole.clone();
         changed[place] ^= 0x41;

@@ -58,7 +58,7 @@ fn multinomial_samples_are_those_of_pytorch() {
 }
 
 #[test]
-fn masked_tokens_become_known_as_in_python() {
+fn masked_tokens_are_revealed_as_in_python() {
     let recorded = recorded();
     for (schedule, masking_schedule) in
         [("cosine", MaskingSchedule::Cosine), ("linear", MaskingSchedule::Linear)]
@@ -113,7 +113,7 @@ fn masked_tokens_become_known_as_in_python() {
 }
 
 #[test]
-fn replaced_tokens_become_noise_free_as_in_python() {
+fn replaced_tokens_are_restored_as_in_python() {
     let recorded = recorded();
     for (name, classes, config, steps) in [
         ("default", 10, r#"{"num_vec_classes": 10}"#, 100),

@@ -1,4 +1,4 @@
-//! The pipelines that are given no text against Python diffusers: images at most 1e-3 apart, and one call of the diffusion
+//! Compares the pipelines without text with Python diffusers: images are at most 1e-3 apart, and a call of the diffusion
 //! transformer at most 1e-4.
 
 mod fixture;
@@ -15,7 +15,7 @@ use oxidiff::{
 };
 use serde::Deserialize;
 
-/// Arguments of a call, as the fixture holds them.
+/// Arguments of a call, as stored in the fixture.
 #[derive(Deserialize)]
 struct Call {
     seed: Seed,
@@ -81,7 +81,7 @@ impl Call {
 
     fn repaint(&self) -> RePaint {
         let pictures = |sizes: &Vec<[u32; 2]>| -> Vec<_> {
-            // Every second one is mirrored, as the generator has it.
+            // Every second one is mirrored, as in the generator.
             let draw = |(index, &size): (usize, &[u32; 2])| match picture("RGB", size) {
                 image if index % 2 == 1 => image.fliph(),
                 image => image,
@@ -120,7 +120,7 @@ fn load<P: Pipeline>(name: &str) -> P {
     pipeline
 }
 
-/// The calls that Python recorded for a pipeline, by the class that its index names.
+/// Compares a pipeline with Python's recorded calls; its index must name this class.
 fn compare(name: &str, class_name: &str) {
     let mut pipeline: DiffusionPipeline =
         DiffusionPipeline::from_pretrained(folder(name).to_str().unwrap()).unwrap();
@@ -204,7 +204,7 @@ fn the_transformer_computes_what_python_does_for_every_option() {
 }
 
 #[test]
-fn the_transformer_says_what_is_wrong() {
+fn the_transformer_refuses_invalid_inputs() {
     let device = Device::flex();
     let plain = fixtures().join("unconditional/transformers/plain");
     let model = DiTTransformer2DModel::from_pretrained(plain.to_str().unwrap()).unwrap();
@@ -216,7 +216,7 @@ fn the_transformer_says_what_is_wrong() {
     assert!(error([1, 2, 1, 1], &[1.0], &[0]).contains("squares"));
     assert!(error([2, 2, 4, 4], &[1.0, 2.0, 3.0], &[0, 0]).starts_with("`timestep`"));
     assert!(error([2, 2, 4, 4], &[1.0], &[0]).contains("1 labels for a batch of 2"));
-    // The entry behind the five classes stands for none.
+    // The entry after the five classes means "no class".
     assert!(model.forward(Tensor::zeros([1, 2, 4, 4], &device), &[1.0], &[5]).is_ok());
     assert!(error([1, 2, 4, 4], &[1.0], &[6]).contains("`class_labels`: 6 is not one of"));
 
@@ -240,7 +240,7 @@ fn message(result: oxidiff::Result<ImagePipelineOutput>) -> String {
 }
 
 #[test]
-fn a_call_says_what_is_wrong_with_its_arguments() {
+fn a_call_refuses_invalid_arguments() {
     let few = || Unconditional { num_inference_steps: Some(1), ..Default::default() };
     let two = || Some(vec![Generator::manual_seed(0), Generator::manual_seed(1)].into());
     let latents = || Some(Tensor::zeros([1, 3, 8, 9], &Device::flex()));
@@ -288,7 +288,7 @@ fn a_call_says_what_is_wrong_with_its_arguments() {
 }
 
 #[test]
-fn a_repainting_call_says_what_is_wrong_with_its_arguments() {
+fn a_repainting_call_refuses_invalid_arguments() {
     let mut repaint: RePaintPipeline = load("repaint");
     let small = || {
         let given = RePaint::new(picture("RGB", [32, 32]), blob([32, 32, 4, 4, 20, 20]));
@@ -301,7 +301,7 @@ fn a_repainting_call_says_what_is_wrong_with_its_arguments() {
     assert!(refused(no_mask).starts_with("`mask_image`"));
     let two_masks = vec![blob([32, 32, 4, 4, 20, 20]), blob([32, 32, 0, 0, 9, 9])];
     assert!(refused(RePaint { mask_image: two_masks.into(), ..small() }).starts_with("`mask_image`"));
-    // 40 is a multiple of 8, and not of 32.
+    // 40 is a multiple of 8, but not of 32.
     let large = RePaint { image: picture("RGB", [40, 40]).into(), ..small() };
     assert!(refused(large).contains("[1, 1, 32, 32], `image` [1, 3, 40, 40]"));
     let gray = RePaint { image: picture("L", [32, 32]).into(), ..small() };
@@ -377,7 +377,7 @@ fn defaults_are_those_of_python() {
     ddim.call(Unconditional::default()).unwrap();
     assert_eq!(ddim.scheduler.timesteps().len(), 50);
     let mut consistency: ConsistencyModelPipeline = load("consistency");
-    // The class is drawn where it is not given.
+    // The class is drawn if it is not given.
     consistency.call(Unconditional::default()).unwrap();
     assert_eq!(consistency.scheduler.timesteps().len(), 1);
     let mut plain: ConsistencyModelPipeline = load("consistency_plain");
@@ -388,7 +388,7 @@ fn defaults_are_those_of_python() {
 #[test]
 fn a_callback_sees_every_step_and_can_stop() {
     stops::<DDPMPipeline>("ddpm", 0.5);
-    // Zero is in the middle of black and white, and black to a model of values from 0 to 1.
+    // Zero is halfway between black and white, but black for a model with values from 0 to 1.
     stops::<ScoreSdeVePipeline>("score_sde_ve", 0.0);
 }
 
@@ -482,7 +482,7 @@ fn saved_pipelines_load_again() {
 }
 
 #[test]
-fn the_first_checkpoints_have_their_parts_beside_the_index() {
+fn early_checkpoints_have_their_parts_next_to_the_index() {
     let flat = tempfile::tempdir().unwrap();
     beside_the_index(&folder("ddpm"), flat.path());
     let path = flat.path().to_str().unwrap();

@@ -1,4 +1,4 @@
-//! `UNet2DModel` against Python diffusers, stage by stage: at most 1e-4 apart.
+//! Compares `UNet2DModel` with Python diffusers, stage by stage: at most 1e-4 apart.
 
 mod fixture;
 
@@ -68,7 +68,7 @@ fn every_option_computes_what_python_does() {
 }
 
 #[test]
-fn one_timestep_is_that_of_every_item() {
+fn one_timestep_applies_to_every_item() {
     let model = load("plain");
     let recorded = Recorded::open(&folder("plain").join("call.safetensors"));
     let sample: Tensor<4> = recorded.floats("sample");
@@ -93,7 +93,7 @@ fn a_saved_model_loads_again_and_computes_the_same() {
 }
 
 #[test]
-fn a_call_says_what_is_wrong_with_its_arguments() {
+fn a_call_refuses_invalid_arguments() {
     let device = Device::flex();
     let zeros = |dims| Tensor::<4>::zeros(dims, &device);
     let message = |model: &str, sample: Tensor<4>, timesteps: &[f32], labels: Option<ClassLabels>| {
@@ -120,7 +120,7 @@ fn a_call_says_what_is_wrong_with_its_arguments() {
 }
 
 #[test]
-fn configurations_that_make_no_sense_are_refused_by_field() {
+fn invalid_configurations_are_refused_by_field() {
     let device = Device::flex();
     let two = r#""block_out_channels": [32, 64], "norm_num_groups": 32"#;
     for (json, field) in [
@@ -154,7 +154,7 @@ fn configurations_that_make_no_sense_are_refused_by_field() {
 }
 
 #[test]
-fn skip_blocks_are_refused_where_their_sizes_cannot_fit() {
+fn skip_blocks_are_refused_if_their_sizes_cannot_fit() {
     use DownBlockType::{AttnSkipDownBlock2D, DownBlock2D, SkipDownBlock2D};
     use UpBlockType::{SkipUpBlock2D, UpBlock2D};
     let device = Device::flex();

@@ -1,4 +1,4 @@
-//! The readers' source files, in the places where they expect each other.
+//! The readers' source files, under the paths at which they expect each other.
 
 #[path = "../../../crates/oxidiff/src/loading/config.rs"]
 pub mod config;

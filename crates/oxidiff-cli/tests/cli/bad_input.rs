@@ -1,5 +1,5 @@
-//! Wrong arguments and damaged checkpoints: each ends with an error that names what is wrong, never with a panic, and
-//! leaves no file behind.
+//! Wrong arguments and damaged checkpoints: each gives an error that names the problem, never a panic, and leaves no
+//! files.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 
-/// Runs `generate` with two steps and `arguments`, and requires that it fails with an error that says all of `words`.
+/// Runs `generate` with two steps and `arguments`, and requires that it fails with an error that contains all of
+/// `words`.
 #[track_caller]
 fn refused(arguments: &[&str], words: &[&str]) {
     let sandbox = Sandbox::new();
@@ -37,7 +38,7 @@ fn sizes_and_counts() {
 }
 
 #[test]
-fn numbers_that_are_none() {
+fn numbers_that_are_not_finite() {
     refused(&["--guidance-scale", "nan"], &["--guidance-scale", "NaN"]);
     refused(&["--guidance-scale", "inf"], &["--guidance-scale"]);
     refused(&["--guidance-rescale", "nan"], &["--guidance-rescale"]);
@@ -57,7 +58,7 @@ fn schedulers_of_other_models() {
 }
 
 #[test]
-fn names_that_are_not_known() {
+fn unknown_names() {
     refused(
         &["--scheduler", "NoSuchScheduler"],
         &["--scheduler", "NoSuchScheduler", "EulerDiscreteScheduler"],
@@ -90,10 +91,10 @@ fn devices_that_are_not_built_in() {
     }
 }
 
-/// What a machine without a graphics card says, on any machine: drivers are told to find none.
+/// Behaves as on a machine without a graphics card, on any machine: the drivers are configured to find none.
 #[cfg(any(feature = "cuda", feature = "vulkan"))]
 #[test]
-fn devices_that_the_machine_does_not_have() {
+fn devices_that_the_machine_lacks() {
     let hidden = [
         ("CUDA_VISIBLE_DEVICES", ""),
         ("VK_DRIVER_FILES", "/no/such/driver"),
@@ -112,7 +113,7 @@ fn devices_that_the_machine_does_not_have() {
 }
 
 #[test]
-fn places_that_cannot_be_written() {
+fn outputs_that_cannot_be_written() {
     refused(&["--output", "no-such-folder/x.png"], &["no-such-folder"]);
     refused(&["--output", "x"], &["--output x", ".png"]);
     refused(&["--output", "x.tiff"], &["--output x.tiff", ".png"]);
@@ -144,7 +145,7 @@ fn a_folder_that_is_read_only() {
     sandbox.run(["generate", "red apple", "--output", "locked/x.png"]).failed_with(&["locked/x.png"]);
 }
 
-/// A copy of the emoji model, to be damaged.
+/// A copy of the emoji model that a test damages.
 pub struct Damaged {
     pub sandbox: Sandbox,
 }
@@ -160,22 +161,22 @@ impl Damaged {
         self.sandbox.path("model").join(file)
     }
 
-    /// Makes the JSON `file` that of the whole model, but with other `values`.
+    /// Writes the JSON `file` of the undamaged model, with these `values` replaced.
     pub fn set_json(&self, file: &str, values: Value) {
-        // What Python writes is not always JSON: a scheduler's configuration holds `-Infinity`.
+        // Python does not always write valid JSON: a scheduler's configuration holds `-Infinity`.
         let whole = Config::from_file(Path::new(ROOT).join("models/emoji-diffusion").join(file)).unwrap();
         let mut object: Map<String, Value> = whole.values().clone();
         object.extend(values.as_object().unwrap().clone());
         std::fs::write(self.path(file), serde_json::to_vec(&object).unwrap()).unwrap();
     }
 
-    /// Requires that loading fails with an error that says all of `words`.
+    /// Requires that loading fails with an error that contains all of `words`.
     #[track_caller]
     pub fn refused(&self, words: &[&str]) {
         self.refused_with(&[], words);
     }
 
-    /// The same with further arguments.
+    /// As [`Self::refused`], with further arguments.
     #[track_caller]
     pub fn refused_with(&self, arguments: &[&str], words: &[&str]) {
         let load = ["generate", "red apple", "--steps", "2", "--guidance-scale", "1", "--model", "model"];
@@ -188,14 +189,14 @@ const UNET_CONFIG: &str = "unet/config.json";
 const UNET_WEIGHTS: &str = "unet/diffusion_pytorch_model.safetensors";
 const VAE_WEIGHTS: &str = "vae/diffusion_pytorch_model.safetensors";
 
-/// A copy of the model whose JSON `file` has other `values`.
+/// A copy of the model with these `values` replaced in its JSON `file`.
 fn with_json(file: &str, values: Value) -> Damaged {
     let model = Damaged::new();
     model.set_json(file, values);
     model
 }
 
-/// A copy of the model in whose weights `change` was made to the header.
+/// A copy of the model whose weights have a header changed by `change`.
 fn with_header(change: impl FnOnce(&mut Map<String, Value>)) -> Damaged {
     let model = Damaged::new();
     let file = std::fs::read(model.path(VAE_WEIGHTS)).unwrap();
@@ -225,7 +226,7 @@ fn truncated_weights() {
 }
 
 #[test]
-fn headers_that_lie() {
+fn headers_with_false_claims() {
     for (field, value) in [
         ("data_offsets", json!([0, u64::MAX])),
         ("data_offsets", json!([1u64 << 40, 1u64 << 41])),
@@ -250,7 +251,7 @@ fn headers_that_lie() {
 }
 
 #[test]
-fn header_lengths_that_lie() {
+fn false_header_lengths() {
     for length in [0, 1, 1 << 20, 1 << 40, u64::MAX - 7, u64::MAX] {
         let model = Damaged::new();
         let mut file = std::fs::read(model.path(VAE_WEIGHTS)).unwrap();
@@ -261,7 +262,7 @@ fn header_lengths_that_lie() {
 }
 
 #[test]
-fn files_that_are_no_weights() {
+fn files_that_are_not_weights() {
     for contents in ["", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "PK\x03\x04"] {
         let model = Damaged::new();
         std::fs::write(model.path(UNET_WEIGHTS), contents).unwrap();
@@ -269,7 +270,7 @@ fn files_that_are_no_weights() {
     }
 }
 
-/// A copy of the model whose weights are those that `change` makes of its tensors: name, element type, shape, bytes.
+/// A copy of the model whose weights are the results of `change` for its tensors: name, element type, shape, bytes.
 fn with_tensors(change: impl Fn(&str, TensorView<'_>) -> Option<(Dtype, Vec<usize>, Vec<u8>)>) -> Damaged {
     let model = Damaged::new();
     let file = std::fs::read(model.path(VAE_WEIGHTS)).unwrap();
@@ -339,7 +340,7 @@ fn missing_parts() {
 }
 
 #[test]
-fn pickled_weights_that_are_none() {
+fn pickled_weights_that_are_not_pickles() {
     for (weights, pickled) in [
         (UNET_WEIGHTS, "unet/diffusion_pytorch_model.bin"),
         ("text_encoder/model.safetensors", "text_encoder/pytorch_model.bin"),
@@ -351,7 +352,7 @@ fn pickled_weights_that_are_none() {
 }
 
 #[test]
-fn classes_that_are_not_known() {
+fn unknown_classes() {
     let index = "model_index.json";
     with_json(index, json!({"_class_name": "FluxPipeline"})).refused(&["FluxPipeline"]);
     with_json(index, json!({"_class_name": null})).refused(&[index, "_class_name"]);
@@ -365,7 +366,7 @@ fn classes_that_are_not_known() {
 }
 
 #[test]
-fn json_that_is_none() {
+fn invalid_json() {
     let files = [
         "generation_config.json",
         "model_index.json",
@@ -389,7 +390,7 @@ fn json_that_is_none() {
     }
 }
 
-/// Requires that each of `values` for a field of the model's `file` is refused with an error that names both.
+/// Requires that each of these `values` for a field of the model's `file` is refused with an error that names both.
 #[track_caller]
 fn field_refused(file: &str, field: &str, values: &[Value]) {
     let model = Damaged::new();
@@ -412,7 +413,7 @@ fn fields_of_the_wrong_type() {
 }
 
 #[test]
-fn numbers_that_are_impossible() {
+fn impossible_numbers() {
     field_refused(UNET_CONFIG, "attention_head_dim", &[json!(0), json!(1u64 << 40), json!([4, 4])]);
     field_refused(UNET_CONFIG, "norm_num_groups", &[json!(0), json!(7), json!(1u64 << 40)]);
     field_refused(UNET_CONFIG, "layers_per_block", &[json!(0), json!(u64::MAX), json!([1, 1, 1u64 << 40])]);

@@ -1,4 +1,4 @@
-//! `oxidiff bench`, on the embedded model and on a folder that holds a reference.
+//! `oxidiff bench`, on the embedded model and on a folder with a reference.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,17 +9,17 @@ use safetensors::tensor::TensorView;
 
 use crate::sandbox::{ROOT, Run, Sandbox, copy_folder};
 
-/// The lines for which `oxidiff bench` exists: `start` comes before the seconds, the rest after.
+/// Checks a result line of `oxidiff bench`, which has `start` before the seconds; returns the rest after them.
 #[track_caller]
 fn check_line(line: &str, start: &str) -> String {
-    let rest = line.strip_prefix(start).unwrap_or_else(|| panic!("`{start}` does not start: {line}"));
+    let rest = line.strip_prefix(start).unwrap_or_else(|| panic!("no `{start}` at the start of: {line}"));
     let (seconds, rest) = rest.split_once(" s").expect(line);
     assert!(seconds.parse::<f64>().unwrap() > 0.0, "{line}");
     rest.to_owned()
 }
 
 #[test]
-fn prints_times_and_what_they_are_spent_on() {
+fn prints_times_and_their_breakdown() {
     let sandbox = Sandbox::new();
     let run = sandbox.run(["bench", "--runs", "2", "--threads", "1", "--breakdown"]).succeeded();
     let lines: Vec<&str> = run.stdout.lines().collect();
@@ -39,7 +39,7 @@ fn prints_times_and_what_they_are_spent_on() {
     assert!(sandbox.files().is_empty());
 }
 
-/// A pipeline folder with a reference: what the models compute for some inputs, each output times a factor.
+/// A pipeline folder with a reference: the outputs of the models for some inputs, each multiplied by a factor.
 struct WithReference {
     sandbox: Sandbox,
     tensors: HashMap<&'static str, (Vec<usize>, Vec<f32>)>,
@@ -103,7 +103,7 @@ fn errors(run: Run) -> [f64; 2] {
 }
 
 #[test]
-fn says_how_far_results_are_from_the_reference() {
+fn prints_the_error_against_the_reference() {
     let [unet, vae] = errors(WithReference::new(1.0, 1.0).bench(&[]));
     assert!(unet < 1e-6 && vae < 1e-6, "{unet} {vae}");
     let [unet, vae] = errors(WithReference::new(2.0, 1.25).bench(&["--batch", "1", "--size", "8"]));
@@ -113,7 +113,7 @@ fn says_how_far_results_are_from_the_reference() {
 }
 
 #[test]
-fn a_reference_of_another_size_is_left_aside() {
+fn a_reference_of_another_size_is_ignored() {
     let run = WithReference::new(1.0, 1.0).bench(&["--size", "16"]).succeeded();
     assert!(run.stderr.contains("random inputs are used"), "{}", run.stderr);
     assert!(!run.stdout.contains("relative error"), "{}", run.stdout);
@@ -131,7 +131,7 @@ fn references_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn pipelines_without_a_unet_for_texts_are_refused() {
+fn pipelines_without_a_text_conditioned_unet_are_refused() {
     let folder = format!("{ROOT}/tests/fixtures/unconditional/pipelines/ddpm");
     Sandbox::new().run(["bench", &folder]).failed_with(&["DDPMPipeline", "UNet2DConditionModel"]);
 }

@@ -1,4 +1,4 @@
-//! Files that are not what their names say, variants that are not there, and where the output goes.
+//! Files whose contents do not match their names, missing variants, and output files.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::sandbox::{ROOT, Sandbox, copy_folder};
 const QUICK: [&str; 8] = ["generate", "red apple", "--steps", "1", "--height", "64", "--width", "64"];
 
 #[test]
-fn a_pointer_or_a_page_in_place_of_a_file_is_named() {
+fn a_pointer_or_a_page_instead_of_a_file_is_named() {
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 335\n";
     let page = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>";
     for file in [
@@ -39,7 +39,7 @@ fn a_pointer_or_a_page_in_place_of_a_file_is_named() {
 }
 
 #[test]
-fn a_variant_that_is_not_there_is_an_error() {
+fn a_missing_variant_is_an_error() {
     let model = Damaged::new();
     model.refused_with(&["--variant", "fp61"], &["`fp61`", "available variants: none"]);
     let weights = "unet/diffusion_pytorch_model.safetensors";
@@ -61,7 +61,7 @@ fn a_variant_that_is_not_there_is_an_error() {
 fn a_model_in_one_file_needs_its_configurations() {
     let model = Damaged::new();
     let weights = "model/unet/diffusion_pytorch_model.safetensors";
-    // The weights of one model are no checkpoint.
+    // The weights of one model are not a whole checkpoint.
     let refused = ["generate", "red apple", "--model", weights];
     model.sandbox.run(refused).failed_with(&[weights, "not a whole checkpoint"]);
     let variant = ["generate", "red apple", "--model", weights, "--variant", "fp16"];
@@ -72,7 +72,7 @@ fn a_model_in_one_file_needs_its_configurations() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_is_written_through() {
+fn links_are_followed_when_writing() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("pictures")).unwrap();
     fs::write(sandbox.path("pictures/target.png"), "old").unwrap();
@@ -97,14 +97,14 @@ fn a_link_is_written_through() {
     }
     run("lost.png").failed_with(&["lost.png", "no-folder"]);
     run("circle.png").failed_with(&["circle.png", "links"]);
-    // The work failed: what was there is still there.
+    // If the run fails, the old file stays.
     let failing = [&QUICK[..], &["--output", "link.png", "--scheduler", "NoScheduler"]].concat();
     sandbox.run(failing).failed_with(&["NoScheduler"]);
     assert_eq!(fs::read(sandbox.path("pictures/target.png")).unwrap(), b"old");
 }
 
 #[test]
-fn messages_are_plain_text_and_say_things_once() {
+fn messages_are_plain_text_without_repetition() {
     let model = Damaged::new();
     model.set_json("scheduler/scheduler_config.json", json!({"steps_offset": 0}));
     let run = model.sandbox.run([&QUICK[..], &["--model", "model"]].concat()).succeeded();
@@ -118,9 +118,9 @@ fn messages_are_plain_text_and_say_things_once() {
     run.failed_with(&["--image", "folder"]);
 }
 
-/// A header may promise more pixels than any memory holds, and a device has no end.
+/// A header may claim more pixels than any memory holds.
 #[test]
-fn images_without_measure_are_refused() {
+fn images_of_enormous_size_are_refused() {
     let sandbox = Sandbox::new();
     let mut whole = fs::read(Path::new(ROOT).join("tests/fixtures/image_formats/baseline.jpg")).unwrap();
     // Height and width follow the length and the precision in the start of frame.
@@ -132,7 +132,7 @@ fn images_without_measure_are_refused() {
 }
 
 #[test]
-fn options_without_effect_are_said() {
+fn options_without_effect_are_reported() {
     let sandbox = Sandbox::new();
     let revision = [&QUICK[..], &["--revision", "main"]].concat();
     sandbox.run(revision).failed_with(&["--revision", "hub"]);
@@ -143,16 +143,16 @@ fn options_without_effect_are_said() {
 }
 
 #[test]
-fn the_only_variant_there_is_is_named() {
+fn the_only_available_variant_is_named() {
     let model = Damaged::new();
     let weights = model.path("unet/diffusion_pytorch_model.safetensors");
     fs::rename(&weights, model.path("unet/diffusion_pytorch_model.fp16.safetensors")).unwrap();
     model.refused(&["model/unet", "available variants", "`fp16`"]);
 }
 
-/// Half a photograph looks like a whole one whose lower half is grey.
+/// Half of a JPEG would decode to a picture with a grey lower half.
 #[test]
-fn half_of_a_photograph_is_refused() {
+fn a_truncated_jpeg_is_refused() {
     let sandbox = Sandbox::new();
     let whole = fs::read(Path::new(ROOT).join("tests/fixtures/image_formats/baseline.jpg")).unwrap();
     fs::write(sandbox.path("half.jpg"), &whole[..whole.len() / 2]).unwrap();
@@ -160,10 +160,10 @@ fn half_of_a_photograph_is_refused() {
     sandbox.run(arguments).failed_with(&["--image", "half.jpg", "truncated"]);
 }
 
-/// The shell's limit is on addresses, which the program and its threads take many of.
+/// The shell limits the address space, of which the program and its threads reserve much.
 #[cfg(target_os = "linux")]
 #[test]
-fn what_does_not_fit_into_memory_is_refused() {
+fn calls_that_do_not_fit_into_memory_are_refused() {
     let sandbox = Sandbox::new();
     copy_folder(&Path::new(ROOT).join("models/emoji-diffusion"), &sandbox.path("model"));
     let limited = |kibibytes: u32, arguments: &str| {

@@ -7,7 +7,7 @@ use oxidiff::{DPMSolverMultistepScheduler, Scheduler};
 
 use crate::sandbox::{ROOT, Run, Sandbox, copy_folder};
 
-/// Generates with two steps, which is enough to run every part of the pipeline.
+/// Generates with two steps, which are enough to run every part of the pipeline.
 #[track_caller]
 fn generate(sandbox: &Sandbox, arguments: &[&str]) -> Run {
     sandbox.run([&["generate", "red apple", "--steps", "2"], arguments].concat()).succeeded()
@@ -42,12 +42,12 @@ fn a_prompt_is_enough() {
     assert_eq!(
         std::fs::read(sandbox.path("output.png")).unwrap(),
         contents(&["--seed", seed]),
-        "the seed that was printed makes another image"
+        "the printed seed makes a different image"
     );
 }
 
 #[test]
-fn nobody_has_to_read_the_output() {
+fn a_closed_pipe_is_not_an_error() {
     for arguments in [
         &["generate", "red apple", "--steps", "1"][..],
         &["inspect"],
@@ -93,11 +93,11 @@ fn each_argument_changes_the_image() {
 }
 
 #[test]
-fn every_scheduler_that_can_take_over_works() {
+fn every_compatible_scheduler_works() {
     let own = DPMSolverMultistepScheduler::new(Default::default()).unwrap();
     for scheduler in own.compatibles().into_iter().chain(["LCMScheduler", "TCDScheduler"]) {
         let sandbox = Sandbox::new();
-        // PNDM begins with Runge-Kutta steps where a configuration does not say otherwise, and they need four.
+        // PNDM begins with Runge-Kutta steps unless its configuration says otherwise; they need four steps.
         let four_steps = ["generate", "red apple", "--steps", "4", "--height", "64", "--width", "64"];
         let scheduler_option = ["--scheduler", scheduler, "--output", "x.npy"];
         sandbox.run(four_steps.iter().chain(&scheduler_option)).succeeded();
@@ -127,7 +127,7 @@ fn the_extension_chooses_the_format() {
 }
 
 #[test]
-fn npy_holds_the_values_behind_the_image() {
+fn npy_holds_the_values_of_the_image() {
     let sandbox = Sandbox::new();
     generate(&sandbox, &["--seed", "3", "--num-images", "2", "--output", "x.npy"]);
     generate(&sandbox, &["--seed", "3", "--num-images", "2", "--output", "x.png"]);

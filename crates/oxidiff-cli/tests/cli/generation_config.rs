@@ -1,4 +1,4 @@
-//! Steps and guidance: what was given, else what the checkpoint says, else the defaults of Python.
+//! Steps and guidance: the given values, else the checkpoint's, else Python's defaults.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 
-/// The file that `arguments` make with a small pipeline of the fixtures, in whose folder `generation_config` lies.
+/// The file that `arguments` make with a small pipeline of the fixtures and this `generation_config` in its folder.
 #[track_caller]
 fn made(pipeline: &str, generation_config: Option<serde_json::Value>, arguments: &[&str]) -> Vec<u8> {
     let sandbox = Sandbox::new();
@@ -23,7 +23,7 @@ fn made(pipeline: &str, generation_config: Option<serde_json::Value>, arguments:
     std::fs::read(sandbox.path("x.npy")).unwrap()
 }
 
-/// Requires that the checkpoint's values do what the options do, and that options come before them.
+/// Requires that the checkpoint's values have the same effect as the options, and that options take precedence.
 #[track_caller]
 fn decides(pipeline: &str, config: serde_json::Value, options: &[&str], others: &[&str], task: &[&str]) {
     let [with_options, with_others] = [options, others].map(|options| [task, options].concat());
@@ -35,7 +35,7 @@ fn decides(pipeline: &str, config: serde_json::Value, options: &[&str], others: 
 }
 
 #[test]
-fn the_checkpoint_decides_where_nothing_is_given() {
+fn the_checkpoint_decides_if_nothing_is_given() {
     let config = json!({"num_inference_steps": 3, "guidance_scale": 2.0});
     let (options, others) =
         (["--steps", "3", "--guidance-scale", "2"], ["--steps", "4", "--guidance-scale", "5"]);
@@ -56,9 +56,9 @@ fn the_checkpoint_decides_where_nothing_is_given() {
     }
 }
 
-/// What the embedded model says must be in the binary, too.
+/// The file of the embedded model must be in the binary, too.
 #[test]
-fn the_embedded_model_is_called_as_its_card_says() {
+fn the_embedded_model_has_its_recommended_arguments() {
     let output = |arguments: &[&str]| {
         let sandbox = Sandbox::new();
         let small = ["generate", "red apple", "--seed", "1", "--height", "64", "--width", "64"];
@@ -71,7 +71,7 @@ fn the_embedded_model_is_called_as_its_card_says() {
 }
 
 #[test]
-fn fields_that_are_not_known_are_said_to_be_ignored() {
+fn unknown_fields_are_ignored_with_a_warning() {
     let sandbox = Sandbox::new();
     copy_folder(&Path::new(ROOT).join("tests/fixtures/pipelines/sd1"), &sandbox.path("model"));
     std::fs::write(sandbox.path("model/generation_config.json"), r#"{"guidance": 3}"#).unwrap();

@@ -1,18 +1,18 @@
-//! The hub, where it does not answer.
+//! A hub that does not answer.
 
 use std::net::TcpListener;
 
 use crate::sandbox::Sandbox;
 
 #[test]
-fn a_long_wait_says_for_what() {
+fn a_long_wait_is_explained() {
     let sandbox = Sandbox::new();
     let folder = sandbox.path("hub/models--someone--model");
     std::fs::create_dir_all(folder.join("snapshots/abc")).unwrap();
     std::fs::create_dir_all(folder.join("refs")).unwrap();
     std::fs::write(folder.join("refs/main"), "abc").unwrap();
 
-    // The system takes the connection; nobody reads from it.
+    // The system accepts the connection, but nothing reads from it.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
     let variables = [

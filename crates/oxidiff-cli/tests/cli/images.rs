@@ -6,14 +6,14 @@ use image::{DynamicImage, GrayImage, RgbImage};
 
 use crate::sandbox::{ROOT, Run, Sandbox, copy_folder};
 
-/// A sandbox with an image `in.png`, a mask `mask.png` of its left half, and a text that calls itself an image.
+/// A sandbox with an image `in.png`, a mask `mask.png` of its left half, and a text file with the name of an image.
 fn with_images() -> Sandbox {
     let sandbox = Sandbox::new();
     let image = RgbImage::from_fn(72, 66, |x, y| [(x * 3) as u8, (y * 3) as u8, 128].into());
     image.save(sandbox.path("in.png")).unwrap();
     let mask = GrayImage::from_fn(72, 66, |x, _| [if x < 36 { 255 } else { 0 }].into());
     mask.save(sandbox.path("mask.png")).unwrap();
-    std::fs::write(sandbox.path("text.png"), "no image at all").unwrap();
+    std::fs::write(sandbox.path("text.png"), "not an image").unwrap();
     sandbox
 }
 
@@ -59,7 +59,7 @@ fn an_image_is_changed() {
 }
 
 #[test]
-fn what_is_not_masked_is_kept() {
+fn the_unmasked_part_is_kept() {
     let sandbox = with_images();
     let made = output(
         &sandbox,
@@ -95,7 +95,7 @@ fn several_images_and_arrays() {
 }
 
 #[test]
-fn images_that_cannot_be_read() {
+fn unreadable_images() {
     let sandbox = with_images();
     run(&sandbox, &["--image", "missing.png"]).failed_with(&["--image", "missing.png"]);
     run(&sandbox, &["--image", "text.png"]).failed_with(&["--image", "text.png"]);
@@ -158,9 +158,9 @@ fn the_model_chooses_the_task() {
     assert_eq!((made.width(), made.height()), (128, 192));
 }
 
-/// The classic model with a safety checker that flags some of its images.
+/// The model sd1 with a safety checker that flags some of its images.
 #[test]
-fn flagged_images_are_black_unless_nobody_checks() {
+fn flagged_images_are_black_unless_the_check_is_off() {
     let sandbox = Sandbox::new();
     let fixtures = Path::new(ROOT).join("tests/fixtures");
     let model = sandbox.path("model");

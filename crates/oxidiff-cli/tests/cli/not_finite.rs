@@ -1,4 +1,4 @@
-//! Values that are not finite: an error that says where they came from, never a picture.
+//! Values that are not finite give an error that says where they came from, never a picture.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ const TEXT_ENCODER: &str = "text_encoder/model.safetensors";
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
 const VAE: &str = "vae/diffusion_pytorch_model.safetensors";
 
-/// A copy of the model in which `change` was made to the values of one tensor, which is stored as `dtype`.
+/// A copy of the model with the values of one tensor changed by `change` and stored as `dtype`.
 fn with_values(file: &str, key: &str, dtype: Dtype, change: impl Fn(usize, f32) -> f32) -> Damaged {
     let model = Damaged::new();
     let contents = std::fs::read(model.path(file)).unwrap();
@@ -59,7 +59,7 @@ fn zero_terminal_snr_is_refused_for_models_that_predict_the_noise() {
         scheduler(spacing, "epsilon");
         model.refused(&["scheduler_config.json", "rescale_betas_zero_snr", "epsilon", "v_prediction"]);
     }
-    // Those begin where something of the image is left, or know what to do.
+    // These runs begin where some signal of the image is left, or the model's predictions allow it.
     scheduler("leading", "epsilon");
     generate(&model, &[]).succeeded();
     scheduler("trailing", "v_prediction");
@@ -103,7 +103,7 @@ fn a_weight_that_is_nan_is_named() {
     ]);
 }
 
-/// A scheduler that clips would make black and white of an infinite prediction.
+/// A scheduler that clips would turn an infinite prediction into black and white.
 #[test]
 fn an_infinite_prediction_is_not_clipped_to_a_picture() {
     let sandbox = Sandbox::new();
@@ -127,7 +127,7 @@ fn an_autoencoder_that_overflows_in_half_precision_decodes_in_single() {
     let enlarged = |_, value: f32| value * 60000.0;
     let model = with_values(VAE, "decoder.conv_in.weight", Dtype::F16, |index, value| {
         let enlarged = enlarged(index, value);
-        // What ends as an infinite weight could not be decoded at all.
+        // A weight that became infinite could not be used at all.
         enlarged.clamp(-60000.0, 60000.0)
     });
     let run = generate(&model, &["--dtype", "f16"]);
@@ -137,7 +137,7 @@ fn an_autoencoder_that_overflows_in_half_precision_decodes_in_single() {
     let first = picture.get_pixel(0, 0);
     assert!(picture.pixels().any(|pixel| pixel != first), "a picture of one colour");
 
-    // Beyond what f16 holds there is nothing to compute with.
+    // Weights beyond the range of f16 cannot be used in it.
     let model =
         with_values(VAE, "decoder.conv_in.weight", Dtype::F32, |index, value| enlarged(index, value) * 60.0);
     generate(&model, &["--dtype", "f16"]).failed_with(&[VAE, "`decoder.conv_in.weight`", "65504", "f32"]);

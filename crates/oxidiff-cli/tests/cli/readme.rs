@@ -1,11 +1,11 @@
-//! The commands of the README: those of the binary are run, those of Cargo are known.
+//! The commands of the README: those of the binary are run, those of Cargo must be listed here.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 
-/// The commands that are no command of the binary.
+/// The commands that are not commands of the binary.
 const CARGO_COMMANDS: [&str; 5] = [
     "cargo test --release",
     "cargo install --path crates/oxidiff-cli",
@@ -14,7 +14,7 @@ const CARGO_COMMANDS: [&str; 5] = [
     "cargo run --release --example quicktour -- denoising-loop google/ddpm-cat-256",
 ];
 
-/// The command that a newcomer is told to begin with: Cargo finds the one binary of the workspace.
+/// The first command of the README: Cargo finds the only binary of the workspace.
 const FIRST_COMMAND: &str = r#"cargo run --release -- generate "flat red apple""#;
 
 fn readme() -> String {
@@ -50,7 +50,10 @@ fn words(command: &str) -> Vec<String> {
 #[test]
 fn the_commands_work() {
     let readme = readme();
-    assert!(!readme.contains("```sh") && !readme.contains("```bash"), "commands stand in ```console blocks");
+    assert!(
+        !readme.contains("```sh") && !readme.contains("```bash"),
+        "commands must be in ```console blocks"
+    );
     let sandbox = Sandbox::new();
     copy_folder(&Path::new(ROOT).join("models"), &sandbox.path("models"));
     let mut seen = BTreeSet::new();
@@ -66,7 +69,7 @@ fn the_commands_work() {
         };
         let arguments = words(arguments.unwrap_or_else(|| panic!("`{command}` is not known")));
         let printed = sandbox.run(&arguments).succeeded().stdout;
-        // Without a seed in the command, the one that is printed is another each time.
+        // Without a seed in the command, another seed is printed each time.
         if !expected.is_empty() && command.contains("--seed") {
             assert_eq!(printed.lines().collect::<Vec<_>>(), expected, "{command}");
         }
@@ -101,7 +104,7 @@ fn the_options_are_those_of_the_binary() {
     let help = Sandbox::new().run(["generate", "--help"]).succeeded().stdout;
     let (own, of_pipelines) = help.split_once("Options of some pipelines:").unwrap();
     assert_eq!(options(&table), options(own));
-    // The README says of the others only where they come from.
+    // For the other options, the README only says where they come from.
     for option in ["--padding-mask-crop", "--prompt-2", "--denoising-end", "--original-size", "--noise-level"]
     {
         assert!(options(of_pipelines).contains(option), "{option}");

@@ -1,4 +1,4 @@
-//! The binary in an empty folder of its own.
+//! Runs the binary in its own empty folder.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 /// The root of the repository.
 pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// An empty folder to run the binary in; it goes with the value.
+/// An empty folder to run the binary in; it is removed with the value.
 pub struct Sandbox(TempDir);
 
 /// How a run of the binary ended.
@@ -32,7 +32,7 @@ impl Sandbox {
         self.run_with(&[], arguments)
     }
 
-    /// As [`Self::run`], with these environment variables too.
+    /// As [`Self::run`], with these environment variables.
     pub fn run_with<A: AsRef<std::ffi::OsStr>>(
         &self,
         variables: &[(&str, &str)],
@@ -41,7 +41,7 @@ impl Sandbox {
         Run::of(self.command().args(arguments).envs(variables.iter().copied()))
     }
 
-    /// Runs a script of the shell in this folder, with the environment that `oxidiff` would have.
+    /// Runs a shell script in this folder, with the environment that `oxidiff` would have.
     #[cfg(unix)]
     pub fn shell(&self, script: &str) -> Run {
         let mut command = Command::new("sh");
@@ -60,14 +60,14 @@ impl Sandbox {
         command
             .current_dir(self.0.path())
             .env_remove("RUST_LOG")
-            // No test needs the network: a name that is no folder is looked up in an empty cache.
+            // No test needs the network: a name that is not a folder is looked up in an empty cache.
             .env("HF_HUB_OFFLINE", "1")
             .env("HF_HOME", self.0.path())
             .env_remove("HF_HUB_CACHE")
             .env_remove("HUGGINGFACE_HUB_CACHE");
     }
 
-    /// All that lies in this folder, sorted.
+    /// The names of everything in this folder, sorted.
     pub fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.0.path()).unwrap();
         let mut names: Vec<String> =
@@ -87,14 +87,14 @@ impl Run {
         }
     }
 
-    /// Requires that the run did what it was asked.
+    /// Requires that the run succeeded.
     #[track_caller]
     pub fn succeeded(self) -> Self {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
         self
     }
 
-    /// Requires an error that says all of `words`: exit code 1, nothing on the standard output, no panic.
+    /// Requires an error that contains all of `words`: exit code 1, nothing on standard output, no panic.
     #[track_caller]
     pub fn failed_with(self, words: &[&str]) {
         let Self { code, stdout, stderr } = self;
@@ -107,7 +107,7 @@ impl Run {
     }
 }
 
-/// Copies the files of a folder, and of those in it.
+/// Copies a folder with all of its contents.
 pub fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

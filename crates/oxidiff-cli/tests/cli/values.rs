@@ -1,4 +1,4 @@
-//! Values that begin with a minus sign, and options in the place of values.
+//! Values that begin with a minus sign, and options instead of values.
 
 use crate::sandbox::Sandbox;
 
@@ -9,7 +9,7 @@ fn failed(arguments: &[&str], words: &[&str]) {
 }
 
 #[test]
-fn a_minus_sign_begins_a_value() {
+fn values_may_begin_with_a_minus_sign() {
     let sandbox = Sandbox::new();
     let quick = ["--steps", "1", "--height", "64", "--width", "64"];
     let run = |arguments: &[&str]| sandbox.run([&["generate"], arguments, &quick].concat());
@@ -23,7 +23,7 @@ fn a_minus_sign_begins_a_value() {
 
 /// `torch.Generator().manual_seed(-1).initial_seed()` is 2^64 - 1.
 #[test]
-fn negative_seeds_are_those_of_torch() {
+fn negative_seeds_work_as_in_torch() {
     let sandbox = Sandbox::new();
     let made = |seed: &str| {
         let arguments =
@@ -51,7 +51,7 @@ fn numbers_out_of_range_name_the_option_and_the_range() {
 }
 
 #[test]
-fn an_option_is_no_value() {
+fn an_option_is_not_a_value() {
     failed(&["--negative-prompt", "--seed", "5"], &["--negative-prompt"]);
     failed(&["cat", "--seed", "--steps", "3"], &["--seed"]);
     failed(&["--stepz", "3"], &["--stepz", "--steps"]);

@@ -1,4 +1,4 @@
-//! `oxidiff generate` with models that are given no text.
+//! `oxidiff generate` with models without text input.
 
 use safetensors::SafeTensors;
 
@@ -79,7 +79,7 @@ fn an_image_is_repainted_where_its_mask_is_black() {
             image.get_pixel(x, y).0.iter().zip(made.get_pixel(x, y).0).all(|(a, b)| a.abs_diff(b) <= 1)
         })
     };
-    assert!(made.iter().all(|made| (0..16).all(|x| close(x, made))), "what is known is kept");
+    assert!(made.iter().all(|made| (0..16).all(|x| close(x, made))), "the known part is kept");
     assert!(made.iter().all(|made| !(16..32).all(|x| close(x, made))), "the rest is new");
     assert_ne!(made[0], made[1]);
 
@@ -113,7 +113,7 @@ fn classes_are_given_by_number_or_by_name() {
 }
 
 #[test]
-fn what_such_a_model_cannot_be_told_is_refused() {
+fn arguments_that_such_a_model_does_not_take_are_refused() {
     let refused = |name: &str, arguments: &[&str], words: &[&str]| {
         let sandbox = Sandbox::new();
         let model = model(name);
@@ -140,7 +140,7 @@ fn what_such_a_model_cannot_be_told_is_refused() {
 }
 
 #[test]
-fn a_model_of_texts_needs_one() {
+fn a_text_to_image_model_needs_a_prompt() {
     let emoji = format!("{ROOT}/models/emoji-diffusion");
     let sandbox = Sandbox::new();
     sandbox.run(["generate", "--model", &emoji]).failed_with(&["PROMPT", "StableDiffusionPipeline"]);

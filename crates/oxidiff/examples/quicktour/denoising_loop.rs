@@ -8,7 +8,7 @@ use oxidiff::{
     DDPMScheduler, DType, Generator, Generators, Model, Scheduler, StepOptions, Tensor, UNet2DModel,
 };
 
-/// Makes an image from noise; every 50 steps it is written to the folder `output` as it is then.
+/// Makes an image from noise; every 50 steps, the current image is written to the folder `output`.
 pub fn run(name_or_path: &str, output: &Path) -> Result<Tensor<4>, Box<dyn Error>> {
     let model = UNet2DModel::from_pretrained(name_or_path)?;
     let mut scheduler = DDPMScheduler::from_pretrained(name_or_path)?;
@@ -35,11 +35,12 @@ pub fn run(name_or_path: &str, output: &Path) -> Result<Tensor<4>, Box<dyn Error
     Ok(sample)
 }
 
-/// The first image of a sample `[batch, 3, height, width]` with values in about [-1, 1].
+/// The first image of a sample `[batch, 3, height, width]` with values roughly in [-1, 1].
 fn to_image(sample: Tensor<4>) -> Result<RgbImage, Box<dyn Error>> {
     let [_, _, height, width] = sample.dims();
     let first = sample.narrow(0, 0, 1).permute([0, 2, 3, 1]);
     let values = (first + 1.0) * 127.5;
     let bytes = values.into_data().iter::<f32>().map(|value| value as u8).collect();
-    Ok(RgbImage::from_raw(width as u32, height as u32, bytes).ok_or("the sample has no three channels")?)
+    Ok(RgbImage::from_raw(width as u32, height as u32, bytes)
+        .ok_or("the sample does not have three channels")?)
 }

@@ -1,4 +1,4 @@
-//! The quicktour of Diffusers, one file for each of its sections:
+//! The quicktour of Diffusers, with one file for each of its sections:
 //!
 //! ```text
 //! cargo run --release --example quicktour -- pipeline models/emoji-diffusion
@@ -31,6 +31,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "models" => models::run(model).map(|_| ()),
         "schedulers" => schedulers::run(model).map(|_| ()),
         "denoising-loop" => denoising_loop::run(model, output).map(|_| ()),
-        other => Err(format!("no section `{other}`: there are {SECTIONS}").into()),
+        other => Err(format!("no section `{other}`; available: {SECTIONS}").into()),
     }
 }

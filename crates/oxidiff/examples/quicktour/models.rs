@@ -1,10 +1,10 @@
-//! A model by itself: it predicts the noise in a sample.
+//! A model by itself predicts the noise in a sample.
 
 use std::error::Error;
 
 use oxidiff::{DType, Generator, Model, Tensor, UNet2DModel};
 
-/// Returns a noisy sample and the noise that the model sees in it at timestep 2.
+/// Returns a noisy sample and the noise that the model predicts in it at timestep 2.
 pub fn run(name_or_path: &str) -> Result<[Tensor<4>; 2], Box<dyn Error>> {
     let model = UNet2DModel::from_pretrained(name_or_path)?;
     let config = model.config();

@@ -1,4 +1,4 @@
-//! The easiest way to a picture: a pipeline from the hub, or from a folder.
+//! The easiest way to make a picture: a pipeline from the hub, or from a folder.
 
 use std::error::Error;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A scheduler by itself: it goes from a noisy sample to a less noisy one.
+//! A scheduler by itself goes from a noisy sample to a less noisy one.
 
 use std::error::Error;
 
@@ -6,7 +6,7 @@ use oxidiff::{DDPMScheduler, Scheduler, StepOptions, Tensor};
 
 use crate::models;
 
-/// Returns a sample that is less noisy by one step.
+/// Returns a sample after one denoising step.
 pub fn run(name_or_path: &str) -> Result<Tensor<4>, Box<dyn Error>> {
     let mut scheduler = DDPMScheduler::from_pretrained(name_or_path)?;
     println!("{}", scheduler.config());

@@ -1,4 +1,4 @@
-//! The same pipeline with another scheduler: they trade speed for quality in different ways.
+//! The same pipeline with different schedulers, which balance speed and quality differently.
 
 use std::error::Error;
 use std::path::Path;
@@ -19,6 +19,6 @@ pub fn run(name_or_path: &str, output: &Path) -> Result<(), Box<dyn Error>> {
     let scheduler = EulerDiscreteScheduler::from_config(pipeline.scheduler().config())?;
     pipeline.set_scheduler(scheduler);
     pipeline.call(arguments())?.images.into_images()[0].save(output.join("euler_discrete.png"))?;
-    println!("others that would do: {}", pipeline.scheduler().compatibles().join(", "));
+    println!("compatible schedulers: {}", pipeline.scheduler().compatibles().join(", "));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a pipeline of any class can do, behind one type.
+//! Pipelines of any class as one type.
 
 use std::any::Any;
 use std::fmt;
@@ -14,8 +14,8 @@ use super::request::{CallArguments, Request};
 use crate::error::{Error, Result};
 use crate::schedulers::Scheduler;
 
-/// The arguments of a call of a pipeline whose class is not known: a [`Request`], or the typed arguments of some class. A
-/// text stands for a prompt and the defaults.
+/// The arguments for a pipeline whose class is not known: a [`Request`], or the typed arguments of some class. A string
+/// is a prompt, with the defaults for everything else.
 pub struct PipelineArguments(Given);
 
 enum Given {

@@ -1,4 +1,4 @@
-//! The pipeline for a task, of whatever family a checkpoint is.
+//! The pipeline for a task, for checkpoints of any family.
 
 use super::common::component_loader::ComponentLoader;
 use super::diffusion_pipeline::DiffusionPipeline;
@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::{LoadOptions, Needed};
 
-/// The tasks that one family can do with the same parts.
+/// The tasks that the classes of one family do with the same parts.
 const TASKS: [Task; 3] = [Task::TextToImage, Task::ImageToImage, Task::Inpainting];
 
-/// The class that does a task with the parts of a pipeline of class `class_name`.
+/// Finds the class that does a task with the parts of a pipeline of class `class_name`.
 fn entry_for(class_name: &str, task: Task, auto: &str) -> Result<Entry> {
     let family = registry::entries()
         .find(|entry| entry.class_name == class_name && TASKS.contains(&entry.task))
@@ -24,8 +24,8 @@ fn entry_for(class_name: &str, task: Task, auto: &str) -> Result<Entry> {
             .map(|entry| entry.class_name)
             .collect();
         Error::unsupported(
-            format!("{auto} of a `{class_name}`"),
-            format!("it works with the parts of {}", known.join(", ")),
+            format!("{auto} for a `{class_name}`"),
+            format!("supported classes: {}", known.join(", ")),
         )
     })
 }
@@ -40,7 +40,7 @@ macro_rules! auto_pipeline {
             /// Loads the pipeline for this task from a folder, or from the hub, in `f32` on the CPU.
             ///
             /// # Errors
-            /// When there is none for the family of the checkpoint, or it cannot be loaded.
+            /// When the family of the checkpoint has no such pipeline, or it cannot be loaded.
             pub fn from_pretrained(name_or_path: &str) -> Result<DiffusionPipeline> {
                 Self::from_pretrained_with(name_or_path, &LoadOptions::default())
             }
@@ -73,11 +73,10 @@ macro_rules! auto_pipeline {
                 (entry.load)(&ComponentLoader::new(folder, index, options))
             }
 
-            /// The pipeline for this task with the parts of another one, which both share from then on: no weights are
-            /// copied.
+            /// Makes the pipeline for this task from the parts of another one. Both share the weights; none are copied.
             ///
             /// # Errors
-            /// When there is none for the family of the pipeline, or its parts do not fit.
+            /// When the family of the pipeline has none for this task, or the parts do not fit.
             pub fn from_pipe(pipeline: &DiffusionPipeline) -> Result<DiffusionPipeline> {
                 let entry = entry_for(pipeline.class_name(), $task, stringify!($auto))?;
                 (entry.from_components)(&pipeline.components(), pipeline.current_index())

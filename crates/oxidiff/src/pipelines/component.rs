@@ -1,4 +1,4 @@
-//! The parts that pipelines consist of, whatever their classes.
+//! The parts of pipelines, of any class.
 
 use std::any::Any;
 use std::fmt;
@@ -9,14 +9,14 @@ use crate::models::autoencoders::Autoencoder;
 use crate::models::model::Model;
 use crate::schedulers::Scheduler;
 
-/// One part of a pipeline: a model, a scheduler, a tokenizer, or what prepares images.
+/// One part of a pipeline: a model, a scheduler, a tokenizer, or an image processor.
 ///
-/// Every [`Model`] is one.
+/// Every [`Model`] is a component.
 pub trait Component: fmt::Debug {
-    /// The library that the class belongs to in Python, and the class's name.
+    /// The Python library that the class belongs to, and the name of the class.
     fn class(&self) -> (&'static str, String);
 
-    /// Writes the part into a folder of its own, which is made if it does not exist.
+    /// Writes the part into its own folder, which is created if it does not exist.
     ///
     /// # Errors
     /// When the folder cannot be written.
@@ -25,7 +25,7 @@ pub trait Component: fmt::Debug {
     /// The part as the type that a pipeline holds it in: a scheduler is a `Box<dyn Scheduler>`.
     fn as_any(&self) -> &dyn Any;
 
-    /// The part as its own type, also where a pipeline holds it in a box.
+    /// The part as its own type, even if the pipeline holds it in a box.
     fn as_concrete(&self) -> &dyn Any {
         self.as_any()
     }
@@ -85,7 +85,7 @@ impl Component for Box<dyn Autoencoder> {
 /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-diffusion");
 /// let pipeline = DiffusionPipeline::from_pretrained(folder)?;
 /// let components = pipeline.components();
-/// let text_encoder = components.get::<CLIPTextModel>("text_encoder").expect("the model reads prompts");
+/// let text_encoder = components.get::<CLIPTextModel>("text_encoder").expect("the pipeline has a text encoder");
 /// assert_eq!(text_encoder.config().max_position_embeddings, 24);
 /// # Ok::<(), oxidiff::Error>(())
 /// ```
@@ -102,7 +102,7 @@ impl<'a> Components<'a> {
     /// A copy of the part of this name, which shares its weights.
     ///
     /// # Errors
-    /// When there is none, or it is of another class.
+    /// When there is no such part, or it is of another class.
     pub fn take<T: Clone + 'static>(&self, name: &str) -> Result<T> {
         self.get::<T>(name).cloned().ok_or_else(|| {
             let found = self.0.iter().find(|(other, _)| *other == name);
@@ -111,7 +111,7 @@ impl<'a> Components<'a> {
         })
     }
 
-    /// The names and the parts, in the order of the pipeline.
+    /// The names and the parts, in the pipeline's order.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'a dyn Component)> + '_ {
         self.0.iter().copied()
     }
@@ -121,7 +121,7 @@ impl<'a> Components<'a> {
         self.0.push((name, component));
     }
 
-    /// Adds a part that the pipeline can do without, if it is there.
+    /// Adds an optional part, if present.
     pub fn push_optional<T: Component>(&mut self, name: &'static str, component: &'a Option<T>) {
         if let Some(component) = component {
             self.push(name, component);

@@ -1,4 +1,4 @@
-//! `DiffusionPipeline`: loads whatever pipeline a checkpoint says it is.
+//! `DiffusionPipeline`: loads the pipeline that a checkpoint names.
 
 use std::fmt;
 use std::path::Path;
@@ -29,7 +29,7 @@ use crate::schedulers::Scheduler;
 /// println!("{pipeline}");
 ///
 /// let images = pipeline.call("An image of a squirrel in Picasso style")?.images.into_images();
-/// images[0].save("image_of_squirrel_painting.png").expect("a place to write");
+/// images[0].save("image_of_squirrel_painting.png").expect("the file can be written");
 ///
 /// pipeline.set_scheduler(EulerDiscreteScheduler::from_config(pipeline.scheduler().config())?);
 /// # Ok::<(), oxidiff::Error>(())
@@ -56,7 +56,7 @@ impl DiffusionPipeline {
         registry::entries().map(|entry| entry.class_name).collect()
     }
 
-    /// All arguments that some class takes, each once.
+    /// All arguments that any class takes, each once.
     pub fn all_arguments() -> Vec<ArgumentInfo> {
         let mut all: Vec<ArgumentInfo> = Vec::new();
         for argument in registry::entries().flat_map(|entry| entry.arguments) {
@@ -70,7 +70,7 @@ impl DiffusionPipeline {
     /// Loads a pipeline from a folder, or from the hub, in `f32` on the CPU.
     ///
     /// # Errors
-    /// When the pipeline's class, or that of a component, is not supported; when a file is missing or damaged.
+    /// When the class of the pipeline or of a component is not supported; when a file is missing or damaged.
     pub fn from_pretrained(name_or_path: &str) -> Result<Self> {
         Self::from_pretrained_with(name_or_path, &LoadOptions::default())
     }
@@ -115,7 +115,7 @@ impl DiffusionPipeline {
         self.0.class_name()
     }
 
-    /// What the pipeline does; `None` for a class that is not registered.
+    /// The task of the pipeline; `None` for a class that is not registered.
     pub fn task(&self) -> Option<Task> {
         registry::find(self.class_name()).ok().map(|entry| entry.task)
     }
@@ -155,17 +155,17 @@ impl DiffusionPipeline {
         Ok(*self.0.into_any().downcast().expect("the class was checked"))
     }
 
-    /// The parts of the pipeline by the names that `model_index.json` gives them.
+    /// The parts of the pipeline, by their names in `model_index.json`.
     pub fn components(&self) -> Components<'_> {
         self.0.components()
     }
 
-    /// The index with the classes of the parts as they are now.
+    /// The index with the current classes of the parts.
     pub(crate) fn current_index(&self) -> ModelIndex {
         self.0.current_index()
     }
 
-    /// How the checkpoint is best called, as far as it says.
+    /// The arguments that the checkpoint recommends, if any.
     pub fn generation_config(&self) -> &GenerationConfig {
         self.0.index().generation_config()
     }
@@ -180,12 +180,13 @@ impl DiffusionPipeline {
         self.0.set_scheduler(scheduler.into());
     }
 
-    /// Shows a progress bar while denoising (the default), or not.
+    /// Shows a progress bar while denoising (the default), or hides it.
     pub fn set_progress_bar(&mut self, enabled: bool) {
         self.0.set_progress_bar(enabled);
     }
 
-    /// Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size, or whole.
+    /// Turns tiling on or off: whether large images are encoded and decoded in overlapping tiles, so that memory does
+    /// not grow with their size.
     ///
     /// # Errors
     /// When the pipeline has no autoencoder.
@@ -193,7 +194,8 @@ impl DiffusionPipeline {
         self.0.set_vae_tiling(enabled)
     }
 
-    /// Encodes and decodes the images of a batch one by one, which takes less memory, or together.
+    /// Turns slicing on or off: whether the images of a batch are encoded and decoded one by one, which takes less
+    /// memory.
     ///
     /// # Errors
     /// When the pipeline has no autoencoder.
@@ -201,7 +203,7 @@ impl DiffusionPipeline {
         self.0.set_vae_slicing(enabled)
     }
 
-    /// What loads LoRAs into the pipeline's models; `None` if they take none.
+    /// Loads LoRAs into the pipeline's models; `None` if they take none.
     pub fn lora_loader(&mut self) -> Option<&mut dyn LoraLoader> {
         self.0.lora_loader()
     }

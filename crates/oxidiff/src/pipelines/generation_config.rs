@@ -1,4 +1,4 @@
-//! `generation_config.json`: how the pipeline of a checkpoint is best called.
+//! `generation_config.json`: the arguments that a checkpoint recommends.
 
 use std::path::Path;
 
@@ -11,11 +11,11 @@ use crate::loading::folder::Folder;
 use crate::loading::hub::GENERATION_CONFIG;
 use crate::loading::write_whole;
 
-/// How a checkpoint is best called, as its author says in `generation_config.json`, beside `model_index.json`.
+/// The arguments that the author of a checkpoint recommends in `generation_config.json`, next to `model_index.json`.
 ///
-/// Python diffusers does not read this file, so nothing here follows it unasked: the arguments of a call keep Python's
-/// defaults, and [`GenerationConfig::apply_to`] gives them those of the checkpoint. The command line asks. The file of the
-/// embedded model:
+/// Python diffusers does not read this file, so the library does not apply it by itself: the arguments of a call have
+/// Python's defaults, and [`GenerationConfig::apply_to`] replaces them by the checkpoint's. The command line does so. The
+/// file of the embedded model:
 ///
 /// ```json
 /// {
@@ -40,12 +40,12 @@ pub struct GenerationConfig {
     /// Number of denoising steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_inference_steps: Option<usize>,
-    /// How strongly the prompt pulls.
+    /// How strongly to follow the prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guidance_scale: Option<f64>,
 }
 
-/// The arguments of a call, as far as a [`GenerationConfig`] has something to say about them.
+/// The arguments of a call that a [`GenerationConfig`] can set.
 ///
 /// ```
 /// use oxidiff::{CallDefaults, ImageToImage};
@@ -58,14 +58,14 @@ pub trait CallDefaults {
     /// Sets the number of denoising steps.
     fn set_num_inference_steps(&mut self, steps: usize);
 
-    /// Sets how strongly the prompt pulls. Does nothing for arguments that know no guidance.
+    /// Sets how strongly to follow the prompt. Does nothing for arguments without guidance.
     fn set_guidance_scale(&mut self, scale: f64);
 }
 
 impl GenerationConfig {
     const FIELDS: [&str; 2] = ["num_inference_steps", "guidance_scale"];
 
-    /// Gives `arguments` the values that the checkpoint names, and leaves the others as they are.
+    /// Sets the `arguments` that the checkpoint names, and leaves the others as they are.
     pub fn apply_to<A: CallDefaults>(&self, mut arguments: A) -> A {
         if let Some(steps) = self.num_inference_steps {
             arguments.set_num_inference_steps(steps);
@@ -76,7 +76,7 @@ impl GenerationConfig {
         arguments
     }
 
-    /// Sets those arguments of a request that the checkpoint names, the call takes, and nobody has set.
+    /// Sets the arguments of a request that the checkpoint names, that the call takes, and that are not set yet.
     pub fn fill(&self, request: &mut Request, takes: impl Fn(&str) -> bool) {
         let named = [
             ("num_inference_steps", self.num_inference_steps.map(Argument::from)),
@@ -89,14 +89,14 @@ impl GenerationConfig {
         }
     }
 
-    /// What the folder of a pipeline says; nothing if it has no such file.
+    /// Reads the file in the folder of a pipeline; empty if there is no such file.
     pub(crate) fn read(folder: &Folder) -> Result<Self> {
         if !folder.has(GENERATION_CONFIG) {
             return Ok(Self::default());
         }
         let origin = folder.locate(GENERATION_CONFIG).display().to_string();
         let config = Config::parse(&folder.read(GENERATION_CONFIG, "a pipeline")?, &origin)?;
-        // transformers has a file of this name, with much in it that is about texts: no reason to refuse the pipeline.
+        // transformers has a file of this name, mostly about text generation: that is no reason to refuse the pipeline.
         let unknown: Vec<&str> = config
             .values()
             .keys()
@@ -104,7 +104,7 @@ impl GenerationConfig {
             .filter(|field| !Self::FIELDS.contains(field))
             .collect();
         if !unknown.is_empty() {
-            tracing::warn!("{origin}: fields that are not known are ignored: `{}`", unknown.join("`, `"));
+            tracing::warn!("{origin}: ignoring unknown fields: `{}`", unknown.join("`, `"));
         }
         let (read, _) = config.resolve::<Self>("GenerationConfig")?;
         if read.num_inference_steps == Some(0) {
@@ -113,8 +113,8 @@ impl GenerationConfig {
         Ok(read)
     }
 
-    /// Writes the file into the folder of a pipeline. Where there is nothing to say, one that lies there goes: it was about
-    /// the pipeline that was saved there before.
+    /// Writes the file into the folder of a pipeline. If there is nothing to write, an existing file is removed: it
+    /// belonged to a pipeline that was saved there earlier.
     pub(crate) fn save(&self, folder: &Path) -> Result<()> {
         let file = folder.join(GENERATION_CONFIG);
         if *self != Self::default() {

@@ -1,7 +1,7 @@
-//! Pipelines: what a user calls. A pipeline brings models, scheduler and tokenizer together.
+//! Pipelines: the entry point. A pipeline combines models, a scheduler and a tokenizer.
 //!
-//! The frame (`pipeline`, `any_pipeline`, `registry`, `request`, `component`) and what the families share (`common`) know no
-//! family; only `registry` lists them.
+//! The frame (`pipeline`, `any_pipeline`, `registry`, `request`, `component`) and the code that families share (`common`)
+//! do not depend on any family; only `registry` lists them.
 
 mod any_pipeline;
 mod auto_pipeline;

@@ -1,4 +1,5 @@
-//! `model_index.json`: which class each component of a pipeline has, and the pipeline's own options; and what lies beside it.
+//! `model_index.json`: the class of each component of a pipeline, and the pipeline's own options; and the files next to
+//! it.
 
 use std::fmt;
 
@@ -25,14 +26,14 @@ pub struct ModelIndex {
 }
 
 impl ModelIndex {
-    /// An index of a pipeline that was put together in code.
+    /// The index of a pipeline that was put together in code.
     pub(crate) fn of_class(class_name: &str) -> Self {
         let values = Map::from_iter([("_class_name".to_owned(), Value::from(class_name))]);
         let (generation_config, folder) = (GenerationConfig::default(), None);
         Self { origin: class_name.to_owned(), values, folder, generation_config }.with_version()
     }
 
-    /// Reads the index of a pipeline in a folder, or on the hub, and nothing else of it.
+    /// Reads only the index of a pipeline in a folder, or on the hub.
     ///
     /// # Errors
     /// When the file is missing or not JSON.
@@ -84,7 +85,7 @@ impl ModelIndex {
     /// The pipeline's class.
     ///
     /// # Errors
-    /// When the file does not say.
+    /// When the file does not name it.
     pub fn class_name(&self) -> Result<&str> {
         self.values
             .get("_class_name")
@@ -92,12 +93,12 @@ impl ModelIndex {
             .ok_or_else(|| Error::config(&self.origin, "_class_name", "must name a pipeline class"))
     }
 
-    /// The class of a component; `None` where the pipeline has none.
+    /// The class of a component; `None` if the pipeline has no such component.
     pub fn component_class(&self, component: &str) -> Option<&str> {
         self.values.get(component)?.as_array()?.get(1)?.as_str()
     }
 
-    /// The class of a component that a pipeline cannot do without.
+    /// The class of a required component.
     pub(crate) fn required(&self, component: &str) -> Result<&str> {
         self.component_class(component).ok_or_else(|| {
             let message = format!("the {} needs this component", self.class_name().unwrap_or("pipeline"));
@@ -105,7 +106,7 @@ impl ModelIndex {
         })
     }
 
-    /// Checks that a component has the one class that can be loaded for it.
+    /// Checks that a component has the only class that can be loaded for it.
     pub(crate) fn expect_class(&self, component: &str, class_name: &str) -> Result<()> {
         let found = self.required(component)?;
         if found == class_name {
@@ -118,8 +119,8 @@ impl ModelIndex {
         ))
     }
 
-    /// The index for a pipeline of another class that takes over the parts and options of this one, as far as they are
-    /// among its own `names`. The others are marked by an underscore, as in Python, and so can be taken back.
+    /// The index for a pipeline of another class, with the parts and options of this one that are among its own
+    /// `names`. The others are marked with an underscore, as in Python, so that they can be restored.
     pub(crate) fn for_class(&self, class_name: &str, names: &[&str]) -> Self {
         let is_known = |name: &str| names.contains(&name);
         let values = self.values.iter().map(|(name, value)| {
@@ -135,7 +136,7 @@ impl ModelIndex {
             origin: class_name.to_owned(),
             values: values.collect(),
             folder: self.folder.clone(),
-            // It is about the models, which another class calls in the same way.
+            // It describes the models, which another class calls in the same way.
             generation_config: self.generation_config.clone(),
         };
         index.set_class_name(class_name);
@@ -154,22 +155,22 @@ impl ModelIndex {
         self.values.insert(component.to_owned(), value);
     }
 
-    /// How the checkpoint is best called.
+    /// The arguments that the checkpoint recommends.
     pub fn generation_config(&self) -> &GenerationConfig {
         &self.generation_config
     }
 
-    /// The file, or the class where the pipeline was put together in code, for messages.
+    /// The file, or the class if the pipeline was put together in code; for messages.
     pub(crate) fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// Where the pipeline was loaded from; `None` where it was put together in code.
+    /// Where the pipeline was loaded from; `None` if it was put together in code.
     pub(crate) fn folder(&self) -> Option<&Folder> {
         self.folder.as_ref()
     }
 
-    /// The value of an option of the pipeline's own.
+    /// The value of one of the pipeline's own options.
     pub(crate) fn option(&self, option: &str) -> Option<&Value> {
         self.values.get(option)
     }
@@ -178,7 +179,7 @@ impl ModelIndex {
         self.values.insert(option.to_owned(), value.into());
     }
 
-    /// The index as it is saved: where it was loaded from is left out.
+    /// The index as it is saved: without the place that it was loaded from.
     pub(crate) fn to_saved_json(&self) -> String {
         let mut values = self.values.clone();
         values.remove("_name_or_path");
@@ -186,7 +187,7 @@ impl ModelIndex {
     }
 }
 
-/// Prints as Python prints a pipeline.
+/// Prints the index as Python prints a pipeline.
 impl fmt::Display for ModelIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.class_name().unwrap_or("DiffusionPipeline"), to_sorted_json(&self.values))

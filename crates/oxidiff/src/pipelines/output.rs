@@ -1,19 +1,20 @@
-//! What a pipeline returns.
+//! The output of a pipeline.
 
 use crate::image_processor::Images;
 
-/// What a call returns: `ImagePipelineOutput`, and for pipelines with a safety checker `StableDiffusionPipelineOutput`, in
-/// Python.
+/// The output of a call: in Python `ImagePipelineOutput`, or `StableDiffusionPipelineOutput` for pipelines with a safety
+/// checker.
 #[derive(Clone, Debug)]
 pub struct ImagePipelineOutput {
-    /// The images, those of one prompt next to each other.
+    /// The images; those of one prompt are next to each other.
     pub images: Images,
-    /// Which images a safety checker found improper; `None` where none has looked.
+    /// Which images the safety checker flagged; `None` if there was no check.
     pub nsfw_content_detected: Option<Vec<bool>>,
 }
 
-/// A larger batch than fits into any memory.
+/// The largest batch; more images fit into no memory.
 pub(super) const MOST_IMAGES: usize = 65_536;
 
-/// A longer side than any image format holds: what is above is a mistake, and would not fit into memory.
+/// The longest side of an image: no image format holds more, so a larger number is a mistake, and would not fit into
+/// memory.
 pub(super) const MOST_PIXELS: usize = 65_536;

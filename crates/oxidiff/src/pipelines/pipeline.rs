@@ -1,4 +1,4 @@
-//! What every pipeline can do.
+//! The interface of every pipeline.
 
 use std::fmt;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::loading::single_file::SingleFileOptions;
 use crate::loading::{LoadOptions, Needed, write_whole};
 use crate::schedulers::Scheduler;
 
-/// What every pipeline can do: be loaded, saved, printed, taken apart and called.
+/// The interface of every pipeline: loading, saving, printing, calling, and access to its parts.
 ///
 /// ```no_run
 /// use oxidiff::{Pipeline, StableDiffusionPipeline};
@@ -40,7 +40,7 @@ pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Sized + 'static {
     /// As [`Pipeline::from_pretrained`].
     fn load(loader: &ComponentLoader<'_>) -> Result<Self>;
 
-    /// A pipeline of the parts of another one, which both share from then on: no weights are copied.
+    /// Makes a pipeline from the parts of another one. Both share the weights; none are copied.
     ///
     /// ```no_run
     /// use oxidiff::{Pipeline, StableDiffusionImg2ImgPipeline, StableDiffusionPipeline};
@@ -57,14 +57,14 @@ pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Sized + 'static {
         Self::from_components(&pipeline.components(), pipeline.current_index())
     }
 
-    /// A pipeline of the parts of the pipeline with this index.
+    /// Makes a pipeline from the parts of the pipeline with this index.
     ///
     /// # Errors
     /// As [`Pipeline::from_pipe`].
     fn from_components(components: &Components<'_>, index: ModelIndex) -> Result<Self> {
         let _ = (components, index);
         Err(Error::unsupported(
-            format!("a {} of the parts of another pipeline", Self::CLASS_NAME),
+            format!("a {} from the parts of another pipeline", Self::CLASS_NAME),
             "it can only be loaded",
         ))
     }
@@ -80,23 +80,23 @@ pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Sized + 'static {
         Self::Arguments::ALL.iter().any(|info| info.name == argument)
     }
 
-    /// Gives the arguments of a request the form that [`CallArguments`] reads, where that takes knowledge of the model: the
-    /// numbers of classes in place of their names.
+    /// Brings the arguments of a request into the form that [`CallArguments`] reads, where that depends on the model:
+    /// replaces the names of classes by their numbers.
     ///
     /// # Errors
-    /// When an argument means nothing to the model.
+    /// When the model does not know a value.
     fn prepare(&self, request: &mut Request) -> Result<()> {
         let _ = request;
         Ok(())
     }
 
-    /// The parts by the names that `model_index.json` gives them.
+    /// The parts, by their names in `model_index.json`.
     fn components(&self) -> Components<'_>;
 
-    /// The index that the pipeline was made with; its parts may have been replaced since.
+    /// The index that the pipeline was made with; its parts may have been replaced since then.
     fn index(&self) -> &ModelIndex;
 
-    /// How the checkpoint is best called, as far as it says.
+    /// The arguments that the checkpoint recommends, if any.
     fn generation_config(&self) -> &GenerationConfig {
         self.index().generation_config()
     }
@@ -107,10 +107,11 @@ pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Sized + 'static {
     /// Replaces the scheduler.
     fn set_scheduler(&mut self, scheduler: impl Into<Box<dyn Scheduler>>);
 
-    /// Shows a progress bar while denoising (the default), or not.
+    /// Shows a progress bar while denoising (the default), or hides it.
     fn set_progress_bar(&mut self, enabled: bool);
 
-    /// Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size, or whole.
+    /// Turns tiling on or off: whether large images are encoded and decoded in overlapping tiles, so that memory does
+    /// not grow with their size.
     ///
     /// # Errors
     /// When the pipeline has no autoencoder.
@@ -119,7 +120,8 @@ pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Sized + 'static {
         Err(no_autoencoder(Self::CLASS_NAME))
     }
 
-    /// Encodes and decodes the images of a batch one by one, which takes less memory, or together.
+    /// Turns slicing on or off: whether the images of a batch are encoded and decoded one by one, which takes less
+    /// memory.
     ///
     /// # Errors
     /// When the pipeline has no autoencoder.
@@ -128,7 +130,7 @@ pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Sized + 'static {
         Err(no_autoencoder(Self::CLASS_NAME))
     }
 
-    /// What loads LoRAs into the pipeline's models; `None` if they take none.
+    /// Loads LoRAs into the pipeline's models; `None` if they take none.
     fn lora_loader(&mut self) -> Option<&mut dyn LoraLoader> {
         None
     }
@@ -141,7 +143,7 @@ pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Sized + 'static {
     /// Loads the pipeline from a folder, or from the hub, in `f32` on the CPU.
     ///
     /// # Errors
-    /// When one of the components is of a class that this pipeline does not take; when a file is missing or damaged.
+    /// When a component is of a class that this pipeline does not take; when a file is missing or damaged.
     fn from_pretrained(name_or_path: &str) -> Result<Self> {
         Self::from_pretrained_with(name_or_path, &LoadOptions::default())
     }
@@ -176,7 +178,8 @@ pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Sized + 'static {
         Self::load(&ComponentLoader::new(&folder, ModelIndex::read(&folder)?, options))
     }
 
-    /// Writes the pipeline into `folder`, which is made if it does not exist; Python diffusers loads it from there.
+    /// Writes the pipeline into `folder`, which is created if it does not exist; Python diffusers can load it from
+    /// there.
     ///
     /// # Errors
     /// When the folder cannot be written.
@@ -189,7 +192,7 @@ pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Sized + 'static {
         write_whole(&folder.join(MODEL_INDEX), self.current_index().to_saved_json().as_bytes())
     }
 
-    /// The index with the classes of the parts as they are now.
+    /// The index with the current classes of the parts.
     fn current_index(&self) -> ModelIndex {
         let mut index = self.index().clone();
         index.set_class_name(Self::CLASS_NAME);

@@ -1,6 +1,6 @@
-//! What each pipeline does with its fields `index`, `scheduler` and `progress_bar`.
+//! Methods of pipelines for their fields `index`, `scheduler` and `progress_bar`.
 
-/// Inside `impl Pipeline`: the methods that hand out a field or set it.
+/// Inside `impl Pipeline`: the methods that return or set a field.
 macro_rules! field_methods {
     () => {
         fn index(&self) -> &$crate::pipelines::model_index::ModelIndex {
@@ -21,7 +21,7 @@ macro_rules! field_methods {
     };
 }
 
-/// Inside `impl Pipeline`, of a pipeline with a field `vae`: the methods that set how it works.
+/// Inside `impl Pipeline`, for a pipeline with a field `vae`: the methods that turn tiling and slicing on and off.
 macro_rules! vae_methods {
     () => {
         fn set_vae_tiling(&mut self, enabled: bool) -> $crate::error::Result<()> {

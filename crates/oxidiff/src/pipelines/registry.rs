@@ -1,4 +1,4 @@
-//! The pipelines that can be loaded by name: one row a class.
+//! The pipelines that can be loaded by name: one row per class.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -23,21 +23,21 @@ use super::unconditional::{
 };
 use crate::error::{Error, Result};
 
-/// What a pipeline does.
+/// The task of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Task {
-    /// An image of a prompt.
+    /// An image from a prompt.
     TextToImage,
-    /// An image from another one and a prompt.
+    /// An image from another image and a prompt.
     ImageToImage,
-    /// A new part of an image.
+    /// Repaints a part of an image.
     Inpainting,
-    /// An image from the depth of another one and a prompt.
+    /// An image from the depth of another image and a prompt.
     DepthToImage,
-    /// A larger image.
+    /// Enlarges an image.
     SuperResolution,
-    /// An image that was changed as a prompt tells.
+    /// Edits an image as a prompt says.
     Editing,
     /// An image of a class.
     ClassConditional,
@@ -45,7 +45,7 @@ pub enum Task {
     Unconditional,
 }
 
-/// The classes of the library. Those of one family have the same parts, so that one can be made of another.
+/// The classes of the library. Those of one family have the same parts, so that one can be made from another.
 const PIPELINES: &[Entry] = &[
     Entry::of::<ConsistencyModelPipeline>("consistency-models", Task::Unconditional),
     Entry::of::<DDIMPipeline>("ddim", Task::Unconditional),
@@ -99,13 +99,13 @@ impl Entry {
     }
 }
 
-/// Makes a pipeline class of another crate known: [`DiffusionPipeline`] then loads it, and the AutoPipelines find it among
-/// those of its family. A class that is registered again replaces the earlier one.
+/// Registers a pipeline class of another crate: [`DiffusionPipeline`] then loads it, and the AutoPipelines find it in its
+/// family. Registering a class with the name of an earlier one replaces that.
 ///
 /// ```
 /// use oxidiff::{StableDiffusionPipeline, Task, register_pipeline};
 ///
-/// // A class of one's own in the place of this one.
+/// // Pass your own class here.
 /// register_pipeline::<StableDiffusionPipeline>("stable-diffusion", Task::TextToImage);
 /// ```
 pub fn register_pipeline<P: Pipeline>(family: &'static str, task: Task) {
@@ -114,7 +114,7 @@ pub fn register_pipeline<P: Pipeline>(family: &'static str, task: Task) {
     registered.push(Entry::of::<P>(family, task));
 }
 
-/// All classes; those that were registered come first.
+/// All classes; registered ones come first.
 pub(crate) fn entries() -> impl Iterator<Item = Entry> {
     let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner).clone();
     registered.into_iter().chain(PIPELINES.iter().copied())

@@ -1,4 +1,4 @@
-//! What the environment says, in a process of its own, as the environment belongs to the whole process.
+//! Environment variables, each test in its own process, because the environment belongs to the whole process.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::server::Files;
 use crate::server::{Reply, Server};
 use crate::{COMMIT, REPO};
 
-/// What `run_child` runs.
+/// The test that `run_child` runs.
 #[test]
 #[ignore = "run by other tests, with an environment"]
 fn child() {
@@ -21,7 +21,7 @@ fn child() {
     }
 }
 
-/// The path of the test's `README.md`, or the error that fetching it ends with, in an environment that says `variables`.
+/// Fetches the test's `README.md` with these environment `variables`; returns its path or the error.
 pub fn run_child(variables: &[(&str, &str)]) -> String {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command.args(["environment::child", "--exact", "--ignored", "--nocapture"]);
@@ -35,7 +35,7 @@ pub fn run_child(variables: &[(&str, &str)]) -> String {
     output.lines().find_map(|line| Some(line.split_once("RESULT ")?.1.to_owned())).expect(&output)
 }
 
-/// Only where the home folder is `HOME` and a path's parts are joined by `/`.
+/// Only on systems where the home folder is `HOME` and paths are joined with `/`.
 #[cfg(unix)]
 #[test]
 fn the_environment_is_obeyed() {
@@ -57,7 +57,7 @@ fn the_environment_is_obeyed() {
     assert!(result.contains("HF_HUB_OFFLINE is set"), "{result}");
     assert_eq!(with(&[("HF_TOKEN", "hf_right")]), format!("{home_dir}/hub/{file}"));
 
-    // The token may lie in a file, and the cache anywhere.
+    // The token may be in a file, and the cache anywhere.
     let requests = server.log().len();
     fs::write(home.path().join("token"), "hf_right\n").unwrap();
     assert_eq!(with(&[("HF_HUB_CACHE", &cache_dir)]), format!("{cache_dir}/{file}"));

@@ -1,4 +1,4 @@
-//! Downloads from a hub that the test serves itself.
+//! Downloads from a hub that the test itself serves.
 
 mod environment;
 mod proxies;
@@ -41,7 +41,7 @@ fn message(result: oxidiff::Result<impl std::fmt::Debug>) -> String {
     text
 }
 
-/// Host and port where nobody listens.
+/// A host and port with no listener.
 fn closed_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
@@ -71,7 +71,7 @@ fn only_what_a_pipeline_needs_is_fetched_and_only_once() {
         assert_eq!(fs::read(snapshot.join(file)).unwrap(), files.0[file], "{file}");
     }
 
-    // As Python lays it out.
+    // The same layout as in Python.
     assert_eq!(fs::read_to_string(folder(&cache).join("refs/main")).unwrap(), COMMIT);
     #[cfg(unix)]
     {
@@ -84,7 +84,7 @@ fn only_what_a_pipeline_needs_is_fetched_and_only_once() {
 
     let requests = server.log().len();
     HubRepo::open(REPO, &options(&server, &cache)).unwrap().get_pipeline(None).unwrap();
-    assert_eq!(server.log().len(), requests + 1, "only the list of files is asked for again");
+    assert_eq!(server.log().len(), requests + 1, "only the list of files is requested again");
 }
 
 #[test]
@@ -125,12 +125,12 @@ fn a_pipeline_and_its_parts_load_by_name() {
         "vae/config.json",
         "vae/diffusion_pytorch_model.safetensors",
     ];
-    assert_eq!(fetched(), expected, "each once, and none of the rest");
+    assert_eq!(fetched(), expected, "each once, and no other files");
     let arguments = TextToImage { num_inference_steps: 1, ..TextToImage::new("a red apple") };
     let images = pipeline.call(arguments).unwrap().images.into_images();
     assert_eq!(images.len(), 1);
 
-    // What is there needs no network.
+    // Cached files need no network.
     let offline = LoadOptions {
         hub: HubOptions {
             local_files_only: true,
@@ -144,7 +144,7 @@ fn a_pipeline_and_its_parts_load_by_name() {
 }
 
 #[test]
-fn a_variant_that_is_not_there_is_an_error_before_anything_large_is_fetched() {
+fn a_missing_variant_is_an_error_before_anything_large_is_fetched() {
     let cache = TempDir::new().unwrap();
     let server = Files::new().serve();
     let error =
@@ -163,7 +163,7 @@ fn empty_files_and_the_list_of_files() {
 }
 
 #[test]
-fn a_closed_repository_wants_a_token() {
+fn a_gated_repository_needs_a_token() {
     let (cache, files) = (TempDir::new().unwrap(), Files::new());
     let server = Server::start(move |received, _| match received.header("authorization") {
         Some("Bearer hf_right") => files.answer(received),
@@ -179,7 +179,7 @@ fn a_closed_repository_wants_a_token() {
 }
 
 #[test]
-fn what_does_not_exist_is_named() {
+fn errors_name_what_does_not_exist() {
     let cache = TempDir::new().unwrap();
     let server = Files::new().serve();
     let options = options(&server, &cache);
@@ -206,7 +206,7 @@ fn revisions_may_be_commits_or_contain_slashes() {
 }
 
 #[test]
-fn names_that_are_none_are_refused() {
+fn invalid_names_are_refused() {
     let cache = TempDir::new().unwrap();
     let server = Files::new().serve();
     let options = options(&server, &cache);
@@ -259,9 +259,9 @@ fn the_cache_alone_is_used_when_asked_to() {
     assert_eq!(server.log().len(), requests);
 }
 
-/// What a pipeline's repository has, with weights pickled instead of in safetensors.
+/// A pipeline's repository with pickled weights instead of safetensors.
 #[test]
-fn pickled_weights_are_fetched_where_there_are_no_others() {
+fn pickled_weights_are_fetched_if_there_are_no_others() {
     let pickled = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/formats/pickled/zip");
     let server = Files::of_folder(&pickled).serve();
     let cache = TempDir::new().unwrap();

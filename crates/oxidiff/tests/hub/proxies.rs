@@ -1,4 +1,4 @@
-//! Ways to the hub through others.
+//! Access to the hub through proxies.
 
 use oxidiff::{HubOptions, HubRepo};
 use tempfile::TempDir;
@@ -7,17 +7,17 @@ use crate::environment::run_child;
 use crate::server::{Files, Reply, Server};
 use crate::{REPO, closed_address, options};
 
-/// A name that no resolver knows: only a proxy can lead there.
+/// A name that cannot be resolved: only a proxy can reach it.
 const HUB: &str = "http://hub.invalid";
 
-/// What fetching a file ends with in an empty cache.
+/// Fetches a file into an empty cache; returns its path or the error.
 fn fetch(endpoint: &str, variables: &[(&str, &str)]) -> String {
     let cache = TempDir::new().unwrap();
     let base = [("HF_ENDPOINT", endpoint), ("HF_HUB_CACHE", cache.path().to_str().unwrap())];
     run_child(&[&base[..], variables].concat())
 }
 
-/// A proxy that leads to a hub.
+/// A proxy that forwards to a hub.
 fn proxy_to_hub() -> Server {
     let files = Files::new();
     Server::start(move |received, _| {
@@ -68,7 +68,7 @@ fn encrypted_requests_get_a_tunnel() {
 }
 
 #[test]
-fn a_proxy_is_for_its_scheme_and_not_for_exceptions() {
+fn a_proxy_applies_to_its_scheme_except_for_exclusions() {
     let server = Files::new().serve();
     let closed = format!("http://{}", closed_address());
     for variables in [
@@ -99,7 +99,7 @@ fn a_proxy_that_is_down_is_named_without_its_password() {
 }
 
 #[test]
-fn a_proxy_of_an_unknown_kind_is_an_error_even_where_the_cache_could_answer() {
+fn a_proxy_of_an_unknown_kind_is_an_error_even_if_the_cache_could_answer() {
     let cache = TempDir::new().unwrap();
     let server = Files::new().serve();
     let hub = HubOptions { progress: false, ..options(&server, &cache) };
@@ -114,7 +114,7 @@ fn a_proxy_of_an_unknown_kind_is_an_error_even_where_the_cache_could_answer() {
 }
 
 #[test]
-fn a_forwarding_proxy_that_wants_credentials_is_named() {
+fn a_forwarding_proxy_that_requires_credentials_is_named() {
     let proxy = Server::start(|_, _| Reply::new(407).body(b""));
     let result = fetch(HUB, &[("http_proxy", &proxy.endpoint)]);
     assert!(result.contains(&proxy.endpoint) && result.contains("http_proxy"), "{result}");

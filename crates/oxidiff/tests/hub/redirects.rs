@@ -1,4 +1,4 @@
-//! Redirects, and what goes along with them.
+//! Redirects, and the headers that follow them.
 
 use std::fs;
 
@@ -62,7 +62,7 @@ fn a_mirror_that_redirects_to_the_hub_is_followed() {
         });
         let target = hub.endpoint.clone();
         let mirror = Server::start(move |received, _| {
-            // The tag is that of the page that says where to go.
+            // This is the entity tag of the redirecting page.
             let reply = Reply::new(status).with("ETag", "\"page\"");
             reply.with("Location", format!("{target}{}", received.path)).body(b"Moved")
         });
@@ -81,7 +81,7 @@ fn a_mirror_that_redirects_to_the_hub_is_followed() {
     }
 }
 
-/// A hub whose answers about `README.md` are what `answer` says.
+/// A hub that answers requests for `README.md` with `answer`.
 fn with_readme(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Server {
     let files = Files::new();
     Server::start(move |received, _| {
@@ -110,7 +110,7 @@ fn redirects_that_lead_nowhere_are_named() {
 }
 
 #[test]
-fn an_answer_without_an_entity_tag_is_not_the_hubs() {
+fn an_answer_without_an_entity_tag_is_not_from_a_hub() {
     let cache = TempDir::new().unwrap();
     let server = with_readme(|_| Reply::new(200).body(b"# Tiny"));
     let error = message(HubRepo::open(REPO, &options(&server, &cache)).unwrap().get("README.md"));

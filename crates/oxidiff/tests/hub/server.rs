@@ -1,4 +1,4 @@
-//! A hub in the test's own process.
+//! A hub inside the test's process.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,7 +23,7 @@ impl Received {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// The first byte that a `Range` header asks for.
+    /// The first byte that a `Range` header requests.
     pub fn from(&self) -> usize {
         let range = self.header("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-'));
         range.map_or(0, |from| from.parse().unwrap())
@@ -35,11 +35,11 @@ pub struct Reply {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
-    /// After how many bytes of the body the connection ends.
+    /// The number of bytes of the body after which the connection ends.
     pub cut: Option<usize>,
-    /// What is sent in place of all the above.
+    /// The bytes to send instead of all the above.
     pub raw: Option<&'static str>,
-    /// Whether the connection stays open then, silently.
+    /// Whether the connection then stays open, silently.
     pub stalls: bool,
 }
 
@@ -66,7 +66,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Answers every request by `answer`, which is also told how many requests of the same kind came before.
+    /// Answers every request with `answer`, which also receives the number of earlier requests of the same kind.
     pub fn start(answer: impl Fn(&Received, usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -100,7 +100,7 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
-    /// The files whose contents were asked for, with the first byte asked for.
+    /// The files whose contents were requested, with the first requested byte.
     pub fn downloads(&self) -> Vec<(String, usize)> {
         let prefix = format!("/{REPO}/resolve/{COMMIT}/");
         self.log()
@@ -183,7 +183,7 @@ impl Files {
         if name == LARGE { digest } else { digest[..40].to_owned() }
     }
 
-    /// What a well-behaved hub answers.
+    /// The answer of a well-behaved hub.
     pub fn answer(&self, received: &Received) -> Reply {
         let path = &received.path;
         if let Some(revision) = path.strip_prefix(&format!("/api/models/{REPO}/revision/")) {
@@ -217,7 +217,7 @@ impl Files {
         Server::start(move |received, _| self.answer(received))
     }
 
-    /// A hub that treats the contents of the large file as `change` says.
+    /// A hub whose answers with the large file are altered by `change`.
     pub fn serve_large(
         self,
         change: impl Fn(Reply, &Received, usize) -> Reply + Send + Sync + 'static,

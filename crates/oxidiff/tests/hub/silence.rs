@@ -9,13 +9,13 @@ use crate::environment::run_child;
 use crate::server::{Files, Reply, Server};
 use crate::{REPO, options};
 
-/// A hub that takes every request and sends only the start of an answer, if that.
+/// A hub that accepts every request but sends at most the start of an answer.
 fn silent(start: &'static str) -> Server {
     Server::start(move |_, _| Reply { raw: Some(start), stalls: true, ..Reply::default() })
 }
 
 #[test]
-fn a_hub_that_never_answers_is_waited_for_once_where_the_cache_can_answer() {
+fn a_hub_that_never_answers_is_waited_for_once_if_the_cache_can_answer() {
     let cache = TempDir::new().unwrap();
     let cached = {
         let options = HubOptions { progress: false, ..options(&Files::new().serve(), &cache) };
@@ -36,7 +36,7 @@ fn a_hub_that_never_answers_is_waited_for_once_where_the_cache_can_answer() {
 }
 
 #[test]
-fn a_hub_that_never_answers_is_an_error_that_says_what_changes_the_time() {
+fn a_hub_that_never_answers_is_an_error_that_names_the_timeout_variable() {
     let cache = TempDir::new().unwrap();
     let server = silent("");
     let result = run_child(&[
@@ -70,7 +70,7 @@ fn a_file_that_stops_arriving_is_given_up_and_resumed() {
 }
 
 #[test]
-fn a_time_that_is_none_is_an_error() {
+fn an_invalid_timeout_is_an_error() {
     let cache = TempDir::new().unwrap();
     let server = Files::new().serve();
     for variable in ["HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"] {

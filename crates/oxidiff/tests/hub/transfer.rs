@@ -1,4 +1,4 @@
-//! Downloads that break off, and what arrives that is not the file.
+//! Interrupted downloads, and answers that are not the file.
 
 use std::fs;
 
@@ -69,7 +69,7 @@ fn a_whole_answer_to_a_range_is_not_appended() {
 }
 
 #[test]
-fn another_range_than_the_missing_one_is_not_appended() {
+fn a_range_other_than_the_missing_one_is_not_appended() {
     let (cache, files) = (TempDir::new().unwrap(), Files::new());
     let content = files.clone();
     let server = files.clone().serve_large(move |reply, _, before| match before {
@@ -104,7 +104,7 @@ fn bad_partial_files_are_replaced() {
 }
 
 #[test]
-fn damaged_content_is_never_taken_for_the_file() {
+fn damaged_content_is_never_accepted() {
     let (cache, files) = (TempDir::new().unwrap(), Files::new());
     let server = files.clone().serve_large(|mut reply, _, _| {
         reply.body[5] ^= 1;
@@ -117,8 +117,8 @@ fn damaged_content_is_never_taken_for_the_file() {
 }
 
 #[test]
-fn a_short_answer_is_never_taken_for_the_file() {
-    // Neither a length in the answer nor a checksum: only the length that HEAD gave tells that something is missing.
+fn a_short_answer_is_never_accepted() {
+    // Without a length or a checksum in the answer, only the length from HEAD shows that something is missing.
     let (cache, files) = (TempDir::new().unwrap(), Files::new());
     let content = files.clone();
     let server = Server::start(move |received, _| {
@@ -134,7 +134,7 @@ fn a_short_answer_is_never_taken_for_the_file() {
 }
 
 #[test]
-fn two_that_want_the_same_file_download_it_once() {
+fn two_requests_for_the_same_file_download_it_once() {
     let (cache, files) = (TempDir::new().unwrap(), Files::new());
     let server = files.clone().serve();
     std::thread::scope(|scope| {

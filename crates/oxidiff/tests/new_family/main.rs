@@ -35,7 +35,7 @@ fn a_family_is_a_folder_and_a_row() {
     assert!(matches!(unknown, Error::UnknownArgument { .. }), "{unknown}");
     assert_eq!(unknown.to_string(), "`strength`: a PlainColourPipeline does not take it");
     let wrong = pipeline.call(Request::new("grey").with("brightness", "high")).unwrap_err();
-    assert_eq!(wrong.to_string(), "`brightness`: must be a number, not a text");
+    assert_eq!(wrong.to_string(), "`brightness`: must be a number, not a string");
 
     pipeline.set_scheduler(DDIMScheduler::from_config(pipeline.scheduler().config()).unwrap());
     let saved = tempfile::tempdir().unwrap();

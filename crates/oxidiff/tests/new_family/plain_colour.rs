@@ -1,4 +1,4 @@
-//! A family of one pipeline: images of one colour. This is all that a family takes, besides its row in the registry.
+//! A family with one pipeline: images of one colour. A family needs nothing else, besides its row in the registry.
 
 use std::any::Any;
 use std::fmt;
@@ -10,7 +10,7 @@ use oxidiff::{
     Pipeline, Result, Scheduler, call_arguments,
 };
 
-/// The colour that belongs to a word: the only component besides the scheduler.
+/// The colour for a word: the only component besides the scheduler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Palette {
     pub strength: u8,
@@ -46,7 +46,7 @@ call_arguments! {
         pub num_images_per_prompt: usize = 1,
         /// Where noise would come from.
         pub generator: Option<oxidiff::Generators> = None,
-        /// What to return the images as.
+        /// The type of the returned images.
         pub output_type: OutputType = OutputType::Image,
     }
 }

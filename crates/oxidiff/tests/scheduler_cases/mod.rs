@@ -13,7 +13,7 @@ use oxidiff::{
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-/// What a generator recorded.
+/// The recordings of a generator.
 pub struct Fixtures {
     pub cases: Vec<Value>,
     pub swaps: Vec<Value>,
@@ -62,7 +62,7 @@ impl Fixtures {
         tensor(&values[start..start + size], &shape[1..])
     }
 
-    /// What was recorded for a case, by name.
+    /// The recordings of a case, by name.
     fn recorded(&self, case: &Value) -> BTreeMap<&str, &[f32]> {
         let mut rest = self.tensors[text(&case["id"])].1.as_slice();
         let mut recorded = BTreeMap::new();
@@ -97,7 +97,7 @@ pub fn values(tensor: Tensor<4>) -> Vec<f32> {
     tensor.cast(DType::F32).into_data().try_into_vec().expect("single precision")
 }
 
-/// The stand-in for a model that the generator uses.
+/// The generator's stand-in for a model.
 pub fn model(fixtures: &Fixtures, sample: Tensor<4>, timestep: f32, variance: bool) -> Tensor<4> {
     let dtype = sample.dtype();
     let x = sample.cast(DType::F32);
@@ -151,13 +151,13 @@ fn start(case: &Value) -> oxidiff::Result<Box<dyn Scheduler>> {
     Ok(scheduler)
 }
 
-/// How much wider a class's tolerances are in half precision than those of others.
+/// The factor of a class's tolerances in half precision.
 ///
 /// Python's classes step in the sample's own type, ours in single precision. The steps of two classes magnify the
-/// rounding errors of half precision. Python in half precision is off from itself in single precision by up to 5.2e-3
+/// rounding errors of half precision. Python in half precision differs from Python in single precision by up to 5.2e-3
 /// (bfloat16: 4.8e-2) for the first and 1.3e-2 (6.1e-2) for the second, whose first step multiplies the sample by 20 and
-/// removes as much again; single precision steps between half-precision samples, as ours, are by 1.3e-3 (7.8e-3) and
-/// 7.0e-4 (6.3e-3).
+/// subtracts nearly as much again. Single-precision steps between half-precision samples, as in our classes, differ by
+/// 1.3e-3 (7.8e-3) and 7.0e-4 (6.3e-3).
 fn half_precision_factor(class_name: &str) -> f64 {
     match class_name {
         "KDPM2AncestralDiscreteScheduler" => 2.0,
@@ -211,7 +211,7 @@ fn run(case: &Value, fixtures: &Fixtures) -> oxidiff::Result<Vec<(&'static str, 
             deviations.push(("add_noise", deviation(&values(noisy), noisy_in_python), tolerance));
         }
         (Err(error), Some(_)) => return Err(error),
-        (noisy, None) => assert!(noisy.is_err(), "adds noise, which Python's class cannot"),
+        (noisy, None) => assert!(noisy.is_err(), "adds noise, unlike Python's class"),
     }
 
     if let Some(expected) = recorded.get("velocity") {
@@ -278,7 +278,7 @@ fn run(case: &Value, fixtures: &Fixtures) -> oxidiff::Result<Vec<(&'static str, 
     Ok(deviations)
 }
 
-/// Fails if a case computes something other than Python does.
+/// Fails if a case gives other results than in Python.
 pub fn compare_cases(fixtures: &Fixtures) {
     let mut worst: BTreeMap<(&str, &str, &str), f64> = BTreeMap::new();
     let mut failures = Vec::new();
@@ -321,7 +321,7 @@ fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Fails if a configuration that goes through several classes becomes something other than in Python.
+/// Fails if a configuration that passes through several classes becomes another one than in Python.
 pub fn compare_swaps(fixtures: &Fixtures) {
     for swap in &fixtures.swaps {
         let mut config = Config::from_json(&swap["config"].to_string()).unwrap();

@@ -5,7 +5,7 @@ use oxidiff::schedulers;
 use super::{build, error, with_betas};
 
 #[test]
-fn errors_about_unknown_classes_list_the_known_ones() {
+fn errors_about_unknown_classes_list_the_available_ones() {
     let message = error(build("HeunScheduler", "{}"));
     assert!(message.contains("HeunScheduler"), "{message}");
     assert!(schedulers::CLASS_NAMES.iter().all(|name| message.contains(name)), "{message}");
@@ -111,7 +111,7 @@ fn configuration_errors_name_the_field() {
     ];
     for (class_names, json, field) in cases {
         for class_name in *class_names {
-            // A class does not look at a field that it does not have.
+            // A class ignores fields that it does not have.
             if build(class_name, "{}").unwrap().config().get(field).is_none() {
                 assert_eq!(*class_names, any, "{class_name} {json}");
                 continue;

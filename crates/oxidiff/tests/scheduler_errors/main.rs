@@ -1,4 +1,4 @@
-//! What schedulers refuse, and the reasons that they give.
+//! What schedulers refuse, and their error messages.
 
 mod configurations;
 mod runs;
@@ -17,7 +17,7 @@ fn build(class_name: &str, json: &str) -> Result<Box<dyn Scheduler>> {
     schedulers::from_config(class_name, &Config::from_json(json)?)
 }
 
-/// The classes for models that were trained with a schedule of β, any of which can take over from any other.
+/// The classes for models that were trained with a schedule of β; any of them can replace any other.
 fn with_betas() -> Vec<&'static str> {
     let mut class_names = build("DDIMScheduler", "{}").unwrap().compatibles();
     class_names.retain(|&class_name| class_name != "EDMEulerScheduler");

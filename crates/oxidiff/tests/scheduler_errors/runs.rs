@@ -23,7 +23,7 @@ fn impossible_numbers_of_steps_are_refused() {
 
 #[test]
 fn trailing_runs_have_the_requested_number_of_steps() {
-    // 61 steps of 1000/61 are rounded to a little less than 1000.
+    // 61 steps of 1000/61 add up to slightly less than 1000 after rounding.
     for class_name in with_betas() {
         let json = r#"{"timestep_spacing": "trailing", "skip_prk_steps": true}"#;
         let mut scheduler = build(class_name, json).unwrap();

@@ -8,7 +8,7 @@ use oxidiff::{
 use super::{build, error, sample, step};
 
 #[test]
-fn steps_need_timesteps_where_they_do_in_python() {
+fn steps_need_timesteps_as_in_python() {
     for class_name in ["DDIMScheduler", "PNDMScheduler", "DPMSolverMultistepScheduler"] {
         let message = error(step(build(class_name, "{}").unwrap().as_mut(), 999.0));
         assert!(message.contains("set_timesteps"), "{class_name}: {message}");
@@ -83,7 +83,7 @@ fn shapes_must_agree() {
 }
 
 #[test]
-fn ddim_has_one_source_of_noise_and_adds_no_more_than_there_is() {
+fn ddim_has_one_source_of_noise_and_a_maximal_eta() {
     let mut ddim = DDIMScheduler::new(Default::default()).unwrap();
     ddim.set_timesteps(10).unwrap();
     let options = StepOptions { eta: Some(3.0), variance_noise: Some(sample(3)), ..Default::default() };
@@ -116,7 +116,7 @@ fn steps_that_lead_to_nan_are_refused() {
         let timestep = scheduler.timesteps()[0];
         step(scheduler.as_mut(), timestep)
     };
-    // In Python, all of these yield NaN from the first step on.
+    // In Python, all of these give NaN from the first step on.
     for algorithm in ["sde-dpmsolver", "sde-dpmsolver++"] {
         let json = format!(r#"{{"algorithm_type": "{algorithm}"}}"#);
         let message = error(first("DPMSolverMultistepInverseScheduler", &json));
@@ -135,7 +135,7 @@ fn steps_that_lead_to_nan_are_refused() {
         let message = error(first(class_name, json));
         assert!(message.contains("use_flow_sigmas"), "{class_name}: {message}");
     }
-    // Levels that coincide, as with as many steps as in training.
+    // Some noise levels coincide, because there are as many steps as in training.
     let json = r#"{"num_train_timesteps": 20, "beta_end": 0.3}"#;
     let mut inverse = build("DPMSolverMultistepInverseScheduler", json).unwrap();
     inverse.set_timesteps(20).unwrap();

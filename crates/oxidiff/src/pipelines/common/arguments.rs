@@ -4,12 +4,12 @@ use crate::error::{Error, Result};
 use crate::pipelines::output::MOST_IMAGES;
 use crate::random::Generators;
 
-/// Refuses a number that no computation can go on with.
+/// Refuses a number that is not finite.
 pub(crate) fn check_finite(argument: &'static str, value: f64) -> Result<()> {
     if value.is_finite() { Ok(()) } else { Err(Error::argument(argument, format!("cannot be {value}"))) }
 }
 
-/// Checks how much of an image is to change.
+/// Checks how much of an image to change.
 pub(crate) fn check_strength(strength: f64) -> Result<()> {
     if (0.0..=1.0).contains(&strength) {
         return Ok(());
@@ -30,7 +30,7 @@ pub(crate) fn check_images(argument: &'static str, images: usize) -> Result<()> 
     if (1..=MOST_IMAGES).contains(&images) {
         return Ok(());
     }
-    let message = format!("asks for {images} images in one batch: it can be 1 to {MOST_IMAGES}");
+    let message = format!("asks for {images} images in one batch; 1 to {MOST_IMAGES} are possible");
     Err(Error::argument(argument, message))
 }
 

@@ -10,7 +10,7 @@ use crate::schedulers::{self, Scheduler};
 use crate::text_encoders::CLIPTokenizer;
 use crate::vision::ImageProcessor;
 
-/// A checkpoint that is being loaded: where it is, what its index names, and how to load it.
+/// A checkpoint that is being loaded: its folder, its index, and how to load it.
 #[derive(Debug)]
 pub struct ComponentLoader<'a> {
     folder: &'a Folder,
@@ -33,7 +33,7 @@ impl<'a> ComponentLoader<'a> {
         self.options
     }
 
-    /// The folder of a component. The first pipelines have their model and scheduler next to the index.
+    /// The folder of a component. Early pipelines have their model and scheduler next to the index.
     fn folder(&self, component: &str) -> Folder {
         let is_flat = ["config.json", "scheduler_config.json"].iter().any(|file| self.folder.has(file));
         if is_flat { self.folder.component(component) } else { self.folder.subfolder(component) }
@@ -51,7 +51,7 @@ impl<'a> ComponentLoader<'a> {
     /// The model of this name.
     ///
     /// # Errors
-    /// When the checkpoint has none, or it is of another class; when a file is missing or damaged.
+    /// When the checkpoint has no such model, or one of another class; when a file is missing or damaged.
     pub fn model<M: Model>(&self, component: &str) -> Result<M> {
         let class_name = self.index.required(component)?;
         if !M::FORMER_CLASS_NAMES.contains(&class_name) {
@@ -69,7 +69,7 @@ impl<'a> ComponentLoader<'a> {
         self.index.component_class(component).map(|_| self.model(component)).transpose()
     }
 
-    /// The autoencoder of this name, of whatever class.
+    /// The autoencoder of this name, of any class.
     ///
     /// # Errors
     /// As [`Self::model`].
@@ -82,7 +82,7 @@ impl<'a> ComponentLoader<'a> {
     /// The scheduler of this name.
     ///
     /// # Errors
-    /// When the checkpoint has none, or it is of an unknown class; when its file is missing or damaged.
+    /// When the checkpoint has no scheduler, or one of an unknown class; when its file is missing or damaged.
     pub fn scheduler(&self, component: &str) -> Result<Box<dyn Scheduler>> {
         schedulers::load(&self.folder(component), self.index.required(component)?)
     }
@@ -101,7 +101,7 @@ impl<'a> ComponentLoader<'a> {
         }
     }
 
-    /// What prepares images for a model, under one of the names that its class has had.
+    /// The image processor of this name; its class may have any of these names.
     ///
     /// # Errors
     /// When it is of another class; when its file is missing or damaged.

@@ -9,11 +9,11 @@ use crate::models::autoencoders::{Autoencoder, EncodedImage};
 use crate::models::call::SMALLER_CALL;
 use crate::pipelines::model_index::ModelIndex;
 
-/// Decodes latents `[images, channels, height, width]`, which are scaled as the autoencoder made them; where half precision
-/// overflows, again in `f32`.
+/// Decodes latents `[images, channels, height, width]`, scaled as the autoencoder made them. If half precision overflows,
+/// they are decoded again in `f32`.
 ///
 /// # Errors
-/// When the latents do not fit the model, the images not into memory, or a value is not finite in `f32` either.
+/// When the latents do not fit the model, the images do not fit into memory, or a value is not finite even in `f32`.
 pub(crate) fn decode(vae: &dyn Autoencoder, latents: Tensor<4>, index: &ModelIndex) -> Result<Tensor<4>> {
     check_size(vae, &latents)?;
     let decoded = vae.decode_upcasting(latents)?;
@@ -31,10 +31,10 @@ pub(crate) fn check_size(vae: &dyn Autoencoder, latents: &Tensor<4>) -> Result<(
     memory::check(&work, vae.least_memory(images, height, width), &latents.device(), advice(vae))
 }
 
-/// Encodes images `[images, channels, height, width]`; where half precision overflows, again in `f32`.
+/// Encodes images `[images, channels, height, width]`; if half precision overflows, again in `f32`.
 ///
 /// # Errors
-/// When the images do not fit the model, or not into memory, or their latents are not finite.
+/// When the images do not fit the model or into memory, or their latents are not finite.
 pub(crate) fn encode(vae: &dyn Autoencoder, pixels: Tensor<4>, index: &ModelIndex) -> Result<EncodedImage> {
     let [images, _, height, width] = pixels.dims();
     let work = format!("encoding {images} x {height}x{width} pixels");

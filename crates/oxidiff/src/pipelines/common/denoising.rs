@@ -1,4 +1,4 @@
-//! The denoising loop: the one of all pipelines.
+//! The denoising loop of all pipelines.
 
 use std::ops::ControlFlow;
 
@@ -9,21 +9,21 @@ use super::finite::Watch;
 use super::progress::denoising_bar;
 use crate::error::Result;
 
-/// A run through the timesteps, from noisy to clean. What happens in a step is the caller's: see [`Denoising::run`].
+/// A run through the timesteps, from noisy to clean. The caller says what happens in a step: see [`Denoising::run`].
 pub(crate) struct Denoising<'a, const D: usize = 4> {
     /// The timesteps to go through.
     pub timesteps: &'a [f32],
-    /// The number of steps that they make; fewer than timesteps if a step calls the model more than once.
+    /// The number of steps; smaller than the number of timesteps if a step calls the model more than once.
     pub steps: usize,
-    /// How many calls of the model make a step of the scheduler.
+    /// The number of model calls in one step of the scheduler.
     pub order: usize,
-    /// The parts to blame for values that are not finite.
+    /// The parts that may be to blame for values that are not finite.
     pub watch: Watch<'a>,
     pub callback: Option<StepCallback<D>>,
     pub progress_bar: bool,
 }
 
-/// A step that is to be made.
+/// The step to take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     /// Number of the step, from 0.
@@ -31,19 +31,19 @@ pub(crate) struct Step {
     pub timestep: f32,
 }
 
-/// What a step made.
+/// The result of a step.
 pub(crate) struct Stepped<const D: usize = 4> {
-    /// What the model predicted; nothing if the step called no model.
+    /// The prediction of the model; `None` if the step called no model.
     pub prediction: Option<Tensor<D>>,
     /// The sample after the step.
     pub sample: Tensor<D>,
 }
 
 impl<const D: usize> Denoising<'_, D> {
-    /// Makes something of noise, step by step: `step` predicts and hands the prediction to the scheduler.
+    /// Turns noise into a sample, step by step: `step` predicts, and passes the prediction to the scheduler.
     ///
     /// # Errors
-    /// Those of a step, and when a value is not finite.
+    /// The errors of a step, and when a value is not finite.
     pub fn run(
         mut self,
         mut sample: Tensor<D>,

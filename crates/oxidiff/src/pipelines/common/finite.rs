@@ -1,4 +1,5 @@
-//! Ends a run whose values are not finite (NaN or infinite) before they become a picture, and says where they came from.
+//! Stops a run when values are not finite (NaN or infinite), before they become a picture, and says where they came
+//! from.
 
 use burn::tensor::{DType, Tensor};
 
@@ -10,10 +11,10 @@ use crate::models::finite::{Suspect, is_finite};
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::Scheduler;
 
-/// The parts of a pipeline that a denoising loop uses, by their names in its index.
+/// The parts of a pipeline that a denoising loop uses, with their names in its index.
 pub(crate) struct Watch<'a> {
     pub index: &'a ModelIndex,
-    /// What predicts.
+    /// The model that predicts.
     pub denoiser: (&'static str, &'a dyn Suspect),
     /// What conditions the denoiser, if anything does.
     pub condition: Option<Condition<'a>>,
@@ -55,7 +56,7 @@ impl<'a> Watch<'a> {
         Self { index, denoiser, condition: None, scheduler }
     }
 
-    /// Checks what a run starts from.
+    /// Checks the sample that a run starts from.
     ///
     /// # Errors
     /// When a value is not finite.
@@ -63,12 +64,12 @@ impl<'a> Watch<'a> {
         if is_finite(sample) {
             return Ok(());
         }
-        let message = "what the first step starts from is not finite; check the latents that were given and the \
+        let message = "the first step starts from values that are not finite; check the given latents and the \
                        scheduler's configuration";
         Err(Error::NonFinite { place: "latents".into(), message: message.into() })
     }
 
-    /// Checks what a step made.
+    /// Checks the result of a step.
     ///
     /// # Errors
     /// When a value is not finite; the error names the part, and the weights file if a weight is to blame.
@@ -78,7 +79,7 @@ impl<'a> Watch<'a> {
         timestep: f32,
         stepped: &Stepped<D>,
     ) -> Result<()> {
-        // A scheduler that clips makes something finite even of an infinite prediction.
+        // A scheduler that clips returns finite values even for an infinite prediction.
         let predicted = stepped.prediction.as_ref().is_none_or(is_finite);
         if predicted && is_finite(&stepped.sample) {
             return Ok(());
@@ -89,7 +90,7 @@ impl<'a> Watch<'a> {
     fn explain(&self, at: &str, predicted: bool) -> Error {
         if predicted {
             let message = format!(
-                "{at}: the {} made values that are not finite from a finite prediction; its configuration does \
+                "{at}: the {} computed values that are not finite from a finite prediction; its configuration does \
                  not suit this run: try another scheduler or another number of steps",
                 self.scheduler
             );
@@ -110,7 +111,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Checks what an autoencoder made: `what` says whether it is an image or the latents of one.
+/// Checks the output of an autoencoder: `what` says whether it is an image or its latents.
 ///
 /// # Errors
 /// When a value is not finite.
@@ -132,12 +133,12 @@ pub(crate) fn check_autoencoder(
 
 fn overflow_advice(element_type: DType) -> &'static str {
     match element_type {
-        DType::F16 => "f16 ends at 65504: use bf16 or f32, and check what was given",
-        _ => "check what was given",
+        DType::F16 => "f16 ends at 65504: use bf16 or f32, and check the inputs",
+        _ => "check the inputs",
     }
 }
 
-/// The error of the weight that is not finite, if there is one.
+/// The error that names the weight that is not finite, if there is one.
 fn broken_weight(index: &ModelIndex, name: &str, model: &dyn Suspect, when: &str) -> Option<Error> {
     let (key, old_key) = model.broken_weight()?;
     let keys = [Some(key.as_str()), old_key.as_deref()];
@@ -146,7 +147,7 @@ fn broken_weight(index: &ModelIndex, name: &str, model: &dyn Suspect, when: &str
         Some(StoredWeight { file, is_finite: false }) => (
             file,
             format!(
-                "tensor `{key}` has values that are not finite: the file is damaged, fetch or convert it again"
+                "tensor `{key}` has values that are not finite: the file is damaged; download or convert it again"
             ),
         ),
         Some(StoredWeight { file, is_finite: true }) if model.element_type() == DType::F16 => {

@@ -2,21 +2,22 @@
 
 use burn::tensor::Tensor;
 
-/// How the predictions of a step become one.
+/// How to combine the predictions of a step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Guidance {
-    /// The prediction under the text as it is.
+    /// The prediction with the text, unchanged.
     Off,
-    /// From the prediction without the text towards that with it.
+    /// From the prediction without the text towards the prediction with it.
     ClassifierFree {
-        /// How far to go from the unconditional prediction through the conditional one; 1 is the conditional one itself.
+        /// How far to go from the unconditional prediction towards the conditional one and beyond; 1 is the conditional
+        /// one itself.
         scale: f64,
         /// How much of the conditional prediction's contrast to restore (Lin et al. 2023,
         /// <https://arxiv.org/abs/2305.08891>, section 3.4).
         rescale: f64,
     },
-    /// From the prediction with neither text nor image towards that with the image, and from there towards that with both
-    /// (Brooks et al. 2022, <https://arxiv.org/abs/2211.09800>, equation 3).
+    /// From the prediction with neither text nor image towards the one with the image, and from there towards the one
+    /// with both (Brooks et al. 2022, <https://arxiv.org/abs/2211.09800>, equation 3).
     TextAndImage {
         /// How far to go towards the text.
         scale: f64,
@@ -28,12 +29,12 @@ pub(crate) enum Guidance {
 }
 
 impl Guidance {
-    /// Guidance by a scale above 1; up to that the prediction under the text is as good as any.
+    /// Guidance by a scale above 1; with a scale up to 1, the prediction with the text alone.
     pub fn by_scale(scale: f64) -> Self {
         if scale > 1.0 { Self::ClassifierFree { scale, rescale: 0.0 } } else { Self::Off }
     }
 
-    /// How often each image is in the batch that the model is given.
+    /// How many times each image is in the model's batch.
     pub fn copies(self) -> usize {
         match self {
             Self::Off => 1,
@@ -42,8 +43,8 @@ impl Guidance {
         }
     }
 
-    /// Combines the parts of the batch: those without the text come first, or those with both text and image, then those
-    /// with the image, then those with neither.
+    /// Combines the parts of the batch. The part without the text comes first; or, with an image, the order is text and
+    /// image, image alone, neither.
     pub fn combine<const D: usize>(self, predictions: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Off => predictions,
@@ -63,7 +64,7 @@ impl Guidance {
     }
 }
 
-/// A guided prediction with part of the contrast of the conditional one.
+/// Gives a guided prediction part of the contrast of the conditional one.
 fn rescaled<const D: usize>(guided: Tensor<D>, conditional: Tensor<D>, part: f64) -> Tensor<D> {
     if part <= 0.0 {
         return guided;

@@ -1,4 +1,4 @@
-//! From the images that a pipeline is given to latents.
+//! From the images of a call to latents.
 
 use burn::tensor::{DType, Device, Tensor};
 
@@ -10,7 +10,7 @@ use crate::models::autoencoders::{Autoencoder, EncodedImage};
 use crate::pipelines::model_index::ModelIndex;
 use crate::random::Generators;
 
-/// An image that is ready for the model: pixels in [-1, 1], or latents that were given in their place.
+/// An image that is ready for the model: pixels in [-1, 1], or latents that were given instead.
 #[derive(Clone, Debug)]
 pub(crate) enum PreparedImage {
     Pixels(Tensor<4>),
@@ -18,10 +18,10 @@ pub(crate) enum PreparedImage {
 }
 
 impl PreparedImage {
-    /// Prepares what was given as `image`; a tensor of as many channels as latents have is taken for latents.
+    /// Prepares the argument `image`; a tensor with as many channels as latents have is treated as latents.
     ///
     /// # Errors
-    /// When the image cannot be prepared, or has alpha: an autoencoder knows none.
+    /// When the image cannot be prepared, or has an alpha channel, which autoencoders do not take.
     pub fn new(
         processor: &VaeImageProcessor,
         image: &PipelineImageInput,
@@ -40,21 +40,21 @@ impl PreparedImage {
         }
     }
 
-    /// The values, whichever they are.
+    /// The values, of either kind.
     pub fn into_values(self) -> Tensor<4> {
         match self {
             Self::Pixels(values) | Self::Latents(values) => values,
         }
     }
 
-    /// Where the values are.
+    /// The device of the values.
     pub fn device(&self) -> Device {
         match self {
             Self::Pixels(values) | Self::Latents(values) => values.device(),
         }
     }
 
-    /// The values in the type and on the device that the models compute in.
+    /// The values in the type and on the device of the models.
     pub fn cast(self, dtype: DType, device: &Device) -> Self {
         let cast = |values: Tensor<4>| values.to_device(device).cast(dtype);
         match self {
@@ -64,10 +64,10 @@ impl PreparedImage {
     }
 }
 
-/// What latents of images are scaled by.
+/// How latents of images are scaled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Scaling {
-    /// By one factor, whatever statistics the autoencoder has.
+    /// By one factor, even if the autoencoder has statistics.
     Factor,
     /// By the statistics of the autoencoder, if it has them.
     Statistics,
@@ -76,7 +76,7 @@ pub(crate) enum Scaling {
 /// Latents of images with values in [-1, 1], drawn and scaled; latents are left as they are.
 ///
 /// # Errors
-/// When the images have another number of channels than the autoencoder takes, or the latents than it makes.
+/// When the number of channels of the images or the latents does not fit the autoencoder.
 pub(crate) fn sample_latents(
     vae: &dyn Autoencoder,
     image: PreparedImage,
@@ -103,7 +103,7 @@ pub(crate) fn sample_latents(
     }
 }
 
-/// The most likely latents of images, which are not scaled; latents are left as they are.
+/// The most likely latents of images, not scaled; latents are left as they are.
 ///
 /// # Errors
 /// As [`sample_latents`].
@@ -126,6 +126,6 @@ fn check_channels(vae: &dyn Autoencoder, latents: Tensor<4>) -> Result<Tensor<4>
     if given == needed {
         return Ok(latents);
     }
-    let message = format!("has {given} channels, the latents of the vae {needed}");
+    let message = format!("has {given} channels, but the latents of the vae have {needed}");
     Err(Error::argument("image", message))
 }

@@ -1,6 +1,6 @@
-//! What inpainting makes of an image and its mask. A UNet that was trained for it is given the mask and the image without the
-//! masked part; any other UNet denoises all of the image, of which the rest is put back after each step (as in RePaint, Lugmayr
-//! et al. 2022, <https://arxiv.org/abs/2201.09865>).
+//! How inpainting uses an image and its mask. A UNet that was trained for it receives the mask and the image without the
+//! masked part. Any other UNet denoises the whole image, and the unmasked part is put back after each step (as in RePaint,
+//! Lugmayr et al. 2022, <https://arxiv.org/abs/2201.09865>).
 
 use burn::tensor::{DType, Device, Tensor};
 use image::DynamicImage;
@@ -17,7 +17,7 @@ use crate::pipelines::model_index::ModelIndex;
 use crate::random::Generators;
 use crate::schedulers::Scheduler;
 
-/// The part of an image around its mask that is worked on, as large as the whole image would be.
+/// The part of an image around its mask, enlarged to the size of the whole result for the work.
 pub(crate) struct Crop {
     image: DynamicImage,
     mask: DynamicImage,
@@ -28,7 +28,7 @@ impl Crop {
     /// The masked part and `pad` pixels around it, in the aspect ratio of `size`, height and width.
     ///
     /// # Errors
-    /// When there is not one image with one mask of its size, or the result is not wanted as images.
+    /// When there is not exactly one image with one mask of its size, or the result should not be images.
     pub fn new(
         image: &PipelineImageInput,
         mask: &PipelineImageInput,
@@ -47,7 +47,7 @@ impl Crop {
         let (image, mask) = (one("image", image)?, one("mask_image", mask)?);
         if (image.width(), image.height()) != (mask.width(), mask.height()) {
             let message = format!(
-                "is {}x{}, `image` {}x{}: with `padding_mask_crop` they must be of one size",
+                "is {}x{}, `image` {}x{}: with `padding_mask_crop` they must have the same size",
                 mask.width(),
                 mask.height(),
                 image.width(),
@@ -59,10 +59,10 @@ impl Crop {
         Ok(Self { image, mask, region })
     }
 
-    /// Puts each image in the place of the part.
+    /// Puts each image back into the place of the part.
     ///
     /// # Errors
-    /// When an image cannot be resized to it.
+    /// When an image cannot be resized to the part.
     pub fn put_back(&self, processor: &VaeImageProcessor, images: Images) -> Result<Images> {
         let put_back = |image| processor.apply_overlay(&self.mask, &self.image, &image, Some(self.region));
         Ok(Images::Image(images.into_images().into_iter().map(put_back).collect::<Result<_>>()?))
@@ -116,7 +116,7 @@ impl MaskedImage {
     }
 }
 
-/// The latents before the first step, and what they were made from.
+/// The latents before the first step, and the tensors that they were made from.
 pub(crate) struct Start {
     pub latents: Tensor<4>,
     pub noise: Tensor<4>,
@@ -124,14 +124,14 @@ pub(crate) struct Start {
     pub image: Option<Tensor<4>>,
 }
 
-/// How a run begins.
+/// What a run begins with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Beginning {
-    /// With noise alone.
+    /// Noise alone.
     Noise,
-    /// With the image, noised up to the level of this timestep.
+    /// The image, with noise up to the level of this timestep.
     NoisyImage(f32),
-    /// With the image as it is: another model has left noise in it.
+    /// The image as it is: another model has left noise in it.
     Image,
 }
 
@@ -140,7 +140,7 @@ pub(crate) struct Inpainting<'a> {
     pub vae: &'a dyn Autoencoder,
     pub scheduler: &'a dyn Scheduler,
     pub index: &'a ModelIndex,
-    /// Whether the UNet was trained to be given the mask and the masked image.
+    /// Whether the UNet was trained to receive the mask and the masked image.
     pub is_given_mask: bool,
     /// The type that the models compute in.
     pub dtype: DType,
@@ -148,10 +148,10 @@ pub(crate) struct Inpainting<'a> {
 
 impl Inpainting<'_> {
     /// The latents to start from, `shape`: those of the image if the run begins with it, or noise, which is drawn unless it
-    /// is `given`. Draws for the image's latents first, if they are needed.
+    /// is `given`. If the image's latents are needed, they are drawn first.
     ///
     /// # Errors
-    /// When the image's latents, or those given, have another shape.
+    /// When the image's latents or the given ones have another shape.
     pub fn start(
         &self,
         image: PreparedImage,
@@ -193,11 +193,11 @@ impl Inpainting<'_> {
         Ok(Start { latents, noise, image })
     }
 
-    /// The latents of the image without its masked part, `shape`, instead of which they can be `given`; none if the UNet does
-    /// not take them. Then only the noise is drawn that they take: the steps' noise comes after it.
+    /// The latents of the image without its masked part, `shape`, unless they are `given`; `None` if the UNet does not take
+    /// them. In that case, noise is still drawn for them, because the noise of the steps comes after it.
     ///
     /// # Errors
-    /// When image and mask do not fit each other, or the latents the call.
+    /// When image and mask do not fit each other, or the latents do not fit the call.
     pub fn masked_latents(
         &self,
         masked_image: &MaskedImage,
@@ -210,7 +210,7 @@ impl Inpainting<'_> {
         let masked = match given {
             Some(given) if given.dims()[1] == self.vae.latent_channels() => PreparedImage::Latents(given),
             Some(given) => PreparedImage::Pixels(given),
-            // Latents have no part to take away, and this UNet does not ask for it.
+            // No part of latents can be removed, and this UNet does not need it.
             None if !self.is_given_mask && matches!(image, PreparedImage::Latents(_)) => return Ok(None),
             None => without_masked_part(image, mask)?,
         };
@@ -236,7 +236,7 @@ impl Inpainting<'_> {
     }
 }
 
-/// The image, grey where it is to be repainted.
+/// The image, grey in the masked part.
 fn without_masked_part(image: &PreparedImage, mask: &Tensor<4>) -> Result<PreparedImage> {
     let image = image.clone().into_values();
     let ([images, _, height, width], [masks, _, mask_height, mask_width]) = (image.dims(), mask.dims());
@@ -244,12 +244,12 @@ fn without_masked_part(image: &PreparedImage, mask: &Tensor<4>) -> Result<Prepar
         return Err(Error::argument("masked_image_latents", "are needed if `image` is latents"));
     }
     if images != masks && images != 1 && masks != 1 {
-        return Err(Error::argument("mask_image", format!("{masks} of them for {images} images")));
+        return Err(Error::argument("mask_image", format!("got {masks} for {images} images")));
     }
     Ok(PreparedImage::Pixels(image * (mask.clone().neg() + 1.0)))
 }
 
-/// The latents with the image put back where it is kept, noised up to the level of the next step.
+/// Puts the image back into the latents where it is kept, with noise up to the level of the next step.
 pub(crate) struct PutBack {
     pub start: Start,
     pub mask: Tensor<4>,

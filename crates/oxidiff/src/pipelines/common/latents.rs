@@ -9,7 +9,7 @@ use crate::random::Generators;
 /// The latents that were given, or noise: `shape`.
 ///
 /// # Errors
-/// When the given latents have another shape, or there are not as many generators as images.
+/// When the given latents have another shape, or the number of generators does not fit.
 pub(crate) fn given_or_noise<const D: usize>(
     given: Option<Tensor<D>>,
     shape: [usize; D],
@@ -27,7 +27,7 @@ pub(crate) fn given_or_noise<const D: usize>(
     }
 }
 
-/// Latents as an autoencoder decodes them, from those that diffusion works on.
+/// Latents as an autoencoder decodes them, from latents as diffusion works on them.
 ///
 /// # Errors
 /// When the autoencoder's configuration has statistics for another number of channels.
@@ -38,7 +38,7 @@ pub(crate) fn unscaled(vae: &dyn Autoencoder, latents: Tensor<4>) -> Result<Tens
     }
 }
 
-/// Latents as diffusion works on them, from those that an autoencoder encodes.
+/// Latents as diffusion works on them, from latents as an autoencoder encodes them.
 ///
 /// # Errors
 /// As [`unscaled`].
@@ -65,10 +65,10 @@ fn statistics(vae: &dyn Autoencoder, latents: &Tensor<4>) -> Result<Option<[Tens
     Ok(Some(statistics.map(tensor)))
 }
 
-/// Normal samples in the type and place of `like`; of more generators than items, the first ones draw.
+/// Normal samples with the type and device of `like`. If there are more generators than items, the first ones are used.
 ///
 /// # Errors
-/// When there are fewer generators than items, but more than one.
+/// When there is more than one generator, but fewer than items.
 pub(crate) fn draw(shape: [usize; 4], like: &Tensor<4>, generator: &mut Generators) -> Result<Tensor<4>> {
     let (dtype, device) = (like.dtype(), like.device());
     match generator {
@@ -84,14 +84,14 @@ pub(crate) fn draw(shape: [usize; 4], like: &Tensor<4>, generator: &mut Generato
     }
 }
 
-/// The whole batch again and again, up to `images` items.
+/// Repeats the whole batch, up to `images` items.
 ///
 /// # Errors
-/// When `images` is no multiple of its size.
+/// When `images` is not a multiple of its size.
 pub(crate) fn repeat_batch(argument: &'static str, batch: Tensor<4>, images: usize) -> Result<Tensor<4>> {
     let given = batch.dims()[0];
     if given == 0 || !images.is_multiple_of(given) {
-        let message = format!("{given} of them cannot be shared out among {images} images");
+        let message = format!("got {given}, which cannot be divided evenly among {images} images");
         return Err(Error::argument(argument, message));
     }
     Ok(batch.repeat_dim(0, images / given))

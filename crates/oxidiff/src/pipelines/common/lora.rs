@@ -10,23 +10,23 @@ use crate::loading::lora::{LoraFile, LoraTarget, guess_file};
 use crate::loading::state_dict::StateDict;
 use crate::models::adapters::{Adapters, AnyAdaptable, union};
 
-/// Which file holds a LoRA and what to call it: the keyword arguments of Python's `load_lora_weights`.
+/// Which file holds a LoRA, and its name: the keyword arguments of Python's `load_lora_weights`.
 #[derive(Clone, Debug, Default)]
 pub struct LoraOptions {
-    /// The file, if the name is that of a folder or a repository.
+    /// The file, if a folder or a repository is given.
     pub weight_name: Option<String>,
     /// The folder inside the folder or repository.
     pub subfolder: Option<String>,
-    /// What to call the adapter; by default `default_0`, `default_1` and so on.
+    /// The name of the adapter; by default `default_0`, `default_1` and so on.
     pub adapter_name: Option<String>,
     /// Where and how to fetch the file.
     pub hub: HubOptions,
 }
 
-/// What loads and controls LoRAs: `StableDiffusionLoraLoaderMixin` and its siblings in Python.
+/// Loads and controls LoRAs: `StableDiffusionLoraLoaderMixin` and its siblings in Python.
 ///
-/// Every pipeline whose models take adapters has these methods, and so has a [`DiffusionPipeline`](crate::DiffusionPipeline)
-/// by way of [`lora_loader`](crate::DiffusionPipeline::lora_loader).
+/// Every pipeline whose models take adapters has these methods; a [`DiffusionPipeline`](crate::DiffusionPipeline) offers
+/// them through [`lora_loader`](crate::DiffusionPipeline::lora_loader).
 ///
 /// ```no_run
 /// use oxidiff::{LoraLoader, LoraOptions, Pipeline, StableDiffusionPipeline};
@@ -42,7 +42,7 @@ pub trait LoraLoader {
     #[doc(hidden)]
     fn adaptable(&self) -> Vec<(LoraTarget, &dyn AnyAdaptable)>;
 
-    /// As [`LoraLoader::adaptable`], to change them.
+    /// As [`LoraLoader::adaptable`], mutable.
     #[doc(hidden)]
     fn adaptable_mut(&mut self) -> Vec<(LoraTarget, &mut dyn AnyAdaptable)>;
 
@@ -73,7 +73,7 @@ pub trait LoraLoader {
         Ok(())
     }
 
-    /// Makes these adapters the active ones, each with its weight: 1 is the adapter as it was trained, 0 is without it.
+    /// Activates these adapters, each with a weight: 1 is the adapter as it was trained, 0 has no effect.
     ///
     /// # Errors
     /// When there is no adapter of a name, or a weight is not finite.
@@ -151,8 +151,8 @@ pub trait LoraLoader {
         })
     }
 
-    /// Takes fused adapters out of the weights. Everything is as before, except that the active ones keep the scale that they
-    /// were fused with, as in Python.
+    /// Removes fused adapters from the weights. Everything is as before, except that the active ones keep the scale that
+    /// they were fused with, as in Python.
     fn unfuse_lora(&mut self) {
         let unfused = change_all(self, |adapters| {
             adapters.unfuse();
@@ -161,14 +161,14 @@ pub trait LoraLoader {
         unfused.expect("clearing a list cannot fail");
     }
 
-    /// Takes all adapters off. What is fused stays in the weights.
+    /// Removes all adapters. Fused adapters stay in the weights.
     fn unload_lora_weights(&mut self) {
         for (_, model) in self.adaptable_mut() {
             model.unload_adapters();
         }
     }
 
-    /// Takes some adapters off.
+    /// Removes some adapters.
     ///
     /// # Errors
     /// When there is no adapter of a name, or it is fused into the weights.
@@ -221,7 +221,7 @@ fn check_names<'a, L: LoraLoader + ?Sized>(
         Some(name) => {
             let known = Vec::from_iter(known).join("`, `");
             let known = if known.is_empty() { "none".to_owned() } else { format!("`{known}`") };
-            Err(Error::argument("adapter_names", format!("there is no adapter `{name}`; there are: {known}")))
+            Err(Error::argument("adapter_names", format!("there is no adapter `{name}`; available: {known}")))
         }
         None => Ok(()),
     }

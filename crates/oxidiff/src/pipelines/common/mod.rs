@@ -1,4 +1,4 @@
-//! What the families share: the denoising loop and all that goes into it and comes out of it.
+//! The code that families share: the denoising loop, and everything before and after it.
 
 pub(crate) mod arguments;
 pub(crate) mod callback;

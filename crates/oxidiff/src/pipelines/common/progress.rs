@@ -1,8 +1,8 @@
-//! The progress bar of a denoising loop, in the form that Python's `tqdm` has.
+//! The progress bar of a denoising loop, in the form of Python's `tqdm`.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar over `steps` steps on the terminal's error output; nothing if it is not `enabled` or there is no terminal.
+/// A bar for this number of `steps` on standard error; hidden if it is not `enabled` or there is no terminal.
 pub(crate) fn denoising_bar(steps: usize, enabled: bool) -> ProgressBar {
     if !enabled {
         return ProgressBar::hidden();
@@ -10,6 +10,6 @@ pub(crate) fn denoising_bar(steps: usize, enabled: bool) -> ProgressBar {
     let style = ProgressStyle::with_template(
         "{percent:>3}%|{wide_bar}| {pos}/{len} [{elapsed_precise}<{eta_precise}, {per_sec}]",
     )
-    .expect("a template known to be right");
+    .expect("the template is valid");
     ProgressBar::new(steps as u64).with_style(style)
 }

@@ -11,21 +11,21 @@ use crate::loading::hub::HubOptions;
 use crate::loading::locate::locate;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
 
-/// What diffusers calls the file, without its extension.
+/// The name that diffusers gives the file, without its extension.
 const WEIGHTS_NAME: &str = "learned_embeds";
-/// Where A1111's training keeps the vectors, and the key of the word.
+/// The keys of the vectors and of the word in files from A1111's training.
 const A1111_VECTORS: &str = "string_to_param.";
 const A1111_WORD: &str = "name";
 /// The key of the vectors for the larger text encoder of Stable Diffusion XL.
 const LARGER: &str = "clip_g";
 
-/// Which file holds a learned word and what to call it: the keyword arguments of Python's `load_textual_inversion`.
+/// Which file holds a learned word, and how to write it: the keyword arguments of Python's `load_textual_inversion`.
 #[derive(Clone, Debug, Default)]
 pub struct TextualInversionOptions {
     /// What to write in a prompt; by default the word that the file names, or the name of a file for the two text encoders of
     /// Stable Diffusion XL, which names none.
     pub token: Option<String>,
-    /// The file, if the name is that of a folder or a repository.
+    /// The file, if a folder or a repository is given.
     pub weight_name: Option<String>,
     /// The folder inside the folder or repository.
     pub subfolder: Option<String>,
@@ -33,7 +33,7 @@ pub struct TextualInversionOptions {
     pub hub: HubOptions,
 }
 
-/// What loads learned words: `TextualInversionLoaderMixin` in Python. Every pipeline that reads prompts by CLIP has this
+/// Loads learned words: `TextualInversionLoaderMixin` in Python. Every pipeline that encodes prompts with CLIP has this
 /// method.
 ///
 /// ```no_run
@@ -112,7 +112,7 @@ impl WordEncoder<'_> {
                 return Err(file.error(message));
             }
         };
-        // The vectors after the first are words of their own, which the first stands for in a prompt.
+        // The vectors after the first have tokens of their own; in a prompt, the first token stands for all of them.
         let further = (1..vectors).map(|number| format!("{token}_{number}"));
         let tokens: Vec<String> = std::iter::once(token.to_owned()).chain(further).collect();
         let taken = tokens.iter().find(|token| self.tokenizer.knows(token));
@@ -136,7 +136,7 @@ impl WordEncoder<'_> {
     }
 }
 
-/// What a file holds.
+/// The contents of a file.
 struct Learned<'a> {
     /// The word, if the file names it.
     word: Option<String>,
@@ -159,7 +159,7 @@ impl<'a> Learned<'a> {
             return Ok(Self { word: None, vectors: by_key, is_by_encoder: true });
         }
         let (word, vectors) = find_word(file)?;
-        // Of several encoders, the one with vectors of this length is meant.
+        // If the file is for several encoders, vectors of this length belong to this one.
         let length = vectors.shape().last().copied();
         let fits = |encoder: &WordEncoder<'_>| Some(encoder.text_encoder.hidden_size()) == length;
         let index = encoders.iter().position(fits).unwrap_or(0);

@@ -3,11 +3,12 @@
 use crate::error::{Error, Result};
 use crate::schedulers::{ModelKind, Scheduler};
 
-/// Sets a scheduler's timesteps: those given, or else `num_inference_steps` of its own choice. Returns the number of steps.
+/// Sets a scheduler's timesteps: the given ones, or `num_inference_steps` of its own choice. Returns the number of
+/// steps.
 ///
 /// # Errors
-/// When the scheduler is of another kind of model, when timesteps and sigmas are both given, or when the scheduler takes no
-/// list of its own.
+/// When the scheduler is for another kind of model, when both timesteps and sigmas are given, or when the scheduler does
+/// not take a given list.
 pub(crate) fn choose_timesteps(
     scheduler: &mut dyn Scheduler,
     num_inference_steps: usize,
@@ -36,9 +37,9 @@ pub(crate) fn choose_timesteps(
     }
 }
 
-/// Leaves out the first steps of a run that starts from an image; `strength` says how much of it is to change. Returns the
-/// remaining timesteps and the number of steps that they make. A scheduler that takes one timestep twice, as PNDM does,
-/// still has one timestep when 0 steps are left.
+/// Leaves out the first steps of a run that starts from an image; `strength` says how much of the image to change. Returns
+/// the remaining timesteps and the number of steps. A scheduler that uses a timestep twice, as PNDM does, still has one
+/// timestep when no step is left.
 ///
 /// # Errors
 /// When no timestep is left.
@@ -57,7 +58,7 @@ pub(crate) fn start_from_image(
     Ok((timesteps, left))
 }
 
-/// The error of a strength that changes nothing.
+/// The error for a strength that changes nothing.
 pub(crate) fn no_step_left(strength: f64, steps: usize) -> Error {
     Error::argument("strength", format!("{strength} of {steps} steps is less than one step"))
 }

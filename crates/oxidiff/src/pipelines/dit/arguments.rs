@@ -13,13 +13,13 @@ call_arguments! {
     pub struct ClassConditional: "class-conditional generation" {
         /// The class of each image.
         pub class_labels: Vec<usize> = Vec::new(),
-        /// How strongly the class pulls; 1 or less turns guidance off.
+        /// How strongly to follow the class; 1 or less turns guidance off.
         pub guidance_scale: f64 = 4.0,
         /// Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
         pub generator: Option<Generators> = None,
         /// Number of denoising steps.
         pub num_inference_steps: usize = 50,
-        /// What to return the images as.
+        /// The type of the returned images.
         pub output_type: OutputType = OutputType::default(),
         /// Called after each step.
         pub callback_on_step_end: Option<StepCallback> = None,

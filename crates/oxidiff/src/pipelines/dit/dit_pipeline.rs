@@ -1,4 +1,4 @@
-//! Class-conditional images by a diffusion transformer (Peebles & Xie 2022, <https://arxiv.org/abs/2212.09748>).
+//! Class-conditional images with a diffusion transformer (Peebles & Xie 2022, <https://arxiv.org/abs/2212.09748>).
 
 use std::collections::BTreeMap;
 
@@ -24,10 +24,11 @@ use crate::pipelines::request::{Argument, FromArgument, Request};
 use crate::random::{Generator, Generators};
 use crate::schedulers::{Scheduler, StepOptions, zero_terminal_snr};
 
-/// The class that stands for none: the one after the thousand of ImageNet, whatever number of classes a model knows.
+/// The class that means "no class": the one after the 1000 classes of ImageNet, even if a model has another number of
+/// classes.
 const NO_CLASS: usize = 1000;
 
-/// Makes an image of each class that it is given.
+/// Makes one image of each given class.
 ///
 /// ```no_run
 /// use oxidiff::{ClassConditional, DPMSolverMultistepScheduler, DiTPipeline, Pipeline, Scheduler};
@@ -45,7 +46,7 @@ pub struct DiTPipeline {
     pub transformer: DiTTransformer2DModel,
     /// Decodes latents.
     pub vae: AutoencoderKL,
-    /// Takes predicted noise away, step by step.
+    /// Removes predicted noise, step by step.
     pub scheduler: Box<dyn Scheduler>,
     labels: BTreeMap<String, usize>,
     index: ModelIndex,
@@ -53,7 +54,8 @@ pub struct DiTPipeline {
 }
 
 impl DiTPipeline {
-    /// A pipeline of the given parts, and the names of its classes: each class may have several, with commas between them.
+    /// A pipeline with the given parts, and the names of its classes: a class may have several names, separated by
+    /// commas.
     ///
     /// # Errors
     /// When transformer and autoencoder do not fit each other.
@@ -85,7 +87,7 @@ impl DiTPipeline {
         Ok(Self { transformer, vae, scheduler, labels, index, progress_bar: true })
     }
 
-    /// The classes by their names.
+    /// The classes, by name.
     pub fn labels(&self) -> &BTreeMap<String, usize> {
         &self.labels
     }
@@ -119,7 +121,7 @@ fn labels(index: &ModelIndex) -> Result<BTreeMap<String, usize>> {
     let mut labels = BTreeMap::new();
     for (id, names) in id2label {
         let id: usize = id.parse().map_err(|_| invalid("must have numbers as keys"))?;
-        let names = names.as_str().ok_or_else(|| invalid("must have texts as values"))?;
+        let names = names.as_str().ok_or_else(|| invalid("must have strings as values"))?;
         labels.extend(names.split(',').map(|name| (name.trim().to_owned(), id)));
     }
     Ok(labels)
@@ -171,14 +173,14 @@ impl Pipeline for DiTPipeline {
         let mut generator = arguments.generator.unwrap_or_else(Generators::from_entropy);
         let (dtype, device) = (self.transformer.dtype(), self.transformer.device());
         let latents = generator.randn([batch, channels, size, size], dtype, &device)?;
-        // A generator for each image is one for each of the latents that are drawn, which guidance doubles below: the noise
-        // of the steps then comes from a generator of its own.
+        // With a generator for each image, each draws the latents of one image. Guidance doubles them below, so the noise
+        // of the steps comes from another generator.
         let mut step_generator = match generator {
             Generators::PerItem(_) => Generators::One(Generator::from_entropy()),
             one => one,
         };
 
-        // With guidance the batch holds each image twice, with its class and without one.
+        // With guidance, the batch holds each image twice, with and without its class.
         let mut class_labels = arguments.class_labels;
         if guided {
             class_labels.extend(vec![NO_CLASS; batch]);
@@ -203,7 +205,7 @@ impl Pipeline for DiTPipeline {
             if guided {
                 prediction = guide(prediction, arguments.guidance_scale, channels);
             }
-            // These models predict their uncertainty too, which is not used.
+            // These models also predict their variance, which is not used.
             if config.predicted_channels() / 2 == channels {
                 prediction = prediction.narrow(1, 0, channels);
             }
@@ -235,8 +237,9 @@ impl Pipeline for DiTPipeline {
     vae_methods!();
 }
 
-/// Guides the noise in the first `channels` of the predictions, of which one half is with a class and one half without (Ho
-/// & Salimans 2022, <https://arxiv.org/abs/2207.12598>). Both halves of the result are the same there.
+/// Applies guidance to the noise in the first `channels` of the predictions; one half of them is with a class and one half
+/// without (Ho & Salimans 2022, <https://arxiv.org/abs/2207.12598>). In these channels, both halves of the result are the
+/// same.
 fn guide(predictions: Tensor<4>, scale: f64, channels: usize) -> Tensor<4> {
     let [_, all_channels, _, _] = predictions.dims();
     let noise = predictions.clone().narrow(1, 0, channels);

@@ -1,4 +1,4 @@
-//! Diffusion transformers of classes (Peebles & Xie 2022, <https://arxiv.org/abs/2212.09748>).
+//! Class-conditional diffusion transformers (Peebles & Xie 2022, <https://arxiv.org/abs/2212.09748>).
 
 mod arguments;
 mod dit_pipeline;

@@ -13,31 +13,32 @@ use crate::random::{Generator, Generators};
 /// The value of one argument of a [`Request`](super::Request).
 #[non_exhaustive]
 pub enum Argument {
-    /// Python's `None`: the argument has its default.
+    /// Python's `None`: the argument keeps its default.
     None,
     /// `True` or `False`.
     Flag(bool),
     /// A number.
     Number(f64),
-    /// A text.
+    /// A string.
     Text(String),
     /// Several values.
     List(Vec<Argument>),
-    /// What was written on a command line, and can mean any of the above or the name of an image file. Lists have commas.
+    /// Text from a command line, which can mean any of the above, or the name of an image file. Commas separate the
+    /// values of a list.
     Written(String),
     /// Images.
     Images(PipelineImageInput),
     /// A tensor of any rank.
     Tensor(AnyTensor),
-    /// Where random numbers come from.
+    /// Generators of random numbers.
     Generator(Generators),
-    /// What to return images as.
+    /// The type of the returned images.
     OutputType(OutputType),
-    /// What to call after each step.
+    /// A function to call after each step.
     Callback(StepCallback),
 }
 
-/// A tensor whose rank is known when it is used.
+/// A tensor whose rank is only known at run time.
 pub struct AnyTensor {
     /// Number of dimensions.
     pub(super) rank: usize,
@@ -51,13 +52,13 @@ impl<const D: usize> From<Tensor<D>> for AnyTensor {
 }
 
 impl Argument {
-    /// What kind of value it is, for messages.
+    /// The kind of the value, for messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::None => "None",
             Self::Flag(_) => "true or false",
             Self::Number(_) => "a number",
-            Self::Text(_) | Self::Written(_) => "a text",
+            Self::Text(_) | Self::Written(_) => "a string",
             Self::List(_) => "a list",
             Self::Images(_) => "images",
             Self::Tensor(_) => "a tensor",

@@ -5,35 +5,35 @@ use crate::error::Result;
 
 /// The typed arguments of a pipeline's call.
 pub trait CallArguments: Sized + 'static {
-    /// What the arguments ask for, in words: `text to image`.
+    /// The name of the task: `text to image`.
     const TASK: &'static str;
 
-    /// The arguments, in the order of the struct.
+    /// The arguments, in the order of the struct's fields.
     const ALL: &'static [ArgumentInfo];
 
-    /// The arguments that a request names, and the defaults of the others.
+    /// The arguments of a request, with the defaults for the others.
     ///
     /// # Errors
-    /// When the request names one that does not exist, or a value is of another kind.
+    /// When the request has an argument that does not exist, or a value of the wrong kind.
     fn from_request(request: Request) -> Result<Self>;
 }
 
-/// What a command line or a binding needs to know of an argument.
+/// What a command line or a binding needs to know about an argument.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ArgumentInfo {
     /// The name in Python.
     pub name: &'static str,
-    /// What it is for.
+    /// Its documentation.
     pub help: &'static str,
-    /// Whether a bare flag sets it.
+    /// Whether a flag without a value can set it.
     pub is_flag: bool,
-    /// Whether it can be written on a command line: no tensor, generator or function.
+    /// Whether it can be written on a command line; a tensor, a generator or a function cannot.
     pub can_be_written: bool,
 }
 
 impl ArgumentInfo {
-    /// An argument of type `T`.
+    /// Describes an argument of type `T`.
     pub const fn of<T: FromArgument>(name: &'static str, help: &'static str) -> Self {
         Self { name, help, is_flag: T::IS_FLAG, can_be_written: T::CAN_BE_WRITTEN }
     }
@@ -46,9 +46,9 @@ impl ArgumentInfo {
 /// use oxidiff::{Request, call_arguments};
 ///
 /// call_arguments! {
-///     /// What it takes to make stripes.
+///     /// Arguments for stripes.
 ///     pub struct Stripes: "stripes" {
-///         /// How many there are.
+///         /// Number of stripes.
 ///         pub count: usize = 3,
 ///     }
 /// }

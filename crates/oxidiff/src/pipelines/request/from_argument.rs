@@ -1,4 +1,4 @@
-//! From the value of an argument to the type that a pipeline takes.
+//! Converts the value of an argument to the type that a pipeline takes.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use crate::random::Generators;
 
 /// A type that an argument can have.
 pub trait FromArgument: Sized {
-    /// Whether a bare flag on a command line sets it.
+    /// Whether a flag without a value can set it on a command line.
     const IS_FLAG: bool = false;
 
     /// Whether it can be written on a command line.
@@ -20,7 +20,7 @@ pub trait FromArgument: Sized {
     /// The value as this type.
     ///
     /// # Errors
-    /// With what is wrong, when the value is of another kind.
+    /// When the value is of another kind; the error says what is wrong.
     fn from_argument(argument: Argument) -> Result<Self, String>;
 }
 
@@ -92,12 +92,12 @@ impl FromArgument for String {
     fn from_argument(argument: Argument) -> Result<Self, String> {
         match argument {
             Argument::Text(text) | Argument::Written(text) => Ok(text),
-            other => other_kind("a text", &other),
+            other => other_kind("a string", &other),
         }
     }
 }
 
-/// One text stands for a list of one; commas belong to the text.
+/// One string stands for a list of one; commas are part of the string.
 impl FromArgument for Vec<String> {
     fn from_argument(argument: Argument) -> Result<Self, String> {
         match argument {
@@ -145,7 +145,7 @@ macro_rules! pair_of_numbers {
 
 pair_of_numbers!(usize, f64);
 
-/// A text is the name of an image file.
+/// A string is the name of an image file.
 impl FromArgument for PipelineImageInput {
     fn from_argument(argument: Argument) -> Result<Self, String> {
         let load = |name: &str| load_image(name).map_err(|error| error.to_string());

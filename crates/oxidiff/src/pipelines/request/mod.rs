@@ -12,9 +12,9 @@ pub use from_argument::FromArgument;
 
 use crate::error::{Error, Result};
 
-/// The keyword arguments of a call by their names in Python, all optional: what a command line, a server or a binding has
-/// before it knows which pipeline it calls. Each pipeline makes its typed arguments of it, and refuses what it does not
-/// take.
+/// The keyword arguments of a call by their names in Python, all optional: for a command line, a server or a binding,
+/// which does not know in advance which pipeline it calls. Each pipeline converts a request to its typed arguments, and
+/// refuses arguments that it does not take.
 ///
 /// ```
 /// use oxidiff::{DiffusionPipeline, Generator, Request};
@@ -40,7 +40,7 @@ impl Request {
         Self::default().with("prompt", prompt.into())
     }
 
-    /// The request with one more argument, or another value of it.
+    /// The request with this argument added or replaced.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<Argument>) -> Self {
         self.set(name, value);
@@ -62,12 +62,12 @@ impl Request {
         self.arguments.keys().map(String::as_str)
     }
 
-    /// Takes an argument out, as it was set.
+    /// Removes an argument and returns it as it was set.
     pub fn remove(&mut self, name: &str) -> Option<Argument> {
         self.arguments.remove(name)
     }
 
-    /// Takes an argument out as a `T`; `None` where it is not set.
+    /// Removes an argument and returns it as a `T`; `None` if it is not set.
     ///
     /// # Errors
     /// When its value is of another kind.
@@ -82,7 +82,7 @@ impl Request {
     /// Checks that every argument was taken.
     ///
     /// # Errors
-    /// When one is left, which `taker` does not know.
+    /// When an argument is left, which `taker` does not know.
     pub fn finish(&self, taker: &str) -> Result<()> {
         match self.names().next() {
             Some(name) => Err(Error::UnknownArgument { argument: name.to_owned(), taker: taker.to_owned() }),

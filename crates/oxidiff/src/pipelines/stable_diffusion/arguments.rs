@@ -1,10 +1,10 @@
-//! The arguments that all calls of the family have.
+//! The arguments that all calls of the family share.
 
 use crate::image_processor::OutputType;
 use crate::pipelines::common::callback::StepCallback;
 use crate::random::Generators;
 
-/// What all calls of the family are told about the run and its result.
+/// What all calls of the family specify about the run and its result.
 pub(super) struct Settings {
     /// Only if the call has the argument.
     pub eta: Option<f64>,
@@ -13,7 +13,7 @@ pub(super) struct Settings {
     pub callback: Option<StepCallback>,
 }
 
-/// Declares the arguments of a call: its own, with their defaults, and those that all calls of the family have.
+/// Declares the arguments of a call: its own, with their defaults, and those that all calls of the family share.
 macro_rules! prompt_arguments {
     (
         $(#[doc = $about:literal])*
@@ -29,22 +29,22 @@ macro_rules! prompt_arguments {
         $crate::call_arguments! {
             $(#[doc = $about])*
             pub struct $arguments: $task {
-                /// What to show: one text for each image of the batch. Empty if `prompt_embeds` is given.
+                /// The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
                 pub prompt: Vec<String> = Vec::new(),
-                /// What not to show: none, one for all prompts, or one for each.
+                /// The negative prompts, what not to show: none, one for all prompts, or one for each.
                 pub negative_prompt: Vec<String> = Vec::new(),
                 $(
                     $(#[doc = $doc])*
                     pub $field: $type = $default,
                 )*
-                /// Number of denoising steps; by default as many as in Python, whatever the checkpoint's
-                /// [`GenerationConfig`](crate::GenerationConfig) says.
+                /// Number of denoising steps. The default is Python's; the checkpoint's
+                /// [`GenerationConfig`](crate::GenerationConfig) does not change it.
                 pub num_inference_steps: usize = $num_inference_steps,
-                /// How strongly the text pulls; 1 or less turns guidance off, and the negative prompt with it. By default as
-                /// strongly as in Python.
+                /// How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The
+                /// default is Python's.
                 pub guidance_scale: f64 = $guidance_scale,
-                /// Whether `(word:1.3)` and `[word]` weigh parts of a prompt, `BREAK` begins a new chunk, and long prompts are
-                /// encoded in chunks, as in AUTOMATIC1111's web UI.
+                /// Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk,
+                /// and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
                 pub prompt_weighting: bool = false,
                 /// Number of images for each prompt.
                 pub num_images_per_prompt: usize = 1,
@@ -58,7 +58,7 @@ macro_rules! prompt_arguments {
                 pub negative_prompt_embeds: Option<burn::tensor::Tensor<3>> = None,
                 /// How many of the text encoder's last layers to leave out.
                 pub clip_skip: Option<usize> = None,
-                /// What to return the images as.
+                /// The type of the returned images.
                 pub output_type: crate::image_processor::OutputType = Default::default(),
                 /// Called after each step.
                 pub callback_on_step_end: Option<$crate::pipelines::common::callback::StepCallback> = None,
@@ -87,7 +87,7 @@ macro_rules! prompt_arguments {
                 }
             }
 
-            /// Checks the numbers that all calls have, and returns the number of images.
+            /// Checks the numbers that all calls share, and returns the number of images.
             fn check(&self) -> $crate::error::Result<usize> {
                 use $crate::pipelines::common::arguments::{check_finite, check_steps};
                 check_steps(self.num_inference_steps)?;
@@ -96,7 +96,7 @@ macro_rules! prompt_arguments {
                 self.prompts().images()
             }
 
-            /// Takes out what the run is told.
+            /// Takes out the values that the run needs.
             fn settings(&mut self) -> super::arguments::Settings {
                 super::arguments::Settings {
                     eta: Some(self.eta),

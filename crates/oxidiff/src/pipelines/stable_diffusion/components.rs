@@ -23,7 +23,7 @@ use crate::schedulers::Scheduler;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
 use crate::vision::{CLIPImageProcessor, StableDiffusionSafetyChecker};
 
-/// The names that the class has had.
+/// The names that the class has had over time.
 const CLIP_IMAGE_PROCESSORS: [&str; 4] =
     ["CLIPImageProcessor", "CLIPFeatureExtractor", "CLIPImageProcessorFast", "CLIPImageProcessorPil"];
 
@@ -40,19 +40,19 @@ pub struct StableDiffusionComponents {
     pub tokenizer: CLIPTokenizer,
     /// Predicts the noise in latents.
     pub unet: UNet2DConditionModel,
-    /// Takes predicted noise away, step by step.
+    /// Removes predicted noise, step by step.
     pub scheduler: Box<dyn Scheduler>,
-    /// Finds images that should not be shown, which then are black; `None` lets all pass.
+    /// Flags images that should not be shown, which are then returned black; `None` turns the check off.
     pub safety_checker: Option<StableDiffusionSafetyChecker>,
-    /// Prepares images for the safety checker, which cannot do without it.
+    /// Prepares images for the safety checker, which requires it.
     pub feature_extractor: Option<CLIPImageProcessor>,
 }
 
 impl StableDiffusionComponents {
-    /// Parts that a pipeline can do without.
+    /// The optional parts.
     const OPTIONAL: [&str; 3] = ["safety_checker", "feature_extractor", "image_encoder"];
 
-    /// What the index of a pipeline can name.
+    /// The names that the index of a pipeline can have.
     pub(super) const INDEX_NAMES: [&str; 9] = [
         "vae",
         "text_encoder",
@@ -68,7 +68,7 @@ impl StableDiffusionComponents {
     /// Loads the parts that the index of a checkpoint names.
     ///
     /// # Errors
-    /// When one is of another class, or a file is missing or damaged.
+    /// When a part is of another class, or a file is missing or damaged.
     pub(super) fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
         Ok(Self {
             tokenizer: loader.clip_tokenizer("tokenizer")?,
@@ -84,10 +84,10 @@ impl StableDiffusionComponents {
         })
     }
 
-    /// The parts of another pipeline. They share its weights.
+    /// Takes the parts of another pipeline, and shares their weights.
     ///
     /// # Errors
-    /// When one is missing, or of another class.
+    /// When a part is missing, or of another class.
     pub(super) fn of(components: &Components<'_>) -> Result<Self> {
         Ok(Self {
             vae: components.take("vae")?,
@@ -100,7 +100,7 @@ impl StableDiffusionComponents {
         })
     }
 
-    /// The parts by the names that `model_index.json` gives them.
+    /// The parts, by their names in `model_index.json`.
     pub(super) fn list(&self) -> Components<'_> {
         let mut list = Components::default();
         list.push("vae", &self.vae);
@@ -113,11 +113,11 @@ impl StableDiffusionComponents {
         list
     }
 
-    /// Marks absent optional components in the index of a pipeline, which can name its `own` parts; the others are added from
-    /// [`Self::list`]. Warns if the pipeline asks for a safety checker and has none.
+    /// Marks absent optional components in the index of a pipeline, which can also name its `own` parts; the present ones
+    /// are added from [`Self::list`]. Warns if the pipeline requires a safety checker and has none.
     ///
     /// # Errors
-    /// When there is a safety checker, and no feature extractor for it.
+    /// When there is a safety checker without a feature extractor.
     pub(super) fn prepare_index(&self, index: &mut ModelIndex, own: &[&str]) -> Result<()> {
         for component in Self::OPTIONAL.into_iter().filter(|component| own.contains(component)) {
             index.set_component(component, None);
@@ -127,7 +127,7 @@ impl StableDiffusionComponents {
             own.contains(&REQUIRES) && index.option(REQUIRES).is_none_or(|requires| *requires == true);
         if self.safety_checker.is_none() && requires {
             tracing::warn!(
-                "the pipeline runs without the safety checker that it asks for: check what you show to others"
+                "the pipeline runs without the safety checker that it requires: check images before you show them"
             );
         }
         if self.safety_checker.is_some() && self.feature_extractor.is_none() {
@@ -136,8 +136,8 @@ impl StableDiffusionComponents {
         Ok(())
     }
 
-    /// Lets attention work on some heads at a time. That takes less memory where attention holds the scores of all pairs of
-    /// tokens; on the CPU it holds those of a block in any case, and this saves next to nothing.
+    /// Lets attention work on some heads at a time. This saves memory on devices where attention holds the scores of all
+    /// pairs of tokens. On the CPU, attention only ever holds the scores of one block, so it saves next to nothing.
     pub fn enable_attention_slicing(&mut self, slice: AttentionSlice) {
         self.unet.set_attention_slice(Some(slice));
     }
@@ -147,22 +147,22 @@ impl StableDiffusionComponents {
         self.unet.set_attention_slice(None);
     }
 
-    /// Encode and decode the images of a batch one by one, which takes less memory.
+    /// Encodes and decodes the images of a batch one by one, which takes less memory.
     pub fn enable_vae_slicing(&mut self) {
         self.vae.enable_slicing();
     }
 
-    /// Encode and decode whole batches.
+    /// Encodes and decodes whole batches.
     pub fn disable_vae_slicing(&mut self) {
         self.vae.disable_slicing();
     }
 
-    /// Encode and decode large images in overlapping tiles, so that memory does not grow with their size.
+    /// Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size.
     pub fn enable_vae_tiling(&mut self) {
         self.vae.enable_tiling();
     }
 
-    /// Encode and decode images whole.
+    /// Encodes and decodes whole images.
     pub fn disable_vae_tiling(&mut self) {
         self.vae.disable_tiling();
     }
@@ -172,8 +172,8 @@ impl StableDiffusionComponents {
         VaeImageProcessor { vae_scale_factor: self.vae.scale_factor(), ..VaeImageProcessor::default() }
     }
 
-    /// Guidance by the text. Models whose UNet takes the guidance scale as an input were distilled from guided ones and
-    /// need none.
+    /// Guidance by the text. A UNet that takes the guidance scale as an input was distilled from a guided model, and
+    /// needs none.
     pub(super) fn classifier_free_guidance(&self, scale: f64, rescale: f64) -> Guidance {
         if scale > 1.0 && self.unet.config().time_cond_proj_dim.is_none() {
             Guidance::ClassifierFree { scale, rescale }
@@ -197,7 +197,7 @@ impl StableDiffusionComponents {
     /// Checks that the UNet takes the VAE's latents and one of the given numbers of further channels.
     ///
     /// # Errors
-    /// When it does not, or predicts something else than latents.
+    /// When it does not, or predicts something other than latents.
     pub(super) fn check_channels(&self, further: &[usize]) -> Result<()> {
         let latent = self.vae.latent_channels();
         let (inputs, outputs) = (self.unet.config().in_channels, self.unet.config().out_channels);
@@ -216,8 +216,8 @@ impl StableDiffusionComponents {
         Err(Error::config("unet/config.json", "in_channels", message))
     }
 
-    /// The size of the latents that the UNet was trained on, height and width. Configurations of diffusers before 0.9 say 32
-    /// where 64 is meant.
+    /// The size of the latents that the UNet was trained on, height and width. Configurations of diffusers before 0.9 say
+    /// 32 but mean 64.
     pub(super) fn trained_size(&self) -> Option<[usize; 2]> {
         let config = self.unet.config();
         let version = config.other.get("_diffusers_version").and_then(|version| version.as_str());
@@ -248,11 +248,11 @@ impl TextualInversionLoader for StableDiffusionComponents {
     }
 }
 
-/// The image processor of a safety checker, under any of the names that it had.
+/// The image processor of a safety checker, under any of its class names.
 fn load_feature_extractor(loader: &ComponentLoader<'_>) -> Result<Option<CLIPImageProcessor>> {
     const FEATURE_EXTRACTOR: &str = "feature_extractor";
     match loader.index().component_class(FEATURE_EXTRACTOR) {
-        // The other is that of a depth estimator, which its pipeline loads.
+        // These belong to a depth estimator; its pipeline loads them.
         None | Some("DPTImageProcessor" | "DPTImageProcessorFast" | "DPTFeatureExtractor") => Ok(None),
         Some(_) => loader.image_processor(FEATURE_EXTRACTOR, &CLIP_IMAGE_PROCESSORS).map(Some),
     }

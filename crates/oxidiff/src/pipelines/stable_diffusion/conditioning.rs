@@ -1,4 +1,4 @@
-//! From prompts to what the UNet attends to.
+//! From prompts to the embeddings that the UNet attends to.
 
 use super::components::StableDiffusionComponents;
 use crate::error::{Error, Result};
@@ -10,11 +10,12 @@ use crate::pipelines::common::text::prompts::{Prompts, broadcast};
 use crate::pipelines::common::text::{PromptEncoding, TextEncoding};
 
 impl StableDiffusionComponents {
-    /// Embeds the texts for each image. With `clip_skip`, the prompts are those of an earlier layer of the text encoder: this
-    /// many before the last.
+    /// Embeds the texts for each image. With `clip_skip`, the embeddings come from an earlier layer of the text encoder:
+    /// this many before the last.
     ///
     /// # Errors
-    /// When the embeddings of the prompts and of the negative prompts differ in shape, or the encoder refuses them.
+    /// When the embeddings of the prompts and of the negative prompts differ in shape, or the encoder refuses the
+    /// prompts.
     pub(super) fn embed(
         &self,
         prompts: &Prompts<'_>,
@@ -36,7 +37,7 @@ impl StableDiffusionComponents {
                 encoder.encode(prompts.prompt, length, clip_skip)?
             }
         };
-        // The embeddings with and without the prompt, and both together.
+        // The embeddings with and without the prompt, and both joined.
         let [count, tokens, features] = positive.dims();
         let copies = prompts.num_images_per_prompt;
         let shape = [if guided { 4 } else { 1 } * count, copies, tokens, features];

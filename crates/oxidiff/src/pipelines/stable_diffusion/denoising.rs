@@ -1,4 +1,4 @@
-//! What a step of the family is, and what happens to the latents after the last.
+//! The denoising step of the family, and the decoding of the latents after the last step.
 
 use burn::tensor::{Device, Tensor};
 
@@ -18,21 +18,23 @@ use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::schedulers::{Scheduler, StepOptions, zero_terminal_snr};
 
-/// Changes the latents after each step, before the callback: given are the step's number, the latents and the scheduler.
+/// Changes the latents after each step, before the callback. Its arguments: the step's number, the latents and the
+/// scheduler.
 pub(super) type AfterStep<'a> = &'a mut dyn FnMut(usize, Tensor<4>, &dyn Scheduler) -> Result<Tensor<4>>;
 
 /// A run of a call.
 pub(super) struct Run<'a> {
-    /// The timesteps to go through, from noisy to clean.
+    /// The timesteps, from noisy to clean.
     pub timesteps: Vec<f32>,
-    /// The number of steps that they make; fewer than timesteps if a step calls the model more than once.
+    /// The number of steps; smaller than the number of timesteps if a step calls the model more than once.
     pub steps: usize,
     /// The text of each item of the model's batch, `[copies * images, tokens, features]`.
     pub text: Tensor<3>,
     pub guidance: Guidance,
-    /// What else the model is told.
+    /// Further inputs of the model.
     pub inputs: UNet2DConditionInputs,
-    /// Channels that the model is given after those of the latents, `[copies * images, channels, height, width]`.
+    /// Further channels, which the model receives after those of the latents:
+    /// `[copies * images, channels, height, width]`.
     pub further_channels: Option<Tensor<4>>,
     pub after_step: Option<AfterStep<'a>>,
     /// Whether the result is the estimate of the noise-free latents that the last step makes, not the latents after it.
@@ -40,10 +42,11 @@ pub(super) struct Run<'a> {
 }
 
 impl StableDiffusionComponents {
-    /// Makes images of `latents`, `[images, channels, height, width]`: denoises them step by step and decodes the result.
+    /// Makes images from `latents`, `[images, channels, height, width]`: denoises them step by step and decodes the
+    /// result.
     ///
     /// # Errors
-    /// When the model or the scheduler cannot work with what it is given, or a value is not finite.
+    /// When the model or the scheduler cannot work with its inputs, or a value is not finite.
     pub(super) fn run(
         &mut self,
         latents: Tensor<4>,

@@ -1,4 +1,5 @@
-//! Depth to image: image to image with a model that is also given how near each part of the image is (Stable Diffusion 2).
+//! Depth to image: image to image with a model that also receives how near each part of the image is (Stable Diffusion
+//! 2).
 
 use burn::tensor::Tensor;
 
@@ -22,7 +23,7 @@ use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
 use crate::vision::{DPTForDepthEstimation, DPTImageProcessor, ImageProcessor};
 
-/// Changes an image as a prompt says and keeps its depth, which a model estimates.
+/// Changes an image according to a prompt and keeps its depth, which a model estimates.
 ///
 /// Its fields are those of [`StableDiffusionComponents`], `depth_estimator` and `feature_extractor`.
 #[derive(Clone, Debug)]
@@ -41,14 +42,14 @@ prompt_arguments! {
     pub struct DepthToImage: "depth to image" {
         num_inference_steps: 50,
         guidance_scale: 7.5,
-        /// The images to start from: one for all prompts, or one for each. Their size is that of the result, rounded down
-        /// to a multiple of 8.
+        /// The images to start from: one for all prompts, or one for each. The result has their size, rounded down to a
+        /// multiple of 8.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
-        /// How near each part of the images is, `[images, height, width]`, larger for nearer and in any unit; by default it
-        /// is estimated.
+        /// How near each part of the images is, `[images, height, width]`: larger values are nearer, in any unit. Estimated
+        /// by default.
         pub depth_map: Option<Tensor<3>> = None,
-        /// How much of the image to change, from 0 to 1. That part of the steps is run; at 1 hardly anything of the image is
-        /// left but its depth.
+        /// How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything but the depth
+        /// of the image is left.
         pub strength: f64 = 0.8,
     }
 }
@@ -61,11 +62,11 @@ impl DepthToImage {
 }
 
 impl StableDiffusionDepth2ImgPipeline {
-    /// What its index can name beside the common parts.
+    /// The names that its index can have.
     const INDEX_NAMES: [&str; 7] =
         ["vae", "text_encoder", "tokenizer", "unet", "scheduler", "depth_estimator", "feature_extractor"];
 
-    /// A pipeline of the given parts, a depth estimator and what prepares images for it.
+    /// A pipeline with the given parts, a depth estimator and its image processor.
     ///
     /// # Errors
     /// When the parts do not fit each other.
@@ -85,7 +86,7 @@ impl StableDiffusionDepth2ImgPipeline {
         index: ModelIndex,
     ) -> Result<Self> {
         components.check_channels(&[1])?;
-        // This pipeline knows no safety checker.
+        // This pipeline has no safety checker.
         (components.safety_checker, components.feature_extractor) = (None, None);
         Ok(Self { depth_estimator, feature_extractor, components, index, progress_bar: true })
     }
@@ -125,7 +126,7 @@ impl StableDiffusionDepth2ImgPipeline {
         if near.clone().equal(far.clone()).any().into_scalar::<bool>() {
             return Err(Error::argument(
                 "depth_map",
-                "is the same everywhere, so it says nothing of near and far",
+                "is the same everywhere, so nothing is nearer or farther",
             ));
         }
         Ok((depth - far.clone()) * 2.0 / (near - far) - 1.0)
@@ -137,10 +138,10 @@ fn size(image: &PipelineImageInput) -> Result<[usize; 2]> {
     match image {
         PipelineImageInput::Images(images) => match images.first() {
             Some(first) => Ok([first.height() as usize, first.width() as usize]),
-            None => Err(Error::argument("image", "there is none")),
+            None => Err(Error::argument("image", "there are no images")),
         },
         PipelineImageInput::Tensor(values) if values.dims()[1] == 4 => {
-            Err(Error::argument("image", "is latents, of which no depth can be estimated"))
+            Err(Error::argument("image", "is latents, whose depth cannot be estimated"))
         }
         PipelineImageInput::Tensor(values) => Ok([values.dims()[2], values.dims()[3]]),
         PipelineImageInput::Array(values) => Ok([values.dims()[1], values.dims()[2]]),
@@ -164,7 +165,7 @@ impl Pipeline for StableDiffusionDepth2ImgPipeline {
         let depth_estimator = components.get("depth_estimator").cloned();
         let feature_extractor = components.get("feature_extractor").cloned();
         let (Some(depth_estimator), Some(feature_extractor)) = (depth_estimator, feature_extractor) else {
-            let message = "estimates no depth; give a model to `StableDiffusionDepth2ImgPipeline::new`";
+            let message = "has no `depth_estimator`; give one to `StableDiffusionDepth2ImgPipeline::new`";
             return Err(Error::argument("pipeline", message));
         };
         let index = index.for_class(Self::CLASS_NAME, &Self::INDEX_NAMES);

@@ -17,8 +17,8 @@ use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
 
-/// Changes an image as a prompt says: noise is added to its latents, part of the way, and taken away again under the
-/// text's guidance.
+/// Changes an image according to a prompt: adds noise to its latents, part of the way, and removes it again, guided by
+/// the text.
 ///
 /// Its fields are those of [`StableDiffusionComponents`].
 ///
@@ -46,15 +46,15 @@ prompt_arguments! {
     pub struct ImageToImage: "image to image" {
         num_inference_steps: 50,
         guidance_scale: 7.5,
-        /// The images to start from: one for all prompts, or one for each. Their size is that of the result, rounded down
-        /// to a multiple of 8. A tensor of four channels is taken for latents.
+        /// The images to start from: one for all prompts, or one for each. The result has their size, rounded down to a
+        /// multiple of 8. A tensor with four channels is treated as latents.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
-        /// How much of the image to change, from 0 to 1. That part of the steps is run; at 1 hardly anything of the image
+        /// How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image
         /// is left.
         pub strength: f64 = 0.8,
-        /// The timesteps of the whole run, if the scheduler is not to choose them.
+        /// The timesteps of the whole run, instead of the scheduler's own.
         pub timesteps: Option<Vec<f32>> = None,
-        /// The noise levels of the whole run, if the scheduler is not to choose them.
+        /// The noise levels of the whole run, instead of the scheduler's own.
         pub sigmas: Option<Vec<f32>> = None,
     }
 }
@@ -67,7 +67,7 @@ impl ImageToImage {
 }
 
 impl StableDiffusionImg2ImgPipeline {
-    /// A pipeline of the given parts.
+    /// A pipeline with the given parts.
     ///
     /// # Errors
     /// When the parts do not fit each other.

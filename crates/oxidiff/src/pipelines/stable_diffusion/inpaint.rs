@@ -1,4 +1,4 @@
-//! Inpainting: part of an image is repainted.
+//! Inpainting: repaints a part of an image.
 
 use burn::tensor::Tensor;
 
@@ -21,7 +21,7 @@ use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
 use crate::schedulers::Scheduler;
 
-/// Repaints the masked part of an image as a prompt says.
+/// Repaints the masked part of an image according to a prompt.
 ///
 /// Its fields are those of [`StableDiffusionComponents`].
 ///
@@ -49,26 +49,26 @@ prompt_arguments! {
     pub struct Inpaint: "inpainting" {
         num_inference_steps: 50,
         guidance_scale: 7.5,
-        /// The images of which a part is repainted: one for all prompts, or one for each. They are resized to `height` and
-        /// `width`. A tensor of four channels is taken for latents.
+        /// The images to repaint in part: one for all prompts, or one for each. They are resized to `height` and `width`.
+        /// A tensor with four channels is treated as latents.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
-        /// What to repaint, white, and what to keep, black: one for all images, or one for each.
+        /// The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
         pub mask_image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
         /// The latents of the images without the masked part, instead of encoding them:
         /// `[images, channels, height / 8, width / 8]`.
         pub masked_image_latents: Option<Tensor<4>> = None,
-        /// Height of the images in pixels; by default that of the images that the model was trained on.
+        /// Height of the images in pixels; by default that of the model's training images.
         pub height: Option<usize> = None,
-        /// Width of the images in pixels; by default that of the images that the model was trained on.
+        /// Width of the images in pixels; by default that of the model's training images.
         pub width: Option<usize> = None,
-        /// Works on the masked part and this many pixels around it, as large as the whole image would be, and puts the result
-        /// back into the image. Image and mask must then be one image each.
+        /// Works only on the masked part and this many pixels around it, enlarged to the size of the whole image, and puts
+        /// the result back into the image. Requires one image and one mask.
         pub padding_mask_crop: Option<usize> = None,
         /// How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
         pub strength: f64 = 1.0,
-        /// The timesteps of the whole run, if the scheduler is not to choose them.
+        /// The timesteps of the whole run, instead of the scheduler's own.
         pub timesteps: Option<Vec<f32>> = None,
-        /// The noise levels of the whole run, if the scheduler is not to choose them.
+        /// The noise levels of the whole run, instead of the scheduler's own.
         pub sigmas: Option<Vec<f32>> = None,
         /// The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
         pub latents: Option<Tensor<4>> = None,
@@ -90,7 +90,7 @@ impl Inpaint {
         }
     }
 
-    /// The part of the image to work on, if that is not all of it.
+    /// The part of the image to work on, if not the whole image.
     fn crop(&self, size: [usize; 2]) -> Result<Option<Crop>> {
         let crop = |pad| Crop::new(&self.image, &self.mask_image, pad, size, self.output_type);
         self.padding_mask_crop.map(crop).transpose()
@@ -98,7 +98,7 @@ impl Inpaint {
 }
 
 impl StableDiffusionInpaintPipeline {
-    /// A pipeline of the given parts.
+    /// A pipeline with the given parts.
     ///
     /// # Errors
     /// When the parts do not fit each other.
@@ -117,7 +117,7 @@ impl StableDiffusionInpaintPipeline {
         Ok(Self { components, index, progress_bar: true })
     }
 
-    /// Whether the UNet was trained to be given the mask and the masked image.
+    /// Whether the UNet was trained to receive the mask and the masked image.
     fn is_given_mask(&self) -> bool {
         self.unet.config().in_channels != self.vae.latent_channels()
     }

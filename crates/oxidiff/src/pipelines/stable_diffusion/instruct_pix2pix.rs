@@ -1,4 +1,4 @@
-//! Editing of images by instructions (InstructPix2Pix, Brooks et al. 2022, <https://arxiv.org/abs/2211.09800>).
+//! Editing images by instructions (InstructPix2Pix, Brooks et al. 2022, <https://arxiv.org/abs/2211.09800>).
 
 use burn::tensor::Tensor;
 
@@ -21,7 +21,7 @@ use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
 use crate::schedulers::zero_terminal_snr;
 
-/// Edits an image as a prompt tells it to.
+/// Edits an image according to an instruction.
 ///
 /// Its fields are those of [`StableDiffusionComponents`].
 #[derive(Clone, Debug)]
@@ -37,10 +37,10 @@ prompt_arguments! {
     pub struct InstructPix2Pix: "editing by instructions" {
         num_inference_steps: 100,
         guidance_scale: 7.5,
-        /// The images to edit: one for all prompts, or one for each. Their size is that of the result, rounded down to a
-        /// multiple of 8. A tensor of four channels is taken for latents.
+        /// The images to edit: one for all prompts, or one for each. The result has their size, rounded down to a
+        /// multiple of 8. A tensor with four channels is treated as latents.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
-        /// How close the result keeps to the image; below 1 all guidance is off.
+        /// How closely the result follows the image; below 1 all guidance is off.
         pub image_guidance_scale: f64 = 1.5,
         /// The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
         pub latents: Option<Tensor<4>> = None,
@@ -55,7 +55,7 @@ impl InstructPix2Pix {
 }
 
 impl StableDiffusionInstructPix2PixPipeline {
-    /// A pipeline of the given parts.
+    /// A pipeline with the given parts.
     ///
     /// # Errors
     /// When the parts do not fit each other.

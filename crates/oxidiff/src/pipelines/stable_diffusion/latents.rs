@@ -12,11 +12,11 @@ use crate::pipelines::output::MOST_PIXELS;
 use crate::random::Generators;
 
 impl StableDiffusionComponents {
-    /// Height and width of the latents of an image of the given size in pixels, by default that of the images that the
-    /// model was trained on.
+    /// Height and width of the latents of an image with the given size in pixels; by default the size of the model's
+    /// training images.
     ///
     /// # Errors
-    /// When the size is no multiple of `multiple`, or neither given nor known.
+    /// When the size is not a multiple of `multiple`, or neither given nor known.
     pub(super) fn latent_size(
         &self,
         multiple: usize,
@@ -41,10 +41,10 @@ impl StableDiffusionComponents {
         Ok([size("height", height, 0)?, size("width", width, 1)?])
     }
 
-    /// The latents that were given, or noise, scaled to what the scheduler starts from: `shape`.
+    /// The given latents, or noise, scaled for the scheduler's first step: `shape`.
     ///
     /// # Errors
-    /// When the given latents have another shape, or there are not as many generators as images.
+    /// When the given latents have another shape, or the number of generators does not fit.
     pub(super) fn initial_latents(
         &self,
         given: Option<Tensor<4>>,
@@ -59,11 +59,11 @@ impl StableDiffusionComponents {
         Ok(latents * self.scheduler.init_noise_sigma())
     }
 
-    /// The latents that image to image starts from, `[images, channels, height, width]`: those of the image with noise
+    /// The latents that image to image starts from, `[images, channels, height, width]`: the image's latents with noise
     /// up to the level of `timestep`.
     ///
     /// # Errors
-    /// When the number of images given, or of generators, does not fit.
+    /// When the number of given images or of generators does not fit.
     pub(super) fn noisy_latents(
         &self,
         image: PreparedImage,
@@ -73,7 +73,8 @@ impl StableDiffusionComponents {
         index: &ModelIndex,
     ) -> Result<Tensor<4>> {
         check_generators(generator, images)?;
-        // A generator for each image draws again where one image stands for several.
+        // With a generator for each image, the latents of an image that stands for several are drawn separately for
+        // each.
         let image = match (image, &*generator) {
             (PreparedImage::Pixels(pixels), Generators::PerItem(_)) => {
                 PreparedImage::Pixels(repeat_batch("image", pixels, images)?)

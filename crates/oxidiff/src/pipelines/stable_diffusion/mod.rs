@@ -1,4 +1,4 @@
-//! Stable Diffusion (Rombach et al. 2022, <https://arxiv.org/abs/2112.10752>) and what was built on it.
+//! Stable Diffusion (Rombach et al. 2022, <https://arxiv.org/abs/2112.10752>) and the pipelines that build on it.
 
 mod arguments;
 mod components;

@@ -1,4 +1,4 @@
-//! Corrects what the scheduler configurations of early checkpoints say.
+//! Corrects outdated fields in the scheduler configurations of early checkpoints.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::loading::config::Config;
 use crate::schedulers::{self, Scheduler};
 
-/// What the scheduler configurations of early checkpoints say, and what is meant.
+/// A field that is wrong in early checkpoints, and its correction.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Correction {
     /// Stable Diffusion always starts one step later.
@@ -35,7 +35,7 @@ pub(super) fn correct(
         };
         if config.get(field).is_some_and(|value| *value != meant) {
             tracing::warn!(
-                "the scheduler's configuration is outdated: `{field}` should be {meant}, and is taken as {meant}"
+                "the scheduler's configuration is outdated: `{field}` should be {meant}; using {meant}"
             );
             config = config.patched(field, meant);
             outdated = true;

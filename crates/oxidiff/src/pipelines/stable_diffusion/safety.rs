@@ -8,11 +8,11 @@ use crate::image_processor::{OutputType, postprocess};
 use crate::vision::ImageProcessor;
 
 pub(super) fn no_feature_extractor() -> Error {
-    Error::argument("feature_extractor", "must be there for the safety checker")
+    Error::argument("feature_extractor", "is missing; the safety checker needs it")
 }
 
 impl StableDiffusionComponents {
-    /// Which of the decoded images show what they must not; `None` without a safety checker.
+    /// Which of the decoded images the safety checker flags; `None` without a safety checker.
     ///
     /// # Errors
     /// When the checker cannot work with the images.
@@ -25,7 +25,7 @@ impl StableDiffusionComponents {
         let flagged = checker.forward(clip_input)?.has_nsfw_concepts;
         if flagged.contains(&true) {
             tracing::warn!(
-                "the safety checker objects to one or more images, which are black instead; try another prompt or seed"
+                "the safety checker flagged one or more images, which are now black; try another prompt or seed"
             );
         }
         Ok(Some(flagged))

@@ -19,8 +19,8 @@ use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
 use crate::schedulers::zero_terminal_snr;
 
-/// Makes images from prompts: the text is embedded, noise in the space of an autoencoder's latents is denoised step by
-/// step under its guidance, and the result is decoded.
+/// Makes images from prompts: embeds the text, denoises noise in the latent space of an autoencoder step by step,
+/// guided by the text, and decodes the result.
 ///
 /// Its fields are those of [`StableDiffusionComponents`]: `pipeline.unet`, `pipeline.scheduler = Box::new(...)`.
 #[derive(Clone, Debug)]
@@ -43,15 +43,15 @@ prompt_arguments! {
     pub struct TextToImage: "text to image" {
         num_inference_steps: 50,
         guidance_scale: 7.5,
-        /// Height of the images in pixels, a multiple of 8; by default that of the images that the model was trained on.
+        /// Height of the images in pixels, a multiple of 8; by default that of the model's training images.
         pub height: Option<usize> = None,
-        /// Width of the images in pixels, a multiple of 8; by default that of the images that the model was trained on.
+        /// Width of the images in pixels, a multiple of 8; by default that of the model's training images.
         pub width: Option<usize> = None,
-        /// The timesteps of the denoising loop, if the scheduler is not to choose them.
+        /// The timesteps of the denoising loop, instead of the scheduler's own.
         pub timesteps: Option<Vec<f32>> = None,
-        /// The noise levels of the denoising loop, if the scheduler is not to choose them.
+        /// The noise levels of the denoising loop, instead of the scheduler's own.
         pub sigmas: Option<Vec<f32>> = None,
-        /// How much of the contrast that guidance takes away to restore, from 0 to 1.
+        /// How far to restore the contrast that guidance changes, from 0 to 1.
         pub guidance_rescale: f64 = 0.0,
         /// The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
         pub latents: Option<Tensor<4>> = None,
@@ -84,7 +84,7 @@ impl From<Vec<String>> for TextToImage {
 }
 
 impl StableDiffusionPipeline {
-    /// A pipeline of the given parts.
+    /// A pipeline with the given parts.
     ///
     /// # Errors
     /// When the parts do not fit each other.
@@ -138,7 +138,7 @@ impl Pipeline for StableDiffusionPipeline {
             arguments.timesteps.as_deref(),
             arguments.sigmas.as_deref(),
         )?;
-        // A run whose first two timesteps are equal would otherwise begin at the second.
+        // Otherwise, a run whose first two timesteps are equal would begin at the second.
         self.scheduler.set_begin_index(0);
 
         let shape = [images, self.unet.config().in_channels, height, width];

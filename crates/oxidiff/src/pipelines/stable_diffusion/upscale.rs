@@ -1,5 +1,5 @@
-//! Super-resolution: the model is given a small image with a little noise beside the latents of the large one
-//! (Ho et al. 2021, <https://arxiv.org/abs/2106.15282>, in the space of latents).
+//! Super-resolution: the model receives a small image with a little noise next to the latents of the large one (Ho et
+//! al. 2021, <https://arxiv.org/abs/2106.15282>, in the space of latents).
 
 use burn::tensor::Tensor;
 
@@ -22,13 +22,13 @@ use crate::pipelines::pipeline::Pipeline;
 use crate::random::Generators;
 use crate::schedulers::{Scheduler, zero_terminal_snr};
 
-/// The most noise that the small image may get where the checkpoint says nothing of it.
+/// The most noise that the small image may get, if the checkpoint does not say.
 const MAX_NOISE_LEVEL: usize = 350;
 
-/// What the latents of the upscaler's VAE are multiplied by. Configurations that say otherwise are outdated.
+/// The factor of the latents of the upscaler's VAE. Configurations with another factor are outdated.
 const SCALING_FACTOR: f64 = 0.08333;
 
-/// Makes an image larger, by as much as its VAE's latents are smaller than an image, as a prompt says.
+/// Enlarges an image according to a prompt, by the factor by which the VAE's latents are smaller than an image.
 ///
 /// Its fields are those of [`StableDiffusionComponents`], and `low_res_scheduler`.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ prompt_arguments! {
         guidance_scale: 9.0,
         /// The images to enlarge, one for each prompt; their size is rounded down to a multiple of the VAE's scale factor.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
-        /// How much noise the images get before the model is given them, as a timestep of the training.
+        /// How much noise to add to the images before the model sees them, as a training timestep.
         pub noise_level: usize = 20,
         /// The noise to start from, `[images, channels, height, width]` with the size of the small image, instead of drawing
         /// it.
@@ -64,10 +64,10 @@ impl Upscale {
 }
 
 impl StableDiffusionUpscalePipeline {
-    /// What its index can name beside the common parts.
+    /// The names that its index can have besides the common parts.
     const INDEX_NAMES: [&str; 3] = ["low_res_scheduler", "watermarker", "max_noise_level"];
 
-    /// A pipeline of the given parts, and the scheduler that adds noise to the small image.
+    /// A pipeline with the given parts, and the scheduler that adds noise to the small image.
     ///
     /// # Errors
     /// When the parts do not fit each other.
@@ -87,7 +87,7 @@ impl StableDiffusionUpscalePipeline {
         let scaling_factor = components.vae.scaling_factor();
         if scaling_factor != SCALING_FACTOR {
             tracing::warn!(
-                "the vae's `scaling_factor` is {scaling_factor}, and is taken as {SCALING_FACTOR}"
+                "the vae's `scaling_factor` is {scaling_factor}, which is outdated; using {SCALING_FACTOR}"
             );
             components.vae.set_scaling_factor(SCALING_FACTOR);
         }
@@ -122,7 +122,7 @@ impl StableDiffusionUpscalePipeline {
             return Err(Error::argument("image", message));
         }
         if given != prompts {
-            let message = format!("{given} of them for {prompts} prompts");
+            let message = format!("got {given} for {prompts} prompts");
             return Err(Error::argument("image", message));
         }
         let noise = generator.randn(image.dims(), image.dtype(), &image.device())?;
@@ -168,8 +168,8 @@ impl Pipeline for StableDiffusionUpscalePipeline {
         let prompts = images / arguments.num_images_per_prompt;
         let image = self.noisy_image(&arguments, prompts, &text, &mut settings.generator)?;
         let [_, _, height, width] = image.dims();
-        // The batch is repeated whole, the texts one by one: with several prompts and several images of each, images meet
-        // other prompts' texts. Python does the same.
+        // The batch is repeated as a whole, the texts one by one: with several prompts and several images of each, images
+        // are paired with the texts of other prompts. Python does the same.
         let copies = guidance.copies() * arguments.num_images_per_prompt;
         let image = image.repeat_dim(0, copies);
         let class_labels = ClassLabels::Numbers(vec![arguments.noise_level as f32; image.dims()[0]]);

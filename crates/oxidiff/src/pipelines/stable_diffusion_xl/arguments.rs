@@ -1,10 +1,10 @@
-//! The arguments that all calls of the family have.
+//! The arguments that all calls of the family share.
 
 use crate::image_processor::OutputType;
 use crate::pipelines::common::callback::StepCallback;
 use crate::random::Generators;
 
-/// What all calls of the family are told about the run and its result.
+/// What all calls of the family specify about the run and its result.
 pub(super) struct Settings {
     pub eta: f64,
     pub generator: Generators,
@@ -12,7 +12,7 @@ pub(super) struct Settings {
     pub callback: Option<StepCallback>,
 }
 
-/// Declares the arguments of a call: its own, with their defaults, and those that all calls of the family have.
+/// Declares the arguments of a call: its own, with their defaults, and those that all calls of the family share.
 macro_rules! prompt_arguments {
     (
         $(#[doc = $about:literal])*
@@ -28,30 +28,31 @@ macro_rules! prompt_arguments {
         $crate::call_arguments! {
             $(#[doc = $about])*
             pub struct $arguments: $task {
-                /// What to show: one text for each image of the batch. Empty if `prompt_embeds` is given.
+                /// The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
                 pub prompt: Vec<String> = Vec::new(),
-                /// What the second text encoder is given: one text for each prompt; by default the prompts.
+                /// The prompts for the second text encoder: one for each prompt; by default the same prompts.
                 pub prompt_2: Vec<String> = Vec::new(),
-                /// What not to show: none, one for all prompts, or one for each.
+                /// The negative prompts, what not to show: none, one for all prompts, or one for each.
                 pub negative_prompt: Vec<String> = Vec::new(),
-                /// What the second text encoder is given as what not to show; by default the negative prompts.
+                /// The negative prompts for the second text encoder; by default the same negative prompts.
                 pub negative_prompt_2: Vec<String> = Vec::new(),
                 $(
                     $(#[doc = $doc])*
                     pub $field: $type = $default,
                 )*
-                /// Number of denoising steps; by default as many as in Python, whatever the checkpoint's
-                /// [`GenerationConfig`](crate::GenerationConfig) says.
+                /// Number of denoising steps. The default is Python's; the checkpoint's
+                /// [`GenerationConfig`](crate::GenerationConfig) does not change it.
                 pub num_inference_steps: usize = $num_inference_steps,
-                /// Where to stop, as a part of all steps between 0 and 1, so that another model can go on from there.
+                /// Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from
+                /// there.
                 pub denoising_end: Option<f64> = None,
-                /// How strongly the text pulls; 1 or less turns guidance off, and the negative prompt with it. By default as
-                /// strongly as in Python.
+                /// How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The
+                /// default is Python's.
                 pub guidance_scale: f64 = $guidance_scale,
-                /// How much of the contrast that guidance takes away to restore, from 0 to 1.
+                /// How far to restore the contrast that guidance changes, from 0 to 1.
                 pub guidance_rescale: f64 = 0.0,
-                /// Whether `(word:1.3)` and `[word]` weigh parts of a prompt, `BREAK` begins a new chunk, and long prompts are
-                /// encoded in chunks, as in AUTOMATIC1111's web UI.
+                /// Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk,
+                /// and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
                 pub prompt_weighting: bool = false,
                 /// Number of images for each prompt.
                 pub num_images_per_prompt: usize = 1,
@@ -59,25 +60,27 @@ macro_rules! prompt_arguments {
                 pub eta: f64 = 0.0,
                 /// Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
                 pub generator: Option<crate::random::Generators> = None,
-                /// What to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline that is given an
-                /// image, latents that are denoised as they are.
+                /// The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an
+                /// image argument, latents that are denoised as they are.
                 pub latents: Option<burn::tensor::Tensor<4>> = None,
                 /// Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
                 pub prompt_embeds: Option<burn::tensor::Tensor<3>> = None,
                 /// Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
                 pub negative_prompt_embeds: Option<burn::tensor::Tensor<3>> = None,
-                /// What the prompts say as a whole, `[prompts, features]`; needed with `prompt_embeds`.
+                /// The pooled embeddings of the prompts, `[prompts, features]`; needed with `prompt_embeds`.
                 pub pooled_prompt_embeds: Option<burn::tensor::Tensor<2>> = None,
-                /// What the negative prompts say as a whole; needed with `negative_prompt_embeds`.
+                /// The pooled embeddings of the negative prompts; needed with `negative_prompt_embeds`.
                 pub negative_pooled_prompt_embeds: Option<burn::tensor::Tensor<2>> = None,
-                /// The size that the model is told its training image had, height and width; by default that of the result.
-                /// Small sizes give blurred images.
+                /// The original size of the image as the model is conditioned on it, height and width; by default that of
+                /// the result. Small sizes give blurred images.
                 pub original_size: Option<[usize; 2]> = None,
-                /// How much the model is told was cut off the training image, at the top and at the left.
+                /// The crop of the image as the model is conditioned on it: how much was cut off at the top and at the
+                /// left.
                 pub crops_coords_top_left: [usize; 2] = [0, 0],
-                /// The size that the model is told its image has, height and width; by default that of the result.
+                /// The size of the result as the model is conditioned on it, height and width; by default the actual
+                /// size.
                 pub target_size: Option<[usize; 2]> = None,
-                /// What to return the images as.
+                /// The type of the returned images.
                 pub output_type: crate::image_processor::OutputType = Default::default(),
                 /// Called after each step.
                 pub callback_on_step_end: Option<$crate::pipelines::common::callback::StepCallback> = None,
@@ -112,7 +115,7 @@ macro_rules! prompt_arguments {
                 }
             }
 
-            /// Checks what all calls have, and returns the number of images.
+            /// Checks what all calls share, and returns the number of images.
             fn check(&self) -> $crate::error::Result<usize> {
                 use $crate::pipelines::common::arguments::{check_finite, check_steps};
                 check_steps(self.num_inference_steps)?;
@@ -122,7 +125,7 @@ macro_rules! prompt_arguments {
                 self.prompts().images()
             }
 
-            /// Takes out what the run is told.
+            /// Takes out the values that the run needs.
             fn settings(&mut self) -> super::arguments::Settings {
                 super::arguments::Settings {
                     eta: self.eta,

@@ -28,7 +28,7 @@ pub struct StableDiffusionXLComponents {
     pub vae: Box<dyn Autoencoder>,
     /// Embeds the tokens of a prompt.
     pub text_encoder: Option<CLIPTextModel>,
-    /// Embeds the tokens of a prompt too, and the prompt as a whole.
+    /// Embeds the tokens of a prompt as well, and pools an embedding of the whole prompt.
     pub text_encoder_2: Option<CLIPTextModelWithProjection>,
     /// Splits a prompt into tokens for the first text encoder.
     pub tokenizer: Option<CLIPTokenizer>,
@@ -36,21 +36,21 @@ pub struct StableDiffusionXLComponents {
     pub tokenizer_2: Option<CLIPTokenizer>,
     /// Predicts the noise in latents.
     pub unet: UNet2DConditionModel,
-    /// Takes predicted noise away, step by step.
+    /// Removes predicted noise, step by step.
     pub scheduler: Box<dyn Scheduler>,
 }
 
-/// What the index of a pipeline of the family says about calls.
+/// The options in a pipeline's index that affect its calls.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Options {
-    /// Whether no negative prompt means zeros and not the embedding of an empty text.
+    /// Whether a missing negative prompt means zeros instead of the embedding of an empty text.
     pub force_zeros_for_empty_prompt: bool,
-    /// Whether the UNet is told how beautiful its image is to be, and not how large: that of the refiner is.
+    /// Whether the UNet is conditioned on an aesthetic score instead of the target size, as the refiner's is.
     pub requires_aesthetics_score: bool,
 }
 
 impl Options {
-    /// The scores of a call, for a model that is told them.
+    /// The aesthetic scores of a call, for a model that is conditioned on them.
     pub fn scores(self, scores: [f64; 2]) -> Option<[f64; 2]> {
         self.requires_aesthetics_score.then_some(scores)
     }
@@ -58,10 +58,10 @@ impl Options {
     pub const FORCE_ZEROS: &'static str = "force_zeros_for_empty_prompt";
     pub const AESTHETICS: &'static str = "requires_aesthetics_score";
 
-    /// Reads the options, and names those in the index that it lacks and that the class has.
+    /// Reads the options, and adds the ones of the class that the index lacks.
     ///
     /// # Errors
-    /// When one is neither true nor false.
+    /// When an option is neither true nor false.
     pub fn read(index: &mut ModelIndex, has_aesthetics: bool) -> Result<Self> {
         let mut option = |name: &str, default: bool| match index.option(name) {
             None => {
@@ -80,11 +80,11 @@ impl Options {
 }
 
 impl StableDiffusionXLComponents {
-    /// Parts that a pipeline can do without.
+    /// The optional parts.
     const OPTIONAL: [&str; 6] =
         ["text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "image_encoder", "feature_extractor"];
 
-    /// What the index of a pipeline can name.
+    /// The names that the index of a pipeline can have.
     pub(super) const INDEX_NAMES: [&str; 11] = [
         "vae",
         "text_encoder",
@@ -102,7 +102,7 @@ impl StableDiffusionXLComponents {
     /// Loads the parts that the index of a checkpoint names.
     ///
     /// # Errors
-    /// When one is of another class, or a file is missing or damaged.
+    /// When a part is of another class, or a file is missing or damaged.
     pub(super) fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
         let tokenizer = |name| match loader.index().component_class(name) {
             Some(_) => loader.clip_tokenizer(name).map(Some),
@@ -119,10 +119,10 @@ impl StableDiffusionXLComponents {
         })
     }
 
-    /// The parts of another pipeline. They share its weights.
+    /// Takes the parts of another pipeline, and shares their weights.
     ///
     /// # Errors
-    /// When one is missing, or of another class.
+    /// When a part is missing, or of another class.
     pub(super) fn of(components: &Components<'_>) -> Result<Self> {
         Ok(Self {
             vae: components.take("vae")?,
@@ -135,7 +135,7 @@ impl StableDiffusionXLComponents {
         })
     }
 
-    /// The parts by the names that `model_index.json` gives them.
+    /// The parts, by their names in `model_index.json`.
     pub(super) fn list(&self) -> Components<'_> {
         let mut list = Components::default();
         list.push("vae", &self.vae);
@@ -148,10 +148,10 @@ impl StableDiffusionXLComponents {
         list
     }
 
-    /// Marks absent components in the index of a pipeline; the others are added from [`Self::list`].
+    /// Marks absent components in the index of a pipeline; the present ones are added from [`Self::list`].
     ///
     /// # Errors
-    /// When a text encoder lacks its tokenizer, or the other way round.
+    /// When a text encoder has no tokenizer, or the other way round.
     pub(super) fn prepare_index(&self, index: &mut ModelIndex) -> Result<()> {
         let pairs = [
             ("tokenizer", self.tokenizer.is_some(), self.text_encoder.is_some()),
@@ -159,7 +159,7 @@ impl StableDiffusionXLComponents {
         ];
         for (name, has_tokenizer, has_encoder) in pairs {
             if has_encoder && !has_tokenizer {
-                let message = "must be there: a text encoder cannot do without its tokenizer";
+                let message = "is missing: a text encoder needs its tokenizer";
                 return Err(Error::config(index.origin(), name, message));
             }
         }
@@ -172,7 +172,7 @@ impl StableDiffusionXLComponents {
     /// Checks that the UNet takes the VAE's latents and one of the given numbers of further channels.
     ///
     /// # Errors
-    /// When it does not, or predicts something else than latents.
+    /// When it does not, or predicts something other than latents.
     pub(super) fn check_channels(&self, further: &[usize]) -> Result<()> {
         let latent = self.vae.latent_channels();
         let (inputs, outputs) = (self.unet.config().in_channels, self.unet.config().out_channels);
@@ -199,8 +199,8 @@ impl StableDiffusionXLComponents {
         VaeImageProcessor { vae_scale_factor: self.vae.scale_factor(), ..VaeImageProcessor::default() }
     }
 
-    /// Guidance by the text. Models whose UNet takes the guidance scale as an input were distilled from guided ones and
-    /// need none.
+    /// Guidance by the text. A UNet that takes the guidance scale as an input was distilled from a guided model, and
+    /// needs none.
     pub(super) fn classifier_free_guidance(&self, scale: f64, rescale: f64) -> Guidance {
         if scale > 1.0 && self.unet.config().time_cond_proj_dim.is_none() {
             Guidance::ClassifierFree { scale, rescale }

@@ -1,5 +1,5 @@
-//! From prompts to what the UNet attends to: the hidden states of two text encoders next to each other, and the projection
-//! of the second one's end of text.
+//! From prompts to the UNet's inputs: the concatenated hidden states of two text encoders, and the projection of the
+//! second encoder's end-of-text token.
 
 use burn::tensor::{Device, Tensor};
 
@@ -13,7 +13,7 @@ use crate::pipelines::common::text::clip_prompt::ClipPrompt;
 use crate::pipelines::common::text::prompts::{Prompts, broadcast};
 use crate::pipelines::common::text::{PromptEncoding, TextEncoding};
 
-/// The texts of a call for both text encoders, and the embeddings that stand in for them.
+/// The texts of a call for both text encoders, or the embeddings that replace them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct XlPrompts<'a> {
     pub prompts: Prompts<'a>,
@@ -24,10 +24,10 @@ pub(super) struct XlPrompts<'a> {
 }
 
 impl XlPrompts<'_> {
-    /// Checks what needs no model to be checked, and returns the number of images.
+    /// Checks everything that can be checked without the model, and returns the number of images.
     ///
     /// # Errors
-    /// When there is no prompt, more than one way of giving them is used, or their numbers do not fit.
+    /// When there is no prompt, when both texts and embeddings are given, or when their numbers do not fit.
     pub fn images(&self) -> Result<usize> {
         let images = self.prompts.images()?;
         let prompts = self.prompts.count()?;
@@ -44,7 +44,7 @@ impl XlPrompts<'_> {
             if texts.is_empty() || texts.len() == prompts || is_one {
                 return Ok(());
             }
-            Err(Error::argument(argument, format!("{} of them for {prompts} prompts", texts.len())))
+            Err(Error::argument(argument, format!("got {} for {prompts} prompts", texts.len())))
         };
         count("prompt_2", self.prompt_2, false)?;
         count("negative_prompt", negative_prompt, true)?;
@@ -56,7 +56,7 @@ impl XlPrompts<'_> {
                 Err(Error::argument(argument, format!("must be given together with `{name}`")))
             }
             (Some(embeds), Some(pooled)) if embeds.dims()[0] != pooled.dims()[0] => {
-                let message = format!("{} of them for {} prompts", pooled.dims()[0], embeds.dims()[0]);
+                let message = format!("got {} for {} prompts", pooled.dims()[0], embeds.dims()[0]);
                 Err(Error::argument(argument, message))
             }
             _ => Ok(()),
@@ -73,16 +73,17 @@ impl XlPrompts<'_> {
 }
 
 impl StableDiffusionXLComponents {
-    /// Where the prompts are embedded.
+    /// The device on which the prompts are embedded.
     pub(super) fn text_device(&self) -> Device {
         self.unet.device()
     }
 
-    /// Embeds the texts for each image. With `clip_skip`, the prompts are those of an earlier layer of the text encoders: this
-    /// many before the last but one.
+    /// Embeds the texts for each image. With `clip_skip`, the embeddings come from an earlier layer of the text encoders:
+    /// this many before the last but one.
     ///
     /// # Errors
-    /// When the embeddings of the prompts and of the negative prompts differ in shape, or an encoder refuses them.
+    /// When the embeddings of the prompts and of the negative prompts differ in shape, or an encoder refuses the
+    /// prompts.
     pub(super) fn embed(
         &self,
         given: &XlPrompts<'_>,
@@ -180,20 +181,21 @@ impl StableDiffusionXLComponents {
     }
 }
 
-/// A text encoder with its tokenizer, and its projection of a text as a whole.
+/// A text encoder with its tokenizer, and its projection of the pooled text.
 struct Encoder<'a> {
     prompt: ClipPrompt<'a>,
     projection: Option<&'a Linear>,
 }
 
-/// The number of tokens of the longest of the embeddings.
+/// The number of tokens of the longest embedding.
 fn longest(encoders: &[Encoder<'_>], texts: [&[String]; 2]) -> Result<usize> {
     let lengths = encoders.iter().zip(texts).map(|(encoder, texts)| encoder.prompt.length(texts));
     Ok(lengths.collect::<Result<Vec<_>>>()?.into_iter().max().unwrap_or_default())
 }
 
-/// Embeds the texts of each encoder: their hidden states of `skipped` layers before the last but one, next to each other, and the
-/// projection of the second. A model with only the second encoder gives it the first texts, as Python does.
+/// Embeds the texts with each encoder: the concatenated hidden states of the layer that is `skipped` layers before the last
+/// but one, and the projection of the second encoder. A model with only the second encoder uses the first texts, as Python
+/// does.
 fn encode(
     encoders: &[Encoder<'_>],
     texts: [&[String]; 2],

@@ -1,4 +1,4 @@
-//! What a step of the family is, and what happens to the latents after the last.
+//! The denoising step of the family, and the decoding of the latents after the last step.
 
 use burn::tensor::{DType, Tensor};
 
@@ -23,32 +23,35 @@ use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::schedulers::{Scheduler, StepOptions, zero_terminal_snr};
 
-/// Changes the latents after each step, before the callback: given are the step's number, the latents and the scheduler.
+/// Changes the latents after each step, before the callback. Its arguments: the step's number, the latents and the
+/// scheduler.
 pub(super) type AfterStep<'a> = &'a mut dyn FnMut(usize, Tensor<4>, &dyn Scheduler) -> Result<Tensor<4>>;
 
 /// A run of a call.
 pub(super) struct Run<'a> {
-    /// The timesteps to go through, from noisy to clean.
+    /// The timesteps, from noisy to clean.
     pub timesteps: Vec<f32>,
-    /// The number of steps that they make; fewer than timesteps if a step calls the model more than once.
+    /// The number of steps; smaller than the number of timesteps if a step calls the model more than once.
     pub steps: usize,
     /// The text of each item of the model's batch, `[copies * images, ...]`.
     pub text: TextEncoding,
-    /// What else each item of the model's batch is told.
+    /// Further inputs for each item of the model's batch.
     pub conditions: Vec<Conditions>,
     pub guidance: Guidance,
-    /// The guidance scale, for models that are told.
+    /// The guidance scale, for models that take it as an input.
     pub timestep_cond: Option<Tensor<2>>,
-    /// Channels that the model is given after those of the latents, `[copies * images, channels, height, width]`.
+    /// Further channels, which the model receives after those of the latents:
+    /// `[copies * images, channels, height, width]`.
     pub further_channels: Option<Tensor<4>>,
     pub after_step: Option<AfterStep<'a>>,
 }
 
 impl StableDiffusionXLComponents {
-    /// Makes images of `latents`, `[images, channels, height, width]`: denoises them step by step and decodes the result.
+    /// Makes images from `latents`, `[images, channels, height, width]`: denoises them step by step and decodes the
+    /// result.
     ///
     /// # Errors
-    /// When the model or the scheduler cannot work with what it is given, or a value is not finite.
+    /// When the model or the scheduler cannot work with its inputs, or a value is not finite.
     pub(super) fn run(
         &mut self,
         latents: Tensor<4>,
@@ -137,7 +140,7 @@ impl StableDiffusionXLComponents {
         memory::check(&work, needed, &self.unet.device(), SMALLER_CALL)
     }
 
-    /// What was asked for, made of the latents that a run ends with.
+    /// Converts the latents at the end of a run to the requested output.
     fn decode(
         &self,
         latents: Tensor<4>,

@@ -1,26 +1,26 @@
-//! An ensemble of experts (Balaji et al. 2022, <https://arxiv.org/abs/2211.01324>): one model makes the first steps and another
-//! one the last.
+//! An ensemble of experts (Balaji et al. 2022, <https://arxiv.org/abs/2211.01324>): one model runs the first steps and
+//! another one the last.
 
 use crate::error::{Error, Result};
 use crate::pipelines::common::timesteps::start_from_image;
 use crate::schedulers::Scheduler;
 
-/// Whether a part of all steps is one that divides them. Python ignores the others.
+/// Whether a fraction of all steps divides them into two parts. Python ignores other values.
 fn divides(part: f64) -> bool {
     part > 0.0 && part < 1.0
 }
 
-/// The timestep at which `part` of the way from noise to image is gone.
+/// The timestep at which this `part` of the way from noise to image is done.
 fn cutoff(scheduler: &dyn Scheduler, part: f64) -> f64 {
     let trained = scheduler.config().get("num_train_timesteps").and_then(|count| count.as_f64());
     let trained = trained.unwrap_or(1000.0);
     (trained - part * trained).round_ties_even()
 }
 
-/// The timesteps up to `denoising_end`, and the number of steps that they make.
+/// The timesteps up to `denoising_end`, and the number of steps.
 ///
 /// # Errors
-/// When none is left.
+/// When no timestep is left.
 pub(super) fn stop_early(
     scheduler: &dyn Scheduler,
     timesteps: Vec<f32>,
@@ -36,11 +36,11 @@ pub(super) fn stop_early(
     Ok((timesteps[..left].to_vec(), left.min(steps)))
 }
 
-/// The timesteps of a run that starts from an image: from `denoising_start` if another model has gone that far, or else as
-/// `strength` says. Returns them with the number of steps that they make.
+/// The timesteps of a run that starts from an image: from `denoising_start` on if another model has denoised up to there,
+/// or else as `strength` says; and the number of steps.
 ///
 /// # Errors
-/// When none is left.
+/// When no timestep is left.
 pub(super) fn start(
     scheduler: &mut dyn Scheduler,
     steps: usize,
@@ -58,9 +58,9 @@ pub(super) fn start(
         left += 1;
     }
     if left == 0 {
-        return Err(Error::argument("denoising_start", format!("after {start} of the run no step is left")));
+        return Err(Error::argument("denoising_start", format!("no step is left after {start} of the run")));
     }
-    // One more than there are is Python's index -1: the last timestep alone.
+    // One more than there are becomes index -1 in Python: only the last timestep.
     let begin = all.len().checked_sub(left).unwrap_or(all.len() - 1);
     scheduler.set_begin_index(begin);
     Ok((all[begin..].to_vec(), all.len() - begin))

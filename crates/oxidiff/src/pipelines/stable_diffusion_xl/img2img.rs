@@ -1,4 +1,4 @@
-//! Image to image (SDEdit, Meng et al. 2021, <https://arxiv.org/abs/2108.01073>), which is also what a refiner does.
+//! Image to image (SDEdit, Meng et al. 2021, <https://arxiv.org/abs/2108.01073>), also for refiners.
 
 use super::arguments::prompt_arguments;
 use super::components::{Options, StableDiffusionXLComponents};
@@ -15,8 +15,8 @@ use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
 
-/// Changes an image as a prompt says: noise is added to its latents, part of the way, and taken away again under the text's
-/// guidance. The pipeline of a refiner, which is given latents that another model has denoised part of the way.
+/// Changes an image according to a prompt: adds noise to its latents, part of the way, and removes it again, guided by the
+/// text. Also the pipeline of a refiner, which receives latents that another model has denoised part of the way.
 ///
 /// Its fields are those of [`StableDiffusionXLComponents`].
 ///
@@ -35,7 +35,7 @@ use crate::pipelines::pipeline::Pipeline;
 ///     output_type: OutputType::Latent,
 ///     ..StableDiffusionXLTextToImage::new(prompt)
 /// })?;
-/// let latents = latents.images.into_tensor().expect("latents were asked for");
+/// let latents = latents.images.into_tensor().expect("latents were requested");
 /// let refined = refiner.call(StableDiffusionXLImageToImage {
 ///     denoising_start: Some(0.8),
 ///     ..StableDiffusionXLImageToImage::new(prompt, latents)
@@ -55,28 +55,28 @@ prompt_arguments! {
     pub struct StableDiffusionXLImageToImage: "image to image with Stable Diffusion XL" {
         num_inference_steps: 50,
         guidance_scale: 5.0,
-        /// The images to start from: one for all prompts, or one for each. Their size is that of the result, rounded down
-        /// to a multiple of 8. A tensor of four channels is taken for latents.
+        /// The images to start from: one for all prompts, or one for each. The result has their size, rounded down to a
+        /// multiple of 8. A tensor with four channels is treated as latents.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
-        /// How much of the image to change, from 0 to 1. That part of the steps is run; at 1 hardly anything of the image
+        /// How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image
         /// is left.
         pub strength: f64 = 0.3,
-        /// The timesteps of the whole run, if the scheduler is not to choose them.
+        /// The timesteps of the whole run, instead of the scheduler's own.
         pub timesteps: Option<Vec<f32>> = None,
-        /// The noise levels of the whole run, if the scheduler is not to choose them.
+        /// The noise levels of the whole run, instead of the scheduler's own.
         pub sigmas: Option<Vec<f32>> = None,
-        /// How far another model has denoised the image, as a part of all steps between 0 and 1: no noise is added, and
-        /// `strength` is not used.
+        /// How far another model has denoised the image, as a fraction of all steps between 0 and 1. No noise is added
+        /// then, and `strength` is not used.
         pub denoising_start: Option<f64> = None,
-        /// As `original_size`, for what not to show.
+        /// As `original_size`, for the negative prompt.
         pub negative_original_size: Option<[usize; 2]> = None,
-        /// As `crops_coords_top_left`, for what not to show; used by refiners only.
+        /// As `crops_coords_top_left`, for the negative prompt; used by refiners only.
         pub negative_crops_coords_top_left: [usize; 2] = [0, 0],
-        /// As `target_size`, for what not to show.
+        /// As `target_size`, for the negative prompt.
         pub negative_target_size: Option<[usize; 2]> = None,
-        /// How beautiful the image is to be, for refiners.
+        /// The aesthetic score to aim for, for refiners.
         pub aesthetic_score: f64 = 6.0,
-        /// How beautiful it is not to be, for refiners.
+        /// The aesthetic score of the negative prompt, for refiners.
         pub negative_aesthetic_score: f64 = 2.5,
         /// How many of the text encoders' last layers to leave out.
         pub clip_skip: Option<usize> = None,
@@ -93,7 +93,7 @@ impl StableDiffusionXLImageToImage {
 impl StableDiffusionXLImg2ImgPipeline {
     const INDEX_NAMES: [&str; 11] = StableDiffusionXLComponents::INDEX_NAMES;
 
-    /// A pipeline of the given parts; `requires_aesthetics_score` is true of a refiner.
+    /// A pipeline with the given parts; `requires_aesthetics_score` is true for a refiner.
     ///
     /// # Errors
     /// When the parts do not fit each other.

@@ -1,4 +1,4 @@
-//! Inpainting: part of an image is repainted.
+//! Inpainting: repaints a part of an image.
 
 use burn::tensor::Tensor;
 
@@ -19,7 +19,7 @@ use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
 use crate::schedulers::Scheduler;
 
-/// Repaints the masked part of an image as a prompt says.
+/// Repaints the masked part of an image according to a prompt.
 ///
 /// Its fields are those of [`StableDiffusionXLComponents`].
 #[derive(Clone, Debug)]
@@ -35,39 +35,39 @@ prompt_arguments! {
     pub struct StableDiffusionXLInpaint: "inpainting with Stable Diffusion XL" {
         num_inference_steps: 50,
         guidance_scale: 7.5,
-        /// The images of which a part is repainted: one for all prompts, or one for each. They are resized to `height` and
-        /// `width`. A tensor of four channels is taken for latents.
+        /// The images to repaint in part: one for all prompts, or one for each. They are resized to `height` and `width`.
+        /// A tensor with four channels is treated as latents.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
-        /// What to repaint, white, and what to keep, black: one for all images, or one for each.
+        /// The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
         pub mask_image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
         /// The latents of the images without the masked part, instead of encoding them:
         /// `[images, channels, height / 8, width / 8]`.
         pub masked_image_latents: Option<Tensor<4>> = None,
-        /// Height of the images in pixels; by default that of the images that the model was trained on.
+        /// Height of the images in pixels; by default that of the model's training images.
         pub height: Option<usize> = None,
-        /// Width of the images in pixels; by default that of the images that the model was trained on.
+        /// Width of the images in pixels; by default that of the model's training images.
         pub width: Option<usize> = None,
-        /// Works on the masked part and this many pixels around it, as large as the whole image would be, and puts the result
-        /// back into the image. Image and mask must then be one image each.
+        /// Works only on the masked part and this many pixels around it, enlarged to the size of the whole image, and puts
+        /// the result back into the image. Requires one image and one mask.
         pub padding_mask_crop: Option<usize> = None,
         /// How much of the masked part to change, from 0 to 1; at 1 nothing of it is left. The default drops one step.
         pub strength: f64 = 0.9999,
-        /// The timesteps of the whole run, if the scheduler is not to choose them.
+        /// The timesteps of the whole run, instead of the scheduler's own.
         pub timesteps: Option<Vec<f32>> = None,
-        /// The noise levels of the whole run, if the scheduler is not to choose them.
+        /// The noise levels of the whole run, instead of the scheduler's own.
         pub sigmas: Option<Vec<f32>> = None,
-        /// How far another model has denoised the image, as a part of all steps between 0 and 1: no noise is added, and
-        /// `strength` is not used.
+        /// How far another model has denoised the image, as a fraction of all steps between 0 and 1. No noise is added
+        /// then, and `strength` is not used.
         pub denoising_start: Option<f64> = None,
-        /// As `original_size`, for what not to show.
+        /// As `original_size`, for the negative prompt.
         pub negative_original_size: Option<[usize; 2]> = None,
-        /// As `crops_coords_top_left`, for what not to show; used by refiners only.
+        /// As `crops_coords_top_left`, for the negative prompt; used by refiners only.
         pub negative_crops_coords_top_left: [usize; 2] = [0, 0],
-        /// As `target_size`, for what not to show.
+        /// As `target_size`, for the negative prompt.
         pub negative_target_size: Option<[usize; 2]> = None,
-        /// How beautiful the image is to be, for refiners.
+        /// The aesthetic score to aim for, for refiners.
         pub aesthetic_score: f64 = 6.0,
-        /// How beautiful it is not to be, for refiners.
+        /// The aesthetic score of the negative prompt, for refiners.
         pub negative_aesthetic_score: f64 = 2.5,
         /// How many of the text encoders' last layers to leave out.
         pub clip_skip: Option<usize> = None,
@@ -89,7 +89,7 @@ impl StableDiffusionXLInpaint {
         }
     }
 
-    /// The part of the image to work on, if that is not all of it.
+    /// The part of the image to work on, if not the whole image.
     fn crop(&self, size: [usize; 2]) -> Result<Option<Crop>> {
         let crop = |pad| Crop::new(&self.image, &self.mask_image, pad, size, self.output_type);
         self.padding_mask_crop.map(crop).transpose()
@@ -111,7 +111,7 @@ impl StableDiffusionXLInpaint {
 impl StableDiffusionXLInpaintPipeline {
     const INDEX_NAMES: [&str; 11] = StableDiffusionXLComponents::INDEX_NAMES;
 
-    /// A pipeline of the given parts.
+    /// A pipeline with the given parts.
     ///
     /// # Errors
     /// When the parts do not fit each other.
@@ -127,7 +127,7 @@ impl StableDiffusionXLInpaintPipeline {
         Ok(Self { components, options, index, progress_bar: true })
     }
 
-    /// Whether the UNet was trained to be given the mask and the masked image.
+    /// Whether the UNet was trained to receive the mask and the masked image.
     fn is_given_mask(&self) -> bool {
         self.unet.config().in_channels != self.vae.latent_channels()
     }

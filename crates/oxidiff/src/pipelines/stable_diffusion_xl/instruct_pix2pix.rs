@@ -1,4 +1,4 @@
-//! Editing of images by instructions (InstructPix2Pix, Brooks et al. 2022, <https://arxiv.org/abs/2211.09800>).
+//! Editing images by instructions (InstructPix2Pix, Brooks et al. 2022, <https://arxiv.org/abs/2211.09800>).
 
 use burn::tensor::Tensor;
 
@@ -20,14 +20,14 @@ use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
 use crate::schedulers::zero_terminal_snr;
 
-/// Edits an image as a prompt tells it to.
+/// Edits an image according to an instruction.
 ///
 /// Its fields are those of [`StableDiffusionXLComponents`].
 #[derive(Clone, Debug)]
 pub struct StableDiffusionXLInstructPix2PixPipeline {
     components: StableDiffusionXLComponents,
     options: Options,
-    /// Whether the model is given scaled latents of the image, as CosXL Edit is.
+    /// Whether the model receives scaled latents of the image, as CosXL Edit does.
     scales_image: bool,
     index: ModelIndex,
     progress_bar: bool,
@@ -39,14 +39,14 @@ prompt_arguments! {
     pub struct StableDiffusionXLInstructPix2Pix: "editing by instructions with Stable Diffusion XL" {
         num_inference_steps: 100,
         guidance_scale: 5.0,
-        /// The images to edit: one for all prompts, or one for each. They are resized to `height` and `width`. A tensor of
-        /// four channels is taken for latents.
+        /// The images to edit: one for all prompts, or one for each. They are resized to `height` and `width`. A tensor
+        /// with four channels is treated as latents.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
-        /// Height of the images in pixels; by default that of the images that the model was trained on.
+        /// Height of the images in pixels; by default that of the model's training images.
         pub height: Option<usize> = None,
-        /// Width of the images in pixels; by default that of the images that the model was trained on.
+        /// Width of the images in pixels; by default that of the model's training images.
         pub width: Option<usize> = None,
-        /// How close the result keeps to the image; below 1 all guidance is off.
+        /// How closely the result follows the image; below 1 all guidance is off.
         pub image_guidance_scale: f64 = 1.5,
     }
 }
@@ -61,7 +61,7 @@ impl StableDiffusionXLInstructPix2Pix {
 impl StableDiffusionXLInstructPix2PixPipeline {
     const IS_COSXL_EDIT: &'static str = "is_cosxl_edit";
 
-    /// What its index can name.
+    /// The names that its index can have.
     const INDEX_NAMES: [&str; 9] = [
         "vae",
         "text_encoder",
@@ -74,7 +74,7 @@ impl StableDiffusionXLInstructPix2PixPipeline {
         Self::IS_COSXL_EDIT,
     ];
 
-    /// A pipeline of the given parts.
+    /// A pipeline with the given parts.
     ///
     /// # Errors
     /// When the parts do not fit each other.
@@ -112,7 +112,7 @@ impl Pipeline for StableDiffusionXLInstructPix2PixPipeline {
         let images = arguments.check()?;
         let mut settings = arguments.settings();
         let factor = self.vae.scale_factor();
-        // Sides are rounded down to multiples of the factor, as those of the image are.
+        // Sides are rounded down to multiples of the factor, as the sides of the image are.
         let round = |side: Option<usize>| side.map(|side| side / factor * factor);
         let [rows, columns] = self.latent_size(factor, round(arguments.height), round(arguments.width))?;
         let size = [arguments.height.unwrap_or(rows * factor), arguments.width.unwrap_or(columns * factor)];

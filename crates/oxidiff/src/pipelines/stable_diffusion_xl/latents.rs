@@ -17,11 +17,11 @@ use crate::random::Generators;
 const SAMPLE_SIZE: usize = 128;
 
 impl StableDiffusionXLComponents {
-    /// Height and width of the latents of an image of the given size in pixels, by default that of the images that the
-    /// model was trained on.
+    /// Height and width of the latents of an image with the given size in pixels; by default the size of the model's
+    /// training images.
     ///
     /// # Errors
-    /// When the size is no multiple of `multiple`.
+    /// When the size is not a multiple of `multiple`.
     pub(super) fn latent_size(
         &self,
         multiple: usize,
@@ -45,10 +45,10 @@ impl StableDiffusionXLComponents {
         Ok([size("height", height, trained[0])?, size("width", width, trained[1])?])
     }
 
-    /// The latents that were given, or noise, scaled to what the scheduler starts from: `shape`.
+    /// The given latents, or noise, scaled for the scheduler's first step: `shape`.
     ///
     /// # Errors
-    /// When the given latents have another shape, or there are not as many generators as images.
+    /// When the given latents have another shape, or the number of generators does not fit.
     pub(super) fn initial_latents(
         &self,
         given: Option<Tensor<4>>,
@@ -61,12 +61,12 @@ impl StableDiffusionXLComponents {
         Ok(latents * self.scheduler.init_noise_sigma())
     }
 
-    /// The latents that image to image starts from, `[images, channels, height, width]`: those of the image, with noise up to
-    /// the level of `noise_at` if that is given. With several images and several images per prompt, the images are repeated
-    /// as a whole and the prompts one by one, as in Python.
+    /// The latents that image to image starts from, `[images, channels, height, width]`: the image's latents, with noise up
+    /// to the level of `noise_at` if that is given. With several images and several images per prompt, the images are
+    /// repeated as a whole and the prompts one by one, as in Python.
     ///
     /// # Errors
-    /// When the number of images given, or of generators, does not fit.
+    /// When the number of given images or of generators does not fit.
     pub(super) fn image_latents(
         &self,
         image: PreparedImage,
@@ -76,7 +76,8 @@ impl StableDiffusionXLComponents {
         index: &ModelIndex,
     ) -> Result<Tensor<4>> {
         check_generators(generator, images)?;
-        // A generator for each image draws again where one image stands for several.
+        // With a generator for each image, the latents of an image that stands for several are drawn separately for
+        // each.
         let image = match (image, &*generator) {
             (PreparedImage::Pixels(pixels), Generators::PerItem(_)) => {
                 PreparedImage::Pixels(repeat_batch("image", pixels, images)?)

@@ -1,4 +1,4 @@
-//! What the UNet is told about the size, the crop and the beauty of its image (section 2.2 of the paper).
+//! Conditions the UNet on the size, the crop and the aesthetic score of its image (section 2.2 of the paper).
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
@@ -9,9 +9,9 @@ use crate::models::model::Model;
 /// The numbers for one image.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Conditions {
-    /// The size of the training image, where it was cut, and the size of the result: height and width, top and left.
+    /// The size of the original image, its crop, and the size of the result: height and width, top and left.
     Size { original: [usize; 2], crop: [usize; 2], target: [usize; 2] },
-    /// The size of the training image, where it was cut, and its score.
+    /// The size of the original image, its crop, and its aesthetic score.
     Score { original: [usize; 2], crop: [usize; 2], score: f64 },
 }
 
@@ -29,7 +29,7 @@ impl Conditions {
     }
 }
 
-/// The conditions of a call that is given an image.
+/// The conditions of a call with an image.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ImageConditions {
     pub original: Option<[usize; 2]>,
@@ -38,18 +38,18 @@ pub(super) struct ImageConditions {
     pub negative_original: Option<[usize; 2]>,
     pub negative_crop: [usize; 2],
     pub negative_target: Option<[usize; 2]>,
-    /// The scores with and without, for a model that is told those.
+    /// The aesthetic scores of the prompt and the negative prompt, for a model that is conditioned on them.
     pub scores: Option<[f64; 2]>,
 }
 
 impl ImageConditions {
-    /// The conditions of each item of the model's batch: what not to show comes first.
+    /// The conditions of each item of the model's batch: those of the negative prompt come first.
     pub fn rows(&self, result: [usize; 2], images: usize, guided: bool) -> Vec<Conditions> {
         let (original, target) = (self.original.unwrap_or(result), self.target.unwrap_or(result));
         let negative_original = self.negative_original.unwrap_or(original);
         let negative_target = self.negative_target.unwrap_or(target);
         let [negative, positive] = match self.scores {
-            // As in Python, the crop of what not to show is that of what to show.
+            // As in Python, the negative prompt has the crop of the prompt.
             None => [(negative_original, negative_target), (original, target)]
                 .map(|(original, target)| Conditions::Size { original, crop: self.crop, target }),
             Some([score, negative_score]) => {
@@ -64,10 +64,11 @@ impl ImageConditions {
 }
 
 impl StableDiffusionXLComponents {
-    /// The numbers for each item of the batch as the UNet takes them, `[batch, numbers]`, next to texts of `pooled` features.
+    /// The numbers for each item of the batch as the UNet takes them, `[batch, numbers]`, together with texts of
+    /// `pooled` features.
     ///
     /// # Errors
-    /// When the UNet takes another number of them.
+    /// When the UNet takes another count of numbers.
     pub(super) fn time_ids(
         &self,
         conditions: &[Conditions],
@@ -96,7 +97,7 @@ impl StableDiffusionXLComponents {
         }
         let hint = match all.checked_sub(pooled).map(|left| left / each.max(1)) {
             Some(5) => ": this is the UNet of a refiner, whose pipeline has `requires_aesthetics_score`",
-            Some(6) => ": this UNet is told sizes only; set `requires_aesthetics_score` to false",
+            Some(6) => ": this UNet is conditioned on sizes only; set `requires_aesthetics_score` to false",
             _ => "",
         };
         let message = format!(

@@ -1,5 +1,5 @@
 //! Stable Diffusion XL (Podell et al. 2023, <https://arxiv.org/abs/2307.01952>): a larger UNet that attends to two text
-//! encoders and is told the size of its image, and a refiner that makes the last steps.
+//! encoders and is conditioned on the size of its image, and a refiner for the last steps.
 
 mod arguments;
 mod components;

@@ -1,6 +1,6 @@
-//! What each pipeline of the family does with its field `components`.
+//! Methods of the family's pipelines for their field `components`.
 
-/// Makes the fields of the components those of the pipeline, and prints its index.
+/// Gives the pipeline the fields of its components, and prints its index.
 macro_rules! expose_fields {
     ($pipeline:ident) => {
         /// The parts, by their names in Python.
@@ -22,7 +22,7 @@ macro_rules! expose_fields {
     };
 }
 
-/// Inside `impl Pipeline`: what each pipeline does in the same way.
+/// Inside `impl Pipeline`: the methods that all pipelines of the family share.
 macro_rules! pipeline_methods {
     () => {
         fn load(

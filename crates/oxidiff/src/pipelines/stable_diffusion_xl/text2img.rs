@@ -38,19 +38,19 @@ prompt_arguments! {
     pub struct StableDiffusionXLTextToImage: "text to image with Stable Diffusion XL" {
         num_inference_steps: 50,
         guidance_scale: 5.0,
-        /// Height of the images in pixels, a multiple of 8; by default that of the images that the model was trained on.
+        /// Height of the images in pixels, a multiple of 8; by default that of the model's training images.
         pub height: Option<usize> = None,
-        /// Width of the images in pixels, a multiple of 8; by default that of the images that the model was trained on.
+        /// Width of the images in pixels, a multiple of 8; by default that of the model's training images.
         pub width: Option<usize> = None,
-        /// The timesteps of the denoising loop, if the scheduler is not to choose them.
+        /// The timesteps of the denoising loop, instead of the scheduler's own.
         pub timesteps: Option<Vec<f32>> = None,
-        /// The noise levels of the denoising loop, if the scheduler is not to choose them.
+        /// The noise levels of the denoising loop, instead of the scheduler's own.
         pub sigmas: Option<Vec<f32>> = None,
-        /// As `original_size`, for what not to show; both negative sizes must be given.
+        /// As `original_size`, for the negative prompt; both negative sizes must be given.
         pub negative_original_size: Option<[usize; 2]> = None,
-        /// As `crops_coords_top_left`, for what not to show.
+        /// As `crops_coords_top_left`, for the negative prompt.
         pub negative_crops_coords_top_left: [usize; 2] = [0, 0],
-        /// As `target_size`, for what not to show; both negative sizes must be given.
+        /// As `target_size`, for the negative prompt; both negative sizes must be given.
         pub negative_target_size: Option<[usize; 2]> = None,
         /// How many of the text encoders' last layers to leave out.
         pub clip_skip: Option<usize> = None,
@@ -71,13 +71,13 @@ impl StableDiffusionXLTextToImage {
 }
 
 impl StableDiffusionXLPipeline {
-    /// What its index can name.
+    /// The names that its index can have.
     const INDEX_NAMES: [&str; 10] = {
         let [a, b, c, d, e, f, g, h, i, j, _] = StableDiffusionXLComponents::INDEX_NAMES;
         [a, b, c, d, e, f, g, h, i, j]
     };
 
-    /// A pipeline of the given parts.
+    /// A pipeline with the given parts.
     ///
     /// # Errors
     /// When the parts do not fit each other.
@@ -125,7 +125,7 @@ impl Pipeline for StableDiffusionXLPipeline {
         let latents = self.initial_latents(arguments.latents, shape, &mut settings.generator)?;
         let all = self.scheduler.timesteps().to_vec();
         let (timesteps, steps) = stop_early(&*self.scheduler, all, steps, arguments.denoising_end)?;
-        // A run whose first two timesteps are equal would otherwise begin at the second.
+        // Otherwise, a run whose first two timesteps are equal would begin at the second.
         self.scheduler.set_begin_index(0);
 
         let positive = Conditions::Size {
@@ -144,7 +144,8 @@ impl Pipeline for StableDiffusionXLPipeline {
             steps,
             timestep_cond: self.embed_guidance_scale(arguments.guidance_scale, images, &latents.device()),
             text,
-            // With several images, Python's batch of these conditions alternates and does not follow that of the texts.
+            // With several images, Python orders the batch of these conditions differently from that of the texts: it
+            // alternates.
             conditions: if guidance.copies() > 1 {
                 [negative, positive].repeat(images)
             } else {

@@ -11,8 +11,8 @@ use crate::pipelines::common::callback::StepCallback;
 use crate::random::Generators;
 
 call_arguments! {
-    /// The arguments of a call of a pipeline that is given no text; names and defaults are those of Python. What only some of
-    /// the pipelines take is refused by the others.
+    /// The arguments of a call of a pipeline without text; names and defaults are those of Python. Pipelines refuse
+    /// arguments that only others take.
     ///
     /// ```
     /// use oxidiff::{Generator, Unconditional};
@@ -30,19 +30,19 @@ call_arguments! {
         /// Number of denoising steps; by default 1000 for DDPM, 50 for DDIM and PNDM, 2000 for score models,
         /// and 1 for consistency models.
         pub num_inference_steps: Option<usize> = None,
-        /// The timesteps of the denoising loop, if the scheduler is not to choose them (consistency models).
+        /// The timesteps of the denoising loop, instead of the scheduler's own (consistency models).
         pub timesteps: Option<Vec<f32>> = None,
-        /// What class to show, one for each image; for models that know classes a random one by default (consistency models).
+        /// The class of each image; by default random, if the model has classes (consistency models).
         pub class_labels: Option<Vec<usize>> = None,
         /// Noise of each step, from 0 (none) to 1 (as much as DDPM) (DDIM).
         pub eta: f64 = 0.0,
-        /// Recompute the predicted noise from the clipped sample (DDIM).
+        /// Whether to recompute the predicted noise from the clipped sample (DDIM).
         pub use_clipped_model_output: bool = false,
         /// Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
         pub generator: Option<Generators> = None,
         /// The noise to start from, `[images, channels, height, width]`, instead of drawing it (consistency models).
         pub latents: Option<Tensor<4>> = None,
-        /// What to return the images as.
+        /// The type of the returned images.
         pub output_type: OutputType = OutputType::default(),
         /// Called after each step.
         pub callback_on_step_end: Option<StepCallback> = None,
@@ -62,7 +62,7 @@ pub(super) const SPECIAL: [&str; 5] =
     ["timesteps", "class_labels", "eta", "use_clipped_model_output", "latents"];
 
 impl Unconditional {
-    /// Checks what every pipeline wants, and refuses the [`SPECIAL`] arguments that `class_name` does not take.
+    /// Checks the arguments of every pipeline, and refuses the [`SPECIAL`] ones that `class_name` does not take.
     pub(super) fn check(&self, taken: &[&str], class_name: &str) -> Result<()> {
         check_images("batch_size", self.batch_size)?;
         if let Some(steps) = self.num_inference_steps {
@@ -86,7 +86,7 @@ impl Unconditional {
         Ok(())
     }
 
-    /// Refuses several generators that are not as many as images.
+    /// Refuses several generators if there is not one for each image.
     pub(super) fn check_generators(&self) -> Result<()> {
         self.generator.as_ref().map_or(Ok(()), |generator| check_generators(generator, self.batch_size))
     }

@@ -4,7 +4,7 @@ use super::arguments::Unconditional;
 use super::unconditional_pipeline::{SamplingMethod, UnconditionalPipeline};
 use crate::error::Result;
 
-/// Makes images from noise by one step or a few.
+/// Makes images from noise in one or a few steps.
 ///
 /// ```no_run
 /// use oxidiff::{ConsistencyModelPipeline, Pipeline, Unconditional};
@@ -21,7 +21,7 @@ use crate::error::Result;
 /// ```
 pub type ConsistencyModelPipeline = UnconditionalPipeline<ConsistencyMethod>;
 
-/// What makes a [`ConsistencyModelPipeline`].
+/// The method of a [`ConsistencyModelPipeline`].
 #[derive(Clone, Copy, Debug)]
 pub struct ConsistencyMethod;
 

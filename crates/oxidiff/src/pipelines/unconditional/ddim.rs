@@ -5,8 +5,8 @@ use super::unconditional_pipeline::{SamplingMethod, UnconditionalPipeline};
 use crate::error::{Error, Result};
 use crate::schedulers::{DDIMScheduler, Scheduler};
 
-/// Makes images from noise by fewer steps than the model was trained with. Whatever scheduler a checkpoint names, a
-/// [`DDIMScheduler`] takes over from it.
+/// Makes images from noise in fewer steps than the model was trained with. A [`DDIMScheduler`] replaces the scheduler
+/// of the checkpoint, whatever its class.
 ///
 /// ```no_run
 /// use oxidiff::{DDIMPipeline, Pipeline, Unconditional};
@@ -18,7 +18,7 @@ use crate::schedulers::{DDIMScheduler, Scheduler};
 /// ```
 pub type DDIMPipeline = UnconditionalPipeline<DdimMethod>;
 
-/// What makes a [`DDIMPipeline`].
+/// The method of a [`DDIMPipeline`].
 #[derive(Clone, Copy, Debug)]
 pub struct DdimMethod;
 
@@ -38,7 +38,9 @@ impl SamplingMethod for DdimMethod {
             return Err(Error::argument("eta", format!("cannot be {eta}")));
         }
         if !(0.0..=1.0).contains(&eta) {
-            tracing::warn!("`eta` is {eta}: 0 is DDIM and 1 is DDPM, and nothing beyond them makes sense");
+            tracing::warn!(
+                "`eta` is {eta}: 0 is DDIM and 1 is DDPM; other values make sense only between them"
+            );
         }
         arguments.check_generators()
     }

@@ -2,19 +2,19 @@
 
 use super::unconditional_pipeline::{SamplingMethod, UnconditionalPipeline};
 
-/// Makes images from noise by as many steps as the model was trained with.
+/// Makes images from noise in as many steps as the model was trained with.
 ///
 /// ```no_run
 /// use oxidiff::{DDPMPipeline, Pipeline, Unconditional};
 ///
 /// let mut pipeline = DDPMPipeline::from_pretrained("google/ddpm-cat-256")?;
 /// let images = pipeline.call(Unconditional::default())?.images.into_images();
-/// images[0].save("ddpm_generated_image.png").expect("a place to write");
+/// images[0].save("ddpm_generated_image.png").expect("the file can be written");
 /// # Ok::<(), oxidiff::Error>(())
 /// ```
 pub type DDPMPipeline = UnconditionalPipeline<DdpmMethod>;
 
-/// What makes a [`DDPMPipeline`].
+/// The method of a [`DDPMPipeline`].
 #[derive(Clone, Copy, Debug)]
 pub struct DdpmMethod;
 

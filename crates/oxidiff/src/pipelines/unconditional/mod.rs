@@ -1,4 +1,4 @@
-//! Pipelines that make images without a text: a UNet on pixels and a scheduler.
+//! Pipelines that make images without text: a UNet on pixels and a scheduler.
 
 mod arguments;
 mod consistency_models;

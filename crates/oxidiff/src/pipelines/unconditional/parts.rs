@@ -8,13 +8,13 @@ use crate::pipelines::component::Components;
 use crate::pipelines::output::MOST_PIXELS;
 use crate::schedulers::Scheduler;
 
-/// What the index of such a pipeline names.
+/// The names in the index of such a pipeline.
 pub(super) const INDEX_NAMES: [&str; 2] = ["unet", "scheduler"];
 
 /// Loads the parts that the index of a checkpoint names.
 ///
 /// # Errors
-/// When one is of another class, or a file is missing or damaged.
+/// When a part is of another class, or a file is missing or damaged.
 pub(super) fn load(loader: &ComponentLoader<'_>) -> Result<(UNet2DModel, Box<dyn Scheduler>)> {
     Ok((loader.model("unet")?, loader.scheduler("scheduler")?))
 }
@@ -22,12 +22,12 @@ pub(super) fn load(loader: &ComponentLoader<'_>) -> Result<(UNet2DModel, Box<dyn
 /// The parts of another pipeline, which share its weights.
 ///
 /// # Errors
-/// When it has others.
+/// When it has other parts.
 pub(super) fn of(components: &Components<'_>) -> Result<(UNet2DModel, Box<dyn Scheduler>)> {
     Ok((components.take("unet")?, components.take("scheduler")?))
 }
 
-/// The parts by the names that `model_index.json` gives them.
+/// The parts, by their names in `model_index.json`.
 pub(super) fn list<'a>(unet: &'a UNet2DModel, scheduler: &'a Box<dyn Scheduler>) -> Components<'a> {
     let mut list = Components::default();
     list.push("unet", unet);
@@ -38,13 +38,13 @@ pub(super) fn list<'a>(unet: &'a UNet2DModel, scheduler: &'a Box<dyn Scheduler>)
 /// The shape of the sample, which is that of the images.
 ///
 /// # Errors
-/// When the model's configuration does not say how large images are, or says too much.
+/// When the model's configuration does not give the size of images, or too large a size.
 pub(super) fn image_shape(unet: &UNet2DModel, batch_size: usize) -> Result<[usize; 4]> {
     let config = unet.config();
     let invalid = |message: String| Error::config("unet/config.json", "sample_size", message);
     let size = config
         .sample_size
-        .ok_or_else(|| invalid("must be set: it is the size of the images that the pipeline makes".into()))?;
+        .ok_or_else(|| invalid("must be set: it is the size of the pipeline's images".into()))?;
     let [height, width] = size.height_width();
     if height.max(width) > MOST_PIXELS {
         return Err(invalid(format!("is {height}x{width}; at most {MOST_PIXELS} make sense")));

@@ -5,20 +5,20 @@ use super::unconditional_pipeline::{SamplingMethod, UnconditionalPipeline};
 use crate::error::Result;
 use crate::schedulers::{PNDMScheduler, Scheduler};
 
-/// Makes images from noise by fewer steps than the model was trained with, each of which looks back on those before it.
-/// Whatever scheduler a checkpoint names, a [`PNDMScheduler`] takes over from it.
+/// Makes images from noise in fewer steps than the model was trained with; each step uses the predictions of earlier
+/// ones. A [`PNDMScheduler`] replaces the scheduler of the checkpoint, whatever its class.
 ///
 /// ```no_run
 /// use oxidiff::{PNDMPipeline, Pipeline, Unconditional};
 ///
 /// let mut pipeline = PNDMPipeline::from_pretrained("google/ddpm-cifar10-32")?;
 /// let images = pipeline.call(Unconditional::default())?.images.into_images();
-/// images[0].save("pndm_generated_image.png").expect("a place to write");
+/// images[0].save("pndm_generated_image.png").expect("the file can be written");
 /// # Ok::<(), oxidiff::Error>(())
 /// ```
 pub type PNDMPipeline = UnconditionalPipeline<PndmMethod>;
 
-/// What makes a [`PNDMPipeline`].
+/// The method of a [`PNDMPipeline`].
 #[derive(Clone, Copy, Debug)]
 pub struct PndmMethod;
 

@@ -1,5 +1,5 @@
-//! RePaint (Lugmayr et al. 2022, <https://arxiv.org/abs/2201.09865>): inpainting with a model that was trained for nothing
-//! but images.
+//! RePaint (Lugmayr et al. 2022, <https://arxiv.org/abs/2201.09865>): inpainting with a model that was only trained to
+//! make images.
 
 use burn::tensor::Tensor;
 
@@ -27,26 +27,26 @@ use crate::schedulers::{RePaintScheduler, Scheduler, StepOptions};
 call_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `RePaintPipeline.__call__`.
     pub struct RePaint: "inpainting without a text" {
-        /// The images of which a part is painted again. Their size is rounded down to a multiple of 8; a tensor
-        /// `[images, channels, height, width]` in [-1, 1] is taken as it is.
+        /// The images to repaint in part. Their size is rounded down to a multiple of 8; a tensor
+        /// `[images, channels, height, width]` in [-1, 1] is used as it is.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
-        /// What to keep, white, and what to paint again, black: one for all images. Its size is rounded down to a multiple of 32;
-        /// a tensor `[1 or images, 1 or channels, height, width]` of 1 and 0 is taken as it is.
+        /// The mask, white where to keep the image and black where to repaint it: one for all images. Its size is rounded
+        /// down to a multiple of 32; a tensor `[1 or images, 1 or channels, height, width]` of 1 and 0 is used as it is.
         pub mask_image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
-        /// Number of denoising steps, not counting those that are gone again.
+        /// Number of denoising steps, not counting repeated ones.
         pub num_inference_steps: usize = 250,
         /// Noise of each step, from 0 (none) to 1 (as much as DDPM).
         pub eta: f64 = 0.0,
-        /// How many steps are gone before they are taken back.
+        /// Number of steps to go before they are undone.
         pub jump_length: usize = 10,
-        /// How often these steps are gone.
+        /// How many times these steps are gone through.
         pub jump_n_sample: usize = 10,
-        /// Where the noise comes from: one generator, or one for each image, of which the first serves all steps. By default a
-        /// freshly seeded one.
+        /// Where the noise comes from: one generator, or one for each image, of which the first is used for all steps. By
+        /// default a freshly seeded one.
         pub generator: Option<Generators> = None,
-        /// What to return the images as.
+        /// The type of the returned images.
         pub output_type: OutputType = OutputType::default(),
-        /// Called after each step, also after one that was taken back.
+        /// Called after each step, also after undoing a step.
         pub callback_on_step_end: Option<StepCallback> = None,
     }
 }
@@ -81,20 +81,20 @@ impl RePaint {
 pub struct RePaintPipeline {
     /// Predicts the noise in a sample.
     pub unet: UNet2DModel,
-    /// A [`RePaintScheduler`], which the checkpoints of other pipelines do not name: set one.
+    /// A [`RePaintScheduler`]. The checkpoints of other pipelines do not name one, so it must be set.
     pub scheduler: Box<dyn Scheduler>,
     index: ModelIndex,
     progress_bar: bool,
 }
 
 impl RePaintPipeline {
-    /// A pipeline of the given parts.
+    /// A pipeline with the given parts.
     pub fn new(unet: UNet2DModel, scheduler: RePaintScheduler) -> Self {
         let index = ModelIndex::of_class(Self::CLASS_NAME);
         Self { unet, scheduler: scheduler.into(), index, progress_bar: true }
     }
 
-    /// The scheduler as what it must be, with the noise that a call asks for.
+    /// The scheduler as a [`RePaintScheduler`], with the `eta` of the call.
     fn own_scheduler(&self, eta: f64) -> Result<RePaintScheduler> {
         match self.scheduler.config().class_name() {
             Some("RePaintScheduler") => {
@@ -107,15 +107,15 @@ impl RePaintPipeline {
         }
     }
 
-    /// The images, in [-1, 1], and what of them is known, as 1 and 0: `[images, channels, height, width]` and
-    /// `[1 or images, 1 or channels, height, width]`.
+    /// The images, in [-1, 1], and their masks, 1 where the image is known and 0 elsewhere:
+    /// `[images, channels, height, width]` and `[1 or images, 1 or channels, height, width]`.
     fn known(&self, arguments: &RePaint) -> Result<[Tensor<4>; 2]> {
         let images = VaeImageProcessor::default();
         let masks = VaeImageProcessor { resample: Resample::Nearest, ..VaeImageProcessor::of_masks(32) };
         let prepare = |argument, processor: VaeImageProcessor, given: &PipelineImageInput| {
             let values = match given {
                 PipelineImageInput::Images(images) if images.is_empty() => {
-                    return Err(Error::argument(argument, "there is none"));
+                    return Err(Error::argument(argument, "there are no images"));
                 }
                 PipelineImageInput::Images(_) => processor.preprocess(given, PreprocessOptions::default())?,
                 PipelineImageInput::Tensor(values) => values.clone(),
@@ -126,11 +126,11 @@ impl RePaintPipeline {
             Ok(values.to_device(&self.unet.device()).cast(self.unet.dtype()))
         };
         let image = prepare("image", images, &arguments.image)?;
-        // Python takes the masks of several images for those of the channels.
+        // Python mistakes the masks of several images for masks of the channels.
         if matches!(&arguments.mask_image, PipelineImageInput::Images(masks) if masks.len() > 1) {
             return Err(Error::argument(
                 "mask_image",
-                "must be one for all images; give a tensor for one each",
+                "must be one for all images; give a tensor to use one for each",
             ));
         }
         let mask = prepare("mask_image", masks, &arguments.mask_image)?;
@@ -178,7 +178,7 @@ impl Pipeline for RePaintPipeline {
         let mut generator = arguments.generator.unwrap_or_else(Generators::from_entropy);
         check_generators(&generator, shape[0])?;
         let sample = generator.randn(shape, self.unet.dtype(), &self.unet.device())?;
-        // As in Python, one generator serves the steps of all images.
+        // As in Python, one generator is used for the steps of all images.
         let mut generator = match generator {
             Generators::PerItem(generators) => {
                 Generators::One(generators.into_iter().next().expect("as many generators as images"))

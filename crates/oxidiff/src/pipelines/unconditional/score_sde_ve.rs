@@ -1,4 +1,4 @@
-//! Score-based models (Song et al. 2020, <https://arxiv.org/abs/2011.13456>), by the variance exploding equation.
+//! Score-based models (Song et al. 2020, <https://arxiv.org/abs/2011.13456>), with the variance exploding equation.
 
 use super::arguments::{SPECIAL, Unconditional};
 use super::parts;
@@ -17,11 +17,12 @@ use crate::pipelines::request::CallArguments;
 use crate::random::Generators;
 use crate::schedulers::{Scheduler, ScoreSdeVeScheduler, StepOptions};
 
-/// Number of steps where the call does not say.
+/// Number of steps, if the call does not give one.
 const NUM_INFERENCE_STEPS: usize = 2000;
 
-/// Makes images from noise with a model that was given the noise level of a sample, not the number of a timestep. Each
-/// step corrects the sample at its level, as often as the scheduler's `correct_steps` says, and then goes to the next.
+/// Makes images from noise with a model that takes the noise level of a sample, not the number of a timestep. Each step
+/// first corrects the sample at its level, as many times as the scheduler's `correct_steps` says, and then goes to the
+/// next level.
 ///
 /// ```no_run
 /// use oxidiff::{Pipeline, ScoreSdeVePipeline, Unconditional};
@@ -41,13 +42,13 @@ pub struct ScoreSdeVePipeline {
 }
 
 impl ScoreSdeVePipeline {
-    /// A pipeline of the given parts.
+    /// A pipeline with the given parts.
     pub fn new(unet: UNet2DModel, scheduler: ScoreSdeVeScheduler) -> Self {
         let index = ModelIndex::of_class(Self::CLASS_NAME);
         Self { unet, scheduler: scheduler.into(), index, progress_bar: true }
     }
 
-    /// The scheduler as what it must be. A call begins a new run, to which nothing but the configuration matters.
+    /// The scheduler as a [`ScoreSdeVeScheduler`]. A call begins a new run, so only the configuration matters.
     fn own_scheduler(&self) -> Result<ScoreSdeVeScheduler> {
         match self.scheduler.config().class_name() {
             Some("ScoreSdeVeScheduler") => ScoreSdeVeScheduler::from_config(self.scheduler.config()),
@@ -110,7 +111,7 @@ impl Pipeline for ScoreSdeVePipeline {
             let score = self.unet.forward(sample.clone(), &[level])?;
             let options = StepOptions { generator: Some(&mut generator), ..Default::default() };
             let output = scheduler.step_pred(score.clone(), step.timestep, sample, options)?;
-            // Nothing takes away the noise that the last step adds.
+            // Nothing removes the noise that the last step adds.
             let is_last = step.index + 1 == timesteps.len();
             let sample = if is_last { output.prev_sample_mean } else { output.prev_sample };
             Ok(Stepped { prediction: Some(score), sample })

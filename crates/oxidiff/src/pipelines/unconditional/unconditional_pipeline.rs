@@ -1,4 +1,4 @@
-//! What these pipelines have in common, which is nearly all.
+//! The code that these pipelines share, which is nearly all of it.
 
 use burn::tensor::Tensor;
 use std::fmt;
@@ -24,44 +24,44 @@ use crate::pipelines::request::CallArguments;
 use crate::random::{Generator, Generators};
 use crate::schedulers::{Scheduler, StepOptions, zero_terminal_snr};
 
-/// In what the pipelines differ.
+/// What differs between the pipelines.
 pub trait SamplingMethod: fmt::Debug + Clone + 'static {
     /// The name of the pipeline's class.
     const CLASS_NAME: &'static str;
 
-    /// Number of steps where the call does not say.
+    /// Number of steps, if the call does not give one.
     const NUM_INFERENCE_STEPS: usize;
 
-    /// Whether noise and samples are scaled to what the scheduler says, or taken as they are.
+    /// Whether noise and samples are scaled as the scheduler says, or used as they are.
     const SCALES_NOISE: bool;
 
-    /// The arguments of a call that not all of these pipelines take, and this one does.
+    /// The arguments that this pipeline takes, but not all of these pipelines.
     const OWN_ARGUMENTS: &'static [&'static str] = &[];
 
     /// The scheduler of a new pipeline, given that of the checkpoint.
     ///
     /// # Errors
-    /// When a field of its configuration has a value that the new one does not know.
+    /// When a field of its configuration has a value that the new scheduler does not know.
     fn take_over(scheduler: Box<dyn Scheduler>) -> Result<Box<dyn Scheduler>> {
         Ok(scheduler)
     }
 
-    /// Checks the arguments of a call that this pipeline looks at more closely than the others.
+    /// Checks the arguments that this pipeline restricts more than the others.
     ///
     /// # Errors
-    /// When one has a value that the pipeline cannot work with.
+    /// When an argument has a value that the pipeline cannot work with.
     fn check(arguments: &Unconditional) -> Result<()> {
         let _ = arguments;
         Ok(())
     }
 }
 
-/// Makes images from noise: a model of pixels predicts the noise in a sample, which a scheduler takes away, step by step.
+/// Makes images from noise: a model on pixels predicts the noise in a sample, and a scheduler removes it, step by step.
 #[derive(Clone, Debug)]
 pub struct UnconditionalPipeline<M> {
     /// Predicts the noise in a sample.
     pub unet: UNet2DModel,
-    /// Takes predicted noise away.
+    /// Removes predicted noise.
     pub scheduler: Box<dyn Scheduler>,
     index: ModelIndex,
     progress_bar: bool,
@@ -69,7 +69,7 @@ pub struct UnconditionalPipeline<M> {
 }
 
 impl<M: SamplingMethod> UnconditionalPipeline<M> {
-    /// A pipeline of the given parts.
+    /// A pipeline with the given parts.
     ///
     /// # Errors
     /// When the scheduler's configuration has a value that the pipeline's scheduler does not know.
@@ -83,11 +83,11 @@ impl<M: SamplingMethod> UnconditionalPipeline<M> {
         Ok(Self { unet, scheduler, index, progress_bar: true, method: PhantomData })
     }
 
-    /// The class of each image, where the model knows classes.
+    /// The class of each image, if the model has classes.
     fn class_labels(&self, given: Option<Vec<usize>>, batch_size: usize) -> Result<Option<ClassLabels>> {
         let Some(classes) = self.unet.config().num_class_embeds else {
             if given.is_some() {
-                tracing::warn!("`class_labels` are not used: the model knows no classes");
+                tracing::warn!("`class_labels` are ignored: the model has no classes");
             }
             return Ok(None);
         };
@@ -105,7 +105,7 @@ impl<M: SamplingMethod> UnconditionalPipeline<M> {
         Ok(Some(ClassLabels::Numbers(labels)))
     }
 
-    /// The noise that was given, or else drawn.
+    /// The given noise, or newly drawn noise.
     fn initial_sample(
         &self,
         given: Option<Tensor<4>>,

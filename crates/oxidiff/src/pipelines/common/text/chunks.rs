@@ -1,5 +1,5 @@
-//! Prompts of any length, in chunks that a text encoder takes one by one, with a weight for each token: as AUTOMATIC1111's web UI
-//! cuts and weighs them.
+//! Prompts of any length, in chunks that a text encoder takes one by one, with a weight for each token: cut and weighted as
+//! in AUTOMATIC1111's web UI.
 
 use burn::tensor::{DType, Tensor, TensorData};
 
@@ -7,7 +7,7 @@ use super::weighting::{Part, parse};
 use crate::error::Result;
 use crate::text_encoders::CLIPTokenizer;
 
-/// How many tokens after a comma move to the next chunk, rather than be parted from what follows.
+/// At most this many tokens after a comma move to the next chunk, to stay together with the tokens that follow.
 const COMMA_BACKTRACK: usize = 20;
 
 /// A chunk: tokens without start and end, and their weights.
@@ -17,7 +17,7 @@ pub(crate) struct Chunk {
     pub weights: Vec<f64>,
 }
 
-/// Cuts a prompt into chunks of at most `length` tokens; there is at least one.
+/// Cuts a prompt into chunks of at most `length` tokens; returns at least one chunk.
 ///
 /// # Errors
 /// When the prompt cannot be tokenized.
@@ -61,14 +61,14 @@ pub(crate) fn chunks(tokenizer: &CLIPTokenizer, prompt: &str, length: usize) -> 
 }
 
 impl Chunk {
-    /// Splits off what begins at `index`.
+    /// Splits off the tokens from `index` on.
     fn split_off(&mut self, index: usize) -> Self {
         Self { tokens: self.tokens.split_off(index), weights: self.weights.split_off(index) }
     }
 }
 
-/// Multiplies the embedding of each token by its weight, `hidden` `[1, tokens, features]`, and then all of them so that their mean
-/// stays what it was. The first token is the start of the chunk; those after the weighted ones count 1.
+/// Multiplies the embedding of each token (`hidden`, `[1, tokens, features]`) by its weight, and then scales all of them so
+/// that their mean is unchanged. The first token is the start of the chunk; tokens after the weighted ones have weight 1.
 pub(crate) fn weigh(hidden: Tensor<3>, weights: &[f64]) -> Tensor<3> {
     if weights.iter().all(|weight| *weight == 1.0) {
         return hidden;

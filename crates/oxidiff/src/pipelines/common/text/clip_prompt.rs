@@ -1,4 +1,4 @@
-//! A prompt through a CLIP text encoder and its tokenizer.
+//! Embeds a prompt with a CLIP text encoder and its tokenizer.
 
 use burn::tensor::Tensor;
 
@@ -11,7 +11,7 @@ use crate::text_encoders::{CLIPTextModel, CLIPTextOutput, CLIPTokenizer};
 pub(crate) struct ClipPrompt<'a> {
     pub tokenizer: &'a CLIPTokenizer,
     pub text_encoder: &'a CLIPTextModel,
-    /// Whether brackets weigh parts of a prompt, and long prompts are encoded in chunks.
+    /// Whether brackets change the weights of parts of a prompt, and long prompts are encoded in chunks.
     pub weighting: bool,
 }
 
@@ -24,13 +24,14 @@ pub(crate) struct Embedded {
 }
 
 impl ClipPrompt<'_> {
-    /// The most tokens that the encoder takes.
+    /// The maximum number of tokens that the encoder takes.
     fn max_length(&self) -> usize {
         let positions = self.text_encoder.config().max_position_embeddings;
         self.tokenizer.model_max_length().map_or(positions, |length| length.min(positions))
     }
 
-    /// The number of tokens of the prompts' embeddings: a multiple of what the encoder takes if prompts are encoded in chunks.
+    /// The number of tokens of the prompts' embeddings: a multiple of the encoder's maximum if prompts are encoded in
+    /// chunks.
     ///
     /// # Errors
     /// When a prompt cannot be tokenized.
@@ -42,16 +43,16 @@ impl ClipPrompt<'_> {
         Ok(most * self.max_length())
     }
 
-    /// The most tokens of a chunk between start and end.
+    /// The maximum number of tokens of a chunk between start and end.
     fn chunk_length(&self) -> usize {
         self.max_length().saturating_sub(2).max(1)
     }
 
-    /// Embeds prompts, cut or padded to `length` tokens: `[prompts, length, hidden_size]`. With `clip_skip`, the result is that
-    /// of an earlier layer: this many before the last.
+    /// Embeds prompts, cut or padded to `length` tokens: `[prompts, length, hidden_size]`. With `clip_skip`, the result
+    /// comes from an earlier layer: this many before the last.
     ///
     /// # Errors
-    /// When the encoder has fewer layers than are to be skipped, or another vocabulary than the tokenizer.
+    /// When the encoder has fewer layers than should be skipped, or another vocabulary than the tokenizer.
     pub fn encode(&self, prompts: &[String], length: usize, clip_skip: Option<usize>) -> Result<Tensor<3>> {
         let embedded = self.embed(prompts, length, |output| {
             let Some(skipped) = clip_skip else { return Ok(output.last_hidden_state.clone()) };
@@ -65,8 +66,8 @@ impl ClipPrompt<'_> {
         Ok(embedded.hidden)
     }
 
-    /// Embeds prompts, cut or padded to `length` tokens, by the layer that is `skipped` before the last, without the final
-    /// norm; and pools them after all layers.
+    /// Embeds prompts, cut or padded to `length` tokens, with the layer that is `skipped` layers before the last, without
+    /// the final norm; and pools them after all layers.
     ///
     /// # Errors
     /// As [`Self::encode`].
@@ -102,7 +103,8 @@ impl ClipPrompt<'_> {
         Ok(Embedded { hidden: layer(&output)?, pooled: output.pooler_output })
     }
 
-    /// Embeds chunk after chunk, and weighs the tokens of each. What a prompt says as a whole is what its first chunk says.
+    /// Embeds the chunks one by one, and applies the weights of their tokens. The pooled embedding of a prompt is that
+    /// of its first chunk.
     fn embed_chunks(
         &self,
         prompts: &[String],

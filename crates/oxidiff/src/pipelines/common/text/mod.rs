@@ -1,4 +1,4 @@
-//! From prompts to what a denoiser attends to.
+//! From prompts to the embeddings that a denoiser attends to.
 
 mod chunks;
 pub(crate) mod clip_prompt;
@@ -12,7 +12,7 @@ use burn::tensor::{DType, Device, Tensor};
 pub(crate) struct TextEncoding {
     /// `[batch, tokens, features]`.
     pub tokens: Tensor<3>,
-    /// What each text says as a whole, `[batch, features]`, for denoisers that are told.
+    /// The pooled embedding of each text, `[batch, features]`, for denoisers that take it.
     pub pooled: Option<Tensor<2>>,
 }
 
@@ -30,12 +30,12 @@ impl TextEncoding {
         }
     }
 
-    /// Zeros in its place.
+    /// Zeros of the same shapes.
     pub fn zeros_like(&self) -> Self {
         Self { tokens: self.tokens.zeros_like(), pooled: self.pooled.as_ref().map(Tensor::zeros_like) }
     }
 
-    /// Each text for `copies` images, which are next to each other in the batch.
+    /// Repeats each text for `copies` images, which are next to each other in the batch.
     pub fn for_each_image(self, copies: usize) -> Self {
         let [batch, tokens, features] = self.tokens.dims();
         let each = self.tokens.reshape([batch, 1, tokens, features]).repeat_dim(1, copies);
@@ -46,7 +46,7 @@ impl TextEncoding {
         Self { tokens: each.reshape([batch * copies, tokens, features]), pooled }
     }
 
-    /// One batch of several.
+    /// Joins several batches into one.
     fn cat(parts: Vec<Self>) -> Self {
         let pooled: Option<Vec<_>> = parts.iter().map(|part| part.pooled.clone()).collect();
         Self {
@@ -60,12 +60,12 @@ impl TextEncoding {
 #[derive(Clone, Debug)]
 pub(crate) struct PromptEncoding {
     pub positive: TextEncoding,
-    /// With guidance: what not to show.
+    /// With guidance, the negative prompts.
     pub negative: Option<TextEncoding>,
 }
 
 impl PromptEncoding {
-    /// The batch that guidance wants: the negative prompts come first.
+    /// The batch for guidance: the negative prompts come first.
     pub fn for_guidance(self) -> TextEncoding {
         match self.negative {
             Some(negative) => TextEncoding::cat(vec![negative, self.positive]),
@@ -73,7 +73,7 @@ impl PromptEncoding {
         }
     }
 
-    /// The batch that guidance by text and image wants: the negative prompts come last, and twice.
+    /// The batch for guidance by text and image: the negative prompts come last, and twice.
     pub fn for_text_and_image_guidance(self) -> TextEncoding {
         match self.negative {
             Some(negative) => TextEncoding::cat(vec![self.positive, negative.clone(), negative]),

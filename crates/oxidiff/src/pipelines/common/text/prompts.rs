@@ -1,11 +1,11 @@
-//! What the images of a call are to show, before it is encoded.
+//! The prompts of a call, before they are encoded.
 
 use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
 use crate::pipelines::common::arguments::check_images;
 
-/// The texts of a call, and the embeddings that stand in for them.
+/// The texts of a call, or the embeddings that replace them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Prompts<'a> {
     pub prompt: &'a [String],
@@ -13,18 +13,18 @@ pub(crate) struct Prompts<'a> {
     pub prompt_embeds: Option<&'a Tensor<3>>,
     pub negative_prompt_embeds: Option<&'a Tensor<3>>,
     pub num_images_per_prompt: usize,
-    /// Whether brackets weigh parts of a prompt, and long prompts are encoded in chunks.
+    /// Whether brackets change the weights of parts of a prompt, and long prompts are encoded in chunks.
     pub weighting: bool,
 }
 
 impl Prompts<'_> {
-    /// Checks what needs no model to be checked, and returns the number of prompts.
+    /// Checks everything that can be checked without the model, and returns the number of prompts.
     ///
     /// # Errors
-    /// When there is none, more than one way of giving them is used, or their numbers do not fit.
+    /// When there is no prompt, when both texts and embeddings are given, or when their numbers do not fit.
     pub fn count(&self) -> Result<usize> {
         let prompts = match (self.prompt, self.prompt_embeds) {
-            ([], None) => return Err(Error::argument("prompt", "give one, or `prompt_embeds`")),
+            ([], None) => return Err(Error::argument("prompt", "must be given, unless `prompt_embeds` is")),
             ([], Some(embeds)) => embeds.dims()[0],
             (prompts, None) => prompts.len(),
             (_, Some(_)) => {
@@ -37,7 +37,7 @@ impl Prompts<'_> {
         }
         let negative = self.negative_prompt.len();
         if negative > 1 && negative != prompts {
-            let message = format!("{negative} of them for {prompts} prompts");
+            let message = format!("got {negative} for {prompts} prompts");
             return Err(Error::argument("negative_prompt", message));
         }
         check_images("num_images_per_prompt", prompts.saturating_mul(self.num_images_per_prompt))?;
@@ -53,7 +53,7 @@ impl Prompts<'_> {
     }
 }
 
-/// A text for each of `prompts`: those given, one for all, or empty ones.
+/// One text for each of the `prompts`: the given texts, one text for all, or empty texts.
 pub(crate) fn broadcast(texts: &[String], prompts: usize) -> Vec<String> {
     match texts {
         [] => vec![String::new(); prompts],

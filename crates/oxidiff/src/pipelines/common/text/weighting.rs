@@ -1,19 +1,19 @@
-//! Weights in prompts, in the syntax that AUTOMATIC1111's web UI made common: `(word)` and `((word))` count more, `[word]` counts
-//! less, `(word:1.3)` counts as much as it says, a backslash takes the meaning off a bracket, and `BREAK` ends a chunk.
+//! Weights in prompts, in the syntax of AUTOMATIC1111's web UI: `(word)` and `((word))` count more, `[word]` counts less,
+//! `(word:1.3)` sets the weight, a backslash makes a bracket an ordinary character, and `BREAK` ends a chunk.
 
 /// A part of a prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Part {
-    /// A text and its weight; 1 is that of a text without brackets.
+    /// A text and its weight, which is 1 outside of brackets.
     Text(String, f64),
     /// The end of a chunk.
     Break,
 }
 
-/// How much a round bracket adds to a weight, and a square one takes away.
+/// The factor by which a round bracket raises a weight and a square one lowers it.
 const STEP: f64 = 1.1;
 
-/// Splits a prompt into parts of one weight.
+/// Splits a prompt into parts, each with one weight.
 pub(crate) fn parse(prompt: &str) -> Vec<Part> {
     let mut parts: Vec<(String, f64)> = Vec::new();
     // Where the open brackets began.
@@ -45,9 +45,9 @@ pub(crate) fn parse(prompt: &str) -> Vec<Part> {
             ')' if !round.is_empty() => multiply(&mut parts, round.pop().expect("not empty"), STEP),
             ']' if !square.is_empty() => multiply(&mut parts, square.pop().expect("not empty"), 1.0 / STEP),
             ':' if ends_text => {
-                let (weight, behind) = weight_at(after).expect("it was checked");
+                let (weight, tail) = weight_at(after).expect("it was checked");
                 multiply(&mut parts, round.pop().expect("not empty"), weight);
-                after = behind;
+                after = tail;
             }
             other => text.push(other),
         }
@@ -56,7 +56,7 @@ pub(crate) fn parse(prompt: &str) -> Vec<Part> {
     if !text.is_empty() {
         parts.push((text, 1.0));
     }
-    // A bracket that is not closed counts up to the end.
+    // A bracket that is not closed reaches to the end.
     let open =
         round.into_iter().map(|from| (from, STEP)).chain(square.into_iter().map(|from| (from, 1.0 / STEP)));
     for (from, factor) in open {
@@ -65,7 +65,7 @@ pub(crate) fn parse(prompt: &str) -> Vec<Part> {
     joined(parts)
 }
 
-/// The weight that a text begins with, `1.3)`, and what comes after it.
+/// The weight at the start of a text, `1.3)`, and the text after it.
 fn weight_at(text: &str) -> Option<(f64, &str)> {
     let (number, after) = text.split_once(')')?;
     let is_number = number.trim().chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '+' | '-'));
@@ -73,7 +73,7 @@ fn weight_at(text: &str) -> Option<(f64, &str)> {
     Some((weight, after))
 }
 
-/// Parts of one weight become one, and `BREAK` becomes a part of its own.
+/// Joins adjacent parts of the same weight, and makes `BREAK` a part of its own.
 fn joined(parts: Vec<(String, f64)>) -> Vec<Part> {
     let mut joined: Vec<Part> = Vec::new();
     for (text, weight) in parts {
