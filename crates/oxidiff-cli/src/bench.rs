@@ -249,7 +249,7 @@ fn added(
     batch: usize,
     mut normal: impl FnMut([usize; 2]) -> Tensor<2>,
 ) -> anyhow::Result<AddedConditions> {
-    /// Stable Diffusion XL's: the size of the training image, where it was cut, and the size of the result.
+    /// Stable Diffusion XL's: the size of the training image, its crop, and the size of the result.
     const NUMBERS: usize = 6;
     let config = unet.config();
     match config.addition_embed_type {
@@ -269,7 +269,7 @@ fn added(
     }
 }
 
-/// The most memory that the process has had, in GiB.
+/// The peak memory of the process, in GiB.
 #[cfg(unix)]
 fn peak_memory() -> Option<f64> {
     use nix::sys::resource::{UsageWho, getrusage};

@@ -225,7 +225,7 @@ fn half_precision_makes_nearly_the_same_image() {
 }
 
 #[test]
-fn the_refiner_is_no_base_model() {
+fn the_refiner_is_not_a_base_model() {
     let folder = checkpoint("refiner");
     let mut pipeline = StableDiffusionXLPipeline::from_pretrained(folder.path().to_str().unwrap()).unwrap();
     let error = pipeline.call("a red apple").unwrap_err();

@@ -208,12 +208,12 @@ impl DiffusionPipeline {
         self.0.lora_loader()
     }
 
-    /// What loads learned words into the pipeline's text encoders; `None` if it has none.
+    /// Loads learned words into the pipeline's text encoders; `None` if it has none.
     pub fn textual_inversion_loader(&mut self) -> Option<&mut dyn TextualInversionLoader> {
         self.0.textual_inversion_loader()
     }
 
-    /// Writes the pipeline into `folder`, which is made if it does not exist; Python diffusers loads it from there.
+    /// Writes the pipeline into `folder`, which is created if it does not exist; Python diffusers can load it from there.
     ///
     /// # Errors
     /// When the folder cannot be written.

@@ -15,7 +15,7 @@ use crate::loading::{LoadOptions, Needed};
 
 const SAFETY_CHECKER: &str = "safety_checker";
 
-/// What `model_index.json` says, and `generation_config.json` beside it.
+/// The contents of `model_index.json`, and of `generation_config.json` next to it.
 #[derive(Clone, Debug)]
 pub struct ModelIndex {
     origin: String,

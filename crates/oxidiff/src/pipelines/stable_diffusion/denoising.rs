@@ -135,7 +135,7 @@ impl StableDiffusionComponents {
         memory::check(&work, needed, device, SMALLER_CALL)
     }
 
-    /// What was asked for, made of the latents that a run ends with. Images that the safety checker objects to are black.
+    /// Converts the latents at the end of a run to the requested output. Images that the safety checker flags are black.
     pub(super) fn decode(
         &self,
         latents: Tensor<4>,

@@ -244,7 +244,7 @@ impl StableDiffusionLatentUpscalePipeline {
         let latents = sample_latents(&*self.vae, image, Scaling::Factor, generator, &self.index)?;
         let [given, _, height, width] = latents.dims();
         if given != images {
-            return Err(Error::argument("image", format!("{given} of them for {images} prompts")));
+            return Err(Error::argument("image", format!("got {given} for {images} prompts")));
         }
         let multiple = self.unet.side_multiple();
         if [height, width].iter().any(|side| 2 * side % multiple != 0 || *side < multiple) {
