@@ -27,7 +27,7 @@ pub enum Argument {
     /// values of a list.
     Written(String),
     /// Images.
-    Images(PipelineImageInput),
+    Images(Box<PipelineImageInput>),
     /// A tensor of any rank.
     Tensor(AnyTensor),
     /// Generators of random numbers.
@@ -89,9 +89,9 @@ from! {
     f64: value => Self::Number(value),
     &str: value => Self::Text(value.to_owned()),
     String: value => Self::Text(value),
-    PipelineImageInput: value => Self::Images(value),
-    DynamicImage: value => Self::Images(value.into()),
-    Vec<DynamicImage>: value => Self::Images(value.into()),
+    PipelineImageInput: value => Self::Images(Box::new(value)),
+    DynamicImage: value => Self::Images(Box::new(value.into())),
+    Vec<DynamicImage>: value => Self::Images(Box::new(value.into())),
     Generator: value => Self::Generator(value.into()),
     Generators: value => Self::Generator(value),
     OutputType: value => Self::OutputType(value),

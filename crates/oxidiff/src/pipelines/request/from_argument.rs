@@ -150,7 +150,7 @@ impl FromArgument for PipelineImageInput {
     fn from_argument(argument: Argument) -> Result<Self, String> {
         let load = |name: &str| load_image(name).map_err(|error| error.to_string());
         match argument {
-            Argument::Images(images) => Ok(images),
+            Argument::Images(images) => Ok(*images),
             Argument::Tensor(tensor) => Ok(Self::Tensor(Tensor::from_argument(Argument::Tensor(tensor))?)),
             Argument::Written(name) | Argument::Text(name) => Ok(load(&name)?.into()),
             Argument::List(names) => {

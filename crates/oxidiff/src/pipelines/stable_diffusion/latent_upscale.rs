@@ -224,7 +224,7 @@ impl StableDiffusionLatentUpscalePipeline {
             }
         }
         let encoding = PromptEncoding { positive, negative }.for_guidance();
-        Ok(encoding.to_device(&self.text_encoder.device()).cast(self.text_encoder.dtype()))
+        Ok(encoding.moved_to(&self.text_encoder.device()).cast(self.text_encoder.dtype()))
     }
 
     /// The latents of the images, each value repeated: `[images, channels, 2 * height, 2 * width]`.

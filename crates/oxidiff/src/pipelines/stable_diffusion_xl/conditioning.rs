@@ -123,7 +123,7 @@ impl StableDiffusionXLComponents {
             "make fewer images at once",
         )?;
         let for_each_image = |encoding: TextEncoding| {
-            encoding.to_device(&self.text_device()).cast(self.dtype()).for_each_image(copies)
+            encoding.moved_to(&self.text_device()).cast(self.dtype()).for_each_image(copies)
         };
         if !guided {
             return Ok(PromptEncoding { positive: for_each_image(positive), negative: None });

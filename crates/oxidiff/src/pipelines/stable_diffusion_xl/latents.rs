@@ -34,7 +34,7 @@ impl StableDiffusionXLComponents {
         let size = |argument, given: Option<usize>, trained: usize| {
             let pixels = given.unwrap_or(trained.saturating_mul(factor));
             let least = factor.max(multiple);
-            if pixels % multiple != 0 || !(least..=MOST_PIXELS).contains(&pixels) {
+            if !pixels.is_multiple_of(multiple) || !(least..=MOST_PIXELS).contains(&pixels) {
                 let message = format!(
                     "must be a multiple of {multiple} between {least} and {MOST_PIXELS}, but is {pixels}"
                 );

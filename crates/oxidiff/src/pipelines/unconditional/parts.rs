@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::models::model::Model;
 use crate::models::unets::UNet2DModel;
 use crate::pipelines::common::component_loader::ComponentLoader;
-use crate::pipelines::component::Components;
+use crate::pipelines::component::{Component, Components};
 use crate::pipelines::output::MOST_PIXELS;
 use crate::schedulers::Scheduler;
 
@@ -28,7 +28,7 @@ pub(super) fn of(components: &Components<'_>) -> Result<(UNet2DModel, Box<dyn Sc
 }
 
 /// The parts, by their names in `model_index.json`.
-pub(super) fn list<'a>(unet: &'a UNet2DModel, scheduler: &'a Box<dyn Scheduler>) -> Components<'a> {
+pub(super) fn list<'a>(unet: &'a UNet2DModel, scheduler: &'a dyn Component) -> Components<'a> {
     let mut list = Components::default();
     list.push("unet", unet);
     list.push("scheduler", scheduler);

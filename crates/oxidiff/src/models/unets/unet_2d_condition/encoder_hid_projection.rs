@@ -17,7 +17,6 @@ const TOKENS: usize = 32;
 
 /// The projection that a configuration names as its `encoder_hid_dim_type`.
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one of these in a model")]
 pub enum EncoderHidProjection {
     /// A linear layer.
     Text(Linear),

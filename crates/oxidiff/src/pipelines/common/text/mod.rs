@@ -23,7 +23,7 @@ impl TextEncoding {
     }
 
     /// The encoding on a device.
-    pub fn to_device(self, device: &Device) -> Self {
+    pub fn moved_to(self, device: &Device) -> Self {
         Self {
             tokens: self.tokens.to_device(device),
             pooled: self.pooled.map(|pooled| pooled.to_device(device)),
