@@ -131,7 +131,7 @@ fn arguments_that_such_a_model_does_not_take_are_refused() {
     refused("ddpm", &["--eta", "1"], &["--eta", "DDPMPipeline"]);
     refused("ddpm", &["--num-images", "0"], &["--num-images"]);
     refused("ddpm", &["--num-images", "18446744073709551615"], &["--num-images"]);
-    refused("consistency", &["--class-labels", "cat"], &["--class-labels cat"]);
+    refused("consistency", &["--class-labels", "cat"], &["--class-labels", "cat"]);
     refused("consistency", &["--class-labels", "10"], &["--class-labels", "10"]);
     refused("dit", &[], &["--class-labels", "DiTPipeline"]);
     refused("dit", &["--class-labels", "whale"], &["--class-labels", "whale"]);

@@ -17,6 +17,8 @@ pub enum Argument {
     None,
     /// `True` or `False`.
     Flag(bool),
+    /// A whole number.
+    Integer(u64),
     /// A number.
     Number(f64),
     /// A string.
@@ -57,7 +59,7 @@ impl Argument {
         match self {
             Self::None => "None",
             Self::Flag(_) => "true or false",
-            Self::Number(_) => "a number",
+            Self::Integer(_) | Self::Number(_) => "a number",
             Self::Text(_) | Self::Written(_) => "a string",
             Self::List(_) => "a list",
             Self::Images(_) => "images",
@@ -83,8 +85,8 @@ macro_rules! from {
 
 from! {
     bool: value => Self::Flag(value),
-    i32: value => Self::Number(value.into()),
-    usize: value => Self::Number(value as f64),
+    i32: value => u64::try_from(value).map_or(Self::Number(value.into()), Self::Integer),
+    usize: value => Self::Integer(value as u64),
     f32: value => Self::Number(value.into()),
     f64: value => Self::Number(value),
     &str: value => Self::Text(value.to_owned()),

@@ -60,6 +60,7 @@ impl FromArgument for f64 {
     fn from_argument(argument: Argument) -> Result<Self, String> {
         match argument {
             Argument::Number(value) => Ok(value),
+            Argument::Integer(value) => Ok(value as Self),
             Argument::Written(text) => parse("a number", &text),
             other => other_kind("a number", &other),
         }
@@ -78,6 +79,7 @@ impl FromArgument for usize {
         // Above this, not every whole number is an f64.
         const MOST: f64 = 9_007_199_254_740_992.0;
         match argument {
+            Argument::Integer(value) => Self::try_from(value).map_err(|_| format!("{value} is too large")),
             Argument::Number(value) if value.fract() == 0.0 && (0.0..=MOST).contains(&value) => {
                 Ok(value as Self)
             }
