@@ -10,7 +10,7 @@ mod loading;
 #[path = "../../crates/oxidiff-kernels/src/host/mapped_file.rs"]
 mod mapped_file;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -54,9 +54,9 @@ pub fn weights(input: &Input, data: &[u8]) {
             let _ = third.read();
         }
     }
-    let _ = original::infer_repo_id(&tensors);
+    let _ = original::infer_configs(&tensors);
     let config = Config::parse(br#"{"layers_per_block": 2, "up_block_types": [1, 2]}"#, "fuzz").unwrap();
-    for class in ["UNet2DConditionModel", "AutoencoderKL", "CLIPTextModel"] {
+    for class in ["UNet2DConditionModel", "AutoencoderKL", "CLIPTextModel", "CLIPTextModelWithProjection"] {
         let _ = original::convert(&tensors, class, &config);
     }
 }
@@ -67,6 +67,7 @@ static LAYERS: LazyLock<BTreeMap<String, Vec<usize>>> = LazyLock::new(|| {
         ("a.to_q.weight", vec![2, 2]),
         ("a.to_out.0.weight", vec![2, 2]),
         ("b.c.weight", vec![2, 2, 1, 1]),
+        ("down_blocks.0.resnets.0.conv1.weight", vec![2, 2, 1, 1]),
         ("l.self_attn.q_proj.weight", vec![2, 2]),
         ("l.mlp.fc1.weight", vec![2, 2]),
     ];
@@ -77,8 +78,10 @@ static LAYERS: LazyLock<BTreeMap<String, Vec<usize>>> = LazyLock::new(|| {
 pub fn lora(input: &Input, data: &[u8]) {
     let Ok(tensors) = StateDict::open(input.write(data)) else { return };
     let Ok(file) = LoraFile::new(tensors) else { return };
-    for target in [LoraTarget::UNet, LoraTarget::TextEncoder] {
-        for (key, layer) in file.layers(target, &LAYERS).into_iter().flatten() {
+    let mut used = BTreeSet::new();
+    let targets = [LoraTarget::UNet, LoraTarget::TextEncoder, LoraTarget::TextEncoder2];
+    for target in targets {
+        for (key, layer) in file.layers(target, &LAYERS, &mut used).into_iter().flatten() {
             assert!(!layer.scaling.is_nan());
             let weight = &LAYERS[&key];
             assert_eq!((layer.up.shape()[0], &layer.down.shape()[1..]), (weight[0], &weight[1..]));
@@ -86,6 +89,7 @@ pub fn lora(input: &Input, data: &[u8]) {
             let _ = (layer.down.read(), layer.up.read());
         }
     }
+    let _ = file.check_used(&used, &targets);
 }
 
 /// Fields of every kind that configurations have.
