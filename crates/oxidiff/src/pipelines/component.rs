@@ -86,7 +86,7 @@ impl Component for Box<dyn Autoencoder> {
 /// let pipeline = DiffusionPipeline::from_pretrained(folder)?;
 /// let components = pipeline.components();
 /// let text_encoder = components.get::<CLIPTextModel>("text_encoder").expect("the pipeline has a text encoder");
-/// assert_eq!(text_encoder.config().max_position_embeddings, 24);
+/// assert_eq!(text_encoder.config().max_position_embeddings, 32);
 /// # Ok::<(), oxidiff::Error>(())
 /// ```
 #[derive(Debug, Default)]

@@ -1,10 +1,8 @@
 //! Compares the pipelines of latent consistency models with Python's, call by call.
 
-mod fixture;
-
-use fixture::compared_pipelines::{TOLERANCE, as_recorded, compare, refused};
-use fixture::stable_diffusion_xl::{calls, checkpoint};
-use fixture::{assert_close, fixtures, json};
+use crate::fixture::compared_pipelines::{TOLERANCE, as_recorded, compare, refused};
+use crate::fixture::stable_diffusion_xl::{calls, checkpoint};
+use crate::fixture::{assert_close, fixtures, json};
 use oxidiff::{
     AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, DDIMScheduler,
     DiffusionPipeline, LatentConsistency, LatentConsistencyModelImg2ImgPipeline,

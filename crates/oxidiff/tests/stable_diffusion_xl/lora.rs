@@ -1,11 +1,9 @@
 //! Low-rank adapters and learned words for Stable Diffusion XL against Python diffusers.
 
-mod fixture;
-
 use std::path::PathBuf;
 
-use fixture::stable_diffusion_xl::{Call, checkpoint, every_fourth_pixel, folder};
-use fixture::{Recorded, assert_close, json};
+use crate::fixture::stable_diffusion_xl::{Call, checkpoint, every_fourth_pixel, folder};
+use crate::fixture::{Recorded, assert_close, json};
 use oxidiff::{
     AddedConditions, DType, Device, Error, Generator, Images, LoraLoader, LoraOptions, OutputType, Pipeline,
     Request, StableDiffusionXLPipeline, Tensor, TextualInversionLoader, TextualInversionOptions,

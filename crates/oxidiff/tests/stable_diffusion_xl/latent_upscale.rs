@@ -1,10 +1,8 @@
 //! Compares the latent upscaler with Python's, call by call.
 
-mod fixture;
-
-use fixture::compared_pipelines::{TOLERANCE, as_recorded, compare_timesteps, refused};
-use fixture::stable_diffusion_xl::{Call, calls, checkpoint};
-use fixture::{assert_close, fixtures, json};
+use crate::fixture::compared_pipelines::{TOLERANCE, as_recorded, compare_timesteps, refused};
+use crate::fixture::stable_diffusion_xl::{Call, calls, checkpoint};
+use crate::fixture::{assert_close, fixtures, json};
 use oxidiff::{
     AttentionSlice, AutoPipelineForImage2Image, Config, DDIMScheduler, Device, DiffusionPipeline,
     LatentUpscale, Model, Pipeline, Scheduler, StableDiffusionLatentUpscalePipeline, StableDiffusionPipeline,

@@ -1,11 +1,9 @@
 //! Checkpoints of Stable Diffusion XL in one file: the pipelines that Python makes of them.
 
-mod fixture;
-
 use std::path::Path;
 
-use fixture::stable_diffusion_xl::{calls, checkpoint, every_fourth_pixel};
-use fixture::{assert_close, fixtures, json, original_layout, true_size};
+use crate::fixture::stable_diffusion_xl::{calls, checkpoint, every_fourth_pixel};
+use crate::fixture::{assert_close, fixtures, json, original_layout, true_size};
 use oxidiff::{
     DType, DiffusionPipeline, Error, HubOptions, Images, Model, Pipeline, SingleFileOptions,
     StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline, UNet2DConditionModel,

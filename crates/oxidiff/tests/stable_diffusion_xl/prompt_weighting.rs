@@ -1,10 +1,8 @@
 //! Weights in prompts and prompts of any length: the arguments give the same results as the text encoder called by
 //! hand.
 
-mod fixture;
-
-use fixture::stable_diffusion_xl::checkpoint;
-use fixture::{assert_close, difference, fixtures};
+use crate::fixture::stable_diffusion_xl::checkpoint;
+use crate::fixture::{assert_close, difference, fixtures};
 use oxidiff::{CLIPTextModel, CLIPTokenizer, DiffusionPipeline, Generator, OutputType, Request, Tensor};
 
 /// The tokens of a chunk and their weights, without start and end.

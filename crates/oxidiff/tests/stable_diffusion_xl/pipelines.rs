@@ -1,12 +1,10 @@
 //! Compares the pipelines of Stable Diffusion XL with Python's, call by call.
 
-mod fixture;
-
 use std::collections::BTreeMap;
 
-use fixture::compared_pipelines::{compare, refused};
-use fixture::stable_diffusion_xl::{calls, checkpoint, drawn, every_fourth_pixel, folder};
-use fixture::{assert_close, json};
+use crate::fixture::compared_pipelines::{compare, refused};
+use crate::fixture::stable_diffusion_xl::{calls, checkpoint, drawn, every_fourth_pixel, folder};
+use crate::fixture::{assert_close, json};
 use oxidiff::{
     AddedConditions, AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image,
     AutoencoderKL, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, Config, DType, Device,
@@ -85,7 +83,7 @@ impl ModelCall {
 #[test]
 fn unets_compute_what_python_does_for_every_condition() {
     let calls: Vec<ModelCall> = json(&folder().join("unets.json"));
-    let recorded = fixture::Recorded::open(&folder().join("unets.safetensors"));
+    let recorded = crate::fixture::Recorded::open(&folder().join("unets.safetensors"));
     assert!(calls.len() >= 10);
     for call in &calls {
         // The inputs are drawn in this order.
@@ -139,7 +137,7 @@ fn text_encoders_and_autoencoder_compute_what_python_does() {
         vae_image: Map<String, Value>,
     }
     let Inputs { prompts, vae_image } = json(&folder().join("encoders.json"));
-    let recorded = fixture::Recorded::open(&folder().join("encoders.safetensors"));
+    let recorded = crate::fixture::Recorded::open(&folder().join("encoders.safetensors"));
     let base = checkpoint("base");
     let path = |part: &str| base.path().join(part).to_str().unwrap().to_owned();
 
