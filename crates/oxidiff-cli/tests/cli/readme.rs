@@ -105,7 +105,8 @@ fn the_options_are_those_of_the_binary() {
     let (own, of_pipelines) = help.split_once("Options of some pipelines:").unwrap();
     assert_eq!(options(&table), options(own));
     // For the other options, the README only says where they come from.
-    for option in ["--padding-mask-crop", "--prompt-2", "--denoising-end", "--original-size", "--noise-level"]
+    for option in
+        ["--padding-mask-crop", "--prompt-weighting", "--denoising-end", "--original-size", "--noise-level"]
     {
         assert!(options(of_pipelines).contains(option), "{option}");
     }

@@ -157,7 +157,11 @@ impl Pipeline for DiTPipeline {
         };
         let number = |label: &String| match label.parse::<usize>() {
             Ok(number) => Ok(number),
-            Err(_) => Ok(self.get_label_ids(&[label])?[0]),
+            Err(_) => match self.get_label_ids(&[label]) {
+                Ok(numbers) => Ok(numbers[0]),
+                Err(Error::InvalidArgument { message, .. }) => Err(Error::argument(CLASS_LABELS, message)),
+                Err(other) => Err(other),
+            },
         };
         request.set(CLASS_LABELS, named.iter().map(number).collect::<Result<Vec<_>>>()?);
         Ok(())
