@@ -20,7 +20,7 @@ fn images_and_latents_are_enlarged_as_in_python() {
 
 #[test]
 fn what_python_refuses_is_refused() {
-    refused::<StableDiffusionLatentUpscalePipeline>("latent_upscale", 5);
+    refused::<StableDiffusionLatentUpscalePipeline>("latent_upscale", 4);
 }
 
 fn pipeline() -> StableDiffusionLatentUpscalePipeline {
