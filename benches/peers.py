@@ -95,6 +95,20 @@ def run_torch(folder, dtype):
             timed("torch", name, dtype, lambda: model(*inputs))
 
 
+def reference(folder):
+    """Saves the inputs and PyTorch's outputs, with which `oxidiff bench` prints its relative error."""
+    import torch
+    from safetensors.torch import save_file
+
+    names = {"unet": ("sample", "timestep", "text", "text_embeds", "time_ids"), "vae": ("latent",)}
+    tensors = {}
+    with torch.inference_mode():
+        for name, (model, inputs) in models(folder).items():
+            tensors |= {f"{name}_{key}": value for key, value in zip(names[name], inputs)}
+            tensors[f"{name}_out"] = model(*inputs).contiguous()
+    save_file(tensors, f"{folder}/reference.safetensors")
+
+
 def ratios(log):
     times = defaultdict(list)
     for line in Path(log).read_text().splitlines():
@@ -116,4 +130,11 @@ def ratios(log):
 
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
-    {"prepare": prepare, "openvino": run_openvino, "torch": run_torch, "ratios": ratios}[command](*arguments)
+    commands = {
+        "prepare": prepare,
+        "openvino": run_openvino,
+        "torch": run_torch,
+        "reference": reference,
+        "ratios": ratios,
+    }
+    commands[command](*arguments)
