@@ -8,6 +8,7 @@ pub(crate) mod exponential;
 pub(crate) mod geglu;
 pub(crate) mod images;
 pub(crate) mod linear;
+pub(crate) mod linear_geglu;
 pub(crate) mod norm;
 pub(crate) mod output;
 pub(crate) mod parts;

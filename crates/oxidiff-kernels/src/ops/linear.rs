@@ -89,16 +89,16 @@ pub fn linear_geglu(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) ->
     let values = |bias: Option<Tensor<1>>| bias.map(parameter);
     Tensor::from_primitive::<Flex>(match dtypes {
         (DType::F32, DType::F32) => {
-            cpu::linear::linear_geglu::<f32, f32>(x_flex, weight_flex, values(bias), dims)
+            cpu::linear_geglu::linear_geglu::<f32, f32>(x_flex, weight_flex, values(bias), dims)
         }
         (DType::F16, DType::F16) => {
-            cpu::linear::linear_geglu::<f16, f32>(x_flex, weight_flex, values(bias), dims)
+            cpu::linear_geglu::linear_geglu::<f16, f32>(x_flex, weight_flex, values(bias), dims)
         }
         (DType::BF16, DType::BF16) if bf16_dot::fits(in_features) => {
-            cpu::linear::linear_geglu::<bf16, Group>(x_flex, weight_flex, values(bias), dims)
+            cpu::linear_geglu::linear_geglu::<bf16, Group>(x_flex, weight_flex, values(bias), dims)
         }
         (DType::BF16, DType::BF16) => {
-            cpu::linear::linear_geglu::<bf16, f32>(x_flex, weight_flex, values(bias), dims)
+            cpu::linear_geglu::linear_geglu::<bf16, f32>(x_flex, weight_flex, values(bias), dims)
         }
         _ => return geglu(linear_plain(x, weight, bias, None)),
     })
@@ -119,8 +119,15 @@ mod tests {
         norm(found.cast(DType::F32) - expected.clone()) / norm(expected).max(1e-3)
     }
 
-    const SHAPES: [[usize; 3]; 6] =
-        [[1, 1, 3], [2, 5, 40], [77, 768, 33], [300, 64, 130], [1030, 20, 48], [400, 900, 35]];
+    const SHAPES: [[usize; 3]; 7] = [
+        [1, 1, 3],
+        [2, 5, 40],
+        [77, 768, 33],
+        [300, 64, 130],
+        [1030, 20, 48],
+        [400, 900, 35],
+        [200, 512, 310],
+    ];
 
     #[test]
     fn equals_the_plain_expression() {
@@ -175,7 +182,9 @@ mod tests {
         let flex = |tensor: Tensor<3>| tensor.try_into_primitive::<Flex>().expect("on the CPU");
         let matrix = |tensor: Tensor<2>| tensor.try_into_primitive::<Flex>().expect("on the CPU");
         let wide = |tensor: Tensor<3>| tensor.cast(DType::F32);
-        for [rows, depth, columns] in [[1, 4, 3], [2, 8, 40], [77, 768, 33], [300, 64, 130], [400, 900, 35]] {
+        for [rows, depth, columns] in
+            [[1, 4, 3], [2, 8, 40], [77, 768, 33], [300, 64, 130], [400, 900, 35], [90, 1024, 150]]
+        {
             let x = random([1, rows, depth], 1.0, DType::BF16);
             let weight = random([2 * columns, depth], 0.3, DType::BF16);
             let inputs = || (flex(x.clone()), matrix(weight.clone()), None);
@@ -185,7 +194,7 @@ mod tests {
             assert!(error < 4e-3, "{rows}x{depth}x{columns}: off by {error}");
 
             let (x, weight, _) = inputs();
-            let fast = cpu::linear::linear_geglu::<bf16, Group>(x, weight, None, [1, rows, columns]);
+            let fast = cpu::linear_geglu::linear_geglu::<bf16, Group>(x, weight, None, [1, rows, columns]);
             let error = relative_error(Tensor::<3>::from_primitive::<Flex>(fast), geglu(plain));
             assert!(error < 4e-3, "{rows}x{depth}x{columns} with gates: off by {error}");
         }

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use self::softmax::Softmax;
 use super::channels_last::contiguous;
 use super::output::Output;
+use super::prefetch::Ahead;
 use super::product::{Operand, Rows, Unit, panel};
 use super::transpose::into_columns;
 use crate::host::breakdown::operation;
@@ -174,13 +175,23 @@ impl<T: Operand<U>, U: Unit> WithSimd for Attend<'_, T, U> {
             let units = count.div_ceil(U::VALUES);
             for (panel, softmax) in softmax.iter_mut().enumerate() {
                 let queries = &left[panel * width * depth..][..width * depth];
-                panel::multiply(simd, count, depth, keys, queries, &[], &mut scores, width, false);
+                panel::multiply(
+                    simd,
+                    count,
+                    depth,
+                    keys,
+                    queries,
+                    [Ahead::NONE; 3],
+                    &mut scores,
+                    width,
+                    false,
+                );
                 let out = &mut out[panel * value_dim * width..][..value_dim * width];
                 softmax.weigh(simd, &mut scores[..count * width], scale, out);
                 // Keys past the end have no weight.
                 scores[count * width..units * U::VALUES * width].fill(0.0);
                 let weights = U::panel(&scores[..units * U::VALUES * width], width, &mut rounded);
-                panel::multiply(simd, value_dim, units, values, weights, &[], out, width, true);
+                panel::multiply(simd, value_dim, units, values, weights, [Ahead::NONE; 3], out, width, true);
             }
         }
         let mut rows = Scratch::new(width * value_dim);

@@ -11,6 +11,7 @@ use super::matrix::Matrix;
 use super::operand::Operand;
 use super::panel::{self, Unit};
 use super::sink::{Sink, Transposed};
+use crate::cpu::prefetch::Ahead;
 use crate::host::scratch::Scratch;
 
 /// Rows per task: the columns of them that are multiplied at once stay in the second-level cache.
@@ -23,7 +24,7 @@ const FEWEST_ROWS: usize = 24;
 /// Panels whose unfinished sums are kept at the same time.
 const PANELS: usize = 16;
 /// Units of the right matrix that are packed at the same time: they stay in the third-level cache.
-const MOST_PACKED: usize = 1 << 20;
+const MOST_PACKED: usize = 1 << 21;
 /// Units that a task packs for itself if there are few rows: they stay in the second-level cache.
 const MOST_OWN: usize = 1 << 16;
 /// Tasks take a multiple of this many rows, which is a multiple of the rows that are multiplied together.
@@ -137,13 +138,20 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
         let at_once = depth <= most_depth;
         let sums_len = count * width;
         let mut sums = Scratch::new(if at_once { sums_len } else { group * sums_len });
-        let mut copy = Scratch::new(if copies { count * most_depth.min(depth) } else { 0 });
+        let mut copy = Scratch::new(count * most_depth.min(depth));
         for first in (0..panels).step_by(group.max(1)) {
             let group = first..(first + group).min(panels);
             // A product of depth 0 is still a product: zero.
             for start in (0..depth.max(1)).step_by(most_depth) {
                 let columns = start..(start + most_depth).min(depth);
                 let block = left.block(rows.clone(), columns.clone(), &mut copy);
+                // The block that is multiplied after this one: the next columns, or else the rows of the next task.
+                let (next_rows, next_columns) = if columns.end < depth {
+                    (rows.clone(), columns.end..(columns.end + most_depth).min(depth))
+                } else {
+                    let start = if group.end < panels { rows.start } else { rows.end };
+                    (start..start + count, 0..most_depth.min(depth))
+                };
                 for panel in group.clone() {
                     let sums = &mut sums[if at_once { 0 } else { (panel - first) * sums_len }..][..sums_len];
                     let part = |panel: usize| {
@@ -151,7 +159,11 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
                         packed.get(first..first + columns.len() * width).unwrap_or(&[])
                     };
                     let (these, next) = (part(panel), part(panel + 1));
-                    panel::multiply(simd, count, columns.len(), block, these, next, sums, width, start > 0);
+                    let share = |panel: usize| next_rows.start + count * (panel - first) / group.len();
+                    let next = Ahead::rows(next.as_ptr(), 1, next.len(), next.len());
+                    let [one, other] = left.ahead(share(panel)..share(panel + 1), next_columns.clone());
+                    let ahead = [next, one, other];
+                    panel::multiply(simd, count, columns.len(), block, these, ahead, sums, width, start > 0);
                     if columns.end == depth {
                         sink.take_rows(simd, rows.clone(), (first_panel + panel) * width, width, sums);
                     }

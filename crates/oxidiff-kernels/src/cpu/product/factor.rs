@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::panel::Rows;
+use crate::cpu::prefetch::Ahead;
 
 /// The left matrix.
 pub(crate) trait Left<U>: Sync {
@@ -11,6 +12,12 @@ pub(crate) trait Left<U>: Sync {
 
     /// The given columns of the given rows. `scratch` has room for them.
     fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [U]) -> Rows<'a, U>;
+
+    /// The memory that [`Self::block`] reads, to fetch it ahead of time. The rows may reach past the end.
+    fn ahead(&self, rows: Range<usize>, columns: Range<usize>) -> [Ahead; 2] {
+        let _ = (rows, columns);
+        [Ahead::NONE; 2]
+    }
 }
 
 /// The right matrix, in panels.

@@ -5,6 +5,11 @@ use std::ops::Range;
 use super::factor::{Left, Right};
 use super::operand::Operand;
 use super::panel::{Rows, Unit};
+use crate::cpu::prefetch::Ahead;
+
+/// Rows this many bytes apart, or a multiple of it, share so few sets of the first-level cache that they would displace each
+/// other: they are copied before they are multiplied.
+const ALIASING: usize = 2048;
 
 /// A matrix in row-major order: the left factor of a product, or the transpose of the right one.
 #[derive(Clone, Copy)]
@@ -24,6 +29,13 @@ impl<T> Matrix<'_, T> {
         let values = &self.values[first * self.depth..][..count * self.depth];
         T::columns(values, self.depth, count, self.depth, out, width);
     }
+
+    /// The given columns of the given rows, to fetch them ahead of time. The rows may reach past the end.
+    pub fn rows_ahead(&self, rows: Range<usize>, columns: Range<usize>) -> Ahead {
+        let rows = rows.start.min(self.rows)..rows.end.min(self.rows);
+        let first = self.values.as_ptr().wrapping_add(rows.start * self.depth + columns.start);
+        Ahead::rows(first, rows.len(), self.depth, columns.len())
+    }
 }
 
 impl<T: Operand<U>, U: Unit> Left<U> for Matrix<'_, T> {
@@ -35,7 +47,17 @@ impl<T: Operand<U>, U: Unit> Left<U> for Matrix<'_, T> {
         let Self { values, depth, .. } = *self;
         if let Some(units) = T::as_units(values) {
             let stride = depth / U::VALUES;
-            return Rows { values: &units[rows.start * stride + columns.start..], stride };
+            let units = &units[rows.start * stride + columns.start..];
+            if stride == 0 || !(stride * size_of::<U>()).is_multiple_of(ALIASING) {
+                return Rows { values: units, stride };
+            }
+            let count = columns.len();
+            for (row, out) in
+                units.chunks(stride).zip(scratch.chunks_exact_mut(count.max(1))).take(rows.len())
+            {
+                out.copy_from_slice(&row[..count]);
+            }
+            return Rows { values: scratch, stride: count };
         }
         let columns = columns.start * U::VALUES..columns.end * U::VALUES;
         let stride = columns.len() / U::VALUES;
@@ -43,6 +65,10 @@ impl<T: Operand<U>, U: Unit> Left<U> for Matrix<'_, T> {
             T::copy_row(&values[row * depth..][columns.clone()], out);
         }
         Rows { values: scratch, stride }
+    }
+
+    fn ahead(&self, rows: Range<usize>, columns: Range<usize>) -> [Ahead; 2] {
+        [self.rows_ahead(rows, columns.start * U::VALUES..columns.end * U::VALUES), Ahead::NONE]
     }
 }
 

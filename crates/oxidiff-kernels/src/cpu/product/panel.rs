@@ -4,7 +4,7 @@
 use bytemuck::Pod;
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::cpu::prefetch::{LINE, prefetch};
+use crate::cpu::prefetch::{Ahead, LINE, prefetch};
 
 /// Vectors side by side in a panel.
 pub(crate) const VECTORS: usize = 2;
@@ -64,8 +64,8 @@ pub(crate) trait Unit: Pod + Send + Sync {
 }
 
 /// `out = left panel`, or with `add` `out += left panel`: `left` is `rows x depth`, `panel` `depth x width` without gaps,
-/// and the rows of `out` start every `out_stride` values. `next`, the panel that will be multiplied after this one, is prefetched
-/// meanwhile.
+/// and the rows of `out` start every `out_stride` values. What is `ahead`, the next panel and a part of the next rows of the left
+/// matrix, is prefetched meanwhile.
 ///
 /// # Panics
 /// When a matrix reaches past the end of its slice.
@@ -77,7 +77,7 @@ pub(crate) fn multiply<S: Simd, U: Unit>(
     depth: usize,
     left: Rows<'_, U>,
     panel: &[U],
-    next: &[U],
+    ahead: [Ahead; 3],
     out: &mut [f32],
     out_stride: usize,
     add: bool,
@@ -94,8 +94,7 @@ pub(crate) fn multiply<S: Simd, U: Unit>(
         left: left.values.as_ptr(),
         left_stride: left.stride,
         panel: panel.as_ptr(),
-        next: next.as_ptr(),
-        next_len: next.len(),
+        ahead,
         out: out.as_mut_ptr(),
         out_stride,
         add,
@@ -112,9 +111,8 @@ pub(crate) struct Product<U> {
     pub left: *const U,
     pub left_stride: usize,
     pub panel: *const U,
-    /// The panel to prefetch meanwhile.
-    pub next: *const U,
-    pub next_len: usize,
+    /// What to prefetch meanwhile.
+    pub ahead: [Ahead; 3],
     pub out: *mut f32,
     pub out_stride: usize,
     pub add: bool,
@@ -158,14 +156,12 @@ impl<S: Simd> Tiles<S> {
         let mut row = 0;
         // SAFETY: each tile is inside the rows, for which the caller promises the rest.
         unsafe {
-            // Each tile prefetches this many cache lines of the next panel.
-            let lines = self.product.next_len.div_ceil(LINE * rows.div_ceil(ROWS));
-            let mut next = self.product.next;
+            let mut ahead = self.product.ahead;
+            let lines = ahead.map(|ahead| ahead.lines_at_once(rows.div_ceil(ROWS)));
             // Eight rows are split into four and four: a tile of two rows keeps few multipliers busy.
             while row + ROWS <= rows && rows - row != 8 {
-                for _ in 0..lines {
-                    prefetch::<false, _>(next);
-                    next = next.wrapping_add(LINE);
+                for (ahead, lines) in ahead.iter_mut().zip(lines) {
+                    ahead.fetch(lines);
                 }
                 self.tile::<ROWS>(row);
                 row += ROWS;
@@ -274,7 +270,17 @@ pub(crate) mod tests {
             for add in [false, true] {
                 let mut out = vec![1.0; rows * out_stride];
                 let rows_of_left = Rows { values: &left, stride: left_stride };
-                multiply(simd, rows, depth, rows_of_left, &panel, &[], &mut out, out_stride, add);
+                multiply(
+                    simd,
+                    rows,
+                    depth,
+                    rows_of_left,
+                    &panel,
+                    [Ahead::NONE; 3],
+                    &mut out,
+                    out_stride,
+                    add,
+                );
                 for row in 0..rows {
                     for column in 0..out_stride {
                         let sum: f32 = (0..depth)
@@ -317,6 +323,6 @@ pub(crate) mod tests {
     #[should_panic(expected = "the left matrix")]
     fn refuses_rows_past_the_end() {
         let left = Rows { values: &[0.0; 8], stride: 3 };
-        multiply(pulp::Scalar, 3, 3, left, &[0.0; 6], &[], &mut [0.0; 12], 4, false);
+        multiply(pulp::Scalar, 3, 3, left, &[0.0; 6], [Ahead::NONE; 3], &mut [0.0; 12], 4, false);
     }
 }

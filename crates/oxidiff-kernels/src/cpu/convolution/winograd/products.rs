@@ -7,6 +7,7 @@ use pulp::{Simd, WithSimd};
 use super::tiling::{GAP, PATCH, POINTS, TILE, Tiling};
 use super::transforms::{across, kernel_line, product_line};
 use crate::cpu::convolution::pixel_sink::PixelSink;
+use crate::cpu::prefetch::Ahead;
 use crate::cpu::product::{Operand, Rows, panel};
 use crate::cpu::storage::Storage;
 use crate::cpu::vector::{MOST_LANES, load, store};
@@ -50,7 +51,17 @@ impl<T: Storage> WithSimd for Products<'_, '_, T> {
             let positions = products.chunks_mut(product_len).zip(kernels.chunks(KERNEL_LEN));
             for ((products, kernels), patches) in positions.zip(self.patches.chunks(self.position_len)) {
                 let patches = Rows { values: &patches[first..], stride: channels };
-                panel::multiply(simd, tiles, depth, patches, kernels, &[], products, width, first > 0);
+                panel::multiply(
+                    simd,
+                    tiles,
+                    depth,
+                    patches,
+                    kernels,
+                    [Ahead::NONE; 3],
+                    products,
+                    width,
+                    first > 0,
+                );
             }
         }
         self.store_tiles(simd, product_len, &products);
