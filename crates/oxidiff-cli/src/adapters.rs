@@ -1,6 +1,6 @@
 //! LoRAs and learned words that are given on the command line.
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use oxidiff::{DiffusionPipeline, LoraOptions, TextualInversionOptions};
 
 use crate::arguments::{GenerateArguments, Lora};
@@ -13,9 +13,8 @@ pub(crate) fn load(pipeline: &mut DiffusionPipeline, arguments: &GenerateArgumen
         let Some(loader) = pipeline.textual_inversion_loader() else {
             bail!("--textual-inversion: a {class_name} does not take it");
         };
-        loader
-            .load_textual_inversion(file, &TextualInversionOptions::default())
-            .with_context(|| format!("--textual-inversion {file}"))?;
+        let loaded = loader.load_textual_inversion(file, &TextualInversionOptions::default());
+        loaded.map_err(|error| about_file("--textual-inversion", file, &error))?;
     }
     Ok(())
 }
@@ -27,12 +26,24 @@ fn load_loras(pipeline: &mut DiffusionPipeline, loras: &[Lora]) -> anyhow::Resul
     }
     let class_name = pipeline.class_name();
     let Some(loader) = pipeline.lora_loader() else { bail!("--lora: a {class_name} does not take it") };
-    let named = loras.iter().enumerate().map(|(number, lora)| (format!("lora_{number}"), lora));
+    // The same file can be given twice.
+    let name = |number: usize, lora: &Lora| format!("--lora {} ({})", lora.file, number + 1);
+    let named = loras.iter().enumerate().map(|(number, lora)| (name(number, lora), lora));
     let named = Vec::from_iter(named);
     for (name, Lora { file, .. }) in &named {
         let options = LoraOptions { adapter_name: Some(name.clone()), ..LoraOptions::default() };
-        loader.load_lora_weights(file, &options).with_context(|| format!("--lora {file}"))?;
+        loader.load_lora_weights(file, &options).map_err(|error| about_file("--lora", file, &error))?;
     }
     let scales = Vec::from_iter(named.iter().map(|(name, lora)| (name.as_str(), lora.scale)));
     Ok(loader.set_adapters(&scales)?)
+}
+
+/// The error of an option's file, whose name many messages have already.
+fn about_file(option: &str, file: &str, error: &oxidiff::Error) -> anyhow::Error {
+    let message = error.to_string();
+    if message.starts_with(file) {
+        anyhow!("{option} {message}")
+    } else {
+        anyhow!("{option} {file}: {message}")
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use oxidiff::{DType, Device, LoadOptions, SingleFileOptions};
 
@@ -35,7 +36,7 @@ pub(crate) struct GenerateArguments {
     #[arg(id = "prompt_option", long = "prompt", value_name = "PROMPT", conflicts_with = "prompt")]
     prompt_option: Option<String>,
     /// A folder, a checkpoint in one file, or a name on the hub; by default the embedded emoji model
-    #[arg(long, value_name = "DIR_FILE_OR_HUB_ID")]
+    #[arg(long, value_name = "DIR_FILE_OR_HUB_ID", value_parser = NonEmptyStringValueParser::new())]
     pub model: Option<String>,
     /// What not to show
     #[arg(long, value_name = "PROMPT")]
@@ -49,18 +50,18 @@ pub(crate) struct GenerateArguments {
     /// Which part of the image to repaint (white) and to keep (black); the other way round for a RePaintPipeline, as in Python
     #[arg(long, value_name = "FILE", requires = "image")]
     pub mask_image: Option<PathBuf>,
-    /// How much of the image to change, 0 to 1; by default 0.8, and 1 with a mask
-    #[arg(long, value_name = "PART", requires = "image")]
+    /// How much of the image to change, 0 to 1; by default 0.8, and 1 with a mask (Stable Diffusion XL: 0.3 and 0.9999)
+    #[arg(long, value_name = "PART", requires = "image", value_parser = number)]
     pub strength: Option<f64>,
     /// Number of denoising steps; by default what the model's generation_config.json says (the embedded model: 25),
     /// else usually 50, 75 to enlarge an image, 100 to edit one, 1000 for DDPM
     #[arg(long, alias = "num-inference-steps", value_name = "N", value_parser = at_least_one)]
     pub steps: Option<usize>,
     /// How strongly to follow the prompt; 1 turns guidance off. By default what the model's generation_config.json says (the embedded model: 4), else 7.5, and 9 to enlarge an image
-    #[arg(long, value_name = "SCALE")]
+    #[arg(long, value_name = "SCALE", value_parser = number)]
     pub guidance_scale: Option<f64>,
     /// How far to restore the contrast that guidance changes, 0 to 1
-    #[arg(long, value_name = "PART")]
+    #[arg(long, value_name = "PART", value_parser = number)]
     pub guidance_rescale: Option<f64>,
     /// Seed of the random numbers: the same seed makes the same image. Negative seeds work as in torch's `manual_seed`; by default a new seed each time
     #[arg(long, value_name = "N", value_parser = seed)]
@@ -84,10 +85,10 @@ pub(crate) struct GenerateArguments {
     #[arg(long, value_name = "CLASS")]
     pub scheduler: Option<String>,
     /// Noise in each step of DDIMScheduler or RePaintScheduler, 0 to 1
-    #[arg(long, value_name = "PART")]
+    #[arg(long, value_name = "PART", value_parser = number)]
     pub eta: Option<f64>,
     /// How many of the text encoder's last layers to leave out
-    #[arg(long, value_name = "LAYERS")]
+    #[arg(long, value_name = "LAYERS", value_parser = whole_number)]
     pub clip_skip: Option<usize>,
     /// Decode large images in overlapping tiles, which takes less memory
     #[arg(long)]
@@ -124,7 +125,7 @@ pub(crate) struct Lora {
 #[derive(Args, Debug)]
 pub(crate) struct ModelArguments {
     /// A folder or a name on the hub; by default the embedded emoji model
-    #[arg(value_name = "MODEL")]
+    #[arg(value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     pub model: Option<String>,
     #[command(flatten)]
     pub load: LoadArguments,
@@ -142,7 +143,7 @@ pub(crate) struct DownloadArguments {
 pub(crate) struct BenchArguments {
     /// A folder or a name on the hub; by default the embedded emoji model. If the folder holds reference.safetensors, its
     /// inputs are used and the error against its outputs is printed
-    #[arg(value_name = "MODEL")]
+    #[arg(value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     pub model: Option<String>,
     /// Height and width of the latents; by default the size that the model was trained on
     #[arg(long, value_name = "N", value_parser = at_least_one)]
@@ -163,26 +164,35 @@ pub(crate) struct BenchArguments {
     pub load: LoadArguments,
 }
 
+fn whole_number(value: &str) -> Result<usize, String> {
+    value.parse().map_err(|_| "must be a whole number from 0".to_owned())
+}
+
+fn number(value: &str) -> Result<f64, String> {
+    value.parse().map_err(|_| "must be a number".to_owned())
+}
+
 fn at_least_one(value: &str) -> Result<usize, String> {
     let most = usize::MAX;
     value.parse().ok().filter(|number| *number > 0).ok_or(format!("must be a whole number from 1 to {most}"))
 }
 
-/// A file and a scale. A colon that no number follows is part of the file's name.
+/// A file and a scale. A colon that no number follows is part of the file's name, unless what is before it is a file.
 fn lora(value: &str) -> Result<Lora, String> {
     let starts_a_number = |text: &str| text.starts_with(|first: char| "+-.0123456789".contains(first));
+    let exists = |file: &str| Path::new(file).exists();
     let (file, scale) = match value.rsplit_once(':') {
-        Some((file, scale)) if starts_a_number(scale) => match scale.parse::<f64>() {
-            Ok(scale) => (file, scale),
-            Err(_) => (value, 1.0),
+        Some((file, scale)) => match scale.parse::<f64>() {
+            Ok(number) if number.is_finite() && starts_a_number(scale) => (file, number),
+            _ if exists(file) && !exists(value) => {
+                return Err(format!("the scale after the last colon must be a finite number, not `{scale}`"));
+            }
+            _ => (value, 1.0),
         },
-        _ => (value, 1.0),
+        None => (value, 1.0),
     };
     if file.is_empty() {
         return Err("names no file".to_owned());
-    }
-    if !scale.is_finite() {
-        return Err("the scale must be a number".to_owned());
     }
     Ok(Lora { file: file.to_owned(), scale })
 }

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use oxidiff::image::DynamicImage;
 use oxidiff::{
-    AutoPipelineForImage2Image, AutoPipelineForInpainting, DiffusionPipeline, Generator, Scheduler, Task,
-    load_image,
+    AutoPipelineForImage2Image, AutoPipelineForInpainting, DiffusionPipeline, Error, Generator, Scheduler,
+    Task, load_image,
 };
 
 use crate::adapters;
@@ -48,7 +48,10 @@ pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
     let InputImages { image, mask } = images;
     let inputs = Inputs { image, mask, generator, output_type: output.output_type() };
     let request = request::new(&pipeline, arguments, inputs)?;
-    let made = pipeline.call(request).map_err(keywords::name_option)?;
+    let made = match pipeline.call(request) {
+        Ok(made) => made,
+        Err(error) => return Err(keywords::name_option(error, |argument| pipeline.takes(argument))),
+    };
     for path in output.write(made.images)? {
         print_line(format_args!("{} (seed {seed})", path.display()))?;
     }
@@ -79,13 +82,18 @@ impl InputImages {
 
 /// The pipeline for the task that the given images imply, with the model's parts.
 fn for_task(pipeline: DiffusionPipeline, images: &InputImages) -> anyhow::Result<DiffusionPipeline> {
-    Ok(match images {
+    let (option, made) = match images {
         InputImages { image: Some(_), mask: Some(_) } if !pipeline.takes("mask_image") => {
-            AutoPipelineForInpainting::from_pipe(&pipeline).context("--mask-image")?
+            ("--mask-image", AutoPipelineForInpainting::from_pipe(&pipeline))
         }
         InputImages { image: Some(_), mask: None } if pipeline.task() == Some(Task::TextToImage) => {
-            AutoPipelineForImage2Image::from_pipe(&pipeline).context("--image")?
+            ("--image", AutoPipelineForImage2Image::from_pipe(&pipeline))
         }
-        _ => pipeline,
+        _ => return Ok(pipeline),
+    };
+    made.map_err(|error| match error {
+        // The message of the library is about classes that a user of the command line does not choose.
+        Error::Unsupported { .. } => anyhow!("{option}: a {} does not take it", pipeline.class_name()),
+        other => anyhow!(other).context(option),
     })
 }

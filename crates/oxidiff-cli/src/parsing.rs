@@ -16,6 +16,7 @@ use crate::keywords;
 /// # Errors
 /// When an argument is wrong. Clap also reports `--help` and `--version` as errors.
 pub(crate) fn parse(words: &[OsString]) -> Result<Arguments, Error> {
+    let words = &keywords::join_flags(words);
     let strict = match command().try_get_matches_from(words) {
         Ok(matches) => return arguments_of(&matches),
         Err(error) => error,

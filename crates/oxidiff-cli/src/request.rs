@@ -70,6 +70,8 @@ pub(crate) fn new(
         if arguments.class_labels.is_empty() {
             bail!("--class-labels: a {class_name} needs the classes to show");
         }
+    } else if takes("prompt") && images > 1 {
+        bail!("--num-images: a {class_name} makes one image from each prompt");
     } else {
         image = image.map(|image| image.into_iter().cycle().take(images).collect());
     }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::loading::folder::Folder;
+
 /// Shorthand for a result with Oxidiff's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -155,6 +157,17 @@ impl Error {
         message: impl Into<String>,
     ) -> Self {
         Self::Config { origin: origin.into(), field: field.into(), message: message.into() }
+    }
+
+    /// Adds the folder of the checkpoint to an error about a component's file (`unet/config.json`) from code that did not
+    /// know the folder.
+    pub(crate) fn in_checkpoint(self, folder: Option<&Folder>) -> Self {
+        match (self, folder) {
+            (Self::Config { origin, field, message }, Some(folder)) if folder.has(&origin) => {
+                Self::config(folder.locate(&origin).display().to_string(), field, message)
+            }
+            (other, _) => other,
+        }
     }
 
     /// Adds the file to an error from code that did not know it.

@@ -45,6 +45,7 @@ mod random;
 pub mod schedulers;
 mod text_encoders;
 mod vision;
+mod wording;
 
 pub use error::{Error, Result};
 pub use image_processor::{

@@ -124,6 +124,16 @@ fn adapters_are_mixed_scaled_fused_and_unloaded_as_in_python() {
 }
 
 #[test]
+fn a_weight_with_which_the_model_overflows_is_refused() {
+    let mut pipeline = pipeline();
+    pipeline.load_lora_weights(&file("kohya"), &named("first")).unwrap();
+    let error = pipeline.set_adapters(&[("first", 1e300)]).unwrap_err().to_string();
+    assert!(error.contains("`first` times 1e300") && error.contains("overflows"), "{error}");
+    pipeline.set_adapters(&[("first", 1.0)]).unwrap();
+    check(&mut pipeline, "kohya");
+}
+
+#[test]
 fn unloading_restores_every_bit() {
     let mut pipeline = pipeline();
     let original = weights(&pipeline);

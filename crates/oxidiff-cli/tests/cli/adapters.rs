@@ -4,6 +4,8 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
+use safetensors::{Dtype, SafeTensors};
+
 use crate::sandbox::{ROOT, Run, Sandbox};
 use crate::true_size;
 
@@ -73,6 +75,16 @@ fn adapters_that_cannot_be_used_are_refused() {
     run(&sandbox, "x", &["--textual-inversion", &kohya])
         .failed_with(&["kohya.safetensors", "no learned word"]);
 
+    for scale in ["abc", "nan", "inf", "-inf", ""] {
+        run(&sandbox, "x", &["--lora", &format!("{kohya}:{scale}")]).failed_with(&["scale", "finite number"]);
+    }
+    run(&sandbox, "x", &["--lora", &format!("{kohya}:1e300")]).failed_with(&[
+        "kohya.safetensors",
+        "1e300",
+        "overflows",
+    ]);
+    run(&sandbox, "x", &["--lora", &format!("{kohya}:1e38")]).failed_with(&["the loaded adapters"]);
+
     let unconditional = fixture("unconditional/pipelines/ddpm");
     let model = ["generate", "--model", &unconditional, "--steps", "1"];
     for option in ["--lora", "--textual-inversion"] {
@@ -81,7 +93,37 @@ fn adapters_that_cannot_be_used_are_refused() {
     }
     let words = fixture("formats/textual_inversion/style.safetensors");
     let other = ["generate", "x", "--lora", &words];
-    sandbox.run(other).failed_with(&["--lora", "style.safetensors", "not a LoRA"]);
+    let refused = sandbox.run(other);
+    assert_eq!(refused.stderr.matches("style.safetensors").count(), 1, "{}", refused.stderr);
+    refused.failed_with(&["--lora", "style.safetensors", "not a LoRA"]);
+}
+
+/// A copy of a file whose first value in single or half precision is not a number.
+fn with_nan(from: &str, to: &Path) {
+    let contents = fs::read(from).unwrap();
+    let tensors = SafeTensors::deserialize(&contents).unwrap();
+    let (_, tensor) = tensors.iter().find(|(key, _)| !key.ends_with("alpha")).unwrap();
+    let start = tensor.data().as_ptr().addr() - contents.as_ptr().addr();
+    let mut changed = contents.clone();
+    let nan: &[u8] = match tensor.dtype() {
+        Dtype::F32 => &f32::NAN.to_le_bytes(),
+        Dtype::F16 => &[0, 0x7e],
+        other => panic!("{other:?}"),
+    };
+    changed[start..start + nan.len()].copy_from_slice(nan);
+    fs::write(to, changed).unwrap();
+}
+
+#[test]
+fn adapters_with_values_that_are_not_finite_are_to_blame() {
+    let sandbox = Sandbox::new();
+    with_nan(&fixture("stable_diffusion_xl/lora/kohya.safetensors"), &sandbox.path("lora.safetensors"));
+    run(&sandbox, "x", &["--lora", "lora.safetensors"])
+        .failed_with(&["--lora lora.safetensors: ", "not finite"]);
+    let style = fixture("stable_diffusion_xl/textual_inversion/style.safetensors");
+    with_nan(&style, &sandbox.path("word.safetensors"));
+    run(&sandbox, "word", &["--textual-inversion", "word.safetensors"])
+        .failed_with(&["--textual-inversion word.safetensors: ", "not finite"]);
 }
 
 #[test]

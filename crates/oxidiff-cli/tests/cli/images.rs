@@ -101,6 +101,8 @@ fn unreadable_images() {
     run(&sandbox, &["--image", "text.png"]).failed_with(&["--image", "text.png"]);
     run(&sandbox, &["--image", "in.png", "--mask-image", "text.png"])
         .failed_with(&["--mask-image", "text.png"]);
+    let weights = format!("{ROOT}/models/emoji-diffusion/vae/diffusion_pytorch_model.safetensors");
+    run(&sandbox, &["--image", &weights]).failed_with(&["--image", "not an image"]);
     let bytes = std::fs::read(sandbox.path("in.png")).unwrap();
     std::fs::write(sandbox.path("half.png"), &bytes[..bytes.len() / 2]).unwrap();
     run(&sandbox, &["--image", "half.png"]).failed_with(&["--image", "half.png"]);
@@ -119,7 +121,12 @@ fn options_that_do_not_go_together() {
         run(&sandbox, &["--image", "in.png", &format!("--strength={strength}")]).failed_with(&["strength"]);
     }
     run(&sandbox, &["--image", "in.png", "--strength", "0.1", "--scheduler", "DDIMScheduler"])
-        .failed_with(&["--strength", "less than one step"]);
+        .failed_with(&["--strength", "0.1 of 2 steps is less than one step"]);
+    let xl = format!("{ROOT}/tests/fixtures/stable_diffusion_xl/base");
+    run(&sandbox, &["--image", "in.png", "--model", &xl])
+        .failed_with(&["--strength: the default of 0.3 of 2 steps is less than one step"]);
+    let crop = ["--image", "in.png", "--mask-image", "mask.png", "--padding-mask-crop", "4"];
+    run(&sandbox, &[&crop[..], &["--output", "x.npy"]].concat()).failed_with(&["--output: must be images"]);
     run(&sandbox, &["--image", "in.png", "--height", "64"]).failed_with(&["--height"]);
     run(&sandbox, &["--image", "in.png", "--guidance-rescale", "0.5"]).failed_with(&["--guidance-rescale"]);
 }

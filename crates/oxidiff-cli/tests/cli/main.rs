@@ -3,12 +3,15 @@
 mod adapters;
 mod bad_input;
 mod bench;
+mod checkpoint_files;
 mod files;
 mod generate;
 mod generation_config;
 mod hub;
+mod ignored_arguments;
 mod images;
 mod not_finite;
+mod prompt_weighting;
 mod readme;
 mod sandbox;
 #[path = "../../../oxidiff/tests/fixture/true_size.rs"]

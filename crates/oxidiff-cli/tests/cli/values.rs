@@ -51,6 +51,17 @@ fn numbers_out_of_range_name_the_option_and_the_range() {
 }
 
 #[test]
+fn values_that_are_no_numbers_are_refused_in_plain_words() {
+    for (option, value) in
+        [("--clip-skip", "-1"), ("--clip-skip", "x"), ("--eta", "x"), ("--guidance-scale", "")]
+    {
+        failed(&["cat", &format!("{option}={value}")], &[option, "must be a"]);
+    }
+    failed(&["cat", "--model", ""], &["--model"]);
+    failed(&["cat", "--model", "/dev/null"], &["/dev/null", "neither a folder nor a file"]);
+}
+
+#[test]
 fn an_option_is_not_a_value() {
     failed(&["--negative-prompt", "--seed", "5"], &["--negative-prompt"]);
     failed(&["cat", "--seed", "--steps", "3"], &["--seed"]);

@@ -121,7 +121,7 @@ impl Config {
 
         let typed: T = serde_path_to_error::deserialize(Value::Object(given.clone())).map_err(|error| {
             let field = error.path().to_string();
-            Error::config(self.describe(class_name), field, error.into_inner().to_string())
+            Error::config(self.describe(class_name), field, in_plain_words(&error.into_inner().to_string()))
         })?;
         let mut config = Self::of_class(class_name, &typed, given, self.origin.clone());
         if same_class {
@@ -181,6 +181,21 @@ impl Config {
 
 fn to_value<T: Serialize>(fields: &T) -> Value {
     serde_json::to_value(fields).expect("configuration fields are plain data")
+}
+
+/// A message of serde without the names of Rust's types.
+fn in_plain_words(message: &str) -> String {
+    let expected = [
+        ("expected usize", "expected a whole number from 0"),
+        ("expected u64", "expected a whole number from 0"),
+        ("expected i64", "expected a whole number"),
+        ("expected f64", "expected a number"),
+        ("expected a boolean", "expected true or false"),
+        ("expected a sequence", "expected a list"),
+    ];
+    let named =
+        expected.iter().find_map(|(words, plain)| Some(message.strip_suffix(words)?.to_owned() + plain));
+    named.unwrap_or_else(|| message.to_owned())
 }
 
 /// Writes JSON as diffusers does, with `sort_keys=True, indent=2`.

@@ -82,9 +82,12 @@ impl LoadOptions {
             self.check_variant(&folder, needed)?;
             Ok(folder)
         } else if is_meant_as_path(path) {
-            let message = match path.is_file() {
-                true => "is a file, not the folder of a checkpoint: load it with `from_single_file`",
-                false => "no such folder",
+            let message = if path.is_file() {
+                "is a file, not the folder of a checkpoint: load it with `from_single_file`"
+            } else if path.exists() {
+                "is neither a folder nor a file"
+            } else {
+                "no such folder"
             };
             Err(Error::MissingFile { path: path.into(), message: message.into() })
         } else {

@@ -19,6 +19,7 @@ use crate::loading::original;
 use crate::loading::variant::available_variants;
 use crate::loading::write_whole;
 use crate::memory;
+use crate::wording::{counted, listed};
 
 /// An open checkpoint: one weights file, or the shards that an index lists.
 pub(crate) struct Checkpoint {
@@ -79,6 +80,8 @@ impl Checkpoint {
 
     /// Gives every parameter of `module` its value from the checkpoint, as `dtype` on `device`.
     ///
+    /// Tensors that no parameter uses are named in a warning, as in Python.
+    ///
     /// Where the file already holds `dtype`, CPU parameters use the mapped file itself. Otherwise each parameter is converted
     /// on first use, and its part of the file given back to the system.
     ///
@@ -90,7 +93,7 @@ impl Checkpoint {
         module: M,
         dtype: DType,
         device: &Device,
-        old_key: OldKey,
+        (class_name, old_key): (&str, OldKey),
     ) -> Result<M> {
         let is_copied = |name: &str, tensor: &StoredTensor| {
             !tensor.is_mapped() || tensor.element_type(name).is_ok_and(|stored| stored != dtype)
@@ -114,9 +117,15 @@ impl Checkpoint {
         if !errors.is_empty() {
             return Err(errors.swap_remove(0));
         }
-        let unused: Vec<&str> = self.tensors.keys().filter(|key| !used.contains(*key)).collect();
+        // Transformers once stored the numbers of the positions, and ignores them since.
+        let is_unused = |key: &&str| !used.contains(*key) && !key.ends_with("position_ids");
+        let unused: Vec<&str> = self.tensors.keys().filter(is_unused).collect();
         if !unused.is_empty() {
-            tracing::debug!(file = self.tensors.origin(), ?unused, "unused weights");
+            let (origin, count) = (self.tensors.origin(), counted(unused.len(), "tensor"));
+            tracing::warn!(
+                "{origin}: {count} of the file belong to no layer of the {class_name}: {}",
+                listed(&unused)
+            );
         }
         Ok(module)
     }

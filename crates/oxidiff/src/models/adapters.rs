@@ -11,8 +11,10 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor};
 
 use crate::error::{Error, Result};
+use crate::loading::formats::state_dict::StoredTensor;
 use crate::loading::lora::LoraLayers;
 use crate::loading::weights::{pop_field, push_field};
+use crate::models::finite::is_finite;
 use crate::models::model::Model;
 
 /// A model that supports adapters.
@@ -24,23 +26,25 @@ pub(crate) trait Adaptable: Model {
     /// Changes the adapters, then updates the weights.
     ///
     /// # Errors
-    /// Those of `change`.
+    /// Those of `change`, and when a weight overflows.
     fn adapt<T>(&mut self, change: impl FnOnce(&mut Adapters) -> Result<T>) -> Result<T> {
         let mut adapters = std::mem::take(self.adapters_mut());
         let result = change(&mut adapters);
-        let mut merger = Merger { adapters: &mut adapters, path: Vec::new() };
+        let mut merger = Merger { adapters: &mut adapters, path: Vec::new(), overflow: None };
         *self = self.clone().map(&mut merger);
+        let overflow = merger.overflow;
         *self.adapters_mut() = adapters;
-        result
+        let result = result?;
+        overflow.map_or(Ok(result), Err)
     }
 
     /// Removes all adapters. Those that are fused into the weights stay there.
     fn unload_adapters(&mut self) {
-        let restored = self.adapt(|adapters| {
+        // Fused adapters stay, and so does an overflow that they cause, which was reported when they were fused.
+        let _ = self.adapt(|adapters| {
             adapters.list.clear();
             Ok(())
         });
-        restored.expect("clearing a list cannot fail");
         *self.adapters_mut() = Adapters::default();
     }
 }
@@ -126,15 +130,18 @@ impl Adapters {
     /// Adds an adapter, which becomes the only active one.
     ///
     /// # Errors
-    /// When the name is taken, or the file does not hold what its header says.
+    /// When the name is taken, the file does not hold what its header says, or a value is not finite.
     pub(crate) fn add(&mut self, name: &str, layers: &LoraLayers, device: &Device) -> Result<()> {
         self.check_free(name)?;
-        let matrix = |key: &str,
-                      stored: &crate::loading::formats::state_dict::StoredTensor|
-         -> Result<Tensor<2>> {
+        let matrix = |key: &str, stored: &StoredTensor| -> Result<Tensor<2>> {
             let rows = stored.shape()[0];
             let flat = stored.reshaped(&[rows, stored.len() / rows.max(1)]).expect("rows divide the size");
-            flat.tensor(key, DType::F32, device)
+            let matrix = flat.tensor(key, DType::F32, device)?;
+            if is_finite(&matrix) {
+                return Ok(matrix);
+            }
+            Err(stored
+                .error(format!("the values for the weight `{key}` are not finite: the file is damaged")))
         };
         let mut loaded = BTreeMap::new();
         for (key, layer) in layers {
@@ -233,6 +240,15 @@ impl Adapters {
         self.fused.iter().map(|adapter| adapter.name.as_str()).collect()
     }
 
+    /// The error for a weight that is finite without the adapters.
+    fn overflow(&self, key: &str) -> Error {
+        let changing = self.fused.iter().chain(self.list.iter().filter(|adapter| adapter.active));
+        let changing = changing.filter(|adapter| adapter.layers.contains_key(key));
+        let names = changing.map(|adapter| format!("`{}` times {:e}", adapter.name, adapter.weight));
+        let place = format!("adapter {}", Vec::from_iter(names).join(" and "));
+        Error::NonFinite { place, message: format!("the changed weight `{key}` overflows") }
+    }
+
     /// The factors and matrices to add to the weight `key`. If an adapter is fused, only fused adapters count.
     fn terms(&self, key: &str) -> Vec<(f64, &Layer)> {
         let of = |adapter: &'_ Adapter| adapter.layers.contains_key(key);
@@ -255,6 +271,8 @@ impl Adapters {
 struct Merger<'a> {
     adapters: &'a mut Adapters,
     path: Vec<String>,
+    /// The first weight that the adapters made infinite.
+    overflow: Option<Error>,
 }
 
 impl ModuleMapper for Merger<'_> {
@@ -289,6 +307,9 @@ impl ModuleMapper for Merger<'_> {
             });
             sum.cast(dtype)
         };
+        if self.overflow.is_none() && !is_finite(&merged) && is_finite(&base) {
+            self.overflow = Some(self.adapters.overflow(&key));
+        }
         self.adapters.base.insert(key, base);
         Param::initialized(param.id, merged.reshape(shape))
     }

@@ -151,10 +151,10 @@ pub(crate) fn load<M: Model>(
     let config = Config::parse(&text, &folder.locate("config.json").display().to_string())?;
     let is_other = |name: &&str| *name != M::CLASS_NAME && !M::FORMER_CLASS_NAMES.contains(name);
     if let Some(other) = config.class_name().filter(is_other) {
-        let message = format!("is `{other}`, but a {} was requested", M::CLASS_NAME);
+        let message = format!("is `{other}`, but `{}` was requested", M::CLASS_NAME);
         return Err(Error::config(config.origin(), "_class_name", message));
     }
     let model = M::from_config(&config, device)?;
     let checkpoint = Checkpoint::open(folder, M::WEIGHTS_NAME, variant, M::CLASS_NAME)?;
-    checkpoint.load_into(model, dtype, device, M::OLD_KEY)
+    checkpoint.load_into(model, dtype, device, (M::CLASS_NAME, M::OLD_KEY))
 }

@@ -97,7 +97,7 @@ impl<P: Pipeline> AnyPipeline for P {
                 )
             })?,
         };
-        Pipeline::call(self, arguments)
+        Pipeline::call(self, arguments).map_err(|error| error.in_checkpoint(Pipeline::index(self).folder()))
     }
 
     fn takes(&self, argument: &str) -> bool {

@@ -106,7 +106,7 @@ impl<'a> Components<'a> {
     pub fn take<T: Clone + 'static>(&self, name: &str) -> Result<T> {
         self.get::<T>(name).cloned().ok_or_else(|| {
             let found = self.0.iter().find(|(other, _)| *other == name);
-            let found = found.map_or("none".to_owned(), |(_, part)| format!("a {}", part.class().1));
+            let found = found.map_or("nothing".to_owned(), |(_, part)| format!("`{}`", part.class().1));
             Error::argument("pipeline", format!("has {found} as `{name}`, which does not fit"))
         })
     }

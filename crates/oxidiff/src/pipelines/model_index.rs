@@ -71,7 +71,7 @@ impl ModelIndex {
     /// Reads the index of a checkpoint in one file, which never holds a safety checker.
     pub(crate) fn of_single_file(folder: &Folder) -> Result<Self> {
         let mut index = Self::read(folder)?;
-        if index.component_class(SAFETY_CHECKER).is_some() {
+        if index.component_class(SAFETY_CHECKER)?.is_some() {
             index.set_component(SAFETY_CHECKER, None);
         }
         Ok(index)
@@ -94,13 +94,26 @@ impl ModelIndex {
     }
 
     /// The class of a component; `None` if the pipeline has no such component.
-    pub fn component_class(&self, component: &str) -> Option<&str> {
-        self.values.get(component)?.as_array()?.get(1)?.as_str()
+    ///
+    /// # Errors
+    /// When the entry is neither null nor the names of a library and a class.
+    pub fn component_class(&self, component: &str) -> Result<Option<&str>> {
+        let Some(entry) = self.values.get(component).filter(|entry| !entry.is_null()) else {
+            return Ok(None);
+        };
+        match entry.as_array().map(Vec::as_slice) {
+            Some([Value::Null, Value::Null]) => Ok(None),
+            Some([Value::String(_) | Value::Null, Value::String(class_name)]) => Ok(Some(class_name)),
+            _ => {
+                let message = format!("must be null or the names of a library and a class, not {entry}");
+                Err(Error::config(&self.origin, component, message))
+            }
+        }
     }
 
     /// The class of a required component.
     pub(crate) fn required(&self, component: &str) -> Result<&str> {
-        self.component_class(component).ok_or_else(|| {
+        self.component_class(component)?.ok_or_else(|| {
             let message = format!("the {} needs this component", self.class_name().unwrap_or("pipeline"));
             Error::config(&self.origin, component, message)
         })

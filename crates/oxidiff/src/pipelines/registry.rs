@@ -93,8 +93,15 @@ impl Entry {
             family,
             task,
             arguments: P::Arguments::ALL,
-            load: |loader| Ok(P::load(loader)?.into()),
-            from_components: |components, index| Ok(P::from_components(components, index)?.into()),
+            load: |loader| {
+                let loaded = P::load(loader).map_err(|error| error.in_checkpoint(Some(loader.checkpoint())));
+                Ok(loaded?.into())
+            },
+            from_components: |components, index| {
+                let folder = index.folder().cloned();
+                let made = P::from_components(components, index);
+                Ok(made.map_err(|error| error.in_checkpoint(folder.as_ref()))?.into())
+            },
         }
     }
 }

@@ -170,8 +170,9 @@ impl Scheduler for LCMScheduler {
 
     fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
         options.only(&["original_inference_steps", "strength", "timesteps"], CLASS_NAME)?;
-        let steps = options.original_inference_steps.unwrap_or(self.fields.original_inference_steps);
-        let distillation = Distillation::evenly(self.fields.num_train_timesteps, steps, strength(&options)?)?;
+        let configured = (self.fields.original_inference_steps, &self.config);
+        let (given, trained) = (options.original_inference_steps, self.fields.num_train_timesteps);
+        let distillation = Distillation::evenly(trained, given, configured, strength(&options)?)?;
         self.run.choose(&options, &distillation)
     }
 

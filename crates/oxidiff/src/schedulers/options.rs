@@ -123,16 +123,16 @@ impl TimestepOptions<'_> {
 
     /// Rejects arguments other than the number of steps and those that a class `knows`.
     pub(super) fn only(&self, known: &[&str], class_name: &str) -> Result<()> {
-        let no_argument = "this scheduler's `set_timesteps` has no such argument";
+        let no_argument = "does not take it";
         let arguments = [
-            ("timesteps", self.timesteps.is_some(), "this scheduler chooses its own timesteps"),
-            ("sigmas", self.sigmas.is_some(), "this scheduler chooses its own noise levels"),
-            ("mu", self.mu.is_some(), "this scheduler does not shift noise levels"),
+            ("timesteps", self.timesteps.is_some(), "chooses its own timesteps"),
+            ("sigmas", self.sigmas.is_some(), "chooses its own noise levels"),
+            ("mu", self.mu.is_some(), "does not shift noise levels"),
             ("original_inference_steps", self.original_inference_steps.is_some(), no_argument),
             ("strength", self.strength.is_some(), no_argument),
         ];
         match arguments.into_iter().find(|(name, given, _)| *given && !known.contains(name)) {
-            Some((name, _, reason)) => Err(Error::unsupported(format!("`{name}` with {class_name}"), reason)),
+            Some((name, _, reason)) => Err(Error::argument(name, format!("the {class_name} {reason}"))),
             None => Ok(()),
         }
     }

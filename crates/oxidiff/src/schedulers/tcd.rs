@@ -149,7 +149,8 @@ impl Scheduler for TCDScheduler {
         let strength = strength(&options)?;
         let distillation = match options.original_inference_steps {
             None => {
-                Distillation::evenly(num_train_timesteps, self.fields.original_inference_steps, strength)?
+                let configured = (self.fields.original_inference_steps, &self.config);
+                Distillation::evenly(num_train_timesteps, None, configured, strength)?
             }
             // A given number limits how many steps there are, but not where they are.
             Some(steps) => {

@@ -13,6 +13,7 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
 
+use super::clip_tokenizer_config::{TokenizerConfig, read_json};
 use super::clip_vocabulary::{self, MERGES_OF_CLIP};
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
@@ -64,24 +65,7 @@ impl CLIPTokenizer {
     }
 
     pub(crate) fn load(folder: &Folder) -> Result<Self> {
-        let config = match folder.has("tokenizer_config.json") {
-            true => read_json(folder, "tokenizer_config.json")?,
-            false => Map::new(),
-        };
-        let special = match folder.has("special_tokens_map.json") {
-            true => read_json(folder, "special_tokens_map.json")?,
-            false => Map::new(),
-        };
-        let token = |name: &str, default: &str| -> String {
-            let value = config.get(name).or_else(|| special.get(name));
-            let content = value.and_then(|value| value.get("content").or(Some(value)));
-            content.and_then(Value::as_str).unwrap_or(default).to_owned()
-        };
-        let bos = token("bos_token", "<|startoftext|>");
-        let eos = token("eos_token", "<|endoftext|>");
-        let pad = token("pad_token", "<|endoftext|>");
-        let unk = token("unk_token", "<|endoftext|>");
-
+        let TokenizerConfig { values, bos, eos, pad, unk, model_max_length } = TokenizerConfig::read(folder)?;
         let (mut tokenizer, file) = if folder.has("tokenizer.json") {
             let text = folder.read("tokenizer.json", "CLIPTokenizer")?;
             let mut tokenizer = Tokenizer::from_bytes(&text).map_err(wrong(folder, "tokenizer.json"))?;
@@ -106,10 +90,7 @@ impl CLIPTokenizer {
             })
         };
         let (bos_token_id, eos_token_id, pad_token_id) = (id(&bos)?, id(&eos)?, id(&pad)?);
-        // Tokenizers without a limit have a number around 1e30.
-        let model_max_length =
-            config.get("model_max_length").and_then(Value::as_u64).and_then(|length| length.try_into().ok());
-        Ok(Self { tokenizer, config, bos_token_id, eos_token_id, pad_token_id, model_max_length })
+        Ok(Self { tokenizer, config: values, bos_token_id, eos_token_id, pad_token_id, model_max_length })
     }
 
     /// The most tokens that the model accepts, including start and end, if the tokenizer has a limit.
@@ -324,14 +305,6 @@ pub(super) fn parse_merges(text: &[u8], origin: &str) -> Result<Merges> {
             None => Err(error(format!("line {}: `{line}` is not a pair", number + 1))),
         })
         .collect()
-}
-
-fn read_json(folder: &Folder, file: &str) -> Result<Map<String, Value>> {
-    let text = folder.read(file, "CLIPTokenizer")?;
-    serde_json::from_slice(&text).map_err(|error| Error::Tokenizer {
-        origin: folder.locate(file).display().to_string(),
-        message: format!("not a JSON object: {error}"),
-    })
 }
 
 fn wrong(folder: &Folder, file: &str) -> impl FnOnce(tokenizers::Error) -> Error {

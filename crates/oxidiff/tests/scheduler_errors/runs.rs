@@ -2,7 +2,7 @@
 
 use oxidiff::{
     Config, DDPMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, PNDMScheduler, Scheduler,
-    schedulers,
+    TimestepOptions, schedulers,
 };
 
 use super::{build, error, sample, step, with_betas};
@@ -19,6 +19,18 @@ fn impossible_numbers_of_steps_are_refused() {
     }
     let message = error(PNDMScheduler::new(Default::default()).unwrap().set_timesteps(3));
     assert!(message.contains("skip_prk_steps"), "{message}");
+}
+
+#[test]
+fn a_distillation_is_blamed_on_the_configuration_unless_it_is_given() {
+    for class_name in ["LCMScheduler", "TCDScheduler"] {
+        let json = r#"{"original_inference_steps": 2000}"#;
+        let message = error(build(class_name, json).unwrap().set_timesteps(4));
+        assert!(message.contains("field `original_inference_steps`"), "{class_name}: {message}");
+    }
+    let options = TimestepOptions { original_inference_steps: Some(2000), ..TimestepOptions::steps(4) };
+    let message = error(build("LCMScheduler", "{}").unwrap().set_timesteps_with(options));
+    assert!(message.starts_with("`original_inference_steps`"), "{message}");
 }
 
 #[test]

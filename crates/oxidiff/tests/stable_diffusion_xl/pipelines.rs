@@ -232,3 +232,21 @@ fn the_refiner_is_not_a_base_model() {
     let unknown = refiner.call(oxidiff::Request::new("x").with("width", 64)).unwrap_err();
     assert!(matches!(unknown, Error::UnknownArgument { .. }), "{unknown}");
 }
+
+/// Advice is given only where it would help.
+#[test]
+fn conditions_of_another_length_have_no_advice() {
+    let folder = checkpoint("refiner");
+    let file = folder.path().join("unet/config.json");
+    let mut config: Map<String, Value> = json(&file);
+    config.insert("addition_time_embed_dim".into(), 3.into());
+    std::fs::write(&file, Value::Object(config).to_string()).unwrap();
+    let mut refiner = DiffusionPipeline::from_pretrained(folder.path().to_str().unwrap()).unwrap();
+    let latents: Tensor<4> = Generator::manual_seed(0).randn([1, 4, 8, 8], DType::F32, &Device::flex());
+    let error = refiner.call(oxidiff::Request::new("x").with("image", latents)).unwrap_err().to_string();
+    assert!(error.contains(&*file.to_string_lossy()), "{error}");
+    assert!(
+        error.contains("5 numbers of 3 features") && !error.contains("requires_aesthetics_score"),
+        "{error}"
+    );
+}

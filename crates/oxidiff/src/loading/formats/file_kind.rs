@@ -26,6 +26,8 @@ pub(crate) enum FileKind {
     Image,
     Avif,
     Heif,
+    Utf8WithMark,
+    Utf16,
     Empty,
     Zeros,
 }
@@ -60,6 +62,8 @@ impl FileKind {
             _ if is_box(&[b"heic", b"heix", b"mif1", b"msf1"]) => Self::Heif,
             // The length of a JSON header, less than 16 MiB, and the header.
             [_, _, _, 0, 0, 0, 0, 0, b'{', ..] => Self::Safetensors,
+            [0xef, 0xbb, 0xbf, ..] => Self::Utf8WithMark,
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Self::Utf16,
             _ if text.starts_with(['{', '[']) => Self::Json,
             _ => return None,
         })
@@ -70,6 +74,10 @@ impl FileKind {
         let mut first = Vec::new();
         File::open(path).ok()?.take(FIRST_BYTES as u64).read_to_end(&mut first).ok()?;
         Self::of(&first)
+    }
+
+    fn is_weights(self) -> bool {
+        matches!(self, Self::ZipArchive | Self::Pickle | Self::Safetensors | Self::Gguf | Self::Hdf5)
     }
 
     fn error(self, path: &Path) -> Error {
@@ -109,6 +117,10 @@ impl FileKind {
             Self::Image => "this is an image",
             Self::Avif => "this is an AVIF image, an unsupported format: convert it to PNG",
             Self::Heif => "this is a HEIF image, an unsupported format: convert it to PNG",
+            Self::Utf8WithMark => {
+                "the text begins with a byte order mark (BOM): save it as UTF-8 without one"
+            }
+            Self::Utf16 => "the text is encoded in UTF-16: save it as UTF-8",
             Self::Empty => "the file is empty: download it again",
             Self::Zeros => {
                 "the file begins with nothing but zeros, as after an interrupted download: download it again"
@@ -122,8 +134,11 @@ impl FileKind {
 /// # Errors
 /// When the first bytes show that it is something else.
 pub(crate) fn check_text(path: &Path, contents: &[u8]) -> Result<()> {
+    let is_json = path.extension().is_some_and(|extension| extension == "json");
     match FileKind::of(contents) {
         None | Some(FileKind::Json) => Ok(()),
+        // A list of lines may begin with a mark; for Python, JSON may not.
+        Some(FileKind::Utf8WithMark) if !is_json => Ok(()),
         Some(kind) => Err(kind.error(path)),
     }
 }
@@ -131,6 +146,10 @@ pub(crate) fn check_text(path: &Path, contents: &[u8]) -> Result<()> {
 /// The error for a file that is none of the `expected` kinds: what it is instead, if that is known, else `error`.
 pub(crate) fn explain(path: &Path, expected: &[FileKind], error: Error) -> Error {
     match FileKind::of_file(path).filter(|kind| !expected.contains(kind)) {
+        Some(kind) if kind.is_weights() && expected.contains(&FileKind::Image) => {
+            let message = "this is a file of weights, not an image";
+            Error::WrongKind { path: path.to_path_buf(), message }
+        }
         Some(kind) => kind.error(path),
         None => error,
     }
@@ -149,6 +168,9 @@ mod tests {
         assert_eq!(FileKind::of(b"\x80\x02}q\x00"), Some(FileKind::Pickle));
         assert_eq!(FileKind::of(b"\x40\0\0\0\0\0\0\0{\"a\":"), Some(FileKind::Safetensors));
         assert_eq!(FileKind::of(b"\0\0\0\x1cftypavif"), Some(FileKind::Avif));
+        assert_eq!(FileKind::of(b"\xef\xbb\xbf{}"), Some(FileKind::Utf8WithMark));
+        assert_eq!(FileKind::of(b"\xff\xfe{\0}\0"), Some(FileKind::Utf16));
+        assert_eq!(FileKind::of(b"\xff\xfe\0\0\0\0\0\0{"), Some(FileKind::Safetensors));
         assert_eq!(FileKind::of(b""), Some(FileKind::Empty));
         assert_eq!(FileKind::of(&[0; 4096]), Some(FileKind::Zeros));
         assert_eq!(FileKind::of(b"ordinary text"), None);

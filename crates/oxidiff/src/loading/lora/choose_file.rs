@@ -26,7 +26,7 @@ pub(crate) fn guess_file(names: &[String], origin: &str) -> Result<String> {
         if let Some(first) = files.first() {
             if files.len() > 1 {
                 tracing::warn!(
-                    "{origin} has several weights files; using `{first}`: choose another with `weight_name`"
+                    "{origin} has several weights files; using `{first}`: choose another by its path"
                 );
             }
             return Ok((*first).clone());

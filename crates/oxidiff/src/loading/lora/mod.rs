@@ -18,6 +18,7 @@ pub(crate) use self::choose_file::guess_file;
 use self::peft_config::PeftConfig;
 use crate::error::{Error, Result};
 use crate::loading::formats::state_dict::{StateDict, StoredTensor};
+use crate::wording::listed;
 
 /// The key of the metadata under which diffusers keeps the configurations of PEFT.
 const METADATA_KEY: &str = "lora_adapter_metadata";
@@ -171,15 +172,11 @@ impl LoraFile {
     /// # Errors
     /// When none is used.
     pub(crate) fn check_used(&self, used: &BTreeSet<&str>, targets: &[LoraTarget]) -> Result<()> {
-        const LISTED: usize = 5;
         let unused = Vec::from_iter(self.tensors.keys().filter(|key| !used.contains(key)));
         if unused.is_empty() {
             return Ok(());
         }
-        let mut list = format!("`{}`", unused[..unused.len().min(LISTED)].join("`, `"));
-        if unused.len() > LISTED {
-            list += &format!(" and {} more", unused.len() - LISTED);
-        }
+        let list = listed(&unused);
         let models = Vec::from_iter(targets.iter().map(|target| target.name())).join(" or the ");
         if used.is_empty() {
             return Err(self.tensors.error(format!("no tensor belongs to a layer of the {models}: {list}")));
@@ -379,7 +376,11 @@ fn scalar(tensor: &StoredTensor) -> Result<f64> {
         (Dtype::I32, &[a, b, c, d]) => i32::from_le_bytes([a, b, c, d]).into(),
         _ => return Err(error()),
     };
-    if value.is_finite() { Ok(value) } else { Err(error()) }
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(tensor.error(format!("an alpha is {value}, which is not finite")))
+    }
 }
 
 /// The value that occurs most often; the first of several.

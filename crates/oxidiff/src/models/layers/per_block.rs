@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 /// One value for all blocks, or a list with one value per block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "must be a number or a list of numbers (true and false for a switch), whole numbers in a model"
+)]
 pub enum PerBlock<T> {
     /// The same value for all blocks.
     Same(T),
@@ -25,7 +28,7 @@ impl<T: Clone> PerBlock<T> {
 /// The number of transformer layers of each attention: the same everywhere, or per block, and there again the same for all
 /// attentions of the block or one for each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a whole number, or a list with one or a list of them for each block")]
 pub enum TransformerLayers {
     /// The same number everywhere.
     Same(usize),
@@ -35,7 +38,7 @@ pub enum TransformerLayers {
 
 /// The size of the images that a model was trained on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a whole number, or a list of height and width")]
 pub enum SampleSize {
     /// Height and width.
     Square(usize),

@@ -9,14 +9,6 @@ pub(crate) fn check_finite(argument: &'static str, value: f64) -> Result<()> {
     if value.is_finite() { Ok(()) } else { Err(Error::argument(argument, format!("cannot be {value}"))) }
 }
 
-/// Checks how much of an image to change.
-pub(crate) fn check_strength(strength: f64) -> Result<()> {
-    if (0.0..=1.0).contains(&strength) {
-        return Ok(());
-    }
-    Err(Error::argument("strength", format!("must be between 0 and 1, but is {strength}")))
-}
-
 /// Checks the number of denoising steps.
 pub(crate) fn check_steps(num_inference_steps: usize) -> Result<()> {
     if num_inference_steps > 0 {

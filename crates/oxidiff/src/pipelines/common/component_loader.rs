@@ -33,6 +33,11 @@ impl<'a> ComponentLoader<'a> {
         self.options
     }
 
+    /// The folder of the checkpoint.
+    pub(crate) fn checkpoint(&self) -> &Folder {
+        self.folder
+    }
+
     /// The folder of a component. Early pipelines have their model and scheduler next to the index.
     fn folder(&self, component: &str) -> Folder {
         let is_flat = ["config.json", "scheduler_config.json"].iter().any(|file| self.folder.has(file));
@@ -66,7 +71,7 @@ impl<'a> ComponentLoader<'a> {
     /// # Errors
     /// When it is of another class; when a file is missing or damaged.
     pub fn optional_model<M: Model>(&self, component: &str) -> Result<Option<M>> {
-        self.index.component_class(component).map(|_| self.model(component)).transpose()
+        self.index.component_class(component)?.map(|_| self.model(component)).transpose()
     }
 
     /// The autoencoder of this name, of any class.
@@ -84,7 +89,13 @@ impl<'a> ComponentLoader<'a> {
     /// # Errors
     /// When the checkpoint has no scheduler, or one of an unknown class; when its file is missing or damaged.
     pub fn scheduler(&self, component: &str) -> Result<Box<dyn Scheduler>> {
-        schedulers::load(&self.folder(component), self.index.required(component)?)
+        let class_name = self.index.required(component)?;
+        if !schedulers::CLASS_NAMES.contains(&class_name) {
+            let message =
+                format!("is a `{class_name}`; available classes: {}", schedulers::CLASS_NAMES.join(", "));
+            return Err(Error::config(self.index.origin(), component, message));
+        }
+        schedulers::load(&self.folder(component), class_name)
     }
 
     /// The CLIP tokenizer of this name.
@@ -94,10 +105,10 @@ impl<'a> ComponentLoader<'a> {
     pub fn clip_tokenizer(&self, component: &str) -> Result<CLIPTokenizer> {
         match self.index.required(component)? {
             "CLIPTokenizer" | "CLIPTokenizerFast" => CLIPTokenizer::load(&self.folder(component)),
-            other => Err(Error::unsupported(
-                format!("the tokenizer class `{other}`"),
-                "only CLIPTokenizer can be loaded",
-            )),
+            other => {
+                let message = format!("is a `{other}`; only `CLIPTokenizer` can be loaded");
+                Err(Error::config(self.index.origin(), component, message))
+            }
         }
     }
 
@@ -112,10 +123,8 @@ impl<'a> ComponentLoader<'a> {
     ) -> Result<P> {
         let class_name = self.index.required(component)?;
         if !class_names.contains(&class_name) {
-            return Err(Error::unsupported(
-                format!("the image processor class `{class_name}`"),
-                format!("only {} can be loaded", class_names[0]),
-            ));
+            let message = format!("is a `{class_name}`; only `{}` can be loaded", class_names[0]);
+            return Err(Error::config(self.index.origin(), component, message));
         }
         P::load(&self.folder(component))
     }

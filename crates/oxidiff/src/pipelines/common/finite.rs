@@ -40,7 +40,7 @@ impl Condition<'_> {
                 .map_or("check what was given", |(_, model)| overflow_advice(model.element_type()));
             let names: Vec<&str> = self.encoders.iter().map(|(name, _)| *name).collect();
             let place = if names.is_empty() { "prompt_embeds".to_owned() } else { names.join(", ") };
-            Error::NonFinite { place, message: format!("{when}; {advice}") }
+            Error::NonFinite { place, message: format!("{when}; {advice} and the loaded adapters") }
         })
     }
 }

@@ -16,6 +16,7 @@ use crate::models::autoencoders::Autoencoder;
 use crate::pipelines::model_index::ModelIndex;
 use crate::random::Generators;
 use crate::schedulers::Scheduler;
+use crate::wording::counted;
 
 /// The part of an image around its mask, enlarged to the size of the whole result for the work.
 pub(crate) struct Crop {
@@ -41,7 +42,7 @@ impl Crop {
             _ => Err(Error::argument(argument, "must be one image if `padding_mask_crop` is given")),
         };
         if output_type != OutputType::Image {
-            let message = "must be images if `padding_mask_crop` is given";
+            let message = "must be images, not an array, if `padding_mask_crop` is given";
             return Err(Error::argument("output_type", message));
         }
         let (image, mask) = (one("image", image)?, one("mask_image", mask)?);
@@ -244,7 +245,7 @@ fn without_masked_part(image: &PreparedImage, mask: &Tensor<4>) -> Result<Prepar
         return Err(Error::argument("masked_image_latents", "are needed if `image` is latents"));
     }
     if images != masks && images != 1 && masks != 1 {
-        return Err(Error::argument("mask_image", format!("got {masks} for {images} images")));
+        return Err(Error::argument("mask_image", format!("got {masks} for {}", counted(images, "image"))));
     }
     Ok(PreparedImage::Pixels(image * (mask.clone().neg() + 1.0)))
 }

@@ -4,7 +4,9 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::error::{Error, Result};
 use crate::models::autoencoders::Autoencoder;
+use crate::pipelines::output::MOST_PIXELS;
 use crate::random::Generators;
+use crate::wording::counted;
 
 /// The latents that were given, or noise: `shape`.
 ///
@@ -24,6 +26,25 @@ pub(crate) fn given_or_noise<const D: usize>(
         }
         Some(latents) => Ok(latents.to_device(device)),
         None => generator.randn(shape, dtype, device),
+    }
+}
+
+/// The error for a side of the images, in pixels, that is no `multiple` or below the `least`: a given one, or that of the
+/// model's training images.
+pub(crate) fn wrong_size(
+    argument: &'static str,
+    given: Option<usize>,
+    [multiple, least]: [usize; 2],
+    pixels: usize,
+) -> Error {
+    let allowed = format!("a multiple of {multiple} between {least} and {MOST_PIXELS}");
+    match given {
+        Some(_) => Error::argument(argument, format!("must be {allowed}, but is {pixels}")),
+        None => {
+            let message =
+                format!("gives images of {pixels} pixels by default; `{argument}` must be {allowed}");
+            Error::config("unet/config.json", "sample_size", message)
+        }
     }
 }
 
@@ -91,7 +112,8 @@ pub(crate) fn draw(shape: [usize; 4], like: &Tensor<4>, generator: &mut Generato
 pub(crate) fn repeat_batch(argument: &'static str, batch: Tensor<4>, images: usize) -> Result<Tensor<4>> {
     let given = batch.dims()[0];
     if given == 0 || !images.is_multiple_of(given) {
-        let message = format!("got {given}, which cannot be divided evenly among {images} images");
+        let message =
+            format!("got {given}, which cannot be divided evenly among {}", counted(images, "image"));
         return Err(Error::argument(argument, message));
     }
     Ok(batch.repeat_dim(0, images / given))

@@ -76,7 +76,7 @@ pub trait LoraLoader {
     /// Activates these adapters, each with a weight: 1 is the adapter as it was trained, 0 has no effect.
     ///
     /// # Errors
-    /// When there is no adapter of a name, or a weight is not finite.
+    /// When there is no adapter of a name, a weight is not finite, or one is so large that the model's weights overflow.
     fn set_adapters(&mut self, adapters: &[(&str, f64)]) -> Result<()> {
         check_names(self, adapters.iter().map(|(name, _)| *name))?;
         check_finite("adapter_weights", adapters.iter().map(|(_, weight)| *weight))?;
@@ -154,11 +154,11 @@ pub trait LoraLoader {
     /// Removes fused adapters from the weights. Everything is as before, except that the active ones keep the scale that
     /// they were fused with, as in Python.
     fn unfuse_lora(&mut self) {
-        let unfused = change_all(self, |adapters| {
+        // What remains may overflow, as it did before; a call says so.
+        let _ = change_all(self, |adapters| {
             adapters.unfuse();
             Ok(())
         });
-        unfused.expect("clearing a list cannot fail");
     }
 
     /// Removes all adapters. Fused adapters stay in the weights.
@@ -205,11 +205,11 @@ fn change_all<L: LoraLoader + ?Sized>(
 }
 
 fn set_enabled<L: LoraLoader + ?Sized>(loader: &mut L, enabled: bool) {
-    let set = change_all(loader, |adapters| {
+    // Adapters whose weights were set while they were off may overflow; a call says so.
+    let _ = change_all(loader, |adapters| {
         adapters.set_enabled(enabled);
         Ok(())
     });
-    set.expect("setting a flag cannot fail");
 }
 
 fn check_names<'a, L: LoraLoader + ?Sized>(

@@ -9,6 +9,7 @@ use crate::loading::bare_tensor::BARE_TENSOR;
 use crate::loading::formats::state_dict::{StateDict, StoredTensor};
 use crate::loading::hub::HubOptions;
 use crate::loading::locate::locate;
+use crate::models::finite::is_finite;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
 
 /// The name that diffusers gives the file, without its extension.
@@ -123,7 +124,11 @@ impl WordEncoder<'_> {
         }
         let embedding = stored.reshaped(&[vectors, features]).expect("the shape was checked");
         let (dtype, device) = (self.text_encoder.dtype(), self.text_encoder.device());
-        Ok(Word { tokens, embedding: embedding.tensor(token, dtype, &device)? })
+        let embedding = embedding.tensor(token, dtype, &device)?;
+        if !is_finite(&embedding) {
+            return Err(file.error(format!("the values of `{token}` are not finite in {dtype:?}")));
+        }
+        Ok(Word { tokens, embedding })
     }
 
     /// Adds the word to the tokenizer and its vectors to the text encoder.

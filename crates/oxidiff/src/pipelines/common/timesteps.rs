@@ -1,5 +1,7 @@
 //! The timesteps of a run.
 
+use super::arguments::check_finite;
+use super::strength::Strength;
 use crate::error::{Error, Result};
 use crate::schedulers::{ModelKind, Scheduler};
 
@@ -7,8 +9,8 @@ use crate::schedulers::{ModelKind, Scheduler};
 /// steps.
 ///
 /// # Errors
-/// When the scheduler is for another kind of model, when both timesteps and sigmas are given, or when the scheduler does
-/// not take a given list.
+/// When the scheduler is for another kind of model, when both timesteps and sigmas are given, when one of them is not
+/// finite, or when the scheduler does not take a given list.
 pub(crate) fn choose_timesteps(
     scheduler: &mut dyn Scheduler,
     num_inference_steps: usize,
@@ -19,6 +21,9 @@ pub(crate) fn choose_timesteps(
         let class_name = scheduler.config().class_name().unwrap_or_default();
         let message = "its steps are not those that a Stable Diffusion model was trained for";
         return Err(Error::unsupported(format!("{class_name} in this pipeline"), message));
+    }
+    for (argument, list) in [("timesteps", timesteps), ("sigmas", sigmas)] {
+        list.unwrap_or_default().iter().try_for_each(|number| check_finite(argument, (*number).into()))?;
     }
     match (timesteps, sigmas) {
         (Some(_), Some(_)) => Err(Error::argument("timesteps", "cannot be given together with `sigmas`")),
@@ -46,19 +51,14 @@ pub(crate) fn choose_timesteps(
 pub(crate) fn start_from_image(
     scheduler: &mut dyn Scheduler,
     steps: usize,
-    strength: f64,
+    strength: Strength,
 ) -> Result<(Vec<f32>, usize)> {
-    let left = ((steps as f64 * strength) as usize).min(steps);
+    let left = ((steps as f64 * strength.value) as usize).min(steps);
     let begin = (steps - left) * scheduler.order();
     let timesteps = scheduler.timesteps().get(begin..).unwrap_or_default().to_vec();
     if timesteps.is_empty() {
-        return Err(no_step_left(strength, steps));
+        return Err(strength.no_step_left(steps));
     }
     scheduler.set_begin_index(begin);
     Ok((timesteps, left))
-}
-
-/// The error for a strength that changes nothing.
-pub(crate) fn no_step_left(strength: f64, steps: usize) -> Error {
-    Error::argument("strength", format!("{strength} of {steps} steps is less than one step"))
 }

@@ -251,7 +251,7 @@ impl TextualInversionLoader for StableDiffusionComponents {
 /// The image processor of a safety checker, under any of its class names.
 fn load_feature_extractor(loader: &ComponentLoader<'_>) -> Result<Option<CLIPImageProcessor>> {
     const FEATURE_EXTRACTOR: &str = "feature_extractor";
-    match loader.index().component_class(FEATURE_EXTRACTOR) {
+    match loader.index().component_class(FEATURE_EXTRACTOR)? {
         // These belong to a depth estimator; its pipeline loads them.
         None | Some("DPTImageProcessor" | "DPTImageProcessorFast" | "DPTFeatureExtractor") => Ok(None),
         Some(_) => loader.image_processor(FEATURE_EXTRACTOR, &CLIP_IMAGE_PROCESSORS).map(Some),

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::memory;
 use crate::models::least_memory;
 use crate::pipelines::common::guidance::Guidance;
+use crate::pipelines::common::ignored::warn_of_unguided;
 use crate::pipelines::common::text::clip_prompt::ClipPrompt;
 use crate::pipelines::common::text::prompts::{Prompts, broadcast};
 use crate::pipelines::common::text::{PromptEncoding, TextEncoding};
@@ -25,6 +26,7 @@ impl StableDiffusionComponents {
         let encoder = ClipPrompt {
             tokenizer: &self.tokenizer,
             text_encoder: &self.text_encoder,
+            name: "text_encoder",
             weighting: prompts.weighting,
         };
         let guided = guidance.copies() > 1;
@@ -51,6 +53,7 @@ impl StableDiffusionComponents {
         let for_each_image =
             |tokens| TextEncoding { tokens, pooled: None }.cast(dtype).for_each_image(copies);
         if !guided {
+            warn_of_unguided("negative_prompt", prompts.negative_prompt);
             return Ok(PromptEncoding { positive: for_each_image(positive), negative: None });
         }
         let negative = match prompts.negative_prompt_embeds {

@@ -11,11 +11,11 @@ use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
 use crate::interpolation::{Corners, Interpolation, interpolate};
 use crate::models::unets::UNet2DConditionInputs;
-use crate::pipelines::common::arguments::check_strength;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::image_latents::PreparedImage;
 use crate::pipelines::common::latents::repeat_batch;
+use crate::pipelines::common::strength::Strength;
 use crate::pipelines::common::timesteps::{choose_timesteps, start_from_image};
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
@@ -175,7 +175,7 @@ impl Pipeline for StableDiffusionDepth2ImgPipeline {
 
     fn call(&mut self, arguments: impl Into<DepthToImage>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
-        check_strength(arguments.strength)?;
+        let strength = Strength::new(arguments.strength, DepthToImage::default().strength)?;
         let images = arguments.check()?;
         let mut settings = arguments.settings();
         let guidance = Guidance::by_scale(arguments.guidance_scale);
@@ -185,7 +185,7 @@ impl Pipeline for StableDiffusionDepth2ImgPipeline {
         let processor = self.image_processor();
         let image = PreparedImage::new(&processor, &arguments.image, PreprocessOptions::default())?;
         let steps = choose_timesteps(&mut *self.scheduler, arguments.num_inference_steps, None, None)?;
-        let (timesteps, steps) = start_from_image(&mut *self.scheduler, steps, arguments.strength)?;
+        let (timesteps, steps) = start_from_image(&mut *self.scheduler, steps, strength)?;
 
         let image = image.cast(self.text_encoder.dtype(), &text.device());
         let latents =

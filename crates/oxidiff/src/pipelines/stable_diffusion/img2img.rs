@@ -8,9 +8,9 @@ use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
 use crate::models::unets::UNet2DConditionInputs;
-use crate::pipelines::common::arguments::check_strength;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::image_latents::PreparedImage;
+use crate::pipelines::common::strength::Strength;
 use crate::pipelines::common::timesteps::{choose_timesteps, start_from_image};
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
@@ -102,7 +102,7 @@ impl Pipeline for StableDiffusionImg2ImgPipeline {
 
     fn call(&mut self, arguments: impl Into<ImageToImage>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
-        check_strength(arguments.strength)?;
+        let strength = Strength::new(arguments.strength, ImageToImage::default().strength)?;
         let images = arguments.check()?;
         let mut settings = arguments.settings();
         let guidance = self.classifier_free_guidance(arguments.guidance_scale, 0.0);
@@ -117,7 +117,7 @@ impl Pipeline for StableDiffusionImg2ImgPipeline {
             arguments.timesteps.as_deref(),
             arguments.sigmas.as_deref(),
         )?;
-        let (timesteps, steps) = start_from_image(&mut *self.scheduler, steps, arguments.strength)?;
+        let (timesteps, steps) = start_from_image(&mut *self.scheduler, steps, strength)?;
 
         let image = image.cast(self.text_encoder.dtype(), &device);
         let latents =

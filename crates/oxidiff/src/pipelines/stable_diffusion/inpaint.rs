@@ -11,10 +11,11 @@ use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionInputs;
-use crate::pipelines::common::arguments::{check_generators, check_strength};
+use crate::pipelines::common::arguments::check_generators;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::inpainting::{Beginning, Crop, Inpainting, MaskedImage, PutBack};
-use crate::pipelines::common::timesteps::{choose_timesteps, no_step_left, start_from_image};
+use crate::pipelines::common::strength::Strength;
+use crate::pipelines::common::timesteps::{choose_timesteps, start_from_image};
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -139,7 +140,7 @@ impl Pipeline for StableDiffusionInpaintPipeline {
 
     fn call(&mut self, arguments: impl Into<Inpaint>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
-        check_strength(arguments.strength)?;
+        let strength = Strength::new(arguments.strength, Inpaint::default().strength)?;
         let images = arguments.check()?;
         let mut settings = arguments.settings();
         let factor = self.vae.scale_factor();
@@ -156,9 +157,9 @@ impl Pipeline for StableDiffusionInpaintPipeline {
             arguments.timesteps.as_deref(),
             arguments.sigmas.as_deref(),
         )?;
-        let (timesteps, steps) = start_from_image(&mut *self.scheduler, all_steps, arguments.strength)?;
+        let (timesteps, steps) = start_from_image(&mut *self.scheduler, all_steps, strength)?;
         if steps == 0 {
-            return Err(no_step_left(arguments.strength, all_steps));
+            return Err(strength.no_step_left(all_steps));
         }
 
         let (processor, masks) = (self.image_processor(), &arguments.mask_image);

@@ -33,6 +33,7 @@ use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
 use crate::random::Generators;
 use crate::schedulers::StepOptions;
+use crate::wording::counted;
 
 /// Length of the embedding of the noise level of the image. It gets no noise, so half of this is ones and half zeros.
 const NOISE_LEVEL_DIM: usize = 128;
@@ -175,13 +176,14 @@ impl StableDiffusionLatentUpscalePipeline {
         let encoder = ClipPrompt {
             tokenizer: &self.tokenizer,
             text_encoder: &self.text_encoder,
+            name: "text_encoder",
             weighting: arguments.prompt_weighting,
         };
         let guided = guidance.copies() > 1;
         let negative_prompt = if guided { &*arguments.negative_prompt } else { &[] };
         let length = encoder.length(&arguments.prompt)?.max(encoder.length(negative_prompt)?);
         let encode = |prompts: &[String]| {
-            let encoded = encoder.encode_earlier(prompts, length, 0)?;
+            let encoded = encoder.encode_earlier(prompts, length, 0, None)?;
             Ok(TextEncoding { tokens: encoded.hidden, pooled: Some(encoded.pooled) })
         };
         let given = |tokens: &Tensor<3>, pooled: &Option<Tensor<2>>| {
@@ -244,7 +246,8 @@ impl StableDiffusionLatentUpscalePipeline {
         let latents = sample_latents(&*self.vae, image, Scaling::Factor, generator, &self.index)?;
         let [given, _, height, width] = latents.dims();
         if given != images {
-            return Err(Error::argument("image", format!("got {given} for {images} prompts")));
+            let message = format!("got {given} for {}", counted(images, "prompt"));
+            return Err(Error::argument("image", message));
         }
         let multiple = self.unet.side_multiple();
         if [height, width].iter().any(|side| 2 * side % multiple != 0 || *side < multiple) {

@@ -6,7 +6,7 @@ use super::components::StableDiffusionComponents;
 use crate::error::{Error, Result};
 use crate::pipelines::common::arguments::check_generators;
 use crate::pipelines::common::image_latents::{PreparedImage, Scaling, sample_latents};
-use crate::pipelines::common::latents::{given_or_noise, repeat_batch};
+use crate::pipelines::common::latents::{given_or_noise, repeat_batch, wrong_size};
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::MOST_PIXELS;
 use crate::random::Generators;
@@ -31,10 +31,7 @@ impl StableDiffusionComponents {
             })?;
             let least = factor.max(multiple);
             if pixels % multiple != 0 || !(least..=MOST_PIXELS).contains(&pixels) {
-                let message = format!(
-                    "must be a multiple of {multiple} between {least} and {MOST_PIXELS}, but is {pixels}"
-                );
-                return Err(Error::argument(argument, message));
+                return Err(wrong_size(argument, given, [multiple, least], pixels));
             }
             Ok(pixels / factor)
         };

@@ -21,6 +21,7 @@ use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
 use crate::random::Generators;
 use crate::schedulers::{Scheduler, zero_terminal_snr};
+use crate::wording::counted;
 
 /// The most noise that the small image may get, if the checkpoint does not say.
 const MAX_NOISE_LEVEL: usize = 350;
@@ -122,7 +123,7 @@ impl StableDiffusionUpscalePipeline {
             return Err(Error::argument("image", message));
         }
         if given != prompts {
-            let message = format!("got {given} for {prompts} prompts");
+            let message = format!("got {given} for {}", counted(prompts, "prompt"));
             return Err(Error::argument("image", message));
         }
         let noise = generator.randn(image.dims(), image.dtype(), &image.device())?;

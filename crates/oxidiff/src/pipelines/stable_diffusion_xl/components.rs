@@ -12,6 +12,7 @@ use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionModel;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::guidance::Guidance;
+use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::lora::LoraLoader;
 use crate::pipelines::common::textual_inversion::{TextualInversionLoader, WordEncoder};
 use crate::pipelines::component::Components;
@@ -52,6 +53,13 @@ pub(super) struct Options {
 impl Options {
     /// The aesthetic scores of a call, for a model that is conditioned on them.
     pub fn scores(self, scores: [f64; 2]) -> Option<[f64; 2]> {
+        if !self.requires_aesthetics_score {
+            let why = "the model is not conditioned on scores, or its `requires_aesthetics_score` is missing";
+            let defaults = [("aesthetic_score", 6.0), ("negative_aesthetic_score", 2.5)];
+            for ((argument, default), score) in defaults.into_iter().zip(scores) {
+                warn_of_ignored(argument, score != default, why);
+            }
+        }
         self.requires_aesthetics_score.then_some(scores)
     }
 
@@ -104,7 +112,7 @@ impl StableDiffusionXLComponents {
     /// # Errors
     /// When a part is of another class, or a file is missing or damaged.
     pub(super) fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
-        let tokenizer = |name| match loader.index().component_class(name) {
+        let tokenizer = |name| match loader.index().component_class(name)? {
             Some(_) => loader.clip_tokenizer(name).map(Some),
             None => Ok(None),
         };

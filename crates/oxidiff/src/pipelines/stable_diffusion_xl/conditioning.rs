@@ -9,9 +9,11 @@ use crate::memory;
 use crate::models::layers::linear::Linear;
 use crate::models::least_memory;
 use crate::pipelines::common::guidance::Guidance;
+use crate::pipelines::common::ignored::{warn_of_ignored, warn_of_unguided};
 use crate::pipelines::common::text::clip_prompt::ClipPrompt;
 use crate::pipelines::common::text::prompts::{Prompts, broadcast};
 use crate::pipelines::common::text::{PromptEncoding, TextEncoding};
+use crate::wording::counted;
 
 /// The texts of a call for both text encoders, or the embeddings that replace them.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +46,7 @@ impl XlPrompts<'_> {
             if texts.is_empty() || texts.len() == prompts || is_one {
                 return Ok(());
             }
-            Err(Error::argument(argument, format!("got {} for {prompts} prompts", texts.len())))
+            Err(Error::argument(argument, format!("got {} for {}", texts.len(), counted(prompts, "prompt"))))
         };
         count("prompt_2", self.prompt_2, false)?;
         count("negative_prompt", negative_prompt, true)?;
@@ -56,7 +58,7 @@ impl XlPrompts<'_> {
                 Err(Error::argument(argument, format!("must be given together with `{name}`")))
             }
             (Some(embeds), Some(pooled)) if embeds.dims()[0] != pooled.dims()[0] => {
-                let message = format!("got {} for {} prompts", pooled.dims()[0], embeds.dims()[0]);
+                let message = format!("got {} for {}", pooled.dims()[0], counted(embeds.dims()[0], "prompt"));
                 Err(Error::argument(argument, message))
             }
             _ => Ok(()),
@@ -82,8 +84,8 @@ impl StableDiffusionXLComponents {
     /// this many before the last but one.
     ///
     /// # Errors
-    /// When the embeddings of the prompts and of the negative prompts differ in shape, or an encoder refuses the
-    /// prompts.
+    /// When the embeddings of the prompts and of the negative prompts differ in shape, an encoder refuses the prompts, or
+    /// there is no pooled embedding.
     pub(super) fn embed(
         &self,
         given: &XlPrompts<'_>,
@@ -93,6 +95,7 @@ impl StableDiffusionXLComponents {
     ) -> Result<PromptEncoding> {
         let XlPrompts { prompts, .. } = given;
         let count = prompts.count()?;
+        self.warn_of_ignored_texts(given, guidance, force_zeros_for_empty_prompt);
         let mut positive = match prompts.prompt_embeds {
             Some(tokens) => TextEncoding { tokens: tokens.clone(), pooled: None },
             None => {
@@ -104,11 +107,15 @@ impl StableDiffusionXLComponents {
                 if guidance.copies() > 1 {
                     length = length.max(longest(&encoders, negative)?);
                 }
-                encode(&encoders, texts, length, clip_skip.unwrap_or(0))?
+                encode(&encoders, texts, length, clip_skip)?
             }
         };
         if let Some(pooled) = given.pooled {
             positive.pooled = Some(pooled.clone());
+        }
+        if positive.pooled.is_none() {
+            let message = "must be given: the pipeline has no `text_encoder_2`, which pools the prompt";
+            return Err(Error::argument("pooled_prompt_embeds", message));
         }
 
         let copies = prompts.num_images_per_prompt;
@@ -141,7 +148,7 @@ impl StableDiffusionXLComponents {
                     texts => broadcast(texts, count),
                 };
                 let encoders = self.encoders(prompts.weighting)?;
-                let mut negative = encode(&encoders, [&first, &second], tokens, 0)?;
+                let mut negative = encode(&encoders, [&first, &second], tokens, None)?;
                 if let Some(pooled) = given.negative_pooled {
                     negative.pooled = Some(pooled.clone());
                 }
@@ -162,22 +169,56 @@ impl StableDiffusionXLComponents {
         Ok(PromptEncoding { positive: for_each_image(positive), negative: Some(for_each_image(negative)) })
     }
 
+    /// Warns of texts that do not reach the UNet, as in Python.
+    fn warn_of_ignored_texts(&self, given: &XlPrompts<'_>, guidance: Guidance, force_zeros: bool) {
+        let Prompts { negative_prompt, negative_prompt_embeds, .. } = given.prompts;
+        let (second, negative_second) = (!given.prompt_2.is_empty(), !given.negative_prompt_2.is_empty());
+        if self.text_encoder.is_none() {
+            let why = "the pipeline has only one text encoder, which encodes the first prompt";
+            warn_of_ignored("prompt_2", second, why);
+            warn_of_ignored("negative_prompt_2", negative_second, why);
+        }
+        if guidance.copies() == 1 {
+            warn_of_unguided("negative_prompt", negative_prompt);
+            warn_of_unguided("negative_prompt_2", given.negative_prompt_2);
+        } else if force_zeros && negative_prompt.is_empty() && negative_prompt_embeds.is_none() {
+            let why = "the model's `force_zeros_for_empty_prompt` replaces it by zeros unless `negative_prompt` is given";
+            warn_of_ignored("negative_prompt_2", negative_second && self.text_encoder.is_some(), why);
+        }
+    }
+
     /// The text encoders that the model has, in order.
+    ///
+    /// # Errors
+    /// When there is none, or their embeddings cannot be joined.
     fn encoders(&self, weighting: bool) -> Result<Vec<Encoder<'_>>> {
         let mut encoders = Vec::new();
         if let (Some(tokenizer), Some(text_encoder)) = (&self.tokenizer, &self.text_encoder) {
-            let prompt = ClipPrompt { tokenizer, text_encoder, weighting };
+            let prompt = ClipPrompt { tokenizer, text_encoder, name: "text_encoder", weighting };
             encoders.push(Encoder { prompt, projection: None });
         }
         if let (Some(tokenizer), Some(encoder)) = (&self.tokenizer_2, &self.text_encoder_2) {
-            let prompt = ClipPrompt { tokenizer, text_encoder: &encoder.text_model, weighting };
+            let text_encoder = &encoder.text_model;
+            let prompt = ClipPrompt { tokenizer, text_encoder, name: "text_encoder_2", weighting };
             encoders.push(Encoder { prompt, projection: Some(&encoder.text_projection) });
         }
-        if encoders.is_empty() {
-            let message = "the pipeline has no text encoder: give `prompt_embeds` and `pooled_prompt_embeds`";
-            return Err(Error::argument("prompt", message));
+        match &encoders[..] {
+            [] => {
+                let message =
+                    "the pipeline has no text encoder: give `prompt_embeds` and `pooled_prompt_embeds`";
+                Err(Error::argument("prompt", message))
+            }
+            [first, second] if first.prompt.max_length() != second.prompt.max_length() => {
+                let message = format!(
+                    "the text encoders take {} and {} tokens, but must take equally many: see `model_max_length` of their \
+                     tokenizers and their `max_position_embeddings`",
+                    first.prompt.max_length(),
+                    second.prompt.max_length()
+                );
+                Err(Error::argument("prompt", message))
+            }
+            _ => Ok(encoders),
         }
-        Ok(encoders)
     }
 }
 
@@ -193,19 +234,19 @@ fn longest(encoders: &[Encoder<'_>], texts: [&[String]; 2]) -> Result<usize> {
     Ok(lengths.collect::<Result<Vec<_>>>()?.into_iter().max().unwrap_or_default())
 }
 
-/// Embeds the texts with each encoder: the concatenated hidden states of the layer that is `skipped` layers before the last
-/// but one, and the projection of the second encoder. A model with only the second encoder uses the first texts, as Python
-/// does.
+/// Embeds the texts with each encoder: the concatenated hidden states of the layer that is `clip_skip` layers before the
+/// last but one, and the projection of the second encoder. A model with only the second encoder uses the first texts, as
+/// Python does.
 fn encode(
     encoders: &[Encoder<'_>],
     texts: [&[String]; 2],
     length: usize,
-    skipped: usize,
+    clip_skip: Option<usize>,
 ) -> Result<TextEncoding> {
     let mut hidden = Vec::new();
     let mut pooled = None;
     for (Encoder { prompt, projection }, texts) in encoders.iter().zip(texts) {
-        let embedded = prompt.encode_earlier(texts, length, skipped + 1)?;
+        let embedded = prompt.encode_earlier(texts, length, 1, clip_skip)?;
         hidden.push(embedded.hidden);
         pooled = pooled.or(projection.map(|projection| projection.forward(embedded.pooled)));
     }

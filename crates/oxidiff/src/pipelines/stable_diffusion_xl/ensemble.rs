@@ -2,6 +2,9 @@
 //! another one the last.
 
 use crate::error::{Error, Result};
+use crate::pipelines::common::arguments::check_finite;
+use crate::pipelines::common::ignored::warn_of_ignored;
+use crate::pipelines::common::strength::Strength;
 use crate::pipelines::common::timesteps::start_from_image;
 use crate::schedulers::Scheduler;
 
@@ -44,12 +47,14 @@ pub(super) fn stop_early(
 pub(super) fn start(
     scheduler: &mut dyn Scheduler,
     steps: usize,
-    strength: f64,
+    strength: Strength,
     denoising_start: Option<f64>,
 ) -> Result<(Vec<f32>, usize)> {
     let Some(start) = denoising_start.filter(|start| divides(*start)) else {
         return start_from_image(scheduler, steps, strength);
     };
+    let is_given = strength.value != strength.default;
+    warn_of_ignored("strength", is_given, "`denoising_start` says where the run starts");
     let cutoff = cutoff(scheduler, start);
     let all = scheduler.timesteps().to_vec();
     let mut left = all.iter().filter(|timestep| f64::from(**timestep) < cutoff).count();
@@ -66,11 +71,16 @@ pub(super) fn start(
     Ok((all[begin..].to_vec(), all.len() - begin))
 }
 
-/// Checks that a run ends after it starts.
+/// Checks where a run starts and ends. Python ignores a part that does not divide the steps; so does this, with a warning.
 ///
 /// # Errors
-/// When it does not.
-pub(super) fn check_order(denoising_start: Option<f64>, denoising_end: Option<f64>) -> Result<()> {
+/// When a part is not finite, or the run does not end after it starts.
+pub(super) fn check(denoising_start: Option<f64>, denoising_end: Option<f64>) -> Result<()> {
+    for (argument, part) in [("denoising_start", denoising_start), ("denoising_end", denoising_end)] {
+        let Some(part) = part else { continue };
+        check_finite(argument, part)?;
+        warn_of_ignored(argument, !divides(part), &format!("{part} is not between 0 and 1"));
+    }
     match (denoising_start, denoising_end) {
         (Some(start), Some(end)) if divides(start) && divides(end) && start >= end => {
             let message = format!("is {start}, and must be below `denoising_end`, which is {end}");

@@ -8,8 +8,9 @@ use super::micro_conditioning::ImageConditions;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
-use crate::pipelines::common::arguments::check_strength;
+use crate::pipelines::common::arguments::check_finite;
 use crate::pipelines::common::image_latents::PreparedImage;
+use crate::pipelines::common::strength::Strength;
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -118,8 +119,10 @@ impl Pipeline for StableDiffusionXLImg2ImgPipeline {
 
     fn call(&mut self, arguments: impl Into<StableDiffusionXLImageToImage>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
-        check_strength(arguments.strength)?;
-        ensemble::check_order(arguments.denoising_start, arguments.denoising_end)?;
+        let strength = Strength::new(arguments.strength, StableDiffusionXLImageToImage::default().strength)?;
+        ensemble::check(arguments.denoising_start, arguments.denoising_end)?;
+        check_finite("aesthetic_score", arguments.aesthetic_score)?;
+        check_finite("negative_aesthetic_score", arguments.negative_aesthetic_score)?;
         let images = arguments.check()?;
         let mut settings = arguments.settings();
         let conditions = ImageConditions {
@@ -131,6 +134,7 @@ impl Pipeline for StableDiffusionXLImg2ImgPipeline {
             negative_target: arguments.negative_target_size,
             scores: self.options.scores([arguments.aesthetic_score, arguments.negative_aesthetic_score]),
         };
+        conditions.warn_of_ignored();
         let guidance = self.classifier_free_guidance(arguments.guidance_scale, arguments.guidance_rescale);
         let force_zeros = self.options.force_zeros_for_empty_prompt;
         let text =
@@ -146,7 +150,7 @@ impl Pipeline for StableDiffusionXLImg2ImgPipeline {
             arguments.sigmas.as_deref(),
         )?;
         let (timesteps, steps) =
-            ensemble::start(&mut *self.scheduler, steps, arguments.strength, arguments.denoising_start)?;
+            ensemble::start(&mut *self.scheduler, steps, strength, arguments.denoising_start)?;
         let latents = match arguments.latents.take() {
             Some(latents) => latents.to_device(&device).cast(self.dtype()),
             None => {

@@ -11,9 +11,10 @@ use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::models::model::Model;
-use crate::pipelines::common::arguments::{check_generators, check_strength};
+use crate::pipelines::common::arguments::{check_finite, check_generators};
 use crate::pipelines::common::inpainting::{Beginning, Crop, Inpainting, MaskedImage, PutBack};
-use crate::pipelines::common::timesteps::{choose_timesteps, no_step_left};
+use crate::pipelines::common::strength::Strength;
+use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
@@ -140,8 +141,10 @@ impl Pipeline for StableDiffusionXLInpaintPipeline {
 
     fn call(&mut self, arguments: impl Into<StableDiffusionXLInpaint>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
-        check_strength(arguments.strength)?;
-        ensemble::check_order(arguments.denoising_start, arguments.denoising_end)?;
+        let strength = Strength::new(arguments.strength, StableDiffusionXLInpaint::default().strength)?;
+        ensemble::check(arguments.denoising_start, arguments.denoising_end)?;
+        check_finite("aesthetic_score", arguments.aesthetic_score)?;
+        check_finite("negative_aesthetic_score", arguments.negative_aesthetic_score)?;
         let images = arguments.check()?;
         let mut settings = arguments.settings();
         let factor = self.vae.scale_factor();
@@ -149,6 +152,7 @@ impl Pipeline for StableDiffusionXLInpaintPipeline {
         let size = [rows * factor, columns * factor];
         let crop = arguments.crop(size)?;
         let conditions = arguments.conditions(self.options);
+        conditions.warn_of_ignored();
         let guidance = self.classifier_free_guidance(arguments.guidance_scale, arguments.guidance_rescale);
         let force_zeros = self.options.force_zeros_for_empty_prompt;
         let text =
@@ -162,9 +166,9 @@ impl Pipeline for StableDiffusionXLInpaintPipeline {
             arguments.sigmas.as_deref(),
         )?;
         let (timesteps, steps) =
-            ensemble::start(&mut *self.scheduler, all_steps, arguments.strength, arguments.denoising_start)?;
+            ensemble::start(&mut *self.scheduler, all_steps, strength, arguments.denoising_start)?;
         if steps == 0 {
-            return Err(no_step_left(arguments.strength, all_steps));
+            return Err(strength.no_step_left(all_steps));
         }
 
         let (processor, masks) = (self.image_processor(), &arguments.mask_image);

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use super::arguments::prompt_arguments;
 use super::components::{Options, StableDiffusionXLComponents};
 use super::denoising::Run;
-use super::ensemble::stop_early;
+use super::ensemble;
 use super::micro_conditioning::Conditions;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::{Error, Result};
@@ -109,6 +109,7 @@ impl Pipeline for StableDiffusionXLInstructPix2PixPipeline {
     ) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
         check_finite("image_guidance_scale", arguments.image_guidance_scale)?;
+        ensemble::check(None, arguments.denoising_end)?;
         let images = arguments.check()?;
         let mut settings = arguments.settings();
         let factor = self.vae.scale_factor();
@@ -151,7 +152,7 @@ impl Pipeline for StableDiffusionXLInstructPix2PixPipeline {
         }
         let latents = self.initial_latents(arguments.latents, shape, &mut settings.generator)?;
         let all = self.scheduler.timesteps().to_vec();
-        let (timesteps, steps) = stop_early(&*self.scheduler, all, steps, arguments.denoising_end)?;
+        let (timesteps, steps) = ensemble::stop_early(&*self.scheduler, all, steps, arguments.denoising_end)?;
         let image = match guidance {
             Guidance::Off => image,
             _ => Tensor::cat(vec![image.clone(), image.clone(), image.zeros_like()], 0),

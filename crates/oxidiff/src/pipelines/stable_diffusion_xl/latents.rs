@@ -3,12 +3,12 @@
 use burn::tensor::Tensor;
 
 use super::components::StableDiffusionXLComponents;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::models::layers::per_block::SampleSize;
 use crate::models::model::Model;
 use crate::pipelines::common::arguments::check_generators;
 use crate::pipelines::common::image_latents::{PreparedImage, Scaling, sample_latents};
-use crate::pipelines::common::latents::{given_or_noise, repeat_batch};
+use crate::pipelines::common::latents::{given_or_noise, repeat_batch, wrong_size};
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::MOST_PIXELS;
 use crate::random::Generators;
@@ -35,10 +35,7 @@ impl StableDiffusionXLComponents {
             let pixels = given.unwrap_or(trained.saturating_mul(factor));
             let least = factor.max(multiple);
             if !pixels.is_multiple_of(multiple) || !(least..=MOST_PIXELS).contains(&pixels) {
-                let message = format!(
-                    "must be a multiple of {multiple} between {least} and {MOST_PIXELS}, but is {pixels}"
-                );
-                return Err(Error::argument(argument, message));
+                return Err(wrong_size(argument, given, [multiple, least], pixels));
             }
             Ok(pixels / factor)
         };

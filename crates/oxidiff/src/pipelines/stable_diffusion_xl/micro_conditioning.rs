@@ -5,6 +5,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use super::components::StableDiffusionXLComponents;
 use crate::error::{Error, Result};
 use crate::models::model::Model;
+use crate::pipelines::common::ignored::warn_of_ignored;
 
 /// The numbers for one image.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +44,18 @@ pub(super) struct ImageConditions {
 }
 
 impl ImageConditions {
+    /// Warns of conditions that the model is not told, as in Python.
+    pub fn warn_of_ignored(&self) {
+        let scored = "the model is conditioned on aesthetic scores instead";
+        let unscored = "without aesthetic scores, the negative prompt has the crop of the prompt";
+        if self.scores.is_some() {
+            warn_of_ignored("target_size", self.target.is_some(), scored);
+            warn_of_ignored("negative_target_size", self.negative_target.is_some(), scored);
+        } else {
+            warn_of_ignored("negative_crops_coords_top_left", self.negative_crop != [0, 0], unscored);
+        }
+    }
+
     /// The conditions of each item of the model's batch: those of the negative prompt come first.
     pub fn rows(&self, result: [usize; 2], images: usize, guided: bool) -> Vec<Conditions> {
         let (original, target) = (self.original.unwrap_or(result), self.target.unwrap_or(result));
@@ -95,10 +108,13 @@ impl StableDiffusionXLComponents {
         if each * given + pooled == all {
             return Ok(());
         }
-        let hint = match all.checked_sub(pooled).map(|left| left / each.max(1)) {
-            Some(5) => ": this is the UNet of a refiner, whose pipeline has `requires_aesthetics_score`",
-            Some(6) => ": this UNet is conditioned on sizes only; set `requires_aesthetics_score` to false",
-            _ => "",
+        let fits = |count: usize| each * count + pooled == all;
+        let hint = if fits(5) {
+            ": this is the UNet of a refiner, whose pipeline has `requires_aesthetics_score`"
+        } else if fits(6) {
+            ": this UNet is conditioned on sizes only; set `requires_aesthetics_score` to false"
+        } else {
+            ""
         };
         let message = format!(
             "is {all}, but {given} numbers of {each} features and a text of {pooled} make {}{hint}",

@@ -3,11 +3,12 @@
 use super::arguments::prompt_arguments;
 use super::components::{Options, StableDiffusionXLComponents};
 use super::denoising::Run;
-use super::ensemble::stop_early;
+use super::ensemble;
 use super::micro_conditioning::Conditions;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
 use crate::models::model::Model;
+use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -102,6 +103,7 @@ impl Pipeline for StableDiffusionXLPipeline {
     /// Makes images from a prompt with the defaults, or from the arguments given.
     fn call(&mut self, arguments: impl Into<StableDiffusionXLTextToImage>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
+        ensemble::check(None, arguments.denoising_end)?;
         let images = arguments.check()?;
         let mut settings = arguments.settings();
         let [rows, columns] = match &arguments.latents {
@@ -124,7 +126,7 @@ impl Pipeline for StableDiffusionXLPipeline {
         let shape = [images, self.unet.config().in_channels, rows, columns];
         let latents = self.initial_latents(arguments.latents, shape, &mut settings.generator)?;
         let all = self.scheduler.timesteps().to_vec();
-        let (timesteps, steps) = stop_early(&*self.scheduler, all, steps, arguments.denoising_end)?;
+        let (timesteps, steps) = ensemble::stop_early(&*self.scheduler, all, steps, arguments.denoising_end)?;
         // Otherwise, a run whose first two timesteps are equal would begin at the second.
         self.scheduler.set_begin_index(0);
 
@@ -137,7 +139,18 @@ impl Pipeline for StableDiffusionXLPipeline {
             (Some(original), Some(target)) => {
                 Conditions::Size { original, crop: arguments.negative_crops_coords_top_left, target }
             }
-            _ => positive,
+            (original, target) => {
+                let why = "`negative_original_size` and `negative_target_size` are used only together";
+                let crop = arguments.negative_crops_coords_top_left != [0, 0];
+                warn_of_ignored("negative_original_size", original.is_some(), why);
+                warn_of_ignored("negative_target_size", target.is_some(), why);
+                warn_of_ignored(
+                    "negative_crops_coords_top_left",
+                    crop,
+                    &format!("it needs both sizes: {why}"),
+                );
+                positive
+            }
         };
         let run = Run {
             timesteps,

@@ -5,7 +5,9 @@ use super::run::started;
 use super::step_index::{StepIndex, UnknownTimestep};
 use super::timestep_spacing::{all_training_timesteps, at_most_training_steps};
 use crate::error::{Error, Result};
+use crate::loading::config::Config;
 use crate::schedulers::TimestepOptions;
+use crate::wording::counted;
 
 /// The timesteps of a run, and its position.
 #[derive(Clone, Debug)]
@@ -33,11 +35,26 @@ pub(crate) struct Distillation {
 
 impl Distillation {
     /// The first `strength` of `steps` equally spaced timesteps, which end with the last of training.
-    pub fn evenly(num_train_timesteps: usize, steps: usize, strength: f64) -> Result<Self> {
+    ///
+    /// The number of steps is the `given` one, or else the field of the `config`.
+    ///
+    /// # Errors
+    /// When it is out of range.
+    pub fn evenly(
+        num_train_timesteps: usize,
+        given: Option<usize>,
+        (configured, config): (usize, &Config),
+        strength: f64,
+    ) -> Result<Self> {
+        const NAME: &str = "original_inference_steps";
+        let steps = given.unwrap_or(configured);
         if !(1..=num_train_timesteps).contains(&steps) {
             let message =
                 format!("must be between 1 and `num_train_timesteps`, {num_train_timesteps}, is {steps}");
-            return Err(Error::argument("original_inference_steps", message));
+            return Err(match given {
+                Some(_) => Error::argument(NAME, message),
+                None => Error::config(config.origin(), NAME, message),
+            });
         }
         let distance = num_train_timesteps / steps;
         let used = (steps as f64 * strength) as usize;
@@ -99,8 +116,8 @@ impl DistilledRun {
         let available = distillation.timesteps.len();
         if count > available || count > distillation.steps {
             let message = format!(
-                "{count} is more than the {} steps that `original_inference_steps` {} and `strength` {} allow",
-                available.min(distillation.steps),
+                "{count} is more than the {} that `original_inference_steps` {} and `strength` {} allow",
+                counted(available.min(distillation.steps), "step"),
                 distillation.steps,
                 strength(options)?,
             );

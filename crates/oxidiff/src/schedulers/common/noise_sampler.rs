@@ -9,7 +9,7 @@ use crate::random::Generator;
 
 /// The seed of the noise of a [`DPMSolverSDEScheduler`](crate::schedulers::DPMSolverSDEScheduler).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a whole number from 0, or a list of them")]
 pub enum NoiseSamplerSeed {
     /// One seed for the whole batch.
     One(u64),

@@ -86,6 +86,11 @@ impl AutoencoderKLConfig {
     /// # Errors
     /// When it contradicts itself.
     pub(super) fn check(&self) -> Result<()> {
+        if self.latents_mean.is_some() != self.latents_std.is_some() {
+            tracing::warn!(
+                "`latents_mean` and `latents_std` of the autoencoder have no effect without each other"
+            );
+        }
         let invalid = |field: &str, message: String| Err(Error::config("", field, message));
         let count = self.block_out_channels.len();
         if count == 0 || count > 16 {

@@ -1,7 +1,7 @@
 //! What each block of a UNet looks like, from a configuration that gives some values once for all blocks.
 
 use super::config::{EncoderHidDimType, UNet2DConditionConfig};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::models::layers::per_block::{PerBlock, TransformerLayers};
 use crate::models::unets::block_types::{DownBlockType, MidBlockType, UpBlockType};
 use crate::models::unets::invalid;
@@ -134,10 +134,8 @@ fn norm_groups(config: &UNet2DConditionConfig) -> Result<usize> {
         Some(groups) => groups,
         None if has_k_blocks => (last / 4).min(32),
         None => {
-            return Err(Error::unsupported(
-                "`norm_num_groups` null",
-                "the residual blocks of this model need group normalization",
-            ));
+            let message = "cannot be null: the residual blocks of this model need group normalization";
+            return Err(invalid("norm_num_groups", message));
         }
     };
     // K blocks have groups of their own, so only the block in the middle and the last norm count.
@@ -199,10 +197,8 @@ fn per_block<T: Clone>(field: &str, values: &PerBlock<T>, count: usize) -> Resul
 /// Refuses values that other families of models use: ignoring them would give a wrong image.
 fn refuse_unsupported(config: &UNet2DConditionConfig) -> Result<()> {
     let refuse = |field: &str, value: &str| {
-        Err(Error::unsupported(
-            format!("`{field}` {value} of UNet2DConditionModel"),
-            "no checkpoint of a supported family has it",
-        ))
+        let message = format!("{value} is not supported: no checkpoint of a supported family has it");
+        Err(invalid(field, message))
     };
     let unknown = |field: &str, index: usize, name: String| {
         Err(invalid(&format!("{field}[{index}]"), format!("`{name}` is not a block of this model")))

@@ -4,7 +4,8 @@
 use burn::tensor::{DType, Tensor, TensorData};
 
 use super::weighting::{Part, parse};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::models::finite::is_finite;
 use crate::text_encoders::CLIPTokenizer;
 
 /// At most this many tokens after a comma move to the next chunk, to stay together with the tokens that follow.
@@ -69,9 +70,12 @@ impl Chunk {
 
 /// Multiplies the embedding of each token (`hidden`, `[1, tokens, features]`) by its weight, and then scales all of them so
 /// that their mean is unchanged. The first token is the start of the chunk; tokens after the weighted ones have weight 1.
-pub(crate) fn weigh(hidden: Tensor<3>, weights: &[f64]) -> Tensor<3> {
+///
+/// # Errors
+/// When the result overflows.
+pub(crate) fn weigh(hidden: Tensor<3>, weights: &[f64]) -> Result<Tensor<3>> {
     if weights.iter().all(|weight| *weight == 1.0) {
-        return hidden;
+        return Ok(hidden);
     }
     let [_, tokens, _] = hidden.dims();
     let mut all = vec![1.0f32; tokens];
@@ -83,5 +87,11 @@ pub(crate) fn weigh(hidden: Tensor<3>, weights: &[f64]) -> Tensor<3> {
     let factors = Tensor::<3>::from_data(TensorData::new(all, [1, tokens, 1]), (&device, DType::F32));
     let weighed = hidden.clone() * factors;
     let mean = |x: &Tensor<3>| x.clone().mean().reshape([1, 1, 1]);
-    (weighed.clone() * (mean(&hidden) / mean(&weighed))).cast(dtype)
+    let weighed = weighed.clone() * (mean(&hidden) / mean(&weighed));
+    if !is_finite(&weighed) && is_finite(&hidden) {
+        let largest = weights.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or_default();
+        let message = format!("the weights in brackets are too large: the largest is {largest:e}");
+        return Err(Error::argument("prompt", message));
+    }
+    Ok(weighed.cast(dtype))
 }

@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
 use crate::pipelines::common::arguments::check_images;
+use crate::wording::counted;
 
 /// The texts of a call, or the embeddings that replace them.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +38,7 @@ impl Prompts<'_> {
         }
         let negative = self.negative_prompt.len();
         if negative > 1 && negative != prompts {
-            let message = format!("got {negative} for {prompts} prompts");
+            let message = format!("got {negative} for {}", counted(prompts, "prompt"));
             return Err(Error::argument("negative_prompt", message));
         }
         check_images("num_images_per_prompt", prompts.saturating_mul(self.num_images_per_prompt))?;

@@ -5,10 +5,10 @@ use burn::tensor::Tensor;
 use super::arguments::consistency_arguments;
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
-use crate::pipelines::common::arguments::check_strength;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::image_latents::PreparedImage;
+use crate::pipelines::common::strength::Strength;
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -81,7 +81,7 @@ impl Pipeline for LatentConsistencyModelImg2ImgPipeline {
 
     fn call(&mut self, arguments: impl Into<LatentConsistencyImageToImage>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
-        check_strength(arguments.strength)?;
+        Strength::new(arguments.strength, LatentConsistencyImageToImage::default().strength)?;
         let images = arguments.check()?;
         let mut settings = arguments.settings();
         let text =
