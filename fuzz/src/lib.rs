@@ -9,6 +9,8 @@ mod error;
 mod loading;
 #[path = "../../crates/oxidiff-kernels/src/host/mapped_file.rs"]
 mod mapped_file;
+#[path = "../../crates/oxidiff/src/wording.rs"]
+mod wording;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
