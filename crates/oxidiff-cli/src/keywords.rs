@@ -53,7 +53,7 @@ fn id(argument: &ArgumentInfo) -> String {
 
 fn option(argument: ArgumentInfo) -> Arg {
     // Only the first sentence: the other options have one, too.
-    let help = argument.help.trim().split(". ").next().unwrap_or_default().trim_end_matches('.');
+    let help = argument.summary();
     let option = Arg::new(id(&argument))
         .long(argument.name.replace('_', "-"))
         .help(help.replace('`', ""))

@@ -96,6 +96,13 @@ pub enum Error {
         message: String,
     },
 
+    /// A callback stopped the call.
+    #[error("the call was stopped: {message}")]
+    Stopped {
+        /// Why.
+        message: String,
+    },
+
     /// A call needs more memory than is available.
     #[error("{work}: {message}")]
     OutOfMemory {

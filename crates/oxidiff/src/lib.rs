@@ -34,6 +34,7 @@
 
 #![forbid(unsafe_code)]
 
+mod any_model;
 mod error;
 mod image_processor;
 mod interpolation;
@@ -47,12 +48,13 @@ mod text_encoders;
 mod vision;
 mod wording;
 
+pub use any_model::{AnyModel, CallableModel, ModelOutput};
 pub use error::{Error, Result};
 pub use image_processor::{
     CropRegion, Images, OutputType, PipelineImageInput, PreprocessOptions, Resample, ResizeMode,
     VaeImageProcessor, load_image,
 };
-pub use loading::config::Config;
+pub use loading::config::{Config, DIFFUSERS_VERSION};
 pub use loading::folder::EmbeddedFolder;
 pub use loading::hub::{HubOptions, HubRepo};
 pub use loading::single_file::SingleFileOptions;
@@ -76,7 +78,7 @@ pub use models::unets::{
     UNet2DConfig, UNet2DModel, UpBlockType,
 };
 pub use pipelines::*;
-pub use random::{Generator, Generators, RandomFloat};
+pub use random::{Generator, Generators, Loan, RandomFloat};
 pub use schedulers::{
     AlgorithmType, AmusedScheduler, AmusedSchedulerConfig, AmusedSchedulerOutput, AmusedStepOptions,
     BetaSchedule, CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig,

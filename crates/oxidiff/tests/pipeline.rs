@@ -9,7 +9,7 @@ use fixture::{assert_close, difference, fixtures, repository};
 use oxidiff::{
     AttentionSlice, AutoencoderKL, CLIPTextModel, CLIPTokenizer, DType, Device, DiffusionPipeline,
     EulerDiscreteScheduler, Generator, Images, LoadOptions, Model, ModelIndex, OutputType, PNDMScheduler,
-    Pipeline, Scheduler, StableDiffusionPipeline, Tensor, TextToImage, UNet2DConditionModel,
+    Pipeline, Scheduler, StableDiffusionPipeline, Stop, Tensor, TextToImage, UNet2DConditionModel,
 };
 use safetensors::SafeTensors;
 
@@ -169,7 +169,7 @@ fn a_callback_reads_replaces_and_stops() {
         Some(Box::new(move |step| {
             sender.send((step.index, step.timestep)).unwrap();
             if step.index == 1 {
-                ControlFlow::Break(step.latents)
+                ControlFlow::Break(Stop::Decode(step.latents))
             } else {
                 ControlFlow::Continue(step.latents)
             }

@@ -11,7 +11,7 @@ use oxidiff::{
     ClassConditional, Config, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DDPMScheduler, Device,
     DiTPipeline, DiTTransformer2DModel, DiffusionPipeline, Generator, Generators, ImagePipelineOutput, Model,
     OutputType, PNDMPipeline, Pipeline, PipelineArguments, RePaint, RePaintPipeline, RePaintScheduler,
-    Scheduler, ScoreSdeVePipeline, StepEnd, Tensor, TextToImage, UNet2DModel, Unconditional,
+    Scheduler, ScoreSdeVePipeline, StepEnd, Stop, Tensor, TextToImage, UNet2DModel, Unconditional,
 };
 use serde::Deserialize;
 
@@ -400,7 +400,7 @@ fn stops<P: Pipeline<Arguments = Unconditional>>(name: &str, zero: f32) {
         callback_on_step_end: Some(Box::new(move |step: StepEnd| {
             sender.send((step.index, step.timestep)).unwrap();
             if step.index == 2 {
-                std::ops::ControlFlow::Break(step.latents.zeros_like())
+                std::ops::ControlFlow::Break(Stop::Decode(step.latents.zeros_like()))
             } else {
                 std::ops::ControlFlow::Continue(step.latents)
             }

@@ -104,6 +104,11 @@ impl Config {
         &self.values
     }
 
+    /// The fields that were never set: another class that takes over this configuration uses its own defaults for them.
+    pub fn defaulted(&self) -> impl Iterator<Item = &str> {
+        self.defaulted.iter().map(String::as_str)
+    }
+
     /// Reads the fields of class `class_name` as `T`, filling in defaults.
     ///
     /// Returns the typed fields and the configuration for the new object: all of `T`'s values, the unknown fields of `self`,

@@ -54,7 +54,7 @@ impl From<Vec<String>> for PipelineArguments {
 }
 
 /// A pipeline of any class. Every [`Pipeline`] is one.
-pub(crate) trait AnyPipeline: fmt::Debug + fmt::Display {
+pub(crate) trait AnyPipeline: fmt::Debug + fmt::Display + Send {
     fn class_name(&self) -> &'static str;
     fn call(&mut self, arguments: PipelineArguments) -> Result<ImagePipelineOutput>;
     fn takes(&self, argument: &str) -> bool;

@@ -90,7 +90,7 @@ impl Component for Box<dyn Autoencoder> {
 /// # Ok::<(), oxidiff::Error>(())
 /// ```
 #[derive(Debug, Default)]
-pub struct Components<'a>(Vec<(&'static str, &'a dyn Component)>);
+pub struct Components<'a>(Vec<(&'a str, &'a dyn Component)>);
 
 impl<'a> Components<'a> {
     /// The part of this name, if the pipeline has it and it is of class `T`.
@@ -112,31 +112,31 @@ impl<'a> Components<'a> {
     }
 
     /// The names and the parts, in the pipeline's order.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'a dyn Component)> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a dyn Component)> + '_ {
         self.0.iter().copied()
     }
 
     /// Adds a part.
-    pub fn push(&mut self, name: &'static str, component: &'a dyn Component) {
+    pub fn push(&mut self, name: &'a str, component: &'a dyn Component) {
         self.0.push((name, component));
     }
 
     /// Adds an optional part, if present.
-    pub fn push_optional<T: Component>(&mut self, name: &'static str, component: &'a Option<T>) {
+    pub fn push_optional<T: Component>(&mut self, name: &'a str, component: &'a Option<T>) {
         if let Some(component) = component {
             self.push(name, component);
         }
     }
 }
 
-impl<'a> FromIterator<(&'static str, &'a dyn Component)> for Components<'a> {
-    fn from_iter<I: IntoIterator<Item = (&'static str, &'a dyn Component)>>(parts: I) -> Self {
+impl<'a> FromIterator<(&'a str, &'a dyn Component)> for Components<'a> {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a dyn Component)>>(parts: I) -> Self {
         Self(parts.into_iter().collect())
     }
 }
 
 impl<'a> IntoIterator for Components<'a> {
-    type Item = (&'static str, &'a dyn Component);
+    type Item = (&'a str, &'a dyn Component);
     type IntoIter = std::vec::IntoIter<Self::Item>;
 
     fn into_iter(self) -> Self::IntoIter {

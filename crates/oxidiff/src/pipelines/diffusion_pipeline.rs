@@ -3,18 +3,20 @@
 use std::fmt;
 use std::path::Path;
 
+use serde_json::{Map, Value};
+
 use super::any_pipeline::{AnyPipeline, PipelineArguments};
 use super::common::component_loader::ComponentLoader;
 use super::common::lora::LoraLoader;
 use super::common::textual_inversion::TextualInversionLoader;
-use super::component::Components;
+use super::component::{Component, Components};
 use super::generation_config::GenerationConfig;
 use super::model_index::ModelIndex;
 use super::output::ImagePipelineOutput;
 use super::pipeline::Pipeline;
 use super::registry::{self, Task};
 use super::request::ArgumentInfo;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::single_file::SingleFileOptions;
 use crate::loading::{LoadOptions, Needed};
@@ -67,6 +69,94 @@ impl DiffusionPipeline {
         all
     }
 
+    /// The arguments of a call of the class `class_name`.
+    ///
+    /// ```
+    /// use oxidiff::DiffusionPipeline;
+    ///
+    /// let arguments = DiffusionPipeline::arguments_of("StableDiffusionPipeline")?;
+    /// let scale = arguments.iter().find(|argument| argument.name == "guidance_scale").unwrap();
+    /// assert_eq!((scale.default)(), 7.5);
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When there is no such class.
+    pub fn arguments_of(class_name: &str) -> Result<Vec<ArgumentInfo>> {
+        let entry = registry::find(class_name)?;
+        Ok(entry.arguments.iter().filter(|argument| (entry.takes)(argument.name)).copied().collect())
+    }
+
+    /// Makes a pipeline of the class `class_name` from the parts of this one. Both share the weights; none are copied.
+    ///
+    /// # Errors
+    /// When there is no such class, or the parts do not fit.
+    pub fn to_class(&self, class_name: &str) -> Result<Self> {
+        (registry::find(class_name)?.from_components)(&self.components(), self.current_index())
+    }
+
+    /// The pipeline with another part; the others share the weights with those of this one.
+    ///
+    /// ```
+    /// use oxidiff::{DDIMScheduler, DiffusionPipeline, Scheduler};
+    ///
+    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-diffusion");
+    /// let pipeline = DiffusionPipeline::from_pretrained(folder)?;
+    /// let ddim: Box<dyn Scheduler> = DDIMScheduler::from_config(pipeline.scheduler().config())?.into();
+    /// let pipeline = pipeline.with_component("scheduler", &ddim)?;
+    /// assert_eq!(pipeline.scheduler().config().class_name(), Some("DDIMScheduler"));
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the pipeline has no such part, or the new one does not fit.
+    pub fn with_component(&self, name: &str, component: &dyn Component) -> Result<Self> {
+        let parts: Vec<_> = self.components().iter().collect();
+        let is_optional = self.current_index().option(name).is_some();
+        if !is_optional && !parts.iter().any(|(other, _)| *other == name) {
+            let names = parts.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+            let message = format!("a {} has no part `{name}`; it has {names}", self.class_name());
+            return Err(Error::argument("components", message));
+        }
+        let others = parts.into_iter().filter(|(other, _)| *other != name);
+        let (library, class_name) = component.class();
+        self.assemble(&others.chain([(name, component)]).collect(), name, Some((library, &class_name)))
+    }
+
+    /// The pipeline without an optional part, such as the safety checker.
+    ///
+    /// # Errors
+    /// When the pipeline needs the part.
+    pub fn without_component(&self, name: &str) -> Result<Self> {
+        let others = self.components().iter().filter(|(other, _)| *other != name).collect();
+        self.assemble(&others, name, None)
+    }
+
+    /// A pipeline of this class with other parts, of which that of one `name` has changed its class.
+    fn assemble(&self, components: &Components<'_>, name: &str, class: Option<(&str, &str)>) -> Result<Self> {
+        let mut index = self.current_index();
+        index.set_component(name, class);
+        (registry::find(self.class_name())?.from_components)(components, index)
+    }
+
+    /// Makes a pipeline of the class `class_name` from parts.
+    ///
+    /// # Errors
+    /// When there is no such class, a part is missing, or the parts do not fit.
+    pub fn from_components(class_name: &str, components: &Components<'_>) -> Result<Self> {
+        let mut index = ModelIndex::of_class(class_name);
+        for (name, component) in components.iter() {
+            let (library, class_name) = component.class();
+            index.set_component(name, Some((library, &class_name)));
+        }
+        (registry::find(class_name)?.from_components)(components, index)
+    }
+
+    /// The index of the pipeline with the current classes of its parts, as JSON.
+    pub fn config(&self) -> Map<String, Value> {
+        self.0.current_index().values().clone()
+    }
+
     /// Loads a pipeline from a folder, or from the hub, in `f32` on the CPU.
     ///
     /// # Errors
@@ -81,6 +171,16 @@ impl DiffusionPipeline {
     /// As [`Self::from_pretrained`].
     pub fn from_pretrained_with(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
         Self::load(&options.open(name_or_path, Needed::Pipeline)?, options)
+    }
+
+    /// Loads a pipeline of the class `class_name`, whatever class the checkpoint names.
+    ///
+    /// # Errors
+    /// As [`Pipeline::from_pretrained`](Pipeline::from_pretrained) of the class, and when there is no such class.
+    pub fn from_pretrained_as(class_name: &str, name_or_path: &str, options: &LoadOptions) -> Result<Self> {
+        let load = registry::find(class_name)?.load;
+        let folder = options.open(name_or_path, Needed::Pipeline)?;
+        load(&ComponentLoader::new(&folder, ModelIndex::read(&folder)?, options))
     }
 
     /// Loads a pipeline out of a checkpoint in its original layout, which is one file (`.safetensors`, `.ckpt`): a path or a

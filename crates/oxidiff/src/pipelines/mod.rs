@@ -22,7 +22,7 @@ mod unconditional;
 
 pub use any_pipeline::PipelineArguments;
 pub use auto_pipeline::{AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image};
-pub use common::callback::{StepCallback, StepEnd};
+pub use common::callback::{StepCallback, StepEnd, Stop};
 pub use common::component_loader::ComponentLoader;
 pub use common::lora::{LoraLoader, LoraOptions};
 pub use common::textual_inversion::{TextualInversionLoader, TextualInversionOptions};
@@ -34,7 +34,7 @@ pub use model_index::ModelIndex;
 pub use output::ImagePipelineOutput;
 pub use pipeline::Pipeline;
 pub use registry::{Task, register_pipeline};
-pub use request::{AnyTensor, Argument, ArgumentInfo, CallArguments, FromArgument, Request};
+pub use request::{AnyTensor, Argument, ArgumentInfo, ArgumentKind, CallArguments, FromArgument, Request};
 pub use stable_diffusion::*;
 pub use stable_diffusion_xl::*;
 pub use unconditional::*;

@@ -183,6 +183,11 @@ impl ModelIndex {
         self.folder.as_ref()
     }
 
+    /// All contents.
+    pub(crate) fn values(&self) -> &Map<String, Value> {
+        &self.values
+    }
+
     /// The value of one of the pipeline's own options.
     pub(crate) fn option(&self, option: &str) -> Option<&Value> {
         self.values.get(option)

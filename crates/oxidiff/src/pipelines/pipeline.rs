@@ -27,7 +27,7 @@ use crate::schedulers::Scheduler;
 /// let images = pipeline.call("An image of a squirrel in Picasso style")?.images.into_images();
 /// # Ok::<(), oxidiff::Error>(())
 /// ```
-pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Sized + 'static {
+pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Send + Sized + 'static {
     /// The name that `model_index.json` uses.
     const CLASS_NAME: &'static str;
 

@@ -82,6 +82,8 @@ pub(crate) struct Entry {
     pub family: &'static str,
     pub task: Task,
     pub arguments: &'static [ArgumentInfo],
+    /// Whether a call takes an argument; some of `arguments` are for other classes of the family.
+    pub takes: fn(&str) -> bool,
     pub load: fn(&ComponentLoader<'_>) -> Result<DiffusionPipeline>,
     pub from_components: fn(&Components<'_>, ModelIndex) -> Result<DiffusionPipeline>,
 }
@@ -93,6 +95,7 @@ impl Entry {
             family,
             task,
             arguments: P::Arguments::ALL,
+            takes: P::takes,
             load: |loader| {
                 let loaded = P::load(loader).map_err(|error| error.in_checkpoint(Some(loader.checkpoint())));
                 Ok(loaded?.into())

@@ -4,18 +4,22 @@
 //! types, and between short and long tensors, so each case is documented where it is computed.
 
 mod box_muller;
+mod engine;
 mod generators;
+mod loan;
 mod random_float;
+mod torch_state;
 
 use std::f64::consts::TAU;
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use half::{bf16, f16};
-use rand_mt::Mt;
-
+use self::engine::Engine;
 pub use self::generators::Generators;
+use self::loan::Lender;
+pub use self::loan::Loan;
 pub use self::random_float::RandomFloat;
 use crate::error::{Error, Result};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use half::{bf16, f16};
 
 /// PyTorch computes normal samples of long tensors in blocks of this size; shorter tensors are computed differently.
 const BLOCK: usize = 16;
@@ -34,9 +38,11 @@ const BLOCK: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Generator {
     seed: u64,
-    engine: Box<Mt>,
+    engine: Box<Engine>,
     /// The unused second half of the last pair of normal samples; the next short tensor starts with it.
     next_normal: Option<f64>,
+    /// Whom to return the generator to, if it is lent.
+    lender: Lender,
 }
 
 impl Generator {
@@ -44,8 +50,8 @@ impl Generator {
     ///
     /// As in PyTorch, only the lower 32 bits of `seed` matter. Python's negative seeds are `seed as u64` here.
     pub fn manual_seed(seed: u64) -> Self {
-        let engine = Box::new(Mt::new((seed & 0xffff_ffff) as u32));
-        Self { seed, engine, next_normal: None }
+        let engine = Box::new(Engine::new((seed & 0xffff_ffff) as u32));
+        Self { seed, engine, next_normal: None, lender: Lender::default() }
     }
 
     /// A generator with a seed from the operating system; [`Generator::initial_seed`] returns it.

@@ -53,7 +53,7 @@ mod unclip;
 mod unipc_multistep;
 
 pub use options::{StepOptions, TimestepOptions};
-pub use registry::{CLASS_NAMES, ModelKind, Role, from_config, role};
+pub use registry::{CLASS_NAMES, ModelKind, Role, from_config, load_config, role};
 pub use scheduler::{CloneScheduler, Scheduler, SchedulerOutput};
 
 pub use consistency_models::{CMStochasticIterativeScheduler, CMStochasticIterativeSchedulerConfig};

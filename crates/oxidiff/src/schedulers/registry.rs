@@ -13,47 +13,100 @@ use super::{
     UniPCMultistepScheduler, tokens,
 };
 use crate::error::{Error, Result};
+use crate::loading::LoadOptions;
 use crate::loading::config::Config;
 use crate::loading::folder::Folder;
 
+/// The optional arguments of steps that add noise.
+const DRAWS: &[&str] = &["generator"];
+
+/// Those of steps that can also raise the noise level first.
+const CHURNS: &[&str] = &["s_churn", "s_tmin", "s_tmax", "s_noise", "generator"];
+
 /// All classes that step samples, in alphabetical order.
 const SCHEDULERS: &[Entry] = &[
-    Entry::new::<CMStochasticIterativeScheduler>("CMStochasticIterativeScheduler"),
-    Entry::new::<CosineDPMSolverMultistepScheduler>("CosineDPMSolverMultistepScheduler"),
-    Entry::new::<DDIMInverseScheduler>("DDIMInverseScheduler"),
-    Entry::new::<DDIMScheduler>("DDIMScheduler").replaceable().substitute().divides_by_signal().uses_eta(),
-    Entry::new::<DDPMScheduler>("DDPMScheduler").replaceable().substitute().divides_by_signal(),
-    Entry::new::<DDPMWuerstchenScheduler>("DDPMWuerstchenScheduler"),
-    Entry::new::<DEISMultistepScheduler>("DEISMultistepScheduler").replaceable().substitute(),
-    Entry::new::<DPMSolverMultistepInverseScheduler>("DPMSolverMultistepInverseScheduler").replaceable(),
-    Entry::new::<DPMSolverMultistepScheduler>("DPMSolverMultistepScheduler").replaceable().substitute(),
-    Entry::new::<DPMSolverSDEScheduler>("DPMSolverSDEScheduler").replaceable().substitute(),
-    Entry::new::<DPMSolverSinglestepScheduler>("DPMSolverSinglestepScheduler").replaceable().substitute(),
-    Entry::new::<EDMDPMSolverMultistepScheduler>("EDMDPMSolverMultistepScheduler"),
-    // In Python, too, others list it as compatible, but it does not list them.
-    Entry::new::<EDMEulerScheduler>("EDMEulerScheduler").substitute(),
-    Entry::new::<EulerAncestralDiscreteScheduler>("EulerAncestralDiscreteScheduler")
+    Entry::new::<CMStochasticIterativeScheduler>("CMStochasticIterativeScheduler").step(DRAWS),
+    Entry::new::<CosineDPMSolverMultistepScheduler>("CosineDPMSolverMultistepScheduler").step(DRAWS),
+    Entry::new::<DDIMInverseScheduler>("DDIMInverseScheduler").whole_timesteps(),
+    Entry::new::<DDIMScheduler>("DDIMScheduler")
+        .step(&["eta", "use_clipped_model_output", "generator", "variance_noise"])
+        .whole_timesteps()
+        .replaceable()
+        .substitute()
+        .divides_by_signal()
+        .uses_eta(),
+    Entry::new::<DDPMScheduler>("DDPMScheduler")
+        .step(DRAWS)
+        .whole_timesteps()
+        .replaceable()
+        .substitute()
+        .divides_by_signal(),
+    Entry::new::<DDPMWuerstchenScheduler>("DDPMWuerstchenScheduler").step(DRAWS),
+    Entry::new::<DEISMultistepScheduler>("DEISMultistepScheduler")
+        .whole_timesteps()
         .replaceable()
         .substitute(),
-    Entry::new::<EulerDiscreteScheduler>("EulerDiscreteScheduler").replaceable().substitute(),
-    Entry::new::<FlowMatchEulerDiscreteScheduler>("FlowMatchEulerDiscreteScheduler").steps(ModelKind::Flow),
-    Entry::new::<FlowMatchHeunDiscreteScheduler>("FlowMatchHeunDiscreteScheduler").steps(ModelKind::Flow),
-    Entry::new::<FlowMatchLCMScheduler>("FlowMatchLCMScheduler").steps(ModelKind::Flow),
+    Entry::new::<DPMSolverMultistepInverseScheduler>("DPMSolverMultistepInverseScheduler")
+        .step(&["generator", "variance_noise"])
+        .whole_timesteps()
+        .replaceable(),
+    Entry::new::<DPMSolverMultistepScheduler>("DPMSolverMultistepScheduler")
+        .step(&["generator", "variance_noise"])
+        .whole_timesteps()
+        .replaceable()
+        .substitute(),
+    Entry::new::<DPMSolverSDEScheduler>("DPMSolverSDEScheduler")
+        .step(&["s_noise"])
+        .replaceable()
+        .substitute(),
+    Entry::new::<DPMSolverSinglestepScheduler>("DPMSolverSinglestepScheduler")
+        .step(DRAWS)
+        .whole_timesteps()
+        .replaceable()
+        .substitute(),
+    Entry::new::<EDMDPMSolverMultistepScheduler>("EDMDPMSolverMultistepScheduler").step(DRAWS),
+    // In Python, too, others list it as compatible, but it does not list them.
+    Entry::new::<EDMEulerScheduler>("EDMEulerScheduler")
+        .step(&["s_churn", "s_tmin", "s_tmax", "s_noise", "generator", "pred_original_sample"])
+        .substitute(),
+    Entry::new::<EulerAncestralDiscreteScheduler>("EulerAncestralDiscreteScheduler")
+        .step(DRAWS)
+        .replaceable()
+        .substitute(),
+    Entry::new::<EulerDiscreteScheduler>("EulerDiscreteScheduler").step(CHURNS).replaceable().substitute(),
+    Entry::new::<FlowMatchEulerDiscreteScheduler>("FlowMatchEulerDiscreteScheduler")
+        .step(CHURNS)
+        .model(ModelKind::Flow),
+    Entry::new::<FlowMatchHeunDiscreteScheduler>("FlowMatchHeunDiscreteScheduler")
+        .step(CHURNS)
+        .model(ModelKind::Flow),
+    Entry::new::<FlowMatchLCMScheduler>("FlowMatchLCMScheduler").step(DRAWS).model(ModelKind::Flow),
     Entry::new::<HeunDiscreteScheduler>("HeunDiscreteScheduler").replaceable().substitute(),
     Entry::new::<IPNDMScheduler>("IPNDMScheduler"),
     Entry::new::<KDPM2AncestralDiscreteScheduler>("KDPM2AncestralDiscreteScheduler")
+        .step(DRAWS)
         .replaceable()
         .substitute(),
     Entry::new::<KDPM2DiscreteScheduler>("KDPM2DiscreteScheduler").replaceable().substitute(),
-    Entry::new::<LCMScheduler>("LCMScheduler").divides_by_signal().distilled(),
-    Entry::new::<LMSDiscreteScheduler>("LMSDiscreteScheduler").replaceable().substitute(),
-    Entry::new::<PNDMScheduler>("PNDMScheduler").replaceable().substitute(),
-    Entry::new::<RePaintScheduler>("RePaintScheduler").uses_eta(),
-    Entry::new::<SASolverScheduler>("SASolverScheduler").replaceable(),
-    Entry::new::<ScoreSdeVeScheduler>("ScoreSdeVeScheduler").steps(ModelKind::Score),
-    Entry::new::<TCDScheduler>("TCDScheduler").uses_eta().distilled(),
-    Entry::new::<UnCLIPScheduler>("UnCLIPScheduler"),
-    Entry::new::<UniPCMultistepScheduler>("UniPCMultistepScheduler").replaceable().substitute(),
+    Entry::new::<LCMScheduler>("LCMScheduler").step(DRAWS).whole_timesteps().divides_by_signal().distilled(),
+    Entry::new::<LMSDiscreteScheduler>("LMSDiscreteScheduler").step(&["order"]).replaceable().substitute(),
+    Entry::new::<PNDMScheduler>("PNDMScheduler").whole_timesteps().replaceable().substitute(),
+    Entry::new::<RePaintScheduler>("RePaintScheduler")
+        .step(&["original_image", "mask", "generator"])
+        .whole_timesteps()
+        .uses_eta(),
+    Entry::new::<SASolverScheduler>("SASolverScheduler").step(DRAWS).whole_timesteps().replaceable(),
+    Entry::new::<ScoreSdeVeScheduler>("ScoreSdeVeScheduler").model(ModelKind::Score),
+    Entry::new::<TCDScheduler>("TCDScheduler")
+        .step(&["eta", "generator"])
+        .whole_timesteps()
+        .uses_eta()
+        .distilled(),
+    Entry::new::<UnCLIPScheduler>("UnCLIPScheduler").step(&["prev_timestep", "generator"]).whole_timesteps(),
+    Entry::new::<UniPCMultistepScheduler>("UniPCMultistepScheduler")
+        .whole_timesteps()
+        .replaceable()
+        .substitute(),
 ];
 
 /// The models that a scheduler is for.
@@ -85,6 +138,10 @@ pub struct Role {
     pub uses_eta: bool,
     /// Whether its run goes through the timesteps of a distillation (`original_inference_steps`).
     pub distilled: bool,
+    /// Whether the timesteps of a run are whole numbers, which Python keeps in an integer tensor.
+    pub whole_timesteps: bool,
+    /// The optional arguments of Python's `step` of the class, in its order.
+    pub step_arguments: &'static [&'static str],
 }
 
 /// A class.
@@ -103,6 +160,8 @@ impl Entry {
             divides_by_signal: false,
             uses_eta: false,
             distilled: false,
+            whole_timesteps: false,
+            step_arguments: &[],
         };
         Self { class_name, build: build::<S>, role }
     }
@@ -117,7 +176,7 @@ impl Entry {
         self
     }
 
-    const fn steps(mut self, model: ModelKind) -> Self {
+    const fn model(mut self, model: ModelKind) -> Self {
         self.role.model = model;
         self
     }
@@ -134,6 +193,16 @@ impl Entry {
 
     const fn distilled(mut self) -> Self {
         self.role.distilled = true;
+        self
+    }
+
+    const fn step(mut self, arguments: &'static [&'static str]) -> Self {
+        self.role.step_arguments = arguments;
+        self
+    }
+
+    const fn whole_timesteps(mut self) -> Self {
+        self.role.whole_timesteps = true;
         self
     }
 }
@@ -205,6 +274,14 @@ pub fn from_config(class_name: &str, config: &Config) -> Result<Box<dyn Schedule
             format!("known schedulers: {}", CLASS_NAMES.join(", ")),
         )),
     }
+}
+
+/// Reads the configuration of a scheduler of any class from a folder or from the hub.
+///
+/// # Errors
+/// When the file is missing or damaged.
+pub fn load_config(name_or_path: &str, options: &LoadOptions) -> Result<Config> {
+    config_file::load(name_or_path, options)
 }
 
 /// Loads the scheduler of a pipeline, whose index names the class.

@@ -4,9 +4,11 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 
-/// Called after each step with the new latents; returns the latents to continue with, or the latents to stop with and
-/// decode.
-pub type StepCallback<const D: usize = 4> = Box<dyn FnMut(StepEnd<D>) -> ControlFlow<Tensor<D>, Tensor<D>>>;
+use crate::error::Error;
+
+/// Called after each step with the new latents; returns the latents to continue with, or how to stop.
+pub type StepCallback<const D: usize = 4> =
+    Box<dyn FnMut(StepEnd<D>) -> ControlFlow<Stop<D>, Tensor<D>> + Send>;
 
 /// The arguments of a callback.
 #[derive(Clone, Debug)]
@@ -17,4 +19,17 @@ pub struct StepEnd<const D: usize = 4> {
     pub timestep: f32,
     /// The latents after the step, `[images, channels, height, width]` or in the model's own rank.
     pub latents: Tensor<D>,
+    /// How many of the `steps` are done; a step of a scheduler may take several calls of the model.
+    pub done: usize,
+    /// The number of steps of the run.
+    pub steps: usize,
+}
+
+/// How a callback stops the run.
+#[derive(Debug)]
+pub enum Stop<const D: usize = 4> {
+    /// The call goes on with these latents as if they were the last, and decodes them.
+    Decode(Tensor<D>),
+    /// The call returns this error.
+    Fail(Error),
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 
-use super::callback::{StepCallback, StepEnd};
+use super::callback::{StepCallback, StepEnd, Stop};
 use super::finite::Watch;
 use super::progress::denoising_bar;
 use crate::error::Result;
@@ -52,24 +52,26 @@ impl<const D: usize> Denoising<'_, D> {
         let bar = denoising_bar(self.steps, self.progress_bar);
         let count = self.timesteps.len();
         let warmup = count.saturating_sub(self.steps * self.order);
+        let mut done = 0;
         self.watch.check_start(&sample)?;
         for (index, &timestep) in self.timesteps.iter().enumerate() {
             tracing::debug!(index, timestep, "denoising");
             let stepped = step(Step { index, timestep }, sample)?;
             self.watch.check_step(index, timestep, &stepped)?;
             sample = stepped.sample;
+            let ends_step = index + 1 == count || (index + 1 > warmup && (index + 1) % self.order == 0);
+            done += usize::from(ends_step);
             if let Some(callback) = &mut self.callback {
-                match callback(StepEnd { index, timestep, latents: sample }) {
+                match callback(StepEnd { index, timestep, latents: sample, done, steps: self.steps }) {
                     ControlFlow::Continue(next) => sample = next,
-                    ControlFlow::Break(last) => {
+                    ControlFlow::Break(Stop::Decode(last)) => {
                         sample = last;
                         break;
                     }
+                    ControlFlow::Break(Stop::Fail(error)) => return Err(error),
                 }
             }
-            if index + 1 == count || (index + 1 > warmup && (index + 1) % self.order == 0) {
-                bar.inc(1);
-            }
+            bar.set_position(done as u64);
         }
         bar.finish();
         Ok(sample)

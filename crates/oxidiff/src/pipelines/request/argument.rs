@@ -1,11 +1,11 @@
 //! The value of an argument whose type is not known yet.
 
-use std::any::Any;
 use std::path::PathBuf;
 
 use burn::tensor::Tensor;
 use image::DynamicImage;
 
+use super::any_tensor::AnyTensor;
 use crate::image_processor::{OutputType, PipelineImageInput};
 use crate::pipelines::common::callback::StepCallback;
 use crate::random::{Generator, Generators};
@@ -38,19 +38,6 @@ pub enum Argument {
     OutputType(OutputType),
     /// A function to call after each step.
     Callback(StepCallback),
-}
-
-/// A tensor whose rank is only known at run time.
-pub struct AnyTensor {
-    /// Number of dimensions.
-    pub(super) rank: usize,
-    pub(super) values: Box<dyn Any>,
-}
-
-impl<const D: usize> From<Tensor<D>> for AnyTensor {
-    fn from(tensor: Tensor<D>) -> Self {
-        Self { rank: D, values: Box::new(tensor) }
-    }
 }
 
 impl Argument {
@@ -104,6 +91,12 @@ from! {
 impl<const D: usize> From<Tensor<D>> for Argument {
     fn from(tensor: Tensor<D>) -> Self {
         Self::Tensor(tensor.into())
+    }
+}
+
+impl From<AnyTensor> for Argument {
+    fn from(tensor: AnyTensor) -> Self {
+        Self::Tensor(tensor)
     }
 }
 

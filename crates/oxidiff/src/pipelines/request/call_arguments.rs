@@ -1,5 +1,7 @@
 //! The typed arguments of a pipeline's call.
 
+use serde_json::Value;
+
 use super::{FromArgument, Request};
 use crate::error::Result;
 
@@ -18,6 +20,39 @@ pub trait CallArguments: Sized + 'static {
     fn from_request(request: Request) -> Result<Self>;
 }
 
+/// The kind of values that an argument takes, for documentation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ArgumentKind {
+    /// Any value.
+    #[default]
+    Any,
+    /// True or false.
+    Flag,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// A string.
+    Text,
+    /// A string, or several.
+    Texts,
+    /// A whole number, or several.
+    Integers,
+    /// A number, or several.
+    Numbers,
+    /// Images.
+    Images,
+    /// A tensor of a number of dimensions.
+    Tensor(usize),
+    /// A generator of random numbers, or several.
+    Generator,
+    /// The name of a form of images: `pil`, `np` or `latent`.
+    OutputType,
+    /// A function.
+    Function,
+}
+
 /// What a command line or a binding needs to know about an argument.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -30,12 +65,23 @@ pub struct ArgumentInfo {
     pub is_flag: bool,
     /// Whether it can be written on a command line; a tensor, a generator or a function cannot.
     pub can_be_written: bool,
+    /// The kind of its values.
+    pub kind: ArgumentKind,
+    /// Its default; null for one that is not given, or that JSON cannot express.
+    pub default: fn() -> Value,
 }
 
 impl ArgumentInfo {
     /// Describes an argument of type `T`.
-    pub const fn of<T: FromArgument>(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, is_flag: T::IS_FLAG, can_be_written: T::CAN_BE_WRITTEN }
+    pub const fn of<T: FromArgument>(name: &'static str, help: &'static str, default: fn() -> Value) -> Self {
+        let (is_flag, can_be_written, kind) = (T::IS_FLAG, T::CAN_BE_WRITTEN, T::KIND);
+        Self { name, help, is_flag, can_be_written, kind, default }
+    }
+
+    /// The first sentence of the documentation.
+    pub fn summary(&self) -> &'static str {
+        let help = self.help.trim();
+        help.split_once(". ").map_or(help.trim_end_matches('.'), |(first, _)| first)
     }
 }
 
@@ -90,6 +136,10 @@ macro_rules! call_arguments {
                 $($crate::ArgumentInfo::of::<$type>(
                     stringify!($field),
                     concat!($($doc),*),
+                    || {
+                        let default: $type = $default;
+                        $crate::FromArgument::to_json(&default)
+                    },
                 ),)*
             ];
 

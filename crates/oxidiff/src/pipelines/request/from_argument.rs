@@ -2,9 +2,11 @@
 
 use std::str::FromStr;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor, TensorData};
+use serde_json::Value;
 
 use super::argument::Argument;
+use super::call_arguments::ArgumentKind;
 use crate::image_processor::{OutputType, PipelineImageInput, load_image};
 use crate::pipelines::common::callback::StepCallback;
 use crate::random::Generators;
@@ -17,6 +19,14 @@ pub trait FromArgument: Sized {
     /// Whether it can be written on a command line.
     const CAN_BE_WRITTEN: bool = true;
 
+    /// The kind of its values.
+    const KIND: ArgumentKind = ArgumentKind::Any;
+
+    /// The value as JSON, where that can express it; otherwise null.
+    fn to_json(&self) -> Value {
+        Value::Null
+    }
+
     /// The value as this type.
     ///
     /// # Errors
@@ -28,6 +38,11 @@ fn other_kind<T>(expected: &str, argument: &Argument) -> Result<T, String> {
     Err(format!("must be {expected}, not {}", argument.kind()))
 }
 
+/// An empty list is an argument that is not given.
+fn list_to_json<T: FromArgument>(items: &[T]) -> Value {
+    if items.is_empty() { Value::Null } else { Value::Array(items.iter().map(T::to_json).collect()) }
+}
+
 fn parse<T: FromStr>(expected: &str, text: &str) -> Result<T, String> {
     text.trim().parse().map_err(|_| format!("must be {expected}, not `{text}`"))
 }
@@ -35,6 +50,11 @@ fn parse<T: FromStr>(expected: &str, text: &str) -> Result<T, String> {
 impl<T: FromArgument> FromArgument for Option<T> {
     const IS_FLAG: bool = T::IS_FLAG;
     const CAN_BE_WRITTEN: bool = T::CAN_BE_WRITTEN;
+    const KIND: ArgumentKind = T::KIND;
+
+    fn to_json(&self) -> Value {
+        self.as_ref().map_or(Value::Null, T::to_json)
+    }
 
     fn from_argument(argument: Argument) -> Result<Self, String> {
         match argument {
@@ -46,6 +66,11 @@ impl<T: FromArgument> FromArgument for Option<T> {
 
 impl FromArgument for bool {
     const IS_FLAG: bool = true;
+    const KIND: ArgumentKind = ArgumentKind::Flag;
+
+    fn to_json(&self) -> Value {
+        (*self).into()
+    }
 
     fn from_argument(argument: Argument) -> Result<Self, String> {
         match argument {
@@ -57,6 +82,12 @@ impl FromArgument for bool {
 }
 
 impl FromArgument for f64 {
+    const KIND: ArgumentKind = ArgumentKind::Number;
+
+    fn to_json(&self) -> Value {
+        (*self).into()
+    }
+
     fn from_argument(argument: Argument) -> Result<Self, String> {
         match argument {
             Argument::Number(value) => Ok(value),
@@ -68,12 +99,24 @@ impl FromArgument for f64 {
 }
 
 impl FromArgument for f32 {
+    const KIND: ArgumentKind = ArgumentKind::Number;
+
+    fn to_json(&self) -> Value {
+        (*self).into()
+    }
+
     fn from_argument(argument: Argument) -> Result<Self, String> {
         f64::from_argument(argument).map(|value| value as f32)
     }
 }
 
 impl FromArgument for usize {
+    const KIND: ArgumentKind = ArgumentKind::Integer;
+
+    fn to_json(&self) -> Value {
+        (*self).into()
+    }
+
     fn from_argument(argument: Argument) -> Result<Self, String> {
         const EXPECTED: &str = "a whole number from 0";
         // Above this, not every whole number is an f64.
@@ -91,6 +134,12 @@ impl FromArgument for usize {
 }
 
 impl FromArgument for String {
+    const KIND: ArgumentKind = ArgumentKind::Text;
+
+    fn to_json(&self) -> Value {
+        self.as_str().into()
+    }
+
     fn from_argument(argument: Argument) -> Result<Self, String> {
         match argument {
             Argument::Text(text) | Argument::Written(text) => Ok(text),
@@ -101,6 +150,12 @@ impl FromArgument for String {
 
 /// One string stands for a list of one; commas are part of the string.
 impl FromArgument for Vec<String> {
+    const KIND: ArgumentKind = ArgumentKind::Texts;
+
+    fn to_json(&self) -> Value {
+        list_to_json(self)
+    }
+
     fn from_argument(argument: Argument) -> Result<Self, String> {
         match argument {
             Argument::List(items) => items.into_iter().map(String::from_argument).collect(),
@@ -114,6 +169,15 @@ macro_rules! list_of_numbers {
         $(
             /// One number stands for a list of one.
             impl FromArgument for Vec<$number> {
+                const KIND: ArgumentKind = match <$number>::KIND {
+                    ArgumentKind::Integer => ArgumentKind::Integers,
+                    _ => ArgumentKind::Numbers,
+                };
+
+                fn to_json(&self) -> Value {
+                    list_to_json(self)
+                }
+
                 fn from_argument(argument: Argument) -> Result<Self, String> {
                     match argument {
                         Argument::List(items) => items.into_iter().map(<$number>::from_argument).collect(),
@@ -131,10 +195,25 @@ macro_rules! list_of_numbers {
 
 list_of_numbers!(usize, f32, f64);
 
+impl FromArgument for Vec<Vec<usize>> {
+    fn from_argument(argument: Argument) -> Result<Self, String> {
+        match argument {
+            Argument::List(rows) => rows.into_iter().map(Vec::from_argument).collect(),
+            other => other_kind("a list of lists of whole numbers", &other),
+        }
+    }
+}
+
 macro_rules! pair_of_numbers {
     ($($number:ty),+) => {
         $(
             impl FromArgument for [$number; 2] {
+                const KIND: ArgumentKind = Vec::<$number>::KIND;
+
+                fn to_json(&self) -> Value {
+                    Value::Array(self.iter().map(FromArgument::to_json).collect())
+                }
+
                 fn from_argument(argument: Argument) -> Result<Self, String> {
                     let numbers = Vec::<$number>::from_argument(argument)?;
                     let count = numbers.len();
@@ -149,6 +228,8 @@ pair_of_numbers!(usize, f64);
 
 /// A string is the name of an image file.
 impl FromArgument for PipelineImageInput {
+    const KIND: ArgumentKind = ArgumentKind::Images;
+
     fn from_argument(argument: Argument) -> Result<Self, String> {
         let load = |name: &str| load_image(name).map_err(|error| error.to_string());
         match argument {
@@ -164,26 +245,45 @@ impl FromArgument for PipelineImageInput {
     }
 }
 
+/// Lists of numbers stand for a tensor, too.
 impl<const D: usize> FromArgument for Tensor<D> {
     const CAN_BE_WRITTEN: bool = false;
+    const KIND: ArgumentKind = ArgumentKind::Tensor(D);
 
     fn from_argument(argument: Argument) -> Result<Self, String> {
         match argument {
-            Argument::Tensor(tensor) => {
-                let rank = tensor.rank;
-                let values = tensor
-                    .values
-                    .downcast()
-                    .map_err(|_| format!("must be a tensor of {D} dimensions, not {rank}"))?;
-                Ok(*values)
+            Argument::Tensor(tensor) => tensor.try_rank(),
+            list @ Argument::List(_) => {
+                let (mut shape, mut values) = ([0; D], Vec::new());
+                flatten(list, &mut shape, &mut values)?;
+                Ok(Self::from_data(TensorData::new(values, shape), &Device::flex()))
             }
             other => other_kind("a tensor", &other),
         }
     }
 }
 
+/// The numbers of nested lists, in order, and the length of each level.
+fn flatten(argument: Argument, shape: &mut [usize], values: &mut Vec<f32>) -> Result<(), String> {
+    let Some((length, inner)) = shape.split_first_mut() else {
+        values.push(f32::from_argument(argument)?);
+        return Ok(());
+    };
+    let Argument::List(items) = argument else { return other_kind("a nested list of numbers", &argument) };
+    *length = items.len();
+    let mut lengths: Option<Vec<usize>> = None;
+    for item in items {
+        flatten(item, inner, values)?;
+        if *lengths.get_or_insert_with(|| inner.to_vec()) != *inner {
+            return Err("must be nested lists of equal lengths".to_owned());
+        }
+    }
+    Ok(())
+}
+
 impl FromArgument for Generators {
     const CAN_BE_WRITTEN: bool = false;
+    const KIND: ArgumentKind = ArgumentKind::Generator;
 
     fn from_argument(argument: Argument) -> Result<Self, String> {
         match argument {
@@ -196,6 +296,16 @@ impl FromArgument for Generators {
 /// Python's names: `pil`, `np` and `latent`.
 impl FromArgument for OutputType {
     const CAN_BE_WRITTEN: bool = false;
+    const KIND: ArgumentKind = ArgumentKind::OutputType;
+
+    fn to_json(&self) -> Value {
+        let name = match self {
+            Self::Image => "pil",
+            Self::Array => "np",
+            Self::Latent => "latent",
+        };
+        name.into()
+    }
 
     fn from_argument(argument: Argument) -> Result<Self, String> {
         match argument {
@@ -213,6 +323,7 @@ impl FromArgument for OutputType {
 
 impl FromArgument for StepCallback {
     const CAN_BE_WRITTEN: bool = false;
+    const KIND: ArgumentKind = ArgumentKind::Function;
 
     fn from_argument(argument: Argument) -> Result<Self, String> {
         match argument {

@@ -1,13 +1,15 @@
 //! `Request`: the keyword arguments of a call, by their names in Python.
 
+mod any_tensor;
 mod argument;
 mod call_arguments;
 mod from_argument;
 
 use std::collections::BTreeMap;
 
-pub use argument::{AnyTensor, Argument};
-pub use call_arguments::{ArgumentInfo, CallArguments};
+pub use any_tensor::AnyTensor;
+pub use argument::Argument;
+pub use call_arguments::{ArgumentInfo, ArgumentKind, CallArguments};
 pub use from_argument::FromArgument;
 
 use crate::error::{Error, Result};

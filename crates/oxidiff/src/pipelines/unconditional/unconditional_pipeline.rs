@@ -25,7 +25,7 @@ use crate::random::{Generator, Generators};
 use crate::schedulers::{Scheduler, StepOptions, zero_terminal_snr};
 
 /// What differs between the pipelines.
-pub trait SamplingMethod: fmt::Debug + Clone + 'static {
+pub trait SamplingMethod: fmt::Debug + Clone + Send + 'static {
     /// The name of the pipeline's class.
     const CLASS_NAME: &'static str;
 

@@ -1,0 +1,53 @@
+"""Hugging Face Diffusers in Rust: pipelines, models and schedulers with the names of the Python library.
+
+>>> from oxidiff import DiffusionPipeline
+>>> pipeline = DiffusionPipeline.from_pretrained("stable-diffusion-v1-5/stable-diffusion-v1-5")
+>>> image = pipeline("An image of a squirrel in Picasso style").images[0]
+
+Arrays that go in may be of numpy, torch, mindspore or this package (`Tensor`); those that come out are of the same kind.
+Results that follow from no array, such as `scheduler.timesteps`, are tensors of torch or mindspore in a program that has
+imported one of them.
+"""
+
+from . import _models, _pipelines, _schedulers
+from ._config import FrozenDict
+from ._images import export_to_gif, load_image, make_image_grid
+from ._models import AutoModel, DiagonalGaussianDistribution, ModelMixin
+from ._outputs import BaseOutput, ImagePipelineOutput
+from ._oxidiff import (
+    Generator,
+    Tensor,
+    VaeImageProcessor,
+    __version__,
+    arange,
+    bfloat16,
+    bool_,
+    cat,
+    dtype,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    manual_seed,
+    ones,
+    randn,
+    stack,
+    uint8,
+    zeros,
+)
+from ._pipelines import DiffusionPipeline
+from ._schedulers import SchedulerMixin
+
+# The classes of the library's registries, which are not named here, so that a new one needs no change.
+_CLASSES = {**_pipelines.CLASSES, **_pipelines.AUTO, **_models.CLASSES, **_schedulers.CLASSES}
+globals().update(_CLASSES)
+
+__all__ = sorted([
+    "AutoModel", "BaseOutput", "DiagonalGaussianDistribution", "DiffusionPipeline", "FrozenDict", "Generator",
+    "ImagePipelineOutput", "ModelMixin", "SchedulerMixin", "Tensor", "VaeImageProcessor", "__version__", "arange",
+    "bfloat16", "bool_", "cat", "dtype", "export_to_gif", "float16", "float32", "float64", "int16", "int32", "int64",
+    "int8", "load_image", "make_image_grid", "manual_seed", "ones", "randn", "stack", "uint8", "zeros", *_CLASSES,
+])

@@ -1,0 +1,123 @@
+"""Calls of pipelines: the callback, the progress bar, and the form of the result."""
+
+from . import _oxidiff
+from ._outputs import ImagePipelineOutput, StableDiffusionPipelineOutput, StableDiffusionXLPipelineOutput
+from ._unsupported import UNSUPPORTED_ARGUMENTS
+
+
+def call(pipeline, given):
+    """Calls a pipeline with the arguments that its class's `__call__` has collected."""
+    whole = given.pop("return_dict")
+    scale = _lora_scale(pipeline, given.pop("others"))
+    function = given.pop("callback_on_step_end", None)
+    inputs = _tensor_inputs(function, given.pop("callback_on_step_end_tensor_inputs", ("latents",)))
+    form = given.get("output_type")
+    if form == "pt":
+        given["output_type"] = "np"
+    pipeline._synchronise()
+    pipeline.__dict__.update(_interrupt=False, _guidance_scale=given.get("guidance_scale"))
+    scheduler = pipeline._parts.get("scheduler")
+    with _Steps(pipeline, function, inputs, given.get("num_inference_steps")) as steps:
+        if scale is not None:
+            pipeline._core.set_lora_scale(scale)
+        try:
+            images, flagged = pipeline._core.call(given, steps, function is not None and "latents" in inputs)
+        finally:
+            if scale is not None:
+                pipeline._core.set_lora_scale(1.0)
+            if scheduler is not None:
+                pipeline._core.get_scheduler_state(scheduler._core)
+    if form == "pt":
+        images = _tensor(images)
+    return _output(pipeline, images, flagged, whole)
+
+
+def _lora_scale(pipeline, others):
+    """Refuses arguments that the class does not take; returns the scale of LoRAs, if one is given."""
+    attention = others.pop("cross_attention_kwargs", None)
+    for name, value in others.items():
+        if name not in UNSUPPORTED_ARGUMENTS:
+            raise TypeError(f"{type(pipeline).__name__}.__call__() got an unexpected keyword argument '{name}'")
+        if value is not None:
+            raise NotImplementedError(f"`{name}` is not supported by a {type(pipeline).__name__}")
+    if not attention:
+        return None
+    if set(attention) != {"scale"}:
+        raise NotImplementedError("`cross_attention_kwargs` with anything but `scale` is not supported")
+    return float(attention["scale"])
+
+
+def _tensor_inputs(function, inputs):
+    inputs = getattr(function, "tensor_inputs", inputs) or ()
+    others = [name for name in inputs if name != "latents"]
+    if others:
+        raise NotImplementedError(f"`callback_on_step_end_tensor_inputs`: only `latents` are available, not {others}")
+    return inputs
+
+
+class _Steps:
+    """What happens after each step: the program's callback, and the progress bar."""
+
+    def __init__(self, pipeline, function, inputs, steps):
+        self.pipeline = pipeline
+        self.function = function
+        self.inputs = inputs
+        self.bar = _progress_bar(pipeline, steps)
+        self.done = 0
+        scheduler = pipeline._parts.get("scheduler")
+        self.whole = scheduler is not None and scheduler._core.has_whole_timesteps
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *raised):
+        if self.bar is not None:
+            self.bar.close()
+
+    def __call__(self, index, timestep, done, steps, latents):
+        self.pipeline._num_timesteps = steps
+        replaced = None
+        if self.function is not None:
+            values = {"latents": latents} if "latents" in self.inputs else {}
+            answer = self.function(self.pipeline, index, _oxidiff.scalar(timestep, self.whole), values)
+            replaced = (answer or {}).get("latents")
+            if replaced is latents:
+                replaced = None if not _may_have_changed(latents) else replaced
+        if self.bar is not None:
+            if self.bar.total != steps:
+                self.bar.total = steps
+                self.bar.refresh()
+            self.bar.update(done - self.done)
+            self.done = done
+        return replaced, not self.pipeline._interrupt
+
+
+def _may_have_changed(latents):
+    """Whether the values can have been changed in place: not those of this package's tensors."""
+    return not isinstance(latents, _oxidiff.Tensor)
+
+
+def _progress_bar(pipeline, steps):
+    """A progress bar, where tqdm is installed and the program has not hidden it."""
+    if pipeline._progress_bar_config.get("disable"):
+        return None
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=steps, **pipeline._progress_bar_config)
+
+
+def _tensor(images):
+    """Images of numpy `[batch, height, width, channels]` as a tensor `[batch, channels, height, width]`."""
+    tensor = _oxidiff.Tensor(images).permute(0, 3, 1, 2)
+    return _oxidiff.imported_like(tensor)
+
+
+def _output(pipeline, images, flagged, whole):
+    name = pipeline._class_name
+    if name.startswith("StableDiffusionXL"):
+        return StableDiffusionXLPipelineOutput(images) if whole else (images,)
+    if "safety_checker" in pipeline.config:
+        return StableDiffusionPipelineOutput(images, flagged) if whole else (images, flagged)
+    return ImagePipelineOutput(images) if whole else (images,)

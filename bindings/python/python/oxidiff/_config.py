@@ -1,0 +1,103 @@
+"""Configurations: mappings that cannot be changed, whose values are also attributes."""
+
+import json
+from collections import OrderedDict
+
+#: Entries that are not part of the configuration itself.
+HIDDEN = ("_use_default_values", "_name_or_path", "_class_name", "_diffusers_version")
+
+
+class FrozenDict(OrderedDict):
+    """A mapping that cannot be changed: `config["sample_size"]` and `config.sample_size`."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        for name, value in self.items():
+            super().__setattr__(name, value)
+        super().__setattr__("_FrozenDict__frozen", True)
+
+    def _refuse(self, what):
+        raise TypeError(f"a {type(self).__name__} cannot be changed: {what}")
+
+    def __delitem__(self, name):
+        self._refuse(f"`{name}` was to be deleted")
+
+    def setdefault(self, *args, **kwargs):
+        self._refuse("`setdefault` was called")
+
+    def pop(self, *args, **kwargs):
+        self._refuse("`pop` was called")
+
+    def update(self, *args, **kwargs):
+        if getattr(self, "_FrozenDict__frozen", False):
+            self._refuse("`update` was called")
+        super().update(*args, **kwargs)
+
+    def __setattr__(self, name, value):
+        if getattr(self, "_FrozenDict__frozen", False):
+            self._refuse(f"`{name}` was to be set")
+        super().__setattr__(name, value)
+
+    def __setitem__(self, name, value):
+        if getattr(self, "_FrozenDict__frozen", False):
+            self._refuse(f"`{name}` was to be set")
+        super().__setitem__(name, value)
+
+    def __reduce__(self):
+        return type(self), (dict(self),)
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def _repr_html_(self):
+        return table(self)
+
+
+def loads(text, **further):
+    """The configuration that JSON holds."""
+    values = json.loads(text)
+    values.update(further)
+    return FrozenDict(values)
+
+
+def dumps(values):
+    """JSON of a configuration's own values."""
+    return json.dumps({name: value for name, value in values.items() if name not in HIDDEN}, default=plain)
+
+
+def taken_over(config, class_name):
+    """The values of any class's configuration that `class_name` takes over: not those that are only defaults of another."""
+    values = dict(config)
+    if values.get("_class_name") != class_name:
+        for name in values.get("_use_default_values", ()):
+            values.pop(name, None)
+    return values
+
+
+def plain(value):
+    """What JSON has no form for: arrays become lists."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{value!r} cannot be a value of a configuration")
+
+
+def table(values):
+    """A configuration for notebooks."""
+    from html import escape
+
+    rows = "".join(
+        f"<tr><td>{escape(str(name))}</td><td>{escape(repr(value))}</td></tr>"
+        for name, value in values.items()
+        if name not in HIDDEN
+    )
+    return f"<table><tbody>{rows}</tbody></table>"
+
+
+def html(title, values, text):
+    """An object with a configuration for notebooks: its class, its values, and its text where those are folded."""
+    from html import escape
+
+    return (
+        f"<div><strong>{escape(title)}</strong>{table(values)}"
+        f"<details><summary>JSON</summary><pre>{escape(text)}</pre></details></div>"
+    )

@@ -1,0 +1,120 @@
+"""The keyword arguments of `from_pretrained` and its siblings."""
+
+import logging
+import os
+
+logger = logging.getLogger("oxidiff")
+
+#: Passed on to the library.
+PASSED = ("variant", "subfolder", "revision", "cache_dir", "local_files_only", "config", "extract_ema",
+          "weight_name", "adapter_name")
+#: Without effect on the result here: weights are mapped from files and converted when they are used.
+HARMLESS = ("use_safetensors", "low_cpu_mem_usage", "resume_download", "mirror", "offload_folder", "offload_state_dict",
+            "disable_mmap", "max_memory", "local_dir_use_symlinks", "user_agent", "requires_safety_checker",
+            "add_prefix_space", "low_cpu_mem_usage_text_encoder", "_fast_init")
+#: Accepted with these values only.
+LIMITED = {
+    "device_map": (None, "cpu", "auto"),
+    "force_download": (None, False),
+    "proxies": (None, {}),
+    "output_loading_info": (None, False),
+    "trust_remote_code": (None, False),
+    "custom_pipeline": (None,),
+    "custom_revision": (None,),
+    "quantization_config": (None,),
+    "from_flax": (None, False),
+    "load_connected_pipeline": (None, False),
+    "provider": (None,),
+    "sess_options": (None,),
+    "export": (None, False),
+    "torchscript": (None, False),
+    "original_config": (None,),
+    "original_config_file": (None,),
+    "scheduler_type": (None,),
+    "text_encoder_index": (None,),
+    "return_unused_kwargs": (None, False),
+}
+DTYPES = ("torch_dtype", "dtype", "mindspore_dtype")
+
+
+def options(given, class_name, parts=()):
+    """Splits keyword arguments into options of the library and parts of a pipeline.
+
+    Warns about those that nothing takes, as diffusers does.
+    """
+    options, overrides, unknown = {}, {}, []
+    for name, value in given.items():
+        if name in DTYPES:
+            if value is not None:
+                options["dtype"] = element_type(name, value)
+        elif name == "token" or name == "use_auth_token":
+            options.update(token_options(value))
+        elif name == "safety_checker" and "safety_checker" in parts:
+            options["safety_checker"] = value is not None
+            if value is not None:
+                overrides[name] = value
+        elif name in parts:
+            overrides[name] = value
+        elif name in PASSED:
+            options[name] = os.fspath(value) if isinstance(value, os.PathLike) else value
+        elif name in HARMLESS:
+            continue
+        elif name in LIMITED:
+            if value not in LIMITED[name]:
+                raise NotImplementedError(f"`{name}={value!r}` is not supported")
+        else:
+            unknown.append(name)
+    if unknown:
+        logger.warning("Keyword arguments %s are not expected by %s and will be ignored.", unknown, class_name)
+    return options, overrides
+
+
+def element_type(name, value):
+    """An element type of any library, or its name."""
+    if isinstance(value, dict):
+        raise NotImplementedError(f"`{name}` with a type for each part is not supported: call `to` of the parts")
+    if value == "auto":
+        return None
+    from . import _oxidiff
+
+    dtype = _oxidiff.dtype_of(value)
+    if dtype.name not in ("float32", "float16", "bfloat16"):
+        raise ValueError(f"`{name}`: models compute in float32, float16 or bfloat16, not in {dtype.name}")
+    return dtype
+
+
+def token_options(token):
+    """`True` is the token of the environment, which the library reads by itself."""
+    return {"token": token} if isinstance(token, str) else {}
+
+
+def path(name_or_path):
+    """A path or a name on the hub as a string."""
+    return os.fspath(name_or_path)
+
+
+def device(argument):
+    """Checks a device: this build computes on the CPU."""
+    name = str(argument)
+    if name.split(":")[0] not in ("cpu", "CPU"):
+        raise NotImplementedError(f"this build of oxidiff computes on the CPU, not on `{name}`")
+
+
+def is_device(argument):
+    """Whether an argument of `to` is a device rather than an element type."""
+    if isinstance(argument, str):
+        return argument.split(":")[0].lower() in ("cpu", "cuda", "mps", "xpu", "npu", "ascend", "gpu", "hpu", "meta")
+    return isinstance(argument, int) or type(argument).__name__ == "device"
+
+
+def moved(args, kwargs):
+    """The element type that the arguments of `to` name, after their device was checked; `None` if they name none."""
+    dtype = None
+    for argument in (*args, kwargs.get("device"), kwargs.get("dtype"), kwargs.get("torch_device")):
+        if argument is None:
+            continue
+        if is_device(argument):
+            device(argument)
+        else:
+            dtype = element_type("dtype", argument)
+    return dtype

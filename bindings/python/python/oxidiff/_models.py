@@ -1,0 +1,282 @@
+"""Models: one class for each of the library's registry."""
+
+import json
+
+from . import _oxidiff
+from ._config import dumps, html, loads
+from ._loading import moved, options, path
+from ._methods import describe, method
+from ._outputs import AutoencoderKLOutput, AutoencoderTinyOutput, DecoderOutput, output_class
+
+
+class ModelMixin:
+    """A neural network with a configuration.
+
+    Arrays that go in may be of numpy, torch, mindspore or this package; those that come out are of the same kind.
+    """
+
+    config_name = "config.json"
+    _class_name = None
+
+    @classmethod
+    def _of(cls, core, **further):
+        kind = cls if cls._class_name == core.class_name else CLASSES[core.class_name]
+        model = object.__new__(kind)
+        model._start(core, **further)
+        return model
+
+    def _start(self, core, **further):
+        self._core = core
+        self._further = further
+        self._config = None
+        #: Counts changes, for the pipelines that hold the model.
+        self._changes = 0
+
+    def __init__(self, **kwargs):
+        unknown = [name for name in kwargs if name not in _fields(self._class_name)]
+        if unknown:
+            raise TypeError(f"{self._class_name}() got an unexpected keyword argument '{unknown[0]}'")
+        self._start(_oxidiff.ModelCore.from_config(self._class_name, dumps(kwargs)))
+
+    @classmethod
+    def from_config(cls, config, **kwargs):
+        """A model with initial weights and the configuration of another."""
+        values = {name: value for name, value in dict(config).items() if name in _fields(cls._class_name)}
+        values.update(kwargs)
+        return cls._of(_oxidiff.ModelCore.from_config(cls._class_name, dumps(values)))
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, **kwargs):
+        """Loads a model from a folder or from the hub.
+
+        Args:
+            pretrained_model_name_or_path (str): The folder, or the name of a repository.
+            subfolder (str): The folder in it, for a model that is part of a pipeline: `"unet"`.
+            torch_dtype, dtype, mindspore_dtype: The element type to compute in: float32 (the default), float16 or bfloat16.
+            variant (str): Which variant of the weights to read: `"fp16"`.
+            revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
+
+        Raises:
+            OSError: when a file is missing or damaged.
+            ValueError: when a value of the configuration is none that the class knows.
+        """
+        chosen, _ = options(kwargs, cls.__name__)
+        name = path(pretrained_model_name_or_path)
+        return cls._of(_oxidiff.ModelCore.from_pretrained(cls._class_name, name, chosen), _name_or_path=name)
+
+    @classmethod
+    def from_single_file(cls, pretrained_model_link_or_path_or_dict, **kwargs):
+        """Loads a model out of a checkpoint in its original layout, which is one file: a path or a link to the hub."""
+        if isinstance(pretrained_model_link_or_path_or_dict, dict):
+            raise NotImplementedError("weights in a dictionary are not supported: give the path of a file")
+        chosen, _ = options(kwargs, cls.__name__)
+        name = path(pretrained_model_link_or_path_or_dict)
+        return cls._of(_oxidiff.ModelCore.from_single_file(cls._class_name, name, chosen), _name_or_path=name)
+
+    def save_pretrained(self, save_directory, is_main_process=True, safe_serialization=True, variant=None,
+                        push_to_hub=False, **kwargs):
+        """Writes `config.json` and the weights into a folder, which is created if it does not exist."""
+        if not safe_serialization or variant or push_to_hub:
+            raise NotImplementedError("only safetensors without a variant are written, into a local folder")
+        if is_main_process:
+            self._core.save_pretrained(path(save_directory))
+
+    @property
+    def config(self):
+        """The configuration: a mapping that cannot be changed, whose values are also attributes."""
+        if self._config is None:
+            self._config = loads(self._core.config(), **self._further)
+        return self._config
+
+    @property
+    def dtype(self):
+        """The element type of the weights."""
+        return self._core.dtype
+
+    @property
+    def device(self):
+        """The device of the weights: the CPU."""
+        return "cpu"
+
+    def num_parameters(self, only_trainable=False, exclude_embeddings=False):
+        """The number of parameters."""
+        if exclude_embeddings:
+            raise NotImplementedError("`exclude_embeddings` is not supported")
+        return self._core.num_parameters()
+
+    def to(self, *args, **kwargs):
+        """Converts the weights to another element type. A device must be the CPU."""
+        dtype = moved(args, {name: value for name, value in kwargs.items() if name in ("device", "dtype")})
+        if dtype is not None:
+            self._core.convert(dtype)
+            self._changes += 1
+        return self
+
+    def half(self):
+        """Converts the weights to float16."""
+        return self.to("float16")
+
+    def float(self):
+        """Converts the weights to float32."""
+        return self.to("float32")
+
+    def eval(self):
+        """Returns the model, which is always in the state for inference."""
+        return self
+
+    def requires_grad_(self, requires_grad=True):
+        """Returns the model, which computes no gradients."""
+        if requires_grad:
+            raise NotImplementedError("gradients are not supported")
+        return self
+
+    def train(self, mode=True):
+        """Refuses training."""
+        if mode:
+            raise NotImplementedError("training is not supported")
+        return self
+
+    def _call(self, given):
+        others = given.pop("others")
+        added = others.pop("added_cond_kwargs", None)
+        for name, value in others.items():
+            if value is not None:
+                raise NotImplementedError(f"`{name}` is not supported by a {type(self).__name__}")
+        whole = given.pop("return_dict")
+        given.update(added or {})
+        fields = self._core.call({name: value for name, value in given.items() if value is not None})
+        values = [value for _, value in fields]
+        if not whole:
+            return tuple(values)
+        return _output(self._class_name, tuple(name for name, _ in fields))(*values)
+
+    def __repr__(self):
+        return f"{type(self).__name__} {self._core.config()}\n"
+
+    def _repr_html_(self):
+        return html(type(self).__name__, self.config, self._core.config())
+
+    def __getattr__(self, name):
+        if not name.startswith("_") and name in self.config:
+            return self.config[name]
+        raise AttributeError(f"a {type(self).__name__} has no `{name}`")
+
+
+class AutoencoderMixin:
+    """What autoencoders do besides being called."""
+
+    def encode(self, x, return_dict=True):
+        """Encodes images `[batch, channels, height, width]` with values in [-1, 1] as latents."""
+        mean, logvar = self._core.encode(x)
+        if logvar is None:
+            return AutoencoderTinyOutput(mean) if return_dict else (mean,)
+        distribution = DiagonalGaussianDistribution(mean, logvar)
+        return AutoencoderKLOutput(distribution) if return_dict else (distribution,)
+
+    def decode(self, z, return_dict=True, generator=None):
+        """Decodes latents `[batch, channels, height, width]` to images with values in about [-1, 1]."""
+        sample = self._core.decode(z)
+        return DecoderOutput(sample) if return_dict else (sample,)
+
+    def enable_tiling(self, use_tiling=True):
+        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
+        self._core.set_parts(tiling=use_tiling)
+        self._changes += 1
+
+    def disable_tiling(self):
+        """Encodes and decodes whole images."""
+        self.enable_tiling(False)
+
+    def enable_slicing(self):
+        """Encodes and decodes the images of a batch one by one."""
+        self._core.set_parts(slicing=True)
+        self._changes += 1
+
+    def disable_slicing(self):
+        """Encodes and decodes whole batches."""
+        self._core.set_parts(slicing=False)
+        self._changes += 1
+
+
+class DiagonalGaussianDistribution:
+    """The distribution of the latents of images: a mean and a variance at each position."""
+
+    def __init__(self, mean, logvar):
+        self.mean = mean
+        self.logvar = logvar
+        # Computed with this package's tensors, whatever the kind of the arrays.
+        self._mean, self._logvar = _oxidiff.Tensor(mean), _oxidiff.Tensor(logvar)
+
+    @property
+    def std(self):
+        """The standard deviation at each position."""
+        return _oxidiff.like((self._logvar * 0.5).exp(), self.mean)
+
+    @property
+    def var(self):
+        """The variance at each position."""
+        return _oxidiff.like(self._logvar.exp(), self.mean)
+
+    def sample(self, generator=None):
+        """Draws latents."""
+        noise = _oxidiff.randn(*self._mean.shape, generator=generator, dtype=self._mean.dtype)
+        return _oxidiff.like(self._mean + (self._logvar * 0.5).exp() * noise, self.mean)
+
+    def mode(self):
+        """The most likely latents."""
+        return self.mean
+
+
+class AutoModel:
+    """Loads a model of the class that its configuration names."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, subfolder=None, **kwargs):
+        """Loads a model from a folder or from the hub: see `ModelMixin.from_pretrained`."""
+        chosen, _ = options({"subfolder": subfolder, **kwargs}, cls.__name__)
+        name = path(pretrained_model_name_or_path)
+        class_name = _oxidiff.model_class_of(name, chosen)
+        return CLASSES[class_name].from_pretrained(name, subfolder=subfolder, **kwargs)
+
+
+_FIELDS = {}
+_OUTPUTS = {}
+
+
+def _fields(class_name):
+    """The names of a class's configuration."""
+    if class_name not in _FIELDS:
+        values = json.loads(_oxidiff.ModelCore.default_config(class_name))
+        _FIELDS[class_name] = frozenset(name for name in values if not name.startswith("_"))
+    return _FIELDS[class_name]
+
+
+def _output(class_name, fields):
+    """The class of the outputs of a class of models."""
+    if class_name not in _OUTPUTS:
+        name = class_name.removesuffix("Model") + "Output"
+        _OUTPUTS[class_name] = output_class(name, fields, f"What a `{class_name}` computes.")
+    return _OUTPUTS[class_name]
+
+
+def _class(class_name, arguments):
+    parameters = [(info["name"], info["default"]) for info in arguments]
+    parameters += [("return_dict", True), ("**others", None)]
+    about = describe(
+        f"Calls the {class_name}.",
+        arguments,
+        "An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.",
+        ["ValueError: when an argument is missing, or a shape does not fit."],
+    )
+    bases = (AutoencoderMixin, ModelMixin) if class_name.startswith("Autoencoder") else (ModelMixin,)
+    space = {
+        "_class_name": class_name,
+        "__module__": "oxidiff",
+        "__doc__": f"`{class_name}` of Python: see `ModelMixin` for its methods.",
+        "__call__": method(class_name, "__call__", parameters, "_call", about),
+    }
+    space["forward"] = space["__call__"]
+    return type(class_name, bases, space)
+
+
+CLASSES = {name: _class(name, arguments) for name, arguments in _oxidiff.model_classes()}

@@ -1,0 +1,363 @@
+"""Pipelines: one class for each of the library's registry."""
+
+from . import _oxidiff
+from ._calls import call
+from ._config import html, loads
+from ._loading import moved, options, path
+from ._loras import LoraMixin
+from ._methods import describe, method
+from ._models import CLASSES as MODELS
+from ._models import ModelMixin
+from ._schedulers import CLASSES as SCHEDULERS
+from ._schedulers import SchedulerMixin
+from ._unsupported import UNSUPPORTED_METHODS, refuse
+
+#: The parts that the library can replace when a pipeline is loaded; others would be ignored in silence.
+PARTS = ("vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "transformer", "scheduler",
+         "safety_checker", "feature_extractor", "image_encoder", "depth_estimator", "image_processor", "id2label")
+
+
+class Part:
+    """A part of a pipeline that is neither model nor scheduler, such as a tokenizer: it can be handed to other pipelines."""
+
+    def __init__(self, core, class_name):
+        self._core = core
+        self._class_name = class_name
+
+    def __repr__(self):
+        return f"<{self._class_name} of an oxidiff pipeline>"
+
+    def __call__(self, *args, **kwargs):
+        raise NotImplementedError(f"a {self._class_name} cannot be called from Python: pass prompts to the pipeline")
+
+
+class DiffusionPipeline(LoraMixin):
+    """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
+
+    `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
+    `pipeline.unet`, `pipeline.scheduler = ...`.
+    """
+
+    config_name = "model_index.json"
+    _class_name = None
+
+    def __init__(self, **parts):
+        if self._class_name is None:
+            raise TypeError("load a pipeline with `DiffusionPipeline.from_pretrained`")
+        cores = [(name, part._core) for name, part in parts.items() if hasattr(part, "_core")]
+        others = [name for name, part in parts.items() if not hasattr(part, "_core")]
+        for name in others:
+            # Flags of the index, and optional parts that are not there.
+            if parts[name] is not None and not isinstance(parts[name], (bool, int, float, str)):
+                raise TypeError(f"`{name}`: must be a part of this package, not a {type(parts[name]).__name__}")
+        self._start(_oxidiff.PipelineCore.from_parts(self._class_name, cores), parts)
+
+    @classmethod
+    def _of(cls, core, parts=None):
+        kind = cls if cls._class_name == core.class_name else CLASSES[core.class_name]
+        pipeline = object.__new__(kind)
+        pipeline._start(core, parts or {})
+        return pipeline
+
+    def _start(self, core, parts):
+        """Takes over a pipeline of the library, and `parts` that Python has objects for already."""
+        fields = self.__dict__
+        fields.update(_core=core, _parts={}, _synchronised={}, _progress_bar_config={}, _interrupt=False,
+                      _num_timesteps=0, _guidance_scale=None)
+        for name, _, class_name, part in core.parts():
+            known = parts.get(name)
+            self._parts[name] = known if hasattr(known, "_core") else _python(part, class_name)
+            self._note(name)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, **kwargs):
+        """Loads a pipeline from a folder or from the hub.
+
+        Args:
+            pretrained_model_name_or_path (str): The folder, or the name of a repository.
+            torch_dtype, dtype, mindspore_dtype: The element type to compute in: float32 (the default), float16 or bfloat16;
+                a string, or a type of numpy, torch, mindspore or this package.
+            use_safetensors (bool): Accepted; safetensors are read wherever they are.
+            variant (str): Which variant of the weights to read: `"fp16"`.
+            revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
+            safety_checker: `None` leaves it out.
+            scheduler, vae, unet, ...: Parts to use instead of those of the checkpoint.
+
+        Raises:
+            OSError: when a file is missing or damaged.
+            ValueError: when a configuration has a value that its class does not know.
+            NotImplementedError: when the class of a part is not supported.
+        """
+        return cls._load(_oxidiff.PipelineCore.from_pretrained, pretrained_model_name_or_path, kwargs)
+
+    @classmethod
+    def from_single_file(cls, pretrained_model_link_or_path, **kwargs):
+        """Loads a pipeline out of a checkpoint in its original layout, which is one file: a path or a link to the hub.
+
+        Args:
+            pretrained_model_link_or_path (str): The file.
+            config (str): Where the configurations are; by default those that the package holds for models of this kind.
+            torch_dtype, dtype, scheduler, vae, ...: See `from_pretrained`.
+        """
+        return cls._load(_oxidiff.PipelineCore.from_single_file, pretrained_model_link_or_path, kwargs)
+
+    @classmethod
+    def _load(cls, load, name_or_path, kwargs):
+        chosen, overrides = options(kwargs, cls._class_name or cls.__name__, PARTS)
+        pipeline = cls._of(load(path(name_or_path), chosen, cls._class_name))
+        for name, part in overrides.items():
+            setattr(pipeline, name, part)
+        return pipeline
+
+    @classmethod
+    def from_pipe(cls, pipeline, **kwargs):
+        """Makes a pipeline of this class from the parts of another. Both share the weights; none are copied."""
+        if cls._class_name is None:
+            raise ValueError("call `from_pipe` of the class that is wanted")
+        pipeline._synchronise()
+        parts = {name: part for name, part in pipeline._parts.items() if name not in kwargs}
+        dtype = kwargs.pop("torch_dtype", kwargs.pop("dtype", None))
+        made = cls._of(pipeline._core.to_class(cls._class_name), parts)
+        for name, part in kwargs.items():
+            setattr(made, name, part)
+        return made if dtype is None else made.to(dtype)
+
+    def save_pretrained(self, save_directory, safe_serialization=True, variant=None, push_to_hub=False, **kwargs):
+        """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there."""
+        if not safe_serialization or variant or push_to_hub:
+            raise NotImplementedError("only safetensors without a variant are written, into a local folder")
+        self._synchronise()
+        self._core.save_pretrained(path(save_directory))
+
+    @property
+    def config(self):
+        """The contents of `model_index.json`: a mapping that cannot be changed."""
+        self._synchronise()
+        return loads(self._core.config())
+
+    @property
+    def components(self):
+        """The parts by name, as the class takes them: `StableDiffusionImg2ImgPipeline(**pipeline.components)`."""
+        index = self.config
+        absent = {name: None for name, value in index.items()
+                  if isinstance(value, list) and not name.startswith("_") and name not in self._parts}
+        return {**self._parts, **absent}
+
+    @property
+    def dtype(self):
+        """The element type of the models."""
+        return next((part.dtype for part in self._parts.values() if isinstance(part, ModelMixin)), _oxidiff.float32)
+
+    @property
+    def device(self):
+        """The device of the models: the CPU."""
+        return "cpu"
+
+    _execution_device = device
+
+    @property
+    def name_or_path(self):
+        """Where the pipeline was loaded from."""
+        return self.config.get("_name_or_path")
+
+    @property
+    def num_timesteps(self):
+        """The number of timesteps of the current or the last run."""
+        return self._num_timesteps
+
+    @property
+    def guidance_scale(self):
+        """How strongly the current or the last call follows the text."""
+        return self._guidance_scale
+
+    @property
+    def interrupt(self):
+        """Whether the current call is to stop: `pipeline._interrupt = True` in a callback."""
+        return self._interrupt
+
+    def to(self, *args, **kwargs):
+        """Converts the models to another element type. A device must be the CPU. Returns the pipeline."""
+        kwargs.pop("silence_dtype_warnings", None)
+        dtype = moved(args, kwargs)
+        if dtype is not None:
+            for part in self._parts.values():
+                if isinstance(part, ModelMixin):
+                    part.to(dtype)
+            self._synchronise()
+        return self
+
+    def enable_vae_tiling(self):
+        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
+        self._vae("enable_tiling")
+
+    def disable_vae_tiling(self):
+        """Encodes and decodes whole images."""
+        self._vae("disable_tiling")
+
+    def enable_vae_slicing(self):
+        """Encodes and decodes the images of a batch one by one."""
+        self._vae("enable_slicing")
+
+    def disable_vae_slicing(self):
+        """Encodes and decodes whole batches."""
+        self._vae("disable_slicing")
+
+    def _vae(self, change):
+        if "vae" not in self._parts:
+            raise NotImplementedError(f"a {type(self).__name__} has no autoencoder")
+        getattr(self._parts["vae"], change)()
+
+    def set_progress_bar_config(self, **kwargs):
+        """Sets keyword arguments of the progress bar, tqdm's: `disable=True` hides it."""
+        self._progress_bar_config = kwargs
+
+    def progress_bar(self, iterable=None, total=None):
+        """A progress bar over the items of `iterable`, or of `total` steps."""
+        from tqdm.auto import tqdm
+
+        if (iterable is None) == (total is None):
+            raise ValueError("either `iterable` or `total` must be given")
+        return tqdm(iterable, total=total, **self._progress_bar_config)
+
+    def maybe_free_model_hooks(self):
+        """Does nothing: models are never moved."""
+
+    def _call(self, given):
+        return call(self, given)
+
+    def _note(self, name):
+        part = self._parts[name]
+        self._synchronised[name] = (id(part._core), getattr(part, "_changes", 0))
+
+    def _synchronise(self):
+        """Brings the library's pipeline up to date with the objects that Python has changed."""
+        for name, part in self._parts.items():
+            if isinstance(part, SchedulerMixin):
+                self._core.set_scheduler_state(part._core)
+            elif self._synchronised[name] != (id(part._core), getattr(part, "_changes", 0)):
+                self._core.set_part(name, part._core)
+                self._note(name)
+
+    def _refresh(self):
+        """Brings Python's objects up to date with the library's pipeline, whose models have changed."""
+        for name, _, class_name, core in self._core.parts():
+            part = self._parts.get(name)
+            if isinstance(part, ModelMixin):
+                part._core, part._config = core, None
+            elif isinstance(part, Part):
+                self._parts[name] = _python(core, class_name)
+            self._note(name)
+
+    def __getattr__(self, name):
+        parts = self.__dict__.get("_parts", {})
+        if name in parts:
+            return parts[name]
+        if not name.startswith("_"):
+            if name in PARTS and name in self.config:
+                return None
+            if name in UNSUPPORTED_METHODS:
+                return refuse(type(self).__name__, name)
+        raise AttributeError(f"a {type(self).__name__} has no `{name}`")
+
+    def __setattr__(self, name, value):
+        if name == "_guidance_scale":
+            raise NotImplementedError("the guidance scale cannot be changed during a call")
+        if name not in self._parts and (name not in PARTS or name not in self.config):
+            object.__setattr__(self, name, value)
+        elif value is None:
+            self._core.set_part(name, None)
+            self._parts.pop(name, None)
+        else:
+            if not hasattr(value, "_core"):
+                raise TypeError(f"`{name}`: must be a part of this package, not a {type(value).__name__}")
+            self._core.set_part(name, value._core)
+            self._parts[name] = value
+            self._note(name)
+
+    def __repr__(self):
+        self._synchronise()
+        return self._core.describe()
+
+    def _repr_html_(self):
+        return html(type(self).__name__, self.config, repr(self))
+
+
+def _python(core, class_name):
+    """The object of Python for a part of the library."""
+    if class_name in SCHEDULERS and hasattr(core, "compatibles"):
+        return SCHEDULERS[class_name]._of(core)
+    if class_name in MODELS and hasattr(core, "num_parameters"):
+        return MODELS[class_name]._of(core)
+    return Part(core, class_name)
+
+
+#: The arguments that come first in Python's calls, in this order.
+POSITIONAL = ("prompt", "prompt_2", "image", "mask_image")
+
+
+def _class(class_name, arguments):
+    names = [info["name"] for info in arguments]
+    first = [name for name in POSITIONAL if name in names] or names[:1]
+    by_name = {info["name"]: info["default"] for info in arguments}
+    parameters = [(name, by_name[name]) for name in first]
+    parameters.append(("*", None))
+    parameters += [(name, default) for name, default in by_name.items() if name not in first]
+    if "callback_on_step_end" in names:
+        parameters.append(("callback_on_step_end_tensor_inputs", ("latents",)))
+    parameters += [("return_dict", True), ("**others", None)]
+    about = describe(
+        f"Makes images: {class_name}.",
+        arguments,
+        "An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.",
+        [
+            "ValueError: when an argument has a value that the pipeline cannot work with.",
+            "TypeError: when it takes no argument of a name.",
+            "MemoryError: when the images do not fit into memory.",
+        ],
+    )
+    space = {
+        "_class_name": class_name,
+        "__module__": "oxidiff",
+        "__doc__": f"`{class_name}` of diffusers: see `DiffusionPipeline` for its other methods.",
+        "__call__": method(class_name, "__call__", parameters, "_call", about),
+    }
+    return type(class_name, (DiffusionPipeline,), space)
+
+
+def _auto(class_name, task):
+    class Auto:
+        def __init__(self, *args, **kwargs):
+            raise EnvironmentError(f"load a pipeline with `{class_name}.from_pretrained` or `{class_name}.from_pipe`")
+
+        @classmethod
+        def from_pretrained(cls, pretrained_model_or_path, **kwargs):
+            """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`."""
+            chosen, overrides = options(kwargs, class_name, PARTS)
+            core = _oxidiff.PipelineCore.from_pretrained(path(pretrained_model_or_path), chosen, class_name)
+            pipeline = DiffusionPipeline._of(core)
+            for name, part in overrides.items():
+                setattr(pipeline, name, part)
+            return pipeline
+
+        @classmethod
+        def from_pipe(cls, pipeline, **kwargs):
+            """Makes the pipeline for the task from the parts of another, which shares its weights."""
+            pipeline._synchronise()
+            core = pipeline._core.to_class(class_name)
+            return CLASSES[core.class_name].from_pipe(pipeline, **kwargs)
+
+    Auto.__name__ = Auto.__qualname__ = class_name
+    Auto.__module__ = "oxidiff"
+    Auto.__doc__ = f"The pipeline of a checkpoint's family for {task}."
+    return Auto
+
+
+CLASSES = {name: _class(name, arguments) for name, arguments in _oxidiff.pipeline_classes()}
+AUTO = {
+    name: _auto(name, task)
+    for name, task in (
+        ("AutoPipelineForText2Image", "text to image"),
+        ("AutoPipelineForImage2Image", "image to image"),
+        ("AutoPipelineForInpainting", "inpainting"),
+    )
+}

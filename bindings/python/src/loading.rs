@@ -1,0 +1,76 @@
+//! How to load: the keyword arguments of `from_pretrained` and `from_single_file`, as the package's Python code has checked
+//! them.
+
+use burn::tensor::DType;
+use oxidiff::{Device, HubOptions, LoadOptions, LoraOptions, SingleFileOptions, TextualInversionOptions};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::dtype::Element;
+
+fn text(given: &Bound<'_, PyDict>, name: &str) -> PyResult<Option<String>> {
+    match given.get_item(name)? {
+        Some(value) if !value.is_none() => value.extract().map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn flag(given: &Bound<'_, PyDict>, name: &str, default: bool) -> PyResult<bool> {
+    given.get_item(name)?.filter(|value| !value.is_none()).map_or(Ok(default), |value| value.is_truthy())
+}
+
+fn dtype(given: &Bound<'_, PyDict>) -> PyResult<DType> {
+    let dtype = given.get_item("dtype")?.filter(|value| !value.is_none());
+    Ok(dtype.map_or(Ok(Element::Float32), |dtype| Element::extract(&dtype))?.burn())
+}
+
+fn hub(given: &Bound<'_, PyDict>) -> PyResult<HubOptions> {
+    Ok(HubOptions {
+        revision: text(given, "revision")?,
+        cache_dir: text(given, "cache_dir")?.map(Into::into),
+        token: text(given, "token")?,
+        endpoint: text(given, "endpoint")?,
+        local_files_only: flag(given, "local_files_only", false)?,
+        ..Default::default()
+    })
+}
+
+pub fn options(given: &Bound<'_, PyDict>) -> PyResult<LoadOptions> {
+    Ok(LoadOptions {
+        dtype: dtype(given)?,
+        device: Device::flex(),
+        variant: text(given, "variant")?,
+        subfolder: text(given, "subfolder")?.filter(|subfolder| !subfolder.is_empty()),
+        safety_checker: flag(given, "safety_checker", true)?,
+        hub: hub(given)?,
+    })
+}
+
+pub fn single_file(given: &Bound<'_, PyDict>) -> PyResult<SingleFileOptions> {
+    Ok(SingleFileOptions {
+        dtype: dtype(given)?,
+        device: Device::flex(),
+        config: text(given, "config")?,
+        subfolder: text(given, "subfolder")?,
+        extract_ema: flag(given, "extract_ema", false)?,
+        hub: hub(given)?,
+    })
+}
+
+pub fn lora(given: &Bound<'_, PyDict>) -> PyResult<LoraOptions> {
+    Ok(LoraOptions {
+        weight_name: text(given, "weight_name")?,
+        subfolder: text(given, "subfolder")?,
+        adapter_name: text(given, "adapter_name")?,
+        hub: hub(given)?,
+    })
+}
+
+pub fn textual_inversion(given: &Bound<'_, PyDict>) -> PyResult<TextualInversionOptions> {
+    Ok(TextualInversionOptions {
+        token: text(given, "prompt_token")?,
+        weight_name: text(given, "weight_name")?,
+        subfolder: text(given, "subfolder")?,
+        hub: hub(given)?,
+    })
+}

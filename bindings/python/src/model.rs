@@ -1,0 +1,170 @@
+//! Models of any class.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use oxidiff::{AnyModel, AnyTensor, Config, Device, EncodedImage};
+use pyo3::exceptions::{PyNotImplementedError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::arguments::Arguments;
+use crate::array::{Array, Given, Like};
+use crate::dtype::{Element, PyDType};
+use crate::errors::to_py;
+use crate::info;
+use crate::loading;
+
+/// A model of any class. The classes of the package hold one.
+#[pyclass(name = "ModelCore", module = "oxidiff._oxidiff", frozen)]
+pub struct PyModel(Mutex<AnyModel>);
+
+impl From<AnyModel> for PyModel {
+    fn from(model: AnyModel) -> Self {
+        Self(Mutex::new(model))
+    }
+}
+
+impl PyModel {
+    pub fn lock(&self) -> MutexGuard<'_, AnyModel> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn no_autoencoder(&self) -> PyErr {
+        PyNotImplementedError::new_err(format!("a {} is not an autoencoder", self.lock().class_name()))
+    }
+}
+
+#[pymethods]
+impl PyModel {
+    #[staticmethod]
+    fn from_config(class_name: &str, json: &str) -> PyResult<Self> {
+        let config = Config::from_json(json).map_err(to_py)?;
+        Ok(AnyModel::from_config(class_name, &config, &Device::flex()).map_err(to_py)?.into())
+    }
+
+    /// The configuration that a new model has, as JSON.
+    #[staticmethod]
+    fn default_config(class_name: &str) -> PyResult<String> {
+        AnyModel::default_config(class_name).map(|config| config.to_json()).map_err(to_py)
+    }
+
+    #[staticmethod]
+    fn from_pretrained(py: Python<'_>, class_name: &str, name_or_path: &str, options: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let options = loading::options(options)?;
+        let model = py.detach(|| AnyModel::from_pretrained(class_name, name_or_path, &options));
+        Ok(model.map_err(to_py)?.into())
+    }
+
+    #[staticmethod]
+    fn from_single_file(py: Python<'_>, class_name: &str, path: &str, options: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let options = loading::single_file(options)?;
+        let model = py.detach(|| AnyModel::from_single_file(class_name, path, &options));
+        Ok(model.map_err(to_py)?.into())
+    }
+
+    #[getter]
+    fn class_name(&self) -> &'static str {
+        self.lock().class_name()
+    }
+
+    /// The configuration as JSON.
+    fn config(&self) -> String {
+        self.lock().config().to_json()
+    }
+
+    #[getter]
+    fn dtype(&self) -> PyDType {
+        // The weights of all models are of a type that arrays can have.
+        PyDType(Element::from_burn(self.lock().dtype()).unwrap_or(Element::Float32))
+    }
+
+    fn num_parameters(&self) -> usize {
+        self.lock().num_parameters()
+    }
+
+    /// Converts the weights to another type, in place.
+    fn convert(&self, dtype: &Bound<'_, PyAny>) -> PyResult<()> {
+        let element = Element::extract(dtype)?;
+        let mut model = self.lock();
+        if model.dtype() != element.burn() {
+            *model = model.cast(element.burn());
+        }
+        Ok(())
+    }
+
+    /// Calls the model. Returns its tensors with their names, in the form of the first array among the arguments.
+    fn call(&self, py: Python<'_>, given: &Bound<'_, PyDict>) -> PyResult<Vec<(&'static str, Py<PyAny>)>> {
+        let known = AnyModel::arguments_of(self.class_name()).map_err(to_py)?;
+        let Arguments { request, lent, like } = Arguments::of(given, known)?;
+        let output = py.detach(|| self.lock().call(request));
+        lent.give_back(py)?;
+        let like = like.map_or_else(|| Like::imported(py), Ok)?;
+        let field = |(name, tensor)| Ok((name, like.give(py, Array::from_tensor(tensor)?)?));
+        output.map_err(to_py)?.into_iter().map(field).collect()
+    }
+
+    /// Encodes images. Returns mean and logarithm of the variance of the latents; or the latents and nothing.
+    fn encode(&self, py: Python<'_>, image: &Bound<'_, PyAny>) -> PyResult<(Py<PyAny>, Option<Py<PyAny>>)> {
+        let Given { array, like } = Given::take(image)?;
+        let image = array.tensor()?.to_rank::<4>("x").map_err(to_py)?;
+        let encoded = py.detach(|| self.lock().as_autoencoder().map(|autoencoder| autoencoder.encode(image)));
+        let give = |tensor: burn::tensor::Tensor<4>| like.give(py, Array::from_tensor(AnyTensor::from(tensor))?);
+        match encoded.ok_or_else(|| self.no_autoencoder())?.map_err(to_py)? {
+            EncodedImage::Distribution(distribution) => {
+                Ok((give(distribution.mean)?, Some(give(distribution.logvar)?)))
+            }
+            other => Ok((give(other.mode())?, None)),
+        }
+    }
+
+    /// Decodes latents to images.
+    fn decode(&self, py: Python<'_>, latents: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let Given { array, like } = Given::take(latents)?;
+        let latents = array.tensor()?.to_rank::<4>("z").map_err(to_py)?;
+        let decoded = py.detach(|| self.lock().as_autoencoder().map(|autoencoder| autoencoder.decode(latents)));
+        let decoded = decoded.ok_or_else(|| self.no_autoencoder())?.map_err(to_py)?;
+        like.give(py, Array::from_tensor(decoded.into())?)
+    }
+
+    /// Turns tiling and slicing of an autoencoder on or off.
+    #[pyo3(signature = (*, tiling=None, slicing=None))]
+    fn set_parts(&self, tiling: Option<bool>, slicing: Option<bool>) -> PyResult<()> {
+        let mut model = self.lock();
+        let Some(autoencoder) = model.as_autoencoder_mut() else {
+            drop(model);
+            return Err(self.no_autoencoder());
+        };
+        match tiling {
+            Some(true) => autoencoder.enable_tiling(),
+            Some(false) => autoencoder.disable_tiling(),
+            None => {}
+        }
+        match slicing {
+            Some(true) => autoencoder.enable_slicing(),
+            Some(false) => autoencoder.disable_slicing(),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn save_pretrained(&self, py: Python<'_>, folder: std::path::PathBuf) -> PyResult<()> {
+        py.detach(|| self.lock().save_pretrained(&folder)).map_err(to_py)
+    }
+}
+
+/// The class that the configuration of a model names.
+#[pyfunction]
+pub fn model_class_of(name_or_path: &str, options: &Bound<'_, PyDict>) -> PyResult<String> {
+    let config = AnyModel::load_config(name_or_path, &loading::options(options)?).map_err(to_py)?;
+    let class_name = config.class_name().map(str::to_owned);
+    class_name.ok_or_else(|| PyValueError::new_err(format!("{name_or_path}: `config.json` names no class")))
+}
+
+/// The classes: their names and the arguments of a call.
+#[pyfunction]
+pub fn model_classes(py: Python<'_>) -> PyResult<Vec<(&'static str, Vec<Py<PyDict>>)>> {
+    AnyModel::class_names()
+        .into_iter()
+        .map(|name| Ok((name, info::describe(py, AnyModel::arguments_of(name).map_err(to_py)?)?)))
+        .collect()
+}

@@ -1,0 +1,114 @@
+//! Calls of pipelines.
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use oxidiff::{AnyTensor, Argument, DiffusionPipeline, Error, Images, StepCallback, StepEnd, Stop};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use super::PyPipeline;
+use crate::arguments::Arguments;
+use crate::array::{Array, Given, Kind, Like};
+use crate::errors::to_py;
+use crate::images::to_pillow;
+
+/// The images and what the safety checker found.
+type Output = (Py<PyAny>, Option<Vec<bool>>);
+
+/// An exception that stops a call.
+type Raised = Arc<Mutex<Option<PyErr>>>;
+
+#[pymethods]
+impl PyPipeline {
+    /// Makes images. After each step, `on_step(index, timestep, done, steps, latents)` is called; it returns the latents to go
+    /// on with, or nothing, and whether to go on at all. It gets no latents unless `wants_latents`.
+    #[pyo3(signature = (given, on_step=None, wants_latents=false))]
+    fn call(
+        &self,
+        py: Python<'_>,
+        given: &Bound<'_, PyDict>,
+        on_step: Option<Py<PyAny>>,
+        wants_latents: bool,
+    ) -> PyResult<Output> {
+        let known = DiffusionPipeline::arguments_of(self.class_name()).map_err(to_py)?;
+        let draws_with_torch = match given.get_item("generator")? {
+            Some(generator) => uses_torch(&generator)?,
+            None => false,
+        };
+        let Arguments { mut request, lent, like } = Arguments::of(given, &known)?;
+        let like = match like {
+            Some(like) => like,
+            None if draws_with_torch => Like::of_kind(Kind::Torch),
+            None => Like::imported(py)?,
+        };
+        let like = Arc::new(like);
+        let raised = Raised::default();
+        if known.iter().any(|info| info.name == "callback_on_step_end") {
+            let callback = step_callback(on_step, wants_latents, like.clone(), raised.clone());
+            request.set("callback_on_step_end", Argument::Callback(callback));
+        }
+        let made = py.detach(|| self.lock().call(request));
+        lent.give_back(py)?;
+        if let Some(error) = raised.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        let made = made.map_err(to_py)?;
+        let images = match made.images {
+            Images::Image(images) => {
+                let images = images.into_iter().map(|image| to_pillow(py, image)).collect::<PyResult<Vec<_>>>()?;
+                PyList::new(py, images)?.into_any().unbind()
+            }
+            Images::Array(values) => Kind::Numpy.give(py, Array::from_tensor(values.into())?)?,
+            Images::Latent(latents) => like.give(py, Array::from_tensor(latents.into())?)?,
+        };
+        Ok((images, made.nsfw_content_detected))
+    }
+}
+
+/// Whether a generator, or the first of several, is one of torch.
+fn uses_torch(generator: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let first = match generator.cast::<PyList>() {
+        Ok(list) if !list.is_empty() => list.get_item(0)?,
+        _ => generator.clone(),
+    };
+    Ok(first.get_type().fully_qualified_name()?.to_string().starts_with("torch."))
+}
+
+/// Runs Python after each step: its signals, such as Ctrl-C, and the program's function.
+fn step_callback(on_step: Option<Py<PyAny>>, wants_latents: bool, like: Arc<Like>, raised: Raised) -> StepCallback {
+    Box::new(move |step: StepEnd| {
+        Python::attach(|py| {
+            let (latents, continues) = match after_step(py, on_step.as_ref(), wants_latents, &like, step) {
+                Ok(after) => after,
+                Err(error) => {
+                    let message = error.to_string();
+                    *raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    return ControlFlow::Break(Stop::Fail(Error::Stopped { message }));
+                }
+            };
+            if continues { ControlFlow::Continue(latents) } else { ControlFlow::Break(Stop::Decode(latents)) }
+        })
+    })
+}
+
+fn after_step(
+    py: Python<'_>,
+    on_step: Option<&Py<PyAny>>,
+    wants_latents: bool,
+    like: &Like,
+    step: StepEnd,
+) -> PyResult<(burn::tensor::Tensor<4>, bool)> {
+    py.check_signals()?;
+    let Some(on_step) = on_step else { return Ok((step.latents, true)) };
+    let shown = match wants_latents {
+        true => Some(like.give(py, Array::from_tensor(AnyTensor::from(step.latents.clone()))?)?),
+        false => None,
+    };
+    let answer = on_step.call1(py, (step.index, step.timestep, step.done, step.steps, shown))?;
+    let (replaced, continues): (Option<Py<PyAny>>, bool) = answer.extract(py)?;
+    let Some(replaced) = replaced else { return Ok((step.latents, continues)) };
+    let tensor = Given::take(replaced.bind(py))?.array.tensor()?;
+    let latents = tensor.cast(step.latents.dtype()).to_rank("latents").map_err(to_py)?;
+    Ok((latents, continues))
+}

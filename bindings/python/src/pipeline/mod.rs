@@ -1,0 +1,237 @@
+//! Pipelines of any class.
+
+mod adapters;
+mod call;
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use oxidiff::{
+    AnyModel, AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, Component,
+    DiffusionPipeline, Scheduler,
+};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::errors::to_py;
+use crate::info;
+use crate::loading;
+use crate::model::PyModel;
+use crate::scheduler::PyScheduler;
+
+/// A pipeline of any class. The classes of the package hold one.
+#[pyclass(name = "PipelineCore", module = "oxidiff._oxidiff", frozen)]
+pub struct PyPipeline(Mutex<DiffusionPipeline>);
+
+impl From<DiffusionPipeline> for PyPipeline {
+    fn from(mut pipeline: DiffusionPipeline) -> Self {
+        // Python shows progress itself.
+        pipeline.set_progress_bar(false);
+        Self(Mutex::new(pipeline))
+    }
+}
+
+impl PyPipeline {
+    fn lock(&self) -> MutexGuard<'_, DiffusionPipeline> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A part of a pipeline as Python sees it: its name, its library and class, and the model or scheduler that it is.
+type Part = (String, &'static str, String, Py<PyAny>);
+
+/// A part of another kind, such as a tokenizer. It is held as a part of a pipeline.
+#[pyclass(name = "PartCore", module = "oxidiff._oxidiff", frozen)]
+pub struct PyPart {
+    pipeline: Mutex<DiffusionPipeline>,
+    name: String,
+}
+
+/// A part that a pipeline can be made from.
+enum Held {
+    Owned(Box<dyn Component>),
+    Pipeline(DiffusionPipeline, String),
+}
+
+impl Held {
+    fn of(name: &str, core: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if let Ok(model) = core.cast::<PyModel>() {
+            Ok(Self::Owned(model.get().lock().to_component()))
+        } else if let Ok(scheduler) = core.cast::<PyScheduler>() {
+            Ok(Self::Owned(Box::new(scheduler.get().lock().clone())))
+        } else if let Ok(part) = core.cast::<PyPart>() {
+            let pipeline = part.get().pipeline.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            Ok(Self::Pipeline(pipeline, part.get().name.clone()))
+        } else {
+            Err(PyTypeError::new_err(format!("`{name}`: must be a part of this package, not {}", core.get_type())))
+        }
+    }
+
+    fn get(&self) -> &dyn Component {
+        match self {
+            Self::Owned(component) => &**component,
+            Self::Pipeline(pipeline, name) => {
+                let mut components = pipeline.components().into_iter();
+                components.find(|(other, _)| other == name).expect("the pipeline has not changed").1
+            }
+        }
+    }
+}
+
+#[pymethods]
+impl PyPipeline {
+    /// Loads a pipeline from a folder or from the hub: of the class `class_name`, for the task of an AutoPipeline, or of the
+    /// class that the checkpoint names.
+    #[staticmethod]
+    #[pyo3(signature = (name_or_path, options, class_name=None))]
+    fn from_pretrained(
+        py: Python<'_>,
+        name_or_path: &str,
+        options: &Bound<'_, PyDict>,
+        class_name: Option<&str>,
+    ) -> PyResult<Self> {
+        let options = loading::options(options)?;
+        let loaded = py.detach(|| match class_name {
+            None => DiffusionPipeline::from_pretrained_with(name_or_path, &options),
+            Some("AutoPipelineForText2Image") => AutoPipelineForText2Image::from_pretrained_with(name_or_path, &options),
+            Some("AutoPipelineForImage2Image") => AutoPipelineForImage2Image::from_pretrained_with(name_or_path, &options),
+            Some("AutoPipelineForInpainting") => AutoPipelineForInpainting::from_pretrained_with(name_or_path, &options),
+            Some(class_name) => DiffusionPipeline::from_pretrained_as(class_name, name_or_path, &options),
+        });
+        Ok(loaded.map_err(to_py)?.into())
+    }
+
+    /// Loads a pipeline out of a checkpoint in its original layout, which is one file.
+    #[staticmethod]
+    #[pyo3(signature = (path, options, class_name=None))]
+    fn from_single_file(
+        py: Python<'_>,
+        path: &str,
+        options: &Bound<'_, PyDict>,
+        class_name: Option<&str>,
+    ) -> PyResult<Self> {
+        let options = loading::single_file(options)?;
+        let loaded = py.detach(|| {
+            let loaded = DiffusionPipeline::from_single_file(path, &options)?;
+            match class_name {
+                Some(class_name) if class_name != loaded.class_name() => loaded.to_class(class_name),
+                _ => Ok(loaded),
+            }
+        });
+        Ok(loaded.map_err(to_py)?.into())
+    }
+
+    /// A pipeline of another class, or of that for a task of an AutoPipeline, with the parts of this one.
+    fn to_class(&self, class_name: &str) -> PyResult<Self> {
+        let pipeline = self.lock();
+        let made = match class_name {
+            "AutoPipelineForText2Image" => AutoPipelineForText2Image::from_pipe(&pipeline),
+            "AutoPipelineForImage2Image" => AutoPipelineForImage2Image::from_pipe(&pipeline),
+            "AutoPipelineForInpainting" => AutoPipelineForInpainting::from_pipe(&pipeline),
+            class_name => pipeline.to_class(class_name),
+        };
+        Ok(made.map_err(to_py)?.into())
+    }
+
+    #[getter]
+    fn class_name(&self) -> &'static str {
+        self.lock().class_name()
+    }
+
+    /// `model_index.json` with the current parts, as JSON.
+    fn config(&self) -> String {
+        serde_json::Value::Object(self.lock().config()).to_string()
+    }
+
+    /// The text that Python prints for a pipeline.
+    fn describe(&self) -> String {
+        self.lock().to_string()
+    }
+
+    /// The parts. Models share their weights with the pipeline.
+    fn parts(&self, py: Python<'_>) -> PyResult<Vec<Part>> {
+        let pipeline = self.lock();
+        let part = |(name, component): (&str, &dyn Component)| {
+            let (library, class_name) = component.class();
+            let core = if let Some(scheduler) = component.as_any().downcast_ref::<Box<dyn Scheduler>>() {
+                Bound::new(py, PyScheduler::from(scheduler.clone()))?.into_any().unbind()
+            } else if let Some(model) = AnyModel::from_component(component) {
+                Bound::new(py, PyModel::from(model))?.into_any().unbind()
+            } else {
+                let part = PyPart { pipeline: Mutex::new(pipeline.clone()), name: name.to_owned() };
+                Bound::new(py, part)?.into_any().unbind()
+            };
+            Ok((name.to_owned(), library, class_name, core))
+        };
+        pipeline.components().iter().map(part).collect()
+    }
+
+    /// Makes a pipeline from parts.
+    #[staticmethod]
+    fn from_parts(class_name: &str, parts: Vec<(String, Bound<'_, PyAny>)>) -> PyResult<Self> {
+        let owned = parts.iter().map(|(name, core)| Ok((name, Held::of(name, core)?))).collect::<PyResult<Vec<_>>>()?;
+        let components = owned.iter().map(|(name, component)| (name.as_str(), component.get())).collect();
+        Ok(DiffusionPipeline::from_components(class_name, &components).map_err(to_py)?.into())
+    }
+
+    /// Replaces a part, or takes it away.
+    #[pyo3(signature = (name, core=None))]
+    fn set_part(&self, name: &str, core: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let mut pipeline = self.lock();
+        let changed = match core {
+            Some(core) => pipeline.with_component(name, Held::of(name, core)?.get()),
+            None => pipeline.without_component(name),
+        };
+        let mut changed = changed.map_err(to_py)?;
+        changed.set_progress_bar(false);
+        *pipeline = changed;
+        Ok(())
+    }
+
+    /// Lets the pipeline continue with the state of a scheduler, of whatever class.
+    fn set_scheduler_state(&self, scheduler: &PyScheduler) {
+        let copy = scheduler.lock().clone();
+        self.lock().set_scheduler(copy);
+    }
+
+    /// Brings a scheduler into the state of the pipeline's own.
+    fn get_scheduler_state(&self, scheduler: &PyScheduler) {
+        let copies: Vec<Box<dyn Scheduler>> = {
+            let pipeline = self.lock();
+            let components = pipeline.components();
+            components.get::<Box<dyn Scheduler>>("scheduler").cloned().into_iter().collect()
+        };
+        for copy in copies {
+            *scheduler.lock() = copy;
+        }
+    }
+
+    #[pyo3(signature = (*, tiling=None, slicing=None))]
+    fn set_vae_parts(&self, tiling: Option<bool>, slicing: Option<bool>) -> PyResult<()> {
+        let mut pipeline = self.lock();
+        if let Some(tiling) = tiling {
+            pipeline.set_vae_tiling(tiling).map_err(to_py)?;
+        }
+        if let Some(slicing) = slicing {
+            pipeline.set_vae_slicing(slicing).map_err(to_py)?;
+        }
+        Ok(())
+    }
+
+    fn save_pretrained(&self, py: Python<'_>, folder: PathBuf) -> PyResult<()> {
+        py.detach(|| self.lock().save_pretrained(&folder)).map_err(to_py)
+    }
+}
+
+/// The classes: their names and the arguments of a call.
+#[pyfunction]
+pub fn pipeline_classes(py: Python<'_>) -> PyResult<Vec<(&'static str, Vec<Py<PyDict>>)>> {
+    DiffusionPipeline::class_names()
+        .into_iter()
+        .map(|name| {
+            let arguments = DiffusionPipeline::arguments_of(name).map_err(|error| PyValueError::new_err(error.to_string()))?;
+            Ok((name, info::describe(py, &arguments)?))
+        })
+        .collect()
+}

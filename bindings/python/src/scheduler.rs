@@ -1,0 +1,297 @@
+//! Schedulers of any class.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use burn::tensor::Tensor;
+use oxidiff::{AnyTensor, Config, Scheduler, SchedulerOutput, StepOptions, TimestepOptions, schedulers};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::arguments::{number, numbers};
+use crate::array::{Array, Given, Like};
+use crate::errors::to_py;
+use crate::generator::Lent;
+use crate::loading;
+
+/// A scheduler of any class. The classes of the package hold one.
+#[pyclass(name = "SchedulerCore", module = "oxidiff._oxidiff", frozen)]
+pub struct PyScheduler(Mutex<Box<dyn Scheduler>>);
+
+impl From<Box<dyn Scheduler>> for PyScheduler {
+    fn from(scheduler: Box<dyn Scheduler>) -> Self {
+        Self(Mutex::new(scheduler))
+    }
+}
+
+impl PyScheduler {
+    pub fn lock(&self) -> MutexGuard<'_, Box<dyn Scheduler>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Calls a method for samples of the rank of `$sample`.
+macro_rules! with_rank {
+    ($sample:expr, $rank:ident => $call:expr) => {
+        match $sample.shape.len() {
+            2 => { const $rank: usize = 2; $call }
+            3 => { const $rank: usize = 3; $call }
+            4 => { const $rank: usize = 4; $call }
+            5 => { const $rank: usize = 5; $call }
+            6 => { const $rank: usize = 6; $call }
+            rank => Err(PyValueError::new_err(format!("`sample`: has {rank} dimensions; 2 to 6 are possible"))),
+        }
+    };
+}
+
+fn tensor<const D: usize>(array: &Array, name: &'static str) -> PyResult<Tensor<D>> {
+    array.tensor()?.to_rank(name).map_err(to_py)
+}
+
+/// The optional arguments of a step.
+struct Options {
+    lent: Lent,
+    generators: Option<oxidiff::Generators>,
+    tensors: [Option<Array>; 4],
+    numbers: StepOptions<'static, 1>,
+}
+
+const TENSORS: [&str; 4] = ["variance_noise", "pred_original_sample", "original_image", "mask"];
+
+impl Options {
+    fn of(given: &Bound<'_, PyDict>, draws: bool) -> PyResult<Self> {
+        let get = |name: &str| Ok::<_, PyErr>(given.get_item(name)?.filter(|value| !value.is_none()));
+        let float = |name: &str, default: f64| get(name)?.map_or(Ok(default), |value| number(&value));
+        let mut lent = Lent::default();
+        let generator = get("generator")?;
+        let generators = draws.then(|| lent.take(generator.as_ref(), given.py())).transpose()?;
+        let mut tensors = [const { None }; 4];
+        for (name, tensor) in TENSORS.iter().zip(&mut tensors) {
+            *tensor = get(name)?.map(|value| Ok::<_, PyErr>(Given::take(&value)?.array)).transpose()?;
+        }
+        let numbers = StepOptions {
+            eta: get("eta")?.map(|value| number(&value)).transpose()?,
+            use_clipped_model_output: get("use_clipped_model_output")?.map_or(Ok(false), |value| value.is_truthy())?,
+            s_churn: float("s_churn", 0.0)?,
+            s_tmin: float("s_tmin", 0.0)?,
+            s_tmax: float("s_tmax", f64::INFINITY)?,
+            s_noise: float("s_noise", 1.0)?,
+            order: get("order")?.map_or(Ok(4), |value| value.extract())?,
+            prev_timestep: get("prev_timestep")?.map(|value| number(&value)).transpose()?.map(|number| number as f32),
+            ..Default::default()
+        };
+        Ok(Self { lent, generators, tensors, numbers })
+    }
+
+    fn typed<const D: usize>(&mut self) -> PyResult<StepOptions<'_, D>> {
+        let [variance_noise, pred_original_sample, original_image, mask] = &self.tensors;
+        let of = |index: usize, array: &Option<Array>| {
+            array.as_ref().map(|array| tensor(array, TENSORS[index])).transpose()
+        };
+        Ok(StepOptions {
+            eta: self.numbers.eta,
+            use_clipped_model_output: self.numbers.use_clipped_model_output,
+            generator: self.generators.as_mut(),
+            variance_noise: of(0, variance_noise)?,
+            s_churn: self.numbers.s_churn,
+            s_tmin: self.numbers.s_tmin,
+            s_tmax: self.numbers.s_tmax,
+            s_noise: self.numbers.s_noise,
+            order: self.numbers.order,
+            prev_timestep: self.numbers.prev_timestep,
+            pred_original_sample: of(1, pred_original_sample)?,
+            original_image: of(2, original_image)?,
+            mask: of(3, mask)?,
+        })
+    }
+}
+
+#[pymethods]
+impl PyScheduler {
+    /// Builds a scheduler from the configuration of any class, as JSON.
+    #[staticmethod]
+    fn from_config(class_name: &str, json: &str) -> PyResult<Self> {
+        let config = Config::from_json(json).map_err(to_py)?;
+        Ok(schedulers::from_config(class_name, &config).map_err(to_py)?.into())
+    }
+
+    /// The configuration in a folder or on the hub, as JSON.
+    #[staticmethod]
+    fn load_config(name_or_path: &str, options: &Bound<'_, PyDict>) -> PyResult<String> {
+        let options = loading::options(options)?;
+        Ok(schedulers::load_config(name_or_path, &options).map_err(to_py)?.to_json())
+    }
+
+    /// A copy with its state.
+    fn copy(&self) -> Self {
+        self.lock().clone().into()
+    }
+
+    /// The configuration of the scheduler as JSON.
+    fn config(&self) -> String {
+        self.lock().config().to_json()
+    }
+
+    /// The names of the values of the configuration, in the order of the class.
+    fn fields(&self) -> Vec<String> {
+        self.lock().config().values().keys().cloned().collect()
+    }
+
+    /// The names of the values that are only defaults, which another class does not take over.
+    fn defaults(&self) -> Vec<String> {
+        self.lock().config().defaulted().map(str::to_owned).collect()
+    }
+
+    /// A scheduler of another class, or of the same with other values, from the configuration of this one.
+    fn convert(&self, class_name: &str, changes: &str) -> PyResult<Self> {
+        let changes = Config::from_json(changes).map_err(to_py)?;
+        let mut config = self.lock().config().clone();
+        for (name, value) in changes.values() {
+            config = config.with(name, value.clone());
+        }
+        Ok(schedulers::from_config(class_name, &config).map_err(to_py)?.into())
+    }
+
+    #[getter]
+    fn class_name(&self) -> String {
+        self.lock().config().class_name().unwrap_or_default().to_owned()
+    }
+
+    fn timesteps(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let array = {
+            let scheduler = self.lock();
+            let timesteps = scheduler.timesteps();
+            let shape = vec![timesteps.len()];
+            if scheduler.role().whole_timesteps {
+                let whole: Vec<i64> = timesteps.iter().map(|timestep| *timestep as i64).collect();
+                Array::from_integers(&whole, shape)
+            } else {
+                Array::from_floats(timesteps, shape)
+            }
+        };
+        Like::imported(py)?.give(py, array)
+    }
+
+    fn sigmas(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let array = self.lock().sigmas().map(|sigmas| Array::from_floats(sigmas, vec![sigmas.len()]));
+        array.map(|array| Like::imported(py)?.give(py, array)).transpose()
+    }
+
+    #[getter]
+    fn has_whole_timesteps(&self) -> bool {
+        self.lock().role().whole_timesteps
+    }
+
+    #[getter]
+    fn init_noise_sigma(&self) -> f64 {
+        self.lock().init_noise_sigma()
+    }
+
+    #[getter]
+    fn order(&self) -> usize {
+        self.lock().order()
+    }
+
+    #[getter]
+    fn compatibles(&self) -> Vec<&'static str> {
+        self.lock().compatibles()
+    }
+
+    fn set_begin_index(&self, begin_index: usize) {
+        self.lock().set_begin_index(begin_index);
+    }
+
+    #[pyo3(signature = (num_inference_steps=None, timesteps=None, sigmas=None, mu=None, original_inference_steps=None, strength=None))]
+    fn set_timesteps(
+        &self,
+        num_inference_steps: Option<usize>,
+        timesteps: Option<&Bound<'_, PyAny>>,
+        sigmas: Option<&Bound<'_, PyAny>>,
+        mu: Option<f64>,
+        original_inference_steps: Option<usize>,
+        strength: Option<f64>,
+    ) -> PyResult<()> {
+        let timesteps = timesteps.map(numbers).transpose()?;
+        let sigmas = sigmas.map(numbers).transpose()?;
+        let options = TimestepOptions {
+            num_inference_steps,
+            timesteps: timesteps.as_deref(),
+            sigmas: sigmas.as_deref(),
+            mu,
+            original_inference_steps,
+            strength,
+        };
+        self.lock().set_timesteps_with(options).map_err(to_py)
+    }
+
+    fn scale_model_input(&self, sample: &Bound<'_, PyAny>, timestep: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let py = sample.py();
+        let timestep = number(timestep)? as f32;
+        let Given { array, like } = Given::take(sample)?;
+        let scaled = with_rank!(array, D => {
+            let sample = tensor::<D>(&array, "sample")?;
+            let scaled = py.detach(|| self.lock().scale_model_input_any(sample, timestep)).map_err(to_py);
+            scaled.map(AnyTensor::from)
+        })?;
+        like.give(py, Array::from_tensor(scaled)?)
+    }
+
+    /// One step. Returns the sample before it, and the estimate of the noise-free sample, if there is one.
+    fn step(
+        &self,
+        model_output: &Bound<'_, PyAny>,
+        timestep: &Bound<'_, PyAny>,
+        sample: &Bound<'_, PyAny>,
+        options: &Bound<'_, PyDict>,
+        draws: bool,
+    ) -> PyResult<(Py<PyAny>, Option<Py<PyAny>>)> {
+        let py = sample.py();
+        let timestep = number(timestep)? as f32;
+        let model_output = Given::take(model_output)?.array;
+        let Given { array, like } = Given::take(sample)?;
+        let mut options = Options::of(options, draws)?;
+        let output = with_rank!(array, D => {
+            let (output, sample) = (tensor::<D>(&model_output, "model_output")?, tensor::<D>(&array, "sample")?);
+            let options = options.typed::<D>()?;
+            let stepped = py.detach(|| self.lock().step_any(output, timestep, sample, options));
+            stepped.map(any).map_err(to_py)
+        })?;
+        let Options { lent, generators, .. } = options;
+        drop(generators);
+        lent.give_back(py)?;
+        let original = output.1.map(|tensor| like.give(py, Array::from_tensor(tensor)?)).transpose()?;
+        Ok((like.give(py, Array::from_tensor(output.0)?)?, original))
+    }
+
+    fn add_noise(
+        &self,
+        original_samples: &Bound<'_, PyAny>,
+        noise: &Bound<'_, PyAny>,
+        timesteps: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        let py = noise.py();
+        let timesteps = numbers(timesteps)?;
+        let noise = Given::take(noise)?.array;
+        let Given { array, like } = Given::take(original_samples)?;
+        let noisy = with_rank!(array, D => {
+            let (samples, noise) = (tensor::<D>(&array, "original_samples")?, tensor::<D>(&noise, "noise")?);
+            let noisy = py.detach(|| self.lock().add_noise_any(samples, noise, &timesteps)).map_err(to_py);
+            noisy.map(AnyTensor::from)
+        })?;
+        like.give(py, Array::from_tensor(noisy)?)
+    }
+
+    fn save_pretrained(&self, folder: std::path::PathBuf) -> PyResult<()> {
+        self.lock().save_pretrained(&folder).map_err(to_py)
+    }
+}
+
+fn any<const D: usize>(output: SchedulerOutput<D>) -> (AnyTensor, Option<AnyTensor>) {
+    (output.prev_sample.into(), output.pred_original_sample.map(AnyTensor::from))
+}
+
+/// The classes: their names, and the names of the optional arguments of a step.
+#[pyfunction]
+pub fn scheduler_classes() -> Vec<(&'static str, &'static [&'static str])> {
+    schedulers::CLASS_NAMES.iter().map(|name| (*name, schedulers::role(name).step_arguments)).collect()
+}

@@ -1,0 +1,275 @@
+//! The same values in another order or shape.
+
+use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use super::{Tensor, values};
+use crate::array::Array;
+use crate::dtype::{Element, PyDType};
+
+/// A way through the values of an array: for each dimension its length and how far its values are apart.
+pub struct View {
+    pub shape: Vec<usize>,
+    pub strides: Vec<isize>,
+    pub offset: isize,
+}
+
+impl View {
+    /// The values in order.
+    pub fn of(array: &Array) -> Self {
+        let mut strides = vec![1; array.shape.len()];
+        for index in (1..strides.len()).rev() {
+            strides[index - 1] = strides[index] * array.shape[index] as isize;
+        }
+        Self { shape: array.shape.clone(), strides, offset: 0 }
+    }
+
+    /// The array that a walk along the view gives. Its memory is that of `array` where the values lie in order.
+    pub fn collect(self, array: &Array) -> Array {
+        let size = array.element.size();
+        let count: usize = self.shape.iter().product();
+        let mut in_order = 1;
+        let is_in_order = self.shape.iter().zip(&self.strides).rev().all(|(length, stride)| {
+            let fits = *length == 1 || *stride == in_order;
+            in_order *= *length as isize;
+            fits
+        });
+        if is_in_order || count == 0 {
+            let start = if count == 0 { 0 } else { self.offset as usize * size };
+            let memory = array.memory.slice(start..start + count * size);
+            return Array::new(memory, self.shape, array.element);
+        }
+        let mut copied = Vec::with_capacity(count * size);
+        let (mut place, mut at) = (vec![0; self.shape.len()], self.offset);
+        for _ in 0..count {
+            let start = at as usize * size;
+            copied.extend_from_slice(&array.memory[start..start + size]);
+            for dimension in (0..place.len()).rev() {
+                place[dimension] += 1;
+                at += self.strides[dimension];
+                if place[dimension] < self.shape[dimension] {
+                    break;
+                }
+                at -= self.strides[dimension] * self.shape[dimension] as isize;
+                place[dimension] = 0;
+            }
+        }
+        Array::new(copied.into(), self.shape, array.element)
+    }
+}
+
+/// A dimension that is counted from the end if it is negative.
+pub fn dimension(dim: isize, rank: usize) -> PyResult<usize> {
+    let counted = if dim < 0 { dim + rank as isize } else { dim };
+    usize::try_from(counted).ok().filter(|dim| *dim < rank).ok_or_else(|| {
+        PyIndexError::new_err(format!("there is no dimension {dim} in a tensor of {rank} dimensions"))
+    })
+}
+
+/// Numbers given one by one or as one list.
+pub fn numbers(arguments: &Bound<'_, PyTuple>) -> PyResult<Vec<isize>> {
+    match arguments.len() {
+        1 => arguments.get_item(0)?.extract().or_else(|_| Ok(vec![arguments.get_item(0)?.extract()?])),
+        _ => arguments.extract(),
+    }
+}
+
+#[pymethods]
+impl Tensor {
+    /// The tensor with its dimensions in another order.
+    #[pyo3(signature = (*dims))]
+    fn permute(&self, dims: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        let rank = self.array().shape.len();
+        let order = numbers(dims)?;
+        let order = order.into_iter().map(|dim| dimension(dim, rank)).collect::<PyResult<Vec<_>>>()?;
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        if sorted != (0..rank).collect::<Vec<_>>() {
+            return Err(PyValueError::new_err(format!("{order:?} is not an order of {rank} dimensions")));
+        }
+        let view = View::of(self.array());
+        let shape = order.iter().map(|dim| view.shape[*dim]).collect();
+        let strides = order.iter().map(|dim| view.strides[*dim]).collect();
+        Ok(View { shape, strides, offset: 0 }.collect(self.array()).into())
+    }
+
+    /// The tensor with two dimensions exchanged.
+    fn transpose(&self, dim0: isize, dim1: isize) -> PyResult<Self> {
+        let rank = self.array().shape.len();
+        let mut view = View::of(self.array());
+        let (first, second) = (dimension(dim0, rank)?, dimension(dim1, rank)?);
+        view.shape.swap(first, second);
+        view.strides.swap(first, second);
+        Ok(view.collect(self.array()).into())
+    }
+
+    /// The tensor in another shape; one length may be -1, which follows from the others.
+    #[pyo3(signature = (*shape))]
+    fn reshape(&self, shape: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        let (wanted, count) = (numbers(shape)?, self.array().count());
+        let known: isize = wanted.iter().filter(|length| **length != -1).product();
+        let inferred = if known > 0 { count as isize / known } else { 0 };
+        let shape: Vec<usize> =
+            wanted.iter().map(|length| if *length == -1 { inferred } else { *length } as usize).collect();
+        let most_unknown = wanted.iter().filter(|length| **length < 0).count() <= 1;
+        if !most_unknown || wanted.iter().any(|length| *length < -1) || shape.iter().product::<usize>() != count {
+            return Err(PyValueError::new_err(format!("{:?} cannot become {wanted:?}", self.array().shape)));
+        }
+        Ok(Array { shape, ..self.array().clone() }.into())
+    }
+
+    /// The same as `reshape`.
+    #[pyo3(signature = (*shape))]
+    fn view(&self, shape: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        self.reshape(shape)
+    }
+
+    /// The tensor with the dimensions from `start_dim` to `end_dim` as one.
+    #[pyo3(signature = (start_dim=0, end_dim=-1))]
+    fn flatten(&self, start_dim: isize, end_dim: isize) -> PyResult<Self> {
+        let shape = &self.array().shape;
+        if shape.is_empty() {
+            return Ok(Array { shape: vec![1], ..self.array().clone() }.into());
+        }
+        let (start, end) = (dimension(start_dim, shape.len())?, dimension(end_dim, shape.len())?);
+        if start > end {
+            return Err(PyValueError::new_err("`start_dim` is after `end_dim`"));
+        }
+        let joined = [&shape[..start], &[shape[start..=end].iter().product()], &shape[end + 1..]].concat();
+        Ok(Array { shape: joined, ..self.array().clone() }.into())
+    }
+
+    /// The tensor without dimensions of length 1, or without one of them.
+    #[pyo3(signature = (dim=None))]
+    fn squeeze(&self, dim: Option<isize>) -> PyResult<Self> {
+        let mut shape = self.array().shape.clone();
+        match dim {
+            Some(dim) => {
+                let dim = dimension(dim, shape.len())?;
+                if shape[dim] == 1 {
+                    shape.remove(dim);
+                }
+            }
+            None => shape.retain(|length| *length != 1),
+        }
+        Ok(Array { shape, ..self.array().clone() }.into())
+    }
+
+    /// The tensor with a further dimension of length 1.
+    fn unsqueeze(&self, dim: isize) -> PyResult<Self> {
+        let mut shape = self.array().shape.clone();
+        shape.insert(dimension(dim, shape.len() + 1)?, 1);
+        Ok(Array { shape, ..self.array().clone() }.into())
+    }
+
+    /// The tensor repeated along its dimensions of length 1; -1 keeps a length.
+    #[pyo3(signature = (*shape))]
+    fn expand(&self, shape: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        let wanted = numbers(shape)?;
+        let own = &self.array().shape;
+        let misfit = || PyValueError::new_err(format!("{own:?} cannot be expanded to {wanted:?}"));
+        let further = wanted.len().checked_sub(own.len()).ok_or_else(misfit)?;
+        let mut view = View::of(self.array());
+        view.shape.splice(0..0, vec![1; further]);
+        view.strides.splice(0..0, vec![0; further]);
+        for (index, length) in wanted.iter().enumerate() {
+            match usize::try_from(*length) {
+                Ok(length) if length == view.shape[index] => {}
+                Ok(length) if view.shape[index] == 1 => {
+                    view.shape[index] = length;
+                    view.strides[index] = 0;
+                }
+                Err(_) if *length == -1 && index >= further => {}
+                _ => return Err(misfit()),
+            }
+        }
+        Ok(view.collect(self.array()).into())
+    }
+
+    /// The tensor in `chunks` parts along a dimension.
+    #[pyo3(signature = (chunks, dim=0))]
+    fn chunk(&self, chunks: usize, dim: isize) -> PyResult<Vec<Self>> {
+        let dim = dimension(dim, self.array().shape.len())?;
+        let length = self.array().shape[dim];
+        let step = length.div_ceil(chunks.max(1)).max(1);
+        let part = |start: usize| {
+            let mut view = View::of(self.array());
+            view.shape[dim] = step.min(length - start);
+            view.offset = start as isize * view.strides[dim];
+            view.collect(self.array()).into()
+        };
+        Ok((0..length).step_by(step).map(part).collect())
+    }
+
+    /// The tensor with another element type. A device must be the CPU.
+    #[pyo3(signature = (*args, dtype=None, device=None, **_others))]
+    fn to(
+        &self,
+        args: &Bound<'_, PyTuple>,
+        dtype: Option<Bound<'_, PyAny>>,
+        device: Option<Bound<'_, PyAny>>,
+        _others: Option<&Bound<'_, pyo3::types::PyDict>>,
+    ) -> PyResult<Self> {
+        let mut array = self.array().clone();
+        for argument in args.iter().chain(dtype).chain(device) {
+            let name = argument.str()?.to_string();
+            if name == "cpu" || name.starts_with("cpu:") || argument.is_none() {
+                continue;
+            }
+            array = values::cast(&array, Element::extract(&argument)?)?;
+        }
+        Ok(array.into())
+    }
+
+    /// The tensor as `float32`.
+    fn float(&self) -> PyResult<Self> {
+        Ok(values::cast(self.array(), Element::Float32)?.into())
+    }
+
+    /// The tensor as `float16`.
+    fn half(&self) -> PyResult<Self> {
+        Ok(values::cast(self.array(), Element::Float16)?.into())
+    }
+
+    /// The tensor as `int32`.
+    fn int(&self) -> PyResult<Self> {
+        Ok(values::cast(self.array(), Element::Int32)?.into())
+    }
+
+    /// The tensor as `int64`.
+    fn long(&self) -> PyResult<Self> {
+        Ok(values::cast(self.array(), Element::Int64)?.into())
+    }
+
+    /// The tensor with another element type: numpy's name of `to`.
+    fn astype(&self, dtype: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(values::cast(self.array(), Element::extract(dtype)?)?.into())
+    }
+
+    /// The tensor itself, which is on the CPU.
+    fn cpu(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    /// The tensor itself, which has no gradients.
+    fn detach(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    /// The tensor itself, whose values are in order.
+    fn contiguous(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    /// A copy in memory of its own.
+    fn clone(&self) -> Self {
+        let memory = self.array().memory.to_vec().into();
+        Array { memory, ..self.array().clone() }.into()
+    }
+
+    /// Whether the elements are floating point numbers.
+    fn is_floating_point(&self) -> bool {
+        PyDType(self.array().element).0.is_float()
+    }
+}

@@ -1,0 +1,58 @@
+//! Text encoders.
+
+use burn::tensor::DType;
+
+use crate::any_model::callable::{CallableModel, ModelOutput, required};
+use crate::call_arguments;
+use crate::error::Result;
+use crate::text_encoders::{CLIPTextModel, CLIPTextModelWithProjection};
+
+call_arguments! {
+    /// The arguments of a call of a [`CLIPTextModel`].
+    pub struct TextEncoderArguments: "text encoder" {
+        /// The tokens, `[batch, tokens]`.
+        pub input_ids: Option<Vec<Vec<usize>>> = None,
+        /// 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+        pub attention_mask: Option<Vec<Vec<usize>>> = None,
+    }
+}
+
+/// Tokens as the models take them. One that is too large for them is in no vocabulary.
+fn tokens(rows: Vec<Vec<usize>>) -> Vec<Vec<u32>> {
+    let token = |token: usize| u32::try_from(token).unwrap_or(u32::MAX);
+    rows.into_iter().map(|row| row.into_iter().map(token).collect()).collect()
+}
+
+impl CallableModel for CLIPTextModel {
+    type Arguments = TextEncoderArguments;
+
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn call(&self, arguments: TextEncoderArguments) -> Result<ModelOutput> {
+        let input_ids = tokens(required("input_ids", arguments.input_ids)?);
+        let output = self.forward(&input_ids, arguments.attention_mask.map(tokens).as_deref())?;
+        Ok(vec![
+            ("last_hidden_state", output.last_hidden_state.into()),
+            ("pooler_output", output.pooler_output.into()),
+        ])
+    }
+}
+
+impl CallableModel for CLIPTextModelWithProjection {
+    type Arguments = TextEncoderArguments;
+
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn call(&self, arguments: TextEncoderArguments) -> Result<ModelOutput> {
+        let input_ids = tokens(required("input_ids", arguments.input_ids)?);
+        let output = self.forward(&input_ids, arguments.attention_mask.map(tokens).as_deref())?;
+        Ok(vec![
+            ("text_embeds", output.text_embeds.into()),
+            ("last_hidden_state", output.last_hidden_state.into()),
+        ])
+    }
+}

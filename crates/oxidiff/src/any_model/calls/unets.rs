@@ -1,0 +1,89 @@
+//! UNets.
+
+use burn::tensor::{DType, Tensor};
+
+use crate::any_model::callable::{CallableModel, ModelOutput, required};
+use crate::call_arguments;
+use crate::error::{Error, Result};
+use crate::models::unets::{
+    AddedConditions, ClassLabels, UNet2DConditionInputs, UNet2DConditionModel, UNet2DModel,
+};
+
+call_arguments! {
+    /// The arguments of a call of a [`UNet2DModel`].
+    pub struct UNet2DArguments: "UNet2DModel" {
+        /// The noisy sample, `[batch, in_channels, height, width]`.
+        pub sample: Option<Tensor<4>> = None,
+        /// The timestep: one for all items, or one for each.
+        pub timestep: Option<Vec<f32>> = None,
+        /// The class of each item, for models that were trained with classes.
+        pub class_labels: Option<Vec<f32>> = None,
+    }
+}
+
+impl CallableModel for UNet2DModel {
+    type Arguments = UNet2DArguments;
+
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn call(&self, arguments: UNet2DArguments) -> Result<ModelOutput> {
+        let sample = required("sample", arguments.sample)?;
+        let timesteps = required("timestep", arguments.timestep)?;
+        let labels = arguments.class_labels.map(ClassLabels::Numbers);
+        Ok(vec![("sample", self.forward_with(sample, &timesteps, labels)?.into())])
+    }
+}
+
+call_arguments! {
+    /// The arguments of a call of a [`UNet2DConditionModel`]. The fields of Python's `added_cond_kwargs` are arguments.
+    pub struct UNet2DConditionArguments: "UNet2DConditionModel" {
+        /// The noisy sample, `[batch, in_channels, height, width]`.
+        pub sample: Option<Tensor<4>> = None,
+        /// The timestep: one for all items, or one for each.
+        pub timestep: Option<Vec<f32>> = None,
+        /// The embedded text, `[batch, tokens, features]`.
+        pub encoder_hidden_states: Option<Tensor<3>> = None,
+        /// The class of each item, for models that were trained with classes.
+        pub class_labels: Option<Vec<f32>> = None,
+        /// An embedding of the guidance scale, `[batch, features]`, for distilled models.
+        pub timestep_cond: Option<Tensor<2>> = None,
+        /// What the text says as a whole, `[batch, features]`.
+        pub text_embeds: Option<Tensor<2>> = None,
+        /// Numbers such as the size of the image, `[batch, numbers]`.
+        pub time_ids: Option<Tensor<2>> = None,
+        /// What an image says as a whole, `[batch, features]`.
+        pub image_embeds: Option<Tensor<2>> = None,
+        /// An image that hints at the result, `[batch, 3, 8 * height, 8 * width]`.
+        pub hint: Option<Tensor<4>> = None,
+    }
+}
+
+impl CallableModel for UNet2DConditionModel {
+    type Arguments = UNet2DConditionArguments;
+
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn call(&self, arguments: UNet2DConditionArguments) -> Result<ModelOutput> {
+        let sample = required("sample", arguments.sample)?;
+        let timesteps = required("timestep", arguments.timestep)?;
+        let text = required("encoder_hidden_states", arguments.encoder_hidden_states)?;
+        if timesteps.is_empty() {
+            return Err(Error::argument("timestep", "is empty"));
+        }
+        let inputs = UNet2DConditionInputs {
+            class_labels: arguments.class_labels.map(ClassLabels::Numbers),
+            timestep_cond: arguments.timestep_cond,
+            added: AddedConditions {
+                text_embeds: arguments.text_embeds,
+                time_ids: arguments.time_ids,
+                image_embeds: arguments.image_embeds,
+                hint: arguments.hint,
+            },
+        };
+        Ok(vec![("sample", self.forward_with(sample, &timesteps, text, inputs)?.into())])
+    }
+}

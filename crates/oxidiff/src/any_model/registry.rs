@@ -1,0 +1,68 @@
+//! The models that can be loaded by name: one row per class.
+
+use burn::tensor::Device;
+
+use super::{AnyModel, CallableModel};
+use crate::error::{Error, Result};
+use crate::loading::LoadOptions;
+use crate::loading::config::Config;
+use crate::loading::single_file::SingleFileOptions;
+use crate::models::autoencoders::{AutoencoderKL, AutoencoderTiny};
+use crate::models::transformers::DiTTransformer2DModel;
+use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
+use crate::pipelines::component::Component;
+use crate::pipelines::{ArgumentInfo, CallArguments};
+use crate::text_encoders::{CLIPTextModel, CLIPTextModelWithProjection};
+use crate::vision::DPTForDepthEstimation;
+
+/// The classes, in alphabetical order.
+pub(super) const MODELS: &[Entry] = &[
+    Entry::of::<AutoencoderKL>(),
+    Entry::of::<AutoencoderTiny>(),
+    Entry::of::<CLIPTextModel>(),
+    Entry::of::<CLIPTextModelWithProjection>(),
+    Entry::of::<DPTForDepthEstimation>(),
+    Entry::of::<DiTTransformer2DModel>(),
+    Entry::of::<UNet2DConditionModel>(),
+    Entry::of::<UNet2DModel>(),
+];
+
+/// A class.
+pub(super) struct Entry {
+    pub class_name: &'static str,
+    pub arguments: &'static [ArgumentInfo],
+    pub default_config: fn() -> Result<Config>,
+    pub from_config: fn(&Config, &Device) -> Result<AnyModel>,
+    pub from_pretrained: fn(&str, &LoadOptions) -> Result<AnyModel>,
+    pub from_single_file: fn(&str, &SingleFileOptions) -> Result<AnyModel>,
+    pub from_component: fn(&dyn Component) -> Option<AnyModel>,
+}
+
+impl Entry {
+    const fn of<M: CallableModel + 'static>() -> Self {
+        Self {
+            class_name: M::CLASS_NAME,
+            arguments: M::Arguments::ALL,
+            default_config: || Ok(Config::default().resolve::<M::Config>(M::CLASS_NAME)?.1),
+            from_config: |config, device| Ok(M::from_config(config, device)?.into()),
+            from_pretrained: |name, options| Ok(M::from_pretrained_with(name, options)?.into()),
+            from_single_file: |path, options| Ok(M::from_single_file(path, options)?.into()),
+            from_component: |component| {
+                let model =
+                    component.as_any().downcast_ref().or_else(|| component.as_concrete().downcast_ref());
+                model.map(|model: &M| model.clone().into())
+            },
+        }
+    }
+}
+
+/// The class of this name.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn find(class_name: &str) -> Result<&'static Entry> {
+    MODELS.iter().find(|entry| entry.class_name == class_name).ok_or_else(|| {
+        let known = MODELS.iter().map(|entry| entry.class_name).collect::<Vec<_>>().join(", ");
+        Error::unsupported(format!("the model class `{class_name}`"), format!("available classes: {known}"))
+    })
+}
