@@ -129,6 +129,12 @@ pub fn manual_seed(py: Python<'_>, seed: i128) -> PyResult<Py<PyGenerator>> {
     Ok(generator.clone().unbind())
 }
 
+/// The generator that `manual_seed` seeds.
+#[pyfunction(name = "default_generator")]
+pub fn package_generator(py: Python<'_>) -> PyResult<Py<PyGenerator>> {
+    Ok(own_default(py)?.clone().unbind())
+}
+
 /// Where a lent generator came from.
 enum Lender {
     Own(Py<PyGenerator>),

@@ -72,6 +72,11 @@ impl PyModel {
         self.lock().config().to_json()
     }
 
+    /// The names of the values of the configuration, in the order of the class.
+    fn fields(&self) -> Vec<String> {
+        self.lock().config().values().keys().cloned().collect()
+    }
+
     #[getter]
     fn dtype(&self) -> PyDType {
         // The weights of all models are of a type that arrays can have.

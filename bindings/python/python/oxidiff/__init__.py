@@ -23,6 +23,7 @@ from ._oxidiff import (
     bfloat16,
     bool_,
     cat,
+    default_generator,
     dtype,
     float16,
     float32,
@@ -48,6 +49,6 @@ globals().update(_CLASSES)
 __all__ = sorted([
     "AutoModel", "BaseOutput", "DiagonalGaussianDistribution", "DiffusionPipeline", "FrozenDict", "Generator",
     "ImagePipelineOutput", "ModelMixin", "SchedulerMixin", "Tensor", "VaeImageProcessor", "__version__", "arange",
-    "bfloat16", "bool_", "cat", "dtype", "export_to_gif", "float16", "float32", "float64", "int16", "int32", "int64",
+    "bfloat16", "bool_", "cat", "default_generator", "dtype", "export_to_gif", "float16", "float32", "float64", "int16", "int32", "int64",
     "int8", "load_image", "make_image_grid", "manual_seed", "ones", "randn", "stack", "uint8", "zeros", *_CLASSES,
 ])

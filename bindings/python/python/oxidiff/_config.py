@@ -53,11 +53,11 @@ class FrozenDict(OrderedDict):
         return table(self)
 
 
-def loads(text, **further):
-    """The configuration that JSON holds."""
+def loads(text, order=(), **further):
+    """The configuration that JSON holds, with its names in this order."""
     values = json.loads(text)
-    values.update(further)
-    return FrozenDict(values)
+    ordered = {name: values[name] for name in order if name in values}
+    return FrozenDict({**ordered, **values, **further})
 
 
 def dumps(values):

@@ -85,7 +85,7 @@ class ModelMixin:
     def config(self):
         """The configuration: a mapping that cannot be changed, whose values are also attributes."""
         if self._config is None:
-            self._config = loads(self._core.config(), **self._further)
+            self._config = loads(self._core.config(), self._core.fields(), **self._further)
         return self._config
 
     @property

@@ -276,7 +276,7 @@ class DiffusionPipeline(LoraMixin):
 
     def __repr__(self):
         self._synchronise()
-        return self._core.describe()
+        return self._core.describe() + "\n"
 
     def _repr_html_(self):
         return html(type(self).__name__, self.config, repr(self))

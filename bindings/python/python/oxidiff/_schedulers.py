@@ -79,7 +79,9 @@ class SchedulerMixin:
     def config(self):
         """The configuration: a mapping that cannot be changed, whose values are also attributes."""
         if self._config is None:
-            self._config = loads(self._core.config(), _use_default_values=self._core.defaults(), **self._further)
+            self._config = loads(
+                self._core.config(), self._core.fields(), _use_default_values=self._core.defaults(), **self._further
+            )
         return self._config
 
     @property

@@ -159,6 +159,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Tensor>()?;
     module.add_class::<PyGenerator>()?;
     module.add_function(wrap_pyfunction!(crate::generator::manual_seed, module)?)?;
+    module.add_function(wrap_pyfunction!(crate::generator::package_generator, module)?)?;
     module.add_function(wrap_pyfunction!(zeros, module)?)?;
     module.add_function(wrap_pyfunction!(ones, module)?)?;
     module.add_function(wrap_pyfunction!(randn, module)?)?;

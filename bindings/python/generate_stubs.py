@@ -1,0 +1,161 @@
+"""Writes `python/oxidiff/__init__.pyi`, the types of the installed package: those of classes that come from the library's
+registries, too.
+
+    python generate_stubs.py          writes the file
+    python generate_stubs.py --check  fails if it is not up to date
+"""
+
+import difflib
+import inspect
+import sys
+import textwrap
+from pathlib import Path
+
+import oxidiff
+from oxidiff import _oxidiff
+
+STUBS = Path(__file__).parent / "python" / "oxidiff" / "__init__.pyi"
+
+HEADER = '''"""Written by `generate_stubs.py`: do not edit."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+from PIL.Image import Image
+
+#: Arrays of numpy, torch, mindspore or this package.
+ArrayLike: TypeAlias = Any
+#: Images of Pillow, arrays, tensors, or names of files; one, or several.
+ImageInput: TypeAlias = Image | ArrayLike | str | Sequence[Image] | Sequence[ArrayLike] | Sequence[str]
+#: `oxidiff.Generator` or `torch.Generator`.
+GeneratorLike: TypeAlias = Any
+#: Called with the pipeline, the number of the step, its timestep, and the tensors asked for.
+StepCallback: TypeAlias = Callable[[Any, int, Any, dict[str, Any]], Mapping[str, Any] | None]
+'''
+
+#: Types of parameters that have the same meaning wherever they occur.
+TYPES = {
+    "return_dict": "bool",
+    "pretrained_model_name_or_path": "str",
+    "subfolder": "str | None",
+    "num_inference_steps": "int | None",
+    "model_output": "ArrayLike",
+    "sample": "ArrayLike",
+    "timestep": "int | float | ArrayLike",
+    "generator": "GeneratorLike | list[GeneratorLike] | None",
+    "prompt": "str | list[str] | None",
+    "callback_on_step_end_tensor_inputs": "Sequence[str]",
+}
+
+
+def method(name, function, infos=(), returns=None):
+    """The stub of a function or a method."""
+    bare = function.__func__ if isinstance(function, (classmethod, staticmethod)) else function
+    try:
+        signature = inspect.signature(bare)
+    except ValueError:
+        signature = None
+    annotations = {info["name"]: info["annotation"] for info in infos}
+    decorator = {classmethod: "@classmethod\n", staticmethod: "@staticmethod\n"}.get(type(function), "")
+    listed = "*args: Any, **kwargs: Any" if signature is None else ", ".join(parameters(signature, annotations))
+    returns = returns or RETURNS.get(name, "Any")
+    return f"{decorator}def {name}({listed}) -> {returns}:{body(bare)}"
+
+
+def parameters(signature, annotations):
+    """The parameters of a signature, with their types and defaults."""
+    by_name = False
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY and not by_name:
+            yield "*"
+        by_name = by_name or parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL)
+        star = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        if name in ("self", "cls", "slf", "$self"):
+            yield "self" if name != "cls" else "cls"
+            continue
+        kind = annotations.get(name)
+        kind = f"{kind} | None" if kind and parameter.default is None else kind or TYPES.get(name, "Any")
+        default = "" if parameter.default is parameter.empty else f" = {literal(parameter.default)}"
+        yield f"{star}{name}: {kind}{default}"
+
+
+def literal(value):
+    simple = value is None or isinstance(value, (bool, int, str)) or isinstance(value, float) and abs(value) < 1e300
+    return repr(value) if simple else "..."
+
+
+def body(function):
+    about = inspect.getdoc(function)
+    if not about or about == inspect.getdoc(object.__init__):
+        return " ..."
+    return "\n" + textwrap.indent(docstring(about), "    ")
+
+
+def docstring(about):
+    about = about.replace("\\", "\\\\")
+    return f'"""{about}\n"""' if "\n" in about else f'"""{about}"""'
+
+
+#: What methods return.
+RETURNS = {
+    "__init__": "None", "__repr__": "str", "__len__": "int", "__float__": "float", "__int__": "int", "__index__": "int",
+    "__bool__": "bool", "_repr_html_": "str", "numel": "int", "dim": "int", "save_pretrained": "None",
+    "set_timesteps": "None", "make_image_grid": "Image", "load_image": "Image", "export_to_gif": "str",
+    "randn": "Tensor", "zeros": "Tensor", "ones": "Tensor", "cat": "Tensor", "stack": "Tensor", "arange": "Tensor",
+    "manual_seed": "Generator", "default_generator": "Generator",
+}
+
+
+def members(kind, infos):
+    """The stubs of a class's own members."""
+    for name, value in sorted(vars(kind).items()):
+        if name.startswith("_") and name not in ("__init__", "__call__", "__getitem__", "__len__", "__repr_html__"):
+            continue
+        if isinstance(value, property) or inspect.isgetsetdescriptor(value):
+            yield f"@property\ndef {name}(self) -> Any:{body(value)}"
+        elif isinstance(value, (classmethod, staticmethod)) or callable(value):
+            yield method(name, value, infos if name in ("__call__", "forward") else ())
+        elif isinstance(value, (str, int)):
+            yield f"{name}: {type(value).__name__}"
+
+
+def class_stub(name, kind, infos=()):
+    bases = [base.__name__ for base in kind.__bases__ if base is not object]
+    content = [docstring(kind.__doc__)] if kind.__doc__ else []
+    content += members(kind, infos)
+    head = f"class {name}({', '.join(bases)}):" if bases else f"class {name}:"
+    return head + "\n" + textwrap.indent("\n\n".join(content) or "...", "    ")
+
+
+def stubs():
+    registered = {name: infos for name, infos in (*_oxidiff.pipeline_classes(), *_oxidiff.model_classes())}
+    listed = {name: getattr(oxidiff, name) for name in oxidiff.__all__}
+    # What the public classes inherit from comes first.
+    hidden = {kind.__name__: kind for value in listed.values() if isinstance(value, type)
+              for kind in value.__mro__ if kind.__module__.startswith("oxidiff") and kind.__name__ not in listed}
+    parts = [HEADER]
+    for name, value in sorted({**hidden, **listed}.items()):
+        if isinstance(value, type):
+            parts.append(class_stub(name, value, registered.get(name, ())))
+        elif callable(value):
+            parts.append(method(name, value))
+        else:
+            parts.append(f"{name}: {'str' if isinstance(value, str) else 'dtype'}")
+    return "\n\n".join(parts) + "\n"
+
+
+def main():
+    text = stubs()
+    if "--check" not in sys.argv:
+        STUBS.write_text(text)
+        return
+    old = STUBS.read_text() if STUBS.exists() else ""
+    difference = list(difflib.unified_diff(old.splitlines(), text.splitlines(), "stubs", "package", lineterm=""))
+    if difference:
+        print("\n".join(difference[:40]))
+        sys.exit("the stubs are not up to date: run generate_stubs.py")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""The package: its start, its images, its memory, its stubs."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+from PIL import Image
+
+import oxidiff
+from oxidiff import BaseOutput, ImagePipelineOutput, VaeImageProcessor, export_to_gif, load_image, make_image_grid
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_importing_needs_no_other_package():
+    code = "import sys, oxidiff; print(sorted(m for m in ('numpy', 'PIL', 'torch', 'tqdm') if m in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_images(tmp_path):
+    images = [Image.new("RGB", (8, 6), colour) for colour in ("red", "green", "blue", "white")]
+    grid = make_image_grid(images, rows=2, cols=2)
+    assert grid.size == (16, 12) and grid.getpixel((15, 11)) == (255, 255, 255)
+    grid.save(tmp_path / "grid.png")
+    assert load_image(str(tmp_path / "grid.png")).size == grid.size
+    assert Image.open(export_to_gif(images, str(tmp_path / "a.gif"))).n_frames == 4
+    with pytest.raises(ValueError):
+        load_image("no such file")
+
+
+def test_the_image_processor():
+    processor = VaeImageProcessor()
+    picture = Image.fromarray(numpy.random.default_rng(0).integers(0, 255, (16, 24, 3), dtype=numpy.uint8))
+    values = processor.preprocess(picture)
+    assert values.shape == (1, 3, 16, 24)
+    assert numpy.array_equal(numpy.asarray(processor.postprocess(values)[0]), numpy.asarray(picture))
+    assert processor.postprocess(values, output_type="np").shape == (1, 16, 24, 3)
+
+
+def test_outputs_are_mappings_and_tuples():
+    output = ImagePipelineOutput(images=[1, 2])
+    assert output.images == output["images"] == output[0] == [1, 2] and output.to_tuple() == ([1, 2],)
+    assert list(output) == ["images"] and isinstance(output, BaseOutput) and isinstance(output, dict)
+    assert pickle.loads(pickle.dumps(output)).images == [1, 2]
+
+
+def test_memory_stays_flat(pipeline):
+    resource = pytest.importorskip("resource")
+
+    def generate(times):
+        for seed in range(times):
+            pipeline("a red apple", num_inference_steps=1, generator=oxidiff.Generator(seed))
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    # The largest amount so far only grows; after some calls it must have stopped.
+    before = generate(20)
+    assert generate(100) - before < 8 * 1024
+
+
+def test_the_stubs_are_up_to_date():
+    script = [sys.executable, str(ROOT / "generate_stubs.py"), "--check"]
+    result = subprocess.run(script, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr

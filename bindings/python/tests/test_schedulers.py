@@ -1,0 +1,148 @@
+"""Schedulers: their classes, configurations and steps, with arrays of every kind."""
+
+import copy
+import inspect
+import math
+
+import numpy
+import pytest
+from conftest import largest_difference
+
+import oxidiff
+from oxidiff import DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler, PNDMScheduler, SchedulerMixin
+
+CLASSES = [value for value in vars(oxidiff).values()
+           if isinstance(value, type) and issubclass(value, SchedulerMixin) and value is not SchedulerMixin]
+sample = numpy.random.default_rng(1).standard_normal((1, 4, 8, 8)).astype(numpy.float32)
+
+
+def test_every_class_of_the_registry_is_there():
+    assert len(CLASSES) >= 31 and DDPMScheduler in CLASSES
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_configurations_survive(kind, tmp_path):
+    scheduler = kind()
+    scheduler.save_pretrained(tmp_path)
+    loaded = kind.from_pretrained(tmp_path)
+    assert dict(loaded.config) | {"_use_default_values": None} == dict(scheduler.config) | {"_use_default_values": None}
+    assert repr(loaded) == repr(scheduler)
+    assert repr(scheduler).startswith(kind.__name__ + " {")
+    assert list(inspect.signature(kind.step).parameters)[:4] == ["self", "model_output", "timestep", "sample"]
+
+
+def test_a_configuration_is_frozen():
+    config = DDPMScheduler(beta_end=0.5).config
+    assert config.beta_end == config["beta_end"] == 0.5 and config.get("nothing") is None
+    for change in (lambda: setattr(config, "beta_end", 1), lambda: config.update(a=1), lambda: config.pop("beta_end")):
+        with pytest.raises(TypeError):
+            change()
+    with pytest.raises(TypeError):
+        config["beta_end"] = 1
+
+
+def test_defaults_of_another_class_are_not_taken_over():
+    ddim = DDIMScheduler.from_config(DDPMScheduler().config)
+    assert ddim.config.timestep_spacing == "leading"
+    euler = EulerDiscreteScheduler.from_config(DDPMScheduler().config)
+    assert euler.config.timestep_spacing == "linspace"
+    euler = EulerDiscreteScheduler.from_config(DDPMScheduler(timestep_spacing="leading").config, use_karras_sigmas=True)
+    assert euler.config.timestep_spacing == "leading" and euler.config.use_karras_sigmas is True
+
+
+def test_unknown_arguments():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'no_such'"):
+        DDPMScheduler(no_such=1)
+    with pytest.raises(TypeError, match="eta"):
+        DDPMScheduler().step(sample, 2, sample, eta=1.0)
+    with pytest.raises(ValueError, match="beta_schedule"):
+        DDPMScheduler(beta_schedule="no_such")
+    with pytest.raises(NotImplementedError, match="sigmas"):
+        DDPMScheduler().set_timesteps(sigmas=[1.0, 0.5])
+
+
+def test_timesteps():
+    scheduler = DDIMScheduler()
+    assert len(scheduler.timesteps) == 1000 and len(scheduler) == 1000
+    scheduler.set_timesteps(4)
+    assert scheduler.timesteps.tolist() == [750, 500, 250, 0] and scheduler.num_inference_steps == 4
+    euler = EulerDiscreteScheduler()
+    euler.set_timesteps(3, device="cpu")
+    assert euler.timesteps.tolist() == [999.0, 499.5, 0.0] and len(euler.sigmas) == 4
+    assert math.isclose(float(euler.init_noise_sigma), 157.407, rel_tol=1e-4)
+    assert EulerDiscreteScheduler in PNDMScheduler().compatibles
+
+
+def test_a_step_returns_arrays_of_the_kind_given():
+    def step(kind):
+        scheduler = DDIMScheduler()
+        scheduler.set_timesteps(10)
+        output = scheduler.step(kind(sample) * 0.1, scheduler.timesteps[0], kind(sample))
+        assert output[0] is output.prev_sample is output["prev_sample"]
+        assert type(output.prev_sample) is type(kind(sample))
+        assert type(output.pred_original_sample) is type(kind(sample))
+        return output.prev_sample
+
+    ours = step(lambda array: array)
+    assert ours.dtype == numpy.float32
+    assert largest_difference(step(oxidiff.Tensor).numpy(), ours) == 0
+    assert step(lambda array: array.astype(numpy.float64)).dtype == numpy.float64
+    assert step(lambda array: array.astype(numpy.float16)).dtype == numpy.float16
+
+
+def test_steps_with_torch():
+    torch = pytest.importorskip("torch")
+    scheduler = DDIMScheduler()
+    scheduler.set_timesteps(10)
+    stepped = scheduler.step(torch.tensor(sample) * 0.1, scheduler.timesteps[0], torch.tensor(sample))[0]
+    assert isinstance(stepped, torch.Tensor) and stepped.dtype == torch.float32
+    assert isinstance(scheduler.timesteps, torch.Tensor) and scheduler.timesteps.dtype == torch.int64
+    half = torch.tensor(sample).bfloat16()
+    assert scheduler.step(half, 900, half)[0].dtype == torch.bfloat16
+
+
+def test_steps_with_a_stand_in_for_mindspore(monkeypatch):
+    import sys
+    import types
+
+    class Tensor:
+        def __init__(self, array):
+            self.array = array
+
+        def asnumpy(self):
+            return self.array
+
+        @classmethod
+        def from_numpy(cls, array):
+            return cls(array)
+
+    Tensor.__module__ = "mindspore.common.tensor"
+    module = types.ModuleType("mindspore")
+    module.Tensor = Tensor
+    monkeypatch.setitem(sys.modules, "mindspore", module)
+    stepped = DDPMScheduler().step(Tensor(sample), 0, Tensor(sample)).prev_sample
+    assert isinstance(stepped, Tensor)
+    assert largest_difference(stepped.asnumpy(), DDPMScheduler().step(sample, 0, sample)[0]) == 0
+
+
+def test_return_dict():
+    output = DDPMScheduler().step(sample, 0, sample, return_dict=False)
+    assert type(output) is tuple and output[0].shape == sample.shape
+
+
+def test_noise_is_added():
+    noisy = DDIMScheduler().add_noise(sample, numpy.ones_like(sample), numpy.array([500]))
+    assert noisy.shape == sample.shape and largest_difference(noisy, sample) > 0.1
+    packed = sample.reshape(1, 16, 16)
+    assert DDIMScheduler().add_noise(packed, packed, 10).shape == packed.shape
+
+
+def test_copies_are_independent():
+    scheduler = DDIMScheduler()
+    copied = copy.deepcopy(scheduler)
+    scheduler.set_timesteps(3)
+    assert len(copied.timesteps) == 1000
+
+
+def test_notebooks():
+    assert "beta_end" in DDPMScheduler()._repr_html_() and "<table>" in DDPMScheduler().config._repr_html_()
