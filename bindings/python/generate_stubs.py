@@ -129,7 +129,7 @@ def class_stub(name, kind, infos=()):
 
 
 def stubs():
-    registered = {name: infos for name, infos in (*_oxidiff.pipeline_classes(), *_oxidiff.model_classes())}
+    registered = {name: infos for name, infos, *_ in (*_oxidiff.pipeline_classes(), *_oxidiff.model_classes())}
     listed = {name: getattr(oxidiff, name) for name in oxidiff.__all__}
     # What the public classes inherit from comes first.
     hidden = {kind.__name__: kind for value in listed.values() if isinstance(value, type)

@@ -38,6 +38,7 @@ fn _oxidiff(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(model::model_classes, module)?)?;
     module.add_function(wrap_pyfunction!(model::model_class_of, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::pipeline_classes, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::auto_pipeline_classes, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DIFFUSERS_VERSION", oxidiff::DIFFUSERS_VERSION)
 }

@@ -41,6 +41,7 @@ from ._oxidiff import (
 )
 from ._pipelines import DiffusionPipeline
 from ._schedulers import SchedulerMixin
+from ._unsupported import CLASS_ENDINGS
 
 # The classes of the library's registries, which are not named here, so that a new one needs no change.
 _CLASSES = {**_pipelines.CLASSES, **_pipelines.AUTO, **_models.CLASSES, **_schedulers.CLASSES}
@@ -49,6 +50,13 @@ globals().update(_CLASSES)
 __all__ = sorted([
     "AutoModel", "BaseOutput", "DiagonalGaussianDistribution", "DiffusionPipeline", "FrozenDict", "Generator",
     "ImagePipelineOutput", "ModelMixin", "SchedulerMixin", "Tensor", "VaeImageProcessor", "__version__", "arange",
-    "bfloat16", "bool_", "cat", "default_generator", "dtype", "export_to_gif", "float16", "float32", "float64", "int16", "int32", "int64",
-    "int8", "load_image", "make_image_grid", "manual_seed", "ones", "randn", "stack", "uint8", "zeros", *_CLASSES,
+    "bfloat16", "bool_", "cat", "default_generator", "dtype", "export_to_gif", "float16", "float32", "float64", "int16",
+    "int32", "int64", "int8", "load_image", "make_image_grid", "manual_seed", "ones", "randn", "stack", "uint8", "zeros",
+    *_CLASSES,
 ])
+
+
+def __getattr__(name):
+    if name.endswith(CLASS_ENDINGS):
+        raise NotImplementedError(f"oxidiff has no `{name}`: `oxidiff.__all__` lists what it has")
+    raise AttributeError(f"module 'oxidiff' has no attribute '{name}'")

@@ -1,7 +1,7 @@
 """Calls of pipelines: the callback, the progress bar, and the form of the result."""
 
 from . import _oxidiff
-from ._outputs import ImagePipelineOutput, StableDiffusionPipelineOutput, StableDiffusionXLPipelineOutput
+from ._outputs import ImagePipelineOutput, StableDiffusionPipelineOutput
 from ._unsupported import UNSUPPORTED_ARGUMENTS
 
 
@@ -74,8 +74,8 @@ class _Steps:
         if self.bar is not None:
             self.bar.close()
 
-    def __call__(self, index, timestep, done, steps, latents):
-        self.pipeline._num_timesteps = steps
+    def __call__(self, index, timestep, done, steps, timesteps, latents):
+        self.pipeline._num_timesteps = timesteps
         replaced = None
         if self.function is not None:
             values = {"latents": latents} if "latents" in self.inputs else {}
@@ -115,9 +115,6 @@ def _tensor(images):
 
 
 def _output(pipeline, images, flagged, whole):
-    name = pipeline._class_name
-    if name.startswith("StableDiffusionXL"):
-        return StableDiffusionXLPipelineOutput(images) if whole else (images,)
     if "safety_checker" in pipeline.config:
         return StableDiffusionPipelineOutput(images, flagged) if whole else (images, flagged)
     return ImagePipelineOutput(images) if whole else (images,)

@@ -37,36 +37,46 @@ LIMITED = {
 DTYPES = ("torch_dtype", "dtype", "mindspore_dtype")
 
 
-def options(given, class_name, parts=()):
-    """Splits keyword arguments into options of the library and parts of a pipeline.
-
-    Warns about those that nothing takes, as diffusers does.
-    """
-    options, overrides, unknown = {}, {}, []
+def options(given):
+    """Splits keyword arguments into options of the library and others, which may be parts of a pipeline."""
+    options, others = {}, {}
     for name, value in given.items():
         if name in DTYPES:
             if value is not None:
                 options["dtype"] = element_type(name, value)
-        elif name == "token" or name == "use_auth_token":
+        elif name in ("token", "use_auth_token"):
             options.update(token_options(value))
-        elif name == "safety_checker" and "safety_checker" in parts:
-            options["safety_checker"] = value is not None
-            if value is not None:
-                overrides[name] = value
-        elif name in parts:
-            overrides[name] = value
         elif name in PASSED:
             options[name] = os.fspath(value) if isinstance(value, os.PathLike) else value
-        elif name in HARMLESS:
-            continue
         elif name in LIMITED:
             if value not in LIMITED[name]:
                 raise NotImplementedError(f"`{name}={value!r}` is not supported")
-        else:
-            unknown.append(name)
-    if unknown:
-        logger.warning("Keyword arguments %s are not expected by %s and will be ignored.", unknown, class_name)
-    return options, overrides
+        elif name not in HARMLESS:
+            others[name] = value
+    if others.get("safety_checker", True) is None:
+        # Not even read from the checkpoint.
+        options["safety_checker"] = False
+    return options, others
+
+
+def own_options(given, class_name):
+    """Options of the library, where there can be no others."""
+    chosen, others = options(given)
+    if others:
+        warn_of_unknown(list(others), class_name)
+    return chosen
+
+
+def warn_of_unknown(names, class_name):
+    """Warns about keyword arguments that nothing takes, as diffusers does."""
+    logger.warning("Keyword arguments %s are not expected by %s and will be ignored.", names, class_name)
+
+
+def refuse_others(given):
+    """Refuses keyword arguments without a meaning here, unless their values mean nothing."""
+    for name, value in given.items():
+        if value is not None and value is not False:
+            raise NotImplementedError(f"`{name}={value!r}` is not supported")
 
 
 def element_type(name, value):

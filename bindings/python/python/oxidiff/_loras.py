@@ -1,6 +1,6 @@
 """LoRAs, learned words, and what needs nothing on the CPU."""
 
-from ._loading import options, path
+from ._loading import own_options, path
 
 
 def _nothing(about):
@@ -41,7 +41,7 @@ class LoraMixin:
     def _file(self, name_or_path, kwargs):
         if isinstance(name_or_path, (dict, list)):
             raise NotImplementedError("weights in a dictionary are not supported: give the path of a file")
-        return options(kwargs, type(self).__name__)[0]
+        return own_options(kwargs, type(self).__name__)
 
     def _change(self, name, *args):
         """Lets the library change the models of its pipeline."""
@@ -78,15 +78,20 @@ class LoraMixin:
 
     def fuse_lora(self, components=None, lora_scale=1.0, safe_fusing=False, adapter_names=None):
         """Merges the active adapters, or those named, into the weights, times `lora_scale`."""
-        if components:
-            own = {name for name, _ in self._core.get_list_adapters()}
-            if not own <= set(components):
-                raise NotImplementedError("`components`: adapters are fused into all models")
+        self._check_components(components)
+        if safe_fusing:
+            raise NotImplementedError("`safe_fusing` is not supported")
         self._change("fuse_lora", lora_scale, adapter_names)
 
-    def unfuse_lora(self, components=None, **kwargs):
+    def unfuse_lora(self, components=None):
         """Removes fused adapters from the weights."""
+        self._check_components(components)
         self._change("unfuse_lora")
+
+    def _check_components(self, components):
+        own = {name for name, _ in self._core.get_list_adapters()}
+        if components and not own <= set(components):
+            raise NotImplementedError("`components`: adapters are fused into all models")
 
     def unload_lora_weights(self):
         """Removes all adapters. Fused adapters stay in the weights."""

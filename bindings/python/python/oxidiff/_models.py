@@ -4,7 +4,7 @@ import json
 
 from . import _oxidiff
 from ._config import dumps, html, loads
-from ._loading import moved, options, path
+from ._loading import moved, own_options, path, refuse_others
 from ._methods import describe, method
 from ._outputs import AutoencoderKLOutput, AutoencoderTinyOutput, DecoderOutput, output_class
 
@@ -60,7 +60,7 @@ class ModelMixin:
             OSError: when a file is missing or damaged.
             ValueError: when a value of the configuration is none that the class knows.
         """
-        chosen, _ = options(kwargs, cls.__name__)
+        chosen = own_options(kwargs, cls.__name__)
         name = path(pretrained_model_name_or_path)
         return cls._of(_oxidiff.ModelCore.from_pretrained(cls._class_name, name, chosen), _name_or_path=name)
 
@@ -69,7 +69,7 @@ class ModelMixin:
         """Loads a model out of a checkpoint in its original layout, which is one file: a path or a link to the hub."""
         if isinstance(pretrained_model_link_or_path_or_dict, dict):
             raise NotImplementedError("weights in a dictionary are not supported: give the path of a file")
-        chosen, _ = options(kwargs, cls.__name__)
+        chosen = own_options(kwargs, cls.__name__)
         name = path(pretrained_model_link_or_path_or_dict)
         return cls._of(_oxidiff.ModelCore.from_single_file(cls._class_name, name, chosen), _name_or_path=name)
 
@@ -78,6 +78,7 @@ class ModelMixin:
         """Writes `config.json` and the weights into a folder, which is created if it does not exist."""
         if not safe_serialization or variant or push_to_hub:
             raise NotImplementedError("only safetensors without a variant are written, into a local folder")
+        refuse_others(kwargs)
         if is_main_process:
             self._core.save_pretrained(path(save_directory))
 
@@ -100,8 +101,8 @@ class ModelMixin:
 
     def num_parameters(self, only_trainable=False, exclude_embeddings=False):
         """The number of parameters."""
-        if exclude_embeddings:
-            raise NotImplementedError("`exclude_embeddings` is not supported")
+        if only_trainable or exclude_embeddings:
+            raise NotImplementedError("`only_trainable` and `exclude_embeddings` are not supported")
         return self._core.num_parameters()
 
     def to(self, *args, **kwargs):
@@ -233,7 +234,7 @@ class AutoModel:
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, subfolder=None, **kwargs):
         """Loads a model from a folder or from the hub: see `ModelMixin.from_pretrained`."""
-        chosen, _ = options({"subfolder": subfolder, **kwargs}, cls.__name__)
+        chosen = own_options({"subfolder": subfolder, **kwargs}, cls.__name__)
         name = path(pretrained_model_name_or_path)
         class_name = _oxidiff.model_class_of(name, chosen)
         return CLASSES[class_name].from_pretrained(name, subfolder=subfolder, **kwargs)
@@ -259,7 +260,7 @@ def _output(class_name, fields):
     return _OUTPUTS[class_name]
 
 
-def _class(class_name, arguments):
+def _class(class_name, arguments, is_autoencoder):
     parameters = [(info["name"], info["default"]) for info in arguments]
     parameters += [("return_dict", True), ("**others", None)]
     about = describe(
@@ -268,7 +269,7 @@ def _class(class_name, arguments):
         "An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.",
         ["ValueError: when an argument is missing, or a shape does not fit."],
     )
-    bases = (AutoencoderMixin, ModelMixin) if class_name.startswith("Autoencoder") else (ModelMixin,)
+    bases = (AutoencoderMixin, ModelMixin) if is_autoencoder else (ModelMixin,)
     space = {
         "_class_name": class_name,
         "__module__": "oxidiff",
@@ -279,4 +280,4 @@ def _class(class_name, arguments):
     return type(class_name, bases, space)
 
 
-CLASSES = {name: _class(name, arguments) for name, arguments in _oxidiff.model_classes()}
+CLASSES = {name: _class(name, *about) for name, *about in _oxidiff.model_classes()}

@@ -63,9 +63,6 @@ StableDiffusionPipelineOutput = output_class(
     ["images", "nsfw_content_detected"],
     "The images that a pipeline made, and which of them the safety checker found; `None` without a check.",
 )
-StableDiffusionXLPipelineOutput = output_class(
-    "StableDiffusionXLPipelineOutput", ["images"], "The images that a pipeline made."
-)
 SchedulerOutput = output_class(
     "SchedulerOutput",
     ["prev_sample", "pred_original_sample"],

@@ -3,7 +3,7 @@
 from . import _oxidiff
 from ._calls import call
 from ._config import html, loads
-from ._loading import moved, options, path
+from ._loading import moved, options, path, refuse_others, warn_of_unknown
 from ._loras import LoraMixin
 from ._methods import describe, method
 from ._models import CLASSES as MODELS
@@ -11,11 +11,6 @@ from ._models import ModelMixin
 from ._schedulers import CLASSES as SCHEDULERS
 from ._schedulers import SchedulerMixin
 from ._unsupported import UNSUPPORTED_METHODS, refuse
-
-#: The parts that the library can replace when a pipeline is loaded; others would be ignored in silence.
-PARTS = ("vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "transformer", "scheduler",
-         "safety_checker", "feature_extractor", "image_encoder", "depth_estimator", "image_processor", "id2label")
-
 
 class Part:
     """A part of a pipeline that is neither model nor scheduler, such as a tokenizer: it can be handed to other pipelines."""
@@ -103,11 +98,23 @@ class DiffusionPipeline(LoraMixin):
 
     @classmethod
     def _load(cls, load, name_or_path, kwargs):
-        chosen, overrides = options(kwargs, cls._class_name or cls.__name__, PARTS)
+        chosen, others = options(kwargs)
         pipeline = cls._of(load(path(name_or_path), chosen, cls._class_name))
-        for name, part in overrides.items():
-            setattr(pipeline, name, part)
+        pipeline._replace(others)
         return pipeline
+
+    def _replace(self, parts):
+        """Replaces parts; warns about those that the pipeline does not have, as diffusers does."""
+        index = self.config
+        unknown = [name for name in parts if name not in self._parts and name not in index]
+        if unknown:
+            warn_of_unknown(unknown, type(self).__name__)
+        for name, part in parts.items():
+            if name in unknown:
+                continue
+            if isinstance(part, (bool, int, float, str)):
+                raise NotImplementedError(f"`{name}={part!r}` is not supported: only parts can be replaced")
+            setattr(self, name, part)
 
     @classmethod
     def from_pipe(cls, pipeline, **kwargs):
@@ -115,17 +122,19 @@ class DiffusionPipeline(LoraMixin):
         if cls._class_name is None:
             raise ValueError("call `from_pipe` of the class that is wanted")
         pipeline._synchronise()
-        parts = {name: part for name, part in pipeline._parts.items() if name not in kwargs}
-        dtype = kwargs.pop("torch_dtype", kwargs.pop("dtype", None))
-        made = cls._of(pipeline._core.to_class(cls._class_name), parts)
-        for name, part in kwargs.items():
-            setattr(made, name, part)
+        chosen, others = options(kwargs)
+        dtype = chosen.pop("dtype", None)
+        if chosen:
+            raise NotImplementedError(f"`from_pipe` does not support `{next(iter(chosen))}`")
+        made = cls._of(pipeline._core.to_class(cls._class_name), pipeline._parts)
+        made._replace(others)
         return made if dtype is None else made.to(dtype)
 
     def save_pretrained(self, save_directory, safe_serialization=True, variant=None, push_to_hub=False, **kwargs):
         """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there."""
         if not safe_serialization or variant or push_to_hub:
             raise NotImplementedError("only safetensors without a variant are written, into a local folder")
+        refuse_others(kwargs)
         self._synchronise()
         self._core.save_pretrained(path(save_directory))
 
@@ -253,7 +262,8 @@ class DiffusionPipeline(LoraMixin):
         if name in parts:
             return parts[name]
         if not name.startswith("_"):
-            if name in PARTS and name in self.config:
+            if isinstance(self.config.get(name), list):
+                # A part that the class has and this pipeline lacks.
                 return None
             if name in UNSUPPORTED_METHODS:
                 return refuse(type(self).__name__, name)
@@ -262,7 +272,7 @@ class DiffusionPipeline(LoraMixin):
     def __setattr__(self, name, value):
         if name == "_guidance_scale":
             raise NotImplementedError("the guidance scale cannot be changed during a call")
-        if name not in self._parts and (name not in PARTS or name not in self.config):
+        if name not in self._parts and not isinstance(self.config.get(name), list):
             object.__setattr__(self, name, value)
         elif value is None:
             self._core.set_part(name, None)
@@ -324,7 +334,7 @@ def _class(class_name, arguments):
     return type(class_name, (DiffusionPipeline,), space)
 
 
-def _auto(class_name, task):
+def _auto(class_name):
     class Auto:
         def __init__(self, *args, **kwargs):
             raise EnvironmentError(f"load a pipeline with `{class_name}.from_pretrained` or `{class_name}.from_pipe`")
@@ -332,11 +342,10 @@ def _auto(class_name, task):
         @classmethod
         def from_pretrained(cls, pretrained_model_or_path, **kwargs):
             """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`."""
-            chosen, overrides = options(kwargs, class_name, PARTS)
+            chosen, others = options(kwargs)
             core = _oxidiff.PipelineCore.from_pretrained(path(pretrained_model_or_path), chosen, class_name)
             pipeline = DiffusionPipeline._of(core)
-            for name, part in overrides.items():
-                setattr(pipeline, name, part)
+            pipeline._replace(others)
             return pipeline
 
         @classmethod
@@ -348,16 +357,9 @@ def _auto(class_name, task):
 
     Auto.__name__ = Auto.__qualname__ = class_name
     Auto.__module__ = "oxidiff"
-    Auto.__doc__ = f"The pipeline of a checkpoint's family for {task}."
+    Auto.__doc__ = "Chooses the class of a checkpoint's family for the task in the name of this one."
     return Auto
 
 
 CLASSES = {name: _class(name, arguments) for name, arguments in _oxidiff.pipeline_classes()}
-AUTO = {
-    name: _auto(name, task)
-    for name, task in (
-        ("AutoPipelineForText2Image", "text to image"),
-        ("AutoPipelineForImage2Image", "image to image"),
-        ("AutoPipelineForInpainting", "inpainting"),
-    )
-}
+AUTO = {name: _auto(name) for name in _oxidiff.auto_pipeline_classes()}

@@ -4,7 +4,8 @@ import json
 
 from . import _oxidiff
 from ._config import dumps, html, loads, taken_over
-from ._loading import options, path
+from ._loading import device as check_device
+from ._loading import own_options, path, refuse_others
 from ._methods import REQUIRED, method
 from ._outputs import SchedulerOutput
 
@@ -50,7 +51,7 @@ class SchedulerMixin:
     @classmethod
     def load_config(cls, pretrained_model_name_or_path, **kwargs):
         """The configuration in a folder or on the hub."""
-        chosen, _ = options(kwargs, cls.__name__)
+        chosen = own_options(kwargs, cls.__name__)
         return loads(_oxidiff.SchedulerCore.load_config(path(pretrained_model_name_or_path), chosen))
 
     @classmethod
@@ -71,6 +72,7 @@ class SchedulerMixin:
         """Writes `scheduler_config.json` into a folder, which is created if it does not exist."""
         if push_to_hub:
             raise NotImplementedError("`push_to_hub` is not supported")
+        refuse_others(kwargs)
         self._core.save_pretrained(path(save_directory))
 
     save_config = save_pretrained
@@ -126,6 +128,8 @@ class SchedulerMixin:
             mu (float): The shift of the noise levels of a flow.
             original_inference_steps (int), strength (float): For distilled models.
         """
+        if device is not None:
+            check_device(device)
         self._core.set_timesteps(num_inference_steps, **kwargs)
         self.num_inference_steps = num_inference_steps if num_inference_steps is not None else len(self.timesteps)
 

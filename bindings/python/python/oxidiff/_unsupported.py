@@ -1,5 +1,8 @@
 """What diffusers has and this package does not, or what needs nothing here."""
 
+#: How the names of diffusers' classes end. Those that this package lacks raise `NotImplementedError` when they are imported.
+CLASS_ENDINGS = ("Pipeline", "Scheduler", "Model", "Processor", "Adapter", "Mixin", "2D", "3D", "Config")
+
 #: Methods that raise `NotImplementedError`.
 UNSUPPORTED_METHODS = frozenset({
     "enable_freeu", "disable_freeu", "fuse_qkv_projections", "unfuse_qkv_projections", "load_ip_adapter",

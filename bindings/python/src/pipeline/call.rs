@@ -21,8 +21,8 @@ type Raised = Arc<Mutex<Option<PyErr>>>;
 
 #[pymethods]
 impl PyPipeline {
-    /// Makes images. After each step, `on_step(index, timestep, done, steps, latents)` is called; it returns the latents to go
-    /// on with, or nothing, and whether to go on at all. It gets no latents unless `wants_latents`.
+    /// Makes images. After each step, `on_step(index, timestep, done, steps, timesteps, latents)` is called; it returns the latents
+    /// to go on with, or nothing, and whether to go on at all. It gets no latents unless `wants_latents`.
     #[pyo3(signature = (given, on_step=None, wants_latents=false))]
     fn call(
         &self,
@@ -105,7 +105,8 @@ fn after_step(
         true => Some(like.give(py, Array::from_tensor(AnyTensor::from(step.latents.clone()))?)?),
         false => None,
     };
-    let answer = on_step.call1(py, (step.index, step.timestep, step.done, step.steps, shown))?;
+    let arguments = (step.index, step.timestep, step.done, step.steps, step.timesteps, shown);
+    let answer = on_step.call1(py, arguments)?;
     let (replaced, continues): (Option<Py<PyAny>>, bool) = answer.extract(py)?;
     let Some(replaced) = replaced else { return Ok((step.latents, continues)) };
     let tensor = Given::take(replaced.bind(py))?.array.tensor()?;

@@ -6,11 +6,8 @@ mod call;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use oxidiff::{
-    AnyModel, AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, Component,
-    DiffusionPipeline, Scheduler,
-};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use oxidiff::{AUTO_PIPELINES, AnyModel, AutoPipeline, Component, DiffusionPipeline, Scheduler};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -92,12 +89,10 @@ impl PyPipeline {
         class_name: Option<&str>,
     ) -> PyResult<Self> {
         let options = loading::options(options)?;
-        let loaded = py.detach(|| match class_name {
+        let loaded = py.detach(|| match class_name.map(|name| (name, AutoPipeline::find(name))) {
             None => DiffusionPipeline::from_pretrained_with(name_or_path, &options),
-            Some("AutoPipelineForText2Image") => AutoPipelineForText2Image::from_pretrained_with(name_or_path, &options),
-            Some("AutoPipelineForImage2Image") => AutoPipelineForImage2Image::from_pretrained_with(name_or_path, &options),
-            Some("AutoPipelineForInpainting") => AutoPipelineForInpainting::from_pretrained_with(name_or_path, &options),
-            Some(class_name) => DiffusionPipeline::from_pretrained_as(class_name, name_or_path, &options),
+            Some((_, Some(auto))) => auto.from_pretrained_with(name_or_path, &options),
+            Some((class_name, None)) => DiffusionPipeline::from_pretrained_as(class_name, name_or_path, &options),
         });
         Ok(loaded.map_err(to_py)?.into())
     }
@@ -125,11 +120,9 @@ impl PyPipeline {
     /// A pipeline of another class, or of that for a task of an AutoPipeline, with the parts of this one.
     fn to_class(&self, class_name: &str) -> PyResult<Self> {
         let pipeline = self.lock();
-        let made = match class_name {
-            "AutoPipelineForText2Image" => AutoPipelineForText2Image::from_pipe(&pipeline),
-            "AutoPipelineForImage2Image" => AutoPipelineForImage2Image::from_pipe(&pipeline),
-            "AutoPipelineForInpainting" => AutoPipelineForInpainting::from_pipe(&pipeline),
-            class_name => pipeline.to_class(class_name),
+        let made = match AutoPipeline::find(class_name) {
+            Some(auto) => auto.from_pipe(&pipeline),
+            None => pipeline.to_class(class_name),
         };
         Ok(made.map_err(to_py)?.into())
     }
@@ -230,8 +223,14 @@ pub fn pipeline_classes(py: Python<'_>) -> PyResult<Vec<(&'static str, Vec<Py<Py
     DiffusionPipeline::class_names()
         .into_iter()
         .map(|name| {
-            let arguments = DiffusionPipeline::arguments_of(name).map_err(|error| PyValueError::new_err(error.to_string()))?;
+            let arguments = DiffusionPipeline::arguments_of(name).map_err(to_py)?;
             Ok((name, info::describe(py, &arguments)?))
         })
         .collect()
+}
+
+/// The names of the AutoPipelines.
+#[pyfunction]
+pub fn auto_pipeline_classes() -> Vec<&'static str> {
+    AUTO_PIPELINES.iter().map(|auto| auto.class_name).collect()
 }

@@ -1,6 +1,6 @@
 //! The same values in another order or shape.
 
-use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyNotImplementedError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -202,22 +202,28 @@ impl Tensor {
         Ok((0..length).step_by(step).map(part).collect())
     }
 
-    /// The tensor with another element type. A device must be the CPU.
-    #[pyo3(signature = (*args, dtype=None, device=None, **_others))]
+    /// The tensor with another element type. A device must be the CPU; nothing is transferred, so `non_blocking` has no
+    /// effect.
+    #[pyo3(signature = (*args, dtype=None, device=None, non_blocking=false, copy=false))]
     fn to(
         &self,
         args: &Bound<'_, PyTuple>,
         dtype: Option<Bound<'_, PyAny>>,
         device: Option<Bound<'_, PyAny>>,
-        _others: Option<&Bound<'_, pyo3::types::PyDict>>,
+        non_blocking: bool,
+        copy: bool,
     ) -> PyResult<Self> {
-        let mut array = self.array().clone();
+        let _ = non_blocking;
+        let mut array = if copy { self.clone().array().clone() } else { self.array().clone() };
         for argument in args.iter().chain(dtype).chain(device) {
             let name = argument.str()?.to_string();
             if name == "cpu" || name.starts_with("cpu:") || argument.is_none() {
                 continue;
             }
-            array = values::cast(&array, Element::extract(&argument)?)?;
+            let element = Element::extract(&argument).map_err(|_| {
+                PyNotImplementedError::new_err(format!("`{name}` is neither an element type nor the CPU"))
+            })?;
+            array = values::cast(&array, element)?;
         }
         Ok(array.into())
     }

@@ -1,4 +1,4 @@
-//! The commands of the README: those of the binary are run, those of Cargo must be listed here.
+//! The commands of the README: those of the binary are run, the others must be listed here.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,12 +6,13 @@ use std::path::Path;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 
 /// The commands that are not commands of the binary.
-const CARGO_COMMANDS: [&str; 5] = [
+const OTHER_COMMANDS: [&str; 6] = [
     "cargo test --release",
     "cargo install --path crates/oxidiff-cli",
     "cargo build --release --features oxidiff-cli/cuda",
     "cargo test --release --features oxidiff/cuda --test gpu",
     "cargo run --release --example quicktour -- denoising-loop google/ddpm-cat-256",
+    "pip install ./bindings/python",
 ];
 
 /// The first command of the README: Cargo finds the only binary of the workspace.
@@ -58,7 +59,7 @@ fn the_commands_work() {
     copy_folder(&Path::new(ROOT).join("models"), &sandbox.path("models"));
     let mut seen = BTreeSet::new();
     for (command, expected) in commands(&readme) {
-        if CARGO_COMMANDS.contains(&command) {
+        if OTHER_COMMANDS.contains(&command) {
             seen.insert(command);
             continue;
         }
@@ -74,7 +75,7 @@ fn the_commands_work() {
             assert_eq!(printed.lines().collect::<Vec<_>>(), expected, "{command}");
         }
     }
-    assert_eq!(seen.len(), CARGO_COMMANDS.len(), "only {seen:?} are in the README");
+    assert_eq!(seen.len(), OTHER_COMMANDS.len(), "only {seen:?} are in the README");
     assert_eq!(
         sandbox.files(),
         [

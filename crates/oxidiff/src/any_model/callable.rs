@@ -17,6 +17,9 @@ pub trait CallableModel: Model {
     /// The arguments of a call.
     type Arguments: CallArguments;
 
+    /// Whether models of the class also encode and decode: see [`Self::as_autoencoder`].
+    const IS_AUTOENCODER: bool = false;
+
     /// The element type of the weights, in which the model computes.
     fn dtype(&self) -> DType;
 

@@ -51,6 +51,14 @@ impl AnyModel {
         Ok(registry::find(class_name)?.arguments)
     }
 
+    /// Whether models of the class `class_name` are autoencoders.
+    ///
+    /// # Errors
+    /// When there is no such class.
+    pub fn is_autoencoder(class_name: &str) -> Result<bool> {
+        Ok(registry::find(class_name)?.is_autoencoder)
+    }
+
     /// The configuration of a model of the class `class_name` for which nothing is given.
     ///
     /// # Errors

@@ -31,6 +31,7 @@ pub(super) const MODELS: &[Entry] = &[
 pub(super) struct Entry {
     pub class_name: &'static str,
     pub arguments: &'static [ArgumentInfo],
+    pub is_autoencoder: bool,
     pub default_config: fn() -> Result<Config>,
     pub from_config: fn(&Config, &Device) -> Result<AnyModel>,
     pub from_pretrained: fn(&str, &LoadOptions) -> Result<AnyModel>,
@@ -43,6 +44,7 @@ impl Entry {
         Self {
             class_name: M::CLASS_NAME,
             arguments: M::Arguments::ALL,
+            is_autoencoder: M::IS_AUTOENCODER,
             default_config: || Ok(Config::default().resolve::<M::Config>(M::CLASS_NAME)?.1),
             from_config: |config, device| Ok(M::from_config(config, device)?.into()),
             from_pretrained: |name, options| Ok(M::from_pretrained_with(name, options)?.into()),

@@ -12,7 +12,7 @@ use crate::loading::{LoadOptions, Needed};
 const TASKS: [Task; 3] = [Task::TextToImage, Task::ImageToImage, Task::Inpainting];
 
 /// Finds the class that does a task with the parts of a pipeline of class `class_name`.
-fn entry_for(class_name: &str, task: Task, auto: &str) -> Result<Entry> {
+fn entry_for(class_name: &str, AutoPipeline { class_name: auto, task }: AutoPipeline) -> Result<Entry> {
     let family = registry::entries()
         .find(|entry| entry.class_name == class_name && TASKS.contains(&entry.task))
         .map(|entry| entry.family);
@@ -30,62 +30,101 @@ fn entry_for(class_name: &str, task: Task, auto: &str) -> Result<Entry> {
     })
 }
 
-macro_rules! auto_pipeline {
-    ($(#[$doc:meta])* $auto:ident: $task:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug)]
-        pub struct $auto;
+/// An AutoPipeline that is chosen at run time: see [`AUTO_PIPELINES`].
+#[derive(Clone, Copy, Debug)]
+pub struct AutoPipeline {
+    /// The name of the class.
+    pub class_name: &'static str,
+    /// The task that its pipelines do.
+    pub task: Task,
+}
 
-        impl $auto {
-            /// Loads the pipeline for this task from a folder, or from the hub, in `f32` on the CPU.
-            ///
-            /// # Errors
-            /// When the family of the checkpoint has no such pipeline, or it cannot be loaded.
-            pub fn from_pretrained(name_or_path: &str) -> Result<DiffusionPipeline> {
-                Self::from_pretrained_with(name_or_path, &LoadOptions::default())
-            }
+impl AutoPipeline {
+    /// The AutoPipeline of this name.
+    pub fn find(class_name: &str) -> Option<Self> {
+        AUTO_PIPELINES.iter().find(|auto| auto.class_name == class_name).copied()
+    }
 
-            /// Loads the pipeline with another element type, device, variant or revision.
-            ///
-            /// # Errors
-            /// As [`Self::from_pretrained`].
-            pub fn from_pretrained_with(
-                name_or_path: &str,
-                options: &LoadOptions,
-            ) -> Result<DiffusionPipeline> {
-                Self::load(&options.open(name_or_path, Needed::Pipeline)?, options)
-            }
+    /// Loads the pipeline for the task from a folder, or from the hub.
+    ///
+    /// # Errors
+    /// When the family of the checkpoint has no such pipeline, or it cannot be loaded.
+    pub fn from_pretrained_with(self, name_or_path: &str, options: &LoadOptions) -> Result<DiffusionPipeline> {
+        self.load(&options.open(name_or_path, Needed::Pipeline)?, options)
+    }
 
-            /// Loads the pipeline from a checkpoint that is part of the binary.
-            ///
-            /// # Errors
-            /// As [`Self::from_pretrained`].
-            pub fn from_embedded(
-                folder: &'static EmbeddedFolder,
-                options: &LoadOptions,
-            ) -> Result<DiffusionPipeline> {
-                Self::load(&options.open_embedded(folder)?, options)
-            }
+    fn load(self, folder: &Folder, options: &LoadOptions) -> Result<DiffusionPipeline> {
+        let index = ModelIndex::read(folder)?;
+        let entry = entry_for(index.class_name()?, self)?;
+        (entry.load)(&ComponentLoader::new(folder, index, options))
+    }
 
-            fn load(folder: &Folder, options: &LoadOptions) -> Result<DiffusionPipeline> {
-                let index = ModelIndex::read(folder)?;
-                let entry = entry_for(index.class_name()?, $task, stringify!($auto))?;
-                (entry.load)(&ComponentLoader::new(folder, index, options))
-            }
+    /// Makes the pipeline for the task from the parts of another one. Both share the weights; none are copied.
+    ///
+    /// # Errors
+    /// When the family of the pipeline has none for this task, or the parts do not fit.
+    pub fn from_pipe(self, pipeline: &DiffusionPipeline) -> Result<DiffusionPipeline> {
+        let entry = entry_for(pipeline.class_name(), self)?;
+        (entry.from_components)(&pipeline.components(), pipeline.current_index())
+    }
+}
 
-            /// Makes the pipeline for this task from the parts of another one. Both share the weights; none are copied.
-            ///
-            /// # Errors
-            /// When the family of the pipeline has none for this task, or the parts do not fit.
-            pub fn from_pipe(pipeline: &DiffusionPipeline) -> Result<DiffusionPipeline> {
-                let entry = entry_for(pipeline.class_name(), $task, stringify!($auto))?;
-                (entry.from_components)(&pipeline.components(), pipeline.current_index())
+macro_rules! auto_pipelines {
+    ($($(#[$doc:meta])* $auto:ident: $task:expr;)+) => {
+        /// All AutoPipelines.
+        pub const AUTO_PIPELINES: &[AutoPipeline] = &[$($auto::AUTO),+];
+
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub struct $auto;
+
+            impl $auto {
+                const AUTO: AutoPipeline = AutoPipeline { class_name: stringify!($auto), task: $task };
+
+                /// Loads the pipeline for this task from a folder, or from the hub, in `f32` on the CPU.
+                ///
+                /// # Errors
+                /// When the family of the checkpoint has no such pipeline, or it cannot be loaded.
+                pub fn from_pretrained(name_or_path: &str) -> Result<DiffusionPipeline> {
+                    Self::from_pretrained_with(name_or_path, &LoadOptions::default())
+                }
+
+                /// Loads the pipeline with another element type, device, variant or revision.
+                ///
+                /// # Errors
+                /// As [`Self::from_pretrained`].
+                pub fn from_pretrained_with(
+                    name_or_path: &str,
+                    options: &LoadOptions,
+                ) -> Result<DiffusionPipeline> {
+                    Self::AUTO.from_pretrained_with(name_or_path, options)
+                }
+
+                /// Loads the pipeline from a checkpoint that is part of the binary.
+                ///
+                /// # Errors
+                /// As [`Self::from_pretrained`].
+                pub fn from_embedded(
+                    folder: &'static EmbeddedFolder,
+                    options: &LoadOptions,
+                ) -> Result<DiffusionPipeline> {
+                    Self::AUTO.load(&options.open_embedded(folder)?, options)
+                }
+
+                /// Makes the pipeline for this task from the parts of another one. Both share the weights; none are copied.
+                ///
+                /// # Errors
+                /// When the family of the pipeline has none for this task, or the parts do not fit.
+                pub fn from_pipe(pipeline: &DiffusionPipeline) -> Result<DiffusionPipeline> {
+                    Self::AUTO.from_pipe(pipeline)
+                }
             }
-        }
+        )+
     };
 }
 
-auto_pipeline! {
+auto_pipelines! {
     /// Text to image.
     ///
     /// ```
@@ -96,10 +135,8 @@ auto_pipeline! {
     /// assert_eq!(pipeline.class_name(), "StableDiffusionPipeline");
     /// # Ok::<(), oxidiff::Error>(())
     /// ```
-    AutoPipelineForText2Image: Task::TextToImage
-}
+    AutoPipelineForText2Image: Task::TextToImage;
 
-auto_pipeline! {
     /// Image to image.
     ///
     /// ```
@@ -111,10 +148,8 @@ auto_pipeline! {
     /// assert_eq!(image_to_image.class_name(), "StableDiffusionImg2ImgPipeline");
     /// # Ok::<(), oxidiff::Error>(())
     /// ```
-    AutoPipelineForImage2Image: Task::ImageToImage
-}
+    AutoPipelineForImage2Image: Task::ImageToImage;
 
-auto_pipeline! {
     /// Inpainting.
     ///
     /// ```
@@ -125,5 +160,5 @@ auto_pipeline! {
     /// assert_eq!(pipeline.class_name(), "StableDiffusionInpaintPipeline");
     /// # Ok::<(), oxidiff::Error>(())
     /// ```
-    AutoPipelineForInpainting: Task::Inpainting
+    AutoPipelineForInpainting: Task::Inpainting;
 }

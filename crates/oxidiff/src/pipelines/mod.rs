@@ -21,7 +21,9 @@ mod stable_diffusion_xl;
 mod unconditional;
 
 pub use any_pipeline::PipelineArguments;
-pub use auto_pipeline::{AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image};
+pub use auto_pipeline::{
+    AUTO_PIPELINES, AutoPipeline, AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image,
+};
 pub use common::callback::{StepCallback, StepEnd, Stop};
 pub use common::component_loader::ComponentLoader;
 pub use common::lora::{LoraLoader, LoraOptions};

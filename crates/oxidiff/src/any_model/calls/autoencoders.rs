@@ -37,6 +37,8 @@ macro_rules! autoencoder {
         impl CallableModel for $class {
             type Arguments = AutoencoderArguments;
 
+            const IS_AUTOENCODER: bool = true;
+
             fn dtype(&self) -> DType {
                 self.dtype()
             }

@@ -23,6 +23,8 @@ pub struct StepEnd<const D: usize = 4> {
     pub done: usize,
     /// The number of steps of the run.
     pub steps: usize,
+    /// The number of timesteps of the run.
+    pub timesteps: usize,
 }
 
 /// How a callback stops the run.

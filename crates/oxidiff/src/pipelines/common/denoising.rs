@@ -62,7 +62,9 @@ impl<const D: usize> Denoising<'_, D> {
             let ends_step = index + 1 == count || (index + 1 > warmup && (index + 1) % self.order == 0);
             done += usize::from(ends_step);
             if let Some(callback) = &mut self.callback {
-                match callback(StepEnd { index, timestep, latents: sample, done, steps: self.steps }) {
+                let end =
+                    StepEnd { index, timestep, latents: sample, done, steps: self.steps, timesteps: count };
+                match callback(end) {
                     ControlFlow::Continue(next) => sample = next,
                     ControlFlow::Break(Stop::Decode(last)) => {
                         sample = last;
