@@ -1,12 +1,13 @@
-"""Writes `python/oxidiff/__init__.pyi`, the types of the installed package: those of classes that come from the library's
-registries, too.
+"""Writes the stubs of the installed package (`python/oxidiff/*.pyi`), also those of classes that come from the library's
+registries.
 
-    python generate_stubs.py          writes the file
-    python generate_stubs.py --check  fails if it is not up to date
+    python generate_stubs.py          writes the files
+    python generate_stubs.py --check  fails if they are not up to date
 """
 
 import difflib
 import inspect
+import itertools
 import sys
 import textwrap
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import oxidiff
 from oxidiff import _oxidiff
 
-STUBS = Path(__file__).parent / "python" / "oxidiff" / "__init__.pyi"
+FOLDER = Path(__file__).parent / "python" / "oxidiff"
 
 HEADER = '''"""Written by `generate_stubs.py`: do not edit."""
 
@@ -145,15 +146,32 @@ def stubs():
     return "\n\n".join(parts) + "\n"
 
 
+def reexports(module):
+    """The stubs of a module with classes of the package."""
+    lines = [f"from . import {name} as {name}" for name in sorted(module.__all__)]
+    return "\n".join(['"""Written by `generate_stubs.py`: do not edit."""', "", *lines]) + "\n"
+
+
+def files():
+    """The text of each file of stubs."""
+    from oxidiff import models, pipelines, schedulers
+
+    texts = {module.__name__.split(".")[1]: reexports(module) for module in (models, pipelines, schedulers)}
+    return {FOLDER / f"{name}.pyi": text for name, text in {"__init__": stubs(), **texts}.items()}
+
+
 def main():
-    text = stubs()
-    if "--check" not in sys.argv:
-        STUBS.write_text(text)
-        return
-    old = STUBS.read_text() if STUBS.exists() else ""
-    difference = list(difflib.unified_diff(old.splitlines(), text.splitlines(), "stubs", "package", lineterm=""))
-    if difference:
-        print("\n".join(difference[:40]))
+    outdated = False
+    for path, text in files().items():
+        if "--check" not in sys.argv:
+            path.write_text(text)
+            continue
+        old = path.read_text() if path.exists() else ""
+        difference = difflib.unified_diff(old.splitlines(), text.splitlines(), path.name, "package", lineterm="")
+        for line in itertools.islice(difference, 40):
+            outdated = True
+            print(line)
+    if outdated:
         sys.exit("the stubs are not up to date: run generate_stubs.py")
 
 

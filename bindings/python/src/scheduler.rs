@@ -3,7 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::Tensor;
-use oxidiff::{AnyTensor, Config, Scheduler, SchedulerOutput, StepOptions, TimestepOptions, schedulers};
+use oxidiff::schedulers::{self, ModelKind};
+use oxidiff::{AnyTensor, Config, Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -290,8 +291,12 @@ fn any<const D: usize>(output: SchedulerOutput<D>) -> (AnyTensor, Option<AnyTens
     (output.prev_sample.into(), output.pred_original_sample.map(AnyTensor::from))
 }
 
-/// The classes: their names, and the names of the optional arguments of a step.
+/// The classes: their names, the names of the optional arguments of a step, and whether they are for flows.
 #[pyfunction]
-pub fn scheduler_classes() -> Vec<(&'static str, &'static [&'static str])> {
-    schedulers::CLASS_NAMES.iter().map(|name| (*name, schedulers::role(name).step_arguments)).collect()
+pub fn scheduler_classes() -> Vec<(&'static str, &'static [&'static str], bool)> {
+    let class = |name: &&'static str| {
+        let role = schedulers::role(name);
+        (*name, role.step_arguments, role.model == ModelKind::Flow)
+    };
+    schedulers::CLASS_NAMES.iter().map(class).collect()
 }

@@ -20,6 +20,9 @@ def test_kinds_of_arrays(cats):
     assert largest_difference(model(Tensor(sample), oxidiff.arange(3)[2]).sample, output.sample) == 0
     assert type(model(sample, 2, return_dict=False)) is tuple
     assert list(inspect.signature(UNet2DModel.__call__).parameters)[:3] == ["self", "sample", "timestep"]
+    given = sample.copy()
+    model(given, 2)
+    assert largest_difference(given, sample) == 0
 
 
 def test_torch(cats):

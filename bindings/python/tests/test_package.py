@@ -1,5 +1,6 @@
 """The package: its start, its images, its memory, its stubs."""
 
+import inspect
 import pickle
 import subprocess
 import sys
@@ -18,6 +19,45 @@ ROOT = Path(__file__).parents[1]
 def test_importing_needs_no_other_package():
     code = "import sys, oxidiff; print(sorted(m for m in ('numpy', 'PIL', 'torch', 'tqdm') if m in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_every_class_of_the_registries_can_be_imported():
+    from oxidiff import _oxidiff, models, pipelines, schedulers
+
+    for module, classes in [(pipelines, _oxidiff.pipeline_classes()), (models, _oxidiff.model_classes()),
+                            (schedulers, _oxidiff.scheduler_classes())]:
+        for name, *_ in classes:
+            assert getattr(oxidiff, name) is getattr(module, name) and name in oxidiff.__all__
+            assert getattr(oxidiff, name).__name__ == name
+    for name in _oxidiff.auto_pipeline_classes():
+        assert getattr(oxidiff, name) is getattr(pipelines, name)
+        with pytest.raises(EnvironmentError):
+            getattr(oxidiff, name)()
+
+
+def test_calls_have_the_arguments_of_the_registry():
+    from oxidiff import _oxidiff
+
+    for name, arguments in _oxidiff.pipeline_classes():
+        parameters = inspect.signature(getattr(oxidiff, name).__call__).parameters
+        for info in arguments:
+            assert parameters[info["name"]].default == info["default"], (name, info)
+            assert f"{info['name']} ({info['annotation']}): {info['help']}" in getattr(oxidiff, name).__call__.__doc__
+
+
+def test_modules_of_diffusers():
+    from oxidiff.image_processor import VaeImageProcessor as processor
+    from oxidiff.utils import load_image as load
+
+    assert processor is VaeImageProcessor and load is load_image
+
+
+def test_classes_that_are_not_there_say_so():
+    with pytest.raises(NotImplementedError, match="NoSuchPipeline"):
+        from oxidiff import NoSuchPipeline  # noqa: F401
+    with pytest.raises(ImportError):
+        from oxidiff import no_such_function  # noqa: F401
+    assert not hasattr(oxidiff, "no_such_function")
 
 
 def test_images(tmp_path):

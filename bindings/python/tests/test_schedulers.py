@@ -9,7 +9,14 @@ import pytest
 from conftest import largest_difference
 
 import oxidiff
-from oxidiff import DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler, PNDMScheduler, SchedulerMixin
+from oxidiff import (
+    DDIMScheduler,
+    DDPMScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    PNDMScheduler,
+    SchedulerMixin,
+)
 
 CLASSES = [value for value in vars(oxidiff).values()
            if isinstance(value, type) and issubclass(value, SchedulerMixin) and value is not SchedulerMixin]
@@ -125,6 +132,18 @@ def test_steps_with_a_stand_in_for_mindspore(monkeypatch):
     assert largest_difference(stepped.asnumpy(), DDPMScheduler().step(sample, 0, sample)[0]) == 0
 
 
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_steps_leave_their_inputs_as_they_are(kind):
+    scheduler = kind()
+    scheduler.set_timesteps(3)
+    given, output = sample.copy(), sample * 0.1
+    further = {"original_image": sample, "mask": sample} if kind.__name__ == "RePaintScheduler" else {}
+    for timestep in list(scheduler.timesteps)[:3]:
+        scheduler.scale_model_input(given, timestep)
+        scheduler.step(output, timestep, given, **further)
+    assert largest_difference(given, sample) == 0 and largest_difference(output, sample * 0.1) == 0
+
+
 def test_return_dict():
     output = DDPMScheduler().step(sample, 0, sample, return_dict=False)
     assert type(output) is tuple and output[0].shape == sample.shape
@@ -135,6 +154,20 @@ def test_noise_is_added():
     assert noisy.shape == sample.shape and largest_difference(noisy, sample) > 0.1
     packed = sample.reshape(1, 16, 16)
     assert DDIMScheduler().add_noise(packed, packed, 10).shape == packed.shape
+
+
+def test_flows_scale_noise():
+    scheduler = FlowMatchEulerDiscreteScheduler()
+    noise = numpy.ones_like(sample)
+    noisy = scheduler.scale_noise(sample, scheduler.timesteps[100:101], noise)
+    sigma = float(scheduler.sigmas[100])
+    assert largest_difference(noisy, (1 - sigma) * sample + sigma * noise) < 1e-5
+    assert not hasattr(DDIMScheduler(), "scale_noise")
+
+
+def test_devices():
+    with pytest.raises(NotImplementedError, match="cuda"):
+        DDIMScheduler().set_timesteps(5, device="cuda")
 
 
 def test_copies_are_independent():

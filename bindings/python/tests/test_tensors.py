@@ -116,6 +116,10 @@ def test_types():
     assert tensor.half().dtype == oxidiff.float16 and tensor.to(oxidiff.bfloat16).numpy().dtype == numpy.float32
     assert tensor.to("cpu", numpy.float16).dtype == oxidiff.float16
     assert largest_difference(tensor.to(oxidiff.bfloat16).float(), values) < 0.02
+    copied = tensor.to("cpu", copy=True)
+    assert copied.tolist() == tensor.tolist() and not numpy.shares_memory(copied.numpy(), tensor.numpy())
+    with pytest.raises(NotImplementedError, match="cuda"):
+        tensor.to("cuda")
 
 
 def test_lists():

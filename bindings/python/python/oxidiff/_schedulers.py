@@ -177,6 +177,14 @@ class SchedulerMixin:
         self._start(_oxidiff.SchedulerCore.from_config(self._class_name, dumps(given)))
 
 
+class FlowSchedulerMixin:
+    """What schedulers of flows do besides: diffusers has another name for adding noise to their samples."""
+
+    def scale_noise(self, sample, timestep, noise):
+        """Adds noise to clean samples, to each up to the level of its timestep."""
+        return self._core.add_noise(sample, noise, timestep)
+
+
 def _defaults(class_name):
     """The values of a new scheduler's configuration, in the order of its arguments."""
     if class_name not in _DEFAULTS:
@@ -189,7 +197,7 @@ def _defaults(class_name):
 _DEFAULTS = {}
 
 
-def _class(class_name, step_arguments):
+def _class(class_name, step_arguments, is_for_flows):
     parameters = [("model_output", REQUIRED), ("timestep", REQUIRED), ("sample", REQUIRED)]
     defaults = {"eta": None, "use_clipped_model_output": False, "s_churn": 0.0, "s_tmin": 0.0, "s_tmax": float("inf"),
                 "s_noise": 1.0, "order": 4}
@@ -214,7 +222,8 @@ def _class(class_name, step_arguments):
         "__init__": _initialise,
         "step": method(class_name, "step", [*parameters, ("return_dict", True)], "_step", about),
     }
-    return type(class_name, (SchedulerMixin,), space)
+    bases = (FlowSchedulerMixin, SchedulerMixin) if is_for_flows else (SchedulerMixin,)
+    return type(class_name, bases, space)
 
 
 def _initialise(self, *args, **kwargs):
@@ -232,4 +241,4 @@ def _initialise(self, *args, **kwargs):
     self._init(given)
 
 
-CLASSES = {name: _class(name, arguments) for name, arguments in _oxidiff.scheduler_classes()}
+CLASSES = {name: _class(name, *about) for name, *about in _oxidiff.scheduler_classes()}
