@@ -26,9 +26,9 @@ impl Arguments {
         for (name, value) in given {
             let name: String = name.extract()?;
             let kind = known.iter().find(|info| info.name == name).map(|info| info.kind);
-            let argument = arguments.convert(&value, kind.unwrap_or_default()).map_err(|error| {
-                named(given.py(), &name, error)
-            })?;
+            let argument = arguments
+                .convert(&value, kind.unwrap_or_default())
+                .map_err(|error| named(given.py(), &name, error))?;
             arguments.request.set(name, argument);
         }
         let draws = known.iter().any(|info| info.name == "generator");
@@ -62,7 +62,10 @@ impl Arguments {
             return Ok(value.is_truthy()?.into());
         }
         if value.is_instance_of::<PyInt>() {
-            return Ok(value.extract::<u64>().map(Argument::Integer).or_else(|_| value.extract().map(Argument::Number))?);
+            return Ok(value
+                .extract::<u64>()
+                .map(Argument::Integer)
+                .or_else(|_| value.extract().map(Argument::Number))?);
         }
         if value.is_instance_of::<PyFloat>() {
             return Ok(Argument::Number(value.extract()?));
@@ -83,19 +86,25 @@ impl Arguments {
     /// Pictures, values in [0, 1] of numpy, `[batch, height, width, channels]`, or of tensors,
     /// `[batch, channels, height, width]`, or names of files; one, or several.
     fn images(&mut self, value: &Bound<'_, PyAny>) -> PyResult<Argument> {
-        let items: Vec<Bound<'_, PyAny>> = match value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
-            true => value.try_iter()?.collect::<PyResult<_>>()?,
-            false => vec![value.clone()],
-        };
+        let items: Vec<Bound<'_, PyAny>> =
+            match value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+                true => value.try_iter()?.collect::<PyResult<_>>()?,
+                false => vec![value.clone()],
+            };
         let Some(first) = items.first() else { return Err(PyValueError::new_err("there are no images")) };
         if first.is_instance_of::<PyString>() {
-            return Ok(Argument::List(items.iter().map(|name| Ok(Argument::Text(name.extract()?))).collect::<PyResult<_>>()?));
+            return Ok(Argument::List(
+                items.iter().map(|name| Ok(Argument::Text(name.extract()?))).collect::<PyResult<_>>()?,
+            ));
         }
         if is_image(first)? {
             return Ok(items.iter().map(from_pillow).collect::<PyResult<Vec<_>>>()?.into());
         }
         let Some(kind) = Kind::of(first)? else {
-            let message = format!("{} is not an image: give images of Pillow, arrays, tensors or names of files", first.get_type());
+            let message = format!(
+                "{} is not an image: give images of Pillow, arrays, tensors or names of files",
+                first.get_type()
+            );
             return Err(PyTypeError::new_err(message));
         };
         let mut tensors = Vec::new();
@@ -105,7 +114,11 @@ impl Arguments {
             self.like.get_or_insert(given.like);
         }
         let values = burn::tensor::Tensor::cat(tensors, 0);
-        let images = if kind == Kind::Numpy { PipelineImageInput::Array(values) } else { PipelineImageInput::Tensor(values) };
+        let images = if kind == Kind::Numpy {
+            PipelineImageInput::Array(values)
+        } else {
+            PipelineImageInput::Tensor(values)
+        };
         Ok(images.into())
     }
 }
@@ -156,7 +169,9 @@ fn named(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
 pub fn number(value: &Bound<'_, PyAny>) -> PyResult<f64> {
     match Given::try_take(value)? {
         Some(given) if given.array.count() == 1 => Ok(given.array.numbers()[0]),
-        Some(given) => Err(PyValueError::new_err(format!("must be one number, not {} numbers", given.array.count()))),
+        Some(given) => {
+            Err(PyValueError::new_err(format!("must be one number, not {} numbers", given.array.count())))
+        }
         None => value.extract(),
     }
 }

@@ -72,7 +72,10 @@ impl Array {
         let data = if self.element.is_float() {
             self.data()
         } else {
-            TensorData::new(self.numbers().into_iter().map(|number| number as f32).collect(), self.shape.clone())
+            TensorData::new(
+                self.numbers().into_iter().map(|number| number as f32).collect(),
+                self.shape.clone(),
+            )
         };
         AnyTensor::from_data(data, &Device::flex()).map_err(to_py)
     }
@@ -237,7 +240,11 @@ fn take_numpy(array: &Bound<'_, PyAny>) -> PyResult<Array> {
     let py = array.py();
     let numpy = py.import(intern!(py, "numpy"))?;
     // Scalars have no `__dlpack__`.
-    let array = if array.hasattr(intern!(py, "__dlpack__"))? { array.clone() } else { numpy.call_method1("array", (array,))? };
+    let array = if array.hasattr(intern!(py, "__dlpack__"))? {
+        array.clone()
+    } else {
+        numpy.call_method1("array", (array,))?
+    };
     match array.call_method0(intern!(py, "__dlpack__")) {
         Ok(capsule) => memory::take(&capsule),
         // Read-only arrays, and those of the other byte order, are copied.

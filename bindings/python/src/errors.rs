@@ -2,8 +2,8 @@
 
 use oxidiff::Error;
 use pyo3::exceptions::{
-    PyFileNotFoundError, PyFloatingPointError, PyMemoryError, PyNotImplementedError, PyOSError, PyRuntimeError,
-    PyTypeError, PyValueError,
+    PyFileNotFoundError, PyFloatingPointError, PyMemoryError, PyNotImplementedError, PyOSError,
+    PyRuntimeError, PyTypeError, PyValueError,
 };
 use pyo3::prelude::*;
 
@@ -12,7 +12,9 @@ pub fn to_py(error: Error) -> PyErr {
     let message = error.to_string();
     match error {
         Error::MissingFile { .. } => PyFileNotFoundError::new_err(message),
-        Error::Io { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => PyFileNotFoundError::new_err(message),
+        Error::Io { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => {
+            PyFileNotFoundError::new_err(message)
+        }
         Error::Io { .. }
         | Error::WrongKind { .. }
         | Error::Weights { .. }

@@ -46,7 +46,11 @@ impl PyGenerator {
             match argument.extract::<i128>() {
                 Ok(seed) => generator = Some(seeded(seed)?),
                 Err(_) if argument.str()?.to_string().starts_with("cpu") => {}
-                Err(_) => return Err(PyValueError::new_err(format!("a generator draws on the CPU, not on {argument}"))),
+                Err(_) => {
+                    return Err(PyValueError::new_err(format!(
+                        "a generator draws on the CPU, not on {argument}"
+                    )));
+                }
             }
         }
         Ok(Self(Mutex::new(generator.unwrap_or_else(Generator::from_entropy))))
@@ -74,7 +78,8 @@ impl PyGenerator {
     /// The state, which is also one of `torch.Generator` (as bytes).
     fn get_state<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let generator = self.lock();
-        let state = generator.to_torch_state().unwrap_or_else(|| generator.initial_seed().to_le_bytes().to_vec());
+        let state =
+            generator.to_torch_state().unwrap_or_else(|| generator.initial_seed().to_le_bytes().to_vec());
         PyBytes::new(py, &state)
     }
 
@@ -208,7 +213,9 @@ fn from_torch(object: &Bound<'_, PyAny>) -> PyResult<Generator> {
     }
     let device = object.getattr("device")?.getattr("type")?.extract::<String>()?;
     if device != "cpu" {
-        return Err(PyValueError::new_err(format!("generator: is on `{device}`; use torch.Generator(\"cpu\")")));
+        return Err(PyValueError::new_err(format!(
+            "generator: is on `{device}`; use torch.Generator(\"cpu\")"
+        )));
     }
     let state = Given::take(&object.call_method0("get_state")?)?.array;
     Generator::from_torch_state(&state.memory).map_err(to_py)
@@ -232,7 +239,9 @@ pub fn draw(
         Element::Float32 => TensorData::new(generator.randn_vec::<f32>(len), shape),
         Element::Float16 => TensorData::new(generator.randn_vec::<f16>(len), shape),
         Element::BFloat16 => TensorData::new(generator.randn_vec::<bf16>(len), shape),
-        other => return Err(PyTypeError::new_err(format!("normal samples of {} do not exist", other.name()))),
+        other => {
+            return Err(PyTypeError::new_err(format!("normal samples of {} do not exist", other.name())));
+        }
     };
     drop(generator);
     lent.give_back(py)?;

@@ -23,7 +23,11 @@ impl<S: Subscriber> Layer<S> for Logger {
             _ => 20,
         };
         Python::attach(|py| {
-            let log = || py.import("logging")?.call_method1("getLogger", ("oxidiff",))?.call_method1("log", (level, "%s", &message.0));
+            let log = || {
+                py.import("logging")?
+                    .call_method1("getLogger", ("oxidiff",))?
+                    .call_method1("log", (level, "%s", &message.0))
+            };
             if let Err(error) = log() {
                 error.write_unraisable(py, None);
             }

@@ -49,14 +49,24 @@ impl PyModel {
     }
 
     #[staticmethod]
-    fn from_pretrained(py: Python<'_>, class_name: &str, name_or_path: &str, options: &Bound<'_, PyDict>) -> PyResult<Self> {
+    fn from_pretrained(
+        py: Python<'_>,
+        class_name: &str,
+        name_or_path: &str,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<Self> {
         let options = loading::options(options)?;
         let model = py.detach(|| AnyModel::from_pretrained(class_name, name_or_path, &options));
         Ok(model.map_err(to_py)?.into())
     }
 
     #[staticmethod]
-    fn from_single_file(py: Python<'_>, class_name: &str, path: &str, options: &Bound<'_, PyDict>) -> PyResult<Self> {
+    fn from_single_file(
+        py: Python<'_>,
+        class_name: &str,
+        path: &str,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<Self> {
         let options = loading::single_file(options)?;
         let model = py.detach(|| AnyModel::from_single_file(class_name, path, &options));
         Ok(model.map_err(to_py)?.into())
@@ -113,7 +123,8 @@ impl PyModel {
         let Given { array, like } = Given::take(image)?;
         let image = array.tensor()?.to_rank::<4>("x").map_err(to_py)?;
         let encoded = py.detach(|| self.lock().as_autoencoder().map(|autoencoder| autoencoder.encode(image)));
-        let give = |tensor: burn::tensor::Tensor<4>| like.give(py, Array::from_tensor(AnyTensor::from(tensor))?);
+        let give =
+            |tensor: burn::tensor::Tensor<4>| like.give(py, Array::from_tensor(AnyTensor::from(tensor))?);
         match encoded.ok_or_else(|| self.no_autoencoder())?.map_err(to_py)? {
             EncodedImage::Distribution(distribution) => {
                 Ok((give(distribution.mean)?, Some(give(distribution.logvar)?)))
@@ -126,7 +137,8 @@ impl PyModel {
     fn decode(&self, py: Python<'_>, latents: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let Given { array, like } = Given::take(latents)?;
         let latents = array.tensor()?.to_rank::<4>("z").map_err(to_py)?;
-        let decoded = py.detach(|| self.lock().as_autoencoder().map(|autoencoder| autoencoder.decode(latents)));
+        let decoded =
+            py.detach(|| self.lock().as_autoencoder().map(|autoencoder| autoencoder.decode(latents)));
         let decoded = decoded.ok_or_else(|| self.no_autoencoder())?.map_err(to_py)?;
         like.give(py, Array::from_tensor(decoded.into())?)
     }

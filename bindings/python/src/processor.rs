@@ -1,7 +1,9 @@
 //! `VaeImageProcessor`: between images and the tensors of an autoencoder.
 
 use oxidiff::image::DynamicImage;
-use oxidiff::{Argument, ArgumentKind, CropRegion, FromArgument, Images, PipelineImageInput, PreprocessOptions};
+use oxidiff::{
+    Argument, ArgumentKind, CropRegion, FromArgument, Images, PipelineImageInput, PreprocessOptions,
+};
 use oxidiff::{OutputType, Resample, ResizeMode, VaeImageProcessor};
 use pyo3::exceptions::{PyNotImplementedError, PyValueError};
 use pyo3::prelude::*;
@@ -78,7 +80,9 @@ impl PyVaeImageProcessor {
                 "default" => ResizeMode::Default,
                 "fill" => ResizeMode::Fill,
                 "crop" => ResizeMode::Crop,
-                other => return Err(PyValueError::new_err(format!("`resize_mode`: there is no mode `{other}`"))),
+                other => {
+                    return Err(PyValueError::new_err(format!("`resize_mode`: there is no mode `{other}`")));
+                }
             },
             crops_coords: crops_coords.map(|[x1, y1, x2, y2]| CropRegion { x1, y1, x2, y2 }),
         };
@@ -101,9 +105,12 @@ impl PyVaeImageProcessor {
         if output_type == "latent" {
             return Ok(image.clone().unbind());
         }
-        let normalized = do_denormalize.as_ref().map_or(self.0.do_normalize, |flags| flags.iter().all(|flag| *flag));
+        let normalized =
+            do_denormalize.as_ref().map_or(self.0.do_normalize, |flags| flags.iter().all(|flag| *flag));
         if do_denormalize.is_some_and(|flags| flags.iter().any(|flag| *flag) != normalized) {
-            return Err(PyNotImplementedError::new_err("`do_denormalize` that differs between images is not supported"));
+            return Err(PyNotImplementedError::new_err(
+                "`do_denormalize` that differs between images is not supported",
+            ));
         }
         let form = match output_type {
             "pil" => OutputType::Image,

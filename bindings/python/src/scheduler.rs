@@ -35,12 +35,29 @@ impl PyScheduler {
 macro_rules! with_rank {
     ($sample:expr, $rank:ident => $call:expr) => {
         match $sample.shape.len() {
-            2 => { const $rank: usize = 2; $call }
-            3 => { const $rank: usize = 3; $call }
-            4 => { const $rank: usize = 4; $call }
-            5 => { const $rank: usize = 5; $call }
-            6 => { const $rank: usize = 6; $call }
-            rank => Err(PyValueError::new_err(format!("`sample`: has {rank} dimensions; 2 to 6 are possible"))),
+            2 => {
+                const $rank: usize = 2;
+                $call
+            }
+            3 => {
+                const $rank: usize = 3;
+                $call
+            }
+            4 => {
+                const $rank: usize = 4;
+                $call
+            }
+            5 => {
+                const $rank: usize = 5;
+                $call
+            }
+            6 => {
+                const $rank: usize = 6;
+                $call
+            }
+            rank => {
+                Err(PyValueError::new_err(format!("`sample`: has {rank} dimensions; 2 to 6 are possible")))
+            }
         }
     };
 }
@@ -72,13 +89,17 @@ impl Options {
         }
         let numbers = StepOptions {
             eta: get("eta")?.map(|value| number(&value)).transpose()?,
-            use_clipped_model_output: get("use_clipped_model_output")?.map_or(Ok(false), |value| value.is_truthy())?,
+            use_clipped_model_output: get("use_clipped_model_output")?
+                .map_or(Ok(false), |value| value.is_truthy())?,
             s_churn: float("s_churn", 0.0)?,
             s_tmin: float("s_tmin", 0.0)?,
             s_tmax: float("s_tmax", f64::INFINITY)?,
             s_noise: float("s_noise", 1.0)?,
             order: get("order")?.map_or(Ok(4), |value| value.extract())?,
-            prev_timestep: get("prev_timestep")?.map(|value| number(&value)).transpose()?.map(|number| number as f32),
+            prev_timestep: get("prev_timestep")?
+                .map(|value| number(&value))
+                .transpose()?
+                .map(|number| number as f32),
             ..Default::default()
         };
         Ok(Self { lent, generators, tensors, numbers })
@@ -225,7 +246,11 @@ impl PyScheduler {
         self.lock().set_timesteps_with(options).map_err(to_py)
     }
 
-    fn scale_model_input(&self, sample: &Bound<'_, PyAny>, timestep: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    fn scale_model_input(
+        &self,
+        sample: &Bound<'_, PyAny>,
+        timestep: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
         let py = sample.py();
         let timestep = number(timestep)? as f32;
         let Given { array, like } = Given::take(sample)?;

@@ -19,7 +19,10 @@ impl PyPipeline {
         }
     }
 
-    fn with_words<R>(&self, change: impl FnOnce(&mut dyn TextualInversionLoader) -> oxidiff::Result<R>) -> PyResult<R> {
+    fn with_words<R>(
+        &self,
+        change: impl FnOnce(&mut dyn TextualInversionLoader) -> oxidiff::Result<R>,
+    ) -> PyResult<R> {
         let mut pipeline = self.lock();
         let class_name = pipeline.class_name();
         match pipeline.textual_inversion_loader() {
@@ -35,7 +38,12 @@ fn borrowed(names: &[String]) -> Vec<&str> {
 
 #[pymethods]
 impl PyPipeline {
-    fn load_lora_weights(&self, py: Python<'_>, name_or_path: &str, options: &Bound<'_, PyDict>) -> PyResult<()> {
+    fn load_lora_weights(
+        &self,
+        py: Python<'_>,
+        name_or_path: &str,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<()> {
         let options = loading::lora(options)?;
         py.detach(|| self.with_lora(|loader| loader.load_lora_weights(name_or_path, &options)))
     }
@@ -45,7 +53,8 @@ impl PyPipeline {
         py.detach(|| {
             self.with_lora(|loader| {
                 if adapters.iter().all(|(_, _, by_model)| by_model.is_empty()) {
-                    let adapters: Vec<_> = adapters.iter().map(|(name, weight, _)| (name.as_str(), *weight)).collect();
+                    let adapters: Vec<_> =
+                        adapters.iter().map(|(name, weight, _)| (name.as_str(), *weight)).collect();
                     return loader.set_adapters(&adapters);
                 }
                 let models: Vec<&'static str> =
@@ -57,8 +66,11 @@ impl PyPipeline {
                         false => by_model.iter().map(|(model, weight)| (model.as_str(), *weight)).collect(),
                     })
                     .collect();
-                let adapters: Vec<_> =
-                    adapters.iter().zip(&weights).map(|((name, ..), weights)| (name.as_str(), &**weights)).collect();
+                let adapters: Vec<_> = adapters
+                    .iter()
+                    .zip(&weights)
+                    .map(|((name, ..), weights)| (name.as_str(), &**weights))
+                    .collect();
                 loader.set_adapters_by_model(&adapters)
             })
         })
@@ -118,7 +130,12 @@ impl PyPipeline {
         self.with_lora(|loader| Ok(loader.fused_loras().into_iter().map(str::to_owned).collect()))
     }
 
-    fn load_textual_inversion(&self, py: Python<'_>, name_or_path: &str, options: &Bound<'_, PyDict>) -> PyResult<()> {
+    fn load_textual_inversion(
+        &self,
+        py: Python<'_>,
+        name_or_path: &str,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<()> {
         let options = loading::textual_inversion(options)?;
         py.detach(|| self.with_words(|loader| loader.load_textual_inversion(name_or_path, &options)))
     }

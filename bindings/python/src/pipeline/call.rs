@@ -56,7 +56,8 @@ impl PyPipeline {
         let made = made.map_err(to_py)?;
         let images = match made.images {
             Images::Image(images) => {
-                let images = images.into_iter().map(|image| to_pillow(py, image)).collect::<PyResult<Vec<_>>>()?;
+                let images =
+                    images.into_iter().map(|image| to_pillow(py, image)).collect::<PyResult<Vec<_>>>()?;
                 PyList::new(py, images)?.into_any().unbind()
             }
             Images::Array(values) => Kind::Numpy.give(py, Array::from_tensor(values.into())?)?,
@@ -76,7 +77,12 @@ fn uses_torch(generator: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 /// Runs Python after each step: its signals, such as Ctrl-C, and the program's function.
-fn step_callback(on_step: Option<Py<PyAny>>, wants_latents: bool, like: Arc<Like>, raised: Raised) -> StepCallback {
+fn step_callback(
+    on_step: Option<Py<PyAny>>,
+    wants_latents: bool,
+    like: Arc<Like>,
+    raised: Raised,
+) -> StepCallback {
     Box::new(move |step: StepEnd| {
         Python::attach(|py| {
             let (latents, continues) = match after_step(py, on_step.as_ref(), wants_latents, &like, step) {

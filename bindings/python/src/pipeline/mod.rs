@@ -61,7 +61,10 @@ impl Held {
             let pipeline = part.get().pipeline.lock().unwrap_or_else(PoisonError::into_inner).clone();
             Ok(Self::Pipeline(pipeline, part.get().name.clone()))
         } else {
-            Err(PyTypeError::new_err(format!("`{name}`: must be a part of this package, not {}", core.get_type())))
+            Err(PyTypeError::new_err(format!(
+                "`{name}`: must be a part of this package, not {}",
+                core.get_type()
+            )))
         }
     }
 
@@ -92,7 +95,9 @@ impl PyPipeline {
         let loaded = py.detach(|| match class_name.map(|name| (name, AutoPipeline::find(name))) {
             None => DiffusionPipeline::from_pretrained_with(name_or_path, &options),
             Some((_, Some(auto))) => auto.from_pretrained_with(name_or_path, &options),
-            Some((class_name, None)) => DiffusionPipeline::from_pretrained_as(class_name, name_or_path, &options),
+            Some((class_name, None)) => {
+                DiffusionPipeline::from_pretrained_as(class_name, name_or_path, &options)
+            }
         });
         Ok(loaded.map_err(to_py)?.into())
     }
@@ -163,7 +168,10 @@ impl PyPipeline {
     /// Makes a pipeline from parts.
     #[staticmethod]
     fn from_parts(class_name: &str, parts: Vec<(String, Bound<'_, PyAny>)>) -> PyResult<Self> {
-        let owned = parts.iter().map(|(name, core)| Ok((name, Held::of(name, core)?))).collect::<PyResult<Vec<_>>>()?;
+        let owned = parts
+            .iter()
+            .map(|(name, core)| Ok((name, Held::of(name, core)?)))
+            .collect::<PyResult<Vec<_>>>()?;
         let components = owned.iter().map(|(name, component)| (name.as_str(), component.get())).collect();
         Ok(DiffusionPipeline::from_components(class_name, &components).map_err(to_py)?.into())
     }

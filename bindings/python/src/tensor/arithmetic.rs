@@ -39,7 +39,9 @@ impl Operand {
                 values::cast(&array, element).unwrap_or(array)
             }
             Self::Whole(number) => number_like(number as f64, other),
-            Self::Float(number) => number_like(number, if other.is_float() { other } else { Element::Float32 }),
+            Self::Float(number) => {
+                number_like(number, if other.is_float() { other } else { Element::Float32 })
+            }
         }
     }
 }
@@ -63,9 +65,13 @@ fn common(left: Element, right: Element) -> Element {
 }
 
 fn check_shapes(left: &Array, right: &Array) -> PyResult<usize> {
-    let fits = left.shape.iter().rev().zip(right.shape.iter().rev()).all(|(l, r)| l == r || *l == 1 || *r == 1);
+    let fits =
+        left.shape.iter().rev().zip(right.shape.iter().rev()).all(|(l, r)| l == r || *l == 1 || *r == 1);
     if !fits {
-        return Err(PyValueError::new_err(format!("shapes {:?} and {:?} do not fit", left.shape, right.shape)));
+        return Err(PyValueError::new_err(format!(
+            "shapes {:?} and {:?} do not fit",
+            left.shape, right.shape
+        )));
     }
     Ok(left.shape.len().max(right.shape.len()))
 }
@@ -118,11 +124,20 @@ fn compute(left: &Array, right: &Array, operation: Operation) -> PyResult<Array>
     result.array(rank)
 }
 
-fn binary(left: &Tensor, right: &Bound<'_, PyAny>, operation: Operation, reflected: bool) -> PyResult<Py<PyAny>> {
+fn binary(
+    left: &Tensor,
+    right: &Bound<'_, PyAny>,
+    operation: Operation,
+    reflected: bool,
+) -> PyResult<Py<PyAny>> {
     let py = right.py();
     let Some(right) = Operand::take(right)? else { return Ok(py.NotImplemented()) };
     let right = right.array(left.array().element);
-    let result = if reflected { compute(&right, left.array(), operation) } else { compute(left.array(), &right, operation) };
+    let result = if reflected {
+        compute(&right, left.array(), operation)
+    } else {
+        compute(left.array(), &right, operation)
+    };
     Ok(Bound::new(py, Tensor::from(result?))?.into_any().unbind())
 }
 

@@ -34,7 +34,9 @@ fn collect(
         let length = data.len()?;
         match shape.get(level) {
             None => shape.push(length),
-            Some(other) if *other != length => return Err(PyValueError::new_err("the lists differ in length")),
+            Some(other) if *other != length => {
+                return Err(PyValueError::new_err("the lists differ in length"));
+            }
             Some(_) => {}
         }
         return data.try_iter()?.try_for_each(|item| collect(&item?, level + 1, shape, values, element));
@@ -49,7 +51,8 @@ fn collect(
     if found == Element::Float32 || (found == Element::Int64 && *element == Element::Bool) {
         *element = found;
     }
-    let number = data.extract().map_err(|_| PyTypeError::new_err(format!("{} is not a number", data.get_type())))?;
+    let number =
+        data.extract().map_err(|_| PyTypeError::new_err(format!("{} is not a number", data.get_type())))?;
     values.push(number);
     Ok(())
 }
@@ -117,7 +120,8 @@ fn arange(start: i64, end: Option<i64>, step: i64) -> PyResult<Tensor> {
 #[pyfunction]
 #[pyo3(signature = (tensors, dim=0))]
 fn cat(tensors: &Bound<'_, PyAny>, dim: isize) -> PyResult<Tensor> {
-    let arrays = tensors.try_iter()?.map(|tensor| Ok(Given::take(&tensor?)?.array)).collect::<PyResult<Vec<_>>>()?;
+    let arrays =
+        tensors.try_iter()?.map(|tensor| Ok(Given::take(&tensor?)?.array)).collect::<PyResult<Vec<_>>>()?;
     let first = arrays.first().ok_or_else(|| PyValueError::new_err("there are no tensors"))?;
     let dim = dimension(dim, first.shape.len())?;
     let fits = |array: &Array| {

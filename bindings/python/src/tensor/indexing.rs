@@ -15,7 +15,8 @@ impl Tensor {
             Err(_) => vec![index.clone()],
         };
         let rank = self.array().shape.len();
-        let used = indices.iter().filter(|index| !index.is_none() && !index.is_instance_of::<PyEllipsis>()).count();
+        let used =
+            indices.iter().filter(|index| !index.is_none() && !index.is_instance_of::<PyEllipsis>()).count();
         if used > rank {
             return Err(PyIndexError::new_err(format!("{used} indices for a tensor of {rank} dimensions")));
         }
@@ -64,7 +65,9 @@ impl Tensor {
 
 fn place(index: &Bound<'_, PyAny>, length: usize) -> PyResult<isize> {
     let number: isize = index.extract().map_err(|_| {
-        PyTypeError::new_err("indices are whole numbers, slices, `...` and `None`; for others, use `tensor.numpy()`")
+        PyTypeError::new_err(
+            "indices are whole numbers, slices, `...` and `None`; for others, use `tensor.numpy()`",
+        )
     })?;
     let place = if number < 0 { number + length as isize } else { number };
     if !(0..length as isize).contains(&place) {

@@ -105,7 +105,11 @@ impl Tensor {
     }
 
     fn __len__(&self) -> PyResult<usize> {
-        self.array.shape.first().copied().ok_or_else(|| PyTypeError::new_err("a tensor without dimensions has no length"))
+        self.array
+            .shape
+            .first()
+            .copied()
+            .ok_or_else(|| PyTypeError::new_err("a tensor without dimensions has no length"))
     }
 
     fn __repr__(&self) -> String {
@@ -130,7 +134,8 @@ impl Tensor {
     /// The only value, as a number.
     fn item(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         if self.array.count() != 1 {
-            let message = format!("only a tensor of one value is a number; this one has {}", self.array.count());
+            let message =
+                format!("only a tensor of one value is a number; this one has {}", self.array.count());
             return Err(PyValueError::new_err(message));
         }
         Ok(values::scalars(py, &self.array)?.remove(0))
@@ -198,7 +203,11 @@ impl Tensor {
 }
 
 /// Nested lists of `shape` with the next items.
-fn nested(py: Python<'_>, shape: &[usize], items: &mut impl Iterator<Item = Py<PyAny>>) -> PyResult<Py<PyAny>> {
+fn nested(
+    py: Python<'_>,
+    shape: &[usize],
+    items: &mut impl Iterator<Item = Py<PyAny>>,
+) -> PyResult<Py<PyAny>> {
     let Some((length, inner)) = shape.split_first() else {
         return Ok(items.next().expect("as many items as the shape says"));
     };

@@ -27,7 +27,9 @@ fn write_level(array: &Array, shape: &[usize], start: usize, whole: bool, text: 
     let stride: usize = inner.iter().product();
     let separator = match inner.len() {
         0 => ", ".to_owned(),
-        levels => format!(",{}{}", "\n".repeat(levels), " ".repeat("tensor(".len() + array.shape.len() - levels)),
+        levels => {
+            format!(",{}{}", "\n".repeat(levels), " ".repeat("tensor(".len() + array.shape.len() - levels))
+        }
     };
     *text += "[";
     let mut skipped = false;

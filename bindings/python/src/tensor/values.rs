@@ -88,7 +88,11 @@ pub fn scalars(py: Python<'_>, array: &Array) -> PyResult<Vec<Py<PyAny>>> {
         return array.memory.iter().map(flag).collect();
     }
     if array.element.is_float() {
-        return array.numbers().into_iter().map(|number| Ok(object(number.into_pyobject(py)?.into_any()))).collect();
+        return array
+            .numbers()
+            .into_iter()
+            .map(|number| Ok(object(number.into_pyobject(py)?.into_any())))
+            .collect();
     }
     array.integers().into_iter().map(|number| Ok(object(number.into_pyobject(py)?.into_any()))).collect()
 }

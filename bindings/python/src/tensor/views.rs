@@ -113,7 +113,10 @@ impl Tensor {
         let shape: Vec<usize> =
             wanted.iter().map(|length| if *length == -1 { inferred } else { *length } as usize).collect();
         let most_unknown = wanted.iter().filter(|length| **length < 0).count() <= 1;
-        if !most_unknown || wanted.iter().any(|length| *length < -1) || shape.iter().product::<usize>() != count {
+        if !most_unknown
+            || wanted.iter().any(|length| *length < -1)
+            || shape.iter().product::<usize>() != count
+        {
             return Err(PyValueError::new_err(format!("{:?} cannot become {wanted:?}", self.array().shape)));
         }
         Ok(Array { shape, ..self.array().clone() }.into())

@@ -49,7 +49,11 @@ impl AutoPipeline {
     ///
     /// # Errors
     /// When the family of the checkpoint has no such pipeline, or it cannot be loaded.
-    pub fn from_pretrained_with(self, name_or_path: &str, options: &LoadOptions) -> Result<DiffusionPipeline> {
+    pub fn from_pretrained_with(
+        self,
+        name_or_path: &str,
+        options: &LoadOptions,
+    ) -> Result<DiffusionPipeline> {
         self.load(&options.open(name_or_path, Needed::Pipeline)?, options)
     }
 

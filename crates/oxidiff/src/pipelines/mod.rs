@@ -22,7 +22,8 @@ mod unconditional;
 
 pub use any_pipeline::PipelineArguments;
 pub use auto_pipeline::{
-    AUTO_PIPELINES, AutoPipeline, AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image,
+    AUTO_PIPELINES, AutoPipeline, AutoPipelineForImage2Image, AutoPipelineForInpainting,
+    AutoPipelineForText2Image,
 };
 pub use common::callback::{StepCallback, StepEnd, Stop};
 pub use common::component_loader::ComponentLoader;
