@@ -125,10 +125,10 @@ impl Arguments {
 
 /// The values of an image or of several, with four dimensions.
 fn image_values(array: &Array, channels_last: bool) -> PyResult<burn::tensor::Tensor<4>> {
-    let shape = match (*array.shape.as_slice(), channels_last) {
-        ([height, width], true) => vec![1, height, width, 1],
-        ([height, width], false) => vec![1, 1, height, width],
-        ([a, b, c], _) => vec![1, a, b, c],
+    let shape = match (array.shape.as_slice(), channels_last) {
+        ([height, width], true) => vec![1, *height, *width, 1],
+        ([height, width], false) => vec![1, 1, *height, *width],
+        ([a, b, c], _) => vec![1, *a, *b, *c],
         _ => array.shape.clone(),
     };
     let tensor = Array { shape, ..array.clone() }.tensor()?;

@@ -147,37 +147,64 @@ fn unary(tensor: &Tensor, function: impl FnOnce(Burn<MOST>) -> Burn<MOST>) -> Py
     Ok(Values::Float(function(values::of(array)?.float(element))).array(array.shape.len())?.into())
 }
 
-macro_rules! operators {
-    ($($operator:ident, $reflected:ident: $operation:ident;)+) => {
-        #[pymethods]
-        impl Tensor {
-            $(
-                fn $operator(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-                    binary(self, other, Operation::$operation, false)
-                }
+#[pymethods]
+impl Tensor {
+    fn __add__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        binary(self, other, Operation::Add, false)
+    }
 
-                fn $reflected(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-                    binary(self, other, Operation::$operation, true)
-                }
-            )+
-        }
-    };
-}
+    fn __radd__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        binary(self, other, Operation::Add, true)
+    }
 
-operators! {
-    __add__, __radd__: Add;
-    __sub__, __rsub__: Subtract;
-    __mul__, __rmul__: Multiply;
-    __truediv__, __rtruediv__: Divide;
-    __floordiv__, __rfloordiv__: FloorDivide;
-    __mod__, __rmod__: Remainder;
+    fn __sub__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        binary(self, other, Operation::Subtract, false)
+    }
+
+    fn __rsub__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        binary(self, other, Operation::Subtract, true)
+    }
+
+    fn __mul__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        binary(self, other, Operation::Multiply, false)
+    }
+
+    fn __rmul__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        binary(self, other, Operation::Multiply, true)
+    }
+
+    fn __truediv__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        binary(self, other, Operation::Divide, false)
+    }
+
+    fn __rtruediv__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        binary(self, other, Operation::Divide, true)
+    }
+
+    fn __floordiv__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        binary(self, other, Operation::FloorDivide, false)
+    }
+
+    fn __rfloordiv__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        binary(self, other, Operation::FloorDivide, true)
+    }
+
+    fn __mod__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        binary(self, other, Operation::Remainder, false)
+    }
+
+    fn __rmod__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        binary(self, other, Operation::Remainder, true)
+    }
 }
 
 #[pymethods]
 impl Tensor {
     /// numpy must leave operations with a tensor to it.
     #[classattr]
-    const __array_priority__: f64 = 1000.0;
+    fn __array_priority__() -> f64 {
+        1000.0
+    }
 
     fn __pow__(&self, other: &Bound<'_, PyAny>, modulo: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         match modulo {
