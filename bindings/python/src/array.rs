@@ -179,14 +179,13 @@ pub struct Like {
 impl Like {
     /// The form of results that follow from no array: that of torch or mindspore in a program that uses it.
     pub fn imported(py: Python<'_>) -> PyResult<Self> {
-        let kind = if imported(py, "torch")?.is_some() {
-            Kind::Torch
-        } else if imported(py, "mindspore")?.is_some() {
-            Kind::MindSpore
-        } else {
-            Kind::Own
-        };
-        Ok(Self { kind, namespace: None })
+        for (module, kind) in [("torch", Kind::Torch), ("mindspore", Kind::MindSpore)] {
+            // While a module is being imported, it may not have its classes yet.
+            if imported(py, module)?.is_some_and(|module| module.hasattr("Tensor").unwrap_or(false)) {
+                return Ok(Self { kind, namespace: None });
+            }
+        }
+        Ok(Self { kind: Kind::Own, namespace: None })
     }
 
     pub fn of_kind(kind: Kind) -> Self {

@@ -1,7 +1,7 @@
 //! Generators of random numbers: `oxidiff.Generator`, and `torch.Generator` where it is used.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use burn::tensor::TensorData;
 use half::{bf16, f16};
@@ -14,6 +14,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use crate::array::{Array, Given};
 use crate::dtype::Element;
 use crate::errors::to_py;
+use crate::lock::lock;
 
 /// A generator with the random numbers of PyTorch's CPU generator: `oxidiff.Generator(0)` is
 /// `torch.Generator().manual_seed(0)`, and a call continues where the call before it stopped.
@@ -22,7 +23,7 @@ pub struct PyGenerator(Mutex<Generator>);
 
 impl PyGenerator {
     fn lock(&self) -> MutexGuard<'_, Generator> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

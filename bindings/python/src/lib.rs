@@ -11,6 +11,7 @@ mod generator;
 mod images;
 mod info;
 mod loading;
+mod lock;
 mod logging;
 mod memory;
 mod model;

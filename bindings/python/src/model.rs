@@ -1,6 +1,6 @@
 //! Models of any class.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use oxidiff::{AnyModel, AnyTensor, Config, Device, EncodedImage};
 use pyo3::exceptions::{PyNotImplementedError, PyValueError};
@@ -13,6 +13,7 @@ use crate::dtype::{Element, PyDType};
 use crate::errors::to_py;
 use crate::info;
 use crate::loading;
+use crate::lock::lock;
 
 /// A model of any class. The classes of the package hold one.
 #[pyclass(name = "ModelCore", module = "oxidiff._oxidiff", frozen)]
@@ -26,7 +27,7 @@ impl From<AnyModel> for PyModel {
 
 impl PyModel {
     pub fn lock(&self) -> MutexGuard<'_, AnyModel> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn no_autoencoder(&self) -> PyErr {

@@ -1,6 +1,6 @@
 //! Schedulers of any class.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use burn::tensor::Tensor;
 use oxidiff::schedulers::{self, ModelKind};
@@ -14,6 +14,7 @@ use crate::array::{Array, Given, Like};
 use crate::errors::to_py;
 use crate::generator::Lent;
 use crate::loading;
+use crate::lock::lock;
 
 /// A scheduler of any class. The classes of the package hold one.
 #[pyclass(name = "SchedulerCore", module = "oxidiff._oxidiff", frozen)]
@@ -27,7 +28,7 @@ impl From<Box<dyn Scheduler>> for PyScheduler {
 
 impl PyScheduler {
     pub fn lock(&self) -> MutexGuard<'_, Box<dyn Scheduler>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

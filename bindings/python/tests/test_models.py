@@ -72,7 +72,7 @@ def test_types(cats):
 
 
 def test_new_models(tmp_path):
-    model = UNet2DModel(sample_size=8, block_out_channels=(4, 4), norm_num_groups=2, layers_per_block=1,
+    model = UNet2DModel(sample_size=8, block_out_channels=(8, 8), norm_num_groups=2, layers_per_block=1,
                         down_block_types=("DownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "UpBlock2D"))
     model.save_pretrained(tmp_path)
     loaded = UNet2DModel.from_pretrained(tmp_path)
@@ -93,5 +93,7 @@ def test_errors(cats):
         UNet2DModel.from_pretrained("./no/such/folder")
     with pytest.raises(NotImplementedError, match="cuda"):
         model.to("cuda")
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="sample"):
         model("a text", 2)
+    with pytest.raises(TypeError, match="sample"):
+        model({}, 2)

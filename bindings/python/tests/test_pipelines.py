@@ -90,7 +90,8 @@ def test_callbacks_see_and_replace_latents(pipeline):
     seen = []
 
     def callback(pipe, step, timestep, values):
-        assert pipe is pipeline and pipe.num_timesteps == len(pipe.scheduler.timesteps)
+        # PNDM takes the second timestep twice.
+        assert pipe is pipeline and pipe.num_timesteps == 4
         seen.append((step, int(timestep), type(values["latents"])))
         return {"latents": values["latents"] * 0}
 
@@ -99,6 +100,33 @@ def test_callbacks_see_and_replace_latents(pipeline):
     assert numpy.abs(numpy.asarray(latents)).max() == 0
     with pytest.raises(NotImplementedError, match="prompt_embeds"):
         pipeline("a", callback_on_step_end=callback, callback_on_step_end_tensor_inputs=["prompt_embeds"])
+
+
+def test_pipelines_can_be_used_in_callbacks(pipeline):
+    decoded = []
+
+    def callback(pipe, step, timestep, values):
+        assert pipe.config["_class_name"] == "StableDiffusionPipeline" and "PNDMScheduler" in repr(pipe)
+        decoded.append(pipe.vae.decode(values["latents"] / pipe.vae.config.scaling_factor).sample)
+        with pytest.raises(NotImplementedError, match="scheduler"):
+            pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
+        return {}
+
+    pixels = images(pipeline, callback_on_step_end=callback)
+    assert largest_difference((decoded[-1] / 2 + 0.5).clamp(0, 1), pixels.transpose(0, 3, 1, 2)) < 1e-5
+    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+
+
+def test_threads_share_a_pipeline(pipeline):
+    expected = [images(pipeline, generator=Generator(seed)) for seed in range(3)]
+    made = {}
+    threads = [threading.Thread(target=lambda seed=seed: made.update({seed: images(pipeline, generator=Generator(seed))}))
+               for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(largest_difference(made[seed], expected[seed]) == 0 for seed in range(3))
 
 
 def test_callbacks_interrupt(pipeline):
@@ -125,7 +153,7 @@ def test_exceptions_of_callbacks_are_raised(pipeline):
 def test_interrupts_stop_within_a_step(pipeline, cats):
     cat = DDPMPipeline.from_pretrained(cats)
     cat.set_progress_bar_config(disable=True)
-    for call in (lambda: images(pipeline, num_inference_steps=1000), lambda: cat(batch_size=8)):
+    for call in (lambda: images(pipeline, num_inference_steps=500, num_images_per_prompt=4), lambda: cat(batch_size=8)):
         timer = threading.Timer(0.5, lambda: signal.raise_signal(signal.SIGINT))
         timer.start()
         start = time.monotonic()
@@ -167,7 +195,7 @@ def test_parts(pipeline):
     with pytest.raises(TypeError):
         pipeline.unet = "a text"
     with pytest.raises(ValueError):
-        pipeline.unet = UNet2DModel(sample_size=8, block_out_channels=(4, 4), norm_num_groups=2,
+        pipeline.unet = UNet2DModel(sample_size=8, block_out_channels=(8, 8), norm_num_groups=2,
                                     down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2)
     pipeline.safety_checker = None
     assert pipeline.safety_checker is None

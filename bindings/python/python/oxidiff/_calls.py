@@ -18,11 +18,13 @@ def call(pipeline, given):
     pipeline.__dict__.update(_interrupt=False, _guidance_scale=given.get("guidance_scale"))
     scheduler = pipeline._parts.get("scheduler")
     with _Steps(pipeline, function, inputs, given.get("num_inference_steps")) as steps:
-        if scale is not None:
-            pipeline._core.set_lora_scale(scale)
         try:
+            pipeline._is_called = True
+            if scale is not None:
+                pipeline._core.set_lora_scale(scale)
             images, flagged = pipeline._core.call(given, steps, function is not None and "latents" in inputs)
         finally:
+            pipeline._is_called = False
             if scale is not None:
                 pipeline._core.set_lora_scale(1.0)
             if scheduler is not None:

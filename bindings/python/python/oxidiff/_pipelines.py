@@ -58,7 +58,7 @@ class DiffusionPipeline(LoraMixin):
         """Takes over a pipeline of the library, and `parts` that Python has objects for already."""
         fields = self.__dict__
         fields.update(_core=core, _parts={}, _synchronised={}, _progress_bar_config={}, _interrupt=False,
-                      _num_timesteps=0, _guidance_scale=None)
+                      _is_called=False, _num_timesteps=0, _guidance_scale=None)
         for name, _, class_name, part in core.parts():
             known = parts.get(name)
             self._parts[name] = known if hasattr(known, "_core") else _python(part, class_name)
@@ -241,7 +241,7 @@ class DiffusionPipeline(LoraMixin):
     def _synchronise(self):
         """Brings the library's pipeline up to date with the objects that Python has changed."""
         for name, part in self._parts.items():
-            if isinstance(part, SchedulerMixin):
+            if name == "scheduler":
                 self._core.set_scheduler_state(part._core)
             elif self._synchronised[name] != (id(part._core), getattr(part, "_changes", 0)):
                 self._core.set_part(name, part._core)
@@ -272,15 +272,20 @@ class DiffusionPipeline(LoraMixin):
     def __setattr__(self, name, value):
         if name == "_guidance_scale":
             raise NotImplementedError("the guidance scale cannot be changed during a call")
-        if name not in self._parts and not isinstance(self.config.get(name), list):
+        if name.startswith("_") or (name not in self._parts and not isinstance(self.config.get(name), list)):
             object.__setattr__(self, name, value)
+        elif self._is_called:
+            raise NotImplementedError(f"`{name}` cannot be replaced during a call")
         elif value is None:
             self._core.set_part(name, None)
             self._parts.pop(name, None)
         else:
             if not hasattr(value, "_core"):
                 raise TypeError(f"`{name}`: must be a part of this package, not a {type(value).__name__}")
-            self._core.set_part(name, value._core)
+            if name == "scheduler" and isinstance(value, SchedulerMixin):
+                self._core.set_scheduler_state(value._core)
+            else:
+                self._core.set_part(name, value._core)
             self._parts[name] = value
             self._note(name)
 

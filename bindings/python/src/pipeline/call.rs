@@ -1,7 +1,7 @@
 //! Calls of pipelines.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use oxidiff::{AnyTensor, Argument, DiffusionPipeline, Error, Images, StepCallback, StepEnd, Stop};
 use pyo3::prelude::*;
@@ -12,6 +12,7 @@ use crate::arguments::Arguments;
 use crate::array::{Array, Given, Kind, Like};
 use crate::errors::to_py;
 use crate::images::to_pillow;
+use crate::lock::lock;
 
 /// The images and what the safety checker found.
 type Output = (Py<PyAny>, Option<Vec<bool>>);
@@ -48,9 +49,12 @@ impl PyPipeline {
             let callback = step_callback(on_step, wants_latents, like.clone(), raised.clone());
             request.set("callback_on_step_end", Argument::Callback(callback));
         }
-        let made = py.detach(|| self.lock().call(request));
+        // A copy, which shares the weights: the pipeline stays usable in callbacks and in other threads.
+        let mut running = self.lock().clone();
+        let made = py.detach(|| running.call(request));
+        self.lock().set_scheduler(running.scheduler().clone_box());
         lent.give_back(py)?;
-        if let Some(error) = raised.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(error) = lock(&raised).take() {
             return Err(error);
         }
         let made = made.map_err(to_py)?;
@@ -89,7 +93,7 @@ fn step_callback(
                 Ok(after) => after,
                 Err(error) => {
                     let message = error.to_string();
-                    *raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    *lock(&raised) = Some(error);
                     return ControlFlow::Break(Stop::Fail(Error::Stopped { message }));
                 }
             };

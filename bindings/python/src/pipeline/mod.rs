@@ -4,7 +4,7 @@ mod adapters;
 mod call;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use oxidiff::{AUTO_PIPELINES, AnyModel, AutoPipeline, Component, DiffusionPipeline, Scheduler};
 use pyo3::exceptions::PyTypeError;
@@ -14,6 +14,7 @@ use pyo3::types::PyDict;
 use crate::errors::to_py;
 use crate::info;
 use crate::loading;
+use crate::lock::lock;
 use crate::model::PyModel;
 use crate::scheduler::PyScheduler;
 
@@ -31,7 +32,7 @@ impl From<DiffusionPipeline> for PyPipeline {
 
 impl PyPipeline {
     fn lock(&self) -> MutexGuard<'_, DiffusionPipeline> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
@@ -58,7 +59,7 @@ impl Held {
         } else if let Ok(scheduler) = core.cast::<PyScheduler>() {
             Ok(Self::Owned(Box::new(scheduler.get().lock().clone())))
         } else if let Ok(part) = core.cast::<PyPart>() {
-            let pipeline = part.get().pipeline.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let pipeline = lock(&part.get().pipeline).clone();
             Ok(Self::Pipeline(pipeline, part.get().name.clone()))
         } else {
             Err(PyTypeError::new_err(format!(

@@ -1,0 +1,2405 @@
+"""Written by `generate_stubs.py`: do not edit."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+from PIL.Image import Image
+
+#: Arrays of numpy, torch, mindspore or this package.
+ArrayLike: TypeAlias = Any
+#: Images of Pillow, arrays, tensors, or names of files; one, or several.
+ImageInput: TypeAlias = Image | ArrayLike | str | Sequence[Image] | Sequence[ArrayLike] | Sequence[str]
+#: `oxidiff.Generator` or `torch.Generator`.
+GeneratorLike: TypeAlias = Any
+#: Called with the pipeline, the number of the step, its timestep, and the tensors asked for.
+StepCallback: TypeAlias = Callable[[Any, int, Any, dict[str, Any]], Mapping[str, Any] | None]
+
+
+class AutoModel:
+    """Loads a model of the class that its configuration names."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str, subfolder: str | None = None, **kwargs: Any) -> Any:
+        """Loads a model from a folder or from the hub: see `ModelMixin.from_pretrained`."""
+
+class AutoPipelineForImage2Image:
+    """Chooses the class of a checkpoint's family for the task in the name of this one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    @classmethod
+    def from_pipe(cls, pipeline: Any, **kwargs: Any) -> Any:
+        """Makes the pipeline for the task from the parts of another, which shares its weights."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_or_path: Any, **kwargs: Any) -> Any:
+        """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`."""
+
+class AutoPipelineForInpainting:
+    """Chooses the class of a checkpoint's family for the task in the name of this one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    @classmethod
+    def from_pipe(cls, pipeline: Any, **kwargs: Any) -> Any:
+        """Makes the pipeline for the task from the parts of another, which shares its weights."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_or_path: Any, **kwargs: Any) -> Any:
+        """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`."""
+
+class AutoPipelineForText2Image:
+    """Chooses the class of a checkpoint's family for the task in the name of this one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    @classmethod
+    def from_pipe(cls, pipeline: Any, **kwargs: Any) -> Any:
+        """Makes the pipeline for the task from the parts of another, which shares its weights."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_or_path: Any, **kwargs: Any) -> Any:
+        """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`."""
+
+class AutoencoderKL(AutoencoderMixin, ModelMixin):
+    """`AutoencoderKL` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, sample: ArrayLike | None = None, sample_posterior: bool = False, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the AutoencoderKL.
+
+        Args:
+            sample (ArrayLike): The images, `[batch, in_channels, height, width]`, with values in [-1, 1].
+            sample_posterior (bool): Whether to draw the latents, where the model encodes an image as a distribution, or to take the most likely ones.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from; by default a freshly seeded generator.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, sample: ArrayLike | None = None, sample_posterior: bool = False, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the AutoencoderKL.
+
+        Args:
+            sample (ArrayLike): The images, `[batch, in_channels, height, width]`, with values in [-1, 1].
+            sample_posterior (bool): Whether to draw the latents, where the model encodes an image as a distribution, or to take the most likely ones.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from; by default a freshly seeded generator.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class AutoencoderMixin:
+    """What autoencoders do besides being called."""
+
+    def decode(self, z: Any, return_dict: bool = True, generator: GeneratorLike | list[GeneratorLike] | None = None) -> Any:
+        """Decodes latents `[batch, channels, height, width]` to images with values in about [-1, 1]."""
+
+    def disable_slicing(self) -> Any:
+        """Encodes and decodes whole batches."""
+
+    def disable_tiling(self) -> Any:
+        """Encodes and decodes whole images."""
+
+    def enable_slicing(self) -> Any:
+        """Encodes and decodes the images of a batch one by one."""
+
+    def enable_tiling(self, use_tiling: Any = True) -> Any:
+        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
+
+    def encode(self, x: Any, return_dict: bool = True) -> Any:
+        """Encodes images `[batch, channels, height, width]` with values in [-1, 1] as latents."""
+
+class AutoencoderTiny(AutoencoderMixin, ModelMixin):
+    """`AutoencoderTiny` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, sample: ArrayLike | None = None, sample_posterior: bool = False, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the AutoencoderTiny.
+
+        Args:
+            sample (ArrayLike): The images, `[batch, in_channels, height, width]`, with values in [-1, 1].
+            sample_posterior (bool): Whether to draw the latents, where the model encodes an image as a distribution, or to take the most likely ones.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from; by default a freshly seeded generator.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, sample: ArrayLike | None = None, sample_posterior: bool = False, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the AutoencoderTiny.
+
+        Args:
+            sample (ArrayLike): The images, `[batch, in_channels, height, width]`, with values in [-1, 1].
+            sample_posterior (bool): Whether to draw the latents, where the model encodes an image as a distribution, or to take the most likely ones.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from; by default a freshly seeded generator.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class BaseOutput(OrderedDict):
+    """The result of a call: `output.images`, `output["images"]` or `output[0]`."""
+
+    def __getitem__(self, key: Any) -> Any:
+        """x.__getitem__(y) <==> x[y]"""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    def pop(self, *args: Any, **kwargs: Any) -> Any:
+        """od.pop(key[,default]) -> v, remove specified key and return the corresponding value.
+
+        If the key is not found, return the default if given; otherwise,
+        raise a KeyError.
+        """
+
+    def setdefault(self, *args: Any, **kwargs: Any) -> Any:
+        """Insert key with a value of default if key is not in the dictionary.
+
+        Return the value for key if key is in the dictionary, else default.
+        """
+
+    def to_tuple(self) -> Any:
+        """The values that are there, in order."""
+
+    def update(self, *args: Any, **kwargs: Any) -> Any:
+        """D.update([E, ]**F) -> None.  Update D from dict/iterable E and F.
+        If E is present and has a .keys() method, then does:  for k in E: D[k] = E[k]
+        If E is present and lacks a .keys() method, then does:  for k, v in E: D[k] = v
+        In either case, this is followed by: for k in F:  D[k] = F[k]
+        """
+
+class CLIPTextModel(ModelMixin):
+    """`CLIPTextModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the CLIPTextModel.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the CLIPTextModel.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class CLIPTextModelWithProjection(ModelMixin):
+    """`CLIPTextModelWithProjection` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the CLIPTextModelWithProjection.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the CLIPTextModelWithProjection.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class CMStochasticIterativeScheduler(SchedulerMixin):
+    """`CMStochasticIterativeScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class ConsistencyModelPipeline(DiffusionPipeline):
+    """`ConsistencyModelPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, batch_size: int = 1, *, num_inference_steps: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, class_labels: int | Sequence[int] | ArrayLike | None = None, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: ConsistencyModelPipeline.
+
+        Args:
+            batch_size (int): Number of images.
+            num_inference_steps (int): Number of denoising steps; by default 1000 for DDPM, 50 for DDIM and PNDM, 2000 for score models, and 1 for consistency models.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the denoising loop, instead of the scheduler's own (consistency models).
+            class_labels (int | Sequence[int] | ArrayLike): The class of each image; by default random, if the model has classes (consistency models).
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The noise to start from, `[images, channels, height, width]`, instead of drawing it (consistency models).
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class CosineDPMSolverMultistepScheduler(SchedulerMixin):
+    """`CosineDPMSolverMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class DDIMInverseScheduler(SchedulerMixin):
+    """`DDIMInverseScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class DDIMPipeline(DiffusionPipeline):
+    """`DDIMPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, batch_size: int = 1, *, num_inference_steps: int | None = None, eta: float = 0.0, use_clipped_model_output: bool = False, generator: GeneratorLike | list[GeneratorLike] | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: DDIMPipeline.
+
+        Args:
+            batch_size (int): Number of images.
+            num_inference_steps (int): Number of denoising steps; by default 1000 for DDPM, 50 for DDIM and PNDM, 2000 for score models, and 1 for consistency models.
+            eta (float): Noise of each step, from 0 (none) to 1 (as much as DDPM) (DDIM).
+            use_clipped_model_output (bool): Whether to recompute the predicted noise from the clipped sample (DDIM).
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class DDIMScheduler(SchedulerMixin):
+    """`DDIMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, eta: Any = None, use_clipped_model_output: Any = False, generator: GeneratorLike | list[GeneratorLike] | None = None, variance_noise: Any = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class DDPMPipeline(DiffusionPipeline):
+    """`DDPMPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, batch_size: int = 1, *, num_inference_steps: int | None = None, generator: GeneratorLike | list[GeneratorLike] | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: DDPMPipeline.
+
+        Args:
+            batch_size (int): Number of images.
+            num_inference_steps (int): Number of denoising steps; by default 1000 for DDPM, 50 for DDIM and PNDM, 2000 for score models, and 1 for consistency models.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class DDPMScheduler(SchedulerMixin):
+    """`DDPMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class DDPMWuerstchenScheduler(SchedulerMixin):
+    """`DDPMWuerstchenScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class DEISMultistepScheduler(SchedulerMixin):
+    """`DEISMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class DPMSolverMultistepInverseScheduler(SchedulerMixin):
+    """`DPMSolverMultistepInverseScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, variance_noise: Any = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class DPMSolverMultistepScheduler(SchedulerMixin):
+    """`DPMSolverMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, variance_noise: Any = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class DPMSolverSDEScheduler(SchedulerMixin):
+    """`DPMSolverSDEScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_noise: Any = 1.0, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class DPMSolverSinglestepScheduler(SchedulerMixin):
+    """`DPMSolverSinglestepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class DPTForDepthEstimation(ModelMixin):
+    """`DPTForDepthEstimation` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, pixel_values: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the DPTForDepthEstimation.
+
+        Args:
+            pixel_values (ArrayLike): The prepared images, `[batch, channels, height, width]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, pixel_values: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the DPTForDepthEstimation.
+
+        Args:
+            pixel_values (ArrayLike): The prepared images, `[batch, channels, height, width]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class DiTPipeline(DiffusionPipeline):
+    """`DiTPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, class_labels: int | Sequence[int] | ArrayLike | None = None, *, guidance_scale: float = 4.0, generator: GeneratorLike | list[GeneratorLike] | None = None, num_inference_steps: int = 50, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: DiTPipeline.
+
+        Args:
+            class_labels (int | Sequence[int] | ArrayLike): The class of each image.
+            guidance_scale (float): How strongly to follow the class; 1 or less turns guidance off.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            num_inference_steps (int): Number of denoising steps.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class DiTTransformer2DModel(ModelMixin):
+    """`DiTTransformer2DModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, class_labels: int | Sequence[int] | ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the DiTTransformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The noisy latents, `[batch, in_channels, size, size]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep: one for all items, or one for each.
+            class_labels (int | Sequence[int] | ArrayLike): The class of each item.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, class_labels: int | Sequence[int] | ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the DiTTransformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The noisy latents, `[batch, in_channels, size, size]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep: one for all items, or one for each.
+            class_labels (int | Sequence[int] | ArrayLike): The class of each item.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class DiagonalGaussianDistribution:
+    """The distribution of the latents of images: a mean and a variance at each position."""
+
+    def __init__(self, mean: Any, logvar: Any) -> None: ...
+
+    def mode(self) -> Any:
+        """The most likely latents."""
+
+    def sample(self, generator: GeneratorLike | list[GeneratorLike] | None = None) -> Any:
+        """Draws latents."""
+
+    @property
+    def std(self) -> Any:
+        """The standard deviation at each position."""
+
+    @property
+    def var(self) -> Any:
+        """The variance at each position."""
+
+class DiffusionPipeline(LoraMixin):
+    """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
+
+        `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
+        `pipeline.unet`, `pipeline.scheduler = ...`.
+    
+    """
+
+    def __init__(self, **parts: Any) -> None: ...
+
+    @property
+    def components(self) -> Any:
+        """The parts by name, as the class takes them: `StableDiffusionImg2ImgPipeline(**pipeline.components)`."""
+
+    @property
+    def config(self) -> Any:
+        """The contents of `model_index.json`: a mapping that cannot be changed."""
+
+    config_name: str
+
+    @property
+    def device(self) -> Any:
+        """The device of the models: the CPU."""
+
+    def disable_vae_slicing(self) -> Any:
+        """Encodes and decodes whole batches."""
+
+    def disable_vae_tiling(self) -> Any:
+        """Encodes and decodes whole images."""
+
+    @property
+    def dtype(self) -> Any:
+        """The element type of the models."""
+
+    def enable_vae_slicing(self) -> Any:
+        """Encodes and decodes the images of a batch one by one."""
+
+    def enable_vae_tiling(self) -> Any:
+        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
+
+    @classmethod
+    def from_pipe(cls, pipeline: Any, **kwargs: Any) -> Any:
+        """Makes a pipeline of this class from the parts of another. Both share the weights; none are copied."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Any:
+        """Loads a pipeline from a folder or from the hub.
+
+        Args:
+            pretrained_model_name_or_path (str): The folder, or the name of a repository.
+            torch_dtype, dtype, mindspore_dtype: The element type to compute in: float32 (the default), float16 or bfloat16;
+                a string, or a type of numpy, torch, mindspore or this package.
+            use_safetensors (bool): Accepted; safetensors are read wherever they are.
+            variant (str): Which variant of the weights to read: `"fp16"`.
+            revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
+            safety_checker: `None` leaves it out.
+            scheduler, vae, unet, ...: Parts to use instead of those of the checkpoint.
+
+        Raises:
+            OSError: when a file is missing or damaged.
+            ValueError: when a configuration has a value that its class does not know.
+            NotImplementedError: when the class of a part is not supported.
+        """
+
+    @classmethod
+    def from_single_file(cls, pretrained_model_link_or_path: Any, **kwargs: Any) -> Any:
+        """Loads a pipeline out of a checkpoint in its original layout, which is one file: a path or a link to the hub.
+
+        Args:
+            pretrained_model_link_or_path (str): The file.
+            config (str): Where the configurations are; by default those that the package holds for models of this kind.
+            torch_dtype, dtype, scheduler, vae, ...: See `from_pretrained`.
+        """
+
+    @property
+    def guidance_scale(self) -> Any:
+        """How strongly the current or the last call follows the text."""
+
+    @property
+    def interrupt(self) -> Any:
+        """Whether the current call is to stop: `pipeline._interrupt = True` in a callback."""
+
+    def maybe_free_model_hooks(self) -> Any:
+        """Does nothing: models are never moved."""
+
+    @property
+    def name_or_path(self) -> Any:
+        """Where the pipeline was loaded from."""
+
+    @property
+    def num_timesteps(self) -> Any:
+        """The number of timesteps of the current or the last run."""
+
+    def progress_bar(self, iterable: Any = None, total: Any = None) -> Any:
+        """A progress bar over the items of `iterable`, or of `total` steps."""
+
+    def save_pretrained(self, save_directory: Any, safe_serialization: Any = True, variant: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
+        """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there."""
+
+    def set_progress_bar_config(self, **kwargs: Any) -> Any:
+        """Sets keyword arguments of the progress bar, tqdm's: `disable=True` hides it."""
+
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """Converts the models to another element type. A device must be the CPU. Returns the pipeline."""
+
+class EDMDPMSolverMultistepScheduler(SchedulerMixin):
+    """`EDMDPMSolverMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class EDMEulerScheduler(SchedulerMixin):
+    """`EDMEulerScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, pred_original_sample: Any = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class EulerAncestralDiscreteScheduler(SchedulerMixin):
+    """`EulerAncestralDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class EulerDiscreteScheduler(SchedulerMixin):
+    """`EulerDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class FlowMatchEulerDiscreteScheduler(FlowSchedulerMixin, SchedulerMixin):
+    """`FlowMatchEulerDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class FlowMatchHeunDiscreteScheduler(FlowSchedulerMixin, SchedulerMixin):
+    """`FlowMatchHeunDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class FlowMatchLCMScheduler(FlowSchedulerMixin, SchedulerMixin):
+    """`FlowMatchLCMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class FlowSchedulerMixin:
+    """What schedulers of flows do besides: diffusers has another name for adding noise to their samples."""
+
+    def scale_noise(self, sample: ArrayLike, timestep: int | float | ArrayLike, noise: Any) -> Any:
+        """Adds noise to clean samples, to each up to the level of its timestep."""
+
+class FrozenDict(OrderedDict):
+    """A mapping that cannot be changed: `config["sample_size"]` and `config.sample_size`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    def pop(self, *args: Any, **kwargs: Any) -> Any:
+        """od.pop(key[,default]) -> v, remove specified key and return the corresponding value.
+
+        If the key is not found, return the default if given; otherwise,
+        raise a KeyError.
+        """
+
+    def setdefault(self, *args: Any, **kwargs: Any) -> Any:
+        """Insert key with a value of default if key is not in the dictionary.
+
+        Return the value for key if key is in the dictionary, else default.
+        """
+
+    def update(self, *args: Any, **kwargs: Any) -> Any:
+        """D.update([E, ]**F) -> None.  Update D from dict/iterable E and F.
+        If E is present and has a .keys() method, then does:  for k in E: D[k] = E[k]
+        If E is present and lacks a .keys() method, then does:  for k, v in E: D[k] = v
+        In either case, this is followed by: for k in F:  D[k] = F[k]
+        """
+
+class Generator:
+    """A generator with the random numbers of PyTorch's CPU generator: `oxidiff.Generator(0)` is
+    `torch.Generator().manual_seed(0)`, and a call continues where the call before it stopped.
+    """
+
+    @property
+    def device(self) -> Any:
+        """The device that numbers are drawn on: always the CPU."""
+
+    def get_state(self) -> Any:
+        """The state, which is also one of `torch.Generator` (as bytes)."""
+
+    def initial_seed(self) -> Any:
+        """The seed that the generator started from."""
+
+    def manual_seed(self, seed: Any) -> Generator:
+        """Starts again from a seed. Returns the generator."""
+
+    def seed(self) -> Any:
+        """Starts again from a seed of the operating system, and returns it."""
+
+    def set_state(self, state: Any) -> Any:
+        """Continues from a state."""
+
+class HeunDiscreteScheduler(SchedulerMixin):
+    """`HeunDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class IPNDMScheduler(SchedulerMixin):
+    """`IPNDMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class ImagePipelineOutput(BaseOutput):
+    """The images that a pipeline made."""
+
+class KDPM2AncestralDiscreteScheduler(SchedulerMixin):
+    """`KDPM2AncestralDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class KDPM2DiscreteScheduler(SchedulerMixin):
+    """`KDPM2DiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class LCMScheduler(SchedulerMixin):
+    """`LCMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class LMSDiscreteScheduler(SchedulerMixin):
+    """`LMSDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, order: Any = 4, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class LatentConsistencyModelImg2ImgPipeline(DiffusionPipeline):
+    """`LatentConsistencyModelImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, strength: float = 0.8, latents: ArrayLike | None = None, num_inference_steps: int = 4, original_inference_steps: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 8.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: LatentConsistencyModelImg2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): What to show: one text for each image of the batch. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. Their size is that of the result, rounded down to a multiple of 8. A tensor of four channels is taken for latents.
+            strength (float): How much of the image to change, from 0 to 1: the steps are among that part of the timesteps.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`, instead of those of the image with noise.
+            num_inference_steps (int): Number of denoising steps.
+            original_inference_steps (int): Number of steps that the model was distilled with, from which those of the run are chosen; by default that of the scheduler's configuration.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the run, if the scheduler is not to choose them.
+            guidance_scale (float): How strongly the text pulls: an input of the model.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` weigh parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            clip_skip (int): How many of the text encoder's last layers to leave out.
+            output_type (Literal["pil", "np", "pt", "latent"]): What to return the images as.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class LatentConsistencyModelPipeline(DiffusionPipeline):
+    """`LatentConsistencyModelPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, *, height: int | None = None, width: int | None = None, latents: ArrayLike | None = None, num_inference_steps: int = 4, original_inference_steps: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 8.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: LatentConsistencyModelPipeline.
+
+        Args:
+            prompt (str | list[str]): What to show: one text for each image of the batch. Empty if `prompt_embeds` is given.
+            height (int): Height of the images in pixels, a multiple of 8; by default that of the images that the model was trained on.
+            width (int): Width of the images in pixels, a multiple of 8; by default that of the images that the model was trained on.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            num_inference_steps (int): Number of denoising steps.
+            original_inference_steps (int): Number of steps that the model was distilled with, from which those of the run are chosen; by default that of the scheduler's configuration.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the run, if the scheduler is not to choose them.
+            guidance_scale (float): How strongly the text pulls: an input of the model.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` weigh parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            clip_skip (int): How many of the text encoder's last layers to leave out.
+            output_type (Literal["pil", "np", "pt", "latent"]): What to return the images as.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class LoraMixin:
+    """Methods of pipelines that load adapters into their models."""
+
+    def delete_adapters(self, adapter_names: Any) -> Any:
+        """Removes some adapters."""
+
+    def disable_attention_slicing(self, *args: Any, **kwargs: Any) -> Any:
+        """Does nothing: see `enable_attention_slicing`."""
+
+    def disable_lora(self) -> Any:
+        """Computes without adapters until `enable_lora`."""
+
+    def disable_xformers_memory_efficient_attention(self, *args: Any, **kwargs: Any) -> Any:
+        """Does nothing: attention stays memory-efficient."""
+
+    def enable_attention_slicing(self, *args: Any, **kwargs: Any) -> Any:
+        """Does nothing: attention on the CPU never holds the scores of all pairs of tokens."""
+
+    def enable_lora(self) -> Any:
+        """Computes with the active adapters again."""
+
+    def enable_model_cpu_offload(self, *args: Any, **kwargs: Any) -> Any:
+        """Does nothing: models are on the CPU."""
+
+    def enable_sequential_cpu_offload(self, *args: Any, **kwargs: Any) -> Any:
+        """Does nothing: models are on the CPU."""
+
+    def enable_xformers_memory_efficient_attention(self, *args: Any, **kwargs: Any) -> Any:
+        """Does nothing: attention is memory-efficient already."""
+
+    def fuse_lora(self, components: Any = None, lora_scale: Any = 1.0, safe_fusing: Any = False, adapter_names: Any = None) -> Any:
+        """Merges the active adapters, or those named, into the weights, times `lora_scale`."""
+
+    @property
+    def fused_loras(self) -> Any:
+        """The adapters that are fused into the weights of one of the models."""
+
+    def get_active_adapters(self) -> Any:
+        """The adapters that are active in one of the models."""
+
+    def get_list_adapters(self) -> Any:
+        """The adapters of each model."""
+
+    def load_lora_weights(self, pretrained_model_name_or_path_or_dict: Any, adapter_name: Any = None, **kwargs: Any) -> Any:
+        """Loads a LoRA from a file, a folder or the hub, which becomes the active adapter.
+
+        Args:
+            pretrained_model_name_or_path_or_dict (str): The file, the folder, or the name of a repository.
+            adapter_name (str): A name for `set_adapters`; by default `default_0`, `default_1` and so on.
+            weight_name (str), subfolder (str): The file in the folder or the repository.
+
+        Raises:
+            OSError: when there is no such file, or it holds no LoRA.
+        """
+
+    def load_textual_inversion(self, pretrained_model_name_or_path: str, token: Any = None, **kwargs: Any) -> Any:
+        """Adds a learned word to the tokenizer and its vectors to the text encoder.
+
+        Args:
+            pretrained_model_name_or_path (str): The file, the folder, or the name of a repository.
+            token (str): What to write in a prompt; by default the word that the file names.
+        """
+
+    @property
+    def num_fused_loras(self) -> Any:
+        """The number of adapters that are fused into weights."""
+
+    def remove_all_hooks(self, *args: Any, **kwargs: Any) -> Any:
+        """Does nothing: models are never moved."""
+
+    def set_adapters(self, adapter_names: Any, adapter_weights: Any = None) -> Any:
+        """Activates adapters, each with a weight: 1 is the adapter as it was trained, 0 has no effect.
+
+        A weight can be a dictionary of a weight for each model: `{"unet": 0.8, "text_encoder": 0.5}`.
+        """
+
+    def unfuse_lora(self, components: Any = None) -> Any:
+        """Removes fused adapters from the weights."""
+
+    def unload_lora_weights(self) -> Any:
+        """Removes all adapters. Fused adapters stay in the weights."""
+
+class ModelMixin:
+    """A neural network with a configuration.
+
+        Arrays that go in may be of numpy, torch, mindspore or this package; those that come out are of the same kind.
+    
+    """
+
+    def __init__(self, **kwargs: Any) -> None: ...
+
+    @property
+    def config(self) -> Any:
+        """The configuration: a mapping that cannot be changed, whose values are also attributes."""
+
+    config_name: str
+
+    @property
+    def device(self) -> Any:
+        """The device of the weights: the CPU."""
+
+    @property
+    def dtype(self) -> Any:
+        """The element type of the weights."""
+
+    def eval(self) -> Any:
+        """Returns the model, which is always in the state for inference."""
+
+    def float(self) -> Any:
+        """Converts the weights to float32."""
+
+    @classmethod
+    def from_config(cls, config: Any, **kwargs: Any) -> Any:
+        """A model with initial weights and the configuration of another."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Any:
+        """Loads a model from a folder or from the hub.
+
+        Args:
+            pretrained_model_name_or_path (str): The folder, or the name of a repository.
+            subfolder (str): The folder in it, for a model that is part of a pipeline: `"unet"`.
+            torch_dtype, dtype, mindspore_dtype: The element type to compute in: float32 (the default), float16 or bfloat16.
+            variant (str): Which variant of the weights to read: `"fp16"`.
+            revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
+
+        Raises:
+            OSError: when a file is missing or damaged.
+            ValueError: when a value of the configuration is none that the class knows.
+        """
+
+    @classmethod
+    def from_single_file(cls, pretrained_model_link_or_path_or_dict: Any, **kwargs: Any) -> Any:
+        """Loads a model out of a checkpoint in its original layout, which is one file: a path or a link to the hub."""
+
+    def half(self) -> Any:
+        """Converts the weights to float16."""
+
+    def num_parameters(self, only_trainable: Any = False, exclude_embeddings: Any = False) -> Any:
+        """The number of parameters."""
+
+    def requires_grad_(self, requires_grad: Any = True) -> Any:
+        """Returns the model, which computes no gradients."""
+
+    def save_pretrained(self, save_directory: Any, is_main_process: Any = True, safe_serialization: Any = True, variant: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
+        """Writes `config.json` and the weights into a folder, which is created if it does not exist."""
+
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """Converts the weights to another element type. A device must be the CPU."""
+
+    def train(self, mode: Any = True) -> Any:
+        """Refuses training."""
+
+class PNDMPipeline(DiffusionPipeline):
+    """`PNDMPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, batch_size: int = 1, *, num_inference_steps: int | None = None, generator: GeneratorLike | list[GeneratorLike] | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: PNDMPipeline.
+
+        Args:
+            batch_size (int): Number of images.
+            num_inference_steps (int): Number of denoising steps; by default 1000 for DDPM, 50 for DDIM and PNDM, 2000 for score models, and 1 for consistency models.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class PNDMScheduler(SchedulerMixin):
+    """`PNDMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class RePaintPipeline(DiffusionPipeline):
+    """`RePaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, num_inference_steps: int = 250, eta: float = 0.0, jump_length: int = 10, jump_n_sample: int = 10, generator: GeneratorLike | list[GeneratorLike] | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: RePaintPipeline.
+
+        Args:
+            image (ImageInput): The images to repaint in part. Their size is rounded down to a multiple of 8; a tensor `[images, channels, height, width]` in [-1, 1] is used as it is.
+            mask_image (ImageInput): The mask, white where to keep the image and black where to repaint it: one for all images. Its size is rounded down to a multiple of 32; a tensor `[1 or images, 1 or channels, height, width]` of 1 and 0 is used as it is.
+            num_inference_steps (int): Number of denoising steps, not counting repeated ones.
+            eta (float): Noise of each step, from 0 (none) to 1 (as much as DDPM).
+            jump_length (int): Number of steps to go before they are undone.
+            jump_n_sample (int): How many times these steps are gone through.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image, of which the first is used for all steps. By default a freshly seeded one.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step, also after undoing a step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class RePaintScheduler(SchedulerMixin):
+    """`RePaintScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, original_image: Any = None, mask: Any = None, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class SASolverScheduler(SchedulerMixin):
+    """`SASolverScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class SchedulerMixin:
+    """Removes predicted noise from a sample, step by step.
+
+        Samples and predictions are arrays `[batch, channels, ...]` of numpy, torch, mindspore or this package; results are of
+        the same kind.
+    
+    """
+
+    def __len__(self) -> int: ...
+
+    def add_noise(self, original_samples: Any, noise: Any, timesteps: Any) -> Any:
+        """Adds noise to clean samples, to each up to the level of its timestep."""
+
+    @property
+    def compatibles(self) -> Any:
+        """The classes that can take over this scheduler's configuration and work with the same model."""
+
+    @property
+    def config(self) -> Any:
+        """The configuration: a mapping that cannot be changed, whose values are also attributes."""
+
+    config_name: str
+
+    @classmethod
+    def from_config(cls, config: Any = None, return_unused_kwargs: Any = False, **kwargs: Any) -> Any:
+        """A scheduler with the configuration of any scheduler; keyword arguments replace values of it."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str, subfolder: str | None = None, return_unused_kwargs: Any = False, **kwargs: Any) -> Any:
+        """A scheduler with the configuration in a folder or on the hub, which any class may have written.
+
+        Raises:
+            OSError: when the file is missing or damaged.
+            ValueError: when a value of it is none that the class knows.
+        """
+
+    @property
+    def init_noise_sigma(self) -> Any:
+        """The standard deviation of the initial noise."""
+
+    @classmethod
+    def load_config(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Any:
+        """The configuration in a folder or on the hub."""
+
+    @property
+    def order(self) -> Any:
+        """How often the model is called for one step."""
+
+    def save_config(self, save_directory: Any, push_to_hub: Any = False, **kwargs: Any) -> Any:
+        """Writes `scheduler_config.json` into a folder, which is created if it does not exist."""
+
+    def save_pretrained(self, save_directory: Any, push_to_hub: Any = False, **kwargs: Any) -> None:
+        """Writes `scheduler_config.json` into a folder, which is created if it does not exist."""
+
+    def scale_model_input(self, sample: ArrayLike, timestep: int | float | ArrayLike = None, *args: Any, **kwargs: Any) -> Any:
+        """Scales a sample to what the model expects at a timestep."""
+
+    def set_begin_index(self, begin_index: Any = 0) -> Any:
+        """Sets the index of the timestep that the run starts with, if that is not the first."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, **kwargs: Any) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device: Must be the CPU.
+            timesteps, sigmas (Sequence[float]): The timesteps or the noise levels of the run, in descending order.
+            mu (float): The shift of the noise levels of a flow.
+            original_inference_steps (int), strength (float): For distilled models.
+        """
+
+    @property
+    def sigmas(self) -> Any:
+        """The noise levels of the run."""
+
+    @property
+    def timesteps(self) -> Any:
+        """The timesteps of the run, from noisy to clean; before `set_timesteps`, usually all of the training."""
+
+    def to_json_string(self) -> Any:
+        """The configuration as JSON, as it is saved."""
+
+class ScoreSdeVePipeline(DiffusionPipeline):
+    """`ScoreSdeVePipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, batch_size: int = 1, *, num_inference_steps: int | None = None, generator: GeneratorLike | list[GeneratorLike] | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: ScoreSdeVePipeline.
+
+        Args:
+            batch_size (int): Number of images.
+            num_inference_steps (int): Number of denoising steps; by default 1000 for DDPM, 50 for DDIM and PNDM, 2000 for score models, and 1 for consistency models.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class ScoreSdeVeScheduler(SchedulerMixin):
+    """`ScoreSdeVeScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class StableDiffusionDepth2ImgPipeline(DiffusionPipeline):
+    """`StableDiffusionDepth2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, depth_map: ArrayLike | None = None, strength: float = 0.8, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionDepth2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. The result has their size, rounded down to a multiple of 8.
+            depth_map (ArrayLike): How near each part of the images is, `[images, height, width]`: larger values are nearer, in any unit. Estimated by default.
+            strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything but the depth of the image is left.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            clip_skip (int): How many of the text encoder's last layers to leave out.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionImg2ImgPipeline(DiffusionPipeline):
+    """`StableDiffusionImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, strength: float = 0.8, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionImg2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. The result has their size, rounded down to a multiple of 8. A tensor with four channels is treated as latents.
+            strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image is left.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the whole run, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, instead of the scheduler's own.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            clip_skip (int): How many of the text encoder's last layers to leave out.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionInpaintPipeline(DiffusionPipeline):
+    """`StableDiffusionInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, masked_image_latents: ArrayLike | None = None, height: int | None = None, width: int | None = None, padding_mask_crop: int | None = None, strength: float = 1.0, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, latents: ArrayLike | None = None, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each. They are resized to `height` and `width`. A tensor with four channels is treated as latents.
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            masked_image_latents (ArrayLike): The latents of the images without the masked part, instead of encoding them: `[images, channels, height / 8, width / 8]`.
+            height (int): Height of the images in pixels; by default that of the model's training images.
+            width (int): Width of the images in pixels; by default that of the model's training images.
+            padding_mask_crop (int): Works only on the masked part and this many pixels around it, enlarged to the size of the whole image, and puts the result back into the image. Requires one image and one mask.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the whole run, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, instead of the scheduler's own.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            clip_skip (int): How many of the text encoder's last layers to leave out.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionInstructPix2PixPipeline(DiffusionPipeline):
+    """`StableDiffusionInstructPix2PixPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, image_guidance_scale: float = 1.5, latents: ArrayLike | None = None, num_inference_steps: int = 100, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionInstructPix2PixPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            image (ImageInput): The images to edit: one for all prompts, or one for each. The result has their size, rounded down to a multiple of 8. A tensor with four channels is treated as latents.
+            image_guidance_scale (float): How closely the result follows the image; below 1 all guidance is off.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            clip_skip (int): How many of the text encoder's last layers to leave out.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionLatentUpscalePipeline(DiffusionPipeline):
+    """`StableDiffusionLatentUpscalePipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, num_inference_steps: int = 75, guidance_scale: float = 9.0, negative_prompt: str | list[str] | None = None, prompt_weighting: bool = False, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionLatentUpscalePipeline.
+
+        Args:
+            prompt (str | list[str]): What the images show, one text for each. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to enlarge, one for each prompt; their size is rounded down to a multiple of the VAE's scale factor. A tensor of four channels is taken for latents.
+            num_inference_steps (int): Number of denoising steps.
+            guidance_scale (float): How strongly the text pulls; 1 or less turns guidance off, and the negative prompt with it. 0 also ignores the prompt.
+            negative_prompt (str | list[str]): What not to show: none, one for all prompts, or one for each.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` weigh parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The noise to start from, `[images, channels, 2 * height, 2 * width]` with the size of the image's latents, instead of drawing it.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`: the text encoder's last hidden states before its final norm.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): What the prompts say as a whole, `[prompts, features]`, with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): What the negative prompts say as a whole, `[prompts, features]`, with `negative_prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): What to return the images as.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionPipeline(DiffusionPipeline):
+    """`StableDiffusionPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_rescale: float = 0.0, latents: ArrayLike | None = None, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            height (int): Height of the images in pixels, a multiple of 8; by default that of the model's training images.
+            width (int): Width of the images in pixels, a multiple of 8; by default that of the model's training images.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the denoising loop, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the denoising loop, instead of the scheduler's own.
+            guidance_rescale (float): How far to restore the contrast that guidance changes, from 0 to 1.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            clip_skip (int): How many of the text encoder's last layers to leave out.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionUpscalePipeline(DiffusionPipeline):
+    """`StableDiffusionUpscalePipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, noise_level: int = 20, latents: ArrayLike | None = None, num_inference_steps: int = 75, guidance_scale: float = 9.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionUpscalePipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            image (ImageInput): The images to enlarge, one for each prompt; their size is rounded down to a multiple of the VAE's scale factor.
+            noise_level (int): How much noise to add to the images before the model sees them, as a training timestep.
+            latents (ArrayLike): The noise to start from, `[images, channels, height, width]` with the size of the small image, instead of drawing it.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            clip_skip (int): How many of the text encoder's last layers to leave out.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionXLImg2ImgPipeline(DiffusionPipeline):
+    """`StableDiffusionXLImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, strength: float = 0.3, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, denoising_start: float | None = None, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, aesthetic_score: float = 6.0, negative_aesthetic_score: float = 2.5, clip_skip: int | None = None, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, guidance_rescale: float = 0.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionXLImg2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder: one for each prompt; by default the same prompts.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default the same negative prompts.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. The result has their size, rounded down to a multiple of 8. A tensor with four channels is treated as latents.
+            strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image is left.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the whole run, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, instead of the scheduler's own.
+            denoising_start (float): How far another model has denoised the image, as a fraction of all steps between 0 and 1. No noise is added then, and `strength` is not used.
+            negative_original_size (int | Sequence[int] | ArrayLike): As `original_size`, for the negative prompt.
+            negative_crops_coords_top_left (int | Sequence[int] | ArrayLike): As `crops_coords_top_left`, for the negative prompt; used by refiners only.
+            negative_target_size (int | Sequence[int] | ArrayLike): As `target_size`, for the negative prompt.
+            aesthetic_score (float): The aesthetic score to aim for, for refiners.
+            negative_aesthetic_score (float): The aesthetic score of the negative prompt, for refiners.
+            clip_skip (int): How many of the text encoders' last layers to leave out.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            guidance_rescale (float): How far to restore the contrast that guidance changes, from 0 to 1.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): The pooled embeddings of the prompts, `[prompts, features]`; needed with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): The pooled embeddings of the negative prompts; needed with `negative_prompt_embeds`.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it, height and width; by default that of the result. Small sizes give blurred images.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as the model is conditioned on it: how much was cut off at the top and at the left.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as the model is conditioned on it, height and width; by default the actual size.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionXLInpaintPipeline(DiffusionPipeline):
+    """`StableDiffusionXLInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, masked_image_latents: ArrayLike | None = None, height: int | None = None, width: int | None = None, padding_mask_crop: int | None = None, strength: float = 0.9999, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, denoising_start: float | None = None, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, aesthetic_score: float = 6.0, negative_aesthetic_score: float = 2.5, clip_skip: int | None = None, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 7.5, guidance_rescale: float = 0.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionXLInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder: one for each prompt; by default the same prompts.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default the same negative prompts.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each. They are resized to `height` and `width`. A tensor with four channels is treated as latents.
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            masked_image_latents (ArrayLike): The latents of the images without the masked part, instead of encoding them: `[images, channels, height / 8, width / 8]`.
+            height (int): Height of the images in pixels; by default that of the model's training images.
+            width (int): Width of the images in pixels; by default that of the model's training images.
+            padding_mask_crop (int): Works only on the masked part and this many pixels around it, enlarged to the size of the whole image, and puts the result back into the image. Requires one image and one mask.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left. The default drops one step.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the whole run, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, instead of the scheduler's own.
+            denoising_start (float): How far another model has denoised the image, as a fraction of all steps between 0 and 1. No noise is added then, and `strength` is not used.
+            negative_original_size (int | Sequence[int] | ArrayLike): As `original_size`, for the negative prompt.
+            negative_crops_coords_top_left (int | Sequence[int] | ArrayLike): As `crops_coords_top_left`, for the negative prompt; used by refiners only.
+            negative_target_size (int | Sequence[int] | ArrayLike): As `target_size`, for the negative prompt.
+            aesthetic_score (float): The aesthetic score to aim for, for refiners.
+            negative_aesthetic_score (float): The aesthetic score of the negative prompt, for refiners.
+            clip_skip (int): How many of the text encoders' last layers to leave out.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            guidance_rescale (float): How far to restore the contrast that guidance changes, from 0 to 1.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): The pooled embeddings of the prompts, `[prompts, features]`; needed with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): The pooled embeddings of the negative prompts; needed with `negative_prompt_embeds`.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it, height and width; by default that of the result. Small sizes give blurred images.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as the model is conditioned on it: how much was cut off at the top and at the left.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as the model is conditioned on it, height and width; by default the actual size.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionXLInstructPix2PixPipeline(DiffusionPipeline):
+    """`StableDiffusionXLInstructPix2PixPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, image_guidance_scale: float = 1.5, num_inference_steps: int = 100, denoising_end: float | None = None, guidance_scale: float = 5.0, guidance_rescale: float = 0.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionXLInstructPix2PixPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder: one for each prompt; by default the same prompts.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default the same negative prompts.
+            image (ImageInput): The images to edit: one for all prompts, or one for each. They are resized to `height` and `width`. A tensor with four channels is treated as latents.
+            height (int): Height of the images in pixels; by default that of the model's training images.
+            width (int): Width of the images in pixels; by default that of the model's training images.
+            image_guidance_scale (float): How closely the result follows the image; below 1 all guidance is off.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            guidance_rescale (float): How far to restore the contrast that guidance changes, from 0 to 1.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): The pooled embeddings of the prompts, `[prompts, features]`; needed with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): The pooled embeddings of the negative prompts; needed with `negative_prompt_embeds`.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it, height and width; by default that of the result. Small sizes give blurred images.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as the model is conditioned on it: how much was cut off at the top and at the left.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as the model is conditioned on it, height and width; by default the actual size.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionXLPipeline(DiffusionPipeline):
+    """`StableDiffusionXLPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, clip_skip: int | None = None, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, guidance_rescale: float = 0.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionXLPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder: one for each prompt; by default the same prompts.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default the same negative prompts.
+            height (int): Height of the images in pixels, a multiple of 8; by default that of the model's training images.
+            width (int): Width of the images in pixels, a multiple of 8; by default that of the model's training images.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the denoising loop, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the denoising loop, instead of the scheduler's own.
+            negative_original_size (int | Sequence[int] | ArrayLike): As `original_size`, for the negative prompt; both negative sizes must be given.
+            negative_crops_coords_top_left (int | Sequence[int] | ArrayLike): As `crops_coords_top_left`, for the negative prompt.
+            negative_target_size (int | Sequence[int] | ArrayLike): As `target_size`, for the negative prompt; both negative sizes must be given.
+            clip_skip (int): How many of the text encoders' last layers to leave out.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            guidance_rescale (float): How far to restore the contrast that guidance changes, from 0 to 1.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): The pooled embeddings of the prompts, `[prompts, features]`; needed with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): The pooled embeddings of the negative prompts; needed with `negative_prompt_embeds`.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it, height and width; by default that of the result. Small sizes give blurred images.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as the model is conditioned on it: how much was cut off at the top and at the left.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as the model is conditioned on it, height and width; by default the actual size.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when it takes no argument of a name.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class TCDScheduler(SchedulerMixin):
+    """`TCDScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, eta: Any = None, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class Tensor:
+    """An array of numbers in memory: what models and schedulers return to programs that pass no arrays of numpy or torch.
+
+    It has the attributes and operations of arrays, and numpy and torch can use its memory: `tensor.numpy()`,
+    `numpy.asarray(tensor)`, `torch.from_dlpack(tensor)`.
+    """
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return self[key]."""
+
+    def __len__(self) -> int:
+        """Return len(self)."""
+
+    def abs(self) -> Any:
+        """The absolute values."""
+
+    def all(self) -> Any:
+        """Whether all values are true."""
+
+    def amax(self, dim: Any = None, keepdim: Any = False) -> Any:
+        """The largest value of all dimensions, or of those given."""
+
+    def amin(self, dim: Any = None, keepdim: Any = False) -> Any:
+        """The smallest value of all dimensions, or of those given."""
+
+    def any(self) -> Any:
+        """Whether any value is true."""
+
+    def asnumpy(self) -> Any:
+        """The values as an array of numpy: mindspore's name of `numpy`."""
+
+    def astype(self, dtype: Any) -> Any:
+        """The tensor with another element type: numpy's name of `to`."""
+
+    def chunk(self, chunks: Any, dim: Any = 0) -> Any:
+        """The tensor in `chunks` parts along a dimension."""
+
+    def clamp(self, min: Any = None, max: Any = None) -> Any:
+        """Each value, but at least `min` and at most `max`."""
+
+    def clip(self, min: Any = None, max: Any = None) -> Any:
+        """numpy's name of `clamp`."""
+
+    def clone(self) -> Any:
+        """A copy in memory of its own."""
+
+    def contiguous(self) -> Any:
+        """The tensor itself, whose values are in order."""
+
+    def cos(self) -> Any:
+        """The cosine of each value."""
+
+    def cpu(self) -> Any:
+        """The tensor itself, which is on the CPU."""
+
+    def detach(self) -> Any:
+        """The tensor itself, which has no gradients."""
+
+    @property
+    def device(self) -> Any:
+        """The device of the memory: always the CPU."""
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+
+    @property
+    def dtype(self) -> Any:
+        """The element type."""
+
+    def exp(self) -> Any:
+        """The exponential of each value."""
+
+    def expand(self, *shape: Any) -> Any:
+        """The tensor repeated along its dimensions of length 1; -1 keeps a length."""
+
+    def flatten(self, start_dim: Any = 0, end_dim: Any = ...) -> Any:
+        """The tensor with the dimensions from `start_dim` to `end_dim` as one."""
+
+    def float(self) -> Any:
+        """The tensor as `float32`."""
+
+    def floor(self) -> Any:
+        """Each value rounded down."""
+
+    def half(self) -> Any:
+        """The tensor as `float16`."""
+
+    def int(self) -> Any:
+        """The tensor as `int32`."""
+
+    def is_floating_point(self) -> Any:
+        """Whether the elements are floating point numbers."""
+
+    def item(self) -> Any:
+        """The only value, as a number."""
+
+    def log(self) -> Any:
+        """The natural logarithm of each value."""
+
+    def long(self) -> Any:
+        """The tensor as `int64`."""
+
+    def max(self) -> Any:
+        """The largest value."""
+
+    def mean(self, dim: Any = None, keepdim: Any = False) -> Any:
+        """The mean over all dimensions, or over those given."""
+
+    def min(self) -> Any:
+        """The smallest value."""
+
+    @property
+    def ndim(self) -> Any:
+        """The number of dimensions."""
+
+    def numel(self) -> int:
+        """The number of values."""
+
+    def numpy(self) -> Any:
+        """The values as an array of numpy, in the same memory; `bfloat16`, which numpy does not have, becomes `float32`."""
+
+    def permute(self, *dims: Any) -> Any:
+        """The tensor with its dimensions in another order."""
+
+    def reshape(self, *shape: Any) -> Any:
+        """The tensor in another shape; one length may be -1, which follows from the others."""
+
+    def round(self) -> Any:
+        """Each value rounded to a whole number, ties to even."""
+
+    @property
+    def shape(self) -> Any:
+        """The length of each dimension."""
+
+    def sin(self) -> Any:
+        """The sine of each value."""
+
+    def size(self, dim: Any = None) -> Any:
+        """The shape, or the length of one dimension."""
+
+    def sqrt(self) -> Any:
+        """The square root of each value."""
+
+    def squeeze(self, dim: Any = None) -> Any:
+        """The tensor without dimensions of length 1, or without one of them."""
+
+    def std(self, dim: Any = None, *, correction: Any = 1.0, keepdim: Any = False) -> Any:
+        """The standard deviation over all dimensions, or over those given, with Bessel's correction unless `correction` is 0."""
+
+    def sum(self, dim: Any = None, keepdim: Any = False) -> Any:
+        """The sum over all dimensions, or over those given."""
+
+    def tanh(self) -> Any:
+        """The hyperbolic tangent of each value."""
+
+    def to(self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: Any = False, copy: Any = False) -> Any:
+        """The tensor with another element type. A device must be the CPU; nothing is transferred, so `non_blocking` has no
+        effect.
+        """
+
+    def tolist(self) -> Any:
+        """The values as numbers in nested lists."""
+
+    def transpose(self, dim0: Any, dim1: Any) -> Any:
+        """The tensor with two dimensions exchanged."""
+
+    def unsqueeze(self, dim: Any) -> Any:
+        """The tensor with a further dimension of length 1."""
+
+    def var(self, dim: Any = None, *, correction: Any = 1.0, keepdim: Any = False) -> Any:
+        """The variance over all dimensions, or over those given, with Bessel's correction unless `correction` is 0."""
+
+    def view(self, *shape: Any) -> Any:
+        """The same as `reshape`."""
+
+class UNet2DConditionModel(ModelMixin):
+    """`UNet2DConditionModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, class_labels: float | Sequence[float] | ArrayLike | None = None, timestep_cond: ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, image_embeds: ArrayLike | None = None, hint: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the UNet2DConditionModel.
+
+        Args:
+            sample (ArrayLike): The noisy sample, `[batch, in_channels, height, width]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep: one for all items, or one for each.
+            encoder_hidden_states (ArrayLike): The embedded text, `[batch, tokens, features]`.
+            class_labels (float | Sequence[float] | ArrayLike): The class of each item, for models that were trained with classes.
+            timestep_cond (ArrayLike): An embedding of the guidance scale, `[batch, features]`, for distilled models.
+            text_embeds (ArrayLike): What the text says as a whole, `[batch, features]`.
+            time_ids (ArrayLike): Numbers such as the size of the image, `[batch, numbers]`.
+            image_embeds (ArrayLike): What an image says as a whole, `[batch, features]`.
+            hint (ArrayLike): An image that hints at the result, `[batch, 3, 8 * height, 8 * width]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, class_labels: float | Sequence[float] | ArrayLike | None = None, timestep_cond: ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, image_embeds: ArrayLike | None = None, hint: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the UNet2DConditionModel.
+
+        Args:
+            sample (ArrayLike): The noisy sample, `[batch, in_channels, height, width]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep: one for all items, or one for each.
+            encoder_hidden_states (ArrayLike): The embedded text, `[batch, tokens, features]`.
+            class_labels (float | Sequence[float] | ArrayLike): The class of each item, for models that were trained with classes.
+            timestep_cond (ArrayLike): An embedding of the guidance scale, `[batch, features]`, for distilled models.
+            text_embeds (ArrayLike): What the text says as a whole, `[batch, features]`.
+            time_ids (ArrayLike): Numbers such as the size of the image, `[batch, numbers]`.
+            image_embeds (ArrayLike): What an image says as a whole, `[batch, features]`.
+            hint (ArrayLike): An image that hints at the result, `[batch, 3, 8 * height, 8 * width]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class UNet2DModel(ModelMixin):
+    """`UNet2DModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, class_labels: float | Sequence[float] | ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the UNet2DModel.
+
+        Args:
+            sample (ArrayLike): The noisy sample, `[batch, in_channels, height, width]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep: one for all items, or one for each.
+            class_labels (float | Sequence[float] | ArrayLike): The class of each item, for models that were trained with classes.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, class_labels: float | Sequence[float] | ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the UNet2DModel.
+
+        Args:
+            sample (ArrayLike): The noisy sample, `[batch, in_channels, height, width]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep: one for all items, or one for each.
+            class_labels (float | Sequence[float] | ArrayLike): The class of each item, for models that were trained with classes.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class UnCLIPScheduler(SchedulerMixin):
+    """`UnCLIPScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, prev_timestep: Any = None, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class UniPCMultistepScheduler(SchedulerMixin):
+    """`UniPCMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
+class VaeImageProcessor:
+    """Turns images into tensors for an autoencoder, and decoded tensors back into images."""
+
+    def postprocess(self, image: Any, output_type: Any = 'pil', do_denormalize: Any = None) -> Any:
+        """Decoded images, `[batch, channels, height, width]`, as images of Pillow (`"pil"`), an array of numpy (`"np"`,
+        `[batch, height, width, channels]`) or a tensor (`"pt"`).
+        """
+
+    def preprocess(self, image: Any, height: Any = None, width: Any = None, resize_mode: Any = 'default', crops_coords: Any = None) -> Any:
+        """The values of images, `[batch, channels, height, width]`: in [-1, 1], or in [0, 1] without `do_normalize`."""
+
+__version__: str
+
+def arange(start: Any, end: Any = None, step: Any = 1) -> Tensor:
+    """The numbers from 0, or `start`, up to but not including `end`."""
+
+bfloat16: dtype
+
+bool_: dtype
+
+def cat(tensors: Any, dim: Any = 0) -> Tensor:
+    """The tensors one after the other along a dimension."""
+
+def default_generator() -> Generator:
+    """The generator that `manual_seed` seeds."""
+
+class dtype:
+    """An element type: `oxidiff.float32`."""
+
+    @property
+    def is_floating_point(self) -> Any:
+        """Whether the elements are floating point numbers."""
+
+    @property
+    def itemsize(self) -> Any:
+        """Bytes of one element."""
+
+    @property
+    def name(self) -> Any:
+        """The name of the type, as numpy and torch have it."""
+
+def export_to_gif(image: Any, output_gif_path: Any = None, fps: Any = 10) -> str:
+    """Writes images of Pillow as an animation, and returns the path of the file."""
+
+float16: dtype
+
+float32: dtype
+
+float64: dtype
+
+int16: dtype
+
+int32: dtype
+
+int64: dtype
+
+int8: dtype
+
+def load_image(image: Any, convert_method: Any = None) -> Image:
+    """An image as one of Pillow in RGB, upright: from a path, an address on the web, or an image of Pillow."""
+
+def make_image_grid(images: Any, rows: Any, cols: Any, resize: Any = None) -> Image:
+    """One image of Pillow of several, in rows and columns."""
+
+def manual_seed(seed: Any) -> Generator:
+    """Seeds the generator of calls that are given none, as `torch.manual_seed` does, and returns it. In a program that imports
+    torch and does not call this, that generator is torch's.
+    """
+
+def ones(*size: Any, dtype: Any = None) -> Tensor:
+    """A tensor of ones."""
+
+def randn(*size: Any, generator: GeneratorLike | list[GeneratorLike] | None = None, dtype: Any = None) -> Tensor:
+    """Samples of the standard normal distribution: the values of `torch.randn` with a generator of the same seed. Without a
+    generator, they come from the default one: see `manual_seed`.
+    """
+
+def stack(tensors: Any, dim: Any = 0) -> Tensor:
+    """The tensors, of the same shape, along a new dimension."""
+
+uint8: dtype
+
+def zeros(*size: Any, dtype: Any = None) -> Tensor:
+    """A tensor of zeros."""

@@ -1,0 +1,27 @@
+"""Written by `generate_stubs.py`: do not edit."""
+
+from . import AutoPipelineForImage2Image as AutoPipelineForImage2Image
+from . import AutoPipelineForInpainting as AutoPipelineForInpainting
+from . import AutoPipelineForText2Image as AutoPipelineForText2Image
+from . import ConsistencyModelPipeline as ConsistencyModelPipeline
+from . import DDIMPipeline as DDIMPipeline
+from . import DDPMPipeline as DDPMPipeline
+from . import DiTPipeline as DiTPipeline
+from . import DiffusionPipeline as DiffusionPipeline
+from . import ImagePipelineOutput as ImagePipelineOutput
+from . import LatentConsistencyModelImg2ImgPipeline as LatentConsistencyModelImg2ImgPipeline
+from . import LatentConsistencyModelPipeline as LatentConsistencyModelPipeline
+from . import PNDMPipeline as PNDMPipeline
+from . import RePaintPipeline as RePaintPipeline
+from . import ScoreSdeVePipeline as ScoreSdeVePipeline
+from . import StableDiffusionDepth2ImgPipeline as StableDiffusionDepth2ImgPipeline
+from . import StableDiffusionImg2ImgPipeline as StableDiffusionImg2ImgPipeline
+from . import StableDiffusionInpaintPipeline as StableDiffusionInpaintPipeline
+from . import StableDiffusionInstructPix2PixPipeline as StableDiffusionInstructPix2PixPipeline
+from . import StableDiffusionLatentUpscalePipeline as StableDiffusionLatentUpscalePipeline
+from . import StableDiffusionPipeline as StableDiffusionPipeline
+from . import StableDiffusionUpscalePipeline as StableDiffusionUpscalePipeline
+from . import StableDiffusionXLImg2ImgPipeline as StableDiffusionXLImg2ImgPipeline
+from . import StableDiffusionXLInpaintPipeline as StableDiffusionXLInpaintPipeline
+from . import StableDiffusionXLInstructPix2PixPipeline as StableDiffusionXLInstructPix2PixPipeline
+from . import StableDiffusionXLPipeline as StableDiffusionXLPipeline
