@@ -126,16 +126,10 @@ impl Element {
     }
 }
 
-/// An element type: `oxidiff.float32`.
-#[pyclass(name = "dtype", module = "oxidiff", frozen, eq, hash)]
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// An element type: `oxidiff.float32`. It equals those of numpy and torch with the same name.
+#[pyclass(name = "dtype", module = "oxidiff", frozen)]
+#[derive(Clone, Copy)]
 pub struct PyDType(pub Element);
-
-impl std::hash::Hash for Element {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.name().hash(state);
-    }
-}
 
 #[pymethods]
 impl PyDType {
@@ -159,6 +153,14 @@ impl PyDType {
 
     fn __repr__(&self) -> String {
         format!("oxidiff.{}", self.0.name())
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        Element::extract(other).is_ok_and(|other| other == self.0)
+    }
+
+    fn __hash__(&self) -> u64 {
+        self.0 as u64
     }
 
     fn __reduce__(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, (&'static str,))> {

@@ -206,8 +206,8 @@ def test_changes_of_parts_count(pipeline):
     pipeline.enable_vae_slicing()
     assert largest_difference(images(pipeline), images(pipeline)) == 0
     pipeline.to(oxidiff.bfloat16)
-    assert pipeline.dtype == pipeline.unet.dtype == oxidiff.bfloat16
-    assert images(pipeline, output_type="latent").dtype == oxidiff.bfloat16
+    assert oxidiff.bfloat16 == pipeline.dtype == pipeline.unet.dtype
+    assert oxidiff.bfloat16 == images(pipeline, output_type="latent").dtype
 
 
 def test_pipelines_of_parts(pipeline, cats):
@@ -279,6 +279,7 @@ def test_torch(pipeline):
     assert largest_difference(images(pipeline, generator=generator), ours) == 0
     latents = images(pipeline, generator=torch.Generator().manual_seed(0), output_type="latent")
     assert isinstance(latents, torch.Tensor)
+    assert pipeline.dtype is pipeline.unet.dtype is torch.float32 and pipeline.device == torch.device("cpu")
     tensor = images(pipeline, output_type="pt")
     assert isinstance(tensor, torch.Tensor) and tensor.shape[1] == 3
 

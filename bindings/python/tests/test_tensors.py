@@ -108,6 +108,12 @@ def test_whole_numbers():
         list(range(9))[Tensor(1.5)]
 
 
+def test_names_of_types():
+    assert oxidiff.float16 == numpy.float16 and oxidiff.float16 == numpy.dtype("float16") and oxidiff.float16 == "float16"
+    assert oxidiff.float16 != oxidiff.float32 and oxidiff.float16 != 3 and oxidiff.float16 in {oxidiff.float16}
+    assert pickle.loads(pickle.dumps(oxidiff.float16)) == oxidiff.float16
+
+
 def test_types():
     for name in ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"):
         array = numpy.ones((2, 2), dtype=name)
@@ -141,6 +147,7 @@ def test_pickling():
 
 def test_torch():
     torch = pytest.importorskip("torch")
+    assert oxidiff.bfloat16 == torch.bfloat16 and torch.bfloat16 == oxidiff.bfloat16
     theirs = torch.arange(6.0).reshape(2, 3)
     ours = Tensor(theirs)
     theirs[0, 0] = 9

@@ -2346,7 +2346,7 @@ def default_generator() -> Generator:
     """The generator that `manual_seed` seeds."""
 
 class dtype:
-    """An element type: `oxidiff.float32`."""
+    """An element type: `oxidiff.float32`. It equals those of numpy and torch with the same name."""
 
     @property
     def is_floating_point(self) -> Any:

@@ -7,6 +7,7 @@ from ._config import dumps, html, loads
 from ._loading import moved, own_options, path, refuse_others
 from ._methods import describe, method
 from ._outputs import AutoencoderKLOutput, AutoencoderTinyOutput, DecoderOutput, output_class
+from ._program import device_of_program, dtype_of_program
 
 
 class ModelMixin:
@@ -92,12 +93,12 @@ class ModelMixin:
     @property
     def dtype(self):
         """The element type of the weights."""
-        return self._core.dtype
+        return dtype_of_program(self._core.dtype)
 
     @property
     def device(self):
         """The device of the weights: the CPU."""
-        return "cpu"
+        return device_of_program()
 
     def num_parameters(self, only_trainable=False, exclude_embeddings=False):
         """The number of parameters."""

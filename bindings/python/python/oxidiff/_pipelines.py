@@ -8,6 +8,7 @@ from ._loras import LoraMixin
 from ._methods import describe, method
 from ._models import CLASSES as MODELS
 from ._models import ModelMixin
+from ._program import device_of_program, dtype_of_program
 from ._schedulers import CLASSES as SCHEDULERS
 from ._schedulers import SchedulerMixin
 from ._unsupported import UNSUPPORTED_METHODS, refuse
@@ -155,12 +156,13 @@ class DiffusionPipeline(LoraMixin):
     @property
     def dtype(self):
         """The element type of the models."""
-        return next((part.dtype for part in self._parts.values() if isinstance(part, ModelMixin)), _oxidiff.float32)
+        models = (part.dtype for part in self._parts.values() if isinstance(part, ModelMixin))
+        return next(models, dtype_of_program(_oxidiff.float32))
 
     @property
     def device(self):
         """The device of the models: the CPU."""
-        return "cpu"
+        return device_of_program()
 
     _execution_device = device
 
