@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from PIL.Image import Image
+from typing_extensions import Self
 
 #: Arrays of numpy, torch, mindspore or this package.
 ArrayLike: TypeAlias = Any
@@ -50,7 +51,7 @@ TYPES = {
 }
 
 
-def method(name, function, infos=(), returns=None):
+def method(name, function, infos=(), returns="Any"):
     """The stub of a function or a method."""
     bare = function.__func__ if isinstance(function, (classmethod, staticmethod)) else function
     try:
@@ -60,8 +61,11 @@ def method(name, function, infos=(), returns=None):
     annotations = {info["name"]: info["annotation"] for info in infos}
     decorator = {classmethod: "@classmethod\n", staticmethod: "@staticmethod\n"}.get(type(function), "")
     listed = "*args: Any, **kwargs: Any" if signature is None else ", ".join(parameters(signature, annotations))
-    returns = returns or RETURNS.get(name, "Any")
-    return f"{decorator}def {name}({listed}) -> {returns}:{body(bare)}"
+    is_operator = name.startswith("__") and name not in ("__init__", "__call__")
+    text = " ..." if is_operator else body(bare)
+    # Comparisons of tensors return tensors.
+    ignored = "  # type: ignore[override]" if name in ("__eq__", "__ne__") else ""
+    return f"{decorator}def {name}({listed}) -> {RETURNS.get(name, returns)}:{text}{ignored}"
 
 
 def parameters(signature, annotations):
@@ -98,27 +102,65 @@ def docstring(about):
     return f'"""{about}\n"""' if "\n" in about else f'"""{about}"""'
 
 
-#: What methods return.
+#: What functions and methods return, wherever they occur.
 RETURNS = {
     "__init__": "None", "__repr__": "str", "__len__": "int", "__float__": "float", "__int__": "int", "__index__": "int",
-    "__bool__": "bool", "_repr_html_": "str", "numel": "int", "dim": "int", "save_pretrained": "None",
+    "__bool__": "bool", "__setattr__": "None", "_repr_html_": "str", "numel": "int", "dim": "int", "save_pretrained": "None",
     "set_timesteps": "None", "make_image_grid": "Image", "load_image": "Image", "export_to_gif": "str",
     "randn": "Tensor", "zeros": "Tensor", "ones": "Tensor", "cat": "Tensor", "stack": "Tensor", "arange": "Tensor",
-    "manual_seed": "Generator", "default_generator": "Generator",
+    "manual_seed": "Generator", "default_generator": "Generator", "set_state": "Generator", "get_state": "bytes",
+    "initial_seed": "int", "seed": "int", "to_json_string": "str", "num_parameters": "int",
+    "tolist": "Any", "item": "Any", "asnumpy": "Any", "size": "Any", "chunk": "list[Tensor]",
+    "all": "bool", "any": "bool", "is_floating_point": "bool", "__iter__": "Any",
+    "numpy": "Any", "__dlpack__": "Any", "__dlpack_device__": "tuple[int, int]",
 }
+#: Methods that return an object of their own class.
+OWN = ("from_config", "from_pretrained", "from_single_file", "from_pipe", "to", "half", "float", "eval")
+#: What properties are.
+PROPERTIES = {
+    "config": "FrozenDict", "shape": "tuple[int, ...]", "ndim": "int", "itemsize": "int", "name": "str",
+    "is_floating_point": "bool", "components": "dict[str, Any]", "order": "int", "init_noise_sigma": "float",
+}
+#: Special methods that programs do not call by name.
+HIDDEN = ("__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__new__", "__reduce__", "__hash__",
+          "__deepcopy__", "__array_interface__", "__array_priority__", "__static_attributes__", "__firstlineno__")
 
 
 def members(kind, infos):
     """The stubs of a class's own members."""
+    if "__new__" in vars(kind):
+        yield method("__init__", _with_self(kind))
     for name, value in sorted(vars(kind).items()):
-        if name.startswith("_") and name not in ("__init__", "__call__", "__getitem__", "__len__", "__repr_html__"):
+        is_special = name.startswith("__") and name.endswith("__")
+        if name in HIDDEN or (name.startswith("_") and not is_special and name != "_repr_html_"):
             continue
         if isinstance(value, property) or inspect.isgetsetdescriptor(value):
-            yield f"@property\ndef {name}(self) -> Any:{body(value)}"
+            yield f"@property\ndef {name}(self) -> {PROPERTIES.get(name, 'Any')}:{body(value)}"
         elif isinstance(value, (classmethod, staticmethod)) or callable(value):
-            yield method(name, value, infos if name in ("__call__", "forward") else ())
+            yield method(name, value, infos if name in ("__call__", "forward") else (), result(kind, name))
         elif isinstance(value, (str, int)):
             yield f"{name}: {type(value).__name__}"
+
+
+def _with_self(kind):
+    """A function with the parameters of a class of the extension module."""
+
+    def construct():
+        pass
+
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(kind).parameters.values()
+    construct.__signature__ = inspect.Signature([own, *parameters])
+    return construct
+
+
+def result(kind, name):
+    """What a method returns whose name does not say it."""
+    if kind is oxidiff.Tensor:
+        return "Tensor"
+    if name in OWN:
+        return "DiffusionPipeline" if kind.__name__.startswith("AutoPipeline") else "Self"
+    return "Any"
 
 
 def class_stub(name, kind, infos=()):

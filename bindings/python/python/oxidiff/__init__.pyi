@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from PIL.Image import Image
+from typing_extensions import Self
 
 #: Arrays of numpy, torch, mindspore or this package.
 ArrayLike: TypeAlias = Any
@@ -20,7 +21,7 @@ class AutoModel:
     """Loads a model of the class that its configuration names."""
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str, subfolder: str | None = None, **kwargs: Any) -> Any:
+    def from_pretrained(cls, pretrained_model_name_or_path: str, subfolder: str | None = None, **kwargs: Any) -> Self:
         """Loads a model from a folder or from the hub: see `ModelMixin.from_pretrained`."""
 
 class AutoPipelineForImage2Image:
@@ -29,11 +30,11 @@ class AutoPipelineForImage2Image:
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
     @classmethod
-    def from_pipe(cls, pipeline: Any, **kwargs: Any) -> Any:
+    def from_pipe(cls, pipeline: Any, **kwargs: Any) -> DiffusionPipeline:
         """Makes the pipeline for the task from the parts of another, which shares its weights."""
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_or_path: Any, **kwargs: Any) -> Any:
+    def from_pretrained(cls, pretrained_model_or_path: Any, **kwargs: Any) -> DiffusionPipeline:
         """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`."""
 
 class AutoPipelineForInpainting:
@@ -42,11 +43,11 @@ class AutoPipelineForInpainting:
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
     @classmethod
-    def from_pipe(cls, pipeline: Any, **kwargs: Any) -> Any:
+    def from_pipe(cls, pipeline: Any, **kwargs: Any) -> DiffusionPipeline:
         """Makes the pipeline for the task from the parts of another, which shares its weights."""
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_or_path: Any, **kwargs: Any) -> Any:
+    def from_pretrained(cls, pretrained_model_or_path: Any, **kwargs: Any) -> DiffusionPipeline:
         """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`."""
 
 class AutoPipelineForText2Image:
@@ -55,11 +56,11 @@ class AutoPipelineForText2Image:
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
     @classmethod
-    def from_pipe(cls, pipeline: Any, **kwargs: Any) -> Any:
+    def from_pipe(cls, pipeline: Any, **kwargs: Any) -> DiffusionPipeline:
         """Makes the pipeline for the task from the parts of another, which shares its weights."""
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_or_path: Any, **kwargs: Any) -> Any:
+    def from_pretrained(cls, pretrained_model_or_path: Any, **kwargs: Any) -> DiffusionPipeline:
         """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`."""
 
 class AutoencoderKL(AutoencoderMixin, ModelMixin):
@@ -152,10 +153,15 @@ class AutoencoderTiny(AutoencoderMixin, ModelMixin):
 class BaseOutput(OrderedDict):
     """The result of a call: `output.images`, `output["images"]` or `output[0]`."""
 
-    def __getitem__(self, key: Any) -> Any:
-        """x.__getitem__(y) <==> x[y]"""
+    def __delitem__(self, key: Any) -> Any: ...
+
+    def __getitem__(self, key: Any) -> Any: ...
 
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    def __setattr__(self, name: Any, value: Any) -> None: ...
+
+    def __setitem__(self, key: Any, value: Any) -> Any: ...
 
     def pop(self, *args: Any, **kwargs: Any) -> Any:
         """od.pop(key[,default]) -> v, remove specified key and return the corresponding value.
@@ -667,14 +673,22 @@ class DiffusionPipeline(LoraMixin):
     
     """
 
+    def __getattr__(self, name: Any) -> Any: ...
+
     def __init__(self, **parts: Any) -> None: ...
 
+    def __repr__(self) -> str: ...
+
+    def __setattr__(self, name: Any, value: Any) -> None: ...
+
+    def _repr_html_(self) -> str: ...
+
     @property
-    def components(self) -> Any:
+    def components(self) -> dict[str, Any]:
         """The parts by name, as the class takes them: `StableDiffusionImg2ImgPipeline(**pipeline.components)`."""
 
     @property
-    def config(self) -> Any:
+    def config(self) -> FrozenDict:
         """The contents of `model_index.json`: a mapping that cannot be changed."""
 
     config_name: str
@@ -700,11 +714,11 @@ class DiffusionPipeline(LoraMixin):
         """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
 
     @classmethod
-    def from_pipe(cls, pipeline: Any, **kwargs: Any) -> Any:
+    def from_pipe(cls, pipeline: Any, **kwargs: Any) -> Self:
         """Makes a pipeline of this class from the parts of another. Both share the weights; none are copied."""
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Any:
+    def from_pretrained(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Self:
         """Loads a pipeline from a folder or from the hub.
 
         Args:
@@ -724,7 +738,7 @@ class DiffusionPipeline(LoraMixin):
         """
 
     @classmethod
-    def from_single_file(cls, pretrained_model_link_or_path: Any, **kwargs: Any) -> Any:
+    def from_single_file(cls, pretrained_model_link_or_path: Any, **kwargs: Any) -> Self:
         """Loads a pipeline out of a checkpoint in its original layout, which is one file: a path or a link to the hub.
 
         Args:
@@ -761,7 +775,7 @@ class DiffusionPipeline(LoraMixin):
     def set_progress_bar_config(self, **kwargs: Any) -> Any:
         """Sets keyword arguments of the progress bar, tqdm's: `disable=True` hides it."""
 
-    def to(self, *args: Any, **kwargs: Any) -> Any:
+    def to(self, *args: Any, **kwargs: Any) -> Self:
         """Converts the models to another element type. A device must be the CPU. Returns the pipeline."""
 
 class EDMDPMSolverMultistepScheduler(SchedulerMixin):
@@ -927,7 +941,15 @@ class FlowSchedulerMixin:
 class FrozenDict(OrderedDict):
     """A mapping that cannot be changed: `config["sample_size"]` and `config.sample_size`."""
 
+    def __delitem__(self, name: Any) -> Any: ...
+
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    def __setattr__(self, name: Any, value: Any) -> None: ...
+
+    def __setitem__(self, name: Any, value: Any) -> Any: ...
+
+    def _repr_html_(self) -> str: ...
 
     def pop(self, *args: Any, **kwargs: Any) -> Any:
         """od.pop(key[,default]) -> v, remove specified key and return the corresponding value.
@@ -954,23 +976,27 @@ class Generator:
     `torch.Generator().manual_seed(0)`, and a call continues where the call before it stopped.
     """
 
+    def __init__(self, seed: Any = None, *, device: Any = None) -> None: ...
+
+    def __repr__(self) -> str: ...
+
     @property
     def device(self) -> Any:
         """The device that numbers are drawn on: always the CPU."""
 
-    def get_state(self) -> Any:
+    def get_state(self) -> bytes:
         """The state, which is also one of `torch.Generator` (as bytes)."""
 
-    def initial_seed(self) -> Any:
+    def initial_seed(self) -> int:
         """The seed that the generator started from."""
 
     def manual_seed(self, seed: Any) -> Generator:
         """Starts again from a seed. Returns the generator."""
 
-    def seed(self) -> Any:
+    def seed(self) -> int:
         """Starts again from a seed of the operating system, and returns it."""
 
-    def set_state(self, state: Any) -> Any:
+    def set_state(self, state: Any) -> Generator:
         """Continues from a state."""
 
 class HeunDiscreteScheduler(SchedulerMixin):
@@ -1261,10 +1287,16 @@ class ModelMixin:
     
     """
 
+    def __getattr__(self, name: Any) -> Any: ...
+
     def __init__(self, **kwargs: Any) -> None: ...
 
+    def __repr__(self) -> str: ...
+
+    def _repr_html_(self) -> str: ...
+
     @property
-    def config(self) -> Any:
+    def config(self) -> FrozenDict:
         """The configuration: a mapping that cannot be changed, whose values are also attributes."""
 
     config_name: str
@@ -1277,18 +1309,18 @@ class ModelMixin:
     def dtype(self) -> Any:
         """The element type of the weights."""
 
-    def eval(self) -> Any:
+    def eval(self) -> Self:
         """Returns the model, which is always in the state for inference."""
 
-    def float(self) -> Any:
+    def float(self) -> Self:
         """Converts the weights to float32."""
 
     @classmethod
-    def from_config(cls, config: Any, **kwargs: Any) -> Any:
+    def from_config(cls, config: Any, **kwargs: Any) -> Self:
         """A model with initial weights and the configuration of another."""
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Any:
+    def from_pretrained(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Self:
         """Loads a model from a folder or from the hub.
 
         Args:
@@ -1304,13 +1336,13 @@ class ModelMixin:
         """
 
     @classmethod
-    def from_single_file(cls, pretrained_model_link_or_path_or_dict: Any, **kwargs: Any) -> Any:
+    def from_single_file(cls, pretrained_model_link_or_path_or_dict: Any, **kwargs: Any) -> Self:
         """Loads a model out of a checkpoint in its original layout, which is one file: a path or a link to the hub."""
 
-    def half(self) -> Any:
+    def half(self) -> Self:
         """Converts the weights to float16."""
 
-    def num_parameters(self, only_trainable: Any = False, exclude_embeddings: Any = False) -> Any:
+    def num_parameters(self, only_trainable: Any = False, exclude_embeddings: Any = False) -> int:
         """The number of parameters."""
 
     def requires_grad_(self, requires_grad: Any = True) -> Any:
@@ -1319,7 +1351,7 @@ class ModelMixin:
     def save_pretrained(self, save_directory: Any, is_main_process: Any = True, safe_serialization: Any = True, variant: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
         """Writes `config.json` and the weights into a folder, which is created if it does not exist."""
 
-    def to(self, *args: Any, **kwargs: Any) -> Any:
+    def to(self, *args: Any, **kwargs: Any) -> Self:
         """Converts the weights to another element type. A device must be the CPU."""
 
     def train(self, mode: Any = True) -> Any:
@@ -1447,7 +1479,13 @@ class SchedulerMixin:
     
     """
 
+    def __getattr__(self, name: Any) -> Any: ...
+
     def __len__(self) -> int: ...
+
+    def __repr__(self) -> str: ...
+
+    def _repr_html_(self) -> str: ...
 
     def add_noise(self, original_samples: Any, noise: Any, timesteps: Any) -> Any:
         """Adds noise to clean samples, to each up to the level of its timestep."""
@@ -1457,17 +1495,17 @@ class SchedulerMixin:
         """The classes that can take over this scheduler's configuration and work with the same model."""
 
     @property
-    def config(self) -> Any:
+    def config(self) -> FrozenDict:
         """The configuration: a mapping that cannot be changed, whose values are also attributes."""
 
     config_name: str
 
     @classmethod
-    def from_config(cls, config: Any = None, return_unused_kwargs: Any = False, **kwargs: Any) -> Any:
+    def from_config(cls, config: Any = None, return_unused_kwargs: Any = False, **kwargs: Any) -> Self:
         """A scheduler with the configuration of any scheduler; keyword arguments replace values of it."""
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str, subfolder: str | None = None, return_unused_kwargs: Any = False, **kwargs: Any) -> Any:
+    def from_pretrained(cls, pretrained_model_name_or_path: str, subfolder: str | None = None, return_unused_kwargs: Any = False, **kwargs: Any) -> Self:
         """A scheduler with the configuration in a folder or on the hub, which any class may have written.
 
         Raises:
@@ -1476,7 +1514,7 @@ class SchedulerMixin:
         """
 
     @property
-    def init_noise_sigma(self) -> Any:
+    def init_noise_sigma(self) -> float:
         """The standard deviation of the initial noise."""
 
     @classmethod
@@ -1484,7 +1522,7 @@ class SchedulerMixin:
         """The configuration in a folder or on the hub."""
 
     @property
-    def order(self) -> Any:
+    def order(self) -> int:
         """How often the model is called for one step."""
 
     def save_config(self, save_directory: Any, push_to_hub: Any = False, **kwargs: Any) -> Any:
@@ -1518,7 +1556,7 @@ class SchedulerMixin:
     def timesteps(self) -> Any:
         """The timesteps of the run, from noisy to clean; before `set_timesteps`, usually all of the training."""
 
-    def to_json_string(self) -> Any:
+    def to_json_string(self) -> str:
         """The configuration as JSON, as it is saved."""
 
 class ScoreSdeVePipeline(DiffusionPipeline):
@@ -2029,55 +2067,119 @@ class Tensor:
     `numpy.asarray(tensor)`, `torch.from_dlpack(tensor)`.
     """
 
-    def __getitem__(self, key: Any) -> Any:
-        """Return self[key]."""
+    def __init__(self, data: Any, dtype: Any = None) -> None: ...
 
-    def __len__(self) -> int:
-        """Return len(self)."""
+    def __abs__(self) -> Tensor: ...
 
-    def abs(self) -> Any:
+    def __add__(self, value: Any) -> Tensor: ...
+
+    def __bool__(self) -> bool: ...
+
+    def __dlpack__(self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None) -> Any: ...
+
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+    def __eq__(self, value: Any) -> Tensor: ...  # type: ignore[override]
+
+    def __float__(self) -> float: ...
+
+    def __floordiv__(self, value: Any) -> Tensor: ...
+
+    def __ge__(self, value: Any) -> Tensor: ...
+
+    def __getitem__(self, key: Any) -> Tensor: ...
+
+    def __gt__(self, value: Any) -> Tensor: ...
+
+    def __index__(self) -> int: ...
+
+    def __int__(self) -> int: ...
+
+    def __iter__(self) -> Any: ...
+
+    def __le__(self, value: Any) -> Tensor: ...
+
+    def __len__(self) -> int: ...
+
+    def __lt__(self, value: Any) -> Tensor: ...
+
+    def __matmul__(self, value: Any) -> Tensor: ...
+
+    def __mod__(self, value: Any) -> Tensor: ...
+
+    def __mul__(self, value: Any) -> Tensor: ...
+
+    def __ne__(self, value: Any) -> Tensor: ...  # type: ignore[override]
+
+    def __neg__(self) -> Tensor: ...
+
+    def __pow__(self, value: Any, mod: Any = None) -> Tensor: ...
+
+    def __radd__(self, value: Any) -> Tensor: ...
+
+    def __repr__(self) -> str: ...
+
+    def __rfloordiv__(self, value: Any) -> Tensor: ...
+
+    def __rmatmul__(self, value: Any) -> Tensor: ...
+
+    def __rmod__(self, value: Any) -> Tensor: ...
+
+    def __rmul__(self, value: Any) -> Tensor: ...
+
+    def __rpow__(self, value: Any, mod: Any = None) -> Tensor: ...
+
+    def __rsub__(self, value: Any) -> Tensor: ...
+
+    def __rtruediv__(self, value: Any) -> Tensor: ...
+
+    def __sub__(self, value: Any) -> Tensor: ...
+
+    def __truediv__(self, value: Any) -> Tensor: ...
+
+    def abs(self) -> Tensor:
         """The absolute values."""
 
-    def all(self) -> Any:
+    def all(self) -> bool:
         """Whether all values are true."""
 
-    def amax(self, dim: Any = None, keepdim: Any = False) -> Any:
+    def amax(self, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The largest value of all dimensions, or of those given."""
 
-    def amin(self, dim: Any = None, keepdim: Any = False) -> Any:
+    def amin(self, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The smallest value of all dimensions, or of those given."""
 
-    def any(self) -> Any:
+    def any(self) -> bool:
         """Whether any value is true."""
 
     def asnumpy(self) -> Any:
         """The values as an array of numpy: mindspore's name of `numpy`."""
 
-    def astype(self, dtype: Any) -> Any:
+    def astype(self, dtype: Any) -> Tensor:
         """The tensor with another element type: numpy's name of `to`."""
 
-    def chunk(self, chunks: Any, dim: Any = 0) -> Any:
+    def chunk(self, chunks: Any, dim: Any = 0) -> list[Tensor]:
         """The tensor in `chunks` parts along a dimension."""
 
-    def clamp(self, min: Any = None, max: Any = None) -> Any:
+    def clamp(self, min: Any = None, max: Any = None) -> Tensor:
         """Each value, but at least `min` and at most `max`."""
 
-    def clip(self, min: Any = None, max: Any = None) -> Any:
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
         """numpy's name of `clamp`."""
 
-    def clone(self) -> Any:
+    def clone(self) -> Tensor:
         """A copy in memory of its own."""
 
-    def contiguous(self) -> Any:
+    def contiguous(self) -> Tensor:
         """The tensor itself, whose values are in order."""
 
-    def cos(self) -> Any:
+    def cos(self) -> Tensor:
         """The cosine of each value."""
 
-    def cpu(self) -> Any:
+    def cpu(self) -> Tensor:
         """The tensor itself, which is on the CPU."""
 
-    def detach(self) -> Any:
+    def detach(self) -> Tensor:
         """The tensor itself, which has no gradients."""
 
     @property
@@ -2091,50 +2193,50 @@ class Tensor:
     def dtype(self) -> Any:
         """The element type."""
 
-    def exp(self) -> Any:
+    def exp(self) -> Tensor:
         """The exponential of each value."""
 
-    def expand(self, *shape: Any) -> Any:
+    def expand(self, *shape: Any) -> Tensor:
         """The tensor repeated along its dimensions of length 1; -1 keeps a length."""
 
-    def flatten(self, start_dim: Any = 0, end_dim: Any = ...) -> Any:
+    def flatten(self, start_dim: Any = 0, end_dim: Any = ...) -> Tensor:
         """The tensor with the dimensions from `start_dim` to `end_dim` as one."""
 
-    def float(self) -> Any:
+    def float(self) -> Tensor:
         """The tensor as `float32`."""
 
-    def floor(self) -> Any:
+    def floor(self) -> Tensor:
         """Each value rounded down."""
 
-    def half(self) -> Any:
+    def half(self) -> Tensor:
         """The tensor as `float16`."""
 
-    def int(self) -> Any:
+    def int(self) -> Tensor:
         """The tensor as `int32`."""
 
-    def is_floating_point(self) -> Any:
+    def is_floating_point(self) -> bool:
         """Whether the elements are floating point numbers."""
 
     def item(self) -> Any:
         """The only value, as a number."""
 
-    def log(self) -> Any:
+    def log(self) -> Tensor:
         """The natural logarithm of each value."""
 
-    def long(self) -> Any:
+    def long(self) -> Tensor:
         """The tensor as `int64`."""
 
-    def max(self) -> Any:
+    def max(self) -> Tensor:
         """The largest value."""
 
-    def mean(self, dim: Any = None, keepdim: Any = False) -> Any:
+    def mean(self, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The mean over all dimensions, or over those given."""
 
-    def min(self) -> Any:
+    def min(self) -> Tensor:
         """The smallest value."""
 
     @property
-    def ndim(self) -> Any:
+    def ndim(self) -> int:
         """The number of dimensions."""
 
     def numel(self) -> int:
@@ -2143,41 +2245,41 @@ class Tensor:
     def numpy(self) -> Any:
         """The values as an array of numpy, in the same memory; `bfloat16`, which numpy does not have, becomes `float32`."""
 
-    def permute(self, *dims: Any) -> Any:
+    def permute(self, *dims: Any) -> Tensor:
         """The tensor with its dimensions in another order."""
 
-    def reshape(self, *shape: Any) -> Any:
+    def reshape(self, *shape: Any) -> Tensor:
         """The tensor in another shape; one length may be -1, which follows from the others."""
 
-    def round(self) -> Any:
+    def round(self) -> Tensor:
         """Each value rounded to a whole number, ties to even."""
 
     @property
-    def shape(self) -> Any:
+    def shape(self) -> tuple[int, ...]:
         """The length of each dimension."""
 
-    def sin(self) -> Any:
+    def sin(self) -> Tensor:
         """The sine of each value."""
 
     def size(self, dim: Any = None) -> Any:
         """The shape, or the length of one dimension."""
 
-    def sqrt(self) -> Any:
+    def sqrt(self) -> Tensor:
         """The square root of each value."""
 
-    def squeeze(self, dim: Any = None) -> Any:
+    def squeeze(self, dim: Any = None) -> Tensor:
         """The tensor without dimensions of length 1, or without one of them."""
 
-    def std(self, dim: Any = None, *, correction: Any = 1.0, keepdim: Any = False) -> Any:
+    def std(self, dim: Any = None, *, correction: Any = 1.0, keepdim: Any = False) -> Tensor:
         """The standard deviation over all dimensions, or over those given, with Bessel's correction unless `correction` is 0."""
 
-    def sum(self, dim: Any = None, keepdim: Any = False) -> Any:
+    def sum(self, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The sum over all dimensions, or over those given."""
 
-    def tanh(self) -> Any:
+    def tanh(self) -> Tensor:
         """The hyperbolic tangent of each value."""
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: Any = False, copy: Any = False) -> Any:
+    def to(self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: Any = False, copy: Any = False) -> Tensor:
         """The tensor with another element type. A device must be the CPU; nothing is transferred, so `non_blocking` has no
         effect.
         """
@@ -2185,16 +2287,16 @@ class Tensor:
     def tolist(self) -> Any:
         """The values as numbers in nested lists."""
 
-    def transpose(self, dim0: Any, dim1: Any) -> Any:
+    def transpose(self, dim0: Any, dim1: Any) -> Tensor:
         """The tensor with two dimensions exchanged."""
 
-    def unsqueeze(self, dim: Any) -> Any:
+    def unsqueeze(self, dim: Any) -> Tensor:
         """The tensor with a further dimension of length 1."""
 
-    def var(self, dim: Any = None, *, correction: Any = 1.0, keepdim: Any = False) -> Any:
+    def var(self, dim: Any = None, *, correction: Any = 1.0, keepdim: Any = False) -> Tensor:
         """The variance over all dimensions, or over those given, with Bessel's correction unless `correction` is 0."""
 
-    def view(self, *shape: Any) -> Any:
+    def view(self, *shape: Any) -> Tensor:
         """The same as `reshape`."""
 
 class UNet2DConditionModel(ModelMixin):
@@ -2322,6 +2424,8 @@ class UniPCMultistepScheduler(SchedulerMixin):
 class VaeImageProcessor:
     """Turns images into tensors for an autoencoder, and decoded tensors back into images."""
 
+    def __init__(self, do_resize: Any = True, vae_scale_factor: Any = 8, vae_latent_channels: Any = 4, resample: Any = 'lanczos', reducing_gap: Any = None, do_normalize: Any = True, do_binarize: Any = False, do_convert_rgb: Any = False, do_convert_grayscale: Any = False) -> None: ...
+
     def postprocess(self, image: Any, output_type: Any = 'pil', do_denormalize: Any = None) -> Any:
         """Decoded images, `[batch, channels, height, width]`, as images of Pillow (`"pil"`), an array of numpy (`"np"`,
         `[batch, height, width, channels]`) or a tensor (`"pt"`).
@@ -2348,16 +2452,30 @@ def default_generator() -> Generator:
 class dtype:
     """An element type: `oxidiff.float32`. It equals those of numpy and torch with the same name."""
 
+    def __eq__(self, value: Any) -> Any: ...  # type: ignore[override]
+
+    def __ge__(self, value: Any) -> Any: ...
+
+    def __gt__(self, value: Any) -> Any: ...
+
+    def __le__(self, value: Any) -> Any: ...
+
+    def __lt__(self, value: Any) -> Any: ...
+
+    def __ne__(self, value: Any) -> Any: ...  # type: ignore[override]
+
+    def __repr__(self) -> str: ...
+
     @property
-    def is_floating_point(self) -> Any:
+    def is_floating_point(self) -> bool:
         """Whether the elements are floating point numbers."""
 
     @property
-    def itemsize(self) -> Any:
+    def itemsize(self) -> int:
         """Bytes of one element."""
 
     @property
-    def name(self) -> Any:
+    def name(self) -> str:
         """The name of the type, as numpy and torch have it."""
 
 def export_to_gif(image: Any, output_gif_path: Any = None, fps: Any = 10) -> str:
