@@ -9,10 +9,12 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-CHECKPOINT = Path(__file__).parents[3] / "tests" / "fixtures" / "pipelines" / "sd1"
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from tour import STABLE_DIFFUSION, prepare  # noqa: E402
 
 #: Prints the seconds from the start of the import to the end of the first denoising step.
 FIRST_STEP = """
@@ -40,9 +42,9 @@ def wall_clock(interpreter, code, times=10):
     return statistics.median(seconds)
 
 
-def first_step(interpreter, package, times=5):
+def first_step(interpreter, package, checkpoint, times=5):
     """The median of the seconds until the first step is done, after one run that warms the caches up."""
-    command = [interpreter, "-W", "ignore", "-c", FIRST_STEP.format(package=package), str(CHECKPOINT)]
+    command = [interpreter, "-W", "ignore", "-c", FIRST_STEP.format(package=package), checkpoint]
     seconds = [float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(times + 1)]
     return statistics.median(seconds[1:])
 
@@ -66,11 +68,11 @@ def step_of_scheduler(make):
     return statistics.median(seconds)
 
 
-def growth_of_memory(generations=100):
+def growth_of_memory(checkpoint, generations=100):
     """The MiB by which the largest memory so far grows during generations, after some that warm up."""
     import oxidiff
 
-    pipeline = oxidiff.DiffusionPipeline.from_pretrained(CHECKPOINT)
+    pipeline = oxidiff.DiffusionPipeline.from_pretrained(checkpoint)
     pipeline.set_progress_bar_config(disable=True)
 
     def generate(times):
@@ -87,12 +89,18 @@ def main():
     parser.add_argument("--diffusers", metavar="PYTHON", help="an interpreter that has Diffusers")
     arguments = parser.parse_args()
 
+    with tempfile.TemporaryDirectory() as folder:
+        measure(prepare(Path(folder))[STABLE_DIFFUSION], arguments.diffusers)
+
+
+def measure(checkpoint, diffusers):
+    """Prints all measurements."""
     print(f"python -c pass             {wall_clock(sys.executable, 'pass'):.3f} s")
     print(f"python -c 'import oxidiff' {wall_clock(sys.executable, 'import oxidiff'):.3f} s")
-    ours = first_step(sys.executable, "oxidiff")
+    ours = first_step(sys.executable, "oxidiff", checkpoint)
     print(f"to the first step          {ours:.3f} s")
-    if arguments.diffusers:
-        theirs = first_step(arguments.diffusers, "diffusers")
+    if diffusers:
+        theirs = first_step(diffusers, "diffusers", checkpoint)
         print(f"  Diffusers                {theirs:.3f} s: a ratio of {ours / theirs:.3f}")
 
     from oxidiff import Tensor
@@ -105,7 +113,7 @@ def main():
         pass
     else:
         print(f"scheduler.step, torch      {1e3 * step_of_scheduler(torch.from_numpy):.3f} ms")
-    print(f"100 generations            {growth_of_memory():.1f} MiB more")
+    print(f"100 generations            {growth_of_memory(checkpoint):.1f} MiB more")
 
 
 if __name__ == "__main__":

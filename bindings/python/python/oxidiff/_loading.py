@@ -1,9 +1,6 @@
 """The keyword arguments of `from_pretrained` and its siblings."""
 
-import logging
 import os
-
-logger = logging.getLogger("oxidiff")
 
 #: Passed on to the library.
 PASSED = ("variant", "subfolder", "revision", "cache_dir", "local_files_only", "config", "extract_ema",
@@ -69,6 +66,10 @@ def own_options(given, class_name):
 
 def warn_of_unknown(names, class_name):
     """Warns about keyword arguments that nothing takes, as diffusers does."""
+    # Importing this takes a third of the package's own start.
+    import logging
+
+    logger = logging.getLogger("oxidiff")
     logger.warning("Keyword arguments %s are not expected by %s and will be ignored.", names, class_name)
 
 
