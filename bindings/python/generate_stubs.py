@@ -165,7 +165,7 @@ def result(kind, name):
 
 def class_stub(name, kind, infos=()):
     bases = [base.__name__ for base in kind.__bases__ if base is not object]
-    content = [docstring(kind.__doc__)] if kind.__doc__ else []
+    content = [docstring(inspect.cleandoc(kind.__doc__))] if kind.__doc__ else []
     content += members(kind, infos)
     head = f"class {name}({', '.join(bases)}):" if bases else f"class {name}:"
     return head + "\n" + textwrap.indent("\n\n".join(content) or "...", "    ")

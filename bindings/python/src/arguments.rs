@@ -138,7 +138,7 @@ fn image_values(array: &Array, channels_last: bool) -> PyResult<burn::tensor::Te
 fn of_array(array: &Array, kind: ArgumentKind) -> PyResult<Argument> {
     let is_tensor = matches!(kind, ArgumentKind::Tensor(_)) && !array.shape.is_empty();
     if is_tensor || (array.element.is_float() && array.shape.len() > 1) {
-        return Ok(Argument::Tensor(array.tensor()?));
+        return Ok(array.tensor()?.into());
     }
     let number = |number: f64| match array.element.is_float() {
         false if number >= 0.0 => Argument::Integer(number as u64),

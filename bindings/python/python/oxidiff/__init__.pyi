@@ -668,9 +668,8 @@ class DiagonalGaussianDistribution:
 class DiffusionPipeline(LoraMixin):
     """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
 
-        `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
-        `pipeline.unet`, `pipeline.scheduler = ...`.
-    
+    `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
+    `pipeline.unet`, `pipeline.scheduler = ...`.
     """
 
     def __getattr__(self, name: Any) -> Any: ...
@@ -1283,8 +1282,7 @@ class LoraMixin:
 class ModelMixin:
     """A neural network with a configuration.
 
-        Arrays that go in may be of numpy, torch, mindspore or this package; those that come out are of the same kind.
-    
+    Arrays that go in may be of numpy, torch, mindspore or this package; those that come out are of the same kind.
     """
 
     def __getattr__(self, name: Any) -> Any: ...
@@ -1474,9 +1472,8 @@ class SASolverScheduler(SchedulerMixin):
 class SchedulerMixin:
     """Removes predicted noise from a sample, step by step.
 
-        Samples and predictions are arrays `[batch, channels, ...]` of numpy, torch, mindspore or this package; results are of
-        the same kind.
-    
+    Samples and predictions are arrays `[batch, channels, ...]` of numpy, torch, mindspore or this package; results are of
+    the same kind.
     """
 
     def __getattr__(self, name: Any) -> Any: ...

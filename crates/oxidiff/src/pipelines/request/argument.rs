@@ -31,7 +31,7 @@ pub enum Argument {
     /// Images.
     Images(Box<PipelineImageInput>),
     /// A tensor of any rank.
-    Tensor(AnyTensor),
+    Tensor(Box<AnyTensor>),
     /// Generators of random numbers.
     Generator(Generators),
     /// The type of the returned images.
@@ -90,13 +90,13 @@ from! {
 
 impl<const D: usize> From<Tensor<D>> for Argument {
     fn from(tensor: Tensor<D>) -> Self {
-        Self::Tensor(tensor.into())
+        AnyTensor::from(tensor).into()
     }
 }
 
 impl From<AnyTensor> for Argument {
     fn from(tensor: AnyTensor) -> Self {
-        Self::Tensor(tensor)
+        Self::Tensor(Box::new(tensor))
     }
 }
 
