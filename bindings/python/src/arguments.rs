@@ -62,10 +62,10 @@ impl Arguments {
             return Ok(value.is_truthy()?.into());
         }
         if value.is_instance_of::<PyInt>() {
-            return Ok(value
+            return value
                 .extract::<u64>()
                 .map(Argument::Integer)
-                .or_else(|_| value.extract().map(Argument::Number))?);
+                .or_else(|_| value.extract().map(Argument::Number));
         }
         if value.is_instance_of::<PyFloat>() {
             return Ok(Argument::Number(value.extract()?));

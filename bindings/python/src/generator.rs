@@ -112,10 +112,10 @@ static IS_SEEDED: AtomicBool = AtomicBool::new(false);
 
 /// This package's default generator if the program has seeded it, or else torch's if the program uses that.
 fn default_generator(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    if !IS_SEEDED.load(Ordering::Relaxed) {
-        if let Some(torch) = imported(py, "torch")? {
-            return torch.getattr("default_generator");
-        }
+    if !IS_SEEDED.load(Ordering::Relaxed)
+        && let Some(torch) = imported(py, "torch")?
+    {
+        return torch.getattr("default_generator");
     }
     Ok(own_default(py)?.clone().into_any())
 }

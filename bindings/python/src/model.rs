@@ -178,9 +178,12 @@ pub fn model_class_of(name_or_path: &str, options: &Bound<'_, PyDict>) -> PyResu
     class_name.ok_or_else(|| PyValueError::new_err(format!("{name_or_path}: `config.json` names no class")))
 }
 
-/// The classes: their names, the arguments of a call, and whether they are autoencoders.
+/// A class: its name, the arguments of a call, and whether its models are autoencoders.
+type Class = (&'static str, Vec<Py<PyDict>>, bool);
+
+/// All classes.
 #[pyfunction]
-pub fn model_classes(py: Python<'_>) -> PyResult<Vec<(&'static str, Vec<Py<PyDict>>, bool)>> {
+pub fn model_classes(py: Python<'_>) -> PyResult<Vec<Class>> {
     let class = |name| {
         let arguments = info::describe(py, AnyModel::arguments_of(name).map_err(to_py)?)?;
         Ok((name, arguments, AnyModel::is_autoencoder(name).map_err(to_py)?))

@@ -32,6 +32,9 @@ impl PyPipeline {
     }
 }
 
+/// The name of an adapter, its weight, and its weights for single models.
+type Adapter = (String, f64, Vec<(String, f64)>);
+
 fn borrowed(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
@@ -49,7 +52,7 @@ impl PyPipeline {
     }
 
     /// Activates adapters, each with a weight for each model that is named.
-    fn set_adapters(&self, py: Python<'_>, adapters: Vec<(String, f64, Vec<(String, f64)>)>) -> PyResult<()> {
+    fn set_adapters(&self, py: Python<'_>, adapters: Vec<Adapter>) -> PyResult<()> {
         py.detach(|| {
             self.with_lora(|loader| {
                 if adapters.iter().all(|(_, _, by_model)| by_model.is_empty()) {

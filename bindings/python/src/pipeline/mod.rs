@@ -226,9 +226,12 @@ impl PyPipeline {
     }
 }
 
-/// The classes: their names and the arguments of a call.
+/// A class: its name and the arguments of a call.
+type Class = (&'static str, Vec<Py<PyDict>>);
+
+/// All classes.
 #[pyfunction]
-pub fn pipeline_classes(py: Python<'_>) -> PyResult<Vec<(&'static str, Vec<Py<PyDict>>)>> {
+pub fn pipeline_classes(py: Python<'_>) -> PyResult<Vec<Class>> {
     DiffusionPipeline::class_names()
         .into_iter()
         .map(|name| {

@@ -42,6 +42,9 @@ impl Tensor {
     }
 }
 
+/// The class, and what to call it with: nested lists of the values, and the name of their type.
+type Pickled = (Py<PyAny>, (Py<PyAny>, &'static str));
+
 #[pymethods]
 impl Tensor {
     /// A tensor with the values of nested lists or of an array of any library.
@@ -196,7 +199,7 @@ impl Tensor {
         memory::DEVICE
     }
 
-    fn __reduce__(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, (Py<PyAny>, &'static str))> {
+    fn __reduce__(&self, py: Python<'_>) -> PyResult<Pickled> {
         let class = py.get_type::<Self>().into_any().unbind();
         Ok((class, (self.tolist(py)?, self.array.element.name())))
     }
