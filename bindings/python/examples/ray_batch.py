@@ -17,12 +17,10 @@ import inspect
 import json
 import logging
 import os
-import signal
 import socket
 import sys
 import time
 import uuid
-import warnings
 from io import BytesIO
 from math import ceil
 from pathlib import Path
@@ -32,8 +30,8 @@ import pyarrow.parquet
 import ray
 import ray.data
 
-# How often a prompt is tried again after its worker has died. A prompt that kills every worker must not be tried forever.
-RETRIES = 3
+# How often a prompt may cost a worker its life. Ray by itself would go on forever.
+TRIES = 3
 
 # Arguments of a call that a column cannot hold, or that would make more or less than one image of a row.
 RESERVED = {"generator", "latents", "num_images_per_prompt", "output_type", "return_dict", "others", "self"}
@@ -133,7 +131,14 @@ class Worker:
         # Ray hands a batch out again as a whole when its worker has died.
         if is_finished(self.folder, name, request):
             return ""
+        tries = self.folder / f".{name}.part"
         try:
+            # A byte for each try: a worker that dies leaves it behind. Ray's own limit would not do, because it also counts
+            # its attempts to reach a machine that is lost.
+            with open(tries, "ab") as file:
+                file.write(b".")
+            if tries.stat().st_size > TRIES:
+                return f"its worker died {TRIES} times"
             start = time.monotonic()
             image = BytesIO()
             self.generate(request["call"]).save(image, "png")
@@ -149,6 +154,8 @@ class Worker:
             write(self.folder / f"{name}.png", image.getvalue())
         except Exception as error:  # The other rows go on.
             return f"{type(error).__name__}: {error}"
+        finally:
+            tries.unlink(missing_ok=True)
         return ""
 
     def generate(self, call):
@@ -177,18 +184,21 @@ def check_arguments(jobs, model, needs):
         raise ValueError(f"{names}: no argument of {kind} that a column can give; these are: {', '.join(sorted(known))}")
 
 
-def connect(address, workers):
+def connect(arguments):
+    if arguments.address not in ("local", "auto"):
+        host, _, port = arguments.address.rpartition("/")[2].rpartition(":")
+        try:
+            # Ray itself would try for many minutes.
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{arguments.address}: no Ray cluster can be reached there: {error}") from None
     # Images go to the output folder, not through Ray's memory: a small store will do.
-    local = {"num_cpus": max(workers, os.cpu_count()), "object_store_memory": 200 << 20, "include_dashboard": False}
-    ray.init(address=address, logging_level=logging.ERROR, **(local if address == "local" else {}))
+    cpus = max(arguments.workers * (arguments.cpus or 1), os.cpu_count())
+    local = {"num_cpus": cpus, "object_store_memory": 200 << 20, "include_dashboard": False}
+    options = local if arguments.address == "local" else {}
+    ray.init(address=arguments.address, logging_level=logging.ERROR, **options)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    # Ray 2.60 warns that `max_task_retries` goes away in 2.64, and names nothing to replace it.
-    warnings.filterwarnings("ignore", message="`ray_remote_args`", category=ray.util.annotations.RayDeprecationWarning)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    # A prompt that has killed its workers does not end the run, nor does a worker that dies while it loads the model.
-    context.max_errored_blocks = -1
-    context.max_consecutive_actor_init_deaths = RETRIES
+    ray.data.DataContext.get_current().enable_progress_bars = False
 
 
 def needs_of_worker(arguments):
@@ -205,9 +215,8 @@ def results(jobs, arguments, model, needs):
         Worker,
         fn_constructor_args=(model, arguments.dtype, arguments.output),
         batch_size=arguments.batch_size,
-        # Prompts that wait for a worker must not count as tried when it dies.
+        # Without a queue of its own, a worker that is slow or lost holds up only what it is at.
         compute=ray.data.ActorPoolStrategy(size=min(arguments.workers, blocks), max_tasks_in_flight_per_actor=1),
-        max_task_retries=RETRIES,
         **needs,
     )
     for row in dataset.iter_rows():
@@ -229,7 +238,7 @@ def run(arguments):
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise ValueError(f"{folder}: cannot be written to")
-    for leftover in folder.glob(".*.part"):
+    for leftover in folder.glob(".[0-9]*-*.part"):
         leftover.unlink()
 
     todo = {name: request for name, request in jobs.items() if not is_finished(folder, name, request)}
@@ -240,14 +249,14 @@ def run(arguments):
     if not todo:
         return 0
 
-    connect(arguments.address, arguments.workers)
+    connect(arguments)
     needs = needs_of_worker(arguments)
     check_arguments(todo, model, needs)
-    errors = dict.fromkeys(todo, f"its worker died {RETRIES + 1} times")
+    failed = {}
     for count, (name, error) in enumerate(results(todo, arguments, model, needs), 1):
-        errors[name] = error
+        if error:
+            failed[name] = error
         print(f"[{count}/{len(todo)}] {name}.png", "failed" if error else "", flush=True)
-    failed = {name: error for name, error in errors.items() if error}
     for name, error in failed.items():
         print(f"error: {name}: {error}", file=sys.stderr)
     print(f"{len(todo) - len(failed)} made, {len(failed)} failed")
@@ -290,8 +299,6 @@ def parser():
 
 
 def main():
-    # A scheduler that takes the machine away ends the program like Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return run(parser().parse_args())
     except KeyboardInterrupt:

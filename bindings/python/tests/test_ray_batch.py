@@ -212,6 +212,21 @@ def test_requests(ray_batch, tmp_path):
     assert not ray_batch.is_finished(tmp_path, name, {**request, "model": "n"})
 
 
+def test_rows_that_fail(ray_batch, tmp_path):
+    class Worker(ray_batch.Worker):
+        def __init__(self):
+            self.folder = tmp_path
+
+        def generate(self, call):
+            raise MemoryError("too large")
+
+    assert Worker().finish("row", {"call": {}}) == "MemoryError: too large"
+    # What workers leave behind that die three times.
+    (tmp_path / ".row.part").write_bytes(b"...")
+    assert Worker().finish("row", {"call": {}}) == "its worker died 3 times"
+    assert not list(tmp_path.iterdir())
+
+
 def test_files_of_prompts(ray_batch, tmp_path):
     pandas = pytest.importorskip("pandas")
     rows = [
@@ -250,6 +265,7 @@ def test_errors(ray_batch, tmp_path, capsys, monkeypatch):
     assert "p.parquet" in errors("p.parquet", text="no table")
     (tmp_path / "file").touch()
     assert "exists" in errors("p.txt", "--output", str(tmp_path / "file"))
+    assert "no Ray cluster can be reached there" in errors("p.txt", "--address", "127.0.0.1:1")
 
 
 def test_errors_of_the_cluster(tmp_path, stable_diffusion):
