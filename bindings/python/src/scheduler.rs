@@ -4,8 +4,11 @@ use std::sync::{Mutex, MutexGuard};
 
 use burn::tensor::Tensor;
 use oxidiff::schedulers::{self, ModelKind};
-use oxidiff::{AnyTensor, Config, Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
-use pyo3::exceptions::PyValueError;
+use oxidiff::{
+    AnyTensor, Config, PNDMScheduler, Scheduler, SchedulerOutput, ScoreSdeVeScheduler, StepOptions,
+    TimestepOptions,
+};
+use pyo3::exceptions::{PyAttributeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -27,6 +30,22 @@ impl From<Box<dyn Scheduler>> for PyScheduler {
 }
 
 impl PyScheduler {
+    /// A step by a method that only class `S` has, of samples `[batch, channels, height, width]`.
+    fn step_of_class<S: Scheduler + 'static>(
+        &self,
+        model_output: &Bound<'_, PyAny>,
+        sample: &Bound<'_, PyAny>,
+        step: impl FnOnce(&mut S, Tensor<4>, Tensor<4>) -> oxidiff::Result<Tensor<4>> + Send,
+    ) -> PyResult<Py<PyAny>> {
+        let py = sample.py();
+        let output = tensor(&Given::take(model_output)?.array, "model_output")?;
+        let Given { array, like } = Given::take(sample)?;
+        let sample = tensor(&array, "sample")?;
+        let stepped =
+            py.detach(|| of_class(&mut self.lock(), |scheduler| step(scheduler, output, sample)))?;
+        like.give(py, Array::from_tensor(stepped.into())?)
+    }
+
     pub fn lock(&self) -> MutexGuard<'_, Box<dyn Scheduler>> {
         lock(&self.0)
     }
@@ -104,6 +123,13 @@ impl Options {
             ..Default::default()
         };
         Ok(Self { lent, generators, tensors, numbers })
+    }
+
+    /// Returns the generators to Python.
+    fn give_back(self, py: Python<'_>) -> PyResult<()> {
+        let Self { lent, generators, .. } = self;
+        drop(generators);
+        lent.give_back(py)
     }
 
     fn typed<const D: usize>(&mut self) -> PyResult<StepOptions<'_, D>> {
@@ -200,6 +226,14 @@ impl PyScheduler {
         array.map(|array| Like::imported(py)?.give(py, array)).transpose()
     }
 
+    /// β and ᾱ of the training timesteps, if there is a schedule of β.
+    fn training_noise(&self, py: Python<'_>) -> PyResult<Option<(Py<PyAny>, Py<PyAny>)>> {
+        let Some(noise) = self.lock().training_noise() else { return Ok(None) };
+        let like = Like::imported(py)?;
+        let give = |values: &[f32]| like.give(py, Array::from_floats(values, vec![values.len()]));
+        Ok(Some((give(&noise.betas)?, give(&noise.alphas_cumprod)?)))
+    }
+
     #[getter]
     fn has_whole_timesteps(&self) -> bool {
         self.lock().role().whole_timesteps
@@ -220,8 +254,22 @@ impl PyScheduler {
         self.lock().compatibles()
     }
 
+    #[getter]
+    fn begin_index(&self) -> Option<usize> {
+        self.lock().begin_index()
+    }
+
     fn set_begin_index(&self, begin_index: usize) {
         self.lock().set_begin_index(begin_index);
+    }
+
+    #[getter]
+    fn step_index(&self) -> Option<usize> {
+        self.lock().step_index()
+    }
+
+    fn set_step_index(&self, step_index: Option<usize>) {
+        self.lock().set_step_index(step_index);
     }
 
     #[pyo3(signature = (num_inference_steps=None, timesteps=None, sigmas=None, mu=None, original_inference_steps=None, strength=None))]
@@ -283,11 +331,105 @@ impl PyScheduler {
             let stepped = py.detach(|| self.lock().step_any(output, timestep, sample, options));
             stepped.map(any).map_err(to_py)
         })?;
-        let Options { lent, generators, .. } = options;
-        drop(generators);
-        lent.give_back(py)?;
+        options.give_back(py)?;
         let original = output.1.map(|tensor| like.give(py, Array::from_tensor(tensor)?)).transpose()?;
         Ok((like.give(py, Array::from_tensor(output.0)?)?, original))
+    }
+
+    /// How many of the timesteps belong to Runge-Kutta steps.
+    #[getter]
+    fn prk_calls(&self) -> PyResult<usize> {
+        of_class::<PNDMScheduler, _>(&mut self.lock(), |scheduler| Ok(scheduler.prk_timesteps().len()))
+    }
+
+    fn step_prk(
+        &self,
+        model_output: &Bound<'_, PyAny>,
+        timestep: &Bound<'_, PyAny>,
+        sample: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        let timestep = number(timestep)? as f32;
+        self.step_of_class(model_output, sample, |scheduler: &mut PNDMScheduler, output, sample| {
+            scheduler.step_prk(output, timestep, sample)
+        })
+    }
+
+    fn step_plms(
+        &self,
+        model_output: &Bound<'_, PyAny>,
+        timestep: &Bound<'_, PyAny>,
+        sample: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        let timestep = number(timestep)? as f32;
+        self.step_of_class(model_output, sample, |scheduler: &mut PNDMScheduler, output, sample| {
+            scheduler.step_plms(output, timestep, sample)
+        })
+    }
+
+    /// The end of a run, as a time.
+    fn set_timesteps_to(&self, num_inference_steps: usize, sampling_eps: f64) -> PyResult<()> {
+        of_class::<ScoreSdeVeScheduler, _>(&mut self.lock(), |scheduler| {
+            scheduler.set_timesteps_to(num_inference_steps, sampling_eps)
+        })
+    }
+
+    fn set_sigmas(
+        &self,
+        num_inference_steps: usize,
+        sigma_min: Option<f64>,
+        sigma_max: Option<f64>,
+        sampling_eps: Option<f64>,
+    ) -> PyResult<()> {
+        of_class::<ScoreSdeVeScheduler, _>(&mut self.lock(), |scheduler| {
+            scheduler.set_sigmas(num_inference_steps, sigma_min, sigma_max, sampling_eps)
+        })
+    }
+
+    /// The predictor. Returns the sample before it, and the mean of that.
+    fn step_pred(
+        &self,
+        model_output: &Bound<'_, PyAny>,
+        timestep: &Bound<'_, PyAny>,
+        sample: &Bound<'_, PyAny>,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
+        let timestep = number(timestep)? as f32;
+        let mut options = Options::of(options, true)?;
+        let mut mean = None;
+        let prev_sample = self.step_of_class(
+            model_output,
+            sample,
+            |scheduler: &mut ScoreSdeVeScheduler, output, sample| {
+                let generator = options.generators.as_mut();
+                let options = StepOptions { generator, ..Default::default() };
+                let stepped = scheduler.step_pred(output, timestep, sample, options)?;
+                mean = Some(stepped.prev_sample_mean);
+                Ok(stepped.prev_sample)
+            },
+        )?;
+        options.give_back(sample.py())?;
+        let mean = mean.expect("the step returned it");
+        Ok((prev_sample, Given::take(sample)?.like.give(sample.py(), Array::from_tensor(mean.into())?)?))
+    }
+
+    /// The corrector.
+    fn step_correct(
+        &self,
+        model_output: &Bound<'_, PyAny>,
+        sample: &Bound<'_, PyAny>,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<Py<PyAny>> {
+        let mut options = Options::of(options, true)?;
+        let prev_sample = self.step_of_class(
+            model_output,
+            sample,
+            |scheduler: &mut ScoreSdeVeScheduler, output, sample| {
+                let generator = options.generators.as_mut();
+                scheduler.step_correct(output, sample, StepOptions { generator, ..Default::default() })
+            },
+        )?;
+        options.give_back(sample.py())?;
+        Ok(prev_sample)
     }
 
     fn add_noise(
@@ -313,16 +455,30 @@ impl PyScheduler {
     }
 }
 
+/// Calls a method that only class `S` has.
+fn of_class<S: Scheduler + 'static, R>(
+    scheduler: &mut Box<dyn Scheduler>,
+    call: impl FnOnce(&mut S) -> oxidiff::Result<R>,
+) -> PyResult<R> {
+    match scheduler.downcast_mut() {
+        Some(scheduler) => call(scheduler).map_err(to_py),
+        None => Err(PyAttributeError::new_err("this class has no such method")),
+    }
+}
+
 fn any<const D: usize>(output: SchedulerOutput<D>) -> (AnyTensor, Option<AnyTensor>) {
     (output.prev_sample.into(), output.pred_original_sample.map(AnyTensor::from))
 }
 
-/// The classes: their names, the names of the optional arguments of a step, and whether they are for flows.
+/// A class: its name, the names of the optional arguments of a step and of `set_timesteps`, and whether it is for flows.
+type Class = (&'static str, &'static [&'static str], &'static [&'static str], bool);
+
+/// The classes.
 #[pyfunction]
-pub fn scheduler_classes() -> Vec<(&'static str, &'static [&'static str], bool)> {
+pub fn scheduler_classes() -> Vec<Class> {
     let class = |name: &&'static str| {
         let role = schedulers::role(name);
-        (*name, role.step_arguments, role.model == ModelKind::Flow)
+        (*name, role.step_arguments, role.timestep_arguments, role.model == ModelKind::Flow)
     };
     schedulers::CLASS_NAMES.iter().map(class).collect()
 }

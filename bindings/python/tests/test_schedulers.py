@@ -64,8 +64,85 @@ def test_unknown_arguments():
         DDPMScheduler().step(sample, 2, sample, eta=1.0)
     with pytest.raises(ValueError, match="beta_schedule"):
         DDPMScheduler(beta_schedule="no_such")
-    with pytest.raises(NotImplementedError, match="sigmas"):
+    with pytest.raises(TypeError, match="sigmas"):
         DDPMScheduler().set_timesteps(sigmas=[1.0, 0.5])
+    with pytest.raises(AttributeError, match="'DDPMScheduler' object has no attribute 'no_such'"):
+        DDPMScheduler().no_such
+
+
+def test_signatures():
+    # Programs choose by them what they pass.
+    assert list(inspect.signature(EulerDiscreteScheduler.set_timesteps).parameters)[1:] == [
+        "num_inference_steps", "device", "timesteps", "sigmas"]
+    assert "timesteps" not in inspect.signature(DDIMScheduler().set_timesteps).parameters
+    parameters = inspect.signature(DDPMScheduler.__init__).parameters
+    assert list(parameters)[:3] == ["self", "num_train_timesteps", "beta_start"]
+    assert parameters["beta_start"].default == 0.0001
+    assert list(inspect.signature(DDPMScheduler).parameters)[0] == "num_train_timesteps"
+
+
+def test_values_of_the_configuration_as_attributes():
+    scheduler = DDPMScheduler()
+    with pytest.warns(FutureWarning, match="config.beta_end"):
+        assert scheduler.beta_end == 0.02
+    scheduler.register_to_config(beta_end=0.03, note="kept")
+    assert scheduler.config.beta_end == 0.03 and scheduler.config.note == "kept"
+    assert math.isclose(float(scheduler.betas[-1]), 0.03, rel_tol=1e-6)
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_the_noise_of_the_training(kind):
+    scheduler = kind()
+    if "beta_schedule" not in scheduler.config:
+        assert not hasattr(scheduler, "betas") and not hasattr(scheduler, "alphas_cumprod")
+        return
+    betas, products = numpy.asarray(scheduler.betas), numpy.asarray(scheduler.alphas_cumprod)
+    assert largest_difference(numpy.cumprod(1 - betas.astype(numpy.float64)), products) < 1e-6
+    assert largest_difference(scheduler.alphas, 1 - betas) == 0
+
+
+def test_the_position_in_a_run():
+    scheduler = EulerDiscreteScheduler()
+    scheduler.set_timesteps(3)
+    assert scheduler.step_index is None and scheduler.begin_index is None
+    scheduler.set_begin_index(1)
+    scheduler.scale_model_input(sample, scheduler.timesteps[1])
+    first = scheduler.step(sample, scheduler.timesteps[1], sample).prev_sample
+    assert scheduler.begin_index == 1 and scheduler.step_index == 2
+    scheduler._step_index = None
+    assert largest_difference(scheduler.step(sample, scheduler.timesteps[1], sample).prev_sample, first) == 0
+
+
+def test_steps_of_both_methods_of_pndm():
+    chosen, named = PNDMScheduler(), PNDMScheduler()
+    with pytest.raises(ValueError):
+        named.step_plms(sample, 1, sample)
+    chosen.set_timesteps(5)
+    named.set_timesteps(5)
+    assert len(named.prk_timesteps) == 12
+    assert [*named.prk_timesteps, *named.plms_timesteps] == list(named.timesteps)
+    for index, timestep in enumerate(chosen.timesteps):
+        expected = chosen.step(sample, timestep, sample).prev_sample
+        step = named.step_prk if index < 12 else named.step_plms
+        assert largest_difference(step(sample, timestep, sample).prev_sample, expected) == 0
+
+
+def test_methods_of_some_classes():
+    ddpm = DDPMScheduler()
+    ddpm.set_timesteps(timesteps=[100, 50, 0])
+    assert [int(ddpm.previous_timestep(timestep)) for timestep in ddpm.timesteps] == [50, 0, -1]
+    levels = oxidiff.CMStochasticIterativeScheduler().sigma_to_t([1.0, 80.0])
+    assert largest_difference(levels, [0.0, 250 * math.log(80)]) < 1e-9
+
+    score = oxidiff.ScoreSdeVeScheduler()
+    score.set_timesteps(3, sampling_eps=0.1)
+    score.set_sigmas(3)
+    assert len(score.sigmas) == 3 and math.isclose(float(score.timesteps[-1]), 0.1, rel_tol=1e-6)
+    corrected = score.step_correct(sample, sample, generator=oxidiff.Generator(0)).prev_sample
+    output = score.step_pred(sample, score.timesteps[0], corrected, generator=oxidiff.Generator(0))
+    assert output.prev_sample.shape == output.prev_sample_mean.shape == sample.shape
+    mean, = score.step_pred(sample, 1.0, corrected, return_dict=False)[1:]
+    assert largest_difference(mean, output.prev_sample_mean) == 0
 
 
 def test_timesteps():

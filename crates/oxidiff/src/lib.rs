@@ -101,9 +101,9 @@ pub use schedulers::{
     RePaintSchedulerConfig, SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig, Scheduler,
     SchedulerOutput, ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput, SigmaSchedule, SolverType,
     StepOptions, TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput, TimeShiftType, TimestepOptions,
-    TimestepSpacing, TimestepType, UnCLIPScheduler, UnCLIPSchedulerConfig, UniPCMultistepScheduler,
-    UniPCMultistepSchedulerConfig, UniPCSolverType, UpscaleMode, VQDiffusionScheduler,
-    VQDiffusionSchedulerConfig, VarianceType, from_config as scheduler_from_config,
+    TimestepSpacing, TimestepType, TrainingNoise, UnCLIPScheduler, UnCLIPSchedulerConfig,
+    UniPCMultistepScheduler, UniPCMultistepSchedulerConfig, UniPCSolverType, UpscaleMode,
+    VQDiffusionScheduler, VQDiffusionSchedulerConfig, VarianceType, from_config as scheduler_from_config,
 };
 pub use text_encoders::{
     CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTextOutput, CLIPTextProjectionOutput,

@@ -65,13 +65,10 @@ def dumps(values):
     return json.dumps({name: value for name, value in values.items() if name not in HIDDEN}, default=plain)
 
 
-def taken_over(config, class_name):
-    """The values of any class's configuration that `class_name` takes over: not those that are only defaults of another."""
-    values = dict(config)
-    if values.get("_class_name") != class_name:
-        for name in values.get("_use_default_values", ()):
-            values.pop(name, None)
-    return values
+def taken_over(config):
+    """The values of a configuration that an object takes over: not those that are only defaults of the class that has it."""
+    defaults = config.get("_use_default_values", ())
+    return {name: value for name, value in config.items() if name not in defaults}
 
 
 def plain(value):

@@ -68,6 +68,11 @@ SchedulerOutput = output_class(
     ["prev_sample", "pred_original_sample"],
     "The sample after a step, and the estimate of the noise-free sample, if the scheduler makes one.",
 )
+SdeVeOutput = output_class(
+    "SdeVeOutput",
+    ["prev_sample", "prev_sample_mean"],
+    "The sample after a step of a score model's predictor, and its mean before noise was added.",
+)
 AutoencoderKLOutput = output_class(
     "AutoencoderKLOutput", ["latent_dist"], "The distribution of the latents of images."
 )

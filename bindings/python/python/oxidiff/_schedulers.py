@@ -1,6 +1,8 @@
 """Schedulers: one class for each of the library's registry."""
 
 import json
+import types
+import warnings
 
 from . import _oxidiff
 from ._config import dumps, html, loads, taken_over
@@ -8,6 +10,7 @@ from ._loading import device as check_device
 from ._loading import own_options, path, refuse_others
 from ._methods import REQUIRED, method
 from ._outputs import SchedulerOutput
+from ._scheduler_methods import FURTHER
 
 
 class SchedulerMixin:
@@ -20,6 +23,8 @@ class SchedulerMixin:
     config_name = "scheduler_config.json"
     _class_name = None
     _step_arguments = ()
+    # Names of arguments that older versions had; programs for diffusers look at it.
+    _deprecated_kwargs = ()
 
     @classmethod
     def _of(cls, core, **further):
@@ -41,7 +46,7 @@ class SchedulerMixin:
             raise ValueError("`config` must be given")
         if not hasattr(config, "items"):
             raise ValueError("`config` must be a configuration; load a folder with `from_pretrained`")
-        values = taken_over(config, cls._class_name)
+        values = taken_over(config)
         own = set(_defaults(cls._class_name))
         values.update({name: value for name, value in kwargs.items() if name in own})
         scheduler = cls._of(_oxidiff.SchedulerCore.from_config(cls._class_name, dumps(values)))
@@ -81,9 +86,9 @@ class SchedulerMixin:
     def config(self):
         """The configuration: a mapping that cannot be changed, whose values are also attributes."""
         if self._config is None:
-            self._config = loads(
-                self._core.config(), self._core.fields(), _use_default_values=self._core.defaults(), **self._further
-            )
+            defaults = self._core.defaults()
+            further = {"_use_default_values": defaults, **self._further} if defaults else self._further
+            self._config = loads(self._core.config(), self._core.fields(), **further)
         return self._config
 
     @property
@@ -96,13 +101,44 @@ class SchedulerMixin:
         """The noise levels of the run."""
         sigmas = self._core.sigmas()
         if sigmas is None:
-            raise AttributeError(f"a {type(self).__name__} has no `sigmas`")
+            raise self._no_attribute("sigmas")
         return sigmas
+
+    @property
+    def betas(self):
+        """The variance of the noise that each timestep of the training adds."""
+        return self._training_noise("betas")[0]
+
+    @property
+    def alphas(self):
+        """`1 - betas`."""
+        return 1.0 - self._training_noise("alphas")[0]
+
+    @property
+    def alphas_cumprod(self):
+        """The part of the variance that is still the sample's at each timestep of the training."""
+        return self._training_noise("alphas_cumprod")[1]
+
+    @property
+    def final_alpha_cumprod(self):
+        """What the last step takes for `alphas_cumprod`."""
+        if "set_alpha_to_one" not in _defaults(self._class_name):
+            raise self._no_attribute("final_alpha_cumprod")
+        return _oxidiff.scalar(1.0, False) if self.config.set_alpha_to_one else self.alphas_cumprod[0]
+
+    def _training_noise(self, name):
+        # Another class's configuration may have brought a schedule along.
+        if "beta_schedule" not in _defaults(self._class_name):
+            raise self._no_attribute(name)
+        return self._core.training_noise()
 
     @property
     def init_noise_sigma(self):
         """The standard deviation of the initial noise."""
-        return self._core.init_noise_sigma
+        level = self._core.init_noise_sigma
+        # A tensor in diffusers, too, where it follows from the schedule of β.
+        is_computed = level != 1.0 and "beta_schedule" in _defaults(self._class_name)
+        return _oxidiff.scalar(level, False) if is_computed else level
 
     @property
     def order(self):
@@ -114,24 +150,42 @@ class SchedulerMixin:
         """The classes that can take over this scheduler's configuration and work with the same model."""
         return [CLASSES[name] for name in self._core.compatibles]
 
+    @property
+    def begin_index(self):
+        """The index of the timestep that the run starts with; `None` if it was not set."""
+        return self._core.begin_index
+
     def set_begin_index(self, begin_index=0):
         """Sets the index of the timestep that the run starts with, if that is not the first."""
         self._core.set_begin_index(begin_index)
 
-    def set_timesteps(self, num_inference_steps=None, device=None, **kwargs):
-        """Chooses the timesteps of a run.
+    @property
+    def step_index(self):
+        """The index of the next step; `None` before the first, and for classes that find steps by their timesteps."""
+        return self._core.step_index
 
-        Args:
-            num_inference_steps (int): The number of steps.
-            device: Must be the CPU.
-            timesteps, sigmas (Sequence[float]): The timesteps or the noise levels of the run, in descending order.
-            mu (float): The shift of the noise levels of a flow.
-            original_inference_steps (int), strength (float): For distilled models.
-        """
+    @property
+    def _step_index(self):
+        return self._core.step_index
+
+    # Programs set it to `None`, to go through the same timesteps again.
+    @_step_index.setter
+    def _step_index(self, step_index):
+        self._core.set_step_index(step_index)
+
+    def _set_timesteps(self, given):
+        count = given.pop("num_inference_steps")
+        device = given.pop("device")
         if device is not None:
             check_device(device)
-        self._core.set_timesteps(num_inference_steps, **kwargs)
-        self.num_inference_steps = num_inference_steps if num_inference_steps is not None else len(self.timesteps)
+        self._core.set_timesteps(count, **given)
+        # Some classes leave out timesteps that are equal.
+        length = len(self.timesteps)
+        self.num_inference_steps = length if count is None else min(count, length)
+
+    def register_to_config(self, **kwargs):
+        """Changes values of the configuration, or adds some. Choose the timesteps again afterwards."""
+        self._start(self._core.convert(self._core.class_name, dumps(kwargs)), **self._further)
 
     def scale_model_input(self, sample, timestep=None, *args, **kwargs):
         """Scales a sample to what the model expects at a timestep."""
@@ -170,11 +224,13 @@ class SchedulerMixin:
     def __getattr__(self, name):
         # A value of the configuration, as diffusers allows with a warning.
         if not name.startswith("_") and name in self.config:
+            message = f"`{name}` is a value of the configuration: use `config.{name}` of the scheduler"
+            warnings.warn(message, FutureWarning, stacklevel=2)
             return self.config[name]
-        raise AttributeError(f"a {type(self).__name__} has no `{name}`")
+        raise self._no_attribute(name)
 
-    def _init(self, given):
-        self._start(_oxidiff.SchedulerCore.from_config(self._class_name, dumps(given)))
+    def _no_attribute(self, name):
+        return AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
 
 class FlowSchedulerMixin:
@@ -197,7 +253,7 @@ def _defaults(class_name):
 _DEFAULTS = {}
 
 
-def _class(class_name, step_arguments, is_for_flows):
+def _class(class_name, step_arguments, timestep_arguments, is_for_flows):
     parameters = [("model_output", REQUIRED), ("timestep", REQUIRED), ("sample", REQUIRED)]
     defaults = {"eta": None, "use_clipped_model_output": False, "s_churn": 0.0, "s_tmin": 0.0, "s_tmax": float("inf"),
                 "s_noise": 1.0, "order": 4}
@@ -214,31 +270,77 @@ def _class(class_name, step_arguments, is_for_flows):
         "Raises:\n"
         "    ValueError: when a shape or the timestep does not fit."
     )
+    about_timesteps = "Chooses the timesteps of a run.\n\nArgs:\n" + "".join(
+        f"    {name} {TIMESTEP_ARGUMENTS[name]}\n" for name in ("num_inference_steps", *timestep_arguments)
+    )
+    timestep_parameters = [(name, None) for name in ("num_inference_steps", *timestep_arguments)]
     space = {
         "_class_name": class_name,
         "_step_arguments": tuple(step_arguments),
         "__module__": "oxidiff",
         "__doc__": f"`{class_name}` of diffusers: see `SchedulerMixin` for its methods.",
-        "__init__": _initialise,
+        "__init__": _Initialiser(class_name),
         "step": method(class_name, "step", [*parameters, ("return_dict", True)], "_step", about),
     }
     bases = (FlowSchedulerMixin, SchedulerMixin) if is_for_flows else (SchedulerMixin,)
+    if class_name in FURTHER:
+        bases = (FURTHER[class_name], *bases)
+    if not any(hasattr(base, "set_timesteps") for base in bases):
+        space["set_timesteps"] = method(
+            class_name, "set_timesteps", timestep_parameters, "_set_timesteps", about_timesteps
+        )
     return type(class_name, bases, space)
 
 
-def _initialise(self, *args, **kwargs):
-    """A scheduler with these values of its configuration, and the defaults for the others."""
-    defaults = _defaults(self._class_name)
-    if len(args) > len(defaults):
-        raise TypeError(f"{self._class_name}() takes at most {len(defaults)} arguments ({len(args)} given)")
-    given = dict(zip(defaults, args))
-    for name, value in kwargs.items():
-        if name not in defaults:
-            raise TypeError(f"{self._class_name}() got an unexpected keyword argument '{name}'")
-        if name in given:
-            raise TypeError(f"{self._class_name}() got multiple values for argument '{name}'")
-        given[name] = value
-    self._init(given)
+#: The arguments of `set_timesteps`.
+TIMESTEP_ARGUMENTS = {
+    "num_inference_steps": "(int): The number of steps.",
+    "device": "(str): Must be the CPU.",
+    "timesteps": "(Sequence[float]): The timesteps of the run instead, in descending order.",
+    "sigmas": "(Sequence[float]): The noise levels of the run instead, in descending order.",
+    "mu": "(float): The shift of the noise levels of a flow.",
+    "original_inference_steps": "(int): The number of steps that the model was distilled with.",
+    "strength": "(float): The part of the timesteps that is used when the run starts from an image; by default 1.",
+}
+
+
+class _Initialiser:
+    """The method `__init__` of a class: its arguments are the values of the configuration.
+
+    They are found out when they are asked for, since finding those of all classes would make the import slow.
+    """
+
+    __name__ = "__init__"
+    __module__ = "oxidiff"
+
+    def __init__(self, class_name):
+        self._class_name = class_name
+        self.__qualname__ = f"{class_name}.__init__"
+        self.__doc__ = "A scheduler with these values of its configuration, and the defaults for the others."
+
+    @property
+    def __signature__(self):
+        from inspect import Parameter, Signature
+
+        kind = Parameter.POSITIONAL_OR_KEYWORD
+        values = (Parameter(name, kind, default=value) for name, value in _defaults(self._class_name).items())
+        return Signature([Parameter("self", kind), *values])
+
+    def __get__(self, scheduler, owner=None):
+        return self if scheduler is None else types.MethodType(self, scheduler)
+
+    def __call__(self, scheduler, /, *args, **kwargs):
+        name, defaults = self._class_name, _defaults(self._class_name)
+        if len(args) > len(defaults):
+            raise TypeError(f"{name}() takes at most {len(defaults)} arguments ({len(args)} given)")
+        given = dict(zip(defaults, args))
+        for argument, value in kwargs.items():
+            if argument not in defaults:
+                raise TypeError(f"{name}() got an unexpected keyword argument '{argument}'")
+            if argument in given:
+                raise TypeError(f"{name}() got multiple values for argument '{argument}'")
+            given[argument] = value
+        scheduler._start(_oxidiff.SchedulerCore.from_config(name, dumps(given)))
 
 
 CLASSES = {name: _class(name, *about) for name, *about in _oxidiff.scheduler_classes()}

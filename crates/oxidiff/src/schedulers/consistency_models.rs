@@ -253,7 +253,5 @@ impl Scheduler for CMStochasticIterativeScheduler {
         mix(original_samples, &[1.0], noise, &levels)
     }
 
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.step_index.set_begin(begin_index);
-    }
+    scheduler_methods!(position: self => self.step_index, self.step_index);
 }

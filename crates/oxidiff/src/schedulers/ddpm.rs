@@ -264,8 +264,9 @@ impl Scheduler for DDPMScheduler {
         let alpha_bar = self.noise_schedule.alpha_bar(whole_timestep(timestep)?)?;
         let alpha_bar_prev =
             if prev_timestep >= 0 { self.noise_schedule.alpha_bar(prev_timestep)? } else { 1.0 };
-        // α and β of a step that may span several training timesteps.
-        let alpha = alpha_bar / alpha_bar_prev;
+        // α and β of a step that may span several training timesteps. β is the small difference of numbers near 1, so that
+        // the rounding of α to single precision, as in Python, shows in it.
+        let alpha = f64::from((alpha_bar / alpha_bar_prev) as f32);
         let beta = 1.0 - alpha;
 
         let dtype = sample.dtype();

@@ -182,7 +182,5 @@ impl Scheduler for IPNDMScheduler {
         Err(Error::unsupported("`add_noise` with IPNDMScheduler", "Python's class does not add noise either"))
     }
 
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.step_index.set_begin(begin_index);
-    }
+    scheduler_methods!(position: self => self.step_index, self.step_index);
 }

@@ -225,7 +225,5 @@ impl Scheduler for LCMScheduler {
 
     scheduler_methods!(add_noise: noise_schedule);
 
-    fn set_begin_index(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
-    }
+    scheduler_methods!(position: self => self.run.position(), self.run.position_mut());
 }

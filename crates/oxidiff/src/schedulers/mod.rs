@@ -101,7 +101,7 @@ pub use unipc_multistep::{UniPCMultistepScheduler, UniPCMultistepSchedulerConfig
 pub use common::dpmsolver::{AlgorithmType, SolverType};
 pub use common::edm::SigmaSchedule;
 pub use common::noise_sampler::NoiseSamplerSeed;
-pub use common::noise_schedule::BetaSchedule;
+pub use common::noise_schedule::{BetaSchedule, TrainingNoise};
 pub use common::prediction_type::PredictionType;
 pub use common::sigma_schedule::FinalSigmasType;
 pub use common::time_shift::TimeShiftType;

@@ -132,15 +132,75 @@ impl PNDMScheduler {
         })
     }
 
+    /// The timesteps of the Runge-Kutta steps; none with `skip_prk_steps`.
+    pub fn prk_timesteps(&self) -> &[f32] {
+        &self.timesteps[..self.prk_calls]
+    }
+
+    /// The timesteps of the linear multi-step steps, which follow.
+    pub fn plms_timesteps(&self) -> &[f32] {
+        &self.timesteps[self.prk_calls..]
+    }
+
+    /// [`Scheduler::step`] with one of the four model calls of a Runge-Kutta step.
+    ///
+    /// # Errors
+    /// Before [`Scheduler::set_timesteps`], or when all Runge-Kutta steps have been taken.
+    pub fn step_prk(
+        &mut self,
+        model_output: Tensor<4>,
+        timestep: f32,
+        sample: Tensor<4>,
+    ) -> Result<Tensor<4>> {
+        self.step_with(model_output, timestep, sample, Self::prk)
+    }
+
+    /// [`Scheduler::step`] with a linear multi-step step.
+    ///
+    /// # Errors
+    /// Before [`Scheduler::set_timesteps`], or before three Runge-Kutta steps, unless `skip_prk_steps`.
+    pub fn step_plms(
+        &mut self,
+        model_output: Tensor<4>,
+        timestep: f32,
+        sample: Tensor<4>,
+    ) -> Result<Tensor<4>> {
+        self.step_with(model_output, timestep, sample, Self::plms)
+    }
+
+    /// A step by one of the two methods, which computes in single precision.
+    fn step_with(
+        &mut self,
+        model_output: Tensor<4>,
+        timestep: f32,
+        sample: Tensor<4>,
+        method: fn(&mut Self, Tensor<4>, i64, Tensor<4>, i64) -> Result<Tensor<4>>,
+    ) -> Result<Tensor<4>> {
+        let num_inference_steps = started(self.num_inference_steps)?;
+        check_same_shape(&model_output, &sample)?;
+        let step_ratio = (self.fields.num_train_timesteps / num_inference_steps) as i64;
+        let timestep = whole_timestep(timestep)?;
+
+        let dtype = sample.dtype();
+        let prediction = model_output.cast(DType::F32);
+        let prev_sample = method(self, prediction, timestep, sample.cast(DType::F32), step_ratio)?;
+        self.counter += 1;
+        Ok(prev_sample.cast(dtype))
+    }
+
     /// One of the four model calls of a Runge-Kutta step, equation 13: the predictions at the start, twice in the
     /// middle and at the end count 1/6, 1/3, 1/3 and 1/6.
-    fn step_prk(
+    fn prk(
         &mut self,
         prediction: Tensor<4>,
         timestep: i64,
         sample: Tensor<4>,
         step_ratio: i64,
     ) -> Result<Tensor<4>> {
+        if self.counter >= self.prk_calls {
+            let message = format!("all {} model calls of Runge-Kutta steps have been made", self.prk_calls);
+            return Err(Error::argument("timestep", message));
+        }
         let call = self.counter % 4;
         let half_step = if call.is_multiple_of(2) { step_ratio / 2 } else { 0 };
         let prev_timestep = timestep - half_step;
@@ -169,7 +229,7 @@ impl PNDMScheduler {
 
     /// A linear multi-step step, equation 12, with Adams-Bashforth coefficients of the order that the number of known
     /// predictions allows.
-    fn step_plms(
+    fn plms(
         &mut self,
         prediction: Tensor<4>,
         timestep: i64,
@@ -301,21 +361,9 @@ impl Scheduler for PNDMScheduler {
         sample: Tensor<4>,
         _options: StepOptions<'_>,
     ) -> Result<SchedulerOutput> {
-        let num_inference_steps = started(self.num_inference_steps)?;
-        check_same_shape(&model_output, &sample)?;
-        let step_ratio = (self.fields.num_train_timesteps / num_inference_steps) as i64;
-        let timestep = whole_timestep(timestep)?;
-
-        let dtype = sample.dtype();
-        let prediction = model_output.cast(DType::F32);
-        let sample = sample.cast(DType::F32);
-        let prev_sample = if self.counter < self.prk_calls {
-            self.step_prk(prediction, timestep, sample, step_ratio)?
-        } else {
-            self.step_plms(prediction, timestep, sample, step_ratio)?
-        };
-        self.counter += 1;
-        Ok(SchedulerOutput { prev_sample: prev_sample.cast(dtype), pred_original_sample: None })
+        let method = if self.counter < self.prk_calls { Self::step_prk } else { Self::step_plms };
+        let prev_sample = method(self, model_output, timestep, sample)?;
+        Ok(SchedulerOutput { prev_sample, pred_original_sample: None })
     }
 
     scheduler_methods!(add_noise: noise_schedule);

@@ -25,7 +25,9 @@ const CHURNS: &[&str] = &["s_churn", "s_tmin", "s_tmax", "s_noise", "generator"]
 
 /// All classes that step samples, in alphabetical order.
 const SCHEDULERS: &[Entry] = &[
-    Entry::new::<CMStochasticIterativeScheduler>("CMStochasticIterativeScheduler").step(DRAWS),
+    Entry::new::<CMStochasticIterativeScheduler>("CMStochasticIterativeScheduler")
+        .timesteps(&["device", "timesteps"])
+        .step(DRAWS),
     Entry::new::<CosineDPMSolverMultistepScheduler>("CosineDPMSolverMultistepScheduler").step(DRAWS),
     Entry::new::<DDIMInverseScheduler>("DDIMInverseScheduler").whole_timesteps(),
     Entry::new::<DDIMScheduler>("DDIMScheduler")
@@ -36,13 +38,17 @@ const SCHEDULERS: &[Entry] = &[
         .divides_by_signal()
         .uses_eta(),
     Entry::new::<DDPMScheduler>("DDPMScheduler")
+        .timesteps(&["device", "timesteps"])
         .step(DRAWS)
         .whole_timesteps()
         .replaceable()
         .substitute()
         .divides_by_signal(),
-    Entry::new::<DDPMWuerstchenScheduler>("DDPMWuerstchenScheduler").step(DRAWS),
+    Entry::new::<DDPMWuerstchenScheduler>("DDPMWuerstchenScheduler")
+        .timesteps(&["timesteps", "device"])
+        .step(DRAWS),
     Entry::new::<DEISMultistepScheduler>("DEISMultistepScheduler")
+        .timesteps(&["device", "mu"])
         .whole_timesteps()
         .replaceable()
         .substitute(),
@@ -51,6 +57,8 @@ const SCHEDULERS: &[Entry] = &[
         .whole_timesteps()
         .replaceable(),
     Entry::new::<DPMSolverMultistepScheduler>("DPMSolverMultistepScheduler")
+        .keeps_signal()
+        .timesteps(&["device", "mu", "timesteps"])
         .step(&["generator", "variance_noise"])
         .whole_timesteps()
         .replaceable()
@@ -60,6 +68,7 @@ const SCHEDULERS: &[Entry] = &[
         .replaceable()
         .substitute(),
     Entry::new::<DPMSolverSinglestepScheduler>("DPMSolverSinglestepScheduler")
+        .timesteps(&["device", "mu", "timesteps"])
         .step(DRAWS)
         .whole_timesteps()
         .replaceable()
@@ -67,28 +76,47 @@ const SCHEDULERS: &[Entry] = &[
     Entry::new::<EDMDPMSolverMultistepScheduler>("EDMDPMSolverMultistepScheduler").step(DRAWS),
     // In Python, too, others list it as compatible, but it does not list them.
     Entry::new::<EDMEulerScheduler>("EDMEulerScheduler")
+        .timesteps(&["device", "sigmas"])
         .step(&["s_churn", "s_tmin", "s_tmax", "s_noise", "generator", "pred_original_sample"])
         .substitute(),
     Entry::new::<EulerAncestralDiscreteScheduler>("EulerAncestralDiscreteScheduler")
+        .keeps_signal()
         .step(DRAWS)
         .replaceable()
         .substitute(),
-    Entry::new::<EulerDiscreteScheduler>("EulerDiscreteScheduler").step(CHURNS).replaceable().substitute(),
+    Entry::new::<EulerDiscreteScheduler>("EulerDiscreteScheduler")
+        .keeps_signal()
+        .timesteps(&["device", "timesteps", "sigmas"])
+        .step(CHURNS)
+        .replaceable()
+        .substitute(),
     Entry::new::<FlowMatchEulerDiscreteScheduler>("FlowMatchEulerDiscreteScheduler")
+        .timesteps(&["device", "sigmas", "mu", "timesteps"])
         .step(CHURNS)
         .model(ModelKind::Flow),
     Entry::new::<FlowMatchHeunDiscreteScheduler>("FlowMatchHeunDiscreteScheduler")
         .step(CHURNS)
         .model(ModelKind::Flow),
-    Entry::new::<FlowMatchLCMScheduler>("FlowMatchLCMScheduler").step(DRAWS).model(ModelKind::Flow),
-    Entry::new::<HeunDiscreteScheduler>("HeunDiscreteScheduler").replaceable().substitute(),
+    Entry::new::<FlowMatchLCMScheduler>("FlowMatchLCMScheduler")
+        .timesteps(&["device", "sigmas", "mu", "timesteps"])
+        .step(DRAWS)
+        .model(ModelKind::Flow),
+    Entry::new::<HeunDiscreteScheduler>("HeunDiscreteScheduler")
+        .timesteps(&["device", "timesteps"])
+        .replaceable()
+        .substitute(),
     Entry::new::<IPNDMScheduler>("IPNDMScheduler"),
     Entry::new::<KDPM2AncestralDiscreteScheduler>("KDPM2AncestralDiscreteScheduler")
         .step(DRAWS)
         .replaceable()
         .substitute(),
     Entry::new::<KDPM2DiscreteScheduler>("KDPM2DiscreteScheduler").replaceable().substitute(),
-    Entry::new::<LCMScheduler>("LCMScheduler").step(DRAWS).whole_timesteps().divides_by_signal().distilled(),
+    Entry::new::<LCMScheduler>("LCMScheduler")
+        .timesteps(&["device", "original_inference_steps", "timesteps", "strength"])
+        .step(DRAWS)
+        .whole_timesteps()
+        .divides_by_signal()
+        .distilled(),
     Entry::new::<LMSDiscreteScheduler>("LMSDiscreteScheduler").step(&["order"]).replaceable().substitute(),
     Entry::new::<PNDMScheduler>("PNDMScheduler").whole_timesteps().replaceable().substitute(),
     Entry::new::<RePaintScheduler>("RePaintScheduler")
@@ -98,12 +126,15 @@ const SCHEDULERS: &[Entry] = &[
     Entry::new::<SASolverScheduler>("SASolverScheduler").step(DRAWS).whole_timesteps().replaceable(),
     Entry::new::<ScoreSdeVeScheduler>("ScoreSdeVeScheduler").model(ModelKind::Score),
     Entry::new::<TCDScheduler>("TCDScheduler")
+        .timesteps(&["device", "original_inference_steps", "timesteps", "strength"])
         .step(&["eta", "generator"])
         .whole_timesteps()
         .uses_eta()
         .distilled(),
     Entry::new::<UnCLIPScheduler>("UnCLIPScheduler").step(&["prev_timestep", "generator"]).whole_timesteps(),
     Entry::new::<UniPCMultistepScheduler>("UniPCMultistepScheduler")
+        .keeps_signal()
+        .timesteps(&["device", "sigmas", "mu"])
         .whole_timesteps()
         .replaceable()
         .substitute(),
@@ -140,8 +171,12 @@ pub struct Role {
     pub distilled: bool,
     /// Whether the timesteps of a run are whole numbers, which Python keeps in an integer tensor.
     pub whole_timesteps: bool,
+    /// Whether a last ᾱ that rescaling made zero becomes a small number, since it divides by it.
+    pub keeps_signal: bool,
     /// The optional arguments of Python's `step` of the class, in its order.
     pub step_arguments: &'static [&'static str],
+    /// The arguments of Python's `set_timesteps` of the class after the number of steps, in its order.
+    pub timestep_arguments: &'static [&'static str],
 }
 
 /// A class.
@@ -161,7 +196,9 @@ impl Entry {
             uses_eta: false,
             distilled: false,
             whole_timesteps: false,
+            keeps_signal: false,
             step_arguments: &[],
+            timestep_arguments: &["device"],
         };
         Self { class_name, build: build::<S>, role }
     }
@@ -193,6 +230,16 @@ impl Entry {
 
     const fn distilled(mut self) -> Self {
         self.role.distilled = true;
+        self
+    }
+
+    const fn keeps_signal(mut self) -> Self {
+        self.role.keeps_signal = true;
+        self
+    }
+
+    const fn timesteps(mut self, arguments: &'static [&'static str]) -> Self {
+        self.role.timestep_arguments = arguments;
         self
     }
 

@@ -1,11 +1,13 @@
 //! What all schedulers can do.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::path::Path;
 
 use burn::tensor::Tensor;
 
 use super::common::config_file;
+use super::common::noise_schedule::TrainingNoise;
 use super::options::{StepOptions, TimestepOptions};
 use super::registry::{self, Role};
 use crate::error::Result;
@@ -78,6 +80,20 @@ pub trait Scheduler: CloneScheduler + Debug + Send + Sync {
     /// The noise levels of this run, if the scheduler follows such a list: usually at least one more than timesteps.
     fn sigmas(&self) -> Option<&[f32]> {
         None
+    }
+
+    /// β and ᾱ of the training timesteps, if the configuration has a schedule of β.
+    ///
+    /// ```
+    /// use oxidiff::{DDIMScheduler, Scheduler};
+    ///
+    /// let noise = DDIMScheduler::new(Default::default())?.training_noise().expect("DDIM has a schedule of β");
+    /// assert_eq!(noise.betas[0], 0.0001);
+    /// assert_eq!(noise.alphas_cumprod.len(), 1000);
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    fn training_noise(&self) -> Option<TrainingNoise> {
+        TrainingNoise::of(self.config(), self.role().keeps_signal)
     }
 
     /// Standard deviation of the initial noise.
@@ -195,21 +211,62 @@ pub trait Scheduler: CloneScheduler + Debug + Send + Sync {
         timesteps: &[f32],
     ) -> Result<Tensor<4>>;
 
+    /// The index of the timestep that the run starts with, if it was set.
+    fn begin_index(&self) -> Option<usize> {
+        None
+    }
+
     /// Sets the index of the timestep that the run starts with, if that is not the first (image to image).
     fn set_begin_index(&mut self, begin_index: usize) {
         let _ = begin_index;
     }
+
+    /// The index of the next step in [`Scheduler::timesteps`], once the run has begun. Classes that find every step by
+    /// its timestep have none.
+    fn step_index(&self) -> Option<usize> {
+        None
+    }
+
+    /// Continues with another step, or, with `None`, with the one whose timestep is given next. What is remembered of
+    /// earlier steps stays.
+    fn set_step_index(&mut self, step_index: Option<usize>) {
+        let _ = step_index;
+    }
 }
 
-/// Copies schedulers whose class is not known. Every [`Scheduler`] that implements [`Clone`] has it.
+/// Copies schedulers whose class is not known, and finds it out. Every [`Scheduler`] that implements [`Clone`] has it.
 pub trait CloneScheduler {
     /// A copy of this scheduler and its state.
     fn clone_box(&self) -> Box<dyn Scheduler>;
+
+    /// The scheduler as a value whose class can be found out.
+    fn as_any_mut(&mut self) -> &mut dyn Any;
 }
 
 impl<S: Scheduler + Clone + 'static> CloneScheduler for S {
     fn clone_box(&self) -> Box<dyn Scheduler> {
         Box::new(self.clone())
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+impl dyn Scheduler {
+    /// This scheduler as one of class `S`, for methods that only that class has; `None` if it is of another.
+    ///
+    /// ```
+    /// use oxidiff::{Scheduler, ScoreSdeVeScheduler};
+    ///
+    /// let mut scheduler: Box<dyn Scheduler> = ScoreSdeVeScheduler::new(Default::default())?.into();
+    /// scheduler.set_timesteps(4)?;
+    /// let of_class = scheduler.downcast_mut::<ScoreSdeVeScheduler>().expect("it is of this class");
+    /// of_class.set_sigmas(4, None, None, None)?;
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    pub fn downcast_mut<S: Scheduler + 'static>(&mut self) -> Option<&mut S> {
+        self.as_any_mut().downcast_mut()
     }
 }
 

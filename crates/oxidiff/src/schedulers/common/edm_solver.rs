@@ -8,7 +8,7 @@ use super::edm::{EdmSigmas, Preconditioning};
 use super::log_snr::{Level, Process};
 use super::multistep::History;
 use super::run::{Run, started};
-use super::step_index::UnknownTimestep;
+use super::step_index::{StepIndex, UnknownTimestep};
 use super::timestep_spacing::{MOST_TIMESTEPS, possible_steps};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
@@ -103,8 +103,13 @@ impl EdmSolver {
         self.run.add_noise(original_samples, noise, timesteps)
     }
 
-    pub fn set_begin(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
+    /// The position in the run.
+    pub fn position(&self) -> &StepIndex {
+        self.run.position()
+    }
+
+    pub fn position_mut(&mut self) -> &mut StepIndex {
+        self.run.position_mut()
     }
 
     pub fn initial_deviation(&self) -> f64 {

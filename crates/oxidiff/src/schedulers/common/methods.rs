@@ -4,7 +4,10 @@
 ///
 /// - `scheduler_methods!(config)`: `from_config` and `config`, by the file's `CLASS_NAME`, the function `build` and the
 ///   field `config` of the class.
-/// - `scheduler_methods!(run: FIELD)`: `timesteps`, `sigmas` and `set_begin_index`, by the field that holds the run.
+/// - `scheduler_methods!(run: FIELD)`: `timesteps`, `sigmas` and the methods of `position`, by the field that holds the
+///   run.
+/// - `scheduler_methods!(position: self => SHARED, EXCLUSIVE)`: the methods of `begin_index` and `step_index`, by
+///   references to the position.
 /// - `scheduler_methods!(add_noise: FIELD)`: `add_noise`, by the field that knows the noise levels.
 macro_rules! scheduler_methods {
     (config) => {
@@ -26,8 +29,23 @@ macro_rules! scheduler_methods {
             self.$run.sigmas()
         }
 
-        fn set_begin_index(&mut self, begin_index: usize) {
-            self.$run.set_begin(begin_index);
+        scheduler_methods!(position: self => self.$run.position(), self.$run.position_mut());
+    };
+    (position: $self:ident => $position:expr, $position_mut:expr) => {
+        fn begin_index(&$self) -> Option<usize> {
+            $position.begin()
+        }
+
+        fn set_begin_index(&mut $self, begin_index: usize) {
+            $position_mut.set_begin(begin_index);
+        }
+
+        fn step_index(&$self) -> Option<usize> {
+            $position.current()
+        }
+
+        fn set_step_index(&mut $self, step_index: Option<usize>) {
+            $position_mut.set_current(step_index);
         }
     };
     (add_noise: $levels:ident) => {

@@ -103,6 +103,41 @@ impl BetaFields<'_> {
     }
 }
 
+/// How much noise the training timesteps carry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingNoise {
+    /// β: the variance of the noise that each timestep adds.
+    pub betas: Vec<f32>,
+    /// ᾱ: the part of the variance that is still the sample's.
+    pub alphas_cumprod: Vec<f32>,
+}
+
+impl TrainingNoise {
+    /// That of a scheduler's configuration; `None` if it has no schedule of β.
+    pub(crate) fn of(config: &Config, keeps_signal: bool) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Fields {
+            num_train_timesteps: usize,
+            beta_schedule: BetaSchedule,
+            // Classes with only one schedule have no bounds.
+            #[serde(default)]
+            beta_start: f64,
+            #[serde(default)]
+            beta_end: f64,
+            #[serde(default)]
+            trained_betas: Option<Vec<f64>>,
+            #[serde(default)]
+            rescale_betas_zero_snr: bool,
+        }
+
+        let fields: Fields = serde_json::from_value(config.values().clone().into()).ok()?;
+        let betas = beta_fields!(fields, rescale_betas_zero_snr);
+        let build = if keeps_signal { NoiseSchedule::with_signal } else { NoiseSchedule::new };
+        let schedule = build(&betas, &[fields.beta_schedule], config).ok()?;
+        Some(Self { betas: schedule.betas, alphas_cumprod: schedule.alphas_cumprod })
+    }
+}
+
 /// ᾱ for every training timestep.
 #[derive(Clone, Debug)]
 pub(crate) struct NoiseSchedule {

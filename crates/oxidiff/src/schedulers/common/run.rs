@@ -80,9 +80,13 @@ impl Run {
         self.step_index.advance();
     }
 
-    /// Sets where the run starts, so that the first timestep need not be searched for.
-    pub fn set_begin(&mut self, begin_index: usize) {
-        self.step_index.set_begin(begin_index);
+    /// The position in the run.
+    pub fn position(&self) -> &StepIndex {
+        &self.step_index
+    }
+
+    pub fn position_mut(&mut self) -> &mut StepIndex {
+        &mut self.step_index
     }
 
     /// The noise levels that `timesteps` mean when noise is added.

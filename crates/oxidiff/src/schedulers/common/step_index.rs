@@ -34,6 +34,21 @@ impl StepIndex {
         self.begin = Some(begin_index);
     }
 
+    /// Where the run starts, if that was set.
+    pub fn begin(&self) -> Option<usize> {
+        self.begin
+    }
+
+    /// The index of the next step, once the run has begun.
+    pub fn current(&self) -> Option<usize> {
+        self.current
+    }
+
+    /// Moves to a step, or to where the run has not begun.
+    pub fn set_current(&mut self, index: Option<usize>) {
+        self.current = index;
+    }
+
     /// The index of the current step, whose timestep is `timestep`. Its noise level and the next one exist.
     pub fn at(&mut self, timestep: f32, timesteps: &[f32], sigmas: &[f32]) -> Result<usize> {
         let index = self.at_timestep(timestep, timesteps)?;

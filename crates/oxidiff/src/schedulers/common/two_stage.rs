@@ -4,7 +4,7 @@
 use burn::tensor::Tensor;
 
 use super::run::Run;
-use super::step_index::UnknownTimestep;
+use super::step_index::{StepIndex, UnknownTimestep};
 use super::variance_exploding::scale_to_unit_variance;
 use crate::error::{Error, Result};
 
@@ -121,9 +121,13 @@ impl TwoStageRun {
         self.run.advance();
     }
 
-    /// Sets the call that the run starts with.
-    pub fn set_begin(&mut self, begin_index: usize) {
-        self.run.set_begin(begin_index);
+    /// The position in the run, in calls.
+    pub fn position(&self) -> &StepIndex {
+        self.run.position()
+    }
+
+    pub fn position_mut(&mut self) -> &mut StepIndex {
+        self.run.position_mut()
     }
 
     /// Scales a sample to the variance 1 that models are trained with.
