@@ -291,7 +291,7 @@ class ConsistencyModelPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -359,7 +359,7 @@ class DDIMPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -403,7 +403,7 @@ class DDPMPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -609,7 +609,7 @@ class DiTPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -1161,7 +1161,7 @@ class LatentConsistencyModelImg2ImgPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -1193,7 +1193,7 @@ class LatentConsistencyModelPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -1373,7 +1373,7 @@ class PNDMPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -1421,7 +1421,7 @@ class RePaintPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -1574,7 +1574,7 @@ class ScoreSdeVePipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -1629,7 +1629,7 @@ class StableDiffusionDepth2ImgPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -1663,7 +1663,7 @@ class StableDiffusionImg2ImgPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -1703,7 +1703,7 @@ class StableDiffusionInpaintPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -1736,7 +1736,7 @@ class StableDiffusionInstructPix2PixPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -1767,7 +1767,7 @@ class StableDiffusionLatentUpscalePipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -1803,7 +1803,7 @@ class StableDiffusionPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -1836,7 +1836,7 @@ class StableDiffusionUpscalePipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -1886,7 +1886,7 @@ class StableDiffusionXLImg2ImgPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -1941,7 +1941,7 @@ class StableDiffusionXLInpaintPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -1984,7 +1984,7 @@ class StableDiffusionXLInstructPix2PixPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 
@@ -2031,7 +2031,7 @@ class StableDiffusionXLPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: when an argument has a value that the pipeline cannot work with.
-            TypeError: when it takes no argument of a name.
+            TypeError: when the pipeline does not take an argument.
             MemoryError: when the images do not fit into memory.
         """
 

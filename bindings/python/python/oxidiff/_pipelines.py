@@ -328,7 +328,7 @@ def _class(class_name, arguments):
         "An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.",
         [
             "ValueError: when an argument has a value that the pipeline cannot work with.",
-            "TypeError: when it takes no argument of a name.",
+            "TypeError: when the pipeline does not take an argument.",
             "MemoryError: when the images do not fit into memory.",
         ],
     )
