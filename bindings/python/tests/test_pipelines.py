@@ -160,7 +160,7 @@ def test_interrupts_stop_within_a_step(pipeline, cats):
         with pytest.raises(KeyboardInterrupt):
             call()
         # The whole run takes many times as long.
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 30
         timer.join()
     assert len(images(pipeline)) == 1
 
