@@ -248,11 +248,20 @@ class CLIPTextModelWithProjection(ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
-class CMStochasticIterativeScheduler(SchedulerMixin):
+class CMStochasticIterativeScheduler(NoiseLevels, SchedulerMixin):
     """`CMStochasticIterativeScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 40, sigma_min: Any = 0.002, sigma_max: Any = 80.0, sigma_data: Any = 0.5, s_noise: Any = 1.0, rho: Any = 7.0, clip_denoised: Any = True) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, timesteps: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+            timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -298,8 +307,16 @@ class ConsistencyModelPipeline(DiffusionPipeline):
 class CosineDPMSolverMultistepScheduler(SchedulerMixin):
     """`CosineDPMSolverMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, sigma_min: Any = 0.3, sigma_max: Any = 500.0, sigma_data: Any = 1.0, sigma_schedule: Any = 'exponential', num_train_timesteps: Any = 1000, solver_order: Any = 2, prediction_type: Any = 'v_prediction', rho: Any = 7.0, solver_type: Any = 'midpoint', lower_order_final: Any = True, euler_at_final: Any = False, final_sigmas_type: Any = 'zero') -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -320,8 +337,16 @@ class CosineDPMSolverMultistepScheduler(SchedulerMixin):
 class DDIMInverseScheduler(SchedulerMixin):
     """`DDIMInverseScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, clip_sample: Any = True, set_alpha_to_one: Any = True, steps_offset: Any = 0, prediction_type: Any = 'epsilon', clip_sample_range: Any = 1.0, timestep_spacing: Any = 'leading', rescale_betas_zero_snr: Any = False) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -366,8 +391,16 @@ class DDIMPipeline(DiffusionPipeline):
 class DDIMScheduler(SchedulerMixin):
     """`DDIMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, clip_sample: Any = True, set_alpha_to_one: Any = True, steps_offset: Any = 0, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, clip_sample_range: Any = 1.0, sample_max_value: Any = 1.0, timestep_spacing: Any = 'leading', rescale_betas_zero_snr: Any = False) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, eta: Any = None, use_clipped_model_output: Any = False, generator: GeneratorLike | list[GeneratorLike] | None = None, variance_noise: Any = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -407,11 +440,20 @@ class DDPMPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
-class DDPMScheduler(SchedulerMixin):
+class DDPMScheduler(PreviousTimestep, SchedulerMixin):
     """`DDPMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, variance_type: Any = 'fixed_small', clip_sample: Any = True, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, clip_sample_range: Any = 1.0, sample_max_value: Any = 1.0, timestep_spacing: Any = 'leading', steps_offset: Any = 0, rescale_betas_zero_snr: Any = False) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, timesteps: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+            timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -432,8 +474,17 @@ class DDPMScheduler(SchedulerMixin):
 class DDPMWuerstchenScheduler(SchedulerMixin):
     """`DDPMWuerstchenScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, scaler: Any = 1.0, s: Any = 0.008) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, timesteps: Any = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -454,8 +505,17 @@ class DDPMWuerstchenScheduler(SchedulerMixin):
 class DEISMultistepScheduler(SchedulerMixin):
     """`DEISMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, solver_order: Any = 2, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'deis', solver_type: Any = 'logrho', lower_order_final: Any = True, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, timestep_spacing: Any = 'linspace', steps_offset: Any = 0, use_dynamic_shifting: Any = False, time_shift_type: Any = 'exponential') -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, mu: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+            mu (float): The shift of the noise levels of a flow.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -476,8 +536,16 @@ class DEISMultistepScheduler(SchedulerMixin):
 class DPMSolverMultistepInverseScheduler(SchedulerMixin):
     """`DPMSolverMultistepInverseScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, solver_order: Any = 2, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'dpmsolver++', solver_type: Any = 'midpoint', lower_order_final: Any = True, euler_at_final: Any = False, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, lambda_min_clipped: Any = ..., variance_type: Any = None, timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, variance_noise: Any = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -498,8 +566,18 @@ class DPMSolverMultistepInverseScheduler(SchedulerMixin):
 class DPMSolverMultistepScheduler(SchedulerMixin):
     """`DPMSolverMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, solver_order: Any = 2, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'dpmsolver++', solver_type: Any = 'midpoint', lower_order_final: Any = True, euler_at_final: Any = False, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_lu_lambdas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, final_sigmas_type: Any = 'zero', lambda_min_clipped: Any = ..., variance_type: Any = None, timestep_spacing: Any = 'linspace', steps_offset: Any = 0, rescale_betas_zero_snr: Any = False, use_dynamic_shifting: Any = False, time_shift_type: Any = 'exponential') -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, mu: Any = None, timesteps: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+            mu (float): The shift of the noise levels of a flow.
+            timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, variance_noise: Any = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -520,8 +598,16 @@ class DPMSolverMultistepScheduler(SchedulerMixin):
 class DPMSolverSDEScheduler(SchedulerMixin):
     """`DPMSolverSDEScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'linear', trained_betas: Any = None, prediction_type: Any = 'epsilon', use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, noise_sampler_seed: Any = None, timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_noise: Any = 1.0, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -542,8 +628,18 @@ class DPMSolverSDEScheduler(SchedulerMixin):
 class DPMSolverSinglestepScheduler(SchedulerMixin):
     """`DPMSolverSinglestepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, solver_order: Any = 2, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'dpmsolver++', solver_type: Any = 'midpoint', lower_order_final: Any = False, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, final_sigmas_type: Any = 'zero', lambda_min_clipped: Any = ..., variance_type: Any = None, use_dynamic_shifting: Any = False, time_shift_type: Any = 'exponential') -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, mu: Any = None, timesteps: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+            mu (float): The shift of the noise levels of a flow.
+            timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -780,8 +876,16 @@ class DiffusionPipeline(LoraMixin):
 class EDMDPMSolverMultistepScheduler(SchedulerMixin):
     """`EDMDPMSolverMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, sigma_min: Any = 0.002, sigma_max: Any = 80.0, sigma_data: Any = 0.5, sigma_schedule: Any = 'karras', num_train_timesteps: Any = 1000, prediction_type: Any = 'epsilon', rho: Any = 7.0, solver_order: Any = 2, thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'dpmsolver++', solver_type: Any = 'midpoint', lower_order_final: Any = True, euler_at_final: Any = False, final_sigmas_type: Any = 'zero') -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -802,8 +906,17 @@ class EDMDPMSolverMultistepScheduler(SchedulerMixin):
 class EDMEulerScheduler(SchedulerMixin):
     """`EDMEulerScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, sigma_min: Any = 0.002, sigma_max: Any = 80.0, sigma_data: Any = 0.5, sigma_schedule: Any = 'karras', num_train_timesteps: Any = 1000, prediction_type: Any = 'epsilon', rho: Any = 7.0, final_sigmas_type: Any = 'zero') -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, sigmas: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+            sigmas (Sequence[float]): The noise levels of the run instead, in descending order.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, pred_original_sample: Any = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -824,8 +937,16 @@ class EDMEulerScheduler(SchedulerMixin):
 class EulerAncestralDiscreteScheduler(SchedulerMixin):
     """`EulerAncestralDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, prediction_type: Any = 'epsilon', timestep_spacing: Any = 'linspace', steps_offset: Any = 0, rescale_betas_zero_snr: Any = False) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -846,8 +967,18 @@ class EulerAncestralDiscreteScheduler(SchedulerMixin):
 class EulerDiscreteScheduler(SchedulerMixin):
     """`EulerDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, prediction_type: Any = 'epsilon', interpolation_type: Any = 'linear', use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, sigma_min: Any = None, sigma_max: Any = None, timestep_spacing: Any = 'linspace', timestep_type: Any = 'discrete', steps_offset: Any = 0, rescale_betas_zero_snr: Any = False, final_sigmas_type: Any = 'zero') -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, timesteps: Any = None, sigmas: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+            timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
+            sigmas (Sequence[float]): The noise levels of the run instead, in descending order.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -868,8 +999,19 @@ class EulerDiscreteScheduler(SchedulerMixin):
 class FlowMatchEulerDiscreteScheduler(FlowSchedulerMixin, SchedulerMixin):
     """`FlowMatchEulerDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, shift: Any = 1.0, use_dynamic_shifting: Any = False, base_shift: Any = 0.5, max_shift: Any = 1.15, base_image_seq_len: Any = 256, max_image_seq_len: Any = 4096, invert_sigmas: Any = False, shift_terminal: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, time_shift_type: Any = 'exponential', stochastic_sampling: Any = False) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, sigmas: Any = None, mu: Any = None, timesteps: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+            sigmas (Sequence[float]): The noise levels of the run instead, in descending order.
+            mu (float): The shift of the noise levels of a flow.
+            timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -890,8 +1032,16 @@ class FlowMatchEulerDiscreteScheduler(FlowSchedulerMixin, SchedulerMixin):
 class FlowMatchHeunDiscreteScheduler(FlowSchedulerMixin, SchedulerMixin):
     """`FlowMatchHeunDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, shift: Any = 1.0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -912,8 +1062,19 @@ class FlowMatchHeunDiscreteScheduler(FlowSchedulerMixin, SchedulerMixin):
 class FlowMatchLCMScheduler(FlowSchedulerMixin, SchedulerMixin):
     """`FlowMatchLCMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, shift: Any = 1.0, use_dynamic_shifting: Any = False, base_shift: Any = 0.5, max_shift: Any = 1.15, base_image_seq_len: Any = 256, max_image_seq_len: Any = 4096, invert_sigmas: Any = False, shift_terminal: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, time_shift_type: Any = 'exponential', scale_factors: Any = None, upscale_mode: Any = 'bicubic') -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, sigmas: Any = None, mu: Any = None, timesteps: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+            sigmas (Sequence[float]): The noise levels of the run instead, in descending order.
+            mu (float): The shift of the noise levels of a flow.
+            timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -1001,8 +1162,17 @@ class Generator:
 class HeunDiscreteScheduler(SchedulerMixin):
     """`HeunDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'linear', trained_betas: Any = None, prediction_type: Any = 'epsilon', use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, clip_sample: Any = False, clip_sample_range: Any = 1.0, timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, timesteps: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+            timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -1023,8 +1193,16 @@ class HeunDiscreteScheduler(SchedulerMixin):
 class IPNDMScheduler(SchedulerMixin):
     """`IPNDMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, trained_betas: Any = None) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -1048,8 +1226,16 @@ class ImagePipelineOutput(BaseOutput):
 class KDPM2AncestralDiscreteScheduler(SchedulerMixin):
     """`KDPM2AncestralDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'linear', trained_betas: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, prediction_type: Any = 'epsilon', timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -1070,8 +1256,16 @@ class KDPM2AncestralDiscreteScheduler(SchedulerMixin):
 class KDPM2DiscreteScheduler(SchedulerMixin):
     """`KDPM2DiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'linear', trained_betas: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, prediction_type: Any = 'epsilon', timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -1089,11 +1283,22 @@ class KDPM2DiscreteScheduler(SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class LCMScheduler(SchedulerMixin):
+class LCMScheduler(PreviousTimestep, SchedulerMixin):
     """`LCMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'scaled_linear', trained_betas: Any = None, original_inference_steps: Any = 50, clip_sample: Any = False, clip_sample_range: Any = 1.0, set_alpha_to_one: Any = True, steps_offset: Any = 0, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, timestep_spacing: Any = 'leading', timestep_scaling: Any = 10.0, rescale_betas_zero_snr: Any = False) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, original_inference_steps: Any = None, timesteps: Any = None, strength: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+            original_inference_steps (int): The number of steps that the model was distilled with.
+            timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
+            strength (float): The part of the timesteps that is used when the run starts from an image; by default 1.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -1114,8 +1319,16 @@ class LCMScheduler(SchedulerMixin):
 class LMSDiscreteScheduler(SchedulerMixin):
     """`LMSDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, prediction_type: Any = 'epsilon', timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, order: Any = 4, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -1355,6 +1568,12 @@ class ModelMixin:
     def train(self, mode: Any = True) -> Any:
         """Refuses training."""
 
+class NoiseLevels:
+    """Consistency models, which are told the noise level instead of a timestep."""
+
+    def sigma_to_t(self, sigmas: Any) -> Any:
+        """What the model receives for noise levels: 250 ln σ, as an array of numpy."""
+
 class PNDMPipeline(DiffusionPipeline):
     """`PNDMPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -1377,11 +1596,19 @@ class PNDMPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
-class PNDMScheduler(SchedulerMixin):
+class PNDMScheduler(RungeKutta, SchedulerMixin):
     """`PNDMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, skip_prk_steps: Any = False, set_alpha_to_one: Any = False, prediction_type: Any = 'epsilon', timestep_spacing: Any = 'leading', steps_offset: Any = 0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -1398,6 +1625,27 @@ class PNDMScheduler(SchedulerMixin):
         Raises:
             ValueError: when a shape or the timestep does not fit.
         """
+
+class PredictorCorrector:
+    """Score models, whose sample is first corrected and then moved to the next noise level."""
+
+    def set_sigmas(self, num_inference_steps: int | None, sigma_min: Any = None, sigma_max: Any = None, sampling_eps: Any = None) -> Any:
+        """Chooses the noise levels of a run between these bounds, which are by default those of the configuration."""
+
+    def set_timesteps(self, num_inference_steps: int | None, sampling_eps: Any = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run, which ends at the time `sampling_eps`. Call `set_sigmas`, too."""
+
+    def step_correct(self, model_output: ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """The corrector: a step of Langevin dynamics at the noise level of the sample."""
+
+    def step_pred(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """The predictor: the sample at the next noise level, and its mean before noise is added."""
+
+class PreviousTimestep:
+    """Schedulers that find the next timestep of a run by the one before it."""
+
+    def previous_timestep(self, timestep: int | float | ArrayLike) -> Any:
+        """The timestep that a step from `timestep` leads to; -1 after the last."""
 
 class RePaintPipeline(DiffusionPipeline):
     """`RePaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -1428,8 +1676,16 @@ class RePaintPipeline(DiffusionPipeline):
 class RePaintScheduler(SchedulerMixin):
     """`RePaintScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', eta: Any = 0.0, trained_betas: Any = None, clip_sample: Any = True) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, original_image: Any = None, mask: Any = None, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -1447,11 +1703,40 @@ class RePaintScheduler(SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
+class RungeKutta:
+    """Runs that begin with steps of one method and continue with those of another. `step` chooses between them."""
+
+    @property
+    def plms_timesteps(self) -> Any:
+        """The timesteps of the linear multi-step steps, which follow."""
+
+    @property
+    def prk_timesteps(self) -> Any:
+        """The timesteps of the Runge-Kutta steps; none with `skip_prk_steps`."""
+
+    def step_plms(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
+        """`step` with a linear multi-step step.
+
+        Raises:
+            ValueError: before three Runge-Kutta steps, unless `skip_prk_steps`.
+        """
+
+    def step_prk(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
+        """`step` with one of the four model calls of a Runge-Kutta step."""
+
 class SASolverScheduler(SchedulerMixin):
     """`SASolverScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, predictor_order: Any = 2, corrector_order: Any = 2, prediction_type: Any = 'epsilon', tau_func: Any = None, thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'data_prediction', lower_order_final: Any = True, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, lambda_min_clipped: Any = ..., variance_type: Any = None, timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -1488,6 +1773,22 @@ class SchedulerMixin:
         """Adds noise to clean samples, to each up to the level of its timestep."""
 
     @property
+    def alphas(self) -> Any:
+        """`1 - betas`."""
+
+    @property
+    def alphas_cumprod(self) -> Any:
+        """The part of the variance that is still the sample's at each timestep of the training."""
+
+    @property
+    def begin_index(self) -> Any:
+        """The index of the timestep that the run starts with; `None` if it was not set."""
+
+    @property
+    def betas(self) -> Any:
+        """The variance of the noise that each timestep of the training adds."""
+
+    @property
     def compatibles(self) -> Any:
         """The classes that can take over this scheduler's configuration and work with the same model."""
 
@@ -1496,6 +1797,10 @@ class SchedulerMixin:
         """The configuration: a mapping that cannot be changed, whose values are also attributes."""
 
     config_name: str
+
+    @property
+    def final_alpha_cumprod(self) -> Any:
+        """What the last step takes for `alphas_cumprod`."""
 
     @classmethod
     def from_config(cls, config: Any = None, return_unused_kwargs: Any = False, **kwargs: Any) -> Self:
@@ -1522,6 +1827,9 @@ class SchedulerMixin:
     def order(self) -> int:
         """How often the model is called for one step."""
 
+    def register_to_config(self, **kwargs: Any) -> Any:
+        """Changes values of the configuration, or adds some. Choose the timesteps again afterwards."""
+
     def save_config(self, save_directory: Any, push_to_hub: Any = False, **kwargs: Any) -> Any:
         """Writes `scheduler_config.json` into a folder, which is created if it does not exist."""
 
@@ -1534,20 +1842,13 @@ class SchedulerMixin:
     def set_begin_index(self, begin_index: Any = 0) -> Any:
         """Sets the index of the timestep that the run starts with, if that is not the first."""
 
-    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, **kwargs: Any) -> None:
-        """Chooses the timesteps of a run.
-
-        Args:
-            num_inference_steps (int): The number of steps.
-            device: Must be the CPU.
-            timesteps, sigmas (Sequence[float]): The timesteps or the noise levels of the run, in descending order.
-            mu (float): The shift of the noise levels of a flow.
-            original_inference_steps (int), strength (float): For distilled models.
-        """
-
     @property
     def sigmas(self) -> Any:
         """The noise levels of the run."""
+
+    @property
+    def step_index(self) -> Any:
+        """The index of the next step; `None` before the first, and for classes that find steps by their timesteps."""
 
     @property
     def timesteps(self) -> Any:
@@ -1578,10 +1879,10 @@ class ScoreSdeVePipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
-class ScoreSdeVeScheduler(SchedulerMixin):
+class ScoreSdeVeScheduler(PredictorCorrector, SchedulerMixin):
     """`ScoreSdeVeScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 2000, snr: Any = 0.15, sigma_min: Any = 0.01, sigma_max: Any = 1348.0, sampling_eps: Any = 1e-05, correct_steps: Any = 1) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
@@ -2035,11 +2336,22 @@ class StableDiffusionXLPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
-class TCDScheduler(SchedulerMixin):
+class TCDScheduler(PreviousTimestep, SchedulerMixin):
     """`TCDScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'scaled_linear', trained_betas: Any = None, original_inference_steps: Any = 50, clip_sample: Any = False, clip_sample_range: Any = 1.0, set_alpha_to_one: Any = True, steps_offset: Any = 0, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, timestep_spacing: Any = 'leading', timestep_scaling: Any = 10.0, rescale_betas_zero_snr: Any = False) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, original_inference_steps: Any = None, timesteps: Any = None, strength: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+            original_inference_steps (int): The number of steps that the model was distilled with.
+            timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
+            strength (float): The part of the timesteps that is used when the run starts from an image; by default 1.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, eta: Any = None, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -2377,8 +2689,16 @@ class UNet2DModel(ModelMixin):
 class UnCLIPScheduler(SchedulerMixin):
     """`UnCLIPScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, variance_type: Any = 'fixed_small_log', clip_sample: Any = True, clip_sample_range: Any = 1.0, prediction_type: Any = 'epsilon', beta_schedule: Any = 'squaredcos_cap_v2') -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, prev_timestep: Any = None, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
@@ -2399,8 +2719,18 @@ class UnCLIPScheduler(SchedulerMixin):
 class UniPCMultistepScheduler(SchedulerMixin):
     """`UniPCMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, solver_order: Any = 2, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, predict_x0: Any = True, solver_type: Any = 'bh2', lower_order_final: Any = True, disable_corrector: Any = ..., solver_p: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, timestep_spacing: Any = 'linspace', steps_offset: Any = 0, final_sigmas_type: Any = 'zero', rescale_betas_zero_snr: Any = False, use_dynamic_shifting: Any = False, time_shift_type: Any = 'exponential', sigma_min: Any = None, sigma_max: Any = None, shift_terminal: Any = None) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, sigmas: Any = None, mu: Any = None) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            device (str): Must be the CPU.
+            sigmas (Sequence[float]): The noise levels of the run instead, in descending order.
+            mu (float): The shift of the noise levels of a flow.
+        """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
