@@ -123,7 +123,7 @@ PROPERTIES = {
 }
 #: Special methods that programs do not call by name.
 HIDDEN = ("__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__new__", "__reduce__", "__hash__",
-          "__deepcopy__", "__array_interface__", "__array_priority__", "__static_attributes__", "__firstlineno__")
+          "__copy__", "__deepcopy__", "__array_interface__", "__array_priority__", "__static_attributes__", "__firstlineno__")
 
 
 def members(kind, infos):

@@ -102,6 +102,35 @@ def test_callbacks_see_and_replace_latents(pipeline):
         pipeline("a", callback_on_step_end=callback, callback_on_step_end_tensor_inputs=["prompt_embeds"])
 
 
+def test_callbacks_return_only_latents(pipeline):
+    with pytest.raises(NotImplementedError, match="prompt_embeds"):
+        pipeline("a", num_inference_steps=2, callback_on_step_end=lambda *_: {"prompt_embeds": None})
+
+
+def test_latents_that_a_callback_changes_in_place(pipeline):
+    torch = pytest.importorskip("torch")
+
+    def callback(pipe, step, timestep, values):
+        values["latents"].mul_(0.5)
+        return answer(values)
+
+    made = []
+    for answer in (lambda values: {}, lambda values: values):
+        generator = torch.Generator().manual_seed(0)
+        made.append(images(pipeline, generator=generator, callback_on_step_end=callback))
+    assert largest_difference(made[0], made[1]) == 0
+    assert largest_difference(made[0], images(pipeline, generator=torch.Generator().manual_seed(0))) > 1e-3
+
+
+def test_arguments_of_constructors(pipeline):
+    parts = pipeline.components
+    with pytest.raises(TypeError, match="no_such"):
+        StableDiffusionPipeline(**parts, no_such=parts["unet"])
+    with pytest.raises(NotImplementedError, match="force_zeros_for_empty_prompt"):
+        StableDiffusionPipeline(**parts, force_zeros_for_empty_prompt=False)
+    StableDiffusionPipeline(**parts, requires_safety_checker=False)
+
+
 def test_pipelines_can_be_used_in_callbacks(pipeline):
     decoded = []
 

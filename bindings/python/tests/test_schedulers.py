@@ -38,6 +38,16 @@ def test_configurations_survive(kind, tmp_path):
     assert list(inspect.signature(kind.step).parameters)[:4] == ["self", "model_output", "timestep", "sample"]
 
 
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_has_a_run_of_its_own(copied):
+    scheduler = DDIMScheduler()
+    scheduler.set_timesteps(5)
+    other = copied(scheduler)
+    other.set_timesteps(3)
+    assert (len(scheduler.timesteps), scheduler.num_inference_steps) == (5, 5)
+    assert (len(other.timesteps), other.num_inference_steps) == (3, 3)
+
+
 def test_a_configuration_is_frozen():
     config = DDPMScheduler(beta_end=0.5).config
     assert config.beta_end == config["beta_end"] == 0.5 and config.get("nothing") is None

@@ -82,9 +82,10 @@ class _Steps:
         if self.function is not None:
             values = {"latents": latents} if "latents" in self.inputs else {}
             answer = self.function(self.pipeline, index, _oxidiff.scalar(timestep, self.whole), values)
-            replaced = (answer or {}).get("latents")
-            if replaced is latents:
-                replaced = None if not _may_have_changed(latents) else replaced
+            # The callback may also have changed the values in place.
+            replaced = _answered(answer).get("latents", values.get("latents"))
+            if replaced is latents and not _may_have_changed(latents):
+                replaced = None
         if self.bar is not None:
             if self.bar.total != steps:
                 self.bar.total = steps
@@ -92,6 +93,15 @@ class _Steps:
             self.bar.update(done - self.done)
             self.done = done
         return replaced, not self.pipeline._interrupt
+
+
+def _answered(answer):
+    """What a callback returned: nothing, or latents."""
+    answer = {} if answer is None else answer
+    others = [name for name in answer if name != "latents"]
+    if others:
+        raise NotImplementedError(f"`callback_on_step_end`: can only return `latents`, not {others}")
+    return answer
 
 
 def _may_have_changed(latents):

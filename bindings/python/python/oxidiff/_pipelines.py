@@ -47,6 +47,14 @@ class DiffusionPipeline(LoraMixin):
             if parts[name] is not None and not isinstance(parts[name], (bool, int, float, str)):
                 raise TypeError(f"`{name}`: must be a part of this package, not a {type(parts[name]).__name__}")
         self._start(_oxidiff.PipelineCore.from_parts(self._class_name, cores), parts)
+        index = self.config
+        for name, value in parts.items():
+            if name not in others and name not in index:
+                raise TypeError(f"{self._class_name}.__init__() got an unexpected keyword argument '{name}'")
+            # `requires_safety_checker` only decides about a warning.
+            is_flag = name in others and value is not None and name != "requires_safety_checker"
+            if is_flag and value != index.get(name):
+                raise NotImplementedError(f"`{name}={value!r}`: only a checkpoint can have flags of its own")
 
     @classmethod
     def _of(cls, core, parts=None):

@@ -217,6 +217,9 @@ class SchedulerMixin:
         return html(type(self).__name__, self.config, repr(self))
 
     def __deepcopy__(self, memo):
+        return self.__copy__()
+
+    def __copy__(self):
         copied = self._of(self._core.copy(), **self._further)
         copied.num_inference_steps = self.num_inference_steps
         return copied
