@@ -56,6 +56,20 @@ def test_loras(plain):
     assert largest_difference(image(plain), before) < 1e-5
 
 
+def test_arguments_that_would_change_what_is_loaded(plain):
+    file = LORA / "kohya.safetensors"
+    for load_with in (
+        lambda: plain.load_lora_weights(file, hotswap=True),
+        lambda: plain.load_textual_inversion(WORDS, text_encoder=plain.text_encoder),
+        lambda: oxidiff.AutoPipelineForText2Image.from_pipe(plain, enable_pag=True),
+        lambda: oxidiff.AutoPipelineForText2Image.from_pretrained(FIXTURES / "pipelines" / "sd1", enable_pag=True),
+        lambda: oxidiff.AutoPipelineForImage2Image.from_pipe(plain, controlnet=plain.unet),
+    ):
+        with pytest.raises(NotImplementedError, match="hotswap|text_encoder|enable_pag|controlnet"):
+            load_with()
+    plain.load_lora_weights(file, hotswap=False)
+
+
 def test_the_models_of_a_pipeline_have_its_loras(plain):
     text = plain.text_encoder([[0] * 24, [1] * 24]).last_hidden_state
     before = noise(plain, text)

@@ -59,13 +59,20 @@ def options(given):
 def own_options(given, class_name):
     """Options of the library, where there can be no others."""
     chosen, others = options(given)
-    if others:
-        warn_of_unknown(list(others), class_name)
+    warn_of_unknown(others, class_name)
     return chosen
 
 
-def warn_of_unknown(names, class_name):
-    """Warns about keyword arguments that nothing takes, as diffusers does."""
+#: Arguments that change what diffusers loads, and that this package does not have.
+MEANINGFUL = ("enable_pag", "controlnet", "hotswap", "prefix", "text_encoder", "tokenizer")
+
+
+def warn_of_unknown(given, class_name):
+    """Warns about keyword arguments that nothing takes, as diffusers does; refuses those that would change something there."""
+    refuse_others({name: value for name, value in given.items() if name in MEANINGFUL})
+    names = [name for name in given if name not in MEANINGFUL]
+    if not names:
+        return
     # Importing this takes a third of the package's own start.
     import logging
 

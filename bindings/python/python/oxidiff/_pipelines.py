@@ -115,9 +115,8 @@ class DiffusionPipeline(LoraMixin):
     def _replace(self, parts):
         """Replaces parts; warns about those that the pipeline does not have, as diffusers does."""
         index = self.config
-        unknown = [name for name in parts if name not in self._parts and name not in index]
-        if unknown:
-            warn_of_unknown(unknown, type(self).__name__)
+        unknown = {name: part for name, part in parts.items() if name not in self._parts and name not in index}
+        warn_of_unknown(unknown, type(self).__name__)
         for name, part in parts.items():
             if name in unknown:
                 continue
