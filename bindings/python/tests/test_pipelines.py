@@ -1,5 +1,6 @@
 """Pipelines: calls with all their keyword arguments, their parts, and what they return."""
 
+import copy
 import inspect
 import signal
 import threading
@@ -100,6 +101,17 @@ def test_callbacks_see_and_replace_latents(pipeline):
     assert numpy.abs(numpy.asarray(latents)).max() == 0
     with pytest.raises(NotImplementedError, match="prompt_embeds"):
         pipeline("a", callback_on_step_end=callback, callback_on_step_end_tensor_inputs=["prompt_embeds"])
+
+
+def test_a_copy_has_parts_of_its_own(pipeline):
+    copied = copy.copy(pipeline)
+    kind = type(pipeline.scheduler)
+    copied.scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config)
+    assert type(pipeline.scheduler) is kind and type(copied.scheduler) is EulerDiscreteScheduler
+    assert copied.unet is pipeline.unet
+    before = images(pipeline)
+    assert largest_difference(images(copied), before) > 1e-3
+    assert largest_difference(images(pipeline), before) == 0
 
 
 def test_callbacks_return_only_latents(pipeline):

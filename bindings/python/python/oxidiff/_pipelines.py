@@ -138,6 +138,11 @@ class DiffusionPipeline(LoraMixin):
         made._replace(others)
         return made if dtype is None else made.to(dtype)
 
+    def __copy__(self):
+        copied = type(self).from_pipe(self)
+        copied._progress_bar_config = dict(self._progress_bar_config)
+        return copied
+
     def save_pretrained(self, save_directory, safe_serialization=True, variant=None, push_to_hub=False, **kwargs):
         """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there."""
         if not safe_serialization or variant or push_to_hub:
