@@ -30,6 +30,10 @@ LIMITED = {
     "scheduler_type": (None,),
     "text_encoder_index": (None,),
     "return_unused_kwargs": (None, False),
+    "enable_pag": (None, False),
+    "controlnet": (None, False),
+    "hotswap": (None, False),
+    "prefix": (None, False),
 }
 DTYPES = ("torch_dtype", "dtype", "mindspore_dtype")
 
@@ -63,14 +67,14 @@ def own_options(given, class_name):
     return chosen
 
 
-#: Arguments that change what diffusers loads, and that this package does not have.
-MEANINGFUL = ("enable_pag", "controlnet", "hotswap", "prefix", "text_encoder", "tokenizer")
+#: Parts that diffusers also takes where this package has no use for them, such as the encoder that is to learn a word.
+PARTS = ("text_encoder", "tokenizer")
 
 
 def warn_of_unknown(given, class_name):
-    """Warns about keyword arguments that nothing takes, as diffusers does; refuses those that would change something there."""
-    refuse_others({name: value for name, value in given.items() if name in MEANINGFUL})
-    names = [name for name in given if name not in MEANINGFUL]
+    """Warns about keyword arguments that nothing takes, as diffusers does; refuses parts, which would change something there."""
+    refuse_others({name: value for name, value in given.items() if name in PARTS})
+    names = [name for name in given if name not in PARTS]
     if not names:
         return
     # Importing this takes a third of the package's own start.
