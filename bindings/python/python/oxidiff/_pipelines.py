@@ -40,20 +40,20 @@ class DiffusionPipeline(LoraMixin):
     def __init__(self, **parts):
         if self._class_name is None:
             raise TypeError("load a pipeline with `DiffusionPipeline.from_pretrained`")
-        cores = [(name, part._core) for name, part in parts.items() if hasattr(part, "_core")]
-        others = [name for name, part in parts.items() if not hasattr(part, "_core")]
-        for name in others:
-            # Flags of the index, and optional parts that are not there.
-            if parts[name] is not None and not isinstance(parts[name], (bool, int, float, str)):
-                raise TypeError(f"`{name}`: must be a part of this package, not a {type(parts[name]).__name__}")
-        self._start(_oxidiff.PipelineCore.from_parts(self._class_name, cores), parts)
+        cores = {name: part._core for name, part in parts.items() if hasattr(part, "_core")}
+        # Of the index. `None` is an optional part that is not there.
+        flags = {name: value for name, value in parts.items() if name not in cores and value is not None}
+        for name, value in flags.items():
+            if not isinstance(value, (bool, int, float, str)):
+                raise TypeError(f"`{name}`: must be a part of this package, not a {type(value).__name__}")
+        self._start(_oxidiff.PipelineCore.from_parts(self._class_name, list(cores.items())), parts)
         index = self.config
-        for name, value in parts.items():
-            if name not in others and name not in index:
+        for name in cores:
+            if name not in index:
                 raise TypeError(f"{self._class_name}.__init__() got an unexpected keyword argument '{name}'")
+        for name, value in flags.items():
             # `requires_safety_checker` only decides about a warning.
-            is_flag = name in others and value is not None and name != "requires_safety_checker"
-            if is_flag and value != index.get(name):
+            if name != "requires_safety_checker" and value != index.get(name):
                 raise NotImplementedError(f"`{name}={value!r}`: only a checkpoint can have flags of its own")
 
     @classmethod
@@ -140,7 +140,7 @@ class DiffusionPipeline(LoraMixin):
 
     def __copy__(self):
         copied = type(self).from_pipe(self)
-        copied._progress_bar_config = dict(self._progress_bar_config)
+        copied._progress_bar_config = self._progress_bar_config
         return copied
 
     def save_pretrained(self, save_directory, safe_serialization=True, variant=None, push_to_hub=False, **kwargs):
