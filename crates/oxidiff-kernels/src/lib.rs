@@ -15,7 +15,7 @@ mod cpu;
 mod host;
 mod ops;
 
-pub use host::breakdown::{Cost, finish_breakdown, start_breakdown};
+pub use host::breakdown::{Cost, add_cost, breakdown_is_running, finish_breakdown, start_breakdown};
 pub use host::mapped_file::MappedFile;
 pub use host::mapped_tensor::release_mapped;
 pub use host::memory_limit::memory_shortage;
@@ -32,3 +32,4 @@ pub use ops::group_norm::{GroupNormActivation, group_norm};
 pub use ops::images::{join_channels, nearest, to_image, to_tokens};
 pub use ops::layer_norm::layer_norm;
 pub use ops::linear::{linear, linear_geglu};
+pub use ops::recording;

@@ -1,5 +1,6 @@
 //! How the time of a call divides among kinds of operations.
 
+use std::borrow::Cow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,8 +11,8 @@ static COSTS: Mutex<Vec<Cost>> = Mutex::new(Vec::new());
 /// What the operations of one kind have cost since [`start_breakdown`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cost {
-    /// The kind of operation.
-    pub operation: &'static str,
+    /// The kind of operation, or the kernel.
+    pub operation: Cow<'static, str>,
     /// How often it ran.
     pub calls: usize,
     /// How long it ran in total.
@@ -65,18 +66,27 @@ pub(crate) fn operation(operation: &'static str, flop: f64, bytes: f64) -> Runni
 impl Drop for Running {
     fn drop(&mut self) {
         let Some(start) = self.start else { return };
-        let time = start.elapsed();
-        let mut costs = costs();
-        let index = costs.iter().position(|cost| cost.operation == self.operation).unwrap_or_else(|| {
-            let operation = self.operation;
-            costs.push(Cost { operation, calls: 0, time: Duration::ZERO, flop: 0.0, bytes: 0.0 });
-            costs.len() - 1
-        });
-        let cost = &mut costs[index];
-        cost.calls += 1;
-        cost.time += time;
-        cost.flop += self.flop;
-        cost.bytes += self.bytes;
+        let operation = Cow::Borrowed(self.operation);
+        add_cost(Cost { operation, calls: 1, time: start.elapsed(), flop: self.flop, bytes: self.bytes });
+    }
+}
+
+/// Whether costs are being counted.
+pub fn breakdown_is_running() -> bool {
+    ENABLED.load(Ordering::Relaxed)
+}
+
+/// Counts the cost of an operation that runs elsewhere, such as on a card.
+pub fn add_cost(added: Cost) {
+    let mut costs = costs();
+    match costs.iter_mut().find(|cost| cost.operation == added.operation) {
+        Some(cost) => {
+            cost.calls += added.calls;
+            cost.time += added.time;
+            cost.flop += added.flop;
+            cost.bytes += added.bytes;
+        }
+        None => costs.push(added),
     }
 }
 

@@ -5,6 +5,7 @@ use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{DType, Tensor, module};
 use half::{bf16, f16};
 
+use super::recording::{ATTENTION, Recorded, integer, record};
 use crate::cpu;
 use crate::cpu::product::{Group, bf16_dot};
 
@@ -19,7 +20,7 @@ use crate::cpu::product::{Group, bf16_dot};
 /// # Panics
 /// When the shapes do not fit each other.
 pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usize) -> Tensor<3> {
-    let ([batch, _, query_width], [key_batch, keys, key_width]) = (query.dims(), key.dims());
+    let ([batch, queries, query_width], [key_batch, keys, key_width]) = (query.dims(), key.dims());
     let [value_batch, values, value_width] = value.dims();
     assert_eq!(
         [batch, keys, query_width],
@@ -35,7 +36,12 @@ pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usiz
         value.clone().try_into_primitive::<Flex>(),
     );
     let (Ok(query_flex), Ok(key_flex), Ok(value_flex)) = primitives else {
-        return attention_plain(query, key, value, heads);
+        let tensors = [&query, &key, &value].map(Recorded::of);
+        let [Some(query), Some(key), Some(value)] = tensors else {
+            return attention_plain(query, key, value, heads);
+        };
+        let shape = [batch, queries, value_width];
+        return record(ATTENTION, vec![query, key, value], vec![integer(heads)], shape);
     };
     let dtypes = [query_flex.dtype(), key_flex.dtype(), value_flex.dtype()];
     let inputs = [query_flex, key_flex, value_flex];

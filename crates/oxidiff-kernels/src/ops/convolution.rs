@@ -6,6 +6,7 @@ use burn::tensor::{DType, Tensor, module};
 use half::{bf16, f16};
 
 use super::parameter::parameter;
+use super::recording::{CONV2D, Recorded, integer, optional, record};
 use crate::cpu;
 use crate::cpu::convolution::{Bias, ConvolutionShape};
 use crate::cpu::product::{Group, bf16_dot};
@@ -47,7 +48,8 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, addends: Addends, stride: usize, 
         addends.residual.clone().map(|residual| residual.try_into_primitive::<Flex>()).transpose(),
     );
     let (Ok(x_flex), Ok(weight_flex), Ok(residual_flex)) = primitives else {
-        return conv2d_plain(x, weight, addends, stride, padding);
+        let recorded = record_conv2d(&x, &weight, &addends, &shape);
+        return recorded.unwrap_or_else(|| conv2d_plain(x, weight, addends, stride, padding));
     };
     let dtype = x_flex.dtype();
     let same = weight_flex.dtype() == dtype
@@ -63,6 +65,22 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, addends: Addends, stride: usize, 
         DType::BF16 if same => cpu::convolution::conv2d::<bf16, f32>(inputs, bias(addends), shape),
         _ => return conv2d_plain(x, weight, addends, stride, padding),
     })
+}
+
+/// Records the operation, if the tensors are on a recording device.
+fn record_conv2d(
+    x: &Tensor<4>,
+    weight: &Tensor<4>,
+    addends: &Addends,
+    shape: &ConvolutionShape,
+) -> Option<Tensor<4>> {
+    let [height, width] = shape.output()?;
+    let mut inputs = vec![Recorded::of(x)?, Recorded::of(weight)?];
+    let mut scalars = vec![integer(shape.stride), integer(shape.padding)];
+    optional(addends.bias.as_ref(), &mut inputs, &mut scalars)?;
+    optional(addends.item_bias.as_ref(), &mut inputs, &mut scalars)?;
+    optional(addends.residual.as_ref(), &mut inputs, &mut scalars)?;
+    Some(record(CONV2D, inputs, scalars, [shape.batch, shape.out_channels, height, width]))
 }
 
 /// The sum of both biases, in `f32`.

@@ -4,6 +4,7 @@ use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, activation};
 use half::{bf16, f16};
 
+use super::recording::{GEGLU, Recorded, record};
 use crate::cpu;
 
 /// `value * gelu(gate)`, where the first half of the last dimension of `x` is the value and the second half the gate.
@@ -16,7 +17,11 @@ use crate::cpu;
 pub fn geglu(x: Tensor<3>) -> Tensor<3> {
     let width = x.dims()[2];
     assert_eq!(width % 2, 0, "a value and a gate need an even number of features, not {width}");
-    let Ok(primitive) = x.clone().try_into_primitive::<Flex>() else { return geglu_plain(x) };
+    let Ok(primitive) = x.clone().try_into_primitive::<Flex>() else {
+        let Some(recorded) = Recorded::of(&x) else { return geglu_plain(x) };
+        let [batch, tokens, _] = x.dims();
+        return record(GEGLU, vec![recorded], Vec::new(), [batch, tokens, width / 2]);
+    };
     Tensor::from_primitive::<Flex>(match primitive.dtype() {
         DType::F32 => cpu::geglu::geglu::<f32>(primitive),
         DType::F16 => cpu::geglu::geglu::<f16>(primitive),

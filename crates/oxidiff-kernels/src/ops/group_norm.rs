@@ -3,9 +3,11 @@
 
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, activation};
+use burn_ir::ScalarIr;
 use half::{bf16, f16};
 
 use super::parameter::parameter;
+use super::recording::{GROUP_NORM, Recorded, integer, record};
 use crate::cpu;
 pub use crate::cpu::norm::GroupNormActivation;
 
@@ -31,7 +33,13 @@ pub fn group_norm(
     assert_eq!(bias.dims(), [channels], "one bias per channel");
 
     let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
-        return group_norm_plain(x, groups, weight, bias, epsilon, activation);
+        let tensors = (Recorded::of(&x), Recorded::of(&weight), Recorded::of(&bias));
+        let (Some(recorded), Some(weight), Some(bias)) = tensors else {
+            return group_norm_plain(x, groups, weight, bias, epsilon, activation);
+        };
+        let silu = activation == GroupNormActivation::Silu;
+        let scalars = vec![integer(groups), ScalarIr::Float(epsilon), ScalarIr::Bool(silu)];
+        return record(GROUP_NORM, vec![recorded, weight, bias], scalars, x.dims());
     };
     if !matches!(x_flex.dtype(), DType::F32 | DType::F16 | DType::BF16) {
         return group_norm_plain(x, groups, weight, bias, epsilon, activation);

@@ -5,6 +5,7 @@ use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{DType, Tensor, module};
 use half::{bf16, f16};
 
+use super::recording::{NEAREST, Recorded, integer, record};
 use crate::cpu;
 
 /// An image `[batch, channels, height, width]` as tokens `[batch, height * width, channels]`: a view if the channels of a pixel
@@ -41,7 +42,12 @@ pub fn join_channels(x: Tensor<4>, y: Tensor<4>) -> Tensor<4> {
 /// # Panics
 /// When a side is empty.
 pub fn nearest(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
-    let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else { return nearest_plain(x, size) };
+    let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
+        let Some(recorded) = Recorded::of(&x) else { return nearest_plain(x, size) };
+        let [batch, channels, _, _] = x.dims();
+        let shape = [batch, channels, size[0], size[1]];
+        return record(NEAREST, vec![recorded], size.map(integer).to_vec(), shape);
+    };
     Tensor::from_primitive::<Flex>(match x_flex.dtype() {
         DType::F32 => cpu::images::nearest::<f32>(x_flex, size),
         DType::F16 => cpu::images::nearest::<f16>(x_flex, size),

@@ -2,9 +2,11 @@
 
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, module};
+use burn_ir::ScalarIr;
 use half::{bf16, f16};
 
 use super::parameter::parameter;
+use super::recording::{LAYER_NORM, Recorded, record};
 use crate::cpu;
 
 /// Normalizes the last dimension to mean 0 and variance 1, then applies `weight` and `bias`.
@@ -24,7 +26,12 @@ pub fn layer_norm<const D: usize>(
     assert_eq!(weight.dims(), [features], "one weight per feature");
     assert_eq!(bias.dims(), [features], "one bias per feature");
     let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
-        return module::layer_norm(x, weight, Some(bias), epsilon);
+        let tensors = (Recorded::of(&x), Recorded::of(&weight), Recorded::of(&bias));
+        let (Some(recorded), Some(weight), Some(bias)) = tensors else {
+            return module::layer_norm(x, weight, Some(bias), epsilon);
+        };
+        let scalars = vec![ScalarIr::Float(epsilon)];
+        return record(LAYER_NORM, vec![recorded, weight, bias], scalars, x.dims());
     };
     if features == 0 || !matches!(x_flex.dtype(), DType::F32 | DType::F16 | DType::BF16) {
         return module::layer_norm(x, weight, Some(bias), epsilon);

@@ -6,6 +6,7 @@ use half::{bf16, f16};
 
 use super::geglu::geglu;
 use super::parameter::parameter;
+use super::recording::{LINEAR, LINEAR_GEGLU, Recorded, optional, record};
 use crate::cpu;
 use crate::cpu::product::{Group, bf16_dot};
 
@@ -35,7 +36,8 @@ pub fn linear<const D: usize>(
         residual.clone().map(|residual| residual.try_into_primitive::<Flex>()).transpose(),
     );
     let (Ok(x_flex), Ok(weight_flex), Ok(residual_flex)) = primitives else {
-        return linear_plain(x, weight, bias, residual);
+        let recorded = record_linear(&x, &weight, bias.as_ref(), residual.as_ref(), dims);
+        return recorded.unwrap_or_else(|| linear_plain(x, weight, bias, residual));
     };
     let dtype = x_flex.dtype();
     let same = weight_flex.dtype() == dtype
@@ -51,6 +53,21 @@ pub fn linear<const D: usize>(
         DType::BF16 if same => cpu::linear::linear::<bf16, f32>(inputs, values(bias), &dims),
         _ => return linear_plain(x, weight, bias, residual),
     })
+}
+
+/// Records the operation, if the tensors are on a recording device.
+fn record_linear<const D: usize>(
+    x: &Tensor<D>,
+    weight: &Tensor<2>,
+    bias: Option<&Tensor<1>>,
+    residual: Option<&Tensor<D>>,
+    dims: [usize; D],
+) -> Option<Tensor<D>> {
+    let mut inputs = vec![Recorded::of(x)?, Recorded::of(weight)?];
+    let mut scalars = Vec::new();
+    optional(bias, &mut inputs, &mut scalars)?;
+    optional(residual, &mut inputs, &mut scalars)?;
+    Some(record(LINEAR, inputs, scalars, dims))
 }
 
 /// The plain expression, in Burn's own operations.
@@ -83,7 +100,8 @@ pub fn linear_geglu(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) ->
     let dims = [batch, tokens, out_features / 2];
     let primitives = (x.clone().try_into_primitive::<Flex>(), weight.clone().try_into_primitive::<Flex>());
     let (Ok(x_flex), Ok(weight_flex)) = primitives else {
-        return geglu(linear_plain(x, weight, bias, None));
+        let recorded = record_linear_geglu(&x, &weight, bias.as_ref(), dims);
+        return recorded.unwrap_or_else(|| geglu(linear_plain(x, weight, bias, None)));
     };
     let dtypes = (x_flex.dtype(), weight_flex.dtype());
     let values = |bias: Option<Tensor<1>>| bias.map(parameter);
@@ -102,6 +120,19 @@ pub fn linear_geglu(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) ->
         }
         _ => return geglu(linear_plain(x, weight, bias, None)),
     })
+}
+
+/// Records the operation, if the tensors are on a recording device.
+fn record_linear_geglu(
+    x: &Tensor<3>,
+    weight: &Tensor<2>,
+    bias: Option<&Tensor<1>>,
+    dims: [usize; 3],
+) -> Option<Tensor<3>> {
+    let mut inputs = vec![Recorded::of(x)?, Recorded::of(weight)?];
+    let mut scalars = Vec::new();
+    optional(bias, &mut inputs, &mut scalars)?;
+    Some(record(LINEAR_GEGLU, inputs, scalars, dims))
 }
 
 #[cfg(test)]

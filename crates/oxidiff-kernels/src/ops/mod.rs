@@ -10,3 +10,4 @@ pub(crate) mod images;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
 mod parameter;
+pub mod recording;

@@ -1,0 +1,160 @@
+//! Calls of a model: planned once for each shape of the inputs, then run.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::backend::TensorMetadata;
+use burn::module::Module;
+use burn::tensor::DType;
+use burn_flex::{FlexTensor, Layout};
+
+use crate::card::{Card, OnCard};
+use crate::error::Result;
+use crate::host;
+use crate::operand::Operand;
+use crate::plan::Plan;
+use crate::recording::{record, weights_of};
+
+/// What runs the plans.
+#[derive(Clone)]
+pub enum Executor {
+    /// Plain loops on the CPU: slow, for tests of everything but the kernels.
+    Interpreter,
+    /// A card.
+    Card(Arc<Card>),
+}
+
+/// Runs one model.
+pub struct Engine {
+    executor: Executor,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The weights that the plans were made for.
+    weights: Vec<FlexTensor>,
+    plans: HashMap<Key, Prepared>,
+}
+
+/// What a plan is made for.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    /// Which call of the model.
+    call: String,
+    inputs: Vec<(Vec<usize>, DType)>,
+}
+
+enum Prepared {
+    Interpreted(Box<Plan>),
+    OnCard(Box<OnCard>),
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Engine")
+    }
+}
+
+/// A call of a model.
+pub struct Call<'a> {
+    /// Which one, if a model has several: everything that its operations depend on besides the shapes of the inputs.
+    pub name: &'a str,
+    /// The inputs.
+    pub inputs: &'a [Operand],
+    /// Which inputs are mostly the same as in the call before, by position.
+    pub conditions: &'a [usize],
+}
+
+impl Engine {
+    /// An engine without a model.
+    pub fn new(executor: Executor) -> Self {
+        Self { executor, state: Mutex::default() }
+    }
+
+    /// Computes `forward` of `model`.
+    ///
+    /// # Errors
+    /// Those of `forward`, and when the card fails or has too little memory, or an operation has no kernel.
+    pub fn call<M: Module, E>(
+        &self,
+        model: &M,
+        call: &Call<'_>,
+        forward: impl FnOnce(&M, Vec<Operand>) -> std::result::Result<Vec<Operand>, E>,
+    ) -> std::result::Result<Result<Vec<Operand>>, E> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let inputs: Vec<FlexTensor> =
+            call.inputs.iter().map(|input| input.to_flex().to_contiguous()).collect();
+        let key = Key {
+            call: call.name.to_owned(),
+            inputs: inputs
+                .iter()
+                .map(|input| (input.shape().iter().copied().collect(), input.dtype()))
+                .collect(),
+        };
+        let weights = weights_of(model);
+        if !same(&weights, &state.weights) {
+            state.plans.clear();
+            state.weights = weights;
+        }
+        if !state.plans.contains_key(&key) {
+            let graph = match record(model, call.inputs, forward)? {
+                Ok(graph) => graph,
+                Err(error) => return Ok(Err(error)),
+            };
+            let plan = Plan::new(graph, call.conditions);
+            tracing::debug!(arena = plan.arena_bytes, "planned {}: {}", call.name, plan.summary());
+            let prepared = match self.prepare(plan, &state.weights) {
+                Ok(prepared) => prepared,
+                Err(error) => return Ok(Err(error)),
+            };
+            state.plans.insert(key.clone(), prepared);
+        }
+        let State { weights, plans } = &mut *state;
+        let prepared = plans.get_mut(&key).expect("just prepared");
+        let (outputs, results) = match prepared {
+            Prepared::Interpreted(plan) => {
+                let weights: Vec<FlexTensor> = weights.iter().map(FlexTensor::to_contiguous).collect();
+                let weights: Vec<&[u8]> = weights.iter().map(bytes_of).collect();
+                let inputs: Vec<&[u8]> = inputs.iter().map(bytes_of).collect();
+                (&plan.graph.outputs, host::run(plan, &weights, &inputs))
+            }
+            Prepared::OnCard(on_card) => match on_card.run(&inputs) {
+                Ok(results) => (&on_card.plan().graph.outputs, results),
+                Err(error) => return Ok(Err(error)),
+            },
+        };
+        let tensor = |(output, bytes): (&crate::view::View, Vec<u8>)| {
+            let shape = burn::tensor::Shape::from(output.shape.clone());
+            let bytes = burn::tensor::Bytes::from_bytes_vec(bytes);
+            Operand::from_flex(FlexTensor::new(bytes, Layout::contiguous(shape), output.dtype))
+        };
+        Ok(Ok(outputs.iter().zip(results).map(tensor).collect()))
+    }
+
+    fn prepare(&self, plan: Plan, weights: &[FlexTensor]) -> Result<Prepared> {
+        Ok(match &self.executor {
+            Executor::Interpreter => Prepared::Interpreted(Box::new(plan)),
+            Executor::Card(card) => Prepared::OnCard(Box::new(OnCard::new(card.clone(), plan, weights)?)),
+        })
+    }
+}
+
+/// Whether the weights are those of the plans. They are if they are in the same memory: as long as a tensor exists, its memory
+/// does not change.
+fn same(weights: &[FlexTensor], others: &[FlexTensor]) -> bool {
+    weights.len() == others.len()
+        && weights.iter().zip(others).all(|(one, other)| {
+            Arc::ptr_eq(&one.data_arc(), &other.data_arc())
+                && one.layout() == other.layout()
+                && one.dtype() == other.dtype()
+        })
+}
+
+/// The bytes of a contiguous tensor.
+pub(crate) fn bytes_of(tensor: &FlexTensor) -> &[u8] {
+    let (start, end) = tensor.layout().contiguous_offsets().expect("a contiguous tensor");
+    let size = tensor.dtype().size();
+    &tensor.bytes()[start * size..end * size]
+}
