@@ -112,6 +112,13 @@ pub enum Error {
         message: String,
     },
 
+    /// A card, or its driver, failed.
+    #[error("{message}")]
+    Card {
+        /// What the driver said, and what was being done.
+        message: String,
+    },
+
     /// A text could not be tokenized, or a tokenizer file could not be understood.
     #[error("{origin}: {message}")]
     Tokenizer {

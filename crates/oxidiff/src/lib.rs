@@ -29,12 +29,14 @@
 //! - **Random numbers**: a [`Generator`] draws the numbers that PyTorch's CPU generator draws from the same seed.
 //! - **Errors**: every function that can fail returns an [`Error`] that names the file, field or argument at fault.
 //!
-//! The CPU is the default backend. The features `cuda`, `rocm`, `metal`, `vulkan` and `wgpu` add others; model code is the
-//! same for all of them.
+//! The CPU is the default backend. The feature `cuda` adds NVIDIA cards (`oxidiff::cuda`); `rocm`, `metal`, `vulkan` and `wgpu` add
+//! others. Model code is the same for all of them.
 
 #![forbid(unsafe_code)]
 
 mod any_model;
+#[cfg(feature = "cuda")]
+mod cards;
 mod error;
 mod image_processor;
 mod interpolation;
@@ -116,4 +118,9 @@ pub use vision::{
 };
 
 pub use burn::tensor::{DType, Device, DeviceKind, Int, Tensor, TensorData};
+#[cfg(feature = "cuda")]
+pub use cards::cuda;
+#[cfg(feature = "cuda")]
+#[doc(hidden)]
+pub use cards::interpreter;
 pub use image;

@@ -10,6 +10,13 @@ use crate::error::{Error, Result};
 /// # Errors
 /// When either is not the case.
 pub(crate) fn check(device: &Device, dtype: DType) -> Result<()> {
+    if is_card(device) {
+        // Whether the card is there was checked when it was opened.
+        return match dtype {
+            DType::F32 | DType::F16 | DType::BF16 => Ok(()),
+            _ => Err(Error::argument("dtype", format!("models do not compute in {dtype:?} on a card"))),
+        };
+    }
     if let Some(problem) = problem(device) {
         return Err(Error::argument("device", format!("{problem}: {device:?}")));
     }
@@ -19,8 +26,18 @@ pub(crate) fn check(device: &Device, dtype: DType) -> Result<()> {
     Ok(())
 }
 
+/// Whether models on `device` are recorded and run by the engine for cards.
+pub(crate) fn is_card(device: &Device) -> bool {
+    #[cfg(feature = "cuda")]
+    let is_card = crate::cards::executor(device).is_some();
+    #[cfg(not(feature = "cuda"))]
+    let is_card = false;
+    let _ = device;
+    is_card
+}
+
 /// Why the device cannot be used, if it cannot.
-#[cfg(any(feature = "cuda", feature = "rocm", feature = "metal", feature = "vulkan", feature = "wgpu"))]
+#[cfg(any(feature = "rocm", feature = "metal", feature = "vulkan", feature = "wgpu"))]
 fn problem(device: &Device) -> Option<&'static str> {
     use std::sync::{Mutex, PoisonError};
 
@@ -68,13 +85,7 @@ fn through_vulkan(backend: burn::backend::WgpuBackend) -> bool {
 }
 
 /// The only device is the CPU.
-#[cfg(not(any(
-    feature = "cuda",
-    feature = "rocm",
-    feature = "metal",
-    feature = "vulkan",
-    feature = "wgpu"
-)))]
+#[cfg(not(any(feature = "rocm", feature = "metal", feature = "vulkan", feature = "wgpu")))]
 fn problem(_: &Device) -> Option<&'static str> {
     None
 }

@@ -5,6 +5,7 @@ pub(crate) mod call;
 pub(crate) mod finite;
 pub(crate) mod least_memory;
 pub(crate) mod model;
+pub(crate) mod placement;
 
 pub mod autoencoders;
 pub(crate) mod layers;

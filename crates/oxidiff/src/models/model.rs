@@ -16,6 +16,7 @@ use crate::loading::original;
 use crate::loading::single_file::SingleFileOptions;
 use crate::loading::weights::{self, Checkpoint, OldKey};
 use crate::loading::{LoadOptions, Needed};
+use crate::models::placement::not_on_cards;
 
 /// A neural network with a configuration: `ModelMixin` in Python.
 ///
@@ -105,6 +106,16 @@ pub trait Model: Module {
         weights::save(self, &folder.join(format!("{}.safetensors", Self::WEIGHTS_NAME)))
     }
 
+    /// Computes on `device`, which is a card. The weights stay on the CPU as well.
+    ///
+    /// # Errors
+    /// When models of this class compute on the CPU only.
+    #[doc(hidden)]
+    fn place_on_card(&mut self, device: &Device) -> Result<()> {
+        let _ = device;
+        Err(not_on_cards(Self::CLASS_NAME))
+    }
+
     /// Releases memory while the model is not used: the memory of weights from a mapped file goes back to the system. They are
     /// read again, from the system's file cache, when they are needed.
     fn release_memory(&self) {
@@ -154,7 +165,13 @@ pub(crate) fn load<M: Model>(
         let message = format!("is `{other}`, but `{}` was requested", M::CLASS_NAME);
         return Err(Error::config(config.origin(), "_class_name", message));
     }
-    let model = M::from_config(&config, device)?;
+    let is_card = device::is_card(device);
+    let host = if is_card { &Device::flex() } else { device };
+    let model = M::from_config(&config, host)?;
     let checkpoint = Checkpoint::open(folder, M::WEIGHTS_NAME, variant, M::CLASS_NAME)?;
-    checkpoint.load_into(model, dtype, device, (M::CLASS_NAME, M::OLD_KEY))
+    let mut model = checkpoint.load_into(model, dtype, host, (M::CLASS_NAME, M::OLD_KEY))?;
+    if is_card {
+        model.place_on_card(device)?;
+    }
+    Ok(model)
 }

@@ -15,6 +15,9 @@ use crate::models::layers::hidden_activation::HiddenActivation;
 use crate::models::layers::linear::Embedding;
 use crate::models::layers::normalization::LayerNorm;
 use crate::models::model::{Model, saved_transformers_config};
+#[cfg(feature = "cuda")]
+use crate::models::placement::Operand;
+use crate::models::placement::Placement;
 
 /// The configuration of a [`CLIPTextModel`]; fields and defaults are those of transformers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,6 +120,8 @@ pub struct CLIPTextModel {
     config: CLIPTextConfig,
     #[module(skip)]
     adapters: Adapters,
+    #[module(skip)]
+    placement: Placement,
 }
 
 #[derive(Module, Debug)]
@@ -147,11 +152,17 @@ impl Model for CLIPTextModel {
             final_layer_norm: LayerNorm::init(hidden, config.layer_norm_eps, device),
             config: config.clone(),
             adapters: Adapters::default(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &CLIPTextConfig {
         &self.config
+    }
+
+    fn place_on_card(&mut self, device: &Device) -> Result<()> {
+        self.placement = Placement::on(device);
+        Ok(())
     }
 
     /// The configuration of a whole CLIP contains that of its text encoder as `text_config`.
@@ -227,7 +238,7 @@ impl CLIPTextModel {
     ) -> Result<CLIPTextOutput> {
         let tokens = self.check_input(input_ids, attention_mask)?;
         let device = self.final_layer_norm.weight.val().device();
-        call(Self::CLASS_NAME, &device, || Ok(self.embed(input_ids, tokens, attention_mask, &device)))
+        call(Self::CLASS_NAME, &device, || self.embed(input_ids, tokens, attention_mask, &device))
     }
 
     fn embed(
@@ -236,7 +247,7 @@ impl CLIPTextModel {
         tokens: usize,
         attention_mask: Option<&[Vec<u32>]>,
         device: &Device,
-    ) -> CLIPTextOutput {
+    ) -> Result<CLIPTextOutput> {
         let batch = input_ids.len();
 
         let ids: Vec<i64> = input_ids.iter().flatten().map(|&id| i64::from(id)).collect();
@@ -247,14 +258,36 @@ impl CLIPTextModel {
 
         let mask = attention_mask.map(|mask| self.combine_with_causal(mask, tokens, device));
         let visible = mask.map_or(Visible::Earlier, Visible::ButFor);
-        let hidden_states = self.encoder.forward(hidden, &visible);
-        let last_hidden_state = self.final_layer_norm(hidden_states[hidden_states.len() - 1].clone());
+        let mut hidden_states = self.encode(hidden, &visible)?;
+        let last_hidden_state = hidden_states.pop().expect("the last layer's result");
 
         let ends = input_ids.iter().map(|ids| self.end_of_text(ids)).enumerate().map(|(item, end)| {
             last_hidden_state.clone().narrow(0, item, 1).narrow(1, end, 1).squeeze_dim::<2>(1)
         });
         let pooler_output = Tensor::cat(ends.collect(), 0);
-        CLIPTextOutput { last_hidden_state, hidden_states, pooler_output }
+        Ok(CLIPTextOutput { last_hidden_state, hidden_states, pooler_output })
+    }
+
+    /// The embedding and the result of each layer, then that of the last layer after the final norm.
+    fn encode(&self, hidden: Tensor<3>, visible: &Visible) -> Result<Vec<Tensor<3>>> {
+        let encode = |model: &Self, hidden, visible: &Visible| {
+            let mut states = model.encoder.forward(hidden, visible);
+            states.push(model.final_layer_norm(states[states.len() - 1].clone()));
+            states
+        };
+        // A mask is part of what is recorded, so a text with one is encoded on the CPU.
+        #[cfg(feature = "cuda")]
+        if self.placement.is_card() && matches!(visible, Visible::Earlier) {
+            let first = hidden.clone();
+            let states = self.placement.call(self, "encode", &[hidden.into()], &[], |model, inputs| {
+                let [hidden]: [Operand; 1] = inputs.try_into().expect("one input");
+                let states = encode(model, hidden.into_tokens(), &Visible::Earlier);
+                // The first is the input.
+                Ok(states.into_iter().skip(1).map(Operand::from).collect())
+            })?;
+            return Ok([first].into_iter().chain(states.into_iter().map(Operand::into_tokens)).collect());
+        }
+        Ok(encode(self, hidden, visible))
     }
 
     /// The norm after the last layer, for use with the result of an earlier layer.

@@ -57,6 +57,10 @@ impl Model for CLIPTextModelWithProjection {
         Self::init(&typed, device).map_err(|error| error.in_file(config.origin()))
     }
 
+    fn place_on_card(&mut self, device: &Device) -> Result<()> {
+        self.text_model.place_on_card(device)
+    }
+
     fn saved_config(&self) -> Config {
         saved_transformers_config(self.config())
     }

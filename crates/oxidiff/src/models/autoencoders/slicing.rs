@@ -13,13 +13,14 @@ pub(super) fn code_batch(
     class_name: &str,
     batch: Tensor<4>,
     slicing: bool,
-    code: impl Fn(Tensor<4>) -> Tensor<4> + Send,
+    code: impl Fn(Tensor<4>) -> Result<Tensor<4>> + Send,
 ) -> Result<Tensor<4>> {
     call(class_name, &batch.device(), || {
-        Ok(if slicing && batch.dims()[0] > 1 {
-            Tensor::cat(batch.split(1, 0).into_iter().map(code).collect(), 0)
+        if slicing && batch.dims()[0] > 1 {
+            let coded = batch.split(1, 0).into_iter().map(code).collect::<Result<_>>()?;
+            Ok(Tensor::cat(coded, 0))
         } else {
             code(batch)
-        })
+        }
     })
 }

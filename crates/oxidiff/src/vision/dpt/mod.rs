@@ -93,6 +93,11 @@ impl Model for DPTForDepthEstimation {
         &self.config
     }
 
+    fn place_on_card(&mut self, _: &Device) -> Result<()> {
+        // It runs once for an image, and stays on the CPU.
+        Ok(())
+    }
+
     fn saved_config(&self) -> Config {
         saved_transformers_config(&self.config)
     }

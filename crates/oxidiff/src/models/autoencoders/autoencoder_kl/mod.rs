@@ -19,6 +19,7 @@ use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::spatial_attention::SpatialAttention;
 use crate::models::least_memory::{self, CodedParts};
 use crate::models::model::Model;
+use crate::models::placement::Placement;
 
 /// Encodes images into latents and decodes latents into images.
 ///
@@ -42,6 +43,8 @@ pub struct AutoencoderKL {
     use_tiling: bool,
     #[module(skip)]
     config: AutoencoderKLConfig,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for AutoencoderKL {
@@ -69,11 +72,17 @@ impl Model for AutoencoderKL {
             use_slicing: false,
             use_tiling: false,
             config: config.clone(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &AutoencoderKLConfig {
         &self.config
+    }
+
+    fn place_on_card(&mut self, device: &Device) -> Result<()> {
+        self.placement = Placement::on(device);
+        Ok(())
     }
 }
 
@@ -158,23 +167,27 @@ impl AutoencoderKL {
         code_batch(Self::CLASS_NAME, latent, self.use_slicing, |latent| self.decode_batch(latent))
     }
 
-    fn encode_batch(&self, image: Tensor<4>) -> Tensor<4> {
+    fn encode_batch(&self, image: Tensor<4>) -> Result<Tensor<4>> {
         let encode = |tile| {
-            let moments = self.encoder.forward(tile);
-            match &self.quant_conv {
-                Some(conv) => conv.forward(moments),
-                None => moments,
-            }
+            self.placement.image(self, "encode", tile, |model, tile| {
+                let moments = model.encoder.forward(tile);
+                match &model.quant_conv {
+                    Some(conv) => conv.forward(moments),
+                    None => moments,
+                }
+            })
         };
         let tiles = Tiles { from: self.sample_tile(), to: self.latent_tile() };
         if self.use_tiling && tiles.are_needed(&image) { tiles.map(image, encode) } else { encode(image) }
     }
 
-    fn decode_batch(&self, latent: Tensor<4>) -> Tensor<4> {
-        let decode = |tile: Tensor<4>| {
-            self.decoder.forward(match &self.post_quant_conv {
-                Some(conv) => conv.forward(tile),
-                None => tile,
+    fn decode_batch(&self, latent: Tensor<4>) -> Result<Tensor<4>> {
+        let decode = |tile| {
+            self.placement.image(self, "decode", tile, |model, tile| {
+                model.decoder.forward(match &model.post_quant_conv {
+                    Some(conv) => conv.forward(tile),
+                    None => tile,
+                })
             })
         };
         let tiles = Tiles { from: self.latent_tile(), to: self.sample_tile() };

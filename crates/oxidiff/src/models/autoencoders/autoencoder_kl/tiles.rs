@@ -2,6 +2,8 @@
 
 use burn::tensor::{Tensor, TensorData};
 
+use crate::error::Result;
+
 /// Cuts an image into overlapping tiles, and joins their results.
 pub(super) struct Tiles {
     /// The side of a tile before.
@@ -21,7 +23,11 @@ impl Tiles {
     }
 
     /// The result of `code` for an image, computed tile by tile.
-    pub(super) fn map(&self, x: Tensor<4>, code: impl Fn(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+    pub(super) fn map(
+        &self,
+        x: Tensor<4>,
+        code: impl Fn(Tensor<4>) -> Result<Tensor<4>>,
+    ) -> Result<Tensor<4>> {
         let [_, _, height, width] = x.dims();
         let stride = ((self.from as f64 * (1.0 - Self::OVERLAP)) as usize).max(1);
         let blend = (self.to as f64 * Self::OVERLAP) as usize;
@@ -33,7 +39,7 @@ impl Tiles {
             let mut row: Vec<Tensor<4>> = Vec::new();
             for left in (0..width).step_by(stride) {
                 let tile = x.clone().narrow(2, top, self.from.min(height - top));
-                let mut tile = code(tile.narrow(3, left, self.from.min(width - left)));
+                let mut tile = code(tile.narrow(3, left, self.from.min(width - left)))?;
                 if let Some(above) = above.get(row.len()) {
                     tile = blend_into(above.clone(), tile, 2, blend);
                 }
@@ -49,7 +55,7 @@ impl Tiles {
             rows.push(Tensor::cat(cropped.collect(), 3));
             above = row;
         }
-        Tensor::cat(rows, 2)
+        Ok(Tensor::cat(rows, 2))
     }
 }
 

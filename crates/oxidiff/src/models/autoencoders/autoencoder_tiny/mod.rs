@@ -17,6 +17,7 @@ use super::slicing::code_batch;
 use crate::error::{Error, Result};
 use crate::models::least_memory::{self, CodedParts};
 use crate::models::model::Model;
+use crate::models::placement::Placement;
 
 /// The side of a tile in pixels of the image.
 const TILE_PIXELS: usize = 512;
@@ -45,6 +46,8 @@ pub struct AutoencoderTiny {
     use_tiling: bool,
     #[module(skip)]
     config: AutoencoderTinyConfig,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for AutoencoderTiny {
@@ -65,11 +68,17 @@ impl Model for AutoencoderTiny {
             use_slicing: false,
             use_tiling: false,
             config,
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &AutoencoderTinyConfig {
         &self.config
+    }
+
+    fn place_on_card(&mut self, device: &Device) -> Result<()> {
+        self.placement = Placement::on(device);
+        Ok(())
     }
 }
 
@@ -147,9 +156,11 @@ impl AutoencoderTiny {
             blend: TILE_PIXELS / TILE_OVERLAP,
             result: Scale::Down(TILE_SCALE),
         });
+        let encode =
+            |tile| self.placement.image(self, "encode", tile, |model, tile| model.encoder.forward(tile));
         code_batch(Self::CLASS_NAME, image.cast(self.dtype()), self.use_slicing, |image| match &tiles {
-            Some(tiles) => tiles.map(image, |tile| self.encoder.forward(tile)),
-            None => self.encoder.forward(image),
+            Some(tiles) => tiles.map(image, encode),
+            None => encode(image),
         })
     }
 
@@ -167,9 +178,11 @@ impl AutoencoderTiny {
             blend: TILE_PIXELS / TILE_SCALE / TILE_OVERLAP,
             result: Scale::Up(TILE_SCALE),
         });
+        let decode =
+            |tile| self.placement.image(self, "decode", tile, |model, tile| model.decoder.forward(tile));
         code_batch(Self::CLASS_NAME, latents.cast(self.dtype()), self.use_slicing, |latents| match &tiles {
-            Some(tiles) => tiles.map(latents, |tile| self.decoder.forward(tile)),
-            None => self.decoder.forward(latents),
+            Some(tiles) => tiles.map(latents, decode),
+            None => decode(latents),
         })
     }
 

@@ -2,6 +2,8 @@
 
 use burn::tensor::{Tensor, TensorData};
 
+use crate::error::Result;
+
 /// The size of a result relative to its input.
 pub(super) enum Scale {
     Up(usize),
@@ -29,7 +31,11 @@ pub(super) struct Tiles {
 
 impl Tiles {
     /// The result of `code` for an image, computed tile by tile.
-    pub(super) fn map(&self, x: Tensor<4>, code: impl Fn(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+    pub(super) fn map(
+        &self,
+        x: Tensor<4>,
+        code: impl Fn(Tensor<4>) -> Result<Tensor<4>>,
+    ) -> Result<Tensor<4>> {
         let [_, _, height, width] = x.dims();
         let (whole_height, whole_width) = (self.result.of(height), self.result.of(width));
         let stride = self.size - self.blend;
@@ -37,7 +43,7 @@ impl Tiles {
         for top in (0..height).step_by(stride) {
             for left in (0..width).step_by(stride) {
                 let tile = x.clone().narrow(2, top, self.size.min(height - top));
-                let tile = code(tile.narrow(3, left, self.size.min(width - left)));
+                let tile = code(tile.narrow(3, left, self.size.min(width - left)))?;
                 let [batch, channels, tile_height, tile_width] = tile.dims();
                 let (top_to, left_to) = (self.result.of(top), self.result.of(left));
                 // An incomplete position at the edge of a tile may produce one beyond the edge of the whole.
@@ -62,7 +68,7 @@ impl Tiles {
                 whole = Some(so_far.slice_assign(place, blended));
             }
         }
-        whole.expect("an image has pixels")
+        Ok(whole.expect("an image has pixels"))
     }
 
     /// How much each position along `dim` counts: from 0 to 1 over the overlap, or 1 at the edge of the image.

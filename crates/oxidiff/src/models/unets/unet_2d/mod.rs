@@ -26,6 +26,9 @@ use crate::models::layers::resnet::ResnetBlock2DConfig;
 use crate::models::layers::spatial_attention::{SpatialAttention, SpatialAttentionConfig};
 use crate::models::least_memory;
 use crate::models::model::Model;
+#[cfg(feature = "cuda")]
+use crate::models::placement::Operand;
+use crate::models::placement::Placement;
 
 /// Predicts the noise in a sample, given the timestep and, where the configuration asks for it, a class.
 ///
@@ -58,6 +61,8 @@ pub struct UNet2DModel {
     conv_out: Conv2d,
     #[module(skip)]
     config: UNet2DConfig,
+    #[module(skip)]
+    placement: Placement,
 }
 
 #[derive(Module, Debug)]
@@ -238,11 +243,17 @@ impl Model for UNet2DModel {
             ),
             conv_out: Conv2d::init(channels[0], config.out_channels, 3, device),
             config: config.clone(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &UNet2DConfig {
         &self.config
+    }
+
+    fn place_on_card(&mut self, device: &Device) -> Result<()> {
+        self.placement = Placement::on(device);
+        Ok(())
     }
 }
 
@@ -285,6 +296,27 @@ impl UNet2DModel {
         class_labels: Option<ClassLabels>,
     ) -> Result<Tensor<4>> {
         call(Self::CLASS_NAME, &sample.device(), || {
+            #[cfg(feature = "cuda")]
+            if self.placement.is_card() {
+                let timesteps = self.check_shapes(&sample, timesteps)?;
+                // The embedding is made on the CPU, as it depends on numbers that are not tensors.
+                let temb = self.embed_conditions(&timesteps, class_labels, &sample.device())?;
+                let outputs = self.placement.call(
+                    self,
+                    "denoise",
+                    &[sample.into(), temb.into()],
+                    &[],
+                    |model, inputs| {
+                        let [sample, temb]: [Operand; 2] = inputs.try_into().expect("two inputs");
+                        Ok(vec![
+                            model.denoise(sample.into_image(), &temb.into_matrix(), &mut |_, _| {}).into(),
+                        ])
+                    },
+                )?;
+                return Ok(
+                    self.scaled(outputs.into_iter().next().expect("one result").into_image(), &timesteps)
+                );
+            }
             self.forward_observed(sample, timesteps, class_labels, &mut |_, _| {})
         })
     }
@@ -302,31 +334,39 @@ impl UNet2DModel {
         observe: &mut dyn FnMut(&str, &Tensor<4>),
     ) -> Result<Tensor<4>> {
         let timesteps = self.check_shapes(&sample, timesteps)?;
+        let temb = self.embed_conditions(&timesteps, class_labels, &sample.device())?;
+        Ok(self.scaled(self.denoise(sample, &temb, observe), &timesteps))
+    }
+
+    /// The blocks, given the embedding of all conditions `[batch, time_embed_dim]`.
+    fn denoise(
+        &self,
+        sample: Tensor<4>,
+        temb: &Tensor<2>,
+        observe: &mut dyn FnMut(&str, &Tensor<4>),
+    ) -> Tensor<4> {
         let sample = sample.cast(self.dtype());
         let sample = if self.config.center_input_sample { sample * 2.0 - 1.0 } else { sample };
-        let device = sample.device();
-        let temb = self.embed_conditions(&timesteps, class_labels, &device)?;
-
         let mut x = self.conv_in.forward(sample.clone());
         observe("conv_in", &x);
         let mut skips = vec![x.clone()];
         let mut skip_sample = sample;
         for (index, block) in self.down_blocks.iter().enumerate() {
             x = match block {
-                DownBlock::Plain(block) => block.forward(x, &temb, &(), &mut skips),
-                DownBlock::Skip(block) => block.forward(x, &temb, &mut skip_sample, &mut skips),
+                DownBlock::Plain(block) => block.forward(x, temb, &(), &mut skips),
+                DownBlock::Skip(block) => block.forward(x, temb, &mut skip_sample, &mut skips),
             };
             observe(&format!("down_blocks.{index}"), &x);
         }
         if let Some(block) = &self.mid_block {
-            x = block.forward(x, &temb, &());
+            x = block.forward(x, temb, &());
             observe("mid_block", &x);
         }
         let mut skip_sample = None;
         for (index, block) in self.up_blocks.iter().enumerate() {
             x = match block {
-                UpBlock::Plain(block) => block.forward(x, &temb, &(), &mut skips),
-                UpBlock::Skip(block) => block.forward(x, &temb, &mut skip_sample, &mut skips),
+                UpBlock::Plain(block) => block.forward(x, temb, &(), &mut skips),
+                UpBlock::Skip(block) => block.forward(x, temb, &mut skip_sample, &mut skips),
             };
             observe(&format!("up_blocks.{index}"), &x);
         }
@@ -338,12 +378,17 @@ impl UNet2DModel {
         if let Some(skip_sample) = skip_sample {
             x = x + skip_sample;
         }
+        x
+    }
+
+    /// The prediction for `timesteps`, from the result of the blocks.
+    fn scaled(&self, x: Tensor<4>, timesteps: &[f32]) -> Tensor<4> {
         if self.config.time_embedding_type == TimeEmbeddingType::Fourier {
             // These models are given noise levels, and predict noise of unit variance.
-            let levels = Tensor::<1>::from_data(timesteps.as_slice(), (&device, DType::F32));
-            x = x.cast(DType::F32) / levels.reshape([timesteps.len(), 1, 1, 1]);
+            let levels = Tensor::<1>::from_data(timesteps, (&x.device(), DType::F32));
+            return x.cast(DType::F32) / levels.reshape([timesteps.len(), 1, 1, 1]);
         }
-        Ok(x)
+        x
     }
 
     /// Checks the inputs and returns one timestep per item of the batch.

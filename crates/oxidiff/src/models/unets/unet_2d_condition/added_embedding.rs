@@ -176,6 +176,20 @@ impl TextTimeEmbedding {
         batch: usize,
         dtype: DType,
     ) -> Result<Tensor<2>> {
+        Ok(self.embed(self.join(text, numbers, batch, dtype)?))
+    }
+
+    /// The text and the embedded numbers side by side, `[batch, features]`.
+    ///
+    /// # Errors
+    /// When one is not given, or they have other shapes than the configuration says.
+    pub(super) fn join(
+        &self,
+        text: Option<Tensor<2>>,
+        numbers: Option<Tensor<2>>,
+        batch: usize,
+        dtype: DType,
+    ) -> Result<Tensor<2>> {
         let text = text.ok_or_else(|| missing("text_embeds"))?.cast(dtype);
         let numbers = numbers.ok_or_else(|| missing("time_ids"))?;
         let [items, count] = numbers.dims();
@@ -193,8 +207,12 @@ impl TextTimeEmbedding {
         let values: Vec<f32> = numbers.into_data().iter::<f32>().collect();
         let embedded = self.numbers.forward(&values, &device).cast(dtype);
         let embedded = embedded.reshape([batch, count * self.numbers.num_channels]);
-        let hidden = self.linear_1.forward(Tensor::cat(vec![text, embedded], 1));
-        Ok(self.linear_2.forward(Activation::Silu.forward(hidden)))
+        Ok(Tensor::cat(vec![text, embedded], 1))
+    }
+
+    /// `[batch, features]` to `[batch, time_embed_dim]`.
+    pub(super) fn embed(&self, joined: Tensor<2>) -> Tensor<2> {
+        self.linear_2.forward(Activation::Silu.forward(self.linear_1.forward(joined)))
     }
 }
 

@@ -3,6 +3,8 @@
 use burn::tensor::{Device, Tensor};
 
 use super::UNet2DConditionModel;
+#[cfg(feature = "cuda")]
+use super::added_embedding::AddedEmbedding;
 use super::config::UNet2DConditionConfig;
 use crate::error::{Error, Result};
 use crate::models::layers::embeddings::{
@@ -114,10 +116,23 @@ impl UNet2DConditionModel {
             (added, hint) = embedding.forward(inputs.added, text, timesteps.len(), dtype)?;
             temb = temb + added;
         }
-        let temb = match self.config.time_embedding_act_fn {
+        Ok((self.activate_embedding(temb), hint))
+    }
+
+    /// The last step of the embedding, for configurations that have it.
+    pub(super) fn activate_embedding(&self, temb: Tensor<2>) -> Tensor<2> {
+        match self.config.time_embedding_act_fn {
             Some(act) => act.forward(temb),
             None => temb,
-        };
-        Ok((temb, hint))
+        }
+    }
+
+    /// Whether there are no other conditions than the timestep, the text, and what Stable Diffusion XL adds to it.
+    #[cfg(feature = "cuda")]
+    pub(super) fn is_conditioned_simply(&self) -> bool {
+        self.class_embedding.is_none()
+            && matches!(self.add_embedding, None | Some(AddedEmbedding::TextTime(_)))
+            && self.encoder_hid_proj.is_none()
+            && self.config.time_cond_proj_dim.is_none()
     }
 }

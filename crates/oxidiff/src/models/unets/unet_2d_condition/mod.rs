@@ -30,6 +30,9 @@ use crate::models::layers::normalization::GroupNorm;
 use crate::models::layers::per_block::PerBlock;
 use crate::models::least_memory;
 use crate::models::model::Model;
+#[cfg(feature = "cuda")]
+use crate::models::placement::Operand;
+use crate::models::placement::Placement;
 use crate::models::transformers::Transformer2DModel;
 
 /// Predicts the noise in a sample, given the timestep and the embedding of a text.
@@ -66,6 +69,8 @@ pub struct UNet2DConditionModel {
     config: UNet2DConditionConfig,
     #[module(skip)]
     adapters: Adapters,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for UNet2DConditionModel {
@@ -111,11 +116,17 @@ impl Model for UNet2DConditionModel {
             conv_out: Conv2d::init(channels, config.out_channels, config.conv_out_kernel, device),
             config: config.clone(),
             adapters: Adapters::default(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &UNet2DConditionConfig {
         &self.config
+    }
+
+    fn place_on_card(&mut self, device: &Device) -> Result<()> {
+        self.placement = Placement::on(device);
+        Ok(())
     }
 }
 
@@ -211,10 +222,12 @@ impl UNet2DConditionModel {
         inputs: UNet2DConditionInputs,
     ) -> Result<Tensor<4>> {
         let dtype = self.dtype();
-        let sample = sample.cast(dtype);
+        #[cfg(feature = "cuda")]
+        if self.placement.is_card() && self.is_conditioned_simply() {
+            return self.predict_on_card(sample, timesteps, encoder_hidden_states, inputs.added);
+        }
+        let sample = self.centred(sample.cast(dtype));
         let context = encoder_hidden_states.cast(dtype);
-        let sample = if self.config.center_input_sample { sample * 2.0 - 1.0 } else { sample };
-
         let image = inputs.added.image_embeds.clone();
         let (temb, hint) = self.embed_conditions(timesteps, &context, inputs, &sample.device())?;
         let sample = match hint {
@@ -225,23 +238,75 @@ impl UNet2DConditionModel {
             Some(projection) => projection.forward(context, image)?,
             None => context,
         };
+        #[cfg(feature = "cuda")]
+        if self.placement.is_card() {
+            // Other conditions are embedded on the CPU.
+            let inputs = [sample.into(), temb.into(), context.into()];
+            let outputs = self.placement.call(self, "denoise", &inputs, &[], |model, inputs| {
+                let [sample, temb, context]: [Operand; 3] = inputs.try_into().expect("three inputs");
+                Ok(vec![
+                    model.denoise(sample.into_image(), &temb.into_matrix(), &context.into_tokens()).into(),
+                ])
+            })?;
+            return Ok(outputs.into_iter().next().expect("one result").into_image());
+        }
+        Ok(self.denoise(sample, &temb, &context))
+    }
 
+    /// As [`Self::predict`], for the conditions of Stable Diffusion and Stable Diffusion XL: all of it on the card.
+    #[cfg(feature = "cuda")]
+    fn predict_on_card(
+        &self,
+        sample: Tensor<4>,
+        timesteps: &[f32],
+        text: Tensor<3>,
+        added: AddedConditions,
+    ) -> Result<Tensor<4>> {
+        let dtype = self.dtype();
+        let time = self.time_proj.forward(timesteps, "timestep", &sample.device())?;
+        // The text is the same in each step of a generation, so the tensor that was given is passed on.
+        let mut inputs: Vec<Operand> = vec![sample.into(), time.into(), text.into()];
+        if let Some(AddedEmbedding::TextTime(embedding)) = &self.add_embedding {
+            let AddedConditions { text_embeds, time_ids, .. } = added;
+            inputs.push(embedding.join(text_embeds, time_ids, timesteps.len(), dtype)?.into());
+        }
+        let outputs = self.placement.call(self, "predict", &inputs, &[2], |model, inputs| {
+            let mut inputs = inputs.into_iter();
+            let mut next = || inputs.next().expect("as many inputs as were given");
+            let (sample, time, text) = (next().into_image(), next().into_matrix(), next().into_tokens());
+            let mut temb = model.time_embedding.forward(time.cast(dtype), None);
+            if let Some(AddedEmbedding::TextTime(embedding)) = &model.add_embedding {
+                temb = temb + embedding.embed(next().into_matrix());
+            }
+            let (temb, sample) = (model.activate_embedding(temb), model.centred(sample.cast(dtype)));
+            Ok(vec![model.denoise(sample, &temb, &text.cast(dtype)).into()])
+        })?;
+        Ok(outputs.into_iter().next().expect("one result").into_image())
+    }
+
+    /// As the configuration wants samples.
+    fn centred(&self, sample: Tensor<4>) -> Tensor<4> {
+        if self.config.center_input_sample { sample * 2.0 - 1.0 } else { sample }
+    }
+
+    /// The blocks, given the embedding of all conditions `[batch, time_embed_dim]`.
+    fn denoise(&self, sample: Tensor<4>, temb: &Tensor<2>, context: &Tensor<3>) -> Tensor<4> {
         let mut x = self.conv_in.forward(sample);
         let mut skips = vec![x.clone()];
         for block in &self.down_blocks {
-            x = block.forward(x, &temb, &context, &mut skips);
+            x = block.forward(x, temb, context, &mut skips);
         }
         if let Some(block) = &self.mid_block {
-            x = block.forward(x, &temb, &context);
+            x = block.forward(x, temb, context);
         }
         for block in &self.up_blocks {
-            x = block.forward(x, &temb, &context, &mut skips);
+            x = block.forward(x, temb, context, &mut skips);
         }
         let x = match &self.conv_norm_out {
             Some(norm) => norm.forward_activated(x, self.config.act_fn),
             None => x,
         };
-        Ok(self.conv_out.forward(x))
+        self.conv_out.forward(x)
     }
 
     /// Checks the inputs and returns one timestep per item of the batch.

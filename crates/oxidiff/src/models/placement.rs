@@ -1,0 +1,108 @@
+//! Where a model computes: where its weights are, or on a card, through an engine that records each call once.
+//!
+//! A model on a card keeps its weights on the CPU as well, mapped from the file. It takes tensors on the CPU and returns such, so
+//! pipelines and schedulers need not know.
+
+#[cfg(feature = "cuda")]
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+
+use crate::error::{Error, Result};
+use crate::models::model::Model;
+
+#[cfg(feature = "cuda")]
+pub(crate) use oxidiff_cuda::operand::Operand;
+
+/// Where a model computes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Placement {
+    #[cfg(feature = "cuda")]
+    engine: Option<Arc<oxidiff_cuda::engine::Engine>>,
+}
+
+impl Placement {
+    /// On `device`, which may be a card.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn on(device: &Device) -> Self {
+        Self {
+            engine: crate::cards::executor(device)
+                .map(|executor| Arc::new(oxidiff_cuda::engine::Engine::new(executor))),
+        }
+    }
+
+    /// On `device`.
+    #[cfg(not(feature = "cuda"))]
+    pub(crate) fn on(_: &Device) -> Self {
+        Self {}
+    }
+
+    /// Whether the model computes on a card.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn is_card(&self) -> bool {
+        self.engine.is_some()
+    }
+
+    /// Computes `forward` of an image.
+    ///
+    /// # Errors
+    /// When the card fails or has too little memory.
+    pub(crate) fn image<M: Model>(
+        &self,
+        model: &M,
+        name: &str,
+        image: Tensor<4>,
+        forward: impl FnOnce(&M, Tensor<4>) -> Tensor<4>,
+    ) -> Result<Tensor<4>> {
+        #[cfg(feature = "cuda")]
+        if self.is_card() {
+            let outputs = self.call(model, name, &[image.into()], &[], |model, inputs| {
+                let [image] = inputs.try_into().expect("one input");
+                let image: Operand = image;
+                Ok(vec![forward(model, image.into_image()).into()])
+            })?;
+            return Ok(outputs.into_iter().next().expect("one result").into_image());
+        }
+        let _ = name;
+        Ok(forward(model, image))
+    }
+
+    /// Computes `forward` on the card. `conditions` are the inputs that are mostly the same as in the call before, by position.
+    ///
+    /// # Errors
+    /// Those of `forward`, and when the card fails or has too little memory.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn call<M: Model>(
+        &self,
+        model: &M,
+        name: &str,
+        inputs: &[Operand],
+        conditions: &[usize],
+        forward: impl FnOnce(&M, Vec<Operand>) -> Result<Vec<Operand>>,
+    ) -> Result<Vec<Operand>> {
+        let engine = self.engine.as_ref().expect("the model is on a card");
+        let call = oxidiff_cuda::engine::Call { name, inputs, conditions };
+        engine.call(model, &call, forward)?.map_err(|error| of_engine(error, M::CLASS_NAME))
+    }
+}
+
+/// What an error of the engine means for a call of the model `class_name`.
+#[cfg(feature = "cuda")]
+pub(crate) fn of_engine(error: oxidiff_cuda::Error, class_name: &str) -> Error {
+    use oxidiff_cuda::Error as Of;
+    match error {
+        Of::Unsupported { .. } | Of::Recording(_) => {
+            Error::unsupported(format!("this {class_name} on a card"), error.to_string())
+        }
+        Of::NoCard(_) | Of::Unfit { .. } => Error::argument("device", error.to_string()),
+        Of::OutOfMemory { .. } => {
+            Error::OutOfMemory { work: format!("calling the {class_name}"), message: error.to_string() }
+        }
+        Of::Driver { .. } => Error::Card { message: error.to_string() },
+    }
+}
+
+/// The error of a model that does not compute on cards.
+pub(crate) fn not_on_cards(class_name: &str) -> Error {
+    Error::unsupported(format!("{class_name} on a card"), "it computes on the CPU only, for now")
+}
