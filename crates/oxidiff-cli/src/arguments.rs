@@ -207,12 +207,36 @@ fn seed(value: &str) -> Result<u64, String> {
     Ok(number as u64)
 }
 
+/// A device as the user names it.
+#[derive(Clone, Copy, Debug)]
+struct ChosenDevice {
+    name: DeviceName,
+    /// Which of several cards.
+    ordinal: usize,
+}
+
+/// A name, and for cards of NVIDIA a number after a colon.
+fn device(value: &str) -> Result<ChosenDevice, String> {
+    let (name, ordinal) = value.split_once(':').unwrap_or((value, "0"));
+    let name = DeviceName::from_str(name, false).map_err(|_| {
+        let names = DeviceName::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let names: Vec<String> = names.map(|name| name.get_name().to_owned()).collect();
+        format!("possible values: {}", names.join(", "))
+    })?;
+    let ordinal = match ordinal.parse() {
+        Ok(ordinal) if ordinal == 0 || matches!(name, DeviceName::Cuda) => ordinal,
+        Ok(_) => return Err("only cuda takes a number".into()),
+        Err(_) => return Err(format!("`{ordinal}` is not the number of a card")),
+    };
+    Ok(ChosenDevice { name, ordinal })
+}
+
 /// How to load a model.
 #[derive(Args, Debug)]
 pub(crate) struct LoadArguments {
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
-    device: DeviceName,
+    /// Where to compute: cpu, cuda (or cuda:1 for the second card), rocm, metal, vulkan or wgpu
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = device)]
+    device: ChosenDevice,
     /// The element type to compute in
     #[arg(long, value_enum, default_value_t = DTypeName::F32)]
     dtype: DTypeName,
@@ -298,10 +322,10 @@ impl LoadArguments {
     }
 
     fn device(&self) -> anyhow::Result<Device> {
-        Ok(match self.device {
+        Ok(match self.device.name {
             DeviceName::Cpu => Device::flex(),
             #[cfg(feature = "cuda")]
-            DeviceName::Cuda => Device::cuda(0),
+            DeviceName::Cuda => oxidiff::cuda(self.device.ordinal)?,
             #[cfg(feature = "rocm")]
             DeviceName::Rocm => Device::rocm(0),
             #[cfg(feature = "metal")]

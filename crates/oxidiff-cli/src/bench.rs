@@ -44,9 +44,11 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         bail!("a {} has no UNet2DConditionModel and AutoencoderKL to time", pipeline.class_name());
     };
 
-    let inputs = match reference(arguments, &options.device)? {
+    // Models on a card of NVIDIA take tensors on the CPU.
+    let device = unet.device();
+    let inputs = match reference(arguments, &device)? {
         Some(inputs) => inputs,
-        None => random(arguments, unet, vae, &options.device)?,
+        None => random(arguments, unet, vae, &device)?,
     };
     let Inputs { sample, timestep, text, added, latents, reference } = inputs;
     let (sample, text) = (sample.cast(options.dtype), text.cast(options.dtype));
@@ -91,7 +93,7 @@ fn time(
     let dtype = format!("{dtype:?}").to_lowercase();
     let error = reference.map(|reference| relative_error(output, reference)).transpose()?;
     let error = error.map_or(String::new(), |error| format!(", relative error {error:.2e}"));
-    print_line(format_args!("{name} {dtype}: median {median:.4} s{error}"))?;
+    print_line(format_args!("{name} {dtype}: median {median:.5} s{error}"))?;
     if arguments.breakdown {
         print_breakdown(&call)?;
     }
@@ -106,10 +108,10 @@ fn print_breakdown(call: impl Fn() -> oxidiff::Result<Tensor<4>>) -> anyhow::Res
     let total = start.elapsed().as_secs_f64();
     let costs = finish_breakdown();
     result?;
-    print_line("  operation              calls        s      %  GFLOP/s    GB/s")?;
+    print_line("  operation                                    calls        s      %  GFLOP/s    GB/s")?;
     let line = |name: &str, calls: usize, seconds: f64, speed: String| {
         let percent = 100.0 * seconds / total;
-        print_line(format_args!("  {name:<22} {calls:>5} {seconds:>8.4} {percent:>6.1} {speed}"))
+        print_line(format_args!("  {name:<44} {calls:>5} {seconds:>8.5} {percent:>6.1} {speed}"))
     };
     let mut others = total;
     for cost in &costs {
@@ -117,7 +119,7 @@ fn print_breakdown(call: impl Fn() -> oxidiff::Result<Tensor<4>>) -> anyhow::Res
         others -= seconds;
         let per_second = |amount: f64| amount / seconds / 1e9;
         let speed = format!("{:>8.1} {:>7.1}", per_second(cost.flop), per_second(cost.bytes));
-        line(cost.operation, cost.calls, seconds, speed)?;
+        line(&cost.operation, cost.calls, seconds, speed)?;
     }
     Ok(line("all others", 0, others.max(0.0), String::new())?)
 }

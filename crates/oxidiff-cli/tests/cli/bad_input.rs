@@ -101,7 +101,7 @@ fn devices_that_the_machine_lacks() {
         ("VK_ICD_FILENAMES", "/no/such/driver"),
     ];
     for (device, built_in, name) in
-        [("cuda", cfg!(feature = "cuda"), "Cuda"), ("vulkan", cfg!(feature = "vulkan"), "Vulkan")]
+        [("cuda", cfg!(feature = "cuda"), "NVIDIA"), ("vulkan", cfg!(feature = "vulkan"), "Vulkan")]
     {
         if built_in {
             let sandbox = Sandbox::new();

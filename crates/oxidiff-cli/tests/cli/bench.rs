@@ -29,9 +29,9 @@ fn prints_times_and_their_breakdown() {
     for breakdown in [&lines[1..vae], &lines[vae + 1..lines.len() - 1]] {
         let (head, operations) = breakdown.split_first().unwrap();
         assert!(head.contains("GFLOP/s"), "{head}");
-        let names: Vec<&str> = operations.iter().map(|line| line[2..25].trim()).collect();
+        let names: Vec<&str> = operations.iter().map(|line| line[2..46].trim()).collect();
         assert!(names.contains(&"convolution 3x3") && names.contains(&"all others"), "{names:?}");
-        let percent: f64 = operations.iter().map(|line| line[40..46].trim().parse::<f64>().unwrap()).sum();
+        let percent: f64 = operations.iter().map(|line| line[62..68].trim().parse::<f64>().unwrap()).sum();
         assert!((percent - 100.0).abs() < 2.0, "{percent} % in: {}", run.stdout);
     }
     let memory = lines.last().unwrap().strip_prefix("peak memory ").unwrap().strip_suffix(" GiB").unwrap();

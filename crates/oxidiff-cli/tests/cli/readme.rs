@@ -9,8 +9,8 @@ use crate::sandbox::{ROOT, Sandbox, copy_folder};
 const OTHER_COMMANDS: [&str; 6] = [
     "cargo test --release",
     "cargo install --path crates/oxidiff-cli",
-    "cargo build --release --features oxidiff-cli/cuda",
-    "cargo test --release --features oxidiff/cuda --test gpu",
+    "cargo build --release --features oxidiff-cli/vulkan",
+    "cargo test --release --features oxidiff/vulkan --test gpu",
     "cargo run --release --example quicktour -- denoising-loop google/ddpm-cat-256",
     "pip install ./bindings/python",
 ];
