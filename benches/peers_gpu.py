@@ -147,7 +147,7 @@ def time_oxidiff(oxidiff, folder):
     print(subprocess.run(breakdown, capture_output=True, text=True).stdout)
     for steps in (1, 1, 50, 50):
         generate = [oxidiff, "generate", PROMPT, "--model", folder, "--device", "cuda", "--dtype", "bf16"]
-        run_watched(f"oxidiff bf16, {steps} steps", [*generate, "--steps", str(steps), "--seed", "0", "--output", "/tmp/cat.npy"])
+        run_watched(f"oxidiff bf16, {steps} steps", [*generate, "--steps", str(steps), "--seed", "0", "--output", f"{folder}/cat.npy"])
 
 
 def main():
