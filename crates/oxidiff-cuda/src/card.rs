@@ -11,12 +11,12 @@ use oxidiff_kernels::{Cost, add_cost, breakdown_is_running};
 use crate::driver::{Device, Event, Memory, Replay, Staging};
 use crate::engine::bytes_of;
 use crate::error::Result;
-use crate::graph::Origin;
+use crate::graph::{Buffer, Origin};
 use crate::launch::Launch;
 use crate::operation::Operation;
 use crate::plan::{Level, Place, Plan};
 use crate::start::{Scratch, Starter, scratch_bytes};
-use crate::view::BufferId;
+use crate::view::{BufferId, View};
 
 /// A card and what several plans share on it.
 pub struct Card {
@@ -46,7 +46,8 @@ pub struct OnCard {
     plan: Plan,
     /// The memory of each buffer that has its own.
     memory: Vec<Option<Arc<Memory>>>,
-    arena: Memory,
+    /// Where the tensors of a call are; the recorded graphs work in it.
+    _arena: Memory,
     /// Partial sums and counters of kernels that divide a sum among blocks.
     _scratch: Memory,
     inputs: Vec<Staging>,
@@ -128,13 +129,7 @@ impl OnCard {
                 && memory[index].is_none()
                 && !prepared.temporary.contains(&index)
             {
-                let own = Memory::new(&device, buffer.bytes)?;
-                match &buffer.origin {
-                    Origin::Constant(bytes) => own.write(bytes)?,
-                    Origin::Weight(weight) => own.write(bytes_of(&weights[*weight].to_contiguous()))?,
-                    Origin::Input(_) | Origin::Computed => {}
-                }
-                memory[index] = Some(Arc::new(own));
+                memory[index] = Some(memory_of(&device, buffer, weights)?);
             }
         }
         let address = |buffer: BufferId| match plan.places[buffer.0] {
@@ -157,25 +152,17 @@ impl OnCard {
         let on_conditions = if on_conditions.is_empty() { None } else { Some(record(&on_conditions)?) };
         let launches = of_level(Level::Call)?;
         let on_call = record(&launches)?;
-        let inputs = plan
-            .graph
-            .inputs
-            .iter()
-            .map(|input| Staging::new(&device, plan.graph.buffer(input.buffer).bytes));
-        let inputs: Vec<Staging> = inputs.collect::<Result<_>>()?;
-        let outputs = plan
-            .graph
-            .outputs
-            .iter()
-            .map(|output| Staging::new(&device, plan.graph.buffer(output.buffer).bytes));
-        let outputs: Vec<Staging> = outputs.collect::<Result<_>>()?;
+        let stagings = |views: &[View]| -> Result<Vec<Staging>> {
+            views.iter().map(|view| Staging::new(&device, plan.graph.buffer(view.buffer).bytes)).collect()
+        };
+        let (inputs, outputs) = (stagings(&plan.graph.inputs)?, stagings(&plan.graph.outputs)?);
         let conditions = plan.conditions.iter().map(|index| (*index, None)).collect();
         device.synchronize()?;
         Ok(Self {
             card,
             plan,
             memory,
-            arena,
+            _arena: arena,
             _scratch: scratch_memory,
             inputs,
             outputs,
@@ -189,11 +176,6 @@ impl OnCard {
     /// The plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
-    }
-
-    /// Bytes on the card, without the weights.
-    pub fn arena_bytes(&self) -> usize {
-        self.arena.bytes()
     }
 
     /// Runs the plan and returns the bytes of the results.
@@ -255,21 +237,17 @@ impl OnCard {
         }
         Ok(())
     }
+}
 
-    /// Milliseconds of the operations of a call alone, `runs` times.
-    ///
-    /// # Errors
-    /// When the driver fails.
-    pub fn time(&self, runs: usize) -> Result<Vec<f32>> {
-        let device = &self.card.device;
-        (0..runs)
-            .map(|_| {
-                let start = Event::now(device)?;
-                self.on_call.launch()?;
-                Event::now(device)?.since(&start)
-            })
-            .collect()
+/// Memory for a buffer, with what it holds from the start.
+fn memory_of(device: &Arc<Device>, buffer: &Buffer, weights: &[FlexTensor]) -> Result<Arc<Memory>> {
+    let memory = Memory::new(device, buffer.bytes)?;
+    match &buffer.origin {
+        Origin::Constant(bytes) => memory.write(bytes)?,
+        Origin::Weight(weight) => memory.write(bytes_of(&weights[*weight].to_contiguous()))?,
+        Origin::Input(_) | Origin::Computed => {}
     }
+    Ok(Arc::new(memory))
 }
 
 /// Computes what depends on the weights alone.
@@ -327,15 +305,7 @@ impl Prepare<'_> {
             if !shared[target] {
                 for buffer in operation.reads().iter().map(|view| view.buffer.0).chain([target]) {
                     if memory[buffer].is_none() {
-                        let own = Memory::new(device, plan.graph.buffers[buffer].bytes)?;
-                        match &plan.graph.buffers[buffer].origin {
-                            Origin::Constant(bytes) => own.write(bytes)?,
-                            Origin::Weight(weight) => {
-                                own.write(bytes_of(&weights[*weight].to_contiguous()))?
-                            }
-                            Origin::Input(_) | Origin::Computed => {}
-                        }
-                        memory[buffer] = Some(Arc::new(own));
+                        memory[buffer] = Some(memory_of(device, &plan.graph.buffers[buffer], weights)?);
                     }
                 }
                 let address =

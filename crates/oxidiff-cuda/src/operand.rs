@@ -1,7 +1,7 @@
-//! Tensors of any rank and kind, as a recorded call takes and returns them.
+//! Tensors of any rank, as a recorded call takes and returns them.
 
 use burn::backend::Flex;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 use burn_capture::{CaptureBackend, TensorId};
 use burn_flex::FlexTensor;
 
@@ -14,8 +14,6 @@ pub enum Operand {
     Tokens(Tensor<3>),
     /// Images.
     Image(Tensor<4>),
-    /// Positions in a table.
-    Indices(Tensor<2, Int>),
 }
 
 impl Operand {
@@ -25,7 +23,6 @@ impl Operand {
             Self::Matrix(tensor) => Self::Matrix(tensor.clone().to_device(device)),
             Self::Tokens(tensor) => Self::Tokens(tensor.clone().to_device(device)),
             Self::Image(tensor) => Self::Image(tensor.clone().to_device(device)),
-            Self::Indices(tensor) => Self::Indices(tensor.clone().to_device(device)),
         }
     }
 
@@ -35,7 +32,6 @@ impl Operand {
             Self::Matrix(tensor) => tensor.clone().try_into_primitive::<CaptureBackend>().map(|it| it.id()),
             Self::Tokens(tensor) => tensor.clone().try_into_primitive::<CaptureBackend>().map(|it| it.id()),
             Self::Image(tensor) => tensor.clone().try_into_primitive::<CaptureBackend>().map(|it| it.id()),
-            Self::Indices(tensor) => tensor.clone().try_into_primitive::<CaptureBackend>().map(|it| it.id()),
         };
         id.expect("the tensor is on the recording device")
     }
@@ -46,7 +42,6 @@ impl Operand {
             Self::Matrix(tensor) => tensor.clone().try_into_primitive::<Flex>(),
             Self::Tokens(tensor) => tensor.clone().try_into_primitive::<Flex>(),
             Self::Image(tensor) => tensor.clone().try_into_primitive::<Flex>(),
-            Self::Indices(tensor) => tensor.clone().try_into_primitive::<Flex>(),
         };
         tensor.expect("the tensor is on the CPU")
     }

@@ -3,16 +3,16 @@
 use crate::program::Program;
 use crate::view::View;
 
-/// The activation at the end of a convolution.
+/// The activation at the end of a convolution. The numbers are those of `kernels/convolution.cuh`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// None.
     #[default]
-    None,
+    None = 0,
     /// `x * sigmoid(x)`.
-    Silu,
+    Silu = 1,
     /// GELU with the error function.
-    Gelu,
+    Gelu = 2,
 }
 
 /// A convolution of images, or a linear layer, which is one with a single row of pixels.

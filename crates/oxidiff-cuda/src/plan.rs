@@ -52,11 +52,10 @@ impl Plan {
     pub fn new(graph: Graph, conditions: &[usize]) -> Self {
         let mut graph = passes::simplify(graph);
         let levels = levels(&graph, conditions);
-        let mut order: Vec<usize> = (0..graph.operations.len()).collect();
-        order.sort_by_key(|&index| levels[index]);
-        let operations = std::mem::take(&mut graph.operations);
-        graph.operations = order.iter().map(|&index| operations[index].clone()).collect();
-        let levels: Vec<Level> = order.iter().map(|&index| levels[index]).collect();
+        let mut operations: Vec<_> = std::mem::take(&mut graph.operations).into_iter().zip(levels).collect();
+        operations.sort_by_key(|(_, level)| *level);
+        let levels: Vec<Level>;
+        (graph.operations, levels) = operations.into_iter().unzip();
         let (places, arena_bytes) = lay_out(&graph, &levels);
         Self { graph, levels, places, arena_bytes, conditions: conditions.to_vec() }
     }

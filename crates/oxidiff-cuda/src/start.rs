@@ -4,11 +4,11 @@ use burn::tensor::DType;
 
 use crate::error::{Error, Result};
 use crate::launch::attention::{Attention, Mask, Tokens};
-use crate::launch::convolution::{self, Convolution, Precision};
+use crate::launch::convolution::{Convolution, Precision};
 use crate::launch::elementwise::Elementwise;
 use crate::launch::norm::GroupNorm;
 use crate::launch::plain::{Gather, Matmul, Reduce, Reducing};
-use crate::launch::resize::{self, Resize};
+use crate::launch::resize::Resize;
 use crate::launch::rows::{LayerNorm, Rows};
 use crate::launch::strided::Strided;
 use crate::launch::{Card, Element, Launch};
@@ -138,8 +138,6 @@ impl Starter<'_> {
         let others =
             [Some(&it.weight), it.bias.as_ref(), it.item_bias.as_ref(), it.residual.as_ref(), Some(&it.y)];
         of_one_type(&it.x, &others)?;
-        let pitch =
-            |view: &View| view.pixels().map(|rows| rows.pitch).expect("images are laid out for kernels");
         let weight_rows = it.weight.permute(&[0, 2, 3, 1]);
         let [out_channels, in_channels, kernel_height, kernel_width] = it.weight.shape[..] else {
             unreachable!("kernels have four dimensions")
@@ -169,11 +167,7 @@ impl Starter<'_> {
             weight_pitch,
             item_bias_pitch: it.item_bias.as_ref().and_then(View::rows).map_or(0, |rows| rows.pitch),
             residual_pitch: it.residual.as_ref().map_or(0, pitch),
-            activation: match it.activation {
-                operation::Activation::None => convolution::Activation::None,
-                operation::Activation::Silu => convolution::Activation::Silu,
-                operation::Activation::Gelu => convolution::Activation::Gelu,
-            },
+            activation: it.activation,
             gate: it.gate,
             scale: 1.0,
             x: self.at(&it.x),
@@ -221,8 +215,6 @@ impl Starter<'_> {
 
     fn group_norm(&self, it: &operation::GroupNorm) -> Result<GroupNorm> {
         of_one_type(&it.x, &[Some(&it.weight), Some(&it.bias), Some(&it.y)])?;
-        let pitch =
-            |view: &View| view.pixels().map(|rows| rows.pitch).expect("images are laid out for kernels");
         Ok(GroupNorm {
             element: element(&it.x)?,
             batch: it.x.shape[0],
@@ -255,16 +247,8 @@ impl Starter<'_> {
     }
 
     fn resize(&self, resizing: Resizing, x: &View, y: &View) -> Result<Resize> {
-        let pitch =
-            |view: &View| view.pixels().map(|rows| rows.pitch).expect("images are laid out for kernels");
         Ok(Resize {
-            resizing: match resizing {
-                Resizing::Nearest => resize::Resizing::Nearest,
-                Resizing::Bilinear { align_corners } => resize::Resizing::Bilinear { align_corners },
-                Resizing::Average { kernel, stride, padding, count_padding } => {
-                    resize::Resizing::Average { kernel, stride, padding, count_padding }
-                }
-            },
+            resizing,
             element: element(x)?,
             batch: x.shape[0],
             channels: x.shape[1],
@@ -287,6 +271,11 @@ fn of_one_type(x: &View, others: &[Option<&View>]) -> Result<()> {
         ))),
         None => Ok(()),
     }
+}
+
+/// From one pixel of an image to the next, in elements.
+fn pitch(image: &View) -> usize {
+    image.pixels().map(|rows| rows.pitch).expect("images are laid out for kernels")
 }
 
 /// The element type of a kernel's operand.

@@ -53,11 +53,6 @@ impl Memory {
         self.address
     }
 
-    /// How many bytes.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Copies `values` to the start of this memory, and waits until they are there.
     ///
     /// # Errors

@@ -7,24 +7,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{Card, Element, Launch};
-
-/// The activation at the end of a convolution.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Activation {
-    /// None.
-    #[default]
-    None,
-    /// `x * sigmoid(x)`.
-    Silu,
-    /// GELU with the error function.
-    Gelu,
-    /// GELU with the hyperbolic tangent.
-    GeluTanh,
-    /// `x * sigmoid(1.702 x)`.
-    QuickGelu,
-    /// `max(x, 0)`.
-    Relu,
-}
+use crate::operation::Activation;
 
 /// How products of `f32` elements are formed. 16-bit elements are multiplied exactly in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -492,13 +475,13 @@ impl Convolution {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const H100: Card = Card { capability: (9, 0), multiprocessors: 132, shared_bytes_per_block: 232_448 };
+    pub const H100: Card = Card { capability: (9, 0), multiprocessors: 132, shared_bytes_per_block: 232_448 };
     const RTX_4090: Card = Card { capability: (8, 9), multiprocessors: 128, shared_bytes_per_block: 101_376 };
 
-    fn convolution(batch: usize, size: usize, in_channels: usize, out_channels: usize) -> Convolution {
+    pub fn convolution(batch: usize, size: usize, in_channels: usize, out_channels: usize) -> Convolution {
         Convolution {
             element: Element::Bf16,
             precision: Precision::Full,
@@ -534,7 +517,7 @@ mod tests {
         }
     }
 
-    fn linear(rows: usize, in_channels: usize, out_channels: usize) -> Convolution {
+    pub fn linear(rows: usize, in_channels: usize, out_channels: usize) -> Convolution {
         Convolution {
             in_height: 1,
             in_width: rows,

@@ -2,9 +2,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::convolution::{Activation, Convolution, Parameters};
+use super::convolution::{Convolution, Parameters};
 use super::tensor_map::{Copy, TensorMap};
 use super::{Card, Element, Launch};
+use crate::operation::Activation;
 
 /// `ConvolutionWgmmaParams` of `kernels/convolution_wgmma.cuh`. The maps are encoded by the driver.
 #[repr(C)]
@@ -287,61 +288,8 @@ impl Convolution {
 
 #[cfg(test)]
 mod tests {
-    use super::super::convolution::Precision;
+    use super::super::convolution::tests::{H100, convolution, linear};
     use super::*;
-
-    const H100: Card = Card { capability: (9, 0), multiprocessors: 132, shared_bytes_per_block: 232_448 };
-
-    fn convolution(batch: usize, size: usize, in_channels: usize, out_channels: usize) -> Convolution {
-        Convolution {
-            element: Element::Bf16,
-            precision: Precision::Full,
-            batch,
-            in_height: size,
-            in_width: size,
-            in_channels,
-            x_pitch: in_channels,
-            out_height: size,
-            out_width: size,
-            out_channels,
-            y_pitch: out_channels,
-            kernel_height: 3,
-            kernel_width: 3,
-            stride: 1,
-            pad_top: 1,
-            pad_left: 1,
-            upsample: 1,
-            weight_pitch: 9 * in_channels,
-            item_bias_pitch: 0,
-            residual_pitch: 0,
-            activation: Activation::None,
-            gate: false,
-            scale: 1.0,
-            x: 1 << 20,
-            weight: 2 << 20,
-            bias: None,
-            item_bias: None,
-            residual: None,
-            y: 3 << 20,
-            scratch: 4 << 20,
-            arrivals: 5 << 20,
-        }
-    }
-
-    fn linear(rows: usize, in_channels: usize, out_channels: usize) -> Convolution {
-        Convolution {
-            in_height: 1,
-            in_width: rows,
-            out_height: 1,
-            out_width: rows,
-            kernel_height: 1,
-            kernel_width: 1,
-            pad_top: 0,
-            pad_left: 0,
-            weight_pitch: in_channels,
-            ..convolution(1, 1, in_channels, out_channels)
-        }
-    }
 
     fn variant(it: &Convolution) -> Option<String> {
         let launch = it.wgmma_launch(&H100, true)?;

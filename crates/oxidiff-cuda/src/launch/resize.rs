@@ -4,29 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::plain::{THREADS, launch};
 use super::{Element, Launch};
-
-/// How an image gets another size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resizing {
-    /// The nearest pixel, as PyTorch chooses it.
-    Nearest,
-    /// Linear in both directions.
-    Bilinear {
-        /// Whether the centres of the corner pixels stay where they are.
-        align_corners: bool,
-    },
-    /// The mean of a window.
-    Average {
-        /// Height and width of the window.
-        kernel: [usize; 2],
-        /// From one window to the next.
-        stride: [usize; 2],
-        /// Rows above and below, columns on the left and on the right.
-        padding: [usize; 2],
-        /// Whether the padding counts as zeros.
-        count_padding: bool,
-    },
-}
+use crate::operation::Resizing;
 
 /// Images `[batch, height, width, channels]` in another size.
 #[derive(Clone, Debug, PartialEq)]

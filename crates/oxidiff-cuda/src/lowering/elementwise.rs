@@ -279,8 +279,7 @@ impl Lowering<'_> {
                     return Err(unsupported("a softmax along a dimension that is not the last", operation));
                 }
                 let x = self.rows(x);
-                let order: Vec<usize> = (0..x.shape.len()).collect();
-                let y = self.add(&x.shape, &order, x.dtype, |y| Operation::Softmax { x: x.clone(), y });
+                let y = self.add_in_order(&x.shape, x.dtype, |y| Operation::Softmax { x: x.clone(), y });
                 self.define(&it.out, y);
                 Ok(())
             }

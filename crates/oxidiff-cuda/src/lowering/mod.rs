@@ -131,6 +131,12 @@ impl Lowering<'_> {
         y
     }
 
+    /// As [`Self::add`], with the dimensions in memory in their own order.
+    fn add_in_order(&mut self, shape: &[usize], dtype: DType, make: impl Fn(View) -> Operation) -> View {
+        let order: Vec<usize> = (0..shape.len()).collect();
+        self.add(shape, &order, dtype, make)
+    }
+
     /// A copy of `view` with the dimensions in memory in the order `order`.
     fn copy(&mut self, view: &View, order: &[usize]) -> View {
         self.add(&view.shape, order, view.dtype, |y| Operation::copy(view.clone(), y))
@@ -141,8 +147,7 @@ impl Lowering<'_> {
         if view.is_contiguous() {
             return view;
         }
-        let order: Vec<usize> = (0..view.shape.len()).collect();
-        self.copy(&view, &order)
+        self.add_in_order(&view.shape, view.dtype, |y| Operation::copy(view.clone(), y))
     }
 
     fn reshape(&mut self, view: View, shape: &[usize]) -> View {

@@ -240,8 +240,7 @@ impl Lowering<'_> {
         let x = self.rows(x);
         let weight = self.contiguous(weight);
         let bias = bias.map(|bias| self.contiguous(bias));
-        let order: Vec<usize> = (0..x.shape.len()).collect();
-        self.add(&x.shape, &order, x.dtype, |y| {
+        self.add_in_order(&x.shape, x.dtype, |y| {
             Operation::LayerNorm(Box::new(LayerNorm {
                 x: x.clone(),
                 weight: weight.clone(),
@@ -341,8 +340,7 @@ impl Lowering<'_> {
                 .for_each(|(axis, length)| shape[added + axis] = shape[added + axis].max(*length));
         }
         let inputs: Vec<View> = inputs.into_iter().map(|input| input.expand(&shape)).collect();
-        let order: Vec<usize> = (0..rank).collect();
-        self.add(&shape, &order, DType::F32, |y| Operation::Elementwise {
+        self.add_in_order(&shape, DType::F32, |y| Operation::Elementwise {
             program: program.clone(),
             inputs: inputs.clone(),
             y,

@@ -25,12 +25,11 @@ impl Move {
             return Some(view.clone());
         }
         let strides = view.shape.iter().zip(&view.strides).map(|(&length, &stride)| match stride {
-            _ if length == 1 => Some(stride),
-            0 => Some(0),
-            _ if stride % self.columns == 0 => Some(stride / self.columns * self.pitch),
-            _ => Some(stride),
+            _ if length == 1 => stride,
+            _ if stride % self.columns == 0 => stride / self.columns * self.pitch,
+            _ => stride,
         });
-        let strides: Vec<usize> = strides.collect::<Option<_>>()?;
+        let strides: Vec<usize> = strides.collect();
         // Steps within a row must stay within it.
         let reach: usize = view
             .shape

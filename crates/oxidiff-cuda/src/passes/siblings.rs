@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::moved::{self, Move};
 use crate::graph::{Graph, Origin};
 use crate::operation::{Activation, Convolution, Operation};
-use crate::view::{BufferId, View};
+use crate::view::BufferId;
 
 /// Joins them.
 pub fn join(graph: &mut Graph) {
@@ -107,25 +107,14 @@ fn join_group(graph: &mut Graph, group: &[usize]) {
     for &index in group[1..].iter().rev() {
         graph.operations.remove(index);
     }
-    let sources = sources_after(graph, &members, at);
     graph.operations.splice(at..at, copies);
-    // Weights that are made later in the list, such as gates put in turn, must come before.
-    hoist(graph, &sources, at);
+    // What is made later in the list must come before.
+    let sources = members.iter().flat_map(|it| [Some(&it.weight), it.bias.as_ref()]).flatten();
+    hoist(graph, sources.map(|view| view.buffer).collect(), at);
 }
 
-/// Buffers of weights that operations from position `at` on write.
-fn sources_after(graph: &Graph, members: &[Convolution], at: usize) -> Vec<BufferId> {
-    let views = members.iter().flat_map(|it| [Some(&it.weight), it.bias.as_ref()]).flatten();
-    let buffers: Vec<BufferId> = views.map(|view: &View| view.buffer).collect();
-    let writes = |buffer: &BufferId| {
-        graph.operations[at..].iter().any(|operation| operation.writes().buffer == *buffer)
-    };
-    buffers.into_iter().filter(writes).collect()
-}
-
-/// Moves what `buffers` depend on to position `at`.
-fn hoist(graph: &mut Graph, buffers: &[BufferId], at: usize) {
-    let mut wanted: Vec<BufferId> = buffers.to_vec();
+/// Moves those operations after position `at` that `wanted` depend on to it.
+fn hoist(graph: &mut Graph, mut wanted: Vec<BufferId>, at: usize) {
     let mut moved = Vec::new();
     let mut index = graph.operations.len();
     while index > at {

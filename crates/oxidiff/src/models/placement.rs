@@ -56,15 +56,31 @@ impl Placement {
     ) -> Result<Tensor<4>> {
         #[cfg(feature = "cuda")]
         if self.is_card() {
-            let outputs = self.call(model, name, &[image.into()], &[], |model, inputs| {
-                let [image] = inputs.try_into().expect("one input");
-                let image: Operand = image;
-                Ok(vec![forward(model, image.into_image()).into()])
-            })?;
-            return Ok(outputs.into_iter().next().expect("one result").into_image());
+            return self.call_for_image(model, name, &[image.into()], &[], |model, inputs| {
+                let [image]: [Operand; 1] = inputs.try_into().expect("one input");
+                forward(model, image.into_image())
+            });
         }
         let _ = name;
         Ok(forward(model, image))
+    }
+
+    /// As [`Self::call`], for a `forward` whose only result is an image.
+    ///
+    /// # Errors
+    /// When the card fails or has too little memory.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn call_for_image<M: Model>(
+        &self,
+        model: &M,
+        name: &str,
+        inputs: &[Operand],
+        conditions: &[usize],
+        forward: impl FnOnce(&M, Vec<Operand>) -> Tensor<4>,
+    ) -> Result<Tensor<4>> {
+        let outputs = self
+            .call(model, name, inputs, conditions, |model, inputs| Ok(vec![forward(model, inputs).into()]))?;
+        Ok(outputs.into_iter().next().expect("one result").into_image())
     }
 
     /// Computes `forward` on the card. `conditions` are the inputs that are mostly the same as in the call before, by position.

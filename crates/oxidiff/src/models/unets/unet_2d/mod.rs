@@ -301,21 +301,12 @@ impl UNet2DModel {
                 let timesteps = self.check_shapes(&sample, timesteps)?;
                 // The embedding is made on the CPU, as it depends on numbers that are not tensors.
                 let temb = self.embed_conditions(&timesteps, class_labels, &sample.device())?;
-                let outputs = self.placement.call(
-                    self,
-                    "denoise",
-                    &[sample.into(), temb.into()],
-                    &[],
-                    |model, inputs| {
-                        let [sample, temb]: [Operand; 2] = inputs.try_into().expect("two inputs");
-                        Ok(vec![
-                            model.denoise(sample.into_image(), &temb.into_matrix(), &mut |_, _| {}).into(),
-                        ])
-                    },
-                )?;
-                return Ok(
-                    self.scaled(outputs.into_iter().next().expect("one result").into_image(), &timesteps)
-                );
+                let inputs = [sample.into(), temb.into()];
+                let x = self.placement.call_for_image(self, "denoise", &inputs, &[], |model, inputs| {
+                    let [sample, temb]: [Operand; 2] = inputs.try_into().expect("two inputs");
+                    model.denoise(sample.into_image(), &temb.into_matrix(), &mut |_, _| {})
+                })?;
+                return Ok(self.scaled(x, &timesteps));
             }
             self.forward_observed(sample, timesteps, class_labels, &mut |_, _| {})
         })

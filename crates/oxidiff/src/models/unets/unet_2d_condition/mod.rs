@@ -242,13 +242,10 @@ impl UNet2DConditionModel {
         if self.placement.is_card() {
             // Other conditions are embedded on the CPU.
             let inputs = [sample.into(), temb.into(), context.into()];
-            let outputs = self.placement.call(self, "denoise", &inputs, &[], |model, inputs| {
+            return self.placement.call_for_image(self, "denoise", &inputs, &[], |model, inputs| {
                 let [sample, temb, context]: [Operand; 3] = inputs.try_into().expect("three inputs");
-                Ok(vec![
-                    model.denoise(sample.into_image(), &temb.into_matrix(), &context.into_tokens()).into(),
-                ])
-            })?;
-            return Ok(outputs.into_iter().next().expect("one result").into_image());
+                model.denoise(sample.into_image(), &temb.into_matrix(), &context.into_tokens())
+            });
         }
         Ok(self.denoise(sample, &temb, &context))
     }
@@ -270,7 +267,7 @@ impl UNet2DConditionModel {
             let AddedConditions { text_embeds, time_ids, .. } = added;
             inputs.push(embedding.join(text_embeds, time_ids, timesteps.len(), dtype)?.into());
         }
-        let outputs = self.placement.call(self, "predict", &inputs, &[2], |model, inputs| {
+        self.placement.call_for_image(self, "predict", &inputs, &[2], |model, inputs| {
             let mut inputs = inputs.into_iter();
             let mut next = || inputs.next().expect("as many inputs as were given");
             let (sample, time, text) = (next().into_image(), next().into_matrix(), next().into_tokens());
@@ -279,9 +276,8 @@ impl UNet2DConditionModel {
                 temb = temb + embedding.embed(next().into_matrix());
             }
             let (temb, sample) = (model.activate_embedding(temb), model.centred(sample.cast(dtype)));
-            Ok(vec![model.denoise(sample, &temb, &text.cast(dtype)).into()])
-        })?;
-        Ok(outputs.into_iter().next().expect("one result").into_image())
+            model.denoise(sample, &temb, &text.cast(dtype))
+        })
     }
 
     /// As the configuration wants samples.
