@@ -131,15 +131,6 @@ impl DDPMScheduler {
         Ok(Self { fields, config, noise_schedule, thresholding, timesteps, started: false })
     }
 
-    /// The velocity that a model with v-prediction is trained to predict: √ᾱ·noise − √(1 − ᾱ)·sample, with ᾱ of
-    /// `timesteps[i]` for item `i`.
-    ///
-    /// # Errors
-    /// When the number of timesteps is neither 1 nor the batch size, or one of them is out of range.
-    pub fn get_velocity(&self, sample: Tensor<4>, noise: Tensor<4>, timesteps: &[f32]) -> Result<Tensor<4>> {
-        self.noise_schedule.velocity(sample, noise, timesteps)
-    }
-
     fn variance_type(&self) -> VarianceType {
         self.fields.variance_type.unwrap_or_default()
     }
@@ -306,4 +297,5 @@ impl Scheduler for DDPMScheduler {
     }
 
     scheduler_methods!(add_noise: noise_schedule);
+    scheduler_methods!(velocity: noise_schedule);
 }

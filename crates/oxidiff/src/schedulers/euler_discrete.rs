@@ -132,6 +132,7 @@ pub struct EulerDiscreteScheduler {
     fields: EulerDiscreteSchedulerConfig,
     config: Config,
     spacing: Option<SigmaSpacing>,
+    noise_schedule: NoiseSchedule,
     training: TrainingSigmas,
     run: Run,
 }
@@ -161,7 +162,7 @@ impl EulerDiscreteScheduler {
         let timesteps = all_training_timesteps(fields.num_train_timesteps);
         let sigmas = training.descending().chain([0.0]).collect();
         let run = Run::new(UnknownTimestep::IsError, timesteps, sigmas);
-        let mut scheduler = Self { fields, config, spacing, training, run };
+        let mut scheduler = Self { fields, config, spacing, noise_schedule, training, run };
         scheduler.relabel();
         Ok(scheduler)
     }
@@ -300,4 +301,13 @@ impl Scheduler for EulerDiscreteScheduler {
     }
 
     scheduler_methods!(add_noise: run);
+
+    /// As in Python, ᾱ is that of the training timestep whose number is the position of `timesteps[i]` in the run.
+    fn get_velocity(&self, sample: Tensor<4>, noise: Tensor<4>, timesteps: &[f32]) -> Result<Tensor<4>> {
+        let positions: Vec<f32> = timesteps
+            .iter()
+            .map(|&timestep| Ok(self.run.position_of(timestep)? as f32))
+            .collect::<Result<_>>()?;
+        self.noise_schedule.velocity(sample, noise, &positions)
+    }
 }

@@ -154,10 +154,10 @@ impl HeunDiscreteScheduler {
         Ok(())
     }
 
-    fn choose_steps(&mut self, num_inference_steps: usize) -> Result<()> {
+    fn choose_steps(&mut self, num_inference_steps: usize, num_train_timesteps: usize) -> Result<()> {
         possible_steps(num_inference_steps)?;
         let timesteps = self.fields.timestep_spacing.descending_f32(
-            self.fields.num_train_timesteps,
+            num_train_timesteps,
             num_inference_steps,
             self.fields.steps_offset,
         );
@@ -189,8 +189,10 @@ impl Scheduler for HeunDiscreteScheduler {
     }
 
     fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
-        match options.one_of(&["timesteps"], CLASS_NAME)? {
-            Some(count) => self.choose_steps(count),
+        match options.one_of(&["timesteps", "num_train_timesteps"], CLASS_NAME)? {
+            Some(count) => {
+                self.choose_steps(count, options.training_steps(self.fields.num_train_timesteps)?)
+            }
             None => self.choose_timesteps(options.timesteps.unwrap_or_default()),
         }
     }

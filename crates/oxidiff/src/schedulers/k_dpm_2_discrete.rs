@@ -130,10 +130,11 @@ impl Scheduler for KDPM2DiscreteScheduler {
     }
 
     fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
-        let num_inference_steps = options.steps_alone(CLASS_NAME)?;
+        options.only(&["num_train_timesteps"], CLASS_NAME)?;
+        let num_inference_steps = options.count()?;
         possible_steps(num_inference_steps)?;
         let timesteps = self.fields.timestep_spacing.descending_f32(
-            self.fields.num_train_timesteps,
+            options.training_steps(self.fields.num_train_timesteps)?,
             num_inference_steps,
             self.fields.steps_offset,
         );

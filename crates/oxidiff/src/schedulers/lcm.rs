@@ -150,15 +150,6 @@ impl LCMScheduler {
         let variance = scaled * scaled + SIGMA_DATA * SIGMA_DATA;
         (SIGMA_DATA * SIGMA_DATA / variance, scaled / variance.sqrt())
     }
-
-    /// The velocity that a model with v-prediction is trained to predict: √ᾱ·noise − √(1 − ᾱ)·sample, with ᾱ of
-    /// `timesteps[i]` for item `i`.
-    ///
-    /// # Errors
-    /// When the number of timesteps is neither 1 nor the batch size, or one of them is out of range.
-    pub fn get_velocity(&self, sample: Tensor<4>, noise: Tensor<4>, timesteps: &[f32]) -> Result<Tensor<4>> {
-        self.noise_schedule.velocity(sample, noise, timesteps)
-    }
 }
 
 impl Scheduler for LCMScheduler {
@@ -224,6 +215,7 @@ impl Scheduler for LCMScheduler {
     }
 
     scheduler_methods!(add_noise: noise_schedule);
+    scheduler_methods!(velocity: noise_schedule);
 
     scheduler_methods!(position: self => self.run.position(), self.run.position_mut());
 }

@@ -113,6 +113,12 @@ pub struct TimestepOptions<'a> {
     pub original_inference_steps: Option<usize>,
     /// The part of the timesteps that is used when the run starts from an image; by default 1 (LCM, TCD).
     pub strength: Option<f64>,
+    /// The number of training timesteps that the run is spread over, instead of the configuration's (Heun, KDPM2, SDE).
+    pub num_train_timesteps: Option<usize>,
+    /// How many steps are repeated at a time; by default 10 (RePaint).
+    pub jump_length: Option<usize>,
+    /// How often they are made; by default 10 (RePaint).
+    pub jump_n_sample: Option<usize>,
 }
 
 impl TimestepOptions<'_> {
@@ -130,6 +136,9 @@ impl TimestepOptions<'_> {
             ("mu", self.mu.is_some(), "does not shift noise levels"),
             ("original_inference_steps", self.original_inference_steps.is_some(), no_argument),
             ("strength", self.strength.is_some(), no_argument),
+            ("num_train_timesteps", self.num_train_timesteps.is_some(), no_argument),
+            ("jump_length", self.jump_length.is_some(), no_argument),
+            ("jump_n_sample", self.jump_n_sample.is_some(), no_argument),
         ];
         match arguments.into_iter().find(|(name, given, _)| *given && !known.contains(name)) {
             Some((name, _, reason)) => Err(Error::argument(name, format!("the {class_name} {reason}"))),
@@ -149,6 +158,14 @@ impl TimestepOptions<'_> {
                 "num_inference_steps",
                 "exactly one of it, `timesteps` and `sigmas` must be given, and `mu` only with the first",
             )),
+        }
+    }
+
+    /// The number of training timesteps that a run is spread over: the given one, or that of the `config`uration.
+    pub(super) fn training_steps(&self, config: usize) -> Result<usize> {
+        match self.num_train_timesteps {
+            Some(0) => Err(Error::argument("num_train_timesteps", "must be at least 1")),
+            given => Ok(given.unwrap_or(config)),
         }
     }
 

@@ -64,7 +64,8 @@ const SCHEDULERS: &[Entry] = &[
         .replaceable()
         .substitute(),
     Entry::new::<DPMSolverSDEScheduler>("DPMSolverSDEScheduler")
-        .step(&["s_noise"])
+        .timesteps(&["device", "num_train_timesteps"])
+        .step(&["return_dict", "s_noise"])
         .replaceable()
         .substitute(),
     Entry::new::<DPMSolverSinglestepScheduler>("DPMSolverSinglestepScheduler")
@@ -77,7 +78,7 @@ const SCHEDULERS: &[Entry] = &[
     // In Python, too, others list it as compatible, but it does not list them.
     Entry::new::<EDMEulerScheduler>("EDMEulerScheduler")
         .timesteps(&["device", "sigmas"])
-        .step(&["s_churn", "s_tmin", "s_tmax", "s_noise", "generator", "pred_original_sample"])
+        .step(&["s_churn", "s_tmin", "s_tmax", "s_noise", "generator", "return_dict", "pred_original_sample"])
         .substitute(),
     Entry::new::<EulerAncestralDiscreteScheduler>("EulerAncestralDiscreteScheduler")
         .keeps_signal()
@@ -102,15 +103,19 @@ const SCHEDULERS: &[Entry] = &[
         .step(DRAWS)
         .model(ModelKind::Flow),
     Entry::new::<HeunDiscreteScheduler>("HeunDiscreteScheduler")
-        .timesteps(&["device", "timesteps"])
+        .timesteps(&["device", "num_train_timesteps", "timesteps"])
         .replaceable()
         .substitute(),
     Entry::new::<IPNDMScheduler>("IPNDMScheduler"),
     Entry::new::<KDPM2AncestralDiscreteScheduler>("KDPM2AncestralDiscreteScheduler")
+        .timesteps(&["device", "num_train_timesteps"])
         .step(DRAWS)
         .replaceable()
         .substitute(),
-    Entry::new::<KDPM2DiscreteScheduler>("KDPM2DiscreteScheduler").replaceable().substitute(),
+    Entry::new::<KDPM2DiscreteScheduler>("KDPM2DiscreteScheduler")
+        .timesteps(&["device", "num_train_timesteps"])
+        .replaceable()
+        .substitute(),
     Entry::new::<LCMScheduler>("LCMScheduler")
         .timesteps(&["device", "original_inference_steps", "timesteps", "strength"])
         .step(DRAWS)
@@ -120,6 +125,7 @@ const SCHEDULERS: &[Entry] = &[
     Entry::new::<LMSDiscreteScheduler>("LMSDiscreteScheduler").step(&["order"]).replaceable().substitute(),
     Entry::new::<PNDMScheduler>("PNDMScheduler").whole_timesteps().replaceable().substitute(),
     Entry::new::<RePaintScheduler>("RePaintScheduler")
+        .timesteps(&["jump_length", "jump_n_sample", "device"])
         .step(&["original_image", "mask", "generator"])
         .whole_timesteps()
         .uses_eta(),
@@ -173,7 +179,8 @@ pub struct Role {
     pub whole_timesteps: bool,
     /// Whether a last ᾱ that rescaling made zero becomes a small number, since it divides by it.
     pub keeps_signal: bool,
-    /// The optional arguments of Python's `step` of the class, in its order.
+    /// The optional arguments of Python's `step` of the class, in its order. `return_dict`, which Rust does not need, comes
+    /// last where it is not listed.
     pub step_arguments: &'static [&'static str],
     /// The arguments of Python's `set_timesteps` of the class after the number of steps, in its order.
     pub timestep_arguments: &'static [&'static str],

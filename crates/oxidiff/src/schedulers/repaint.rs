@@ -208,9 +208,11 @@ impl Scheduler for RePaintScheduler {
         &self.timesteps
     }
 
-    /// As [`RePaintScheduler::set_timesteps_with_jumps`] with Python's defaults: parts of 10 steps, each 10 times.
+    /// As [`RePaintScheduler::set_timesteps_with_jumps`], by default with Python's parts of 10 steps, each 10 times.
     fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
-        self.set_timesteps_with_jumps(options.steps_alone(CLASS_NAME)?, 10, 10)
+        options.only(&["jump_length", "jump_n_sample"], CLASS_NAME)?;
+        let (length, samples) = (options.jump_length.unwrap_or(10), options.jump_n_sample.unwrap_or(10));
+        self.set_timesteps_with_jumps(options.count()?, length, samples)
     }
 
     /// The known part of a sample comes from an image.

@@ -10,7 +10,7 @@ use super::common::config_file;
 use super::common::noise_schedule::TrainingNoise;
 use super::options::{StepOptions, TimestepOptions};
 use super::registry::{self, Role};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loading::LoadOptions;
 use crate::loading::config::Config;
 
@@ -210,6 +210,30 @@ pub trait Scheduler: CloneScheduler + Debug + Send + Sync {
         noise: Tensor<4>,
         timesteps: &[f32],
     ) -> Result<Tensor<4>>;
+
+    /// The velocity that a model with v-prediction is trained to predict
+    /// ([Salimans & Ho](https://arxiv.org/abs/2202.00512)): √ᾱ·noise − √(1 − ᾱ)·sample, with ᾱ of `timesteps[i]` for item
+    /// `i`.
+    ///
+    /// ```
+    /// use oxidiff::{DDPMScheduler, Device, Scheduler, Tensor};
+    ///
+    /// let scheduler = DDPMScheduler::new(Default::default())?;
+    /// let latents = Tensor::<4>::ones([2, 4, 8, 8], &Device::default());
+    /// let noise = latents.clone() * 0.5;
+    /// let target = scheduler.get_velocity(latents, noise, &[10.0, 900.0])?;
+    /// assert_eq!(target.dims(), [2, 4, 8, 8]);
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the number of timesteps is neither 1 nor the batch size, one of them is out of range, or this class has no
+    /// such method in Python.
+    fn get_velocity(&self, sample: Tensor<4>, noise: Tensor<4>, timesteps: &[f32]) -> Result<Tensor<4>> {
+        let _ = (sample, noise, timesteps);
+        let class_name = self.config().class_name().unwrap_or_default();
+        Err(Error::unsupported(format!("`get_velocity` of {class_name}"), "the class defines no velocity"))
+    }
 
     /// The index of the timestep that the run starts with, if it was set.
     fn begin_index(&self) -> Option<usize> {

@@ -143,6 +143,9 @@ fn start(case: &Value) -> oxidiff::Result<Box<dyn Scheduler>> {
         mu: case["mu"].as_f64(),
         original_inference_steps: arguments["original_inference_steps"].as_u64().map(|steps| steps as usize),
         strength: arguments["strength"].as_f64(),
+        num_train_timesteps: arguments["num_train_timesteps"].as_u64().map(|steps| steps as usize),
+        jump_length: arguments["jump_length"].as_u64().map(|steps| steps as usize),
+        jump_n_sample: arguments["jump_n_sample"].as_u64().map(|steps| steps as usize),
     };
     // Without any of them, the scheduler stays as it was built.
     if options != TimestepOptions::default() {
@@ -215,18 +218,7 @@ fn run(case: &Value, fixtures: &Fixtures) -> oxidiff::Result<Vec<(&'static str, 
     }
 
     if let Some(expected) = recorded.get("velocity") {
-        let config = scheduler.config();
-        let velocity = match class_name {
-            "DDIMScheduler" => {
-                DDIMScheduler::from_config(config)?.get_velocity(original, noise, &added_to)?
-            }
-            "DDPMScheduler" => {
-                DDPMScheduler::from_config(config)?.get_velocity(original, noise, &added_to)?
-            }
-            "LCMScheduler" => LCMScheduler::from_config(config)?.get_velocity(original, noise, &added_to)?,
-            "TCDScheduler" => TCDScheduler::from_config(config)?.get_velocity(original, noise, &added_to)?,
-            other => panic!("{other} has no velocity"),
-        };
+        let velocity = scheduler.get_velocity(original, noise, &added_to)?;
         deviations.push(("velocity", deviation(&values(velocity), expected), tolerance));
     }
 

@@ -9,6 +9,7 @@
 /// - `scheduler_methods!(position: self => SHARED, EXCLUSIVE)`: the methods of `begin_index` and `step_index`, by
 ///   references to the position.
 /// - `scheduler_methods!(add_noise: FIELD)`: `add_noise`, by the field that knows the noise levels.
+/// - `scheduler_methods!(velocity: FIELD)`: `get_velocity`, by the schedule of β.
 macro_rules! scheduler_methods {
     (config) => {
         fn from_config(config: &$crate::Config) -> $crate::Result<Self> {
@@ -56,6 +57,16 @@ macro_rules! scheduler_methods {
             timesteps: &[f32],
         ) -> $crate::Result<::burn::tensor::Tensor<4>> {
             self.$levels.add_noise(original_samples, noise, timesteps)
+        }
+    };
+    (velocity: $schedule:ident) => {
+        fn get_velocity(
+            &self,
+            sample: ::burn::tensor::Tensor<4>,
+            noise: ::burn::tensor::Tensor<4>,
+            timesteps: &[f32],
+        ) -> $crate::Result<::burn::tensor::Tensor<4>> {
+            self.$schedule.velocity(sample, noise, timesteps)
         }
     };
 }

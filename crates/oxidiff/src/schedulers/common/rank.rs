@@ -85,14 +85,34 @@ impl dyn Scheduler + '_ {
         timesteps: &[f32],
     ) -> Result<Tensor<D>> {
         let shape = original_samples.dims();
-        // Different shapes may become the same one when they are folded.
-        if noise.dims() != shape {
-            let message = format!("has shape {:?}, the samples have {shape:?}", noise.dims());
-            return Err(Error::argument("noise", message));
-        }
+        must_be_like(&noise, shape)?;
         let noisy = self.add_noise(folded(original_samples)?, folded(noise)?, timesteps)?;
         Ok(unfolded(noisy, shape))
     }
+
+    /// [`Scheduler::get_velocity`] for samples of any rank.
+    ///
+    /// # Errors
+    /// As [`Scheduler::get_velocity`].
+    pub fn get_velocity_any<const D: usize>(
+        &self,
+        sample: Tensor<D>,
+        noise: Tensor<D>,
+        timesteps: &[f32],
+    ) -> Result<Tensor<D>> {
+        let shape = sample.dims();
+        must_be_like(&noise, shape)?;
+        let velocity = self.get_velocity(folded(sample)?, folded(noise)?, timesteps)?;
+        Ok(unfolded(velocity, shape))
+    }
+}
+
+/// Different shapes may become the same one when they are folded.
+fn must_be_like<const D: usize>(noise: &Tensor<D>, shape: [usize; D]) -> Result<()> {
+    if noise.dims() == shape {
+        return Ok(());
+    }
+    Err(Error::argument("noise", format!("has shape {:?}, the samples have {shape:?}", noise.dims())))
 }
 
 /// `[batch, channels, rest..., last]` as `[batch, channels, product of rest, last]`; missing dimensions are 1.

@@ -75,6 +75,11 @@ impl Run {
         self.step_index.at(timestep, &self.timesteps, &self.sigmas)
     }
 
+    /// The position of a timestep in the run.
+    pub fn position_of(&self, timestep: f32) -> Result<usize> {
+        self.step_index.find(timestep, &self.timesteps)
+    }
+
     /// Advances to the next step.
     pub fn advance(&mut self) {
         self.step_index.advance();

@@ -100,7 +100,7 @@ impl StepIndex {
     }
 
     /// Finds a timestep. Of equal ones, the second is meant, so that a run that starts in the middle skips no level.
-    fn find(&self, timestep: f32, timesteps: &[f32]) -> Result<usize> {
+    pub fn find(&self, timestep: f32, timesteps: &[f32]) -> Result<usize> {
         let mut matches = (0..timesteps.len()).filter(|&index| timesteps[index] == timestep);
         match (matches.next(), matches.next()) {
             (_, Some(second)) => Ok(second),

@@ -1,5 +1,8 @@
 //! Schedulers of any class.
 
+mod of_class;
+mod options;
+
 use std::sync::{Mutex, MutexGuard};
 
 use burn::tensor::Tensor;
@@ -30,22 +33,6 @@ impl From<Box<dyn Scheduler>> for PyScheduler {
 }
 
 impl PyScheduler {
-    /// A step by a method that only class `S` has, of samples `[batch, channels, height, width]`.
-    fn step_of_class<S: Scheduler + 'static>(
-        &self,
-        model_output: &Bound<'_, PyAny>,
-        sample: &Bound<'_, PyAny>,
-        step: impl FnOnce(&mut S, Tensor<4>, Tensor<4>) -> oxidiff::Result<Tensor<4>> + Send,
-    ) -> PyResult<Py<PyAny>> {
-        let py = sample.py();
-        let output = tensor(&Given::take(model_output)?.array, "model_output")?;
-        let Given { array, like } = Given::take(sample)?;
-        let sample = tensor(&array, "sample")?;
-        let stepped =
-            py.detach(|| of_class(&mut self.lock(), |scheduler| step(scheduler, output, sample)))?;
-        like.give(py, Array::from_tensor(stepped.into())?)
-    }
-
     pub fn lock(&self) -> MutexGuard<'_, Box<dyn Scheduler>> {
         lock(&self.0)
     }
@@ -84,75 +71,6 @@ macro_rules! with_rank {
 
 fn tensor<const D: usize>(array: &Array, name: &'static str) -> PyResult<Tensor<D>> {
     array.tensor()?.to_rank(name).map_err(to_py)
-}
-
-/// The optional arguments of a step.
-struct Options {
-    lent: Lent,
-    generators: Option<oxidiff::Generators>,
-    tensors: [Option<Array>; 4],
-    numbers: StepOptions<'static, 1>,
-}
-
-const TENSORS: [&str; 4] = ["variance_noise", "pred_original_sample", "original_image", "mask"];
-
-impl Options {
-    fn of(given: &Bound<'_, PyDict>, draws: bool) -> PyResult<Self> {
-        let get = |name: &str| Ok::<_, PyErr>(given.get_item(name)?.filter(|value| !value.is_none()));
-        let float = |name: &str, default: f64| get(name)?.map_or(Ok(default), |value| number(&value));
-        let mut lent = Lent::default();
-        let generator = get("generator")?;
-        let generators = draws.then(|| lent.take(generator.as_ref(), given.py())).transpose()?;
-        let mut tensors = [const { None }; 4];
-        for (name, tensor) in TENSORS.iter().zip(&mut tensors) {
-            *tensor = get(name)?.map(|value| Ok::<_, PyErr>(Given::take(&value)?.array)).transpose()?;
-        }
-        let numbers = StepOptions {
-            eta: get("eta")?.map(|value| number(&value)).transpose()?,
-            use_clipped_model_output: get("use_clipped_model_output")?
-                .map_or(Ok(false), |value| value.is_truthy())?,
-            s_churn: float("s_churn", 0.0)?,
-            s_tmin: float("s_tmin", 0.0)?,
-            s_tmax: float("s_tmax", f64::INFINITY)?,
-            s_noise: float("s_noise", 1.0)?,
-            order: get("order")?.map_or(Ok(4), |value| value.extract())?,
-            prev_timestep: get("prev_timestep")?
-                .map(|value| number(&value))
-                .transpose()?
-                .map(|number| number as f32),
-            ..Default::default()
-        };
-        Ok(Self { lent, generators, tensors, numbers })
-    }
-
-    /// Returns the generators to Python.
-    fn give_back(self, py: Python<'_>) -> PyResult<()> {
-        let Self { lent, generators, .. } = self;
-        drop(generators);
-        lent.give_back(py)
-    }
-
-    fn typed<const D: usize>(&mut self) -> PyResult<StepOptions<'_, D>> {
-        let [variance_noise, pred_original_sample, original_image, mask] = &self.tensors;
-        let of = |index: usize, array: &Option<Array>| {
-            array.as_ref().map(|array| tensor(array, TENSORS[index])).transpose()
-        };
-        Ok(StepOptions {
-            eta: self.numbers.eta,
-            use_clipped_model_output: self.numbers.use_clipped_model_output,
-            generator: self.generators.as_mut(),
-            variance_noise: of(0, variance_noise)?,
-            s_churn: self.numbers.s_churn,
-            s_tmin: self.numbers.s_tmin,
-            s_tmax: self.numbers.s_tmax,
-            s_noise: self.numbers.s_noise,
-            order: self.numbers.order,
-            prev_timestep: self.numbers.prev_timestep,
-            pred_original_sample: of(1, pred_original_sample)?,
-            original_image: of(2, original_image)?,
-            mask: of(3, mask)?,
-        })
-    }
 }
 
 #[pymethods]
@@ -272,25 +190,23 @@ impl PyScheduler {
         self.lock().set_step_index(step_index);
     }
 
-    #[pyo3(signature = (num_inference_steps=None, timesteps=None, sigmas=None, mu=None, original_inference_steps=None, strength=None))]
-    fn set_timesteps(
-        &self,
-        num_inference_steps: Option<usize>,
-        timesteps: Option<&Bound<'_, PyAny>>,
-        sigmas: Option<&Bound<'_, PyAny>>,
-        mu: Option<f64>,
-        original_inference_steps: Option<usize>,
-        strength: Option<f64>,
-    ) -> PyResult<()> {
-        let timesteps = timesteps.map(numbers).transpose()?;
-        let sigmas = sigmas.map(numbers).transpose()?;
+    /// Chooses the timesteps of a run by the arguments of the class's `set_timesteps`.
+    fn set_timesteps(&self, given: &Bound<'_, PyDict>) -> PyResult<()> {
+        let get = |name: &str| Ok::<_, PyErr>(given.get_item(name)?.filter(|value| !value.is_none()));
+        let whole = |name: &str| get(name)?.map(|value| value.extract::<usize>()).transpose();
+        let float = |name: &str| get(name)?.map(|value| number(&value)).transpose();
+        let list = |name: &str| get(name)?.map(|value| numbers(&value)).transpose();
+        let (timesteps, sigmas) = (list("timesteps")?, list("sigmas")?);
         let options = TimestepOptions {
-            num_inference_steps,
+            num_inference_steps: whole("num_inference_steps")?,
             timesteps: timesteps.as_deref(),
             sigmas: sigmas.as_deref(),
-            mu,
-            original_inference_steps,
-            strength,
+            mu: float("mu")?,
+            original_inference_steps: whole("original_inference_steps")?,
+            strength: float("strength")?,
+            num_train_timesteps: whole("num_train_timesteps")?,
+            jump_length: whole("jump_length")?,
+            jump_n_sample: whole("jump_n_sample")?,
         };
         self.lock().set_timesteps_with(options).map_err(to_py)
     }
@@ -336,102 +252,6 @@ impl PyScheduler {
         Ok((like.give(py, Array::from_tensor(output.0)?)?, original))
     }
 
-    /// How many of the timesteps belong to Runge-Kutta steps.
-    #[getter]
-    fn prk_calls(&self) -> PyResult<usize> {
-        of_class::<PNDMScheduler, _>(&mut self.lock(), |scheduler| Ok(scheduler.prk_timesteps().len()))
-    }
-
-    fn step_prk(
-        &self,
-        model_output: &Bound<'_, PyAny>,
-        timestep: &Bound<'_, PyAny>,
-        sample: &Bound<'_, PyAny>,
-    ) -> PyResult<Py<PyAny>> {
-        let timestep = number(timestep)? as f32;
-        self.step_of_class(model_output, sample, |scheduler: &mut PNDMScheduler, output, sample| {
-            scheduler.step_prk(output, timestep, sample)
-        })
-    }
-
-    fn step_plms(
-        &self,
-        model_output: &Bound<'_, PyAny>,
-        timestep: &Bound<'_, PyAny>,
-        sample: &Bound<'_, PyAny>,
-    ) -> PyResult<Py<PyAny>> {
-        let timestep = number(timestep)? as f32;
-        self.step_of_class(model_output, sample, |scheduler: &mut PNDMScheduler, output, sample| {
-            scheduler.step_plms(output, timestep, sample)
-        })
-    }
-
-    /// The end of a run, as a time.
-    fn set_timesteps_to(&self, num_inference_steps: usize, sampling_eps: f64) -> PyResult<()> {
-        of_class::<ScoreSdeVeScheduler, _>(&mut self.lock(), |scheduler| {
-            scheduler.set_timesteps_to(num_inference_steps, sampling_eps)
-        })
-    }
-
-    fn set_sigmas(
-        &self,
-        num_inference_steps: usize,
-        sigma_min: Option<f64>,
-        sigma_max: Option<f64>,
-        sampling_eps: Option<f64>,
-    ) -> PyResult<()> {
-        of_class::<ScoreSdeVeScheduler, _>(&mut self.lock(), |scheduler| {
-            scheduler.set_sigmas(num_inference_steps, sigma_min, sigma_max, sampling_eps)
-        })
-    }
-
-    /// The predictor. Returns the sample before it, and the mean of that.
-    fn step_pred(
-        &self,
-        model_output: &Bound<'_, PyAny>,
-        timestep: &Bound<'_, PyAny>,
-        sample: &Bound<'_, PyAny>,
-        options: &Bound<'_, PyDict>,
-    ) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
-        let timestep = number(timestep)? as f32;
-        let mut options = Options::of(options, true)?;
-        let mut mean = None;
-        let prev_sample = self.step_of_class(
-            model_output,
-            sample,
-            |scheduler: &mut ScoreSdeVeScheduler, output, sample| {
-                let generator = options.generators.as_mut();
-                let options = StepOptions { generator, ..Default::default() };
-                let stepped = scheduler.step_pred(output, timestep, sample, options)?;
-                mean = Some(stepped.prev_sample_mean);
-                Ok(stepped.prev_sample)
-            },
-        )?;
-        options.give_back(sample.py())?;
-        let mean = mean.expect("the step returned it");
-        Ok((prev_sample, Given::take(sample)?.like.give(sample.py(), Array::from_tensor(mean.into())?)?))
-    }
-
-    /// The corrector.
-    fn step_correct(
-        &self,
-        model_output: &Bound<'_, PyAny>,
-        sample: &Bound<'_, PyAny>,
-        options: &Bound<'_, PyDict>,
-    ) -> PyResult<Py<PyAny>> {
-        let mut options = Options::of(options, true)?;
-        let prev_sample = self.step_of_class(
-            model_output,
-            sample,
-            |scheduler: &mut ScoreSdeVeScheduler, output, sample| {
-                let generator = options.generators.as_mut();
-                scheduler.step_correct(output, sample, StepOptions { generator, ..Default::default() })
-            },
-        )?;
-        options.give_back(sample.py())?;
-        Ok(prev_sample)
-    }
-
     fn add_noise(
         &self,
         original_samples: &Bound<'_, PyAny>,
@@ -450,19 +270,26 @@ impl PyScheduler {
         like.give(py, Array::from_tensor(noisy)?)
     }
 
+    fn get_velocity(
+        &self,
+        sample: &Bound<'_, PyAny>,
+        noise: &Bound<'_, PyAny>,
+        timesteps: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        let py = noise.py();
+        let timesteps = numbers(timesteps)?;
+        let noise = Given::take(noise)?.array;
+        let Given { array, like } = Given::take(sample)?;
+        let velocity = with_rank!(array, D => {
+            let (sample, noise) = (tensor::<D>(&array, "sample")?, tensor::<D>(&noise, "noise")?);
+            let velocity = py.detach(|| self.lock().get_velocity_any(sample, noise, &timesteps)).map_err(to_py);
+            velocity.map(AnyTensor::from)
+        })?;
+        like.give(py, Array::from_tensor(velocity)?)
+    }
+
     fn save_pretrained(&self, folder: std::path::PathBuf) -> PyResult<()> {
         self.lock().save_pretrained(&folder).map_err(to_py)
-    }
-}
-
-/// Calls a method that only class `S` has.
-fn of_class<S: Scheduler + 'static, R>(
-    scheduler: &mut Box<dyn Scheduler>,
-    call: impl FnOnce(&mut S) -> oxidiff::Result<R>,
-) -> PyResult<R> {
-    match scheduler.downcast_mut() {
-        Some(scheduler) => call(scheduler).map_err(to_py),
-        None => Err(PyAttributeError::new_err("this class has no such method")),
     }
 }
 

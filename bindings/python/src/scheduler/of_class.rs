@@ -1,0 +1,141 @@
+//! Methods that only some classes of schedulers have.
+
+use burn::tensor::Tensor;
+use oxidiff::{PNDMScheduler, Scheduler, ScoreSdeVeScheduler, StepOptions};
+use pyo3::exceptions::PyAttributeError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::options::Options;
+use super::{PyScheduler, tensor};
+use crate::arguments::number;
+use crate::array::{Array, Given};
+use crate::errors::to_py;
+
+impl PyScheduler {
+    /// A step by a method that only class `S` has, of samples `[batch, channels, height, width]`.
+    fn step_of_class<S: Scheduler + 'static>(
+        &self,
+        model_output: &Bound<'_, PyAny>,
+        sample: &Bound<'_, PyAny>,
+        step: impl FnOnce(&mut S, Tensor<4>, Tensor<4>) -> oxidiff::Result<Tensor<4>> + Send,
+    ) -> PyResult<Py<PyAny>> {
+        let py = sample.py();
+        let output = tensor(&Given::take(model_output)?.array, "model_output")?;
+        let Given { array, like } = Given::take(sample)?;
+        let sample = tensor(&array, "sample")?;
+        let stepped =
+            py.detach(|| of_class(&mut self.lock(), |scheduler| step(scheduler, output, sample)))?;
+        like.give(py, Array::from_tensor(stepped.into())?)
+    }
+}
+
+#[pymethods]
+impl PyScheduler {
+    /// How many of the timesteps belong to Runge-Kutta steps.
+    #[getter]
+    fn prk_calls(&self) -> PyResult<usize> {
+        of_class::<PNDMScheduler, _>(&mut self.lock(), |scheduler| Ok(scheduler.prk_timesteps().len()))
+    }
+
+    fn step_prk(
+        &self,
+        model_output: &Bound<'_, PyAny>,
+        timestep: &Bound<'_, PyAny>,
+        sample: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        let timestep = number(timestep)? as f32;
+        self.step_of_class(model_output, sample, |scheduler: &mut PNDMScheduler, output, sample| {
+            scheduler.step_prk(output, timestep, sample)
+        })
+    }
+
+    fn step_plms(
+        &self,
+        model_output: &Bound<'_, PyAny>,
+        timestep: &Bound<'_, PyAny>,
+        sample: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        let timestep = number(timestep)? as f32;
+        self.step_of_class(model_output, sample, |scheduler: &mut PNDMScheduler, output, sample| {
+            scheduler.step_plms(output, timestep, sample)
+        })
+    }
+
+    /// The end of a run, as a time.
+    fn set_timesteps_to(&self, num_inference_steps: usize, sampling_eps: f64) -> PyResult<()> {
+        of_class::<ScoreSdeVeScheduler, _>(&mut self.lock(), |scheduler| {
+            scheduler.set_timesteps_to(num_inference_steps, sampling_eps)
+        })
+    }
+
+    fn set_sigmas(
+        &self,
+        num_inference_steps: usize,
+        sigma_min: Option<f64>,
+        sigma_max: Option<f64>,
+        sampling_eps: Option<f64>,
+    ) -> PyResult<()> {
+        of_class::<ScoreSdeVeScheduler, _>(&mut self.lock(), |scheduler| {
+            scheduler.set_sigmas(num_inference_steps, sigma_min, sigma_max, sampling_eps)
+        })
+    }
+
+    /// The predictor. Returns the sample before it, and the mean of that.
+    fn step_pred(
+        &self,
+        model_output: &Bound<'_, PyAny>,
+        timestep: &Bound<'_, PyAny>,
+        sample: &Bound<'_, PyAny>,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
+        let timestep = number(timestep)? as f32;
+        let mut options = Options::of(options, true)?;
+        let mut mean = None;
+        let prev_sample = self.step_of_class(
+            model_output,
+            sample,
+            |scheduler: &mut ScoreSdeVeScheduler, output, sample| {
+                let generator = options.generators.as_mut();
+                let options = StepOptions { generator, ..Default::default() };
+                let stepped = scheduler.step_pred(output, timestep, sample, options)?;
+                mean = Some(stepped.prev_sample_mean);
+                Ok(stepped.prev_sample)
+            },
+        )?;
+        options.give_back(sample.py())?;
+        let mean = mean.expect("the step returned it");
+        Ok((prev_sample, Given::take(sample)?.like.give(sample.py(), Array::from_tensor(mean.into())?)?))
+    }
+
+    /// The corrector.
+    fn step_correct(
+        &self,
+        model_output: &Bound<'_, PyAny>,
+        sample: &Bound<'_, PyAny>,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<Py<PyAny>> {
+        let mut options = Options::of(options, true)?;
+        let prev_sample = self.step_of_class(
+            model_output,
+            sample,
+            |scheduler: &mut ScoreSdeVeScheduler, output, sample| {
+                let generator = options.generators.as_mut();
+                scheduler.step_correct(output, sample, StepOptions { generator, ..Default::default() })
+            },
+        )?;
+        options.give_back(sample.py())?;
+        Ok(prev_sample)
+    }
+}
+
+/// Calls a method that only class `S` has.
+fn of_class<S: Scheduler + 'static, R>(
+    scheduler: &mut Box<dyn Scheduler>,
+    call: impl FnOnce(&mut S) -> oxidiff::Result<R>,
+) -> PyResult<R> {
+    match scheduler.downcast_mut() {
+        Some(scheduler) => call(scheduler).map_err(to_py),
+        None => Err(PyAttributeError::new_err("this class has no such method")),
+    }
+}
