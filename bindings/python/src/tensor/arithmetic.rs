@@ -1,12 +1,12 @@
 //! Arithmetic and comparisons, with broadcasting.
 
-use burn::tensor::Tensor as Burn;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOverflowError, PyValueError, PyZeroDivisionError};
 use pyo3::prelude::*;
 use pyo3::pyclass::CompareOp;
 
-use super::Tensor;
-use super::values::{self, MOST, Values};
+use super::values::{self, Values};
+use super::views::{View, broadcast};
+use super::{Tensor, size};
 use crate::array::{Array, Given};
 use crate::dtype::Element;
 
@@ -15,6 +15,8 @@ enum Operand {
     Array(Array),
     Float(f64),
     Whole(i64),
+    /// A whole number that only floating point numbers can hold.
+    Large(f64),
 }
 
 impl Operand {
@@ -23,32 +25,37 @@ impl Operand {
         if let Some(given) = Given::try_take(object)? {
             return Ok(Some(Self::Array(given.array)));
         }
-        if let Ok(number) = object.extract::<i64>() {
-            return Ok(Some(Self::Whole(number)));
+        match object.extract::<i64>() {
+            Ok(number) => Ok(Some(Self::Whole(number))),
+            Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => {
+                Ok(Some(Self::Large(object.extract()?)))
+            }
+            Err(_) => Ok(object.extract().ok().map(Self::Float)),
         }
-        Ok(object.extract().ok().map(Self::Float))
     }
 
     /// The operand as an array of a type that suits the other side's.
-    fn array(self, other: Element) -> Array {
+    fn array(self, other: Element) -> PyResult<Array> {
         match self {
-            Self::Array(array) => array,
+            Self::Array(array) => Ok(array),
             Self::Whole(number) if !other.is_float() => {
                 let element = if other == Element::Bool { Element::Int64 } else { other };
                 let array = Array::from_integers(&[number], Vec::new());
-                values::cast(&array, element).unwrap_or(array)
+                values::cast(&array, element)
             }
             Self::Whole(number) => number_like(number as f64, other),
-            Self::Float(number) => {
+            Self::Large(_) if !other.is_float() => {
+                Err(PyOverflowError::new_err("the number is too large for whole numbers of 64 bits"))
+            }
+            Self::Float(number) | Self::Large(number) => {
                 number_like(number, if other.is_float() { other } else { Element::Float32 })
             }
         }
     }
 }
 
-fn number_like(number: f64, element: Element) -> Array {
-    let array = Array::new(number.to_ne_bytes().to_vec().into(), Vec::new(), Element::Float64);
-    values::cast(&array, element).unwrap_or(array)
+fn number_like(number: f64, element: Element) -> PyResult<Array> {
+    size::filled(Vec::new(), element, number)
 }
 
 /// The type of the result of an operation on two types.
@@ -64,18 +71,6 @@ fn common(left: Element, right: Element) -> Element {
     }
 }
 
-fn check_shapes(left: &Array, right: &Array) -> PyResult<usize> {
-    let fits =
-        left.shape.iter().rev().zip(right.shape.iter().rev()).all(|(l, r)| l == r || *l == 1 || *r == 1);
-    if !fits {
-        return Err(PyValueError::new_err(format!(
-            "shapes {:?} and {:?} do not fit",
-            left.shape, right.shape
-        )));
-    }
-    Ok(left.shape.len().max(right.shape.len()))
-}
-
 #[derive(Clone, Copy, PartialEq)]
 enum Operation {
     Add,
@@ -88,13 +83,20 @@ enum Operation {
 }
 
 fn compute(left: &Array, right: &Array, operation: Operation) -> PyResult<Array> {
-    let rank = check_shapes(left, right)?;
+    let shape = broadcast(&left.shape, &right.shape)?;
     let element = match common(left.element, right.element) {
         element if element.is_float() => element,
         _ if operation == Operation::Divide || operation == Operation::Power => Element::Float32,
         Element::Bool => Element::Int64,
         element => element,
     };
+    size::check(&shape, element)?;
+    if shape.contains(&0) {
+        return Ok(size::empty(shape, element));
+    }
+    if !element.is_float() && matches!(operation, Operation::FloorDivide | Operation::Remainder) {
+        return divide(left, right, shape, element, operation);
+    }
     let (l, r) = (values::of(left)?, values::of(right)?);
     let result = if element.is_float() {
         let (l, r) = (l.float(element), r.float(element));
@@ -112,16 +114,40 @@ fn compute(left: &Array, right: &Array, operation: Operation) -> PyResult<Array>
         Values::Int(match operation {
             Operation::Add => l + r,
             Operation::Subtract => l - r,
-            Operation::Multiply => l * r,
-            Operation::Remainder => l.remainder(r),
-            // Python rounds down; the library's division of whole numbers rounds to zero.
-            _ => {
-                let remainder = l.clone().remainder(r.clone());
-                (l - remainder) / r
-            }
+            _ => l * r,
         })
     };
-    result.array(rank)
+    result.array(shape.len())
+}
+
+/// Division of whole numbers: rounded down, and with a remainder of the divisor's sign, as in Python.
+fn divide(
+    left: &Array,
+    right: &Array,
+    shape: Vec<usize>,
+    element: Element,
+    operation: Operation,
+) -> PyResult<Array> {
+    let numbers = |array: &Array| -> PyResult<Vec<i64>> {
+        let array = values::cast(array, element)?;
+        Ok(View::stretched(&array, &shape).collect(&array)?.integers())
+    };
+    let mut results = Vec::new();
+    for (number, divisor) in numbers(left)?.into_iter().zip(numbers(right)?) {
+        if divisor == 0 {
+            return Err(PyZeroDivisionError::new_err("division by zero"));
+        }
+        // The smallest number divided by -1 wraps round, as in torch.
+        let (quotient, remainder) = (number.wrapping_div(divisor), number.wrapping_rem(divisor));
+        let is_above = remainder != 0 && (remainder < 0) != (divisor < 0);
+        results.push(match (operation, is_above) {
+            (Operation::Remainder, true) => remainder + divisor,
+            (Operation::Remainder, false) => remainder,
+            (_, true) => quotient - 1,
+            (_, false) => quotient,
+        });
+    }
+    values::cast(&Array::from_integers(&results, shape), element)
 }
 
 fn binary(
@@ -132,19 +158,13 @@ fn binary(
 ) -> PyResult<Py<PyAny>> {
     let py = right.py();
     let Some(right) = Operand::take(right)? else { return Ok(py.NotImplemented()) };
-    let right = right.array(left.array().element);
+    let right = right.array(left.array().element)?;
     let result = if reflected {
         compute(&right, left.array(), operation)
     } else {
         compute(left.array(), &right, operation)
     };
     Ok(Bound::new(py, Tensor::from(result?))?.into_any().unbind())
-}
-
-fn unary(tensor: &Tensor, function: impl FnOnce(Burn<MOST>) -> Burn<MOST>) -> PyResult<Tensor> {
-    let array = tensor.array();
-    let element = if array.element.is_float() { array.element } else { Element::Float32 };
-    Ok(Values::Float(function(values::of(array)?.float(element))).array(array.shape.len())?.into())
 }
 
 #[pymethods]
@@ -214,29 +234,43 @@ impl Tensor {
     }
 
     fn __neg__(&self) -> PyResult<Self> {
-        let zero = Operand::Whole(0).array(self.array().element);
+        let zero = Operand::Whole(0).array(self.array().element)?;
         Ok(compute(&zero, self.array(), Operation::Subtract)?.into())
     }
 
     fn __matmul__(&self, other: &Bound<'_, PyAny>) -> PyResult<Self> {
         let other = Given::take(other)?.array;
         let (left, right) = (self.array(), &other);
-        let fits = left.shape.len() >= 2 && right.shape.len() >= 2;
-        if !fits || left.shape[left.shape.len() - 1] != right.shape[right.shape.len() - 2] {
+        let ([l_batch @ .., rows, inner], [r_batch @ .., other_inner, columns]) =
+            (&*left.shape, &*right.shape)
+        else {
+            return Err(PyValueError::new_err("matrices have two dimensions or more"));
+        };
+        if inner != other_inner {
             let message = format!("matrices {:?} and {:?} do not fit", left.shape, right.shape);
             return Err(PyValueError::new_err(message));
         }
+        let shape = [&*broadcast(l_batch, r_batch)?, &[*rows, *columns]].concat();
         let element = common(left.element, right.element);
         let element = if element.is_float() { element } else { Element::Float32 };
+        size::check(&shape, element)?;
+        if *inner == 0 || shape.contains(&0) {
+            return Ok(size::filled(shape, element, 0.0)?.into());
+        }
         let product = values::of(left)?.float(element).matmul(values::of(right)?.float(element));
-        Ok(Values::Float(product).array(left.shape.len().max(right.shape.len()))?.into())
+        Ok(Values::Float(product).array(shape.len())?.into())
     }
 
     fn __richcmp__(&self, other: &Bound<'_, PyAny>, operator: CompareOp) -> PyResult<Py<PyAny>> {
         let py = other.py();
         let Some(other) = Operand::take(other)? else { return Ok(py.NotImplemented()) };
-        let right = other.array(self.array().element);
-        let rank = check_shapes(self.array(), &right)?;
+        let right = other.array(self.array().element)?;
+        let shape = broadcast(&self.array().shape, &right.shape)?;
+        size::check(&shape, Element::Bool)?;
+        if shape.contains(&0) {
+            let empty = Self::from(size::empty(shape, Element::Bool));
+            return Ok(Bound::new(py, empty)?.into_any().unbind());
+        }
         let element = match common(self.array().element, right.element) {
             element if element.is_float() => element,
             _ => Element::Int64,
@@ -259,75 +293,11 @@ impl Tensor {
         } else {
             compare!(l.int(element), r.int(element))
         };
-        Ok(Bound::new(py, Self::from(Values::Bool(result).array(rank)?))?.into_any().unbind())
+        Ok(Bound::new(py, Self::from(Values::Bool(result).array(shape.len())?))?.into_any().unbind())
     }
 
     /// Identity, as for torch's tensors: `==` compares values.
     fn __hash__(slf: PyRef<'_, Self>) -> usize {
         slf.as_ptr() as usize
-    }
-
-    fn __abs__(&self) -> PyResult<Self> {
-        self.abs()
-    }
-
-    /// The absolute values.
-    fn abs(&self) -> PyResult<Self> {
-        unary(self, Burn::abs)
-    }
-
-    /// The exponential of each value.
-    fn exp(&self) -> PyResult<Self> {
-        unary(self, Burn::exp)
-    }
-
-    /// The natural logarithm of each value.
-    fn log(&self) -> PyResult<Self> {
-        unary(self, Burn::log)
-    }
-
-    /// The square root of each value.
-    fn sqrt(&self) -> PyResult<Self> {
-        unary(self, Burn::sqrt)
-    }
-
-    /// The sine of each value.
-    fn sin(&self) -> PyResult<Self> {
-        unary(self, Burn::sin)
-    }
-
-    /// The cosine of each value.
-    fn cos(&self) -> PyResult<Self> {
-        unary(self, Burn::cos)
-    }
-
-    /// The hyperbolic tangent of each value.
-    fn tanh(&self) -> PyResult<Self> {
-        unary(self, Burn::tanh)
-    }
-
-    /// Each value rounded to a whole number, ties to even.
-    fn round(&self) -> PyResult<Self> {
-        unary(self, Burn::round)
-    }
-
-    /// Each value rounded down.
-    fn floor(&self) -> PyResult<Self> {
-        unary(self, Burn::floor)
-    }
-
-    /// Each value, but at least `min` and at most `max`.
-    #[pyo3(signature = (min=None, max=None))]
-    fn clamp(&self, min: Option<f64>, max: Option<f64>) -> PyResult<Self> {
-        unary(self, |values| {
-            let values = if let Some(min) = min { values.clamp_min(min) } else { values };
-            if let Some(max) = max { values.clamp_max(max) } else { values }
-        })
-    }
-
-    /// numpy's name of `clamp`.
-    #[pyo3(signature = (min=None, max=None))]
-    fn clip(&self, min: Option<f64>, max: Option<f64>) -> PyResult<Self> {
-        self.clamp(min, max)
     }
 }

@@ -1,19 +1,24 @@
 //! `oxidiff.Tensor`: arrays for programs without numpy and torch.
 //!
 //! A tensor does not change; every operation returns a new one. What only looks at the same values in another order is in
-//! `views.rs` and `indexing.rs`; what computes is in `arithmetic.rs` and `reductions.rs`, with the library's own tensors.
+//! `views.rs`, `indexing.rs` and `picking.rs`; what computes is in `arithmetic.rs`, `functions.rs` and `reductions.rs`, with the
+//! library's own tensors. These need memory and values: `size.rs` refuses what cannot be allocated, and answers for tensors
+//! without values.
 
 mod arithmetic;
 mod construction;
+mod functions;
 mod indexing;
+mod picking;
 mod reductions;
+mod size;
 mod text;
 mod values;
 mod views;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyTuple};
 
 use crate::array::{Array, Given, Kind};
 use crate::dtype::{Element, PyDType};
@@ -42,8 +47,8 @@ impl Tensor {
     }
 }
 
-/// The class, and what to call it with: nested lists of the values, and the name of their type.
-type Pickled = (Py<PyAny>, (Py<PyAny>, &'static str));
+/// `restored`, and what to call it with.
+type Pickled<'py> = (Bound<'py, PyAny>, (Bound<'py, PyBytes>, Bound<'py, PyTuple>, &'static str));
 
 #[pymethods]
 impl Tensor {
@@ -51,14 +56,11 @@ impl Tensor {
     #[new]
     #[pyo3(signature = (data, dtype=None))]
     fn new(data: &Bound<'_, PyAny>, dtype: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
-        let array = match Given::try_take(data)? {
-            Some(given) => given.array,
-            None => construction::from_lists(data)?,
+        let element = dtype.map(Element::extract).transpose()?;
+        let Some(given) = Given::try_take(data)? else {
+            return Ok(construction::from_lists(data, element)?.into());
         };
-        match dtype {
-            Some(dtype) => Ok(values::cast(&array, Element::extract(dtype)?)?.into()),
-            None => Ok(array.into()),
-        }
+        Ok(values::cast(&given.array, element.unwrap_or(given.array.element))?.into())
     }
 
     /// The length of each dimension.
@@ -148,11 +150,11 @@ impl Tensor {
         self.item(py)?.extract(py)
     }
 
-    fn __int__(&self, py: Python<'_>) -> PyResult<i64> {
-        self.item(py)?.extract::<f64>(py).map(|value| value as i64)
+    fn __int__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(py.get_type::<PyInt>().call1((self.item(py)?,))?.unbind())
     }
 
-    fn __index__(&self, py: Python<'_>) -> PyResult<i64> {
+    fn __index__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         if self.array.element.is_float() {
             return Err(PyTypeError::new_err("only a tensor of whole numbers is an index"));
         }
@@ -168,8 +170,15 @@ impl Tensor {
         let interface = PyDict::new(py);
         interface.set_item("version", 3)?;
         interface.set_item("shape", self.shape(py)?)?;
-        interface.set_item("typestr", self.array.element.typestr())?;
-        interface.set_item("data", (self.array.memory.as_ptr() as usize, false))?;
+        if self.array.element == Element::BFloat16 {
+            // numpy does not have this type. It keeps the array that holds the other values.
+            let array = values::cast(&self.array, Element::Float32)?;
+            interface.set_item("typestr", array.element.typestr())?;
+            interface.set_item("data", PyByteArray::new(py, &array.memory))?;
+        } else {
+            interface.set_item("typestr", self.array.element.typestr())?;
+            interface.set_item("data", (self.array.memory.as_ptr() as usize, false))?;
+        }
         Ok(interface)
     }
 
@@ -199,9 +208,24 @@ impl Tensor {
         memory::DEVICE
     }
 
-    fn __reduce__(&self, py: Python<'_>) -> PyResult<Pickled> {
-        let class = py.get_type::<Self>().into_any().unbind();
-        Ok((class, (self.tolist(py)?, self.array.element.name())))
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Pickled<'py>> {
+        let restore = py.get_type::<Self>().getattr("_restored")?;
+        let memory = PyBytes::new(py, &self.array.memory);
+        Ok((restore, (memory, self.shape(py)?, self.array.element.name())))
+    }
+
+    /// A tensor that was pickled. Lists would lose the shapes of tensors without values.
+    #[staticmethod]
+    #[pyo3(name = "_restored")]
+    fn restored(memory: &[u8], shape: Vec<usize>, dtype: &str) -> PyResult<Self> {
+        let element = Element::parse(dtype)?;
+        if size::bytes(&shape, element)? != memory.len() {
+            return Err(PyValueError::new_err(format!(
+                "{} bytes are not a tensor of {shape:?}",
+                memory.len()
+            )));
+        }
+        Ok(Array::new(memory.to_vec().into(), shape, element).into())
     }
 }
 
@@ -214,6 +238,8 @@ fn nested(
     let Some((length, inner)) = shape.split_first() else {
         return Ok(items.next().expect("as many items as the shape says"));
     };
+    // There may be very many empty rows.
+    size::room(length.saturating_mul(size_of::<Py<PyAny>>()))?;
     let rows = (0..*length).map(|_| nested(py, inner, items)).collect::<PyResult<Vec<_>>>()?;
     Ok(PyList::new(py, rows)?.into_any().unbind())
 }

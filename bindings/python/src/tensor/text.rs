@@ -1,6 +1,5 @@
 //! How a tensor is printed.
 
-use super::views::View;
 use crate::array::Array;
 use crate::dtype::Element;
 
@@ -11,7 +10,14 @@ const MOST_VALUES: usize = 1000;
 pub fn describe(array: &Array) -> String {
     let whole = array.count() <= MOST_VALUES;
     let mut text = String::from("tensor(");
-    write_level(array, &array.shape, 0, whole, &mut text);
+    match array.count() {
+        // There may be very many empty rows.
+        0 if array.shape.len() > 1 => {
+            let lengths: Vec<_> = array.shape.iter().map(usize::to_string).collect();
+            text += &format!("[], size=({})", lengths.join(", "));
+        }
+        _ => write_level(array, &array.shape, 0, whole, &mut text),
+    }
     if !matches!(array.element, Element::Float32 | Element::Int64 | Element::Bool) {
         text += &format!(", dtype=oxidiff.{}", array.element.name());
     }
@@ -52,7 +58,9 @@ fn write_level(array: &Array, shape: &[usize], start: usize, whole: bool, text: 
 }
 
 fn value(array: &Array, place: usize) -> String {
-    let one = View { shape: Vec::new(), strides: Vec::new(), offset: place as isize }.collect(array);
+    let size = array.element.size();
+    let memory = array.memory.slice(place * size..(place + 1) * size);
+    let one = Array::new(memory, Vec::new(), array.element);
     match array.element {
         Element::Bool => (if one.memory[0] != 0 { "True" } else { "False" }).to_owned(),
         element if element.is_float() => {

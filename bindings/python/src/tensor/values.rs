@@ -1,10 +1,11 @@
 //! The values of an array as the library's tensors, to compute with.
 
-use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
+use burn::tensor::{Bool, FloatDType, Int, IntDType, Tensor, TensorData};
 use oxidiff::Device;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use super::size;
 use crate::array::Array;
 use crate::dtype::Element;
 
@@ -51,14 +52,15 @@ impl Values {
     pub fn float(self, element: Element) -> Tensor<MOST> {
         match self {
             Self::Float(values) => values.cast(element.burn()),
-            Self::Int(values) => values.float().cast(element.burn()),
+            Self::Int(values) => values.cast(FloatDType::from(element.burn())),
             Self::Bool(values) => values.float().cast(element.burn()),
         }
     }
 
     pub fn int(self, element: Element) -> Tensor<MOST, Int> {
         match self {
-            Self::Float(values) => values.cast(DType::F32).int().cast(element.burn()),
+            // Through the largest type: the others wrap round, as those of torch.
+            Self::Float(values) => values.cast(IntDType::I64).cast(element.burn()),
             Self::Int(values) => values.cast(element.burn()),
             Self::Bool(values) => values.int().cast(element.burn()),
         }
@@ -70,14 +72,18 @@ pub fn cast(array: &Array, element: Element) -> PyResult<Array> {
     if array.element == element {
         return Ok(array.clone());
     }
-    let rank = array.shape.len();
-    let values = match (of(array)?, element) {
+    if array.count() == 0 {
+        return Ok(size::empty(array.shape.clone(), element));
+    }
+    // In one dimension, as the number of dimensions does not matter here.
+    let flat = Array { shape: vec![array.count()], ..array.clone() };
+    let values = match (of(&flat)?, element) {
         (Values::Float(values), Element::Bool) => Values::Bool(values.not_equal_elem(0)),
         (Values::Int(values), Element::Bool) => Values::Bool(values.not_equal_elem(0)),
         (values, element) if element.is_float() => Values::Float(values.float(element)),
         (values, element) => Values::Int(values.int(element)),
     };
-    values.array(rank)
+    size::reshaped(&values.array(1)?, array.shape.clone())
 }
 
 /// The values as Python's numbers, in order.

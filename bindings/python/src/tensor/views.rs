@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyIndexError, PyNotImplementedError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::{Tensor, values};
+use super::{Tensor, size, values};
 use crate::array::Array;
 use crate::dtype::{Element, PyDType};
 
@@ -25,9 +25,25 @@ impl View {
         Self { shape: array.shape.clone(), strides, offset: 0 }
     }
 
+    /// The values repeated along dimensions of length 1 and along further ones before them, to a shape that they fit.
+    pub fn stretched(array: &Array, shape: &[usize]) -> Self {
+        let mut view = Self::of(array);
+        let further = shape.len() - array.shape.len();
+        view.shape.splice(0..0, vec![1; further]);
+        view.strides.splice(0..0, vec![0; further]);
+        for (index, length) in shape.iter().enumerate() {
+            if view.shape[index] != *length {
+                view.shape[index] = *length;
+                view.strides[index] = 0;
+            }
+        }
+        view
+    }
+
     /// The array that a walk along the view gives. Its memory is that of `array` where the values lie in order.
-    pub fn collect(self, array: &Array) -> Array {
+    pub fn collect(self, array: &Array) -> PyResult<Array> {
         let size = array.element.size();
+        let bytes = size::bytes(&self.shape, array.element)?;
         let count: usize = self.shape.iter().product();
         let mut in_order = 1;
         let is_in_order = self.shape.iter().zip(&self.strides).rev().all(|(length, stride)| {
@@ -38,9 +54,9 @@ impl View {
         if is_in_order || count == 0 {
             let start = if count == 0 { 0 } else { self.offset as usize * size };
             let memory = array.memory.slice(start..start + count * size);
-            return Array::new(memory, self.shape, array.element);
+            return Ok(Array::new(memory, self.shape, array.element));
         }
-        let mut copied = Vec::with_capacity(count * size);
+        let mut copied = size::room(bytes)?;
         let (mut place, mut at) = (vec![0; self.shape.len()], self.offset);
         for _ in 0..count {
             let start = at as usize * size;
@@ -55,7 +71,7 @@ impl View {
                 place[dimension] = 0;
             }
         }
-        Array::new(copied.into(), self.shape, array.element)
+        Ok(Array::new(copied.into(), self.shape, array.element))
     }
 }
 
@@ -65,6 +81,20 @@ pub fn dimension(dim: isize, rank: usize) -> PyResult<usize> {
     usize::try_from(counted).ok().filter(|dim| *dim < rank).ok_or_else(|| {
         PyIndexError::new_err(format!("there is no dimension {dim} in a tensor of {rank} dimensions"))
     })
+}
+
+/// The shape that the values of both shapes are repeated to.
+pub fn broadcast(left: &[usize], right: &[usize]) -> PyResult<Vec<usize>> {
+    let rank = left.len().max(right.len());
+    let length = |shape: &[usize], index: usize| {
+        (index + shape.len()).checked_sub(rank).map_or(1, |index| shape[index])
+    };
+    let both = |index| match (length(left, index), length(right, index)) {
+        (1, other) | (other, 1) => Ok(other),
+        (one, other) if one == other => Ok(one),
+        _ => Err(PyValueError::new_err(format!("shapes {left:?} and {right:?} do not fit"))),
+    };
+    (0..rank).map(both).collect()
 }
 
 /// Numbers given one by one or as one list.
@@ -91,7 +121,7 @@ impl Tensor {
         let view = View::of(self.array());
         let shape = order.iter().map(|dim| view.shape[*dim]).collect();
         let strides = order.iter().map(|dim| view.strides[*dim]).collect();
-        Ok(View { shape, strides, offset: 0 }.collect(self.array()).into())
+        Ok(View { shape, strides, offset: 0 }.collect(self.array())?.into())
     }
 
     /// The tensor with two dimensions exchanged.
@@ -101,25 +131,42 @@ impl Tensor {
         let (first, second) = (dimension(dim0, rank)?, dimension(dim1, rank)?);
         view.shape.swap(first, second);
         view.strides.swap(first, second);
-        Ok(view.collect(self.array()).into())
+        Ok(view.collect(self.array())?.into())
+    }
+
+    /// The tensor with the values of some dimensions in reverse order.
+    #[pyo3(signature = (*dims))]
+    fn flip(&self, dims: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        let mut view = View::of(self.array());
+        let mut flipped = vec![false; view.shape.len()];
+        for dim in numbers(dims)? {
+            let index = dimension(dim, flipped.len())?;
+            if std::mem::replace(&mut flipped[index], true) {
+                return Err(PyValueError::new_err(format!("dimension {dim} is given twice")));
+            }
+            view.offset += view.strides[index] * view.shape[index].saturating_sub(1) as isize;
+            view.strides[index] = -view.strides[index];
+        }
+        Ok(view.collect(self.array())?.into())
     }
 
     /// The tensor in another shape; one length may be -1, which follows from the others.
     #[pyo3(signature = (*shape))]
     fn reshape(&self, shape: &Bound<'_, PyTuple>) -> PyResult<Self> {
         let (wanted, count) = (numbers(shape)?, self.array().count());
-        let known: isize = wanted.iter().filter(|length| **length != -1).product();
-        let inferred = if known > 0 { count as isize / known } else { 0 };
-        let shape: Vec<usize> =
-            wanted.iter().map(|length| if *length == -1 { inferred } else { *length } as usize).collect();
-        let most_unknown = wanted.iter().filter(|length| **length < 0).count() <= 1;
-        if !most_unknown
-            || wanted.iter().any(|length| *length < -1)
-            || shape.iter().product::<usize>() != count
-        {
-            return Err(PyValueError::new_err(format!("{:?} cannot become {wanted:?}", self.array().shape)));
-        }
-        Ok(Array { shape, ..self.array().clone() }.into())
+        let misfit = || PyValueError::new_err(format!("{:?} cannot become {wanted:?}", self.array().shape));
+        let mut known = wanted.iter().filter(|length| **length != -1);
+        let known =
+            known.try_fold(1_usize, |known, length| known.checked_mul(usize::try_from(*length).ok()?));
+        let known = known.ok_or_else(misfit)?;
+        let inferred = match wanted.iter().filter(|length| **length == -1).count() {
+            0 if known == count => 0,
+            // Without values, any length would fit.
+            1 if known > 0 && count.is_multiple_of(known) => count / known,
+            _ => return Err(misfit()),
+        };
+        let length = |length: &isize| usize::try_from(*length).unwrap_or(inferred);
+        Ok(size::reshaped(self.array(), wanted.iter().map(length).collect())?.into())
     }
 
     /// The same as `reshape`.
@@ -163,7 +210,7 @@ impl Tensor {
     fn unsqueeze(&self, dim: isize) -> PyResult<Self> {
         let mut shape = self.array().shape.clone();
         shape.insert(dimension(dim, shape.len() + 1)?, 1);
-        Ok(Array { shape, ..self.array().clone() }.into())
+        Ok(size::reshaped(self.array(), shape)?.into())
     }
 
     /// The tensor repeated along its dimensions of length 1; -1 keeps a length.
@@ -173,36 +220,37 @@ impl Tensor {
         let own = &self.array().shape;
         let misfit = || PyValueError::new_err(format!("{own:?} cannot be expanded to {wanted:?}"));
         let further = wanted.len().checked_sub(own.len()).ok_or_else(misfit)?;
-        let mut view = View::of(self.array());
-        view.shape.splice(0..0, vec![1; further]);
-        view.strides.splice(0..0, vec![0; further]);
-        for (index, length) in wanted.iter().enumerate() {
+        let length = |(index, length): (usize, &isize)| {
+            let own = index.checked_sub(further).map(|index| own[index]);
             match usize::try_from(*length) {
-                Ok(length) if length == view.shape[index] => {}
-                Ok(length) if view.shape[index] == 1 => {
-                    view.shape[index] = length;
-                    view.strides[index] = 0;
-                }
-                Err(_) if *length == -1 && index >= further => {}
-                _ => return Err(misfit()),
+                Ok(length) if own.is_none_or(|own| own == length || own == 1) => Ok(length),
+                Err(_) if *length == -1 => own.ok_or_else(misfit),
+                _ => Err(misfit()),
             }
-        }
-        Ok(view.collect(self.array()).into())
+        };
+        let shape = wanted.iter().enumerate().map(length).collect::<PyResult<Vec<_>>>()?;
+        Ok(View::stretched(self.array(), &shape).collect(self.array())?.into())
     }
 
     /// The tensor in `chunks` parts along a dimension.
     #[pyo3(signature = (chunks, dim=0))]
-    fn chunk(&self, chunks: usize, dim: isize) -> PyResult<Vec<Self>> {
+    fn chunk(&self, chunks: isize, dim: isize) -> PyResult<Vec<Self>> {
         let dim = dimension(dim, self.array().shape.len())?;
         let length = self.array().shape[dim];
-        let step = length.div_ceil(chunks.max(1)).max(1);
-        let part = |start: usize| {
-            let mut view = View::of(self.array());
-            view.shape[dim] = step.min(length - start);
-            view.offset = start as isize * view.strides[dim];
-            view.collect(self.array()).into()
+        let Some(chunks) = usize::try_from(chunks).ok().filter(|chunks| *chunks > 0) else {
+            return Err(PyValueError::new_err(format!("a tensor cannot be cut into {chunks} parts")));
         };
-        Ok((0..length).step_by(step).map(part).collect())
+        let step = length.div_ceil(chunks);
+        // As in torch, a dimension without values has as many parts as asked for.
+        let count = if length == 0 { chunks } else { length.div_ceil(step) };
+        let part = |index: usize| {
+            let mut view = View::of(self.array());
+            view.shape[dim] = step.min(length - index * step);
+            view.offset = (index * step) as isize * view.strides[dim];
+            Ok(view.collect(self.array())?.into())
+        };
+        size::room(count.saturating_mul(size_of::<Self>()))?;
+        (0..count).map(part).collect()
     }
 
     /// The tensor with another element type. A device must be the CPU; nothing is transferred, so `non_blocking` has no
