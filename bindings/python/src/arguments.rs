@@ -7,7 +7,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::array::{Array, Given, Kind, Like};
 use crate::generator::Lent;
-use crate::images::{from_pillow, is_image};
+use crate::images::{from_pillow, is_image, several_from_pillow};
 
 /// Arguments as the library takes them.
 #[derive(Default)]
@@ -26,9 +26,13 @@ impl Arguments {
         for (name, value) in given {
             let name: String = name.extract()?;
             let kind = known.iter().find(|info| info.name == name).map(|info| info.kind);
-            let argument = arguments
-                .convert(&value, kind.unwrap_or_default())
-                .map_err(|error| named(given.py(), &name, error))?;
+            let argument = match kind {
+                Some(ArgumentKind::Images) if !value.is_none() => {
+                    arguments.images(&value, name == "mask_image")
+                }
+                kind => arguments.convert(&value, kind.unwrap_or_default()),
+            };
+            let argument = argument.map_err(|error| named(given.py(), &name, error))?;
             arguments.request.set(name, argument);
         }
         let draws = known.iter().any(|info| info.name == "generator");
@@ -48,8 +52,12 @@ impl Arguments {
             ArgumentKind::Generator => {
                 return Ok(Argument::Generator(self.lent.take(Some(value), value.py())?));
             }
-            ArgumentKind::Images => return self.images(value),
+            ArgumentKind::Images => return self.images(value, false),
             _ => {}
+        }
+        // Before arrays: numpy's strings are both.
+        if value.is_instance_of::<PyString>() {
+            return Ok(Argument::Text(value.extract()?));
         }
         if let Some(given) = Given::try_take(value)? {
             let argument = of_array(&given.array, kind)?;
@@ -70,9 +78,6 @@ impl Arguments {
         if value.is_instance_of::<PyFloat>() {
             return Ok(Argument::Number(value.extract()?));
         }
-        if value.is_instance_of::<PyString>() {
-            return Ok(Argument::Text(value.extract()?));
-        }
         if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
             let items = value.try_iter()?.map(|item| self.convert(&item?, ArgumentKind::Any));
             return Ok(Argument::List(items.collect::<PyResult<_>>()?));
@@ -84,8 +89,9 @@ impl Arguments {
     }
 
     /// Pictures, values in [0, 1] of numpy, `[batch, height, width, channels]`, or of tensors,
-    /// `[batch, channels, height, width]`, or names of files; one, or several.
-    fn images(&mut self, value: &Bound<'_, PyAny>) -> PyResult<Argument> {
+    /// `[batch, channels, height, width]`, or names of files; one, or several. If they are `grey`, an array of three
+    /// dimensions holds several.
+    pub fn images(&mut self, value: &Bound<'_, PyAny>, grey: bool) -> PyResult<Argument> {
         let items: Vec<Bound<'_, PyAny>> =
             match value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
                 true => value.try_iter()?.collect::<PyResult<_>>()?,
@@ -98,7 +104,7 @@ impl Arguments {
             ));
         }
         if is_image(first)? {
-            return Ok(items.iter().map(from_pillow).collect::<PyResult<Vec<_>>>()?.into());
+            return Ok(several_from_pillow(&items)?.into());
         }
         let Some(kind) = Kind::of(first)? else {
             let message = format!(
@@ -110,8 +116,16 @@ impl Arguments {
         let mut tensors = Vec::new();
         for item in &items {
             let given = Given::take(item)?;
-            tensors.push(image_values(&given.array, kind == Kind::Numpy)?);
+            tensors.push(image_values(&given.array, kind == Kind::Numpy, grey && items.len() == 1)?);
             self.like.get_or_insert(given.like);
+        }
+        if let Some(other) = tensors.iter().find(|tensor| tensor.dims()[1..] != tensors[0].dims()[1..]) {
+            let message = format!(
+                "images differ in shape: one is {:?}, another {:?}",
+                &tensors[0].dims()[1..],
+                &other.dims()[1..]
+            );
+            return Err(PyValueError::new_err(message));
         }
         let values = burn::tensor::Tensor::cat(tensors, 0);
         let images = if kind == Kind::Numpy {
@@ -124,10 +138,12 @@ impl Arguments {
 }
 
 /// The values of an image or of several, with four dimensions.
-fn image_values(array: &Array, channels_last: bool) -> PyResult<burn::tensor::Tensor<4>> {
+fn image_values(array: &Array, channels_last: bool, grey: bool) -> PyResult<burn::tensor::Tensor<4>> {
     let shape = match (array.shape.as_slice(), channels_last) {
         ([height, width], true) => vec![1, *height, *width, 1],
         ([height, width], false) => vec![1, 1, *height, *width],
+        ([images, height, width], true) if grey && *width != 1 => vec![*images, *height, *width, 1],
+        ([images, height, width], false) if grey => vec![*images, 1, *height, *width],
         ([a, b, c], _) => vec![1, *a, *b, *c],
         _ => array.shape.clone(),
     };
@@ -158,8 +174,12 @@ fn nested(shape: &[usize], numbers: &mut impl Iterator<Item = Argument>) -> Argu
 /// The error with the name of the argument in front.
 fn named(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
     let message = error.value(py).to_string();
-    if error.is_instance_of::<PyTypeError>(py) && !message.starts_with("generator") {
+    if message.starts_with(name) || message.starts_with('`') {
+        error
+    } else if error.is_instance_of::<PyTypeError>(py) {
         PyTypeError::new_err(format!("`{name}`: {message}"))
+    } else if error.is_instance_of::<PyValueError>(py) {
+        PyValueError::new_err(format!("`{name}`: {message}"))
     } else {
         error
     }
@@ -174,6 +194,19 @@ pub fn number(value: &Bound<'_, PyAny>) -> PyResult<f64> {
         }
         None => value.extract(),
     }
+}
+
+/// A whole number that is not negative.
+pub fn count(value: &Bound<'_, PyAny>, name: &str) -> PyResult<usize> {
+    let given = match Given::try_take(value)? {
+        Some(given) if given.array.count() == 1 && !given.array.element.is_float() => {
+            given.array.integers()[0].into()
+        }
+        _ => value.extract::<i128>().map_err(|_| {
+            PyTypeError::new_err(format!("`{name}`: must be a whole number, not {}", value.get_type()))
+        })?,
+    };
+    usize::try_from(given).map_err(|_| PyValueError::new_err(format!("`{name}`: {given} is out of range")))
 }
 
 /// Numbers: one, a list, or an array.

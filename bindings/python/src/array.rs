@@ -3,7 +3,7 @@
 use burn::tensor::{AllocationProperty, TensorData};
 use bytes::Bytes;
 use oxidiff::{AnyTensor, Device};
-use pyo3::exceptions::{PyNotImplementedError, PyTypeError};
+use pyo3::exceptions::{PyNotImplementedError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
@@ -68,7 +68,13 @@ impl Array {
     }
 
     /// The values as a tensor of the library, which are floating point numbers.
+    ///
+    /// # Errors
+    /// When there are no values, which no model or scheduler can work with.
     pub fn tensor(&self) -> PyResult<AnyTensor> {
+        if self.count() == 0 {
+            return Err(PyValueError::new_err(format!("an array of shape {:?} holds no values", self.shape)));
+        }
         let data = if self.element.is_float() {
             self.data()
         } else {
@@ -220,11 +226,7 @@ impl Given {
         let array = match kind {
             Kind::Own => object.cast::<Tensor>()?.get().array().clone(),
             Kind::Numpy => take_numpy(object)?,
-            Kind::Torch => {
-                let needs_detaching = object.getattr(intern!(py, "requires_grad"))?.is_truthy()?;
-                let tensor = if needs_detaching { object.call_method0("detach")? } else { object.clone() };
-                memory::take(&tensor.call_method0(intern!(py, "__dlpack__"))?)?
-            }
+            Kind::Torch => take_torch(object)?,
             Kind::MindSpore => take_numpy(&object.call_method0("asnumpy")?)?,
             Kind::Other => {
                 namespace = Some(object.call_method0("__array_namespace__")?.unbind());
@@ -232,6 +234,23 @@ impl Given {
             }
         };
         Ok(Some(Self { array, like: Like { kind, namespace } }))
+    }
+}
+
+fn take_torch(tensor: &Bound<'_, PyAny>) -> PyResult<Array> {
+    let py = tensor.py();
+    let needs_detaching = tensor.getattr(intern!(py, "requires_grad"))?.is_truthy()?;
+    let detached = if needs_detaching { tensor.call_method0("detach")? } else { tensor.clone() };
+    // A view such as `z.conj().imag` notes only that its values are to be negated, which DLPack does not pass on.
+    let values = detached.call_method0(intern!(py, "resolve_neg"))?;
+    match values.call_method0(intern!(py, "__dlpack__")) {
+        Ok(capsule) => memory::take(&capsule),
+        Err(_) => {
+            let (dtype, device) = (tensor.getattr("dtype")?, tensor.getattr("device")?);
+            let layout = tensor.getattr("layout")?;
+            let message = format!("a tensor of type {dtype} on {device} with layout {layout} cannot be read");
+            Err(PyTypeError::new_err(message))
+        }
     }
 }
 
@@ -250,7 +269,14 @@ fn take_numpy(array: &Bound<'_, PyAny>) -> PyResult<Array> {
         Err(_) => {
             let native = array.getattr("dtype")?.call_method1("newbyteorder", ("=",))?;
             let copy = numpy.call_method1("array", (&array, native))?;
-            memory::take(&copy.call_method0(intern!(py, "__dlpack__"))?)
+            match copy.call_method0(intern!(py, "__dlpack__")) {
+                Ok(capsule) => memory::take(&capsule),
+                Err(_) => {
+                    let message =
+                        format!("an array of type {} is not one of numbers", array.getattr("dtype")?);
+                    Err(PyTypeError::new_err(message))
+                }
+            }
         }
     }
 }

@@ -158,10 +158,28 @@ impl Lent {
             return Ok(Generators::One(self.take_one(&default_generator(py)?)?));
         };
         if object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>() {
-            let each = object.try_iter()?.map(|item| self.take_one(&item?)).collect::<PyResult<Vec<_>>>()?;
-            return Ok(Generators::PerItem(each));
+            return self.take_list(object);
         }
         Ok(Generators::One(self.take_one(object)?))
+    }
+
+    /// Takes a generator for each item; one that stands in the list several times is one generator.
+    fn take_list(&mut self, list: &Bound<'_, PyAny>) -> PyResult<Generators> {
+        let mut distinct: Vec<Bound<'_, PyAny>> = Vec::new();
+        let mut of_item = Vec::new();
+        for item in list.try_iter()? {
+            let item = item?;
+            let known = distinct.iter().position(|other| other.is(&item));
+            of_item.push(known.unwrap_or(distinct.len()));
+            if known.is_none() {
+                distinct.push(item);
+            }
+        }
+        let generators = distinct.iter().map(|item| self.take_one(item)).collect::<PyResult<Vec<_>>>()?;
+        Ok(match generators.len() == of_item.len() {
+            true => Generators::PerItem(generators),
+            false => Generators::Shared { generators, of_item },
+        })
     }
 
     fn take_one(&mut self, object: &Bound<'_, PyAny>) -> PyResult<Generator> {
@@ -220,6 +238,17 @@ fn from_torch(object: &Bound<'_, PyAny>) -> PyResult<Generator> {
     }
     let state = Given::take(&object.call_method0("get_state")?)?.array;
     Generator::from_torch_state(&state.memory).map_err(to_py)
+}
+
+/// Random classes below `classes`, from the generator of calls that are given none: `torch.randint(0, classes, (count,))`.
+#[pyfunction]
+pub fn draw_classes(py: Python<'_>, classes: i64, count: usize) -> PyResult<Vec<i64>> {
+    let mut lent = Lent::default();
+    let mut generator = lent.take_one(&default_generator(py)?)?;
+    let drawn = generator.randint_vec(0, classes, count).map_err(to_py);
+    drop(generator);
+    lent.give_back(py)?;
+    drawn
 }
 
 /// Samples of the standard normal distribution.

@@ -1,7 +1,8 @@
 //! Images of Pillow, and the library's.
 
+use oxidiff::PipelineImageInput;
 use oxidiff::image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyNotImplementedError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -16,12 +17,36 @@ pub fn is_image(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     }
 }
 
-/// An image of Pillow. Palettes become colours, and images of one bit grey.
+/// Images of Pillow. Those of one bit or with a palette stay apart, because Pillow resizes them without a filter.
+pub fn several_from_pillow(images: &[Bound<'_, PyAny>]) -> PyResult<PipelineImageInput> {
+    let mut unfiltered = 0;
+    for image in images {
+        if !is_image(image)? {
+            let message = format!("a list of images of Pillow holds a {}", image.get_type());
+            return Err(PyTypeError::new_err(message));
+        }
+        let mode: String = image.getattr(intern!(image.py(), "mode"))?.extract()?;
+        unfiltered += usize::from(matches!(&*mode, "1" | "P"));
+    }
+    let converted = images.iter().map(from_pillow).collect::<PyResult<Vec<_>>>()?;
+    match unfiltered {
+        0 => Ok(converted.into()),
+        all if all == images.len() => Ok(PipelineImageInput::Unfiltered(converted)),
+        _ => Err(PyNotImplementedError::new_err(
+            "images of mode `1` or `P` beside others are not supported: convert them to one mode",
+        )),
+    }
+}
+
+/// An image of Pillow. Palettes become colours, and images of one bit grey; of other modes with three bytes a pixel, the
+/// bytes are taken as they are, as numpy takes them.
 pub fn from_pillow(image: &Bound<'_, PyAny>) -> PyResult<DynamicImage> {
     let py = image.py();
     let mode: String = image.getattr(intern!(py, "mode"))?.extract()?;
     let known = matches!(&*mode, "L" | "LA" | "RGB" | "RGBA");
-    let (mode, image) = if known {
+    let (mode, image) = if matches!(&*mode, "YCbCr" | "HSV" | "LAB") {
+        ("RGB".to_owned(), image.clone())
+    } else if known {
         (mode, image.clone())
     } else {
         let converted = if mode == "1" { "L" } else { "RGB" };

@@ -31,13 +31,14 @@ fn _oxidiff(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(array::like, module)?)?;
     module.add_function(wrap_pyfunction!(array::scalar, module)?)?;
     module.add_function(wrap_pyfunction!(array::imported_like, module)?)?;
+    module.add_function(wrap_pyfunction!(generator::draw_classes, module)?)?;
     module.add_class::<scheduler::PyScheduler>()?;
     module.add_class::<model::PyModel>()?;
     module.add_class::<pipeline::PyPipeline>()?;
     module.add_class::<pipeline::PyPart>()?;
     module.add_function(wrap_pyfunction!(scheduler::scheduler_classes, module)?)?;
     module.add_function(wrap_pyfunction!(model::model_classes, module)?)?;
-    module.add_function(wrap_pyfunction!(model::model_class_of, module)?)?;
+    module.add_function(wrap_pyfunction!(model::model_config, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::pipeline_classes, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::auto_pipeline_classes, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;

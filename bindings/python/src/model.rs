@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard};
 
 use oxidiff::{AnyModel, AnyTensor, Config, Device, EncodedImage};
-use pyo3::exceptions::{PyNotImplementedError, PyValueError};
+use pyo3::exceptions::PyNotImplementedError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -71,6 +71,11 @@ impl PyModel {
         let options = loading::single_file(options)?;
         let model = py.detach(|| AnyModel::from_single_file(class_name, path, &options));
         Ok(model.map_err(to_py)?.into())
+    }
+
+    /// A copy, which shares the weights.
+    fn copy(&self) -> Self {
+        self.lock().clone().into()
     }
 
     #[getter]
@@ -170,12 +175,11 @@ impl PyModel {
     }
 }
 
-/// The class that the configuration of a model names.
+/// The configuration of a model in a folder or on the hub, as JSON.
 #[pyfunction]
-pub fn model_class_of(name_or_path: &str, options: &Bound<'_, PyDict>) -> PyResult<String> {
+pub fn model_config(name_or_path: &str, options: &Bound<'_, PyDict>) -> PyResult<String> {
     let config = AnyModel::load_config(name_or_path, &loading::options(options)?).map_err(to_py)?;
-    let class_name = config.class_name().map(str::to_owned);
-    class_name.ok_or_else(|| PyValueError::new_err(format!("{name_or_path}: `config.json` names no class")))
+    Ok(config.to_json())
 }
 
 /// A class: its name, the arguments of a call, and whether its models are autoencoders.

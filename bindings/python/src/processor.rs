@@ -1,9 +1,7 @@
 //! `VaeImageProcessor`: between images and the tensors of an autoencoder.
 
 use oxidiff::image::DynamicImage;
-use oxidiff::{
-    Argument, ArgumentKind, CropRegion, FromArgument, Images, PipelineImageInput, PreprocessOptions,
-};
+use oxidiff::{Argument, CropRegion, FromArgument, Images, PipelineImageInput, PreprocessOptions};
 use oxidiff::{OutputType, Resample, ResizeMode, VaeImageProcessor};
 use pyo3::exceptions::{PyNotImplementedError, PyValueError};
 use pyo3::prelude::*;
@@ -68,10 +66,10 @@ impl PyVaeImageProcessor {
         height: Option<usize>,
         width: Option<usize>,
         resize_mode: &str,
-        crops_coords: Option<[u32; 4]>,
+        crops_coords: Option<[i64; 4]>,
     ) -> PyResult<Py<PyAny>> {
-        let mut arguments = Arguments::default();
-        let argument: Argument = arguments.convert(image, ArgumentKind::Images)?;
+        let crops_coords = crops_coords.map(region).transpose()?;
+        let argument: Argument = Arguments::default().images(image, self.0.do_convert_grayscale)?;
         let images = PipelineImageInput::from_argument(argument).map_err(PyValueError::new_err)?;
         let options = PreprocessOptions {
             height,
@@ -84,7 +82,7 @@ impl PyVaeImageProcessor {
                     return Err(PyValueError::new_err(format!("`resize_mode`: there is no mode `{other}`")));
                 }
             },
-            crops_coords: crops_coords.map(|[x1, y1, x2, y2]| CropRegion { x1, y1, x2, y2 }),
+            crops_coords,
         };
         let values = py.detach(|| self.0.preprocess(&images, options)).map_err(to_py)?;
         // As in Python, even arrays of numpy become tensors.
@@ -129,6 +127,16 @@ impl PyVaeImageProcessor {
             }
         }
     }
+}
+
+fn region(corners: [i64; 4]) -> PyResult<CropRegion> {
+    let corner = |corner: i64| {
+        u32::try_from(corner).map_err(|_| {
+            PyValueError::new_err(format!("`crops_coords`: {corner} lies outside of every image"))
+        })
+    };
+    let [x1, y1, x2, y2] = corners;
+    Ok(CropRegion { x1: corner(x1)?, y1: corner(y1)?, x2: corner(x2)?, y2: corner(y2)? })
 }
 
 fn list(py: Python<'_>, images: Vec<DynamicImage>) -> PyResult<Py<PyAny>> {

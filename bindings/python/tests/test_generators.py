@@ -73,3 +73,25 @@ def test_the_state_of_torch_is_written_back(tmp_path):
         scheduler.step(sample, 5, sample, generator=used)
         torch.randn(1, 3, 5, 7, generator=expected)
         assert torch.randn(700, generator=used).tolist() == torch.randn(700, generator=expected).tolist()
+
+
+def test_a_generator_that_stands_in_a_list_twice(pipeline):
+    shared = Generator(1)
+    both = images(pipeline, num_images_per_prompt=2, generator=[shared, shared])
+    assert largest_difference(both[0], both[1]) > 1e-3
+    # Item by item, as long as nothing but the latents is drawn.
+    generator = Generator(1)
+    shape = (1, pipeline.unet.config.in_channels, *[pipeline.unet.config.sample_size] * 2)
+    latents = oxidiff.cat([oxidiff.randn(*shape, generator=generator) for _ in range(2)])
+    assert largest_difference(both, images(pipeline, num_images_per_prompt=2, latents=latents)) < 1e-5
+    assert oxidiff.randn(3, generator=shared).tolist() == oxidiff.randn(3, generator=generator).tolist()
+
+
+def test_noise_as_diffusers_draws_it():
+    from oxidiff.utils.torch_utils import randn_tensor
+
+    noise = randn_tensor((2, 3), generator=[Generator(1), Generator(2)])
+    assert largest_difference(noise[1], oxidiff.randn(3, generator=Generator(2))) == 0
+    assert largest_difference(randn_tensor((2, 3), generator=Generator(1)), oxidiff.randn(2, 3, generator=Generator(1))) == 0
+    with pytest.raises(ValueError, match="generators"):
+        randn_tensor((3, 3), generator=[Generator(1), Generator(2)])

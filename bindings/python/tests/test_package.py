@@ -104,3 +104,34 @@ def test_the_stubs_are_up_to_date():
     script = [sys.executable, str(ROOT / "generate_stubs.py"), "--check"]
     result = subprocess.run(script, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_modules_where_diffusers_has_them():
+    code = """
+from oxidiff.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOutput
+from oxidiff.schedulers.scheduling_utils import SchedulerMixin, SchedulerOutput
+from oxidiff.pipelines.stable_diffusion import StableDiffusionPipeline, StableDiffusionPipelineOutput
+from oxidiff.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline as same
+from oxidiff.models.autoencoders import AutoencoderKL
+from oxidiff.configuration_utils import FrozenDict
+from oxidiff.utils import logging
+import oxidiff
+
+assert DDIMScheduler is oxidiff.DDIMScheduler and same is StableDiffusionPipeline is oxidiff.StableDiffusionPipeline
+assert AutoencoderKL is oxidiff.AutoencoderKL and DDIMSchedulerOutput is SchedulerOutput
+assert oxidiff.logging is logging
+logging.set_verbosity_error()
+assert logging.get_verbosity() == logging.ERROR
+for missing in ("oxidiff.no_such_module", "oxidiff.schedulers.no_such_module"):
+    try:
+        __import__(missing)
+    except ModuleNotFoundError:
+        continue
+    raise AssertionError(missing)
+try:
+    from oxidiff.models.attention_processor import AttnProcessor2_0
+except NotImplementedError:
+    print("refused")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "refused\n", done.stderr

@@ -8,7 +8,7 @@ import time
 
 import numpy
 import pytest
-from conftest import largest_difference
+from conftest import FIXTURES, largest_difference
 from PIL import Image
 
 import oxidiff
@@ -138,9 +138,26 @@ def test_arguments_of_constructors(pipeline):
     parts = pipeline.components
     with pytest.raises(TypeError, match="no_such"):
         StableDiffusionPipeline(**parts, no_such=parts["unet"])
-    with pytest.raises(NotImplementedError, match="force_zeros_for_empty_prompt"):
+    with pytest.raises(TypeError, match="force_zeros_for_empty_prompt"):
         StableDiffusionPipeline(**parts, force_zeros_for_empty_prompt=False)
-    StableDiffusionPipeline(**parts, requires_safety_checker=False)
+    made = StableDiffusionPipeline(**parts, requires_safety_checker=False)
+    assert made.config.requires_safety_checker is False
+    with pytest.raises((TypeError, ValueError), match="safety_checker"):
+        StableDiffusionPipeline(**{**parts, "safety_checker": parts["unet"]})
+
+
+def test_options_of_constructors_change_the_image():
+    from oxidiff import StableDiffusionXLPipeline
+
+    loaded = DiffusionPipeline.from_pretrained(FIXTURES / "stable_diffusion_xl" / "base")
+    loaded.set_progress_bar_config(disable=True)
+    changed = StableDiffusionXLPipeline(**loaded.components, force_zeros_for_empty_prompt=False)
+    changed.set_progress_bar_config(disable=True)
+    assert loaded.config.force_zeros_for_empty_prompt and not changed.config.force_zeros_for_empty_prompt
+    assert largest_difference(images(loaded), images(changed)) > 1e-3
+    assert largest_difference(images(loaded, negative_prompt="blue"), images(changed, negative_prompt="blue")) == 0
+    with pytest.raises(ValueError, match="force_zeros_for_empty_prompt"):
+        StableDiffusionXLPipeline(**loaded.components, force_zeros_for_empty_prompt="no")
 
 
 def test_pipelines_can_be_used_in_callbacks(pipeline):

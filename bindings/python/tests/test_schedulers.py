@@ -266,3 +266,133 @@ def test_copies_are_independent():
 
 def test_notebooks():
     assert "beta_end" in DDPMScheduler()._repr_html_() and "<table>" in DDPMScheduler().config._repr_html_()
+
+
+def test_state_that_cannot_be_set():
+    scheduler = oxidiff.DPMSolverMultistepScheduler()
+    scheduler.set_timesteps(4)
+    for name in ("timesteps", "sigmas", "model_outputs", "lower_order_nums", "num_inference_steps", "alphas_cumprod"):
+        with pytest.raises(NotImplementedError, match=name):
+            setattr(scheduler, name, None)
+    with pytest.raises(NotImplementedError, match="model_outputs"):
+        scheduler.model_outputs
+    scheduler._begin_index = 2
+    assert scheduler.begin_index == 2
+    scheduler.note = "of the program"
+    assert scheduler.note == "of the program" and not hasattr(scheduler, "no_such")
+
+
+def test_numbers_that_must_not_be_negative():
+    for call in (lambda: DDIMScheduler().set_timesteps(-1), lambda: EulerDiscreteScheduler().set_begin_index(-1)):
+        with pytest.raises(ValueError, match="-1"):
+            call()
+
+
+@pytest.mark.parametrize("kind", [DDIMScheduler, EulerDiscreteScheduler, oxidiff.HeunDiscreteScheduler], ids=str)
+def test_samples_of_few_dimensions(kind):
+    schedulers = [kind() for _ in range(3)]
+    flat = sample.reshape(-1)[:6]
+    noisy, stepped = [], []
+    for scheduler, values in zip(schedulers, (flat, flat.reshape(6, 1), flat[0])):
+        scheduler.set_timesteps(4)
+        timestep = scheduler.timesteps[0]
+        scaled = scheduler.scale_model_input(values, timestep)
+        noisy.append(scheduler.add_noise(values, values, timestep))
+        stepped.append(scheduler.step(scaled * 0.5, timestep, values).prev_sample)
+        assert noisy[-1].shape == stepped[-1].shape == values.shape
+    for made in (noisy, stepped):
+        assert largest_difference(made[0], made[1].reshape(-1)) == 0 and largest_difference(made[2], made[0][0]) < 1e-6
+
+
+def test_samples_without_values_are_refused():
+    scheduler = DDIMScheduler()
+    scheduler.set_timesteps(2)
+    empty = numpy.zeros((2, 3, 0, 4), numpy.float32)
+    with pytest.raises(ValueError, match="no values"):
+        scheduler.step(empty, 500, empty)
+
+
+def test_indices_of_timesteps():
+    heun = oxidiff.HeunDiscreteScheduler()
+    heun.set_timesteps(4)
+    assert heun.state_in_first_order
+    # Each but the first stands in the run twice, and the second of them begins a step.
+    assert heun.index_for_timestep(heun.timesteps[0]) == 0 and heun.index_for_timestep(heun.timesteps[1]) == 2
+    with pytest.raises(IndexError):
+        heun.index_for_timestep(12345)
+    solver = oxidiff.DPMSolverMultistepScheduler()
+    solver.set_timesteps(4)
+    assert solver.index_for_timestep(12345) == 3
+    heun.step(sample, heun.timesteps[0], sample)
+    assert not heun.state_in_first_order
+
+
+def test_levels_before_a_run():
+    solver = oxidiff.UniPCMultistepScheduler()
+    signal = numpy.asarray(solver.alphas_cumprod, numpy.float64)
+    assert largest_difference(solver.sigmas, numpy.sqrt((1 - signal) / signal)) < 1e-4
+    assert largest_difference(solver.lambda_t, 0.5 * numpy.log(signal / (1 - signal))) < 1e-5
+    assert largest_difference(solver.alpha_t ** 2 + solver.sigma_t ** 2, numpy.ones(1000)) < 1e-6
+    flow = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    bounds = flow.sigma_min, flow.sigma_max
+    flow.set_timesteps(3)
+    assert (flow.sigma_min, flow.sigma_max) == bounds == pytest.approx((0.0029940, 1.0), rel=1e-3)
+
+
+def test_shifts_of_flows():
+    flow = FlowMatchEulerDiscreteScheduler(shift_terminal=0.1)
+    assert flow.shift == 1.0
+    flow.set_shift(3.0)
+    assert flow.shift == 3.0 and flow.config.shift == 1.0
+    levels = numpy.linspace(1, 0.1, 5)
+    shifted = flow.time_shift(0.7, 1.0, levels)
+    assert largest_difference(shifted, math.exp(0.7) / (math.exp(0.7) + 1 / levels - 1)) < 1e-12
+    stretched = flow.stretch_shift_to_terminal(levels * 0.8)
+    assert stretched[-1] == pytest.approx(0.1)
+
+
+def test_velocity_and_preconditioning():
+    scheduler = DDPMScheduler()
+    signal = float(scheduler.alphas_cumprod[300])
+    velocity = scheduler.get_velocity(sample, sample * 0.5, [300])
+    assert largest_difference(velocity, (0.5 * signal**0.5 - (1 - signal) ** 0.5) * sample) < 1e-6
+    assert not hasattr(PNDMScheduler(), "get_velocity")
+    edm = oxidiff.EDMEulerScheduler()
+    level, data = 2.0, edm.config.sigma_data
+    total = level**2 + data**2
+    assert largest_difference(edm.precondition_inputs(sample, level), sample / total**0.5) < 1e-6
+    assert float(edm.precondition_noise(level)) == pytest.approx(math.log(2) / 4)
+    expected = data**2 / total * sample + level * data / total**0.5 * (2 * sample)
+    assert largest_difference(edm.precondition_outputs(sample, 2 * sample, level), expected) < 1e-6
+
+
+def test_runs_that_go_back():
+    scheduler = oxidiff.RePaintScheduler()
+    scheduler.set_timesteps(20, 5, 3)
+    assert max(numpy.diff(scheduler.timesteps.tolist())) > 0 and float(scheduler.final_alpha_cumprod) == 1.0
+    back = [scheduler.undo_step(sample, 100, generator=oxidiff.Generator(0)) for _ in range(2)]
+    assert largest_difference(*back) == 0 and largest_difference(back[0], sample) > 0.1
+
+
+def test_arguments_of_other_training():
+    heun = oxidiff.HeunDiscreteScheduler()
+    heun.set_timesteps(4, None, 500)
+    assert float(heun.timesteps[0]) == 499
+    with pytest.raises(ValueError, match="num_train_timesteps"):
+        heun.set_timesteps(4, num_train_timesteps=0)
+
+
+def test_tokens_with_timesteps_of_their_own():
+    flow = FlowMatchEulerDiscreteScheduler()
+    flow.set_timesteps(4)
+    tokens = numpy.ones((1, 3, 2), numpy.float32)
+    timesteps = numpy.array([[1000.0, 500.0, 0.0]], numpy.float32)
+    stepped = flow.step(tokens, flow.timesteps[0], tokens, per_token_timesteps=timesteps).prev_sample
+    assert stepped.shape == tokens.shape and largest_difference(stepped[0, 2], tokens[0, 2]) < 1e-6
+    assert largest_difference(stepped[0, 0], tokens[0, 0]) > 0.1
+
+
+def test_configurations_in_files(tmp_path):
+    scheduler = DDIMScheduler(beta_end=0.03)
+    scheduler.to_json_file(tmp_path / "scheduler_config.json")
+    assert DDIMScheduler.from_pretrained(tmp_path).config.beta_end == 0.03

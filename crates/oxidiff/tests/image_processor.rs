@@ -350,3 +350,21 @@ fn image_files_are_read_as_colour() {
     assert!(error(load_image(&broken)).contains("broken.png"));
     assert!(error(load_image(folder.path().join("missing.png"))).contains("missing.png"));
 }
+
+#[test]
+fn unfiltered_images_are_resized_without_mixing_pixels() {
+    let picture = GrayImage::from_fn(20, 12, |x, y| image::Luma([u8::from((x + y) % 3 == 0) * 255]));
+    let picture = DynamicImage::from(picture);
+    let options = PreprocessOptions { height: Some(24), width: Some(32), ..Default::default() };
+    let processor = VaeImageProcessor { do_normalize: false, ..Default::default() };
+    let nearest = VaeImageProcessor { resample: Resample::Nearest, ..processor };
+
+    let unfiltered = PipelineImageInput::Unfiltered(vec![picture.clone()]);
+    let values = processor.preprocess(&unfiltered, options).unwrap().into_data();
+    let expected = nearest.preprocess(&picture.clone().into(), options).unwrap().into_data();
+    assert_eq!(values, expected);
+    assert!(values.iter::<f32>().all(|value| value == 0.0 || value == 1.0));
+    assert_ne!(values, processor.preprocess(&picture.into(), options).unwrap().into_data());
+    let size = processor.get_default_height_width(&unfiltered, None, None).unwrap();
+    assert_eq!(size, [8, 16]);
+}

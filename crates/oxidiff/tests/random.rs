@@ -249,3 +249,26 @@ fn seeds_from_the_system_differ() {
     let mut again = Generator::manual_seed(a.initial_seed());
     assert_eq!(a.randn_vec::<f32>(20), again.randn_vec::<f32>(20));
 }
+
+#[test]
+fn items_that_share_a_generator_draw_from_it_in_turn() {
+    let shape = [3, 2, 4, 5];
+    let device = Device::flex();
+    let mut shared = Generators::Shared {
+        generators: vec![Generator::manual_seed(1), Generator::manual_seed(2)],
+        of_item: vec![0, 1, 0],
+    };
+    let drawn = shared.randn(shape, DType::F32, &device).unwrap();
+
+    let (mut first, mut second) = (Generator::manual_seed(1), Generator::manual_seed(2));
+    let item = |generator: &mut Generator| generator.randn([1, 2, 4, 5], DType::F32, &device);
+    let expected = Tensor::cat(vec![item(&mut first), item(&mut second), item(&mut first)], 0);
+    assert_eq!(drawn.into_data(), expected.into_data());
+
+    let mut lacking =
+        Generators::Shared { generators: vec![Generator::manual_seed(1)], of_item: vec![0, 7, 0] };
+    assert!(lacking.randn(shape, DType::F32, &device).unwrap_err().to_string().contains("generator"));
+    let mut too_few = Generators::Shared { generators: vec![Generator::manual_seed(1)], of_item: vec![0, 0] };
+    assert!(too_few.randn(shape, DType::F32, &device).is_err());
+    assert!(Generators::PerItem(Vec::new()).randn(shape, DType::F32, &device).is_err());
+}

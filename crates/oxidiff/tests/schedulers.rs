@@ -9,7 +9,7 @@ use oxidiff::{
 use scheduler_cases::{Fixtures, compare_cases, compare_swaps, deviation, model, values};
 
 fn fixtures() -> Fixtures {
-    Fixtures::load("schedulers", &["cases", "k_diffusion", "sde_and_inverse", "solvers"])
+    Fixtures::load("schedulers", &["cases", "k_diffusion", "sde_and_inverse", "solvers", "further_arguments"])
 }
 
 #[test]

@@ -9,7 +9,7 @@ use oxidiff::{
     CMStochasticIterativeScheduler, Config, CosineDPMSolverMultistepScheduler, DType, Device,
     EDMEulerScheduler, FlowMatchEulerDiscreteScheduler, FlowMatchEulerDiscreteSchedulerConfig, Generator,
     Generators, LCMScheduler, RePaintScheduler, RePaintSchedulerConfig, Scheduler, ScoreSdeVeScheduler,
-    StepOptions, TCDScheduler, Tensor, UnCLIPScheduler, schedulers,
+    StepOptions, TCDScheduler, Tensor, TimestepOptions, UnCLIPScheduler, schedulers,
 };
 use scheduler_cases::{Fixtures, compare_cases, compare_swaps, model};
 
@@ -149,7 +149,12 @@ fn repaint_goes_back_and_forth() {
         let key = format!("repaint.{steps},{length},{samples}");
         assert_close(&key, floats(repaint.timesteps()), methods.floats(&key), 0.0);
     }
+    let mut by_options = repaint.clone();
+    let jumps =
+        TimestepOptions { jump_length: Some(5), jump_n_sample: Some(3), ..TimestepOptions::steps(20) };
+    by_options.set_timesteps_with(jumps).unwrap();
     repaint.set_timesteps_with_jumps(20, 5, 3).unwrap();
+    assert_eq!(by_options.timesteps(), repaint.timesteps());
     let mut generator = seeded(9);
     let options = StepOptions { generator: Some(&mut generator), ..Default::default() };
     let noisier = repaint.undo_step(fixtures().tensor("sample"), 40.0, options).unwrap();

@@ -9,7 +9,7 @@ Results that follow from no array, such as `scheduler.timesteps`, are tensors of
 imported one of them.
 """
 
-from . import _models, _pipelines, _schedulers
+from . import _auto, _models, _pipelines, _schedulers, _submodules  # noqa: F401
 from ._config import FrozenDict
 from ._images import export_to_gif, load_image, make_image_grid
 from ._models import AutoModel, DiagonalGaussianDistribution, ModelMixin
@@ -44,7 +44,7 @@ from ._schedulers import SchedulerMixin
 from ._unsupported import CLASS_ENDINGS
 
 # The classes of the library's registries, which are not named here, so that a new one needs no change.
-_CLASSES = {**_pipelines.CLASSES, **_pipelines.AUTO, **_models.CLASSES, **_schedulers.CLASSES}
+_CLASSES = {**_pipelines.CLASSES, **_auto.AUTO, **_models.CLASSES, **_schedulers.CLASSES}
 globals().update(_CLASSES)
 
 __all__ = sorted([
@@ -57,6 +57,10 @@ __all__ = sorted([
 
 
 def __getattr__(name):
+    if name == "logging":
+        from .utils import logging
+
+        return logging
     if name.endswith(CLASS_ENDINGS):
         raise NotImplementedError(f"oxidiff has no `{name}`: `oxidiff.__all__` lists what it has")
     raise AttributeError(f"module 'oxidiff' has no attribute '{name}'")

@@ -1,5 +1,7 @@
 """Calls of pipelines: the callback, the progress bar, and the form of the result."""
 
+from collections.abc import Mapping
+
 from . import _oxidiff
 from ._outputs import ImagePipelineOutput, StableDiffusionPipelineOutput
 from ._unsupported import UNSUPPORTED_ARGUMENTS
@@ -11,11 +13,20 @@ def call(pipeline, given):
     scale = _lora_scale(pipeline, given.pop("others"))
     function = given.pop("callback_on_step_end", None)
     inputs = _tensor_inputs(function, given.pop("callback_on_step_end_tensor_inputs", ("latents",)))
+    for name in pipeline._never_none:
+        if name in given and given[name] is None:
+            raise TypeError(f"{type(pipeline).__name__}.__call__(): `{name}` must not be None")
+    if "output_type" in given and given["output_type"] is None:
+        # What diffusers returns for every form that it does not know.
+        given["output_type"] = "np"
+    _draw_class_labels(pipeline, given)
     form = given.get("output_type")
     if form == "pt":
         given["output_type"] = "np"
     pipeline._synchronise()
-    pipeline.__dict__.update(_interrupt=False, _guidance_scale=given.get("guidance_scale"))
+    pipeline.__dict__.update(
+        _interrupt=False, _guidance_scale=given.get("guidance_scale"), _clip_skip=given.get("clip_skip")
+    )
     scheduler = pipeline._parts.get("scheduler")
     with _Steps(pipeline, function, inputs, given.get("num_inference_steps")) as steps:
         try:
@@ -47,6 +58,16 @@ def _lora_scale(pipeline, others):
     if set(attention) != {"scale"}:
         raise NotImplementedError("`cross_attention_kwargs` with anything but `scale` is not supported")
     return float(attention["scale"])
+
+
+def _draw_class_labels(pipeline, given):
+    """Chooses classes where the call gives none. Like those of diffusers, they never come from the call's own generator;
+    a call without one has only the default generator, from which the library draws them itself."""
+    unet = pipeline._parts.get("unet")
+    classes = unet.config.get("num_class_embeds") if unet is not None else None
+    is_open = "class_labels" in given and given["class_labels"] is None and given.get("generator") is not None
+    if classes and is_open:
+        given["class_labels"] = _oxidiff.draw_classes(classes, given["batch_size"])
 
 
 def _tensor_inputs(function, inputs):
@@ -98,6 +119,8 @@ class _Steps:
 def _answered(answer):
     """What a callback returned: nothing, or latents."""
     answer = {} if answer is None else answer
+    if not isinstance(answer, Mapping):
+        raise TypeError(f"`callback_on_step_end`: must return a dictionary, not a {type(answer).__name__}")
     others = [name for name in answer if name != "latents"]
     if others:
         raise NotImplementedError(f"`callback_on_step_end`: can only return `latents`, not {others}")

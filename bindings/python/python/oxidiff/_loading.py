@@ -50,7 +50,7 @@ def options(given):
         elif name in PASSED:
             options[name] = os.fspath(value) if isinstance(value, os.PathLike) else value
         elif name in LIMITED:
-            if value not in LIMITED[name]:
+            if not any(value is known or (type(value) is type(known) and value == known) for known in LIMITED[name]):
                 raise NotImplementedError(f"`{name}={value!r}` is not supported")
         elif name not in HARMLESS:
             others[name] = value
@@ -113,6 +113,14 @@ def token_options(token):
 def path(name_or_path):
     """A path or a name on the hub as a string."""
     return os.fspath(name_or_path)
+
+
+def folder(save_directory):
+    """The path of a folder to write into."""
+    name = os.fspath(save_directory)
+    if not name:
+        raise FileNotFoundError("`save_directory` is empty: name a folder")
+    return name
 
 
 def device(argument):

@@ -56,7 +56,7 @@ class LoraMixin:
         A weight can be a dictionary of a weight for each model: `{"unet": 0.8, "text_encoder": 0.5}`.
         """
         names = [adapter_names] if isinstance(adapter_names, str) else list(adapter_names)
-        weights = adapter_weights if isinstance(adapter_weights, list) else [adapter_weights] * len(names)
+        weights = list(adapter_weights) if isinstance(adapter_weights, (list, tuple)) else [adapter_weights] * len(names)
         if len(weights) != len(names):
             raise ValueError(f"`adapter_weights`: {len(weights)} weights for {len(names)} adapters")
         adapters = []

@@ -4,12 +4,14 @@ import json
 
 from . import _oxidiff
 from ._config import dumps, html, loads
-from ._loading import moved, own_options, path, refuse_others
+from ._loading import folder, moved, own_options, path, refuse_others
 from ._methods import describe, method
 from ._outputs import AutoencoderKLOutput, AutoencoderTinyOutput, DecoderOutput, output_class
 from ._program import device_of_program, dtype_of_program
+from ._unsupported import MODEL_METHODS, refuses
 
 
+@refuses(*MODEL_METHODS)
 class ModelMixin:
     """A neural network with a configuration.
 
@@ -74,6 +76,21 @@ class ModelMixin:
         name = path(pretrained_model_link_or_path_or_dict)
         return cls._of(_oxidiff.ModelCore.from_single_file(cls._class_name, name, chosen), _name_or_path=name)
 
+    @classmethod
+    def load_config(cls, pretrained_model_name_or_path, **kwargs):
+        """The configuration in a folder or on the hub."""
+        chosen = own_options(kwargs, cls.__name__)
+        return loads(_oxidiff.model_config(path(pretrained_model_name_or_path), chosen))
+
+    def to_json_string(self):
+        """The configuration as JSON, as it is saved."""
+        return self._core.config() + "\n"
+
+    def to_json_file(self, json_file_path):
+        """Writes the configuration into a file, as JSON."""
+        with open(json_file_path, "w", encoding="utf-8") as file:
+            file.write(self.to_json_string())
+
     def save_pretrained(self, save_directory, is_main_process=True, safe_serialization=True, variant=None,
                         push_to_hub=False, **kwargs):
         """Writes `config.json` and the weights into a folder, which is created if it does not exist."""
@@ -81,7 +98,7 @@ class ModelMixin:
             raise NotImplementedError("only safetensors without a variant are written, into a local folder")
         refuse_others(kwargs)
         if is_main_process:
-            self._core.save_pretrained(path(save_directory))
+            self._core.save_pretrained(folder(save_directory))
 
     @property
     def config(self):
@@ -122,6 +139,26 @@ class ModelMixin:
         """Converts the weights to float32."""
         return self.to("float32")
 
+    def cpu(self):
+        """Returns the model, which is on the CPU."""
+        return self
+
+    def cuda(self, device=None):
+        """Moves the model to a GPU, which this build cannot compute on."""
+        return self.to("cuda" if device is None else device)
+
+    def compile(self, *args, **kwargs):
+        """Does nothing: the model is compiled already."""
+
+    def set_attention_slice(self, slice_size="auto"):
+        """Does nothing: attention on the CPU never holds the scores of all pairs of tokens."""
+
+    def enable_xformers_memory_efficient_attention(self, attention_op=None):
+        """Does nothing: attention is memory-efficient already."""
+
+    def disable_xformers_memory_efficient_attention(self):
+        """Does nothing: attention stays memory-efficient."""
+
     def eval(self):
         """Returns the model, which is always in the state for inference."""
         return self
@@ -137,6 +174,13 @@ class ModelMixin:
         if mode:
             raise NotImplementedError("training is not supported")
         return self
+
+    def __copy__(self):
+        # Weights are never changed in place, so that both can share them.
+        return self._of(self._core.copy(), **self._further)
+
+    def __deepcopy__(self, memo):
+        return self.__copy__()
 
     def _call(self, given):
         others = given.pop("others")
@@ -237,7 +281,9 @@ class AutoModel:
         """Loads a model from a folder or from the hub: see `ModelMixin.from_pretrained`."""
         chosen = own_options({"subfolder": subfolder, **kwargs}, cls.__name__)
         name = path(pretrained_model_name_or_path)
-        class_name = _oxidiff.model_class_of(name, chosen)
+        class_name = loads(_oxidiff.model_config(name, chosen)).get("_class_name")
+        if class_name not in CLASSES:
+            raise ValueError(f"{name}: `config.json` names the class `{class_name}`, which is not supported")
         return CLASSES[class_name].from_pretrained(name, subfolder=subfolder, **kwargs)
 
 

@@ -2,31 +2,20 @@
 
 from . import _oxidiff
 from ._calls import call
-from ._config import html, loads
-from ._loading import moved, options, path, refuse_others, warn_of_unknown
+from ._config import dumps, html, loads
+from ._loading import folder, moved, options, path, refuse_others, warn_of_unknown
 from ._loras import LoraMixin
 from ._methods import describe, method
 from ._models import CLASSES as MODELS
 from ._models import ModelMixin
+from ._pipeline_parts import FURTHER, Part
 from ._program import device_of_program, dtype_of_program
 from ._schedulers import CLASSES as SCHEDULERS
 from ._schedulers import SchedulerMixin
-from ._unsupported import UNSUPPORTED_METHODS, refuse
-
-class Part:
-    """A part of a pipeline that is neither model nor scheduler, such as a tokenizer: it can be handed to other pipelines."""
-
-    def __init__(self, core, class_name):
-        self._core = core
-        self._class_name = class_name
-
-    def __repr__(self):
-        return f"<{self._class_name} of an oxidiff pipeline>"
-
-    def __call__(self, *args, **kwargs):
-        raise NotImplementedError(f"a {self._class_name} cannot be called from Python: pass prompts to the pipeline")
+from ._unsupported import PIPELINE_METHODS, refuses
 
 
+@refuses(*PIPELINE_METHODS)
 class DiffusionPipeline(LoraMixin):
     """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
 
@@ -41,20 +30,17 @@ class DiffusionPipeline(LoraMixin):
         if self._class_name is None:
             raise TypeError("load a pipeline with `DiffusionPipeline.from_pretrained`")
         cores = {name: part._core for name, part in parts.items() if hasattr(part, "_core")}
-        # Of the index. `None` is an optional part that is not there.
-        flags = {name: value for name, value in parts.items() if name not in cores and value is not None}
-        for name, value in flags.items():
-            if not isinstance(value, (bool, int, float, str)):
+        # The class's own options. `None` is an optional part that is not there.
+        options = {name: value for name, value in parts.items() if name not in cores and value is not None}
+        for name, value in options.items():
+            if not isinstance(value, (bool, int, float, str, dict)):
                 raise TypeError(f"`{name}`: must be a part of this package, not a {type(value).__name__}")
-        self._start(_oxidiff.PipelineCore.from_parts(self._class_name, list(cores.items())), parts)
+        core = _oxidiff.PipelineCore.from_parts(self._class_name, list(cores.items()), dumps(options))
+        self._start(core, parts)
         index = self.config
         for name in cores:
             if name not in index:
                 raise TypeError(f"{self._class_name}.__init__() got an unexpected keyword argument '{name}'")
-        for name, value in flags.items():
-            # `requires_safety_checker` only decides about a warning.
-            if name != "requires_safety_checker" and value != index.get(name):
-                raise NotImplementedError(f"`{name}={value!r}`: only a checkpoint can have flags of its own")
 
     @classmethod
     def _of(cls, core, parts=None):
@@ -67,7 +53,7 @@ class DiffusionPipeline(LoraMixin):
         """Takes over a pipeline of the library, and `parts` that Python has objects for already."""
         fields = self.__dict__
         fields.update(_core=core, _parts={}, _synchronised={}, _progress_bar_config={}, _interrupt=False,
-                      _is_called=False, _num_timesteps=0, _guidance_scale=None)
+                      _is_called=False, _num_timesteps=0, _guidance_scale=None, _clip_skip=None)
         for name, _, class_name, part in core.parts():
             known = parts.get(name)
             self._parts[name] = known if hasattr(known, "_core") else _python(part, class_name)
@@ -129,6 +115,8 @@ class DiffusionPipeline(LoraMixin):
         """Makes a pipeline of this class from the parts of another. Both share the weights; none are copied."""
         if cls._class_name is None:
             raise ValueError("call `from_pipe` of the class that is wanted")
+        if not isinstance(pipeline, DiffusionPipeline):
+            raise TypeError(f"`pipeline`: must be a pipeline of this package, not a {type(pipeline).__name__}")
         pipeline._synchronise()
         chosen, others = options(kwargs)
         dtype = chosen.pop("dtype", None)
@@ -143,13 +131,20 @@ class DiffusionPipeline(LoraMixin):
         copied._progress_bar_config = self._progress_bar_config
         return copied
 
+    def __deepcopy__(self, memo):
+        self._synchronise()
+        # Weights are never changed in place, so that both can share them.
+        copied = type(self)._of(self._core.to_class(self._class_name))
+        copied._progress_bar_config = dict(self._progress_bar_config)
+        return copied
+
     def save_pretrained(self, save_directory, safe_serialization=True, variant=None, push_to_hub=False, **kwargs):
         """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there."""
         if not safe_serialization or variant or push_to_hub:
             raise NotImplementedError("only safetensors without a variant are written, into a local folder")
         refuse_others(kwargs)
         self._synchronise()
-        self._core.save_pretrained(path(save_directory))
+        self._core.save_pretrained(folder(save_directory))
 
     @property
     def config(self):
@@ -194,6 +189,33 @@ class DiffusionPipeline(LoraMixin):
         return self._guidance_scale
 
     @property
+    def do_classifier_free_guidance(self):
+        """Whether the current or the last call computes a prediction without the text, too."""
+        unet = self._parts.get("unet")
+        is_embedded = unet is not None and unet.config.get("time_cond_proj_dim") is not None
+        return self._guidance_scale is not None and self._guidance_scale > 1 and not is_embedded
+
+    @property
+    def clip_skip(self):
+        """How many layers of the text encoder the current or the last call skips."""
+        return self._clip_skip
+
+    @property
+    def vae_scale_factor(self):
+        """How many pixels one position of the latents stands for, in each direction."""
+        vae = self._parts.get("vae")
+        if vae is None:
+            raise AttributeError(f"a {type(self).__name__} has no autoencoder")
+        # Every block but the last halves the sides; a tiny autoencoder has other names for them.
+        blocks = vae.config.get("block_out_channels") or vae.config["encoder_block_out_channels"]
+        return 2 ** (len(blocks) - 1)
+
+    @property
+    def image_processor(self):
+        """What turns images into tensors for the autoencoder, and back."""
+        return _oxidiff.VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
+
+    @property
     def interrupt(self):
         """Whether the current call is to stop: `pipeline._interrupt = True` in a callback."""
         return self._interrupt
@@ -208,6 +230,20 @@ class DiffusionPipeline(LoraMixin):
                     part.to(dtype)
             self._synchronise()
         return self
+
+    def cuda(self, device=None):
+        """Moves the models to a GPU, which this build cannot compute on."""
+        return self.to("cuda" if device is None else device)
+
+    def to_json_string(self):
+        """The contents of `model_index.json`, as JSON."""
+        self._synchronise()
+        return self._core.config() + "\n"
+
+    def to_json_file(self, json_file_path):
+        """Writes the contents of `model_index.json` into a file."""
+        with open(json_file_path, "w", encoding="utf-8") as file:
+            file.write(self.to_json_string())
 
     def enable_vae_tiling(self):
         """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
@@ -279,13 +315,13 @@ class DiffusionPipeline(LoraMixin):
             if isinstance(self.config.get(name), list):
                 # A part that the class has and this pipeline lacks.
                 return None
-            if name in UNSUPPORTED_METHODS:
-                return refuse(type(self).__name__, name)
         raise AttributeError(f"a {type(self).__name__} has no `{name}`")
 
     def __setattr__(self, name, value):
         if name == "_guidance_scale":
             raise NotImplementedError("the guidance scale cannot be changed during a call")
+        if isinstance(getattr(type(self), name, None), property):
+            raise NotImplementedError(f"`{name}` of a {type(self).__name__} cannot be set: it follows from its parts")
         if name.startswith("_") or (name not in self._parts and not isinstance(self.config.get(name), list)):
             object.__setattr__(self, name, value)
         elif self._is_called:
@@ -346,39 +382,15 @@ def _class(class_name, arguments):
     )
     space = {
         "_class_name": class_name,
+        "_never_none": frozenset(
+            name for name, default in by_name.items() if default is not None and name != "output_type"
+        ),
         "__module__": "oxidiff",
         "__doc__": f"`{class_name}` of diffusers: see `DiffusionPipeline` for its other methods.",
         "__call__": method(class_name, "__call__", parameters, "_call", about),
     }
-    return type(class_name, (DiffusionPipeline,), space)
-
-
-def _auto(class_name):
-    class Auto:
-        def __init__(self, *args, **kwargs):
-            raise EnvironmentError(f"load a pipeline with `{class_name}.from_pretrained` or `{class_name}.from_pipe`")
-
-        @classmethod
-        def from_pretrained(cls, pretrained_model_or_path, **kwargs):
-            """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`."""
-            chosen, others = options(kwargs)
-            core = _oxidiff.PipelineCore.from_pretrained(path(pretrained_model_or_path), chosen, class_name)
-            pipeline = DiffusionPipeline._of(core)
-            pipeline._replace(others)
-            return pipeline
-
-        @classmethod
-        def from_pipe(cls, pipeline, **kwargs):
-            """Makes the pipeline for the task from the parts of another, which shares its weights."""
-            pipeline._synchronise()
-            core = pipeline._core.to_class(class_name)
-            return CLASSES[core.class_name].from_pipe(pipeline, **kwargs)
-
-    Auto.__name__ = Auto.__qualname__ = class_name
-    Auto.__module__ = "oxidiff"
-    Auto.__doc__ = "Chooses the class of a checkpoint's family for the task in the name of this one."
-    return Auto
+    bases = (DiffusionPipeline,) if class_name not in FURTHER else (FURTHER[class_name], DiffusionPipeline)
+    return type(class_name, bases, space)
 
 
 CLASSES = {name: _class(name, arguments) for name, arguments in _oxidiff.pipeline_classes()}
-AUTO = {name: _auto(name) for name in _oxidiff.auto_pipeline_classes()}

@@ -7,12 +7,14 @@ import warnings
 from . import _oxidiff
 from ._config import dumps, html, loads, taken_over
 from ._loading import device as check_device
-from ._loading import own_options, path, refuse_others
+from ._loading import folder, own_options, path, refuse_others
 from ._methods import REQUIRED, method
 from ._outputs import SchedulerOutput
 from ._scheduler_methods import FURTHER
+from ._unsupported import COMPUTED_BY_SCHEDULERS, SCHEDULER_METHODS, SCHEDULER_STATE, refuses
 
 
+@refuses(*SCHEDULER_METHODS)
 class SchedulerMixin:
     """Removes predicted noise from a sample, step by step.
 
@@ -34,10 +36,7 @@ class SchedulerMixin:
         return scheduler
 
     def _start(self, core, **further):
-        self._core = core
-        self._further = further
-        self._config = None
-        self.num_inference_steps = None
+        self.__dict__.update(_core=core, _further=further, _config=None, num_inference_steps=None)
 
     @classmethod
     def from_config(cls, config=None, return_unused_kwargs=False, **kwargs):
@@ -78,7 +77,7 @@ class SchedulerMixin:
         if push_to_hub:
             raise NotImplementedError("`push_to_hub` is not supported")
         refuse_others(kwargs)
-        self._core.save_pretrained(path(save_directory))
+        self._core.save_pretrained(folder(save_directory))
 
     save_config = save_pretrained
 
@@ -90,6 +89,11 @@ class SchedulerMixin:
             further = {"_use_default_values": defaults, **self._further} if defaults else self._further
             self._config = loads(self._core.config(), self._core.fields(), **further)
         return self._config
+
+    @property
+    def has_compatibles(self):
+        """Whether other classes can take over this scheduler's configuration."""
+        return bool(self._core.compatibles)
 
     @property
     def timesteps(self):
@@ -126,6 +130,13 @@ class SchedulerMixin:
             raise self._no_attribute("final_alpha_cumprod")
         return _oxidiff.scalar(1.0, False) if self.config.set_alpha_to_one else self.alphas_cumprod[0]
 
+    @property
+    def initial_alpha_cumprod(self):
+        """What the first step of an inversion takes for `alphas_cumprod`."""
+        if self._class_name != "DDIMInverseScheduler":
+            raise self._no_attribute("initial_alpha_cumprod")
+        return self.final_alpha_cumprod
+
     def _training_noise(self, name):
         # Another class's configuration may have brought a schedule along.
         if "beta_schedule" not in _defaults(self._class_name):
@@ -160,6 +171,14 @@ class SchedulerMixin:
         self._core.set_begin_index(begin_index)
 
     @property
+    def _begin_index(self):
+        return self._core.begin_index
+
+    @_begin_index.setter
+    def _begin_index(self, begin_index):
+        self._core.set_begin_index(begin_index)
+
+    @property
     def step_index(self):
         """The index of the next step; `None` before the first, and for classes that find steps by their timesteps."""
         return self._core.step_index
@@ -174,14 +193,14 @@ class SchedulerMixin:
         self._core.set_step_index(step_index)
 
     def _set_timesteps(self, given):
-        count = given.pop("num_inference_steps")
         device = given.pop("device")
         if device is not None:
             check_device(device)
-        self._core.set_timesteps(count, **given)
+        self._core.set_timesteps(given)
+        count = given["num_inference_steps"]
         # Some classes leave out timesteps that are equal.
         length = len(self.timesteps)
-        self.num_inference_steps = length if count is None else min(count, length)
+        self.__dict__["num_inference_steps"] = length if count is None else min(count, length)
 
     def register_to_config(self, **kwargs):
         """Changes values of the configuration, or adds some. Choose the timesteps again afterwards."""
@@ -198,6 +217,8 @@ class SchedulerMixin:
     def _step(self, given):
         whole = given.pop("return_dict")
         output, timestep, sample = (given.pop(name) for name in ("model_output", "timestep", "sample"))
+        if given.get("per_token_timesteps") is not None:
+            return self._step_per_token(output, timestep, sample, given, whole)
         previous, original = self._core.step(output, timestep, sample, given, "generator" in given)
         if not whole:
             return (previous,) if original is None else (previous, original)
@@ -221,10 +242,25 @@ class SchedulerMixin:
 
     def __copy__(self):
         copied = self._of(self._core.copy(), **self._further)
-        copied.num_inference_steps = self.num_inference_steps
+        copied.__dict__["num_inference_steps"] = self.num_inference_steps
         return copied
 
+    def to_json_file(self, json_file_path):
+        """Writes the configuration into a file, as JSON."""
+        with open(json_file_path, "w", encoding="utf-8") as file:
+            file.write(self.to_json_string())
+
+    def __setattr__(self, name, value):
+        if name in COMPUTED_BY_SCHEDULERS:
+            how = "`set_timesteps`, `set_begin_index` or another configuration"
+            raise NotImplementedError(f"`{name}` of a {type(self).__name__} cannot be set: use {how}")
+        if name in SCHEDULER_STATE:
+            raise NotImplementedError(f"`{name}` of a {type(self).__name__} cannot be set: `set_timesteps` starts afresh")
+        object.__setattr__(self, name, value)
+
     def __getattr__(self, name):
+        if name in SCHEDULER_STATE:
+            raise NotImplementedError(f"`{name}` of a {type(self).__name__} is not available: the library holds it")
         # A value of the configuration, as diffusers allows with a warning.
         if not name.startswith("_") and name in self.config:
             message = f"`{name}` is a value of the configuration: use `config.{name}` of the scheduler"
@@ -257,10 +293,13 @@ _DEFAULTS = {}
 
 
 def _class(class_name, step_arguments, timestep_arguments, is_for_flows):
+    if class_name in PER_TOKEN:
+        step_arguments = [*step_arguments, "per_token_timesteps"]
     parameters = [("model_output", REQUIRED), ("timestep", REQUIRED), ("sample", REQUIRED)]
-    defaults = {"eta": None, "use_clipped_model_output": False, "s_churn": 0.0, "s_tmin": 0.0, "s_tmax": float("inf"),
-                "s_noise": 1.0, "order": 4}
-    parameters += [(name, defaults.get(name)) for name in step_arguments]
+    defaults = {"eta": ETA.get(class_name, 0.0), "use_clipped_model_output": False, "s_churn": 0.0, "s_tmin": 0.0,
+                "s_tmax": float("inf"), "s_noise": 1.0, "order": 4, "return_dict": True}
+    names = step_arguments if "return_dict" in step_arguments else [*step_arguments, "return_dict"]
+    parameters += [(name, defaults.get(name)) for name in names]
     about = (
         "One step: from the sample at a timestep to the less noisy one before it.\n\n"
         "Args:\n"
@@ -276,18 +315,20 @@ def _class(class_name, step_arguments, timestep_arguments, is_for_flows):
     about_timesteps = "Chooses the timesteps of a run.\n\nArgs:\n" + "".join(
         f"    {name} {TIMESTEP_ARGUMENTS[name]}\n" for name in ("num_inference_steps", *timestep_arguments)
     )
-    timestep_parameters = [(name, None) for name in ("num_inference_steps", *timestep_arguments)]
+    timestep_defaults = {"strength": 1.0, "jump_length": 10, "jump_n_sample": 10}
+    timestep_parameters = [
+        (name, timestep_defaults.get(name)) for name in ("num_inference_steps", *timestep_arguments)
+    ]
     space = {
         "_class_name": class_name,
         "_step_arguments": tuple(step_arguments),
         "__module__": "oxidiff",
         "__doc__": f"`{class_name}` of diffusers: see `SchedulerMixin` for its methods.",
         "__init__": _Initialiser(class_name),
-        "step": method(class_name, "step", [*parameters, ("return_dict", True)], "_step", about),
+        "step": method(class_name, "step", parameters, "_step", about),
     }
     bases = (FlowSchedulerMixin, SchedulerMixin) if is_for_flows else (SchedulerMixin,)
-    if class_name in FURTHER:
-        bases = (FURTHER[class_name], *bases)
+    bases = (*FURTHER.get(class_name, ()), *bases)
     if not any(hasattr(base, "set_timesteps") for base in bases):
         space["set_timesteps"] = method(
             class_name, "set_timesteps", timestep_parameters, "_set_timesteps", about_timesteps
@@ -303,8 +344,15 @@ TIMESTEP_ARGUMENTS = {
     "sigmas": "(Sequence[float]): The noise levels of the run instead, in descending order.",
     "mu": "(float): The shift of the noise levels of a flow.",
     "original_inference_steps": "(int): The number of steps that the model was distilled with.",
-    "strength": "(float): The part of the timesteps that is used when the run starts from an image; by default 1.",
+    "strength": "(float): The part of the timesteps that is used when the run starts from an image.",
+    "num_train_timesteps": "(int): The timesteps of the training to spread the run over, instead of the configuration's.",
+    "jump_length": "(int): How many steps the run goes back at a time.",
+    "jump_n_sample": "(int): How often the run makes the steps between.",
 }
+#: The default of `eta` where it is not 0.
+ETA = {"TCDScheduler": 0.3, "RePaintScheduler": None}
+#: The classes whose tokens can have timesteps of their own.
+PER_TOKEN = ("FlowMatchEulerDiscreteScheduler",)
 
 
 class _Initialiser:

@@ -1,15 +1,40 @@
 """What diffusers has and this package does not, or what needs nothing here."""
 
 #: How the names of diffusers' classes end. Those that this package lacks raise `NotImplementedError` when they are imported.
-CLASS_ENDINGS = ("Pipeline", "Scheduler", "Model", "Processor", "Adapter", "Mixin", "2D", "3D", "Config")
+CLASS_ENDINGS = ("Pipeline", "Scheduler", "Schedulers", "Schedules", "Model", "Processor", "Processor2_0", "Adapter", "Mixin",
+                 "2D", "3D", "Config", "Callback", "Output")
 
-#: Methods that raise `NotImplementedError`.
-UNSUPPORTED_METHODS = frozenset({
+#: Methods of pipelines that raise `NotImplementedError`.
+PIPELINE_METHODS = (
     "enable_freeu", "disable_freeu", "fuse_qkv_projections", "unfuse_qkv_projections", "load_ip_adapter",
     "unload_ip_adapter", "set_ip_adapter_scale", "encode_prompt", "encode_image", "prepare_latents",
     "run_safety_checker", "check_inputs", "download", "enable_layerwise_casting", "enable_group_offload", "push_to_hub",
     "set_lora_device", "save_lora_weights", "unload_textual_inversion", "upcast_vae", "numpy_to_pil", "register_modules",
-    "enable_cache",
+    "enable_cache", "decode_latents", "save_config", "load_config", "from_config",
+)
+#: Methods of models that raise `NotImplementedError`.
+MODEL_METHODS = (
+    "parameters", "named_parameters", "modules", "named_modules", "children", "state_dict", "load_state_dict",
+    "register_forward_hook", "apply", "set_attn_processor", "set_default_attn_processor", "enable_freeu", "disable_freeu",
+    "fuse_qkv_projections", "unfuse_qkv_projections", "enable_gradient_checkpointing", "add_adapter",
+    "load_lora_adapter", "save_lora_adapter", "load_attn_procs", "save_attn_procs", "enable_layerwise_casting",
+    "enable_group_offload", "push_to_hub",
+)
+#: Methods of schedulers that raise `NotImplementedError`.
+SCHEDULER_METHODS = ("convert_model_output", "push_to_hub")
+
+#: What diffusers' schedulers remember as attributes. Here the library holds it, so that it can be neither read nor set.
+SCHEDULER_STATE = frozenset({
+    "model_outputs", "timestep_list", "lower_order_nums", "ets", "counter", "cur_model_output", "cur_sample", "derivatives",
+    "dt", "prev_derivative", "last_sample", "last_noise", "this_order", "this_predictor_order", "this_corrector_order",
+    "order_list", "noise_sampler", "custom_timesteps", "is_scale_input_called", "discrete_sigmas", "solver_p", "variance_type",
+    "log_sigmas", "sigmas_interpol", "sigmas_up", "sigmas_down", "disable_corrector", "tau_func",
+})
+#: Attributes of schedulers that follow from their configuration and from `set_timesteps`.
+COMPUTED_BY_SCHEDULERS = frozenset({
+    "timesteps", "sigmas", "betas", "alphas", "alphas_cumprod", "final_alpha_cumprod", "initial_alpha_cumprod",
+    "init_noise_sigma", "num_inference_steps", "order", "config", "step_index", "begin_index", "alpha_t", "sigma_t",
+    "lambda_t", "sigma_min", "sigma_max", "prk_timesteps", "plms_timesteps", "shift", "compatibles",
 })
 
 #: Arguments of calls that are accepted as `None`.
@@ -20,10 +45,25 @@ UNSUPPORTED_ARGUMENTS = frozenset({
 })
 
 
-def refuse(class_name, name):
-    """A function that says that a method does not exist here."""
+def refuses(*names):
+    """A decorator of classes: calls of the methods of these `names` say that they do not exist here."""
 
-    def refused(*args, **kwargs):
-        raise NotImplementedError(f"`{class_name}.{name}` is not supported by oxidiff")
+    def add(kind):
+        for name in names:
+            setattr(kind, name, _Refused(name))
+        return kind
 
-    return refused
+    return add
+
+
+class _Refused:
+    """A method that does not exist here, of a class or of one of its objects."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __get__(self, owner, kind=None):
+        def refused(*args, **kwargs):
+            raise NotImplementedError(f"`{kind.__name__}.{self.name}` is not supported by oxidiff")
+
+        return refused

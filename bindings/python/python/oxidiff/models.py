@@ -2,6 +2,9 @@
 
 from ._models import CLASSES, AutoModel, ModelMixin
 
+#: A package for Python, so that it can look for further modules in it: see `_submodules`.
+__path__ = []
+
 globals().update(CLASSES)
 
 __all__ = ["AutoModel", "ModelMixin", *CLASSES]

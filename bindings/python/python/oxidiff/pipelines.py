@@ -1,7 +1,11 @@
 """All pipelines, where diffusers has them: `from oxidiff.pipelines import StableDiffusionPipeline`."""
 
+from ._auto import AUTO
 from ._outputs import ImagePipelineOutput
-from ._pipelines import AUTO, CLASSES, DiffusionPipeline
+from ._pipelines import CLASSES, DiffusionPipeline
+
+#: A package for Python, so that it can look for further modules in it: see `_submodules`.
+__path__ = []
 
 globals().update(CLASSES, **AUTO)
 

@@ -2,6 +2,9 @@
 
 from ._schedulers import CLASSES, SchedulerMixin
 
+#: A package for Python, so that it can look for further modules in it: see `_submodules`.
+__path__ = []
+
 globals().update(CLASSES)
 
 __all__ = ["SchedulerMixin", *CLASSES]

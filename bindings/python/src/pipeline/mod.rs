@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
 use oxidiff::{AUTO_PIPELINES, AnyModel, AutoPipeline, Component, DiffusionPipeline, Scheduler};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -166,15 +166,18 @@ impl PyPipeline {
         pipeline.components().iter().map(part).collect()
     }
 
-    /// Makes a pipeline from parts.
+    /// Makes a pipeline from parts, and from values of the class's own options, as JSON.
     #[staticmethod]
-    fn from_parts(class_name: &str, parts: Vec<(String, Bound<'_, PyAny>)>) -> PyResult<Self> {
+    fn from_parts(class_name: &str, parts: Vec<(String, Bound<'_, PyAny>)>, options: &str) -> PyResult<Self> {
+        let options =
+            serde_json::from_str(options).map_err(|error| PyValueError::new_err(error.to_string()))?;
         let owned = parts
             .iter()
             .map(|(name, core)| Ok((name, Held::of(name, core)?)))
             .collect::<PyResult<Vec<_>>>()?;
         let components = owned.iter().map(|(name, component)| (name.as_str(), component.get())).collect();
-        Ok(DiffusionPipeline::from_components(class_name, &components).map_err(to_py)?.into())
+        let made = DiffusionPipeline::from_components_with(class_name, &components, &options);
+        Ok(made.map_err(to_py)?.into())
     }
 
     /// Replaces a part, or takes it away.

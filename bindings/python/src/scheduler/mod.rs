@@ -7,18 +7,15 @@ use std::sync::{Mutex, MutexGuard};
 
 use burn::tensor::Tensor;
 use oxidiff::schedulers::{self, ModelKind};
-use oxidiff::{
-    AnyTensor, Config, PNDMScheduler, Scheduler, SchedulerOutput, ScoreSdeVeScheduler, StepOptions,
-    TimestepOptions,
-};
-use pyo3::exceptions::{PyAttributeError, PyValueError};
+use oxidiff::{AnyTensor, Config, Scheduler, SchedulerOutput, TimestepOptions};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arguments::{number, numbers};
+use self::options::Options;
+use crate::arguments::{count, number, numbers};
 use crate::array::{Array, Given, Like};
 use crate::errors::to_py;
-use crate::generator::Lent;
 use crate::loading;
 use crate::lock::lock;
 
@@ -41,7 +38,7 @@ impl PyScheduler {
 /// Calls a method for samples of the rank of `$sample`.
 macro_rules! with_rank {
     ($sample:expr, $rank:ident => $call:expr) => {
-        match $sample.shape.len() {
+        match $sample.shape.len().max(2) {
             2 => {
                 const $rank: usize = 2;
                 $call
@@ -63,14 +60,31 @@ macro_rules! with_rank {
                 $call
             }
             rank => {
-                Err(PyValueError::new_err(format!("`sample`: has {rank} dimensions; 2 to 6 are possible")))
+                Err(PyValueError::new_err(format!("`sample`: has {rank} dimensions; at most 6 are possible")))
             }
         }
     };
 }
 
 fn tensor<const D: usize>(array: &Array, name: &'static str) -> PyResult<Tensor<D>> {
-    array.tensor()?.to_rank(name).map_err(to_py)
+    at_least_2d(array.clone()).tensor()?.to_rank(name).map_err(to_py)
+}
+
+/// Numbers, or a batch of them, as a batch of samples of one value.
+fn at_least_2d(mut array: Array) -> Array {
+    if array.shape.len() < 2 {
+        array.shape = vec![array.count(), 1];
+    }
+    array
+}
+
+/// What was computed from a sample of this shape.
+fn like_sample(tensor: AnyTensor, shape: &[usize]) -> PyResult<Array> {
+    let mut array = Array::from_tensor(tensor)?;
+    if shape.len() < 2 {
+        array.shape = shape.to_vec();
+    }
+    Ok(array)
 }
 
 #[pymethods]
@@ -177,8 +191,10 @@ impl PyScheduler {
         self.lock().begin_index()
     }
 
-    fn set_begin_index(&self, begin_index: usize) {
+    fn set_begin_index(&self, begin_index: &Bound<'_, PyAny>) -> PyResult<()> {
+        let begin_index = count(begin_index, "begin_index")?;
         self.lock().set_begin_index(begin_index);
+        Ok(())
     }
 
     #[getter]
@@ -186,14 +202,17 @@ impl PyScheduler {
         self.lock().step_index()
     }
 
-    fn set_step_index(&self, step_index: Option<usize>) {
+    #[pyo3(signature = (step_index))]
+    fn set_step_index(&self, step_index: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let step_index = step_index.map(|index| count(index, "step_index")).transpose()?;
         self.lock().set_step_index(step_index);
+        Ok(())
     }
 
     /// Chooses the timesteps of a run by the arguments of the class's `set_timesteps`.
     fn set_timesteps(&self, given: &Bound<'_, PyDict>) -> PyResult<()> {
         let get = |name: &str| Ok::<_, PyErr>(given.get_item(name)?.filter(|value| !value.is_none()));
-        let whole = |name: &str| get(name)?.map(|value| value.extract::<usize>()).transpose();
+        let whole = |name: &str| get(name)?.map(|value| count(&value, name)).transpose();
         let float = |name: &str| get(name)?.map(|value| number(&value)).transpose();
         let list = |name: &str| get(name)?.map(|value| numbers(&value)).transpose();
         let (timesteps, sigmas) = (list("timesteps")?, list("sigmas")?);
@@ -224,7 +243,7 @@ impl PyScheduler {
             let scaled = py.detach(|| self.lock().scale_model_input_any(sample, timestep)).map_err(to_py);
             scaled.map(AnyTensor::from)
         })?;
-        like.give(py, Array::from_tensor(scaled)?)
+        like.give(py, like_sample(scaled, &array.shape)?)
     }
 
     /// One step. Returns the sample before it, and the estimate of the noise-free sample, if there is one.
@@ -248,8 +267,9 @@ impl PyScheduler {
             stepped.map(any).map_err(to_py)
         })?;
         options.give_back(py)?;
-        let original = output.1.map(|tensor| like.give(py, Array::from_tensor(tensor)?)).transpose()?;
-        Ok((like.give(py, Array::from_tensor(output.0)?)?, original))
+        let give = |tensor| like.give(py, like_sample(tensor, &array.shape)?);
+        let original = output.1.map(give).transpose()?;
+        Ok((give(output.0)?, original))
     }
 
     fn add_noise(
@@ -267,7 +287,7 @@ impl PyScheduler {
             let noisy = py.detach(|| self.lock().add_noise_any(samples, noise, &timesteps)).map_err(to_py);
             noisy.map(AnyTensor::from)
         })?;
-        like.give(py, Array::from_tensor(noisy)?)
+        like.give(py, like_sample(noisy, &array.shape)?)
     }
 
     fn get_velocity(
@@ -285,7 +305,7 @@ impl PyScheduler {
             let velocity = py.detach(|| self.lock().get_velocity_any(sample, noise, &timesteps)).map_err(to_py);
             velocity.map(AnyTensor::from)
         })?;
-        like.give(py, Array::from_tensor(velocity)?)
+        like.give(py, like_sample(velocity, &array.shape)?)
     }
 
     fn save_pretrained(&self, folder: std::path::PathBuf) -> PyResult<()> {

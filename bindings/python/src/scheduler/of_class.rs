@@ -1,8 +1,11 @@
 //! Methods that only some classes of schedulers have.
 
 use burn::tensor::Tensor;
-use oxidiff::{PNDMScheduler, Scheduler, ScoreSdeVeScheduler, StepOptions};
-use pyo3::exceptions::PyAttributeError;
+use oxidiff::{
+    DDPMWuerstchenScheduler, FlowMatchEulerDiscreteScheduler, FlowMatchLCMScheduler, PNDMScheduler,
+    RePaintScheduler, Scheduler, ScoreSdeVeScheduler, StepOptions, UpscaleMode,
+};
+use pyo3::exceptions::{PyAttributeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -106,6 +109,97 @@ impl PyScheduler {
         options.give_back(sample.py())?;
         let mean = mean.expect("the step returned it");
         Ok((prev_sample, Given::take(sample)?.like.give(sample.py(), Array::from_tensor(mean.into())?)?))
+    }
+
+    /// A step in which each token has its own timestep: of samples `[batch, tokens, channels]`.
+    fn step_per_token(
+        &self,
+        model_output: &Bound<'_, PyAny>,
+        timestep: &Bound<'_, PyAny>,
+        sample: &Bound<'_, PyAny>,
+        per_token_timesteps: &Bound<'_, PyAny>,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<Py<PyAny>> {
+        let py = sample.py();
+        let timestep = number(timestep)? as f32;
+        let mut options = Options::of(options, true)?;
+        let output = tensor::<3>(&Given::take(model_output)?.array, "model_output")?;
+        let timesteps = tensor::<2>(&Given::take(per_token_timesteps)?.array, "per_token_timesteps")?;
+        let Given { array, like } = Given::take(sample)?;
+        let sample = tensor::<3>(&array, "sample")?;
+        let stepped = py.detach(|| {
+            of_class(&mut self.lock(), |scheduler: &mut FlowMatchEulerDiscreteScheduler| {
+                let generator = options.generators.as_mut();
+                scheduler.step_per_token(output, timestep, timesteps, sample, generator)
+            })
+        })?;
+        options.give_back(py)?;
+        like.give(py, Array::from_tensor(stepped.into())?)
+    }
+
+    /// RePaint's way back: from a sample at `timestep` to the noisier one that the step came from.
+    fn undo_step(
+        &self,
+        sample: &Bound<'_, PyAny>,
+        timestep: &Bound<'_, PyAny>,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<Py<PyAny>> {
+        let timestep = number(timestep)? as f32;
+        let mut options = Options::of(options, true)?;
+        let noisier = self.step_of_class(sample, sample, |scheduler: &mut RePaintScheduler, _, sample| {
+            let generator = options.generators.as_mut();
+            scheduler.undo_step(sample, timestep, StepOptions { generator, ..Default::default() })
+        })?;
+        options.give_back(sample.py())?;
+        Ok(noisier)
+    }
+
+    /// The timestep of Würstchen's schedule that a step from `timestep` leads to.
+    fn previous_timestep(&self, timestep: f32) -> PyResult<f32> {
+        of_class(&mut self.lock(), |scheduler: &mut DDPMWuerstchenScheduler| {
+            scheduler.previous_timestep(timestep)
+        })
+    }
+
+    /// The shift of the noise levels of a flow.
+    #[getter]
+    fn shift(&self) -> PyResult<f64> {
+        let mut scheduler = self.lock();
+        if let Some(lcm) = scheduler.downcast_mut::<FlowMatchLCMScheduler>() {
+            return Ok(lcm.shift());
+        }
+        of_class(&mut scheduler, |euler: &mut FlowMatchEulerDiscreteScheduler| Ok(euler.shift()))
+    }
+
+    fn set_shift(&self, shift: f64) -> PyResult<()> {
+        let mut scheduler = self.lock();
+        if let Some(lcm) = scheduler.downcast_mut::<FlowMatchLCMScheduler>() {
+            lcm.set_shift(shift);
+            return Ok(());
+        }
+        of_class(&mut scheduler, |euler: &mut FlowMatchEulerDiscreteScheduler| {
+            euler.set_shift(shift);
+            Ok(())
+        })
+    }
+
+    /// How the sample grows from step to step.
+    fn set_scale_factors(&self, scale_factors: Vec<f64>, upscale_mode: &str) -> PyResult<()> {
+        let mode = match upscale_mode {
+            "nearest" => UpscaleMode::Nearest,
+            "nearest-exact" => UpscaleMode::NearestExact,
+            "bilinear" => UpscaleMode::Bilinear,
+            "bicubic" => UpscaleMode::Bicubic,
+            "area" => UpscaleMode::Area,
+            "linear" => UpscaleMode::Linear,
+            "trilinear" => UpscaleMode::Trilinear,
+            other => {
+                return Err(PyValueError::new_err(format!("`upscale_mode`: there is no mode `{other}`")));
+            }
+        };
+        of_class(&mut self.lock(), |scheduler: &mut FlowMatchLCMScheduler| {
+            scheduler.set_scale_factors(&scale_factors, mode)
+        })
     }
 
     /// The corrector.

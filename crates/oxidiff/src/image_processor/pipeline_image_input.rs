@@ -17,10 +17,23 @@ use image::DynamicImage;
 pub enum PipelineImageInput {
     /// Images; the size of the first counts for all of them.
     Images(Vec<DynamicImage>),
+    /// Images whose pixels are never mixed: they are resized by picking the nearest pixel, as Pillow resizes images of one
+    /// bit or with a palette (its modes `1` and `P`).
+    Unfiltered(Vec<DynamicImage>),
     /// Values in [0, 1], `[batch, channels, height, width]`, or latents.
     Tensor(Tensor<4>),
     /// Values in [0, 1], `[batch, height, width, channels]`.
     Array(Tensor<4>),
+}
+
+impl PipelineImageInput {
+    /// The images; `None` for values.
+    pub fn images(&self) -> Option<&[DynamicImage]> {
+        match self {
+            Self::Images(images) | Self::Unfiltered(images) => Some(images),
+            Self::Tensor(_) | Self::Array(_) => None,
+        }
+    }
 }
 
 impl From<DynamicImage> for PipelineImageInput {

@@ -103,6 +103,9 @@ impl VaeImageProcessor {
         }
         let values = match image {
             PipelineImageInput::Images(images) => return self.preprocess_images(images, options),
+            PipelineImageInput::Unfiltered(images) => {
+                return Self { resample: Resample::Nearest, ..*self }.preprocess_images(images, options);
+            }
             PipelineImageInput::Tensor(values) if values.dims()[1] == self.vae_latent_channels => {
                 return Ok(values.clone());
             }
@@ -237,7 +240,7 @@ impl VaeImageProcessor {
         width: Option<usize>,
     ) -> Result<[usize; 2]> {
         let own = match image {
-            PipelineImageInput::Images(images) => {
+            PipelineImageInput::Images(images) | PipelineImageInput::Unfiltered(images) => {
                 let first = images.first().ok_or_else(|| Error::argument("image", "there are no images"))?;
                 [first.height() as usize, first.width() as usize]
             }

@@ -111,6 +111,17 @@ impl<'a> Components<'a> {
         })
     }
 
+    /// A copy of an optional part; `None` if there is no such part.
+    ///
+    /// # Errors
+    /// When the part is of another class.
+    pub fn take_optional<T: Clone + 'static>(&self, name: &str) -> Result<Option<T>> {
+        match self.0.iter().any(|(other, _)| *other == name) {
+            true => self.take(name).map(Some),
+            false => Ok(None),
+        }
+    }
+
     /// The names and the parts, in the pipeline's order.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a dyn Component)> + '_ {
         self.0.iter().copied()

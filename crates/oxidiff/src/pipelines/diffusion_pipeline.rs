@@ -144,12 +144,35 @@ impl DiffusionPipeline {
     /// # Errors
     /// When there is no such class, a part is missing, or the parts do not fit.
     pub fn from_components(class_name: &str, components: &Components<'_>) -> Result<Self> {
+        Self::from_components_with(class_name, components, &Map::new())
+    }
+
+    /// Makes a pipeline of the class `class_name` from parts, with values of the class's own options, such as
+    /// `force_zeros_for_empty_prompt`.
+    ///
+    /// # Errors
+    /// As [`Self::from_components`], and when the class has no such option, or an option has another type.
+    pub fn from_components_with(
+        class_name: &str,
+        components: &Components<'_>,
+        options: &Map<String, Value>,
+    ) -> Result<Self> {
         let mut index = ModelIndex::of_class(class_name);
+        for (name, value) in options {
+            index.set_option(name, value.clone());
+        }
         for (name, component) in components.iter() {
             let (library, class_name) = component.class();
             index.set_component(name, Some((library, &class_name)));
         }
-        (registry::find(class_name)?.from_components)(components, index)
+        let made = (registry::find(class_name)?.from_components)(components, index)?;
+        let index = made.current_index();
+        match options.keys().find(|name| index.option(name).is_none()) {
+            Some(unknown) => {
+                Err(Error::UnknownArgument { argument: unknown.clone(), taker: class_name.to_owned() })
+            }
+            None => Ok(made),
+        }
     }
 
     /// The index of the pipeline with the current classes of its parts, as JSON.

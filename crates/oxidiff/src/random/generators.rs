@@ -22,6 +22,14 @@ pub enum Generators {
     One(Generator),
     /// Item `i` of the batch is filled by generator `i`.
     PerItem(Vec<Generator>),
+    /// Item `i` of the batch is filled by generator `of_item[i]`. Items that share a generator draw from it in turn, as a
+    /// list of Python does that holds a generator more than once.
+    Shared {
+        /// The generators, each once.
+        generators: Vec<Generator>,
+        /// The index of each item's generator.
+        of_item: Vec<usize>,
+    },
 }
 
 impl Generators {
@@ -45,27 +53,70 @@ impl Generators {
         dtype: DType,
         device: &Device,
     ) -> Result<Tensor<D>> {
-        let generators = match self {
-            Self::One(generator) => return Ok(generator.randn(shape, dtype, device)),
-            Self::PerItem(generators) => generators.as_mut_slice(),
-        };
-        if let [generator] = generators {
-            return Ok(generator.randn(shape, dtype, device));
+        let Some(items) = self.items() else { return Ok(self.of_item(0)?.randn(shape, dtype, device)) };
+        if items == 1 {
+            return Ok(self.of_item(0)?.randn(shape, dtype, device));
         }
         let batch_size = shape.first().copied().unwrap_or(1);
-        if generators.is_empty() || generators.len() != batch_size {
-            let message = format!(
-                "{} generators for a batch of {batch_size}: give one, or one per item",
-                generators.len()
-            );
-            return Err(Error::argument("generator", message));
+        self.check(batch_size)?;
+        if items == 0 {
+            return Err(Error::argument("generator", "the list of generators is empty"));
         }
 
         let mut item_shape = shape;
         item_shape[0] = 1;
-        let items =
-            generators.iter_mut().map(|generator| generator.randn(item_shape, dtype, device)).collect();
-        Ok(Tensor::cat(items, 0))
+        let draw = |item| Ok(self.of_item(item)?.randn(item_shape, dtype, device));
+        Ok(Tensor::cat((0..items).map(draw).collect::<Result<_>>()?, 0))
+    }
+
+    /// The generator of the first item alone.
+    ///
+    /// # Errors
+    /// When there are no generators.
+    pub(crate) fn into_first(mut self) -> Result<Self> {
+        if let Self::PerItem(generators) | Self::Shared { generators, .. } = &mut self {
+            // The list is dropped, which returns the others to whoever lent them.
+            let first = generators.drain(..).next();
+            return first
+                .map(Self::One)
+                .ok_or_else(|| Error::argument("generator", "the list of generators is empty"));
+        }
+        Ok(self)
+    }
+
+    /// The number of items that have a generator of their own; `None` if one generator fills the whole batch.
+    pub(crate) fn items(&self) -> Option<usize> {
+        match self {
+            Self::One(_) => None,
+            Self::PerItem(generators) => Some(generators.len()),
+            Self::Shared { of_item, .. } => Some(of_item.len()),
+        }
+    }
+
+    /// Checks that there is one generator, or one for each of `items`.
+    pub(crate) fn check(&self, items: usize) -> Result<()> {
+        match self.items() {
+            Some(given) if given != items => {
+                let message = format!("{given} generators for a batch of {items}: give one, or one per item");
+                Err(Error::argument("generator", message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The generator that fills an item.
+    ///
+    /// # Errors
+    /// When the item has none.
+    pub(crate) fn of_item(&mut self, item: usize) -> Result<&mut Generator> {
+        let generator = match self {
+            Self::One(generator) => Some(generator),
+            Self::PerItem(generators) => generators.get_mut(item),
+            Self::Shared { generators, of_item } => {
+                of_item.get(item).and_then(|&generator| generators.get_mut(generator))
+            }
+        };
+        generator.ok_or_else(|| Error::argument("generator", format!("there is none for item {item}")))
     }
 }
 

@@ -13,7 +13,7 @@ use super::common::prediction_type::PredictionType;
 use super::common::shape::check_same_shape;
 use super::common::sigma_schedule::FinalSigmasType;
 use super::{Scheduler, SchedulerOutput, StepOptions, TimestepOptions};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::loading::config::Config;
 use crate::random::Generators;
 
@@ -170,16 +170,13 @@ impl CosineDPMSolverMultistepScheduler {
             Some(sampler) => sampler,
             None => {
                 let batch = sample.dims()[0];
-                let seed = match options.generator.as_deref() {
+                let seed = match options.generator.as_deref_mut() {
                     None => None,
                     Some(Generators::One(generator)) => Some(NoiseSamplerSeed::One(generator.initial_seed())),
-                    Some(Generators::PerItem(generators)) if generators.len() == batch => {
-                        let seeds = generators.iter().map(|generator| generator.initial_seed()).collect();
-                        Some(NoiseSamplerSeed::PerItem(seeds))
-                    }
-                    Some(Generators::PerItem(generators)) => {
-                        let message = format!("has {} generators for a batch of {batch}", generators.len());
-                        return Err(Error::argument("generator", message));
+                    Some(generators) => {
+                        generators.check(batch)?;
+                        let seed = |item| Ok(generators.of_item(item)?.initial_seed());
+                        Some(NoiseSamplerSeed::PerItem((0..batch).map(seed).collect::<Result<_>>()?))
                     }
                 };
                 let bounds = [self.fields.sigma_min as f32, self.fields.sigma_max as f32];

@@ -190,9 +190,7 @@ impl Scheduler for HeunDiscreteScheduler {
 
     fn set_timesteps_with(&mut self, options: TimestepOptions<'_>) -> Result<()> {
         match options.one_of(&["timesteps", "num_train_timesteps"], CLASS_NAME)? {
-            Some(count) => {
-                self.choose_steps(count, options.training_steps(self.fields.num_train_timesteps)?)
-            }
+            Some(count) => self.choose_steps(count, options.training_steps(self.fields.num_train_timesteps)?),
             None => self.choose_timesteps(options.timesteps.unwrap_or_default()),
         }
     }

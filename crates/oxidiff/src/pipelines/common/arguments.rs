@@ -28,12 +28,5 @@ pub(crate) fn check_images(argument: &'static str, images: usize) -> Result<()> 
 
 /// Checks that there is one generator, or one for each image.
 pub(crate) fn check_generators(generator: &Generators, images: usize) -> Result<()> {
-    match generator {
-        Generators::PerItem(generators) if generators.len() != images => {
-            let message =
-                format!("{} generators for a batch of {images}: give one, or one per item", generators.len());
-            Err(Error::argument("generator", message))
-        }
-        _ => Ok(()),
-    }
+    generator.check(images)
 }

@@ -33,7 +33,9 @@ impl PreparedImage {
             PipelineImageInput::Tensor(_) if channels == processor.vae_latent_channels => {
                 Ok(Self::Latents(values))
             }
-            PipelineImageInput::Images(_) if channels == 2 || channels == 4 => {
+            PipelineImageInput::Images(_) | PipelineImageInput::Unfiltered(_)
+                if channels == 2 || channels == 4 =>
+            {
                 Err(Error::argument("image", "has an alpha channel; convert it to RGB"))
             }
             _ => Ok(Self::Pixels(values)),

@@ -37,8 +37,8 @@ impl Crop {
         [height, width]: [usize; 2],
         output_type: OutputType,
     ) -> Result<Self> {
-        let one = |argument, input: &PipelineImageInput| match input {
-            PipelineImageInput::Images(images) if images.len() == 1 => Ok(images[0].clone()),
+        let one = |argument, input: &PipelineImageInput| match input.images() {
+            Some([image]) => Ok(image.clone()),
             _ => Err(Error::argument(argument, "must be one image if `padding_mask_crop` is given")),
         };
         if output_type != OutputType::Image {

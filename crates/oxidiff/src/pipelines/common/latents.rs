@@ -92,16 +92,13 @@ fn statistics(vae: &dyn Autoencoder, latents: &Tensor<4>) -> Result<Option<[Tens
 /// When there is more than one generator, but fewer than items.
 pub(crate) fn draw(shape: [usize; 4], like: &Tensor<4>, generator: &mut Generators) -> Result<Tensor<4>> {
     let (dtype, device) = (like.dtype(), like.device());
-    match generator {
-        Generators::PerItem(generators) if shape[0] < generators.len() => {
-            let rest = generators.split_off(shape[0]);
-            let drawn = generator.randn(shape, dtype, &device);
-            if let Generators::PerItem(generators) = generator {
-                generators.extend(rest);
-            }
-            drawn
+    match generator.items() {
+        Some(items) if shape[0] < items => {
+            let item_shape = [1, shape[1], shape[2], shape[3]];
+            let item = |item| Ok(generator.of_item(item)?.randn(item_shape, dtype, &device));
+            Ok(Tensor::cat((0..shape[0]).map(item).collect::<Result<_>>()?, 0))
         }
-        generator => generator.randn(shape, dtype, &device),
+        _ => generator.randn(shape, dtype, &device),
     }
 }
 

@@ -180,8 +180,8 @@ impl Pipeline for DiTPipeline {
         // With a generator for each image, each draws the latents of one image. Guidance doubles them below, so the noise
         // of the steps comes from another generator.
         let mut step_generator = match generator {
-            Generators::PerItem(_) => Generators::One(Generator::from_entropy()),
-            one => one,
+            Generators::One(_) => generator,
+            _ => Generators::One(Generator::from_entropy()),
         };
 
         // With guidance, the batch holds each image twice, with and without its class.

@@ -95,7 +95,7 @@ impl StableDiffusionComponents {
             tokenizer: components.take("tokenizer")?,
             unet: components.take("unet")?,
             scheduler: components.take("scheduler")?,
-            safety_checker: components.get("safety_checker").cloned(),
+            safety_checker: components.take_optional("safety_checker")?,
             feature_extractor: components.get("feature_extractor").cloned(),
         })
     }

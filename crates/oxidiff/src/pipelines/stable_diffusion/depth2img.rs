@@ -99,7 +99,9 @@ impl StableDiffusionDepth2ImgPipeline {
             Some(depth) => depth.clone().to_device(&device),
             None => {
                 let pixels = match &arguments.image {
-                    PipelineImageInput::Images(images) => self.feature_extractor.preprocess(images)?,
+                    PipelineImageInput::Images(images) | PipelineImageInput::Unfiltered(images) => {
+                        self.feature_extractor.preprocess(images)?
+                    }
                     PipelineImageInput::Tensor(values) => {
                         self.feature_extractor.preprocess_tensor(values.clone())?
                     }
@@ -136,7 +138,7 @@ impl StableDiffusionDepth2ImgPipeline {
 /// Height and width of the images in pixels.
 fn size(image: &PipelineImageInput) -> Result<[usize; 2]> {
     match image {
-        PipelineImageInput::Images(images) => match images.first() {
+        PipelineImageInput::Images(images) | PipelineImageInput::Unfiltered(images) => match images.first() {
             Some(first) => Ok([first.height() as usize, first.width() as usize]),
             None => Err(Error::argument("image", "there are no images")),
         },

@@ -72,11 +72,11 @@ impl StableDiffusionComponents {
         check_generators(generator, images)?;
         // With a generator for each image, the latents of an image that stands for several are drawn separately for
         // each.
-        let image = match (image, &*generator) {
-            (PreparedImage::Pixels(pixels), Generators::PerItem(_)) => {
+        let image = match image {
+            PreparedImage::Pixels(pixels) if generator.items().is_some() => {
                 PreparedImage::Pixels(repeat_batch("image", pixels, images)?)
             }
-            (image, _) => image,
+            image => image,
         };
         let latents = repeat_batch(
             "image",

@@ -134,10 +134,10 @@ impl StableDiffusionXLComponents {
     pub(super) fn of(components: &Components<'_>) -> Result<Self> {
         Ok(Self {
             vae: components.take("vae")?,
-            text_encoder: components.get("text_encoder").cloned(),
-            text_encoder_2: components.get("text_encoder_2").cloned(),
-            tokenizer: components.get("tokenizer").cloned(),
-            tokenizer_2: components.get("tokenizer_2").cloned(),
+            text_encoder: components.take_optional("text_encoder")?,
+            text_encoder_2: components.take_optional("text_encoder_2")?,
+            tokenizer: components.take_optional("tokenizer")?,
+            tokenizer_2: components.take_optional("tokenizer_2")?,
             unet: components.take("unet")?,
             scheduler: components.take("scheduler")?,
         })

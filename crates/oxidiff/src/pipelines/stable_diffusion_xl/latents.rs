@@ -75,11 +75,11 @@ impl StableDiffusionXLComponents {
         check_generators(generator, images)?;
         // With a generator for each image, the latents of an image that stands for several are drawn separately for
         // each.
-        let image = match (image, &*generator) {
-            (PreparedImage::Pixels(pixels), Generators::PerItem(_)) => {
+        let image = match image {
+            PreparedImage::Pixels(pixels) if generator.items().is_some() => {
                 PreparedImage::Pixels(repeat_batch("image", pixels, images)?)
             }
-            (image, _) => image,
+            image => image,
         };
         let latents = sample_latents(&*self.precise_vae(), image, Scaling::Statistics, generator, index)?;
         let latents = repeat_batch("image", latents, images)?;

@@ -114,10 +114,12 @@ impl RePaintPipeline {
         let masks = VaeImageProcessor { resample: Resample::Nearest, ..VaeImageProcessor::of_masks(32) };
         let prepare = |argument, processor: VaeImageProcessor, given: &PipelineImageInput| {
             let values = match given {
-                PipelineImageInput::Images(images) if images.is_empty() => {
-                    return Err(Error::argument(argument, "there are no images"));
+                PipelineImageInput::Images(images) | PipelineImageInput::Unfiltered(images) => {
+                    if images.is_empty() {
+                        return Err(Error::argument(argument, "there are no images"));
+                    }
+                    processor.preprocess(given, PreprocessOptions::default())?
                 }
-                PipelineImageInput::Images(_) => processor.preprocess(given, PreprocessOptions::default())?,
                 PipelineImageInput::Tensor(values) => values.clone(),
                 PipelineImageInput::Array(_) => {
                     return Err(Error::argument(argument, "must be images or a tensor, not an array"));
@@ -127,7 +129,7 @@ impl RePaintPipeline {
         };
         let image = prepare("image", images, &arguments.image)?;
         // Python mistakes the masks of several images for masks of the channels.
-        if matches!(&arguments.mask_image, PipelineImageInput::Images(masks) if masks.len() > 1) {
+        if arguments.mask_image.images().is_some_and(|masks| masks.len() > 1) {
             return Err(Error::argument(
                 "mask_image",
                 "must be one for all images; give a tensor to use one for each",
@@ -179,12 +181,7 @@ impl Pipeline for RePaintPipeline {
         check_generators(&generator, shape[0])?;
         let sample = generator.randn(shape, self.unet.dtype(), &self.unet.device())?;
         // As in Python, one generator is used for the steps of all images.
-        let mut generator = match generator {
-            Generators::PerItem(generators) => {
-                Generators::One(generators.into_iter().next().expect("as many generators as images"))
-            }
-            one => one,
-        };
+        let mut generator = generator.into_first()?;
 
         let RePaint { num_inference_steps, jump_length, jump_n_sample, .. } = arguments;
         scheduler.set_timesteps_with_jumps(num_inference_steps, jump_length, jump_n_sample)?;

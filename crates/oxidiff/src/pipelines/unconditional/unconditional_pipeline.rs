@@ -21,7 +21,7 @@ use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
 use crate::pipelines::pipeline_fields::{display_index, field_methods};
 use crate::pipelines::request::CallArguments;
-use crate::random::{Generator, Generators};
+use crate::random::Generators;
 use crate::schedulers::{Scheduler, StepOptions, zero_terminal_snr};
 
 /// What differs between the pipelines.
@@ -83,8 +83,13 @@ impl<M: SamplingMethod> UnconditionalPipeline<M> {
         Ok(Self { unet, scheduler, index, progress_bar: true, method: PhantomData })
     }
 
-    /// The class of each image, if the model has classes.
-    fn class_labels(&self, given: Option<Vec<usize>>, batch_size: usize) -> Result<Option<ClassLabels>> {
+    /// The class of each image, if the model has classes: the given one, or one that the generator draws.
+    fn class_labels(
+        &self,
+        given: Option<Vec<usize>>,
+        batch_size: usize,
+        generator: &mut Generators,
+    ) -> Result<Option<ClassLabels>> {
         let Some(classes) = self.unet.config().num_class_embeds else {
             if given.is_some() {
                 tracing::warn!("`class_labels` are ignored: the model has no classes");
@@ -98,7 +103,7 @@ impl<M: SamplingMethod> UnconditionalPipeline<M> {
             }
             Some(labels) => labels.into_iter().map(|label| label as f32).collect(),
             None => {
-                let random = Generator::from_entropy().randint_vec(0, classes as i64, batch_size)?;
+                let random = generator.of_item(0)?.randint_vec(0, classes as i64, batch_size)?;
                 random.into_iter().map(|label| label as f32).collect()
             }
         };
@@ -150,7 +155,7 @@ impl<M: SamplingMethod> Pipeline for UnconditionalPipeline<M> {
         let needed = self.unet.least_memory(batch, height, width);
         memory::check(&work, needed, &self.unet.device(), SMALLER_CALL)?;
         let sample = self.initial_sample(arguments.latents, shape, &mut generator)?;
-        let class_labels = self.class_labels(arguments.class_labels, arguments.batch_size)?;
+        let class_labels = self.class_labels(arguments.class_labels, arguments.batch_size, &mut generator)?;
 
         match &arguments.timesteps {
             Some(timesteps) => self.scheduler.set_custom_timesteps(timesteps)?,

@@ -1,0 +1,37 @@
+"""AutoPipelines: they choose the class of a checkpoint's family for a task."""
+
+from . import _oxidiff
+from ._loading import options, path
+from ._pipelines import CLASSES, DiffusionPipeline
+
+
+def _auto(class_name):
+    class Auto:
+        def __init__(self, *args, **kwargs):
+            raise EnvironmentError(f"load a pipeline with `{class_name}.from_pretrained` or `{class_name}.from_pipe`")
+
+        @classmethod
+        def from_pretrained(cls, pretrained_model_or_path, **kwargs):
+            """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`."""
+            chosen, others = options(kwargs)
+            core = _oxidiff.PipelineCore.from_pretrained(path(pretrained_model_or_path), chosen, class_name)
+            pipeline = DiffusionPipeline._of(core)
+            pipeline._replace(others)
+            return pipeline
+
+        @classmethod
+        def from_pipe(cls, pipeline, **kwargs):
+            """Makes the pipeline for the task from the parts of another, which shares its weights."""
+            if not isinstance(pipeline, DiffusionPipeline):
+                raise TypeError(f"`pipeline`: must be a pipeline of this package, not a {type(pipeline).__name__}")
+            pipeline._synchronise()
+            core = pipeline._core.to_class(class_name)
+            return CLASSES[core.class_name].from_pipe(pipeline, **kwargs)
+
+    Auto.__name__ = Auto.__qualname__ = class_name
+    Auto.__module__ = "oxidiff"
+    Auto.__doc__ = "Chooses the class of a checkpoint's family for the task in the name of this one."
+    return Auto
+
+
+AUTO = {name: _auto(name) for name in _oxidiff.auto_pipeline_classes()}
