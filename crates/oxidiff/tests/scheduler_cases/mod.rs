@@ -6,9 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use oxidiff::{
-    Config, DDIMScheduler, DDPMScheduler, DType, Device, Generator, Generators, LCMScheduler,
-    SASolverScheduler, Scheduler, StepOptions, TCDScheduler, Tensor, TimestepOptions,
-    UniPCMultistepScheduler, schedulers,
+    Config, DType, Device, Generator, Generators, SASolverScheduler, Scheduler, StepOptions, Tensor,
+    TimestepOptions, UniPCMultistepScheduler, schedulers,
 };
 use safetensors::SafeTensors;
 use serde_json::Value;
