@@ -61,6 +61,7 @@ pub use loading::folder::EmbeddedFolder;
 pub use loading::hub::{HubOptions, HubRepo};
 pub use loading::single_file::SingleFileOptions;
 pub use loading::{LoadOptions, check_writable, download, write_whole};
+pub use models::adapters::{AdapterWeight, BlockWeight, BlockWeights};
 pub use models::autoencoders::{
     Autoencoder, AutoencoderKL, AutoencoderKLConfig, AutoencoderTiny, AutoencoderTinyConfig,
     DiagonalGaussianDistribution, DownEncoderBlockType, EncodedImage, UpDecoderBlockType, UpsampleFn,

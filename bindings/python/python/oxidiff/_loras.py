@@ -1,5 +1,7 @@
 """LoRAs, learned words, and what needs nothing on the CPU."""
 
+import json
+
 from ._loading import own_options, path
 
 
@@ -53,7 +55,8 @@ class LoraMixin:
     def set_adapters(self, adapter_names, adapter_weights=None):
         """Activates adapters, each with a weight: 1 is the adapter as it was trained, 0 has no effect.
 
-        A weight can be a dictionary of a weight for each model: `{"unet": 0.8, "text_encoder": 0.5}`.
+        A weight can be a dictionary of a weight for each model: `{"unet": 0.8, "text_encoder": 0.5}`. That of the UNet can again
+        be a dictionary: `{"down": 0.5, "mid": 0.8, "up": {"block_0": 0.6, "block_1": [0.4, 0.8, 1.0]}}`.
         """
         names = [adapter_names] if isinstance(adapter_names, str) else list(adapter_names)
         weights = list(adapter_weights) if isinstance(adapter_weights, (list, tuple)) else [adapter_weights] * len(names)
@@ -62,10 +65,8 @@ class LoraMixin:
         adapters = []
         for name, weight in zip(names, weights):
             by_model = weight if isinstance(weight, dict) else {}
-            if any(not isinstance(value, (int, float)) for value in by_model.values()):
-                raise NotImplementedError("`adapter_weights` for single blocks are not supported")
             single = 1.0 if weight is None or by_model else float(weight)
-            adapters.append((name, single, [(model, float(value)) for model, value in by_model.items()]))
+            adapters.append((name, single, [(model, json.dumps(value)) for model, value in by_model.items()]))
         self._change("set_adapters", adapters)
 
     def enable_lora(self):

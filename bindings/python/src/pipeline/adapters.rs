@@ -1,6 +1,6 @@
 //! LoRAs and learned words.
 
-use oxidiff::{LoraLoader, TextualInversionLoader};
+use oxidiff::{AdapterWeight, LoraLoader, TextualInversionLoader};
 use pyo3::exceptions::PyNotImplementedError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -32,8 +32,13 @@ impl PyPipeline {
     }
 }
 
-/// The name of an adapter, its weight, and its weights for single models.
-type Adapter = (String, f64, Vec<(String, f64)>);
+/// The name of an adapter, its weight, and its weights for single models, as JSON.
+type Adapter = (String, f64, Vec<(String, String)>);
+
+fn weight_of_model((model, json): &(String, String)) -> oxidiff::Result<(&str, AdapterWeight)> {
+    let value = serde_json::from_str(json).expect("Python writes valid JSON");
+    Ok((model, AdapterWeight::from_json(&value)?))
+}
 
 fn borrowed(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
@@ -55,20 +60,15 @@ impl PyPipeline {
     fn set_adapters(&self, py: Python<'_>, adapters: Vec<Adapter>) -> PyResult<()> {
         py.detach(|| {
             self.with_lora(|loader| {
-                if adapters.iter().all(|(_, _, by_model)| by_model.is_empty()) {
-                    let adapters: Vec<_> =
-                        adapters.iter().map(|(name, weight, _)| (name.as_str(), *weight)).collect();
-                    return loader.set_adapters(&adapters);
-                }
                 let models: Vec<&'static str> =
                     loader.get_list_adapters().into_iter().map(|(model, _)| model).collect();
-                let weights: Vec<Vec<(&str, f64)>> = adapters
+                let weights: Vec<Vec<(&str, AdapterWeight)>> = adapters
                     .iter()
                     .map(|(_, weight, by_model)| match by_model.is_empty() {
-                        true => models.iter().map(|model| (*model, *weight)).collect(),
-                        false => by_model.iter().map(|(model, weight)| (model.as_str(), *weight)).collect(),
+                        true => Ok(models.iter().map(|model| (*model, (*weight).into())).collect()),
+                        false => by_model.iter().map(weight_of_model).collect(),
                     })
-                    .collect();
+                    .collect::<oxidiff::Result<_>>()?;
                 let adapters: Vec<_> = adapters
                     .iter()
                     .zip(&weights)

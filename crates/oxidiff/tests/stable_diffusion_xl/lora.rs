@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use crate::fixture::stable_diffusion_xl::{Call, checkpoint, every_fourth_pixel, folder};
 use crate::fixture::{Recorded, assert_close, json};
 use oxidiff::{
-    AddedConditions, DType, Device, Error, Generator, Images, LoraLoader, LoraOptions, OutputType, Pipeline,
-    Request, StableDiffusionXLPipeline, Tensor, TextualInversionLoader, TextualInversionOptions,
-    UNet2DConditionInputs,
+    AdapterWeight, AddedConditions, DType, Device, Error, Generator, Images, LoraLoader, LoraOptions,
+    OutputType, Pipeline, Request, StableDiffusionXLPipeline, Tensor, TextualInversionLoader,
+    TextualInversionOptions, UNet2DConditionInputs,
 };
 use serde::Deserialize;
 
@@ -102,7 +102,8 @@ fn scales_weights_and_fusion_are_those_of_python() {
     kohya.set_lora_scale(1.0).unwrap();
     kohya.set_adapters(&[("kohya", 0.7)]).unwrap();
     check(&mut kohya, "kohya_weight_07");
-    let weights = [("unet", 0.5), ("text_encoder", 1.5), ("text_encoder_2", -0.5)];
+    let weights =
+        [("unet", 0.5.into()), ("text_encoder", 1.5.into()), ("text_encoder_2", AdapterWeight::All(-0.5))];
     kohya.set_adapters_by_model(&[("kohya", &weights)]).unwrap();
     check(&mut kohya, "kohya_weights");
     kohya.set_adapters(&[("kohya", 1.0)]).unwrap();
@@ -123,7 +124,7 @@ fn a_model_that_is_not_there_has_no_weight() {
     let mut pipeline = with("kohya");
     for (name, model, weight) in [("kohya", "vae", 1.0), ("other", "unet", 1.0), ("kohya", "unet", f64::NAN)]
     {
-        let error = pipeline.set_adapters_by_model(&[(name, &[(model, weight)])]).unwrap_err();
+        let error = pipeline.set_adapters_by_model(&[(name, &[(model, weight.into())])]).unwrap_err();
         assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Files of low-rank adapters (LoRA): which layers of which model they change, whatever the layout of their keys.
+//! Files of adapters (LoRA and its relatives): which layers of which model they change, whatever the layout of their keys.
 //!
 //! Three layouts are in use. PEFT and diffusers keep the path of a layer (`unet.….to_q.lora_A.weight`,
 //! `unet.….processor.to_q_lora.down.weight`); kohya's trainer writes it with underscores
@@ -6,6 +6,7 @@
 //! those that its layers have in a single file.
 
 mod choose_file;
+mod layer;
 mod original_names;
 mod peft_config;
 
@@ -15,6 +16,10 @@ use safetensors::tensor::Dtype;
 use serde_json::{Map, Value};
 
 pub(crate) use self::choose_file::guess_file;
+use self::layer::{DOWN, NAMES, PEFT_MAGNITUDE, Parts, UP};
+pub(crate) use self::layer::{
+    Lengthened, LoraLayer, StoredChange, StoredFactor, StoredMagnitude, StoredProduct, Trainer,
+};
 use self::peft_config::PeftConfig;
 use crate::error::{Error, Result};
 use crate::loading::formats::state_dict::{StateDict, StoredTensor};
@@ -31,26 +36,8 @@ pub enum LoraTarget {
     TextEncoder2,
 }
 
-/// The change to one layer: `up · down · scaling` is added to its weight.
-#[derive(Clone, Debug)]
-pub(crate) struct LoraLayer {
-    /// `[rank, in, ...]`.
-    pub down: StoredTensor,
-    /// `[out, rank, ...]`.
-    pub up: StoredTensor,
-    pub scaling: f64,
-}
-
 /// The layers of one model that a file changes, by the key of their weight.
 pub(crate) type LoraLayers = BTreeMap<String, LoraLayer>;
-
-/// The two matrices of a layer and its scale, as far as they were found.
-#[derive(Default)]
-struct Parts {
-    down: Option<StoredTensor>,
-    up: Option<StoredTensor>,
-    alpha: Option<f64>,
-}
 
 /// An adapter file.
 pub(crate) struct LoraFile {
@@ -71,7 +58,7 @@ impl LoraTarget {
 
     fn kohya_prefixes(self) -> &'static [&'static str] {
         match self {
-            Self::UNet => &["lora_unet_"],
+            Self::UNet => &["lora_unet_", "lycoris_"],
             Self::TextEncoder => &["lora_te_", "lora_te1_"],
             Self::TextEncoder2 => &["lora_te2_"],
         }
@@ -98,23 +85,18 @@ impl LoraFile {
     /// When the tensors are not those of a LoRA, or of an unsupported kind.
     pub(crate) fn new(tensors: StateDict) -> Result<Self> {
         for (mark, kind) in [
-            ("hada_", "LoHa (Hadamard products)"),
-            ("lokr_", "LoKr (Kronecker products)"),
-            ("lora_mid", "LoCon with a Tucker decomposition"),
             ("oft_", "OFT (orthogonal fine-tuning)"),
-            ("dora_scale", "DoRA (weight decomposition)"),
-            ("lora_magnitude_vector", "DoRA (weight decomposition)"),
             ("lora_B.bias", "LoRA with a bias"),
+            ("diff_b", "full fine-tuning"),
+            ("on_input", "IA³ (scaling of activations)"),
         ] {
             if let Some(key) = tensors.keys().find(|key| key.contains(mark)) {
                 let what = format!("`{}`, an adapter by {kind}", tensors.origin());
-                return Err(Error::unsupported(
-                    what,
-                    format!("the tensor `{key}` does not belong to a plain LoRA"),
-                ));
+                let why = format!("the tensor `{key}` belongs neither to a LoRA nor to a LoHa, LoKr or DoRA");
+                return Err(Error::unsupported(what, why));
             }
         }
-        let starts = ["lora_te_", "lora_te1_", "lora_te2_", "lora_unet_"];
+        let starts = ["lora_te_", "lora_te1_", "lora_te2_", "lora_unet_", "lycoris_"];
         let kohya = tensors.keys().all(|key| starts.iter().any(|start| key.starts_with(start)));
         if tensors.is_empty() {
             return Err(tensors.error("not a LoRA: the file has no tensors"));
@@ -154,15 +136,16 @@ impl LoraFile {
         };
         let mut layers = LoraLayers::new();
         for (module, part) in &parts {
-            let (Some(down), Some(up)) = (&part.down, &part.up) else {
-                let missing = if part.down.is_none() { "down (A)" } else { "up (B)" };
-                return Err(self.tensors.error(format!("layer `{module}` has no {missing} matrix")));
-            };
             let key = format!("{module}.weight");
-            check_shapes(&self.tensors, module, down, up, &weights[&key])?;
-            let rank = down.shape()[0] as f64;
-            let scaling = self.scaling(target, module, rank, &parts)?;
-            layers.insert(key, LoraLayer { down: down.clone(), up: up.clone(), scaling });
+            let (change, rank, magnitude) = part.change(&self.tensors, module, &weights[&key])?;
+            let scaling = match rank {
+                Some(rank) if part.is_plain() => self.scaling(target, module, rank as f64, &parts)?,
+                Some(rank) => {
+                    part.alpha.filter(|alpha| *alpha != 0.0).map_or(1.0, |alpha| alpha / rank as f64)
+                }
+                None => 1.0,
+            };
+            layers.insert(key, LoraLayer { change, scaling, magnitude });
         }
         Ok(layers)
     }
@@ -195,22 +178,18 @@ impl LoraFile {
         target: LoraTarget,
         weights: &BTreeMap<String, Vec<usize>>,
         used: &mut BTreeSet<&'a str>,
-    ) -> BTreeMap<String, Parts> {
+    ) -> BTreeMap<String, Parts<'a>> {
         let mut parts = BTreeMap::<String, Parts>::new();
         for (key, tensor) in self.tensors.iter() {
             let Some(rest) = key.strip_prefix(target.name()).and_then(|rest| rest.strip_prefix('.')) else {
                 continue;
             };
-            let Some((module, matrix)) = split_key(target, rest)
+            let Some((module, name)) = split_key(target, rest)
                 .filter(|(module, _)| weights.contains_key(&format!("{module}.weight")))
             else {
                 continue;
             };
-            let parts = parts.entry(module).or_default();
-            match matrix {
-                Matrix::Down => parts.down = Some(tensor.clone()),
-                Matrix::Up => parts.up = Some(tensor.clone()),
-            }
+            parts.entry(module).or_default().tensors.insert(name, tensor.clone());
             used.insert(key);
         }
         parts
@@ -222,7 +201,7 @@ impl LoraFile {
         target: LoraTarget,
         weights: &BTreeMap<String, Vec<usize>>,
         used: &mut BTreeSet<&'a str>,
-    ) -> Result<BTreeMap<String, Parts>> {
+    ) -> Result<BTreeMap<String, Parts<'a>>> {
         let modules = self.kohya_modules(target, weights);
         let mut parts = BTreeMap::<String, Parts>::new();
         for (key, tensor) in self.tensors.iter() {
@@ -233,16 +212,17 @@ impl LoraFile {
             let Some((module, part)) = rest.split_once('.') else {
                 return Err(self.tensors.error(format!("tensor `{key}` does not belong to a LoRA")));
             };
-            if !matches!(part, "lora_down.weight" | "lora_up.weight" | "alpha") {
+            if part != "alpha" && !NAMES.contains(&part) {
                 return Err(self.tensors.error(format!("tensor `{key}` does not belong to a LoRA")));
             }
             let Some(module) = modules.get(module) else { continue };
             used.insert(key);
             let parts = parts.entry((*module).to_owned()).or_default();
             match part {
-                "lora_down.weight" => parts.down = Some(tensor.clone()),
-                "lora_up.weight" => parts.up = Some(tensor.clone()),
-                _ => parts.alpha = Some(scalar(tensor)?),
+                "alpha" => parts.alpha = Some(scalar(tensor)?),
+                name => {
+                    parts.tensors.insert(name, tensor.clone());
+                }
             }
         }
         Ok(parts)
@@ -301,60 +281,33 @@ impl LoraFile {
     }
 }
 
-enum Matrix {
-    Down,
-    Up,
-}
-
-/// The layer that a key belongs to, and which of its matrices.
-fn split_key(target: LoraTarget, key: &str) -> Option<(String, Matrix)> {
+/// The layer that a key belongs to, and the name of its tensor in kohya's layout, or PEFT's name for the lengths of DoRA.
+fn split_key(target: LoraTarget, key: &str) -> Option<(String, &'static str)> {
     let key = key.replace(".processor.", ".");
     let key = match target {
         LoraTarget::UNet | LoraTarget::TextEncoder2 => &key,
         LoraTarget::TextEncoder => key.strip_prefix("text_model.").unwrap_or(&key),
     };
-    for (suffix, matrix) in [
-        (".lora_A.weight", Matrix::Down),
-        (".lora_B.weight", Matrix::Up),
-        (".lora.down.weight", Matrix::Down),
-        (".lora.up.weight", Matrix::Up),
-        (".lora_linear_layer.down.weight", Matrix::Down),
-        (".lora_linear_layer.up.weight", Matrix::Up),
+    for (suffix, name) in [
+        (".lora_A.weight", DOWN),
+        (".lora_B.weight", UP),
+        (".lora_magnitude_vector", PEFT_MAGNITUDE),
+        (".lora_magnitude_vector.weight", PEFT_MAGNITUDE),
+        (".lora.down.weight", DOWN),
+        (".lora.up.weight", UP),
+        (".lora_linear_layer.down.weight", DOWN),
+        (".lora_linear_layer.up.weight", UP),
     ] {
         if let Some(module) = key.strip_suffix(suffix) {
-            return Some((module.to_owned(), matrix));
+            return Some((module.to_owned(), name));
         }
     }
-    for (suffix, matrix) in [(".down.weight", Matrix::Down), (".up.weight", Matrix::Up)] {
+    for (suffix, name) in [(".down.weight", DOWN), (".up.weight", UP)] {
         if let Some((module, projection)) = key.strip_suffix(suffix).and_then(|rest| rest.rsplit_once('.')) {
-            return Some((format!("{module}.{}", target.projection(projection)?), matrix));
+            return Some((format!("{module}.{}", target.projection(projection)?), name));
         }
     }
     None
-}
-
-fn check_shapes(
-    file: &StateDict,
-    module: &str,
-    down: &StoredTensor,
-    up: &StoredTensor,
-    weight: &[usize],
-) -> Result<()> {
-    let fits = down.shape().len() == weight.len()
-        && up.shape().len() == weight.len()
-        && down.shape()[0] == up.shape()[1]
-        && down.shape()[0] > 0
-        && down.shape()[1..] == weight[1..]
-        && up.shape()[0] == weight[0]
-        && up.shape()[2..].iter().all(|size| *size == 1);
-    if fits {
-        return Ok(());
-    }
-    Err(file.error(format!(
-        "layer `{module}` has matrices of shapes {:?} and {:?}, which do not fit a weight of {weight:?}",
-        down.shape(),
-        up.shape()
-    )))
 }
 
 /// The only element of a tensor.

@@ -24,10 +24,8 @@ impl PeftConfig {
             Err(Error::config(origin, format!("{METADATA_KEY}.{target}.{field}"), message))
         };
         let Some(alpha) = alpha.as_f64() else { return wrong("lora_alpha", "must be a number") };
-        for field in ["use_dora", "lora_bias"] {
-            if get(field).and_then(Value::as_bool) == Some(true) {
-                return wrong(field, "is not supported");
-            }
+        if get("lora_bias").and_then(Value::as_bool) == Some(true) {
+            return wrong("lora_bias", "is not supported");
         }
         let alpha_pattern = match get("alpha_pattern") {
             Some(Value::Object(patterns)) => patterns.clone(),

@@ -8,7 +8,7 @@ use crate::loading::hub::HubOptions;
 use crate::loading::locate::locate;
 use crate::loading::lora::{LoraFile, LoraTarget, guess_file};
 use crate::loading::state_dict::StateDict;
-use crate::models::adapters::{Adapters, AnyAdaptable, union};
+use crate::models::adapters::{AdapterWeight, Adapters, AnyAdaptable, union};
 
 /// Which file holds a LoRA, and its name: the keyword arguments of Python's `load_lora_weights`.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +46,8 @@ pub trait LoraLoader {
     #[doc(hidden)]
     fn adaptable_mut(&mut self) -> Vec<(LoraTarget, &mut dyn AnyAdaptable)>;
 
-    /// Loads a LoRA for some of the models from a file, a folder or the hub, in the layout of PEFT, diffusers or kohya. It
+    /// Loads a LoRA, LoCon, LoHa, LoKr or DoRA for some of the models from a file, a folder or the hub, in the layout of PEFT,
+    /// diffusers, kohya or LyCORIS. It
     /// becomes the active adapter; see [`LoraLoader::set_adapters`] to use several. Tensors that belong to no layer of the
     /// models are left out with a warning.
     ///
@@ -78,34 +79,40 @@ pub trait LoraLoader {
     /// # Errors
     /// When there is no adapter of a name, a weight is not finite, or one is so large that the model's weights overflow.
     fn set_adapters(&mut self, adapters: &[(&str, f64)]) -> Result<()> {
-        check_names(self, adapters.iter().map(|(name, _)| *name))?;
-        check_finite("adapter_weights", adapters.iter().map(|(_, weight)| *weight))?;
-        change_all(self, |own| {
-            own.set(adapters);
-            Ok(())
-        })
+        let models = Vec::from_iter(self.adaptable().iter().map(|(target, _)| target.name()));
+        let of_models = |weight: f64| models.iter().map(move |model| (*model, AdapterWeight::All(weight)));
+        let weights = Vec::from_iter(adapters.iter().map(|(_, weight)| Vec::from_iter(of_models(*weight))));
+        let named = adapters.iter().zip(&weights).map(|((name, _), weights)| (*name, &weights[..]));
+        self.set_adapters_by_model(&Vec::from_iter(named))
     }
 
     /// As [`LoraLoader::set_adapters`], with a weight of an adapter for each model, by the names that Python has for them:
-    /// `unet`, `text_encoder`, `text_encoder_2`. It is 1 for a model that is not named.
+    /// `unet`, `text_encoder`, `text_encoder_2`. It is 1 for a model that is not named. A UNet can have weights for each block.
     ///
     /// # Errors
-    /// When there is no adapter or no model of a name, or a weight is not finite.
-    fn set_adapters_by_model(&mut self, adapters: &[(&str, &[(&str, f64)])]) -> Result<()> {
+    /// When there is no adapter, model or block of a name, a weight is not finite, or one is so large that the model's weights
+    /// overflow.
+    fn set_adapters_by_model(&mut self, adapters: &[(&str, &[(&str, AdapterWeight)])]) -> Result<()> {
         check_names(self, adapters.iter().map(|(name, _)| *name))?;
         let weights = || adapters.iter().flat_map(|(_, weights)| *weights);
-        check_finite("adapter_weights", weights().map(|(_, weight)| *weight))?;
+        check_finite("adapter_weights", weights().flat_map(|(_, weight)| weight.numbers()))?;
         let models = Vec::from_iter(self.adaptable().iter().map(|(target, _)| target.name()));
         if let Some((model, _)) = weights().find(|(model, _)| !models.contains(model)) {
             let message = format!("there is no model `{model}`; available: `{}`", models.join("`, `"));
             return Err(Error::argument("adapter_weights", message));
         }
-        for (target, model) in self.adaptable_mut() {
+        // All of them are found before anything changes.
+        let mut resolved = Vec::new();
+        for (target, model) in self.adaptable() {
+            let keys = model.adaptable_weights();
             let own = adapters.iter().map(|(name, weights)| {
                 let weight = weights.iter().find(|(model, _)| *model == target.name());
-                (*name, weight.map_or(1.0, |(_, weight)| *weight))
+                let weight = weight.map_or(AdapterWeight::All(1.0), |(_, weight)| weight.clone());
+                Ok((*name, weight.resolve(keys.keys())?))
             });
-            let own = Vec::from_iter(own);
+            resolved.push(own.collect::<Result<Vec<_>>>()?);
+        }
+        for ((_, model), own) in self.adaptable_mut().into_iter().zip(resolved) {
             model.change_adapters(&mut |adapters| {
                 adapters.set(&own);
                 Ok(())

@@ -1,8 +1,11 @@
-//! Low-rank adapters (Hu et al. 2021, <https://arxiv.org/abs/2106.09685>) on a model's weights.
+//! Adapters, LoRA (Hu et al. 2021, <https://arxiv.org/abs/2106.09685>) and its relatives, on a model's weights.
 //!
-//! A layer with the weight `W` computes with `W + Σ sᵢ Bᵢ Aᵢ`. The sum is formed when adapters change, not in each call, so a
+//! A layer with the weight `W` computes with `W + Σ ΔWᵢ`, where `ΔWᵢ = sᵢ Bᵢ Aᵢ` for a LoRA. The sum is formed when adapters change, not in each call, so a
 //! call costs the same as without adapters. The weights of the checkpoint are kept as well (mapped from the file, they need
 //! no memory of their own), so that removing an adapter restores every bit.
+
+mod change;
+mod weights;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,8 +13,10 @@ use std::sync::Arc;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor};
 
+use self::change::Layer;
+use self::weights::Factors;
+pub use self::weights::{AdapterWeight, BlockWeight, BlockWeights};
 use crate::error::{Error, Result};
-use crate::loading::formats::state_dict::StoredTensor;
 use crate::loading::lora::LoraLayers;
 use crate::loading::weights::{pop_field, push_field};
 use crate::models::finite::is_finite;
@@ -107,17 +112,7 @@ struct Adapter {
     name: String,
     layers: Arc<BTreeMap<String, Layer>>,
     active: bool,
-    weight: f64,
-}
-
-/// `up · down · scaling`, with convolutions as matrices too.
-#[derive(Debug)]
-struct Layer {
-    /// `[rank, in]`.
-    down: Tensor<2>,
-    /// `[out, rank]`.
-    up: Tensor<2>,
-    scaling: f64,
+    factors: Factors,
 }
 
 impl Default for Adapters {
@@ -133,20 +128,9 @@ impl Adapters {
     /// When the name is taken, the file does not hold what its header says, or a value is not finite.
     pub(crate) fn add(&mut self, name: &str, layers: &LoraLayers, device: &Device) -> Result<()> {
         self.check_free(name)?;
-        let matrix = |key: &str, stored: &StoredTensor| -> Result<Tensor<2>> {
-            let rows = stored.shape()[0];
-            let flat = stored.reshaped(&[rows, stored.len() / rows.max(1)]).expect("rows divide the size");
-            let matrix = flat.tensor(key, DType::F32, device)?;
-            if is_finite(&matrix) {
-                return Ok(matrix);
-            }
-            Err(stored
-                .error(format!("the values for the weight `{key}` are not finite: the file is damaged")))
-        };
         let mut loaded = BTreeMap::new();
         for (key, layer) in layers {
-            let (down, up) = (matrix(key, &layer.down)?, matrix(key, &layer.up)?);
-            loaded.insert(key.clone(), Layer { down, up, scaling: layer.scaling });
+            loaded.insert(key.clone(), Layer::load(key, layer, device)?);
         }
         for adapter in &mut self.list {
             adapter.active = false;
@@ -155,7 +139,7 @@ impl Adapters {
             name: name.to_owned(),
             layers: Arc::new(loaded),
             active: true,
-            weight: 1.0,
+            factors: Factors::one(),
         });
         Ok(())
     }
@@ -175,12 +159,12 @@ impl Adapters {
     }
 
     /// Activates exactly the given adapters, with these weights. Adapters that this model does not have are ignored.
-    pub(crate) fn set(&mut self, adapters: &[(&str, f64)]) {
+    pub(crate) fn set(&mut self, adapters: &[(&str, Factors)]) {
         for adapter in &mut self.list {
             let found = adapters.iter().find(|(name, _)| *name == adapter.name);
             adapter.active = found.is_some();
-            if let Some((_, weight)) = found {
-                adapter.weight = *weight;
+            if let Some((_, factors)) = found {
+                adapter.factors = factors.clone();
             }
         }
     }
@@ -200,7 +184,7 @@ impl Adapters {
     /// active ones.
     pub(crate) fn fuse(&mut self, scale: f64, names: Option<&[&str]>) {
         for adapter in self.list.iter_mut().filter(|adapter| adapter.active) {
-            adapter.weight *= scale;
+            adapter.factors.scale(scale);
         }
         for adapter in &self.list {
             let wanted = names.map_or(adapter.active, |names| names.contains(&adapter.name.as_str()));
@@ -244,7 +228,7 @@ impl Adapters {
     fn overflow(&self, key: &str) -> Error {
         let changing = self.fused.iter().chain(self.list.iter().filter(|adapter| adapter.active));
         let changing = changing.filter(|adapter| adapter.layers.contains_key(key));
-        let names = changing.map(|adapter| format!("`{}` times {:e}", adapter.name, adapter.weight));
+        let names = changing.map(|adapter| format!("`{}` times {:e}", adapter.name, adapter.factors.of(key)));
         let place = format!("adapter {}", Vec::from_iter(names).join(" and "));
         Error::NonFinite { place, message: format!("the changed weight `{key}` overflows") }
     }
@@ -256,13 +240,13 @@ impl Adapters {
             return self
                 .fused
                 .iter()
-                .filter_map(|adapter| Some((adapter.weight, adapter.layers.get(key)?)))
+                .filter_map(|adapter| Some((adapter.factors.of(key), adapter.layers.get(key)?)))
                 .collect();
         }
         self.list
             .iter()
             .filter(|adapter| self.enabled && adapter.active)
-            .filter_map(|adapter| Some((adapter.weight * self.scale, adapter.layers.get(key)?)))
+            .filter_map(|adapter| Some((adapter.factors.of(key) * self.scale, adapter.layers.get(key)?)))
             .collect()
     }
 }
@@ -300,11 +284,10 @@ impl ModuleMapper for Merger<'_> {
         let merged = if terms.is_empty() {
             base.clone()
         } else {
-            let sum = terms.into_iter().fold(base.clone().cast(DType::F32), |sum, (factor, layer)| {
-                let change =
-                    layer.up.clone().to_device(&device).matmul(layer.down.clone().to_device(&device));
-                sum + change.reshape([size]) * (factor * layer.scaling)
-            });
+            let weight = base.clone().cast(DType::F32);
+            let sum = terms
+                .into_iter()
+                .fold(weight.clone(), |sum, (factor, layer)| sum + layer.difference(&weight, &shape, factor));
             sum.cast(dtype)
         };
         if self.overflow.is_none() && !is_finite(&merged) && is_finite(&base) {
