@@ -104,7 +104,7 @@ impl Arguments {
             ));
         }
         if is_image(first)? {
-            return Ok(several_from_pillow(&items)?.into());
+            return Ok(several_from_pillow(&items, grey)?.into());
         }
         let Some(kind) = Kind::of(first)? else {
             let message = format!(

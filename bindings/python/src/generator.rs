@@ -100,6 +100,25 @@ impl PyGenerator {
         "cpu"
     }
 
+    fn __copy__(&self) -> Self {
+        Self(Mutex::new(self.lock().clone()))
+    }
+
+    fn __deepcopy__(&self, _memo: &Bound<'_, PyAny>) -> Self {
+        self.__copy__()
+    }
+
+    /// For pickle: a new generator, and its state.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (u64,), Bound<'py, PyBytes>)> {
+        let generator = slf.get();
+        let class = slf.get_type().into_any();
+        Ok((class, (generator.initial_seed(),), generator.get_state(slf.py())))
+    }
+
+    fn __setstate__(slf: PyRef<'_, Self>, state: &[u8]) -> PyResult<()> {
+        Self::set_state(slf, state).map(|_| ())
+    }
+
     fn __repr__(&self) -> String {
         format!("oxidiff.Generator({})", self.initial_seed())
     }

@@ -18,7 +18,9 @@ pub fn is_image(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 /// Images of Pillow. Those of one bit or with a palette stay apart, because Pillow resizes them without a filter.
-pub fn several_from_pillow(images: &[Bound<'_, PyAny>]) -> PyResult<PipelineImageInput> {
+///
+/// `grey` ones are converted by Pillow, which knows the colours of every mode.
+pub fn several_from_pillow(images: &[Bound<'_, PyAny>], grey: bool) -> PyResult<PipelineImageInput> {
     let mut unfiltered = 0;
     for image in images {
         if !is_image(image)? {
@@ -28,7 +30,14 @@ pub fn several_from_pillow(images: &[Bound<'_, PyAny>]) -> PyResult<PipelineImag
         let mode: String = image.getattr(intern!(image.py(), "mode"))?.extract()?;
         unfiltered += usize::from(matches!(&*mode, "1" | "P"));
     }
-    let converted = images.iter().map(from_pillow).collect::<PyResult<Vec<_>>>()?;
+    let converted = images.iter().map(|image| {
+        let mode: String = image.getattr(intern!(image.py(), "mode"))?.extract()?;
+        match grey && matches!(&*mode, "YCbCr" | "HSV" | "LAB") {
+            true => from_pillow(&image.call_method1(intern!(image.py(), "convert"), ("L",))?),
+            false => from_pillow(image),
+        }
+    });
+    let converted = converted.collect::<PyResult<Vec<_>>>()?;
     match unfiltered {
         0 => Ok(converted.into()),
         all if all == images.len() => Ok(PipelineImageInput::Unfiltered(converted)),

@@ -56,6 +56,29 @@ def test_loras(plain):
     assert largest_difference(image(plain), before) < 1e-5
 
 
+def test_weights_of_blocks(plain):
+    plain.load_lora_weights(LORA / "kohya.safetensors", adapter_name="x")
+    before = image(plain)
+    plain.set_adapters("x", [{"unet": {"down": 0.3, "mid": 0.5, "up": 1.4}}])
+    changed = image(plain)
+    assert largest_difference(changed, before) > 1e-4
+    plain.set_adapters("x", [{"unet": {"down": {"block_0": 0.3, "block_1": [0.3]}, "mid": [0.5], "up": 1.4}}])
+    assert largest_difference(image(plain), changed) < 1e-6
+    with pytest.raises(ValueError, match="up_blocks.0"):
+        plain.set_adapters("x", [{"unet": {"up": {"block_0": 0.5}}}])
+    with pytest.raises(ValueError, match="adapter_weights"):
+        plain.set_adapters("x", [{"unet": {"middle": 0.5}}])
+
+
+@pytest.mark.parametrize("kind", ["locon", "loha", "lokr", "dora", "peft_dora"])
+def test_kinds_of_adapters(plain, kind):
+    before = image(plain)
+    plain.load_lora_weights(FIXTURES / "adapters" / f"{kind}.safetensors")
+    assert largest_difference(image(plain), before) > 1e-4
+    plain.unload_lora_weights()
+    assert largest_difference(image(plain), before) < 1e-6
+
+
 def test_arguments_that_would_change_what_is_loaded(plain):
     file = LORA / "kohya.safetensors"
     for load_with in (

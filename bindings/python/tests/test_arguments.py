@@ -117,3 +117,57 @@ def test_masks(pipeline):
         images(inpaint, ["a", "b"], image=[picture] * 2, mask_image=[hard, hard.convert("L")], height=64, width=64)
     with pytest.raises(TypeError, match="mask_image"):
         painted([hard, values[0]])
+
+
+def test_methods_that_the_library_would_not_call_cannot_be_replaced(pipeline):
+    class Own(EulerDiscreteScheduler):
+        def step(self, *args, **kwargs):
+            return super().step(*args, **kwargs)
+
+    own = Own.from_config(pipeline.scheduler.config)
+    assert isinstance(own, EulerDiscreteScheduler)
+    for replace in (
+        lambda: setattr(pipeline.scheduler, "step", None),
+        lambda: setattr(pipeline.unet, "forward", None),
+        lambda: setattr(pipeline.vae, "decode", None),
+        lambda: setattr(pipeline, "scheduler", Own(**{})),
+        lambda: StableDiffusionPipeline(**{**pipeline.components, "scheduler": Own()}),
+    ):
+        with pytest.raises(NotImplementedError, match="call it"):
+            replace()
+
+
+def test_one_side_without_the_other(pipeline, caplog):
+    with caplog.at_level("WARNING", logger="oxidiff"):
+        assert images(pipeline, width=32).shape == images(pipeline).shape
+    assert "`width` is ignored" in caplog.text
+
+
+def test_copies_keep_what_the_program_has_set(pipeline):
+    for original in (pipeline, pipeline.unet, pipeline.scheduler):
+        original.note = "of the program"
+        assert copy.copy(original).note == copy.deepcopy(original).note == "of the program"
+
+
+@pytest.mark.parametrize("kind", ["float16", "float64", "uint8"])
+def test_masks_of_every_type(pipeline, kind):
+    from oxidiff import StableDiffusionInpaintPipeline
+
+    inpaint = StableDiffusionInpaintPipeline.from_pipe(pipeline)
+    inpaint.set_progress_bar_config(disable=True)
+    picture = Image.new("RGB", (64, 64), "red")
+    mask = numpy.zeros((64, 64), numpy.float32)
+    mask[:, 20:] = 1
+
+    def painted(mask):
+        return images(inpaint, image=picture, mask_image=mask, height=64, width=64)
+
+    assert largest_difference(painted(mask.astype(kind)), painted(mask)) == 0
+    mask[3, 3] = numpy.nan
+    with pytest.raises(ValueError, match="mask_image"):
+        painted(mask)
+
+
+def test_parts_that_a_pipeline_needs(stable_diffusion):
+    with pytest.raises(NotImplementedError, match="vae"):
+        StableDiffusionPipeline.from_pretrained(stable_diffusion, vae=None)

@@ -1,5 +1,8 @@
 """A seed means the noise of PyTorch's CPU generator, and a generator continues where the call before stopped."""
 
+import copy
+import pickle
+
 import numpy
 import pytest
 from conftest import largest_difference
@@ -95,3 +98,12 @@ def test_noise_as_diffusers_draws_it():
     assert largest_difference(randn_tensor((2, 3), generator=Generator(1)), oxidiff.randn(2, 3, generator=Generator(1))) == 0
     with pytest.raises(ValueError, match="generators"):
         randn_tensor((3, 3), generator=[Generator(1), Generator(2)])
+
+
+def test_copies_of_generators():
+    generator = Generator(4)
+    oxidiff.randn(3, generator=generator)
+    for copied in (copy.copy(generator), copy.deepcopy(generator), pickle.loads(pickle.dumps(generator))):
+        assert copied.initial_seed() == 4 and copied.get_state() == generator.get_state()
+        oxidiff.randn(1, generator=copied)
+        assert copied.get_state() != generator.get_state()

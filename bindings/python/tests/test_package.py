@@ -122,16 +122,24 @@ assert AutoencoderKL is oxidiff.AutoencoderKL and DDIMSchedulerOutput is Schedul
 assert oxidiff.logging is logging
 logging.set_verbosity_error()
 assert logging.get_verbosity() == logging.ERROR
-for missing in ("oxidiff.no_such_module", "oxidiff.schedulers.no_such_module"):
+for missing in ("oxidiff.no_such_module", "oxidiff.schedulers.no_such_module", "oxidiff.pipelines.stable_diffusion.no_such",
+                "oxidiff.schedulers.scheduling_ddim.no_such"):
     try:
         __import__(missing)
     except ModuleNotFoundError:
         continue
     raise AssertionError(missing)
-try:
-    from oxidiff.models.attention_processor import AttnProcessor2_0
-except NotImplementedError:
-    print("refused")
+from oxidiff.schedulers.scheduling_ddim import *
+assert EulerDiscreteScheduler is oxidiff.EulerDiscreteScheduler
+import oxidiff.models.attention_processor, oxidiff.pipelines
+for module, name in ((oxidiff.models.attention_processor, "AttnProcessor2_0"), (oxidiff.pipelines, "FluxPipeline"),
+                     (oxidiff.schedulers, "KarrasDiffusionSchedulers")):
+    try:
+        getattr(module, name)
+    except NotImplementedError:
+        continue
+    raise AssertionError(name)
+print("refused")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "refused\n", done.stderr

@@ -156,8 +156,11 @@ def test_options_of_constructors_change_the_image():
     assert loaded.config.force_zeros_for_empty_prompt and not changed.config.force_zeros_for_empty_prompt
     assert largest_difference(images(loaded), images(changed)) > 1e-3
     assert largest_difference(images(loaded, negative_prompt="blue"), images(changed, negative_prompt="blue")) == 0
-    with pytest.raises(ValueError, match="force_zeros_for_empty_prompt"):
-        StableDiffusionXLPipeline(**loaded.components, force_zeros_for_empty_prompt="no")
+    with_none = StableDiffusionXLPipeline(**loaded.components, force_zeros_for_empty_prompt=None, add_watermarker=False)
+    with_none.set_progress_bar_config(disable=True)
+    assert largest_difference(images(with_none), images(changed)) == 0
+    with pytest.raises(NotImplementedError, match="add_watermarker"):
+        StableDiffusionXLPipeline(**loaded.components, add_watermarker=True)
 
 
 def test_pipelines_can_be_used_in_callbacks(pipeline):

@@ -354,6 +354,8 @@ def test_shifts_of_flows():
 def test_velocity_and_preconditioning():
     scheduler = DDPMScheduler()
     signal = float(scheduler.alphas_cumprod[300])
+    with pytest.raises(ValueError, match="timesteps"):
+        EulerDiscreteScheduler().get_velocity(sample, sample, numpy.array([3]))
     velocity = scheduler.get_velocity(sample, sample * 0.5, [300])
     assert largest_difference(velocity, (0.5 * signal**0.5 - (1 - signal) ** 0.5) * sample) < 1e-6
     assert not hasattr(PNDMScheduler(), "get_velocity")

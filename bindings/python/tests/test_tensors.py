@@ -380,3 +380,17 @@ def test_torch():
     assert back.data_ptr() == theirs.data_ptr()
     assert Tensor(theirs.to(torch.bfloat16)).dtype == oxidiff.bfloat16
     assert Tensor(torch.ones(2, requires_grad=True)).tolist() == [1, 1]
+
+
+def test_whole_numbers_stay_whole():
+    large = Tensor([2**53 + 1, -5, 7])
+    assert large.clamp(min=0).tolist() == [2**53 + 1, 0, 7] and large.clamp(0, 7).dtype == oxidiff.int64
+    assert large.clamp(max=6.5).dtype == oxidiff.float32
+    whole = numpy.array([[3], [-2], [0]])
+    for exponent in (0, 1, 2, 5, 13):
+        assert (Tensor(whole) ** exponent).tolist() == (whole**exponent).tolist()
+    powers = Tensor(whole) ** Tensor([0, 1, 2, 3])
+    assert powers.tolist() == (whole ** numpy.arange(4)).tolist() and powers.dtype == oxidiff.int64
+    assert (2 ** Tensor([0, 3, 62])).tolist() == [1, 8, 2**62] and (2 ** Tensor([0.5])).item() == pytest.approx(2**0.5)
+    with pytest.raises(ValueError, match="negative powers"):
+        Tensor(whole) ** -1

@@ -784,7 +784,7 @@ class DiagonalGaussianDistribution:
     def var(self) -> Any:
         """The variance at each position."""
 
-class DiffusionPipeline(LoraMixin):
+class DiffusionPipeline(LoraMixin, VaeMixin):
     """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
 
     `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
@@ -822,12 +822,6 @@ class DiffusionPipeline(LoraMixin):
     def device(self) -> Any:
         """The device of the models: the CPU."""
 
-    def disable_vae_slicing(self) -> Any:
-        """Encodes and decodes whole batches."""
-
-    def disable_vae_tiling(self) -> Any:
-        """Encodes and decodes whole images."""
-
     @property
     def do_classifier_free_guidance(self) -> Any:
         """Whether the current or the last call computes a prediction without the text, too."""
@@ -835,12 +829,6 @@ class DiffusionPipeline(LoraMixin):
     @property
     def dtype(self) -> Any:
         """The element type of the models."""
-
-    def enable_vae_slicing(self) -> Any:
-        """Encodes and decodes the images of a batch one by one."""
-
-    def enable_vae_tiling(self) -> Any:
-        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
 
     @classmethod
     def from_pipe(cls, pipeline: Any, **kwargs: Any) -> Self:
@@ -1012,7 +1000,7 @@ class EulerAncestralDiscreteScheduler(StepIndex, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class EulerDiscreteScheduler(StepIndex, Velocity, SchedulerMixin):
+class EulerDiscreteScheduler(StepIndex, VelocityAtLevels, SchedulerMixin):
     """`EulerDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, prediction_type: Any = 'epsilon', interpolation_type: Any = 'linear', use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, sigma_min: Any = None, sigma_max: Any = None, timestep_spacing: Any = 'linspace', timestep_type: Any = 'discrete', steps_offset: Any = 0, rescale_betas_zero_snr: Any = False, final_sigmas_type: Any = 'zero') -> None:
@@ -1187,6 +1175,8 @@ class Generator:
     def __init__(self, seed: Any = None, *, device: Any = None) -> None: ...
 
     def __repr__(self) -> str: ...
+
+    def __setstate__(self, state: Any) -> Any: ...
 
     @property
     def device(self) -> Any:
@@ -1547,7 +1537,8 @@ class LoraMixin:
     def set_adapters(self, adapter_names: Any, adapter_weights: Any = None) -> Any:
         """Activates adapters, each with a weight: 1 is the adapter as it was trained, 0 has no effect.
 
-        A weight can be a dictionary of a weight for each model: `{"unet": 0.8, "text_encoder": 0.5}`.
+        A weight can be a dictionary of a weight for each model: `{"unet": 0.8, "text_encoder": 0.5}`. That of the UNet can again
+        be a dictionary: `{"down": 0.5, "mid": 0.8, "up": {"block_0": 0.6, "block_1": [0.4, 0.8, 1.0]}}`.
         """
 
     def unfuse_lora(self, components: Any = None) -> Any:
@@ -1567,6 +1558,8 @@ class ModelMixin:
     def __init__(self, **kwargs: Any) -> None: ...
 
     def __repr__(self) -> str: ...
+
+    def __setattr__(self, name: Any, value: Any) -> None: ...
 
     def _repr_html_(self) -> str: ...
 
@@ -2958,6 +2951,21 @@ class VaeImageProcessor:
     def preprocess(self, image: Any, height: Any = None, width: Any = None, resize_mode: Any = 'default', crops_coords: Any = None) -> Any:
         """The values of images, `[batch, channels, height, width]`: in [-1, 1], or in [0, 1] without `do_normalize`."""
 
+class VaeMixin:
+    """How the autoencoder of a pipeline goes through images."""
+
+    def disable_vae_slicing(self) -> Any:
+        """Encodes and decodes whole batches."""
+
+    def disable_vae_tiling(self) -> Any:
+        """Encodes and decodes whole images."""
+
+    def enable_vae_slicing(self) -> Any:
+        """Encodes and decodes the images of a batch one by one."""
+
+    def enable_vae_tiling(self) -> Any:
+        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
+
 class VariancePreserving:
     """Solvers that work with the logarithm of the ratio of signal to noise."""
 
@@ -2982,6 +2990,16 @@ class Velocity:
 
     def get_velocity(self, sample: ArrayLike, noise: Any, timesteps: Any) -> Any:
         """The velocity √ᾱ·noise − √(1 − ᾱ)·sample, with ᾱ at the timestep of each sample."""
+
+class VelocityAtLevels(Velocity):
+    """Schedulers whose timesteps lie between those of the training."""
+
+    def get_velocity(self, sample: ArrayLike, noise: Any, timesteps: Any) -> Any:
+        """The velocity √ᾱ·noise − √(1 − ᾱ)·sample, with ᾱ at the timestep of each sample: one of `timesteps`, not its index.
+
+        Raises:
+            ValueError: when the timesteps are whole numbers, as indices are.
+        """
 
 __version__: str
 

@@ -34,13 +34,14 @@ LIMITED = {
     "controlnet": (None, False),
     "hotswap": (None, False),
     "prefix": (None, False),
+    "add_watermarker": (None, False),
 }
 DTYPES = ("torch_dtype", "dtype", "mindspore_dtype")
 
 
 def options(given):
     """Splits keyword arguments into options of the library and others, which may be parts of a pipeline."""
-    options, others = {}, {}
+    options, rest = {}, {}
     for name, value in given.items():
         if name in DTYPES:
             if value is not None:
@@ -53,11 +54,16 @@ def options(given):
             if not any(value is known or (type(value) is type(known) and value == known) for known in LIMITED[name]):
                 raise NotImplementedError(f"`{name}={value!r}` is not supported")
         elif name not in HARMLESS:
-            others[name] = value
-    if others.get("safety_checker", True) is None:
+            rest[name] = value
+    if rest.get("safety_checker", True) is None:
         # Not even read from the checkpoint.
         options["safety_checker"] = False
-    return options, others
+    return options, rest
+
+
+def others(given):
+    """The keyword arguments that are no options of the library."""
+    return options(given)[1]
 
 
 def own_options(given, class_name):

@@ -8,7 +8,7 @@ from ._loading import folder, moved, own_options, path, refuse_others
 from ._methods import describe, method
 from ._outputs import AutoencoderKLOutput, AutoencoderTinyOutput, DecoderOutput, output_class
 from ._program import device_of_program, dtype_of_program
-from ._unsupported import MODEL_METHODS, refuses
+from ._unsupported import MODEL_METHODS, refuse_override, refuses
 
 
 @refuses(*MODEL_METHODS)
@@ -176,8 +176,10 @@ class ModelMixin:
         return self
 
     def __copy__(self):
+        copied = object.__new__(type(self))
         # Weights are never changed in place, so that both can share them.
-        return self._of(self._core.copy(), **self._further)
+        copied.__dict__.update(self.__dict__, _core=self._core.copy())
+        return copied
 
     def __deepcopy__(self, memo):
         return self.__copy__()
@@ -201,6 +203,10 @@ class ModelMixin:
 
     def _repr_html_(self):
         return html(type(self).__name__, self.config, self._core.config())
+
+    def __setattr__(self, name, value):
+        refuse_override(self, name, "model")
+        object.__setattr__(self, name, value)
 
     def __getattr__(self, name):
         if not name.startswith("_") and name in self.config:

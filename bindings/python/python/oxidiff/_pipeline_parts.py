@@ -20,6 +20,31 @@ class Part:
         raise NotImplementedError(f"a {self._class_name} cannot be called from Python: pass prompts to the pipeline")
 
 
+class VaeMixin:
+    """How the autoencoder of a pipeline goes through images."""
+
+    def enable_vae_tiling(self):
+        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
+        self._vae("enable_tiling")
+
+    def disable_vae_tiling(self):
+        """Encodes and decodes whole images."""
+        self._vae("disable_tiling")
+
+    def enable_vae_slicing(self):
+        """Encodes and decodes the images of a batch one by one."""
+        self._vae("enable_slicing")
+
+    def disable_vae_slicing(self):
+        """Encodes and decodes whole batches."""
+        self._vae("disable_slicing")
+
+    def _vae(self, change):
+        if "vae" not in self._parts:
+            raise NotImplementedError(f"a {type(self).__name__} has no autoencoder")
+        getattr(self._parts["vae"], change)()
+
+
 class NamedClasses:
     """Pipelines whose checkpoints name the classes that their images can be of."""
 

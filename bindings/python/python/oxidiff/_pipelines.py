@@ -8,15 +8,15 @@ from ._loras import LoraMixin
 from ._methods import describe, method
 from ._models import CLASSES as MODELS
 from ._models import ModelMixin
-from ._pipeline_parts import FURTHER, Part
+from ._pipeline_parts import FURTHER, Part, VaeMixin
 from ._program import device_of_program, dtype_of_program
 from ._schedulers import CLASSES as SCHEDULERS
 from ._schedulers import SchedulerMixin
-from ._unsupported import PIPELINE_METHODS, refuses
+from ._unsupported import PIPELINE_METHODS, refuse_overrides, refuses
 
 
 @refuses(*PIPELINE_METHODS)
-class DiffusionPipeline(LoraMixin):
+class DiffusionPipeline(LoraMixin, VaeMixin):
     """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
 
     `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
@@ -29,9 +29,14 @@ class DiffusionPipeline(LoraMixin):
     def __init__(self, **parts):
         if self._class_name is None:
             raise TypeError("load a pipeline with `DiffusionPipeline.from_pretrained`")
+        for name, part in parts.items():
+            _check_part(part)
         cores = {name: part._core for name, part in parts.items() if hasattr(part, "_core")}
         # The class's own options. `None` is an optional part that is not there.
         options = {name: value for name, value in parts.items() if name not in cores and value is not None}
+        options.update({name: bool(parts[name]) for name in FLAGS if name in parts})
+        if options.pop("add_watermarker", None):
+            raise NotImplementedError("`add_watermarker=True`: images are never marked")
         for name, value in options.items():
             if not isinstance(value, (bool, int, float, str, dict)):
                 raise TypeError(f"`{name}`: must be a part of this package, not a {type(value).__name__}")
@@ -127,15 +132,20 @@ class DiffusionPipeline(LoraMixin):
         return made if dtype is None else made.to(dtype)
 
     def __copy__(self):
-        copied = type(self).from_pipe(self)
-        copied._progress_bar_config = self._progress_bar_config
+        self._synchronise()
+        copied = object.__new__(type(self))
+        copied._start(self._core.to_class(self._class_name), self._parts)
+        own = {name: value for name, value in self.__dict__.items() if name not in copied.__dict__}
+        copied.__dict__.update(own, _progress_bar_config=self._progress_bar_config)
         return copied
 
     def __deepcopy__(self, memo):
         self._synchronise()
         # Weights are never changed in place, so that both can share them.
-        copied = type(self)._of(self._core.to_class(self._class_name))
-        copied._progress_bar_config = dict(self._progress_bar_config)
+        copied = object.__new__(type(self))
+        copied._start(self._core.to_class(self._class_name), {})
+        own = {name: value for name, value in self.__dict__.items() if name not in copied.__dict__}
+        copied.__dict__.update(own, _progress_bar_config=dict(self._progress_bar_config))
         return copied
 
     def save_pretrained(self, save_directory, safe_serialization=True, variant=None, push_to_hub=False, **kwargs):
@@ -245,27 +255,6 @@ class DiffusionPipeline(LoraMixin):
         with open(json_file_path, "w", encoding="utf-8") as file:
             file.write(self.to_json_string())
 
-    def enable_vae_tiling(self):
-        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
-        self._vae("enable_tiling")
-
-    def disable_vae_tiling(self):
-        """Encodes and decodes whole images."""
-        self._vae("disable_tiling")
-
-    def enable_vae_slicing(self):
-        """Encodes and decodes the images of a batch one by one."""
-        self._vae("enable_slicing")
-
-    def disable_vae_slicing(self):
-        """Encodes and decodes whole batches."""
-        self._vae("disable_slicing")
-
-    def _vae(self, change):
-        if "vae" not in self._parts:
-            raise NotImplementedError(f"a {type(self).__name__} has no autoencoder")
-        getattr(self._parts["vae"], change)()
-
     def set_progress_bar_config(self, **kwargs):
         """Sets keyword arguments of the progress bar, tqdm's: `disable=True` hides it."""
         self._progress_bar_config = kwargs
@@ -327,11 +316,15 @@ class DiffusionPipeline(LoraMixin):
         elif self._is_called:
             raise NotImplementedError(f"`{name}` cannot be replaced during a call")
         elif value is None:
-            self._core.set_part(name, None)
+            try:
+                self._core.set_part(name, None)
+            except ValueError:
+                raise NotImplementedError(f"a {type(self).__name__} without its `{name}` is not supported") from None
             self._parts.pop(name, None)
         else:
             if not hasattr(value, "_core"):
                 raise TypeError(f"`{name}`: must be a part of this package, not a {type(value).__name__}")
+            _check_part(value)
             if name == "scheduler" and isinstance(value, SchedulerMixin):
                 self._core.set_scheduler_state(value._core)
             else:
@@ -345,6 +338,17 @@ class DiffusionPipeline(LoraMixin):
 
     def _repr_html_(self):
         return html(type(self).__name__, self.config, repr(self))
+
+
+#: Options of pipelines that are true or false.
+FLAGS = ("force_zeros_for_empty_prompt", "requires_aesthetics_score", "requires_safety_checker")
+
+
+def _check_part(part):
+    """Refuses objects of the program's own classes whose methods the library would not call."""
+    registered = next((kind for kind in type(part).__mro__ if kind.__dict__.get("_class_name")), None)
+    if registered is not None:
+        refuse_overrides(part, registered)
 
 
 def _python(core, class_name):

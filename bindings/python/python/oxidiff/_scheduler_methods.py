@@ -73,6 +73,20 @@ class Velocity:
         return self._core.get_velocity(sample, noise, timesteps)
 
 
+class VelocityAtLevels(Velocity):
+    """Schedulers whose timesteps lie between those of the training."""
+
+    def get_velocity(self, sample, noise, timesteps):
+        """The velocity √ᾱ·noise − √(1 − ᾱ)·sample, with ᾱ at the timestep of each sample: one of `timesteps`, not its index.
+
+        Raises:
+            ValueError: when the timesteps are whole numbers, as indices are.
+        """
+        if isinstance(timesteps, int) or "int" in str(getattr(timesteps, "dtype", "")):
+            raise ValueError("`timesteps`: must be some of the scheduler's `timesteps`, not indices of them")
+        return super().get_velocity(sample, noise, timesteps)
+
+
 class VariancePreserving:
     """Solvers that work with the logarithm of the ratio of signal to noise."""
 
@@ -233,6 +247,9 @@ class BackAndForth:
         """What the last step takes for `alphas_cumprod`: 1."""
         return _oxidiff.scalar(1.0, False)
 
+    def _most_steps(self):
+        return self.config.num_train_timesteps
+
     def undo_step(self, sample, timestep, generator=None):
         """Goes back from the sample at a timestep to the noisier one that the step came from."""
         return self._core.undo_step(sample, timestep, {"generator": generator})
@@ -289,7 +306,7 @@ FURTHER = {
     "EDMDPMSolverMultistepScheduler": (Preconditioned, MultistepIndex),
     "EDMEulerScheduler": (Preconditioned, StepIndex),
     "EulerAncestralDiscreteScheduler": (StepIndex,),
-    "EulerDiscreteScheduler": (StepIndex, Velocity),
+    "EulerDiscreteScheduler": (StepIndex, VelocityAtLevels),
     "FlowMatchEulerDiscreteScheduler": (PerToken, Shift, StepIndex, TimeShift, TrainedLevels),
     "FlowMatchHeunDiscreteScheduler": (HalfSteps, StepIndex, TrainedLevels),
     "FlowMatchLCMScheduler": (Growing, Shift, StepIndex, TimeShift, TrainedLevels),

@@ -1,17 +1,17 @@
 """Schedulers: one class for each of the library's registry."""
 
-import json
-import types
+import math
 import warnings
 
 from . import _oxidiff
 from ._config import dumps, html, loads, taken_over
 from ._loading import device as check_device
-from ._loading import folder, own_options, path, refuse_others
+from ._loading import folder, others, own_options, path, refuse_others
 from ._methods import REQUIRED, method
 from ._outputs import SchedulerOutput
+from ._scheduler_initialiser import Initialiser, defaults_of
 from ._scheduler_methods import FURTHER
-from ._unsupported import COMPUTED_BY_SCHEDULERS, SCHEDULER_METHODS, SCHEDULER_STATE, refuses
+from ._unsupported import COMPUTED_BY_SCHEDULERS, SCHEDULER_METHODS, SCHEDULER_STATE, refuse_override, refuses
 
 
 @refuses(*SCHEDULER_METHODS)
@@ -46,7 +46,7 @@ class SchedulerMixin:
         if not hasattr(config, "items"):
             raise ValueError("`config` must be a configuration; load a folder with `from_pretrained`")
         values = taken_over(config)
-        own = set(_defaults(cls._class_name))
+        own = set(defaults_of(cls._class_name))
         values.update({name: value for name, value in kwargs.items() if name in own})
         scheduler = cls._of(_oxidiff.SchedulerCore.from_config(cls._class_name, dumps(values)))
         unused = {name: value for name, value in kwargs.items() if name not in own}
@@ -66,11 +66,13 @@ class SchedulerMixin:
             OSError: when the file is missing or damaged.
             ValueError: when a value of it is none that the class knows.
         """
-        own = set(_defaults(cls._class_name))
+        own = set(defaults_of(cls._class_name))
         changes = {name: kwargs.pop(name) for name in list(kwargs) if name in own}
-        config = cls.load_config(pretrained_model_name_or_path, subfolder=subfolder, **kwargs)
+        unused = others(kwargs) if return_unused_kwargs else {}
+        loaded = {name: value for name, value in kwargs.items() if name not in unused}
+        config = cls.load_config(pretrained_model_name_or_path, subfolder=subfolder, **loaded)
         scheduler = cls.from_config(config, **changes)
-        return (scheduler, {}) if return_unused_kwargs else scheduler
+        return (scheduler, unused) if return_unused_kwargs else scheduler
 
     def save_pretrained(self, save_directory, push_to_hub=False, **kwargs):
         """Writes `scheduler_config.json` into a folder, which is created if it does not exist."""
@@ -126,7 +128,7 @@ class SchedulerMixin:
     @property
     def final_alpha_cumprod(self):
         """What the last step takes for `alphas_cumprod`."""
-        if "set_alpha_to_one" not in _defaults(self._class_name):
+        if "set_alpha_to_one" not in defaults_of(self._class_name):
             raise self._no_attribute("final_alpha_cumprod")
         return _oxidiff.scalar(1.0, False) if self.config.set_alpha_to_one else self.alphas_cumprod[0]
 
@@ -139,7 +141,7 @@ class SchedulerMixin:
 
     def _training_noise(self, name):
         # Another class's configuration may have brought a schedule along.
-        if "beta_schedule" not in _defaults(self._class_name):
+        if "beta_schedule" not in defaults_of(self._class_name):
             raise self._no_attribute(name)
         return self._core.training_noise()
 
@@ -148,7 +150,7 @@ class SchedulerMixin:
         """The standard deviation of the initial noise."""
         level = self._core.init_noise_sigma
         # A tensor in diffusers, too, where it follows from the schedule of β.
-        is_computed = level != 1.0 and "beta_schedule" in _defaults(self._class_name)
+        is_computed = level != 1.0 and "beta_schedule" in defaults_of(self._class_name)
         return _oxidiff.scalar(level, False) if is_computed else level
 
     @property
@@ -200,7 +202,10 @@ class SchedulerMixin:
         count = given["num_inference_steps"]
         # Some classes leave out timesteps that are equal.
         length = len(self.timesteps)
-        self.__dict__["num_inference_steps"] = length if count is None else min(count, length)
+        self.__dict__["num_inference_steps"] = length if count is None else min(count, length, self._most_steps())
+
+    def _most_steps(self):
+        return math.inf
 
     def register_to_config(self, **kwargs):
         """Changes values of the configuration, or adds some. Choose the timesteps again afterwards."""
@@ -241,8 +246,9 @@ class SchedulerMixin:
         return self.__copy__()
 
     def __copy__(self):
-        copied = self._of(self._core.copy(), **self._further)
-        copied.__dict__["num_inference_steps"] = self.num_inference_steps
+        copied = object.__new__(type(self))
+        # With the attributes that the program has set.
+        copied.__dict__.update(self.__dict__, _core=self._core.copy())
         return copied
 
     def to_json_file(self, json_file_path):
@@ -251,6 +257,7 @@ class SchedulerMixin:
             file.write(self.to_json_string())
 
     def __setattr__(self, name, value):
+        refuse_override(self, name, "scheduler")
         if name in COMPUTED_BY_SCHEDULERS:
             how = "`set_timesteps`, `set_begin_index` or another configuration"
             raise NotImplementedError(f"`{name}` of a {type(self).__name__} cannot be set: use {how}")
@@ -278,18 +285,6 @@ class FlowSchedulerMixin:
     def scale_noise(self, sample, timestep, noise):
         """Adds noise to clean samples, to each up to the level of its timestep."""
         return self._core.add_noise(sample, noise, timestep)
-
-
-def _defaults(class_name):
-    """The values of a new scheduler's configuration, in the order of its arguments."""
-    if class_name not in _DEFAULTS:
-        core = _oxidiff.SchedulerCore.from_config(class_name, "{}")
-        values = json.loads(core.config())
-        _DEFAULTS[class_name] = {name: values[name] for name in core.fields() if not name.startswith("_")}
-    return _DEFAULTS[class_name]
-
-
-_DEFAULTS = {}
 
 
 def _class(class_name, step_arguments, timestep_arguments, is_for_flows):
@@ -324,7 +319,7 @@ def _class(class_name, step_arguments, timestep_arguments, is_for_flows):
         "_step_arguments": tuple(step_arguments),
         "__module__": "oxidiff",
         "__doc__": f"`{class_name}` of diffusers: see `SchedulerMixin` for its methods.",
-        "__init__": _Initialiser(class_name),
+        "__init__": Initialiser(class_name),
         "step": method(class_name, "step", parameters, "_step", about),
     }
     bases = (FlowSchedulerMixin, SchedulerMixin) if is_for_flows else (SchedulerMixin,)
@@ -353,45 +348,6 @@ TIMESTEP_ARGUMENTS = {
 ETA = {"TCDScheduler": 0.3, "RePaintScheduler": None}
 #: The classes whose tokens can have timesteps of their own.
 PER_TOKEN = ("FlowMatchEulerDiscreteScheduler",)
-
-
-class _Initialiser:
-    """The method `__init__` of a class: its arguments are the values of the configuration.
-
-    They are found out when they are asked for, since finding those of all classes would make the import slow.
-    """
-
-    __name__ = "__init__"
-    __module__ = "oxidiff"
-
-    def __init__(self, class_name):
-        self._class_name = class_name
-        self.__qualname__ = f"{class_name}.__init__"
-        self.__doc__ = "A scheduler with these values of its configuration, and the defaults for the others."
-
-    @property
-    def __signature__(self):
-        from inspect import Parameter, Signature
-
-        kind = Parameter.POSITIONAL_OR_KEYWORD
-        values = (Parameter(name, kind, default=value) for name, value in _defaults(self._class_name).items())
-        return Signature([Parameter("self", kind), *values])
-
-    def __get__(self, scheduler, owner=None):
-        return self if scheduler is None else types.MethodType(self, scheduler)
-
-    def __call__(self, scheduler, /, *args, **kwargs):
-        name, defaults = self._class_name, _defaults(self._class_name)
-        if len(args) > len(defaults):
-            raise TypeError(f"{name}() takes at most {len(defaults)} arguments ({len(args)} given)")
-        given = dict(zip(defaults, args))
-        for argument, value in kwargs.items():
-            if argument not in defaults:
-                raise TypeError(f"{name}() got an unexpected keyword argument '{argument}'")
-            if argument in given:
-                raise TypeError(f"{name}() got multiple values for argument '{argument}'")
-            given[argument] = value
-        scheduler._start(_oxidiff.SchedulerCore.from_config(name, dumps(given)))
 
 
 CLASSES = {name: _class(name, *about) for name, *about in _oxidiff.scheduler_classes()}

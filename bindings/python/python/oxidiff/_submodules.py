@@ -7,9 +7,41 @@ imported; names that the package lacks raise the same errors as in the package.
 import sys
 from importlib.machinery import ModuleSpec
 
-#: What the names of the modules begin with.
-BEGINNINGS = ("oxidiff.schedulers.scheduling_", "oxidiff.pipelines.", "oxidiff.models.", "oxidiff.loaders",
-              "oxidiff.callbacks", "oxidiff.configuration_utils")
+SCHEDULERS = (
+    "consistency_models", "cosine_dpmsolver_multistep", "ddim", "ddim_inverse", "ddpm", "ddpm_wuerstchen", "deis_multistep",
+    "dpmsolver_multistep", "dpmsolver_multistep_inverse", "dpmsolver_sde", "dpmsolver_singlestep",
+    "edm_dpmsolver_multistep", "edm_euler", "euler_ancestral_discrete", "euler_discrete", "flow_match_euler_discrete",
+    "flow_match_heun_discrete", "flow_match_lcm", "heun_discrete", "ipndm", "k_dpm_2_ancestral_discrete",
+    "k_dpm_2_discrete", "lcm", "lms_discrete", "pndm", "repaint", "sasolver", "sde_ve", "tcd", "unclip",
+    "unipc_multistep", "utils",
+)
+STABLE_DIFFUSION = (
+    "stable_diffusion", "stable_diffusion_img2img", "stable_diffusion_inpaint", "stable_diffusion_depth2img",
+    "stable_diffusion_upscale", "stable_diffusion_latent_upscale", "stable_diffusion_instruct_pix2pix",
+)
+STABLE_DIFFUSION_XL = tuple(
+    name.replace("stable_diffusion", "stable_diffusion_xl") for name in STABLE_DIFFUSION[:3] + STABLE_DIFFUSION[-1:]
+)
+LATENT_CONSISTENCY = ("latent_consistency_text2img", "latent_consistency_img2img")
+#: The modules of each folder of pipelines.
+PIPELINES = {
+    "stable_diffusion": STABLE_DIFFUSION, "stable_diffusion_xl": STABLE_DIFFUSION_XL,
+    "latent_consistency_models": LATENT_CONSISTENCY, "ddpm": ("ddpm",), "ddim": ("ddim",), "dit": ("dit",),
+    "consistency_models": ("consistency_models",),
+}
+MODELS = ("attention_processor", "autoencoders", "autoencoders.autoencoder_kl", "autoencoders.autoencoder_tiny",
+          "autoencoders.vae", "modeling_outputs", "modeling_utils", "transformers", "transformers.dit_transformer_2d", "unets",
+          "unets.unet_2d", "unets.unet_2d_condition")
+
+NAMES = frozenset({
+    "callbacks", "configuration_utils", "loaders", "pipelines.pipeline_utils", "pipelines.auto_pipeline",
+    "pipelines.stable_diffusion.pipeline_output", "pipelines.stable_diffusion.safety_checker",
+    "pipelines.stable_diffusion_xl.pipeline_output",
+    *(f"schedulers.scheduling_{name}" for name in SCHEDULERS),
+    *(f"pipelines.{family}" for family in PIPELINES),
+    *(f"pipelines.{family}.pipeline_{name}" for family, names in PIPELINES.items() for name in names),
+    *(f"models.{name}" for name in MODELS),
+})
 
 
 class Finder:
@@ -17,8 +49,7 @@ class Finder:
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        # A name of diffusers is written in lower case.
-        if name.startswith(BEGINNINGS) and name == name.lower():
+        if name.removeprefix("oxidiff.") in NAMES and name.startswith("oxidiff."):
             return ModuleSpec(name, cls, is_package=True)
         return None
 
@@ -29,21 +60,25 @@ class Finder:
     @staticmethod
     def exec_module(module):
         module.__doc__ = "See `oxidiff`, which has everything that this module has."
-        module.__getattr__ = _find
+        module.__all__ = [name for name in sys.modules["oxidiff"].__all__ if not name.startswith("__")]
+        module.__getattr__ = find
+        module.__dir__ = lambda: sorted({*module.__dict__, *module.__all__})
 
 
-def _find(name):
+def find(name):
+    """What diffusers has in one of its modules."""
     if name.startswith("__"):
         raise AttributeError(name)
+    from . import _outputs
+
     package = sys.modules["oxidiff"]
     if name in package.__all__:
         return getattr(package, name)
-    from . import _outputs
-
-    if name.endswith("Output"):
-        kind = getattr(_outputs, name, None)
-        # A class of outputs for each family or scheduler, all of which have the same fields.
-        return kind or (_outputs.SchedulerOutput if "Scheduler" in name else _outputs.ImagePipelineOutput)
+    if name.endswith("SchedulerOutput"):
+        # There is one for each class in diffusers, all with the same fields.
+        return _outputs.SchedulerOutput
+    if name.endswith("PipelineOutput") and hasattr(_outputs, name):
+        return getattr(_outputs, name)
     return getattr(package, name)
 
 

@@ -10,12 +10,13 @@ PIPELINE_METHODS = (
     "unload_ip_adapter", "set_ip_adapter_scale", "encode_prompt", "encode_image", "prepare_latents",
     "run_safety_checker", "check_inputs", "download", "enable_layerwise_casting", "enable_group_offload", "push_to_hub",
     "set_lora_device", "save_lora_weights", "unload_textual_inversion", "upcast_vae", "numpy_to_pil", "register_modules",
-    "enable_cache", "decode_latents", "save_config", "load_config", "from_config",
+    "enable_cache", "decode_latents", "save_config", "load_config", "from_config", "get_timesteps",
+    "prepare_extra_step_kwargs", "get_guidance_scale_embedding", "lora_state_dict", "register_to_config",
 )
 #: Methods of models that raise `NotImplementedError`.
 MODEL_METHODS = (
     "parameters", "named_parameters", "modules", "named_modules", "children", "state_dict", "load_state_dict",
-    "register_forward_hook", "apply", "set_attn_processor", "set_default_attn_processor", "enable_freeu", "disable_freeu",
+    "register_forward_hook", "apply", "attn_processors", "get_memory_footprint", "set_attn_processor", "set_default_attn_processor", "enable_freeu", "disable_freeu",
     "fuse_qkv_projections", "unfuse_qkv_projections", "enable_gradient_checkpointing", "add_adapter",
     "load_lora_adapter", "save_lora_adapter", "load_attn_procs", "save_attn_procs", "enable_layerwise_casting",
     "enable_group_offload", "push_to_hub",
@@ -28,7 +29,7 @@ SCHEDULER_STATE = frozenset({
     "model_outputs", "timestep_list", "lower_order_nums", "ets", "counter", "cur_model_output", "cur_sample", "derivatives",
     "dt", "prev_derivative", "last_sample", "last_noise", "this_order", "this_predictor_order", "this_corrector_order",
     "order_list", "noise_sampler", "custom_timesteps", "is_scale_input_called", "discrete_sigmas", "solver_p", "variance_type",
-    "log_sigmas", "sigmas_interpol", "sigmas_up", "sigmas_down", "disable_corrector", "tau_func",
+    "_shift", "log_sigmas", "sigmas_interpol", "sigmas_up", "sigmas_down", "disable_corrector", "tau_func",
 })
 #: Attributes of schedulers that follow from their configuration and from `set_timesteps`.
 COMPUTED_BY_SCHEDULERS = frozenset({
@@ -54,6 +55,22 @@ def refuses(*names):
         return kind
 
     return add
+
+
+def refuse_override(part, name, what):
+    """Refuses to replace a method of a part, since the pipeline, which the library runs, would not call the new one."""
+    if callable(getattr(type(part), name, None)):
+        raise NotImplementedError(f"`{name}` of a {what} cannot be replaced: the library would not call it")
+
+
+def refuse_overrides(part, registered):
+    """Refuses a part of a class of the program's that replaces methods of its `registered` class, for the same reason."""
+    for kind in type(part).__mro__[:type(part).__mro__.index(registered)]:
+        for name, value in vars(kind).items():
+            if callable(value) and not name.startswith("__") and hasattr(registered, name):
+                raise NotImplementedError(
+                    f"a {kind.__name__} replaces `{name}` of {registered.__name__}: the pipeline would not call it"
+                )
 
 
 class _Refused:

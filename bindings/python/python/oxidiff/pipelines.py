@@ -3,6 +3,9 @@
 from ._auto import AUTO
 from ._outputs import ImagePipelineOutput
 from ._pipelines import CLASSES, DiffusionPipeline
+from ._submodules import find
+
+__getattr__ = find
 
 #: A package for Python, so that it can look for further modules in it: see `_submodules`.
 __path__ = []

@@ -78,6 +78,18 @@ fn at_least_2d(mut array: Array) -> Array {
     array
 }
 
+/// The timestep of a step: a number, or one for each sample that is the same for all.
+fn one_timestep(value: &Bound<'_, PyAny>) -> PyResult<f32> {
+    let all = numbers(value)?;
+    match all.first() {
+        Some(first) if all.iter().all(|other| other == first) => Ok(*first),
+        Some(_) => {
+            Err(PyValueError::new_err("`timestep`: a step goes from one timestep, the same for all samples"))
+        }
+        None => Err(PyValueError::new_err("`timestep`: is empty")),
+    }
+}
+
 /// What was computed from a sample of this shape.
 fn like_sample(tensor: AnyTensor, shape: &[usize]) -> PyResult<Array> {
     let mut array = Array::from_tensor(tensor)?;
@@ -256,7 +268,7 @@ impl PyScheduler {
         draws: bool,
     ) -> PyResult<(Py<PyAny>, Option<Py<PyAny>>)> {
         let py = sample.py();
-        let timestep = number(timestep)? as f32;
+        let timestep = one_timestep(timestep)?;
         let model_output = Given::take(model_output)?.array;
         let Given { array, like } = Given::take(sample)?;
         let mut options = Options::of(options, draws)?;

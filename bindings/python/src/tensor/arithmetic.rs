@@ -1,10 +1,11 @@
 //! Arithmetic and comparisons, with broadcasting.
 
+use burn::tensor::{Int, Tensor as Burn};
 use pyo3::exceptions::{PyOverflowError, PyValueError, PyZeroDivisionError};
 use pyo3::prelude::*;
 use pyo3::pyclass::CompareOp;
 
-use super::values::{self, Values};
+use super::values::{self, MOST, Values};
 use super::views::{View, broadcast};
 use super::{Tensor, size};
 use crate::array::{Array, Given};
@@ -86,7 +87,7 @@ fn compute(left: &Array, right: &Array, operation: Operation) -> PyResult<Array>
     let shape = broadcast(&left.shape, &right.shape)?;
     let element = match common(left.element, right.element) {
         element if element.is_float() => element,
-        _ if operation == Operation::Divide || operation == Operation::Power => Element::Float32,
+        _ if operation == Operation::Divide => Element::Float32,
         Element::Bool => Element::Int64,
         element => element,
     };
@@ -114,10 +115,30 @@ fn compute(left: &Array, right: &Array, operation: Operation) -> PyResult<Array>
         Values::Int(match operation {
             Operation::Add => l + r,
             Operation::Subtract => l - r,
+            Operation::Power => power(l, r)?,
             _ => l * r,
         })
     };
     result.array(shape.len())
+}
+
+/// Powers of whole numbers, which wrap round like their products.
+fn power(base: Burn<MOST, Int>, exponent: Burn<MOST, Int>) -> PyResult<Burn<MOST, Int>> {
+    if exponent.clone().min().into_scalar::<i64>() < 0 {
+        return Err(PyValueError::new_err("whole numbers have no negative powers"));
+    }
+    // By squaring, bit by bit of the exponents, of which only the lowest can matter in 64 bits for bases other than 0, 1 and -1.
+    let [shape, other] = [base.dims(), exponent.dims()];
+    let shape: [usize; MOST] = std::array::from_fn(|dim| shape[dim].max(other[dim]));
+    let (mut square, mut rest) = (base.expand(shape), exponent.expand(shape));
+    let mut result = square.clone() * 0 + 1;
+    while rest.clone().max().into_scalar::<i64>() > 0 {
+        let odd = (rest.clone() % 2).equal_elem(1);
+        result = result.clone().mask_where(odd, result * square.clone());
+        square = square.clone() * square;
+        rest = rest / 2;
+    }
+    Ok(result)
 }
 
 /// Division of whole numbers: rounded down, and with a remainder of the divisor's sign, as in Python.
@@ -229,6 +250,13 @@ impl Tensor {
     fn __pow__(&self, other: &Bound<'_, PyAny>, modulo: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         match modulo {
             None => binary(self, other, Operation::Power, false),
+            Some(_) => Ok(other.py().NotImplemented()),
+        }
+    }
+
+    fn __rpow__(&self, other: &Bound<'_, PyAny>, modulo: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        match modulo {
+            None => binary(self, other, Operation::Power, true),
             Some(_) => Ok(other.py().NotImplemented()),
         }
     }

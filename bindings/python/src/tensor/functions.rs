@@ -116,7 +116,18 @@ impl Tensor {
 
     /// Each value, but at least `min` and at most `max`.
     #[pyo3(signature = (min=None, max=None))]
-    fn clamp(&self, min: Option<f64>, max: Option<f64>) -> PyResult<Self> {
+    fn clamp(&self, min: Option<&Bound<'_, PyAny>>, max: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let array = self.array();
+        let bound = |bound: Option<&Bound<'_, PyAny>>| bound.map(|bound| bound.extract::<i64>()).transpose();
+        if !array.element.is_float()
+            && let (Ok(min), Ok(max)) = (bound(min), bound(max))
+        {
+            let clamp = |value: i64| value.max(min.unwrap_or(i64::MIN)).min(max.unwrap_or(i64::MAX));
+            let values: Vec<i64> = array.integers().into_iter().map(clamp).collect();
+            return Ok(values::cast(&Array::from_integers(&values, array.shape.clone()), array.element)?.into());
+        }
+        let number = |bound: Option<&Bound<'_, PyAny>>| bound.map(|bound| bound.extract::<f64>()).transpose();
+        let (min, max) = (number(min)?, number(max)?);
         unary(self, |values| {
             let values = if let Some(min) = min { values.clamp_min(min) } else { values };
             if let Some(max) = max { values.clamp_max(max) } else { values }
@@ -125,7 +136,7 @@ impl Tensor {
 
     /// numpy's name of `clamp`.
     #[pyo3(signature = (min=None, max=None))]
-    fn clip(&self, min: Option<f64>, max: Option<f64>) -> PyResult<Self> {
+    fn clip(&self, min: Option<&Bound<'_, PyAny>>, max: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         self.clamp(min, max)
     }
 }

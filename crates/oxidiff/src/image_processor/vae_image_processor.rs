@@ -189,7 +189,7 @@ impl VaeImageProcessor {
         }
         if self.do_binarize {
             let dtype = values.dtype();
-            values = values.greater_equal_elem(0.5).float().cast(dtype);
+            values = values.cast(DType::F32).greater_equal_elem(0.5).float().cast(dtype);
         }
         Ok(values)
     }

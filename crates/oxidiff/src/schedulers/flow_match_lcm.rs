@@ -277,7 +277,8 @@ impl Scheduler for FlowMatchLCMScheduler {
             }
             original = interpolate(original, size, scales.interpolation, Corners::Free);
         }
-        let noise = options.noise(&original, DType::F32)?;
+        // In the type that Python computes in: single precision, or double if the prediction is.
+        let noise = options.noise(&original, if dtype == DType::F64 { dtype } else { DType::F32 })?;
         let prev_sample = original * (1.0 - sigma_next) + noise * sigma_next;
         self.run.advance();
         Ok(SchedulerOutput { prev_sample: prev_sample.cast(dtype), pred_original_sample: None })

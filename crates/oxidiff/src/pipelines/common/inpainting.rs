@@ -13,6 +13,7 @@ use crate::image_processor::{
     resize_nearest,
 };
 use crate::models::autoencoders::Autoencoder;
+use crate::models::finite::is_finite;
 use crate::pipelines::model_index::ModelIndex;
 use crate::random::Generators;
 use crate::schedulers::Scheduler;
@@ -86,7 +87,7 @@ impl MaskedImage {
     pub fn new(
         processor: &VaeImageProcessor,
         image: &PipelineImageInput,
-        mask: &PipelineImageInput,
+        given: &PipelineImageInput,
         [height, width]: [usize; 2],
         crop: Option<&Crop>,
         device: &Device,
@@ -99,7 +100,12 @@ impl MaskedImage {
         };
         let image = PreparedImage::new(processor, image, options)?.cast(DType::F32, device);
         let of_masks = VaeImageProcessor::of_masks(processor.vae_scale_factor);
-        let mask = of_masks.preprocess(mask, options)?.to_device(device);
+        let mask = of_masks.preprocess(given, options)?.to_device(device).cast(DType::F32);
+        if let PipelineImageInput::Tensor(values) | PipelineImageInput::Array(values) = given
+            && !is_finite(values)
+        {
+            return Err(Error::argument("mask_image", "has values that are not finite"));
+        }
         if mask.dims()[1] != 1 {
             let message = format!("has {} channels; a mask has one", mask.dims()[1]);
             return Err(Error::argument("mask_image", message));

@@ -126,7 +126,10 @@ impl Pipeline for StableDiffusionPipeline {
         let mut settings = arguments.settings();
         let [height, width] = match &arguments.latents {
             Some(latents) => [latents.dims()[2], latents.dims()[3]],
-            None => self.latent_size(8, arguments.height, arguments.width)?,
+            None => {
+                let (height, width) = both(arguments.height, arguments.width);
+                self.latent_size(8, height, width)?
+            }
         };
         let guidance = self.classifier_free_guidance(arguments.guidance_scale, arguments.guidance_rescale);
         let text = self.embed(&arguments.prompts(), arguments.clip_skip, guidance)?.for_guidance().tokens;
@@ -165,6 +168,17 @@ impl Pipeline for StableDiffusionPipeline {
     }
 
     pipeline_methods!();
+}
+
+/// Both sides of the image, if both are given. This pipeline alone ignores one without the other, as in Python.
+fn both(height: Option<usize>, width: Option<usize>) -> (Option<usize>, Option<usize>) {
+    let (given, missing) = match (height, width) {
+        (Some(_), None) => ("height", "width"),
+        (None, Some(_)) => ("width", "height"),
+        both => return both,
+    };
+    tracing::warn!("`{given}` is ignored without `{missing}`, as in Python: give both");
+    (None, None)
 }
 
 expose_fields!(StableDiffusionPipeline);
