@@ -14,6 +14,7 @@ from pathlib import Path
 
 import oxidiff
 from oxidiff import _oxidiff
+from oxidiff._methods import Method
 
 FOLDER = Path(__file__).parent / "python" / "oxidiff"
 
@@ -134,6 +135,8 @@ def members(kind, infos):
         is_special = name.startswith("__") and name.endswith("__")
         if name in HIDDEN or (name.startswith("_") and not is_special and name != "_repr_html_"):
             continue
+        if isinstance(value, Method):
+            value = getattr(kind, name)
         if isinstance(value, property) or inspect.isgetsetdescriptor(value):
             yield f"@property\ndef {name}(self) -> {PROPERTIES.get(name, 'Any')}:{body(value)}"
         elif isinstance(value, (classmethod, staticmethod)) or callable(value):

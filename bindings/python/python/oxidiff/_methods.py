@@ -9,8 +9,30 @@ def method(owner, name, parameters, body, about):
     """A method of the class `owner` that passes its arguments as a dictionary to the method `body`.
 
     `parameters` are pairs of a name and a default; `*` separates those that can only be given by name. A default of
-    `REQUIRED` is none, and a name that begins with `**` takes all others.
+    `REQUIRED` is none, and a name that begins with `**` takes all others. `about` returns the documentation.
     """
+    return Method(lambda: _compiled(owner, name, parameters, body, about()))
+
+
+class Method:
+    """A method that is compiled when it is first used: compiling those of all classes would take half of the import."""
+
+    def __init__(self, compiled):
+        self._compiled = compiled
+        self._names = []
+
+    def __set_name__(self, owner, name):
+        self._owner = owner
+        self._names.append(name)
+
+    def __get__(self, instance, owner=None):
+        function = self._compiled()
+        for name in self._names:
+            setattr(self._owner, name, function)
+        return function.__get__(instance, owner)
+
+
+def _compiled(owner, name, parameters, body, about):
     listed = []
     names = []
     defaults = {}

@@ -316,7 +316,7 @@ def _output(class_name, fields):
 def _class(class_name, arguments, is_autoencoder):
     parameters = [(info["name"], info["default"]) for info in arguments]
     parameters += [("return_dict", True), ("**others", None)]
-    about = describe(
+    about = lambda: describe(  # noqa: E731
         f"Calls the {class_name}.",
         arguments,
         "An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.",

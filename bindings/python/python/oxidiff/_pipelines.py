@@ -374,7 +374,7 @@ def _class(class_name, arguments):
     if "callback_on_step_end" in names:
         parameters.append(("callback_on_step_end_tensor_inputs", ("latents",)))
     parameters += [("return_dict", True), ("**others", None)]
-    about = describe(
+    about = lambda: describe(  # noqa: E731
         f"Makes images: {class_name}.",
         arguments,
         "An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.",

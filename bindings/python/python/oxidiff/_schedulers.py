@@ -295,21 +295,6 @@ def _class(class_name, step_arguments, timestep_arguments, is_for_flows):
                 "s_tmax": float("inf"), "s_noise": 1.0, "order": 4, "return_dict": True}
     names = step_arguments if "return_dict" in step_arguments else [*step_arguments, "return_dict"]
     parameters += [(name, defaults.get(name)) for name in names]
-    about = (
-        "One step: from the sample at a timestep to the less noisy one before it.\n\n"
-        "Args:\n"
-        "    model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.\n"
-        "    timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.\n"
-        "    sample (ArrayLike): The sample, of the same shape.\n"
-        "    return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.\n\n"
-        "Returns:\n"
-        "    A `SchedulerOutput`, whose arrays are of the kind of `sample`.\n\n"
-        "Raises:\n"
-        "    ValueError: when a shape or the timestep does not fit."
-    )
-    about_timesteps = "Chooses the timesteps of a run.\n\nArgs:\n" + "".join(
-        f"    {name} {TIMESTEP_ARGUMENTS[name]}\n" for name in ("num_inference_steps", *timestep_arguments)
-    )
     timestep_defaults = {"strength": 1.0, "jump_length": 10, "jump_n_sample": 10}
     timestep_parameters = [
         (name, timestep_defaults.get(name)) for name in ("num_inference_steps", *timestep_arguments)
@@ -320,17 +305,30 @@ def _class(class_name, step_arguments, timestep_arguments, is_for_flows):
         "__module__": "oxidiff",
         "__doc__": f"`{class_name}` of diffusers: see `SchedulerMixin` for its methods.",
         "__init__": Initialiser(class_name),
-        "step": method(class_name, "step", parameters, "_step", about),
+        "step": method(class_name, "step", parameters, "_step", lambda: ABOUT_STEPS),
     }
     bases = (FlowSchedulerMixin, SchedulerMixin) if is_for_flows else (SchedulerMixin,)
     bases = (*FURTHER.get(class_name, ()), *bases)
     if not any(hasattr(base, "set_timesteps") for base in bases):
         space["set_timesteps"] = method(
-            class_name, "set_timesteps", timestep_parameters, "_set_timesteps", about_timesteps
+            class_name, "set_timesteps", timestep_parameters, "_set_timesteps",
+            lambda: _about_timesteps(timestep_arguments),
         )
     return type(class_name, bases, space)
 
 
+ABOUT_STEPS = (
+    "One step: from the sample at a timestep to the less noisy one before it.\n\n"
+    "Args:\n"
+    "    model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.\n"
+    "    timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.\n"
+    "    sample (ArrayLike): The sample, of the same shape.\n"
+    "    return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.\n\n"
+    "Returns:\n"
+    "    A `SchedulerOutput`, whose arrays are of the kind of `sample`.\n\n"
+    "Raises:\n"
+    "    ValueError: when a shape or the timestep does not fit."
+)
 #: The arguments of `set_timesteps`.
 TIMESTEP_ARGUMENTS = {
     "num_inference_steps": "(int): The number of steps.",
@@ -348,6 +346,11 @@ TIMESTEP_ARGUMENTS = {
 ETA = {"TCDScheduler": 0.3, "RePaintScheduler": None}
 #: The classes whose tokens can have timesteps of their own.
 PER_TOKEN = ("FlowMatchEulerDiscreteScheduler",)
+
+
+def _about_timesteps(arguments):
+    lines = (f"    {name} {TIMESTEP_ARGUMENTS[name]}\n" for name in ("num_inference_steps", *arguments))
+    return "Chooses the timesteps of a run.\n\nArgs:\n" + "".join(lines)
 
 
 CLASSES = {name: _class(name, *about) for name, *about in _oxidiff.scheduler_classes()}
