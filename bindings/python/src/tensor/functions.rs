@@ -124,7 +124,9 @@ impl Tensor {
         {
             let clamp = |value: i64| value.max(min.unwrap_or(i64::MIN)).min(max.unwrap_or(i64::MAX));
             let values: Vec<i64> = array.integers().into_iter().map(clamp).collect();
-            return Ok(values::cast(&Array::from_integers(&values, array.shape.clone()), array.element)?.into());
+            return Ok(
+                values::cast(&Array::from_integers(&values, array.shape.clone()), array.element)?.into()
+            );
         }
         let number = |bound: Option<&Bound<'_, PyAny>>| bound.map(|bound| bound.extract::<f64>()).transpose();
         let (min, max) = (number(min)?, number(max)?);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn_flex::FlexTensor;
-use pulp::{Arch, Scalar, Simd, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::channels_last::contiguous;
@@ -59,7 +59,27 @@ pub(crate) fn store_gated<S: Simd, V: Storage, T: Storage>(
 ) {
     let whole = whole::<S>(out.len());
     store_vectors(simd, 0..whole, values_and_gates, biases, out);
-    store_vectors(Scalar, whole..out.len(), values_and_gates, biases, out);
+    if whole == out.len() {
+        return;
+    }
+    // The rest in a vector, too: single values are rounded differently, and which they are depends on the number of threads.
+    let last = out.len() - 1;
+    let padded = values_and_gates.map(|slice| pad(slice, whole, last));
+    let biases = biases.map(|biases| biases.map(|slice| pad(slice, whole, last)));
+    let mut rest = [out[last]; MOST_LANES];
+    let biases = biases.as_ref().map(|biases| biases.each_ref().map(|slice| &slice[..]));
+    store_vectors(simd, 0..S::F32_LANES, padded.each_ref().map(|slice| &slice[..]), biases, &mut rest);
+    let count = out.len() - whole;
+    out[whole..].copy_from_slice(&rest[..count]);
+}
+
+/// The most lanes that vectors have.
+const MOST_LANES: usize = 16;
+
+/// The values from `first` on, filled up with the one at `last`.
+#[inline(always)]
+fn pad<T: Copy>(values: &[T], first: usize, last: usize) -> [T; MOST_LANES] {
+    std::array::from_fn(|lane| values[(first + lane).min(last)])
 }
 
 #[inline(always)]

@@ -188,6 +188,26 @@ mod tests {
     }
 
     #[test]
+    fn results_do_not_depend_on_the_number_of_threads() {
+        for [rows, depth, columns] in SHAPES {
+            let x = random([1, rows, depth], 1.0, DType::F32);
+            let (weight, gated) =
+                (random([columns, depth], 0.3, DType::F32), random([2 * columns, depth], 0.3, DType::F32));
+            let bias = random([2 * columns], 1.0, DType::F32);
+            let results = [1, 2, 3, 5].map(|threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| {
+                    let linear = linear(x.clone(), weight.clone(), None, None).into_data();
+                    (linear, linear_geglu(x.clone(), gated.clone(), Some(bias.clone())).into_data())
+                })
+            });
+            for result in &results[1..] {
+                assert!(*result == results[0], "{rows}x{depth}x{columns} differs between numbers of threads");
+            }
+        }
+    }
+
+    #[test]
     fn equals_the_plain_expression_with_gates() {
         let wide = DType::F32;
         for [rows, depth, features] in SHAPES {
