@@ -49,6 +49,11 @@ def options(given):
             options.update(token_options(value))
         elif name in PASSED:
             options[name] = os.fspath(value) if isinstance(value, os.PathLike) else value
+        elif name == "controlnet" and value not in (None, False):
+            nets = value if isinstance(value, (list, tuple)) else [value]
+            if not all(hasattr(net, "_core") for net in nets):
+                raise TypeError("`controlnet`: must be a ControlNetModel of this package, or a list of them")
+            options[name] = [net._core for net in nets]
         elif name in LIMITED:
             if value not in LIMITED[name]:
                 raise NotImplementedError(f"`{name}={value!r}` is not supported")

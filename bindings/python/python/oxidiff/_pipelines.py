@@ -85,6 +85,8 @@ class DiffusionPipeline(LoraMixin):
             variant (str): Which variant of the weights to read: `"fp16"`.
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
             safety_checker: `None` leaves it out.
+            controlnet: A `ControlNetModel`, or a list of them, for a class that takes one; `DiffusionPipeline` and the
+                AutoPipelines then choose such a class.
             scheduler, vae, unet, ...: Parts to use instead of those of the checkpoint.
 
         Raises:
