@@ -42,7 +42,7 @@ fn hub(given: &Bound<'_, PyDict>) -> PyResult<HubOptions> {
 }
 
 /// The ControlNets that a pipeline is to have.
-fn controlnet(given: &Bound<'_, PyDict>) -> PyResult<Option<ControlNet>> {
+pub fn controlnet(given: &Bound<'_, PyDict>) -> PyResult<Option<ControlNet>> {
     let Some(cores) = given.get_item("controlnet")? else { return Ok(None) };
     let net = |core: PyResult<Bound<'_, PyAny>>| {
         let component = core?.cast::<PyModel>()?.get().lock().to_component();

@@ -43,7 +43,7 @@ fn load_one(name: &str, options: &LoadOptions) -> anyhow::Result<ControlNetModel
 }
 
 /// Whether the images to follow are the argument `image` of a pipeline, as in text to image, and not `control_image`.
-fn follows_image(pipeline: &DiffusionPipeline) -> bool {
+pub(crate) fn follows_image(pipeline: &DiffusionPipeline) -> bool {
     pipeline.takes("controlnet_conditioning_scale") && !pipeline.takes("control_image")
 }
 

@@ -36,8 +36,7 @@ pub(crate) fn new(
     for (name, option, given) in
         [("image", "--image", inputs.image.is_some()), ("mask_image", "--mask-image", inputs.mask.is_some())]
     {
-        // The image of a pipeline with a ControlNet may be that to follow.
-        let is_control = name == "image" && takes("controlnet_conditioning_scale") && !takes("control_image");
+        let is_control = name == "image" && controlnets::follows_image(pipeline);
         if takes(name) && !given && !is_control {
             bail!("a {class_name} needs {} {option}", if name == "image" { "an" } else { "a" });
         }

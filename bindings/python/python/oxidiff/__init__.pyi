@@ -304,6 +304,51 @@ class ConsistencyModelPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+class ControlNetModel(ModelMixin):
+    """`ControlNetModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, controlnet_cond: ArrayLike | None = None, conditioning_scale: float = 1.0, class_labels: float | Sequence[float] | ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, guess_mode: bool = False, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the ControlNetModel.
+
+        Args:
+            sample (ArrayLike): The noisy sample, `[batch, in_channels, height, width]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep: one for all items, or one for each.
+            encoder_hidden_states (ArrayLike): The embedded text, `[batch, tokens, features]`.
+            controlnet_cond (ArrayLike): The image to follow, values in [0, 1], `[batch, 3, 8 * height, 8 * width]`.
+            conditioning_scale (float): A factor of the results.
+            class_labels (float | Sequence[float] | ArrayLike): The class of each item, for models that were trained with classes.
+            text_embeds (ArrayLike): What the text says as a whole, `[batch, features]`.
+            time_ids (ArrayLike): Numbers such as the size of the image, `[batch, numbers]`.
+            guess_mode (bool): Whether the results grow from a tenth at the highest resolution to the whole in the middle.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, controlnet_cond: ArrayLike | None = None, conditioning_scale: float = 1.0, class_labels: float | Sequence[float] | ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, guess_mode: bool = False, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the ControlNetModel.
+
+        Args:
+            sample (ArrayLike): The noisy sample, `[batch, in_channels, height, width]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep: one for all items, or one for each.
+            encoder_hidden_states (ArrayLike): The embedded text, `[batch, tokens, features]`.
+            controlnet_cond (ArrayLike): The image to follow, values in [0, 1], `[batch, 3, 8 * height, 8 * width]`.
+            conditioning_scale (float): A factor of the results.
+            class_labels (float | Sequence[float] | ArrayLike): The class of each item, for models that were trained with classes.
+            text_embeds (ArrayLike): What the text says as a whole, `[batch, features]`.
+            time_ids (ArrayLike): Numbers such as the size of the image, `[batch, numbers]`.
+            guess_mode (bool): Whether the results grow from a tenth at the highest resolution to the whole in the middle.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class CosineDPMSolverMultistepScheduler(SchedulerMixin):
     """`CosineDPMSolverMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
@@ -824,6 +869,8 @@ class DiffusionPipeline(LoraMixin):
             variant (str): Which variant of the weights to read: `"fp16"`.
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
             safety_checker: `None` leaves it out.
+            controlnet: A `ControlNetModel`, or a list of them, for a class that takes one; `DiffusionPipeline` and the
+                AutoPipelines then choose such a class.
             scheduler, vae, unet, ...: Parts to use instead of those of the checkpoint.
 
         Raises:
@@ -1901,6 +1948,128 @@ class ScoreSdeVeScheduler(PredictorCorrector, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
+class StableDiffusionControlNetImg2ImgPipeline(DiffusionPipeline):
+    """`StableDiffusionControlNetImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, strength: float = 0.8, latents: ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 0.8, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionControlNetImg2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. A tensor with four channels is treated as latents.
+            height (int): Height of the images in pixels, rounded down to a multiple of 8; by default that of `image`.
+            width (int): Width of the images in pixels, rounded down to a multiple of 8; by default that of `image`.
+            strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image is left.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`, instead of the image's with noise.
+            control_image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
+            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            clip_skip (int): How many of the text encoder's last layers to leave out.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionControlNetInpaintPipeline(DiffusionPipeline):
+    """`StableDiffusionControlNetInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, padding_mask_crop: int | None = None, strength: float = 1.0, latents: ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 0.5, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionControlNetInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each.
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            height (int): Height of the images in pixels, a multiple of 8; by default that of `image`, rounded down to one.
+            width (int): Width of the images in pixels, a multiple of 8; by default that of `image`, rounded down to one.
+            padding_mask_crop (int): Works only on the masked part and this many pixels around it, enlarged to the size of the whole image, and puts the result back into the image. Requires one image and one mask.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            control_image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
+            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            clip_skip (int): How many of the text encoder's last layers to leave out.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionControlNetPipeline(DiffusionPipeline):
+    """`StableDiffusionControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, latents: ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionControlNetPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            height (int): Height of the images in pixels, rounded down to a multiple of 8; by default that of the image to follow.
+            width (int): Width of the images in pixels, rounded down to a multiple of 8; by default that of the image to follow.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the denoising loop, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the denoising loop, instead of the scheduler's own.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
+            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            clip_skip (int): How many of the text encoder's last layers to leave out.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
 class StableDiffusionDepth2ImgPipeline(DiffusionPipeline):
     """`StableDiffusionDepth2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -2129,6 +2298,163 @@ class StableDiffusionUpscalePipeline(DiffusionPipeline):
             prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
             negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
             clip_skip (int): How many of the text encoder's last layers to leave out.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionXLControlNetImg2ImgPipeline(DiffusionPipeline):
+    """`StableDiffusionXLControlNetImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, strength: float = 0.8, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, aesthetic_score: float = 6.0, negative_aesthetic_score: float = 2.5, clip_skip: int | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 0.8, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, guidance_scale: float = 5.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionXLControlNetImg2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder: one for each prompt; by default the same prompts.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default the same negative prompts.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. A tensor with four channels is treated as latents.
+            height (int): Height of the images in pixels, rounded down to a multiple of 8; by default that of `image`.
+            width (int): Width of the images in pixels, rounded down to a multiple of 8; by default that of `image`.
+            strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image is left.
+            negative_original_size (int | Sequence[int] | ArrayLike): As `original_size`, for the negative prompt.
+            negative_crops_coords_top_left (int | Sequence[int] | ArrayLike): As `crops_coords_top_left`, for the negative prompt; used by refiners only.
+            negative_target_size (int | Sequence[int] | ArrayLike): As `target_size`, for the negative prompt.
+            aesthetic_score (float): The aesthetic score to aim for, for refiners.
+            negative_aesthetic_score (float): The aesthetic score of the negative prompt, for refiners.
+            clip_skip (int): How many of the text encoders' last layers to leave out.
+            control_image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
+            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): The pooled embeddings of the prompts, `[prompts, features]`; needed with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): The pooled embeddings of the negative prompts; needed with `negative_prompt_embeds`.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it, height and width; by default that of the result. Small sizes give blurred images.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as the model is conditioned on it: how much was cut off at the top and at the left.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as the model is conditioned on it, height and width; by default the actual size.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionXLControlNetInpaintPipeline(DiffusionPipeline):
+    """`StableDiffusionXLControlNetInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, padding_mask_crop: int | None = None, strength: float = 0.9999, denoising_start: float | None = None, aesthetic_score: float = 6.0, negative_aesthetic_score: float = 2.5, clip_skip: int | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, guidance_rescale: float = 0.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionXLControlNetInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder: one for each prompt; by default the same prompts.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default the same negative prompts.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each.
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            height (int): Height of the images in pixels, a multiple of 8; by default that of `image`, rounded down to one.
+            width (int): Width of the images in pixels, a multiple of 8; by default that of `image`, rounded down to one.
+            padding_mask_crop (int): Works only on the masked part and this many pixels around it, enlarged to the size of the whole image, and puts the result back into the image. Requires one image and one mask.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
+            denoising_start (float): How far another model has denoised the image, as a fraction of all steps between 0 and 1. No noise is added then, and `strength` is not used.
+            aesthetic_score (float): The aesthetic score to aim for, for refiners.
+            negative_aesthetic_score (float): The aesthetic score of the negative prompt, for refiners.
+            clip_skip (int): How many of the text encoders' last layers to leave out.
+            control_image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
+            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            guidance_rescale (float): How far to restore the contrast that guidance changes, from 0 to 1.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): The pooled embeddings of the prompts, `[prompts, features]`; needed with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): The pooled embeddings of the negative prompts; needed with `negative_prompt_embeds`.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it, height and width; by default that of the result. Small sizes give blurred images.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as the model is conditioned on it: how much was cut off at the top and at the left.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as the model is conditioned on it, height and width; by default the actual size.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionXLControlNetPipeline(DiffusionPipeline):
+    """`StableDiffusionXLControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, clip_skip: int | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionXLControlNetPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder: one for each prompt; by default the same prompts.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default the same negative prompts.
+            height (int): Height of the images in pixels, rounded down to a multiple of 8; by default that of the image to follow.
+            width (int): Width of the images in pixels, rounded down to a multiple of 8; by default that of the image to follow.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the denoising loop, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the denoising loop, instead of the scheduler's own.
+            negative_original_size (int | Sequence[int] | ArrayLike): As `original_size`, for the negative prompt; both negative sizes must be given.
+            negative_crops_coords_top_left (int | Sequence[int] | ArrayLike): As `crops_coords_top_left`, for the negative prompt.
+            negative_target_size (int | Sequence[int] | ArrayLike): As `target_size`, for the negative prompt; both negative sizes must be given.
+            clip_skip (int): How many of the text encoders' last layers to leave out.
+            image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
+            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): The pooled embeddings of the prompts, `[prompts, features]`; needed with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): The pooled embeddings of the negative prompts; needed with `negative_prompt_embeds`.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it, height and width; by default that of the result. Small sizes give blurred images.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as the model is conditioned on it: how much was cut off at the top and at the left.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as the model is conditioned on it, height and width; by default the actual size.
             output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
             callback_on_step_end (StepCallback): Called after each step.
 
@@ -2611,7 +2937,7 @@ class Tensor:
 class UNet2DConditionModel(ModelMixin):
     """`UNet2DConditionModel` of Python: see `ModelMixin` for its methods."""
 
-    def __call__(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, class_labels: float | Sequence[float] | ArrayLike | None = None, timestep_cond: ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, image_embeds: ArrayLike | None = None, hint: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, class_labels: float | Sequence[float] | ArrayLike | None = None, timestep_cond: ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, image_embeds: ArrayLike | None = None, hint: ArrayLike | None = None, down_block_additional_residuals: Any | None = None, mid_block_additional_residual: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
         """Calls the UNet2DConditionModel.
 
         Args:
@@ -2624,6 +2950,8 @@ class UNet2DConditionModel(ModelMixin):
             time_ids (ArrayLike): Numbers such as the size of the image, `[batch, numbers]`.
             image_embeds (ArrayLike): What an image says as a whole, `[batch, features]`.
             hint (ArrayLike): An image that hints at the result, `[batch, 3, 8 * height, 8 * width]`.
+            down_block_additional_residuals (Any): What ControlNets add to the skips of the down blocks, a tensor for each.
+            mid_block_additional_residual (ArrayLike): What ControlNets add to the result of the middle block.
 
         Returns:
             An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
@@ -2632,7 +2960,7 @@ class UNet2DConditionModel(ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
-    def forward(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, class_labels: float | Sequence[float] | ArrayLike | None = None, timestep_cond: ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, image_embeds: ArrayLike | None = None, hint: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+    def forward(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, class_labels: float | Sequence[float] | ArrayLike | None = None, timestep_cond: ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, image_embeds: ArrayLike | None = None, hint: ArrayLike | None = None, down_block_additional_residuals: Any | None = None, mid_block_additional_residual: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
         """Calls the UNet2DConditionModel.
 
         Args:
@@ -2645,6 +2973,8 @@ class UNet2DConditionModel(ModelMixin):
             time_ids (ArrayLike): Numbers such as the size of the image, `[batch, numbers]`.
             image_embeds (ArrayLike): What an image says as a whole, `[batch, features]`.
             hint (ArrayLike): An image that hints at the result, `[batch, 3, 8 * height, 8 * width]`.
+            down_block_additional_residuals (Any): What ControlNets add to the skips of the down blocks, a tensor for each.
+            mid_block_additional_residual (ArrayLike): What ControlNets add to the result of the middle block.
 
         Returns:
             An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.

@@ -68,6 +68,8 @@ def options(given):
 def own_options(given, class_name):
     """Options of the library, where there can be no others."""
     chosen, others = options(given)
+    if "controlnet" in chosen:
+        raise NotImplementedError(f"`controlnet` is not supported by a {class_name}")
     warn_of_unknown(others, class_name)
     return chosen
 

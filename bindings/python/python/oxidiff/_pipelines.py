@@ -323,7 +323,7 @@ def _python(core, class_name):
 
 
 #: The arguments that come first in Python's calls, in this order.
-POSITIONAL = ("prompt", "prompt_2", "image", "mask_image")
+POSITIONAL = ("prompt", "prompt_2", "image", "mask_image", "control_image")
 
 
 def _class(class_name, arguments):

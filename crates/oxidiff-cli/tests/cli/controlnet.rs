@@ -122,7 +122,7 @@ fn what_does_not_fit_is_named() {
     run(&sandbox, &["--controlnet", "edges", "--control-image", "none.png"])
         .failed_with(&["--control-image", "none.png"]);
     run(&sandbox, &["--controlnet", "edges", "--control-image", "sd/model_index.json"])
-        .failed_with(&["--control-image", "not an image"]);
+        .failed_with(&["--control-image", "sd/model_index.json: this is a JSON file"]);
     copy_folder(&fixtures().join("controlnet/models/xl"), &sandbox.path("xl"));
     run(&sandbox, &["--controlnet", "xl", "--control-image", "lines.png"]).failed_with(&[
         "--controlnet xl",

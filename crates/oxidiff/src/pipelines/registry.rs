@@ -17,7 +17,8 @@ use super::stable_diffusion::{
     StableDiffusionLatentUpscalePipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
 };
 use super::stable_diffusion_xl::{
-    StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline,
+    StableDiffusionXLControlNetImg2ImgPipeline, StableDiffusionXLControlNetInpaintPipeline,
+    StableDiffusionXLControlNetPipeline, StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline,
     StableDiffusionXLInstructPix2PixPipeline, StableDiffusionXLPipeline,
 };
 use super::unconditional::{
@@ -75,6 +76,15 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<StableDiffusionXLImg2ImgPipeline>("stable-diffusion-xl", Task::ImageToImage),
     Entry::of::<StableDiffusionXLInpaintPipeline>("stable-diffusion-xl", Task::Inpainting),
     Entry::of::<StableDiffusionXLInstructPix2PixPipeline>("stable-diffusion-xl", Task::Editing),
+    Entry::of::<StableDiffusionXLControlNetPipeline>("stable-diffusion-xl-controlnet", Task::TextToImage),
+    Entry::of::<StableDiffusionXLControlNetImg2ImgPipeline>(
+        "stable-diffusion-xl-controlnet",
+        Task::ImageToImage,
+    ),
+    Entry::of::<StableDiffusionXLControlNetInpaintPipeline>(
+        "stable-diffusion-xl-controlnet",
+        Task::Inpainting,
+    ),
 ];
 
 /// The classes of other crates.

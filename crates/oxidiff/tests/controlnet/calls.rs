@@ -44,6 +44,7 @@ pub struct Call {
     sigmas: Option<Vec<f32>>,
     prompt_2: Option<Vec<String>>,
     denoising_end: Option<f64>,
+    guidance_rescale: Option<f64>,
     original_size: Option<[usize; 2]>,
     negative_original_size: Option<[usize; 2]>,
     negative_target_size: Option<[usize; 2]>,
@@ -173,17 +174,20 @@ impl Call {
                 request.set(name, value);
             }
         }
-        if let Some(strength) = self.strength {
-            request.set("strength", strength);
-        }
         if let Some(sigmas) = &self.sigmas {
             request.set("sigmas", sigmas.clone());
         }
         if let Some(prompts) = &self.prompt_2 {
             request.set("prompt_2", prompts.clone());
         }
-        if let Some(end) = self.denoising_end {
-            request.set("denoising_end", end);
+        for (name, value) in [
+            ("denoising_end", self.denoising_end),
+            ("guidance_rescale", self.guidance_rescale),
+            ("strength", self.strength),
+        ] {
+            if let Some(value) = value {
+                request.set(name, value);
+            }
         }
         for (name, size) in [
             ("original_size", self.original_size),
