@@ -50,8 +50,8 @@ pub(crate) struct GenerateArguments {
     /// Which part of the image to repaint (white) and to keep (black); the other way round for a RePaintPipeline, as in Python
     #[arg(long, value_name = "FILE", requires = "image")]
     pub mask_image: Option<PathBuf>,
-    /// A ControlNet, with which the image follows another one: a folder or a name on the hub; can be given several times
-    #[arg(long, value_name = "DIR_OR_HUB_ID")]
+    /// A ControlNet, with which the image follows another one: a folder, a file or a name on the hub; can be given several times
+    #[arg(long, value_name = "DIR_FILE_OR_HUB_ID")]
     pub controlnet: Vec<String>,
     /// An image for a ControlNet to follow, such as edges or a depth map; can be given several times, once for each ControlNet
     #[arg(long, value_name = "FILE")]

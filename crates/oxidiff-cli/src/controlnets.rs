@@ -4,6 +4,7 @@ use anyhow::{anyhow, bail};
 use oxidiff::image::DynamicImage;
 use oxidiff::{
     AutoPipeline, ControlNet, ControlNetModel, DiffusionPipeline, Error, LoadOptions, Model, Request,
+    SingleFileOptions,
 };
 
 use crate::arguments::LoadArguments;
@@ -32,14 +33,24 @@ pub(crate) fn add(
 }
 
 fn load_one(name: &str, options: &LoadOptions) -> anyhow::Result<ControlNetModel> {
-    let loaded = match ControlNetModel::from_pretrained_with(name, options) {
+    let loaded = if crate::is_single_file(name) {
+        let LoadOptions { dtype, device, hub, .. } = options.clone();
+        let options = SingleFileOptions { dtype, device, hub, ..SingleFileOptions::default() };
+        ControlNetModel::from_single_file(name, &options)
+    } else {
+        load_folder(name, options)
+    };
+    loaded.map_err(|error| anyhow!(error).context(format!("--controlnet {name}")))
+}
+
+fn load_folder(name: &str, options: &LoadOptions) -> oxidiff::Result<ControlNetModel> {
+    match ControlNetModel::from_pretrained_with(name, options) {
         // Like any part of a model, it need not have the variant.
         Err(Error::InvalidArgument { argument: "variant", .. }) => {
             ControlNetModel::from_pretrained_with(name, &LoadOptions { variant: None, ..options.clone() })
         }
         other => other,
-    };
-    loaded.map_err(|error| anyhow!(error).context(format!("--controlnet {name}")))
+    }
 }
 
 /// Whether the images to follow are the argument `image` of a pipeline, as in text to image, and not `control_image`.

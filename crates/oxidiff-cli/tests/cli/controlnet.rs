@@ -123,6 +123,10 @@ fn what_does_not_fit_is_named() {
         .failed_with(&["--control-image", "none.png"]);
     run(&sandbox, &["--controlnet", "edges", "--control-image", "sd/model_index.json"])
         .failed_with(&["--control-image", "sd/model_index.json: this is a JSON file"]);
+    // The published configuration, which the library has, does not fit this small file.
+    let file = "edges/diffusion_pytorch_model.safetensors";
+    run(&sandbox, &["--controlnet", file, "--control-image", "lines.png"])
+        .failed_with(&["--controlnet edges/diffusion_pytorch_model.safetensors", "320"]);
     copy_folder(&fixtures().join("controlnet/models/xl"), &sandbox.path("xl"));
     run(&sandbox, &["--controlnet", "xl", "--control-image", "lines.png"]).failed_with(&[
         "--controlnet xl",

@@ -8,6 +8,7 @@ mod loading;
 mod models;
 mod pipelines;
 mod refusals;
+mod single_file;
 mod stable_diffusion_xl;
 
 use std::path::{Path, PathBuf};

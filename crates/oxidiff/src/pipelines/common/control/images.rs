@@ -23,6 +23,7 @@ use crate::wording::counted;
 /// # let _ = (one, both, batches);
 /// ```
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of these in a call")]
 pub enum ControlImages {
     /// The images of one ControlNet: one for all prompts, or one for each. With several ControlNets, an image for each.
     Together(PipelineImageInput),
