@@ -98,6 +98,10 @@ impl Arguments {
                 false => vec![value.clone()],
             };
         let Some(first) = items.first() else { return Err(PyValueError::new_err("there are no images")) };
+        if first.is_instance_of::<PyList>() || first.is_instance_of::<PyTuple>() {
+            let rows = items.iter().map(|row| Ok(Argument::List(vec![self.images(row)?])));
+            return Ok(Argument::List(rows.collect::<PyResult<_>>()?));
+        }
         if first.is_instance_of::<PyString>() {
             return Ok(Argument::List(
                 items.iter().map(|name| Ok(Argument::Text(name.extract()?))).collect::<PyResult<_>>()?,

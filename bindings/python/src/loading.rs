@@ -2,11 +2,17 @@
 //! them.
 
 use burn::tensor::DType;
-use oxidiff::{Device, HubOptions, LoadOptions, LoraOptions, SingleFileOptions, TextualInversionOptions};
+use oxidiff::{
+    ControlNet, ControlNetModel, Device, HubOptions, LoadOptions, LoraOptions, SingleFileOptions,
+    TextualInversionOptions,
+};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::dtype::Element;
+use crate::errors::to_py;
+use crate::model::PyModel;
 
 fn text(given: &Bound<'_, PyDict>, name: &str) -> PyResult<Option<String>> {
     match given.get_item(name)? {
@@ -35,6 +41,18 @@ fn hub(given: &Bound<'_, PyDict>) -> PyResult<HubOptions> {
     })
 }
 
+/// The ControlNets that a pipeline is to have.
+pub fn controlnet(given: &Bound<'_, PyDict>) -> PyResult<Option<ControlNet>> {
+    let Some(cores) = given.get_item("controlnet")? else { return Ok(None) };
+    let net = |core: PyResult<Bound<'_, PyAny>>| {
+        let component = core?.cast::<PyModel>()?.get().lock().to_component();
+        let net = component.as_any().downcast_ref::<ControlNetModel>().cloned();
+        net.ok_or_else(|| PyTypeError::new_err("`controlnet`: must be a ControlNetModel, or a list of them"))
+    };
+    let nets = cores.try_iter()?.map(net).collect::<PyResult<Vec<_>>>()?;
+    ControlNet::of(nets).map(Some).map_err(to_py)
+}
+
 pub fn options(given: &Bound<'_, PyDict>) -> PyResult<LoadOptions> {
     Ok(LoadOptions {
         dtype: dtype(given)?,
@@ -42,6 +60,7 @@ pub fn options(given: &Bound<'_, PyDict>) -> PyResult<LoadOptions> {
         variant: text(given, "variant")?,
         subfolder: text(given, "subfolder")?.filter(|subfolder| !subfolder.is_empty()),
         safety_checker: flag(given, "safety_checker", true)?,
+        controlnet: controlnet(given)?,
         hub: hub(given)?,
     })
 }

@@ -50,6 +50,12 @@ pub(crate) struct GenerateArguments {
     /// Which part of the image to repaint (white) and to keep (black); the other way round for a RePaintPipeline, as in Python
     #[arg(long, value_name = "FILE", requires = "image")]
     pub mask_image: Option<PathBuf>,
+    /// A ControlNet, with which the image follows another one: a folder, a file or a name on the hub; can be given several times
+    #[arg(long, value_name = "DIR_FILE_OR_HUB_ID")]
+    pub controlnet: Vec<String>,
+    /// An image for a ControlNet to follow, such as edges or a depth map; can be given several times, once for each ControlNet
+    #[arg(long, value_name = "FILE")]
+    pub control_image: Vec<PathBuf>,
     /// How much of the image to change, 0 to 1; by default 0.8, and 1 with a mask (Stable Diffusion XL: 0.3 and 0.9999)
     #[arg(long, value_name = "PART", requires = "image", value_parser = number)]
     pub strength: Option<f64>,

@@ -11,7 +11,7 @@ use oxidiff::{
 
 use crate::adapters;
 use crate::arguments::GenerateArguments;
-use crate::keywords;
+use crate::controlnets;
 use crate::output::Output;
 use crate::request::{self, Inputs};
 use crate::standard_output::print_line;
@@ -20,7 +20,10 @@ pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
     let output = Output::new(arguments.output.clone(), arguments.num_images)?;
     let images = InputImages::read(&arguments)?;
     let pipeline = crate::load(arguments.model.as_deref(), &arguments.load)?;
-    let mut pipeline = for_task(pipeline, &images)?;
+    let mut pipeline = match arguments.controlnet.as_slice() {
+        [] => for_task(pipeline, &images)?,
+        names => controlnets::add(pipeline, names, &arguments.load, images.task_with_controlnet())?,
+    };
     adapters::load(&mut pipeline, &arguments)?;
     if let Some(class_name) = &arguments.scheduler {
         let own = pipeline.scheduler();
@@ -45,12 +48,12 @@ pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
 
     let generator = arguments.seed.map_or_else(Generator::from_entropy, Generator::manual_seed);
     let seed = generator.initial_seed();
-    let InputImages { image, mask } = images;
-    let inputs = Inputs { image, mask, generator, output_type: output.output_type() };
+    let InputImages { image, mask, control } = images;
+    let inputs = Inputs { image, mask, control, generator, output_type: output.output_type() };
     let request = request::new(&pipeline, arguments, inputs)?;
     let made = match pipeline.call(request) {
         Ok(made) => made,
-        Err(error) => return Err(keywords::name_option(error, |argument| pipeline.takes(argument))),
+        Err(error) => return Err(controlnets::name_option(error, &pipeline)),
     };
     for path in output.write(made.images)? {
         print_line(format_args!("{} (seed {seed})", path.display()))?;
@@ -66,6 +69,8 @@ fn class_of(scheduler: &dyn Scheduler) -> &str {
 struct InputImages {
     image: Option<DynamicImage>,
     mask: Option<DynamicImage>,
+    /// For ControlNets.
+    control: Vec<DynamicImage>,
 }
 
 impl InputImages {
@@ -76,17 +81,36 @@ impl InputImages {
         Ok(Self {
             image: read("--image", &arguments.image)?,
             mask: read("--mask-image", &arguments.mask_image)?,
+            control: arguments
+                .control_image
+                .iter()
+                .map(|path| load_image(path).context("--control-image"))
+                .collect::<anyhow::Result<_>>()?,
         })
+    }
+
+    /// The AutoPipeline for the task that they imply if there are ControlNets.
+    fn task_with_controlnet(&self) -> &'static str {
+        match self {
+            Self { mask: Some(_), .. } => "AutoPipelineForInpainting",
+            Self { image: Some(_), control, .. } if !control.is_empty() => "AutoPipelineForImage2Image",
+            // An image alone is the one to follow, as in Python.
+            _ => "AutoPipelineForText2Image",
+        }
     }
 }
 
 /// The pipeline for the task that the given images imply, with the model's parts.
 fn for_task(pipeline: DiffusionPipeline, images: &InputImages) -> anyhow::Result<DiffusionPipeline> {
     let (option, made) = match images {
-        InputImages { image: Some(_), mask: Some(_) } if !pipeline.takes("mask_image") => {
+        InputImages { image: Some(_), mask: Some(_), .. } if !pipeline.takes("mask_image") => {
             ("--mask-image", AutoPipelineForInpainting::from_pipe(&pipeline))
         }
-        InputImages { image: Some(_), mask: None } if pipeline.task() == Some(Task::TextToImage) => {
+        // A pipeline with a ControlNet already takes an image: that to follow.
+        InputImages { image: Some(_), mask: None, control }
+            if pipeline.task() == Some(Task::TextToImage)
+                && (!control.is_empty() || !pipeline.takes("image")) =>
+        {
             ("--image", AutoPipelineForImage2Image::from_pipe(&pipeline))
         }
         _ => return Ok(pipeline),

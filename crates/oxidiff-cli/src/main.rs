@@ -5,6 +5,7 @@
 mod adapters;
 mod arguments;
 mod bench;
+mod controlnets;
 mod embedded_model;
 mod generate;
 mod keywords;

@@ -5,6 +5,7 @@ use oxidiff::image::DynamicImage;
 use oxidiff::{Argument, DiffusionPipeline, Generator, OutputType, Request};
 
 use crate::arguments::GenerateArguments;
+use crate::controlnets;
 
 /// The most images at once; more fit into no memory.
 const MOST_IMAGES: usize = 65_536;
@@ -13,6 +14,8 @@ const MOST_IMAGES: usize = 65_536;
 pub(crate) struct Inputs {
     pub image: Option<DynamicImage>,
     pub mask: Option<DynamicImage>,
+    /// For ControlNets.
+    pub control: Vec<DynamicImage>,
     pub generator: Generator,
     pub output_type: OutputType,
 }
@@ -33,7 +36,8 @@ pub(crate) fn new(
     for (name, option, given) in
         [("image", "--image", inputs.image.is_some()), ("mask_image", "--mask-image", inputs.mask.is_some())]
     {
-        if takes(name) && !given {
+        let is_control = name == "image" && controlnets::follows_image(pipeline);
+        if takes(name) && !given && !is_control {
             bail!("a {class_name} needs {} {option}", if name == "image" { "an" } else { "a" });
         }
     }
@@ -76,6 +80,7 @@ pub(crate) fn new(
         image = image.map(|image| image.into_iter().cycle().take(images).collect());
     }
     call.set("--image", "image", image)?;
+    controlnets::set_images(pipeline, &mut call.request, inputs.control)?;
     let labels: Vec<&str> =
         arguments.class_labels.iter().flat_map(|label| vec![label.as_str(); images]).collect();
     let labels = (!labels.is_empty()).then(|| Argument::Written(labels.join(",")));

@@ -66,6 +66,10 @@ pub use models::autoencoders::{
     Autoencoder, AutoencoderKL, AutoencoderKLConfig, AutoencoderTiny, AutoencoderTinyConfig,
     DiagonalGaussianDistribution, DownEncoderBlockType, EncodedImage, UpDecoderBlockType, UpsampleFn,
 };
+pub use models::controlnets::{
+    ControlNet, ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel,
+    ControlNetOutput, FromUNetOptions, MultiControlNetModel,
+};
 pub use models::layers::activations::Activation;
 pub use models::layers::attention::AttentionSlice;
 pub use models::layers::embeddings::TimeEmbeddingType;

@@ -4,8 +4,8 @@
 
 use burn::tensor::Distribution;
 use oxidiff::{
-    AutoencoderKL, CLIPTextModel, DType, Device, LoadOptions, Model, Tensor, UNet2DConditionModel,
-    interpreter,
+    AutoencoderKL, CLIPTextModel, ControlNetModel, DType, Device, LoadOptions, Model, Tensor,
+    UNet2DConditionInputs, UNet2DConditionModel, interpreter,
 };
 
 fn fixture(name: &str) -> String {
@@ -48,6 +48,50 @@ fn unets_agree() {
                 assert!(distance < 1e-5, "{folder}, {height}x{side}, timestep {timestep}: off by {distance}");
             }
         }
+    }
+}
+
+#[test]
+fn controlnets_agree_and_unets_add_their_residuals() {
+    let folder = format!("{}/../../tests/fixtures/controlnet", env!("CARGO_MANIFEST_DIR"));
+    let on_cpu: ControlNetModel = load(&folder, "controlnet", Device::flex());
+    let planned: ControlNetModel = load(&folder, "controlnet", interpreter());
+    let [unet, planned_unet] =
+        [Device::flex(), interpreter()].map(|device| load::<UNet2DConditionModel>(&folder, "unet", device));
+    for [batch, height, width] in [[2, 8, 8], [1, 9, 6]] {
+        let (sample, text) = (random([batch, 4, height, width]), random([batch, 7, 24]));
+        let image = random([batch, 3, 8 * height, 8 * width]);
+        let expected = on_cpu.forward(sample.clone(), 501.0, text.clone(), image.clone()).unwrap();
+        let found = planned.forward(sample.clone(), 501.0, text.clone(), image).unwrap();
+        for (found, expected) in
+            found.down_block_res_samples.into_iter().zip(&expected.down_block_res_samples)
+        {
+            let off = distance(found, expected.clone());
+            assert!(off < 1e-5, "{height}x{width}: off by {off}");
+        }
+        let off = distance(found.mid_block_res_sample, expected.mid_block_res_sample.clone());
+        assert!(off < 1e-5, "{height}x{width}: off by {off}");
+
+        for pools in [false, true] {
+            let pooled = |residual: &Tensor<4>| match pools {
+                true => residual.clone().mean_dim(2).mean_dim(3),
+                false => residual.clone(),
+            };
+            let inputs = UNet2DConditionInputs {
+                down_block_additional_residuals: expected.down_block_res_samples.iter().map(pooled).collect(),
+                mid_block_additional_residual: Some(pooled(&expected.mid_block_res_sample)),
+                ..Default::default()
+            };
+            let call = |unet: &UNet2DConditionModel| {
+                unet.forward_with(sample.clone(), &[501.0], text.clone(), inputs.clone()).unwrap()
+            };
+            let off = distance(call(&planned_unet), call(&unet));
+            assert!(off < 1e-5, "{height}x{width}, pooled: {pools}: off by {off}");
+        }
+        // Without residuals, it is another plan.
+        let plain = |unet: &UNet2DConditionModel| unet.forward(sample.clone(), 501.0, text.clone()).unwrap();
+        let off = distance(plain(&planned_unet), plain(&unet));
+        assert!(off < 1e-5, "{height}x{width}: off by {off}");
     }
 }
 

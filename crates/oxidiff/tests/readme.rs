@@ -122,6 +122,25 @@ fn begin_with_an_image() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+fn follow_an_image() -> Result<(), Box<dyn Error>> {
+    use oxidiff::{
+        ControlNetModel, ControlNetTextToImage, FromUNetOptions, Pipeline, StableDiffusionControlNetPipeline,
+        StableDiffusionPipeline, load_image,
+    };
+
+    let pipeline = StableDiffusionPipeline::from_pretrained("models/emoji-diffusion")?;
+    let controlnet = ControlNetModel::from_unet(&pipeline.unet, &FromUNetOptions::default())?;
+    let mut pipeline = StableDiffusionControlNetPipeline::new((*pipeline).clone(), controlnet)?;
+    let output = pipeline.call(ControlNetTextToImage {
+        num_inference_steps: 5,
+        controlnet_conditioning_scale: 0.8.into(),
+        control_guidance_end: 0.6.into(),
+        ..ControlNetTextToImage::new("flat red apple", load_image("apple.png")?)
+    })?;
+    output.images.into_images()[0].save("controlled.png")?;
+    Ok(())
+}
+
 fn call_by_names() -> Result<(), Box<dyn Error>> {
     use oxidiff::{DiffusionPipeline, Generator, Request};
 
@@ -142,13 +161,14 @@ fn save() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-const SNIPPETS: [Snippet; 8] = [
+const SNIPPETS: [Snippet; 9] = [
     load_and_call,
     call_with_arguments,
     call_as_the_checkpoint_says,
     swap_the_scheduler,
     by_hand,
     begin_with_an_image,
+    follow_an_image,
     call_by_names,
     save,
 ];
@@ -182,6 +202,7 @@ fn snippets_are_those_of_the_readme_and_run() {
         "cat.png",
         "green-apple.png",
         "half-cat.png",
+        "controlled.png",
         "apple.webp",
         "my-pipeline/model_index.json",
     ] {

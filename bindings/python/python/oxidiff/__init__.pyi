@@ -150,16 +150,6 @@ class AutoencoderTiny(AutoencoderMixin, ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
-class BackAndForth:
-    """RePaint, whose runs also go back to noisier timesteps."""
-
-    @property
-    def final_alpha_cumprod(self) -> Any:
-        """What the last step takes for `alphas_cumprod`: 1."""
-
-    def undo_step(self, sample: ArrayLike, timestep: int | float | ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None) -> Any:
-        """Goes back from the sample at a timestep to the noisier one that the step came from."""
-
 class BaseOutput(OrderedDict):
     """The result of a call: `output.images`, `output["images"]` or `output[0]`."""
 
@@ -258,7 +248,7 @@ class CLIPTextModelWithProjection(ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
-class CMStochasticIterativeScheduler(NoiseLevels, StepIndex, SchedulerMixin):
+class CMStochasticIterativeScheduler(NoiseLevels, SchedulerMixin):
     """`CMStochasticIterativeScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 40, sigma_min: Any = 0.002, sigma_max: Any = 80.0, sigma_data: Any = 0.5, s_noise: Any = 1.0, rho: Any = 7.0, clip_denoised: Any = True) -> None:
@@ -314,13 +304,52 @@ class ConsistencyModelPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
-class ContinuousTime:
-    """Schedulers whose timesteps are times between 0 and 1."""
+class ControlNetModel(ModelMixin):
+    """`ControlNetModel` of Python: see `ModelMixin` for its methods."""
 
-    def previous_timestep(self, timestep: int | float | ArrayLike) -> Any:
-        """The timestep that a step from `timestep` leads to."""
+    def __call__(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, controlnet_cond: ArrayLike | None = None, conditioning_scale: float = 1.0, class_labels: float | Sequence[float] | ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, guess_mode: bool = False, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the ControlNetModel.
 
-class CosineDPMSolverMultistepScheduler(CosinePreconditioned, MultistepIndex, SchedulerMixin):
+        Args:
+            sample (ArrayLike): The noisy sample, `[batch, in_channels, height, width]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep: one for all items, or one for each.
+            encoder_hidden_states (ArrayLike): The embedded text, `[batch, tokens, features]`.
+            controlnet_cond (ArrayLike): The image to follow, values in [0, 1], `[batch, 3, 8 * height, 8 * width]`.
+            conditioning_scale (float): A factor of the results.
+            class_labels (float | Sequence[float] | ArrayLike): The class of each item, for models that were trained with classes.
+            text_embeds (ArrayLike): What the text says as a whole, `[batch, features]`.
+            time_ids (ArrayLike): Numbers such as the size of the image, `[batch, numbers]`.
+            guess_mode (bool): Whether the results grow from a tenth at the highest resolution to the whole in the middle.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, controlnet_cond: ArrayLike | None = None, conditioning_scale: float = 1.0, class_labels: float | Sequence[float] | ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, guess_mode: bool = False, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the ControlNetModel.
+
+        Args:
+            sample (ArrayLike): The noisy sample, `[batch, in_channels, height, width]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep: one for all items, or one for each.
+            encoder_hidden_states (ArrayLike): The embedded text, `[batch, tokens, features]`.
+            controlnet_cond (ArrayLike): The image to follow, values in [0, 1], `[batch, 3, 8 * height, 8 * width]`.
+            conditioning_scale (float): A factor of the results.
+            class_labels (float | Sequence[float] | ArrayLike): The class of each item, for models that were trained with classes.
+            text_embeds (ArrayLike): What the text says as a whole, `[batch, features]`.
+            time_ids (ArrayLike): Numbers such as the size of the image, `[batch, numbers]`.
+            guess_mode (bool): Whether the results grow from a tenth at the highest resolution to the whole in the middle.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class CosineDPMSolverMultistepScheduler(SchedulerMixin):
     """`CosineDPMSolverMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, sigma_min: Any = 0.3, sigma_max: Any = 500.0, sigma_data: Any = 1.0, sigma_schedule: Any = 'exponential', num_train_timesteps: Any = 1000, solver_order: Any = 2, prediction_type: Any = 'v_prediction', rho: Any = 7.0, solver_type: Any = 'midpoint', lower_order_final: Any = True, euler_at_final: Any = False, final_sigmas_type: Any = 'zero') -> None:
@@ -349,12 +378,6 @@ class CosineDPMSolverMultistepScheduler(CosinePreconditioned, MultistepIndex, Sc
         Raises:
             ValueError: when a shape or the timestep does not fit.
         """
-
-class CosinePreconditioned(Preconditioned):
-    """EDM with the time as an angle."""
-
-    def precondition_noise(self, sigma: Any) -> Any:
-        """What the model is told about a noise level: atan(σ) · 2/π."""
 
 class DDIMInverseScheduler(SchedulerMixin):
     """`DDIMInverseScheduler` of diffusers: see `SchedulerMixin` for its methods."""
@@ -410,7 +433,7 @@ class DDIMPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
-class DDIMScheduler(Velocity, SchedulerMixin):
+class DDIMScheduler(SchedulerMixin):
     """`DDIMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, clip_sample: Any = True, set_alpha_to_one: Any = True, steps_offset: Any = 0, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, clip_sample_range: Any = 1.0, sample_max_value: Any = 1.0, timestep_spacing: Any = 'leading', rescale_betas_zero_snr: Any = False) -> None:
@@ -424,7 +447,7 @@ class DDIMScheduler(Velocity, SchedulerMixin):
             device (str): Must be the CPU.
         """
 
-    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, eta: Any = 0.0, use_clipped_model_output: Any = False, generator: GeneratorLike | list[GeneratorLike] | None = None, variance_noise: Any = None, return_dict: bool = True) -> Any:
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, eta: Any = None, use_clipped_model_output: Any = False, generator: GeneratorLike | list[GeneratorLike] | None = None, variance_noise: Any = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
 
         Args:
@@ -462,7 +485,7 @@ class DDPMPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
-class DDPMScheduler(PreviousTimestep, Velocity, SchedulerMixin):
+class DDPMScheduler(PreviousTimestep, SchedulerMixin):
     """`DDPMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, variance_type: Any = 'fixed_small', clip_sample: Any = True, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, clip_sample_range: Any = 1.0, sample_max_value: Any = 1.0, timestep_spacing: Any = 'leading', steps_offset: Any = 0, rescale_betas_zero_snr: Any = False) -> None:
@@ -493,7 +516,7 @@ class DDPMScheduler(PreviousTimestep, Velocity, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class DDPMWuerstchenScheduler(ContinuousTime, SchedulerMixin):
+class DDPMWuerstchenScheduler(SchedulerMixin):
     """`DDPMWuerstchenScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, scaler: Any = 1.0, s: Any = 0.008) -> None:
@@ -524,7 +547,7 @@ class DDPMWuerstchenScheduler(ContinuousTime, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class DEISMultistepScheduler(MultistepIndex, VariancePreserving, SchedulerMixin):
+class DEISMultistepScheduler(SchedulerMixin):
     """`DEISMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, solver_order: Any = 2, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'deis', solver_type: Any = 'logrho', lower_order_final: Any = True, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, timestep_spacing: Any = 'linspace', steps_offset: Any = 0, use_dynamic_shifting: Any = False, time_shift_type: Any = 'exponential') -> None:
@@ -555,7 +578,7 @@ class DEISMultistepScheduler(MultistepIndex, VariancePreserving, SchedulerMixin)
             ValueError: when a shape or the timestep does not fit.
         """
 
-class DPMSolverMultistepInverseScheduler(VariancePreserving, SchedulerMixin):
+class DPMSolverMultistepInverseScheduler(SchedulerMixin):
     """`DPMSolverMultistepInverseScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, solver_order: Any = 2, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'dpmsolver++', solver_type: Any = 'midpoint', lower_order_final: Any = True, euler_at_final: Any = False, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, lambda_min_clipped: Any = ..., variance_type: Any = None, timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
@@ -585,7 +608,7 @@ class DPMSolverMultistepInverseScheduler(VariancePreserving, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class DPMSolverMultistepScheduler(MultistepIndex, VariancePreserving, SchedulerMixin):
+class DPMSolverMultistepScheduler(SchedulerMixin):
     """`DPMSolverMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, solver_order: Any = 2, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'dpmsolver++', solver_type: Any = 'midpoint', lower_order_final: Any = True, euler_at_final: Any = False, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_lu_lambdas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, final_sigmas_type: Any = 'zero', lambda_min_clipped: Any = ..., variance_type: Any = None, timestep_spacing: Any = 'linspace', steps_offset: Any = 0, rescale_betas_zero_snr: Any = False, use_dynamic_shifting: Any = False, time_shift_type: Any = 'exponential') -> None:
@@ -617,22 +640,21 @@ class DPMSolverMultistepScheduler(MultistepIndex, VariancePreserving, SchedulerM
             ValueError: when a shape or the timestep does not fit.
         """
 
-class DPMSolverSDEScheduler(HalfSteps, StepIndex, SchedulerMixin):
+class DPMSolverSDEScheduler(SchedulerMixin):
     """`DPMSolverSDEScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'linear', trained_betas: Any = None, prediction_type: Any = 'epsilon', use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, noise_sampler_seed: Any = None, timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
 
-    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, num_train_timesteps: Any = None) -> None:
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
         """Chooses the timesteps of a run.
 
         Args:
             num_inference_steps (int): The number of steps.
             device (str): Must be the CPU.
-            num_train_timesteps (int): The timesteps of the training to spread the run over, instead of the configuration's.
         """
 
-    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True, s_noise: Any = 1.0) -> Any:
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_noise: Any = 1.0, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
 
         Args:
@@ -648,7 +670,7 @@ class DPMSolverSDEScheduler(HalfSteps, StepIndex, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class DPMSolverSinglestepScheduler(MultistepIndex, VariancePreserving, SchedulerMixin):
+class DPMSolverSinglestepScheduler(SchedulerMixin):
     """`DPMSolverSinglestepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, solver_order: Any = 2, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'dpmsolver++', solver_type: Any = 'midpoint', lower_order_final: Any = False, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, final_sigmas_type: Any = 'zero', lambda_min_clipped: Any = ..., variance_type: Any = None, use_dynamic_shifting: Any = False, time_shift_type: Any = 'exponential') -> None:
@@ -709,7 +731,7 @@ class DPTForDepthEstimation(ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
-class DiTPipeline(NamedClasses, DiffusionPipeline):
+class DiTPipeline(DiffusionPipeline):
     """`DiTPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
     def __call__(self, class_labels: int | Sequence[int] | ArrayLike | None = None, *, guidance_scale: float = 4.0, generator: GeneratorLike | list[GeneratorLike] | None = None, num_inference_steps: int = 50, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
@@ -784,7 +806,7 @@ class DiagonalGaussianDistribution:
     def var(self) -> Any:
         """The variance at each position."""
 
-class DiffusionPipeline(LoraMixin, VaeMixin):
+class DiffusionPipeline(LoraMixin):
     """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
 
     `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
@@ -802,10 +824,6 @@ class DiffusionPipeline(LoraMixin, VaeMixin):
     def _repr_html_(self) -> str: ...
 
     @property
-    def clip_skip(self) -> Any:
-        """How many layers of the text encoder the current or the last call skips."""
-
-    @property
     def components(self) -> dict[str, Any]:
         """The parts by name, as the class takes them: `StableDiffusionImg2ImgPipeline(**pipeline.components)`."""
 
@@ -815,20 +833,25 @@ class DiffusionPipeline(LoraMixin, VaeMixin):
 
     config_name: str
 
-    def cuda(self, device: Any = None) -> Any:
-        """Moves the models to a GPU, which this build cannot compute on."""
-
     @property
     def device(self) -> Any:
         """The device of the models: the CPU."""
 
-    @property
-    def do_classifier_free_guidance(self) -> Any:
-        """Whether the current or the last call computes a prediction without the text, too."""
+    def disable_vae_slicing(self) -> Any:
+        """Encodes and decodes whole batches."""
+
+    def disable_vae_tiling(self) -> Any:
+        """Encodes and decodes whole images."""
 
     @property
     def dtype(self) -> Any:
         """The element type of the models."""
+
+    def enable_vae_slicing(self) -> Any:
+        """Encodes and decodes the images of a batch one by one."""
+
+    def enable_vae_tiling(self) -> Any:
+        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
 
     @classmethod
     def from_pipe(cls, pipeline: Any, **kwargs: Any) -> Self:
@@ -846,6 +869,8 @@ class DiffusionPipeline(LoraMixin, VaeMixin):
             variant (str): Which variant of the weights to read: `"fp16"`.
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
             safety_checker: `None` leaves it out.
+            controlnet: A `ControlNetModel`, or a list of them, for a class that takes one; `DiffusionPipeline` and the
+                AutoPipelines then choose such a class.
             scheduler, vae, unet, ...: Parts to use instead of those of the checkpoint.
 
         Raises:
@@ -867,10 +892,6 @@ class DiffusionPipeline(LoraMixin, VaeMixin):
     @property
     def guidance_scale(self) -> Any:
         """How strongly the current or the last call follows the text."""
-
-    @property
-    def image_processor(self) -> Any:
-        """What turns images into tensors for the autoencoder, and back."""
 
     @property
     def interrupt(self) -> Any:
@@ -899,17 +920,7 @@ class DiffusionPipeline(LoraMixin, VaeMixin):
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Converts the models to another element type. A device must be the CPU. Returns the pipeline."""
 
-    def to_json_file(self, json_file_path: Any) -> Any:
-        """Writes the contents of `model_index.json` into a file."""
-
-    def to_json_string(self) -> str:
-        """The contents of `model_index.json`, as JSON."""
-
-    @property
-    def vae_scale_factor(self) -> Any:
-        """How many pixels one position of the latents stands for, in each direction."""
-
-class EDMDPMSolverMultistepScheduler(Preconditioned, MultistepIndex, SchedulerMixin):
+class EDMDPMSolverMultistepScheduler(SchedulerMixin):
     """`EDMDPMSolverMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, sigma_min: Any = 0.002, sigma_max: Any = 80.0, sigma_data: Any = 0.5, sigma_schedule: Any = 'karras', num_train_timesteps: Any = 1000, prediction_type: Any = 'epsilon', rho: Any = 7.0, solver_order: Any = 2, thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'dpmsolver++', solver_type: Any = 'midpoint', lower_order_final: Any = True, euler_at_final: Any = False, final_sigmas_type: Any = 'zero') -> None:
@@ -939,7 +950,7 @@ class EDMDPMSolverMultistepScheduler(Preconditioned, MultistepIndex, SchedulerMi
             ValueError: when a shape or the timestep does not fit.
         """
 
-class EDMEulerScheduler(Preconditioned, StepIndex, SchedulerMixin):
+class EDMEulerScheduler(SchedulerMixin):
     """`EDMEulerScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, sigma_min: Any = 0.002, sigma_max: Any = 80.0, sigma_data: Any = 0.5, sigma_schedule: Any = 'karras', num_train_timesteps: Any = 1000, prediction_type: Any = 'epsilon', rho: Any = 7.0, final_sigmas_type: Any = 'zero') -> None:
@@ -954,7 +965,7 @@ class EDMEulerScheduler(Preconditioned, StepIndex, SchedulerMixin):
             sigmas (Sequence[float]): The noise levels of the run instead, in descending order.
         """
 
-    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True, pred_original_sample: Any = None) -> Any:
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, pred_original_sample: Any = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
 
         Args:
@@ -970,7 +981,7 @@ class EDMEulerScheduler(Preconditioned, StepIndex, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class EulerAncestralDiscreteScheduler(StepIndex, SchedulerMixin):
+class EulerAncestralDiscreteScheduler(SchedulerMixin):
     """`EulerAncestralDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, prediction_type: Any = 'epsilon', timestep_spacing: Any = 'linspace', steps_offset: Any = 0, rescale_betas_zero_snr: Any = False) -> None:
@@ -1000,7 +1011,7 @@ class EulerAncestralDiscreteScheduler(StepIndex, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class EulerDiscreteScheduler(StepIndex, VelocityAtLevels, SchedulerMixin):
+class EulerDiscreteScheduler(SchedulerMixin):
     """`EulerDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, prediction_type: Any = 'epsilon', interpolation_type: Any = 'linear', use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, sigma_min: Any = None, sigma_max: Any = None, timestep_spacing: Any = 'linspace', timestep_type: Any = 'discrete', steps_offset: Any = 0, rescale_betas_zero_snr: Any = False, final_sigmas_type: Any = 'zero') -> None:
@@ -1032,7 +1043,7 @@ class EulerDiscreteScheduler(StepIndex, VelocityAtLevels, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class FlowMatchEulerDiscreteScheduler(PerToken, Shift, StepIndex, TimeShift, TrainedLevels, FlowSchedulerMixin, SchedulerMixin):
+class FlowMatchEulerDiscreteScheduler(FlowSchedulerMixin, SchedulerMixin):
     """`FlowMatchEulerDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, shift: Any = 1.0, use_dynamic_shifting: Any = False, base_shift: Any = 0.5, max_shift: Any = 1.15, base_image_seq_len: Any = 256, max_image_seq_len: Any = 4096, invert_sigmas: Any = False, shift_terminal: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, time_shift_type: Any = 'exponential', stochastic_sampling: Any = False) -> None:
@@ -1049,7 +1060,7 @@ class FlowMatchEulerDiscreteScheduler(PerToken, Shift, StepIndex, TimeShift, Tra
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
         """
 
-    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, per_token_timesteps: Any = None, return_dict: bool = True) -> Any:
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
 
         Args:
@@ -1065,7 +1076,7 @@ class FlowMatchEulerDiscreteScheduler(PerToken, Shift, StepIndex, TimeShift, Tra
             ValueError: when a shape or the timestep does not fit.
         """
 
-class FlowMatchHeunDiscreteScheduler(HalfSteps, StepIndex, TrainedLevels, FlowSchedulerMixin, SchedulerMixin):
+class FlowMatchHeunDiscreteScheduler(FlowSchedulerMixin, SchedulerMixin):
     """`FlowMatchHeunDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, shift: Any = 1.0) -> None:
@@ -1095,7 +1106,7 @@ class FlowMatchHeunDiscreteScheduler(HalfSteps, StepIndex, TrainedLevels, FlowSc
             ValueError: when a shape or the timestep does not fit.
         """
 
-class FlowMatchLCMScheduler(Growing, Shift, StepIndex, TimeShift, TrainedLevels, FlowSchedulerMixin, SchedulerMixin):
+class FlowMatchLCMScheduler(FlowSchedulerMixin, SchedulerMixin):
     """`FlowMatchLCMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, shift: Any = 1.0, use_dynamic_shifting: Any = False, base_shift: Any = 0.5, max_shift: Any = 1.15, base_image_seq_len: Any = 256, max_image_seq_len: Any = 4096, invert_sigmas: Any = False, shift_terminal: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, time_shift_type: Any = 'exponential', scale_factors: Any = None, upscale_mode: Any = 'bicubic') -> None:
@@ -1176,8 +1187,6 @@ class Generator:
 
     def __repr__(self) -> str: ...
 
-    def __setstate__(self, state: Any) -> Any: ...
-
     @property
     def device(self) -> Any:
         """The device that numbers are drawn on: always the CPU."""
@@ -1197,32 +1206,18 @@ class Generator:
     def set_state(self, state: Any) -> Generator:
         """Continues from a state."""
 
-class Growing:
-    """Schedulers whose samples grow during the run."""
-
-    def set_scale_factors(self, scale_factors: Any, upscale_mode: Any) -> Any:
-        """Sets how the sample grows from step to step, by factors and a mode of interpolation such as `"bicubic"`."""
-
-class HalfSteps:
-    """Methods of the second order, which call the model twice for a step."""
-
-    @property
-    def state_in_first_order(self) -> Any:
-        """Whether the next call of `step` begins a step, rather than finishing one."""
-
-class HeunDiscreteScheduler(HalfSteps, StepIndex, SchedulerMixin):
+class HeunDiscreteScheduler(SchedulerMixin):
     """`HeunDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'linear', trained_betas: Any = None, prediction_type: Any = 'epsilon', use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, clip_sample: Any = False, clip_sample_range: Any = 1.0, timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
 
-    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, num_train_timesteps: Any = None, timesteps: Any = None) -> None:
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, timesteps: Any = None) -> None:
         """Chooses the timesteps of a run.
 
         Args:
             num_inference_steps (int): The number of steps.
             device (str): Must be the CPU.
-            num_train_timesteps (int): The timesteps of the training to spread the run over, instead of the configuration's.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
         """
 
@@ -1242,7 +1237,7 @@ class HeunDiscreteScheduler(HalfSteps, StepIndex, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class IPNDMScheduler(StepIndex, SchedulerMixin):
+class IPNDMScheduler(SchedulerMixin):
     """`IPNDMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, trained_betas: Any = None) -> None:
@@ -1275,19 +1270,18 @@ class IPNDMScheduler(StepIndex, SchedulerMixin):
 class ImagePipelineOutput(BaseOutput):
     """The images that a pipeline made."""
 
-class KDPM2AncestralDiscreteScheduler(HalfSteps, StepIndex, SchedulerMixin):
+class KDPM2AncestralDiscreteScheduler(SchedulerMixin):
     """`KDPM2AncestralDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'linear', trained_betas: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, prediction_type: Any = 'epsilon', timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
 
-    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, num_train_timesteps: Any = None) -> None:
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
         """Chooses the timesteps of a run.
 
         Args:
             num_inference_steps (int): The number of steps.
             device (str): Must be the CPU.
-            num_train_timesteps (int): The timesteps of the training to spread the run over, instead of the configuration's.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
@@ -1306,19 +1300,18 @@ class KDPM2AncestralDiscreteScheduler(HalfSteps, StepIndex, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class KDPM2DiscreteScheduler(HalfSteps, StepIndex, SchedulerMixin):
+class KDPM2DiscreteScheduler(SchedulerMixin):
     """`KDPM2DiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'linear', trained_betas: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, prediction_type: Any = 'epsilon', timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
 
-    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, num_train_timesteps: Any = None) -> None:
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
         """Chooses the timesteps of a run.
 
         Args:
             num_inference_steps (int): The number of steps.
             device (str): Must be the CPU.
-            num_train_timesteps (int): The timesteps of the training to spread the run over, instead of the configuration's.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
@@ -1337,13 +1330,13 @@ class KDPM2DiscreteScheduler(HalfSteps, StepIndex, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class LCMScheduler(PreviousTimestep, StepIndex, Velocity, SchedulerMixin):
+class LCMScheduler(PreviousTimestep, SchedulerMixin):
     """`LCMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'scaled_linear', trained_betas: Any = None, original_inference_steps: Any = 50, clip_sample: Any = False, clip_sample_range: Any = 1.0, set_alpha_to_one: Any = True, steps_offset: Any = 0, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, timestep_spacing: Any = 'leading', timestep_scaling: Any = 10.0, rescale_betas_zero_snr: Any = False) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
 
-    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, original_inference_steps: Any = None, timesteps: Any = None, strength: Any = 1.0) -> None:
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, original_inference_steps: Any = None, timesteps: Any = None, strength: Any = None) -> None:
         """Chooses the timesteps of a run.
 
         Args:
@@ -1351,7 +1344,7 @@ class LCMScheduler(PreviousTimestep, StepIndex, Velocity, SchedulerMixin):
             device (str): Must be the CPU.
             original_inference_steps (int): The number of steps that the model was distilled with.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
-            strength (float): The part of the timesteps that is used when the run starts from an image.
+            strength (float): The part of the timesteps that is used when the run starts from an image; by default 1.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
@@ -1370,7 +1363,7 @@ class LCMScheduler(PreviousTimestep, StepIndex, Velocity, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class LMSDiscreteScheduler(StepIndex, SchedulerMixin):
+class LMSDiscreteScheduler(SchedulerMixin):
     """`LMSDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, prediction_type: Any = 'epsilon', timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
@@ -1537,8 +1530,7 @@ class LoraMixin:
     def set_adapters(self, adapter_names: Any, adapter_weights: Any = None) -> Any:
         """Activates adapters, each with a weight: 1 is the adapter as it was trained, 0 has no effect.
 
-        A weight can be a dictionary of a weight for each model: `{"unet": 0.8, "text_encoder": 0.5}`. That of the UNet can again
-        be a dictionary: `{"down": 0.5, "mid": 0.8, "up": {"block_0": 0.6, "block_1": [0.4, 0.8, 1.0]}}`.
+        A weight can be a dictionary of a weight for each model: `{"unet": 0.8, "text_encoder": 0.5}`.
         """
 
     def unfuse_lora(self, components: Any = None) -> Any:
@@ -1559,12 +1551,7 @@ class ModelMixin:
 
     def __repr__(self) -> str: ...
 
-    def __setattr__(self, name: Any, value: Any) -> None: ...
-
     def _repr_html_(self) -> str: ...
-
-    def compile(self, *args: Any, **kwargs: Any) -> Any:
-        """Does nothing: the model is compiled already."""
 
     @property
     def config(self) -> FrozenDict:
@@ -1572,25 +1559,13 @@ class ModelMixin:
 
     config_name: str
 
-    def cpu(self) -> Any:
-        """Returns the model, which is on the CPU."""
-
-    def cuda(self, device: Any = None) -> Any:
-        """Moves the model to a GPU, which this build cannot compute on."""
-
     @property
     def device(self) -> Any:
         """The device of the weights: the CPU."""
 
-    def disable_xformers_memory_efficient_attention(self) -> Any:
-        """Does nothing: attention stays memory-efficient."""
-
     @property
     def dtype(self) -> Any:
         """The element type of the weights."""
-
-    def enable_xformers_memory_efficient_attention(self, attention_op: Any = None) -> Any:
-        """Does nothing: attention is memory-efficient already."""
 
     def eval(self) -> Self:
         """Returns the model, which is always in the state for inference."""
@@ -1625,10 +1600,6 @@ class ModelMixin:
     def half(self) -> Self:
         """Converts the weights to float16."""
 
-    @classmethod
-    def load_config(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Any:
-        """The configuration in a folder or on the hub."""
-
     def num_parameters(self, only_trainable: Any = False, exclude_embeddings: Any = False) -> int:
         """The number of parameters."""
 
@@ -1638,37 +1609,11 @@ class ModelMixin:
     def save_pretrained(self, save_directory: Any, is_main_process: Any = True, safe_serialization: Any = True, variant: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
         """Writes `config.json` and the weights into a folder, which is created if it does not exist."""
 
-    def set_attention_slice(self, slice_size: Any = 'auto') -> Any:
-        """Does nothing: attention on the CPU never holds the scores of all pairs of tokens."""
-
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Converts the weights to another element type. A device must be the CPU."""
 
-    def to_json_file(self, json_file_path: Any) -> Any:
-        """Writes the configuration into a file, as JSON."""
-
-    def to_json_string(self) -> str:
-        """The configuration as JSON, as it is saved."""
-
     def train(self, mode: Any = True) -> Any:
         """Refuses training."""
-
-class MultistepIndex(StepIndex):
-    """Solvers of several steps, which take a timestep that they do not know for the last."""
-
-class NamedClasses:
-    """Pipelines whose checkpoints name the classes that their images can be of."""
-
-    def get_label_ids(self, label: Any) -> Any:
-        """The numbers of the classes of these names, for `class_labels`.
-
-        Raises:
-            ValueError: when the checkpoint names no such class.
-        """
-
-    @property
-    def labels(self) -> Any:
-        """The numbers of the classes, by name."""
 
 class NoiseLevels:
     """Consistency models, which are told the noise level instead of a timestep."""
@@ -1728,23 +1673,6 @@ class PNDMScheduler(RungeKutta, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class PerToken:
-    """Schedulers whose tokens can have timesteps of their own, as in videos with some given frames."""
-
-class Preconditioned:
-    """Schedulers of EDM, which scale what goes into the model and what comes out (Karras et al. 2022,
-    <https://arxiv.org/abs/2206.00364>, Table 1).
-    """
-
-    def precondition_inputs(self, sample: ArrayLike, sigma: Any) -> Any:
-        """The sample at a noise level, scaled to the variance 1."""
-
-    def precondition_noise(self, sigma: Any) -> Any:
-        """What the model is told about a noise level: ln(σ) / 4."""
-
-    def precondition_outputs(self, sample: ArrayLike, model_output: ArrayLike, sigma: Any) -> Any:
-        """The noise-free sample that a prediction of the model means."""
-
 class PredictorCorrector:
     """Score models, whose sample is first corrected and then moved to the next noise level."""
 
@@ -1792,19 +1720,17 @@ class RePaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
-class RePaintScheduler(BackAndForth, SchedulerMixin):
+class RePaintScheduler(SchedulerMixin):
     """`RePaintScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', eta: Any = 0.0, trained_betas: Any = None, clip_sample: Any = True) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
 
-    def set_timesteps(self, num_inference_steps: int | None = None, jump_length: Any = 10, jump_n_sample: Any = 10, device: Any = None) -> None:
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
         """Chooses the timesteps of a run.
 
         Args:
             num_inference_steps (int): The number of steps.
-            jump_length (int): How many steps the run goes back at a time.
-            jump_n_sample (int): How often the run makes the steps between.
             device (str): Must be the CPU.
         """
 
@@ -1845,7 +1771,7 @@ class RungeKutta:
     def step_prk(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
         """`step` with one of the four model calls of a Runge-Kutta step."""
 
-class SASolverScheduler(MultistepIndex, VariancePreserving, SchedulerMixin):
+class SASolverScheduler(SchedulerMixin):
     """`SASolverScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, predictor_order: Any = 2, corrector_order: Any = 2, prediction_type: Any = 'epsilon', tau_func: Any = None, thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'data_prediction', lower_order_final: Any = True, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, lambda_min_clipped: Any = ..., variance_type: Any = None, timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
@@ -1887,8 +1813,6 @@ class SchedulerMixin:
     def __len__(self) -> int: ...
 
     def __repr__(self) -> str: ...
-
-    def __setattr__(self, name: Any, value: Any) -> None: ...
 
     def _repr_html_(self) -> str: ...
 
@@ -1939,16 +1863,8 @@ class SchedulerMixin:
         """
 
     @property
-    def has_compatibles(self) -> Any:
-        """Whether other classes can take over this scheduler's configuration."""
-
-    @property
     def init_noise_sigma(self) -> float:
         """The standard deviation of the initial noise."""
-
-    @property
-    def initial_alpha_cumprod(self) -> Any:
-        """What the first step of an inversion takes for `alphas_cumprod`."""
 
     @classmethod
     def load_config(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Any:
@@ -1984,9 +1900,6 @@ class SchedulerMixin:
     @property
     def timesteps(self) -> Any:
         """The timesteps of the run, from noisy to clean; before `set_timesteps`, usually all of the training."""
-
-    def to_json_file(self, json_file_path: Any) -> Any:
-        """Writes the configuration into a file, as JSON."""
 
     def to_json_string(self) -> str:
         """The configuration as JSON, as it is saved."""
@@ -2035,17 +1948,127 @@ class ScoreSdeVeScheduler(PredictorCorrector, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class Shift:
-    """Schedulers of flows whose noise levels are shifted for larger images (Esser et al. 2024,
-    <https://arxiv.org/abs/2403.03206>).
-    """
+class StableDiffusionControlNetImg2ImgPipeline(DiffusionPipeline):
+    """`StableDiffusionControlNetImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def set_shift(self, shift: Any) -> Any:
-        """Sets the shift of the noise levels of later runs. The configuration keeps its own."""
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, strength: float = 0.8, latents: ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 0.8, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionControlNetImg2ImgPipeline.
 
-    @property
-    def shift(self) -> Any:
-        """The shift of the noise levels of the next run, unless it is dynamic."""
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. A tensor with four channels is treated as latents.
+            height (int): Height of the images in pixels, rounded down to a multiple of 8; by default that of `image`.
+            width (int): Width of the images in pixels, rounded down to a multiple of 8; by default that of `image`.
+            strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image is left.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`, instead of the image's with noise.
+            control_image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
+            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            clip_skip (int): How many of the text encoder's last layers to leave out.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionControlNetInpaintPipeline(DiffusionPipeline):
+    """`StableDiffusionControlNetInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, padding_mask_crop: int | None = None, strength: float = 1.0, latents: ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 0.5, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionControlNetInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each.
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            height (int): Height of the images in pixels, a multiple of 8; by default that of `image`, rounded down to one.
+            width (int): Width of the images in pixels, a multiple of 8; by default that of `image`, rounded down to one.
+            padding_mask_crop (int): Works only on the masked part and this many pixels around it, enlarged to the size of the whole image, and puts the result back into the image. Requires one image and one mask.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            control_image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
+            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            clip_skip (int): How many of the text encoder's last layers to leave out.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionControlNetPipeline(DiffusionPipeline):
+    """`StableDiffusionControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, latents: ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionControlNetPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            height (int): Height of the images in pixels, rounded down to a multiple of 8; by default that of the image to follow.
+            width (int): Width of the images in pixels, rounded down to a multiple of 8; by default that of the image to follow.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the denoising loop, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the denoising loop, instead of the scheduler's own.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
+            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            clip_skip (int): How many of the text encoder's last layers to leave out.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
 
 class StableDiffusionDepth2ImgPipeline(DiffusionPipeline):
     """`StableDiffusionDepth2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -2287,6 +2310,163 @@ class StableDiffusionUpscalePipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+class StableDiffusionXLControlNetImg2ImgPipeline(DiffusionPipeline):
+    """`StableDiffusionXLControlNetImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, strength: float = 0.8, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, aesthetic_score: float = 6.0, negative_aesthetic_score: float = 2.5, clip_skip: int | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 0.8, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, guidance_scale: float = 5.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionXLControlNetImg2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder: one for each prompt; by default the same prompts.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default the same negative prompts.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. A tensor with four channels is treated as latents.
+            height (int): Height of the images in pixels, rounded down to a multiple of 8; by default that of `image`.
+            width (int): Width of the images in pixels, rounded down to a multiple of 8; by default that of `image`.
+            strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image is left.
+            negative_original_size (int | Sequence[int] | ArrayLike): As `original_size`, for the negative prompt.
+            negative_crops_coords_top_left (int | Sequence[int] | ArrayLike): As `crops_coords_top_left`, for the negative prompt; used by refiners only.
+            negative_target_size (int | Sequence[int] | ArrayLike): As `target_size`, for the negative prompt.
+            aesthetic_score (float): The aesthetic score to aim for, for refiners.
+            negative_aesthetic_score (float): The aesthetic score of the negative prompt, for refiners.
+            clip_skip (int): How many of the text encoders' last layers to leave out.
+            control_image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
+            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): The pooled embeddings of the prompts, `[prompts, features]`; needed with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): The pooled embeddings of the negative prompts; needed with `negative_prompt_embeds`.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it, height and width; by default that of the result. Small sizes give blurred images.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as the model is conditioned on it: how much was cut off at the top and at the left.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as the model is conditioned on it, height and width; by default the actual size.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionXLControlNetInpaintPipeline(DiffusionPipeline):
+    """`StableDiffusionXLControlNetInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, padding_mask_crop: int | None = None, strength: float = 0.9999, denoising_start: float | None = None, aesthetic_score: float = 6.0, negative_aesthetic_score: float = 2.5, clip_skip: int | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, guidance_rescale: float = 0.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionXLControlNetInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder: one for each prompt; by default the same prompts.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default the same negative prompts.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each.
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            height (int): Height of the images in pixels, a multiple of 8; by default that of `image`, rounded down to one.
+            width (int): Width of the images in pixels, a multiple of 8; by default that of `image`, rounded down to one.
+            padding_mask_crop (int): Works only on the masked part and this many pixels around it, enlarged to the size of the whole image, and puts the result back into the image. Requires one image and one mask.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
+            denoising_start (float): How far another model has denoised the image, as a fraction of all steps between 0 and 1. No noise is added then, and `strength` is not used.
+            aesthetic_score (float): The aesthetic score to aim for, for refiners.
+            negative_aesthetic_score (float): The aesthetic score of the negative prompt, for refiners.
+            clip_skip (int): How many of the text encoders' last layers to leave out.
+            control_image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
+            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            guidance_rescale (float): How far to restore the contrast that guidance changes, from 0 to 1.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): The pooled embeddings of the prompts, `[prompts, features]`; needed with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): The pooled embeddings of the negative prompts; needed with `negative_prompt_embeds`.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it, height and width; by default that of the result. Small sizes give blurred images.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as the model is conditioned on it: how much was cut off at the top and at the left.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as the model is conditioned on it, height and width; by default the actual size.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionXLControlNetPipeline(DiffusionPipeline):
+    """`StableDiffusionXLControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, clip_skip: int | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionXLControlNetPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder: one for each prompt; by default the same prompts.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default the same negative prompts.
+            height (int): Height of the images in pixels, rounded down to a multiple of 8; by default that of the image to follow.
+            width (int): Width of the images in pixels, rounded down to a multiple of 8; by default that of the image to follow.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the denoising loop, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the denoising loop, instead of the scheduler's own.
+            negative_original_size (int | Sequence[int] | ArrayLike): As `original_size`, for the negative prompt; both negative sizes must be given.
+            negative_crops_coords_top_left (int | Sequence[int] | ArrayLike): As `crops_coords_top_left`, for the negative prompt.
+            negative_target_size (int | Sequence[int] | ArrayLike): As `target_size`, for the negative prompt; both negative sizes must be given.
+            clip_skip (int): How many of the text encoders' last layers to leave out.
+            image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
+            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): The pooled embeddings of the prompts, `[prompts, features]`; needed with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): The pooled embeddings of the negative prompts; needed with `negative_prompt_embeds`.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it, height and width; by default that of the result. Small sizes give blurred images.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as the model is conditioned on it: how much was cut off at the top and at the left.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as the model is conditioned on it, height and width; by default the actual size.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
 class StableDiffusionXLImg2ImgPipeline(DiffusionPipeline):
     """`StableDiffusionXLImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -2482,24 +2662,13 @@ class StableDiffusionXLPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
-class StepIndex:
-    """Schedulers that count their steps, and find the first by its timestep."""
-
-    def index_for_timestep(self, timestep: int | float | ArrayLike, schedule_timesteps: Any = None) -> Any:
-        """The index of a timestep in the run, or in `schedule_timesteps`. Of two that are equal, it is the second, so that
-        image to image does not leave out a noise level.
-
-        Raises:
-            IndexError: when there is no such timestep.
-        """
-
-class TCDScheduler(PreviousTimestep, StepIndex, Velocity, SchedulerMixin):
+class TCDScheduler(PreviousTimestep, SchedulerMixin):
     """`TCDScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'scaled_linear', trained_betas: Any = None, original_inference_steps: Any = 50, clip_sample: Any = False, clip_sample_range: Any = 1.0, set_alpha_to_one: Any = True, steps_offset: Any = 0, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, timestep_spacing: Any = 'leading', timestep_scaling: Any = 10.0, rescale_betas_zero_snr: Any = False) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
 
-    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, original_inference_steps: Any = None, timesteps: Any = None, strength: Any = 1.0) -> None:
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, original_inference_steps: Any = None, timesteps: Any = None, strength: Any = None) -> None:
         """Chooses the timesteps of a run.
 
         Args:
@@ -2507,10 +2676,10 @@ class TCDScheduler(PreviousTimestep, StepIndex, Velocity, SchedulerMixin):
             device (str): Must be the CPU.
             original_inference_steps (int): The number of steps that the model was distilled with.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
-            strength (float): The part of the timesteps that is used when the run starts from an image.
+            strength (float): The part of the timesteps that is used when the run starts from an image; by default 1.
         """
 
-    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, eta: Any = 0.3, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, eta: Any = None, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
 
         Args:
@@ -2550,8 +2719,6 @@ class Tensor:
     def __float__(self) -> float: ...
 
     def __floordiv__(self, value: Any) -> Tensor: ...
-
-    def __format__(self, format: Any) -> Tensor: ...
 
     def __ge__(self, value: Any) -> Tensor: ...
 
@@ -2595,8 +2762,6 @@ class Tensor:
 
     def __rmul__(self, value: Any) -> Tensor: ...
 
-    def __round__(self, ndigits: Any = None) -> Tensor: ...
-
     def __rpow__(self, value: Any, mod: Any = None) -> Tensor: ...
 
     def __rsub__(self, value: Any) -> Tensor: ...
@@ -2621,12 +2786,6 @@ class Tensor:
 
     def any(self) -> bool:
         """Whether any value is true."""
-
-    def argmax(self, dim: Any = None, keepdim: Any = False) -> Tensor:
-        """The place of the largest value along a dimension, or in the flattened tensor."""
-
-    def argmin(self, dim: Any = None, keepdim: Any = False) -> Tensor:
-        """The place of the smallest value along a dimension, or in the flattened tensor."""
 
     def asnumpy(self) -> Any:
         """The values as an array of numpy: mindspore's name of `numpy`."""
@@ -2677,9 +2836,6 @@ class Tensor:
 
     def flatten(self, start_dim: Any = 0, end_dim: Any = ...) -> Tensor:
         """The tensor with the dimensions from `start_dim` to `end_dim` as one."""
-
-    def flip(self, *dims: Any) -> Tensor:
-        """The tensor with the values of some dimensions in reverse order."""
 
     def float(self) -> Tensor:
         """The tensor as `float32`."""
@@ -2778,30 +2934,10 @@ class Tensor:
     def view(self, *shape: Any) -> Tensor:
         """The same as `reshape`."""
 
-class TimeShift:
-    """Schedulers that can shift the noise levels of a flow by the size of the image."""
-
-    def stretch_shift_to_terminal(self, t: Any) -> Any:
-        """The noise levels `t` stretched to end with `shift_terminal`."""
-
-    def time_shift(self, mu: Any, sigma: Any, t: Any) -> Any:
-        """The noise levels `t` shifted by `mu`, exponentially or linearly as `time_shift_type` says."""
-
-class TrainedLevels:
-    """Schedulers of flows, whose noise levels lie between those of the training."""
-
-    @property
-    def sigma_max(self) -> Any:
-        """The highest noise level of the training."""
-
-    @property
-    def sigma_min(self) -> Any:
-        """The lowest noise level of the training."""
-
 class UNet2DConditionModel(ModelMixin):
     """`UNet2DConditionModel` of Python: see `ModelMixin` for its methods."""
 
-    def __call__(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, class_labels: float | Sequence[float] | ArrayLike | None = None, timestep_cond: ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, image_embeds: ArrayLike | None = None, hint: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, class_labels: float | Sequence[float] | ArrayLike | None = None, timestep_cond: ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, image_embeds: ArrayLike | None = None, hint: ArrayLike | None = None, down_block_additional_residuals: Any | None = None, mid_block_additional_residual: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
         """Calls the UNet2DConditionModel.
 
         Args:
@@ -2814,6 +2950,8 @@ class UNet2DConditionModel(ModelMixin):
             time_ids (ArrayLike): Numbers such as the size of the image, `[batch, numbers]`.
             image_embeds (ArrayLike): What an image says as a whole, `[batch, features]`.
             hint (ArrayLike): An image that hints at the result, `[batch, 3, 8 * height, 8 * width]`.
+            down_block_additional_residuals (Any): What ControlNets add to the skips of the down blocks, a tensor for each.
+            mid_block_additional_residual (ArrayLike): What ControlNets add to the result of the middle block.
 
         Returns:
             An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
@@ -2822,7 +2960,7 @@ class UNet2DConditionModel(ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
-    def forward(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, class_labels: float | Sequence[float] | ArrayLike | None = None, timestep_cond: ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, image_embeds: ArrayLike | None = None, hint: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+    def forward(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, class_labels: float | Sequence[float] | ArrayLike | None = None, timestep_cond: ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, image_embeds: ArrayLike | None = None, hint: ArrayLike | None = None, down_block_additional_residuals: Any | None = None, mid_block_additional_residual: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
         """Calls the UNet2DConditionModel.
 
         Args:
@@ -2835,6 +2973,8 @@ class UNet2DConditionModel(ModelMixin):
             time_ids (ArrayLike): Numbers such as the size of the image, `[batch, numbers]`.
             image_embeds (ArrayLike): What an image says as a whole, `[batch, features]`.
             hint (ArrayLike): An image that hints at the result, `[batch, 3, 8 * height, 8 * width]`.
+            down_block_additional_residuals (Any): What ControlNets add to the skips of the down blocks, a tensor for each.
+            mid_block_additional_residual (ArrayLike): What ControlNets add to the result of the middle block.
 
         Returns:
             An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
@@ -2906,7 +3046,7 @@ class UnCLIPScheduler(SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class UniPCMultistepScheduler(MultistepIndex, TimeShift, VariancePreserving, SchedulerMixin):
+class UniPCMultistepScheduler(SchedulerMixin):
     """`UniPCMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, solver_order: Any = 2, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, predict_x0: Any = True, solver_type: Any = 'bh2', lower_order_final: Any = True, disable_corrector: Any = ..., solver_p: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, timestep_spacing: Any = 'linspace', steps_offset: Any = 0, final_sigmas_type: Any = 'zero', rescale_betas_zero_snr: Any = False, use_dynamic_shifting: Any = False, time_shift_type: Any = 'exponential', sigma_min: Any = None, sigma_max: Any = None, shift_terminal: Any = None) -> None:
@@ -2950,56 +3090,6 @@ class VaeImageProcessor:
 
     def preprocess(self, image: Any, height: Any = None, width: Any = None, resize_mode: Any = 'default', crops_coords: Any = None) -> Any:
         """The values of images, `[batch, channels, height, width]`: in [-1, 1], or in [0, 1] without `do_normalize`."""
-
-class VaeMixin:
-    """How the autoencoder of a pipeline goes through images."""
-
-    def disable_vae_slicing(self) -> Any:
-        """Encodes and decodes whole batches."""
-
-    def disable_vae_tiling(self) -> Any:
-        """Encodes and decodes whole images."""
-
-    def enable_vae_slicing(self) -> Any:
-        """Encodes and decodes the images of a batch one by one."""
-
-    def enable_vae_tiling(self) -> Any:
-        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
-
-class VariancePreserving:
-    """Solvers that work with the logarithm of the ratio of signal to noise."""
-
-    @property
-    def alpha_t(self) -> Any:
-        """The standard deviation of the signal at each timestep of the training."""
-
-    @property
-    def lambda_t(self) -> Any:
-        """Half the logarithm of the ratio of signal to noise at each timestep of the training."""
-
-    @property
-    def sigma_t(self) -> Any:
-        """The standard deviation of the noise at each timestep of the training."""
-
-    @property
-    def sigmas(self) -> Any:
-        """The noise levels of the run; before `set_timesteps`, those of the training, from clean to noisy."""
-
-class Velocity:
-    """Schedulers that know what a model with v-prediction is trained to predict."""
-
-    def get_velocity(self, sample: ArrayLike, noise: Any, timesteps: Any) -> Any:
-        """The velocity √ᾱ·noise − √(1 − ᾱ)·sample, with ᾱ at the timestep of each sample."""
-
-class VelocityAtLevels(Velocity):
-    """Schedulers whose timesteps lie between those of the training."""
-
-    def get_velocity(self, sample: ArrayLike, noise: Any, timesteps: Any) -> Any:
-        """The velocity √ᾱ·noise − √(1 − ᾱ)·sample, with ᾱ at the timestep of each sample: one of `timesteps`, not its index.
-
-        Raises:
-            ValueError: when the timesteps are whole numbers, as indices are.
-        """
 
 __version__: str
 

@@ -50,6 +50,11 @@ def options(given):
             options.update(token_options(value))
         elif name in PASSED:
             options[name] = os.fspath(value) if isinstance(value, os.PathLike) else value
+        elif name == "controlnet" and value not in (None, False):
+            nets = value if isinstance(value, (list, tuple)) else [value]
+            if not all(hasattr(net, "_core") for net in nets):
+                raise TypeError("`controlnet`: must be a ControlNetModel of this package, or a list of them")
+            options[name] = [net._core for net in nets]
         elif name in LIMITED:
             if not any(value is known or (type(value) is type(known) and value == known) for known in LIMITED[name]):
                 raise NotImplementedError(f"`{name}={value!r}` is not supported")
@@ -69,6 +74,8 @@ def others(given):
 def own_options(given, class_name):
     """Options of the library, where there can be no others."""
     chosen, others = options(given)
+    if "controlnet" in chosen:
+        raise NotImplementedError(f"`controlnet` is not supported by a {class_name}")
     warn_of_unknown(others, class_name)
     return chosen
 

@@ -192,11 +192,14 @@ class ModelMixin:
                 raise NotImplementedError(f"`{name}` is not supported by a {type(self).__name__}")
         whole = given.pop("return_dict")
         given.update(added or {})
-        fields = self._core.call({name: value for name, value in given.items() if value is not None})
-        values = [value for _, value in fields]
+        fields = {}
+        for name, value in self._core.call({name: value for name, value in given.items() if value is not None}):
+            fields.setdefault(name, []).append(value)
+        # A field with several tensors, such as the residuals of a ControlNet, has them under the same name.
+        values = [value[0] if len(value) == 1 else tuple(value) for value in fields.values()]
         if not whole:
             return tuple(values)
-        return _output(self._class_name, tuple(name for name, _ in fields))(*values)
+        return _output(self._class_name, tuple(fields))(*values)
 
     def __repr__(self):
         return f"{type(self).__name__} {self._core.config()}\n"

@@ -76,6 +76,8 @@ class DiffusionPipeline(LoraMixin, VaeMixin):
             variant (str): Which variant of the weights to read: `"fp16"`.
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
             safety_checker: `None` leaves it out.
+            controlnet: A `ControlNetModel`, or a list of them, for a class that takes one; `DiffusionPipeline` and the
+                AutoPipelines then choose such a class.
             scheduler, vae, unet, ...: Parts to use instead of those of the checkpoint.
 
         Raises:
@@ -361,7 +363,7 @@ def _python(core, class_name):
 
 
 #: The arguments that come first in Python's calls, in this order.
-POSITIONAL = ("prompt", "prompt_2", "image", "mask_image")
+POSITIONAL = ("prompt", "prompt_2", "image", "mask_image", "control_image")
 
 
 def _class(class_name, arguments):

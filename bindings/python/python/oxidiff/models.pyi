@@ -5,6 +5,7 @@ from . import AutoencoderKL as AutoencoderKL
 from . import AutoencoderTiny as AutoencoderTiny
 from . import CLIPTextModel as CLIPTextModel
 from . import CLIPTextModelWithProjection as CLIPTextModelWithProjection
+from . import ControlNetModel as ControlNetModel
 from . import DPTForDepthEstimation as DPTForDepthEstimation
 from . import DiTTransformer2DModel as DiTTransformer2DModel
 from . import ModelMixin as ModelMixin

@@ -14,6 +14,9 @@ from . import LatentConsistencyModelPipeline as LatentConsistencyModelPipeline
 from . import PNDMPipeline as PNDMPipeline
 from . import RePaintPipeline as RePaintPipeline
 from . import ScoreSdeVePipeline as ScoreSdeVePipeline
+from . import StableDiffusionControlNetImg2ImgPipeline as StableDiffusionControlNetImg2ImgPipeline
+from . import StableDiffusionControlNetInpaintPipeline as StableDiffusionControlNetInpaintPipeline
+from . import StableDiffusionControlNetPipeline as StableDiffusionControlNetPipeline
 from . import StableDiffusionDepth2ImgPipeline as StableDiffusionDepth2ImgPipeline
 from . import StableDiffusionImg2ImgPipeline as StableDiffusionImg2ImgPipeline
 from . import StableDiffusionInpaintPipeline as StableDiffusionInpaintPipeline
@@ -21,6 +24,9 @@ from . import StableDiffusionInstructPix2PixPipeline as StableDiffusionInstructP
 from . import StableDiffusionLatentUpscalePipeline as StableDiffusionLatentUpscalePipeline
 from . import StableDiffusionPipeline as StableDiffusionPipeline
 from . import StableDiffusionUpscalePipeline as StableDiffusionUpscalePipeline
+from . import StableDiffusionXLControlNetImg2ImgPipeline as StableDiffusionXLControlNetImg2ImgPipeline
+from . import StableDiffusionXLControlNetInpaintPipeline as StableDiffusionXLControlNetInpaintPipeline
+from . import StableDiffusionXLControlNetPipeline as StableDiffusionXLControlNetPipeline
 from . import StableDiffusionXLImg2ImgPipeline as StableDiffusionXLImg2ImgPipeline
 from . import StableDiffusionXLInpaintPipeline as StableDiffusionXLInpaintPipeline
 from . import StableDiffusionXLInstructPix2PixPipeline as StableDiffusionXLInstructPix2PixPipeline

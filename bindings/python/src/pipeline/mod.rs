@@ -112,9 +112,12 @@ impl PyPipeline {
         options: &Bound<'_, PyDict>,
         class_name: Option<&str>,
     ) -> PyResult<Self> {
-        let options = loading::single_file(options)?;
+        let (controlnet, options) = (loading::controlnet(options)?, loading::single_file(options)?);
         let loaded = py.detach(|| {
-            let loaded = DiffusionPipeline::from_single_file(path, &options)?;
+            let mut loaded = DiffusionPipeline::from_single_file(path, &options)?;
+            if let Some(controlnet) = controlnet {
+                loaded = loaded.with_controlnet(controlnet)?;
+            }
             match class_name {
                 Some(class_name) if class_name != loaded.class_name() => loaded.to_class(class_name),
                 _ => Ok(loaded),

@@ -4,6 +4,7 @@ mod adapters;
 mod bad_input;
 mod bench;
 mod checkpoint_files;
+mod controlnet;
 mod files;
 mod generate;
 mod generation_config;

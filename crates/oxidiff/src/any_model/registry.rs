@@ -8,6 +8,7 @@ use crate::loading::LoadOptions;
 use crate::loading::config::Config;
 use crate::loading::single_file::SingleFileOptions;
 use crate::models::autoencoders::{AutoencoderKL, AutoencoderTiny};
+use crate::models::controlnets::ControlNetModel;
 use crate::models::transformers::DiTTransformer2DModel;
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
@@ -21,6 +22,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<AutoencoderTiny>(),
     Entry::of::<CLIPTextModel>(),
     Entry::of::<CLIPTextModelWithProjection>(),
+    Entry::of::<ControlNetModel>(),
     Entry::of::<DPTForDepthEstimation>(),
     Entry::of::<DiTTransformer2DModel>(),
     Entry::of::<UNet2DConditionModel>(),

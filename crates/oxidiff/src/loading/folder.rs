@@ -56,7 +56,7 @@ impl Folder {
         if subfolder.exists() { subfolder } else { self.clone() }
     }
 
-    fn exists(&self) -> bool {
+    pub(crate) fn exists(&self) -> bool {
         match self {
             Self::Directory(path) => path.is_dir(),
             Self::Embedded { folder, path } => folder.files.iter().any(|(file, _)| file.starts_with(path)),

@@ -25,6 +25,7 @@ pub use self::write_whole::{check_writable, write_whole};
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::hub::{HubOptions, HubRepo, is_configuration, model_files, model_weights};
+use crate::models::controlnets::ControlNet;
 
 /// How to load a model or a pipeline: the keyword arguments of Python's `from_pretrained`.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct LoadOptions {
     pub subfolder: Option<String>,
     /// Whether to load the safety checker, if the checkpoint has one; `false` is `safety_checker=None` in Python.
     pub safety_checker: bool,
+    /// The ControlNets of a pipeline, instead of those of the checkpoint, if it has any: `controlnet=` in Python.
+    pub controlnet: Option<ControlNet>,
     /// Where and how to fetch files from the hub.
     pub hub: HubOptions,
 }
@@ -51,6 +54,7 @@ impl Default for LoadOptions {
             variant: None,
             subfolder: None,
             safety_checker: true,
+            controlnet: None,
             hub: HubOptions::default(),
         }
     }

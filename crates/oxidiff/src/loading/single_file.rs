@@ -89,6 +89,11 @@ impl SingleFileOptions {
             // The error names a family that is known but not supported.
             original::infer_configs(&original)?;
         }
+        if original::is_controlnet(&original) {
+            return Err(original.error(
+                "a ControlNet, not a whole checkpoint: load it with `ControlNetModel::from_single_file`, and give it to a pipeline",
+            ));
+        }
         if !original::has_models(&original) {
             return Err(original.error(
                 "not a whole checkpoint of Stable Diffusion in its original layout: no `model.diffusion_model`, \

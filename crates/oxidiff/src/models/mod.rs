@@ -8,6 +8,7 @@ pub(crate) mod model;
 pub(crate) mod placement;
 
 pub mod autoencoders;
+pub mod controlnets;
 pub(crate) mod layers;
 pub mod transformers;
 pub mod unets;

@@ -7,6 +7,7 @@ use super::registry::{self, Entry, Task};
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::{LoadOptions, Needed};
+use crate::models::controlnets::ControlNet;
 
 /// The tasks that the classes of one family do with the same parts.
 const TASKS: [Task; 3] = [Task::TextToImage, Task::ImageToImage, Task::Inpainting];
@@ -59,7 +60,10 @@ impl AutoPipeline {
 
     fn load(self, folder: &Folder, options: &LoadOptions) -> Result<DiffusionPipeline> {
         let index = ModelIndex::read(folder)?;
-        let entry = entry_for(index.class_name()?, self)?;
+        let mut entry = entry_for(index.class_name()?, self)?;
+        if options.controlnet.is_some() {
+            entry = entry.with_controlnet(self.task)?;
+        }
         (entry.load)(&ComponentLoader::new(folder, index, options))
     }
 
@@ -70,6 +74,19 @@ impl AutoPipeline {
     pub fn from_pipe(self, pipeline: &DiffusionPipeline) -> Result<DiffusionPipeline> {
         let entry = entry_for(pipeline.class_name(), self)?;
         (entry.from_components)(&pipeline.components(), pipeline.current_index())
+    }
+
+    /// Makes the pipeline for the task with ControlNets, one or several, from the parts of another pipeline. Both share the
+    /// weights; none are copied.
+    ///
+    /// # Errors
+    /// When there is no such class for the family of the pipeline, or a ControlNet was made for another UNet.
+    pub fn from_pipe_with_controlnet(
+        self,
+        pipeline: &DiffusionPipeline,
+        controlnet: impl Into<ControlNet>,
+    ) -> Result<DiffusionPipeline> {
+        pipeline.controlled_by(&controlnet.into(), self.task)
     }
 }
 
@@ -122,6 +139,18 @@ macro_rules! auto_pipelines {
                 /// When the family of the pipeline has none for this task, or the parts do not fit.
                 pub fn from_pipe(pipeline: &DiffusionPipeline) -> Result<DiffusionPipeline> {
                     Self::AUTO.from_pipe(pipeline)
+                }
+
+                /// Makes the pipeline for this task with ControlNets, one or several, from the parts of another pipeline.
+                /// Both share the weights; none are copied.
+                ///
+                /// # Errors
+                /// When there is no such class for the family of the pipeline, or a ControlNet was made for another UNet.
+                pub fn from_pipe_with_controlnet(
+                    pipeline: &DiffusionPipeline,
+                    controlnet: impl Into<ControlNet>,
+                ) -> Result<DiffusionPipeline> {
+                    Self::AUTO.from_pipe_with_controlnet(pipeline, controlnet)
                 }
             }
         )+

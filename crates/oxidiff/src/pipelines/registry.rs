@@ -10,12 +10,15 @@ use super::model_index::ModelIndex;
 use super::pipeline::Pipeline;
 use super::request::{ArgumentInfo, CallArguments};
 use super::stable_diffusion::{
-    LatentConsistencyModelImg2ImgPipeline, LatentConsistencyModelPipeline, StableDiffusionDepth2ImgPipeline,
-    StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
+    LatentConsistencyModelImg2ImgPipeline, LatentConsistencyModelPipeline,
+    StableDiffusionControlNetImg2ImgPipeline, StableDiffusionControlNetInpaintPipeline,
+    StableDiffusionControlNetPipeline, StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
     StableDiffusionLatentUpscalePipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
 };
 use super::stable_diffusion_xl::{
-    StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline,
+    StableDiffusionXLControlNetImg2ImgPipeline, StableDiffusionXLControlNetInpaintPipeline,
+    StableDiffusionXLControlNetPipeline, StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline,
     StableDiffusionXLInstructPix2PixPipeline, StableDiffusionXLPipeline,
 };
 use super::unconditional::{
@@ -62,6 +65,9 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<StableDiffusionDepth2ImgPipeline>("stable-diffusion", Task::DepthToImage),
     Entry::of::<StableDiffusionUpscalePipeline>("stable-diffusion", Task::SuperResolution),
     Entry::of::<StableDiffusionInstructPix2PixPipeline>("stable-diffusion", Task::Editing),
+    Entry::of::<StableDiffusionControlNetPipeline>("stable-diffusion-controlnet", Task::TextToImage),
+    Entry::of::<StableDiffusionControlNetImg2ImgPipeline>("stable-diffusion-controlnet", Task::ImageToImage),
+    Entry::of::<StableDiffusionControlNetInpaintPipeline>("stable-diffusion-controlnet", Task::Inpainting),
     Entry::of::<StableDiffusionLatentUpscalePipeline>(
         "stable-diffusion-latent-upscale",
         Task::SuperResolution,
@@ -70,6 +76,15 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<StableDiffusionXLImg2ImgPipeline>("stable-diffusion-xl", Task::ImageToImage),
     Entry::of::<StableDiffusionXLInpaintPipeline>("stable-diffusion-xl", Task::Inpainting),
     Entry::of::<StableDiffusionXLInstructPix2PixPipeline>("stable-diffusion-xl", Task::Editing),
+    Entry::of::<StableDiffusionXLControlNetPipeline>("stable-diffusion-xl-controlnet", Task::TextToImage),
+    Entry::of::<StableDiffusionXLControlNetImg2ImgPipeline>(
+        "stable-diffusion-xl-controlnet",
+        Task::ImageToImage,
+    ),
+    Entry::of::<StableDiffusionXLControlNetInpaintPipeline>(
+        "stable-diffusion-xl-controlnet",
+        Task::Inpainting,
+    ),
 ];
 
 /// The classes of other crates.
@@ -142,4 +157,26 @@ pub(crate) fn find(class_name: &str) -> Result<Entry> {
             format!("available classes: {}", known.join(", ")),
         )
     })
+}
+
+/// What the name of a family with ControlNets has after that of the family without.
+const WITH_CONTROLNET: &str = "-controlnet";
+
+impl Entry {
+    /// The class that does the `task` with the parts of this class and a ControlNet.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn with_controlnet(self, task: Task) -> Result<Self> {
+        let base = self.family.strip_suffix(WITH_CONTROLNET).unwrap_or(self.family);
+        let is_wanted =
+            |entry: &Self| entry.family.strip_suffix(WITH_CONTROLNET) == Some(base) && entry.task == task;
+        entries().find(is_wanted).ok_or_else(|| {
+            let known =
+                entries().filter(|entry| entry.family.ends_with(WITH_CONTROLNET) && entry.task == task);
+            let known: Vec<&str> = known.map(|entry| entry.class_name).collect();
+            let what = format!("a ControlNet with a {}", self.class_name);
+            Error::unsupported(what, format!("the classes with ControlNets are {}", known.join(", ")))
+        })
+    }
 }

@@ -1,6 +1,7 @@
 //! The arguments of each class, and what it returns.
 
 mod autoencoders;
+mod controlnets;
 mod text_encoders;
 mod transformers;
 mod unets;

@@ -57,6 +57,10 @@ call_arguments! {
         pub image_embeds: Option<Tensor<2>> = None,
         /// An image that hints at the result, `[batch, 3, 8 * height, 8 * width]`.
         pub hint: Option<Tensor<4>> = None,
+        /// What ControlNets add to the skips of the down blocks, a tensor for each.
+        pub down_block_additional_residuals: Vec<Tensor<4>> = Vec::new(),
+        /// What ControlNets add to the result of the middle block.
+        pub mid_block_additional_residual: Option<Tensor<4>> = None,
     }
 }
 
@@ -83,6 +87,8 @@ impl CallableModel for UNet2DConditionModel {
                 image_embeds: arguments.image_embeds,
                 hint: arguments.hint,
             },
+            down_block_additional_residuals: arguments.down_block_additional_residuals,
+            mid_block_additional_residual: arguments.mid_block_additional_residual,
         };
         Ok(vec![("sample", self.forward_with(sample, &timesteps, text, inputs)?.into())])
     }

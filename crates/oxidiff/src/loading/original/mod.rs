@@ -4,6 +4,7 @@
 //! A layout is a file of this folder and a row of [`LAYOUTS`].
 
 mod configs;
+mod controlnet;
 mod open_clip;
 mod sdxl;
 mod stable_diffusion;
@@ -35,11 +36,10 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 2] = [&sdxl::LAYOUT, &stable_diffusion::LAYOUT];
+static LAYOUTS: [&Layout; 3] = [&controlnet::LAYOUT, &sdxl::LAYOUT, &stable_diffusion::LAYOUT];
 
 /// Keys that only files of other families have, and the family.
-const UNSUPPORTED: [(&str, &str); 6] = [
-    ("control_model.time_embed.0.weight", "ControlNet"),
+const UNSUPPORTED: [(&str, &str); 5] = [
     ("clip_txt_mapper.weight", "Stable Cascade"),
     ("model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"),
     ("joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"),
@@ -76,6 +76,11 @@ pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFold
         ));
     }
     Ok((layout_of(tensors).configs)(tensors))
+}
+
+/// Whether a file is a ControlNet.
+pub(crate) fn is_controlnet(tensors: &StateDict) -> bool {
+    (controlnet::LAYOUT.recognizes)(tensors)
 }
 
 /// Whether a file has a UNet, an autoencoder or a text encoder in the layout of whole checkpoints.
@@ -121,7 +126,7 @@ pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) ->
     let model = model.ok_or_else(|| {
         Error::unsupported(
             format!("{class_name} from a single file"),
-            "the original checkpoints have a UNet, an autoencoder and one or two text encoders",
+            "the original checkpoints have a UNet, an autoencoder and one or two text encoders, or a ControlNet",
         )
     })?;
     let converted = (model.convert)(tensors, config)?;

@@ -65,7 +65,7 @@ pub(super) fn unet(tensors: &StateDict, config: &Config) -> Result<StateDict> {
 }
 
 /// The key of a parameter of a UNet whose blocks have `layers` layers each, and whose further embedding is called `label`.
-fn unet_key(key: &str, layers: usize, label: &str) -> Option<String> {
+pub(super) fn unet_key(key: &str, layers: usize, label: &str) -> Option<String> {
     if let Some(rest) = key.strip_prefix("label_emb.") {
         return Some(match (rest.strip_prefix("0.0."), rest.strip_prefix("0.2.")) {
             (Some(rest), _) => format!("{label}.linear_1.{rest}"),

@@ -42,6 +42,14 @@ impl Conv2d {
         self
     }
 
+    /// The same with all weights 0.
+    pub fn zeroed(mut self) -> Self {
+        let device = self.weight.lazy_device();
+        self.weight = parameter::constant(self.weight.lazy_shape().dims(), 0.0, &device);
+        self.bias = self.bias.map(|bias| parameter::constant(bias.lazy_shape().dims(), 0.0, &device));
+        self
+    }
+
     /// `[batch, in_channels, height, width]` to `[batch, out_channels, height', width']`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.forward_added(x, None, None)

@@ -25,6 +25,16 @@ impl<T: Clone> PerBlock<T> {
     }
 }
 
+impl<T: Copy> PerBlock<T> {
+    /// The value of the first block; `None` if the list is empty.
+    pub(crate) fn first(&self) -> Option<T> {
+        match self {
+            Self::Same(value) => Some(*value),
+            Self::Each(values) => values.first().copied(),
+        }
+    }
+}
+
 /// The number of transformer layers of each attention: the same everywhere, or per block, and there again the same for all
 /// attentions of the block or one for each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -88,7 +88,7 @@ impl ClassEmbeddingConfig {
 
 /// Turns class labels into an embedding.
 #[derive(Module, Debug)]
-pub(super) enum ClassEmbedding {
+pub(in crate::models) enum ClassEmbedding {
     Table(Embedding),
     Timestep(TimestepEmbedding),
     Layers(TimestepEmbedding),
@@ -98,7 +98,7 @@ pub(super) enum ClassEmbedding {
 
 /// The label is the embedding.
 #[derive(Module, Debug)]
-pub(super) struct IdentityEmbedding {
+pub(in crate::models) struct IdentityEmbedding {
     features: usize,
 }
 

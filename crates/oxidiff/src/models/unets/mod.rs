@@ -8,6 +8,12 @@ mod skip_blocks;
 mod unet_2d;
 mod unet_2d_condition;
 
+pub(in crate::models) use blocks::MidBlock2D;
+pub(in crate::models) use class_embedding::ClassEmbedding;
+pub(in crate::models) use unet_2d_condition::{
+    AddedEmbedding, BlockBuilder, BlockShapes, ConditionLayers, DownBlock, TimeInput, class_embedding,
+};
+
 pub use block_types::{DownBlockType, MidBlockType, UpBlockType};
 pub use class_embedding::{ClassEmbedType, ClassLabels};
 pub use unet_2d::{ResampleType, UNet2DConfig, UNet2DModel};

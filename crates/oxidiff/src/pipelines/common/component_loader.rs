@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
 use crate::models::autoencoders::{self, Autoencoder};
+use crate::models::controlnets::{ControlNet, MultiControlNetModel, suffix};
 use crate::models::model::{self, Model};
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
@@ -72,6 +73,33 @@ impl<'a> ComponentLoader<'a> {
     /// When it is of another class; when a file is missing or damaged.
     pub fn optional_model<M: Model>(&self, component: &str) -> Result<Option<M>> {
         self.index.component_class(component)?.map(|_| self.model(component)).transpose()
+    }
+
+    /// The ControlNet of this name, or several, which are in the folders `NAME`, `NAME_1` and so on; or those that were given
+    /// to be used instead.
+    ///
+    /// # Errors
+    /// As [`Self::model`], and when the checkpoint has none and none is given.
+    pub fn controlnet(&self, component: &str) -> Result<ControlNet> {
+        if let Some(given) = &self.options.controlnet {
+            return Ok(given.clone());
+        }
+        let Some(class_name) = self.index.component_class(component)? else {
+            let origin = self.index.origin();
+            let message =
+                format!("must be given: {origin} names none, and a pipeline with ControlNets needs one");
+            return Err(Error::argument("controlnet", message));
+        };
+        let load = |folder: &Folder| {
+            model::load(folder, self.options.variant.as_deref(), self.options.dtype, &self.options.device)
+        };
+        if class_name != MultiControlNetModel::CLASS_NAME {
+            return Ok(ControlNet::One(self.model(component)?));
+        }
+        let others = (1..).map(|number| self.folder.subfolder(&format!("{component}{}", suffix(number))));
+        let folders = [self.folder(component)].into_iter().chain(others.take_while(Folder::exists));
+        let nets = folders.map(|folder| load(&folder)).collect::<Result<_>>()?;
+        Ok(ControlNet::Several(MultiControlNetModel::new(nets)?))
     }
 
     /// The autoencoder of this name, of any class.

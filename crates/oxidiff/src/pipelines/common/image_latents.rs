@@ -56,6 +56,16 @@ impl PreparedImage {
         }
     }
 
+    /// Height and width in pixels, of which one position of latents stands for `factor` in each direction.
+    pub fn size(&self, factor: usize) -> [usize; 2] {
+        let (values, factor) = match self {
+            Self::Pixels(values) => (values, 1),
+            Self::Latents(values) => (values, factor),
+        };
+        let [_, _, height, width] = values.dims();
+        [height * factor, width * factor]
+    }
+
     /// The values in the type and on the device of the models.
     pub fn cast(self, dtype: DType, device: &Device) -> Self {
         let cast = |values: Tensor<4>| values.to_device(device).cast(dtype);

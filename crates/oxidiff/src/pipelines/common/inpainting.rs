@@ -61,6 +61,11 @@ impl Crop {
         Ok(Self { image, mask, region })
     }
 
+    /// Where the part is.
+    pub fn region(&self) -> CropRegion {
+        self.region
+    }
+
     /// Puts each image back into the place of the part.
     ///
     /// # Errors

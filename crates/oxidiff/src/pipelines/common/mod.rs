@@ -3,6 +3,7 @@
 pub(crate) mod arguments;
 pub(crate) mod callback;
 pub(crate) mod component_loader;
+pub(crate) mod control;
 pub(crate) mod decoding;
 pub(crate) mod denoising;
 pub(crate) mod finite;

@@ -263,6 +263,17 @@ impl<const D: usize> FromArgument for Tensor<D> {
     }
 }
 
+impl FromArgument for Vec<Tensor<4>> {
+    const CAN_BE_WRITTEN: bool = false;
+
+    fn from_argument(argument: Argument) -> Result<Self, String> {
+        match argument {
+            Argument::List(tensors) => tensors.into_iter().map(Tensor::from_argument).collect(),
+            other => other_kind("a list of tensors", &other),
+        }
+    }
+}
+
 /// The numbers of nested lists, in order, and the length of each level.
 fn flatten(argument: Argument, shape: &mut [usize], values: &mut Vec<f32>) -> Result<(), String> {
     let Some((length, inner)) = shape.split_first_mut() else {

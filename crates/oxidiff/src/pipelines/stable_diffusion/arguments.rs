@@ -1,5 +1,7 @@
 //! The arguments that all calls of the family share.
 
+use burn::tensor::Tensor;
+
 use crate::image_processor::OutputType;
 use crate::pipelines::common::callback::StepCallback;
 use crate::random::Generators;
@@ -13,8 +15,34 @@ pub(super) struct Settings {
     pub callback: Option<StepCallback>,
 }
 
+/// The arguments that all calls of the family share.
+pub(super) struct PromptArguments {
+    pub prompt: Vec<String>,
+    pub negative_prompt: Vec<String>,
+    pub num_inference_steps: usize,
+    pub guidance_scale: f64,
+    pub prompt_weighting: bool,
+    pub num_images_per_prompt: usize,
+    pub eta: f64,
+    pub generator: Option<Generators>,
+    pub prompt_embeds: Option<Tensor<3>>,
+    pub negative_prompt_embeds: Option<Tensor<3>>,
+    pub clip_skip: Option<usize>,
+    pub output_type: OutputType,
+    pub callback_on_step_end: Option<StepCallback>,
+}
+
+/// The arguments of a call of the family. A call that adds to another one, as a ControlNet does, hands the shared ones on.
+pub(super) trait HasPrompt: Default {
+    /// Takes out the shared arguments.
+    fn take_prompt(&mut self) -> PromptArguments;
+
+    /// These arguments, and the defaults of the others.
+    fn with_prompt(shared: PromptArguments) -> Self;
+}
+
 /// Declares the arguments of a call: its own, with their defaults, and those that all calls of the family share.
-macro_rules! prompt_arguments {
+macro_rules! declare_arguments {
     (
         $(#[doc = $about:literal])*
         pub struct $arguments:ident: $task:literal {
@@ -75,6 +103,58 @@ macro_rules! prompt_arguments {
             }
         }
 
+        impl $crate::pipelines::stable_diffusion::arguments::HasPrompt for $arguments {
+            fn take_prompt(&mut self) -> $crate::pipelines::stable_diffusion::arguments::PromptArguments {
+                $crate::pipelines::stable_diffusion::arguments::PromptArguments {
+                    prompt: std::mem::take(&mut self.prompt),
+                    negative_prompt: std::mem::take(&mut self.negative_prompt),
+                    num_inference_steps: self.num_inference_steps,
+                    guidance_scale: self.guidance_scale,
+                    prompt_weighting: self.prompt_weighting,
+                    num_images_per_prompt: self.num_images_per_prompt,
+                    eta: self.eta,
+                    generator: self.generator.take(),
+                    prompt_embeds: self.prompt_embeds.take(),
+                    negative_prompt_embeds: self.negative_prompt_embeds.take(),
+                    clip_skip: self.clip_skip,
+                    output_type: self.output_type,
+                    callback_on_step_end: self.callback_on_step_end.take(),
+                }
+            }
+
+            fn with_prompt(shared: $crate::pipelines::stable_diffusion::arguments::PromptArguments) -> Self {
+                Self {
+                    prompt: shared.prompt,
+                    negative_prompt: shared.negative_prompt,
+                    num_inference_steps: shared.num_inference_steps,
+                    guidance_scale: shared.guidance_scale,
+                    prompt_weighting: shared.prompt_weighting,
+                    num_images_per_prompt: shared.num_images_per_prompt,
+                    eta: shared.eta,
+                    generator: shared.generator,
+                    prompt_embeds: shared.prompt_embeds,
+                    negative_prompt_embeds: shared.negative_prompt_embeds,
+                    clip_skip: shared.clip_skip,
+                    output_type: shared.output_type,
+                    callback_on_step_end: shared.callback_on_step_end,
+                    ..Self::default()
+                }
+            }
+        }
+    };
+}
+
+/// As `declare_arguments!`, for a call that runs by itself.
+macro_rules! prompt_arguments {
+    (
+        $(#[doc = $about:literal])*
+        pub struct $arguments:ident: $task:literal { $($fields:tt)* }
+    ) => {
+        $crate::pipelines::stable_diffusion::arguments::declare_arguments! {
+            $(#[doc = $about])*
+            pub struct $arguments: $task { $($fields)* }
+        }
+
         impl $arguments {
             fn prompts(&self) -> $crate::pipelines::common::text::prompts::Prompts<'_> {
                 $crate::pipelines::common::text::prompts::Prompts {
@@ -109,4 +189,4 @@ macro_rules! prompt_arguments {
     };
 }
 
-pub(super) use prompt_arguments;
+pub(super) use {declare_arguments, prompt_arguments};

@@ -10,6 +10,7 @@ use crate::memory;
 use crate::models::call::SMALLER_CALL;
 use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionInputs;
+use crate::pipelines::common::control::{Control, StepInput};
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
@@ -36,6 +37,8 @@ pub(super) struct Run<'a> {
     /// Further channels, which the model receives after those of the latents:
     /// `[copies * images, channels, height, width]`.
     pub further_channels: Option<Tensor<4>>,
+    /// ControlNets, which look at the latents alone.
+    pub control: Option<Control<'a>>,
     pub after_step: Option<AfterStep<'a>>,
     /// Whether the result is the estimate of the noise-free latents that the last step makes, not the latents after it.
     pub ends_denoised: bool,
@@ -95,11 +98,17 @@ impl StableDiffusionComponents {
         let sample = denoising.run(latents, |step, latents| {
             let input = Tensor::cat(vec![latents.clone(); copies], 0);
             let mut input = scheduler.scale_model_input(input, step.timestep)?;
+            let mut inputs = run.inputs.clone();
+            if let Some(control) = &run.control {
+                let (timestep, text) = (step.timestep, &run.text);
+                let window =
+                    [step.index, step.index + 1].map(|done| done as f64 / run.timesteps.len() as f64);
+                control.add_to(&mut inputs, &StepInput { window, sample: &input, timestep, text })?;
+            }
             if let Some(channels) = &run.further_channels {
                 input = Tensor::cat(vec![input, channels.clone()], 1);
             }
-            let predictions =
-                unet.forward_with(input, &[step.timestep], run.text.clone(), run.inputs.clone())?;
+            let predictions = unet.forward_with(input, &[step.timestep], run.text.clone(), inputs)?;
             let prediction = run.guidance.combine(predictions);
             let options = StepOptions {
                 eta: settings.eta,

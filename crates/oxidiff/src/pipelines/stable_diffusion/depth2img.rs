@@ -199,6 +199,7 @@ impl Pipeline for StableDiffusionDepth2ImgPipeline {
             guidance,
             inputs: UNet2DConditionInputs::default(),
             further_channels: Some(Tensor::cat(vec![depth; guidance.copies()], 0)),
+            control: None,
             after_step: None,
             ends_denoised: false,
         };

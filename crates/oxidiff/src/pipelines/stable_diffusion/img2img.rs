@@ -1,15 +1,20 @@
 //! Image to image (SDEdit, Meng et al. 2021, <https://arxiv.org/abs/2108.01073>).
 
+use burn::tensor::Tensor;
+
 use super::arguments::prompt_arguments;
 use super::components::StableDiffusionComponents;
 use super::denoising::Run;
 use super::outdated_scheduler::{Correction, correct};
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
-use crate::image_processor::{PipelineImageInput, PreprocessOptions};
+use crate::image_processor::PipelineImageInput;
 use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::common::component_loader::ComponentLoader;
+use crate::pipelines::common::control::{ControlCall, Size};
+use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::image_latents::PreparedImage;
+use crate::pipelines::common::latents::given_or_noise;
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::common::timesteps::{choose_timesteps, start_from_image};
 use crate::pipelines::component::Components;
@@ -86,6 +91,88 @@ impl StableDiffusionImg2ImgPipeline {
     }
 }
 
+/// What a call with ControlNets has besides an [`ImageToImage`].
+pub(super) struct ControlledImage<'a> {
+    pub call: ControlCall<'a>,
+    /// The size to bring the image to.
+    pub size: Size,
+    /// The latents to start from, instead of the image's.
+    pub latents: Option<Tensor<4>>,
+}
+
+impl StableDiffusionComponents {
+    /// Changes images; `control` brings the ControlNets of a call that has some.
+    ///
+    /// # Errors
+    /// When an argument has a value that the parts cannot work with.
+    pub(super) fn image_to_image(
+        &mut self,
+        mut arguments: ImageToImage,
+        control: Option<ControlledImage<'_>>,
+        index: &ModelIndex,
+        progress_bar: bool,
+    ) -> Result<ImagePipelineOutput> {
+        let strength = Strength::new(arguments.strength, ImageToImage::default().strength)?;
+        let images = arguments.check()?;
+        let mut settings = arguments.settings();
+        let processor = self.image_processor();
+        let options = control.as_ref().map_or_else(Default::default, |control| control.size.options());
+        let image = PreparedImage::new(&processor, &arguments.image, options)?;
+        // As in Python, a UNet that takes the guidance scale as an input is not told it in a call with ControlNets.
+        let (guidance, tells_scale) = match &control {
+            Some(_) => (Guidance::by_scale(arguments.guidance_scale), false),
+            None => (self.classifier_free_guidance(arguments.guidance_scale, 0.0), true),
+        };
+        let (control, given) = match control {
+            Some(ControlledImage { call, size, latents }) => {
+                let prompts = arguments.prompts().count()?;
+                let factor = self.vae.scale_factor();
+                let control = call.prepare(factor, size, [prompts, images], &self.unet.device())?;
+                control.check_size(image.size(factor))?;
+                (Some(control), latents)
+            }
+            None => (None, None),
+        };
+        let text = self.embed(&arguments.prompts(), arguments.clip_skip, guidance)?.for_guidance().tokens;
+        let device = text.device();
+
+        let steps = choose_timesteps(
+            &mut *self.scheduler,
+            arguments.num_inference_steps,
+            arguments.timesteps.as_deref(),
+            arguments.sigmas.as_deref(),
+        )?;
+        let (timesteps, steps) = start_from_image(&mut *self.scheduler, steps, strength)?;
+
+        let (dtype, generator) = (self.text_encoder.dtype(), &mut settings.generator);
+        let latents = match given {
+            Some(_) => {
+                let factor = self.vae.scale_factor();
+                let [height, width] = image.size(factor).map(|side| side / factor);
+                let shape = [images, self.vae.latent_channels(), height, width];
+                given_or_noise(given, shape, generator, dtype, &device)?
+            }
+            None => self.noisy_latents(image.cast(dtype, &device), images, timesteps[0], generator, index)?,
+        };
+        let timestep_cond = match tells_scale {
+            true => self.embed_guidance_scale(arguments.guidance_scale, images, &device),
+            false => None,
+        };
+        let run = Run {
+            timesteps,
+            steps,
+            text,
+            guidance,
+            inputs: UNet2DConditionInputs { timestep_cond, ..Default::default() },
+            further_channels: None,
+            control,
+            after_step: None,
+            ends_denoised: false,
+        };
+        self.run(latents, run, settings, index, progress_bar)
+    }
+}
+
 impl Pipeline for StableDiffusionImg2ImgPipeline {
     const CLASS_NAME: &'static str = "StableDiffusionImg2ImgPipeline";
 
@@ -101,39 +188,7 @@ impl Pipeline for StableDiffusionImg2ImgPipeline {
     }
 
     fn call(&mut self, arguments: impl Into<ImageToImage>) -> Result<ImagePipelineOutput> {
-        let mut arguments = arguments.into();
-        let strength = Strength::new(arguments.strength, ImageToImage::default().strength)?;
-        let images = arguments.check()?;
-        let mut settings = arguments.settings();
-        let guidance = self.classifier_free_guidance(arguments.guidance_scale, 0.0);
-        let text = self.embed(&arguments.prompts(), arguments.clip_skip, guidance)?.for_guidance().tokens;
-        let device = text.device();
-
-        let processor = self.image_processor();
-        let image = PreparedImage::new(&processor, &arguments.image, PreprocessOptions::default())?;
-        let steps = choose_timesteps(
-            &mut *self.scheduler,
-            arguments.num_inference_steps,
-            arguments.timesteps.as_deref(),
-            arguments.sigmas.as_deref(),
-        )?;
-        let (timesteps, steps) = start_from_image(&mut *self.scheduler, steps, strength)?;
-
-        let image = image.cast(self.text_encoder.dtype(), &device);
-        let latents =
-            self.noisy_latents(image, images, timesteps[0], &mut settings.generator, &self.index)?;
-        let timestep_cond = self.embed_guidance_scale(arguments.guidance_scale, images, &device);
-        let run = Run {
-            timesteps,
-            steps,
-            text,
-            guidance,
-            inputs: UNet2DConditionInputs { timestep_cond, ..Default::default() },
-            further_channels: None,
-            after_step: None,
-            ends_denoised: false,
-        };
-        self.components.run(latents, run, settings, &self.index, self.progress_bar)
+        self.components.image_to_image(arguments.into(), None, &self.index, self.progress_bar)
     }
 
     fn components(&self) -> Components<'_> {

@@ -13,6 +13,8 @@ use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::common::arguments::check_generators;
 use crate::pipelines::common::component_loader::ComponentLoader;
+use crate::pipelines::common::control::{ControlCall, Size};
+use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::inpainting::{Beginning, Crop, Inpainting, MaskedImage, PutBack};
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::common::timesteps::{choose_timesteps, start_from_image};
@@ -117,37 +119,58 @@ impl StableDiffusionInpaintPipeline {
         components.prepare_index(&mut index, &StableDiffusionComponents::INDEX_NAMES)?;
         Ok(Self { components, index, progress_bar: true })
     }
+}
 
+impl StableDiffusionComponents {
     /// Whether the UNet was trained to receive the mask and the masked image.
     fn is_given_mask(&self) -> bool {
         self.unet.config().in_channels != self.vae.latent_channels()
     }
-}
 
-impl Pipeline for StableDiffusionInpaintPipeline {
-    const CLASS_NAME: &'static str = "StableDiffusionInpaintPipeline";
-
-    type Arguments = Inpaint;
-
-    fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
-        Self::assemble(StableDiffusionComponents::load(loader)?, loader.index().clone())
-    }
-
-    fn from_components(components: &Components<'_>, index: ModelIndex) -> Result<Self> {
-        let index = index.for_class(Self::CLASS_NAME, &StableDiffusionComponents::INDEX_NAMES);
-        Self::assemble(StableDiffusionComponents::of(components)?, index)
-    }
-
-    fn call(&mut self, arguments: impl Into<Inpaint>) -> Result<ImagePipelineOutput> {
-        let mut arguments = arguments.into();
+    /// Repaints parts of images; `control` brings the ControlNets of a call that has some.
+    ///
+    /// # Errors
+    /// When an argument has a value that the parts cannot work with.
+    pub(super) fn inpaint(
+        &mut self,
+        mut arguments: Inpaint,
+        control: Option<ControlCall<'_>>,
+        index: &ModelIndex,
+        progress_bar: bool,
+    ) -> Result<ImagePipelineOutput> {
         let strength = Strength::new(arguments.strength, Inpaint::default().strength)?;
         let images = arguments.check()?;
         let mut settings = arguments.settings();
         let factor = self.vae.scale_factor();
-        let [rows, columns] = self.latent_size(factor, arguments.height, arguments.width)?;
+        let processor = self.image_processor();
+        let [height, width] = match &control {
+            // Python takes the size that the UNet was trained on, but with ControlNets that of the image.
+            Some(_) => processor.get_default_height_width(&arguments.image, None, None)?.map(Some),
+            None => [None, None],
+        };
+        let [rows, columns] =
+            self.latent_size(factor, arguments.height.or(height), arguments.width.or(width))?;
         let size = [rows * factor, columns * factor];
         let crop = arguments.crop(size)?;
-        let guidance = self.classifier_free_guidance(arguments.guidance_scale, 0.0);
+        // As in Python, a UNet that takes the guidance scale as an input is not told it in a call with ControlNets.
+        let (guidance, tells_scale) = match &control {
+            Some(_) => (Guidance::by_scale(arguments.guidance_scale), false),
+            None => (self.classifier_free_guidance(arguments.guidance_scale, 0.0), true),
+        };
+        let control = match control {
+            Some(control) => {
+                let prompts = arguments.prompts().count()?;
+                let [height, width] = match &crop {
+                    Some(_) => size.map(Some),
+                    None => [arguments.height, arguments.width],
+                };
+                let own = Size { height, width, crop: crop.as_ref().map(Crop::region) };
+                let control = control.prepare(factor, own, [prompts, images], &self.unet.device())?;
+                control.check_size(size)?;
+                Some(control)
+            }
+            None => None,
+        };
         let text = self.embed(&arguments.prompts(), arguments.clip_skip, guidance)?.for_guidance().tokens;
         let (dtype, device) = (self.text_encoder.dtype(), text.device());
 
@@ -162,14 +185,14 @@ impl Pipeline for StableDiffusionInpaintPipeline {
             return Err(strength.no_step_left(all_steps));
         }
 
-        let (processor, masks) = (self.image_processor(), &arguments.mask_image);
+        let masks = &arguments.mask_image;
         let image = MaskedImage::new(&processor, &arguments.image, masks, size, crop.as_ref(), &device)?;
         check_generators(&settings.generator, images)?;
         let shape = [images, self.vae.latent_channels(), rows, columns];
         let inpainting = Inpainting {
             vae: &*self.vae,
             scheduler: &*self.scheduler,
-            index: &self.index,
+            index,
             is_given_mask: self.is_given_mask(),
             dtype,
         };
@@ -193,7 +216,10 @@ impl Pipeline for StableDiffusionInpaintPipeline {
         };
         let after_step: Option<AfterStep<'_>> =
             if further_channels.is_some() { None } else { Some(&mut put_back) };
-        let timestep_cond = self.embed_guidance_scale(arguments.guidance_scale, images, &device);
+        let timestep_cond = match tells_scale {
+            true => self.embed_guidance_scale(arguments.guidance_scale, images, &device),
+            false => None,
+        };
         let inputs = UNet2DConditionInputs { timestep_cond, ..Default::default() };
         let run = Run {
             timesteps,
@@ -202,14 +228,34 @@ impl Pipeline for StableDiffusionInpaintPipeline {
             guidance,
             inputs,
             further_channels,
+            control,
             after_step,
             ends_denoised: false,
         };
-        let mut output = self.components.run(latents, run, settings, &self.index, self.progress_bar)?;
+        let mut output = self.run(latents, run, settings, index, progress_bar)?;
         if let Some(crop) = crop {
             output.images = crop.put_back(&processor, output.images)?;
         }
         Ok(output)
+    }
+}
+
+impl Pipeline for StableDiffusionInpaintPipeline {
+    const CLASS_NAME: &'static str = "StableDiffusionInpaintPipeline";
+
+    type Arguments = Inpaint;
+
+    fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
+        Self::assemble(StableDiffusionComponents::load(loader)?, loader.index().clone())
+    }
+
+    fn from_components(components: &Components<'_>, index: ModelIndex) -> Result<Self> {
+        let index = index.for_class(Self::CLASS_NAME, &StableDiffusionComponents::INDEX_NAMES);
+        Self::assemble(StableDiffusionComponents::of(components)?, index)
+    }
+
+    fn call(&mut self, arguments: impl Into<Inpaint>) -> Result<ImagePipelineOutput> {
+        self.components.inpaint(arguments.into(), None, &self.index, self.progress_bar)
     }
 
     fn components(&self) -> Components<'_> {

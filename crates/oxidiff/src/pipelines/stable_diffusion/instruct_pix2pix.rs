@@ -127,6 +127,7 @@ impl Pipeline for StableDiffusionInstructPix2PixPipeline {
             guidance,
             inputs: UNet2DConditionInputs::default(),
             further_channels: Some(image),
+            control: None,
             after_step: None,
             ends_denoised: false,
         };

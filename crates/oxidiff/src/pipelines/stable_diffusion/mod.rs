@@ -3,6 +3,7 @@
 mod arguments;
 mod components;
 mod conditioning;
+mod controlnet;
 mod denoising;
 mod depth2img;
 mod img2img;
@@ -18,6 +19,11 @@ mod text2img;
 mod upscale;
 
 pub use components::StableDiffusionComponents;
+pub use controlnet::{
+    ControlNetImageToImage, ControlNetInpaint, ControlNetTextToImage,
+    StableDiffusionControlNetImg2ImgPipeline, StableDiffusionControlNetInpaintPipeline,
+    StableDiffusionControlNetPipeline,
+};
 pub use depth2img::{DepthToImage, StableDiffusionDepth2ImgPipeline};
 pub use img2img::{ImageToImage, StableDiffusionImg2ImgPipeline};
 pub use inpaint::{Inpaint, StableDiffusionInpaintPipeline};

@@ -12,6 +12,7 @@ use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::common::arguments::check_finite;
 use crate::pipelines::common::component_loader::ComponentLoader;
+use crate::pipelines::common::control::{ControlCall, Size};
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
@@ -104,29 +105,34 @@ impl StableDiffusionPipeline {
     }
 }
 
-impl Pipeline for StableDiffusionPipeline {
-    const CLASS_NAME: &'static str = "StableDiffusionPipeline";
-
-    type Arguments = TextToImage;
-
-    fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
-        Self::assemble(StableDiffusionComponents::load(loader)?, loader.index().clone())
-    }
-
-    fn from_components(components: &Components<'_>, index: ModelIndex) -> Result<Self> {
-        let index = index.for_class(Self::CLASS_NAME, &StableDiffusionComponents::INDEX_NAMES);
-        Self::assemble(StableDiffusionComponents::of(components)?, index)
-    }
-
-    /// Makes images from a prompt with the defaults, or from the arguments given.
-    fn call(&mut self, arguments: impl Into<TextToImage>) -> Result<ImagePipelineOutput> {
-        let mut arguments = arguments.into();
+impl StableDiffusionComponents {
+    /// Makes images from a prompt; `control` brings the ControlNets of a call that has some.
+    ///
+    /// # Errors
+    /// When an argument has a value that the parts cannot work with.
+    pub(super) fn text_to_image(
+        &mut self,
+        mut arguments: TextToImage,
+        control: Option<ControlCall<'_>>,
+        index: &ModelIndex,
+        progress_bar: bool,
+    ) -> Result<ImagePipelineOutput> {
         check_finite("guidance_rescale", arguments.guidance_rescale)?;
         let images = arguments.check()?;
         let mut settings = arguments.settings();
-        let [height, width] = match &arguments.latents {
-            Some(latents) => [latents.dims()[2], latents.dims()[3]],
-            None => {
+        let factor = self.vae.scale_factor();
+        let control = match control {
+            Some(control) => {
+                let size = Size { height: arguments.height, width: arguments.width, crop: None };
+                let prompts = arguments.prompts().count()?;
+                Some(control.prepare(factor, size, [prompts, images], &self.unet.device())?)
+            }
+            None => None,
+        };
+        let [height, width] = match (&control, &arguments.latents) {
+            (Some(control), _) => control.size().map(|side| side / factor),
+            (None, Some(latents)) => [latents.dims()[2], latents.dims()[3]],
+            (None, None) => {
                 let (height, width) = both(arguments.height, arguments.width);
                 self.latent_size(8, height, width)?
             }
@@ -157,10 +163,31 @@ impl Pipeline for StableDiffusionPipeline {
             guidance,
             inputs: UNet2DConditionInputs { timestep_cond, ..Default::default() },
             further_channels: None,
+            control,
             after_step: None,
             ends_denoised: false,
         };
-        self.components.run(latents, run, settings, &self.index, self.progress_bar)
+        self.run(latents, run, settings, index, progress_bar)
+    }
+}
+
+impl Pipeline for StableDiffusionPipeline {
+    const CLASS_NAME: &'static str = "StableDiffusionPipeline";
+
+    type Arguments = TextToImage;
+
+    fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
+        Self::assemble(StableDiffusionComponents::load(loader)?, loader.index().clone())
+    }
+
+    fn from_components(components: &Components<'_>, index: ModelIndex) -> Result<Self> {
+        let index = index.for_class(Self::CLASS_NAME, &StableDiffusionComponents::INDEX_NAMES);
+        Self::assemble(StableDiffusionComponents::of(components)?, index)
+    }
+
+    /// Makes images from a prompt with the defaults, or from the arguments given.
+    fn call(&mut self, arguments: impl Into<TextToImage>) -> Result<ImagePipelineOutput> {
+        self.components.text_to_image(arguments.into(), None, &self.index, self.progress_bar)
     }
 
     fn components(&self) -> Components<'_> {

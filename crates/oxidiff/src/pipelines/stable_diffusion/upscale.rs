@@ -185,6 +185,7 @@ impl Pipeline for StableDiffusionUpscalePipeline {
             guidance,
             inputs: UNet2DConditionInputs { class_labels: Some(class_labels), ..Default::default() },
             further_channels: Some(image),
+            control: None,
             after_step: None,
             ends_denoised: false,
         };

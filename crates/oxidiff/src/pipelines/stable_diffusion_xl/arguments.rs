@@ -1,5 +1,7 @@
 //! The arguments that all calls of the family share.
 
+use burn::tensor::Tensor;
+
 use crate::image_processor::OutputType;
 use crate::pipelines::common::callback::StepCallback;
 use crate::random::Generators;
@@ -12,8 +14,43 @@ pub(super) struct Settings {
     pub callback: Option<StepCallback>,
 }
 
+/// The arguments that all calls of the family share.
+pub(super) struct PromptArguments {
+    pub prompt: Vec<String>,
+    pub prompt_2: Vec<String>,
+    pub negative_prompt: Vec<String>,
+    pub negative_prompt_2: Vec<String>,
+    pub num_inference_steps: usize,
+    pub denoising_end: Option<f64>,
+    pub guidance_scale: f64,
+    pub guidance_rescale: f64,
+    pub prompt_weighting: bool,
+    pub num_images_per_prompt: usize,
+    pub eta: f64,
+    pub generator: Option<Generators>,
+    pub latents: Option<Tensor<4>>,
+    pub prompt_embeds: Option<Tensor<3>>,
+    pub negative_prompt_embeds: Option<Tensor<3>>,
+    pub pooled_prompt_embeds: Option<Tensor<2>>,
+    pub negative_pooled_prompt_embeds: Option<Tensor<2>>,
+    pub original_size: Option<[usize; 2]>,
+    pub crops_coords_top_left: [usize; 2],
+    pub target_size: Option<[usize; 2]>,
+    pub output_type: OutputType,
+    pub callback_on_step_end: Option<StepCallback>,
+}
+
+/// The arguments of a call of the family. A call that adds to another one, as a ControlNet does, hands the shared ones on.
+pub(super) trait HasPrompt: Default {
+    /// Takes out the shared arguments.
+    fn take_prompt(&mut self) -> PromptArguments;
+
+    /// These arguments, and the defaults of the others.
+    fn with_prompt(shared: PromptArguments) -> Self;
+}
+
 /// Declares the arguments of a call: its own, with their defaults, and those that all calls of the family share.
-macro_rules! prompt_arguments {
+macro_rules! declare_arguments {
     (
         $(#[doc = $about:literal])*
         pub struct $arguments:ident: $task:literal {
@@ -97,6 +134,76 @@ macro_rules! prompt_arguments {
             }
         }
 
+        impl $crate::pipelines::stable_diffusion_xl::arguments::HasPrompt for $arguments {
+            fn take_prompt(&mut self) -> $crate::pipelines::stable_diffusion_xl::arguments::PromptArguments {
+                $crate::pipelines::stable_diffusion_xl::arguments::PromptArguments {
+                    prompt: std::mem::take(&mut self.prompt),
+                    prompt_2: std::mem::take(&mut self.prompt_2),
+                    negative_prompt: std::mem::take(&mut self.negative_prompt),
+                    negative_prompt_2: std::mem::take(&mut self.negative_prompt_2),
+                    num_inference_steps: self.num_inference_steps,
+                    denoising_end: self.denoising_end,
+                    guidance_scale: self.guidance_scale,
+                    guidance_rescale: self.guidance_rescale,
+                    prompt_weighting: self.prompt_weighting,
+                    num_images_per_prompt: self.num_images_per_prompt,
+                    eta: self.eta,
+                    generator: self.generator.take(),
+                    latents: self.latents.take(),
+                    prompt_embeds: self.prompt_embeds.take(),
+                    negative_prompt_embeds: self.negative_prompt_embeds.take(),
+                    pooled_prompt_embeds: self.pooled_prompt_embeds.take(),
+                    negative_pooled_prompt_embeds: self.negative_pooled_prompt_embeds.take(),
+                    original_size: self.original_size,
+                    crops_coords_top_left: self.crops_coords_top_left,
+                    target_size: self.target_size,
+                    output_type: self.output_type,
+                    callback_on_step_end: self.callback_on_step_end.take(),
+                }
+            }
+
+            fn with_prompt(shared: $crate::pipelines::stable_diffusion_xl::arguments::PromptArguments) -> Self {
+                Self {
+                    prompt: shared.prompt,
+                    prompt_2: shared.prompt_2,
+                    negative_prompt: shared.negative_prompt,
+                    negative_prompt_2: shared.negative_prompt_2,
+                    num_inference_steps: shared.num_inference_steps,
+                    denoising_end: shared.denoising_end,
+                    guidance_scale: shared.guidance_scale,
+                    guidance_rescale: shared.guidance_rescale,
+                    prompt_weighting: shared.prompt_weighting,
+                    num_images_per_prompt: shared.num_images_per_prompt,
+                    eta: shared.eta,
+                    generator: shared.generator,
+                    latents: shared.latents,
+                    prompt_embeds: shared.prompt_embeds,
+                    negative_prompt_embeds: shared.negative_prompt_embeds,
+                    pooled_prompt_embeds: shared.pooled_prompt_embeds,
+                    negative_pooled_prompt_embeds: shared.negative_pooled_prompt_embeds,
+                    original_size: shared.original_size,
+                    crops_coords_top_left: shared.crops_coords_top_left,
+                    target_size: shared.target_size,
+                    output_type: shared.output_type,
+                    callback_on_step_end: shared.callback_on_step_end,
+                    ..Self::default()
+                }
+            }
+        }
+    };
+}
+
+/// As `declare_arguments!`, for a call that runs by itself.
+macro_rules! prompt_arguments {
+    (
+        $(#[doc = $about:literal])*
+        pub struct $arguments:ident: $task:literal { $($fields:tt)* }
+    ) => {
+        $crate::pipelines::stable_diffusion_xl::arguments::declare_arguments! {
+            $(#[doc = $about])*
+            pub struct $arguments: $task { $($fields)* }
+        }
+
         impl $arguments {
             fn prompts(&self) -> super::conditioning::XlPrompts<'_> {
                 super::conditioning::XlPrompts {
@@ -138,4 +245,4 @@ macro_rules! prompt_arguments {
     };
 }
 
-pub(super) use prompt_arguments;
+pub(super) use {declare_arguments, prompt_arguments};

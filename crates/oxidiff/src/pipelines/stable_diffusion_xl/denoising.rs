@@ -13,6 +13,7 @@ use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
 use crate::models::model::Model;
 use crate::models::unets::{AddedConditions, UNet2DConditionInputs};
+use crate::pipelines::common::control::{Control, StepInput};
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
@@ -43,6 +44,8 @@ pub(super) struct Run<'a> {
     /// Further channels, which the model receives after those of the latents:
     /// `[copies * images, channels, height, width]`.
     pub further_channels: Option<Tensor<4>>,
+    /// ControlNets, which look at the latents alone, and the number of timesteps that their parts of the run are parts of.
+    pub control: Option<(Control<'a>, usize)>,
     pub after_step: Option<AfterStep<'a>>,
 }
 
@@ -112,10 +115,16 @@ impl StableDiffusionXLComponents {
         denoising.run(latents, |step, latents| {
             let input = Tensor::cat(vec![latents.clone(); copies], 0);
             let mut input = scheduler.scale_model_input(input, step.timestep)?;
+            let mut inputs = inputs.clone();
+            if let Some((control, timesteps)) = &run.control {
+                let window = [step.index, step.index + 1].map(|done| done as f64 / *timesteps as f64);
+                let timestep = step.timestep;
+                control.add_to(&mut inputs, &StepInput { window, sample: &input, timestep, text: &text })?;
+            }
             if let Some(channels) = &run.further_channels {
                 input = Tensor::cat(vec![input, channels.clone()], 1);
             }
-            let predictions = unet.forward_with(input, &[step.timestep], text.clone(), inputs.clone())?;
+            let predictions = unet.forward_with(input, &[step.timestep], text.clone(), inputs)?;
             let prediction = run.guidance.combine(predictions);
             let options = StepOptions {
                 eta: Some(settings.eta),

@@ -7,8 +7,10 @@ use super::ensemble;
 use super::micro_conditioning::ImageConditions;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
-use crate::image_processor::{PipelineImageInput, PreprocessOptions};
+use crate::image_processor::PipelineImageInput;
 use crate::pipelines::common::arguments::check_finite;
+use crate::pipelines::common::control::{ControlCall, Size};
+use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::image_latents::PreparedImage;
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::common::timesteps::choose_timesteps;
@@ -112,13 +114,26 @@ impl StableDiffusionXLImg2ImgPipeline {
     }
 }
 
-impl Pipeline for StableDiffusionXLImg2ImgPipeline {
-    const CLASS_NAME: &'static str = "StableDiffusionXLImg2ImgPipeline";
+/// What a call with ControlNets has besides a [`StableDiffusionXLImageToImage`].
+pub(super) struct ControlledImage<'a> {
+    pub call: ControlCall<'a>,
+    /// The size to bring the image to.
+    pub size: Size,
+}
 
-    type Arguments = StableDiffusionXLImageToImage;
-
-    fn call(&mut self, arguments: impl Into<StableDiffusionXLImageToImage>) -> Result<ImagePipelineOutput> {
-        let mut arguments = arguments.into();
+impl StableDiffusionXLComponents {
+    /// Changes images; `control` brings the ControlNets of a call that has some.
+    ///
+    /// # Errors
+    /// When an argument has a value that the parts cannot work with.
+    pub(super) fn image_to_image(
+        &mut self,
+        mut arguments: StableDiffusionXLImageToImage,
+        control: Option<ControlledImage<'_>>,
+        options: Options,
+        index: &ModelIndex,
+        progress_bar: bool,
+    ) -> Result<ImagePipelineOutput> {
         let strength = Strength::new(arguments.strength, StableDiffusionXLImageToImage::default().strength)?;
         ensemble::check(arguments.denoising_start, arguments.denoising_end)?;
         check_finite("aesthetic_score", arguments.aesthetic_score)?;
@@ -132,17 +147,34 @@ impl Pipeline for StableDiffusionXLImg2ImgPipeline {
             negative_original: arguments.negative_original_size,
             negative_crop: arguments.negative_crops_coords_top_left,
             negative_target: arguments.negative_target_size,
-            scores: self.options.scores([arguments.aesthetic_score, arguments.negative_aesthetic_score]),
+            scores: options.scores([arguments.aesthetic_score, arguments.negative_aesthetic_score]),
         };
         conditions.warn_of_ignored();
-        let guidance = self.classifier_free_guidance(arguments.guidance_scale, arguments.guidance_rescale);
-        let force_zeros = self.options.force_zeros_for_empty_prompt;
+        let processor = self.image_processor();
+        let prepared = control.as_ref().map_or_else(Default::default, |control| control.size.options());
+        let image = PreparedImage::new(&processor, &arguments.image, prepared)?;
+        // As in Python, a UNet that takes the guidance scale as an input is not told it in a call with ControlNets.
+        let (guidance, tells_scale) = match &control {
+            Some(_) => (Guidance::by_scale(arguments.guidance_scale), false),
+            None => {
+                (self.classifier_free_guidance(arguments.guidance_scale, arguments.guidance_rescale), true)
+            }
+        };
+        let control = match control {
+            Some(ControlledImage { call, size }) => {
+                let factor = self.vae.scale_factor();
+                let prompts = arguments.prompts().prompts.count()?;
+                let control = call.prepare(factor, size, [prompts, images], &self.unet.device())?;
+                control.check_size(image.size(factor))?;
+                Some(control)
+            }
+            None => None,
+        };
+        let force_zeros = options.force_zeros_for_empty_prompt;
         let text =
             self.embed(&arguments.prompts(), arguments.clip_skip, guidance, force_zeros)?.for_guidance();
         let device = self.text_device();
 
-        let processor = self.image_processor();
-        let image = PreparedImage::new(&processor, &arguments.image, PreprocessOptions::default())?;
         let steps = choose_timesteps(
             &mut *self.scheduler,
             arguments.num_inference_steps,
@@ -156,9 +188,10 @@ impl Pipeline for StableDiffusionXLImg2ImgPipeline {
             None => {
                 let image = image.cast(self.dtype(), &device);
                 let noise_at = arguments.denoising_start.is_none().then_some(timesteps[0]);
-                self.image_latents(image, images, noise_at, &mut settings.generator, &self.index)?
+                self.image_latents(image, images, noise_at, &mut settings.generator, index)?
             }
         };
+        let control = control.map(|control| (control, timesteps.len()));
         let (timesteps, steps) =
             ensemble::stop_early(&*self.scheduler, timesteps, steps, arguments.denoising_end)?;
 
@@ -169,12 +202,27 @@ impl Pipeline for StableDiffusionXLImg2ImgPipeline {
             steps,
             text,
             conditions: conditions.rows(size, images, guidance.copies() > 1),
-            timestep_cond: self.embed_guidance_scale(arguments.guidance_scale, images, &device),
+            timestep_cond: match tells_scale {
+                true => self.embed_guidance_scale(arguments.guidance_scale, images, &device),
+                false => None,
+            },
             guidance,
             further_channels: None,
+            control,
             after_step: None,
         };
-        self.components.run(latents, run, settings, &self.index, self.progress_bar)
+        self.run(latents, run, settings, index, progress_bar)
+    }
+}
+
+impl Pipeline for StableDiffusionXLImg2ImgPipeline {
+    const CLASS_NAME: &'static str = "StableDiffusionXLImg2ImgPipeline";
+
+    type Arguments = StableDiffusionXLImageToImage;
+
+    fn call(&mut self, arguments: impl Into<StableDiffusionXLImageToImage>) -> Result<ImagePipelineOutput> {
+        let (options, index) = (self.options, &self.index);
+        self.components.image_to_image(arguments.into(), None, options, index, self.progress_bar)
     }
 
     pipeline_methods!();

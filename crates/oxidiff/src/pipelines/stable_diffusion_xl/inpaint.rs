@@ -12,6 +12,8 @@ use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::models::model::Model;
 use crate::pipelines::common::arguments::{check_finite, check_generators};
+use crate::pipelines::common::control::{ControlCall, Size};
+use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::inpainting::{Beginning, Crop, Inpainting, MaskedImage, PutBack};
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::common::timesteps::choose_timesteps;
@@ -127,20 +129,26 @@ impl StableDiffusionXLInpaintPipeline {
         let options = Options::read(&mut index, true)?;
         Ok(Self { components, options, index, progress_bar: true })
     }
+}
 
+impl StableDiffusionXLComponents {
     /// Whether the UNet was trained to receive the mask and the masked image.
     fn is_given_mask(&self) -> bool {
         self.unet.config().in_channels != self.vae.latent_channels()
     }
-}
 
-impl Pipeline for StableDiffusionXLInpaintPipeline {
-    const CLASS_NAME: &'static str = "StableDiffusionXLInpaintPipeline";
-
-    type Arguments = StableDiffusionXLInpaint;
-
-    fn call(&mut self, arguments: impl Into<StableDiffusionXLInpaint>) -> Result<ImagePipelineOutput> {
-        let mut arguments = arguments.into();
+    /// Repaints parts of images; `control` brings the ControlNets of a call that has some.
+    ///
+    /// # Errors
+    /// When an argument has a value that the parts cannot work with.
+    pub(super) fn inpaint(
+        &mut self,
+        mut arguments: StableDiffusionXLInpaint,
+        control: Option<ControlCall<'_>>,
+        options: Options,
+        index: &ModelIndex,
+        progress_bar: bool,
+    ) -> Result<ImagePipelineOutput> {
         let strength = Strength::new(arguments.strength, StableDiffusionXLInpaint::default().strength)?;
         ensemble::check(arguments.denoising_start, arguments.denoising_end)?;
         check_finite("aesthetic_score", arguments.aesthetic_score)?;
@@ -148,13 +156,39 @@ impl Pipeline for StableDiffusionXLInpaintPipeline {
         let images = arguments.check()?;
         let mut settings = arguments.settings();
         let factor = self.vae.scale_factor();
-        let [rows, columns] = self.latent_size(8.max(factor), arguments.height, arguments.width)?;
+        let processor = self.image_processor();
+        let [height, width] = match &control {
+            // Python takes the size that the UNet was trained on, but with ControlNets that of the image.
+            Some(_) => processor.get_default_height_width(&arguments.image, None, None)?.map(Some),
+            None => [None, None],
+        };
+        let [rows, columns] =
+            self.latent_size(8.max(factor), arguments.height.or(height), arguments.width.or(width))?;
         let size = [rows * factor, columns * factor];
         let crop = arguments.crop(size)?;
-        let conditions = arguments.conditions(self.options);
+        let conditions = arguments.conditions(options);
         conditions.warn_of_ignored();
-        let guidance = self.classifier_free_guidance(arguments.guidance_scale, arguments.guidance_rescale);
-        let force_zeros = self.options.force_zeros_for_empty_prompt;
+        // As in Python, a UNet that takes the guidance scale as an input is not told it in a call with ControlNets.
+        let (guidance, tells_scale) = match (&control, arguments.guidance_scale, arguments.guidance_rescale) {
+            (None, scale, rescale) => (self.classifier_free_guidance(scale, rescale), true),
+            (Some(_), scale, rescale) if scale > 1.0 => (Guidance::ClassifierFree { scale, rescale }, false),
+            (Some(_), ..) => (Guidance::Off, false),
+        };
+        let control = match control {
+            Some(control) => {
+                let prompts = arguments.prompts().prompts.count()?;
+                let [height, width] = match &crop {
+                    Some(_) => size.map(Some),
+                    None => [arguments.height, arguments.width],
+                };
+                let own = Size { height, width, crop: crop.as_ref().map(Crop::region) };
+                let control = control.prepare(factor, own, [prompts, images], &self.unet.device())?;
+                control.check_size(size)?;
+                Some(control)
+            }
+            None => None,
+        };
+        let force_zeros = options.force_zeros_for_empty_prompt;
         let text =
             self.embed(&arguments.prompts(), arguments.clip_skip, guidance, force_zeros)?.for_guidance();
         let (dtype, device) = (self.dtype(), self.text_device());
@@ -171,7 +205,7 @@ impl Pipeline for StableDiffusionXLInpaintPipeline {
             return Err(strength.no_step_left(all_steps));
         }
 
-        let (processor, masks) = (self.image_processor(), &arguments.mask_image);
+        let masks = &arguments.mask_image;
         let image = MaskedImage::new(&processor, &arguments.image, masks, size, crop.as_ref(), &device)?;
         check_generators(&settings.generator, images)?;
         let shape = [images, self.vae.latent_channels(), rows, columns];
@@ -179,7 +213,7 @@ impl Pipeline for StableDiffusionXLInpaintPipeline {
         let inpainting = Inpainting {
             vae: &*vae,
             scheduler: &*self.scheduler,
-            index: &self.index,
+            index,
             is_given_mask: self.is_given_mask(),
             dtype,
         };
@@ -198,6 +232,7 @@ impl Pipeline for StableDiffusionXLInpaintPipeline {
         });
 
         let latents = start.latents.clone();
+        let control = control.map(|control| (control, timesteps.len()));
         let (timesteps, steps) =
             ensemble::stop_early(&*self.scheduler, timesteps, steps, arguments.denoising_end)?;
         let put_back = PutBack { start, mask, levels: timesteps.clone() };
@@ -211,16 +246,31 @@ impl Pipeline for StableDiffusionXLInpaintPipeline {
             steps,
             text,
             conditions: conditions.rows(size, images, guidance.copies() > 1),
-            timestep_cond: self.embed_guidance_scale(arguments.guidance_scale, images, &device),
+            timestep_cond: match tells_scale {
+                true => self.embed_guidance_scale(arguments.guidance_scale, images, &device),
+                false => None,
+            },
             guidance,
             further_channels,
+            control,
             after_step,
         };
-        let mut output = self.components.run(latents, run, settings, &self.index, self.progress_bar)?;
+        let mut output = self.run(latents, run, settings, index, progress_bar)?;
         if let Some(crop) = crop {
             output.images = crop.put_back(&processor, output.images)?;
         }
         Ok(output)
+    }
+}
+
+impl Pipeline for StableDiffusionXLInpaintPipeline {
+    const CLASS_NAME: &'static str = "StableDiffusionXLInpaintPipeline";
+
+    type Arguments = StableDiffusionXLInpaint;
+
+    fn call(&mut self, arguments: impl Into<StableDiffusionXLInpaint>) -> Result<ImagePipelineOutput> {
+        let (options, index) = (self.options, &self.index);
+        self.components.inpaint(arguments.into(), None, options, index, self.progress_bar)
     }
 
     pipeline_methods!();

@@ -170,6 +170,7 @@ impl Pipeline for StableDiffusionXLInstructPix2PixPipeline {
             guidance,
             timestep_cond: None,
             further_channels: Some(image),
+            control: None,
             after_step: None,
         };
         self.components.run(latents, run, settings, &self.index, self.progress_bar)

@@ -4,6 +4,7 @@
 mod arguments;
 mod components;
 mod conditioning;
+mod controlnet;
 mod denoising;
 mod ensemble;
 mod img2img;
@@ -15,6 +16,11 @@ mod pipeline_fields;
 mod text2img;
 
 pub use components::StableDiffusionXLComponents;
+pub use controlnet::{
+    StableDiffusionXLControlNetImageToImage, StableDiffusionXLControlNetImg2ImgPipeline,
+    StableDiffusionXLControlNetInpaint, StableDiffusionXLControlNetInpaintPipeline,
+    StableDiffusionXLControlNetPipeline, StableDiffusionXLControlNetTextToImage,
+};
 pub use img2img::{StableDiffusionXLImageToImage, StableDiffusionXLImg2ImgPipeline};
 pub use inpaint::{StableDiffusionXLInpaint, StableDiffusionXLInpaintPipeline};
 pub use instruct_pix2pix::{StableDiffusionXLInstructPix2Pix, StableDiffusionXLInstructPix2PixPipeline};

@@ -5,7 +5,7 @@ macro_rules! expose_fields {
     ($pipeline:ident) => {
         /// The parts, by their names in Python.
         impl std::ops::Deref for $pipeline {
-            type Target = super::components::StableDiffusionXLComponents;
+            type Target = $crate::pipelines::stable_diffusion_xl::StableDiffusionXLComponents;
 
             fn deref(&self) -> &Self::Target {
                 &self.components
@@ -22,7 +22,7 @@ macro_rules! expose_fields {
     };
 }
 
-/// Inside `impl Pipeline`: the methods that all pipelines of the family share.
+/// Inside `impl Pipeline`: the methods of pipelines that have no parts besides those of the family.
 macro_rules! pipeline_methods {
     () => {
         fn load(
@@ -45,6 +45,13 @@ macro_rules! pipeline_methods {
             self.components.list()
         }
 
+        $crate::pipelines::stable_diffusion_xl::pipeline_fields::shared_methods!();
+    };
+}
+
+/// Inside `impl Pipeline`: the methods that all pipelines of the family share.
+macro_rules! shared_methods {
+    () => {
         fn lora_loader(&mut self) -> Option<&mut dyn $crate::pipelines::common::lora::LoraLoader> {
             Some(&mut self.components)
         }
@@ -60,4 +67,4 @@ macro_rules! pipeline_methods {
     };
 }
 
-pub(super) use {expose_fields, pipeline_methods};
+pub(super) use {expose_fields, pipeline_methods, shared_methods};

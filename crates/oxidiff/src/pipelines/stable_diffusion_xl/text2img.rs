@@ -8,6 +8,7 @@ use super::micro_conditioning::Conditions;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
 use crate::models::model::Model;
+use crate::pipelines::common::control::{ControlCall, Size};
 use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::model_index::ModelIndex;
@@ -95,25 +96,42 @@ impl StableDiffusionXLPipeline {
     }
 }
 
-impl Pipeline for StableDiffusionXLPipeline {
-    const CLASS_NAME: &'static str = "StableDiffusionXLPipeline";
-
-    type Arguments = StableDiffusionXLTextToImage;
-
-    /// Makes images from a prompt with the defaults, or from the arguments given.
-    fn call(&mut self, arguments: impl Into<StableDiffusionXLTextToImage>) -> Result<ImagePipelineOutput> {
-        let mut arguments = arguments.into();
+impl StableDiffusionXLComponents {
+    /// Makes images from a prompt; `control` brings the ControlNets of a call that has some.
+    ///
+    /// # Errors
+    /// When an argument has a value that the parts cannot work with.
+    pub(super) fn text_to_image(
+        &mut self,
+        mut arguments: StableDiffusionXLTextToImage,
+        control: Option<ControlCall<'_>>,
+        options: Options,
+        index: &ModelIndex,
+        progress_bar: bool,
+    ) -> Result<ImagePipelineOutput> {
         ensemble::check(None, arguments.denoising_end)?;
         let images = arguments.check()?;
         let mut settings = arguments.settings();
-        let [rows, columns] = match &arguments.latents {
-            Some(latents) => [latents.dims()[2], latents.dims()[3]],
-            None => self.latent_size(8, arguments.height, arguments.width)?,
-        };
         let factor = self.vae.scale_factor();
-        let size = [arguments.height.unwrap_or(rows * factor), arguments.width.unwrap_or(columns * factor)];
+        let control = match control {
+            Some(control) => {
+                let size = Size { height: arguments.height, width: arguments.width, crop: None };
+                let prompts = arguments.prompts().prompts.count()?;
+                Some(control.prepare(factor, size, [prompts, images], &self.unet.device())?)
+            }
+            None => None,
+        };
+        let [rows, columns] = match (&control, &arguments.latents) {
+            (Some(control), _) => control.size().map(|side| side / factor),
+            (None, Some(latents)) => [latents.dims()[2], latents.dims()[3]],
+            (None, None) => self.latent_size(8, arguments.height, arguments.width)?,
+        };
+        let size = match &control {
+            Some(control) => control.size(),
+            None => [arguments.height.unwrap_or(rows * factor), arguments.width.unwrap_or(columns * factor)],
+        };
         let guidance = self.classifier_free_guidance(arguments.guidance_scale, arguments.guidance_rescale);
-        let force_zeros = self.options.force_zeros_for_empty_prompt;
+        let force_zeros = options.force_zeros_for_empty_prompt;
         let text =
             self.embed(&arguments.prompts(), arguments.clip_skip, guidance, force_zeros)?.for_guidance();
 
@@ -126,6 +144,7 @@ impl Pipeline for StableDiffusionXLPipeline {
         let shape = [images, self.unet.config().in_channels, rows, columns];
         let latents = self.initial_latents(arguments.latents, shape, &mut settings.generator)?;
         let all = self.scheduler.timesteps().to_vec();
+        let control = control.map(|control| (control, all.len()));
         let (timesteps, steps) = ensemble::stop_early(&*self.scheduler, all, steps, arguments.denoising_end)?;
         // Otherwise, a run whose first two timesteps are equal would begin at the second.
         self.scheduler.set_begin_index(0);
@@ -166,9 +185,22 @@ impl Pipeline for StableDiffusionXLPipeline {
             },
             guidance,
             further_channels: None,
+            control,
             after_step: None,
         };
-        self.components.run(latents, run, settings, &self.index, self.progress_bar)
+        self.run(latents, run, settings, index, progress_bar)
+    }
+}
+
+impl Pipeline for StableDiffusionXLPipeline {
+    const CLASS_NAME: &'static str = "StableDiffusionXLPipeline";
+
+    type Arguments = StableDiffusionXLTextToImage;
+
+    /// Makes images from a prompt with the defaults, or from the arguments given.
+    fn call(&mut self, arguments: impl Into<StableDiffusionXLTextToImage>) -> Result<ImagePipelineOutput> {
+        let (options, index) = (self.options, &self.index);
+        self.components.text_to_image(arguments.into(), None, options, index, self.progress_bar)
     }
 
     pipeline_methods!();

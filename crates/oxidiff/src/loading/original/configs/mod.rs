@@ -33,6 +33,7 @@ const AUTOENCODER: &str = "vae/config.json";
 const SCHEDULER: &str = "scheduler/scheduler_config.json";
 const LOW_RES_SCHEDULER: &str = "low_res_scheduler/scheduler_config.json";
 const TEXT_ENCODER: &str = "text_encoder/config.json";
+const CONTROLNET: &str = "controlnet/config.json";
 const TEXT_ENCODER_2: &str = "text_encoder_2/config.json";
 
 /// A folder of the given files, and of the two of each tokenizer, which differ in the token that they pad with.
@@ -161,4 +162,22 @@ pub(super) static PLAYGROUND: EmbeddedFolder = folder!(
     SCHEDULER: include_bytes!("scheduler/edm.json"),
     TEXT_ENCODER: CLIP_L,
     TEXT_ENCODER_2: OPEN_CLIP_G,
+);
+
+pub(super) static CONTROLNET_STABLE_DIFFUSION_1: EmbeddedFolder = folder!(
+    "lllyasviel/control_v11p_sd15_canny",
+    tokenizers: [],
+    CONTROLNET: include_bytes!("controlnet/sd1.json"),
+);
+
+pub(super) static CONTROLNET_STABLE_DIFFUSION_2: EmbeddedFolder = folder!(
+    "thibaud/controlnet-sd21-canny-diffusers",
+    tokenizers: [],
+    CONTROLNET: include_bytes!("controlnet/sd2.json"),
+);
+
+pub(super) static CONTROLNET_XL: EmbeddedFolder = folder!(
+    "diffusers/controlnet-canny-sdxl-1.0",
+    tokenizers: [],
+    CONTROLNET: include_bytes!("controlnet/xl.json"),
 );

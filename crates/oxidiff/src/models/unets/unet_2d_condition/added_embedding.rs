@@ -13,7 +13,6 @@ use crate::models::layers::embeddings::Timesteps;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::normalization::LayerNorm;
 use crate::models::layers::parameter;
-use crate::models::layers::per_block::PerBlock;
 use crate::models::unets::invalid;
 
 /// The channels that a hint adds to the sample.
@@ -37,7 +36,7 @@ pub enum AddedEmbedding {
 
 impl AddedEmbedding {
     /// The module, if the configuration asks for one, that makes embeddings of length `time_embed_dim`.
-    pub(super) fn of(
+    pub(in crate::models) fn of(
         config: &UNet2DConditionConfig,
         time_embed_dim: usize,
         device: &Device,
@@ -47,10 +46,7 @@ impl AddedEmbedding {
                 .filter(|value| *value > 0)
                 .ok_or_else(|| invalid(field, "must be set for this `addition_embed_type`"))
         };
-        let cross_attention_dim = match &config.cross_attention_dim {
-            PerBlock::Same(dim) => *dim,
-            PerBlock::Each(dims) => dims.first().copied().unwrap_or_default(),
-        };
+        let cross_attention_dim = config.cross_attention_dim.first().unwrap_or_default();
         let image_dim = || required("encoder_hid_dim", config.encoder_hid_dim);
         Ok(Some(match config.addition_embed_type {
             None => return Ok(None),

@@ -10,7 +10,7 @@ use crate::models::unets::invalid;
 const MOST_LAYERS: usize = 1024;
 
 /// The configuration's values for each block, checked.
-pub(super) struct BlockShapes {
+pub(in crate::models) struct BlockShapes {
     /// Groups of the norms, except those inside K blocks and the last one.
     pub groups: usize,
     /// The number of heads; in K blocks, the channels in a head.
@@ -29,7 +29,7 @@ pub(super) struct BlockShapes {
 impl BlockShapes {
     /// # Errors
     /// When the configuration contradicts itself, or asks for something that is not supported.
-    pub(super) fn new(config: &UNet2DConditionConfig) -> Result<Self> {
+    pub fn new(config: &UNet2DConditionConfig) -> Result<Self> {
         refuse_unsupported(config)?;
         let count = config.down_block_types.len();
         if count == 0 {

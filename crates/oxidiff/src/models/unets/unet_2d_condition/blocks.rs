@@ -16,7 +16,7 @@ use crate::models::unets::k_blocks::{KBlockAttention, KBlockConfig, KDownBlock2D
 
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "there are a few of these in a model")]
-pub(super) enum DownBlock {
+pub(in crate::models) enum DownBlock {
     Plain(DownBlock2D<Transformer2DModel>),
     K(KDownBlock2D),
 }
@@ -45,7 +45,7 @@ impl DownBlock {
 
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "there are a few of these in a model")]
-pub(super) enum UpBlock {
+pub(in crate::models) enum UpBlock {
     Plain(UpBlock2D<Transformer2DModel>),
     K(KUpBlock2D),
 }
@@ -73,14 +73,14 @@ impl UpBlock {
 }
 
 /// All blocks of a model.
-pub(super) struct Blocks {
+pub(in crate::models) struct Blocks {
     pub down: Vec<DownBlock>,
     pub mid: Option<MidBlock2D<Transformer2DModel>>,
     pub up: Vec<UpBlock>,
 }
 
 /// What the blocks are made of.
-pub(super) struct BlockBuilder<'a> {
+pub(in crate::models) struct BlockBuilder<'a> {
     pub config: &'a UNet2DConditionConfig,
     pub shapes: &'a BlockShapes,
     /// Length of the embedding of the timestep.
@@ -93,13 +93,21 @@ impl BlockBuilder<'_> {
     /// When the channels of K blocks do not fit together.
     pub fn build(&self) -> Result<Blocks> {
         let count = self.config.block_out_channels.len();
-        let blocks = Blocks {
-            down: (0..count).map(|block| self.down_block(block)).collect::<Result<_>>()?,
-            mid: self.config.mid_block_type.map(|block_type| self.mid_block(block_type)),
-            up: (0..count).map(|index| self.up_block(index)).collect::<Result<_>>()?,
-        };
+        let (down, mid) = self.build_encoder()?;
+        let up = (0..count).map(|index| self.up_block(index)).collect::<Result<_>>()?;
+        let blocks = Blocks { down, mid, up };
         blocks.check_skips()?;
         Ok(blocks)
+    }
+
+    /// The down blocks and the middle block, which a ControlNet has too.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn build_encoder(&self) -> Result<(Vec<DownBlock>, Option<MidBlock2D<Transformer2DModel>>)> {
+        let count = self.config.block_out_channels.len();
+        let down = (0..count).map(|block| self.down_block(block)).collect::<Result<_>>()?;
+        Ok((down, self.config.mid_block_type.map(|block_type| self.mid_block(block_type))))
     }
 
     fn down_block(&self, block: usize) -> Result<DownBlock> {

@@ -7,7 +7,6 @@ use super::config::{EncoderHidDimType, UNet2DConditionConfig};
 use crate::error::{Error, Result};
 use crate::models::layers::linear::Linear;
 use crate::models::layers::normalization::LayerNorm;
-use crate::models::layers::per_block::PerBlock;
 use crate::models::unets::invalid;
 
 /// Tokens that an image becomes before a text.
@@ -43,10 +42,7 @@ pub struct ImageProjection {
 impl EncoderHidProjection {
     /// The module, if the configuration asks for one.
     pub(super) fn of(config: &UNet2DConditionConfig, device: &Device) -> Result<Option<Self>> {
-        let cross_dim = match &config.cross_attention_dim {
-            PerBlock::Same(dim) => *dim,
-            PerBlock::Each(dims) => dims.first().copied().unwrap_or_default(),
-        };
+        let cross_dim = config.cross_attention_dim.first().unwrap_or_default();
         let Some(dim) = config.encoder_hid_dim else {
             return match config.encoder_hid_dim_type {
                 None => Ok(None),

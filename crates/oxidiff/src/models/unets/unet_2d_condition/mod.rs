@@ -6,20 +6,25 @@ mod block_shapes;
 mod blocks;
 mod conditioning;
 mod config;
+mod encoder;
 mod encoder_hid_projection;
+mod residuals;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 
-use self::added_embedding::{AddedEmbedding, HINT_CHANNELS};
-use self::block_shapes::BlockShapes;
-use self::blocks::{BlockBuilder, DownBlock, UpBlock};
-use self::conditioning::TimeInput;
+pub(in crate::models) use self::added_embedding::AddedEmbedding;
+use self::added_embedding::HINT_CHANNELS;
+pub(in crate::models) use self::block_shapes::BlockShapes;
+use self::blocks::UpBlock;
+pub(in crate::models) use self::blocks::{BlockBuilder, DownBlock};
 pub use self::conditioning::{AddedConditions, UNet2DConditionInputs};
+pub(in crate::models) use self::conditioning::{ConditionLayers, TimeInput, class_embedding};
 pub use self::config::{AdditionEmbedType, EncoderHidDimType, UNet2DConditionConfig};
 use self::encoder_hid_projection::EncoderHidProjection;
+use self::residuals::Residuals;
 use super::blocks::MidBlock2D;
-use super::class_embedding::{ClassEmbedding, ClassEmbeddingConfig};
+use super::class_embedding::ClassEmbedding;
 use crate::error::{Error, Result};
 use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::call::call;
@@ -86,15 +91,6 @@ impl Model for UNet2DConditionModel {
         let blocks = BlockBuilder { config, shapes: &shapes, temb_channels, device }.build()?;
         let norm_out = |groups| GroupNorm::init(groups, channels, config.norm_eps, device);
 
-        let class_embedding = ClassEmbeddingConfig {
-            class_embed_type: config.class_embed_type,
-            num_class_embeds: config.num_class_embeds,
-            projection_input_dim: config.projection_class_embeddings_input_dim,
-            timestep_input_dim,
-            time_embed_dim,
-            activation: config.act_fn,
-        };
-
         Ok(Self {
             conv_in: Conv2d::init(config.in_channels, channels, config.conv_in_kernel, device),
             time_proj,
@@ -106,7 +102,7 @@ impl Model for UNet2DConditionModel {
                 config.time_cond_proj_dim,
                 device,
             ),
-            class_embedding: class_embedding.init(device)?,
+            class_embedding: class_embedding(config, [timestep_input_dim, time_embed_dim], device)?,
             add_embedding: AddedEmbedding::of(config, time_embed_dim, device)?,
             encoder_hid_proj: EncoderHidProjection::of(config, device)?,
             down_blocks: blocks.down,
@@ -206,11 +202,12 @@ impl UNet2DConditionModel {
         sample: Tensor<4>,
         timesteps: &[f32],
         encoder_hidden_states: Tensor<3>,
-        inputs: UNet2DConditionInputs,
+        mut inputs: UNet2DConditionInputs,
     ) -> Result<Tensor<4>> {
         let timesteps = self.check_shapes(&sample, timesteps, &encoder_hidden_states)?;
+        let residuals = self.take_residuals(&sample, &mut inputs)?;
         call(Self::CLASS_NAME, &sample.device(), || {
-            self.predict(sample, &timesteps, encoder_hidden_states, inputs)
+            self.predict(sample, &timesteps, encoder_hidden_states, inputs, residuals)
         })
     }
 
@@ -220,11 +217,12 @@ impl UNet2DConditionModel {
         timesteps: &[f32],
         encoder_hidden_states: Tensor<3>,
         inputs: UNet2DConditionInputs,
+        residuals: Option<Residuals>,
     ) -> Result<Tensor<4>> {
         let dtype = self.dtype();
         #[cfg(feature = "cuda")]
         if self.placement.is_card() && self.is_conditioned_simply() {
-            return self.predict_on_card(sample, timesteps, encoder_hidden_states, inputs.added);
+            return self.predict_on_card(sample, timesteps, encoder_hidden_states, inputs.added, residuals);
         }
         let sample = self.centred(sample.cast(dtype));
         let context = encoder_hidden_states.cast(dtype);
@@ -241,13 +239,17 @@ impl UNet2DConditionModel {
         #[cfg(feature = "cuda")]
         if self.placement.is_card() {
             // Other conditions are embedded on the CPU.
-            let inputs = [sample.into(), temb.into(), context.into()];
+            let mut inputs = vec![sample.into(), temb.into(), context.into()];
+            inputs.extend(Residuals::into_operands(residuals));
             return self.placement.call_for_image(self, "denoise", &inputs, &[], |model, inputs| {
-                let [sample, temb, context]: [Operand; 3] = inputs.try_into().expect("three inputs");
-                model.denoise(sample.into_image(), &temb.into_matrix(), &context.into_tokens())
+                let mut inputs = inputs.into_iter();
+                let mut next = || inputs.next().expect("as many inputs as were given");
+                let (sample, temb, context) =
+                    (next().into_image(), next().into_matrix(), next().into_tokens());
+                model.denoise(sample, &temb, &context, Residuals::from_operands(inputs))
             });
         }
-        Ok(self.denoise(sample, &temb, &context))
+        Ok(self.denoise(sample, &temb, &context, residuals))
     }
 
     /// As [`Self::predict`], for the conditions of Stable Diffusion and Stable Diffusion XL: all of it on the card.
@@ -258,6 +260,7 @@ impl UNet2DConditionModel {
         timesteps: &[f32],
         text: Tensor<3>,
         added: AddedConditions,
+        residuals: Option<Residuals>,
     ) -> Result<Tensor<4>> {
         let dtype = self.dtype();
         let time = self.time_proj.forward(timesteps, "timestep", &sample.device())?;
@@ -267,6 +270,7 @@ impl UNet2DConditionModel {
             let AddedConditions { text_embeds, time_ids, .. } = added;
             inputs.push(embedding.join(text_embeds, time_ids, timesteps.len(), dtype)?.into());
         }
+        inputs.extend(Residuals::into_operands(residuals));
         self.placement.call_for_image(self, "predict", &inputs, &[2], |model, inputs| {
             let mut inputs = inputs.into_iter();
             let mut next = || inputs.next().expect("as many inputs as were given");
@@ -276,7 +280,7 @@ impl UNet2DConditionModel {
                 temb = temb + embedding.embed(next().into_matrix());
             }
             let (temb, sample) = (model.activate_embedding(temb), model.centred(sample.cast(dtype)));
-            model.denoise(sample, &temb, &text.cast(dtype))
+            model.denoise(sample, &temb, &text.cast(dtype), Residuals::from_operands(inputs))
         })
     }
 
@@ -286,7 +290,13 @@ impl UNet2DConditionModel {
     }
 
     /// The blocks, given the embedding of all conditions `[batch, time_embed_dim]`.
-    fn denoise(&self, sample: Tensor<4>, temb: &Tensor<2>, context: &Tensor<3>) -> Tensor<4> {
+    fn denoise(
+        &self,
+        sample: Tensor<4>,
+        temb: &Tensor<2>,
+        context: &Tensor<3>,
+        residuals: Option<Residuals>,
+    ) -> Tensor<4> {
         let mut x = self.conv_in.forward(sample);
         let mut skips = vec![x.clone()];
         for block in &self.down_blocks {
@@ -294,6 +304,9 @@ impl UNet2DConditionModel {
         }
         if let Some(block) = &self.mid_block {
             x = block.forward(x, temb, context);
+        }
+        if let Some(residuals) = residuals {
+            x = residuals.add_to(&mut skips, x);
         }
         for block in &self.up_blocks {
             x = block.forward(x, temb, context, &mut skips);

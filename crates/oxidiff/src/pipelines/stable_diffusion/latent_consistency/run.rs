@@ -57,6 +57,7 @@ impl StableDiffusionComponents {
                 ..Default::default()
             },
             further_channels: None,
+            control: None,
             after_step: None,
             ends_denoised: true,
         })

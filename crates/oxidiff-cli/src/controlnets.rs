@@ -1,0 +1,89 @@
+//! ControlNets that are given on the command line.
+
+use anyhow::{anyhow, bail};
+use oxidiff::image::DynamicImage;
+use oxidiff::{
+    AutoPipeline, ControlNet, ControlNetModel, DiffusionPipeline, Error, LoadOptions, Model, Request,
+    SingleFileOptions,
+};
+
+use crate::arguments::LoadArguments;
+use crate::keywords;
+
+/// The pipeline for a task with the parts of another one and with ControlNets: folders, or names on the hub.
+pub(crate) fn add(
+    pipeline: DiffusionPipeline,
+    names: &[String],
+    load: &LoadArguments,
+    task: &str,
+) -> anyhow::Result<DiffusionPipeline> {
+    let mut options = load.options()?;
+    // The revision is that of the model.
+    options.hub.revision = None;
+    let nets = names.iter().map(|name| load_one(name, &options)).collect::<anyhow::Result<Vec<_>>>()?;
+    let task = AutoPipeline::find(task).expect("it is one of the library's");
+    let listed = names.join(", ");
+    task.from_pipe_with_controlnet(&pipeline, ControlNet::of(nets)?).map_err(|error| match error {
+        Error::Unsupported { .. } => anyhow!("--controlnet: a {} does not take it", pipeline.class_name()),
+        Error::InvalidArgument { argument: "controlnet", message } => {
+            anyhow!("--controlnet {listed}: {message}")
+        }
+        other => anyhow!(other).context("--controlnet"),
+    })
+}
+
+fn load_one(name: &str, options: &LoadOptions) -> anyhow::Result<ControlNetModel> {
+    let loaded = if crate::is_single_file(name) {
+        let LoadOptions { dtype, device, hub, .. } = options.clone();
+        let options = SingleFileOptions { dtype, device, hub, ..SingleFileOptions::default() };
+        ControlNetModel::from_single_file(name, &options)
+    } else {
+        load_folder(name, options)
+    };
+    loaded.map_err(|error| anyhow!(error).context(format!("--controlnet {name}")))
+}
+
+fn load_folder(name: &str, options: &LoadOptions) -> oxidiff::Result<ControlNetModel> {
+    match ControlNetModel::from_pretrained_with(name, options) {
+        // Like any part of a model, it need not have the variant.
+        Err(Error::InvalidArgument { argument: "variant", .. }) => {
+            ControlNetModel::from_pretrained_with(name, &LoadOptions { variant: None, ..options.clone() })
+        }
+        other => other,
+    }
+}
+
+/// Whether the images to follow are the argument `image` of a pipeline, as in text to image, and not `control_image`.
+pub(crate) fn follows_image(pipeline: &DiffusionPipeline) -> bool {
+    pipeline.takes("controlnet_conditioning_scale") && !pipeline.takes("control_image")
+}
+
+/// Sets the images to follow, under the name that the pipeline has for them.
+pub(crate) fn set_images(
+    pipeline: &DiffusionPipeline,
+    request: &mut Request,
+    images: Vec<DynamicImage>,
+) -> anyhow::Result<()> {
+    let class_name = pipeline.class_name();
+    let takes = pipeline.takes("controlnet_conditioning_scale");
+    match images.is_empty() {
+        true if takes && !request.has("image") => bail!("a {class_name} needs a --control-image"),
+        true if pipeline.takes("control_image") => bail!("a {class_name} needs a --control-image"),
+        true => Ok(()),
+        false if !takes => bail!("--control-image: a {class_name} does not take it; give a --controlnet"),
+        false => {
+            request.set(if follows_image(pipeline) { "image" } else { "control_image" }, images);
+            Ok(())
+        }
+    }
+}
+
+/// Names the option that an error of a call is about.
+pub(crate) fn name_option(error: Error, pipeline: &DiffusionPipeline) -> anyhow::Error {
+    match error {
+        Error::InvalidArgument { argument: "image", message } if follows_image(pipeline) => {
+            anyhow!("--control-image: {message}")
+        }
+        other => keywords::name_option(other, |argument| pipeline.takes(argument)),
+    }
+}

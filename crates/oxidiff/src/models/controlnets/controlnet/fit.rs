@@ -1,0 +1,60 @@
+//! Whether a ControlNet belongs to a UNet.
+
+use super::ControlNetModel;
+use crate::error::{Error, Result};
+use crate::models::model::Model;
+use crate::models::unets::{UNet2DConditionConfig, UNet2DConditionModel};
+
+impl ControlNetModel {
+    /// Checks that a UNet with this configuration takes the results of this model, in a pipeline whose latents have
+    /// `latent_channels`.
+    ///
+    /// # Errors
+    /// When it does not; the error names the field, with its value in both models.
+    pub(crate) fn check_fits(&self, unet: &UNet2DConditionConfig, latent_channels: usize) -> Result<()> {
+        let own = &self.config;
+        let blocks = own.block_out_channels.len();
+        let differs = |field: &str, own: &dyn std::fmt::Debug, other: &dyn std::fmt::Debug| {
+            let message = format!(
+                "the {} has {own:?} as `{field}`, but the {} has {other:?}: it was made for another model",
+                Self::CLASS_NAME,
+                UNet2DConditionModel::CLASS_NAME,
+            );
+            Err(Error::argument("controlnet", message))
+        };
+        if own.cross_attention_dim != unet.cross_attention_dim.first().unwrap_or_default() {
+            return differs("cross_attention_dim", &own.cross_attention_dim, &unet.cross_attention_dim);
+        }
+        if own.block_out_channels != unet.block_out_channels {
+            return differs("block_out_channels", &own.block_out_channels, &unet.block_out_channels);
+        }
+        if unet.layers_per_block.expand(blocks).is_none_or(|each| each != vec![own.layers_per_block; blocks])
+        {
+            return differs("layers_per_block", &own.layers_per_block, &unet.layers_per_block);
+        }
+        if (own.downsample_padding == 0) != (unet.downsample_padding == 0) {
+            return differs("downsample_padding", &own.downsample_padding, &unet.downsample_padding);
+        }
+        if own.addition_embed_type != unet.addition_embed_type {
+            return differs("addition_embed_type", &own.addition_embed_type, &unet.addition_embed_type);
+        }
+        let [inputs, other] =
+            [own.projection_class_embeddings_input_dim, unet.projection_class_embeddings_input_dim];
+        if own.addition_embed_type.is_some() && inputs != other {
+            return differs("projection_class_embeddings_input_dim", &inputs, &other);
+        }
+        if own.class_embed_type.is_some() || own.num_class_embeds.is_some() {
+            let message = "asks for class labels, which this pipeline does not have";
+            return Err(Error::argument("controlnet", message));
+        }
+        if own.in_channels != latent_channels {
+            let message = format!(
+                "the {} has {} as `in_channels`, but the latents of the vae have {latent_channels} channels",
+                Self::CLASS_NAME,
+                own.in_channels
+            );
+            return Err(Error::argument("controlnet", message));
+        }
+        Ok(())
+    }
+}

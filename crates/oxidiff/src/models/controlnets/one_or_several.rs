@@ -1,0 +1,108 @@
+//! One ControlNet or several, as a pipeline has them.
+
+use std::any::Any;
+use std::path::Path;
+
+use super::controlnet::ControlNetModel;
+use super::multi_controlnet::MultiControlNetModel;
+use crate::error::{Error, Result};
+use crate::models::model::Model;
+use crate::pipelines::component::{Component, Components};
+
+/// The ControlNets of a pipeline.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of these in a pipeline")]
+pub enum ControlNet {
+    /// One.
+    One(ControlNetModel),
+    /// A list, whose results are added.
+    Several(MultiControlNetModel),
+}
+
+impl ControlNet {
+    /// The models, in their order.
+    pub fn nets(&self) -> &[ControlNetModel] {
+        match self {
+            Self::One(net) => std::slice::from_ref(net),
+            Self::Several(several) => several.nets(),
+        }
+    }
+
+    /// A list of models; one alone is not a list.
+    ///
+    /// # Errors
+    /// When the list is empty.
+    pub fn of(mut nets: Vec<ControlNetModel>) -> Result<Self> {
+        match nets.len() {
+            1 => Ok(Self::One(nets.remove(0))),
+            _ => Ok(Self::Several(MultiControlNetModel::new(nets)?)),
+        }
+    }
+}
+
+impl ControlNet {
+    /// The ControlNets among the parts of a pipeline, which share their weights.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn of_components(components: &Components<'_>) -> Result<Self> {
+        const NAME: &str = "controlnet";
+        let one = || components.get::<ControlNetModel>(NAME).cloned().map(Self::One);
+        let several = || components.get::<MultiControlNetModel>(NAME).cloned().map(Self::Several);
+        let found = components.get::<Self>(NAME).cloned().or_else(one).or_else(several);
+        found.ok_or_else(|| Error::argument("pipeline", format!("has no `{NAME}`, and none is given")))
+    }
+}
+
+impl From<ControlNetModel> for ControlNet {
+    fn from(net: ControlNetModel) -> Self {
+        Self::One(net)
+    }
+}
+
+impl From<MultiControlNetModel> for ControlNet {
+    fn from(several: MultiControlNetModel) -> Self {
+        Self::Several(several)
+    }
+}
+
+impl Component for MultiControlNetModel {
+    fn class(&self) -> (&'static str, String) {
+        (ControlNetModel::LIBRARY, Self::CLASS_NAME.to_owned())
+    }
+
+    fn save(&self, folder: &Path) -> Result<()> {
+        self.save_pretrained(folder)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Component for ControlNet {
+    fn class(&self) -> (&'static str, String) {
+        match self {
+            Self::One(net) => net.class(),
+            Self::Several(several) => several.class(),
+        }
+    }
+
+    fn save(&self, folder: &Path) -> Result<()> {
+        match self {
+            Self::One(net) => net.save_pretrained(folder),
+            Self::Several(several) => several.save_pretrained(folder),
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_concrete(&self) -> &dyn Any {
+        match self {
+            Self::One(net) => net,
+            Self::Several(several) => several,
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! ControlNets in a call (Zhang et al. 2023, <https://arxiv.org/abs/2302.05543>): the images that they follow, how strongly and
+//! in which steps, and what they add inside the UNet in each step.
+
+mod arguments;
+mod images;
+mod per_controlnet;
+mod run;
+
+pub(crate) use arguments::control_arguments;
+pub use images::ControlImages;
+pub use per_controlnet::PerControlNet;
+pub(crate) use run::{Control, ControlArguments, ControlCall, Size, StepInput};
