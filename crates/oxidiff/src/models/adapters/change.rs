@@ -43,9 +43,10 @@ struct Factor {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "small beside the matrices")]
 enum FactorMatrix {
     Whole(Tensor<2>),
-    Product(Box<Product>),
+    Product(Product),
 }
 
 /// The lengths that DoRA gives to the outputs or inputs of a weight.
@@ -185,7 +186,7 @@ impl Loader<'_> {
     fn factor(&self, stored: &StoredFactor, kernel: usize) -> Result<Factor> {
         let matrix = match stored {
             StoredFactor::Whole(matrix) => FactorMatrix::Whole(self.matrix(matrix)?),
-            StoredFactor::Product(product) => FactorMatrix::Product(Box::new(self.product(product)?)),
+            StoredFactor::Product(product) => FactorMatrix::Product(self.product(product)?),
         };
         Ok(Factor { matrix, kernel })
     }

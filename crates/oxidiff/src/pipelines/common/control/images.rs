@@ -87,9 +87,9 @@ fn row(argument: Argument) -> std::result::Result<Vec<DynamicImage>, String> {
         Argument::Text(name) | Argument::Written(name) => {
             load_image(&name).map(|image| vec![image]).map_err(|error| error.to_string())
         }
-        Argument::Images(images) => match *images {
-            PipelineImageInput::Images(images) => Ok(images),
-            _ => Err(EXPECTED.to_owned()),
+        Argument::Images(images) => match images.images() {
+            Some(images) => Ok(images.to_vec()),
+            None => Err(EXPECTED.to_owned()),
         },
         _ => Err(EXPECTED.to_owned()),
     });
@@ -124,7 +124,13 @@ impl ControlImages {
             Self::Together(PipelineImageInput::Images(images)) if images.len() == nets => {
                 Ok(images.iter().map(|image| image.clone().into()).collect())
             }
-            Self::Together(PipelineImageInput::Images(images)) => wrong(images.len()),
+            Self::Together(PipelineImageInput::Unfiltered(images)) if images.len() == nets => {
+                let one = |image: &DynamicImage| PipelineImageInput::Unfiltered(vec![image.clone()]);
+                Ok(images.iter().map(one).collect())
+            }
+            Self::Together(PipelineImageInput::Images(images) | PipelineImageInput::Unfiltered(images)) => {
+                wrong(images.len())
+            }
             Self::Together(PipelineImageInput::Tensor(values)) => split(values, nets)
                 .map_or_else(|| wrong(values.dims()[0]), |parts| Ok(wrap(parts, PipelineImageInput::Tensor))),
             Self::Together(PipelineImageInput::Array(values)) => split(values, nets)
