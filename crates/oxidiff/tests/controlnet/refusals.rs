@@ -9,6 +9,8 @@ use oxidiff::{
     UNet2DConditionConfig, UNet2DConditionModel,
 };
 
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
 use crate::fixture::pictures::{blob, picture, values};
 use crate::{components, error, load, recorded, variant};
 
@@ -141,4 +143,32 @@ fn images_of_different_sizes_are_refused() {
         ..ControlNetInpaint::new("dog", square(32), mask(), square(32))
     };
     expect(&error(inpaint.call(crop)), &["`output_type`"]);
+}
+
+#[test]
+fn a_weight_that_is_not_finite_is_named() {
+    const KEY: &str = "controlnet_mid_block.bias";
+    let folder = tempfile::tempdir().unwrap();
+    let net = variant("controlnet", "plain");
+    StableDiffusionControlNetPipeline::new(components(), net)
+        .unwrap()
+        .save_pretrained(folder.path())
+        .unwrap();
+    let file = folder.path().join("controlnet/diffusion_pytorch_model.safetensors");
+    let bytes = std::fs::read(&file).unwrap();
+    let stored = SafeTensors::deserialize(&bytes).unwrap();
+    let mut broken = stored.tensor(KEY).unwrap().data().to_vec();
+    broken[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    let shape = stored.tensor(KEY).unwrap().shape().to_vec();
+    let others = stored.tensors().into_iter().filter(|(key, _)| key != KEY);
+    let all = others.chain([(KEY.to_owned(), TensorView::new(Dtype::F32, shape, &broken).unwrap())]);
+    let written = safetensors::serialize(all, None).unwrap();
+    std::fs::write(&file, written).unwrap();
+
+    let mut pipeline =
+        StableDiffusionControlNetPipeline::from_pretrained(folder.path().to_str().unwrap()).unwrap();
+    pipeline.set_progress_bar(false);
+    let call =
+        ControlNetTextToImage { num_inference_steps: 2, ..ControlNetTextToImage::new("dog", square(32)) };
+    expect(&error(pipeline.call(call)), &["controlnet/diffusion_pytorch_model.safetensors", KEY, "step 1"]);
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{GENERATION_CONFIG, MODEL_INDEX};
 use crate::error::{Error, Result};
 use crate::loading::variant::{VariantCoverage, check_model, choose_weights};
+use crate::models::controlnets::{MultiControlNetModel, suffix};
 
 /// Selects from the `files` of a repository those that the pipeline of `model_index` needs.
 ///
@@ -33,7 +34,9 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
     let mut needed = vec![MODEL_INDEX.to_owned()];
     needed.extend(files.contains(&GENERATION_CONFIG).then(|| GENERATION_CONFIG.to_owned()));
     let mut coverage = VariantCoverage::default();
-    for component in component_names(index) {
+    let components: Vec<String> =
+        component_names(index).flat_map(|name| component_folders(name, index, &files)).collect();
+    for component in &components {
         let mut folder = format!("{component}/");
         let mut names = names_in(&files, &folder);
         if names.is_empty()
@@ -101,6 +104,14 @@ pub(crate) fn model_weights<'a>(names: &[&'a str], weights: &str) -> Vec<&'a str
     let is_weights =
         |name: &str| name.starts_with(weights) || (weights == "model" && name.starts_with("pytorch_model"));
     names.iter().copied().filter(|name| !name.contains('/') && is_weights(name)).collect()
+}
+
+/// The folders of a component: one, unless it is a list of ControlNets, of which the others are in numbered folders.
+fn component_folders(name: &str, index: &serde_json::Map<String, Value>, files: &[&str]) -> Vec<String> {
+    let is_list = index[name].get(1).and_then(Value::as_str) == Some(MultiControlNetModel::CLASS_NAME);
+    let numbered = (1..).map(|number| format!("{name}{}", suffix(number)));
+    let others = numbered.take_while(|name| is_list && !names_in(files, &format!("{name}/")).is_empty());
+    [name.to_owned()].into_iter().chain(others).collect()
 }
 
 /// The names of the files directly in `folder`, which ends in `/` or is empty.
@@ -292,6 +303,21 @@ mod tests {
         assert_eq!(select(&pickled, &index, None).unwrap(), pickled);
         let error = select(&[files[1], "diffusion_flax_model.msgpack", files[5]], &index, None).unwrap_err();
         assert!(error.to_string().contains("`diffusion_flax_model.msgpack`"), "{error}");
+    }
+
+    #[test]
+    fn several_controlnets_are_in_numbered_folders() {
+        let index = |class: &str| serde_json::json!({"controlnet": ["diffusers", class]});
+        let files = [
+            "controlnet/config.json",
+            "controlnet/diffusion_pytorch_model.safetensors",
+            "controlnet_1/config.json",
+            "controlnet_1/diffusion_pytorch_model.safetensors",
+            "model_index.json",
+        ];
+        assert_eq!(select(&files, &index("MultiControlNetModel"), None).unwrap(), files);
+        let one = [files[0], files[1], files[4]];
+        assert_eq!(select(&files, &index("ControlNetModel"), None).unwrap(), one);
     }
 
     #[test]

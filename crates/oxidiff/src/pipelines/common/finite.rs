@@ -16,6 +16,8 @@ pub(crate) struct Watch<'a> {
     pub index: &'a ModelIndex,
     /// The model that predicts.
     pub denoiser: (&'static str, &'a dyn Suspect),
+    /// Models that tell the denoiser something in each step.
+    pub helpers: Vec<(&'static str, &'a dyn Suspect)>,
     /// What conditions the denoiser, if anything does.
     pub condition: Option<Condition<'a>>,
     /// The class of the scheduler.
@@ -53,7 +55,7 @@ impl<'a> Watch<'a> {
         scheduler: &dyn Scheduler,
     ) -> Self {
         let scheduler = scheduler.config().class_name().unwrap_or("scheduler").to_owned();
-        Self { index, denoiser, condition: None, scheduler }
+        Self { index, denoiser, helpers: Vec::new(), condition: None, scheduler }
     }
 
     /// Checks the sample that a run starts from.
@@ -101,7 +103,9 @@ impl<'a> Watch<'a> {
         }
         let (name, model) = self.denoiser;
         let when = format!("{at}: the {} predicted values that are not finite", model.class_name());
-        broken_weight(self.index, name, model, &when).unwrap_or_else(|| {
+        let mut models = self.helpers.iter().copied().chain([(name, model)]);
+        let broken = models.find_map(|(name, model)| broken_weight(self.index, name, model, &when));
+        broken.unwrap_or_else(|| {
             let message = format!(
                 "{when}, though its weights are finite; {}, and the guidance scale and the loaded adapters",
                 overflow_advice(model.element_type())

@@ -84,6 +84,7 @@ impl StableDiffusionComponents {
             steps: run.steps,
             order: scheduler.order(),
             watch: Watch {
+                helpers: run.control.as_ref().map(Control::models).unwrap_or_default(),
                 condition: Some(Condition {
                     encoders: vec![("text_encoder", text_encoder)],
                     values: run.text.clone(),

@@ -103,6 +103,7 @@ impl StableDiffusionXLComponents {
             steps: run.steps,
             order: scheduler.order(),
             watch: Watch {
+                helpers: run.control.as_ref().map(|(control, _)| control.models()).unwrap_or_default(),
                 condition: Some(Condition {
                     encoders: first.into_iter().chain(second).collect(),
                     values: text.clone(),

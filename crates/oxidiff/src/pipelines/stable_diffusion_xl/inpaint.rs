@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::models::model::Model;
 use crate::pipelines::common::arguments::{check_finite, check_generators};
-use crate::pipelines::common::control::{ControlCall, Size};
+use crate::pipelines::common::control::ControlCall;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::inpainting::{Beginning, Crop, Inpainting, MaskedImage, PutBack};
 use crate::pipelines::common::strength::Strength;
@@ -176,15 +176,10 @@ impl StableDiffusionXLComponents {
         };
         let control = match control {
             Some(control) => {
-                let prompts = arguments.prompts().prompts.count()?;
-                let [height, width] = match &crop {
-                    Some(_) => size.map(Some),
-                    None => [arguments.height, arguments.width],
-                };
-                let own = Size { height, width, crop: crop.as_ref().map(Crop::region) };
-                let control = control.prepare(factor, own, [prompts, images], &self.unet.device())?;
-                control.check_size(size)?;
-                Some(control)
+                let (given, counts) =
+                    ([arguments.height, arguments.width], [arguments.prompts().prompts.count()?, images]);
+                let device = self.unet.device();
+                Some(control.prepare_for_inpainting(factor, (given, size), crop.as_ref(), counts, &device)?)
             }
             None => None,
         };

@@ -6,8 +6,10 @@ use super::{ControlImages, PerControlNet};
 use crate::error::{Error, Result};
 use crate::image_processor::{CropRegion, PreprocessOptions, ResizeMode, VaeImageProcessor};
 use crate::models::controlnets::{ControlNet, ControlNetInputs, ControlNetModel, ControlNetOutput};
+use crate::models::finite::Suspect;
 use crate::models::model::Model;
 use crate::models::unets::{AddedConditions, UNet2DConditionInputs};
+use crate::pipelines::common::inpainting::Crop;
 
 /// The arguments that calls with ControlNets have besides the others.
 pub(crate) struct ControlArguments {
@@ -145,6 +147,26 @@ impl<'a> ControlCall<'a> {
         let guess_mode = arguments.guess_mode || nets[0].config().global_pool_conditions;
         Ok(Control { each: each.collect(), images, guess_mode })
     }
+
+    /// As [`Self::prepare`], for a call that repaints a part of images of this `size`, or of the `crop` of them: `given` is the
+    /// size that the call asks for.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`], and when the images have another size.
+    pub fn prepare_for_inpainting(
+        self,
+        vae_scale_factor: usize,
+        (given, size): ([Option<usize>; 2], [usize; 2]),
+        crop: Option<&Crop>,
+        counts: [usize; 2],
+        device: &Device,
+    ) -> Result<Control<'a>> {
+        let [height, width] = if crop.is_some() { size.map(Some) } else { given };
+        let own = Size { height, width, crop: crop.map(Crop::region) };
+        let control = self.prepare(vae_scale_factor, own, counts, device)?;
+        control.check_size(size)?;
+        Ok(control)
+    }
 }
 
 impl Control<'_> {
@@ -152,6 +174,11 @@ impl Control<'_> {
     pub fn size(&self) -> [usize; 2] {
         let [_, _, height, width] = self.each[0].image.dims();
         [height, width]
+    }
+
+    /// The models, to be searched if a value is not finite.
+    pub fn models(&self) -> Vec<(&'static str, &dyn Suspect)> {
+        self.each.iter().map(|it| ("controlnet", it.net as &dyn Suspect)).collect()
     }
 
     /// Checks that the images have the size of the image that the call changes.
