@@ -99,7 +99,7 @@ impl Arguments {
             };
         let Some(first) = items.first() else { return Err(PyValueError::new_err("there are no images")) };
         if first.is_instance_of::<PyList>() || first.is_instance_of::<PyTuple>() {
-            let rows = items.iter().map(|row| Ok(Argument::List(vec![self.images(row)?])));
+            let rows = items.iter().map(|row| Ok(Argument::List(vec![self.images(row, grey)?])));
             return Ok(Argument::List(rows.collect::<PyResult<_>>()?));
         }
         if first.is_instance_of::<PyString>() {

@@ -131,7 +131,7 @@ fn power(base: Burn<MOST, Int>, exponent: Burn<MOST, Int>) -> PyResult<Burn<MOST
     let [shape, other] = [base.dims(), exponent.dims()];
     let shape: [usize; MOST] = std::array::from_fn(|dim| shape[dim].max(other[dim]));
     let (mut square, mut rest) = (base.expand(shape), exponent.expand(shape));
-    let mut result = square.clone() * 0 + 1;
+    let mut result = square.ones_like();
     while rest.clone().max().into_scalar::<i64>() > 0 {
         let odd = (rest.clone() % 2).equal_elem(1);
         result = result.clone().mask_where(odd, result * square.clone());
