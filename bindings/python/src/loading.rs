@@ -43,14 +43,18 @@ fn hub(given: &Bound<'_, PyDict>) -> PyResult<HubOptions> {
 
 /// The ControlNets that a pipeline is to have.
 pub fn controlnet(given: &Bound<'_, PyDict>) -> PyResult<Option<ControlNet>> {
-    let Some(cores) = given.get_item("controlnet")? else { return Ok(None) };
+    given.get_item("controlnet")?.map(|cores| controlnets(&cores)).transpose()
+}
+
+/// A list of ControlNets as one part of a pipeline.
+pub fn controlnets(cores: &Bound<'_, PyAny>) -> PyResult<ControlNet> {
     let net = |core: PyResult<Bound<'_, PyAny>>| {
         let component = core?.cast::<PyModel>()?.get().lock().to_component();
         let net = component.as_any().downcast_ref::<ControlNetModel>().cloned();
         net.ok_or_else(|| PyTypeError::new_err("`controlnet`: must be a ControlNetModel, or a list of them"))
     };
     let nets = cores.try_iter()?.map(net).collect::<PyResult<Vec<_>>>()?;
-    ControlNet::of(nets).map(Some).map_err(to_py)
+    ControlNet::of(nets).map_err(to_py)
 }
 
 pub fn options(given: &Bound<'_, PyDict>) -> PyResult<LoadOptions> {

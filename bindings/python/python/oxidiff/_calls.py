@@ -20,6 +20,8 @@ def call(pipeline, given):
         # What diffusers returns for every form that it does not know.
         given["output_type"] = "np"
     _draw_class_labels(pipeline, given)
+    if pipeline._class_name == "StableDiffusionPipeline":
+        _ignore_one_side(given)
     form = given.get("output_type")
     if form == "pt":
         given["output_type"] = "np"
@@ -58,6 +60,17 @@ def _lora_scale(pipeline, others):
     if set(attention) != {"scale"}:
         raise NotImplementedError("`cross_attention_kwargs` with anything but `scale` is not supported")
     return float(attention["scale"])
+
+
+def _ignore_one_side(given):
+    """Only this pipeline of diffusers ignores `height` without `width`, and the other way round."""
+    sides = [name for name in ("height", "width") if given[name]]
+    if len(sides) == 1:
+        import logging
+
+        logging.getLogger("oxidiff").warning("`%s` is ignored: give both `height` and `width`", sides[0])
+    if len(sides) < 2:
+        given.update(height=None, width=None)
 
 
 def _draw_class_labels(pipeline, given):

@@ -29,9 +29,13 @@ class DiffusionPipeline(LoraMixin, VaeMixin):
     def __init__(self, **parts):
         if self._class_name is None:
             raise TypeError("load a pipeline with `DiffusionPipeline.from_pretrained`")
+        cores = {}
         for name, part in parts.items():
-            _check_part(part)
-        cores = {name: part._core for name, part in parts.items() if hasattr(part, "_core")}
+            several = part if isinstance(part, (list, tuple)) and part else [part]
+            for one in several:
+                _check_part(one)
+            if all(hasattr(one, "_core") for one in several):
+                cores[name] = [one._core for one in several] if several is part else part._core
         # The class's own options. `None` is an optional part that is not there.
         options = {name: value for name, value in parts.items() if name not in cores and value is not None}
         options.update({name: bool(parts[name]) for name in FLAGS if name in parts})

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 use oxidiff::{AUTO_PIPELINES, AnyModel, AutoPipeline, Component, DiffusionPipeline, Scheduler};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 
 use crate::errors::to_py;
 use crate::info;
@@ -61,6 +61,8 @@ impl Held {
         } else if let Ok(part) = core.cast::<PyPart>() {
             let pipeline = lock(&part.get().pipeline).clone();
             Ok(Self::Pipeline(pipeline, part.get().name.clone()))
+        } else if core.is_instance_of::<PyList>() {
+            Ok(Self::Owned(Box::new(loading::controlnets(core)?)))
         } else {
             Err(PyTypeError::new_err(format!(
                 "`{name}`: must be a part of this package, not {}",

@@ -132,10 +132,7 @@ impl StableDiffusionComponents {
         let [height, width] = match (&control, &arguments.latents) {
             (Some(control), _) => control.size().map(|side| side / factor),
             (None, Some(latents)) => [latents.dims()[2], latents.dims()[3]],
-            (None, None) => {
-                let (height, width) = both(arguments.height, arguments.width);
-                self.latent_size(8, height, width)?
-            }
+            (None, None) => self.latent_size(8, arguments.height, arguments.width)?,
         };
         let guidance = self.classifier_free_guidance(arguments.guidance_scale, arguments.guidance_rescale);
         let text = self.embed(&arguments.prompts(), arguments.clip_skip, guidance)?.for_guidance().tokens;
@@ -195,17 +192,6 @@ impl Pipeline for StableDiffusionPipeline {
     }
 
     pipeline_methods!();
-}
-
-/// Both sides of the image, if both are given. This pipeline alone ignores one without the other, as in Python.
-fn both(height: Option<usize>, width: Option<usize>) -> (Option<usize>, Option<usize>) {
-    let (given, missing) = match (height, width) {
-        (Some(_), None) => ("height", "width"),
-        (None, Some(_)) => ("width", "height"),
-        both => return both,
-    };
-    tracing::warn!("`{given}` is ignored without `{missing}`, as in Python: give both");
-    (None, None)
 }
 
 expose_fields!(StableDiffusionPipeline);

@@ -1,0 +1,109 @@
+"""ControlNets, alone and several at once. `crates/oxidiff/tests/controlnet` compares their images with recorded ones."""
+
+import numpy
+import pytest
+from conftest import FIXTURES, largest_difference
+from PIL import Image
+
+from oxidiff import (
+    AutoPipelineForText2Image,
+    ControlNetModel,
+    DDIMScheduler,
+    DiffusionPipeline,
+    Generator,
+    StableDiffusionControlNetInpaintPipeline,
+    StableDiffusionControlNetPipeline,
+    UNet2DConditionModel,
+)
+
+FOLDER = FIXTURES / "controlnet"
+SD1 = FIXTURES / "pipelines" / "sd1"
+random = numpy.random.default_rng(2)
+first, second = (Image.fromarray(random.integers(0, 255, (32, 32, 3), numpy.uint8)) for _ in range(2))
+
+
+@pytest.fixture(scope="module")
+def nets():
+    return [ControlNetModel.from_pretrained(FOLDER / name) for name in ("controlnet", "controlnet_1")]
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """The parts of a pipeline that the ControlNets were made for."""
+    parts = DiffusionPipeline.from_pretrained(SD1).components
+    unet = UNet2DConditionModel.from_pretrained(FOLDER / "unet")
+    return {**parts, "unet": unet, "scheduler": DDIMScheduler.from_config(parts["scheduler"].config)}
+
+
+def images(pipeline, image, **arguments):
+    pipeline.set_progress_bar_config(disable=True)
+    arguments = {"num_inference_steps": 2, "output_type": "np", "generator": Generator(1), **arguments}
+    return pipeline("a red apple", image=image, **arguments).images
+
+
+def test_images_follow_another(parts, nets):
+    pipeline = StableDiffusionControlNetPipeline(**parts, controlnet=nets[0])
+    assert pipeline.controlnet is nets[0] and pipeline.config.controlnet == ["diffusers", "ControlNetModel"]
+    followed = images(pipeline, first)
+    assert followed.shape == (1, 32, 32, 3)
+    assert largest_difference(followed, images(pipeline, second)) > 1e-3
+    free = images(pipeline, first, controlnet_conditioning_scale=0.0)
+    assert largest_difference(free, followed) > 1e-3
+    assert largest_difference(free, images(pipeline, second, controlnet_conditioning_scale=0.0)) == 0
+    values = numpy.asarray(first, numpy.float32)[None] / 255
+    assert largest_difference(images(pipeline, values), followed) < 1e-5
+
+
+def test_several_control_nets(parts, nets, tmp_path):
+    both = StableDiffusionControlNetPipeline(**parts, controlnet=nets)
+    made = images(both, [first, second], controlnet_conditioning_scale=[0.5, 1.0])
+    assert largest_difference(made, images(both, [second, first], controlnet_conditioning_scale=[0.5, 1.0])) > 1e-3
+    both.save_pretrained(tmp_path)
+    loaded = DiffusionPipeline.from_pretrained(tmp_path)
+    assert type(loaded) is StableDiffusionControlNetPipeline
+    assert largest_difference(images(loaded, [first, second], controlnet_conditioning_scale=[0.5, 1.0]), made) < 1e-5
+    with pytest.raises(ValueError, match="image"):
+        images(both, [first, second, first])
+
+
+def test_control_nets_that_do_not_fit_are_refused():
+    xl = ControlNetModel.from_pretrained(FOLDER / "models" / "xl")
+    for kind in (StableDiffusionControlNetPipeline, DiffusionPipeline, AutoPipelineForText2Image):
+        with pytest.raises(ValueError, match="controlnet"):
+            kind.from_pretrained(SD1, controlnet=xl)
+    with pytest.raises(TypeError, match="controlnet"):
+        DiffusionPipeline.from_pretrained(SD1, controlnet="edges")
+
+
+def test_masked_parts_follow_another(parts, nets):
+    pipeline = StableDiffusionControlNetInpaintPipeline(**parts, controlnet=nets[0])
+    pipeline.set_progress_bar_config(disable=True)
+    mask = numpy.zeros((32, 32), numpy.float64)
+    mask[:, 16:] = 1
+    arguments = {"num_inference_steps": 2, "output_type": "np", "generator": Generator(1), "mask_image": mask}
+    made = [pipeline("dog", image=first, control_image=control, **{**arguments, "generator": Generator(1)}).images
+            for control in (first, second)]
+    assert largest_difference(*made) > 1e-3
+
+
+def test_residuals_are_those_of_diffusers(nets):
+    torch = pytest.importorskip("torch")
+    diffusers = pytest.importorskip("diffusers")
+    theirs = diffusers.ControlNetModel.from_pretrained(FOLDER / "controlnet")
+    generator = torch.Generator().manual_seed(0)
+    width = nets[0].config.cross_attention_dim
+    sample, text = torch.randn(2, 4, 4, 4, generator=generator), torch.randn(2, 24, width, generator=generator)
+    image = torch.rand(2, 3, 32, 32, generator=generator)
+    with torch.no_grad():
+        down, middle = theirs(sample, 300, text, image, conditioning_scale=0.7, return_dict=False)
+    own_down, own_middle = nets[0](sample, 300, text, image, conditioning_scale=0.7, return_dict=False)
+    assert len(own_down) == len(down)
+    for one, other in zip([*own_down, own_middle], [*down, middle]):
+        assert largest_difference(one, other) < 1e-4
+    unets = diffusers.UNet2DConditionModel.from_pretrained(FOLDER / "unet"), UNet2DConditionModel.from_pretrained(FOLDER / "unet")
+    with torch.no_grad():
+        expected, found = (
+            unet(sample, 300, text, down_block_additional_residuals=down, mid_block_additional_residual=middle).sample
+            for unet in unets
+        )
+    assert largest_difference(found, expected) < 1e-4
