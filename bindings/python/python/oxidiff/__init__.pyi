@@ -150,6 +150,16 @@ class AutoencoderTiny(AutoencoderMixin, ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
+class BackAndForth:
+    """RePaint, whose runs also go back to noisier timesteps."""
+
+    @property
+    def final_alpha_cumprod(self) -> Any:
+        """What the last step takes for `alphas_cumprod`: 1."""
+
+    def undo_step(self, sample: ArrayLike, timestep: int | float | ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None) -> Any:
+        """Goes back from the sample at a timestep to the noisier one that the step came from."""
+
 class BaseOutput(OrderedDict):
     """The result of a call: `output.images`, `output["images"]` or `output[0]`."""
 
@@ -248,7 +258,7 @@ class CLIPTextModelWithProjection(ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
-class CMStochasticIterativeScheduler(NoiseLevels, SchedulerMixin):
+class CMStochasticIterativeScheduler(NoiseLevels, StepIndex, SchedulerMixin):
     """`CMStochasticIterativeScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 40, sigma_min: Any = 0.002, sigma_max: Any = 80.0, sigma_data: Any = 0.5, s_noise: Any = 1.0, rho: Any = 7.0, clip_denoised: Any = True) -> None:
@@ -304,6 +314,12 @@ class ConsistencyModelPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+class ContinuousTime:
+    """Schedulers whose timesteps are times between 0 and 1."""
+
+    def previous_timestep(self, timestep: int | float | ArrayLike) -> Any:
+        """The timestep that a step from `timestep` leads to."""
+
 class ControlNetModel(ModelMixin):
     """`ControlNetModel` of Python: see `ModelMixin` for its methods."""
 
@@ -349,7 +365,7 @@ class ControlNetModel(ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
-class CosineDPMSolverMultistepScheduler(SchedulerMixin):
+class CosineDPMSolverMultistepScheduler(CosinePreconditioned, MultistepIndex, SchedulerMixin):
     """`CosineDPMSolverMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, sigma_min: Any = 0.3, sigma_max: Any = 500.0, sigma_data: Any = 1.0, sigma_schedule: Any = 'exponential', num_train_timesteps: Any = 1000, solver_order: Any = 2, prediction_type: Any = 'v_prediction', rho: Any = 7.0, solver_type: Any = 'midpoint', lower_order_final: Any = True, euler_at_final: Any = False, final_sigmas_type: Any = 'zero') -> None:
@@ -378,6 +394,12 @@ class CosineDPMSolverMultistepScheduler(SchedulerMixin):
         Raises:
             ValueError: when a shape or the timestep does not fit.
         """
+
+class CosinePreconditioned(Preconditioned):
+    """EDM with the time as an angle."""
+
+    def precondition_noise(self, sigma: Any) -> Any:
+        """What the model is told about a noise level: atan(σ) · 2/π."""
 
 class DDIMInverseScheduler(SchedulerMixin):
     """`DDIMInverseScheduler` of diffusers: see `SchedulerMixin` for its methods."""
@@ -433,7 +455,7 @@ class DDIMPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
-class DDIMScheduler(SchedulerMixin):
+class DDIMScheduler(Velocity, SchedulerMixin):
     """`DDIMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, clip_sample: Any = True, set_alpha_to_one: Any = True, steps_offset: Any = 0, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, clip_sample_range: Any = 1.0, sample_max_value: Any = 1.0, timestep_spacing: Any = 'leading', rescale_betas_zero_snr: Any = False) -> None:
@@ -447,7 +469,7 @@ class DDIMScheduler(SchedulerMixin):
             device (str): Must be the CPU.
         """
 
-    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, eta: Any = None, use_clipped_model_output: Any = False, generator: GeneratorLike | list[GeneratorLike] | None = None, variance_noise: Any = None, return_dict: bool = True) -> Any:
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, eta: Any = 0.0, use_clipped_model_output: Any = False, generator: GeneratorLike | list[GeneratorLike] | None = None, variance_noise: Any = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
 
         Args:
@@ -485,7 +507,7 @@ class DDPMPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
-class DDPMScheduler(PreviousTimestep, SchedulerMixin):
+class DDPMScheduler(PreviousTimestep, Velocity, SchedulerMixin):
     """`DDPMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, variance_type: Any = 'fixed_small', clip_sample: Any = True, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, clip_sample_range: Any = 1.0, sample_max_value: Any = 1.0, timestep_spacing: Any = 'leading', steps_offset: Any = 0, rescale_betas_zero_snr: Any = False) -> None:
@@ -516,7 +538,7 @@ class DDPMScheduler(PreviousTimestep, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class DDPMWuerstchenScheduler(SchedulerMixin):
+class DDPMWuerstchenScheduler(ContinuousTime, SchedulerMixin):
     """`DDPMWuerstchenScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, scaler: Any = 1.0, s: Any = 0.008) -> None:
@@ -547,7 +569,7 @@ class DDPMWuerstchenScheduler(SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class DEISMultistepScheduler(SchedulerMixin):
+class DEISMultistepScheduler(MultistepIndex, VariancePreserving, SchedulerMixin):
     """`DEISMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, solver_order: Any = 2, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'deis', solver_type: Any = 'logrho', lower_order_final: Any = True, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, timestep_spacing: Any = 'linspace', steps_offset: Any = 0, use_dynamic_shifting: Any = False, time_shift_type: Any = 'exponential') -> None:
@@ -578,7 +600,7 @@ class DEISMultistepScheduler(SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class DPMSolverMultistepInverseScheduler(SchedulerMixin):
+class DPMSolverMultistepInverseScheduler(VariancePreserving, SchedulerMixin):
     """`DPMSolverMultistepInverseScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, solver_order: Any = 2, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'dpmsolver++', solver_type: Any = 'midpoint', lower_order_final: Any = True, euler_at_final: Any = False, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, lambda_min_clipped: Any = ..., variance_type: Any = None, timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
@@ -608,7 +630,7 @@ class DPMSolverMultistepInverseScheduler(SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class DPMSolverMultistepScheduler(SchedulerMixin):
+class DPMSolverMultistepScheduler(MultistepIndex, VariancePreserving, SchedulerMixin):
     """`DPMSolverMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, solver_order: Any = 2, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'dpmsolver++', solver_type: Any = 'midpoint', lower_order_final: Any = True, euler_at_final: Any = False, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_lu_lambdas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, final_sigmas_type: Any = 'zero', lambda_min_clipped: Any = ..., variance_type: Any = None, timestep_spacing: Any = 'linspace', steps_offset: Any = 0, rescale_betas_zero_snr: Any = False, use_dynamic_shifting: Any = False, time_shift_type: Any = 'exponential') -> None:
@@ -640,21 +662,22 @@ class DPMSolverMultistepScheduler(SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class DPMSolverSDEScheduler(SchedulerMixin):
+class DPMSolverSDEScheduler(HalfSteps, StepIndex, SchedulerMixin):
     """`DPMSolverSDEScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'linear', trained_betas: Any = None, prediction_type: Any = 'epsilon', use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, noise_sampler_seed: Any = None, timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
 
-    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, num_train_timesteps: Any = None) -> None:
         """Chooses the timesteps of a run.
 
         Args:
             num_inference_steps (int): The number of steps.
             device (str): Must be the CPU.
+            num_train_timesteps (int): The timesteps of the training to spread the run over, instead of the configuration's.
         """
 
-    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_noise: Any = 1.0, return_dict: bool = True) -> Any:
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True, s_noise: Any = 1.0) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
 
         Args:
@@ -670,7 +693,7 @@ class DPMSolverSDEScheduler(SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class DPMSolverSinglestepScheduler(SchedulerMixin):
+class DPMSolverSinglestepScheduler(MultistepIndex, VariancePreserving, SchedulerMixin):
     """`DPMSolverSinglestepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, solver_order: Any = 2, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'dpmsolver++', solver_type: Any = 'midpoint', lower_order_final: Any = False, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, final_sigmas_type: Any = 'zero', lambda_min_clipped: Any = ..., variance_type: Any = None, use_dynamic_shifting: Any = False, time_shift_type: Any = 'exponential') -> None:
@@ -731,7 +754,7 @@ class DPTForDepthEstimation(ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
-class DiTPipeline(DiffusionPipeline):
+class DiTPipeline(NamedClasses, DiffusionPipeline):
     """`DiTPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
     def __call__(self, class_labels: int | Sequence[int] | ArrayLike | None = None, *, guidance_scale: float = 4.0, generator: GeneratorLike | list[GeneratorLike] | None = None, num_inference_steps: int = 50, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
@@ -806,7 +829,7 @@ class DiagonalGaussianDistribution:
     def var(self) -> Any:
         """The variance at each position."""
 
-class DiffusionPipeline(LoraMixin):
+class DiffusionPipeline(LoraMixin, VaeMixin):
     """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
 
     `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
@@ -824,6 +847,10 @@ class DiffusionPipeline(LoraMixin):
     def _repr_html_(self) -> str: ...
 
     @property
+    def clip_skip(self) -> Any:
+        """How many layers of the text encoder the current or the last call skips."""
+
+    @property
     def components(self) -> dict[str, Any]:
         """The parts by name, as the class takes them: `StableDiffusionImg2ImgPipeline(**pipeline.components)`."""
 
@@ -833,25 +860,20 @@ class DiffusionPipeline(LoraMixin):
 
     config_name: str
 
+    def cuda(self, device: Any = None) -> Any:
+        """Moves the models to a GPU, which this build cannot compute on."""
+
     @property
     def device(self) -> Any:
         """The device of the models: the CPU."""
 
-    def disable_vae_slicing(self) -> Any:
-        """Encodes and decodes whole batches."""
-
-    def disable_vae_tiling(self) -> Any:
-        """Encodes and decodes whole images."""
+    @property
+    def do_classifier_free_guidance(self) -> Any:
+        """Whether the current or the last call computes a prediction without the text, too."""
 
     @property
     def dtype(self) -> Any:
         """The element type of the models."""
-
-    def enable_vae_slicing(self) -> Any:
-        """Encodes and decodes the images of a batch one by one."""
-
-    def enable_vae_tiling(self) -> Any:
-        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
 
     @classmethod
     def from_pipe(cls, pipeline: Any, **kwargs: Any) -> Self:
@@ -894,6 +916,10 @@ class DiffusionPipeline(LoraMixin):
         """How strongly the current or the last call follows the text."""
 
     @property
+    def image_processor(self) -> Any:
+        """What turns images into tensors for the autoencoder, and back."""
+
+    @property
     def interrupt(self) -> Any:
         """Whether the current call is to stop: `pipeline._interrupt = True` in a callback."""
 
@@ -920,7 +946,17 @@ class DiffusionPipeline(LoraMixin):
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Converts the models to another element type. A device must be the CPU. Returns the pipeline."""
 
-class EDMDPMSolverMultistepScheduler(SchedulerMixin):
+    def to_json_file(self, json_file_path: Any) -> Any:
+        """Writes the contents of `model_index.json` into a file."""
+
+    def to_json_string(self) -> str:
+        """The contents of `model_index.json`, as JSON."""
+
+    @property
+    def vae_scale_factor(self) -> Any:
+        """How many pixels one position of the latents stands for, in each direction."""
+
+class EDMDPMSolverMultistepScheduler(Preconditioned, MultistepIndex, SchedulerMixin):
     """`EDMDPMSolverMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, sigma_min: Any = 0.002, sigma_max: Any = 80.0, sigma_data: Any = 0.5, sigma_schedule: Any = 'karras', num_train_timesteps: Any = 1000, prediction_type: Any = 'epsilon', rho: Any = 7.0, solver_order: Any = 2, thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'dpmsolver++', solver_type: Any = 'midpoint', lower_order_final: Any = True, euler_at_final: Any = False, final_sigmas_type: Any = 'zero') -> None:
@@ -950,7 +986,7 @@ class EDMDPMSolverMultistepScheduler(SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class EDMEulerScheduler(SchedulerMixin):
+class EDMEulerScheduler(Preconditioned, StepIndex, SchedulerMixin):
     """`EDMEulerScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, sigma_min: Any = 0.002, sigma_max: Any = 80.0, sigma_data: Any = 0.5, sigma_schedule: Any = 'karras', num_train_timesteps: Any = 1000, prediction_type: Any = 'epsilon', rho: Any = 7.0, final_sigmas_type: Any = 'zero') -> None:
@@ -965,7 +1001,7 @@ class EDMEulerScheduler(SchedulerMixin):
             sigmas (Sequence[float]): The noise levels of the run instead, in descending order.
         """
 
-    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, pred_original_sample: Any = None, return_dict: bool = True) -> Any:
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True, pred_original_sample: Any = None) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
 
         Args:
@@ -981,7 +1017,7 @@ class EDMEulerScheduler(SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class EulerAncestralDiscreteScheduler(SchedulerMixin):
+class EulerAncestralDiscreteScheduler(StepIndex, SchedulerMixin):
     """`EulerAncestralDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, prediction_type: Any = 'epsilon', timestep_spacing: Any = 'linspace', steps_offset: Any = 0, rescale_betas_zero_snr: Any = False) -> None:
@@ -1011,7 +1047,7 @@ class EulerAncestralDiscreteScheduler(SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class EulerDiscreteScheduler(SchedulerMixin):
+class EulerDiscreteScheduler(StepIndex, VelocityAtLevels, SchedulerMixin):
     """`EulerDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, prediction_type: Any = 'epsilon', interpolation_type: Any = 'linear', use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, sigma_min: Any = None, sigma_max: Any = None, timestep_spacing: Any = 'linspace', timestep_type: Any = 'discrete', steps_offset: Any = 0, rescale_betas_zero_snr: Any = False, final_sigmas_type: Any = 'zero') -> None:
@@ -1043,7 +1079,7 @@ class EulerDiscreteScheduler(SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class FlowMatchEulerDiscreteScheduler(FlowSchedulerMixin, SchedulerMixin):
+class FlowMatchEulerDiscreteScheduler(PerToken, Shift, StepIndex, TimeShift, TrainedLevels, FlowSchedulerMixin, SchedulerMixin):
     """`FlowMatchEulerDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, shift: Any = 1.0, use_dynamic_shifting: Any = False, base_shift: Any = 0.5, max_shift: Any = 1.15, base_image_seq_len: Any = 256, max_image_seq_len: Any = 4096, invert_sigmas: Any = False, shift_terminal: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, time_shift_type: Any = 'exponential', stochastic_sampling: Any = False) -> None:
@@ -1060,7 +1096,7 @@ class FlowMatchEulerDiscreteScheduler(FlowSchedulerMixin, SchedulerMixin):
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
         """
 
-    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, s_churn: Any = 0.0, s_tmin: Any = 0.0, s_tmax: Any = ..., s_noise: Any = 1.0, generator: GeneratorLike | list[GeneratorLike] | None = None, per_token_timesteps: Any = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
 
         Args:
@@ -1076,7 +1112,7 @@ class FlowMatchEulerDiscreteScheduler(FlowSchedulerMixin, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class FlowMatchHeunDiscreteScheduler(FlowSchedulerMixin, SchedulerMixin):
+class FlowMatchHeunDiscreteScheduler(HalfSteps, StepIndex, TrainedLevels, FlowSchedulerMixin, SchedulerMixin):
     """`FlowMatchHeunDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, shift: Any = 1.0) -> None:
@@ -1106,7 +1142,7 @@ class FlowMatchHeunDiscreteScheduler(FlowSchedulerMixin, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class FlowMatchLCMScheduler(FlowSchedulerMixin, SchedulerMixin):
+class FlowMatchLCMScheduler(Growing, Shift, StepIndex, TimeShift, TrainedLevels, FlowSchedulerMixin, SchedulerMixin):
     """`FlowMatchLCMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, shift: Any = 1.0, use_dynamic_shifting: Any = False, base_shift: Any = 0.5, max_shift: Any = 1.15, base_image_seq_len: Any = 256, max_image_seq_len: Any = 4096, invert_sigmas: Any = False, shift_terminal: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, time_shift_type: Any = 'exponential', scale_factors: Any = None, upscale_mode: Any = 'bicubic') -> None:
@@ -1187,6 +1223,8 @@ class Generator:
 
     def __repr__(self) -> str: ...
 
+    def __setstate__(self, state: Any) -> Any: ...
+
     @property
     def device(self) -> Any:
         """The device that numbers are drawn on: always the CPU."""
@@ -1206,18 +1244,32 @@ class Generator:
     def set_state(self, state: Any) -> Generator:
         """Continues from a state."""
 
-class HeunDiscreteScheduler(SchedulerMixin):
+class Growing:
+    """Schedulers whose samples grow during the run."""
+
+    def set_scale_factors(self, scale_factors: Any, upscale_mode: Any) -> Any:
+        """Sets how the sample grows from step to step, by factors and a mode of interpolation such as `"bicubic"`."""
+
+class HalfSteps:
+    """Methods of the second order, which call the model twice for a step."""
+
+    @property
+    def state_in_first_order(self) -> Any:
+        """Whether the next call of `step` begins a step, rather than finishing one."""
+
+class HeunDiscreteScheduler(HalfSteps, StepIndex, SchedulerMixin):
     """`HeunDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'linear', trained_betas: Any = None, prediction_type: Any = 'epsilon', use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, clip_sample: Any = False, clip_sample_range: Any = 1.0, timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
 
-    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, timesteps: Any = None) -> None:
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, num_train_timesteps: Any = None, timesteps: Any = None) -> None:
         """Chooses the timesteps of a run.
 
         Args:
             num_inference_steps (int): The number of steps.
             device (str): Must be the CPU.
+            num_train_timesteps (int): The timesteps of the training to spread the run over, instead of the configuration's.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
         """
 
@@ -1237,7 +1289,7 @@ class HeunDiscreteScheduler(SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class IPNDMScheduler(SchedulerMixin):
+class IPNDMScheduler(StepIndex, SchedulerMixin):
     """`IPNDMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, trained_betas: Any = None) -> None:
@@ -1270,18 +1322,19 @@ class IPNDMScheduler(SchedulerMixin):
 class ImagePipelineOutput(BaseOutput):
     """The images that a pipeline made."""
 
-class KDPM2AncestralDiscreteScheduler(SchedulerMixin):
+class KDPM2AncestralDiscreteScheduler(HalfSteps, StepIndex, SchedulerMixin):
     """`KDPM2AncestralDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'linear', trained_betas: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, prediction_type: Any = 'epsilon', timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
 
-    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, num_train_timesteps: Any = None) -> None:
         """Chooses the timesteps of a run.
 
         Args:
             num_inference_steps (int): The number of steps.
             device (str): Must be the CPU.
+            num_train_timesteps (int): The timesteps of the training to spread the run over, instead of the configuration's.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
@@ -1300,18 +1353,19 @@ class KDPM2AncestralDiscreteScheduler(SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class KDPM2DiscreteScheduler(SchedulerMixin):
+class KDPM2DiscreteScheduler(HalfSteps, StepIndex, SchedulerMixin):
     """`KDPM2DiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'linear', trained_betas: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, prediction_type: Any = 'epsilon', timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
 
-    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, num_train_timesteps: Any = None) -> None:
         """Chooses the timesteps of a run.
 
         Args:
             num_inference_steps (int): The number of steps.
             device (str): Must be the CPU.
+            num_train_timesteps (int): The timesteps of the training to spread the run over, instead of the configuration's.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
@@ -1330,13 +1384,13 @@ class KDPM2DiscreteScheduler(SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class LCMScheduler(PreviousTimestep, SchedulerMixin):
+class LCMScheduler(PreviousTimestep, StepIndex, Velocity, SchedulerMixin):
     """`LCMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'scaled_linear', trained_betas: Any = None, original_inference_steps: Any = 50, clip_sample: Any = False, clip_sample_range: Any = 1.0, set_alpha_to_one: Any = True, steps_offset: Any = 0, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, timestep_spacing: Any = 'leading', timestep_scaling: Any = 10.0, rescale_betas_zero_snr: Any = False) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
 
-    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, original_inference_steps: Any = None, timesteps: Any = None, strength: Any = None) -> None:
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, original_inference_steps: Any = None, timesteps: Any = None, strength: Any = 1.0) -> None:
         """Chooses the timesteps of a run.
 
         Args:
@@ -1344,7 +1398,7 @@ class LCMScheduler(PreviousTimestep, SchedulerMixin):
             device (str): Must be the CPU.
             original_inference_steps (int): The number of steps that the model was distilled with.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
-            strength (float): The part of the timesteps that is used when the run starts from an image; by default 1.
+            strength (float): The part of the timesteps that is used when the run starts from an image.
         """
 
     def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
@@ -1363,7 +1417,7 @@ class LCMScheduler(PreviousTimestep, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class LMSDiscreteScheduler(SchedulerMixin):
+class LMSDiscreteScheduler(StepIndex, SchedulerMixin):
     """`LMSDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, prediction_type: Any = 'epsilon', timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
@@ -1530,7 +1584,8 @@ class LoraMixin:
     def set_adapters(self, adapter_names: Any, adapter_weights: Any = None) -> Any:
         """Activates adapters, each with a weight: 1 is the adapter as it was trained, 0 has no effect.
 
-        A weight can be a dictionary of a weight for each model: `{"unet": 0.8, "text_encoder": 0.5}`.
+        A weight can be a dictionary of a weight for each model: `{"unet": 0.8, "text_encoder": 0.5}`. That of the UNet can again
+        be a dictionary: `{"down": 0.5, "mid": 0.8, "up": {"block_0": 0.6, "block_1": [0.4, 0.8, 1.0]}}`.
         """
 
     def unfuse_lora(self, components: Any = None) -> Any:
@@ -1551,7 +1606,12 @@ class ModelMixin:
 
     def __repr__(self) -> str: ...
 
+    def __setattr__(self, name: Any, value: Any) -> None: ...
+
     def _repr_html_(self) -> str: ...
+
+    def compile(self, *args: Any, **kwargs: Any) -> Any:
+        """Does nothing: the model is compiled already."""
 
     @property
     def config(self) -> FrozenDict:
@@ -1559,13 +1619,25 @@ class ModelMixin:
 
     config_name: str
 
+    def cpu(self) -> Any:
+        """Returns the model, which is on the CPU."""
+
+    def cuda(self, device: Any = None) -> Any:
+        """Moves the model to a GPU, which this build cannot compute on."""
+
     @property
     def device(self) -> Any:
         """The device of the weights: the CPU."""
 
+    def disable_xformers_memory_efficient_attention(self) -> Any:
+        """Does nothing: attention stays memory-efficient."""
+
     @property
     def dtype(self) -> Any:
         """The element type of the weights."""
+
+    def enable_xformers_memory_efficient_attention(self, attention_op: Any = None) -> Any:
+        """Does nothing: attention is memory-efficient already."""
 
     def eval(self) -> Self:
         """Returns the model, which is always in the state for inference."""
@@ -1600,6 +1672,10 @@ class ModelMixin:
     def half(self) -> Self:
         """Converts the weights to float16."""
 
+    @classmethod
+    def load_config(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Any:
+        """The configuration in a folder or on the hub."""
+
     def num_parameters(self, only_trainable: Any = False, exclude_embeddings: Any = False) -> int:
         """The number of parameters."""
 
@@ -1609,11 +1685,37 @@ class ModelMixin:
     def save_pretrained(self, save_directory: Any, is_main_process: Any = True, safe_serialization: Any = True, variant: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
         """Writes `config.json` and the weights into a folder, which is created if it does not exist."""
 
+    def set_attention_slice(self, slice_size: Any = 'auto') -> Any:
+        """Does nothing: attention on the CPU never holds the scores of all pairs of tokens."""
+
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Converts the weights to another element type. A device must be the CPU."""
 
+    def to_json_file(self, json_file_path: Any) -> Any:
+        """Writes the configuration into a file, as JSON."""
+
+    def to_json_string(self) -> str:
+        """The configuration as JSON, as it is saved."""
+
     def train(self, mode: Any = True) -> Any:
         """Refuses training."""
+
+class MultistepIndex(StepIndex):
+    """Solvers of several steps, which take a timestep that they do not know for the last."""
+
+class NamedClasses:
+    """Pipelines whose checkpoints name the classes that their images can be of."""
+
+    def get_label_ids(self, label: Any) -> Any:
+        """The numbers of the classes of these names, for `class_labels`.
+
+        Raises:
+            ValueError: when the checkpoint names no such class.
+        """
+
+    @property
+    def labels(self) -> Any:
+        """The numbers of the classes, by name."""
 
 class NoiseLevels:
     """Consistency models, which are told the noise level instead of a timestep."""
@@ -1673,6 +1775,23 @@ class PNDMScheduler(RungeKutta, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
+class PerToken:
+    """Schedulers whose tokens can have timesteps of their own, as in videos with some given frames."""
+
+class Preconditioned:
+    """Schedulers of EDM, which scale what goes into the model and what comes out (Karras et al. 2022,
+    <https://arxiv.org/abs/2206.00364>, Table 1).
+    """
+
+    def precondition_inputs(self, sample: ArrayLike, sigma: Any) -> Any:
+        """The sample at a noise level, scaled to the variance 1."""
+
+    def precondition_noise(self, sigma: Any) -> Any:
+        """What the model is told about a noise level: ln(σ) / 4."""
+
+    def precondition_outputs(self, sample: ArrayLike, model_output: ArrayLike, sigma: Any) -> Any:
+        """The noise-free sample that a prediction of the model means."""
+
 class PredictorCorrector:
     """Score models, whose sample is first corrected and then moved to the next noise level."""
 
@@ -1720,17 +1839,19 @@ class RePaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
-class RePaintScheduler(SchedulerMixin):
+class RePaintScheduler(BackAndForth, SchedulerMixin):
     """`RePaintScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', eta: Any = 0.0, trained_betas: Any = None, clip_sample: Any = True) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
 
-    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None) -> None:
+    def set_timesteps(self, num_inference_steps: int | None = None, jump_length: Any = 10, jump_n_sample: Any = 10, device: Any = None) -> None:
         """Chooses the timesteps of a run.
 
         Args:
             num_inference_steps (int): The number of steps.
+            jump_length (int): How many steps the run goes back at a time.
+            jump_n_sample (int): How often the run makes the steps between.
             device (str): Must be the CPU.
         """
 
@@ -1771,7 +1892,7 @@ class RungeKutta:
     def step_prk(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, return_dict: bool = True) -> Any:
         """`step` with one of the four model calls of a Runge-Kutta step."""
 
-class SASolverScheduler(SchedulerMixin):
+class SASolverScheduler(MultistepIndex, VariancePreserving, SchedulerMixin):
     """`SASolverScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, predictor_order: Any = 2, corrector_order: Any = 2, prediction_type: Any = 'epsilon', tau_func: Any = None, thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, algorithm_type: Any = 'data_prediction', lower_order_final: Any = True, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, lambda_min_clipped: Any = ..., variance_type: Any = None, timestep_spacing: Any = 'linspace', steps_offset: Any = 0) -> None:
@@ -1813,6 +1934,8 @@ class SchedulerMixin:
     def __len__(self) -> int: ...
 
     def __repr__(self) -> str: ...
+
+    def __setattr__(self, name: Any, value: Any) -> None: ...
 
     def _repr_html_(self) -> str: ...
 
@@ -1863,8 +1986,16 @@ class SchedulerMixin:
         """
 
     @property
+    def has_compatibles(self) -> Any:
+        """Whether other classes can take over this scheduler's configuration."""
+
+    @property
     def init_noise_sigma(self) -> float:
         """The standard deviation of the initial noise."""
+
+    @property
+    def initial_alpha_cumprod(self) -> Any:
+        """What the first step of an inversion takes for `alphas_cumprod`."""
 
     @classmethod
     def load_config(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Any:
@@ -1900,6 +2031,9 @@ class SchedulerMixin:
     @property
     def timesteps(self) -> Any:
         """The timesteps of the run, from noisy to clean; before `set_timesteps`, usually all of the training."""
+
+    def to_json_file(self, json_file_path: Any) -> Any:
+        """Writes the configuration into a file, as JSON."""
 
     def to_json_string(self) -> str:
         """The configuration as JSON, as it is saved."""
@@ -1947,6 +2081,18 @@ class ScoreSdeVeScheduler(PredictorCorrector, SchedulerMixin):
         Raises:
             ValueError: when a shape or the timestep does not fit.
         """
+
+class Shift:
+    """Schedulers of flows whose noise levels are shifted for larger images (Esser et al. 2024,
+    <https://arxiv.org/abs/2403.03206>).
+    """
+
+    def set_shift(self, shift: Any) -> Any:
+        """Sets the shift of the noise levels of later runs. The configuration keeps its own."""
+
+    @property
+    def shift(self) -> Any:
+        """The shift of the noise levels of the next run, unless it is dynamic."""
 
 class StableDiffusionControlNetImg2ImgPipeline(DiffusionPipeline):
     """`StableDiffusionControlNetImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -2662,13 +2808,24 @@ class StableDiffusionXLPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
-class TCDScheduler(PreviousTimestep, SchedulerMixin):
+class StepIndex:
+    """Schedulers that count their steps, and find the first by its timestep."""
+
+    def index_for_timestep(self, timestep: int | float | ArrayLike, schedule_timesteps: Any = None) -> Any:
+        """The index of a timestep in the run, or in `schedule_timesteps`. Of two that are equal, it is the second, so that
+        image to image does not leave out a noise level.
+
+        Raises:
+            IndexError: when there is no such timestep.
+        """
+
+class TCDScheduler(PreviousTimestep, StepIndex, Velocity, SchedulerMixin):
     """`TCDScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.00085, beta_end: Any = 0.012, beta_schedule: Any = 'scaled_linear', trained_betas: Any = None, original_inference_steps: Any = 50, clip_sample: Any = False, clip_sample_range: Any = 1.0, set_alpha_to_one: Any = True, steps_offset: Any = 0, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, timestep_spacing: Any = 'leading', timestep_scaling: Any = 10.0, rescale_betas_zero_snr: Any = False) -> None:
         """A scheduler with these values of its configuration, and the defaults for the others."""
 
-    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, original_inference_steps: Any = None, timesteps: Any = None, strength: Any = None) -> None:
+    def set_timesteps(self, num_inference_steps: int | None = None, device: Any = None, original_inference_steps: Any = None, timesteps: Any = None, strength: Any = 1.0) -> None:
         """Chooses the timesteps of a run.
 
         Args:
@@ -2676,10 +2833,10 @@ class TCDScheduler(PreviousTimestep, SchedulerMixin):
             device (str): Must be the CPU.
             original_inference_steps (int): The number of steps that the model was distilled with.
             timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
-            strength (float): The part of the timesteps that is used when the run starts from an image; by default 1.
+            strength (float): The part of the timesteps that is used when the run starts from an image.
         """
 
-    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, eta: Any = None, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, eta: Any = 0.3, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
         """One step: from the sample at a timestep to the less noisy one before it.
 
         Args:
@@ -2719,6 +2876,8 @@ class Tensor:
     def __float__(self) -> float: ...
 
     def __floordiv__(self, value: Any) -> Tensor: ...
+
+    def __format__(self, format: Any) -> Tensor: ...
 
     def __ge__(self, value: Any) -> Tensor: ...
 
@@ -2762,6 +2921,8 @@ class Tensor:
 
     def __rmul__(self, value: Any) -> Tensor: ...
 
+    def __round__(self, ndigits: Any = None) -> Tensor: ...
+
     def __rpow__(self, value: Any, mod: Any = None) -> Tensor: ...
 
     def __rsub__(self, value: Any) -> Tensor: ...
@@ -2786,6 +2947,12 @@ class Tensor:
 
     def any(self) -> bool:
         """Whether any value is true."""
+
+    def argmax(self, dim: Any = None, keepdim: Any = False) -> Tensor:
+        """The place of the largest value along a dimension, or in the flattened tensor."""
+
+    def argmin(self, dim: Any = None, keepdim: Any = False) -> Tensor:
+        """The place of the smallest value along a dimension, or in the flattened tensor."""
 
     def asnumpy(self) -> Any:
         """The values as an array of numpy: mindspore's name of `numpy`."""
@@ -2836,6 +3003,9 @@ class Tensor:
 
     def flatten(self, start_dim: Any = 0, end_dim: Any = ...) -> Tensor:
         """The tensor with the dimensions from `start_dim` to `end_dim` as one."""
+
+    def flip(self, *dims: Any) -> Tensor:
+        """The tensor with the values of some dimensions in reverse order."""
 
     def float(self) -> Tensor:
         """The tensor as `float32`."""
@@ -2933,6 +3103,26 @@ class Tensor:
 
     def view(self, *shape: Any) -> Tensor:
         """The same as `reshape`."""
+
+class TimeShift:
+    """Schedulers that can shift the noise levels of a flow by the size of the image."""
+
+    def stretch_shift_to_terminal(self, t: Any) -> Any:
+        """The noise levels `t` stretched to end with `shift_terminal`."""
+
+    def time_shift(self, mu: Any, sigma: Any, t: Any) -> Any:
+        """The noise levels `t` shifted by `mu`, exponentially or linearly as `time_shift_type` says."""
+
+class TrainedLevels:
+    """Schedulers of flows, whose noise levels lie between those of the training."""
+
+    @property
+    def sigma_max(self) -> Any:
+        """The highest noise level of the training."""
+
+    @property
+    def sigma_min(self) -> Any:
+        """The lowest noise level of the training."""
 
 class UNet2DConditionModel(ModelMixin):
     """`UNet2DConditionModel` of Python: see `ModelMixin` for its methods."""
@@ -3046,7 +3236,7 @@ class UnCLIPScheduler(SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class UniPCMultistepScheduler(SchedulerMixin):
+class UniPCMultistepScheduler(MultistepIndex, TimeShift, VariancePreserving, SchedulerMixin):
     """`UniPCMultistepScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
     def __init__(self, num_train_timesteps: Any = 1000, beta_start: Any = 0.0001, beta_end: Any = 0.02, beta_schedule: Any = 'linear', trained_betas: Any = None, solver_order: Any = 2, prediction_type: Any = 'epsilon', thresholding: Any = False, dynamic_thresholding_ratio: Any = 0.995, sample_max_value: Any = 1.0, predict_x0: Any = True, solver_type: Any = 'bh2', lower_order_final: Any = True, disable_corrector: Any = ..., solver_p: Any = None, use_karras_sigmas: Any = False, use_exponential_sigmas: Any = False, use_beta_sigmas: Any = False, use_flow_sigmas: Any = False, flow_shift: Any = 1.0, timestep_spacing: Any = 'linspace', steps_offset: Any = 0, final_sigmas_type: Any = 'zero', rescale_betas_zero_snr: Any = False, use_dynamic_shifting: Any = False, time_shift_type: Any = 'exponential', sigma_min: Any = None, sigma_max: Any = None, shift_terminal: Any = None) -> None:
@@ -3090,6 +3280,56 @@ class VaeImageProcessor:
 
     def preprocess(self, image: Any, height: Any = None, width: Any = None, resize_mode: Any = 'default', crops_coords: Any = None) -> Any:
         """The values of images, `[batch, channels, height, width]`: in [-1, 1], or in [0, 1] without `do_normalize`."""
+
+class VaeMixin:
+    """How the autoencoder of a pipeline goes through images."""
+
+    def disable_vae_slicing(self) -> Any:
+        """Encodes and decodes whole batches."""
+
+    def disable_vae_tiling(self) -> Any:
+        """Encodes and decodes whole images."""
+
+    def enable_vae_slicing(self) -> Any:
+        """Encodes and decodes the images of a batch one by one."""
+
+    def enable_vae_tiling(self) -> Any:
+        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
+
+class VariancePreserving:
+    """Solvers that work with the logarithm of the ratio of signal to noise."""
+
+    @property
+    def alpha_t(self) -> Any:
+        """The standard deviation of the signal at each timestep of the training."""
+
+    @property
+    def lambda_t(self) -> Any:
+        """Half the logarithm of the ratio of signal to noise at each timestep of the training."""
+
+    @property
+    def sigma_t(self) -> Any:
+        """The standard deviation of the noise at each timestep of the training."""
+
+    @property
+    def sigmas(self) -> Any:
+        """The noise levels of the run; before `set_timesteps`, those of the training, from clean to noisy."""
+
+class Velocity:
+    """Schedulers that know what a model with v-prediction is trained to predict."""
+
+    def get_velocity(self, sample: ArrayLike, noise: Any, timesteps: Any) -> Any:
+        """The velocity √ᾱ·noise − √(1 − ᾱ)·sample, with ᾱ at the timestep of each sample."""
+
+class VelocityAtLevels(Velocity):
+    """Schedulers whose timesteps lie between those of the training."""
+
+    def get_velocity(self, sample: ArrayLike, noise: Any, timesteps: Any) -> Any:
+        """The velocity √ᾱ·noise − √(1 − ᾱ)·sample, with ᾱ at the timestep of each sample: one of `timesteps`, not its index.
+
+        Raises:
+            ValueError: when the timesteps are whole numbers, as indices are.
+        """
 
 __version__: str
 
