@@ -33,7 +33,7 @@ class DiffusionPipeline(LoraMixin, VaeMixin):
         for name, part in parts.items():
             several = part if isinstance(part, (list, tuple)) and part else [part]
             for one in several:
-                _check_part(one)
+                refuse_overrides(one)
             if all(hasattr(one, "_core") for one in several):
                 cores[name] = [one._core for one in several] if several is part else part._core
         # The class's own options. `None` is an optional part that is not there.
@@ -330,7 +330,7 @@ class DiffusionPipeline(LoraMixin, VaeMixin):
         else:
             if not hasattr(value, "_core"):
                 raise TypeError(f"`{name}`: must be a part of this package, not a {type(value).__name__}")
-            _check_part(value)
+            refuse_overrides(value)
             if name == "scheduler" and isinstance(value, SchedulerMixin):
                 self._core.set_scheduler_state(value._core)
             else:
@@ -348,13 +348,6 @@ class DiffusionPipeline(LoraMixin, VaeMixin):
 
 #: Options of pipelines that are true or false.
 FLAGS = ("force_zeros_for_empty_prompt", "requires_aesthetics_score", "requires_safety_checker")
-
-
-def _check_part(part):
-    """Refuses objects of the program's own classes whose methods the library would not call."""
-    registered = next((kind for kind in type(part).__mro__ if kind.__dict__.get("_class_name")), None)
-    if registered is not None:
-        refuse_overrides(part, registered)
 
 
 def _python(core, class_name):

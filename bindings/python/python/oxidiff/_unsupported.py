@@ -63,8 +63,11 @@ def refuse_override(part, name, what):
         raise NotImplementedError(f"`{name}` of a {what} cannot be replaced: the library would not call it")
 
 
-def refuse_overrides(part, registered):
-    """Refuses a part of a class of the program's that replaces methods of its `registered` class, for the same reason."""
+def refuse_overrides(part):
+    """Refuses a part of a class of the program's own that replaces methods of a registered class, for the same reason."""
+    registered = next((kind for kind in type(part).__mro__ if kind.__dict__.get("_class_name")), None)
+    if registered is None:
+        return
     for kind in type(part).__mro__[:type(part).__mro__.index(registered)]:
         for name, value in vars(kind).items():
             if callable(value) and not name.startswith("__") and hasattr(registered, name):
