@@ -39,6 +39,7 @@ fn _oxidiff(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(scheduler::scheduler_classes, module)?)?;
     module.add_function(wrap_pyfunction!(model::model_classes, module)?)?;
     module.add_function(wrap_pyfunction!(model::model_config, module)?)?;
+    module.add_function(wrap_pyfunction!(model::controlnet_from_unet, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::pipeline_classes, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::auto_pipeline_classes, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;

@@ -2,8 +2,11 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use oxidiff::{AnyModel, AnyTensor, Config, Device, EncodedImage};
-use pyo3::exceptions::PyNotImplementedError;
+use oxidiff::{
+    AnyModel, AnyTensor, Config, ControlNetChannelOrder, ControlNetModel, Device, EncodedImage,
+    FromUNetOptions, UNet2DConditionModel,
+};
+use pyo3::exceptions::{PyNotImplementedError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -173,6 +176,37 @@ impl PyModel {
     fn save_pretrained(&self, py: Python<'_>, folder: std::path::PathBuf) -> PyResult<()> {
         py.detach(|| self.lock().save_pretrained(&folder)).map_err(to_py)
     }
+}
+
+/// A ControlNet with the layers of a UNet, and with Python's further arguments of `from_unet`.
+#[pyfunction]
+pub fn controlnet_from_unet(
+    unet: &PyModel,
+    channel_order: &str,
+    conditioning_embedding_out_channels: Vec<usize>,
+    load_weights_from_unet: bool,
+    conditioning_channels: usize,
+) -> PyResult<PyModel> {
+    let controlnet_conditioning_channel_order = match channel_order {
+        "rgb" => ControlNetChannelOrder::Rgb,
+        "bgr" => ControlNetChannelOrder::Bgr,
+        other => {
+            let message = format!("`controlnet_conditioning_channel_order`: there is no order `{other}`");
+            return Err(PyValueError::new_err(message));
+        }
+    };
+    let options = FromUNetOptions {
+        controlnet_conditioning_channel_order,
+        conditioning_embedding_out_channels,
+        load_weights_from_unet,
+        conditioning_channels,
+    };
+    let component = unet.lock().to_component();
+    let Some(unet) = component.as_any().downcast_ref::<UNet2DConditionModel>() else {
+        return Err(PyTypeError::new_err("`unet`: must be a UNet2DConditionModel"));
+    };
+    let made = ControlNetModel::from_unet(unet, &options).map_err(to_py)?;
+    Ok(AnyModel::from_component(&made).expect("a ControlNet is a model").into())
 }
 
 /// The configuration of a model in a folder or on the hub, as JSON.

@@ -6,6 +6,7 @@ from conftest import FIXTURES, largest_difference
 from PIL import Image
 
 from oxidiff import (
+    AutoPipelineForInpainting,
     AutoPipelineForText2Image,
     ControlNetModel,
     DDIMScheduler,
@@ -13,6 +14,7 @@ from oxidiff import (
     Generator,
     StableDiffusionControlNetInpaintPipeline,
     StableDiffusionControlNetPipeline,
+    StableDiffusionPipeline,
     UNet2DConditionModel,
 )
 
@@ -73,6 +75,39 @@ def test_control_nets_that_do_not_fit_are_refused():
             kind.from_pretrained(SD1, controlnet=xl)
     with pytest.raises(TypeError, match="controlnet"):
         DiffusionPipeline.from_pretrained(SD1, controlnet="edges")
+    plain = DiffusionPipeline.from_pretrained(SD1)
+    with pytest.raises(TypeError, match="controlnet"):
+        AutoPipelineForText2Image.from_pipe(plain, controlnet=plain.unet)
+
+
+def test_from_pipe(parts, nets):
+    expected = images(StableDiffusionControlNetPipeline(**parts, controlnet=nets[0]), first)
+    plain = StableDiffusionPipeline(**parts)
+    for kind in (StableDiffusionControlNetPipeline, AutoPipelineForText2Image):
+        made = kind.from_pipe(plain, controlnet=nets[0])
+        assert type(made) is StableDiffusionControlNetPipeline and made.controlnet is nets[0]
+        assert made.unet is plain.unet and largest_difference(images(made, first), expected) == 0
+    both = StableDiffusionControlNetPipeline.from_pipe(plain, controlnet=nets)
+    assert largest_difference(images(both, [first, second]), expected) > 1e-3
+    inpaint = AutoPipelineForInpainting.from_pipe(plain, controlnet=nets[0])
+    assert type(inpaint) is StableDiffusionControlNetInpaintPipeline
+    again = StableDiffusionPipeline.from_pipe(both)
+    assert type(again) is StableDiffusionPipeline and "controlnet" not in again.components
+
+
+def test_a_new_control_net_adds_nothing(parts):
+    made = ControlNetModel.from_unet(parts["unet"], conditioning_embedding_out_channels=(4, 8, 8, 16))
+    assert made.config.conditioning_embedding_out_channels == [4, 8, 8, 16]
+    pipeline = StableDiffusionControlNetPipeline(**parts, controlnet=made)
+    assert largest_difference(images(pipeline, first), images(pipeline, second)) == 0
+    assert ControlNetModel.from_unet(
+        parts["unet"], controlnet_conditioning_channel_order="bgr"
+    ).config.controlnet_conditioning_channel_order == "bgr"
+    with pytest.raises(ValueError, match="order"):
+        ControlNetModel.from_unet(parts["unet"], controlnet_conditioning_channel_order="gbr")
+    for wrong in (parts["vae"], None):
+        with pytest.raises(TypeError, match="unet"):
+            ControlNetModel.from_unet(wrong)
 
 
 def test_masked_parts_follow_another(parts, nets):

@@ -320,7 +320,7 @@ class ContinuousTime:
     def previous_timestep(self, timestep: int | float | ArrayLike) -> Any:
         """The timestep that a step from `timestep` leads to."""
 
-class ControlNetModel(ModelMixin):
+class ControlNetModel(FromUNetMixin, ModelMixin):
     """`ControlNetModel` of Python: see `ModelMixin` for its methods."""
 
     def __call__(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, controlnet_cond: ArrayLike | None = None, conditioning_scale: float = 1.0, class_labels: float | Sequence[float] | ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, guess_mode: bool = False, return_dict: bool = True, **others: Any) -> Any:
@@ -877,7 +877,7 @@ class DiffusionPipeline(LoraMixin, VaeMixin):
 
     @classmethod
     def from_pipe(cls, pipeline: Any, **kwargs: Any) -> Self:
-        """Makes a pipeline of this class from the parts of another. Both share the weights; none are copied."""
+        """Makes a pipeline of this class from the parts of another, and a `controlnet` or several. Both share the weights."""
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Self:
@@ -1180,6 +1180,21 @@ class FlowSchedulerMixin:
 
     def scale_noise(self, sample: ArrayLike, timestep: int | float | ArrayLike, noise: Any) -> Any:
         """Adds noise to clean samples, to each up to the level of its timestep."""
+
+class FromUNetMixin:
+    """Models that begin as a copy of a UNet."""
+
+    @classmethod
+    def from_unet(cls, unet: Any, controlnet_conditioning_channel_order: Any = 'rgb', conditioning_embedding_out_channels: Any = ..., load_weights_from_unet: Any = True, conditioning_channels: Any = 3) -> Any:
+        """A ControlNet with the layers of a UNet up to its middle, and their weights. What it adds is 0 until it is trained.
+
+        Args:
+            unet (UNet2DConditionModel): The UNet.
+            controlnet_conditioning_channel_order (str): The order of the colours of the image: `"rgb"` or `"bgr"`.
+            conditioning_embedding_out_channels (Sequence[int]): The channels of the convolutions that embed the image.
+            load_weights_from_unet (bool): Whether to copy the weights; otherwise they are random.
+            conditioning_channels (int): The channels of the image.
+        """
 
 class FrozenDict(OrderedDict):
     """A mapping that cannot be changed: `config["sample_size"]` and `config.sample_size`."""

@@ -25,7 +25,7 @@ def _auto(class_name):
             if not isinstance(pipeline, DiffusionPipeline):
                 raise TypeError(f"`pipeline`: must be a pipeline of this package, not a {type(pipeline).__name__}")
             pipeline._synchronise()
-            core = pipeline._core.to_class(class_name)
+            core = pipeline._core.to_class(class_name, options(kwargs)[0].get("controlnet"))
             return CLASSES[core.class_name].from_pipe(pipeline, **kwargs)
 
     Auto.__name__ = Auto.__qualname__ = class_name

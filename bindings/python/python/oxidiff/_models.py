@@ -253,6 +253,30 @@ class AutoencoderMixin:
         self._changes += 1
 
 
+class FromUNetMixin:
+    """Models that begin as a copy of a UNet."""
+
+    @classmethod
+    def from_unet(cls, unet, controlnet_conditioning_channel_order="rgb",
+                  conditioning_embedding_out_channels=(16, 32, 96, 256), load_weights_from_unet=True,
+                  conditioning_channels=3):
+        """A ControlNet with the layers of a UNet up to its middle, and their weights. What it adds is 0 until it is trained.
+
+        Args:
+            unet (UNet2DConditionModel): The UNet.
+            controlnet_conditioning_channel_order (str): The order of the colours of the image: `"rgb"` or `"bgr"`.
+            conditioning_embedding_out_channels (Sequence[int]): The channels of the convolutions that embed the image.
+            load_weights_from_unet (bool): Whether to copy the weights; otherwise they are random.
+            conditioning_channels (int): The channels of the image.
+        """
+        if not isinstance(unet, ModelMixin):
+            raise TypeError(f"`unet`: must be a model of this package, not a {type(unet).__name__}")
+        return cls._of(_oxidiff.controlnet_from_unet(
+            unet._core, controlnet_conditioning_channel_order, list(conditioning_embedding_out_channels),
+            load_weights_from_unet, conditioning_channels,
+        ))
+
+
 class DiagonalGaussianDistribution:
     """The distribution of the latents of images: a mean and a variance at each position."""
 
@@ -326,6 +350,7 @@ def _class(class_name, arguments, is_autoencoder):
         ["ValueError: when an argument is missing, or a shape does not fit."],
     )
     bases = (AutoencoderMixin, ModelMixin) if is_autoencoder else (ModelMixin,)
+    bases = (FURTHER[class_name], *bases) if class_name in FURTHER else bases
     space = {
         "_class_name": class_name,
         "__module__": "oxidiff",
@@ -335,5 +360,8 @@ def _class(class_name, arguments, is_autoencoder):
     space["forward"] = space["__call__"]
     return type(class_name, bases, space)
 
+
+#: The further methods of each class.
+FURTHER = {"ControlNetModel": FromUNetMixin}
 
 CLASSES = {name: _class(name, *about) for name, *about in _oxidiff.model_classes()}

@@ -123,17 +123,18 @@ class DiffusionPipeline(LoraMixin, VaeMixin):
 
     @classmethod
     def from_pipe(cls, pipeline, **kwargs):
-        """Makes a pipeline of this class from the parts of another. Both share the weights; none are copied."""
+        """Makes a pipeline of this class from the parts of another, and a `controlnet` or several. Both share the weights."""
         if cls._class_name is None:
             raise ValueError("call `from_pipe` of the class that is wanted")
         if not isinstance(pipeline, DiffusionPipeline):
             raise TypeError(f"`pipeline`: must be a pipeline of this package, not a {type(pipeline).__name__}")
         pipeline._synchronise()
         chosen, others = options(kwargs)
-        dtype = chosen.pop("dtype", None)
+        dtype, nets = chosen.pop("dtype", None), chosen.pop("controlnet", None)
         if chosen:
             raise NotImplementedError(f"`from_pipe` does not support `{next(iter(chosen))}`")
-        made = cls._of(pipeline._core.to_class(cls._class_name), pipeline._parts)
+        parts = {**pipeline._parts, "controlnet": kwargs["controlnet"]} if nets else pipeline._parts
+        made = cls._of(pipeline._core.to_class(cls._class_name, nets), parts)
         made._replace(others)
         return made if dtype is None else made.to(dtype)
 

@@ -129,11 +129,18 @@ impl PyPipeline {
     }
 
     /// A pipeline of another class, or of that for a task of an AutoPipeline, with the parts of this one.
-    fn to_class(&self, class_name: &str) -> PyResult<Self> {
+    /// With ControlNets, it is the class that takes them.
+    #[pyo3(signature = (class_name, controlnet=None))]
+    fn to_class(&self, class_name: &str, controlnet: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let controlnet = controlnet.map(loading::controlnets).transpose()?;
         let pipeline = self.lock();
-        let made = match AutoPipeline::find(class_name) {
-            Some(auto) => auto.from_pipe(&pipeline),
-            None => pipeline.to_class(class_name),
+        let made = match (AutoPipeline::find(class_name), controlnet) {
+            (Some(auto), None) => auto.from_pipe(&pipeline),
+            (Some(auto), Some(nets)) => auto.from_pipe_with_controlnet(&pipeline, nets),
+            (None, None) => pipeline.to_class(class_name),
+            (None, Some(nets)) => {
+                pipeline.with_controlnet(nets).and_then(|controlled| controlled.to_class(class_name))
+            }
         };
         Ok(made.map_err(to_py)?.into())
     }
