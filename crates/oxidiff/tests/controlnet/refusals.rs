@@ -50,7 +50,7 @@ fn a_controlnet_of_another_model_names_both() {
     };
     let xl = ControlNetModel::init(&xl, &Device::flex()).unwrap();
     let refused = error(StableDiffusionControlNetPipeline::new(components(), xl.clone()));
-    expect(&refused, &[&both[..], &["`addition_embed_type`", "TextTime", "None"]].concat());
+    expect(&refused, &[&both[..], &["`addition_embed_type`", "\"text_time\"", "null"]].concat());
     let mixed = oxidiff::ControlNet::of(vec![own.clone(), xl.clone()]).unwrap();
     expect(
         &error(StableDiffusionControlNetInpaintPipeline::new(components(), mixed)),

@@ -1,5 +1,7 @@
 //! Whether a ControlNet belongs to a UNet.
 
+use serde_json::{Value, json};
+
 use super::ControlNetModel;
 use crate::error::{Error, Result};
 use crate::models::model::Model;
@@ -14,34 +16,52 @@ impl ControlNetModel {
     pub(crate) fn check_fits(&self, unet: &UNet2DConditionConfig, latent_channels: usize) -> Result<()> {
         let own = &self.config;
         let blocks = own.block_out_channels.len();
-        let differs = |field: &str, own: &dyn std::fmt::Debug, other: &dyn std::fmt::Debug| {
+        let differs = |field: &str, own: Value, other: Value| {
+            // As the configurations write them.
+            let [own, other] = [own, other].map(|value| value.to_string().replace(',', ", "));
             let message = format!(
-                "the {} has {own:?} as `{field}`, but the {} has {other:?}: it was made for another model",
+                "the {} has {own} as `{field}`, but the {} has {other}: it was made for another model",
                 Self::CLASS_NAME,
                 UNet2DConditionModel::CLASS_NAME,
             );
             Err(Error::argument("controlnet", message))
         };
         if own.cross_attention_dim != unet.cross_attention_dim.first().unwrap_or_default() {
-            return differs("cross_attention_dim", &own.cross_attention_dim, &unet.cross_attention_dim);
+            return differs(
+                "cross_attention_dim",
+                json!(own.cross_attention_dim),
+                json!(unet.cross_attention_dim),
+            );
         }
         if own.block_out_channels != unet.block_out_channels {
-            return differs("block_out_channels", &own.block_out_channels, &unet.block_out_channels);
+            return differs(
+                "block_out_channels",
+                json!(own.block_out_channels),
+                json!(unet.block_out_channels),
+            );
         }
         if unet.layers_per_block.expand(blocks).is_none_or(|each| each != vec![own.layers_per_block; blocks])
         {
-            return differs("layers_per_block", &own.layers_per_block, &unet.layers_per_block);
+            return differs("layers_per_block", json!(own.layers_per_block), json!(unet.layers_per_block));
         }
         if (own.downsample_padding == 0) != (unet.downsample_padding == 0) {
-            return differs("downsample_padding", &own.downsample_padding, &unet.downsample_padding);
+            return differs(
+                "downsample_padding",
+                json!(own.downsample_padding),
+                json!(unet.downsample_padding),
+            );
         }
         if own.addition_embed_type != unet.addition_embed_type {
-            return differs("addition_embed_type", &own.addition_embed_type, &unet.addition_embed_type);
+            return differs(
+                "addition_embed_type",
+                json!(own.addition_embed_type),
+                json!(unet.addition_embed_type),
+            );
         }
         let [inputs, other] =
             [own.projection_class_embeddings_input_dim, unet.projection_class_embeddings_input_dim];
         if own.addition_embed_type.is_some() && inputs != other {
-            return differs("projection_class_embeddings_input_dim", &inputs, &other);
+            return differs("projection_class_embeddings_input_dim", json!(inputs), json!(other));
         }
         if own.class_embed_type.is_some() || own.num_class_embeds.is_some() {
             let message = "asks for class labels, which this pipeline does not have";
