@@ -63,10 +63,24 @@ impl Generators {
             return Err(Error::argument("generator", "the list of generators is empty"));
         }
 
+        self.randn_of_items(shape, dtype, device)
+    }
+
+    /// Normal samples for a batch, each item by its own generator. If there are more generators than items, the first ones are
+    /// used.
+    ///
+    /// # Errors
+    /// When an item has no generator.
+    pub(crate) fn randn_of_items<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor<D>> {
         let mut item_shape = shape;
         item_shape[0] = 1;
         let draw = |item| Ok(self.of_item(item)?.randn(item_shape, dtype, device));
-        Ok(Tensor::cat((0..items).map(draw).collect::<Result<_>>()?, 0))
+        Ok(Tensor::cat((0..shape[0]).map(draw).collect::<Result<_>>()?, 0))
     }
 
     /// The generator of the first item alone.

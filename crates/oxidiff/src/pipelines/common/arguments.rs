@@ -2,7 +2,6 @@
 
 use crate::error::{Error, Result};
 use crate::pipelines::output::MOST_IMAGES;
-use crate::random::Generators;
 
 /// Refuses a number that is not finite.
 pub(crate) fn check_finite(argument: &'static str, value: f64) -> Result<()> {
@@ -24,9 +23,4 @@ pub(crate) fn check_images(argument: &'static str, images: usize) -> Result<()> 
     }
     let message = format!("asks for {images} images in one batch; 1 to {MOST_IMAGES} are possible");
     Err(Error::argument(argument, message))
-}
-
-/// Checks that there is one generator, or one for each image.
-pub(crate) fn check_generators(generator: &Generators, images: usize) -> Result<()> {
-    generator.check(images)
 }

@@ -93,11 +93,7 @@ fn statistics(vae: &dyn Autoencoder, latents: &Tensor<4>) -> Result<Option<[Tens
 pub(crate) fn draw(shape: [usize; 4], like: &Tensor<4>, generator: &mut Generators) -> Result<Tensor<4>> {
     let (dtype, device) = (like.dtype(), like.device());
     match generator.items() {
-        Some(items) if shape[0] < items => {
-            let item_shape = [1, shape[1], shape[2], shape[3]];
-            let item = |item| Ok(generator.of_item(item)?.randn(item_shape, dtype, &device));
-            Ok(Tensor::cat((0..shape[0]).map(item).collect::<Result<_>>()?, 0))
-        }
+        Some(items) if shape[0] < items => generator.randn_of_items(shape, dtype, &device),
         _ => generator.randn(shape, dtype, &device),
     }
 }

@@ -11,7 +11,6 @@ use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionInputs;
-use crate::pipelines::common::arguments::check_generators;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::control::ControlCall;
 use crate::pipelines::common::guidance::Guidance;
@@ -182,7 +181,7 @@ impl StableDiffusionComponents {
 
         let masks = &arguments.mask_image;
         let image = MaskedImage::new(&processor, &arguments.image, masks, size, crop.as_ref(), &device)?;
-        check_generators(&settings.generator, images)?;
+        settings.generator.check(images)?;
         let shape = [images, self.vae.latent_channels(), rows, columns];
         let inpainting = Inpainting {
             vae: &*self.vae,

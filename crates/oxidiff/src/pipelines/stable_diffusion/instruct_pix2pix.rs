@@ -9,7 +9,7 @@ use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
 use crate::models::unets::UNet2DConditionInputs;
-use crate::pipelines::common::arguments::{check_finite, check_generators};
+use crate::pipelines::common::arguments::check_finite;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::image_latents::{PreparedImage, likeliest_latents};
@@ -113,7 +113,7 @@ impl Pipeline for StableDiffusionInstructPix2PixPipeline {
         let image = likeliest_latents(&*self.vae, image.cast(dtype, &device), &self.index)?;
         let image = repeat_batch("image", image, images)?;
 
-        check_generators(&settings.generator, images)?;
+        settings.generator.check(images)?;
         let latents =
             self.initial_latents(arguments.latents, image.dims(), &mut settings.generator, dtype, &device)?;
         let image = match guidance {

@@ -15,7 +15,7 @@ use crate::models::layers::fixed_resample::FixedResample;
 use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::CallDefaults;
-use crate::pipelines::common::arguments::{check_finite, check_generators, check_steps};
+use crate::pipelines::common::arguments::{check_finite, check_steps};
 use crate::pipelines::common::callback::StepCallback;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::decoding;
@@ -292,7 +292,7 @@ impl Pipeline for StableDiffusionLatentUpscalePipeline {
         let mut arguments = arguments.into();
         let images = arguments.check()?;
         let mut generator = arguments.generator.take().unwrap_or_else(Generators::from_entropy);
-        check_generators(&generator, images)?;
+        generator.check(images)?;
         let guidance = Guidance::by_scale(arguments.guidance_scale);
         let copies = guidance.copies();
         let encoding = self.encode(&arguments, images, guidance)?;

@@ -4,7 +4,6 @@ use burn::tensor::{DType, Device, Tensor};
 
 use super::components::StableDiffusionComponents;
 use crate::error::{Error, Result};
-use crate::pipelines::common::arguments::check_generators;
 use crate::pipelines::common::image_latents::{PreparedImage, Scaling, sample_latents};
 use crate::pipelines::common::latents::{given_or_noise, repeat_batch, wrong_size};
 use crate::pipelines::model_index::ModelIndex;
@@ -69,7 +68,7 @@ impl StableDiffusionComponents {
         generator: &mut Generators,
         index: &ModelIndex,
     ) -> Result<Tensor<4>> {
-        check_generators(generator, images)?;
+        generator.check(images)?;
         // With a generator for each image, the latents of an image that stands for several are drawn separately for
         // each.
         let image = match image {

@@ -11,7 +11,7 @@ use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::models::model::Model;
-use crate::pipelines::common::arguments::{check_finite, check_generators};
+use crate::pipelines::common::arguments::check_finite;
 use crate::pipelines::common::control::ControlCall;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::inpainting::{Beginning, Crop, Inpainting, MaskedImage, PutBack};
@@ -202,7 +202,7 @@ impl StableDiffusionXLComponents {
 
         let masks = &arguments.mask_image;
         let image = MaskedImage::new(&processor, &arguments.image, masks, size, crop.as_ref(), &device)?;
-        check_generators(&settings.generator, images)?;
+        settings.generator.check(images)?;
         let shape = [images, self.vae.latent_channels(), rows, columns];
         let vae = self.precise_vae();
         let inpainting = Inpainting {

@@ -10,7 +10,7 @@ use super::micro_conditioning::Conditions;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
-use crate::pipelines::common::arguments::{check_finite, check_generators};
+use crate::pipelines::common::arguments::check_finite;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::image_latents::{PreparedImage, likeliest_latents};
 use crate::pipelines::common::latents::repeat_batch;
@@ -144,7 +144,7 @@ impl Pipeline for StableDiffusionXLInstructPix2PixPipeline {
         let image = if self.scales_image && is_pixels { image * vae.scaling_factor() } else { image };
         let image = repeat_batch("image", image, images)?;
 
-        check_generators(&settings.generator, images)?;
+        settings.generator.check(images)?;
         let shape = [images, self.vae.latent_channels(), rows, columns];
         if image.dims() != shape {
             let message = format!("has latents of shape {:?}, this call needs {shape:?}", image.dims());

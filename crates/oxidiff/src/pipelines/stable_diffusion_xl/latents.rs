@@ -6,7 +6,6 @@ use super::components::StableDiffusionXLComponents;
 use crate::error::Result;
 use crate::models::layers::per_block::SampleSize;
 use crate::models::model::Model;
-use crate::pipelines::common::arguments::check_generators;
 use crate::pipelines::common::image_latents::{PreparedImage, Scaling, sample_latents};
 use crate::pipelines::common::latents::{given_or_noise, repeat_batch, wrong_size};
 use crate::pipelines::model_index::ModelIndex;
@@ -72,7 +71,7 @@ impl StableDiffusionXLComponents {
         generator: &mut Generators,
         index: &ModelIndex,
     ) -> Result<Tensor<4>> {
-        check_generators(generator, images)?;
+        generator.check(images)?;
         // With a generator for each image, the latents of an image that stands for several are drawn separately for
         // each.
         let image = match image {

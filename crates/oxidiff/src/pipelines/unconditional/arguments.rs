@@ -6,7 +6,7 @@ use crate::call_arguments;
 use crate::error::{Error, Result};
 use crate::image_processor::OutputType;
 use crate::pipelines::CallDefaults;
-use crate::pipelines::common::arguments::{check_generators, check_images, check_steps};
+use crate::pipelines::common::arguments::{check_images, check_steps};
 use crate::pipelines::common::callback::StepCallback;
 use crate::random::Generators;
 
@@ -88,6 +88,6 @@ impl Unconditional {
 
     /// Refuses several generators if there is not one for each image.
     pub(super) fn check_generators(&self) -> Result<()> {
-        self.generator.as_ref().map_or(Ok(()), |generator| check_generators(generator, self.batch_size))
+        self.generator.as_ref().map_or(Ok(()), |generator| generator.check(self.batch_size))
     }
 }

@@ -11,7 +11,6 @@ use crate::image_processor::{
 };
 use crate::models::unets::UNet2DModel;
 use crate::pipelines::CallDefaults;
-use crate::pipelines::common::arguments::check_generators;
 use crate::pipelines::common::callback::StepCallback;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::denoising::{Denoising, Stepped};
@@ -178,7 +177,7 @@ impl Pipeline for RePaintPipeline {
         let shape = original_image.dims();
 
         let mut generator = arguments.generator.unwrap_or_else(Generators::from_entropy);
-        check_generators(&generator, shape[0])?;
+        generator.check(shape[0])?;
         let sample = generator.randn(shape, self.unet.dtype(), &self.unet.device())?;
         // As in Python, one generator is used for the steps of all images.
         let mut generator = generator.into_first()?;

@@ -6,18 +6,10 @@ use crate::models::model::Model;
 use crate::pipelines::stable_diffusion::StableDiffusionComponents;
 
 /// The names that the index of a pipeline can have.
-pub(super) const INDEX_NAMES: [&str; 10] = [
-    "vae",
-    "text_encoder",
-    "tokenizer",
-    "unet",
-    "controlnet",
-    "scheduler",
-    "safety_checker",
-    "feature_extractor",
-    "image_encoder",
-    "requires_safety_checker",
-];
+pub(super) const INDEX_NAMES: [&str; 10] = {
+    let [a, b, c, d, e, f, g, h, i] = StableDiffusionComponents::INDEX_NAMES;
+    [a, b, c, d, e, f, g, h, i, "controlnet"]
+};
 
 /// Checks that each ControlNet was made for the UNet.
 ///
