@@ -829,7 +829,7 @@ class DiagonalGaussianDistribution:
     def var(self) -> Any:
         """The variance at each position."""
 
-class DiffusionPipeline(LoraMixin, VaeMixin):
+class DiffusionPipeline(LoraMixin, VaeMixin, JsonMixin):
     """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
 
     `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
@@ -945,9 +945,6 @@ class DiffusionPipeline(LoraMixin, VaeMixin):
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Converts the models to another element type. A device must be the CPU. Returns the pipeline."""
-
-    def to_json_file(self, json_file_path: Any) -> Any:
-        """Writes the contents of `model_index.json` into a file."""
 
     def to_json_string(self) -> str:
         """The contents of `model_index.json`, as JSON."""
@@ -1337,6 +1334,12 @@ class IPNDMScheduler(StepIndex, SchedulerMixin):
 class ImagePipelineOutput(BaseOutput):
     """The images that a pipeline made."""
 
+class JsonMixin:
+    """Objects whose configuration can be written as JSON: `to_json_string` returns it."""
+
+    def to_json_file(self, json_file_path: Any) -> Any:
+        """Writes the configuration into a file, as JSON."""
+
 class KDPM2AncestralDiscreteScheduler(HalfSteps, StepIndex, SchedulerMixin):
     """`KDPM2AncestralDiscreteScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
@@ -1609,7 +1612,7 @@ class LoraMixin:
     def unload_lora_weights(self) -> Any:
         """Removes all adapters. Fused adapters stay in the weights."""
 
-class ModelMixin:
+class ModelMixin(JsonMixin):
     """A neural network with a configuration.
 
     Arrays that go in may be of numpy, torch, mindspore or this package; those that come out are of the same kind.
@@ -1705,9 +1708,6 @@ class ModelMixin:
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Converts the weights to another element type. A device must be the CPU."""
-
-    def to_json_file(self, json_file_path: Any) -> Any:
-        """Writes the configuration into a file, as JSON."""
 
     def to_json_string(self) -> str:
         """The configuration as JSON, as it is saved."""
@@ -1937,7 +1937,7 @@ class SASolverScheduler(MultistepIndex, VariancePreserving, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
-class SchedulerMixin:
+class SchedulerMixin(JsonMixin):
     """Removes predicted noise from a sample, step by step.
 
     Samples and predictions are arrays `[batch, channels, ...]` of numpy, torch, mindspore or this package; results are of
@@ -2046,9 +2046,6 @@ class SchedulerMixin:
     @property
     def timesteps(self) -> Any:
         """The timesteps of the run, from noisy to clean; before `set_timesteps`, usually all of the training."""
-
-    def to_json_file(self, json_file_path: Any) -> Any:
-        """Writes the configuration into a file, as JSON."""
 
     def to_json_string(self) -> str:
         """The configuration as JSON, as it is saved."""

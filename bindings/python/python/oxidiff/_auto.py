@@ -2,7 +2,7 @@
 
 from . import _oxidiff
 from ._loading import options, path
-from ._pipelines import CLASSES, DiffusionPipeline
+from ._pipelines import DiffusionPipeline
 
 
 def _auto(class_name):
@@ -22,11 +22,7 @@ def _auto(class_name):
         @classmethod
         def from_pipe(cls, pipeline, **kwargs):
             """Makes the pipeline for the task from the parts of another, which shares its weights."""
-            if not isinstance(pipeline, DiffusionPipeline):
-                raise TypeError(f"`pipeline`: must be a pipeline of this package, not a {type(pipeline).__name__}")
-            pipeline._synchronise()
-            core = pipeline._core.to_class(class_name, options(kwargs)[0].get("controlnet"))
-            return CLASSES[core.class_name].from_pipe(pipeline, **kwargs)
+            return DiffusionPipeline._made_from(pipeline, class_name, kwargs)
 
     Auto.__name__ = Auto.__qualname__ = class_name
     Auto.__module__ = "oxidiff"

@@ -53,6 +53,15 @@ class FrozenDict(OrderedDict):
         return table(self)
 
 
+class JsonMixin:
+    """Objects whose configuration can be written as JSON: `to_json_string` returns it."""
+
+    def to_json_file(self, json_file_path):
+        """Writes the configuration into a file, as JSON."""
+        with open(json_file_path, "w", encoding="utf-8") as file:
+            file.write(self.to_json_string())
+
+
 def loads(text, order=(), **further):
     """The configuration that JSON holds, with its names in this order."""
     values = json.loads(text)

@@ -3,7 +3,7 @@
 import json
 
 from . import _oxidiff
-from ._config import dumps, html, loads
+from ._config import JsonMixin, dumps, html, loads
 from ._loading import folder, moved, own_options, path, refuse_others
 from ._methods import describe, method
 from ._outputs import AutoencoderKLOutput, AutoencoderTinyOutput, DecoderOutput, output_class
@@ -12,7 +12,7 @@ from ._unsupported import MODEL_METHODS, refuse_override, refuses
 
 
 @refuses(*MODEL_METHODS)
-class ModelMixin:
+class ModelMixin(JsonMixin):
     """A neural network with a configuration.
 
     Arrays that go in may be of numpy, torch, mindspore or this package; those that come out are of the same kind.
@@ -85,11 +85,6 @@ class ModelMixin:
     def to_json_string(self):
         """The configuration as JSON, as it is saved."""
         return self._core.config() + "\n"
-
-    def to_json_file(self, json_file_path):
-        """Writes the configuration into a file, as JSON."""
-        with open(json_file_path, "w", encoding="utf-8") as file:
-            file.write(self.to_json_string())
 
     def save_pretrained(self, save_directory, is_main_process=True, safe_serialization=True, variant=None,
                         push_to_hub=False, **kwargs):

@@ -2,7 +2,7 @@
 
 from . import _oxidiff
 from ._calls import call
-from ._config import dumps, html, loads
+from ._config import JsonMixin, dumps, html, loads
 from ._loading import folder, moved, options, path, refuse_others, warn_of_unknown
 from ._loras import LoraMixin
 from ._methods import describe, method
@@ -16,7 +16,7 @@ from ._unsupported import PIPELINE_METHODS, refuse_overrides, refuses
 
 
 @refuses(*PIPELINE_METHODS)
-class DiffusionPipeline(LoraMixin, VaeMixin):
+class DiffusionPipeline(LoraMixin, VaeMixin, JsonMixin):
     """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
 
     `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
@@ -126,6 +126,11 @@ class DiffusionPipeline(LoraMixin, VaeMixin):
         """Makes a pipeline of this class from the parts of another, and a `controlnet` or several. Both share the weights."""
         if cls._class_name is None:
             raise ValueError("call `from_pipe` of the class that is wanted")
+        return cls._made_from(pipeline, cls._class_name, kwargs)
+
+    @classmethod
+    def _made_from(cls, pipeline, class_name, kwargs):
+        """Makes a pipeline of a class, or of that which an AutoPipeline chooses, from the parts of another."""
         if not isinstance(pipeline, DiffusionPipeline):
             raise TypeError(f"`pipeline`: must be a pipeline of this package, not a {type(pipeline).__name__}")
         pipeline._synchronise()
@@ -134,7 +139,7 @@ class DiffusionPipeline(LoraMixin, VaeMixin):
         if chosen:
             raise NotImplementedError(f"`from_pipe` does not support `{next(iter(chosen))}`")
         parts = {**pipeline._parts, "controlnet": kwargs["controlnet"]} if nets else pipeline._parts
-        made = cls._of(pipeline._core.to_class(cls._class_name, nets), parts)
+        made = cls._of(pipeline._core.to_class(class_name, nets), parts)
         made._replace(others)
         return made if dtype is None else made.to(dtype)
 
@@ -256,11 +261,6 @@ class DiffusionPipeline(LoraMixin, VaeMixin):
         """The contents of `model_index.json`, as JSON."""
         self._synchronise()
         return self._core.config() + "\n"
-
-    def to_json_file(self, json_file_path):
-        """Writes the contents of `model_index.json` into a file."""
-        with open(json_file_path, "w", encoding="utf-8") as file:
-            file.write(self.to_json_string())
 
     def set_progress_bar_config(self, **kwargs):
         """Sets keyword arguments of the progress bar, tqdm's: `disable=True` hides it."""

@@ -4,7 +4,7 @@ import math
 import warnings
 
 from . import _oxidiff
-from ._config import dumps, html, loads, taken_over
+from ._config import JsonMixin, dumps, html, loads, taken_over
 from ._loading import device as check_device
 from ._loading import folder, others, own_options, path, refuse_others
 from ._methods import REQUIRED, method
@@ -15,7 +15,7 @@ from ._unsupported import COMPUTED_BY_SCHEDULERS, SCHEDULER_METHODS, SCHEDULER_S
 
 
 @refuses(*SCHEDULER_METHODS)
-class SchedulerMixin:
+class SchedulerMixin(JsonMixin):
     """Removes predicted noise from a sample, step by step.
 
     Samples and predictions are arrays `[batch, channels, ...]` of numpy, torch, mindspore or this package; results are of
@@ -250,11 +250,6 @@ class SchedulerMixin:
         # With the attributes that the program has set.
         copied.__dict__.update(self.__dict__, _core=self._core.copy())
         return copied
-
-    def to_json_file(self, json_file_path):
-        """Writes the configuration into a file, as JSON."""
-        with open(json_file_path, "w", encoding="utf-8") as file:
-            file.write(self.to_json_string())
 
     def __setattr__(self, name, value):
         refuse_override(self, name, "scheduler")

@@ -29,12 +29,6 @@ impl From<Box<dyn Scheduler>> for PyScheduler {
     }
 }
 
-impl PyScheduler {
-    pub fn lock(&self) -> MutexGuard<'_, Box<dyn Scheduler>> {
-        lock(&self.0)
-    }
-}
-
 /// Calls a method for samples of the rank of `$sample`.
 macro_rules! with_rank {
     ($sample:expr, $rank:ident => $call:expr) => {
@@ -97,6 +91,44 @@ fn like_sample(tensor: AnyTensor, shape: &[usize]) -> PyResult<Array> {
         array.shape = shape.to_vec();
     }
     Ok(array)
+}
+
+/// What samples and noise are mixed to.
+#[derive(Clone, Copy)]
+enum Mixture {
+    /// Samples at the noise levels of timesteps.
+    Noisy,
+    /// What a model with v-prediction is trained to predict.
+    Velocity,
+}
+
+impl PyScheduler {
+    pub fn lock(&self) -> MutexGuard<'_, Box<dyn Scheduler>> {
+        lock(&self.0)
+    }
+
+    /// Mixes samples, the argument `name`, with noise, at the timestep of each.
+    fn mixed(
+        &self,
+        mixture: Mixture,
+        (name, samples): (&'static str, &Bound<'_, PyAny>),
+        noise: &Bound<'_, PyAny>,
+        timesteps: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        let py = noise.py();
+        let timesteps = numbers(timesteps)?;
+        let noise = Given::take(noise)?.array;
+        let Given { array, like } = Given::take(samples)?;
+        let mixed = with_rank!(array, D => {
+            let (samples, noise) = (tensor::<D>(&array, name)?, tensor::<D>(&noise, "noise")?);
+            let mixed = py.detach(|| match mixture {
+                Mixture::Noisy => self.lock().add_noise_any(samples, noise, &timesteps),
+                Mixture::Velocity => self.lock().get_velocity_any(samples, noise, &timesteps),
+            });
+            mixed.map(AnyTensor::from).map_err(to_py)
+        })?;
+        like.give(py, like_sample(mixed, &array.shape)?)
+    }
 }
 
 #[pymethods]
@@ -290,16 +322,7 @@ impl PyScheduler {
         noise: &Bound<'_, PyAny>,
         timesteps: &Bound<'_, PyAny>,
     ) -> PyResult<Py<PyAny>> {
-        let py = noise.py();
-        let timesteps = numbers(timesteps)?;
-        let noise = Given::take(noise)?.array;
-        let Given { array, like } = Given::take(original_samples)?;
-        let noisy = with_rank!(array, D => {
-            let (samples, noise) = (tensor::<D>(&array, "original_samples")?, tensor::<D>(&noise, "noise")?);
-            let noisy = py.detach(|| self.lock().add_noise_any(samples, noise, &timesteps)).map_err(to_py);
-            noisy.map(AnyTensor::from)
-        })?;
-        like.give(py, like_sample(noisy, &array.shape)?)
+        self.mixed(Mixture::Noisy, ("original_samples", original_samples), noise, timesteps)
     }
 
     fn get_velocity(
@@ -308,16 +331,7 @@ impl PyScheduler {
         noise: &Bound<'_, PyAny>,
         timesteps: &Bound<'_, PyAny>,
     ) -> PyResult<Py<PyAny>> {
-        let py = noise.py();
-        let timesteps = numbers(timesteps)?;
-        let noise = Given::take(noise)?.array;
-        let Given { array, like } = Given::take(sample)?;
-        let velocity = with_rank!(array, D => {
-            let (sample, noise) = (tensor::<D>(&array, "sample")?, tensor::<D>(&noise, "noise")?);
-            let velocity = py.detach(|| self.lock().get_velocity_any(sample, noise, &timesteps)).map_err(to_py);
-            velocity.map(AnyTensor::from)
-        })?;
-        like.give(py, like_sample(velocity, &array.shape)?)
+        self.mixed(Mixture::Velocity, ("sample", sample), noise, timesteps)
     }
 
     fn save_pretrained(&self, folder: std::path::PathBuf) -> PyResult<()> {

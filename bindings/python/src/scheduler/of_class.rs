@@ -31,6 +31,23 @@ impl PyScheduler {
             py.detach(|| of_class(&mut self.lock(), |scheduler| step(scheduler, output, sample)))?;
         like.give(py, Array::from_tensor(stepped.into())?)
     }
+
+    /// As [`Self::step_of_class`], for a step that draws noise from the generator of `options`.
+    fn drawing_step_of_class<S: Scheduler + 'static>(
+        &self,
+        model_output: &Bound<'_, PyAny>,
+        sample: &Bound<'_, PyAny>,
+        options: &Bound<'_, PyDict>,
+        step: impl FnOnce(&mut S, Tensor<4>, Tensor<4>, StepOptions<'_>) -> oxidiff::Result<Tensor<4>> + Send,
+    ) -> PyResult<Py<PyAny>> {
+        let mut options = Options::of(options, true)?;
+        let stepped = self.step_of_class(model_output, sample, |scheduler: &mut S, output, sample| {
+            let generator = options.generators.as_mut();
+            step(scheduler, output, sample, StepOptions { generator, ..Default::default() })
+        })?;
+        options.give_back(sample.py())?;
+        Ok(stepped)
+    }
 }
 
 #[pymethods]
@@ -93,20 +110,17 @@ impl PyScheduler {
         options: &Bound<'_, PyDict>,
     ) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
         let timestep = number(timestep)? as f32;
-        let mut options = Options::of(options, true)?;
         let mut mean = None;
-        let prev_sample = self.step_of_class(
+        let prev_sample = self.drawing_step_of_class(
             model_output,
             sample,
-            |scheduler: &mut ScoreSdeVeScheduler, output, sample| {
-                let generator = options.generators.as_mut();
-                let options = StepOptions { generator, ..Default::default() };
+            options,
+            |scheduler: &mut ScoreSdeVeScheduler, output, sample, options| {
                 let stepped = scheduler.step_pred(output, timestep, sample, options)?;
                 mean = Some(stepped.prev_sample_mean);
                 Ok(stepped.prev_sample)
             },
         )?;
-        options.give_back(sample.py())?;
         let mean = mean.expect("the step returned it");
         Ok((prev_sample, Given::take(sample)?.like.give(sample.py(), Array::from_tensor(mean.into())?)?))
     }
@@ -145,13 +159,14 @@ impl PyScheduler {
         options: &Bound<'_, PyDict>,
     ) -> PyResult<Py<PyAny>> {
         let timestep = number(timestep)? as f32;
-        let mut options = Options::of(options, true)?;
-        let noisier = self.step_of_class(sample, sample, |scheduler: &mut RePaintScheduler, _, sample| {
-            let generator = options.generators.as_mut();
-            scheduler.undo_step(sample, timestep, StepOptions { generator, ..Default::default() })
-        })?;
-        options.give_back(sample.py())?;
-        Ok(noisier)
+        self.drawing_step_of_class(
+            sample,
+            sample,
+            options,
+            |scheduler: &mut RePaintScheduler, _, sample, options| {
+                scheduler.undo_step(sample, timestep, options)
+            },
+        )
     }
 
     /// The timestep of Würstchen's schedule that a step from `timestep` leads to.
@@ -209,17 +224,14 @@ impl PyScheduler {
         sample: &Bound<'_, PyAny>,
         options: &Bound<'_, PyDict>,
     ) -> PyResult<Py<PyAny>> {
-        let mut options = Options::of(options, true)?;
-        let prev_sample = self.step_of_class(
+        self.drawing_step_of_class(
             model_output,
             sample,
-            |scheduler: &mut ScoreSdeVeScheduler, output, sample| {
-                let generator = options.generators.as_mut();
-                scheduler.step_correct(output, sample, StepOptions { generator, ..Default::default() })
+            options,
+            |scheduler: &mut ScoreSdeVeScheduler, output, sample, options| {
+                scheduler.step_correct(output, sample, options)
             },
-        )?;
-        options.give_back(sample.py())?;
-        Ok(prev_sample)
+        )
     }
 }
 
