@@ -39,7 +39,7 @@ fn load_loras(pipeline: &mut DiffusionPipeline, loras: &[Lora]) -> anyhow::Resul
 }
 
 /// The error of an option's file, whose name many messages have already.
-fn about_file(option: &str, file: &str, error: &oxidiff::Error) -> anyhow::Error {
+pub(crate) fn about_file(option: &str, file: &str, error: &oxidiff::Error) -> anyhow::Error {
     let message = error.to_string();
     if message.starts_with(file) {
         anyhow!("{option} {message}")

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use oxidiff::{DType, Device, LoadOptions, SingleFileOptions};
+use oxidiff::{DType, Device, IpAdapterScale, LoadOptions, SingleFileOptions};
 
 /// Images from text prompts: Hugging Face Diffusers in one binary.
 #[derive(Debug, Parser)]
@@ -56,6 +56,18 @@ pub(crate) struct GenerateArguments {
     /// An image for a ControlNet to follow, such as edges or a depth map; can be given several times, once for each ControlNet
     #[arg(long, value_name = "FILE")]
     pub control_image: Vec<PathBuf>,
+    /// An IP-Adapter, with which pictures are prompts, too: a file or a folder, with its image_encoder beside the file, or a name on the hub; can be given several times
+    #[arg(long, value_name = "DIR_FILE_OR_HUB_ID")]
+    pub ip_adapter: Vec<String>,
+    /// A picture for an IP-Adapter; can be given several times, once for each IP-Adapter, or for one IP-Adapter
+    #[arg(long, value_name = "FILE", requires = "ip_adapter")]
+    pub ip_adapter_image: Vec<PathBuf>,
+    /// How strongly the pictures count, 1 by default: a number, one for each picture that has a mask (0.7,0.3), or JSON for the blocks of the UNet; can be given several times, once for each IP-Adapter
+    #[arg(long, value_name = "SCALE", requires = "ip_adapter", value_parser = ip_adapter_scale)]
+    pub ip_adapter_scale: Vec<IpAdapterScale>,
+    /// Where a picture counts (white); can be given several times, once for each picture
+    #[arg(long, value_name = "FILE", requires = "ip_adapter_image")]
+    pub ip_adapter_masks: Vec<PathBuf>,
     /// How much of the image to change, 0 to 1; by default 0.8, and 1 with a mask (Stable Diffusion XL: 0.3 and 0.9999)
     #[arg(long, value_name = "PART", requires = "image", value_parser = number)]
     pub strength: Option<f64>,
@@ -201,6 +213,19 @@ fn lora(value: &str) -> Result<Lora, String> {
         return Err("names no file".to_owned());
     }
     Ok(Lora { file: file.to_owned(), scale })
+}
+
+/// A number, several numbers, or JSON.
+fn ip_adapter_scale(value: &str) -> Result<IpAdapterScale, String> {
+    if value.trim_start().starts_with(['{', '[']) {
+        let json = serde_json::from_str(value).map_err(|error| format!("is not JSON: {error}"))?;
+        return IpAdapterScale::from_json(&json).map_err(|error| error.to_string());
+    }
+    let numbers = value.split(',').map(|part| number(part.trim())).collect::<Result<Vec<_>, _>>()?;
+    Ok(match numbers[..] {
+        [one] => one.into(),
+        _ => numbers.into(),
+    })
 }
 
 /// A seed as torch's `manual_seed` takes it: negative numbers count back from 2^64.

@@ -12,6 +12,7 @@ use oxidiff::{
 use crate::adapters;
 use crate::arguments::GenerateArguments;
 use crate::controlnets;
+use crate::ip_adapters;
 use crate::output::Output;
 use crate::request::{self, Inputs};
 use crate::standard_output::print_line;
@@ -25,6 +26,7 @@ pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
         names => controlnets::add(pipeline, names, &arguments.load, images.task_with_controlnet())?,
     };
     adapters::load(&mut pipeline, &arguments)?;
+    ip_adapters::load(&mut pipeline, &arguments)?;
     if let Some(class_name) = &arguments.scheduler {
         let own = pipeline.scheduler();
         let scheduler = oxidiff::scheduler_from_config(class_name, own.config()).context("--scheduler")?;

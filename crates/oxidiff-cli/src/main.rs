@@ -8,6 +8,7 @@ mod bench;
 mod controlnets;
 mod embedded_model;
 mod generate;
+mod ip_adapters;
 mod keywords;
 #[cfg(test)]
 mod new_family;

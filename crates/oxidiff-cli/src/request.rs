@@ -6,6 +6,7 @@ use oxidiff::{Argument, DiffusionPipeline, Generator, OutputType, Request};
 
 use crate::arguments::GenerateArguments;
 use crate::controlnets;
+use crate::ip_adapters;
 
 /// The most images at once; more fit into no memory.
 const MOST_IMAGES: usize = 65_536;
@@ -43,6 +44,7 @@ pub(crate) fn new(
     }
 
     let mut call = Call { pipeline, request: Request::default() };
+    ip_adapters::set_pictures(&mut call.request, &arguments)?;
     call.set("--prompt", "prompt", prompt)?;
     call.set("--negative-prompt", "negative_prompt", arguments.negative_prompt)?;
     call.set("--mask-image", "mask_image", inputs.mask)?;

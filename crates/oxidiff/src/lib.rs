@@ -70,6 +70,7 @@ pub use models::controlnets::{
     ControlNet, ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel,
     ControlNetOutput, FromUNetOptions, MultiControlNetModel,
 };
+pub use models::ip_adapters::FacePictures;
 pub use models::layers::activations::Activation;
 pub use models::layers::attention::AttentionSlice;
 pub use models::layers::embeddings::TimeEmbeddingType;
@@ -81,8 +82,8 @@ pub use models::model::Model;
 pub use models::transformers::{DiTTransformer2DConfig, DiTTransformer2DModel};
 pub use models::unets::{
     AddedConditions, AdditionEmbedType, ClassEmbedType, ClassLabels, DownBlockType, EncoderHidDimType,
-    MidBlockType, ResampleType, UNet2DConditionConfig, UNet2DConditionInputs, UNet2DConditionModel,
-    UNet2DConfig, UNet2DModel, UpBlockType,
+    IpAdapterInputs, MidBlockType, ResampleType, UNet2DConditionConfig, UNet2DConditionInputs,
+    UNet2DConditionModel, UNet2DConfig, UNet2DModel, UpBlockType,
 };
 pub use pipelines::*;
 pub use random::{Generator, Generators, Loan, RandomFloat};
@@ -117,9 +118,10 @@ pub use text_encoders::{
     CLIPTokenizer, TokenizedText,
 };
 pub use vision::{
-    BitConfig, BitLayerType, BitPadding, CLIPConfig, CLIPImageProcessor, CLIPVisionConfig, CLIPVisionOutput,
-    DPTConfig, DPTForDepthEstimation, DPTImageProcessor, DPTReadoutType, DepthEstimatorOutput,
-    ImageProcessor, ImageProcessorConfig, ImageSize, SafetyCheckerOutput, StableDiffusionSafetyChecker,
+    BitConfig, BitLayerType, BitPadding, CLIPConfig, CLIPImageProcessor, CLIPVisionConfig,
+    CLIPVisionModelWithProjection, CLIPVisionOutput, CLIPVisionProjectionOutput, DPTConfig,
+    DPTForDepthEstimation, DPTImageProcessor, DPTReadoutType, DepthEstimatorOutput, ImageProcessor,
+    ImageProcessorConfig, ImageSize, SafetyCheckerOutput, StableDiffusionSafetyChecker,
 };
 
 pub use burn::tensor::{DType, Device, DeviceKind, Int, Tensor, TensorData};

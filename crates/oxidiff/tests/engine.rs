@@ -4,8 +4,9 @@
 
 use burn::tensor::Distribution;
 use oxidiff::{
-    AutoencoderKL, CLIPTextModel, ControlNetModel, DType, Device, LoadOptions, Model, Tensor,
-    UNet2DConditionInputs, UNet2DConditionModel, interpreter,
+    AutoencoderKL, CLIPTextModel, ControlNetModel, DType, Device, IpAdapterInputs, IpAdapterLoader,
+    IpAdapterOptions, LoadOptions, Model, Pipeline, StableDiffusionPipeline, Tensor, UNet2DConditionInputs,
+    UNet2DConditionModel, interpreter,
 };
 
 fn fixture(name: &str) -> String {
@@ -92,6 +93,38 @@ fn controlnets_agree_and_unets_add_their_residuals() {
         let plain = |unet: &UNet2DConditionModel| unet.forward(sample.clone(), 501.0, text.clone()).unwrap();
         let off = distance(plain(&planned_unet), plain(&unet));
         assert!(off < 1e-5, "{height}x{width}: off by {off}");
+    }
+}
+
+#[test]
+fn ip_adapters_agree() {
+    let folder = format!("{}/../../tests/fixtures", env!("CARGO_MANIFEST_DIR"));
+    let adapter = format!("{folder}/ip_adapter/models/ip-adapter-plus_sd15.safetensors");
+    let with_adapter = |device| {
+        let unet = load(&format!("{folder}/controlnet"), "unet", device);
+        let mut pipeline = StableDiffusionPipeline::from_pretrained(&fixture("sd1")).unwrap();
+        pipeline.unet = unet;
+        pipeline.load_ip_adapter(&adapter, &IpAdapterOptions::default()).unwrap();
+        pipeline
+    };
+    let (mut on_cpu, mut planned) = (with_adapter(Device::flex()), with_adapter(interpreter()));
+    let (text, sample) = (random([2, 7, 24]), random([2, 4, 9, 6]));
+    let image_embeds = vec![random([2, 2, 17, 16])];
+    for scale in [1.0, 0.4, 0.0] {
+        for pipeline in [&mut on_cpu, &mut planned] {
+            pipeline.set_ip_adapter_scale(&[scale.into()]).unwrap();
+        }
+        for masks in [Vec::new(), vec![Some(random([1, 2, 36, 24]))]] {
+            let inputs = UNet2DConditionInputs {
+                ip_adapter: Some(IpAdapterInputs { image_embeds: image_embeds.clone(), masks }),
+                ..Default::default()
+            };
+            let call = |unet: &UNet2DConditionModel| {
+                unet.forward_with(sample.clone(), &[501.0], text.clone(), inputs.clone()).unwrap()
+            };
+            let off = distance(call(&planned.unet), call(&on_cpu.unet));
+            assert!(off < 1e-5, "scale {scale}: off by {off}");
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
 use crate::pipelines::{ArgumentInfo, CallArguments};
 use crate::text_encoders::{CLIPTextModel, CLIPTextModelWithProjection};
-use crate::vision::DPTForDepthEstimation;
+use crate::vision::{CLIPVisionModelWithProjection, DPTForDepthEstimation};
 
 /// The classes, in alphabetical order.
 pub(super) const MODELS: &[Entry] = &[
@@ -22,6 +22,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<AutoencoderTiny>(),
     Entry::of::<CLIPTextModel>(),
     Entry::of::<CLIPTextModelWithProjection>(),
+    Entry::of::<CLIPVisionModelWithProjection>(),
     Entry::of::<ControlNetModel>(),
     Entry::of::<DPTForDepthEstimation>(),
     Entry::of::<DiTTransformer2DModel>(),

@@ -30,6 +30,11 @@ pub(crate) struct Checkpoint {
 pub(crate) type OldKey = fn(&str) -> Option<String>;
 
 impl Checkpoint {
+    /// The checkpoint that consists of these tensors.
+    pub(crate) fn of(tensors: StateDict) -> Self {
+        Self { tensors }
+    }
+
     /// Opens the weights `{stem}` in `folder`, or their variant (`{stem}.fp16.safetensors`) if there is one, in one file or in
     /// shards. Safetensors come before pickled weights (`{stem}.bin`).
     pub(crate) fn open(folder: &Folder, stem: &str, variant: Option<&str>, class_name: &str) -> Result<Self> {

@@ -3,6 +3,7 @@
 pub(crate) mod adapters;
 pub(crate) mod call;
 pub(crate) mod finite;
+pub(crate) mod ip_adapters;
 pub(crate) mod least_memory;
 pub(crate) mod model;
 pub(crate) mod placement;

@@ -99,11 +99,7 @@ pub trait Model: Module {
     /// # Errors
     /// When the folder cannot be written.
     fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
-        let folder = folder.as_ref();
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        let config = self.saved_config();
-        crate::loading::write_whole(&folder.join("config.json"), (config.to_json() + "\n").as_bytes())?;
-        weights::save(self, &folder.join(format!("{}.safetensors", Self::WEIGHTS_NAME)))
+        save_model(self, folder.as_ref())
     }
 
     /// Computes on `device`, which is a card. The weights stay on the CPU as well.
@@ -126,6 +122,17 @@ pub trait Model: Module {
     fn saved_config(&self) -> Config {
         Config::from_fields(Self::CLASS_NAME, self.config())
     }
+}
+
+/// Writes `config.json` and the weights into `folder`, which is created if it does not exist.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub(crate) fn save_model<M: Model>(model: &M, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let config = model.saved_config();
+    crate::loading::write_whole(&folder.join("config.json"), (config.to_json() + "\n").as_bytes())?;
+    weights::save(model, &folder.join(format!("{}.safetensors", M::WEIGHTS_NAME)))
 }
 
 struct Release;

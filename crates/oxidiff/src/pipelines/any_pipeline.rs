@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::path::Path;
 
+use super::common::ip_adapter::IpAdapterLoader;
 use super::common::lora::LoraLoader;
 use super::common::textual_inversion::TextualInversionLoader;
 use super::component::Components;
@@ -67,6 +68,7 @@ pub(crate) trait AnyPipeline: fmt::Debug + fmt::Display + Send {
     fn set_vae_tiling(&mut self, enabled: bool) -> Result<()>;
     fn set_vae_slicing(&mut self, enabled: bool) -> Result<()>;
     fn lora_loader(&mut self) -> Option<&mut dyn LoraLoader>;
+    fn ip_adapter_loader(&mut self) -> Option<&mut dyn IpAdapterLoader>;
     fn textual_inversion_loader(&mut self) -> Option<&mut dyn TextualInversionLoader>;
     fn save_pretrained(&self, folder: &Path) -> Result<()>;
     fn clone_box(&self) -> Box<dyn AnyPipeline>;
@@ -138,6 +140,10 @@ impl<P: Pipeline> AnyPipeline for P {
 
     fn lora_loader(&mut self) -> Option<&mut dyn LoraLoader> {
         Pipeline::lora_loader(self)
+    }
+
+    fn ip_adapter_loader(&mut self) -> Option<&mut dyn IpAdapterLoader> {
+        Pipeline::ip_adapter_loader(self)
     }
 
     fn textual_inversion_loader(&mut self) -> Option<&mut dyn TextualInversionLoader> {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::any_pipeline::{AnyPipeline, PipelineArguments};
 use super::common::component_loader::ComponentLoader;
+use super::common::ip_adapter::IpAdapterLoader;
 use super::common::lora::LoraLoader;
 use super::common::textual_inversion::TextualInversionLoader;
 use super::component::{Component, Components};
@@ -365,6 +366,11 @@ impl DiffusionPipeline {
     /// Loads LoRAs into the pipeline's models; `None` if they take none.
     pub fn lora_loader(&mut self) -> Option<&mut dyn LoraLoader> {
         self.0.lora_loader()
+    }
+
+    /// Loads IP-Adapters into the pipeline; `None` if its calls take no pictures for them.
+    pub fn ip_adapter_loader(&mut self) -> Option<&mut dyn IpAdapterLoader> {
+        self.0.ip_adapter_loader()
     }
 
     /// Loads learned words into the pipeline's text encoders; `None` if it has none.

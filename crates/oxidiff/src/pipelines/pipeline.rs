@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::common::component_loader::ComponentLoader;
+use super::common::ip_adapter::IpAdapterLoader;
 use super::common::lora::LoraLoader;
 use super::common::textual_inversion::TextualInversionLoader;
 use super::component::Components;
@@ -132,6 +133,11 @@ pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Send + Sized + 'static {
 
     /// Loads LoRAs into the pipeline's models; `None` if they take none.
     fn lora_loader(&mut self) -> Option<&mut dyn LoraLoader> {
+        None
+    }
+
+    /// What loads IP-Adapters into the pipeline; `None` if its calls take no pictures for them.
+    fn ip_adapter_loader(&mut self) -> Option<&mut dyn IpAdapterLoader> {
         None
     }
 

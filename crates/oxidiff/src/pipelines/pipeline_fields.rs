@@ -44,6 +44,17 @@ macro_rules! vae_methods {
     };
 }
 
+/// Inside `impl Pipeline`, for a pipeline whose calls take pictures for IP-Adapters.
+macro_rules! ip_adapter_methods {
+    () => {
+        fn ip_adapter_loader(
+            &mut self,
+        ) -> Option<&mut dyn $crate::pipelines::common::ip_adapter::IpAdapterLoader> {
+            Some(&mut self.components)
+        }
+    };
+}
+
 /// Prints the class and its `model_index.json`, as Python does.
 macro_rules! display_index {
     ($pipeline:ty $(, $parameter:ident: $bound:ident)?) => {
@@ -56,4 +67,4 @@ macro_rules! display_index {
     };
 }
 
-pub(super) use {display_index, field_methods, vae_methods};
+pub(super) use {display_index, field_methods, ip_adapter_methods, vae_methods};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::loading::config::Config;
 use crate::models::layers::clip_encoder::{ClipEncoder, ClipShape, Visible};
 use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::hidden_activation::HiddenActivation;
@@ -64,6 +65,14 @@ impl Default for CLIPVisionConfig {
 }
 
 impl CLIPVisionConfig {
+    /// The configuration of the vision half, which that of a whole CLIP keeps under `vision_config`.
+    pub(super) fn of_vision_half(config: &Config) -> Result<Config> {
+        match config.get("vision_config") {
+            Some(vision) => Config::parse(vision.to_string().as_bytes(), config.origin()),
+            None => Ok(config.clone()),
+        }
+    }
+
     fn shape(&self) -> ClipShape {
         ClipShape {
             hidden_size: self.hidden_size,

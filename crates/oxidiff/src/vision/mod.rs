@@ -2,6 +2,7 @@
 
 mod bit;
 mod clip_vision;
+mod clip_vision_with_projection;
 mod dpt;
 mod image_processors;
 mod safety_checker;
@@ -9,6 +10,7 @@ mod vit;
 
 pub use bit::{BitConfig, BitLayerType, BitPadding};
 pub use clip_vision::{CLIPVisionConfig, CLIPVisionOutput};
+pub use clip_vision_with_projection::{CLIPVisionModelWithProjection, CLIPVisionProjectionOutput};
 pub use dpt::{DPTConfig, DPTForDepthEstimation, DPTReadoutType, DepthEstimatorOutput};
 pub use image_processors::{
     CLIPImageProcessor, DPTImageProcessor, ImageProcessor, ImageProcessorConfig, ImageSize,

@@ -6,8 +6,9 @@ use crate::any_model::callable::{CallableModel, ModelOutput, required};
 use crate::call_arguments;
 use crate::error::{Error, Result};
 use crate::models::unets::{
-    AddedConditions, ClassLabels, UNet2DConditionInputs, UNet2DConditionModel, UNet2DModel,
+    AddedConditions, ClassLabels, IpAdapterInputs, UNet2DConditionInputs, UNet2DConditionModel, UNet2DModel,
 };
+use crate::pipelines::{IpAdapterEmbeds, IpAdapterMasks};
 
 call_arguments! {
     /// The arguments of a call of a [`UNet2DModel`].
@@ -57,6 +58,10 @@ call_arguments! {
         pub image_embeds: Option<Tensor<2>> = None,
         /// An image that hints at the result, `[batch, 3, 8 * height, 8 * width]`.
         pub hint: Option<Tensor<4>> = None,
+        /// The embedded pictures of each IP-Adapter, `[batch, pictures, features]` or `[batch, pictures, tokens, features]`.
+        pub ip_adapter_image_embeds: Option<IpAdapterEmbeds> = None,
+        /// Where the pictures of each IP-Adapter count; by default everywhere.
+        pub ip_adapter_masks: IpAdapterMasks = IpAdapterMasks::default(),
         /// What ControlNets add to the skips of the down blocks, a tensor for each.
         pub down_block_additional_residuals: Vec<Tensor<4>> = Vec::new(),
         /// What ControlNets add to the result of the middle block.
@@ -78,7 +83,15 @@ impl CallableModel for UNet2DConditionModel {
         if timesteps.is_empty() {
             return Err(Error::argument("timestep", "is empty"));
         }
+        let ip_adapter = match arguments.ip_adapter_image_embeds {
+            Some(embeds) => {
+                let masks = arguments.ip_adapter_masks.prepare(embeds.tensors().len())?;
+                Some(IpAdapterInputs { image_embeds: embeds.into_tensors(), masks })
+            }
+            None => None,
+        };
         let inputs = UNet2DConditionInputs {
+            ip_adapter,
             class_labels: arguments.class_labels.map(ClassLabels::Numbers),
             timestep_cond: arguments.timestep_cond,
             added: AddedConditions {

@@ -4,6 +4,7 @@ pub(crate) mod bare_tensor;
 pub(crate) mod contents;
 pub(crate) mod file_kind;
 mod pickle;
+mod plain_archive;
 pub(crate) mod safetensors;
 pub(crate) mod shard_index;
 pub(crate) mod state_dict;

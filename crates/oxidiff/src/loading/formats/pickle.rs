@@ -14,6 +14,7 @@ use safetensors::tensor::Dtype;
 
 use super::bare_tensor::{self, BARE_TENSOR};
 use super::contents::Contents;
+use super::plain_archive;
 use super::state_dict::{Source, StateDict, StoredTensor};
 use crate::error::{Error, Result};
 
@@ -34,8 +35,10 @@ pub(super) fn read(path: &Path) -> Result<StateDict> {
         origin: origin.to_string(),
         message: format!("not weights that PyTorch saved: {error}"),
     };
+    let plain = plain_archive::copy_if_misread(path)?;
+    let path = plain.as_ref().map_or(path, |copy| copy.path());
     let file_len = path.metadata().map_err(Error::io(path))?.len();
-    check_archive(path, file_len)?;
+    check_archive(path, &origin, file_len)?;
     let mut value = PytorchReader::read_pickle_data(path, None).map_err(wrong)?;
     if matches!(value, PickleValue::Unsupported(_))
         && let Some((tensor, elements)) = bare_tensor::read(path)
@@ -100,8 +103,8 @@ pub(super) fn read(path: &Path) -> Result<StateDict> {
 }
 
 /// Refuses a zip archive that unpacks into more than the file holds. PyTorch compresses nothing.
-fn check_archive(path: &Path, file_len: u64) -> Result<()> {
-    let wrong = |message: String| Error::Weights { origin: path.display().to_string(), message };
+fn check_archive(path: &Path, origin: &str, file_len: u64) -> Result<()> {
+    let wrong = |message: String| Error::Weights { origin: origin.to_owned(), message };
     let mut start = [0; 2];
     let mut file = File::open(path).map_err(Error::io(path))?;
     if file.read_exact(&mut start).is_err() || start != *b"PK" {

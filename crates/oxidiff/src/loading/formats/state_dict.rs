@@ -56,6 +56,10 @@ impl StateDict {
         self.tensors.insert(key, tensor);
     }
 
+    pub(crate) fn remove(&mut self, key: &str) {
+        self.tensors.remove(key);
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<&StoredTensor> {
         self.tensors.get(key)
     }

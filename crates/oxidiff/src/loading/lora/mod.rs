@@ -40,7 +40,7 @@ pub enum LoraTarget {
 pub(crate) type LoraLayers = BTreeMap<String, LoraLayer>;
 
 /// An adapter file.
-pub(crate) struct LoraFile {
+pub struct LoraFile {
     tensors: StateDict,
     kohya: bool,
     metadata: Map<String, Value>,

@@ -30,8 +30,8 @@ pub enum AdapterWeight {
     Blocks(BlockWeights),
 }
 
-/// The weights of an adapter on the blocks of a UNet that have attention. What is not given, and all other layers, have the
-/// weight 1.
+/// The weights of an adapter on the blocks of a UNet that have attention. What is not given has the weight 1; for an IP-Adapter,
+/// 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BlockWeights {
     /// The blocks that make the sample smaller.
@@ -45,7 +45,7 @@ pub struct BlockWeights {
 /// The weights on one half of a UNet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum BlockWeight {
-    /// The weight 1.
+    /// The same as what is not given.
     #[default]
     Unchanged,
     /// One for all blocks.
@@ -118,8 +118,20 @@ impl AdapterWeight {
     /// # Errors
     /// When the model is no UNet with the blocks that are named.
     pub(crate) fn resolve<'a>(&self, keys: impl Iterator<Item = &'a String>) -> Result<Factors> {
+        self.resolve_with_rest(keys, 1.0)
+    }
+
+    /// As [`Self::resolve`], with the weight of the blocks that are not given.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub(crate) fn resolve_with_rest<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a String>,
+        rest: f64,
+    ) -> Result<Factors> {
         let blocks = match self {
-            Self::All(weight) => return Ok(Factors { of_all: *weight, of_blocks: None }),
+            Self::All(weight) => return Ok(Factors { of_all: *weight, of_blocks: None, rest }),
             Self::Blocks(blocks) => blocks,
         };
         let attentions: BTreeSet<&str> = keys.filter_map(|key| attention_of(key)).collect();
@@ -151,7 +163,7 @@ impl AdapterWeight {
                 }
             }
         }
-        Ok(Factors { of_all: 1.0, of_blocks: Some(of_blocks) })
+        Ok(Factors { of_all: 1.0, of_blocks: Some(of_blocks), rest })
     }
 }
 
@@ -188,13 +200,15 @@ fn attention_of(key: &str) -> Option<&str> {
 #[derive(Clone, Debug)]
 pub(crate) struct Factors {
     of_all: f64,
-    /// By the path of an attention; 1 for all others.
+    /// By the path of an attention.
     of_blocks: Option<BTreeMap<String, f64>>,
+    /// Of all others, if there are any by path.
+    rest: f64,
 }
 
 impl Factors {
     pub fn one() -> Self {
-        Self { of_all: 1.0, of_blocks: None }
+        Self { of_all: 1.0, of_blocks: None, rest: 1.0 }
     }
 
     pub fn scale(&mut self, factor: f64) {
@@ -211,7 +225,7 @@ impl Factors {
             _ => String::new(),
         };
         let own = attention_of(key).and_then(|attention| of_blocks.get(attention));
-        self.of_all * own.or_else(|| of_blocks.get(&beside)).copied().unwrap_or(1.0)
+        self.of_all * own.or_else(|| of_blocks.get(&beside)).copied().unwrap_or(self.rest)
     }
 }
 

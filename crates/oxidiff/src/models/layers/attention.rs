@@ -1,12 +1,12 @@
 //! Attention from tokens to a context, or to each other.
 
-use std::fmt;
-use std::sync::{Mutex, PoisonError};
-
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::{Place, attention};
 
+use super::attention_context::AttentionContext;
+use super::ip_attention::IpAttention;
+use super::last_context::LastContext;
 use super::linear::Linear;
 use super::normalization::LayerNorm;
 
@@ -44,35 +44,13 @@ pub struct Attention {
     to_k: Linear,
     to_v: Linear,
     to_out: [Linear; 1],
+    /// The layers of IP-Adapters, under the name that Python has for them.
+    processor: Option<IpAttention>,
     heads: usize,
     #[module(skip)]
     slice: Option<AttentionSlice>,
     #[module(skip)]
     last_context: LastContext,
-}
-
-/// Keys and values of the last context. The text is the same in each step of a generation.
-#[derive(Default)]
-struct LastContext(Mutex<Option<ProjectedContext>>);
-
-struct ProjectedContext {
-    /// Where the context and the weights that project it are in memory.
-    places: Vec<Place>,
-    key: Tensor<3>,
-    value: Tensor<3>,
-}
-
-impl Clone for LastContext {
-    /// A copy may get other weights, so it remembers nothing.
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl fmt::Debug for LastContext {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("LastContext")
-    }
 }
 
 /// The shape of an [`Attention`].
@@ -100,6 +78,7 @@ impl AttentionConfig {
             to_k: Linear::init(self.context_dim, inner_dim, self.bias, device),
             to_v: Linear::init(self.context_dim, inner_dim, self.bias, device),
             to_out: [Linear::init(inner_dim, self.query_dim, true, device)],
+            processor: None,
             heads: self.heads,
             slice: None,
             last_context: LastContext::default(),
@@ -115,14 +94,52 @@ impl Attention {
         self
     }
 
+    /// The same layer, without a bias after it.
+    pub fn without_out_bias(mut self) -> Self {
+        self.to_out[0].bias = None;
+        self
+    }
+
+    /// The length of a token that is attended to, and that of a key.
+    pub fn context_shape(&self) -> [usize; 2] {
+        let [inner, context] = self.to_k.weight.lazy_shape().dims();
+        [context, inner]
+    }
+
+    /// The layers of IP-Adapters, if there are any.
+    pub fn ip_adapters(&self) -> Option<&IpAttention> {
+        self.processor.as_ref()
+    }
+
+    /// As [`Self::ip_adapters`], mutable.
+    pub fn ip_adapters_mut(&mut self) -> &mut Option<IpAttention> {
+        &mut self.processor
+    }
+
     /// Attends from `x` `[batch, tokens, query_dim]` to `context` `[batch, context_tokens, context_dim]`, or to `x` itself.
     pub fn forward(&self, x: Tensor<3>, context: Option<Tensor<3>>) -> Tensor<3> {
-        self.to_out[0].forward(self.attend(x, context))
+        let (_, attended) = self.attend(x, context);
+        self.to_out[0].forward(attended)
     }
 
     /// Like [`Self::forward`], plus `residual` `[batch, tokens, query_dim]`.
     pub fn forward_added(&self, x: Tensor<3>, context: Option<Tensor<3>>, residual: Tensor<3>) -> Tensor<3> {
-        self.to_out[0].forward_added(self.attend(x, context), residual)
+        let (_, attended) = self.attend(x, context);
+        self.to_out[0].forward_added(attended, residual)
+    }
+
+    /// Like [`Self::forward_added`], for a text and the images of IP-Adapters.
+    pub fn forward_prompted(
+        &self,
+        x: Tensor<3>,
+        context: &AttentionContext,
+        residual: Tensor<3>,
+    ) -> Tensor<3> {
+        let (query, mut attended) = self.attend(x, Some(context.text.clone()));
+        if let Some(adapters) = &self.processor {
+            attended = adapters.add_to(attended, &query, &context.images, self.heads);
+        }
+        self.to_out[0].forward_added(attended, residual)
     }
 
     /// Sets how many heads to work on at a time; all without a slice.
@@ -130,8 +147,8 @@ impl Attention {
         self.slice = slice;
     }
 
-    /// The attention itself, with all heads at once or some at a time.
-    fn attend(&self, x: Tensor<3>, context: Option<Tensor<3>>) -> Tensor<3> {
+    /// The queries, and the attention itself, with all heads at once or some at a time.
+    fn attend(&self, x: Tensor<3>, context: Option<Tensor<3>>) -> (Tensor<3>, Tensor<3>) {
         let (key, value) = match context {
             Some(context) => self.project_context(context),
             None => (self.to_k.forward(x.clone()), self.to_v.forward(x.clone())),
@@ -139,7 +156,7 @@ impl Attention {
         let query = self.to_q.forward(x);
         let at_once = self.slice.map_or(self.heads, |slice| slice.of(self.heads));
         if at_once == self.heads {
-            return attention(query, key, value, self.heads);
+            return (query.clone(), attention(query, key, value, self.heads));
         }
         let slices = (0..self.heads).step_by(at_once).map(|first| {
             let heads = at_once.min(self.heads - first);
@@ -149,25 +166,19 @@ impl Attention {
             });
             attention(query, key, value, heads)
         });
-        Tensor::cat(slices.collect(), 2)
+        let attended = Tensor::cat(slices.collect(), 2);
+        (query, attended)
     }
 
     /// Keys and values of a context; those of the last call if neither the context nor the weights have changed.
     fn project_context(&self, context: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
-        let places = self.places(&context);
-        let mut last = self.last_context.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(last), Some(places)) = (&*last, &places)
-            && last.places == *places
-        {
-            return (last.key.clone(), last.value.clone());
-        }
-        let context = match &self.norm_cross {
-            Some(norm) => norm.forward(context),
-            None => context,
-        };
-        let (key, value) = (self.to_k.forward(context.clone()), self.to_v.forward(context));
-        *last = places.map(|places| ProjectedContext { places, key: key.clone(), value: value.clone() });
-        (key, value)
+        self.last_context.get_or(self.places(&context), || {
+            let context = match &self.norm_cross {
+                Some(norm) => norm.forward(context),
+                None => context,
+            };
+            (self.to_k.forward(context.clone()), self.to_v.forward(context))
+        })
     }
 
     /// Where everything that keys and values depend on is in memory, if on the CPU.

@@ -70,19 +70,29 @@ pub struct FeedForward {
 impl FeedForward {
     /// A feed-forward on tokens of length `dim`, four times as wide inside.
     pub fn init(dim: usize, activation: FeedForwardActivation, device: &Device) -> Self {
-        let inner_dim = 4 * dim;
-        let proj_dim = if activation.is_gated() { 2 * inner_dim } else { inner_dim };
-        let proj = Linear::init(dim, proj_dim, true, device);
+        Self::with_sizes([dim, 4 * dim, dim], activation, true, device)
+    }
+
+    /// A feed-forward from tokens of the first length to those of the last, by way of the one between.
+    pub fn with_sizes(
+        [from, inner, to]: [usize; 3],
+        activation: FeedForwardActivation,
+        bias: bool,
+        device: &Device,
+    ) -> Self {
+        let proj_dim = if activation.is_gated() { 2 * inner } else { inner };
+        let proj = Linear::init(from, proj_dim, bias, device);
         Self {
-            net: (
-                FeedForwardProjection { proj, activation },
-                Dropout,
-                Linear::init(inner_dim, dim, true, device),
-            ),
+            net: (FeedForwardProjection { proj, activation }, Dropout, Linear::init(inner, to, bias, device)),
         }
     }
 
-    /// `[batch, tokens, dim]` to the same shape.
+    /// Length of a token that it takes.
+    pub fn in_features(&self) -> usize {
+        self.net.0.proj.in_features()
+    }
+
+    /// `[batch, tokens, from]` to `[batch, tokens, to]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let (projection, _, out) = &self.net;
         out.forward(projection.activation.forward(&projection.proj, x))

@@ -3,13 +3,16 @@
 pub(crate) mod activations;
 pub(crate) mod ada_group_norm;
 pub(crate) mod attention;
+pub(crate) mod attention_context;
 pub(crate) mod clip_encoder;
 pub(crate) mod convolution;
 pub(crate) mod embeddings;
 pub(crate) mod feed_forward;
 pub(crate) mod fixed_resample;
 pub(crate) mod hidden_activation;
+pub(crate) mod ip_attention;
 pub(crate) mod k_attention;
+mod last_context;
 pub(crate) mod linear;
 pub(crate) mod normalization;
 pub(crate) mod parameter;

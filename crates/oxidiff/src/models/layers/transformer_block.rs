@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::attention::{Attention, AttentionConfig, AttentionSlice};
+use super::attention_context::AttentionContext;
 use super::feed_forward::{FeedForward, FeedForwardActivation};
 use super::normalization::LayerNorm;
 
@@ -51,11 +52,16 @@ impl BasicTransformerBlock {
         self.attn2.set_slice(slice);
     }
 
-    /// `x` `[batch, tokens, dim]` and `context` `[batch, context_tokens, cross_attention_dim]` to the shape of `x`.
-    pub fn forward(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
-        let first_context = self.only_cross_attention.then(|| context.clone());
+    /// The attention that looks at the images of IP-Adapters.
+    pub fn cross_attention_mut(&mut self) -> &mut Attention {
+        &mut self.attn2
+    }
+
+    /// `x` `[batch, tokens, dim]` to the same shape.
+    pub fn forward(&self, x: Tensor<3>, context: &AttentionContext) -> Tensor<3> {
+        let first_context = self.only_cross_attention.then(|| context.text.clone());
         let x = self.attn1.forward_added(self.norm1.forward(x.clone()), first_context, x);
-        let x = self.attn2.forward_added(self.norm2.forward(x.clone()), Some(context), x);
+        let x = self.attn2.forward_prompted(self.norm2.forward(x.clone()), context, x);
         self.ff.forward_added(self.norm3.forward(x.clone()), x)
     }
 }

@@ -5,7 +5,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::{to_image, to_tokens};
 
-use crate::models::layers::attention::AttentionSlice;
+use crate::models::layers::attention::{Attention, AttentionSlice};
+use crate::models::layers::attention_context::AttentionContext;
 use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::normalization::GroupNorm;
@@ -85,8 +86,13 @@ impl Transformer2DModel {
         }
     }
 
-    /// `x` `[batch, channels, height, width]` and `context` `[batch, tokens, cross_attention_dim]` to the shape of `x`.
-    pub fn forward(&self, x: Tensor<4>, context: Tensor<3>) -> Tensor<4> {
+    /// The attentions that look at the images of IP-Adapters, one in each block.
+    pub fn cross_attentions_mut(&mut self) -> impl Iterator<Item = &mut Attention> {
+        self.transformer_blocks.iter_mut().map(BasicTransformerBlock::cross_attention_mut)
+    }
+
+    /// `x` `[batch, channels, height, width]` to the same shape.
+    pub fn forward(&self, x: Tensor<4>, context: &AttentionContext) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         let normed = self.norm.forward(x.clone());
         let mut tokens = match &self.proj_in {
@@ -94,7 +100,7 @@ impl Transformer2DModel {
             Projection::Linear(linear) => linear.forward(to_tokens(normed)),
         };
         for block in &self.transformer_blocks {
-            tokens = block.forward(tokens, context.clone());
+            tokens = block.forward(tokens, context);
         }
         match &self.proj_out {
             Projection::Conv(conv) => conv.forward_added(to_image(tokens, height, width), None, Some(x)),

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::join_channels;
 
+use crate::models::layers::attention_context::AttentionContext;
 use crate::models::layers::fixed_resample::FixedResample;
 use crate::models::layers::resnet::{Downsample2D, ResnetBlock2D, ResnetBlock2DConfig, Upsample2D};
 use crate::models::layers::spatial_attention::{SpatialAttention, SpatialAttentionConfig};
@@ -23,17 +24,17 @@ pub trait BlockAttention: Module {
     fn attend(&self, x: Tensor<4>, context: &Self::Context) -> Tensor<4>;
 }
 
-/// Attention to a text, `[batch, tokens, cross_attention_dim]`.
+/// Attention to a text, and to the images of IP-Adapters.
 impl BlockAttention for Transformer2DModel {
     type Config = Transformer2DConfig;
-    type Context = Tensor<3>;
+    type Context = AttentionContext;
 
     fn init(config: Transformer2DConfig, device: &Device) -> Self {
         config.init(device)
     }
 
-    fn attend(&self, x: Tensor<4>, context: &Tensor<3>) -> Tensor<4> {
-        self.forward(x, context.clone())
+    fn attend(&self, x: Tensor<4>, context: &AttentionContext) -> Tensor<4> {
+        self.forward(x, context)
     }
 }
 

@@ -17,9 +17,10 @@ pub(in crate::models) use unet_2d_condition::{
 pub use block_types::{DownBlockType, MidBlockType, UpBlockType};
 pub use class_embedding::{ClassEmbedType, ClassLabels};
 pub use unet_2d::{ResampleType, UNet2DConfig, UNet2DModel};
+pub(crate) use unet_2d_condition::CrossAttention;
 pub use unet_2d_condition::{
-    AddedConditions, AdditionEmbedType, EncoderHidDimType, UNet2DConditionConfig, UNet2DConditionInputs,
-    UNet2DConditionModel,
+    AddedConditions, AdditionEmbedType, EncoderHidDimType, IpAdapterInputs, UNet2DConditionConfig,
+    UNet2DConditionInputs, UNet2DConditionModel,
 };
 
 use crate::error::Error;

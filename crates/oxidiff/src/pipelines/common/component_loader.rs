@@ -9,7 +9,7 @@ use crate::models::model::{self, Model};
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
 use crate::text_encoders::CLIPTokenizer;
-use crate::vision::ImageProcessor;
+use crate::vision::{CLIPImageProcessor, ImageProcessor};
 
 /// A checkpoint that is being loaded: its folder, its index, and how to load it.
 #[derive(Debug)]
@@ -73,6 +73,20 @@ impl<'a> ComponentLoader<'a> {
     /// When it is of another class; when a file is missing or damaged.
     pub fn optional_model<M: Model>(&self, component: &str) -> Result<Option<M>> {
         self.index.component_class(component)?.map(|_| self.model(component)).transpose()
+    }
+
+    /// The image processor of CLIP of this name, if the checkpoint has it, under any of the names that its class has had.
+    ///
+    /// # Errors
+    /// When it is of another class; when its file is missing or damaged.
+    pub fn clip_image_processor(&self, component: &str) -> Result<Option<CLIPImageProcessor>> {
+        const CLASSES: [&str; 4] =
+            ["CLIPImageProcessor", "CLIPFeatureExtractor", "CLIPImageProcessorFast", "CLIPImageProcessorPil"];
+        match self.index.component_class(component)? {
+            // These belong to a depth estimator; its pipeline loads them.
+            None | Some("DPTImageProcessor" | "DPTImageProcessorFast" | "DPTFeatureExtractor") => Ok(None),
+            Some(_) => self.image_processor(component, &CLASSES).map(Some),
+        }
     }
 
     /// The ControlNet of this name, or several, which are in the folders `NAME`, `NAME_1` and so on; or those that were given

@@ -56,10 +56,16 @@ pub trait LoraLoader {
     /// belongs to a layer of the models, when one does not fit its layer, or when the name is taken.
     fn load_lora_weights(&mut self, name_or_path: &str, options: &LoraOptions) -> Result<()> {
         let file = LoraFile::new(StateDict::open(&options.locate(name_or_path)?)?)?;
+        self.load_lora_file(&file, options.adapter_name.as_deref())
+    }
+
+    /// As [`LoraLoader::load_lora_weights`], from an open file.
+    #[doc(hidden)]
+    fn load_lora_file(&mut self, file: &LoraFile, adapter_name: Option<&str>) -> Result<()> {
         let (mut found, mut targets, mut used) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (target, model) in self.adaptable() {
             let layers = file.layers(target, &model.adaptable_weights(), &mut used)?;
-            let name = options.adapter_name.clone().unwrap_or_else(|| model.adapters().default_name());
+            let name = adapter_name.map_or_else(|| model.adapters().default_name(), str::to_owned);
             model.adapters().check_free(&name)?;
             found.push((name, layers));
             targets.push(target);

@@ -11,6 +11,7 @@ pub(crate) mod guidance;
 pub(crate) mod ignored;
 pub(crate) mod image_latents;
 pub(crate) mod inpainting;
+pub(crate) mod ip_adapter;
 pub(crate) mod latents;
 pub(crate) mod lora;
 pub(crate) mod progress;

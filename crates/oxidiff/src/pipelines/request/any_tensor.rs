@@ -84,7 +84,7 @@ impl AnyTensor {
         self.try_rank().map_err(|message| Error::argument(argument, message))
     }
 
-    pub(super) fn try_rank<const D: usize>(self) -> Result<Tensor<D>, String> {
+    pub(in crate::pipelines) fn try_rank<const D: usize>(self) -> Result<Tensor<D>, String> {
         let dims = self.shape();
         let shape: [usize; D] =
             dims.try_into().map_err(|_| format!("must be a tensor of {D} dimensions, not {}", self.rank))?;

@@ -45,6 +45,16 @@ pub(super) trait HasPrompt: Default {
 macro_rules! declare_arguments {
     (
         $(#[doc = $about:literal])*
+        pub struct $arguments:ident: $task:literal with ip_adapter { $($fields:tt)* }
+    ) => {
+        $crate::pipelines::common::ip_adapter::ip_adapter_arguments! {
+            [$crate::pipelines::stable_diffusion::arguments::declare_arguments]
+            $(#[doc = $about])*
+            pub struct $arguments: $task { $($fields)* }
+        }
+    };
+    (
+        $(#[doc = $about:literal])*
         pub struct $arguments:ident: $task:literal {
             num_inference_steps: $num_inference_steps:literal,
             guidance_scale: $guidance_scale:literal,
@@ -148,11 +158,11 @@ macro_rules! declare_arguments {
 macro_rules! prompt_arguments {
     (
         $(#[doc = $about:literal])*
-        pub struct $arguments:ident: $task:literal { $($fields:tt)* }
+        pub struct $arguments:ident: $task:literal $(with $more:ident)? { $($fields:tt)* }
     ) => {
         $crate::pipelines::stable_diffusion::arguments::declare_arguments! {
             $(#[doc = $about])*
-            pub struct $arguments: $task { $($fields)* }
+            pub struct $arguments: $task $(with $more)? { $($fields)* }
         }
 
         impl $arguments {

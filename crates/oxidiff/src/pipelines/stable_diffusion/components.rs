@@ -15,17 +15,14 @@ use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionModel;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::guidance::Guidance;
+use crate::pipelines::common::ip_adapter::{IpAdapterLoader, IpAdapterParts, IpAdapterPartsMut};
 use crate::pipelines::common::lora::LoraLoader;
 use crate::pipelines::common::textual_inversion::{TextualInversionLoader, WordEncoder};
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::Scheduler;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer};
-use crate::vision::{CLIPImageProcessor, StableDiffusionSafetyChecker};
-
-/// The names that the class has had over time.
-const CLIP_IMAGE_PROCESSORS: [&str; 4] =
-    ["CLIPImageProcessor", "CLIPFeatureExtractor", "CLIPImageProcessorFast", "CLIPImageProcessorPil"];
+use crate::vision::{CLIPImageProcessor, CLIPVisionModelWithProjection, StableDiffusionSafetyChecker};
 
 /// The parts of a Stable Diffusion pipeline. They can be replaced: `pipeline.vae = ...`.
 ///
@@ -44,8 +41,10 @@ pub struct StableDiffusionComponents {
     pub scheduler: Box<dyn Scheduler>,
     /// Flags images that should not be shown, which are then returned black; `None` turns the check off.
     pub safety_checker: Option<StableDiffusionSafetyChecker>,
-    /// Prepares images for the safety checker, which requires it.
+    /// Prepares images for the safety checker, which requires it, and for the image encoder.
     pub feature_extractor: Option<CLIPImageProcessor>,
+    /// Embeds the pictures that IP-Adapters look at.
+    pub image_encoder: Option<CLIPVisionModelWithProjection>,
 }
 
 impl StableDiffusionComponents {
@@ -73,7 +72,8 @@ impl StableDiffusionComponents {
         Ok(Self {
             tokenizer: loader.clip_tokenizer("tokenizer")?,
             scheduler: loader.scheduler("scheduler")?,
-            feature_extractor: load_feature_extractor(loader)?,
+            feature_extractor: loader.clip_image_processor("feature_extractor")?,
+            image_encoder: loader.optional_model("image_encoder")?,
             text_encoder: loader.model("text_encoder")?,
             unet: loader.model("unet")?,
             vae: loader.autoencoder("vae")?,
@@ -97,6 +97,7 @@ impl StableDiffusionComponents {
             scheduler: components.take("scheduler")?,
             safety_checker: components.take_optional("safety_checker")?,
             feature_extractor: components.get("feature_extractor").cloned(),
+            image_encoder: components.take_optional("image_encoder")?,
         })
     }
 
@@ -110,6 +111,7 @@ impl StableDiffusionComponents {
         list.push("scheduler", &self.scheduler);
         list.push_optional("safety_checker", &self.safety_checker);
         list.push_optional("feature_extractor", &self.feature_extractor);
+        list.push_optional("image_encoder", &self.image_encoder);
         list
     }
 
@@ -238,6 +240,25 @@ impl LoraLoader for StableDiffusionComponents {
     }
 }
 
+impl IpAdapterLoader for StableDiffusionComponents {
+    fn ip_adapter_parts(&self) -> IpAdapterParts<'_> {
+        IpAdapterParts {
+            unet: &self.unet,
+            image_encoder: self.image_encoder.as_ref(),
+            feature_extractor: self.feature_extractor.as_ref(),
+        }
+    }
+
+    fn ip_adapter_parts_mut(&mut self) -> IpAdapterPartsMut<'_> {
+        IpAdapterPartsMut {
+            unet: &mut self.unet,
+            image_encoder: &mut self.image_encoder,
+            feature_extractor: &mut self.feature_extractor,
+            owns_feature_extractor: false,
+        }
+    }
+}
+
 impl TextualInversionLoader for StableDiffusionComponents {
     fn word_encoders(&mut self) -> Vec<WordEncoder<'_>> {
         vec![WordEncoder {
@@ -245,16 +266,6 @@ impl TextualInversionLoader for StableDiffusionComponents {
             tokenizer: &mut self.tokenizer,
             text_encoder: &mut self.text_encoder,
         }]
-    }
-}
-
-/// The image processor of a safety checker, under any of its class names.
-fn load_feature_extractor(loader: &ComponentLoader<'_>) -> Result<Option<CLIPImageProcessor>> {
-    const FEATURE_EXTRACTOR: &str = "feature_extractor";
-    match loader.index().component_class(FEATURE_EXTRACTOR)? {
-        // These belong to a depth estimator; its pipeline loads them.
-        None | Some("DPTImageProcessor" | "DPTImageProcessorFast" | "DPTFeatureExtractor") => Ok(None),
-        Some(_) => loader.image_processor(FEATURE_EXTRACTOR, &CLIP_IMAGE_PROCESSORS).map(Some),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::control::{ControlCall, Size};
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::image_latents::PreparedImage;
+use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
 use crate::pipelines::common::latents::given_or_noise;
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::common::timesteps::{choose_timesteps, start_from_image};
@@ -21,6 +22,7 @@ use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 
 /// Changes an image according to a prompt: adds noise to its latents, part of the way, and removes it again, guided by
 /// the text.
@@ -48,7 +50,7 @@ pub struct StableDiffusionImg2ImgPipeline {
 
 prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `StableDiffusionImg2ImgPipeline.__call__`.
-    pub struct ImageToImage: "image to image" {
+    pub struct ImageToImage: "image to image" with ip_adapter {
         num_inference_steps: 50,
         guidance_scale: 7.5,
         /// The images to start from: one for all prompts, or one for each. The result has their size, rounded down to a
@@ -135,6 +137,7 @@ impl StableDiffusionComponents {
         };
         let text = self.embed(&arguments.prompts(), arguments.clip_skip, guidance)?.for_guidance().tokens;
         let device = text.device();
+        let ip_adapter = self.ip_adapter_parts().prepare(arguments.take_ip_adapter(), guidance, images)?;
 
         let steps = choose_timesteps(
             &mut *self.scheduler,
@@ -163,7 +166,7 @@ impl StableDiffusionComponents {
             steps,
             text,
             guidance,
-            inputs: UNet2DConditionInputs { timestep_cond, ..Default::default() },
+            inputs: UNet2DConditionInputs { timestep_cond, ip_adapter, ..Default::default() },
             further_channels: None,
             control,
             after_step: None,
@@ -195,6 +198,7 @@ impl Pipeline for StableDiffusionImg2ImgPipeline {
         self.components.list()
     }
 
+    ip_adapter_methods!();
     pipeline_methods!();
 }
 

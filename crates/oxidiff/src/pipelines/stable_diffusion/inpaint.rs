@@ -15,12 +15,14 @@ use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::control::ControlCall;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::inpainting::{Beginning, Crop, Inpainting, MaskedImage, PutBack};
+use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::common::timesteps::{choose_timesteps, start_from_image};
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 use crate::schedulers::Scheduler;
 
 /// Repaints the masked part of an image according to a prompt.
@@ -48,7 +50,7 @@ pub struct StableDiffusionInpaintPipeline {
 
 prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `StableDiffusionInpaintPipeline.__call__`.
-    pub struct Inpaint: "inpainting" {
+    pub struct Inpaint: "inpainting" with ip_adapter {
         num_inference_steps: 50,
         guidance_scale: 7.5,
         /// The images to repaint in part: one for all prompts, or one for each. They are resized to `height` and `width`.
@@ -166,6 +168,7 @@ impl StableDiffusionComponents {
             None => None,
         };
         let text = self.embed(&arguments.prompts(), arguments.clip_skip, guidance)?.for_guidance().tokens;
+        let ip_adapter = self.ip_adapter_parts().prepare(arguments.take_ip_adapter(), guidance, images)?;
         let (dtype, device) = (self.text_encoder.dtype(), text.device());
 
         let all_steps = choose_timesteps(
@@ -214,7 +217,7 @@ impl StableDiffusionComponents {
             true => self.embed_guidance_scale(arguments.guidance_scale, images, &device),
             false => None,
         };
-        let inputs = UNet2DConditionInputs { timestep_cond, ..Default::default() };
+        let inputs = UNet2DConditionInputs { timestep_cond, ip_adapter, ..Default::default() };
         let run = Run {
             timesteps,
             steps,
@@ -256,6 +259,7 @@ impl Pipeline for StableDiffusionInpaintPipeline {
         self.components.list()
     }
 
+    ip_adapter_methods!();
     pipeline_methods!();
 }
 

@@ -13,12 +13,14 @@ use crate::pipelines::common::arguments::check_finite;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::image_latents::{PreparedImage, likeliest_latents};
+use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
 use crate::pipelines::common::latents::repeat_batch;
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 use crate::schedulers::zero_terminal_snr;
 
 /// Edits an image according to an instruction.
@@ -34,7 +36,7 @@ pub struct StableDiffusionInstructPix2PixPipeline {
 prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's
     /// `StableDiffusionInstructPix2PixPipeline.__call__`.
-    pub struct InstructPix2Pix: "editing by instructions" {
+    pub struct InstructPix2Pix: "editing by instructions" with ip_adapter {
         num_inference_steps: 100,
         guidance_scale: 7.5,
         /// The images to edit: one for all prompts, or one for each. The result has their size, rounded down to a
@@ -106,6 +108,7 @@ impl Pipeline for StableDiffusionInstructPix2PixPipeline {
             .for_text_and_image_guidance()
             .tokens;
         let (dtype, device) = (self.text_encoder.dtype(), text.device());
+        let ip_adapter = self.ip_adapter_parts().prepare(arguments.take_ip_adapter(), guidance, images)?;
 
         let processor = self.image_processor();
         let image = PreparedImage::new(&processor, &arguments.image, PreprocessOptions::default())?;
@@ -125,7 +128,7 @@ impl Pipeline for StableDiffusionInstructPix2PixPipeline {
             steps,
             text,
             guidance,
-            inputs: UNet2DConditionInputs::default(),
+            inputs: UNet2DConditionInputs { ip_adapter, ..Default::default() },
             further_channels: Some(image),
             control: None,
             after_step: None,
@@ -138,6 +141,7 @@ impl Pipeline for StableDiffusionInstructPix2PixPipeline {
         self.components.list()
     }
 
+    ip_adapter_methods!();
     pipeline_methods!();
 }
 

@@ -13,11 +13,13 @@ use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::common::arguments::check_finite;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::control::{ControlCall, Size};
+use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 use crate::schedulers::zero_terminal_snr;
 
 /// Makes images from prompts: embeds the text, denoises noise in the latent space of an autoencoder step by step,
@@ -41,7 +43,7 @@ prompt_arguments! {
     ///     TextToImage { num_inference_steps: 20, guidance_scale: 4.0, ..TextToImage::new("a red apple") };
     /// assert_eq!(arguments.num_images_per_prompt, 1);
     /// ```
-    pub struct TextToImage: "text to image" {
+    pub struct TextToImage: "text to image" with ip_adapter {
         num_inference_steps: 50,
         guidance_scale: 7.5,
         /// Height of the images in pixels, a multiple of 8; by default that of the model's training images.
@@ -137,6 +139,7 @@ impl StableDiffusionComponents {
         let guidance = self.classifier_free_guidance(arguments.guidance_scale, arguments.guidance_rescale);
         let text = self.embed(&arguments.prompts(), arguments.clip_skip, guidance)?.for_guidance().tokens;
         let device = text.device();
+        let ip_adapter = self.ip_adapter_parts().prepare(arguments.take_ip_adapter(), guidance, images)?;
 
         let steps = choose_timesteps(
             &mut *self.scheduler,
@@ -158,7 +161,7 @@ impl StableDiffusionComponents {
             steps,
             text,
             guidance,
-            inputs: UNet2DConditionInputs { timestep_cond, ..Default::default() },
+            inputs: UNet2DConditionInputs { timestep_cond, ip_adapter, ..Default::default() },
             further_channels: None,
             control,
             after_step: None,
@@ -191,6 +194,7 @@ impl Pipeline for StableDiffusionPipeline {
         self.components.list()
     }
 
+    ip_adapter_methods!();
     pipeline_methods!();
 }
 

@@ -13,12 +13,14 @@ use crate::models::unets::UNet2DConditionModel;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::ignored::warn_of_ignored;
+use crate::pipelines::common::ip_adapter::{IpAdapterLoader, IpAdapterParts, IpAdapterPartsMut};
 use crate::pipelines::common::lora::LoraLoader;
 use crate::pipelines::common::textual_inversion::{TextualInversionLoader, WordEncoder};
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::Scheduler;
 use crate::text_encoders::{CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer};
+use crate::vision::{CLIPImageProcessor, CLIPVisionModelWithProjection};
 
 /// The parts of a Stable Diffusion XL pipeline. They can be replaced: `pipeline.vae = ...`.
 ///
@@ -39,6 +41,10 @@ pub struct StableDiffusionXLComponents {
     pub unet: UNet2DConditionModel,
     /// Removes predicted noise, step by step.
     pub scheduler: Box<dyn Scheduler>,
+    /// Embeds the pictures that IP-Adapters look at.
+    pub image_encoder: Option<CLIPVisionModelWithProjection>,
+    /// Prepares images for the image encoder.
+    pub feature_extractor: Option<CLIPImageProcessor>,
 }
 
 /// The options in a pipeline's index that affect its calls.
@@ -124,6 +130,8 @@ impl StableDiffusionXLComponents {
             text_encoder_2: loader.optional_model("text_encoder_2")?,
             unet: loader.model("unet")?,
             vae: loader.autoencoder("vae")?,
+            image_encoder: loader.optional_model("image_encoder")?,
+            feature_extractor: loader.clip_image_processor("feature_extractor")?,
         })
     }
 
@@ -140,6 +148,8 @@ impl StableDiffusionXLComponents {
             tokenizer_2: components.take_optional("tokenizer_2")?,
             unet: components.take("unet")?,
             scheduler: components.take("scheduler")?,
+            image_encoder: components.take_optional("image_encoder")?,
+            feature_extractor: components.get("feature_extractor").cloned(),
         })
     }
 
@@ -153,6 +163,8 @@ impl StableDiffusionXLComponents {
         list.push_optional("tokenizer_2", &self.tokenizer_2);
         list.push("unet", &self.unet);
         list.push("scheduler", &self.scheduler);
+        list.push_optional("image_encoder", &self.image_encoder);
+        list.push_optional("feature_extractor", &self.feature_extractor);
         list
     }
 
@@ -243,6 +255,25 @@ impl LoraLoader for StableDiffusionXLComponents {
         models.extend(self.text_encoder.iter_mut().map(|model| (LoraTarget::TextEncoder, model as _)));
         models.extend(self.text_encoder_2.iter_mut().map(|model| (LoraTarget::TextEncoder2, model as _)));
         models
+    }
+}
+
+impl IpAdapterLoader for StableDiffusionXLComponents {
+    fn ip_adapter_parts(&self) -> IpAdapterParts<'_> {
+        IpAdapterParts {
+            unet: &self.unet,
+            image_encoder: self.image_encoder.as_ref(),
+            feature_extractor: self.feature_extractor.as_ref(),
+        }
+    }
+
+    fn ip_adapter_parts_mut(&mut self) -> IpAdapterPartsMut<'_> {
+        IpAdapterPartsMut {
+            unet: &mut self.unet,
+            image_encoder: &mut self.image_encoder,
+            feature_extractor: &mut self.feature_extractor,
+            owns_feature_extractor: true,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::models::autoencoders::Autoencoder;
 use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
 use crate::models::model::Model;
-use crate::models::unets::{AddedConditions, UNet2DConditionInputs};
+use crate::models::unets::{AddedConditions, IpAdapterInputs, UNet2DConditionInputs};
 use crate::pipelines::common::control::{Control, StepInput};
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{Denoising, Stepped};
@@ -36,6 +36,8 @@ pub(super) struct Run<'a> {
     pub steps: usize,
     /// The text of each item of the model's batch, `[copies * images, ...]`.
     pub text: TextEncoding,
+    /// The pictures of IP-Adapters.
+    pub ip_adapter: Option<IpAdapterInputs>,
     /// Further inputs for each item of the model's batch.
     pub conditions: Vec<Conditions>,
     pub guidance: Guidance,
@@ -87,6 +89,7 @@ impl StableDiffusionXLComponents {
         let time_ids = self.time_ids(&run.conditions, pooled, run.text.tokens.dtype(), &latents.device())?;
         let inputs = UNet2DConditionInputs {
             timestep_cond: run.timestep_cond.take(),
+            ip_adapter: run.ip_adapter.take(),
             added: AddedConditions {
                 text_embeds: run.text.pooled.clone(),
                 time_ids: Some(time_ids),

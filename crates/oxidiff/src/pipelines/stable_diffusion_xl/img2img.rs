@@ -12,11 +12,13 @@ use crate::pipelines::common::arguments::check_finite;
 use crate::pipelines::common::control::{ControlCall, Size};
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::image_latents::PreparedImage;
+use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 
 /// Changes an image according to a prompt: adds noise to its latents, part of the way, and removes it again, guided by the
 /// text. Also the pipeline of a refiner, which receives latents that another model has denoised part of the way.
@@ -55,7 +57,7 @@ pub struct StableDiffusionXLImg2ImgPipeline {
 
 prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `StableDiffusionXLImg2ImgPipeline.__call__`.
-    pub struct StableDiffusionXLImageToImage: "image to image with Stable Diffusion XL" {
+    pub struct StableDiffusionXLImageToImage: "image to image with Stable Diffusion XL" with ip_adapter {
         num_inference_steps: 50,
         guidance_scale: 5.0,
         /// The images to start from: one for all prompts, or one for each. The result has their size, rounded down to a
@@ -173,6 +175,7 @@ impl StableDiffusionXLComponents {
         let force_zeros = options.force_zeros_for_empty_prompt;
         let text =
             self.embed(&arguments.prompts(), arguments.clip_skip, guidance, force_zeros)?.for_guidance();
+        let ip_adapter = self.ip_adapter_parts().prepare(arguments.take_ip_adapter(), guidance, images)?;
         let device = self.text_device();
 
         let steps = choose_timesteps(
@@ -201,6 +204,7 @@ impl StableDiffusionXLComponents {
             timesteps,
             steps,
             text,
+            ip_adapter,
             conditions: conditions.rows(size, images, guidance.copies() > 1),
             timestep_cond: match tells_scale {
                 true => self.embed_guidance_scale(arguments.guidance_scale, images, &device),
@@ -225,6 +229,7 @@ impl Pipeline for StableDiffusionXLImg2ImgPipeline {
         self.components.image_to_image(arguments.into(), None, options, index, self.progress_bar)
     }
 
+    ip_adapter_methods!();
     pipeline_methods!();
 }
 

@@ -15,11 +15,13 @@ use crate::pipelines::common::arguments::check_finite;
 use crate::pipelines::common::control::ControlCall;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::inpainting::{Beginning, Crop, Inpainting, MaskedImage, PutBack};
+use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 use crate::schedulers::Scheduler;
 
 /// Repaints the masked part of an image according to a prompt.
@@ -35,7 +37,7 @@ pub struct StableDiffusionXLInpaintPipeline {
 
 prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `StableDiffusionXLInpaintPipeline.__call__`.
-    pub struct StableDiffusionXLInpaint: "inpainting with Stable Diffusion XL" {
+    pub struct StableDiffusionXLInpaint: "inpainting with Stable Diffusion XL" with ip_adapter {
         num_inference_steps: 50,
         guidance_scale: 7.5,
         /// The images to repaint in part: one for all prompts, or one for each. They are resized to `height` and `width`.
@@ -186,6 +188,7 @@ impl StableDiffusionXLComponents {
         let force_zeros = options.force_zeros_for_empty_prompt;
         let text =
             self.embed(&arguments.prompts(), arguments.clip_skip, guidance, force_zeros)?.for_guidance();
+        let ip_adapter = self.ip_adapter_parts().prepare(arguments.take_ip_adapter(), guidance, images)?;
         let (dtype, device) = (self.dtype(), self.text_device());
 
         let all_steps = choose_timesteps(
@@ -240,6 +243,7 @@ impl StableDiffusionXLComponents {
             timesteps,
             steps,
             text,
+            ip_adapter,
             conditions: conditions.rows(size, images, guidance.copies() > 1),
             timestep_cond: match tells_scale {
                 true => self.embed_guidance_scale(arguments.guidance_scale, images, &device),
@@ -268,6 +272,7 @@ impl Pipeline for StableDiffusionXLInpaintPipeline {
         self.components.inpaint(arguments.into(), None, options, index, self.progress_bar)
     }
 
+    ip_adapter_methods!();
     pipeline_methods!();
 }
 

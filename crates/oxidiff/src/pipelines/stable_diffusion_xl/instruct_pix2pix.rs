@@ -166,6 +166,7 @@ impl Pipeline for StableDiffusionXLInstructPix2PixPipeline {
             timesteps,
             steps,
             text,
+            ip_adapter: None,
             conditions: vec![conditions; images * guidance.copies()],
             guidance,
             timestep_cond: None,

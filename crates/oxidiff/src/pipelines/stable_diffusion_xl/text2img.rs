@@ -10,10 +10,12 @@ use crate::error::Result;
 use crate::models::model::Model;
 use crate::pipelines::common::control::{ControlCall, Size};
 use crate::pipelines::common::ignored::warn_of_ignored;
+use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 use crate::schedulers::zero_terminal_snr;
 
 /// Makes images from prompts.
@@ -37,7 +39,7 @@ pub struct StableDiffusionXLPipeline {
 
 prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `StableDiffusionXLPipeline.__call__`.
-    pub struct StableDiffusionXLTextToImage: "text to image with Stable Diffusion XL" {
+    pub struct StableDiffusionXLTextToImage: "text to image with Stable Diffusion XL" with ip_adapter {
         num_inference_steps: 50,
         guidance_scale: 5.0,
         /// Height of the images in pixels, a multiple of 8; by default that of the model's training images.
@@ -134,6 +136,7 @@ impl StableDiffusionXLComponents {
         let force_zeros = options.force_zeros_for_empty_prompt;
         let text =
             self.embed(&arguments.prompts(), arguments.clip_skip, guidance, force_zeros)?.for_guidance();
+        let ip_adapter = self.ip_adapter_parts().prepare(arguments.take_ip_adapter(), guidance, images)?;
 
         let steps = choose_timesteps(
             &mut *self.scheduler,
@@ -176,6 +179,7 @@ impl StableDiffusionXLComponents {
             steps,
             timestep_cond: self.embed_guidance_scale(arguments.guidance_scale, images, &latents.device()),
             text,
+            ip_adapter,
             // With several images, Python orders the batch of these conditions differently from that of the texts: it
             // alternates.
             conditions: if guidance.copies() > 1 {
@@ -203,6 +207,7 @@ impl Pipeline for StableDiffusionXLPipeline {
         self.components.text_to_image(arguments.into(), None, options, index, self.progress_bar)
     }
 
+    ip_adapter_methods!();
     pipeline_methods!();
 }
 

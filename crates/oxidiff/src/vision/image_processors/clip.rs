@@ -28,6 +28,20 @@ pub struct CLIPImageProcessor {
     config: ImageProcessorConfig,
 }
 
+impl CLIPImageProcessor {
+    /// The processor for a model that takes images of `side` by `side` pixels.
+    ///
+    /// # Errors
+    /// When `side` is not a size that images can have.
+    pub(crate) fn of_size(side: usize) -> Result<Self> {
+        Self::new(ImageProcessorConfig {
+            size: Some(ImageSize { shortest_edge: Some(side), ..Default::default() }),
+            crop_size: Some(ImageSize { height: Some(side), width: Some(side), ..Default::default() }),
+            ..Self::default_config()
+        })
+    }
+}
+
 impl Component for CLIPImageProcessor {
     fn class(&self) -> (&'static str, String) {
         ("transformers", "CLIPImageProcessor".to_owned())

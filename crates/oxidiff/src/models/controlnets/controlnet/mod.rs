@@ -15,6 +15,7 @@ pub use self::from_unet::FromUNetOptions;
 use crate::error::{Error, Result};
 use crate::models::call::call;
 use crate::models::layers::attention::AttentionSlice;
+use crate::models::layers::attention_context::AttentionContext;
 use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::embeddings::{TimeProjection, TimestepEmbedding};
 use crate::models::model::Model;
@@ -253,10 +254,11 @@ impl ControlNetModel {
     ) -> Vec<Tensor<4>> {
         let mut x = self.conv_in.forward(sample) + self.controlnet_cond_embedding.forward(image);
         let mut skips = vec![x.clone()];
+        let context = AttentionContext::from(text.clone());
         for block in &self.down_blocks {
-            x = block.forward(x, temb, text, &mut skips);
+            x = block.forward(x, temb, &context, &mut skips);
         }
-        x = self.mid_block.forward(x, temb, text);
+        x = self.mid_block.forward(x, temb, &context);
         let of_skips = skips.into_iter().zip(&self.controlnet_down_blocks);
         of_skips.chain([(x, &self.controlnet_mid_block)]).map(|(x, conv)| conv.forward(x)).collect()
     }

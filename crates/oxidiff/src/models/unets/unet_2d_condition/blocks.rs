@@ -7,6 +7,7 @@ use super::block_shapes::BlockShapes;
 use super::config::UNet2DConditionConfig;
 use crate::error::Result;
 use crate::models::layers::attention::AttentionSlice;
+use crate::models::layers::attention_context::AttentionContext;
 use crate::models::layers::resnet::ResnetBlock2DConfig;
 use crate::models::transformers::{Transformer2DConfig, Transformer2DModel};
 use crate::models::unets::block_types::{DownBlockType, MidBlockType, UpBlockType};
@@ -26,12 +27,12 @@ impl DownBlock {
         &self,
         x: Tensor<4>,
         temb: &Tensor<2>,
-        context: &Tensor<3>,
+        context: &AttentionContext,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         match self {
             Self::Plain(block) => block.forward(x, temb, context, skips),
-            Self::K(block) => block.forward(x, temb, context, skips),
+            Self::K(block) => block.forward(x, temb, &context.text, skips),
         }
     }
 
@@ -55,12 +56,12 @@ impl UpBlock {
         &self,
         x: Tensor<4>,
         temb: &Tensor<2>,
-        context: &Tensor<3>,
+        context: &AttentionContext,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         match self {
             Self::Plain(block) => block.forward(x, temb, context, skips),
-            Self::K(block) => block.forward(x, temb, context, skips),
+            Self::K(block) => block.forward(x, temb, &context.text, skips),
         }
     }
 

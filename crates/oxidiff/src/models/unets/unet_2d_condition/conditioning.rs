@@ -5,6 +5,7 @@ use burn::tensor::{DType, Device, Tensor};
 use super::UNet2DConditionModel;
 use super::added_embedding::AddedEmbedding;
 use super::config::UNet2DConditionConfig;
+use super::ip_adapter::IpAdapterInputs;
 use crate::error::{Error, Result};
 use crate::models::layers::embeddings::{
     GaussianFourierProjectionConfig, TimeEmbeddingType, TimeProjection, TimestepEmbedding, Timesteps,
@@ -27,6 +28,8 @@ pub struct UNet2DConditionInputs {
     /// What ControlNets add to the result of the middle block: of its shape, or `[batch, channels, 1, 1]`. Requires
     /// `down_block_additional_residuals`.
     pub mid_block_additional_residual: Option<Tensor<4>>,
+    /// The images of IP-Adapters, which a model that has some requires.
+    pub ip_adapter: Option<IpAdapterInputs>,
 }
 
 /// What a UNet is told besides the timestep, for configurations that ask for it.
@@ -189,6 +192,7 @@ impl UNet2DConditionModel {
         self.class_embedding.is_none()
             && matches!(self.add_embedding, None | Some(AddedEmbedding::TextTime(_)))
             && self.encoder_hid_proj.is_none()
+            && self.image_projections().is_empty()
             && self.config.time_cond_proj_dim.is_none()
     }
 }

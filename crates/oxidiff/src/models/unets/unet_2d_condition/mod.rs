@@ -8,7 +8,10 @@ mod conditioning;
 mod config;
 mod encoder;
 mod encoder_hid_projection;
+mod ip_adapter;
 mod residuals;
+
+use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
@@ -22,6 +25,9 @@ pub use self::conditioning::{AddedConditions, UNet2DConditionInputs};
 pub(in crate::models) use self::conditioning::{ConditionLayers, TimeInput, class_embedding};
 pub use self::config::{AdditionEmbedType, EncoderHidDimType, UNet2DConditionConfig};
 use self::encoder_hid_projection::EncoderHidProjection;
+pub(crate) use self::ip_adapter::CrossAttention;
+use self::ip_adapter::ImageProjections;
+pub use self::ip_adapter::IpAdapterInputs;
 use self::residuals::Residuals;
 use super::blocks::MidBlock2D;
 use super::class_embedding::ClassEmbedding;
@@ -29,12 +35,13 @@ use crate::error::{Error, Result};
 use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::call::call;
 use crate::models::layers::attention::AttentionSlice;
+use crate::models::layers::attention_context::AttentionContext;
 use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::embeddings::{TimeProjection, TimestepEmbedding};
 use crate::models::layers::normalization::GroupNorm;
 use crate::models::layers::per_block::PerBlock;
 use crate::models::least_memory;
-use crate::models::model::Model;
+use crate::models::model::{Model, save_model};
 #[cfg(feature = "cuda")]
 use crate::models::placement::Operand;
 use crate::models::placement::Placement;
@@ -72,6 +79,8 @@ pub struct UNet2DConditionModel {
     conv_out: Conv2d,
     #[module(skip)]
     config: UNet2DConditionConfig,
+    #[module(skip)]
+    image_projections: ImageProjections,
     #[module(skip)]
     adapters: Adapters,
     #[module(skip)]
@@ -111,6 +120,7 @@ impl Model for UNet2DConditionModel {
             conv_norm_out: config.norm_num_groups.map(norm_out),
             conv_out: Conv2d::init(channels, config.out_channels, config.conv_out_kernel, device),
             config: config.clone(),
+            image_projections: ImageProjections::default(),
             adapters: Adapters::default(),
             placement: Placement::default(),
         })
@@ -123,6 +133,13 @@ impl Model for UNet2DConditionModel {
     fn place_on_card(&mut self, device: &Device) -> Result<()> {
         self.placement = Placement::on(device);
         Ok(())
+    }
+
+    /// As [`save_model`]. IP-Adapters are no part of the model, so they are left out.
+    fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
+        let mut model = self.clone();
+        model.unload_ip_adapters();
+        save_model(&model, folder.as_ref())
     }
 }
 
@@ -216,7 +233,7 @@ impl UNet2DConditionModel {
         sample: Tensor<4>,
         timesteps: &[f32],
         encoder_hidden_states: Tensor<3>,
-        inputs: UNet2DConditionInputs,
+        mut inputs: UNet2DConditionInputs,
         residuals: Option<Residuals>,
     ) -> Result<Tensor<4>> {
         let dtype = self.dtype();
@@ -227,25 +244,32 @@ impl UNet2DConditionModel {
         let sample = self.centred(sample.cast(dtype));
         let context = encoder_hidden_states.cast(dtype);
         let image = inputs.added.image_embeds.clone();
+        let [batch, _, height, width] = sample.dims();
+        let images = self.image_prompts(inputs.ip_adapter.take(), batch, [height, width])?;
         let (temb, hint) = self.embed_conditions(timesteps, &context, inputs, &sample.device())?;
         let sample = match hint {
             Some(hint) => Tensor::cat(vec![sample, hint], 1),
             None => sample,
         };
-        let context = match &self.encoder_hid_proj {
+        let text = match &self.encoder_hid_proj {
             Some(projection) => projection.forward(context, image)?,
             None => context,
         };
+        let context = AttentionContext { text, images };
         #[cfg(feature = "cuda")]
         if self.placement.is_card() {
             // Other conditions are embedded on the CPU.
-            let mut inputs = vec![sample.into(), temb.into(), context.into()];
+            let name = format!("denoise {}", self.ip_adapter_scales());
+            let (context, layout) = context.into_operands();
+            let conditions: Vec<usize> = (2..2 + context.len()).collect();
+            let mut inputs = vec![sample.into(), temb.into()];
+            inputs.extend(context);
             inputs.extend(Residuals::into_operands(residuals));
-            return self.placement.call_for_image(self, "denoise", &inputs, &[], |model, inputs| {
+            return self.placement.call_for_image(self, &name, &inputs, &conditions, |model, inputs| {
                 let mut inputs = inputs.into_iter();
                 let mut next = || inputs.next().expect("as many inputs as were given");
-                let (sample, temb, context) =
-                    (next().into_image(), next().into_matrix(), next().into_tokens());
+                let (sample, temb) = (next().into_image(), next().into_matrix());
+                let context = AttentionContext::from_operands(&layout, &mut inputs);
                 model.denoise(sample, &temb, &context, Residuals::from_operands(inputs))
             });
         }
@@ -280,7 +304,7 @@ impl UNet2DConditionModel {
                 temb = temb + embedding.embed(next().into_matrix());
             }
             let (temb, sample) = (model.activate_embedding(temb), model.centred(sample.cast(dtype)));
-            model.denoise(sample, &temb, &text.cast(dtype), Residuals::from_operands(inputs))
+            model.denoise(sample, &temb, &text.cast(dtype).into(), Residuals::from_operands(inputs))
         })
     }
 
@@ -294,7 +318,7 @@ impl UNet2DConditionModel {
         &self,
         sample: Tensor<4>,
         temb: &Tensor<2>,
-        context: &Tensor<3>,
+        context: &AttentionContext,
         residuals: Option<Residuals>,
     ) -> Tensor<4> {
         let mut x = self.conv_in.forward(sample);

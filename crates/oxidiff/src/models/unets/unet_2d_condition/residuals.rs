@@ -93,17 +93,23 @@ impl UNet2DConditionModel {
 fn skip_shapes(config: &UNet2DConditionConfig, [batch, height, width]: [usize; 3]) -> Vec<[usize; 4]> {
     let channels = &config.block_out_channels;
     let layers = config.layers_per_block.expand(channels.len()).unwrap_or_default();
-    // Without padding, one row and one column are added at the end.
-    let padding = if config.downsample_padding == 0 { 1 } else { 2 * config.downsample_padding };
-    let halved = |side: usize| (side + padding).saturating_sub(3) / 2 + 1;
-    let mut size = [height, width];
+    let sizes = level_sizes(config, [height, width]);
     let mut shapes = vec![[batch, channels[0], height, width]];
     for (block, (&channels, layers)) in channels.iter().zip(layers).enumerate() {
-        shapes.extend(vec![[batch, channels, size[0], size[1]]; layers]);
-        if block + 1 < config.block_out_channels.len() {
-            size = size.map(halved);
-            shapes.push([batch, channels, size[0], size[1]]);
+        let [height, width] = sizes[block];
+        shapes.extend(vec![[batch, channels, height, width]; layers]);
+        if let Some([height, width]) = sizes.get(block + 1) {
+            shapes.push([batch, channels, *height, *width]);
         }
     }
     shapes
+}
+
+/// Height and width of the tensors in each block, for a sample of this size.
+pub(super) fn level_sizes(config: &UNet2DConditionConfig, size: [usize; 2]) -> Vec<[usize; 2]> {
+    // Without padding, one row and one column are added at the end.
+    let padding = if config.downsample_padding == 0 { 1 } else { 2 * config.downsample_padding };
+    let halved = |side: usize| (side + padding).saturating_sub(3) / 2 + 1;
+    let levels = config.block_out_channels.len();
+    std::iter::successors(Some(size), |size| Some(size.map(halved))).take(levels).collect()
 }

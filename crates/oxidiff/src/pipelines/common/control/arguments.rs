@@ -14,7 +14,7 @@ macro_rules! control_arguments {
     ) => {
         $crate::pipelines::$family::arguments::declare_arguments! {
             $(#[doc = $about])*
-            pub struct $arguments: $task {
+            pub struct $arguments: $task with ip_adapter {
                 num_inference_steps: 50,
                 guidance_scale: $guidance_scale,
                 $($fields)*

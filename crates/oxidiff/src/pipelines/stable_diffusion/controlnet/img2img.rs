@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::models::controlnets::ControlNet;
 use crate::pipelines::common::control::{ControlCall, ControlImages, Size, control_arguments};
+use crate::pipelines::common::ip_adapter::TakesIpAdapter;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
@@ -79,6 +80,7 @@ impl Pipeline for StableDiffusionControlNetImg2ImgPipeline {
     fn call(&mut self, arguments: impl Into<ControlNetImageToImage>) -> Result<ImagePipelineOutput> {
         check_fit(&self.components, &self.controlnet)?;
         let mut arguments = arguments.into();
+        let pictures = arguments.take_ip_adapter();
         let control = ControlledImage {
             call: ControlCall { controlnet: &self.controlnet, arguments: arguments.take_control() },
             size: Size { height: arguments.height, width: arguments.width, crop: None },
@@ -88,7 +90,7 @@ impl Pipeline for StableDiffusionControlNetImg2ImgPipeline {
         let plain = ImageToImage {
             image: arguments.image,
             strength: arguments.strength,
-            ..ImageToImage::with_prompt(shared)
+            ..ImageToImage::with_prompt(shared).with_ip_adapter(pictures)
         };
         self.components.image_to_image(plain, Some(control), &self.index, self.progress_bar)
     }

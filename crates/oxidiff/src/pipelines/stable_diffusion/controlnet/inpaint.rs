@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::models::controlnets::ControlNet;
 use crate::pipelines::common::control::{ControlCall, ControlImages, control_arguments};
+use crate::pipelines::common::ip_adapter::TakesIpAdapter;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
@@ -91,6 +92,7 @@ impl Pipeline for StableDiffusionControlNetInpaintPipeline {
     fn call(&mut self, arguments: impl Into<ControlNetInpaint>) -> Result<ImagePipelineOutput> {
         check_fit(&self.components, &self.controlnet)?;
         let mut arguments = arguments.into();
+        let pictures = arguments.take_ip_adapter();
         let control = ControlCall { controlnet: &self.controlnet, arguments: arguments.take_control() };
         let shared = arguments.take_prompt();
         let plain = Inpaint {
@@ -101,7 +103,7 @@ impl Pipeline for StableDiffusionControlNetInpaintPipeline {
             padding_mask_crop: arguments.padding_mask_crop,
             strength: arguments.strength,
             latents: arguments.latents,
-            ..Inpaint::with_prompt(shared)
+            ..Inpaint::with_prompt(shared).with_ip_adapter(pictures)
         };
         self.components.inpaint(plain, Some(control), &self.index, self.progress_bar)
     }

@@ -6,6 +6,7 @@ use super::parts::{check_fit, constructors, controlnet_methods};
 use crate::error::Result;
 use crate::models::controlnets::ControlNet;
 use crate::pipelines::common::control::{ControlCall, ControlImages, control_arguments};
+use crate::pipelines::common::ip_adapter::TakesIpAdapter;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
@@ -84,6 +85,7 @@ impl Pipeline for StableDiffusionControlNetPipeline {
     fn call(&mut self, arguments: impl Into<ControlNetTextToImage>) -> Result<ImagePipelineOutput> {
         check_fit(&self.components, &self.controlnet)?;
         let mut arguments = arguments.into();
+        let pictures = arguments.take_ip_adapter();
         let control = ControlCall { controlnet: &self.controlnet, arguments: arguments.take_control() };
         let plain = TextToImage {
             height: arguments.height,
@@ -91,7 +93,7 @@ impl Pipeline for StableDiffusionControlNetPipeline {
             timesteps: arguments.timesteps.take(),
             sigmas: arguments.sigmas.take(),
             latents: arguments.latents.take(),
-            ..TextToImage::with_prompt(arguments.take_prompt())
+            ..TextToImage::with_prompt(arguments.take_prompt()).with_ip_adapter(pictures)
         };
         self.components.text_to_image(plain, Some(control), &self.index, self.progress_bar)
     }

@@ -4,6 +4,16 @@
 macro_rules! consistency_arguments {
     (
         $(#[doc = $about:literal])*
+        pub struct $arguments:ident: $task:literal with ip_adapter { $($fields:tt)* }
+    ) => {
+        $crate::pipelines::common::ip_adapter::ip_adapter_arguments! {
+            [$crate::pipelines::stable_diffusion::latent_consistency::arguments::consistency_arguments]
+            $(#[doc = $about])*
+            pub struct $arguments: $task { $($fields)* }
+        }
+    };
+    (
+        $(#[doc = $about:literal])*
         pub struct $arguments:ident: $task:literal {
             $(
                 $(#[doc = $doc:literal])*

@@ -8,11 +8,13 @@ use crate::image_processor::{PipelineImageInput, PreprocessOptions};
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::image_latents::PreparedImage;
+use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 use crate::pipelines::stable_diffusion::components::StableDiffusionComponents;
 use crate::pipelines::stable_diffusion::pipeline_fields::{expose_fields, pipeline_methods};
 
@@ -29,7 +31,7 @@ pub struct LatentConsistencyModelImg2ImgPipeline {
 consistency_arguments! {
     /// The arguments of a call; names and defaults are those of Python's
     /// `LatentConsistencyModelImg2ImgPipeline.__call__`.
-    pub struct LatentConsistencyImageToImage: "image to image with a latent consistency model" {
+    pub struct LatentConsistencyImageToImage: "image to image with a latent consistency model" with ip_adapter {
         /// The images to start from: one for all prompts, or one for each. Their size is that of the result, rounded down
         /// to a multiple of 8. A tensor of four channels is taken for latents.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
@@ -83,6 +85,8 @@ impl Pipeline for LatentConsistencyModelImg2ImgPipeline {
         let mut arguments = arguments.into();
         Strength::new(arguments.strength, LatentConsistencyImageToImage::default().strength)?;
         let images = arguments.check()?;
+        let ip_adapter =
+            self.ip_adapter_parts().prepare(arguments.take_ip_adapter(), Guidance::Off, images)?;
         let mut settings = arguments.settings();
         let text =
             self.embed(&arguments.prompts(), arguments.clip_skip, Guidance::Off)?.for_guidance().tokens;
@@ -91,7 +95,8 @@ impl Pipeline for LatentConsistencyModelImg2ImgPipeline {
         let image = PreparedImage::new(&processor, &arguments.image, PreprocessOptions::default())?;
 
         self.choose_distilled_timesteps(arguments.timestep_options(Some(arguments.strength)))?;
-        let run = self.consistency_run(text, arguments.guidance_scale, &device)?;
+        let mut run = self.consistency_run(text, arguments.guidance_scale, &device)?;
+        run.inputs.ip_adapter = ip_adapter;
         let latents = match arguments.latents {
             Some(latents) => {
                 let (given, needed) =
@@ -116,6 +121,7 @@ impl Pipeline for LatentConsistencyModelImg2ImgPipeline {
         self.components.list()
     }
 
+    ip_adapter_methods!();
     pipeline_methods!();
 }
 

@@ -7,10 +7,12 @@ use crate::error::Result;
 use crate::models::model::Model;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::guidance::Guidance;
+use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 use crate::pipelines::stable_diffusion::components::StableDiffusionComponents;
 use crate::pipelines::stable_diffusion::pipeline_fields::{expose_fields, pipeline_methods};
 
@@ -33,7 +35,7 @@ consistency_arguments! {
     /// let arguments = LatentConsistency { guidance_scale: 8.0, ..LatentConsistency::new("a red apple") };
     /// assert_eq!(arguments.num_inference_steps, 4);
     /// ```
-    pub struct LatentConsistency: "text to image with a latent consistency model" {
+    pub struct LatentConsistency: "text to image with a latent consistency model" with ip_adapter {
         /// Height of the images in pixels, a multiple of 8; by default that of the images that the model was trained on.
         pub height: Option<usize> = None,
         /// Width of the images in pixels, a multiple of 8; by default that of the images that the model was trained on.
@@ -85,6 +87,8 @@ impl Pipeline for LatentConsistencyModelPipeline {
     fn call(&mut self, arguments: impl Into<LatentConsistency>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
         let images = arguments.check()?;
+        let ip_adapter =
+            self.ip_adapter_parts().prepare(arguments.take_ip_adapter(), Guidance::Off, images)?;
         let mut settings = arguments.settings();
         let [height, width] = match &arguments.latents {
             Some(latents) => [latents.dims()[2], latents.dims()[3]],
@@ -98,7 +102,8 @@ impl Pipeline for LatentConsistencyModelPipeline {
         let shape = [images, self.unet.config().in_channels, height, width];
         let latents =
             self.initial_latents(arguments.latents, shape, &mut settings.generator, dtype, &device)?;
-        let run = self.consistency_run(text, arguments.guidance_scale, &device)?;
+        let mut run = self.consistency_run(text, arguments.guidance_scale, &device)?;
+        run.inputs.ip_adapter = ip_adapter;
         self.components.run(latents, run, settings, &self.index, self.progress_bar)
     }
 
@@ -106,6 +111,7 @@ impl Pipeline for LatentConsistencyModelPipeline {
         self.components.list()
     }
 
+    ip_adapter_methods!();
     pipeline_methods!();
 }
 

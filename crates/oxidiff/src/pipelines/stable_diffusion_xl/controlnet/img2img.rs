@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::models::controlnets::ControlNet;
 use crate::pipelines::common::control::{ControlCall, ControlImages, Size, control_arguments};
+use crate::pipelines::common::ip_adapter::TakesIpAdapter;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
@@ -89,6 +90,7 @@ impl Pipeline for StableDiffusionXLControlNetImg2ImgPipeline {
     ) -> Result<ImagePipelineOutput> {
         check_fit(&self.components, &self.controlnet)?;
         let mut arguments = arguments.into();
+        let pictures = arguments.take_ip_adapter();
         let control = ControlledImage {
             call: ControlCall { controlnet: &self.controlnet, arguments: arguments.take_control() },
             size: Size { height: arguments.height, width: arguments.width, crop: None },
@@ -103,7 +105,7 @@ impl Pipeline for StableDiffusionXLControlNetImg2ImgPipeline {
             aesthetic_score: arguments.aesthetic_score,
             negative_aesthetic_score: arguments.negative_aesthetic_score,
             clip_skip: arguments.clip_skip,
-            ..StableDiffusionXLImageToImage::with_prompt(shared)
+            ..StableDiffusionXLImageToImage::with_prompt(shared).with_ip_adapter(pictures)
         };
         let (options, index) = (self.options, &self.index);
         self.components.image_to_image(plain, Some(control), options, index, self.progress_bar)

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::models::controlnets::ControlNet;
 use crate::pipelines::common::control::{ControlCall, ControlImages, control_arguments};
+use crate::pipelines::common::ip_adapter::TakesIpAdapter;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
@@ -92,6 +93,7 @@ impl Pipeline for StableDiffusionXLControlNetInpaintPipeline {
     ) -> Result<ImagePipelineOutput> {
         check_fit(&self.components, &self.controlnet)?;
         let mut arguments = arguments.into();
+        let pictures = arguments.take_ip_adapter();
         let control = ControlCall { controlnet: &self.controlnet, arguments: arguments.take_control() };
         let shared = arguments.take_prompt();
         let plain = StableDiffusionXLInpaint {
@@ -107,7 +109,7 @@ impl Pipeline for StableDiffusionXLControlNetInpaintPipeline {
             aesthetic_score: arguments.aesthetic_score,
             negative_aesthetic_score: arguments.negative_aesthetic_score,
             clip_skip: arguments.clip_skip,
-            ..StableDiffusionXLInpaint::with_prompt(shared)
+            ..StableDiffusionXLInpaint::with_prompt(shared).with_ip_adapter(pictures)
         };
         let (options, index) = (self.options, &self.index);
         self.components.inpaint(plain, Some(control), options, index, self.progress_bar)

@@ -60,6 +60,8 @@ macro_rules! constructors {
 /// Inside `impl Pipeline`: the methods that all pipelines with ControlNets share.
 macro_rules! controlnet_methods {
     () => {
+        $crate::pipelines::pipeline_fields::ip_adapter_methods!();
+
         fn load(loader: &$crate::ComponentLoader<'_>) -> $crate::Result<Self> {
             let controlnet = loader.controlnet("controlnet")?;
             let components = $crate::StableDiffusionXLComponents::load(loader)?;

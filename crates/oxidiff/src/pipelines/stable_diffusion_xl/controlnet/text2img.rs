@@ -4,6 +4,7 @@ use super::parts::{check_fit, constructors, controlnet_methods};
 use crate::error::Result;
 use crate::models::controlnets::ControlNet;
 use crate::pipelines::common::control::{ControlCall, ControlImages, control_arguments};
+use crate::pipelines::common::ip_adapter::TakesIpAdapter;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
@@ -94,6 +95,7 @@ impl Pipeline for StableDiffusionXLControlNetPipeline {
     ) -> Result<ImagePipelineOutput> {
         check_fit(&self.components, &self.controlnet)?;
         let mut arguments = arguments.into();
+        let pictures = arguments.take_ip_adapter();
         let control = ControlCall { controlnet: &self.controlnet, arguments: arguments.take_control() };
         let plain = StableDiffusionXLTextToImage {
             height: arguments.height,
@@ -104,7 +106,7 @@ impl Pipeline for StableDiffusionXLControlNetPipeline {
             negative_crops_coords_top_left: arguments.negative_crops_coords_top_left,
             negative_target_size: arguments.negative_target_size,
             clip_skip: arguments.clip_skip,
-            ..StableDiffusionXLTextToImage::with_prompt(arguments.take_prompt())
+            ..StableDiffusionXLTextToImage::with_prompt(arguments.take_prompt()).with_ip_adapter(pictures)
         };
         let (options, index) = (self.options, &self.index);
         self.components.text_to_image(plain, Some(control), options, index, self.progress_bar)

@@ -1,0 +1,32 @@
+//! IP-Adapters: pictures as prompts (Ye et al. 2023, <https://arxiv.org/abs/2308.06721>).
+//!
+//! An adapter turns the embedding of a picture into a few tokens (its image projection), and gives each attention to the text a
+//! second attention, to those tokens.
+
+mod file;
+mod image_projection;
+mod masks;
+mod resampler;
+
+use burn::module::Module;
+
+pub(crate) use self::file::IpAdapterFile;
+pub use self::image_projection::FacePictures;
+pub(crate) use self::image_projection::ImageProjectionLayer;
+pub(crate) use self::masks::masks_at;
+use super::layers::linear::Linear;
+
+/// The layers of an IP-Adapter.
+#[derive(Module, Debug)]
+pub(crate) struct IpAdapter {
+    pub image_proj: ImageProjectionLayer,
+    /// For each attention to the text: those of the down blocks, the up blocks and the middle block, in this order.
+    pub ip_adapter: Vec<IpProjections>,
+}
+
+/// Projections of the tokens of pictures.
+#[derive(Module, Debug)]
+pub(crate) struct IpProjections {
+    pub to_k_ip: Linear,
+    pub to_v_ip: Linear,
+}
