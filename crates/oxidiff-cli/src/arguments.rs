@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use oxidiff::{DType, Device, IpAdapterScale, LoadOptions, SingleFileOptions};
+use oxidiff::{ControlPreprocessor, DType, Device, FreeU, IpAdapterScale, LoadOptions, SingleFileOptions};
 
 /// Images from text prompts: Hugging Face Diffusers in one binary.
 #[derive(Debug, Parser)]
@@ -19,6 +19,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Make images from a prompt, or from whatever else the model takes
     Generate(Box<GenerateArguments>),
+    /// Enlarge a picture with an ESRGAN network
+    Upscale(UpscaleArguments),
     /// Print the components of a pipeline
     Inspect(ModelArguments),
     /// Download a pipeline from the hub into the cache and print its folder
@@ -56,6 +58,9 @@ pub(crate) struct GenerateArguments {
     /// An image for a ControlNet to follow, such as edges or a depth map; can be given several times, once for each ControlNet
     #[arg(long, value_name = "FILE")]
     pub control_image: Vec<PathBuf>,
+    /// How to make the image that a ControlNet follows out of each --control-image: canny, canny:100,200, invert, tile, tile:1024 or depth:MODEL; can be given several times, once for each --control-image
+    #[arg(long, value_name = "NAME[:OPTIONS]", requires = "control_image", value_parser = control_preprocessor)]
+    pub control_preprocessor: Vec<ControlPreprocessor>,
     /// An IP-Adapter, with which pictures are prompts, too: a file or a folder, with its image_encoder beside the file, or a name on the hub; can be given several times
     #[arg(long, value_name = "DIR_FILE_OR_HUB_ID")]
     pub ip_adapter: Vec<String>,
@@ -108,6 +113,9 @@ pub(crate) struct GenerateArguments {
     /// How many of the text encoder's last layers to leave out
     #[arg(long, value_name = "LAYERS", value_parser = whole_number)]
     pub clip_skip: Option<usize>,
+    /// FreeU: factors for the skips and for what comes from below in two blocks of the UNet, such as 0.9,0.2,1.5,1.6 for Stable Diffusion 1.5
+    #[arg(long, value_name = "S1,S2,B1,B2", value_parser = freeu)]
+    pub freeu: Option<FreeU>,
     /// Decode large images in overlapping tiles, which takes less memory
     #[arg(long)]
     pub vae_tiling: bool,
@@ -147,6 +155,31 @@ pub(crate) struct ModelArguments {
     pub model: Option<String>,
     #[command(flatten)]
     pub load: LoadArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct UpscaleArguments {
+    /// The picture to enlarge
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+    /// The file to write: .png, .jpg, .webp, or .npy for the values in [0, 1] as float32 [1, H, W, 3]
+    #[arg(value_name = "OUT")]
+    pub output: PathBuf,
+    /// An ESRGAN network (RRDBNet or SRVGGNetCompact): a .safetensors or .pth file
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    /// The side of the squares that the picture is cut into, so that memory does not grow with its size; 0 enlarges it as a whole
+    #[arg(long, value_name = "PIXELS", default_value_t = 256, value_parser = whole_number)]
+    pub tile: usize,
+    /// How many pixels around its square the network sees
+    #[arg(long, value_name = "PIXELS", default_value_t = 10, value_parser = whole_number)]
+    pub tile_pad: usize,
+    /// How many pixels to add at the right and at the bottom before, and to cut off after
+    #[arg(long, value_name = "PIXELS", default_value_t = 0, value_parser = whole_number)]
+    pub pre_pad: usize,
+    /// Hide the progress bar
+    #[arg(long)]
+    pub no_progress: bool,
 }
 
 #[derive(Args, Debug)]
@@ -213,6 +246,22 @@ fn lora(value: &str) -> Result<Lora, String> {
         return Err("names no file".to_owned());
     }
     Ok(Lora { file: file.to_owned(), scale })
+}
+
+fn control_preprocessor(value: &str) -> Result<ControlPreprocessor, String> {
+    value.parse().map_err(|error| match error {
+        oxidiff::Error::InvalidArgument { message, .. } => message,
+        other => other.to_string(),
+    })
+}
+
+/// Four numbers.
+fn freeu(value: &str) -> Result<FreeU, String> {
+    let numbers = value.split(',').map(|part| number(part.trim())).collect::<Result<Vec<_>, _>>()?;
+    match numbers[..] {
+        [s1, s2, b1, b2] if numbers.iter().all(|number| number.is_finite()) => Ok(FreeU { s1, s2, b1, b2 }),
+        _ => Err("must be four finite numbers".to_owned()),
+    }
 }
 
 /// A number, several numbers, or JSON.

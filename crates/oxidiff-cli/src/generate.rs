@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use oxidiff::image::DynamicImage;
 use oxidiff::{
-    AutoPipelineForImage2Image, AutoPipelineForInpainting, DiffusionPipeline, Error, Generator, Scheduler,
-    Task, load_image,
+    AutoPipelineForImage2Image, AutoPipelineForInpainting, DiffusionPipeline, Error, Generator, LoadOptions,
+    Scheduler, Task, load_image,
 };
 
 use crate::adapters;
@@ -18,8 +18,8 @@ use crate::request::{self, Inputs};
 use crate::standard_output::print_line;
 
 pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
-    let output = Output::new(arguments.output.clone(), arguments.num_images)?;
-    let images = InputImages::read(&arguments)?;
+    let output = Output::new("--output", arguments.output.clone(), arguments.num_images)?;
+    let images = InputImages::read(&arguments)?.preprocessed(&arguments)?;
     let pipeline = crate::load(arguments.model.as_deref(), &arguments.load)?;
     let mut pipeline = match arguments.controlnet.as_slice() {
         [] => for_task(pipeline, &images)?,
@@ -45,6 +45,9 @@ pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
     }
     if arguments.vae_slicing {
         pipeline.set_vae_slicing(true).context("--vae-slicing")?;
+    }
+    if arguments.freeu.is_some() {
+        pipeline.set_freeu(arguments.freeu).context("--freeu")?;
     }
     pipeline.set_progress_bar(!arguments.no_progress);
 
@@ -89,6 +92,23 @@ impl InputImages {
                 .map(|path| load_image(path).context("--control-image"))
                 .collect::<anyhow::Result<_>>()?,
         })
+    }
+
+    /// With the images to follow made out of the given ones.
+    fn preprocessed(mut self, arguments: &GenerateArguments) -> anyhow::Result<Self> {
+        let preprocessors = &arguments.control_preprocessor;
+        let (given, images) = (preprocessors.len(), self.control.len());
+        if given > 1 && given != images {
+            bail!("--control-preprocessor: {given} are given for {images} images: give one, or one for each");
+        }
+        let context = |error| anyhow!("--control-preprocessor: {error}");
+        let options = LoadOptions::default();
+        let loaded = preprocessors.iter().map(|it| it.load(&options).map_err(context));
+        let loaded = loaded.collect::<anyhow::Result<Vec<_>>>()?;
+        for (image, preprocessor) in self.control.iter_mut().zip(loaded.iter().cycle()) {
+            *image = preprocessor.apply(image).map_err(context)?;
+        }
+        Ok(self)
     }
 
     /// The AutoPipeline for the task that they imply if there are ControlNets.

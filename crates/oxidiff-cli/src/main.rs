@@ -16,6 +16,7 @@ mod output;
 mod parsing;
 mod request;
 mod standard_output;
+mod upscale;
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Generate(arguments) => generate::run(*arguments),
+        Command::Upscale(arguments) => upscale::run(&arguments),
         Command::Inspect(arguments) => inspect(&arguments),
         Command::Download(arguments) => {
             let folder = oxidiff::download(&arguments.hub_id, &arguments.load.options()?)?;

@@ -21,25 +21,25 @@ enum Format {
 }
 
 impl Output {
-    /// Checks, before anything is computed, that this number of `images` can be written to `path`.
-    pub fn new(path: PathBuf, images: usize) -> anyhow::Result<Self> {
+    /// Checks, before anything is computed, that this number of `images` can be written to `path`, the value of `option`.
+    pub fn new(option: &'static str, path: PathBuf, images: usize) -> anyhow::Result<Self> {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         let format = match extension.to_ascii_lowercase().as_str() {
             "png" => Format::Image(ImageFormat::Png),
             "jpg" | "jpeg" => Format::Image(ImageFormat::Jpeg),
             "webp" => Format::Image(ImageFormat::WebP),
             "npy" => Format::Npy,
-            _ => bail!("--output {}: the name must end in .png, .jpg, .webp or .npy", path.display()),
+            _ => bail!("{option} {}: the name must end in .png, .jpg, .webp or .npy", path.display()),
         };
         // A separator at the end means a folder, whether it exists or not.
         if path.to_string_lossy().ends_with(std::path::is_separator) {
-            bail!("--output {}: is a folder", path.display());
+            bail!("{option} {}: is a folder", path.display());
         }
         let output = Self { path, format };
         // More images than this do not fit into any memory; the pipeline will refuse them.
         const MOST_IMAGES: usize = 4096;
         for path in output.paths(images.min(MOST_IMAGES)) {
-            check_writable(&path).with_context(|| format!("--output {}", output.path.display()))?;
+            check_writable(&path).with_context(|| format!("{option} {}", output.path.display()))?;
         }
         Ok(output)
     }

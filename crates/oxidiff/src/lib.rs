@@ -37,6 +37,7 @@
 mod any_model;
 #[cfg(feature = "cuda")]
 mod cards;
+mod control_preprocessors;
 mod error;
 mod image_processor;
 mod interpolation;
@@ -47,10 +48,12 @@ mod pipelines;
 mod random;
 pub mod schedulers;
 mod text_encoders;
+mod upscaling;
 mod vision;
 mod wording;
 
 pub use any_model::{AnyModel, CallableModel, ModelOutput};
+pub use control_preprocessors::{ControlPreprocessor, LoadedPreprocessor, canny};
 pub use error::{Error, Result};
 pub use image_processor::{
     CropRegion, Images, OutputType, PipelineImageInput, PreprocessOptions, Resample, ResizeMode,
@@ -81,7 +84,7 @@ pub use models::layers::resnet::ResnetTimeScaleShift;
 pub use models::model::Model;
 pub use models::transformers::{DiTTransformer2DConfig, DiTTransformer2DModel};
 pub use models::unets::{
-    AddedConditions, AdditionEmbedType, ClassEmbedType, ClassLabels, DownBlockType, EncoderHidDimType,
+    AddedConditions, AdditionEmbedType, ClassEmbedType, ClassLabels, DownBlockType, EncoderHidDimType, FreeU,
     IpAdapterInputs, MidBlockType, ResampleType, UNet2DConditionConfig, UNet2DConditionInputs,
     UNet2DConditionModel, UNet2DConfig, UNet2DModel, UpBlockType,
 };
@@ -117,6 +120,7 @@ pub use text_encoders::{
     CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTextOutput, CLIPTextProjectionOutput,
     CLIPTokenizer, TokenizedText,
 };
+pub use upscaling::{ImageUpscaler, UpscaleOptions};
 pub use vision::{
     BitConfig, BitLayerType, BitPadding, CLIPConfig, CLIPImageProcessor, CLIPVisionConfig,
     CLIPVisionModelWithProjection, CLIPVisionOutput, CLIPVisionProjectionOutput, DPTConfig,

@@ -4,7 +4,7 @@
 
 use burn::tensor::Distribution;
 use oxidiff::{
-    AutoencoderKL, CLIPTextModel, ControlNetModel, DType, Device, IpAdapterInputs, IpAdapterLoader,
+    AutoencoderKL, CLIPTextModel, ControlNetModel, DType, Device, FreeU, IpAdapterInputs, IpAdapterLoader,
     IpAdapterOptions, LoadOptions, Model, Pipeline, StableDiffusionPipeline, Tensor, UNet2DConditionInputs,
     UNet2DConditionModel, interpreter,
 };
@@ -32,15 +32,20 @@ fn distance<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> f32 {
 #[test]
 fn unets_agree() {
     for folder in [fixture("sd1"), fixture("sd2")] {
-        let on_cpu: UNet2DConditionModel = load(&folder, "unet", Device::flex());
-        let planned: UNet2DConditionModel = load(&folder, "unet", interpreter());
+        let mut on_cpu: UNet2DConditionModel = load(&folder, "unet", Device::flex());
+        let mut planned: UNet2DConditionModel = load(&folder, "unet", interpreter());
         let channels = on_cpu.config().in_channels;
         let width = match &on_cpu.config().cross_attention_dim {
             oxidiff::PerBlock::Same(dim) => *dim,
             oxidiff::PerBlock::Each(dims) => dims[0],
         };
-        for [batch, height, side] in [[2, 8, 8], [1, 9, 13]] {
+        for [batch, height, side, freeu] in [[2, 8, 8, 0], [1, 9, 13, 0], [1, 9, 13, 1], [2, 8, 8, 1]] {
             let text = random([batch, 7, width]);
+            if freeu == 1 {
+                let factors = FreeU { s1: 0.9, s2: 0.2, b1: 1.5, b2: 1.6 };
+                on_cpu.enable_freeu(factors).unwrap();
+                planned.enable_freeu(factors).unwrap();
+            }
             for timestep in [981.0, 1.0] {
                 let sample = random([batch, channels, height, side]);
                 let expected = on_cpu.forward(sample.clone(), timestep, text.clone()).unwrap();

@@ -143,3 +143,32 @@ fn what_does_not_fit_is_named() {
     sandbox.run(words).failed_with(&["--controlnet"]);
     assert!(!sandbox.path("output.png").exists());
 }
+
+#[test]
+fn images_to_follow_are_made_of_pictures() {
+    let sandbox = sandbox();
+    let made = |more: &[&str]| made(&sandbox, &[&LINES[..], more].concat());
+    let plain = made(&[]);
+    let edges = made(&["--control-preprocessor", "canny"]);
+    assert_ne!(edges, plain);
+    assert_ne!(made(&["--control-preprocessor", "invert"]), plain);
+    assert_ne!(made(&["--control-preprocessor", "invert"]), edges);
+    let tile = made(&["--control-preprocessor", "tile:64"]);
+    assert_eq!((tile.width(), tile.height()), (64, 64));
+    for (name, expected) in [("edges", "there is no `edges`"), ("canny:1", "two thresholds")] {
+        let arguments = [&LINES[..], &["--control-preprocessor", name]].concat();
+        run(&sandbox, &arguments).failed_with(&["--control-preprocessor", expected]);
+    }
+    let depth = [&LINES[..], &["--control-preprocessor", "depth:missing/"]].concat();
+    run(&sandbox, &depth).failed_with(&["--control-preprocessor", "missing"]);
+    let two = ["--control-preprocessor", "canny", "--control-preprocessor", "invert"];
+    run(&sandbox, &[&LINES[..], &two].concat()).failed_with(&["2 are given for 1 images"]);
+}
+
+#[test]
+fn freeu_changes_the_image() {
+    let sandbox = sandbox();
+    let plain = made(&sandbox, &[]);
+    assert_ne!(made(&sandbox, &["--freeu", "0.9,0.2,1.5,1.6"]), plain);
+    run(&sandbox, &["--freeu", "0.9,0.2"]).failed_with(&["--freeu", "four finite numbers"]);
+}

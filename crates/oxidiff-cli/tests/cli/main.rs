@@ -11,11 +11,13 @@ mod generation_config;
 mod hub;
 mod ignored_arguments;
 mod images;
+mod ip_adapter;
 mod not_finite;
 mod prompt_weighting;
 mod readme;
 mod sandbox;
 #[path = "../../../oxidiff/tests/fixture/true_size.rs"]
 mod true_size;
+mod upscale;
 mod values;
 mod without_text;

@@ -13,6 +13,7 @@ use super::output::ImagePipelineOutput;
 use super::pipeline::Pipeline;
 use super::request::{CallArguments, Request};
 use crate::error::{Error, Result};
+use crate::models::unets::FreeU;
 use crate::schedulers::Scheduler;
 
 /// The arguments for a pipeline whose class is not known: a [`Request`], or the typed arguments of some class. A string
@@ -67,6 +68,7 @@ pub(crate) trait AnyPipeline: fmt::Debug + fmt::Display + Send {
     fn set_progress_bar(&mut self, enabled: bool);
     fn set_vae_tiling(&mut self, enabled: bool) -> Result<()>;
     fn set_vae_slicing(&mut self, enabled: bool) -> Result<()>;
+    fn set_freeu(&mut self, factors: Option<FreeU>) -> Result<()>;
     fn lora_loader(&mut self) -> Option<&mut dyn LoraLoader>;
     fn ip_adapter_loader(&mut self) -> Option<&mut dyn IpAdapterLoader>;
     fn textual_inversion_loader(&mut self) -> Option<&mut dyn TextualInversionLoader>;
@@ -136,6 +138,10 @@ impl<P: Pipeline> AnyPipeline for P {
 
     fn set_vae_slicing(&mut self, enabled: bool) -> Result<()> {
         Pipeline::set_vae_slicing(self, enabled)
+    }
+
+    fn set_freeu(&mut self, factors: Option<FreeU>) -> Result<()> {
+        Pipeline::set_freeu(self, factors)
     }
 
     fn lora_loader(&mut self) -> Option<&mut dyn LoraLoader> {

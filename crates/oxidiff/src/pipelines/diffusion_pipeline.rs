@@ -22,6 +22,7 @@ use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::single_file::SingleFileOptions;
 use crate::loading::{LoadOptions, Needed};
 use crate::models::controlnets::ControlNet;
+use crate::models::unets::FreeU;
 use crate::schedulers::Scheduler;
 
 /// A pipeline of the class that its `model_index.json` names.
@@ -361,6 +362,14 @@ impl DiffusionPipeline {
     /// When the pipeline has no autoencoder.
     pub fn set_vae_slicing(&mut self, enabled: bool) -> Result<()> {
         self.0.set_vae_slicing(enabled)
+    }
+
+    /// Turns FreeU on with these factors, or off: whether the UNet counts more on what comes from below than on its skips.
+    ///
+    /// # Errors
+    /// When the pipeline has no UNet that could, or a factor is not finite.
+    pub fn set_freeu(&mut self, factors: Option<FreeU>) -> Result<()> {
+        self.0.set_freeu(factors)
     }
 
     /// Loads LoRAs into the pipeline's models; `None` if they take none.

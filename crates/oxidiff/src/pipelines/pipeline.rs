@@ -17,6 +17,7 @@ use crate::loading::folder::EmbeddedFolder;
 use crate::loading::hub::MODEL_INDEX;
 use crate::loading::single_file::SingleFileOptions;
 use crate::loading::{LoadOptions, Needed, write_whole};
+use crate::models::unets::FreeU;
 use crate::schedulers::Scheduler;
 
 /// The interface of every pipeline: loading, saving, printing, calling, and access to its parts.
@@ -129,6 +130,18 @@ pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Send + Sized + 'static {
     fn set_vae_slicing(&mut self, enabled: bool) -> Result<()> {
         let _ = enabled;
         Err(no_autoencoder(Self::CLASS_NAME))
+    }
+
+    /// Turns FreeU on with these factors, or off: whether the UNet counts more on what comes from below than on its skips.
+    ///
+    /// # Errors
+    /// When the pipeline has no UNet that could, or a factor is not finite.
+    fn set_freeu(&mut self, factors: Option<FreeU>) -> Result<()> {
+        let _ = factors;
+        Err(Error::unsupported(
+            format!("FreeU with a {}", Self::CLASS_NAME),
+            "it has no `UNet2DConditionModel`",
+        ))
     }
 
     /// Loads LoRAs into the pipeline's models; `None` if they take none.

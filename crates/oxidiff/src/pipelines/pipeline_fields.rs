@@ -44,6 +44,19 @@ macro_rules! vae_methods {
     };
 }
 
+/// Inside `impl Pipeline`, for a pipeline with a field `unet` that attends to texts.
+macro_rules! freeu_methods {
+    () => {
+        fn set_freeu(&mut self, factors: Option<$crate::FreeU>) -> $crate::error::Result<()> {
+            match factors {
+                Some(factors) => self.unet.enable_freeu(factors)?,
+                None => self.unet.disable_freeu(),
+            }
+            Ok(())
+        }
+    };
+}
+
 /// Inside `impl Pipeline`, for a pipeline whose calls take pictures for IP-Adapters.
 macro_rules! ip_adapter_methods {
     () => {
@@ -67,4 +80,4 @@ macro_rules! display_index {
     };
 }
 
-pub(super) use {display_index, field_methods, ip_adapter_methods, vae_methods};
+pub(super) use {display_index, field_methods, freeu_methods, ip_adapter_methods, vae_methods};

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::join_channels;
 
+use super::unet_2d_condition::FreeUStage;
 use crate::models::layers::attention_context::AttentionContext;
 use crate::models::layers::fixed_resample::FixedResample;
 use crate::models::layers::resnet::{Downsample2D, ResnetBlock2D, ResnetBlock2DConfig, Upsample2D};
@@ -241,8 +242,14 @@ impl<A: BlockAttention> UpBlock2D<A> {
         temb: &Tensor<2>,
         context: &A::Context,
         skips: &mut Vec<Tensor<4>>,
+        freeu: Option<FreeUStage>,
     ) -> Tensor<4> {
         for (index, resnet) in self.resnets.iter().enumerate() {
+            if let Some(stage) = freeu
+                && let Some(skip) = skips.last_mut()
+            {
+                (x, *skip) = stage.apply(x, skip.clone());
+            }
             x = resnet.forward(join_skip(x, skips), Some(temb.clone()));
             if let Some(attentions) = &self.attentions {
                 x = attentions[index].attend(x, context);

@@ -19,7 +19,7 @@ pub use class_embedding::{ClassEmbedType, ClassLabels};
 pub use unet_2d::{ResampleType, UNet2DConfig, UNet2DModel};
 pub(crate) use unet_2d_condition::CrossAttention;
 pub use unet_2d_condition::{
-    AddedConditions, AdditionEmbedType, EncoderHidDimType, IpAdapterInputs, UNet2DConditionConfig,
+    AddedConditions, AdditionEmbedType, EncoderHidDimType, FreeU, IpAdapterInputs, UNet2DConditionConfig,
     UNet2DConditionInputs, UNet2DConditionModel,
 };
 

@@ -27,6 +27,7 @@ macro_rules! pipeline_methods {
     () => {
         $crate::pipelines::pipeline_fields::field_methods!();
         $crate::pipelines::pipeline_fields::vae_methods!();
+        $crate::pipelines::pipeline_fields::freeu_methods!();
 
         fn lora_loader(&mut self) -> Option<&mut dyn $crate::pipelines::common::lora::LoraLoader> {
             Some(&mut self.components)

@@ -64,6 +64,7 @@ macro_rules! shared_methods {
 
         $crate::pipelines::pipeline_fields::field_methods!();
         $crate::pipelines::pipeline_fields::vae_methods!();
+        $crate::pipelines::pipeline_fields::freeu_methods!();
     };
 }
 

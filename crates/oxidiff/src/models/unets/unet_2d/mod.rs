@@ -356,7 +356,7 @@ impl UNet2DModel {
         let mut skip_sample = None;
         for (index, block) in self.up_blocks.iter().enumerate() {
             x = match block {
-                UpBlock::Plain(block) => block.forward(x, temb, &(), &mut skips),
+                UpBlock::Plain(block) => block.forward(x, temb, &(), &mut skips, None),
                 UpBlock::Skip(block) => block.forward(x, temb, &mut skip_sample, &mut skips),
             };
             observe(&format!("up_blocks.{index}"), &x);

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::block_shapes::BlockShapes;
 use super::config::UNet2DConditionConfig;
+use super::free_u::FreeUStage;
 use crate::error::Result;
 use crate::models::layers::attention::AttentionSlice;
 use crate::models::layers::attention_context::AttentionContext;
@@ -52,15 +53,17 @@ pub(in crate::models) enum UpBlock {
 }
 
 impl UpBlock {
+    /// K blocks have no FreeU, as in Python.
     pub fn forward(
         &self,
         x: Tensor<4>,
         temb: &Tensor<2>,
         context: &AttentionContext,
         skips: &mut Vec<Tensor<4>>,
+        freeu: Option<FreeUStage>,
     ) -> Tensor<4> {
         match self {
-            Self::Plain(block) => block.forward(x, temb, context, skips),
+            Self::Plain(block) => block.forward(x, temb, context, skips, freeu),
             Self::K(block) => block.forward(x, temb, &context.text, skips),
         }
     }

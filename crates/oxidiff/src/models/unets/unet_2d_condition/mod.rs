@@ -8,6 +8,7 @@ mod conditioning;
 mod config;
 mod encoder;
 mod encoder_hid_projection;
+mod free_u;
 mod ip_adapter;
 mod residuals;
 
@@ -25,6 +26,8 @@ pub use self::conditioning::{AddedConditions, UNet2DConditionInputs};
 pub(in crate::models) use self::conditioning::{ConditionLayers, TimeInput, class_embedding};
 pub use self::config::{AdditionEmbedType, EncoderHidDimType, UNet2DConditionConfig};
 use self::encoder_hid_projection::EncoderHidProjection;
+pub use self::free_u::FreeU;
+pub(in crate::models) use self::free_u::FreeUStage;
 pub(crate) use self::ip_adapter::CrossAttention;
 use self::ip_adapter::ImageProjections;
 pub use self::ip_adapter::IpAdapterInputs;
@@ -80,6 +83,8 @@ pub struct UNet2DConditionModel {
     #[module(skip)]
     config: UNet2DConditionConfig,
     #[module(skip)]
+    freeu: Option<FreeU>,
+    #[module(skip)]
     image_projections: ImageProjections,
     #[module(skip)]
     adapters: Adapters,
@@ -120,6 +125,7 @@ impl Model for UNet2DConditionModel {
             conv_norm_out: config.norm_num_groups.map(norm_out),
             conv_out: Conv2d::init(channels, config.out_channels, config.conv_out_kernel, device),
             config: config.clone(),
+            freeu: None,
             image_projections: ImageProjections::default(),
             adapters: Adapters::default(),
             placement: Placement::default(),
@@ -259,7 +265,7 @@ impl UNet2DConditionModel {
         #[cfg(feature = "cuda")]
         if self.placement.is_card() {
             // Other conditions are embedded on the CPU.
-            let name = format!("denoise {}", self.ip_adapter_scales());
+            let name = format!("denoise {:?} {}", self.freeu, self.ip_adapter_scales());
             let (context, layout) = context.into_operands();
             let conditions: Vec<usize> = (2..2 + context.len()).collect();
             let mut inputs = vec![sample.into(), temb.into()];
@@ -295,7 +301,8 @@ impl UNet2DConditionModel {
             inputs.push(embedding.join(text_embeds, time_ids, timesteps.len(), dtype)?.into());
         }
         inputs.extend(Residuals::into_operands(residuals));
-        self.placement.call_for_image(self, "predict", &inputs, &[2], |model, inputs| {
+        let name = format!("predict {:?}", self.freeu);
+        self.placement.call_for_image(self, &name, &inputs, &[2], |model, inputs| {
             let mut inputs = inputs.into_iter();
             let mut next = || inputs.next().expect("as many inputs as were given");
             let (sample, time, text) = (next().into_image(), next().into_matrix(), next().into_tokens());
@@ -332,8 +339,9 @@ impl UNet2DConditionModel {
         if let Some(residuals) = residuals {
             x = residuals.add_to(&mut skips, x);
         }
-        for block in &self.up_blocks {
-            x = block.forward(x, temb, context, &mut skips);
+        for (index, block) in self.up_blocks.iter().enumerate() {
+            let freeu = self.freeu.and_then(|freeu| freeu.stage(index));
+            x = block.forward(x, temb, context, &mut skips, freeu);
         }
         let x = match &self.conv_norm_out {
             Some(norm) => norm.forward_activated(x, self.config.act_fn),
