@@ -1,7 +1,7 @@
 //! `oxidiff upscale`.
 
 use anyhow::{Context, anyhow};
-use oxidiff::{ImageUpscaler, Images, OutputType, UpscaleOptions, load_image};
+use oxidiff::{ImageUpscaler, Images, OutputType, UpscaleOptions, load_image_unconverted};
 
 use crate::arguments::UpscaleArguments;
 use crate::output::Output;
@@ -9,7 +9,7 @@ use crate::standard_output::print_line;
 
 pub(crate) fn run(arguments: &UpscaleArguments) -> anyhow::Result<()> {
     let output = Output::new("OUT", arguments.output.clone(), 1)?;
-    let picture = load_image(&arguments.input).context("IN")?;
+    let picture = load_image_unconverted(&arguments.input).context("IN")?;
     let upscaler = ImageUpscaler::from_file(&arguments.model).map_err(|error| anyhow!("--model: {error}"))?;
     let options = UpscaleOptions {
         tile: arguments.tile,

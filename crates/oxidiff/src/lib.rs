@@ -57,7 +57,7 @@ pub use control_preprocessors::{ControlPreprocessor, LoadedPreprocessor, canny};
 pub use error::{Error, Result};
 pub use image_processor::{
     CropRegion, Images, OutputType, PipelineImageInput, PreprocessOptions, Resample, ResizeMode,
-    VaeImageProcessor, load_image,
+    VaeImageProcessor, load_image, load_image_unconverted,
 };
 pub use loading::config::{Config, DIFFUSERS_VERSION};
 pub use loading::folder::EmbeddedFolder;

@@ -25,6 +25,14 @@ const MOST_PIXELS: u64 = 178_956_970;
 /// # Errors
 /// When the file cannot be read, has another format, or is not complete.
 pub fn load_image(path: impl AsRef<Path>) -> Result<DynamicImage> {
+    Ok(Bitmap::from_image(&load_image_unconverted(path)?)?.to_rgb().into_image())
+}
+
+/// As [`load_image`], with the channels that the image has: grey stays grey, and transparency stays.
+///
+/// # Errors
+/// As [`load_image`].
+pub fn load_image_unconverted(path: impl AsRef<Path>) -> Result<DynamicImage> {
     let path = path.as_ref();
     let file = read(path)?;
     let broken = |cause| explain(path, &[FileKind::Image], Error::Image { path: path.to_path_buf(), cause });
@@ -38,7 +46,7 @@ pub fn load_image(path: impl AsRef<Path>) -> Result<DynamicImage> {
     let orientation = decoder.orientation().map_err(broken)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(broken)?;
     image.apply_orientation(orientation);
-    Ok(Bitmap::from_image(&image)?.to_rgb().into_image())
+    Ok(image)
 }
 
 /// Reads a file up to a limit: a device such as `/dev/zero` never ends.

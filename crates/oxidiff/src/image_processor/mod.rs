@@ -15,7 +15,7 @@ mod vae_image_processor;
 pub(crate) use bitmap::Bitmap;
 pub use crop_region::CropRegion;
 pub use images::{Images, OutputType};
-pub use load_image::load_image;
+pub use load_image::{load_image, load_image_unconverted};
 pub use pipeline_image_input::PipelineImageInput;
 pub use resample::Resample;
 pub(crate) use resample::{Arithmetic, resampling_matrix};
