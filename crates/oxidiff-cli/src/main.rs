@@ -15,6 +15,7 @@ mod output;
 mod parsing;
 mod request;
 mod standard_output;
+mod t2i_adapters;
 
 use std::io::IsTerminal;
 use std::path::Path;

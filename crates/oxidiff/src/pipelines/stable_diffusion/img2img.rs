@@ -165,7 +165,7 @@ impl StableDiffusionComponents {
             guidance,
             inputs: UNet2DConditionInputs { timestep_cond, ..Default::default() },
             further_channels: None,
-            control,
+            control: control.map(Into::into),
             after_step: None,
             ends_denoised: false,
         };

@@ -217,7 +217,7 @@ impl UNet2DConditionModel {
         timesteps: &[f32],
         encoder_hidden_states: Tensor<3>,
         inputs: UNet2DConditionInputs,
-        residuals: Option<Residuals>,
+        residuals: Residuals,
     ) -> Result<Tensor<4>> {
         let dtype = self.dtype();
         #[cfg(feature = "cuda")]
@@ -240,13 +240,15 @@ impl UNet2DConditionModel {
         if self.placement.is_card() {
             // Other conditions are embedded on the CPU.
             let mut inputs = vec![sample.into(), temb.into(), context.into()];
-            inputs.extend(Residuals::into_operands(residuals));
-            return self.placement.call_for_image(self, "denoise", &inputs, &[], |model, inputs| {
+            let layout = residuals.layout();
+            inputs.extend(residuals.into_operands());
+            let name = layout.name("denoise");
+            return self.placement.call_for_image(self, &name, &inputs, &[], |model, inputs| {
                 let mut inputs = inputs.into_iter();
                 let mut next = || inputs.next().expect("as many inputs as were given");
                 let (sample, temb, context) =
                     (next().into_image(), next().into_matrix(), next().into_tokens());
-                model.denoise(sample, &temb, &context, Residuals::from_operands(inputs))
+                model.denoise(sample, &temb, &context, Residuals::from_operands(inputs, layout))
             });
         }
         Ok(self.denoise(sample, &temb, &context, residuals))
@@ -260,7 +262,7 @@ impl UNet2DConditionModel {
         timesteps: &[f32],
         text: Tensor<3>,
         added: AddedConditions,
-        residuals: Option<Residuals>,
+        residuals: Residuals,
     ) -> Result<Tensor<4>> {
         let dtype = self.dtype();
         let time = self.time_proj.forward(timesteps, "timestep", &sample.device())?;
@@ -270,8 +272,9 @@ impl UNet2DConditionModel {
             let AddedConditions { text_embeds, time_ids, .. } = added;
             inputs.push(embedding.join(text_embeds, time_ids, timesteps.len(), dtype)?.into());
         }
-        inputs.extend(Residuals::into_operands(residuals));
-        self.placement.call_for_image(self, "predict", &inputs, &[2], |model, inputs| {
+        let layout = residuals.layout();
+        inputs.extend(residuals.into_operands());
+        self.placement.call_for_image(self, &layout.name("predict"), &inputs, &[2], |model, inputs| {
             let mut inputs = inputs.into_iter();
             let mut next = || inputs.next().expect("as many inputs as were given");
             let (sample, time, text) = (next().into_image(), next().into_matrix(), next().into_tokens());
@@ -280,7 +283,7 @@ impl UNet2DConditionModel {
                 temb = temb + embedding.embed(next().into_matrix());
             }
             let (temb, sample) = (model.activate_embedding(temb), model.centred(sample.cast(dtype)));
-            model.denoise(sample, &temb, &text.cast(dtype), Residuals::from_operands(inputs))
+            model.denoise(sample, &temb, &text.cast(dtype), Residuals::from_operands(inputs, layout))
         })
     }
 
@@ -295,18 +298,23 @@ impl UNet2DConditionModel {
         sample: Tensor<4>,
         temb: &Tensor<2>,
         context: &Tensor<3>,
-        residuals: Option<Residuals>,
+        residuals: Residuals,
     ) -> Tensor<4> {
         let mut x = self.conv_in.forward(sample);
         let mut skips = vec![x.clone()];
+        let Residuals { features, control } = residuals;
+        let mut features = features.into_iter();
         for block in &self.down_blocks {
-            x = block.forward(x, temb, context, &mut skips);
+            x = block.forward_adding(x, temb, context, &mut skips, features.next());
         }
         if let Some(block) = &self.mid_block {
             x = block.forward(x, temb, context);
+            if let Some(feature) = features.next() {
+                x = x + feature;
+            }
         }
-        if let Some(residuals) = residuals {
-            x = residuals.add_to(&mut skips, x);
+        if let Some(control) = control {
+            x = control.add_to(&mut skips, x);
         }
         for block in &self.up_blocks {
             x = block.forward(x, temb, context, &mut skips);
