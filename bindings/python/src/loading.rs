@@ -3,8 +3,8 @@
 
 use burn::tensor::DType;
 use oxidiff::{
-    ControlNet, ControlNetModel, Device, HubOptions, LoadOptions, LoraOptions, SingleFileOptions,
-    TextualInversionOptions,
+    ControlNet, ControlNetModel, Device, HubOptions, LoadOptions, LoraOptions, Model, SingleFileOptions,
+    T2IAdapter, T2IAdapters, TextualInversionOptions,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -48,13 +48,28 @@ pub fn controlnet(given: &Bound<'_, PyDict>) -> PyResult<Option<ControlNet>> {
 
 /// A list of ControlNets as one part of a pipeline.
 pub fn controlnets(cores: &Bound<'_, PyAny>) -> PyResult<ControlNet> {
-    let net = |core: PyResult<Bound<'_, PyAny>>| {
+    ControlNet::of(models::<ControlNetModel>("controlnet", cores)?).map_err(to_py)
+}
+
+/// The T2I-Adapters that a pipeline is to have.
+pub fn adapter(given: &Bound<'_, PyDict>) -> PyResult<Option<T2IAdapters>> {
+    given.get_item("adapter")?.map(|cores| adapters(&cores)).transpose()
+}
+
+/// A list of T2I-Adapters as one part of a pipeline.
+pub fn adapters(cores: &Bound<'_, PyAny>) -> PyResult<T2IAdapters> {
+    T2IAdapters::of(models::<T2IAdapter>("adapter", cores)?).map_err(to_py)
+}
+
+/// A list of models of one class.
+fn models<M: Model + 'static>(name: &str, cores: &Bound<'_, PyAny>) -> PyResult<Vec<M>> {
+    let model = |core: PyResult<Bound<'_, PyAny>>| {
         let component = core?.cast::<PyModel>()?.get().lock().to_component();
-        let net = component.as_any().downcast_ref::<ControlNetModel>().cloned();
-        net.ok_or_else(|| PyTypeError::new_err("`controlnet`: must be a ControlNetModel, or a list of them"))
+        let model = component.as_any().downcast_ref::<M>().cloned();
+        let message = || format!("`{name}`: must be a {}, or a list of them", M::CLASS_NAME);
+        model.ok_or_else(|| PyTypeError::new_err(message()))
     };
-    let nets = cores.try_iter()?.map(net).collect::<PyResult<Vec<_>>>()?;
-    ControlNet::of(nets).map_err(to_py)
+    cores.try_iter()?.map(model).collect()
 }
 
 pub fn options(given: &Bound<'_, PyDict>) -> PyResult<LoadOptions> {
@@ -65,6 +80,7 @@ pub fn options(given: &Bound<'_, PyDict>) -> PyResult<LoadOptions> {
         subfolder: text(given, "subfolder")?.filter(|subfolder| !subfolder.is_empty()),
         safety_checker: flag(given, "safety_checker", true)?,
         controlnet: controlnet(given)?,
+        adapter: adapter(given)?,
         hub: hub(given)?,
     })
 }

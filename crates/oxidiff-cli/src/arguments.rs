@@ -46,9 +46,9 @@ pub(crate) struct GenerateArguments {
     /// The classes to show, by number or name, for models that were trained on classes
     #[arg(long, value_name = "CLASS,...", value_delimiter = ',')]
     pub class_labels: Vec<String>,
-    /// An image to start from, to edit or to enlarge, as the model does
+    /// An image to start from, to edit, to enlarge, or for a T2I-Adapter to follow; can be given several times, once for each T2I-Adapter
     #[arg(long, value_name = "FILE")]
-    pub image: Option<PathBuf>,
+    pub image: Vec<PathBuf>,
     /// Which part of the image to repaint (white) and to keep (black); the other way round for a RePaintPipeline, as in Python
     #[arg(long, value_name = "FILE", requires = "image")]
     pub mask_image: Option<PathBuf>,
@@ -73,6 +73,9 @@ pub(crate) struct GenerateArguments {
     /// Where a picture counts (white); can be given several times, once for each picture
     #[arg(long, value_name = "FILE", requires = "ip_adapter_image")]
     pub ip_adapter_masks: Vec<PathBuf>,
+    /// A T2I-Adapter, with which the image follows that of --image: a folder or a name on the hub; can be given several times
+    #[arg(long, value_name = "DIR_OR_HUB_ID", requires = "image", conflicts_with = "controlnet")]
+    pub adapter: Vec<String>,
     /// How much of the image to change, 0 to 1; by default 0.8, and 1 with a mask (Stable Diffusion XL: 0.3 and 0.9999)
     #[arg(long, value_name = "PART", requires = "image", value_parser = number)]
     pub strength: Option<f64>,

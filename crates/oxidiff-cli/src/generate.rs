@@ -16,14 +16,16 @@ use crate::ip_adapters;
 use crate::output::Output;
 use crate::request::{self, Inputs};
 use crate::standard_output::print_line;
+use crate::t2i_adapters;
 
 pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
     let output = Output::new("--output", arguments.output.clone(), arguments.num_images)?;
     let images = InputImages::read(&arguments)?.preprocessed(&arguments)?;
     let pipeline = crate::load(arguments.model.as_deref(), &arguments.load)?;
-    let mut pipeline = match arguments.controlnet.as_slice() {
-        [] => for_task(pipeline, &images)?,
-        names => controlnets::add(pipeline, names, &arguments.load, images.task_with_controlnet())?,
+    let mut pipeline = match (arguments.controlnet.as_slice(), arguments.adapter.as_slice()) {
+        ([], []) => for_task(pipeline, &images)?,
+        ([], names) => t2i_adapters::add(&pipeline, names, &arguments.load)?,
+        (names, _) => controlnets::add(pipeline, names, &arguments.load, images.task_with_controlnet())?,
     };
     adapters::load(&mut pipeline, &arguments)?;
     ip_adapters::load(&mut pipeline, &arguments)?;
@@ -72,7 +74,8 @@ fn class_of(scheduler: &dyn Scheduler) -> &str {
 
 /// The images from the given files.
 struct InputImages {
-    image: Option<DynamicImage>,
+    /// Several only for T2I-Adapters.
+    image: Vec<DynamicImage>,
     mask: Option<DynamicImage>,
     /// For ControlNets.
     control: Vec<DynamicImage>,
@@ -80,17 +83,14 @@ struct InputImages {
 
 impl InputImages {
     fn read(arguments: &GenerateArguments) -> anyhow::Result<Self> {
-        let read = |option: &'static str, path: &Option<PathBuf>| {
-            path.as_ref().map(|path| load_image(path).context(option)).transpose()
+        let read = |option: &'static str, path: &PathBuf| load_image(path).context(option);
+        let all = |option: &'static str, paths: &[PathBuf]| {
+            paths.iter().map(|path| read(option, path)).collect::<anyhow::Result<_>>()
         };
         Ok(Self {
-            image: read("--image", &arguments.image)?,
-            mask: read("--mask-image", &arguments.mask_image)?,
-            control: arguments
-                .control_image
-                .iter()
-                .map(|path| load_image(path).context("--control-image"))
-                .collect::<anyhow::Result<_>>()?,
+            image: all("--image", &arguments.image)?,
+            mask: arguments.mask_image.as_ref().map(|path| read("--mask-image", path)).transpose()?,
+            control: all("--control-image", &arguments.control_image)?,
         })
     }
 
@@ -115,7 +115,9 @@ impl InputImages {
     fn task_with_controlnet(&self) -> &'static str {
         match self {
             Self { mask: Some(_), .. } => "AutoPipelineForInpainting",
-            Self { image: Some(_), control, .. } if !control.is_empty() => "AutoPipelineForImage2Image",
+            Self { image, control, .. } if !image.is_empty() && !control.is_empty() => {
+                "AutoPipelineForImage2Image"
+            }
             // An image alone is the one to follow, as in Python.
             _ => "AutoPipelineForText2Image",
         }
@@ -125,12 +127,13 @@ impl InputImages {
 /// The pipeline for the task that the given images imply, with the model's parts.
 fn for_task(pipeline: DiffusionPipeline, images: &InputImages) -> anyhow::Result<DiffusionPipeline> {
     let (option, made) = match images {
-        InputImages { image: Some(_), mask: Some(_), .. } if !pipeline.takes("mask_image") => {
+        InputImages { image, mask: Some(_), .. } if !image.is_empty() && !pipeline.takes("mask_image") => {
             ("--mask-image", AutoPipelineForInpainting::from_pipe(&pipeline))
         }
         // A pipeline with a ControlNet already takes an image: that to follow.
-        InputImages { image: Some(_), mask: None, control }
-            if pipeline.task() == Some(Task::TextToImage)
+        InputImages { image, mask: None, control }
+            if !image.is_empty()
+                && pipeline.task() == Some(Task::TextToImage)
                 && (!control.is_empty() || !pipeline.takes("image")) =>
         {
             ("--image", AutoPipelineForImage2Image::from_pipe(&pipeline))

@@ -16,6 +16,7 @@ mod output;
 mod parsing;
 mod request;
 mod standard_output;
+mod t2i_adapters;
 mod upscale;
 
 use std::io::IsTerminal;

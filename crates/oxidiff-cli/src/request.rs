@@ -13,7 +13,8 @@ const MOST_IMAGES: usize = 65_536;
 
 /// The inputs of a call besides the words of the command line.
 pub(crate) struct Inputs {
-    pub image: Option<DynamicImage>,
+    /// Several only for T2I-Adapters.
+    pub image: Vec<DynamicImage>,
     pub mask: Option<DynamicImage>,
     /// For ControlNets.
     pub control: Vec<DynamicImage>,
@@ -34,9 +35,10 @@ pub(crate) fn new(
     if takes("prompt") && prompt.is_none() {
         bail!("PROMPT: a {class_name} needs a prompt");
     }
-    for (name, option, given) in
-        [("image", "--image", inputs.image.is_some()), ("mask_image", "--mask-image", inputs.mask.is_some())]
-    {
+    for (name, option, given) in [
+        ("image", "--image", !inputs.image.is_empty()),
+        ("mask_image", "--mask-image", inputs.mask.is_some()),
+    ] {
         let is_control = name == "image" && controlnets::follows_image(pipeline);
         if takes(name) && !given && !is_control {
             bail!("a {class_name} needs {} {option}", if name == "image" { "an" } else { "a" });
@@ -67,7 +69,11 @@ pub(crate) fn new(
     if images.saturating_mul(labels) > MOST_IMAGES {
         bail!("--num-images: 1 to {MOST_IMAGES} images can be made at once, not {images} times {labels}");
     }
-    let mut image = inputs.image.map(|image| vec![image]);
+    let several = inputs.image.len();
+    if several > 1 && !takes("adapter_conditioning_scale") {
+        bail!("--image: a {class_name} takes one image, not {several}");
+    }
+    let mut image = (several > 0).then_some(inputs.image);
     if takes("num_images_per_prompt") {
         call.request.set("num_images_per_prompt", images);
     } else if takes("batch_size") {

@@ -82,6 +82,7 @@ pub use models::layers::hidden_activation::HiddenActivation;
 pub use models::layers::per_block::{PerBlock, SampleSize, TransformerLayers};
 pub use models::layers::resnet::ResnetTimeScaleShift;
 pub use models::model::Model;
+pub use models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapterConfig, T2IAdapterType, T2IAdapters};
 pub use models::transformers::{DiTTransformer2DConfig, DiTTransformer2DModel};
 pub use models::unets::{
     AddedConditions, AdditionEmbedType, ClassEmbedType, ClassLabels, DownBlockType, EncoderHidDimType, FreeU,

@@ -32,10 +32,13 @@ LIMITED = {
     "return_unused_kwargs": (None, False),
     "enable_pag": (None, False),
     "controlnet": (None, False),
+    "adapter": (None, False),
     "hotswap": (None, False),
     "prefix": (None, False),
     "add_watermarker": (None, False),
 }
+#: Models that join the parts of a pipeline, one or several, and their class.
+ADDITIONS = {"controlnet": "ControlNetModel", "adapter": "T2IAdapter"}
 DTYPES = ("torch_dtype", "dtype", "mindspore_dtype")
 
 
@@ -50,10 +53,10 @@ def options(given):
             options.update(token_options(value))
         elif name in PASSED:
             options[name] = os.fspath(value) if isinstance(value, os.PathLike) else value
-        elif name == "controlnet" and value not in (None, False):
+        elif name in ADDITIONS and value not in (None, False):
             nets = value if isinstance(value, (list, tuple)) else [value]
             if not all(hasattr(net, "_core") for net in nets):
-                raise TypeError("`controlnet`: must be a ControlNetModel of this package, or a list of them")
+                raise TypeError(f"`{name}`: must be a {ADDITIONS[name]} of this package, or a list of them")
             options[name] = [net._core for net in nets]
         elif name in LIMITED:
             if not any(value is known or (type(value) is type(known) and value == known) for known in LIMITED[name]):
@@ -74,8 +77,9 @@ def others(given):
 def own_options(given, class_name):
     """Options of the library, where there can be no others."""
     chosen, others = options(given)
-    if "controlnet" in chosen:
-        raise NotImplementedError(f"`controlnet` is not supported by a {class_name}")
+    for name in ADDITIONS:
+        if name in chosen:
+            raise NotImplementedError(f"`{name}` is not supported by a {class_name}")
     warn_of_unknown(others, class_name)
     return chosen
 

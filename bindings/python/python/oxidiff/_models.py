@@ -272,6 +272,22 @@ class FromUNetMixin:
         ))
 
 
+class T2IAdapterMixin:
+    """What a T2I-Adapter does besides."""
+
+    def _call(self, given):
+        given["return_dict"] = False
+        (features,) = super()._call(given)
+        return list(features) if isinstance(features, tuple) else [features]
+
+    @property
+    def total_downscale_factor(self):
+        """How many pixels one position of the smallest feature stands for, in each direction."""
+        blocks = len(self.config["channels"])
+        halvings = {"full_adapter": blocks - 1, "full_adapter_xl": 1, "light_adapter": blocks}
+        return self.config["downscale_factor"] * 2 ** halvings[self.config["adapter_type"]]
+
+
 class DiagonalGaussianDistribution:
     """The distribution of the latents of images: a mean and a variance at each position."""
 
@@ -357,6 +373,6 @@ def _class(class_name, arguments, is_autoencoder):
 
 
 #: The further methods of each class.
-FURTHER = {"ControlNetModel": FromUNetMixin}
+FURTHER = {"ControlNetModel": FromUNetMixin, "T2IAdapter": T2IAdapterMixin}
 
 CLASSES = {name: _class(name, *about) for name, *about in _oxidiff.model_classes()}

@@ -3,7 +3,7 @@
 from . import _oxidiff
 from ._calls import call
 from ._config import JsonMixin, dumps, html, loads
-from ._loading import folder, moved, options, path, refuse_others, warn_of_unknown
+from ._loading import ADDITIONS, folder, moved, options, path, refuse_others, warn_of_unknown
 from ._loras import LoraMixin
 from ._methods import describe, method
 from ._models import CLASSES as MODELS
@@ -82,6 +82,7 @@ class DiffusionPipeline(LoraMixin, VaeMixin, JsonMixin):
             safety_checker: `None` leaves it out.
             controlnet: A `ControlNetModel`, or a list of them, for a class that takes one; `DiffusionPipeline` and the
                 AutoPipelines then choose such a class.
+            adapter: A `T2IAdapter`, or a list of them, likewise.
             scheduler, vae, unet, ...: Parts to use instead of those of the checkpoint.
 
         Raises:
@@ -123,7 +124,8 @@ class DiffusionPipeline(LoraMixin, VaeMixin, JsonMixin):
 
     @classmethod
     def from_pipe(cls, pipeline, **kwargs):
-        """Makes a pipeline of this class from the parts of another, and a `controlnet` or several. Both share the weights."""
+        """Makes a pipeline of this class from the parts of another, and a `controlnet` or an `adapter`, one or several.
+        Both share the weights."""
         if cls._class_name is None:
             raise ValueError("call `from_pipe` of the class that is wanted")
         return cls._made_from(pipeline, cls._class_name, kwargs)
@@ -135,11 +137,11 @@ class DiffusionPipeline(LoraMixin, VaeMixin, JsonMixin):
             raise TypeError(f"`pipeline`: must be a pipeline of this package, not a {type(pipeline).__name__}")
         pipeline._synchronise()
         chosen, others = options(kwargs)
-        dtype, nets = chosen.pop("dtype", None), chosen.pop("controlnet", None)
+        dtype, added = chosen.pop("dtype", None), {name: chosen.pop(name) for name in ADDITIONS if name in chosen}
         if chosen:
             raise NotImplementedError(f"`from_pipe` does not support `{next(iter(chosen))}`")
-        parts = {**pipeline._parts, "controlnet": kwargs["controlnet"]} if nets else pipeline._parts
-        made = cls._of(pipeline._core.to_class(class_name, nets), parts)
+        parts = {**pipeline._parts, **{name: kwargs[name] for name in added}}
+        made = cls._of(pipeline._core.to_class(class_name, **added), parts)
         made._replace(others)
         return made if dtype is None else made.to(dtype)
 

@@ -61,6 +61,8 @@ impl Held {
         } else if let Ok(part) = core.cast::<PyPart>() {
             let pipeline = lock(&part.get().pipeline).clone();
             Ok(Self::Pipeline(pipeline, part.get().name.clone()))
+        } else if core.is_instance_of::<PyList>() && name == "adapter" {
+            Ok(Self::Owned(Box::new(loading::adapters(core)?)))
         } else if core.is_instance_of::<PyList>() {
             Ok(Self::Owned(Box::new(loading::controlnets(core)?)))
         } else {
@@ -114,11 +116,15 @@ impl PyPipeline {
         options: &Bound<'_, PyDict>,
         class_name: Option<&str>,
     ) -> PyResult<Self> {
-        let (controlnet, options) = (loading::controlnet(options)?, loading::single_file(options)?);
+        let (controlnet, adapter) = (loading::controlnet(options)?, loading::adapter(options)?);
+        let options = loading::single_file(options)?;
         let loaded = py.detach(|| {
             let mut loaded = DiffusionPipeline::from_single_file(path, &options)?;
             if let Some(controlnet) = controlnet {
                 loaded = loaded.with_controlnet(controlnet)?;
+            }
+            if let Some(adapter) = adapter {
+                loaded = loaded.with_adapter(adapter)?;
             }
             match class_name {
                 Some(class_name) if class_name != loaded.class_name() => loaded.to_class(class_name),
@@ -129,11 +135,19 @@ impl PyPipeline {
     }
 
     /// A pipeline of another class, or of that for a task of an AutoPipeline, with the parts of this one.
-    /// With ControlNets, it is the class that takes them.
-    #[pyo3(signature = (class_name, controlnet=None))]
-    fn to_class(&self, class_name: &str, controlnet: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+    /// With ControlNets or T2I-Adapters, it is the class that takes them.
+    #[pyo3(signature = (class_name, controlnet=None, adapter=None))]
+    fn to_class(
+        &self,
+        class_name: &str,
+        controlnet: Option<&Bound<'_, PyAny>>,
+        adapter: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
         let controlnet = controlnet.map(loading::controlnets).transpose()?;
-        let pipeline = self.lock();
+        let mut pipeline = self.lock().clone();
+        if let Some(adapters) = adapter.map(loading::adapters).transpose()? {
+            pipeline = pipeline.with_adapter(adapters).map_err(to_py)?;
+        }
         let made = match (AutoPipeline::find(class_name), controlnet) {
             (Some(auto), None) => auto.from_pipe(&pipeline),
             (Some(auto), Some(nets)) => auto.from_pipe_with_controlnet(&pipeline, nets),

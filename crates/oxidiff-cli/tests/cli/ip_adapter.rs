@@ -71,7 +71,8 @@ fn a_picture_is_a_prompt() {
     let masks = ["--ip-adapter-masks", "left.png", "--ip-adapter-masks", "right.png"];
     let masked = made(&[&two[..], &masks].concat());
     assert_ne!(made(&[&two[..], &masks, &["--ip-adapter-scale", "0.8,0.1"]].concat()), masked);
-    let start = ["generate", "red apple", "--model", "sd", "--steps", "3", "--image", "blue.png", "--seed", "0"];
+    let start =
+        ["generate", "red apple", "--model", "sd", "--steps", "3", "--image", "blue.png", "--seed", "0"];
     sandbox.run([&start[..], &light].concat()).succeeded();
     let changed = image::open(sandbox.path("output.png")).unwrap();
     sandbox.run(start).succeeded();

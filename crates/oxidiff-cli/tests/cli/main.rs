@@ -16,6 +16,7 @@ mod not_finite;
 mod prompt_weighting;
 mod readme;
 mod sandbox;
+mod t2i_adapter;
 #[path = "../../../oxidiff/tests/fixture/true_size.rs"]
 mod true_size;
 mod upscale;

@@ -9,6 +9,7 @@ use crate::loading::config::Config;
 use crate::loading::single_file::SingleFileOptions;
 use crate::models::autoencoders::{AutoencoderKL, AutoencoderTiny};
 use crate::models::controlnets::ControlNetModel;
+use crate::models::t2i_adapters::T2IAdapter;
 use crate::models::transformers::DiTTransformer2DModel;
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
@@ -26,6 +27,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<ControlNetModel>(),
     Entry::of::<DPTForDepthEstimation>(),
     Entry::of::<DiTTransformer2DModel>(),
+    Entry::of::<T2IAdapter>(),
     Entry::of::<UNet2DConditionModel>(),
     Entry::of::<UNet2DModel>(),
 ];

@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::hub::{HubOptions, HubRepo, is_configuration, model_files, model_weights};
 use crate::models::controlnets::ControlNet;
+use crate::models::t2i_adapters::T2IAdapters;
 
 /// How to load a model or a pipeline: the keyword arguments of Python's `from_pretrained`.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub struct LoadOptions {
     pub safety_checker: bool,
     /// The ControlNets of a pipeline, instead of those of the checkpoint, if it has any: `controlnet=` in Python.
     pub controlnet: Option<ControlNet>,
+    /// The T2I-Adapters of a pipeline, instead of those of the checkpoint, if it has any: `adapter=` in Python.
+    pub adapter: Option<T2IAdapters>,
     /// Where and how to fetch files from the hub.
     pub hub: HubOptions,
 }
@@ -55,6 +58,7 @@ impl Default for LoadOptions {
             subfolder: None,
             safety_checker: true,
             controlnet: None,
+            adapter: None,
             hub: HubOptions::default(),
         }
     }

@@ -11,5 +11,6 @@ pub(crate) mod placement;
 pub mod autoencoders;
 pub mod controlnets;
 pub(crate) mod layers;
+pub mod t2i_adapters;
 pub mod transformers;
 pub mod unets;

@@ -1,5 +1,6 @@
 //! The pipeline for a task, for checkpoints of any family.
 
+use super::additions::Addition;
 use super::common::component_loader::ComponentLoader;
 use super::diffusion_pipeline::DiffusionPipeline;
 use super::model_index::ModelIndex;
@@ -61,8 +62,8 @@ impl AutoPipeline {
     fn load(self, folder: &Folder, options: &LoadOptions) -> Result<DiffusionPipeline> {
         let index = ModelIndex::read(folder)?;
         let mut entry = entry_for(index.class_name()?, self)?;
-        if options.controlnet.is_some() {
-            entry = entry.with_controlnet(self.task)?;
+        if let Some(addition) = Addition::given(options)? {
+            entry = entry.with(addition, self.task)?;
         }
         (entry.load)(&ComponentLoader::new(folder, index, options))
     }

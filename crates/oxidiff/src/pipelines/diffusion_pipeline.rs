@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::additions::Addition;
 use super::any_pipeline::{AnyPipeline, PipelineArguments};
 use super::common::component_loader::ComponentLoader;
 use super::common::ip_adapter::IpAdapterLoader;
@@ -21,7 +22,6 @@ use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::single_file::SingleFileOptions;
 use crate::loading::{LoadOptions, Needed};
-use crate::models::controlnets::ControlNet;
 use crate::models::unets::FreeU;
 use crate::schedulers::Scheduler;
 
@@ -234,41 +234,11 @@ impl DiffusionPipeline {
     fn load(folder: &Folder, options: &LoadOptions) -> Result<Self> {
         let index = ModelIndex::read(folder)?;
         let entry = registry::find(index.class_name()?)?;
-        let entry = if options.controlnet.is_some() { entry.with_controlnet(entry.task)? } else { entry };
+        let entry = match Addition::given(options)? {
+            Some(addition) => entry.with(addition, entry.task)?,
+            None => entry,
+        };
         (entry.load)(&ComponentLoader::new(folder, index, options))
-    }
-
-    /// A pipeline for the same task with the parts of this one and with ControlNets, one or several. Both share the weights;
-    /// none are copied.
-    ///
-    /// ```
-    /// use oxidiff::{ControlNetModel, DiffusionPipeline, FromUNetOptions, UNet2DConditionModel};
-    ///
-    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/emoji-diffusion");
-    /// let pipeline = DiffusionPipeline::from_pretrained(folder)?;
-    /// let components = pipeline.components();
-    /// let unet = components.get::<UNet2DConditionModel>("unet").expect("the pipeline has a UNet");
-    /// let controlnet = ControlNetModel::from_unet(unet, &FromUNetOptions::default())?;
-    /// let controlled = pipeline.with_controlnet(controlnet)?;
-    /// assert_eq!(controlled.class_name(), "StableDiffusionControlNetPipeline");
-    /// # Ok::<(), oxidiff::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// When there is no such class, or a ControlNet was made for another UNet.
-    pub fn with_controlnet(&self, controlnet: impl Into<ControlNet>) -> Result<Self> {
-        let entry = registry::find(self.class_name())?;
-        self.controlled_by(&controlnet.into(), entry.task)
-    }
-
-    /// As [`Self::with_controlnet`], for any task.
-    pub(super) fn controlled_by(&self, controlnet: &ControlNet, task: Task) -> Result<Self> {
-        const NAME: &str = "controlnet";
-        let entry = registry::find(self.class_name())?.with_controlnet(task)?;
-        let components = self.components();
-        let others = components.iter().filter(|(name, _)| *name != NAME);
-        let all = others.chain([(NAME, controlnet as &dyn Component)]).collect();
-        (entry.from_components)(&all, self.current_index())
     }
 
     /// The name of the pipeline's class.

@@ -3,6 +3,7 @@
 //! The frame (`pipeline`, `any_pipeline`, `registry`, `request`, `component`) and the code that families share (`common`)
 //! do not depend on any family; only `registry` lists them.
 
+mod additions;
 mod any_pipeline;
 mod auto_pipeline;
 pub(crate) mod common;
@@ -33,6 +34,7 @@ pub use common::ip_adapter::{
     IpAdapterOptions, IpAdapterScale,
 };
 pub use common::lora::{LoraLoader, LoraOptions};
+pub use common::t2i::{AdapterImages, PerAdapter};
 pub use common::textual_inversion::{TextualInversionLoader, TextualInversionOptions};
 pub use component::{Component, Components};
 pub use diffusion_pipeline::DiffusionPipeline;

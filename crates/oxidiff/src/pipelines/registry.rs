@@ -10,15 +10,16 @@ use super::model_index::ModelIndex;
 use super::pipeline::Pipeline;
 use super::request::{ArgumentInfo, CallArguments};
 use super::stable_diffusion::{
-    LatentConsistencyModelImg2ImgPipeline, LatentConsistencyModelPipeline,
+    LatentConsistencyModelImg2ImgPipeline, LatentConsistencyModelPipeline, StableDiffusionAdapterPipeline,
     StableDiffusionControlNetImg2ImgPipeline, StableDiffusionControlNetInpaintPipeline,
     StableDiffusionControlNetPipeline, StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
     StableDiffusionLatentUpscalePipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
 };
 use super::stable_diffusion_xl::{
-    StableDiffusionXLControlNetImg2ImgPipeline, StableDiffusionXLControlNetInpaintPipeline,
-    StableDiffusionXLControlNetPipeline, StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline,
+    StableDiffusionXLAdapterPipeline, StableDiffusionXLControlNetImg2ImgPipeline,
+    StableDiffusionXLControlNetInpaintPipeline, StableDiffusionXLControlNetPipeline,
+    StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline,
     StableDiffusionXLInstructPix2PixPipeline, StableDiffusionXLPipeline,
 };
 use super::unconditional::{
@@ -48,6 +49,22 @@ pub enum Task {
     Unconditional,
 }
 
+impl Task {
+    /// The task in messages.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::TextToImage => "text to image",
+            Self::ImageToImage => "image to image",
+            Self::Inpainting => "inpainting",
+            Self::DepthToImage => "depth to image",
+            Self::SuperResolution => "super-resolution",
+            Self::Editing => "editing",
+            Self::ClassConditional => "images of classes",
+            Self::Unconditional => "images from noise",
+        }
+    }
+}
+
 /// The classes of the library. Those of one family have the same parts, so that one can be made from another.
 const PIPELINES: &[Entry] = &[
     Entry::of::<ConsistencyModelPipeline>("consistency-models", Task::Unconditional),
@@ -68,6 +85,7 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<StableDiffusionControlNetPipeline>("stable-diffusion-controlnet", Task::TextToImage),
     Entry::of::<StableDiffusionControlNetImg2ImgPipeline>("stable-diffusion-controlnet", Task::ImageToImage),
     Entry::of::<StableDiffusionControlNetInpaintPipeline>("stable-diffusion-controlnet", Task::Inpainting),
+    Entry::of::<StableDiffusionAdapterPipeline>("stable-diffusion-adapter", Task::TextToImage),
     Entry::of::<StableDiffusionLatentUpscalePipeline>(
         "stable-diffusion-latent-upscale",
         Task::SuperResolution,
@@ -76,6 +94,7 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<StableDiffusionXLImg2ImgPipeline>("stable-diffusion-xl", Task::ImageToImage),
     Entry::of::<StableDiffusionXLInpaintPipeline>("stable-diffusion-xl", Task::Inpainting),
     Entry::of::<StableDiffusionXLInstructPix2PixPipeline>("stable-diffusion-xl", Task::Editing),
+    Entry::of::<StableDiffusionXLAdapterPipeline>("stable-diffusion-xl-adapter", Task::TextToImage),
     Entry::of::<StableDiffusionXLControlNetPipeline>("stable-diffusion-xl-controlnet", Task::TextToImage),
     Entry::of::<StableDiffusionXLControlNetImg2ImgPipeline>(
         "stable-diffusion-xl-controlnet",
@@ -157,26 +176,4 @@ pub(crate) fn find(class_name: &str) -> Result<Entry> {
             format!("available classes: {}", known.join(", ")),
         )
     })
-}
-
-/// What the name of a family with ControlNets has after that of the family without.
-const WITH_CONTROLNET: &str = "-controlnet";
-
-impl Entry {
-    /// The class that does the `task` with the parts of this class and a ControlNet.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn with_controlnet(self, task: Task) -> Result<Self> {
-        let base = self.family.strip_suffix(WITH_CONTROLNET).unwrap_or(self.family);
-        let is_wanted =
-            |entry: &Self| entry.family.strip_suffix(WITH_CONTROLNET) == Some(base) && entry.task == task;
-        entries().find(is_wanted).ok_or_else(|| {
-            let known =
-                entries().filter(|entry| entry.family.ends_with(WITH_CONTROLNET) && entry.task == task);
-            let known: Vec<&str> = known.map(|entry| entry.class_name).collect();
-            let what = format!("a ControlNet with a {}", self.class_name);
-            Error::unsupported(what, format!("the classes with ControlNets are {}", known.join(", ")))
-        })
-    }
 }

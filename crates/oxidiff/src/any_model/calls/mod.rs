@@ -2,6 +2,7 @@
 
 mod autoencoders;
 mod controlnets;
+mod t2i_adapters;
 mod text_encoders;
 mod transformers;
 mod unets;

@@ -66,6 +66,8 @@ call_arguments! {
         pub down_block_additional_residuals: Vec<Tensor<4>> = Vec::new(),
         /// What ControlNets add to the result of the middle block.
         pub mid_block_additional_residual: Option<Tensor<4>> = None,
+        /// What T2I-Adapters add inside the down blocks, a tensor for each, and then to the result of the middle block.
+        pub down_intrablock_additional_residuals: Vec<Tensor<4>> = Vec::new(),
     }
 }
 
@@ -102,6 +104,7 @@ impl CallableModel for UNet2DConditionModel {
             },
             down_block_additional_residuals: arguments.down_block_additional_residuals,
             mid_block_additional_residual: arguments.mid_block_additional_residual,
+            down_intrablock_additional_residuals: arguments.down_intrablock_additional_residuals,
         };
         Ok(vec![("sample", self.forward_with(sample, &timesteps, text, inputs)?.into())])
     }

@@ -32,8 +32,13 @@ pub enum DownBlockType {
 }
 
 impl DownBlockType {
+    /// Whether it looks at a text.
+    pub(in crate::models) fn has_cross_attention(self) -> bool {
+        matches!(self, Self::CrossAttnDownBlock2D | Self::KCrossAttnDownBlock2D)
+    }
+
     /// Whether it is a K block. These only work with each other.
-    pub(super) fn is_k_block(self) -> bool {
+    pub(in crate::models) fn is_k_block(self) -> bool {
         matches!(self, Self::KDownBlock2D | Self::KCrossAttnDownBlock2D)
     }
 }

@@ -131,15 +131,31 @@ impl<A: BlockAttention> DownBlock2D<A> {
     /// Returns the result, and pushes the tensors that the up blocks need onto `skips`.
     pub fn forward(
         &self,
+        x: Tensor<4>,
+        temb: &Tensor<2>,
+        context: &A::Context,
+        skips: &mut Vec<Tensor<4>>,
+    ) -> Tensor<4> {
+        self.forward_adding(x, temb, context, skips, None)
+    }
+
+    /// As [`Self::forward`]; a `feature` is added to the result of the last layer, or, in a block without attention, to that of
+    /// the block.
+    pub fn forward_adding(
+        &self,
         mut x: Tensor<4>,
         temb: &Tensor<2>,
         context: &A::Context,
         skips: &mut Vec<Tensor<4>>,
+        mut feature: Option<Tensor<4>>,
     ) -> Tensor<4> {
         for (index, resnet) in self.resnets.iter().enumerate() {
             x = resnet.forward(x, Some(temb.clone()));
             if let Some(attentions) = &self.attentions {
                 x = attentions[index].attend(x, context);
+                if index + 1 == self.resnets.len() {
+                    x = added(x, feature.take());
+                }
             }
             skips.push(x.clone());
         }
@@ -150,7 +166,19 @@ impl<A: BlockAttention> DownBlock2D<A> {
             };
             skips.push(x.clone());
         }
+        if let Some((last, feature)) = skips.last_mut().zip(feature) {
+            // The result is also the last skip.
+            x = x + feature;
+            *last = x.clone();
+        }
         x
+    }
+}
+
+fn added(x: Tensor<4>, feature: Option<Tensor<4>>) -> Tensor<4> {
+    match feature {
+        Some(feature) => x + feature,
+        None => x,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::loading::folder::Folder;
 use crate::models::autoencoders::{self, Autoencoder};
 use crate::models::controlnets::{ControlNet, MultiControlNetModel, suffix};
 use crate::models::model::{self, Model};
+use crate::models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapters};
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
 use crate::text_encoders::CLIPTokenizer;
@@ -104,16 +105,41 @@ impl<'a> ComponentLoader<'a> {
                 format!("must be given: {origin} names none, and a pipeline with ControlNets needs one");
             return Err(Error::argument("controlnet", message));
         };
-        let load = |folder: &Folder| {
-            model::load(folder, self.options.variant.as_deref(), self.options.dtype, &self.options.device)
-        };
         if class_name != MultiControlNetModel::CLASS_NAME {
             return Ok(ControlNet::One(self.model(component)?));
         }
+        Ok(ControlNet::Several(MultiControlNetModel::new(self.numbered(component)?)?))
+    }
+
+    /// The T2I-Adapter of this name, or several, which are in the folders `NAME`, `NAME_1` and so on; or those that were given
+    /// to be used instead.
+    ///
+    /// # Errors
+    /// As [`Self::model`], and when the checkpoint has none and none is given.
+    pub fn t2i_adapters(&self, component: &str) -> Result<T2IAdapters> {
+        if let Some(given) = &self.options.adapter {
+            return Ok(given.clone());
+        }
+        let Some(class_name) = self.index.component_class(component)? else {
+            let origin = self.index.origin();
+            let message =
+                format!("must be given: {origin} names none, and a pipeline with T2I-Adapters needs one");
+            return Err(Error::argument("adapter", message));
+        };
+        if class_name != MultiAdapter::CLASS_NAME {
+            return Ok(T2IAdapters::One(self.model::<T2IAdapter>(component)?));
+        }
+        Ok(T2IAdapters::Several(MultiAdapter::new(self.numbered(component)?)?))
+    }
+
+    /// The models in the folders `NAME`, `NAME_1` and so on.
+    fn numbered<M: Model>(&self, component: &str) -> Result<Vec<M>> {
+        let load = |folder: Folder| {
+            model::load(&folder, self.options.variant.as_deref(), self.options.dtype, &self.options.device)
+        };
         let others = (1..).map(|number| self.folder.subfolder(&format!("{component}{}", suffix(number))));
         let folders = [self.folder(component)].into_iter().chain(others.take_while(Folder::exists));
-        let nets = folders.map(|folder| load(&folder)).collect::<Result<_>>()?;
-        Ok(ControlNet::Several(MultiControlNetModel::new(nets)?))
+        folders.map(load).collect()
     }
 
     /// The autoencoder of this name, of any class.

@@ -10,11 +10,11 @@ use crate::memory;
 use crate::models::call::SMALLER_CALL;
 use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionInputs;
-use crate::pipelines::common::control::{Control, StepInput};
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
 use crate::pipelines::common::guidance::Guidance;
+use crate::pipelines::common::steering::{Steering, StepInput};
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::schedulers::{Scheduler, StepOptions, zero_terminal_snr};
@@ -37,8 +37,8 @@ pub(super) struct Run<'a> {
     /// Further channels, which the model receives after those of the latents:
     /// `[copies * images, channels, height, width]`.
     pub further_channels: Option<Tensor<4>>,
-    /// ControlNets, which look at the latents alone.
-    pub control: Option<Control<'a>>,
+    /// ControlNets, which look at the latents alone, or T2I-Adapters.
+    pub control: Option<Steering<'a>>,
     pub after_step: Option<AfterStep<'a>>,
     /// Whether the result is the estimate of the noise-free latents that the last step makes, not the latents after it.
     pub ends_denoised: bool,
@@ -84,7 +84,7 @@ impl StableDiffusionComponents {
             steps: run.steps,
             order: scheduler.order(),
             watch: Watch {
-                helpers: run.control.as_ref().map(Control::models).unwrap_or_default(),
+                helpers: run.control.as_ref().map(Steering::models).unwrap_or_default(),
                 condition: Some(Condition {
                     encoders: vec![("text_encoder", text_encoder)],
                     values: run.text.clone(),
@@ -102,9 +102,13 @@ impl StableDiffusionComponents {
             let mut inputs = run.inputs.clone();
             if let Some(control) = &run.control {
                 let (timestep, text) = (step.timestep, &run.text);
+                let of_run = (step.index, run.steps);
                 let window =
                     [step.index, step.index + 1].map(|done| done as f64 / run.timesteps.len() as f64);
-                control.add_to(&mut inputs, &StepInput { window, sample: &input, timestep, text })?;
+                control.add_to(
+                    &mut inputs,
+                    &StepInput { step: of_run, window, sample: &input, timestep, text },
+                )?;
             }
             if let Some(channels) = &run.further_channels {
                 input = Tensor::cat(vec![input, channels.clone()], 1);

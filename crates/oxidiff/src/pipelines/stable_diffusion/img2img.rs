@@ -168,7 +168,7 @@ impl StableDiffusionComponents {
             guidance,
             inputs: UNet2DConditionInputs { timestep_cond, ip_adapter, ..Default::default() },
             further_channels: None,
-            control,
+            control: control.map(Into::into),
             after_step: None,
             ends_denoised: false,
         };

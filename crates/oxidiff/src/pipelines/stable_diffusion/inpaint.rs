@@ -225,7 +225,7 @@ impl StableDiffusionComponents {
             guidance,
             inputs,
             further_channels,
-            control,
+            control: control.map(Into::into),
             after_step,
             ends_denoised: false,
         };

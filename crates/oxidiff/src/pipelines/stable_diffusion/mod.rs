@@ -15,6 +15,7 @@ mod latents;
 mod outdated_scheduler;
 mod pipeline_fields;
 mod safety;
+mod t2i_adapter;
 mod text2img;
 mod upscale;
 
@@ -33,5 +34,6 @@ pub use latent_consistency::{
     LatentConsistencyModelPipeline,
 };
 pub use latent_upscale::{LatentUpscale, StableDiffusionLatentUpscalePipeline};
+pub use t2i_adapter::{AdapterTextToImage, StableDiffusionAdapterPipeline};
 pub use text2img::{StableDiffusionPipeline, TextToImage};
 pub use upscale::{StableDiffusionUpscalePipeline, Upscale};

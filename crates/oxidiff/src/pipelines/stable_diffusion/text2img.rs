@@ -12,8 +12,9 @@ use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::common::arguments::check_finite;
 use crate::pipelines::common::component_loader::ComponentLoader;
-use crate::pipelines::common::control::{ControlCall, Size};
+use crate::pipelines::common::control::Size;
 use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
+use crate::pipelines::common::steering::SteeringCall;
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
@@ -108,14 +109,14 @@ impl StableDiffusionPipeline {
 }
 
 impl StableDiffusionComponents {
-    /// Makes images from a prompt; `control` brings the ControlNets of a call that has some.
+    /// Makes images from a prompt; `control` brings the ControlNets or T2I-Adapters of a call that has some.
     ///
     /// # Errors
     /// When an argument has a value that the parts cannot work with.
     pub(super) fn text_to_image(
         &mut self,
         mut arguments: TextToImage,
-        control: Option<ControlCall<'_>>,
+        control: Option<SteeringCall<'_>>,
         index: &ModelIndex,
         progress_bar: bool,
     ) -> Result<ImagePipelineOutput> {

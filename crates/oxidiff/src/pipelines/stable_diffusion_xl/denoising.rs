@@ -13,12 +13,12 @@ use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
 use crate::models::model::Model;
 use crate::models::unets::{AddedConditions, IpAdapterInputs, UNet2DConditionInputs};
-use crate::pipelines::common::control::{Control, StepInput};
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::latents::unscaled;
+use crate::pipelines::common::steering::{Steering, StepInput};
 use crate::pipelines::common::text::TextEncoding;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -46,8 +46,9 @@ pub(super) struct Run<'a> {
     /// Further channels, which the model receives after those of the latents:
     /// `[copies * images, channels, height, width]`.
     pub further_channels: Option<Tensor<4>>,
-    /// ControlNets, which look at the latents alone, and the number of timesteps that their parts of the run are parts of.
-    pub control: Option<(Control<'a>, usize)>,
+    /// ControlNets, which look at the latents alone, or T2I-Adapters; and the number of timesteps that their parts of the run
+    /// are parts of.
+    pub control: Option<(Steering<'a>, usize)>,
     pub after_step: Option<AfterStep<'a>>,
 }
 
@@ -122,8 +123,9 @@ impl StableDiffusionXLComponents {
             let mut inputs = inputs.clone();
             if let Some((control, timesteps)) = &run.control {
                 let window = [step.index, step.index + 1].map(|done| done as f64 / *timesteps as f64);
-                let timestep = step.timestep;
-                control.add_to(&mut inputs, &StepInput { window, sample: &input, timestep, text: &text })?;
+                let (of_run, timestep) = ((step.index, run.steps), step.timestep);
+                let input = StepInput { step: of_run, window, sample: &input, timestep, text: &text };
+                control.add_to(&mut inputs, &input)?;
             }
             if let Some(channels) = &run.further_channels {
                 input = Tensor::cat(vec![input, channels.clone()], 1);

@@ -194,7 +194,7 @@ impl StableDiffusionXLComponents {
                 self.image_latents(image, images, noise_at, &mut settings.generator, index)?
             }
         };
-        let control = control.map(|control| (control, timesteps.len()));
+        let control = control.map(|control| (control.into(), timesteps.len()));
         let (timesteps, steps) =
             ensemble::stop_early(&*self.scheduler, timesteps, steps, arguments.denoising_end)?;
 

@@ -230,7 +230,7 @@ impl StableDiffusionXLComponents {
         });
 
         let latents = start.latents.clone();
-        let control = control.map(|control| (control, timesteps.len()));
+        let control = control.map(|control| (control.into(), timesteps.len()));
         let (timesteps, steps) =
             ensemble::stop_early(&*self.scheduler, timesteps, steps, arguments.denoising_end)?;
         let put_back = PutBack { start, mask, levels: timesteps.clone() };

@@ -13,6 +13,7 @@ mod instruct_pix2pix;
 mod latents;
 mod micro_conditioning;
 mod pipeline_fields;
+mod t2i_adapter;
 mod text2img;
 
 pub use components::StableDiffusionXLComponents;
@@ -24,4 +25,5 @@ pub use controlnet::{
 pub use img2img::{StableDiffusionXLImageToImage, StableDiffusionXLImg2ImgPipeline};
 pub use inpaint::{StableDiffusionXLInpaint, StableDiffusionXLInpaintPipeline};
 pub use instruct_pix2pix::{StableDiffusionXLInstructPix2Pix, StableDiffusionXLInstructPix2PixPipeline};
+pub use t2i_adapter::{StableDiffusionXLAdapterPipeline, StableDiffusionXLAdapterTextToImage};
 pub use text2img::{StableDiffusionXLPipeline, StableDiffusionXLTextToImage};

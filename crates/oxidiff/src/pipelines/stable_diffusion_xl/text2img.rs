@@ -8,9 +8,10 @@ use super::micro_conditioning::Conditions;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
 use crate::models::model::Model;
-use crate::pipelines::common::control::{ControlCall, Size};
+use crate::pipelines::common::control::Size;
 use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
+use crate::pipelines::common::steering::SteeringCall;
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -99,14 +100,14 @@ impl StableDiffusionXLPipeline {
 }
 
 impl StableDiffusionXLComponents {
-    /// Makes images from a prompt; `control` brings the ControlNets of a call that has some.
+    /// Makes images from a prompt; `control` brings the ControlNets or T2I-Adapters of a call that has some.
     ///
     /// # Errors
     /// When an argument has a value that the parts cannot work with.
     pub(super) fn text_to_image(
         &mut self,
         mut arguments: StableDiffusionXLTextToImage,
-        control: Option<ControlCall<'_>>,
+        control: Option<SteeringCall<'_>>,
         options: Options,
         index: &ModelIndex,
         progress_bar: bool,

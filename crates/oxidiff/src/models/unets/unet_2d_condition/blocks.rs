@@ -37,6 +37,21 @@ impl DownBlock {
         }
     }
 
+    /// As [`Self::forward`], with a feature of T2I-Adapters. No model with K blocks takes one.
+    pub fn forward_adding(
+        &self,
+        x: Tensor<4>,
+        temb: &Tensor<2>,
+        context: &AttentionContext,
+        skips: &mut Vec<Tensor<4>>,
+        feature: Option<Tensor<4>>,
+    ) -> Tensor<4> {
+        match self {
+            Self::Plain(block) => block.forward_adding(x, temb, context, skips, feature),
+            Self::K(block) => block.forward(x, temb, &context.text, skips),
+        }
+    }
+
     pub fn set_attention_slice(&mut self, slice: Option<AttentionSlice>) {
         match self {
             Self::Plain(block) => block.attentions_mut().for_each(|it| it.set_attention_slice(slice)),

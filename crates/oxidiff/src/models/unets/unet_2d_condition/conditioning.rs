@@ -30,6 +30,10 @@ pub struct UNet2DConditionInputs {
     pub mid_block_additional_residual: Option<Tensor<4>>,
     /// The images of IP-Adapters, which a model that has some requires.
     pub ip_adapter: Option<IpAdapterInputs>,
+    /// What T2I-Adapters add inside the down blocks, a tensor for each from the first on, and then to the result of the middle
+    /// block: of the shape of what it is added to. A block with attention adds its tensor to the result of its last layer,
+    /// another one to its own result.
+    pub down_intrablock_additional_residuals: Vec<Tensor<4>>,
 }
 
 /// What a UNet is told besides the timestep, for configurations that ask for it.

@@ -240,7 +240,7 @@ impl UNet2DConditionModel {
         timesteps: &[f32],
         encoder_hidden_states: Tensor<3>,
         mut inputs: UNet2DConditionInputs,
-        residuals: Option<Residuals>,
+        residuals: Residuals,
     ) -> Result<Tensor<4>> {
         let dtype = self.dtype();
         #[cfg(feature = "cuda")]
@@ -266,17 +266,19 @@ impl UNet2DConditionModel {
         if self.placement.is_card() {
             // Other conditions are embedded on the CPU.
             let name = format!("denoise {:?} {}", self.freeu, self.ip_adapter_scales());
-            let (context, layout) = context.into_operands();
+            let (context, context_layout) = context.into_operands();
             let conditions: Vec<usize> = (2..2 + context.len()).collect();
+            let layout = residuals.layout();
             let mut inputs = vec![sample.into(), temb.into()];
             inputs.extend(context);
-            inputs.extend(Residuals::into_operands(residuals));
+            inputs.extend(residuals.into_operands());
+            let name = layout.name(&name);
             return self.placement.call_for_image(self, &name, &inputs, &conditions, |model, inputs| {
                 let mut inputs = inputs.into_iter();
                 let mut next = || inputs.next().expect("as many inputs as were given");
                 let (sample, temb) = (next().into_image(), next().into_matrix());
-                let context = AttentionContext::from_operands(&layout, &mut inputs);
-                model.denoise(sample, &temb, &context, Residuals::from_operands(inputs))
+                let context = AttentionContext::from_operands(&context_layout, &mut inputs);
+                model.denoise(sample, &temb, &context, Residuals::from_operands(inputs, layout))
             });
         }
         Ok(self.denoise(sample, &temb, &context, residuals))
@@ -290,7 +292,7 @@ impl UNet2DConditionModel {
         timesteps: &[f32],
         text: Tensor<3>,
         added: AddedConditions,
-        residuals: Option<Residuals>,
+        residuals: Residuals,
     ) -> Result<Tensor<4>> {
         let dtype = self.dtype();
         let time = self.time_proj.forward(timesteps, "timestep", &sample.device())?;
@@ -300,8 +302,9 @@ impl UNet2DConditionModel {
             let AddedConditions { text_embeds, time_ids, .. } = added;
             inputs.push(embedding.join(text_embeds, time_ids, timesteps.len(), dtype)?.into());
         }
-        inputs.extend(Residuals::into_operands(residuals));
-        let name = format!("predict {:?}", self.freeu);
+        let layout = residuals.layout();
+        inputs.extend(residuals.into_operands());
+        let name = layout.name(&format!("predict {:?}", self.freeu));
         self.placement.call_for_image(self, &name, &inputs, &[2], |model, inputs| {
             let mut inputs = inputs.into_iter();
             let mut next = || inputs.next().expect("as many inputs as were given");
@@ -311,7 +314,8 @@ impl UNet2DConditionModel {
                 temb = temb + embedding.embed(next().into_matrix());
             }
             let (temb, sample) = (model.activate_embedding(temb), model.centred(sample.cast(dtype)));
-            model.denoise(sample, &temb, &text.cast(dtype).into(), Residuals::from_operands(inputs))
+            let context = text.cast(dtype).into();
+            model.denoise(sample, &temb, &context, Residuals::from_operands(inputs, layout))
         })
     }
 
@@ -326,18 +330,23 @@ impl UNet2DConditionModel {
         sample: Tensor<4>,
         temb: &Tensor<2>,
         context: &AttentionContext,
-        residuals: Option<Residuals>,
+        residuals: Residuals,
     ) -> Tensor<4> {
         let mut x = self.conv_in.forward(sample);
         let mut skips = vec![x.clone()];
+        let Residuals { features, control } = residuals;
+        let mut features = features.into_iter();
         for block in &self.down_blocks {
-            x = block.forward(x, temb, context, &mut skips);
+            x = block.forward_adding(x, temb, context, &mut skips, features.next());
         }
         if let Some(block) = &self.mid_block {
             x = block.forward(x, temb, context);
+            if let Some(feature) = features.next() {
+                x = x + feature;
+            }
         }
-        if let Some(residuals) = residuals {
-            x = residuals.add_to(&mut skips, x);
+        if let Some(control) = control {
+            x = control.add_to(&mut skips, x);
         }
         for (index, block) in self.up_blocks.iter().enumerate() {
             let freeu = self.freeu.and_then(|freeu| freeu.stage(index));

@@ -1,4 +1,5 @@
-//! What ControlNets add to the tensors inside a UNet (Zhang et al. 2023, <https://arxiv.org/abs/2302.05543>, section 3.2).
+//! What other models add to the tensors inside a UNet: ControlNets (Zhang et al. 2023, <https://arxiv.org/abs/2302.05543>,
+//! section 3.2) and T2I-Adapters (Mou et al. 2023, <https://arxiv.org/abs/2302.08453>, section 3.3).
 
 use burn::tensor::Tensor;
 
@@ -11,15 +12,25 @@ use crate::models::placement::Operand;
 
 const DOWN: &str = "down_block_additional_residuals";
 const MID: &str = "mid_block_additional_residual";
+const INSIDE: &str = "down_intrablock_additional_residuals";
 
 /// Checked residuals of one call.
+#[derive(Default)]
 pub(super) struct Residuals {
+    /// Those of T2I-Adapters: for the down blocks, and then for the middle block; there may be fewer than blocks.
+    pub features: Vec<Tensor<4>>,
+    /// Those of ControlNets.
+    pub control: Option<ControlResiduals>,
+}
+
+/// The checked residuals of ControlNets.
+pub(super) struct ControlResiduals {
     /// One for each skip.
     down: Vec<Tensor<4>>,
     mid: Tensor<4>,
 }
 
-impl Residuals {
+impl ControlResiduals {
     /// Adds them to the skips and to the result of the middle block, `x`, which is returned.
     pub fn add_to(self, skips: &mut [Tensor<4>], x: Tensor<4>) -> Tensor<4> {
         for (skip, residual) in skips.iter_mut().zip(self.down) {
@@ -27,24 +38,46 @@ impl Residuals {
         }
         x + self.mid
     }
+}
+
+/// How many residuals of each kind are among the inputs of a call on a card.
+#[cfg(feature = "cuda")]
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    features: usize,
+}
+
+#[cfg(feature = "cuda")]
+impl Layout {
+    /// The name of a call with these residuals: a plan is for one number of each kind.
+    pub fn name(self, call: &str) -> String {
+        if self.features == 0 { call.to_owned() } else { format!("{call} with {} features", self.features) }
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl Residuals {
+    pub fn layout(&self) -> Layout {
+        Layout { features: self.features.len() }
+    }
 
     /// The inputs of a call on a card.
-    #[cfg(feature = "cuda")]
-    pub fn into_operands(residuals: Option<Self>) -> impl Iterator<Item = Operand> {
-        residuals.into_iter().flat_map(|Self { down, mid }| down.into_iter().chain([mid])).map(Operand::from)
+    pub fn into_operands(self) -> impl Iterator<Item = Operand> {
+        let control = self.control.into_iter().flat_map(|it| it.down.into_iter().chain([it.mid]));
+        self.features.into_iter().chain(control).map(Operand::from)
     }
 
     /// The residuals of those inputs.
-    #[cfg(feature = "cuda")]
-    pub fn from_operands(operands: impl Iterator<Item = Operand>) -> Option<Self> {
-        let mut down: Vec<Tensor<4>> = operands.map(Operand::into_image).collect();
-        let mid = down.pop()?;
-        Some(Self { down, mid })
+    pub fn from_operands(operands: impl Iterator<Item = Operand>, layout: Layout) -> Self {
+        let mut features: Vec<Tensor<4>> = operands.map(Operand::into_image).collect();
+        let mut down = features.split_off(layout.features);
+        let control = down.pop().map(|mid| ControlResiduals { down, mid });
+        Self { features, control }
     }
 }
 
 impl UNet2DConditionModel {
-    /// Takes the residuals out of the inputs, if there are any.
+    /// Takes the residuals out of the inputs.
     ///
     /// # Errors
     /// When some of them are missing, or one does not have the shape of what it is added to.
@@ -52,7 +85,34 @@ impl UNet2DConditionModel {
         &self,
         sample: &Tensor<4>,
         inputs: &mut UNet2DConditionInputs,
-    ) -> Result<Option<Residuals>> {
+    ) -> Result<Residuals> {
+        let features = std::mem::take(&mut inputs.down_intrablock_additional_residuals);
+        let control = self.take_control(sample, inputs)?;
+        let [batch, _, height, width] = sample.dims();
+        let shapes = feature_shapes(&self.config, [batch, height, width]);
+        if !features.is_empty() && self.side_multiple() > 1 {
+            let message = "cannot be given: no T2I-Adapter has the K blocks of this model";
+            return Err(Error::argument(INSIDE, message));
+        }
+        if features.len() > shapes.len() {
+            let message = format!("has {} tensors, the model adds at most {}", features.len(), shapes.len());
+            return Err(Error::argument(INSIDE, message));
+        }
+        for (index, (feature, shape)) in features.iter().zip(&shapes).enumerate() {
+            if feature.dims() != *shape {
+                let message = format!("has shape {:?} at {index}, the model takes {shape:?}", feature.dims());
+                return Err(Error::argument(INSIDE, message));
+            }
+        }
+        let features = features.into_iter().map(|feature| feature.cast(self.dtype())).collect();
+        Ok(Residuals { features, control })
+    }
+
+    fn take_control(
+        &self,
+        sample: &Tensor<4>,
+        inputs: &mut UNet2DConditionInputs,
+    ) -> Result<Option<ControlResiduals>> {
         let down = std::mem::take(&mut inputs.down_block_additional_residuals);
         let mid = match (inputs.mid_block_additional_residual.take(), down.is_empty()) {
             (None, true) => return Ok(None),
@@ -85,8 +145,15 @@ impl UNet2DConditionModel {
             }
         }
         let cast = |residual: Tensor<4>| residual.cast(self.dtype());
-        Ok(Some(Residuals { down: down.into_iter().map(cast).collect(), mid: cast(mid) }))
+        Ok(Some(ControlResiduals { down: down.into_iter().map(cast).collect(), mid: cast(mid) }))
     }
+}
+
+/// The size of a sample after the end of a block that halves it.
+fn halved(config: &UNet2DConditionConfig, size: [usize; 2]) -> [usize; 2] {
+    // Without padding, one row and one column are added at the end.
+    let padding = if config.downsample_padding == 0 { 1 } else { 2 * config.downsample_padding };
+    size.map(|side| (side + padding).saturating_sub(3) / 2 + 1)
 }
 
 /// The shapes of the skips of a model without K blocks, for a sample `[batch, height, width]`.
@@ -107,9 +174,25 @@ fn skip_shapes(config: &UNet2DConditionConfig, [batch, height, width]: [usize; 3
 
 /// Height and width of the tensors in each block, for a sample of this size.
 pub(super) fn level_sizes(config: &UNet2DConditionConfig, size: [usize; 2]) -> Vec<[usize; 2]> {
-    // Without padding, one row and one column are added at the end.
-    let padding = if config.downsample_padding == 0 { 1 } else { 2 * config.downsample_padding };
-    let halved = |side: usize| (side + padding).saturating_sub(3) / 2 + 1;
     let levels = config.block_out_channels.len();
-    std::iter::successors(Some(size), |size| Some(size.map(halved))).take(levels).collect()
+    std::iter::successors(Some(size), |size| Some(halved(config, *size))).take(levels).collect()
+}
+
+/// The shapes of what a model without K blocks adds for T2I-Adapters: in each down block, and to the result of the middle one.
+fn feature_shapes(config: &UNet2DConditionConfig, [batch, height, width]: [usize; 3]) -> Vec<[usize; 4]> {
+    let mut size = [height, width];
+    let mut shapes = Vec::new();
+    for (block, (&channels, kind)) in
+        config.block_out_channels.iter().zip(&config.down_block_types).enumerate()
+    {
+        let inside = size;
+        if block + 1 < config.block_out_channels.len() {
+            size = halved(config, size);
+        }
+        let [rows, columns] = if kind.has_cross_attention() { inside } else { size };
+        shapes.push([batch, channels, rows, columns]);
+    }
+    let middle = config.mid_block_type.and(config.block_out_channels.last());
+    shapes.extend(middle.map(|&channels| [batch, channels, size[0], size[1]]));
+    shapes
 }

@@ -107,13 +107,31 @@ fn transposed(rows: Vec<Vec<DynamicImage>>) -> std::result::Result<Vec<PipelineI
 }
 
 impl ControlImages {
-    /// The images of each of `nets` ControlNets.
+    /// All images, as those of one ControlNet.
+    pub(in crate::pipelines::common) fn joined(self) -> std::result::Result<PipelineImageInput, String> {
+        const EXPECTED: &str = "must be a list of lists of pictures";
+        match self {
+            Self::Together(images) => Ok(images),
+            Self::Each(each) => {
+                let pictures = each.iter().map(|images| images.images().ok_or(EXPECTED));
+                let pictures = pictures.collect::<std::result::Result<Vec<_>, _>>()?;
+                Ok(PipelineImageInput::Images(pictures.concat()))
+            }
+        }
+    }
+
+    /// The images of each of `nets` models of a `kind`.
     ///
     /// # Errors
     /// When there is another number of images; the error is about `argument`.
-    fn for_each(&self, argument: &'static str, nets: usize) -> Result<Vec<PipelineImageInput>> {
+    pub(in crate::pipelines::common) fn for_each(
+        &self,
+        argument: &'static str,
+        nets: usize,
+        kind: &str,
+    ) -> Result<Vec<PipelineImageInput>> {
         let wrong = |given: usize| {
-            let message = format!("got {} for {}", counted(given, "image"), counted(nets, "ControlNet"));
+            let message = format!("got {} for {}", counted(given, "image"), counted(nets, kind));
             Err(Error::argument(argument, message))
         };
         match self {
@@ -168,7 +186,7 @@ impl ControlImages {
             let each = values.unsqueeze_dim::<5>(1).repeat_dim(1, copies);
             Ok(each.reshape([given * copies, channels, height, width]).to_device(device))
         };
-        self.for_each(argument, nets)?.iter().map(prepare).collect()
+        self.for_each(argument, nets, "ControlNet")?.iter().map(prepare).collect()
     }
 }
 
@@ -182,7 +200,7 @@ fn wrap(parts: Vec<Tensor<4>>, kind: fn(Tensor<4>) -> PipelineImageInput) -> Vec
 }
 
 /// The error of an image, under the name that it has in the call.
-fn about(argument: &'static str, error: Error) -> Error {
+pub(in crate::pipelines::common) fn about(argument: &'static str, error: Error) -> Error {
     match error {
         Error::InvalidArgument { argument: "image", message } => Error::argument(argument, message),
         other => other,

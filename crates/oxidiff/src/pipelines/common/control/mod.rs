@@ -8,5 +8,6 @@ mod run;
 
 pub(crate) use arguments::control_arguments;
 pub use images::ControlImages;
+pub(in crate::pipelines::common) use images::about;
 pub use per_controlnet::PerControlNet;
-pub(crate) use run::{Control, ControlArguments, ControlCall, Size, StepInput};
+pub(crate) use run::{Control, ControlArguments, ControlCall, Size};

@@ -56,17 +56,21 @@ impl FromArgument for PerControlNet {
 }
 
 impl PerControlNet {
-    /// The numbers of each of `nets` ControlNets.
+    /// The numbers of each of `nets` models of a `kind`.
     ///
     /// # Errors
     /// When there is another number of them, or one is not finite; the error is about `argument`.
-    pub(super) fn expand(&self, argument: &'static str, nets: usize) -> Result<Vec<f64>> {
+    pub(in crate::pipelines::common) fn expand(
+        &self,
+        argument: &'static str,
+        nets: usize,
+        kind: &str,
+    ) -> Result<Vec<f64>> {
         let each = match self {
             Self::Same(number) => vec![*number; nets],
             Self::Each(each) if each.len() == nets => each.clone(),
             Self::Each(each) => {
-                let message =
-                    format!("has {} for {}", counted(each.len(), "number"), counted(nets, "ControlNet"));
+                let message = format!("has {} for {}", counted(each.len(), "number"), counted(nets, kind));
                 return Err(Error::argument(argument, message));
             }
         };

@@ -10,6 +10,10 @@ use crate::models::finite::Suspect;
 use crate::models::model::Model;
 use crate::models::unets::{AddedConditions, UNet2DConditionInputs};
 use crate::pipelines::common::inpainting::Crop;
+use crate::pipelines::common::steering::StepInput;
+
+/// What the models are called in messages.
+const KIND: &str = "ControlNet";
 
 /// The arguments that calls with ControlNets have besides the others.
 pub(crate) struct ControlArguments {
@@ -70,17 +74,6 @@ struct Controlled<'a> {
     end: f64,
 }
 
-/// The inputs of a UNet in a step, before anything but its latents is joined to them.
-pub(crate) struct StepInput<'a> {
-    /// Which part of the run is over before the step and after it.
-    pub window: [f64; 2],
-    /// The latents, `[copies * images, channels, height, width]`.
-    pub sample: &'a Tensor<4>,
-    pub timestep: f32,
-    /// `[copies * images, tokens, features]`.
-    pub text: &'a Tensor<3>,
-}
-
 impl<'a> ControlCall<'a> {
     /// Prepares the images for `prompts` prompts with `images` images in all.
     ///
@@ -97,9 +90,9 @@ impl<'a> ControlCall<'a> {
         let nets = controlnet.nets();
         let count = nets.len();
         let scales =
-            arguments.controlnet_conditioning_scale.expand("controlnet_conditioning_scale", count)?;
-        let starts = arguments.control_guidance_start.expand("control_guidance_start", count)?;
-        let ends = arguments.control_guidance_end.expand("control_guidance_end", count)?;
+            arguments.controlnet_conditioning_scale.expand("controlnet_conditioning_scale", count, KIND)?;
+        let starts = arguments.control_guidance_start.expand("control_guidance_start", count, KIND)?;
+        let ends = arguments.control_guidance_end.expand("control_guidance_end", count, KIND)?;
         for (&start, &end) in starts.iter().zip(&ends) {
             if start < 0.0 {
                 return Err(Error::argument(

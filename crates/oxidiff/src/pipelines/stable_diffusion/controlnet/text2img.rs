@@ -95,7 +95,7 @@ impl Pipeline for StableDiffusionControlNetPipeline {
             latents: arguments.latents.take(),
             ..TextToImage::with_prompt(arguments.take_prompt()).with_ip_adapter(pictures)
         };
-        self.components.text_to_image(plain, Some(control), &self.index, self.progress_bar)
+        self.components.text_to_image(plain, Some(control.into()), &self.index, self.progress_bar)
     }
 
     controlnet_methods!();

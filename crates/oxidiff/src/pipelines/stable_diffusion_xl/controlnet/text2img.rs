@@ -109,7 +109,7 @@ impl Pipeline for StableDiffusionXLControlNetPipeline {
             ..StableDiffusionXLTextToImage::with_prompt(arguments.take_prompt()).with_ip_adapter(pictures)
         };
         let (options, index) = (self.options, &self.index);
-        self.components.text_to_image(plain, Some(control), options, index, self.progress_bar)
+        self.components.text_to_image(plain, Some(control.into()), options, index, self.progress_bar)
     }
 
     controlnet_methods!();
