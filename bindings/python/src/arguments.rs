@@ -98,7 +98,9 @@ impl Arguments {
                 false => vec![value.clone()],
             };
         let Some(first) = items.first() else { return Err(PyValueError::new_err("there are no images")) };
-        if first.is_instance_of::<PyList>() || first.is_instance_of::<PyTuple>() {
+        let is_list =
+            |item: &Bound<'_, PyAny>| item.is_instance_of::<PyList>() || item.is_instance_of::<PyTuple>();
+        if items.iter().any(is_list) {
             let rows = items.iter().map(|row| Ok(Argument::List(vec![self.images(row, grey)?])));
             return Ok(Argument::List(rows.collect::<PyResult<_>>()?));
         }

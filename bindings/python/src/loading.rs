@@ -3,8 +3,8 @@
 
 use burn::tensor::DType;
 use oxidiff::{
-    ControlNet, ControlNetModel, Device, HubOptions, LoadOptions, LoraOptions, Model, SingleFileOptions,
-    T2IAdapter, T2IAdapters, TextualInversionOptions,
+    ControlNet, ControlNetModel, Device, HubOptions, IpAdapterOptions, LoadOptions, LoraOptions, Model,
+    SingleFileOptions, T2IAdapter, T2IAdapters, TextualInversionOptions,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -110,6 +110,15 @@ pub fn textual_inversion(given: &Bound<'_, PyDict>) -> PyResult<TextualInversion
         token: text(given, "prompt_token")?,
         weight_name: text(given, "weight_name")?,
         subfolder: text(given, "subfolder")?,
+        hub: hub(given)?,
+    })
+}
+
+pub fn ip_adapter(given: &Bound<'_, PyDict>) -> PyResult<IpAdapterOptions> {
+    Ok(IpAdapterOptions {
+        weight_name: text(given, "weight_name")?,
+        subfolder: text(given, "subfolder")?.filter(|subfolder| !subfolder.is_empty()),
+        image_encoder_folder: text(given, "image_encoder_folder")?,
         hub: hub(given)?,
     })
 }

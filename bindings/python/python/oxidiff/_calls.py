@@ -10,7 +10,7 @@ from ._unsupported import UNSUPPORTED_ARGUMENTS
 def call(pipeline, given):
     """Calls a pipeline with the arguments that its class's `__call__` has collected."""
     whole = given.pop("return_dict")
-    scale = _lora_scale(pipeline, given.pop("others"))
+    scale = _lora_scale(pipeline, given)
     function = given.pop("callback_on_step_end", None)
     inputs = _tensor_inputs(function, given.pop("callback_on_step_end_tensor_inputs", ("latents",)))
     for name in pipeline._never_none:
@@ -47,19 +47,23 @@ def call(pipeline, given):
     return _output(pipeline, images, flagged, whole)
 
 
-def _lora_scale(pipeline, others):
-    """Refuses arguments that the class does not take; returns the scale of LoRAs, if one is given."""
-    attention = others.pop("cross_attention_kwargs", None)
+def _lora_scale(pipeline, given):
+    """Refuses arguments that the class does not take; returns the scale of LoRAs, if one is given, and turns masks into an
+    argument."""
+    others = given.pop("others")
+    attention = dict(others.pop("cross_attention_kwargs", None) or {})
     for name, value in others.items():
         if name not in UNSUPPORTED_ARGUMENTS:
             raise TypeError(f"{type(pipeline).__name__}.__call__() got an unexpected keyword argument '{name}'")
         if value is not None:
             raise NotImplementedError(f"`{name}` is not supported by a {type(pipeline).__name__}")
-    if not attention:
-        return None
-    if set(attention) != {"scale"}:
-        raise NotImplementedError("`cross_attention_kwargs` with anything but `scale` is not supported")
-    return float(attention["scale"])
+    masks = attention.pop("ip_adapter_masks", None)
+    if masks is not None:
+        given["ip_adapter_masks"] = masks
+    scale = attention.pop("scale", None)
+    if attention:
+        raise NotImplementedError("`cross_attention_kwargs` takes `scale` and `ip_adapter_masks` only")
+    return None if scale is None else float(scale)
 
 
 def _ignore_one_side(given):

@@ -187,6 +187,9 @@ class ModelMixin(JsonMixin):
                 raise NotImplementedError(f"`{name}` is not supported by a {type(self).__name__}")
         whole = given.pop("return_dict")
         given.update(added or {})
+        if isinstance(given.get("image_embeds"), (list, tuple)):
+            # Those of IP-Adapters.
+            given["ip_adapter_image_embeds"] = list(given.pop("image_embeds"))
         fields = {}
         for name, value in self._core.call({name: value for name, value in given.items() if value is not None}):
             fields.setdefault(name, []).append(value)

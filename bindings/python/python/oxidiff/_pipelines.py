@@ -4,6 +4,7 @@ from . import _oxidiff
 from ._calls import call
 from ._config import JsonMixin, dumps, html, loads
 from ._loading import ADDITIONS, folder, moved, options, path, refuse_others, warn_of_unknown
+from ._ip_adapters import IPAdapterMixin
 from ._loras import LoraMixin
 from ._methods import describe, method
 from ._models import CLASSES as MODELS
@@ -16,7 +17,7 @@ from ._unsupported import PIPELINE_METHODS, refuse_overrides, refuses
 
 
 @refuses(*PIPELINE_METHODS)
-class DiffusionPipeline(LoraMixin, VaeMixin, JsonMixin):
+class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
     """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
 
     `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
@@ -297,13 +298,17 @@ class DiffusionPipeline(LoraMixin, VaeMixin, JsonMixin):
 
     def _refresh(self):
         """Brings Python's objects up to date with the library's pipeline, whose models have changed."""
-        for name, _, class_name, core in self._core.parts():
+        found = self._core.parts()
+        for name, _, class_name, core in found:
             part = self._parts.get(name)
             if isinstance(part, ModelMixin):
                 part._core, part._config = core, None
-            elif isinstance(part, Part):
+            elif part is None or isinstance(part, Part):
                 self._parts[name] = _python(core, class_name)
             self._note(name)
+        # Those that came with an IP-Adapter can go with it.
+        for name in {"image_encoder", "feature_extractor"} & set(self._parts) - {name for name, *_ in found}:
+            del self._parts[name]
 
     def __getattr__(self, name):
         parts = self.__dict__.get("_parts", {})

@@ -6,8 +6,7 @@ CLASS_ENDINGS = ("Pipeline", "Scheduler", "Schedulers", "Schedules", "Model", "P
 
 #: Methods of pipelines that raise `NotImplementedError`.
 PIPELINE_METHODS = (
-    "enable_freeu", "disable_freeu", "fuse_qkv_projections", "unfuse_qkv_projections", "load_ip_adapter",
-    "unload_ip_adapter", "set_ip_adapter_scale", "encode_prompt", "encode_image", "prepare_latents",
+    "fuse_qkv_projections", "unfuse_qkv_projections", "encode_prompt", "encode_image", "prepare_latents",
     "run_safety_checker", "check_inputs", "download", "enable_layerwise_casting", "enable_group_offload", "push_to_hub",
     "set_lora_device", "save_lora_weights", "unload_textual_inversion", "upcast_vae", "numpy_to_pil", "register_modules",
     "enable_cache", "decode_latents", "save_config", "load_config", "from_config", "get_timesteps",

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod call;
+mod ip_adapters;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};

@@ -105,10 +105,10 @@ impl Call {
             match (name.as_str(), value) {
                 ("generator", seed) => request.set(name, Generator::manual_seed(seed.as_u64().unwrap())),
                 ("cross_attention_kwargs", value) => {
-                    request.set("ip_adapter_masks", self.argument(&value["ip_adapter_masks"], loader));
+                    request.set("ip_adapter_masks", Self::argument(&value["ip_adapter_masks"]));
                 }
                 ("ip_adapter_image_embeds", Value::Object(given)) => {
-                    let images = self.argument(&given["prepared"], loader);
+                    let images = Self::argument(&given["prepared"]);
                     let images = Request::default().with("images", images).take("images").unwrap().unwrap();
                     let copies = given.get("num_images_per_prompt").and_then(Value::as_u64).unwrap_or(1);
                     let embeds = loader
@@ -119,14 +119,14 @@ impl Call {
                         Argument::List(embeds.tensors().iter().map(|it| it.clone().into()).collect()),
                     );
                 }
-                (_, value) => request.set(name, self.argument(value, loader)),
+                (_, value) => request.set(name, Self::argument(value)),
             }
         }
         request
     }
 
     /// What a recorded argument stands for: `argument` in the script.
-    fn argument(&self, value: &Value, loader: &dyn IpAdapterLoader) -> Argument {
+    fn argument(value: &Value) -> Argument {
         let given = match value {
             Value::Null => return Argument::None,
             Value::Bool(flag) => return (*flag).into(),
@@ -137,7 +137,7 @@ impl Call {
             }
             Value::String(text) => return text.clone().into(),
             Value::Array(items) => {
-                return Argument::List(items.iter().map(|item| self.argument(item, loader)).collect());
+                return Argument::List(items.iter().map(|item| Self::argument(item)).collect());
             }
             Value::Object(given) => given,
         };

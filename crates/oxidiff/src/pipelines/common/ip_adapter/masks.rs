@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use super::IpAdapterImages;
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions, VaeImageProcessor};
-use crate::pipelines::request::{Argument, ArgumentKind, FromArgument};
+use crate::pipelines::request::{Argument, FromArgument};
 use crate::wording::counted;
 
 /// The masks of each IP-Adapter: for each of its pictures, where that picture counts.
@@ -77,17 +77,12 @@ impl IpAdapterMasks {
 }
 
 impl FromArgument for IpAdapterMasks {
-    const KIND: ArgumentKind = ArgumentKind::Images;
-
     fn from_argument(argument: Argument) -> std::result::Result<Self, String> {
         let items = match argument {
             // A mask for each adapter, `[adapters, 1, height, width]`.
             Argument::Tensor(tensor) => {
                 let masks: Tensor<4> = tensor.try_rank()?;
-                let adapters = masks.dims()[0];
-                return Ok(Self::from_values(
-                    masks.split(1, 0).into_iter().take(adapters).map(Some).collect(),
-                ));
+                return Ok(Self::from_values(masks.split(1, 0).into_iter().map(Some).collect()));
             }
             Argument::List(items) => items,
             item => vec![item],
