@@ -53,7 +53,7 @@ pub(crate) struct GenerateArguments {
     /// A ControlNet, with which the image follows another one: a folder, a file or a name on the hub; can be given several times
     #[arg(long, value_name = "DIR_FILE_OR_HUB_ID")]
     pub controlnet: Vec<String>,
-    /// An image for a ControlNet to follow, such as edges or a depth map; can be given several times, once for each ControlNet
+    /// An image for a ControlNet to follow, such as edges or a depth map; can be given several times, once for each ControlNet or type of images
     #[arg(long, value_name = "FILE")]
     pub control_image: Vec<PathBuf>,
     /// A T2I-Adapter, with which the image follows that of --image: a folder or a name on the hub; can be given several times

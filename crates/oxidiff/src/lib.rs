@@ -68,7 +68,8 @@ pub use models::autoencoders::{
 };
 pub use models::controlnets::{
     ControlNet, ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel,
-    ControlNetOutput, FromUNetOptions, MultiControlNetModel,
+    ControlNetOutput, ControlNetUnion, ControlNetUnionConfig, ControlNetUnionInputs, ControlNetUnionModel,
+    ControlNets, FromUNetOptions, MultiControlNetModel, MultiControlNetUnionModel,
 };
 pub use models::layers::activations::Activation;
 pub use models::layers::attention::AttentionSlice;
