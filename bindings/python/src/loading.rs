@@ -3,8 +3,9 @@
 
 use burn::tensor::DType;
 use oxidiff::{
-    ControlNet, ControlNetModel, Device, HubOptions, IpAdapterOptions, LoadOptions, LoraOptions, Model,
-    SingleFileOptions, T2IAdapter, T2IAdapters, TextualInversionOptions,
+    ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, Device, HubOptions,
+    IpAdapterOptions, LoadOptions, LoraOptions, Model, SingleFileOptions, T2IAdapter, T2IAdapters,
+    TextualInversionOptions,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -42,13 +43,22 @@ fn hub(given: &Bound<'_, PyDict>) -> PyResult<HubOptions> {
 }
 
 /// The ControlNets that a pipeline is to have.
-pub fn controlnet(given: &Bound<'_, PyDict>) -> PyResult<Option<ControlNet>> {
+pub fn controlnet(given: &Bound<'_, PyDict>) -> PyResult<Option<ControlNets>> {
     given.get_item("controlnet")?.map(|cores| controlnets(&cores)).transpose()
 }
 
-/// A list of ControlNets as one part of a pipeline.
-pub fn controlnets(cores: &Bound<'_, PyAny>) -> PyResult<ControlNet> {
-    ControlNet::of(models::<ControlNetModel>("controlnet", cores)?).map_err(to_py)
+/// A list of ControlNets of one class as one part of a pipeline.
+pub fn controlnets(cores: &Bound<'_, PyAny>) -> PyResult<ControlNets> {
+    let is_union = |core: PyResult<Bound<'_, PyAny>>| -> PyResult<bool> {
+        let component = core?.cast::<PyModel>()?.get().lock().to_component();
+        Ok(component.as_any().is::<ControlNetUnionModel>())
+    };
+    let first = cores.try_iter()?.next();
+    Ok(if first.map_or(Ok(false), is_union)? {
+        ControlNetUnion::of(models::<ControlNetUnionModel>("controlnet", cores)?).map_err(to_py)?.into()
+    } else {
+        ControlNet::of(models::<ControlNetModel>("controlnet", cores)?).map_err(to_py)?.into()
+    })
 }
 
 /// The T2I-Adapters that a pipeline is to have.

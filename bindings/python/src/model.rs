@@ -3,8 +3,8 @@
 use std::sync::{Mutex, MutexGuard};
 
 use oxidiff::{
-    AnyModel, AnyTensor, Config, ControlNetChannelOrder, ControlNetModel, Device, EncodedImage,
-    FromUNetOptions, UNet2DConditionModel,
+    AnyModel, AnyTensor, Config, ControlNetChannelOrder, ControlNetModel, ControlNetUnionModel, Device,
+    EncodedImage, FromUNetOptions, Model, UNet2DConditionModel,
 };
 use pyo3::exceptions::{PyNotImplementedError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -178,9 +178,10 @@ impl PyModel {
     }
 }
 
-/// A ControlNet with the layers of a UNet, and with Python's further arguments of `from_unet`.
+/// A ControlNet of a class with the layers of a UNet, and with Python's further arguments of `from_unet`.
 #[pyfunction]
 pub fn controlnet_from_unet(
+    class_name: &str,
     unet: &PyModel,
     channel_order: &str,
     conditioning_embedding_out_channels: Vec<usize>,
@@ -205,8 +206,12 @@ pub fn controlnet_from_unet(
     let Some(unet) = component.as_any().downcast_ref::<UNet2DConditionModel>() else {
         return Err(PyTypeError::new_err("`unet`: must be a UNet2DConditionModel"));
     };
-    let made = ControlNetModel::from_unet(unet, &options).map_err(to_py)?;
-    Ok(AnyModel::from_component(&made).expect("a ControlNet is a model").into())
+    let made: AnyModel = if class_name == ControlNetUnionModel::CLASS_NAME {
+        ControlNetUnionModel::from_unet(unet, &options).map_err(to_py)?.into()
+    } else {
+        ControlNetModel::from_unet(unet, &options).map_err(to_py)?.into()
+    };
+    Ok(made.into())
 }
 
 /// The configuration of a model in a folder or on the hub, as JSON.

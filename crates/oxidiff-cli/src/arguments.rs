@@ -55,7 +55,7 @@ pub(crate) struct GenerateArguments {
     /// A ControlNet, with which the image follows another one: a folder, a file or a name on the hub; can be given several times
     #[arg(long, value_name = "DIR_FILE_OR_HUB_ID")]
     pub controlnet: Vec<String>,
-    /// An image for a ControlNet to follow, such as edges or a depth map; can be given several times, once for each ControlNet
+    /// An image for a ControlNet to follow, such as edges or a depth map; can be given several times, once for each ControlNet or type of images
     #[arg(long, value_name = "FILE")]
     pub control_image: Vec<PathBuf>,
     /// How to make the image that a ControlNet follows out of each --control-image: canny, canny:100,200, invert, tile, tile:1024 or depth:MODEL; can be given several times, once for each --control-image

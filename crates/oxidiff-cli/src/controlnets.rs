@@ -3,8 +3,8 @@
 use anyhow::{anyhow, bail};
 use oxidiff::image::DynamicImage;
 use oxidiff::{
-    AutoPipeline, ControlNet, ControlNetModel, DiffusionPipeline, Error, LoadOptions, Model, Request,
-    SingleFileOptions,
+    AutoPipeline, ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets,
+    DiffusionPipeline, Error, LoadOptions, Model, Request, SingleFileOptions,
 };
 
 use crate::arguments::LoadArguments;
@@ -20,10 +20,10 @@ pub(crate) fn add(
     let mut options = load.options()?;
     // The revision is that of the model.
     options.hub.revision = None;
-    let nets = names.iter().map(|name| load_one(name, &options)).collect::<anyhow::Result<Vec<_>>>()?;
+    let nets = load_all(names, &options)?;
     let task = AutoPipeline::find(task).expect("it is one of the library's");
     let listed = names.join(", ");
-    task.from_pipe_with_controlnet(&pipeline, ControlNet::of(nets)?).map_err(|error| match error {
+    task.from_pipe_with_controlnet(&pipeline, nets).map_err(|error| match error {
         Error::Unsupported { .. } => anyhow!("--controlnet: a {} does not take it", pipeline.class_name()),
         Error::InvalidArgument { argument: "controlnet", message } => {
             anyhow!("--controlnet {listed}: {message}")
@@ -32,22 +32,56 @@ pub(crate) fn add(
     })
 }
 
-fn load_one(name: &str, options: &LoadOptions) -> anyhow::Result<ControlNetModel> {
+/// A ControlNet for one type of images, or for several.
+enum Loaded {
+    Plain(Box<ControlNetModel>),
+    Union(Box<ControlNetUnionModel>),
+}
+
+fn load_all(names: &[String], options: &LoadOptions) -> anyhow::Result<ControlNets> {
+    let (mut plain, mut union) = (Vec::new(), Vec::new());
+    for name in names {
+        match load_one(name, options)? {
+            Loaded::Plain(net) => plain.push(*net),
+            Loaded::Union(net) => union.push(*net),
+        }
+    }
+    match (plain.is_empty(), union.is_empty()) {
+        (false, false) => bail!(
+            "--controlnet {}: a {} and a {} do not work together",
+            names.join(", "),
+            ControlNetModel::CLASS_NAME,
+            ControlNetUnionModel::CLASS_NAME
+        ),
+        (_, true) => Ok(ControlNet::of(plain)?.into()),
+        _ => Ok(ControlNetUnion::of(union)?.into()),
+    }
+}
+
+fn load_one(name: &str, options: &LoadOptions) -> anyhow::Result<Loaded> {
     let loaded = if crate::is_single_file(name) {
         let LoadOptions { dtype, device, hub, .. } = options.clone();
         let options = SingleFileOptions { dtype, device, hub, ..SingleFileOptions::default() };
-        ControlNetModel::from_single_file(name, &options)
+        ControlNetModel::from_single_file(name, &options).map(|net| Loaded::Plain(Box::new(net)))
     } else {
-        load_folder(name, options)
+        match load_folder(name, options) {
+            // It is of the other class.
+            Err(Error::Config { field, message, .. })
+                if field == "_class_name" && message.contains(ControlNetUnionModel::CLASS_NAME) =>
+            {
+                load_folder(name, options).map(|net| Loaded::Union(Box::new(net)))
+            }
+            loaded => loaded.map(|net| Loaded::Plain(Box::new(net))),
+        }
     };
     loaded.map_err(|error| anyhow!(error).context(format!("--controlnet {name}")))
 }
 
-fn load_folder(name: &str, options: &LoadOptions) -> oxidiff::Result<ControlNetModel> {
-    match ControlNetModel::from_pretrained_with(name, options) {
+pub(crate) fn load_folder<M: Model>(name: &str, options: &LoadOptions) -> oxidiff::Result<M> {
+    match M::from_pretrained_with(name, options) {
         // Like any part of a model, it need not have the variant.
         Err(Error::InvalidArgument { argument: "variant", .. }) => {
-            ControlNetModel::from_pretrained_with(name, &LoadOptions { variant: None, ..options.clone() })
+            M::from_pretrained_with(name, &LoadOptions { variant: None, ..options.clone() })
         }
         other => other,
     }

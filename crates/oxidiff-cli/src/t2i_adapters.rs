@@ -1,9 +1,10 @@
 //! T2I-Adapters that are given on the command line.
 
 use anyhow::anyhow;
-use oxidiff::{DiffusionPipeline, Error, LoadOptions, Model, T2IAdapter, T2IAdapters};
+use oxidiff::{DiffusionPipeline, Error, T2IAdapter, T2IAdapters};
 
 use crate::arguments::LoadArguments;
+use crate::controlnets;
 
 /// The pipeline for the same task with T2I-Adapters: folders, or names on the hub.
 pub(crate) fn add(
@@ -15,7 +16,8 @@ pub(crate) fn add(
     // The revision is that of the model.
     options.hub.revision = None;
     let load = |name: &String| {
-        load_one(name, &options).map_err(|error| anyhow!(error).context(format!("--adapter {name}")))
+        controlnets::load_folder::<T2IAdapter>(name, &options)
+            .map_err(|error| anyhow!(error).context(format!("--adapter {name}")))
     };
     let adapters = names.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
     let listed = names.join(", ");
@@ -25,14 +27,4 @@ pub(crate) fn add(
         Error::InvalidArgument { argument: "adapter", message } => anyhow!("--adapter {listed}: {message}"),
         other => anyhow!(other).context("--adapter"),
     })
-}
-
-fn load_one(name: &str, options: &LoadOptions) -> oxidiff::Result<T2IAdapter> {
-    match T2IAdapter::from_pretrained_with(name, options) {
-        // Like any part of a model, it need not have the variant.
-        Err(Error::InvalidArgument { argument: "variant", .. }) => {
-            T2IAdapter::from_pretrained_with(name, &LoadOptions { variant: None, ..options.clone() })
-        }
-        other => other,
-    }
 }

@@ -71,7 +71,8 @@ pub use models::autoencoders::{
 };
 pub use models::controlnets::{
     ControlNet, ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel,
-    ControlNetOutput, FromUNetOptions, MultiControlNetModel,
+    ControlNetOutput, ControlNetUnion, ControlNetUnionConfig, ControlNetUnionInputs, ControlNetUnionModel,
+    ControlNets, FromUNetOptions, MultiControlNetModel, MultiControlNetUnionModel,
 };
 pub use models::ip_adapters::FacePictures;
 pub use models::layers::activations::Activation;

@@ -38,7 +38,7 @@ LIMITED = {
     "add_watermarker": (None, False),
 }
 #: Models that join the parts of a pipeline, one or several, and their class.
-ADDITIONS = {"controlnet": "ControlNetModel", "adapter": "T2IAdapter"}
+ADDITIONS = {"controlnet": "ControlNetModel or ControlNetUnionModel", "adapter": "T2IAdapter"}
 DTYPES = ("torch_dtype", "dtype", "mindspore_dtype")
 
 

@@ -270,7 +270,7 @@ class FromUNetMixin:
         if not isinstance(unet, ModelMixin):
             raise TypeError(f"`unet`: must be a model of this package, not a {type(unet).__name__}")
         return cls._of(_oxidiff.controlnet_from_unet(
-            unet._core, controlnet_conditioning_channel_order, list(conditioning_embedding_out_channels),
+            cls._class_name, unet._core, controlnet_conditioning_channel_order, list(conditioning_embedding_out_channels),
             load_weights_from_unet, conditioning_channels,
         ))
 
@@ -376,6 +376,6 @@ def _class(class_name, arguments, is_autoencoder):
 
 
 #: The further methods of each class.
-FURTHER = {"ControlNetModel": FromUNetMixin, "T2IAdapter": T2IAdapterMixin}
+FURTHER = {"ControlNetModel": FromUNetMixin, "ControlNetUnionModel": FromUNetMixin, "T2IAdapter": T2IAdapterMixin}
 
 CLASSES = {name: _class(name, *about) for name, *about in _oxidiff.model_classes()}

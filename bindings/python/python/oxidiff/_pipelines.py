@@ -81,9 +81,8 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
             variant (str): Which variant of the weights to read: `"fp16"`.
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
             safety_checker: `None` leaves it out.
-            controlnet: A `ControlNetModel`, or a list of them, for a class that takes one; `DiffusionPipeline` and the
-                AutoPipelines then choose such a class.
-            adapter: A `T2IAdapter`, or a list of them, likewise.
+            controlnet, adapter: A ControlNet or a `T2IAdapter`, or a list of them, for a class that takes one;
+                `DiffusionPipeline` and the AutoPipelines then choose such a class.
             scheduler, vae, unet, ...: Parts to use instead of those of the checkpoint.
 
         Raises:
@@ -125,8 +124,7 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
 
     @classmethod
     def from_pipe(cls, pipeline, **kwargs):
-        """Makes a pipeline of this class from the parts of another, and a `controlnet` or an `adapter`, one or several.
-        Both share the weights."""
+        """Makes a pipeline of this class from the parts of another, and a `controlnet` or `adapter`. Both share the weights."""
         if cls._class_name is None:
             raise ValueError("call `from_pipe` of the class that is wanted")
         return cls._made_from(pipeline, cls._class_name, kwargs)

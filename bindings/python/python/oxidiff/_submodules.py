@@ -29,11 +29,12 @@ PIPELINES = {
     "latent_consistency_models": LATENT_CONSISTENCY, "ddpm": ("ddpm",), "ddim": ("ddim",), "dit": ("dit",),
     "consistency_models": ("consistency_models",),
     "controlnet": ("controlnet", "controlnet_img2img", "controlnet_inpaint", "controlnet_sd_xl", "controlnet_sd_xl_img2img",
-                   "controlnet_inpaint_sd_xl"),
+                   "controlnet_inpaint_sd_xl", "controlnet_union_sd_xl", "controlnet_union_sd_xl_img2img",
+                   "controlnet_union_inpaint_sd_xl"),
     "t2i_adapter": ("stable_diffusion_adapter", "stable_diffusion_xl_adapter"),
 }
 MODELS = ("adapter", "attention_processor", "autoencoders", "autoencoders.autoencoder_kl", "autoencoders.autoencoder_tiny",
-          "autoencoders.vae", "controlnet", "controlnets", "controlnets.controlnet", "modeling_outputs", "modeling_utils", "transformers", "transformers.dit_transformer_2d", "unets",
+          "autoencoders.vae", "controlnet", "controlnets", "controlnets.controlnet", "controlnets.controlnet_union", "modeling_outputs", "modeling_utils", "transformers", "transformers.dit_transformer_2d", "unets",
           "unets.unet_2d", "unets.unet_2d_condition")
 
 NAMES = frozenset({

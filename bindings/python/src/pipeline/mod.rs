@@ -7,7 +7,7 @@ mod ip_adapters;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
-use oxidiff::{AUTO_PIPELINES, AnyModel, AutoPipeline, Component, DiffusionPipeline, Scheduler};
+use oxidiff::{AUTO_PIPELINES, AnyModel, AutoPipeline, Component, ControlNets, DiffusionPipeline, Scheduler};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -65,7 +65,10 @@ impl Held {
         } else if core.is_instance_of::<PyList>() && name == "adapter" {
             Ok(Self::Owned(Box::new(loading::adapters(core)?)))
         } else if core.is_instance_of::<PyList>() {
-            Ok(Self::Owned(Box::new(loading::controlnets(core)?)))
+            Ok(Self::Owned(match loading::controlnets(core)? {
+                ControlNets::Plain(nets) => Box::new(nets),
+                ControlNets::Union(nets) => Box::new(nets),
+            }))
         } else {
             Err(PyTypeError::new_err(format!(
                 "`{name}`: must be a part of this package, not {}",

@@ -5,6 +5,7 @@ mod bad_input;
 mod bench;
 mod checkpoint_files;
 mod controlnet;
+mod controlnet_union;
 mod files;
 mod generate;
 mod generation_config;

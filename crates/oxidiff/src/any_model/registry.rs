@@ -8,7 +8,7 @@ use crate::loading::LoadOptions;
 use crate::loading::config::Config;
 use crate::loading::single_file::SingleFileOptions;
 use crate::models::autoencoders::{AutoencoderKL, AutoencoderTiny};
-use crate::models::controlnets::ControlNetModel;
+use crate::models::controlnets::{ControlNetModel, ControlNetUnionModel};
 use crate::models::t2i_adapters::T2IAdapter;
 use crate::models::transformers::DiTTransformer2DModel;
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
@@ -25,6 +25,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<CLIPTextModelWithProjection>(),
     Entry::of::<CLIPVisionModelWithProjection>(),
     Entry::of::<ControlNetModel>(),
+    Entry::of::<ControlNetUnionModel>(),
     Entry::of::<DPTForDepthEstimation>(),
     Entry::of::<DiTTransformer2DModel>(),
     Entry::of::<T2IAdapter>(),

@@ -25,7 +25,7 @@ pub use self::write_whole::{check_writable, write_whole};
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::hub::{HubOptions, HubRepo, is_configuration, model_files, model_weights};
-use crate::models::controlnets::ControlNet;
+use crate::models::controlnets::ControlNets;
 use crate::models::t2i_adapters::T2IAdapters;
 
 /// How to load a model or a pipeline: the keyword arguments of Python's `from_pretrained`.
@@ -42,7 +42,7 @@ pub struct LoadOptions {
     /// Whether to load the safety checker, if the checkpoint has one; `false` is `safety_checker=None` in Python.
     pub safety_checker: bool,
     /// The ControlNets of a pipeline, instead of those of the checkpoint, if it has any: `controlnet=` in Python.
-    pub controlnet: Option<ControlNet>,
+    pub controlnet: Option<ControlNets>,
     /// The T2I-Adapters of a pipeline, instead of those of the checkpoint, if it has any: `adapter=` in Python.
     pub adapter: Option<T2IAdapters>,
     /// Where and how to fetch files from the hub.

@@ -5,7 +5,7 @@ use super::diffusion_pipeline::DiffusionPipeline;
 use super::registry::{self, Entry, Task, entries};
 use crate::error::{Error, Result};
 use crate::loading::LoadOptions;
-use crate::models::controlnets::ControlNet;
+use crate::models::controlnets::ControlNets;
 use crate::models::t2i_adapters::T2IAdapters;
 
 /// Models that join the parts of a pipeline and steer its UNet. A family with them has the name of that without them, and the
@@ -21,10 +21,21 @@ pub(crate) struct Addition {
 impl Addition {
     /// One or several ControlNets.
     pub const CONTROLNET: Self = Self { part: "controlnet", noun: "ControlNet", suffix: "-controlnet" };
+    /// One or several ControlNets that take several types of images.
+    pub const CONTROLNET_UNION: Self =
+        Self { part: "controlnet", noun: "ControlNetUnion", suffix: "-controlnet-union" };
     /// One or several T2I-Adapters.
     pub const ADAPTER: Self = Self { part: "adapter", noun: "T2I-Adapter", suffix: "-adapter" };
 
-    const ALL: [Self; 2] = [Self::CONTROLNET, Self::ADAPTER];
+    const ALL: [Self; 3] = [Self::CONTROLNET, Self::CONTROLNET_UNION, Self::ADAPTER];
+
+    /// That of these ControlNets.
+    fn of(given: &ControlNets) -> Self {
+        match given {
+            ControlNets::Plain(_) => Self::CONTROLNET,
+            ControlNets::Union(_) => Self::CONTROLNET_UNION,
+        }
+    }
 
     /// What is given to be added to a pipeline.
     ///
@@ -35,7 +46,7 @@ impl Addition {
             (Some(_), Some(_)) => {
                 Err(Error::argument("adapter", "cannot be given together with `controlnet`"))
             }
-            (Some(_), None) => Ok(Some(Self::CONTROLNET)),
+            (Some(given), None) => Ok(Some(Self::of(given))),
             (None, Some(_)) => Ok(Some(Self::ADAPTER)),
             (None, None) => Ok(None),
         }
@@ -81,14 +92,14 @@ impl DiffusionPipeline {
     ///
     /// # Errors
     /// When there is no such class, or a ControlNet was made for another UNet.
-    pub fn with_controlnet(&self, controlnet: impl Into<ControlNet>) -> Result<Self> {
+    pub fn with_controlnet(&self, controlnet: impl Into<ControlNets>) -> Result<Self> {
         let entry = registry::find(self.class_name())?;
         self.controlled_by(&controlnet.into(), entry.task)
     }
 
     /// As [`Self::with_controlnet`], for any task.
-    pub(super) fn controlled_by(&self, controlnet: &ControlNet, task: Task) -> Result<Self> {
-        self.with_addition(Addition::CONTROLNET, controlnet, task)
+    pub(super) fn controlled_by(&self, controlnet: &ControlNets, task: Task) -> Result<Self> {
+        self.with_addition(Addition::of(controlnet), controlnet.component(), task)
     }
 
     /// A pipeline for the same task with the parts of this one and with T2I-Adapters, one or several. Both share the weights;

@@ -8,7 +8,7 @@ use super::registry::{self, Entry, Task};
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::{LoadOptions, Needed};
-use crate::models::controlnets::ControlNet;
+use crate::models::controlnets::ControlNets;
 
 /// The tasks that the classes of one family do with the same parts.
 const TASKS: [Task; 3] = [Task::TextToImage, Task::ImageToImage, Task::Inpainting];
@@ -85,7 +85,7 @@ impl AutoPipeline {
     pub fn from_pipe_with_controlnet(
         self,
         pipeline: &DiffusionPipeline,
-        controlnet: impl Into<ControlNet>,
+        controlnet: impl Into<ControlNets>,
     ) -> Result<DiffusionPipeline> {
         pipeline.controlled_by(&controlnet.into(), self.task)
     }
@@ -149,7 +149,7 @@ macro_rules! auto_pipelines {
                 /// When there is no such class for the family of the pipeline, or a ControlNet was made for another UNet.
                 pub fn from_pipe_with_controlnet(
                     pipeline: &DiffusionPipeline,
-                    controlnet: impl Into<ControlNet>,
+                    controlnet: impl Into<ControlNets>,
                 ) -> Result<DiffusionPipeline> {
                     Self::AUTO.from_pipe_with_controlnet(pipeline, controlnet)
                 }

@@ -28,13 +28,13 @@ pub use auto_pipeline::{
 };
 pub use common::callback::{StepCallback, StepEnd, Stop};
 pub use common::component_loader::ComponentLoader;
-pub use common::control::{ControlImages, PerControlNet};
+pub use common::control::{ControlImages, ControlMode, FollowedImages, PerControlNet};
 pub use common::ip_adapter::{
     IPAdapterMaskProcessor, IpAdapterEmbeds, IpAdapterImages, IpAdapterLoader, IpAdapterMasks,
     IpAdapterOptions, IpAdapterScale,
 };
 pub use common::lora::{LoraLoader, LoraOptions};
-pub use common::t2i::{AdapterImages, PerAdapter};
+pub use common::t2i::PerAdapter;
 pub use common::textual_inversion::{TextualInversionLoader, TextualInversionOptions};
 pub use component::{Component, Components};
 pub use diffusion_pipeline::DiffusionPipeline;

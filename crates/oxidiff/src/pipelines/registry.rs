@@ -19,8 +19,9 @@ use super::stable_diffusion::{
 use super::stable_diffusion_xl::{
     StableDiffusionXLAdapterPipeline, StableDiffusionXLControlNetImg2ImgPipeline,
     StableDiffusionXLControlNetInpaintPipeline, StableDiffusionXLControlNetPipeline,
-    StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline,
-    StableDiffusionXLInstructPix2PixPipeline, StableDiffusionXLPipeline,
+    StableDiffusionXLControlNetUnionImg2ImgPipeline, StableDiffusionXLControlNetUnionInpaintPipeline,
+    StableDiffusionXLControlNetUnionPipeline, StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaintPipeline, StableDiffusionXLInstructPix2PixPipeline, StableDiffusionXLPipeline,
 };
 use super::unconditional::{
     ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, PNDMPipeline, RePaintPipeline, ScoreSdeVePipeline,
@@ -102,6 +103,18 @@ const PIPELINES: &[Entry] = &[
     ),
     Entry::of::<StableDiffusionXLControlNetInpaintPipeline>(
         "stable-diffusion-xl-controlnet",
+        Task::Inpainting,
+    ),
+    Entry::of::<StableDiffusionXLControlNetUnionPipeline>(
+        "stable-diffusion-xl-controlnet-union",
+        Task::TextToImage,
+    ),
+    Entry::of::<StableDiffusionXLControlNetUnionImg2ImgPipeline>(
+        "stable-diffusion-xl-controlnet-union",
+        Task::ImageToImage,
+    ),
+    Entry::of::<StableDiffusionXLControlNetUnionInpaintPipeline>(
+        "stable-diffusion-xl-controlnet-union",
         Task::Inpainting,
     ),
 ];

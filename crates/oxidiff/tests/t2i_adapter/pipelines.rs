@@ -2,7 +2,7 @@
 
 use oxidiff::image::DynamicImage;
 use oxidiff::{
-    AdapterImages, AdapterTextToImage, Argument, DiffusionPipeline, Generator, OutputType, Pipeline,
+    AdapterTextToImage, Argument, DiffusionPipeline, FollowedImages, Generator, OutputType, Pipeline,
     PipelineImageInput, Request, StableDiffusionAdapterPipeline, StableDiffusionXLAdapterPipeline,
     StableDiffusionXLAdapterTextToImage, T2IAdapters, Tensor, scheduler_from_config,
 };
@@ -34,7 +34,7 @@ impl Call {
         T2IAdapters::of(self.adapters.iter().map(|name| adapter(name)).collect()).unwrap()
     }
 
-    fn images(&self) -> AdapterImages {
+    fn images(&self) -> FollowedImages {
         let Some(images) = &self.images else { return values(self.tensor.unwrap(), 0.0).into() };
         let each = images.iter().map(|of_one| {
             let made = of_one.iter().map(|(mode, width, height)| picture(mode, [*width, *height]));

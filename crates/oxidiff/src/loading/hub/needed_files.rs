@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{GENERATION_CONFIG, MODEL_INDEX};
 use crate::error::{Error, Result};
 use crate::loading::variant::{VariantCoverage, check_model, choose_weights};
-use crate::models::controlnets::{MultiControlNetModel, suffix};
+use crate::models::controlnets::{MultiControlNetModel, MultiControlNetUnionModel, suffix};
 use crate::models::t2i_adapters::MultiAdapter;
 
 /// Selects from the `files` of a repository those that the pipeline of `model_index` needs.
@@ -110,7 +110,9 @@ pub(crate) fn model_weights<'a>(names: &[&'a str], weights: &str) -> Vec<&'a str
 /// The folders of a component: one, unless it is a list of models, of which the others are in numbered folders.
 fn component_folders(name: &str, index: &serde_json::Map<String, Value>, files: &[&str]) -> Vec<String> {
     let class = index[name].get(1).and_then(Value::as_str);
-    let is_list = [MultiControlNetModel::CLASS_NAME, MultiAdapter::CLASS_NAME].map(Some).contains(&class);
+    const LISTS: [&str; 3] =
+        [MultiControlNetModel::CLASS_NAME, MultiControlNetUnionModel::CLASS_NAME, MultiAdapter::CLASS_NAME];
+    let is_list = LISTS.map(Some).contains(&class);
     let numbered = (1..).map(|number| format!("{name}{}", suffix(number)));
     let others = numbered.take_while(|name| is_list && !names_in(files, &format!("{name}/")).is_empty());
     [name.to_owned()].into_iter().chain(others).collect()

@@ -1,13 +1,21 @@
 //! ControlNets: the models that steer a UNet with an image (Zhang et al. 2023, <https://arxiv.org/abs/2302.05543>).
 
 mod controlnet;
+mod encoder;
+mod given;
 mod multi_controlnet;
 mod one_or_several;
+mod union;
 
 pub use controlnet::{
     ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel, ControlNetOutput,
     FromUNetOptions,
 };
+pub use given::ControlNets;
 pub use multi_controlnet::MultiControlNetModel;
 pub(crate) use multi_controlnet::suffix;
 pub use one_or_several::ControlNet;
+pub use union::{
+    ControlNetUnion, ControlNetUnionConfig, ControlNetUnionInputs, ControlNetUnionModel,
+    MultiControlNetUnionModel,
+};

@@ -7,6 +7,8 @@ use super::controlnet::ControlNetModel;
 use super::multi_controlnet::MultiControlNetModel;
 use crate::error::{Error, Result};
 use crate::models::model::Model;
+use crate::models::unets::UNet2DConditionConfig;
+use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::component::{Component, Components};
 
 /// The ControlNets of a pipeline.
@@ -41,6 +43,22 @@ impl ControlNet {
 }
 
 impl ControlNet {
+    /// Those of a checkpoint, or those that were given instead.
+    ///
+    /// # Errors
+    /// When there are none, or one cannot be loaded.
+    pub(crate) fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
+        loader.controlnet("controlnet")
+    }
+
+    /// Checks that each was made for a UNet with this configuration, in a pipeline whose latents have `latent_channels`.
+    ///
+    /// # Errors
+    /// When one was not; the error names what differs.
+    pub(crate) fn check_fit(&self, unet: &UNet2DConditionConfig, latent_channels: usize) -> Result<()> {
+        self.nets().iter().try_for_each(|net| net.check_fits(unet, latent_channels))
+    }
+
     /// The ControlNets among the parts of a pipeline, which share their weights.
     ///
     /// # Errors

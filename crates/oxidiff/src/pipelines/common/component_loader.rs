@@ -4,7 +4,10 @@ use crate::error::{Error, Result};
 use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
 use crate::models::autoencoders::{self, Autoencoder};
-use crate::models::controlnets::{ControlNet, MultiControlNetModel, suffix};
+use crate::models::controlnets::{
+    ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, MultiControlNetModel,
+    MultiControlNetUnionModel, suffix,
+};
 use crate::models::model::{self, Model};
 use crate::models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapters};
 use crate::pipelines::model_index::ModelIndex;
@@ -94,21 +97,46 @@ impl<'a> ComponentLoader<'a> {
     /// to be used instead.
     ///
     /// # Errors
-    /// As [`Self::model`], and when the checkpoint has none and none is given.
+    /// As [`Self::model`], and when the checkpoint has none and none is given, or those given are of another class.
     pub fn controlnet(&self, component: &str) -> Result<ControlNet> {
-        if let Some(given) = &self.options.controlnet {
-            return Ok(given.clone());
+        match &self.options.controlnet {
+            Some(ControlNets::Plain(given)) => return Ok(given.clone()),
+            Some(ControlNets::Union(_)) => {
+                return Err(other_controlnet(ControlNetUnionModel::CLASS_NAME, ControlNetModel::CLASS_NAME));
+            }
+            None => {}
         }
-        let Some(class_name) = self.index.component_class(component)? else {
-            let origin = self.index.origin();
-            let message =
-                format!("must be given: {origin} names none, and a pipeline with ControlNets needs one");
-            return Err(Error::argument("controlnet", message));
-        };
-        if class_name != MultiControlNetModel::CLASS_NAME {
+        if self.controlnet_class(component)? != MultiControlNetModel::CLASS_NAME {
             return Ok(ControlNet::One(self.model(component)?));
         }
         Ok(ControlNet::Several(MultiControlNetModel::new(self.numbered(component)?)?))
+    }
+
+    /// As [`Self::controlnet`], for ControlNets that take several types of images.
+    ///
+    /// # Errors
+    /// As [`Self::controlnet`].
+    pub fn controlnet_union(&self, component: &str) -> Result<ControlNetUnion> {
+        match &self.options.controlnet {
+            Some(ControlNets::Union(given)) => return Ok(given.clone()),
+            Some(ControlNets::Plain(_)) => {
+                return Err(other_controlnet(ControlNetModel::CLASS_NAME, ControlNetUnionModel::CLASS_NAME));
+            }
+            None => {}
+        }
+        if self.controlnet_class(component)? != MultiControlNetUnionModel::CLASS_NAME {
+            return Ok(ControlNetUnion::One(self.model(component)?));
+        }
+        Ok(ControlNetUnion::Several(MultiControlNetUnionModel::new(self.numbered(component)?)?))
+    }
+
+    fn controlnet_class(&self, component: &str) -> Result<&str> {
+        self.index.component_class(component)?.ok_or_else(|| {
+            let origin = self.index.origin();
+            let message =
+                format!("must be given: {origin} names none, and a pipeline with ControlNets needs one");
+            Error::argument("controlnet", message)
+        })
     }
 
     /// The T2I-Adapter of this name, or several, which are in the folders `NAME`, `NAME_1` and so on; or those that were given
@@ -196,4 +224,9 @@ impl<'a> ComponentLoader<'a> {
         }
         P::load(&self.folder(component))
     }
+}
+
+/// The error for ControlNets of another class than that which the pipeline takes.
+fn other_controlnet(given: &str, taken: &str) -> Error {
+    Error::argument("controlnet", format!("is a {given}, but this pipeline takes a {taken}"))
 }

@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::models::model::Model;
 use crate::models::t2i_adapters::T2IAdapters;
 use crate::pipelines::common::component_loader::ComponentLoader;
-use crate::pipelines::common::t2i::{AdapterCall, AdapterImages, PerAdapter};
+use crate::pipelines::common::control::FollowedImages;
+use crate::pipelines::common::t2i::{AdapterCall, PerAdapter};
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -59,7 +60,7 @@ declare_arguments! {
         guidance_scale: 7.5,
         /// The images to follow: one for all prompts, or one for each. With several adapters, an image for each. Tensors have
         /// values in [0, 1]; only pictures are resized.
-        pub image: AdapterImages = AdapterImages::default(),
+        pub image: FollowedImages = FollowedImages::default(),
         /// Height of the images in pixels, a multiple of 8 and of the adapter's `downscale_factor`; by default that of the image
         /// to follow, rounded down to one.
         pub height: Option<usize> = None,
@@ -79,7 +80,7 @@ declare_arguments! {
 
 impl AdapterTextToImage {
     /// Arguments with one prompt, images to follow, and the defaults.
-    pub fn new(prompt: impl Into<String>, image: impl Into<AdapterImages>) -> Self {
+    pub fn new(prompt: impl Into<String>, image: impl Into<FollowedImages>) -> Self {
         Self { prompt: vec![prompt.into()], image: image.into(), ..Self::default() }
     }
 }

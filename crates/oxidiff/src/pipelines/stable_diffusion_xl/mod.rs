@@ -5,6 +5,7 @@ mod arguments;
 mod components;
 mod conditioning;
 mod controlnet;
+mod controlnet_union;
 mod denoising;
 mod ensemble;
 mod img2img;
@@ -21,6 +22,11 @@ pub use controlnet::{
     StableDiffusionXLControlNetImageToImage, StableDiffusionXLControlNetImg2ImgPipeline,
     StableDiffusionXLControlNetInpaint, StableDiffusionXLControlNetInpaintPipeline,
     StableDiffusionXLControlNetPipeline, StableDiffusionXLControlNetTextToImage,
+};
+pub use controlnet_union::{
+    StableDiffusionXLControlNetUnionImageToImage, StableDiffusionXLControlNetUnionImg2ImgPipeline,
+    StableDiffusionXLControlNetUnionInpaint, StableDiffusionXLControlNetUnionInpaintPipeline,
+    StableDiffusionXLControlNetUnionPipeline, StableDiffusionXLControlNetUnionTextToImage,
 };
 pub use img2img::{StableDiffusionXLImageToImage, StableDiffusionXLImg2ImgPipeline};
 pub use inpaint::{StableDiffusionXLInpaint, StableDiffusionXLInpaintPipeline};

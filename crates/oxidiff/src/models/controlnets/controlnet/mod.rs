@@ -9,13 +9,14 @@ mod from_unet;
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 
-use self::conditioning_embedding::ControlNetConditioningEmbedding;
+pub(super) use self::conditioning_embedding::ControlNetConditioningEmbedding;
 pub use self::config::{ControlNetChannelOrder, ControlNetConfig};
+pub(super) use self::fit::check_fits;
 pub use self::from_unet::FromUNetOptions;
+use super::encoder::{Encoder, scaled};
 use crate::error::{Error, Result};
 use crate::models::call::call;
 use crate::models::layers::attention::AttentionSlice;
-use crate::models::layers::attention_context::AttentionContext;
 use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::embeddings::{TimeProjection, TimestepEmbedding};
 use crate::models::model::Model;
@@ -49,16 +50,16 @@ use crate::models::unets::{
 /// ```
 #[derive(Module, Debug)]
 pub struct ControlNetModel {
-    conv_in: Conv2d,
-    time_proj: TimeProjection,
-    time_embedding: TimestepEmbedding,
-    class_embedding: Option<ClassEmbedding>,
-    add_embedding: Option<AddedEmbedding>,
-    controlnet_cond_embedding: ControlNetConditioningEmbedding,
-    down_blocks: Vec<DownBlock>,
-    controlnet_down_blocks: Vec<Conv2d>,
-    controlnet_mid_block: Conv2d,
-    mid_block: MidBlock2D<Transformer2DModel>,
+    pub(super) conv_in: Conv2d,
+    pub(super) time_proj: TimeProjection,
+    pub(super) time_embedding: TimestepEmbedding,
+    pub(super) class_embedding: Option<ClassEmbedding>,
+    pub(super) add_embedding: Option<AddedEmbedding>,
+    pub(super) controlnet_cond_embedding: ControlNetConditioningEmbedding,
+    pub(super) down_blocks: Vec<DownBlock>,
+    pub(super) controlnet_down_blocks: Vec<Conv2d>,
+    pub(super) controlnet_mid_block: Conv2d,
+    pub(super) mid_block: MidBlock2D<Transformer2DModel>,
     #[module(skip)]
     config: ControlNetConfig,
     #[module(skip)]
@@ -198,7 +199,7 @@ impl ControlNetModel {
             let (scale, guess_mode) = (inputs.conditioning_scale, inputs.guess_mode);
             let residuals =
                 self.compute(sample, &timesteps, encoder_hidden_states, controlnet_cond, inputs)?;
-            Ok(self.scaled(residuals, scale, guess_mode))
+            Ok(scaled(residuals, scale, guess_mode, self.config.global_pool_conditions))
         })
     }
 
@@ -252,33 +253,14 @@ impl ControlNetModel {
         text: &Tensor<3>,
         image: Tensor<4>,
     ) -> Vec<Tensor<4>> {
-        let mut x = self.conv_in.forward(sample) + self.controlnet_cond_embedding.forward(image);
-        let mut skips = vec![x.clone()];
-        let context = AttentionContext::from(text.clone());
-        for block in &self.down_blocks {
-            x = block.forward(x, temb, &context, &mut skips);
-        }
-        x = self.mid_block.forward(x, temb, &context);
-        let of_skips = skips.into_iter().zip(&self.controlnet_down_blocks);
-        of_skips.chain([(x, &self.controlnet_mid_block)]).map(|(x, conv)| conv.forward(x)).collect()
-    }
-
-    /// The output of a call, from its unscaled residuals.
-    fn scaled(&self, residuals: Vec<Tensor<4>>, scale: f64, guess_mode: bool) -> ControlNetOutput {
-        let pools = self.config.global_pool_conditions;
-        let last = residuals.len() - 1;
-        let factor = |index: usize| match guess_mode && !pools {
-            // Evenly spaced exponents from -1 to 0, rounded as PyTorch rounds them.
-            true => f64::from(10f64.powf(index as f64 / last as f64 - 1.0) as f32 * scale as f32),
-            false => scale,
+        let x = self.conv_in.forward(sample) + self.controlnet_cond_embedding.forward(image);
+        let encoder = Encoder {
+            down_blocks: &self.down_blocks,
+            mid_block: &self.mid_block,
+            controlnet_down_blocks: &self.controlnet_down_blocks,
+            controlnet_mid_block: &self.controlnet_mid_block,
         };
-        let scaled = residuals.into_iter().enumerate().map(|(index, residual)| {
-            let residual = residual * factor(index);
-            if pools { residual.mean_dim(2).mean_dim(3) } else { residual }
-        });
-        let mut down_block_res_samples: Vec<_> = scaled.collect();
-        let mid_block_res_sample = down_block_res_samples.pop().expect("there is one of the middle block");
-        ControlNetOutput { down_block_res_samples, mid_block_res_sample }
+        encoder.residuals(x, temb, text)
     }
 
     /// Checks the inputs and returns one timestep per item of the batch.

@@ -155,39 +155,38 @@ impl ControlImages {
                 .map_or_else(|| wrong(values.dims()[0]), |parts| Ok(wrap(parts, PipelineImageInput::Array))),
         }
     }
+}
 
-    /// The values of the images of each of `nets` ControlNets, `[images, channels, height, width]`, for `prompts` prompts with
-    /// `images` images in all.
-    ///
-    /// # Errors
-    /// When the number of images does not fit, or one cannot be prepared; the error is about `argument`.
-    pub(super) fn prepare(
-        &self,
-        argument: &'static str,
-        nets: usize,
-        processor: &VaeImageProcessor,
-        options: PreprocessOptions,
-        [prompts, images]: [usize; 2],
-        device: &Device,
-    ) -> Result<Vec<Tensor<4>>> {
-        let prepare = |own: &PipelineImageInput| {
-            let values = processor.preprocess(own, options).map_err(|error| about(argument, error))?;
-            let copies = match values.dims()[0] {
-                1 => images,
-                given if given == prompts => images / prompts,
-                given => {
-                    let message =
-                        format!("got {given} for {}: give one, or one for each", counted(prompts, "prompt"));
-                    return Err(Error::argument(argument, message));
-                }
-            };
-            // The images of one prompt are next to each other.
-            let [given, channels, height, width] = values.dims();
-            let each = values.unsqueeze_dim::<5>(1).repeat_dim(1, copies);
-            Ok(each.reshape([given * copies, channels, height, width]).to_device(device))
+/// The values of images, `[images, channels, height, width]` for each item of the list, for `prompts` prompts with `images`
+/// images in all.
+///
+/// # Errors
+/// When the number of images does not fit, or one cannot be prepared; the error is about `argument`.
+pub(super) fn prepare_each(
+    argument: &'static str,
+    each: &[PipelineImageInput],
+    processor: &VaeImageProcessor,
+    options: PreprocessOptions,
+    [prompts, images]: [usize; 2],
+    device: &Device,
+) -> Result<Vec<Tensor<4>>> {
+    let prepare = |own: &PipelineImageInput| {
+        let values = processor.preprocess(own, options).map_err(|error| about(argument, error))?;
+        let copies = match values.dims()[0] {
+            1 => images,
+            given if given == prompts => images / prompts,
+            given => {
+                let message =
+                    format!("got {given} for {}: give one, or one for each", counted(prompts, "prompt"));
+                return Err(Error::argument(argument, message));
+            }
         };
-        self.for_each(argument, nets, "ControlNet")?.iter().map(prepare).collect()
-    }
+        // The images of one prompt are next to each other.
+        let [given, channels, height, width] = values.dims();
+        let each = values.unsqueeze_dim::<5>(1).repeat_dim(1, copies);
+        Ok(each.reshape([given * copies, channels, height, width]).to_device(device))
+    };
+    each.iter().map(prepare).collect()
 }
 
 fn split(values: &Tensor<4>, parts: usize) -> Option<Vec<Tensor<4>>> {

@@ -2,11 +2,17 @@
 //! in which steps, and what they add inside the UNet in each step.
 
 mod arguments;
+mod asked;
+mod control_mode;
+mod followed_images;
 mod images;
 mod per_controlnet;
 mod run;
 
-pub(crate) use arguments::control_arguments;
+pub(crate) use arguments::{control_arguments, union_arguments};
+pub(crate) use asked::Nets;
+pub use control_mode::ControlMode;
+pub use followed_images::FollowedImages;
 pub use images::ControlImages;
 pub(in crate::pipelines::common) use images::about;
 pub use per_controlnet::PerControlNet;

@@ -2,24 +2,21 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::{ControlImages, PerControlNet};
+use super::PerControlNet;
+use super::asked::{Asked, Net, Nets, Question};
+use super::images::prepare_each;
 use crate::error::{Error, Result};
 use crate::image_processor::{CropRegion, PreprocessOptions, ResizeMode, VaeImageProcessor};
-use crate::models::controlnets::{ControlNet, ControlNetInputs, ControlNetModel, ControlNetOutput};
+use crate::models::controlnets::ControlNetOutput;
 use crate::models::finite::Suspect;
-use crate::models::model::Model;
 use crate::models::unets::{AddedConditions, UNet2DConditionInputs};
 use crate::pipelines::common::inpainting::Crop;
 use crate::pipelines::common::steering::StepInput;
-
-/// What the models are called in messages.
-const KIND: &str = "ControlNet";
 
 /// The arguments that calls with ControlNets have besides the others.
 pub(crate) struct ControlArguments {
     /// The name of the argument that holds the images.
     pub argument: &'static str,
-    pub images: ControlImages,
     pub controlnet_conditioning_scale: PerControlNet,
     pub guess_mode: bool,
     pub control_guidance_start: PerControlNet,
@@ -28,7 +25,7 @@ pub(crate) struct ControlArguments {
 
 /// The ControlNets of a call, and what it asks of them.
 pub(crate) struct ControlCall<'a> {
-    pub controlnet: &'a ControlNet,
+    pub nets: Nets<'a>,
     pub arguments: ControlArguments,
 }
 
@@ -65,13 +62,13 @@ pub(crate) struct Control<'a> {
 
 /// A ControlNet and what it follows.
 struct Controlled<'a> {
-    net: &'a ControlNetModel,
-    /// `[images, channels, height, width]`.
-    image: Tensor<4>,
-    scale: f64,
-    /// The part of the run in which it works.
-    start: f64,
-    end: f64,
+    net: Net<'a>,
+    /// For each image, `[images, channels, height, width]`.
+    images: Vec<Tensor<4>>,
+    /// For each image, or one for the ControlNet.
+    scales: Vec<f64>,
+    /// The parts of the run in which they count.
+    windows: Vec<[f64; 2]>,
 }
 
 impl<'a> ControlCall<'a> {
@@ -86,59 +83,56 @@ impl<'a> ControlCall<'a> {
         [prompts, images]: [usize; 2],
         device: &Device,
     ) -> Result<Control<'a>> {
-        let Self { controlnet, arguments } = self;
-        let nets = controlnet.nets();
-        let count = nets.len();
+        let Self { nets, arguments } = self;
+        let argument = arguments.argument;
+        let Asked { nets, images: given, is_scaled_by_image } = nets.asked(argument)?;
+        let (count, kind) = match is_scaled_by_image {
+            true => (given.len(), "control image"),
+            false => (nets.len(), "ControlNet"),
+        };
         let scales =
-            arguments.controlnet_conditioning_scale.expand("controlnet_conditioning_scale", count, KIND)?;
-        let starts = arguments.control_guidance_start.expand("control_guidance_start", count, KIND)?;
-        let ends = arguments.control_guidance_end.expand("control_guidance_end", count, KIND)?;
-        for (&start, &end) in starts.iter().zip(&ends) {
-            if start < 0.0 {
-                return Err(Error::argument(
-                    "control_guidance_start",
-                    format!("must be at least 0, is {start}"),
-                ));
-            }
-            if end > 1.0 {
-                return Err(Error::argument("control_guidance_end", format!("must be at most 1, is {end}")));
-            }
-            if start >= end {
-                let message = format!("is {start}; it must be below `control_guidance_end`, which is {end}");
-                return Err(Error::argument("control_guidance_start", message));
-            }
-        }
+            arguments.controlnet_conditioning_scale.expand("controlnet_conditioning_scale", count, kind)?;
+        let starts = arguments.control_guidance_start.expand("control_guidance_start", count, kind)?;
+        let ends = arguments.control_guidance_end.expand("control_guidance_end", count, kind)?;
+        let windows: Vec<_> = starts.into_iter().zip(ends).map(|(start, end)| [start, end]).collect();
+        windows.iter().try_for_each(check_window)?;
         let processor = VaeImageProcessor {
             vae_scale_factor,
             do_convert_rgb: true,
             do_normalize: false,
             ..VaeImageProcessor::default()
         };
-        let ControlArguments { argument, images: given, .. } = arguments;
-        let prepared =
-            given.prepare(argument, count, &processor, size.options(), [prompts, images], device)?;
-        let first = [prepared[0].dims()[2], prepared[0].dims()[3]];
-        for (net, image) in nets.iter().zip(&prepared) {
-            let [_, channels, height, width] = image.dims();
-            let taken = net.config().conditioning_channels;
-            if channels != taken {
-                let message = format!("has {channels} channels, the ControlNet takes {taken}");
-                return Err(Error::argument(argument, message));
-            }
-            if [height, width] != first {
-                let message = format!(
-                    "has images of {}x{} and of {width}x{height} pixels: give `height` and `width`",
-                    first[1], first[0]
-                );
-                return Err(Error::argument(argument, message));
-            }
-        }
-        let values = nets.iter().zip(prepared).zip(scales).zip(starts.into_iter().zip(ends));
-        let each =
-            values.map(|(((net, image), scale), (start, end))| Controlled { net, image, scale, start, end });
+        let prepared = prepare_each(argument, &given, &processor, size.options(), [prompts, images], device)?;
+        let [_, _, rows, columns] = prepared[0].dims();
         // As in Python, the first ControlNet decides for all.
-        let guess_mode = arguments.guess_mode || nets[0].config().global_pool_conditions;
-        Ok(Control { each: each.collect(), images, guess_mode })
+        let guess_mode = arguments.guess_mode || nets[0].pools();
+        let (mut prepared, mut scales, mut windows) =
+            (prepared.into_iter(), scales.into_iter(), windows.into_iter());
+        let mut each = Vec::new();
+        for net in nets {
+            let images: Vec<_> = prepared.by_ref().take(net.images()).collect();
+            let taken = net.conditioning_channels();
+            for [_, channels, height, width] in images.iter().map(Tensor::dims) {
+                if channels != taken {
+                    let message = format!("has {channels} channels, the ControlNet takes {taken}");
+                    return Err(Error::argument(argument, message));
+                }
+                if [height, width] != [rows, columns] {
+                    let message = format!(
+                        "has images of {columns}x{rows} and of {width}x{height} pixels: give `height` and `width`"
+                    );
+                    return Err(Error::argument(argument, message));
+                }
+            }
+            let own = if is_scaled_by_image { images.len() } else { 1 };
+            each.push(Controlled {
+                net,
+                images,
+                scales: scales.by_ref().take(own).collect(),
+                windows: windows.by_ref().take(own).collect(),
+            });
+        }
+        Ok(Control { each, images, guess_mode })
     }
 
     /// As [`Self::prepare`], for a call that repaints a part of images of this `size`, or of the `crop` of them: `given` is the
@@ -156,7 +150,10 @@ impl<'a> ControlCall<'a> {
     ) -> Result<Control<'a>> {
         let [height, width] = if crop.is_some() { size.map(Some) } else { given };
         let own = Size { height, width, crop: crop.map(Crop::region) };
-        let control = self.prepare(vae_scale_factor, own, counts, device)?;
+        // Python asks a model for several types that pools its results about the whole batch here, not about half of it.
+        let asks_all = matches!(self.nets, Nets::Union(..)) && !self.arguments.guess_mode;
+        let mut control = self.prepare(vae_scale_factor, own, counts, device)?;
+        control.guess_mode &= !asks_all;
         control.check_size(size)?;
         Ok(control)
     }
@@ -165,13 +162,13 @@ impl<'a> ControlCall<'a> {
 impl Control<'_> {
     /// Height and width of the images in pixels.
     pub fn size(&self) -> [usize; 2] {
-        let [_, _, height, width] = self.each[0].image.dims();
+        let [_, _, height, width] = self.each[0].images[0].dims();
         [height, width]
     }
 
     /// The models, to be searched if a value is not finite.
     pub fn models(&self) -> Vec<(&'static str, &dyn Suspect)> {
-        self.each.iter().map(|it| ("controlnet", it.net as &dyn Suspect)).collect()
+        self.each.iter().map(|it| ("controlnet", it.net.model())).collect()
     }
 
     /// Checks that the images have the size of the image that the call changes.
@@ -200,23 +197,31 @@ impl Control<'_> {
         let half = guided && self.guess_mode;
         let part = |batch: usize| if half { [batch - self.images, self.images] } else { [0, batch] };
         let mut sum: Option<ControlNetOutput> = None;
-        for Controlled { net, image, scale, .. } in self.each.iter().filter(|it| it.works_in(step.window)) {
+        for Controlled { net, images, scales, windows } in &self.each {
+            let scales: Vec<f64> = scales
+                .iter()
+                .zip(windows)
+                .map(|(scale, window)| if works_in(*window, step.window) { *scale } else { 0.0 })
+                .collect();
+            if !net.answers(&scales) {
+                continue;
+            }
             let [start, length] = part(step.sample.dims()[0]);
             let narrow = |values: &Tensor<2>| values.clone().narrow(0, start, length);
-            let control = ControlNetInputs {
-                conditioning_scale: *scale,
-                guess_mode: self.guess_mode,
-                class_labels: None,
+            let repeated = |image: &Tensor<4>| image.clone().repeat_dim(0, length / self.images);
+            let output = net.ask(Question {
+                sample: step.sample.clone().narrow(0, start, length),
+                timestep: step.timestep,
+                text: step.text.clone().narrow(0, start, length),
                 added: AddedConditions {
                     text_embeds: inputs.added.text_embeds.as_ref().map(narrow),
                     time_ids: inputs.added.time_ids.as_ref().map(narrow),
                     ..Default::default()
                 },
-            };
-            let image = image.clone().repeat_dim(0, length / self.images);
-            let sample = step.sample.clone().narrow(0, start, length);
-            let text = step.text.clone().narrow(0, start, length);
-            let output = net.forward_with(sample, &[step.timestep], text, image, control)?;
+                guess_mode: self.guess_mode,
+                images: images.iter().map(repeated).collect(),
+                scales: &scales,
+            })?;
             sum = Some(match sum {
                 Some(sum) => sum + output,
                 None => output,
@@ -233,9 +238,22 @@ impl Control<'_> {
     }
 }
 
-impl Controlled<'_> {
-    /// Whether it works in a step, of which it is known what part of the run is over before and after it.
-    fn works_in(&self, [before, after]: [f64; 2]) -> bool {
-        before >= self.start && after <= self.end
+/// Whether a part of the run has a step, of which it is known what part of the run is over before and after it.
+fn works_in([start, end]: [f64; 2], [before, after]: [f64; 2]) -> bool {
+    before >= start && after <= end
+}
+
+/// Checks a part of the run.
+fn check_window(&[start, end]: &[f64; 2]) -> Result<()> {
+    if start < 0.0 {
+        return Err(Error::argument("control_guidance_start", format!("must be at least 0, is {start}")));
     }
+    if end > 1.0 {
+        return Err(Error::argument("control_guidance_end", format!("must be at most 1, is {end}")));
+    }
+    if start >= end {
+        let message = format!("is {start}; it must be below `control_guidance_end`, which is {end}");
+        return Err(Error::argument("control_guidance_start", message));
+    }
+    Ok(())
 }

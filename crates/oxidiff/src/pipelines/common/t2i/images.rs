@@ -1,4 +1,4 @@
-//! The images that T2I-Adapters follow.
+//! The images that T2I-Adapters follow, as they take them.
 
 use burn::tensor::Tensor;
 use image::DynamicImage;
@@ -7,66 +7,7 @@ use crate::error::{Error, Result};
 use crate::image_processor::{Bitmap, PipelineImageInput, PreprocessOptions, VaeImageProcessor};
 use crate::models::model::Model;
 use crate::models::t2i_adapters::T2IAdapter;
-use crate::pipelines::common::control::{ControlImages, about};
-use crate::pipelines::request::{Argument, ArgumentKind, FromArgument};
-
-/// The images that the T2I-Adapters of a call follow: values in [0, 1].
-///
-/// They are given as those of ControlNets ([`ControlImages`]). An adapter with one channel takes them in grey, one with three in
-/// colour; tensors must have the channels of the adapter.
-///
-/// ```
-/// use oxidiff::{AdapterImages, PipelineImageInput, image::DynamicImage};
-///
-/// let sketch = DynamicImage::new_luma8(64, 64);
-/// // For one adapter: an image for all prompts, or one for each prompt.
-/// let one: AdapterImages = sketch.clone().into();
-/// // For several adapters: an image for each.
-/// let both: AdapterImages = vec![sketch.clone(), sketch.clone()].into();
-/// // For several adapters, with an image for each of two prompts.
-/// let batches: AdapterImages = vec![PipelineImageInput::Images(vec![sketch.clone(), sketch]); 2].into();
-/// # let _ = (one, both, batches);
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct AdapterImages(ControlImages);
-
-impl<T: Into<ControlImages>> From<T> for AdapterImages {
-    fn from(images: T) -> Self {
-        Self(images.into())
-    }
-}
-
-impl From<AdapterImages> for Argument {
-    fn from(images: AdapterImages) -> Self {
-        images.0.into()
-    }
-}
-
-/// A list of lists has a row for each adapter, with an image for each prompt, as in Python.
-impl FromArgument for AdapterImages {
-    const KIND: ArgumentKind = ArgumentKind::Images;
-
-    fn from_argument(argument: Argument) -> std::result::Result<Self, String> {
-        let is_list = |item: &Argument| matches!(item, Argument::List(_));
-        match argument {
-            Argument::List(rows) if rows.iter().any(is_list) => {
-                let rows = rows.into_iter().map(|row| ControlImages::from_argument(row)?.joined());
-                Ok(Self(ControlImages::Each(rows.collect::<std::result::Result<_, _>>()?)))
-            }
-            argument => Ok(Self(ControlImages::from_argument(argument)?)),
-        }
-    }
-}
-
-impl AdapterImages {
-    /// The images of each of `count` adapters.
-    ///
-    /// # Errors
-    /// When there is another number of images; the error is about `argument`.
-    pub(super) fn for_each(&self, argument: &'static str, count: usize) -> Result<Vec<PipelineImageInput>> {
-        self.0.for_each(argument, count, "T2I-Adapter")
-    }
-}
+use crate::pipelines::common::control::about;
 
 /// Height and width of the first image.
 ///

@@ -6,7 +6,6 @@ mod run;
 
 use super::control::PerControlNet;
 
-pub use images::AdapterImages;
 pub(crate) use run::{Adapted, AdapterCall};
 
 /// One number for all T2I-Adapters of a call, or one for each.

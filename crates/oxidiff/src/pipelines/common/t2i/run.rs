@@ -2,14 +2,14 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::images::{AdapterImages, own_size, prepare};
+use super::images::{own_size, prepare};
 use crate::error::{Error, Result};
 use crate::models::finite::Suspect;
 use crate::models::model::Model;
 use crate::models::t2i_adapters::{T2IAdapter, T2IAdapters};
 use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::common::arguments::check_finite;
-use crate::pipelines::common::control::{PerControlNet, Size};
+use crate::pipelines::common::control::{FollowedImages, PerControlNet, Size};
 use crate::pipelines::common::steering::StepInput;
 use crate::pipelines::output::MOST_PIXELS;
 use crate::wording::counted;
@@ -19,7 +19,7 @@ const IMAGE: &str = "image";
 /// The T2I-Adapters of a call, and what it asks of them.
 pub(crate) struct AdapterCall<'a> {
     pub adapter: &'a T2IAdapters,
-    pub image: AdapterImages,
+    pub image: FollowedImages,
     pub adapter_conditioning_scale: PerControlNet,
     /// The part of the steps in which they count; all without it.
     pub adapter_conditioning_factor: Option<f64>,
@@ -56,7 +56,7 @@ impl<'a> AdapterCall<'a> {
         if let Some(factor) = self.adapter_conditioning_factor {
             check_finite("adapter_conditioning_factor", factor)?;
         }
-        let given = self.image.for_each(IMAGE, adapters.len())?;
+        let given = self.image.rows().for_each(IMAGE, adapters.len(), "T2I-Adapter")?;
         let own = own_size(IMAGE, &given[0])?;
         let size = final_size(size, own, adapters[0].downscale_factor(), vae_scale_factor)?;
         let each = given.iter().zip(adapters).map(|(images, adapter)| prepare(IMAGE, images, size, adapter));

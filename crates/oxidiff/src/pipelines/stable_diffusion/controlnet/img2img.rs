@@ -2,11 +2,12 @@
 
 use burn::tensor::Tensor;
 
-use super::parts::{check_fit, constructors, controlnet_methods};
+use super::parts::{constructors, controlnet_methods};
 use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::models::controlnets::ControlNet;
-use crate::pipelines::common::control::{ControlCall, ControlImages, Size, control_arguments};
+use crate::models::model::Model;
+use crate::pipelines::common::control::{ControlImages, Size, control_arguments};
 use crate::pipelines::common::ip_adapter::TakesIpAdapter;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -78,11 +79,11 @@ impl Pipeline for StableDiffusionControlNetImg2ImgPipeline {
     type Arguments = ControlNetImageToImage;
 
     fn call(&mut self, arguments: impl Into<ControlNetImageToImage>) -> Result<ImagePipelineOutput> {
-        check_fit(&self.components, &self.controlnet)?;
+        self.controlnet.check_fit(self.components.unet.config(), self.components.vae.latent_channels())?;
         let mut arguments = arguments.into();
         let pictures = arguments.take_ip_adapter();
         let control = ControlledImage {
-            call: ControlCall { controlnet: &self.controlnet, arguments: arguments.take_control() },
+            call: arguments.take_control(&self.controlnet),
             size: Size { height: arguments.height, width: arguments.width, crop: None },
             latents: arguments.latents.take(),
         };

@@ -2,11 +2,12 @@
 
 use burn::tensor::Tensor;
 
-use super::parts::{check_fit, constructors, controlnet_methods};
+use super::parts::{constructors, controlnet_methods};
 use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::models::controlnets::ControlNet;
-use crate::pipelines::common::control::{ControlCall, ControlImages, control_arguments};
+use crate::models::model::Model;
+use crate::pipelines::common::control::{ControlImages, control_arguments};
 use crate::pipelines::common::ip_adapter::TakesIpAdapter;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -90,10 +91,10 @@ impl Pipeline for StableDiffusionControlNetInpaintPipeline {
     type Arguments = ControlNetInpaint;
 
     fn call(&mut self, arguments: impl Into<ControlNetInpaint>) -> Result<ImagePipelineOutput> {
-        check_fit(&self.components, &self.controlnet)?;
+        self.controlnet.check_fit(self.components.unet.config(), self.components.vae.latent_channels())?;
         let mut arguments = arguments.into();
         let pictures = arguments.take_ip_adapter();
-        let control = ControlCall { controlnet: &self.controlnet, arguments: arguments.take_control() };
+        let control = arguments.take_control(&self.controlnet);
         let shared = arguments.take_prompt();
         let plain = Inpaint {
             image: arguments.image,

@@ -1,8 +1,5 @@
 //! The parts of pipelines with ControlNets.
 
-use crate::error::Result;
-use crate::models::controlnets::ControlNet;
-use crate::models::model::Model;
 use crate::pipelines::stable_diffusion::StableDiffusionComponents;
 
 /// The names that the index of a pipeline can have.
@@ -10,15 +7,6 @@ pub(super) const INDEX_NAMES: [&str; 10] = {
     let [a, b, c, d, e, f, g, h, i] = StableDiffusionComponents::INDEX_NAMES;
     [a, b, c, d, e, f, g, h, i, "controlnet"]
 };
-
-/// Checks that each ControlNet was made for the UNet.
-///
-/// # Errors
-/// When one was not; the error names what differs.
-pub(super) fn check_fit(components: &StableDiffusionComponents, controlnet: &ControlNet) -> Result<()> {
-    let (unet, channels) = (components.unet.config(), components.vae.latent_channels());
-    controlnet.nets().iter().try_for_each(|net| net.check_fits(unet, channels))
-}
 
 /// The constructors of a pipeline whose UNet can take these numbers of `further` channels.
 macro_rules! constructors {
@@ -43,7 +31,8 @@ macro_rules! constructors {
                 mut index: $crate::ModelIndex,
             ) -> $crate::Result<Self> {
                 $components.check_channels(&$further)?;
-                $crate::pipelines::stable_diffusion::controlnet::parts::check_fit(&$components, &controlnet)?;
+                let unet = $crate::Model::config(&$components.unet);
+                controlnet.check_fit(unet, $components.vae.latent_channels())?;
                 let names = &$crate::pipelines::stable_diffusion::controlnet::parts::INDEX_NAMES;
                 $components.prepare_index(&mut index, names)?;
                 Ok(Self { controlnet, components: $components, index, progress_bar: true })

@@ -1,10 +1,11 @@
 //! Image to image with ControlNets.
 
-use super::parts::{check_fit, constructors, controlnet_methods};
+use super::parts::{constructors, controlnet_methods};
 use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::models::controlnets::ControlNet;
-use crate::pipelines::common::control::{ControlCall, ControlImages, Size, control_arguments};
+use crate::models::model::Model;
+use crate::pipelines::common::control::{ControlImages, Size, control_arguments};
 use crate::pipelines::common::ip_adapter::TakesIpAdapter;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -72,7 +73,7 @@ impl StableDiffusionXLControlNetImageToImage {
     }
 }
 
-constructors!(StableDiffusionXLControlNetImg2ImgPipeline, true, |components| [0]);
+constructors!(StableDiffusionXLControlNetImg2ImgPipeline of ControlNet, true, |components| [0]);
 
 impl Pipeline for StableDiffusionXLControlNetImg2ImgPipeline {
     const CLASS_NAME: &'static str = "StableDiffusionXLControlNetImg2ImgPipeline";
@@ -88,11 +89,11 @@ impl Pipeline for StableDiffusionXLControlNetImg2ImgPipeline {
         &mut self,
         arguments: impl Into<StableDiffusionXLControlNetImageToImage>,
     ) -> Result<ImagePipelineOutput> {
-        check_fit(&self.components, &self.controlnet)?;
+        self.controlnet.check_fit(self.components.unet.config(), self.components.vae.latent_channels())?;
         let mut arguments = arguments.into();
         let pictures = arguments.take_ip_adapter();
         let control = ControlledImage {
-            call: ControlCall { controlnet: &self.controlnet, arguments: arguments.take_control() },
+            call: arguments.take_control(&self.controlnet),
             size: Size { height: arguments.height, width: arguments.width, crop: None },
         };
         let shared = arguments.take_prompt();
@@ -111,7 +112,7 @@ impl Pipeline for StableDiffusionXLControlNetImg2ImgPipeline {
         self.components.image_to_image(plain, Some(control), options, index, self.progress_bar)
     }
 
-    controlnet_methods!();
+    controlnet_methods!(ControlNet);
 }
 
 expose_fields!(StableDiffusionXLControlNetImg2ImgPipeline);

@@ -1,10 +1,11 @@
 //! Inpainting with ControlNets.
 
-use super::parts::{check_fit, constructors, controlnet_methods};
+use super::parts::{constructors, controlnet_methods};
 use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::models::controlnets::ControlNet;
-use crate::pipelines::common::control::{ControlCall, ControlImages, control_arguments};
+use crate::models::model::Model;
+use crate::pipelines::common::control::{ControlImages, control_arguments};
 use crate::pipelines::common::ip_adapter::TakesIpAdapter;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -78,7 +79,7 @@ impl StableDiffusionXLControlNetInpaint {
     }
 }
 
-constructors!(StableDiffusionXLControlNetInpaintPipeline, true, |components| {
+constructors!(StableDiffusionXLControlNetInpaintPipeline of ControlNet, true, |components| {
     [0, components.vae.latent_channels() + 1]
 });
 
@@ -91,10 +92,10 @@ impl Pipeline for StableDiffusionXLControlNetInpaintPipeline {
         &mut self,
         arguments: impl Into<StableDiffusionXLControlNetInpaint>,
     ) -> Result<ImagePipelineOutput> {
-        check_fit(&self.components, &self.controlnet)?;
+        self.controlnet.check_fit(self.components.unet.config(), self.components.vae.latent_channels())?;
         let mut arguments = arguments.into();
         let pictures = arguments.take_ip_adapter();
-        let control = ControlCall { controlnet: &self.controlnet, arguments: arguments.take_control() };
+        let control = arguments.take_control(&self.controlnet);
         let shared = arguments.take_prompt();
         let plain = StableDiffusionXLInpaint {
             image: arguments.image,
@@ -115,7 +116,7 @@ impl Pipeline for StableDiffusionXLControlNetInpaintPipeline {
         self.components.inpaint(plain, Some(control), options, index, self.progress_bar)
     }
 
-    controlnet_methods!();
+    controlnet_methods!(ControlNet);
 }
 
 expose_fields!(StableDiffusionXLControlNetInpaintPipeline);

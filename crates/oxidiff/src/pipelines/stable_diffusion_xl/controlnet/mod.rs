@@ -2,7 +2,7 @@
 
 mod img2img;
 mod inpaint;
-mod parts;
+pub(super) mod parts;
 mod text2img;
 
 pub use img2img::{StableDiffusionXLControlNetImageToImage, StableDiffusionXLControlNetImg2ImgPipeline};

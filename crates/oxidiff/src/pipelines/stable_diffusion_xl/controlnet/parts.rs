@@ -1,29 +1,17 @@
 //! The parts of pipelines with ControlNets.
 
-use crate::error::Result;
-use crate::models::controlnets::ControlNet;
-use crate::models::model::Model;
 use crate::pipelines::stable_diffusion_xl::StableDiffusionXLComponents;
 
 /// The names that the index of a pipeline can have.
-pub(super) const INDEX_NAMES: [&str; 12] = {
+pub(in crate::pipelines::stable_diffusion_xl) const INDEX_NAMES: [&str; 12] = {
     let [a, b, c, d, e, f, g, h, i, j, k] = StableDiffusionXLComponents::INDEX_NAMES;
     [a, b, c, d, e, f, g, h, i, j, k, "controlnet"]
 };
 
-/// Checks that each ControlNet was made for the UNet.
-///
-/// # Errors
-/// When one was not; the error names what differs.
-pub(super) fn check_fit(components: &StableDiffusionXLComponents, controlnet: &ControlNet) -> Result<()> {
-    let (unet, channels) = (components.unet.config(), components.vae.latent_channels());
-    controlnet.nets().iter().try_for_each(|net| net.check_fits(unet, channels))
-}
-
 /// The constructors of a pipeline whose UNet can take these numbers of `$further` channels; `$aesthetics` says whether its
 /// index has `requires_aesthetics_score`.
 macro_rules! constructors {
-    ($pipeline:ident, $aesthetics:literal, |$components:ident| $further:expr) => {
+    ($pipeline:ident of $nets:ident, $aesthetics:literal, |$components:ident| $further:expr) => {
         impl $pipeline {
             /// A pipeline with the given parts and one or several ControlNets.
             ///
@@ -31,21 +19,19 @@ macro_rules! constructors {
             /// When the parts do not fit each other, or a ControlNet was made for another UNet.
             pub fn new(
                 components: $crate::StableDiffusionXLComponents,
-                controlnet: impl Into<$crate::ControlNet>,
+                controlnet: impl Into<$crate::$nets>,
             ) -> $crate::Result<Self> {
                 Self::assemble(components, controlnet.into(), $crate::ModelIndex::of_class(Self::CLASS_NAME))
             }
 
             fn assemble(
                 $components: $crate::StableDiffusionXLComponents,
-                controlnet: $crate::ControlNet,
+                controlnet: $crate::$nets,
                 mut index: $crate::ModelIndex,
             ) -> $crate::Result<Self> {
                 $components.check_channels(&$further)?;
-                $crate::pipelines::stable_diffusion_xl::controlnet::parts::check_fit(
-                    &$components,
-                    &controlnet,
-                )?;
+                let unet = $crate::Model::config(&$components.unet);
+                controlnet.check_fit(unet, $components.vae.latent_channels())?;
                 $components.prepare_index(&mut index)?;
                 let options = $crate::pipelines::stable_diffusion_xl::components::Options::read(
                     &mut index,
@@ -59,11 +45,11 @@ macro_rules! constructors {
 
 /// Inside `impl Pipeline`: the methods that all pipelines with ControlNets share.
 macro_rules! controlnet_methods {
-    () => {
+    ($nets:ident) => {
         $crate::pipelines::pipeline_fields::ip_adapter_methods!();
 
         fn load(loader: &$crate::ComponentLoader<'_>) -> $crate::Result<Self> {
-            let controlnet = loader.controlnet("controlnet")?;
+            let controlnet = $crate::$nets::load(loader)?;
             let components = $crate::StableDiffusionXLComponents::load(loader)?;
             let names = &$crate::pipelines::stable_diffusion_xl::controlnet::parts::INDEX_NAMES;
             Self::assemble(components, controlnet, loader.index().for_class(Self::CLASS_NAME, names))
@@ -75,7 +61,7 @@ macro_rules! controlnet_methods {
         ) -> $crate::Result<Self> {
             let names = &$crate::pipelines::stable_diffusion_xl::controlnet::parts::INDEX_NAMES;
             let index = index.for_class(Self::CLASS_NAME, names);
-            let controlnet = $crate::ControlNet::of_components(components)?;
+            let controlnet = $crate::$nets::of_components(components)?;
             Self::assemble($crate::StableDiffusionXLComponents::of(components)?, controlnet, index)
         }
 
@@ -89,4 +75,4 @@ macro_rules! controlnet_methods {
     };
 }
 
-pub(super) use {constructors, controlnet_methods};
+pub(in crate::pipelines::stable_diffusion_xl) use {constructors, controlnet_methods};

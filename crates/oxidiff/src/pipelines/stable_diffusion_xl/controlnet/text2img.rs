@@ -1,9 +1,10 @@
 //! Text to image with ControlNets.
 
-use super::parts::{check_fit, constructors, controlnet_methods};
+use super::parts::{constructors, controlnet_methods};
 use crate::error::Result;
 use crate::models::controlnets::ControlNet;
-use crate::pipelines::common::control::{ControlCall, ControlImages, control_arguments};
+use crate::models::model::Model;
+use crate::pipelines::common::control::{ControlImages, control_arguments};
 use crate::pipelines::common::ip_adapter::TakesIpAdapter;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -78,7 +79,7 @@ impl StableDiffusionXLControlNetTextToImage {
     }
 }
 
-constructors!(StableDiffusionXLControlNetPipeline, false, |components| [0]);
+constructors!(StableDiffusionXLControlNetPipeline of ControlNet, false, |components| [0]);
 
 impl Pipeline for StableDiffusionXLControlNetPipeline {
     const CLASS_NAME: &'static str = "StableDiffusionXLControlNetPipeline";
@@ -93,10 +94,10 @@ impl Pipeline for StableDiffusionXLControlNetPipeline {
         &mut self,
         arguments: impl Into<StableDiffusionXLControlNetTextToImage>,
     ) -> Result<ImagePipelineOutput> {
-        check_fit(&self.components, &self.controlnet)?;
+        self.controlnet.check_fit(self.components.unet.config(), self.components.vae.latent_channels())?;
         let mut arguments = arguments.into();
         let pictures = arguments.take_ip_adapter();
-        let control = ControlCall { controlnet: &self.controlnet, arguments: arguments.take_control() };
+        let control = arguments.take_control(&self.controlnet);
         let plain = StableDiffusionXLTextToImage {
             height: arguments.height,
             width: arguments.width,
@@ -112,7 +113,7 @@ impl Pipeline for StableDiffusionXLControlNetPipeline {
         self.components.text_to_image(plain, Some(control.into()), options, index, self.progress_bar)
     }
 
-    controlnet_methods!();
+    controlnet_methods!(ControlNet);
 }
 
 expose_fields!(StableDiffusionXLControlNetPipeline);

@@ -1,0 +1,57 @@
+//! ControlNets of any class, to be given to a pipeline.
+
+use super::controlnet::ControlNetModel;
+use super::multi_controlnet::MultiControlNetModel;
+use super::one_or_several::ControlNet;
+use super::union::{ControlNetUnion, ControlNetUnionModel, MultiControlNetUnionModel};
+use crate::pipelines::component::Component;
+
+/// ControlNets of one class: `controlnet=` in Python.
+///
+/// ```
+/// use oxidiff::{ControlNetConfig, ControlNetModel, ControlNets, Device, Model};
+///
+/// let net = ControlNetModel::init(&ControlNetConfig::default(), &Device::flex())?;
+/// let given: ControlNets = net.into();
+/// assert!(matches!(given, ControlNets::Plain(_)));
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of these in a pipeline")]
+pub enum ControlNets {
+    /// Each for one type of images.
+    Plain(ControlNet),
+    /// Each for several types of images.
+    Union(ControlNetUnion),
+}
+
+impl ControlNets {
+    /// The part of a pipeline.
+    pub(crate) fn component(&self) -> &dyn Component {
+        match self {
+            Self::Plain(nets) => nets,
+            Self::Union(nets) => nets,
+        }
+    }
+}
+
+macro_rules! from {
+    ($($given:ty => $kind:ident),+) => {
+        $(
+            impl From<$given> for ControlNets {
+                fn from(given: $given) -> Self {
+                    Self::$kind(given.into())
+                }
+            }
+        )+
+    };
+}
+
+from! {
+    ControlNetModel => Plain,
+    MultiControlNetModel => Plain,
+    ControlNet => Plain,
+    ControlNetUnionModel => Union,
+    MultiControlNetUnionModel => Union,
+    ControlNetUnion => Union
+}
