@@ -137,3 +137,8 @@ pub use cards::cuda;
 #[doc(hidden)]
 pub use cards::interpreter;
 pub use image;
+
+/// The snippets of the page about steering an image.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/steering.md")]
+struct SteeringPage;

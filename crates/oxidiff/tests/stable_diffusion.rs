@@ -75,7 +75,7 @@ fn check(checkpoint: &Path, recorded: &Path) {
     let own = pipeline.scheduler.clone();
     let calls: Vec<Call> = json(&recorded.join("calls.json"));
     let outputs = Recorded::open(&recorded.join("calls.safetensors"));
-    assert!(calls.len() > 15);
+    assert!(calls.len() > 5, "{} calls", calls.len());
 
     for (index, call) in calls.into_iter().enumerate() {
         pipeline.scheduler = match &call.scheduler {

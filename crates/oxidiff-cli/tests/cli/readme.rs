@@ -92,6 +92,45 @@ fn the_commands_work() {
     );
 }
 
+/// The page's names stand for models that are fetched from the hub; here they are small ones.
+#[test]
+fn the_commands_of_the_page_about_steering_work() {
+    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/steering.md")).unwrap();
+    let fixtures = Path::new(ROOT).join("tests/fixtures");
+    let sandbox = Sandbox::new();
+    for (from, to) in [
+        ("pipelines/sd1", "sd"),
+        ("controlnet/unet", "sd/unet"),
+        ("controlnet/controlnet", "edges"),
+        ("controlnet/controlnet_1", "depth"),
+        ("t2i_adapter/adapter", "sketch"),
+        ("ip_adapter/models", "adapters"),
+        ("ip_adapter/models/image_encoder", "adapters/image_encoder"),
+    ] {
+        copy_folder(&fixtures.join(from), &sandbox.path(to));
+    }
+    for (from, to) in
+        [("formats/lora/kohya.safetensors", "style.safetensors"), ("esrgan/x2.pth", "RealESRGAN_x4plus.pth")]
+    {
+        std::fs::copy(fixtures.join(from), sandbox.path(to)).unwrap();
+    }
+    image::RgbImage::from_fn(64, 64, |x, y| [(x * 4) as u8, (y * 3) as u8, 128].into())
+        .save(sandbox.path("apple.png"))
+        .unwrap();
+    image::GrayImage::from_fn(64, 64, |x, _| [if x < 32 { 255 } else { 0 }].into())
+        .save(sandbox.path("mask.png"))
+        .unwrap();
+    let commands = commands(&page);
+    assert!(commands.len() >= 8, "{} commands", commands.len());
+    for (command, _) in commands {
+        let mut arguments = words(command.strip_prefix("oxidiff ").unwrap());
+        if arguments[0] == "generate" {
+            arguments.extend(["--steps".to_owned(), "2".to_owned()]);
+        }
+        sandbox.run(&arguments).succeeded();
+    }
+}
+
 #[test]
 fn the_options_are_those_of_the_binary() {
     let options = |text: &str| -> BTreeSet<String> {
