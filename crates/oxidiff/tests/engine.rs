@@ -164,3 +164,33 @@ fn text_encoders_agree() {
         assert!(off < 1e-5, "{folder}: off by {off}");
     }
 }
+
+#[test]
+fn unets_add_the_features_of_t2i_adapters() {
+    let folder = fixture("sd1");
+    let [unet, planned] =
+        [Device::flex(), interpreter()].map(|device| load::<UNet2DConditionModel>(&folder, "unet", device));
+    for [batch, height, width] in [[2, 8, 8], [1, 9, 6]] {
+        let (sample, text) = (random([batch, 4, height, width]), random([batch, 7, 24]));
+        let sized = |channels, halvings: u32| {
+            let side = |side: usize| (0..halvings).fold(side, |side, _| side.div_ceil(2));
+            random([batch, channels, side(height), side(width)])
+        };
+        let features = [sized(16, 0), sized(32, 1), sized(32, 2), sized(32, 2)];
+        // Fewer, too: there is a plan for each number.
+        let plain = unet.forward(sample.clone(), 501.0, text.clone()).unwrap();
+        for count in [4, 1, 3] {
+            let inputs = UNet2DConditionInputs {
+                down_intrablock_additional_residuals: features[..count].to_vec(),
+                ..Default::default()
+            };
+            let call = |unet: &UNet2DConditionModel| {
+                unet.forward_with(sample.clone(), &[501.0], text.clone(), inputs.clone()).unwrap()
+            };
+            let expected = call(&unet);
+            assert!(distance(expected.clone(), plain.clone()) > 1e-2);
+            let off = distance(call(&planned), expected);
+            assert!(off < 1e-5, "{count} features, {height}x{width}: off by {off}");
+        }
+    }
+}

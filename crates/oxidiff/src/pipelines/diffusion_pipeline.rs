@@ -191,8 +191,8 @@ impl DiffusionPipeline {
         Self::from_pretrained_with(name_or_path, &LoadOptions::default())
     }
 
-    /// Loads a pipeline with another element type, device, variant or revision, or with ControlNets: then it is of the class
-    /// for the same task with ControlNets.
+    /// Loads a pipeline with another element type, device, variant or revision, or with ControlNets or T2I-Adapters: then it is
+    /// of the class for the same task with them.
     ///
     /// # Errors
     /// As [`Self::from_pretrained`].

@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn several_controlnets_are_in_numbered_folders() {
+    fn several_models_are_in_numbered_folders() {
         let index = |class: &str| serde_json::json!({"controlnet": ["diffusers", class]});
         let files = [
             "controlnet/config.json",
@@ -319,7 +319,9 @@ mod tests {
             "controlnet_1/diffusion_pytorch_model.safetensors",
             "model_index.json",
         ];
-        assert_eq!(select(&files, &index("MultiControlNetModel"), None).unwrap(), files);
+        for list in ["MultiControlNetModel", "MultiControlNetUnionModel", "MultiAdapter"] {
+            assert_eq!(select(&files, &index(list), None).unwrap(), files);
+        }
         let one = [files[0], files[1], files[4]];
         assert_eq!(select(&files, &index("ControlNetModel"), None).unwrap(), one);
     }

@@ -112,6 +112,7 @@ impl ControlImages {
         const EXPECTED: &str = "must be a list of lists of pictures";
         match self {
             Self::Together(images) => Ok(images),
+            Self::Each(mut each) if each.len() == 1 => Ok(each.remove(0)),
             Self::Each(each) => {
                 let pictures = each.iter().map(|images| images.images().ok_or(EXPECTED));
                 let pictures = pictures.collect::<std::result::Result<Vec<_>, _>>()?;
