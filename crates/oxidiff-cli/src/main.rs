@@ -18,6 +18,7 @@ mod request;
 mod standard_output;
 mod t2i_adapters;
 mod upscale;
+mod values;
 
 use std::io::IsTerminal;
 use std::path::Path;

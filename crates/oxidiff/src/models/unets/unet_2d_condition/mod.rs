@@ -10,6 +10,8 @@ mod encoder;
 mod encoder_hid_projection;
 mod free_u;
 mod ip_adapter;
+#[cfg(feature = "cuda")]
+mod on_card;
 mod residuals;
 
 use std::path::Path;
@@ -45,8 +47,6 @@ use crate::models::layers::normalization::GroupNorm;
 use crate::models::layers::per_block::PerBlock;
 use crate::models::least_memory;
 use crate::models::model::{Model, save_model};
-#[cfg(feature = "cuda")]
-use crate::models::placement::Operand;
 use crate::models::placement::Placement;
 use crate::models::transformers::Transformer2DModel;
 
@@ -243,6 +243,8 @@ impl UNet2DConditionModel {
         residuals: Residuals,
     ) -> Result<Tensor<4>> {
         let dtype = self.dtype();
+        let [batch, _, height, width] = sample.dims();
+        let images = self.image_prompts(inputs.ip_adapter.take(), batch, [height, width])?;
         #[cfg(feature = "cuda")]
         if self.placement.is_card() && self.is_conditioned_simply() {
             return self.predict_on_card(sample, timesteps, encoder_hidden_states, inputs.added, residuals);
@@ -250,8 +252,6 @@ impl UNet2DConditionModel {
         let sample = self.centred(sample.cast(dtype));
         let context = encoder_hidden_states.cast(dtype);
         let image = inputs.added.image_embeds.clone();
-        let [batch, _, height, width] = sample.dims();
-        let images = self.image_prompts(inputs.ip_adapter.take(), batch, [height, width])?;
         let (temb, hint) = self.embed_conditions(timesteps, &context, inputs, &sample.device())?;
         let sample = match hint {
             Some(hint) => Tensor::cat(vec![sample, hint], 1),
@@ -264,59 +264,9 @@ impl UNet2DConditionModel {
         let context = AttentionContext { text, images };
         #[cfg(feature = "cuda")]
         if self.placement.is_card() {
-            // Other conditions are embedded on the CPU.
-            let name = format!("denoise {:?} {}", self.freeu, self.ip_adapter_scales());
-            let (context, context_layout) = context.into_operands();
-            let conditions: Vec<usize> = (2..2 + context.len()).collect();
-            let layout = residuals.layout();
-            let mut inputs = vec![sample.into(), temb.into()];
-            inputs.extend(context);
-            inputs.extend(residuals.into_operands());
-            let name = layout.name(&name);
-            return self.placement.call_for_image(self, &name, &inputs, &conditions, |model, inputs| {
-                let mut inputs = inputs.into_iter();
-                let mut next = || inputs.next().expect("as many inputs as were given");
-                let (sample, temb) = (next().into_image(), next().into_matrix());
-                let context = AttentionContext::from_operands(&context_layout, &mut inputs);
-                model.denoise(sample, &temb, &context, Residuals::from_operands(inputs, layout))
-            });
+            return self.denoise_on_card(sample, temb, context, residuals);
         }
         Ok(self.denoise(sample, &temb, &context, residuals))
-    }
-
-    /// As [`Self::predict`], for the conditions of Stable Diffusion and Stable Diffusion XL: all of it on the card.
-    #[cfg(feature = "cuda")]
-    fn predict_on_card(
-        &self,
-        sample: Tensor<4>,
-        timesteps: &[f32],
-        text: Tensor<3>,
-        added: AddedConditions,
-        residuals: Residuals,
-    ) -> Result<Tensor<4>> {
-        let dtype = self.dtype();
-        let time = self.time_proj.forward(timesteps, "timestep", &sample.device())?;
-        // The text is the same in each step of a generation, so the tensor that was given is passed on.
-        let mut inputs: Vec<Operand> = vec![sample.into(), time.into(), text.into()];
-        if let Some(AddedEmbedding::TextTime(embedding)) = &self.add_embedding {
-            let AddedConditions { text_embeds, time_ids, .. } = added;
-            inputs.push(embedding.join(text_embeds, time_ids, timesteps.len(), dtype)?.into());
-        }
-        let layout = residuals.layout();
-        inputs.extend(residuals.into_operands());
-        let name = layout.name(&format!("predict {:?}", self.freeu));
-        self.placement.call_for_image(self, &name, &inputs, &[2], |model, inputs| {
-            let mut inputs = inputs.into_iter();
-            let mut next = || inputs.next().expect("as many inputs as were given");
-            let (sample, time, text) = (next().into_image(), next().into_matrix(), next().into_tokens());
-            let mut temb = model.time_embedding.forward(time.cast(dtype), None);
-            if let Some(AddedEmbedding::TextTime(embedding)) = &model.add_embedding {
-                temb = temb + embedding.embed(next().into_matrix());
-            }
-            let (temb, sample) = (model.activate_embedding(temb), model.centred(sample.cast(dtype)));
-            let context = text.cast(dtype).into();
-            model.denoise(sample, &temb, &context, Residuals::from_operands(inputs, layout))
-        })
     }
 
     /// As the configuration wants samples.
