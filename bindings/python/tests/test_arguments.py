@@ -68,7 +68,7 @@ def test_what_a_pipeline_knows_of_its_call(pipeline):
 
 def test_what_is_not_supported_says_so(pipeline):
     for call in (
-        lambda: StableDiffusionPipeline.load_ip_adapter("x"),
+        lambda: StableDiffusionPipeline.fuse_qkv_projections(),
         lambda: pipeline.encode_prompt("x"),
         lambda: pipeline.cuda(),
         lambda: pipeline.unet.state_dict(),

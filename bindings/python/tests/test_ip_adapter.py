@@ -108,7 +108,7 @@ def test_adapters_come_and_go():
     load_adapters(pipeline, ["light"])
     assert type(pipeline.image_encoder).__name__ == "CLIPVisionModelWithProjection"
     shown = dict(ip_adapter_image=picture([50, 60]))
-    assert largest_difference(image(pipeline, **shown), before) > 0.01
+    assert largest_difference(image(pipeline, **shown), before) > 0.001
     # The adapter belongs to the UNet, as in diffusers.
     embeds = pipeline.prepare_ip_adapter_image_embeds(picture([50, 60]), None, "cpu", 1, False)
     sample, text = oxidiff.zeros(1, 4, 8, 8), oxidiff.zeros(1, 5, 24)

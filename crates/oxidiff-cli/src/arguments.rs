@@ -56,16 +56,16 @@ pub(crate) struct GenerateArguments {
     /// Which part of the image to repaint (white) and to keep (black); the other way round for a RePaintPipeline, as in Python
     #[arg(long, value_name = "FILE", requires = "image")]
     pub mask_image: Option<PathBuf>,
-    /// A ControlNet, with which the image follows another one: a folder, a file or a name on the hub; can be given several times
+    /// A ControlNet, which makes the result follow a control image: a folder, a file or a name on the hub; can be given several times
     #[arg(long, value_name = "DIR_FILE_OR_HUB_ID")]
     pub controlnet: Vec<String>,
     /// An image for a ControlNet to follow, such as edges or a depth map; can be given several times, once for each ControlNet or type of images
     #[arg(long, value_name = "FILE")]
     pub control_image: Vec<PathBuf>,
-    /// How to make the image that a ControlNet follows out of each --control-image: canny, canny:100,200, invert, tile, tile:1024 or depth:MODEL; can be given several times, once for each --control-image
-    #[arg(long, value_name = "NAME[:OPTIONS]", requires = "control_image", value_parser = control_preprocessor)]
+    /// How to make the image to follow out of each --control-image, or of each --image with --adapter: canny, canny:100,200, invert, tile, tile:1024 or depth:MODEL; can be given several times, once for each image
+    #[arg(long, value_name = "NAME[:OPTIONS]", value_parser = control_preprocessor)]
     pub control_preprocessor: Vec<ControlPreprocessor>,
-    /// An IP-Adapter, with which pictures are prompts, too: a file or a folder, with its image_encoder beside the file, or a name on the hub; can be given several times
+    /// An IP-Adapter, which lets pictures act as prompts: a file or a folder, with its image_encoder beside the file, or a file on the hub (OWNER/NAME/FOLDER/FILE); can be given several times
     #[arg(long, value_name = "DIR_FILE_OR_HUB_ID")]
     pub ip_adapter: Vec<String>,
     /// A picture for an IP-Adapter; can be given several times, once for each IP-Adapter, or for one IP-Adapter
@@ -74,10 +74,13 @@ pub(crate) struct GenerateArguments {
     /// How strongly the pictures count, 1 by default: a number, one for each picture that has a mask (0.7,0.3), or JSON for the blocks of the UNet; can be given several times, once for each IP-Adapter
     #[arg(long, value_name = "SCALE", requires = "ip_adapter", value_parser = ip_adapter_scale)]
     pub ip_adapter_scale: Vec<IpAdapterScale>,
+    /// The folder of the IP-Adapter's image encoder, if it is not beside the file: on disk, or if it contains a slash, in the repository on the hub
+    #[arg(long, value_name = "FOLDER", requires = "ip_adapter")]
+    pub ip_adapter_image_encoder: Option<String>,
     /// Where a picture counts (white); can be given several times, once for each picture
     #[arg(long, value_name = "FILE", requires = "ip_adapter_image")]
     pub ip_adapter_masks: Vec<PathBuf>,
-    /// A T2I-Adapter, with which the image follows that of --image: a folder or a name on the hub; can be given several times
+    /// A T2I-Adapter, which makes the result follow --image: a folder or a name on the hub; can be given several times
     #[arg(long, value_name = "DIR_OR_HUB_ID", requires = "image", conflicts_with = "controlnet")]
     pub adapter: Vec<String>,
     /// How much of the image to change, 0 to 1; by default 0.8, and 1 with a mask (Stable Diffusion XL: 0.3 and 0.9999)
@@ -120,7 +123,7 @@ pub(crate) struct GenerateArguments {
     /// How many of the text encoder's last layers to leave out
     #[arg(long, value_name = "LAYERS", value_parser = whole_number)]
     pub clip_skip: Option<usize>,
-    /// FreeU: factors for the skips and for what comes from below in two blocks of the UNet, such as 0.9,0.2,1.5,1.6 for Stable Diffusion 1.5
+    /// FreeU: factors of the skips (S) and of the backbone (B) in two blocks of the UNet, such as 0.9,0.2,1.5,1.6 for Stable Diffusion 1.5; a 0 turns it off
     #[arg(long, value_name = "S1,S2,B1,B2", value_parser = freeu)]
     pub freeu: Option<FreeU>,
     /// Decode large images in overlapping tiles, which takes less memory

@@ -21,10 +21,16 @@ pub(crate) fn add(
     // The revision is that of the model.
     options.hub.revision = None;
     let nets = load_all(names, &options)?;
+    let kind = match nets {
+        ControlNets::Plain(_) => ControlNetModel::CLASS_NAME,
+        ControlNets::Union(_) => ControlNetUnionModel::CLASS_NAME,
+    };
     let task = AutoPipeline::find(task).expect("it is one of the library's");
     let listed = names.join(", ");
     task.from_pipe_with_controlnet(&pipeline, nets).map_err(|error| match error {
-        Error::Unsupported { .. } => anyhow!("--controlnet: a {} does not take it", pipeline.class_name()),
+        Error::Unsupported { .. } => {
+            anyhow!("--controlnet {listed}: a {} does not take a {kind}", pipeline.class_name())
+        }
         Error::InvalidArgument { argument: "controlnet", message } => {
             anyhow!("--controlnet {listed}: {message}")
         }
@@ -117,6 +123,9 @@ pub(crate) fn name_option(error: Error, pipeline: &DiffusionPipeline) -> anyhow:
     match error {
         Error::InvalidArgument { argument: "image", message } if follows_image(pipeline) => {
             anyhow!("--control-image: {message}")
+        }
+        Error::InvalidArgument { argument: "ip_adapter_scale", message } => {
+            anyhow!("--ip-adapter-scale: {message}")
         }
         other => keywords::name_option(other, |argument| pipeline.takes(argument)),
     }

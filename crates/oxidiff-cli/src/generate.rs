@@ -97,15 +97,24 @@ impl InputImages {
     /// With the images to follow made out of the given ones.
     fn preprocessed(mut self, arguments: &GenerateArguments) -> anyhow::Result<Self> {
         let preprocessors = &arguments.control_preprocessor;
-        let (given, images) = (preprocessors.len(), self.control.len());
+        // T2I-Adapters follow the images themselves.
+        let follows = if arguments.adapter.is_empty() { &mut self.control } else { &mut self.image };
+        let (given, images) = (preprocessors.len(), follows.len());
+        if given > 0 && images == 0 {
+            bail!(
+                "--control-preprocessor: there is no --control-image, nor an --adapter that follows --image"
+            );
+        }
         if given > 1 && given != images {
-            bail!("--control-preprocessor: {given} are given for {images} images: give one, or one for each");
+            bail!(
+                "--control-preprocessor: got {given}, but the number of images is {images}: give one, or one for each"
+            );
         }
         let context = |error| anyhow!("--control-preprocessor: {error}");
         let options = LoadOptions::default();
         let loaded = preprocessors.iter().map(|it| it.load(&options).map_err(context));
         let loaded = loaded.collect::<anyhow::Result<Vec<_>>>()?;
-        for (image, preprocessor) in self.control.iter_mut().zip(loaded.iter().cycle()) {
+        for (image, preprocessor) in follows.iter_mut().zip(loaded.iter().cycle()) {
             *image = preprocessor.apply(image).map_err(context)?;
         }
         Ok(self)

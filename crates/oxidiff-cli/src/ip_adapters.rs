@@ -1,5 +1,7 @@
 //! IP-Adapters that are given on the command line.
 
+use std::path::Path;
+
 use anyhow::{anyhow, bail};
 use oxidiff::{Argument, DiffusionPipeline, IpAdapterOptions, Request, load_image};
 
@@ -16,7 +18,7 @@ pub(crate) fn load(pipeline: &mut DiffusionPipeline, arguments: &GenerateArgumen
     let Some(loader) = pipeline.ip_adapter_loader() else {
         bail!("--ip-adapter: a {class_name} does not take it");
     };
-    let adapters: Vec<_> = names.iter().map(|name| (name.as_str(), IpAdapterOptions::default())).collect();
+    let adapters: Vec<_> = names.iter().map(|name| source(name, arguments)).collect();
     loader
         .load_ip_adapters(&adapters)
         .map_err(|error| about_file("--ip-adapter", &names.join(", "), &error))?;
@@ -29,6 +31,25 @@ pub(crate) fn load(pipeline: &mut DiffusionPipeline, arguments: &GenerateArgumen
         oxidiff::Error::InvalidArgument { message, .. } => anyhow!("--ip-adapter-scale: {message}"),
         other => other.into(),
     })
+}
+
+/// Where to find an adapter. A path on the hub names the file and its folder, too: `OWNER/NAME/FOLDER/FILE`.
+fn source<'a>(name: &'a str, arguments: &GenerateArguments) -> (&'a str, IpAdapterOptions) {
+    let mut options = IpAdapterOptions::default();
+    if let Some(folder) = &arguments.ip_adapter_image_encoder {
+        options.image_encoder_folder = Some(folder.clone());
+    }
+    let ends: Vec<usize> = name.match_indices('/').map(|(end, _)| end).collect();
+    match ends[..] {
+        [first, end, ..] if first > 0 && !name.starts_with('.') && !Path::new(name).exists() => {
+            let inside = &name[end + 1..];
+            let (subfolder, file) = inside.rsplit_once('/').unwrap_or(("", inside));
+            options.subfolder = Some(subfolder.to_owned()).filter(|folder| !folder.is_empty());
+            options.weight_name = Some(file.to_owned());
+            (&name[..end], options)
+        }
+        _ => (name, options),
+    }
 }
 
 /// Sets the pictures, and where they count.

@@ -17,9 +17,15 @@ pub(crate) fn run(arguments: &UpscaleArguments) -> anyhow::Result<()> {
         pre_pad: arguments.pre_pad,
         progress_bar: !arguments.no_progress,
     };
+    let about_input = |error| match error {
+        oxidiff::Error::InvalidArgument { argument: "image", message } => anyhow!("IN: {message}"),
+        other => anyhow!(other),
+    };
     let images = match output.output_type() {
-        OutputType::Array => Images::Array(upscaler.upscale_to_array(&picture, &options)?),
-        _ => Images::Image(vec![upscaler.upscale(&picture, &options)?]),
+        OutputType::Array => {
+            Images::Array(upscaler.upscale_to_array(&picture, &options).map_err(about_input)?)
+        }
+        _ => Images::Image(vec![upscaler.upscale(&picture, &options).map_err(about_input)?]),
     };
     for path in output.write(images)? {
         print_line(path.display())?;

@@ -59,7 +59,10 @@ pub(crate) fn freeu(value: &str) -> Result<FreeU, String> {
 pub(crate) fn ip_adapter_scale(value: &str) -> Result<IpAdapterScale, String> {
     if value.trim_start().starts_with(['{', '[']) {
         let json = serde_json::from_str(value).map_err(|error| format!("is not JSON: {error}"))?;
-        return IpAdapterScale::from_json(&json).map_err(|error| error.to_string());
+        return IpAdapterScale::from_json(&json).map_err(|error| match error {
+            oxidiff::Error::InvalidArgument { message, .. } => message,
+            other => other.to_string(),
+        });
     }
     let numbers = value.split(',').map(|part| number(part.trim())).collect::<Result<Vec<_>, _>>()?;
     Ok(match numbers[..] {

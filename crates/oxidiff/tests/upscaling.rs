@@ -111,7 +111,31 @@ fn what_is_no_such_network_is_an_error() {
     let upscaler = ImageUpscaler::from_file(recorded("x2.pth")).unwrap();
     let tiny = DynamicImage::new_rgb8(1, 1);
     let message = upscaler.upscale(&tiny, &UpscaleOptions::default()).unwrap_err().to_string();
-    assert!(message.contains("too small"), "{message}");
+    assert!(message.contains("too few"), "{message}");
     let grey = Tensor::<4>::zeros([1, 1, 8, 8], &Device::flex());
     assert!(upscaler.upscale_values(grey, &UpscaleOptions::default()).is_err());
+}
+
+#[test]
+fn weights_that_are_not_finite_are_an_error() {
+    let bytes = std::fs::read(recorded("x4.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut changed: Vec<(String, safetensors::Dtype, Vec<usize>, Vec<u8>)> = tensors
+        .tensors()
+        .into_iter()
+        .map(|(name, view)| (name, view.dtype(), view.shape().to_vec(), view.data().to_vec()))
+        .collect();
+    let bias = changed.iter_mut().find(|(name, ..)| name == "conv_last.bias").unwrap();
+    // NaN in half precision.
+    bias.3[..2].copy_from_slice(&[0x00, 0x7e]);
+    let views = changed.iter().map(|(name, dtype, shape, data)| {
+        (name.clone(), safetensors::tensor::TensorView::new(*dtype, shape.clone(), data).unwrap())
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("broken.safetensors");
+    std::fs::write(&file, safetensors::serialize(views, None).unwrap()).unwrap();
+    let upscaler = ImageUpscaler::from_file(&file).unwrap();
+    let message =
+        upscaler.upscale(&picture("RGB", [9, 8]), &UpscaleOptions::default()).unwrap_err().to_string();
+    assert!(message.contains("broken.safetensors") && message.contains("not finite"), "{message}");
 }

@@ -258,6 +258,35 @@ class CLIPTextModelWithProjection(ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
+class CLIPVisionModelWithProjection(ModelMixin):
+    """`CLIPVisionModelWithProjection` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, pixel_values: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the CLIPVisionModelWithProjection.
+
+        Args:
+            pixel_values (ArrayLike): The prepared images, `[batch, channels, height, width]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, pixel_values: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the CLIPVisionModelWithProjection.
+
+        Args:
+            pixel_values (ArrayLike): The prepared images, `[batch, channels, height, width]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class CMStochasticIterativeScheduler(NoiseLevels, StepIndex, SchedulerMixin):
     """`CMStochasticIterativeScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
@@ -356,6 +385,57 @@ class ControlNetModel(FromUNetMixin, ModelMixin):
             class_labels (float | Sequence[float] | ArrayLike): The class of each item, for models that were trained with classes.
             text_embeds (ArrayLike): What the text says as a whole, `[batch, features]`.
             time_ids (ArrayLike): Numbers such as the size of the image, `[batch, numbers]`.
+            guess_mode (bool): Whether the results grow from a tenth at the highest resolution to the whole in the middle.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class ControlNetUnionModel(FromUNetMixin, ModelMixin):
+    """`ControlNetUnionModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, controlnet_cond: Any | None = None, control_type: ArrayLike | None = None, control_type_idx: int | Sequence[int] | ArrayLike | None = None, conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, class_labels: float | Sequence[float] | ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, from_multi: bool = False, guess_mode: bool = False, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the ControlNetUnionModel.
+
+        Args:
+            sample (ArrayLike): The noisy sample, `[batch, in_channels, height, width]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep: one for all items, or one for each.
+            encoder_hidden_states (ArrayLike): The embedded text, `[batch, tokens, features]`.
+            controlnet_cond (Any): The images to follow, values in [0, 1], each `[batch, 3, 8 * height, 8 * width]`.
+            control_type (ArrayLike): 1 for each type that is used and 0 for the others, `[batch, num_control_type]`; by default those of the images.
+            control_type_idx (int | Sequence[int] | ArrayLike): The types of the images.
+            conditioning_scale (float | Sequence[float] | ArrayLike): A factor of the results, or one for each image.
+            class_labels (float | Sequence[float] | ArrayLike): The class of each item, for models that were trained with classes.
+            text_embeds (ArrayLike): What the text says as a whole, `[batch, features]`.
+            time_ids (ArrayLike): Numbers such as the size of the image, `[batch, numbers]`.
+            from_multi (bool): Whether the first scale is one of all results also with several images.
+            guess_mode (bool): Whether the results grow from a tenth at the highest resolution to the whole in the middle.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, controlnet_cond: Any | None = None, control_type: ArrayLike | None = None, control_type_idx: int | Sequence[int] | ArrayLike | None = None, conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, class_labels: float | Sequence[float] | ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, from_multi: bool = False, guess_mode: bool = False, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the ControlNetUnionModel.
+
+        Args:
+            sample (ArrayLike): The noisy sample, `[batch, in_channels, height, width]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep: one for all items, or one for each.
+            encoder_hidden_states (ArrayLike): The embedded text, `[batch, tokens, features]`.
+            controlnet_cond (Any): The images to follow, values in [0, 1], each `[batch, 3, 8 * height, 8 * width]`.
+            control_type (ArrayLike): 1 for each type that is used and 0 for the others, `[batch, num_control_type]`; by default those of the images.
+            control_type_idx (int | Sequence[int] | ArrayLike): The types of the images.
+            conditioning_scale (float | Sequence[float] | ArrayLike): A factor of the results, or one for each image.
+            class_labels (float | Sequence[float] | ArrayLike): The class of each item, for models that were trained with classes.
+            text_embeds (ArrayLike): What the text says as a whole, `[batch, features]`.
+            time_ids (ArrayLike): Numbers such as the size of the image, `[batch, numbers]`.
+            from_multi (bool): Whether the first scale is one of all results also with several images.
             guess_mode (bool): Whether the results grow from a tenth at the highest resolution to the whole in the middle.
 
         Returns:
@@ -829,7 +909,7 @@ class DiagonalGaussianDistribution:
     def var(self) -> Any:
         """The variance at each position."""
 
-class DiffusionPipeline(LoraMixin, VaeMixin, JsonMixin):
+class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
     """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
 
     `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
@@ -877,7 +957,7 @@ class DiffusionPipeline(LoraMixin, VaeMixin, JsonMixin):
 
     @classmethod
     def from_pipe(cls, pipeline: Any, **kwargs: Any) -> Self:
-        """Makes a pipeline of this class from the parts of another, and a `controlnet` or several. Both share the weights."""
+        """Makes a pipeline of this class from the parts of another, and a `controlnet` or `adapter`. Both share the weights."""
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Self:
@@ -891,8 +971,8 @@ class DiffusionPipeline(LoraMixin, VaeMixin, JsonMixin):
             variant (str): Which variant of the weights to read: `"fp16"`.
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
             safety_checker: `None` leaves it out.
-            controlnet: A `ControlNetModel`, or a list of them, for a class that takes one; `DiffusionPipeline` and the
-                AutoPipelines then choose such a class.
+            controlnet, adapter: A ControlNet or a `T2IAdapter`, or a list of them, for a class that takes one;
+                `DiffusionPipeline` and the AutoPipelines then choose such a class.
             scheduler, vae, unet, ...: Parts to use instead of those of the checkpoint.
 
         Raises:
@@ -1301,6 +1381,41 @@ class HeunDiscreteScheduler(HalfSteps, StepIndex, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
+class IPAdapterMixin:
+    """Methods of pipelines that take pictures as prompts."""
+
+    def disable_freeu(self) -> Any:
+        """Turns FreeU off."""
+
+    def enable_freeu(self, s1: Any, s2: Any, b1: Any, b2: Any) -> Any:
+        """Turns FreeU on: factors of the skips (`s1`, `s2`) and of what comes from below (`b1`, `b2`) in two blocks of the UNet."""
+
+    def load_ip_adapter(self, pretrained_model_name_or_path_or_dict: Any, subfolder: str | None = '', weight_name: Any = None, image_encoder_folder: Any = 'image_encoder', **kwargs: Any) -> Any:
+        """Loads one or several IP-Adapters, in place of those that are loaded, and an image encoder if the pipeline has none.
+
+        Args:
+            pretrained_model_name_or_path_or_dict (str or list of str): The folder, the file, or the name of a repository.
+            subfolder (str or list of str): The folder of the file in it.
+            weight_name (str or list of str): The file.
+            image_encoder_folder (str): The folder of the image encoder: beside the file, or if it contains a slash, in the
+                folder or repository. `None` loads none, so that calls take `ip_adapter_image_embeds` only.
+
+        Raises:
+            OSError: when there is no such file, it holds no IP-Adapter, or one that was made for another UNet.
+        """
+
+    def prepare_ip_adapter_image_embeds(self, ip_adapter_image: Any, ip_adapter_image_embeds: Any, device: Any = None, num_images_per_prompt: Any = 1, do_classifier_free_guidance: Any = True) -> Any:
+        """Embeds the pictures of each IP-Adapter; with guidance, the embedding of no picture comes first."""
+
+    def set_ip_adapter_scale(self, scale: Any) -> Any:
+        """Sets how strongly the pictures of each IP-Adapter count: a number, `{"down": {"block_2": [0.0, 1.0]}, "up": 0.5}` for the
+        blocks of the UNet, of which others do not count, or a list with one for each adapter. With masks, an adapter can have a
+        list of a number for each picture.
+        """
+
+    def unload_ip_adapter(self) -> Any:
+        """Removes the IP-Adapters and their image encoder."""
+
 class IPNDMScheduler(StepIndex, SchedulerMixin):
     """`IPNDMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
 
@@ -1468,7 +1583,7 @@ class LMSDiscreteScheduler(StepIndex, SchedulerMixin):
 class LatentConsistencyModelImg2ImgPipeline(DiffusionPipeline):
     """`LatentConsistencyModelImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, strength: float = 0.8, latents: ArrayLike | None = None, num_inference_steps: int = 4, original_inference_steps: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 8.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, strength: float = 0.8, latents: ArrayLike | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 4, original_inference_steps: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 8.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: LatentConsistencyModelImg2ImgPipeline.
 
         Args:
@@ -1476,6 +1591,9 @@ class LatentConsistencyModelImg2ImgPipeline(DiffusionPipeline):
             image (ImageInput): The images to start from: one for all prompts, or one for each. Their size is that of the result, rounded down to a multiple of 8. A tensor of four channels is taken for latents.
             strength (float): How much of the image to change, from 0 to 1: the steps are among that part of the timesteps.
             latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`, instead of those of the image with noise.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps.
             original_inference_steps (int): Number of steps that the model was distilled with, from which those of the run are chosen; by default that of the scheduler's configuration.
             timesteps (float | Sequence[float] | ArrayLike): The timesteps of the run, if the scheduler is not to choose them.
@@ -1500,7 +1618,7 @@ class LatentConsistencyModelImg2ImgPipeline(DiffusionPipeline):
 class LatentConsistencyModelPipeline(DiffusionPipeline):
     """`LatentConsistencyModelPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, *, height: int | None = None, width: int | None = None, latents: ArrayLike | None = None, num_inference_steps: int = 4, original_inference_steps: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 8.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, *, height: int | None = None, width: int | None = None, latents: ArrayLike | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 4, original_inference_steps: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 8.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: LatentConsistencyModelPipeline.
 
         Args:
@@ -1508,6 +1626,9 @@ class LatentConsistencyModelPipeline(DiffusionPipeline):
             height (int): Height of the images in pixels, a multiple of 8; by default that of the images that the model was trained on.
             width (int): Width of the images in pixels, a multiple of 8; by default that of the images that the model was trained on.
             latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps.
             original_inference_steps (int): Number of steps that the model was distilled with, from which those of the run are chosen; by default that of the scheduler's configuration.
             timesteps (float | Sequence[float] | ArrayLike): The timesteps of the run, if the scheduler is not to choose them.
@@ -2106,10 +2227,47 @@ class Shift:
     def shift(self) -> Any:
         """The shift of the noise levels of the next run, unless it is dynamic."""
 
+class StableDiffusionAdapterPipeline(DiffusionPipeline):
+    """`StableDiffusionAdapterPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, latents: ArrayLike | None = None, adapter_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionAdapterPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            image (ImageInput): The images to follow: one for all prompts, or one for each. With several adapters, an image for each. Tensors have values in [0, 1]; only pictures are resized.
+            height (int): Height of the images in pixels, a multiple of 8 and of the adapter's `downscale_factor`; by default that of the image to follow, rounded down to one.
+            width (int): Width of the images in pixels, a multiple of 8 and of the adapter's `downscale_factor`; by default that of the image to follow, rounded down to one.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the denoising loop, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the denoising loop, instead of the scheduler's own.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            adapter_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each adapter.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            clip_skip (int): How many of the text encoder's last layers to leave out.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
 class StableDiffusionControlNetImg2ImgPipeline(DiffusionPipeline):
     """`StableDiffusionControlNetImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, strength: float = 0.8, latents: ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 0.8, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, strength: float = 0.8, latents: ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 0.8, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusionControlNetImg2ImgPipeline.
 
         Args:
@@ -2125,6 +2283,9 @@ class StableDiffusionControlNetImg2ImgPipeline(DiffusionPipeline):
             guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
             control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
             control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
             prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
@@ -2149,7 +2310,7 @@ class StableDiffusionControlNetImg2ImgPipeline(DiffusionPipeline):
 class StableDiffusionControlNetInpaintPipeline(DiffusionPipeline):
     """`StableDiffusionControlNetInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, padding_mask_crop: int | None = None, strength: float = 1.0, latents: ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 0.5, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, padding_mask_crop: int | None = None, strength: float = 1.0, latents: ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 0.5, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusionControlNetInpaintPipeline.
 
         Args:
@@ -2167,6 +2328,9 @@ class StableDiffusionControlNetInpaintPipeline(DiffusionPipeline):
             guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
             control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
             control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
             prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
@@ -2191,7 +2355,7 @@ class StableDiffusionControlNetInpaintPipeline(DiffusionPipeline):
 class StableDiffusionControlNetPipeline(DiffusionPipeline):
     """`StableDiffusionControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, latents: ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, latents: ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusionControlNetPipeline.
 
         Args:
@@ -2207,6 +2371,9 @@ class StableDiffusionControlNetPipeline(DiffusionPipeline):
             guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
             control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
             control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
             prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
@@ -2264,7 +2431,7 @@ class StableDiffusionDepth2ImgPipeline(DiffusionPipeline):
 class StableDiffusionImg2ImgPipeline(DiffusionPipeline):
     """`StableDiffusionImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, strength: float = 0.8, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, strength: float = 0.8, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusionImg2ImgPipeline.
 
         Args:
@@ -2274,6 +2441,9 @@ class StableDiffusionImg2ImgPipeline(DiffusionPipeline):
             strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image is left.
             timesteps (float | Sequence[float] | ArrayLike): The timesteps of the whole run, instead of the scheduler's own.
             sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, instead of the scheduler's own.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
             prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
@@ -2298,7 +2468,7 @@ class StableDiffusionImg2ImgPipeline(DiffusionPipeline):
 class StableDiffusionInpaintPipeline(DiffusionPipeline):
     """`StableDiffusionInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, masked_image_latents: ArrayLike | None = None, height: int | None = None, width: int | None = None, padding_mask_crop: int | None = None, strength: float = 1.0, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, latents: ArrayLike | None = None, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, masked_image_latents: ArrayLike | None = None, height: int | None = None, width: int | None = None, padding_mask_crop: int | None = None, strength: float = 1.0, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, latents: ArrayLike | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusionInpaintPipeline.
 
         Args:
@@ -2314,6 +2484,9 @@ class StableDiffusionInpaintPipeline(DiffusionPipeline):
             timesteps (float | Sequence[float] | ArrayLike): The timesteps of the whole run, instead of the scheduler's own.
             sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, instead of the scheduler's own.
             latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
             prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
@@ -2338,7 +2511,7 @@ class StableDiffusionInpaintPipeline(DiffusionPipeline):
 class StableDiffusionInstructPix2PixPipeline(DiffusionPipeline):
     """`StableDiffusionInstructPix2PixPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, image_guidance_scale: float = 1.5, latents: ArrayLike | None = None, num_inference_steps: int = 100, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, image_guidance_scale: float = 1.5, latents: ArrayLike | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 100, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusionInstructPix2PixPipeline.
 
         Args:
@@ -2347,6 +2520,9 @@ class StableDiffusionInstructPix2PixPipeline(DiffusionPipeline):
             image (ImageInput): The images to edit: one for all prompts, or one for each. The result has their size, rounded down to a multiple of 8. A tensor with four channels is treated as latents.
             image_guidance_scale (float): How closely the result follows the image; below 1 all guidance is off.
             latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
             prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
@@ -2402,7 +2578,7 @@ class StableDiffusionLatentUpscalePipeline(DiffusionPipeline):
 class StableDiffusionPipeline(DiffusionPipeline):
     """`StableDiffusionPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_rescale: float = 0.0, latents: ArrayLike | None = None, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_rescale: float = 0.0, latents: ArrayLike | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 50, guidance_scale: float = 7.5, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, clip_skip: int | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusionPipeline.
 
         Args:
@@ -2414,6 +2590,9 @@ class StableDiffusionPipeline(DiffusionPipeline):
             sigmas (float | Sequence[float] | ArrayLike): The noise levels of the denoising loop, instead of the scheduler's own.
             guidance_rescale (float): How far to restore the contrast that guidance changes, from 0 to 1.
             latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
             prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
@@ -2468,10 +2647,63 @@ class StableDiffusionUpscalePipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+class StableDiffusionXLAdapterPipeline(DiffusionPipeline):
+    """`StableDiffusionXLAdapterPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, adapter_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, adapter_conditioning_factor: float = 1.0, clip_skip: int | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, guidance_rescale: float = 0.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionXLAdapterPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder: one for each prompt; by default the same prompts.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default the same negative prompts.
+            image (ImageInput): The images to follow: one for all prompts, or one for each. With several adapters, an image for each. Tensors have values in [0, 1]; only pictures are resized.
+            height (int): Height of the images in pixels, a multiple of 8 and of the adapter's `downscale_factor`; by default that of the image to follow, rounded down to one.
+            width (int): Width of the images in pixels, a multiple of 8 and of the adapter's `downscale_factor`; by default that of the image to follow, rounded down to one.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the denoising loop, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the denoising loop, instead of the scheduler's own.
+            negative_original_size (int | Sequence[int] | ArrayLike): As `original_size`, for the negative prompt; both negative sizes must be given.
+            negative_crops_coords_top_left (int | Sequence[int] | ArrayLike): As `crops_coords_top_left`, for the negative prompt.
+            negative_target_size (int | Sequence[int] | ArrayLike): As `target_size`, for the negative prompt; both negative sizes must be given.
+            adapter_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each adapter.
+            adapter_conditioning_factor (float): The part of the steps in which to follow the images, from the first step on: 0 is none of them, 1 all. As in Python, each call of the UNet counts as a step here, also with schedulers that call it twice in one.
+            clip_skip (int): How many of the text encoders' last layers to leave out.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            guidance_rescale (float): How far to restore the contrast that guidance changes, from 0 to 1.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): The pooled embeddings of the prompts, `[prompts, features]`; needed with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): The pooled embeddings of the negative prompts; needed with `negative_prompt_embeds`.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it, height and width; by default that of the result. Small sizes give blurred images.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as the model is conditioned on it: how much was cut off at the top and at the left.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as the model is conditioned on it, height and width; by default the actual size.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
 class StableDiffusionXLControlNetImg2ImgPipeline(DiffusionPipeline):
     """`StableDiffusionXLControlNetImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, strength: float = 0.8, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, aesthetic_score: float = 6.0, negative_aesthetic_score: float = 2.5, clip_skip: int | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 0.8, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, guidance_scale: float = 5.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, strength: float = 0.8, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, aesthetic_score: float = 6.0, negative_aesthetic_score: float = 2.5, clip_skip: int | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 0.8, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 50, guidance_scale: float = 5.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusionXLControlNetImg2ImgPipeline.
 
         Args:
@@ -2494,6 +2726,9 @@ class StableDiffusionXLControlNetImg2ImgPipeline(DiffusionPipeline):
             guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
             control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
             control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
             prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
@@ -2523,7 +2758,7 @@ class StableDiffusionXLControlNetImg2ImgPipeline(DiffusionPipeline):
 class StableDiffusionXLControlNetInpaintPipeline(DiffusionPipeline):
     """`StableDiffusionXLControlNetInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, padding_mask_crop: int | None = None, strength: float = 0.9999, denoising_start: float | None = None, aesthetic_score: float = 6.0, negative_aesthetic_score: float = 2.5, clip_skip: int | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, guidance_rescale: float = 0.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, padding_mask_crop: int | None = None, strength: float = 0.9999, denoising_start: float | None = None, aesthetic_score: float = 6.0, negative_aesthetic_score: float = 2.5, clip_skip: int | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, guidance_rescale: float = 0.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusionXLControlNetInpaintPipeline.
 
         Args:
@@ -2546,6 +2781,9 @@ class StableDiffusionXLControlNetInpaintPipeline(DiffusionPipeline):
             guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
             control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
             control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
@@ -2577,7 +2815,7 @@ class StableDiffusionXLControlNetInpaintPipeline(DiffusionPipeline):
 class StableDiffusionXLControlNetPipeline(DiffusionPipeline):
     """`StableDiffusionXLControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, clip_skip: int | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, clip_skip: int | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusionXLControlNetPipeline.
 
         Args:
@@ -2598,6 +2836,178 @@ class StableDiffusionXLControlNetPipeline(DiffusionPipeline):
             guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
             control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
             control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): The pooled embeddings of the prompts, `[prompts, features]`; needed with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): The pooled embeddings of the negative prompts; needed with `negative_prompt_embeds`.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it, height and width; by default that of the result. Small sizes give blurred images.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as the model is conditioned on it: how much was cut off at the top and at the left.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as the model is conditioned on it, height and width; by default the actual size.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionXLControlNetUnionImg2ImgPipeline(DiffusionPipeline):
+    """`StableDiffusionXLControlNetUnionImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, strength: float = 0.8, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, aesthetic_score: float = 6.0, negative_aesthetic_score: float = 2.5, clip_skip: int | None = None, control_mode: int | Sequence[int] | ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 0.8, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 50, guidance_scale: float = 5.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionXLControlNetUnionImg2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder: one for each prompt; by default the same prompts.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default the same negative prompts.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. A tensor with four channels is treated as latents.
+            height (int): Height of the images in pixels, rounded down to a multiple of 8; by default that of `image`.
+            width (int): Width of the images in pixels, rounded down to a multiple of 8; by default that of `image`.
+            strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image is left.
+            negative_original_size (int | Sequence[int] | ArrayLike): As `original_size`, for the negative prompt.
+            negative_crops_coords_top_left (int | Sequence[int] | ArrayLike): As `crops_coords_top_left`, for the negative prompt; used by refiners only.
+            negative_target_size (int | Sequence[int] | ArrayLike): As `target_size`, for the negative prompt.
+            aesthetic_score (float): The aesthetic score to aim for, for refiners.
+            negative_aesthetic_score (float): The aesthetic score of the negative prompt, for refiners.
+            clip_skip (int): How many of the text encoders' last layers to leave out.
+            control_image (ImageInput): The images that the ControlNet follows, one for each type in `control_mode`: each for all prompts, or a list with one for each prompt. With several ControlNets, an image for each of them. Tensors have values in [0, 1].
+            control_mode (int | Sequence[int] | ArrayLike): The types of the images, by their numbers in the model. With several ControlNets, one for each of them, or a list for each; then `control_image` is a list of lists, too.
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each image; with several ControlNets, one for each of them.
+            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which an image begins to count: one number from 0 to 1, or one for each image; with several ControlNets, one for each of them.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which an image ceases to count, likewise.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): The pooled embeddings of the prompts, `[prompts, features]`; needed with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): The pooled embeddings of the negative prompts; needed with `negative_prompt_embeds`.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it, height and width; by default that of the result. Small sizes give blurred images.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as the model is conditioned on it: how much was cut off at the top and at the left.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as the model is conditioned on it, height and width; by default the actual size.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionXLControlNetUnionInpaintPipeline(DiffusionPipeline):
+    """`StableDiffusionXLControlNetUnionInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, padding_mask_crop: int | None = None, strength: float = 0.9999, denoising_start: float | None = None, aesthetic_score: float = 6.0, negative_aesthetic_score: float = 2.5, clip_skip: int | None = None, control_mode: int | Sequence[int] | ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, guidance_rescale: float = 0.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionXLControlNetUnionInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder: one for each prompt; by default the same prompts.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default the same negative prompts.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each.
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            height (int): Height of the images in pixels, a multiple of 8; by default that of `image`, rounded down to one.
+            width (int): Width of the images in pixels, a multiple of 8; by default that of `image`, rounded down to one.
+            padding_mask_crop (int): Works only on the masked part and this many pixels around it, enlarged to the size of the whole image, and puts the result back into the image. Requires one image and one mask.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
+            denoising_start (float): How far another model has denoised the image, as a fraction of all steps between 0 and 1. No noise is added then, and `strength` is not used.
+            aesthetic_score (float): The aesthetic score to aim for, for refiners.
+            negative_aesthetic_score (float): The aesthetic score of the negative prompt, for refiners.
+            clip_skip (int): How many of the text encoders' last layers to leave out.
+            control_image (ImageInput): The images that the ControlNet follows, one for each type in `control_mode`: each for all prompts, or a list with one for each prompt. With several ControlNets, an image for each of them. Tensors have values in [0, 1].
+            control_mode (int | Sequence[int] | ArrayLike): The types of the images, by their numbers in the model. With several ControlNets, one for each of them, or a list for each; then `control_image` is a list of lists, too.
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each image; with several ControlNets, one for each of them.
+            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which an image begins to count: one number from 0 to 1, or one for each image; with several ControlNets, one for each of them.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which an image ceases to count, likewise.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
+            denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
+            guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
+            guidance_rescale (float): How far to restore the contrast that guidance changes, from 0 to 1.
+            prompt_weighting (bool): Whether `(word:1.3)` and `[word]` change the weights of parts of a prompt, `BREAK` begins a new chunk, and long prompts are encoded in chunks, as in AUTOMATIC1111's web UI.
+            num_images_per_prompt (int): Number of images for each prompt.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): The pooled embeddings of the prompts, `[prompts, features]`; needed with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): The pooled embeddings of the negative prompts; needed with `negative_prompt_embeds`.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it, height and width; by default that of the result. Small sizes give blurred images.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as the model is conditioned on it: how much was cut off at the top and at the left.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as the model is conditioned on it, height and width; by default the actual size.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusionXLControlNetUnionPipeline(DiffusionPipeline):
+    """`StableDiffusionXLControlNetUnionPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, clip_skip: int | None = None, control_mode: int | Sequence[int] | ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, guess_mode: bool = False, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusionXLControlNetUnionPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder: one for each prompt; by default the same prompts.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default the same negative prompts.
+            height (int): Height of the images in pixels, rounded down to a multiple of 8; by default that of the image to follow.
+            width (int): Width of the images in pixels, rounded down to a multiple of 8; by default that of the image to follow.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the denoising loop, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the denoising loop, instead of the scheduler's own.
+            negative_original_size (int | Sequence[int] | ArrayLike): As `original_size`, for the negative prompt; both negative sizes must be given.
+            negative_crops_coords_top_left (int | Sequence[int] | ArrayLike): As `crops_coords_top_left`, for the negative prompt.
+            negative_target_size (int | Sequence[int] | ArrayLike): As `target_size`, for the negative prompt; both negative sizes must be given.
+            clip_skip (int): How many of the text encoders' last layers to leave out.
+            control_image (ImageInput): The images that the ControlNet follows, one for each type in `control_mode`: each for all prompts, or a list with one for each prompt. With several ControlNets, an image for each of them. Tensors have values in [0, 1].
+            control_mode (int | Sequence[int] | ArrayLike): The types of the images, by their numbers in the model. With several ControlNets, one for each of them, or a list for each; then `control_image` is a list of lists, too.
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each image; with several ControlNets, one for each of them.
+            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which an image begins to count: one number from 0 to 1, or one for each image; with several ControlNets, one for each of them.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which an image ceases to count, likewise.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
@@ -2628,7 +3038,7 @@ class StableDiffusionXLControlNetPipeline(DiffusionPipeline):
 class StableDiffusionXLImg2ImgPipeline(DiffusionPipeline):
     """`StableDiffusionXLImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, strength: float = 0.3, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, denoising_start: float | None = None, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, aesthetic_score: float = 6.0, negative_aesthetic_score: float = 2.5, clip_skip: int | None = None, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, guidance_rescale: float = 0.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, strength: float = 0.3, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, denoising_start: float | None = None, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, aesthetic_score: float = 6.0, negative_aesthetic_score: float = 2.5, clip_skip: int | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, guidance_rescale: float = 0.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusionXLImg2ImgPipeline.
 
         Args:
@@ -2647,6 +3057,9 @@ class StableDiffusionXLImg2ImgPipeline(DiffusionPipeline):
             aesthetic_score (float): The aesthetic score to aim for, for refiners.
             negative_aesthetic_score (float): The aesthetic score of the negative prompt, for refiners.
             clip_skip (int): How many of the text encoders' last layers to leave out.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
@@ -2678,7 +3091,7 @@ class StableDiffusionXLImg2ImgPipeline(DiffusionPipeline):
 class StableDiffusionXLInpaintPipeline(DiffusionPipeline):
     """`StableDiffusionXLInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, masked_image_latents: ArrayLike | None = None, height: int | None = None, width: int | None = None, padding_mask_crop: int | None = None, strength: float = 0.9999, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, denoising_start: float | None = None, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, aesthetic_score: float = 6.0, negative_aesthetic_score: float = 2.5, clip_skip: int | None = None, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 7.5, guidance_rescale: float = 0.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, masked_image_latents: ArrayLike | None = None, height: int | None = None, width: int | None = None, padding_mask_crop: int | None = None, strength: float = 0.9999, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, denoising_start: float | None = None, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, aesthetic_score: float = 6.0, negative_aesthetic_score: float = 2.5, clip_skip: int | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 7.5, guidance_rescale: float = 0.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusionXLInpaintPipeline.
 
         Args:
@@ -2702,6 +3115,9 @@ class StableDiffusionXLInpaintPipeline(DiffusionPipeline):
             aesthetic_score (float): The aesthetic score to aim for, for refiners.
             negative_aesthetic_score (float): The aesthetic score of the negative prompt, for refiners.
             clip_skip (int): How many of the text encoders' last layers to leave out.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
@@ -2776,7 +3192,7 @@ class StableDiffusionXLInstructPix2PixPipeline(DiffusionPipeline):
 class StableDiffusionXLPipeline(DiffusionPipeline):
     """`StableDiffusionXLPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, clip_skip: int | None = None, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, guidance_rescale: float = 0.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, height: int | None = None, width: int | None = None, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, negative_original_size: int | Sequence[int] | ArrayLike | None = None, negative_crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., negative_target_size: int | Sequence[int] | ArrayLike | None = None, clip_skip: int | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, num_inference_steps: int = 50, denoising_end: float | None = None, guidance_scale: float = 5.0, guidance_rescale: float = 0.0, prompt_weighting: bool = False, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, original_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusionXLPipeline.
 
         Args:
@@ -2792,6 +3208,9 @@ class StableDiffusionXLPipeline(DiffusionPipeline):
             negative_crops_coords_top_left (int | Sequence[int] | ArrayLike): As `crops_coords_top_left`, for the negative prompt.
             negative_target_size (int | Sequence[int] | ArrayLike): As `target_size`, for the negative prompt; both negative sizes must be given.
             clip_skip (int): How many of the text encoders' last layers to leave out.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
@@ -2830,6 +3249,42 @@ class StepIndex:
         Raises:
             IndexError: when there is no such timestep.
         """
+
+class T2IAdapter(T2IAdapterMixin, ModelMixin):
+    """`T2IAdapter` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, x: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the T2IAdapter.
+
+        Args:
+            x (ArrayLike): The image to follow, values in [0, 1], `[batch, in_channels, height, width]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, x: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the T2IAdapter.
+
+        Args:
+            x (ArrayLike): The image to follow, values in [0, 1], `[batch, in_channels, height, width]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class T2IAdapterMixin:
+    """What a T2I-Adapter does besides."""
+
+    @property
+    def total_downscale_factor(self) -> Any:
+        """How many pixels one position of the smallest feature stands for, in each direction."""
 
 class TCDScheduler(PreviousTimestep, StepIndex, Velocity, SchedulerMixin):
     """`TCDScheduler` of diffusers: see `SchedulerMixin` for its methods."""
@@ -3139,7 +3594,7 @@ class TrainedLevels:
 class UNet2DConditionModel(ModelMixin):
     """`UNet2DConditionModel` of Python: see `ModelMixin` for its methods."""
 
-    def __call__(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, class_labels: float | Sequence[float] | ArrayLike | None = None, timestep_cond: ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, image_embeds: ArrayLike | None = None, hint: ArrayLike | None = None, down_block_additional_residuals: Any | None = None, mid_block_additional_residual: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, class_labels: float | Sequence[float] | ArrayLike | None = None, timestep_cond: ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, image_embeds: ArrayLike | None = None, hint: ArrayLike | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, down_block_additional_residuals: Any | None = None, mid_block_additional_residual: ArrayLike | None = None, down_intrablock_additional_residuals: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
         """Calls the UNet2DConditionModel.
 
         Args:
@@ -3152,8 +3607,11 @@ class UNet2DConditionModel(ModelMixin):
             time_ids (ArrayLike): Numbers such as the size of the image, `[batch, numbers]`.
             image_embeds (ArrayLike): What an image says as a whole, `[batch, features]`.
             hint (ArrayLike): An image that hints at the result, `[batch, 3, 8 * height, 8 * width]`.
+            ip_adapter_image_embeds (Any): The embedded pictures of each IP-Adapter, `[batch, pictures, features]` or `[batch, pictures, tokens, features]`.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             down_block_additional_residuals (Any): What ControlNets add to the skips of the down blocks, a tensor for each.
             mid_block_additional_residual (ArrayLike): What ControlNets add to the result of the middle block.
+            down_intrablock_additional_residuals (Any): What T2I-Adapters add inside the down blocks, a tensor for each, and then to the result of the middle block.
 
         Returns:
             An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
@@ -3162,7 +3620,7 @@ class UNet2DConditionModel(ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
-    def forward(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, class_labels: float | Sequence[float] | ArrayLike | None = None, timestep_cond: ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, image_embeds: ArrayLike | None = None, hint: ArrayLike | None = None, down_block_additional_residuals: Any | None = None, mid_block_additional_residual: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+    def forward(self, sample: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, class_labels: float | Sequence[float] | ArrayLike | None = None, timestep_cond: ArrayLike | None = None, text_embeds: ArrayLike | None = None, time_ids: ArrayLike | None = None, image_embeds: ArrayLike | None = None, hint: ArrayLike | None = None, ip_adapter_image_embeds: Any | None = None, ip_adapter_masks: Any | None = None, down_block_additional_residuals: Any | None = None, mid_block_additional_residual: ArrayLike | None = None, down_intrablock_additional_residuals: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
         """Calls the UNet2DConditionModel.
 
         Args:
@@ -3175,8 +3633,11 @@ class UNet2DConditionModel(ModelMixin):
             time_ids (ArrayLike): Numbers such as the size of the image, `[batch, numbers]`.
             image_embeds (ArrayLike): What an image says as a whole, `[batch, features]`.
             hint (ArrayLike): An image that hints at the result, `[batch, 3, 8 * height, 8 * width]`.
+            ip_adapter_image_embeds (Any): The embedded pictures of each IP-Adapter, `[batch, pictures, features]` or `[batch, pictures, tokens, features]`.
+            ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             down_block_additional_residuals (Any): What ControlNets add to the skips of the down blocks, a tensor for each.
             mid_block_additional_residual (ArrayLike): What ControlNets add to the result of the middle block.
+            down_intrablock_additional_residuals (Any): What T2I-Adapters add inside the down blocks, a tensor for each, and then to the result of the middle block.
 
         Returns:
             An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.

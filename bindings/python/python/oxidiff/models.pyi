@@ -5,9 +5,12 @@ from . import AutoencoderKL as AutoencoderKL
 from . import AutoencoderTiny as AutoencoderTiny
 from . import CLIPTextModel as CLIPTextModel
 from . import CLIPTextModelWithProjection as CLIPTextModelWithProjection
+from . import CLIPVisionModelWithProjection as CLIPVisionModelWithProjection
 from . import ControlNetModel as ControlNetModel
+from . import ControlNetUnionModel as ControlNetUnionModel
 from . import DPTForDepthEstimation as DPTForDepthEstimation
 from . import DiTTransformer2DModel as DiTTransformer2DModel
 from . import ModelMixin as ModelMixin
+from . import T2IAdapter as T2IAdapter
 from . import UNet2DConditionModel as UNet2DConditionModel
 from . import UNet2DModel as UNet2DModel

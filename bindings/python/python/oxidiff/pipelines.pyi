@@ -14,6 +14,7 @@ from . import LatentConsistencyModelPipeline as LatentConsistencyModelPipeline
 from . import PNDMPipeline as PNDMPipeline
 from . import RePaintPipeline as RePaintPipeline
 from . import ScoreSdeVePipeline as ScoreSdeVePipeline
+from . import StableDiffusionAdapterPipeline as StableDiffusionAdapterPipeline
 from . import StableDiffusionControlNetImg2ImgPipeline as StableDiffusionControlNetImg2ImgPipeline
 from . import StableDiffusionControlNetInpaintPipeline as StableDiffusionControlNetInpaintPipeline
 from . import StableDiffusionControlNetPipeline as StableDiffusionControlNetPipeline
@@ -24,9 +25,13 @@ from . import StableDiffusionInstructPix2PixPipeline as StableDiffusionInstructP
 from . import StableDiffusionLatentUpscalePipeline as StableDiffusionLatentUpscalePipeline
 from . import StableDiffusionPipeline as StableDiffusionPipeline
 from . import StableDiffusionUpscalePipeline as StableDiffusionUpscalePipeline
+from . import StableDiffusionXLAdapterPipeline as StableDiffusionXLAdapterPipeline
 from . import StableDiffusionXLControlNetImg2ImgPipeline as StableDiffusionXLControlNetImg2ImgPipeline
 from . import StableDiffusionXLControlNetInpaintPipeline as StableDiffusionXLControlNetInpaintPipeline
 from . import StableDiffusionXLControlNetPipeline as StableDiffusionXLControlNetPipeline
+from . import StableDiffusionXLControlNetUnionImg2ImgPipeline as StableDiffusionXLControlNetUnionImg2ImgPipeline
+from . import StableDiffusionXLControlNetUnionInpaintPipeline as StableDiffusionXLControlNetUnionInpaintPipeline
+from . import StableDiffusionXLControlNetUnionPipeline as StableDiffusionXLControlNetUnionPipeline
 from . import StableDiffusionXLImg2ImgPipeline as StableDiffusionXLImg2ImgPipeline
 from . import StableDiffusionXLInpaintPipeline as StableDiffusionXLInpaintPipeline
 from . import StableDiffusionXLInstructPix2PixPipeline as StableDiffusionXLInstructPix2PixPipeline

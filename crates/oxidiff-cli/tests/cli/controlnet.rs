@@ -162,7 +162,8 @@ fn images_to_follow_are_made_of_pictures() {
     let depth = [&LINES[..], &["--control-preprocessor", "depth:missing/"]].concat();
     run(&sandbox, &depth).failed_with(&["--control-preprocessor", "missing"]);
     let two = ["--control-preprocessor", "canny", "--control-preprocessor", "invert"];
-    run(&sandbox, &[&LINES[..], &two].concat()).failed_with(&["2 are given for 1 images"]);
+    run(&sandbox, &[&LINES[..], &two].concat()).failed_with(&["got 2, but the number of images is 1"]);
+    run(&sandbox, &["--control-preprocessor", "canny"]).failed_with(&["no --control-image"]);
 }
 
 #[test]

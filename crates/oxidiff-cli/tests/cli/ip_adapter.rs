@@ -88,7 +88,7 @@ fn several_adapters_work_together() {
     let same = made(&[]);
     assert_ne!(made(&["--ip-adapter-scale", "0.5", "--ip-adapter-scale", "0.9"]), same);
     assert_ne!(made(&["--ip-adapter-scale", "0.5"]), same);
-    run(&sandbox, &both).failed_with(&["--ip-adapter-image", "1 entry for 2 IP-Adapters"]);
+    run(&sandbox, &both).failed_with(&["--ip-adapter-image", "1 item for 2 IP-Adapters"]);
 }
 
 #[test]

@@ -115,9 +115,6 @@ fn the_commands_of_the_page_about_steering_work() {
     {
         std::fs::copy(fixtures.join(from), sandbox.path(to)).unwrap();
     }
-    image::RgbImage::from_fn(64, 64, |x, y| [(x * 4) as u8, (y * 3) as u8, 128].into())
-        .save(sandbox.path("apple.png"))
-        .unwrap();
     image::GrayImage::from_fn(64, 64, |x, _| [if x < 32 { 255 } else { 0 }].into())
         .save(sandbox.path("mask.png"))
         .unwrap();

@@ -14,7 +14,8 @@ struct Gradient {
 }
 
 /// White edges on black, equal to those of OpenCV's `Canny(image, low, high)`: gradients by Sobel's operator of three pixels, of the
-/// channel in which they are steepest; thresholds apply to the sum of both absolute values.
+/// channel in which they are steepest. Thresholds apply to the sum of both absolute values, from 0 to 2040 for channels of 8 bits, and
+/// may be given in any order. Transparency is ignored.
 ///
 /// ```
 /// use oxidiff::{canny, image::{DynamicImage, GrayImage}};

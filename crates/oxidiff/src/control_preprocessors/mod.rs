@@ -48,6 +48,10 @@ pub enum ControlPreprocessor {
     },
 }
 
+/// Reads a name with its options: `canny:100,200`.
+///
+/// # Errors
+/// When there is no such name, or an option has another form.
 impl FromStr for ControlPreprocessor {
     type Err = Error;
 
@@ -125,10 +129,10 @@ impl ControlPreprocessor {
 }
 
 impl LoadedPreprocessor {
-    /// The image to follow, in three colours.
+    /// The image to follow, in RGB: of the size of the picture, except for `tile`.
     ///
     /// # Errors
-    /// When the picture has no pixels, or its depth cannot be estimated.
+    /// When the picture has no pixels, `tile` would leave none, or its depth cannot be estimated.
     pub fn apply(&self, picture: &DynamicImage) -> Result<DynamicImage> {
         if picture.width() == 0 || picture.height() == 0 {
             return Err(Error::argument("control_image", "has no pixels"));

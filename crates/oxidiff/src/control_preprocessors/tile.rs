@@ -1,9 +1,11 @@
 //! The picture itself, for ControlNets that add details to it.
 
+use burn::tensor::Device;
 use image::DynamicImage;
 
 use crate::error::{Error, Result};
 use crate::image_processor::{Arithmetic, Bitmap, Resample};
+use crate::memory;
 
 /// The sides become multiples of this.
 const MULTIPLE: f64 = 64.0;
@@ -20,12 +22,17 @@ pub(super) fn resized(picture: &DynamicImage, resolution: Option<u32>) -> Result
     let [width, height] = [picture.width(), picture.height()].map(rounded);
     if width == 0 || height == 0 {
         let message = format!(
-            "of {}x{} pixels is too small: its sides become multiples of 64",
+            "{}x{} pixels would be resized to nothing: the sides become multiples of 64",
             picture.width(),
             picture.height()
         );
         return Err(Error::argument("control_image", message));
     }
+    // The picture and its result in three channels, and what is between resizing along one side and along the other.
+    let pixels = width as u64 * (height as u64 + u64::from(picture.height()))
+        + u64::from(picture.width()) * (height as u64 + u64::from(picture.height()));
+    let work = format!("resizing the image to follow to {width}x{height} pixels");
+    memory::check(&work, pixels.saturating_mul(16), &Device::flex(), "give a smaller size")?;
     let bitmap = Bitmap::from_image(picture)?.to_rgb();
     Ok(bitmap.resize_with(width, height, Resample::Lanczos, Arithmetic::Pillow).into_image())
 }

@@ -128,7 +128,8 @@ impl Checkpoint {
         if !unused.is_empty() {
             let (origin, count) = (self.tensors.origin(), counted(unused.len(), "tensor"));
             tracing::warn!(
-                "{origin}: {count} of the file belong to no layer of the {class_name}: {}",
+                "{origin}: {count} of the file {} to no layer of the {class_name}: {}",
+                if unused.len() == 1 { "belongs" } else { "belong" },
                 listed(&unused)
             );
         }

@@ -334,7 +334,7 @@ impl DiffusionPipeline {
         self.0.set_vae_slicing(enabled)
     }
 
-    /// Turns FreeU on with these factors, or off: whether the UNet counts more on what comes from below than on its skips.
+    /// Turns FreeU on with these factors, or off: it amplifies the UNet's backbone and damps low frequencies of its skips.
     ///
     /// # Errors
     /// When the pipeline has no UNet that could, or a factor is not finite.

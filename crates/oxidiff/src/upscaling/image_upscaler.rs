@@ -11,16 +11,17 @@ use crate::error::{Error, Result};
 use crate::loading::state_dict::StateDict;
 use crate::memory;
 use crate::models::call::call;
+use crate::models::finite::is_finite;
 use crate::models::least_memory;
 use crate::pipelines::common::progress::denoising_bar;
 
 /// How to enlarge a picture: the options of Real-ESRGAN's own program.
 #[derive(Clone, Copy, Debug)]
 pub struct UpscaleOptions {
-    /// The side of the squares that the picture is cut into, in its pixels, so that memory does not grow with its size; 0 enlarges it
-    /// as a whole.
+    /// The side of the squares that the picture is cut into, in input pixels, so that memory does not grow with its size; 0 enlarges
+    /// it as a whole. It is rounded up to what the network can work with.
     pub tile: usize,
-    /// How many pixels around its square the network sees. Both numbers are rounded up to what the network can work with.
+    /// How many input pixels around its square the network sees, likewise rounded up.
     pub tile_pad: usize,
     /// How many pixels are added at the right and at the bottom before, and cut off after, against artefacts at the border.
     pub pre_pad: usize,
@@ -48,6 +49,8 @@ impl Default for UpscaleOptions {
 #[derive(Clone, Debug)]
 pub struct ImageUpscaler {
     network: Network,
+    /// The file that it is from.
+    origin: String,
 }
 
 impl ImageUpscaler {
@@ -57,8 +60,9 @@ impl ImageUpscaler {
     /// # Errors
     /// When the file is missing or damaged, or holds no network of these kinds.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
-        let network = Network::of_file(StateDict::open(path.as_ref())?, &Device::flex())?;
-        Ok(Self { network })
+        let path = path.as_ref();
+        let network = Network::of_file(StateDict::open(path)?, &Device::flex())?;
+        Ok(Self { network, origin: path.display().to_string() })
     }
 
     /// How many times larger the results are.
@@ -69,10 +73,10 @@ impl ImageUpscaler {
         }
     }
 
-    /// Enlarges a picture; a grey one stays grey, and transparency is enlarged by the network, too.
+    /// Enlarges a picture, to 8 bits per channel; a grey one stays grey, and transparency is enlarged by the network, too.
     ///
     /// # Errors
-    /// When the picture has no pixels, or the result does not fit into memory.
+    /// When the picture is too small to be padded, or the result does not fit into memory.
     pub fn upscale(&self, image: &DynamicImage, options: &UpscaleOptions) -> Result<DynamicImage> {
         let enlarged = |image: RgbImage| -> Result<Vec<f32>> {
             Ok(self.upscale_to_array(&image.into(), options)?.into_data().iter().collect())
@@ -125,11 +129,11 @@ impl ImageUpscaler {
     /// Enlarges values in [0, 1], `[batch, 3, height, width]`. The result can lie outside of that range.
     ///
     /// # Errors
-    /// When there are no values or not three channels, or the result does not fit into memory.
+    /// When there are no values or not three channels, the result does not fit into memory, or is not finite.
     pub fn upscale_values(&self, values: Tensor<4>, options: &UpscaleOptions) -> Result<Tensor<4>> {
         let [batch, channels, height, width] = values.dims();
         if channels != 3 || values.dims().contains(&0) {
-            let message = format!("has shape {:?}, [batch, 3, height, width] is taken", values.dims());
+            let message = format!("has shape {:?}, expected [batch, 3, height, width]", values.dims());
             return Err(Error::argument("image", message));
         }
         let multiple = match &self.network {
@@ -159,6 +163,10 @@ impl ImageUpscaler {
         }
         bar.finish();
         let all = Tensor::cat(strips, 2);
+        if !is_finite(&all) {
+            let message = "its results are not finite: its weights may be damaged";
+            return Err(Error::NonFinite { place: self.origin.clone(), message: message.into() });
+        }
         Ok(all.narrow(2, 0, height * scale).narrow(3, 0, width * scale))
     }
 
@@ -185,7 +193,8 @@ impl ImageUpscaler {
         let tile = least_memory::bytes([batch, channels, height * scale, width * scale], DType::F32);
         let whole = least_memory::bytes([batch, 3, size[0] * scale, size[1] * scale], DType::F32);
         let work = format!("enlarging {}x{} pixels by {scale}", size[1], size[0]);
-        memory::check(&work, tile + 2 * whole, &Device::flex(), "use smaller tiles, or a smaller picture")
+        // The whole result in strips, joined, limited to [0, 1], with its channels last, and in bytes.
+        memory::check(&work, tile + 5 * whole, &Device::flex(), "use smaller tiles, or a smaller picture")
     }
 }
 
@@ -200,7 +209,7 @@ fn padded(values: Tensor<4>, pre_pad: usize, multiple: usize) -> Result<Tensor<4
         let [_, _, height, width] = values.dims();
         if more[0] >= height || more[1] >= width {
             let message = format!(
-                "of {width}x{height} pixels is too small to be padded by {} pixels",
+                "has {width}x{height} pixels, too few to be mirrored {} times at the border",
                 more[0].max(more[1])
             );
             return Err(Error::argument("image", message));

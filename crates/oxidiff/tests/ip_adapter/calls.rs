@@ -137,7 +137,7 @@ impl Call {
             }
             Value::String(text) => return text.clone().into(),
             Value::Array(items) => {
-                return Argument::List(items.iter().map(|item| Self::argument(item)).collect());
+                return Argument::List(items.iter().map(Self::argument).collect());
             }
             Value::Object(given) => given,
         };

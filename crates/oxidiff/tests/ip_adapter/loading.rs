@@ -67,6 +67,15 @@ fn an_image_encoder_beside_the_file_is_found() {
 }
 
 #[test]
+fn a_folder_with_several_files_is_ambiguous() {
+    let mut pipeline = pipeline("text2img", "small");
+    let loader = pipeline.ip_adapter_loader().unwrap();
+    let folder = recorded("models");
+    let message = error(loader.load_ip_adapter(folder.to_str().unwrap(), &IpAdapterOptions::default()));
+    assert!(message.contains("weight_name") && message.contains("ip-adapter_sd15.safetensors"), "{message}");
+}
+
+#[test]
 fn a_file_without_an_image_encoder_takes_embeddings_only() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("adapter.bin");

@@ -34,6 +34,6 @@ pub(crate) fn guess_file(names: &[String], origin: &str) -> Result<String> {
     }
     Err(Error::MissingFile {
         path: PathBuf::from(origin),
-        message: "no LoRA here: there is no .safetensors or .bin file".into(),
+        message: "no weights here: there is no .safetensors or .bin file".into(),
     })
 }

@@ -58,8 +58,8 @@ impl IpAdapterFile {
         (!lora.is_empty()).then_some(lora)
     }
 
-    /// The tensors under the paths that the fields of [`IpAdapter`] have. Attentions to the text have odd numbers, since those
-    /// between to the image itself are counted too.
+    /// The tensors under the paths that the fields of [`IpAdapter`] have. Attentions to the text have odd numbers, since the
+    /// self-attentions in between are numbered too.
     fn in_fields(&self) -> Result<StateDict> {
         let face = self.tensors.contains("image_proj.norm.weight")
             && self.tensors.contains("image_proj.proj.0.weight");
@@ -98,7 +98,7 @@ impl IpAdapterFile {
         let own = tensors.keys().filter(|key| key.ends_with(".to_k_ip.weight")).count();
         if own != attentions.len() {
             let message = format!(
-                "the IP-Adapter has {own} attentions, the UNet has {}: it was made for another model",
+                "the IP-Adapter has {own} cross-attention layers, the UNet has {}: it was made for another model",
                 attentions.len()
             );
             return Err(self.tensors.error(message));
@@ -109,7 +109,7 @@ impl IpAdapterFile {
             let Some(tensor) = tensors.get(&key) else { continue };
             if tensor.shape() != [*inner_dim, *context_dim] || tokens != *context_dim {
                 let message = format!(
-                    "the IP-Adapter makes tokens of {tokens} and projects them by {:?}, `{path}` of the UNet takes \
+                    "the IP-Adapter has tokens of size {tokens} and projections {:?}, but `{path}` of the UNet expects \
                      {:?}: it was made for another model",
                     tensor.shape(),
                     [*inner_dim, *context_dim]

@@ -68,7 +68,7 @@ impl MultiAdapter {
         &self.adapters
     }
 
-    /// The features of an image for each adapter (see [`T2IAdapter::forward`]), multiplied with the `adapter_weights` and
+    /// The features of an image for each adapter (see [`T2IAdapter::forward`]), multiplied by the `adapter_weights` and
     /// added. Without weights, it is their mean.
     ///
     /// # Errors
@@ -105,7 +105,7 @@ impl MultiAdapter {
     /// Loads the adapters from the folders `path`, `path_1`, `path_2` and so on, in `f32` on the CPU.
     ///
     /// # Errors
-    /// When there are no two such folders, a file is missing or damaged, or weights and configuration do not match.
+    /// When there are fewer than two such folders, a file is missing or damaged, or weights and configuration do not match.
     pub fn from_pretrained(path: impl AsRef<Path>) -> Result<Self> {
         Self::from_pretrained_with(path, &LoadOptions::default())
     }

@@ -63,7 +63,7 @@ impl T2IAdapters {
         found.ok_or_else(|| Error::argument("pipeline", format!("has no `{NAME}`, and none is given")))
     }
 
-    /// The features of an image for each adapter, multiplied with its weight and added.
+    /// The features of an image for each adapter, multiplied by its weight and added.
     ///
     /// # Errors
     /// As for [`MultiAdapter::forward`].
@@ -73,7 +73,7 @@ impl T2IAdapters {
                 let features = adapter.forward(image.clone())?;
                 Ok(features.into_iter().map(|feature| feature * *weight).collect())
             }
-            (Self::One(_), ..) => Err(Error::argument("image", "must be one for one adapter")),
+            (Self::One(_), ..) => Err(Error::argument("image", "must be exactly one image for one adapter")),
             (Self::Several(several), ..) => several.forward(images, Some(weights)),
         }
     }

@@ -71,7 +71,7 @@ pub struct ControlNetModel {
 pub struct ControlNetInputs {
     /// A factor of all results; 1 by default.
     pub conditioning_scale: f64,
-    /// Whether the results grow from a tenth at the highest resolution to the whole in the middle, as is meant for calls
+    /// Whether the results grow from a tenth at the highest resolution to the whole in the middle, as suits calls
     /// without a prompt. A model with `global_pool_conditions` ignores it.
     pub guess_mode: bool,
     /// For `class_embed_type` or `num_class_embeds`.

@@ -91,7 +91,7 @@ pub struct ControlNetUnionInputs {
     pub conditioning_scale: Vec<f64>,
     /// Whether the first factor is one of all results also with several images, as in a [`MultiControlNetUnionModel`].
     pub from_multi: bool,
-    /// Whether the results grow from a tenth at the highest resolution to the whole in the middle, as is meant for calls
+    /// Whether the results grow from a tenth at the highest resolution to the whole in the middle, as suits calls
     /// without a prompt. A model with `global_pool_conditions` ignores it.
     pub guess_mode: bool,
     /// For `class_embed_type` or `num_class_embeds`.

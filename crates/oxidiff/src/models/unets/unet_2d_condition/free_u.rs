@@ -1,12 +1,12 @@
-//! FreeU (Si et al. 2023, <https://arxiv.org/abs/2309.11497>): the two up blocks at the lowest resolutions count more on what comes
-//! from below, and less on the low frequencies of their skips.
+//! FreeU (Si et al. 2023, <https://arxiv.org/abs/2309.11497>): in the two up blocks at the lowest resolutions, features of the backbone
+//! are amplified, and low frequencies of the skips damped.
 
 use burn::tensor::{DType, Tensor, TensorData};
 
 use super::UNet2DConditionModel;
 use crate::error::{Error, Result};
 
-/// The factors of FreeU.
+/// The factors of FreeU. As in Python, a factor of 0 turns all of it off.
 ///
 /// ```
 /// use oxidiff::FreeU;
@@ -17,13 +17,13 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FreeU {
-    /// Of the low frequencies of the skips in the first up block.
+    /// Factor of the low frequencies of the skips in the first up block.
     pub s1: f64,
-    /// Of the low frequencies of the skips in the second up block.
+    /// Factor of the low frequencies of the skips in the second up block.
     pub s2: f64,
-    /// Of one half of the channels from below in the first up block.
+    /// Factor of one half of the backbone's channels in the first up block.
     pub b1: f64,
-    /// Of one half of the channels from below in the second up block.
+    /// Factor of one half of the backbone's channels in the second up block.
     pub b2: f64,
 }
 
@@ -49,7 +49,7 @@ impl FreeU {
 }
 
 impl FreeUStage {
-    /// What comes from below, `x`, and the skip that it is joined with, `[batch, channels, height, width]`.
+    /// The backbone's features `x`, and the skip that it is joined with, `[batch, channels, height, width]`.
     pub fn apply(self, x: Tensor<4>, skip: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
         let channels = x.dims()[1];
         let half = channels / 2;

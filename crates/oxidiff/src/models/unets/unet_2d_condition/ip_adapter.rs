@@ -264,7 +264,7 @@ impl UNet2DConditionModel {
                 let [_, masks, height, width] = mask.dims();
                 if masks != images || mask.dims()[0] != 1 || height == 0 || width == 0 {
                     let message = format!(
-                        "has shape {:?} for IP-Adapter {adapter}, which has {}: [1, {images}, height, width] is taken",
+                        "has shape {:?} for IP-Adapter {adapter}, which has {}: expected [1, {images}, height, width]",
                         mask.dims(),
                         counted(images, "image")
                     );
@@ -277,7 +277,7 @@ impl UNet2DConditionModel {
             };
             match attentions.iter().find_map(|(_, attention)| each(attention)) {
                 Some(_) if mask.is_none() => {
-                    let message = format!("must be given: IP-Adapter {adapter} has a scale for each image");
+                    let message = format!("is required: IP-Adapter {adapter} has a scale for each image");
                     return Err(Error::argument(MASKS, message));
                 }
                 Some(scales) if scales != images => {

@@ -23,8 +23,8 @@ macro_rules! control_arguments {
                 pub $images: $crate::ControlImages = $crate::ControlImages::default(),
                 /// How strongly to follow the images: one number, or one for each ControlNet.
                 pub controlnet_conditioning_scale: $crate::PerControlNet = $crate::PerControlNet::Same($scale),
-                /// Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the
-                /// resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+                /// Whether the ControlNet runs on the guided half of the batch only, its residuals scaled from 0.1 at the highest
+                /// resolution to 1 in the middle block: for calls with an empty prompt. A guidance scale between 3 and 5 suits it.
                 pub guess_mode: bool = false,
                 /// The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
                 pub control_guidance_start: $crate::PerControlNet = $crate::PerControlNet::Same(0.0),
@@ -79,8 +79,8 @@ macro_rules! union_arguments {
                 /// How strongly to follow the images: one number, or one for each image; with several ControlNets, one for each of
                 /// them.
                 pub controlnet_conditioning_scale: $crate::PerControlNet = $crate::PerControlNet::Same($scale),
-                /// Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the
-                /// resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+                /// Whether the ControlNet runs on the guided half of the batch only, its residuals scaled from 0.1 at the highest
+                /// resolution to 1 in the middle block: for calls with an empty prompt. A guidance scale between 3 and 5 suits it.
                 pub guess_mode: bool = false,
                 /// The part of the steps after which an image begins to count: one number from 0 to 1, or one for each image; with
                 /// several ControlNets, one for each of them.

@@ -33,8 +33,10 @@ macro_rules! ip_adapter_arguments {
                 /// The pictures that the IP-Adapters look at: one for each adapter, or several.
                 pub ip_adapter_image: $crate::IpAdapterImages = $crate::IpAdapterImages::default(),
                 /// Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`:
-                /// `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two
-                /// copies: the embedding of no picture, then that of the pictures.
+                /// `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one
+                /// copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by
+                /// instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for
+                /// each image.
                 pub ip_adapter_image_embeds: Option<$crate::IpAdapterEmbeds> = None,
                 /// Where the pictures of each IP-Adapter count; by default everywhere.
                 pub ip_adapter_masks: $crate::IpAdapterMasks = $crate::IpAdapterMasks::default(),

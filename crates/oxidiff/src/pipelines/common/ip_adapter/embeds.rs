@@ -18,7 +18,7 @@ use crate::pipelines::request::{AnyTensor, Argument, FromArgument};
 pub struct IpAdapterEmbeds(Vec<Tensor<4>>);
 
 impl IpAdapterEmbeds {
-    /// For each adapter, `[copies, pictures, tokens, features]`.
+    /// For each adapter, `[copies, pictures, tokens, features]`; the copies are those that guidance asks for.
     pub fn tensors(&self) -> &[Tensor<4>] {
         &self.0
     }

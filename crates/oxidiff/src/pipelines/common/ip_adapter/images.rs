@@ -94,8 +94,8 @@ impl IpAdapterImages {
         match all {
             Some(all) if adapters == 1 => Ok(vec![all.concat().into()]),
             _ => {
-                let (given, adapters) = (counted(self.0.len(), "entry"), counted(adapters, "IP-Adapter"));
-                Err(Error::argument(argument, format!("has {given} for {adapters}")))
+                let (given, adapters) = (counted(self.0.len(), "item"), counted(adapters, "IP-Adapter"));
+                Err(Error::argument(argument, format!("has {given} for {adapters}: give one for each")))
             }
         }
     }

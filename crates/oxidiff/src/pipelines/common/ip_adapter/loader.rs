@@ -10,7 +10,7 @@ use crate::image_processor::PipelineImageInput;
 use crate::loading::LoadOptions;
 use crate::loading::hub::HubOptions;
 use crate::loading::locate::locate;
-use crate::loading::lora::{LoraFile, guess_file};
+use crate::loading::lora::LoraFile;
 use crate::loading::state_dict::StateDict;
 use crate::models::ip_adapters::{FacePictures, IpAdapterFile};
 use crate::models::layers::ip_attention::IpScale;
@@ -18,7 +18,7 @@ use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionModel;
 use crate::pipelines::common::lora::LoraLoader;
 use crate::vision::{CLIPImageProcessor, CLIPVisionModelWithProjection};
-use crate::wording::counted;
+use crate::wording::{counted, listed};
 
 /// Which file holds an IP-Adapter: the keyword arguments of Python's `load_ip_adapter`.
 #[derive(Clone, Debug)]
@@ -94,10 +94,13 @@ pub trait IpAdapterLoader: LoraLoader {
     fn ip_adapter_parts_mut(&mut self) -> IpAdapterPartsMut<'_>;
 
     /// Loads an IP-Adapter from a file, a folder or the hub, in place of those that are loaded, and its image encoder if the
-    /// pipeline has none. The LoRA of a FaceID adapter is loaded with it, as `faceid_0`.
+    /// pipeline has none. If there is no image encoder on disk, a warning says so, and calls take embeddings only.
+    ///
+    /// The LoRA of a FaceID adapter is loaded with it, as `faceid_0`, and becomes the only active one, as in Python.
     ///
     /// # Errors
-    /// When there is no such file, when it holds no IP-Adapter, or one that was made for another UNet.
+    /// When there is no such file, or no image encoder on the hub; when the file holds no IP-Adapter, or one that was made for
+    /// another UNet; when no adapter has layers for the UNet: those with K blocks or with an `encoder_hid_dim_type`.
     fn load_ip_adapter(&mut self, name_or_path: &str, options: &IpAdapterOptions) -> Result<()> {
         self.load_ip_adapters(&[(name_or_path, options.clone())])
     }
@@ -187,8 +190,19 @@ pub trait IpAdapterLoader: LoraLoader {
         Ok(())
     }
 
-    /// The hidden states of pictures and those of no picture, `[pictures, tokens, features]`, of which
-    /// [`FacePictures`] are made: Python's `encode_image` with hidden states.
+    /// The hidden states of pictures, and then those of no picture, each `[pictures, tokens, features]`: Python's `encode_image`
+    /// with hidden states. [`FacePictures`] are made of them:
+    ///
+    /// ```no_run
+    /// # use oxidiff::{FacePictures, IpAdapterLoader, StableDiffusionPipeline, Tensor, load_image};
+    /// # fn face(pipeline: &mut StableDiffusionPipeline) -> oxidiff::Result<()> {
+    /// let [face, nothing] = pipeline.encode_image(&load_image("face.png")?.into())?;
+    /// // For a call with guidance that makes one image.
+    /// let clip_embeds = Tensor::stack(vec![nothing, face], 0);
+    /// pipeline.set_face_pictures(0, FacePictures { clip_embeds, shortcut: true, shortcut_scale: 1.0 })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When there is no image encoder.
@@ -197,7 +211,7 @@ pub trait IpAdapterLoader: LoraLoader {
     }
 
     /// Embeds the pictures of each IP-Adapter for `num_images_per_prompt` images: with guidance, the embedding of no picture comes
-    /// first. Calls take the result as `ip_adapter_image_embeds`.
+    /// first. Calls take the result as `ip_adapter_image_embeds`, except for editing by instructions, which wants another order.
     ///
     /// # Errors
     /// When there is another number of adapters, or no image encoder.
@@ -227,7 +241,7 @@ impl IpAdapterOptions {
     fn locate(&self, name_or_path: &str) -> Result<PathBuf> {
         locate(name_or_path, self.subfolder.as_deref(), &self.hub, |names| match &self.weight_name {
             Some(name) => Ok(name.clone()),
-            None => guess_file(names, name_or_path),
+            None => only_file(names, name_or_path),
         })
     }
 
@@ -264,5 +278,25 @@ impl IpAdapterOptions {
         };
         let options = LoadOptions { subfolder: Some(subfolder), ..options };
         CLIPVisionModelWithProjection::from_pretrained_with(name_or_path, &options).map(Some)
+    }
+}
+
+/// The only weights file among `names`.
+fn only_file(names: &[String], origin: &str) -> Result<String> {
+    let is_weights = |name: &&String| {
+        Path::new(name).extension().is_some_and(|extension| extension == "safetensors" || extension == "bin")
+    };
+    let mut files: Vec<&str> = names.iter().filter(is_weights).map(String::as_str).collect();
+    files.sort_unstable();
+    match files[..] {
+        [only] => Ok(only.to_owned()),
+        [] => Err(Error::MissingFile {
+            path: PathBuf::from(origin),
+            message: "no IP-Adapter here: there is no .safetensors or .bin file".into(),
+        }),
+        _ => {
+            let message = format!("must name one of the files in {origin}: {}", listed(&files));
+            Err(Error::argument("weight_name", message))
+        }
     }
 }

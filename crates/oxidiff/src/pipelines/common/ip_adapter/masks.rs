@@ -10,7 +10,8 @@ use crate::wording::counted;
 
 /// The masks of each IP-Adapter: for each of its pictures, where that picture counts.
 ///
-/// A mask has the proportions of the resulting image. Pixels that are at least half bright count.
+/// A mask has the proportions of the resulting image; other proportions are warned about, and the mask is cut off or filled up with
+/// zeros at the end, as in Python. In a mask that is a picture, pixels count that are at least half bright.
 #[derive(Clone, Debug, Default)]
 pub struct IpAdapterMasks(Vec<Option<Masks>>);
 
@@ -59,15 +60,19 @@ impl IpAdapterMasks {
             None => self.0,
         };
         if each.len() != adapters {
-            let (given, adapters) = (counted(each.len(), "entry"), counted(adapters, "IP-Adapter"));
-            return Err(Error::argument(ARGUMENT, format!("has {given} for {adapters}")));
+            let (given, adapters) = (counted(each.len(), "item"), counted(adapters, "IP-Adapter"));
+            return Err(Error::argument(ARGUMENT, format!("has {given} for {adapters}: give one for each")));
         }
         let values = |masks| match masks {
             None => Ok(None),
             Some(Masks::Values(values)) => Ok(Some(values)),
             Some(Masks::Drawn(images)) => {
                 let masks =
-                    IPAdapterMaskProcessor::default().preprocess(&images, PreprocessOptions::default())?;
+                    IPAdapterMaskProcessor::default().preprocess(&images, PreprocessOptions::default());
+                let masks = masks.map_err(|error| match error {
+                    Error::InvalidArgument { message, .. } => Error::argument(ARGUMENT, message),
+                    other => other,
+                })?;
                 let [count, _, height, width] = masks.dims();
                 Ok(Some(masks.reshape([1, count, height, width])))
             }

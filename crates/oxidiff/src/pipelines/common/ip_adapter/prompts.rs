@@ -118,7 +118,10 @@ impl IpAdapterParts<'_> {
     /// The image encoder, and pictures as it takes them.
     fn pixels(&self, pictures: &PipelineImageInput) -> Result<(&CLIPVisionModelWithProjection, Tensor<4>)> {
         let (Some(encoder), Some(processor)) = (self.image_encoder, self.feature_extractor) else {
-            let message = format!("needs an image encoder, and the pipeline has none: give `{EMBEDS}`");
+            let message = format!(
+                "needs an image encoder, which the pipeline lacks: put one into `image_encoder` beside the adapter, or give \
+                 `{EMBEDS}`"
+            );
             return Err(Error::argument(IMAGE, message));
         };
         let pixels = match pictures {
