@@ -23,7 +23,7 @@ FOLDER = FIXTURES / "ip_adapter"
 CALLS = {call["name"]: call for call in json.loads((FOLDER / "calls.json").read_text())}
 FILES = json.loads((FOLDER / "adapters.json").read_text())
 COMPARED = ["plain_style", "light", "plus", "full_face", "two_adapters", "several_images_each", "prepared", "free", "each_twice",
-            "mask", "masks_of_adapters", "masks_of_images", "mask_of_one_adapter", "img2img_two", "xl_plus", "xl_masks"]
+            "mask", "masks_of_adapters", "masks_of_images", "mask_of_one_adapter", "img2img_two", "face_id", "xl_plus", "xl_masks"]
 
 
 def picture(size):
@@ -40,6 +40,11 @@ def blob(width, height, left, top, right, bottom):
     return Image.fromarray(np.where(inside, np.where((x + y) % 3 == 0, 128, 255), 0).astype(np.uint8))
 
 
+def values(shape, low):
+    steps = np.arange(np.prod(shape), dtype=np.float32) * 37 % 256 / 256
+    return (low + (1 - low) * steps).reshape(shape).astype(np.float32)
+
+
 def argument(given):
     if isinstance(given, list):
         return [argument(one) for one in given]
@@ -51,6 +56,11 @@ def argument(given):
             return picture(sizes)
         made = [picture(size) for size in sizes]
         return [image.transpose(Image.FLIP_LEFT_RIGHT) if number % 2 else image for number, image in enumerate(made)]
+    if "values" in given:
+        return values(given["values"], given["low"])
+    if "faces" in given:
+        faces = values([1, *given["faces"]], -1.0)
+        return np.concatenate([np.zeros_like(faces), faces]) if given["guidance"] else faces
     for kind in ("masks", "masks_of_images"):
         if kind in given:
             drawn = [blob(*one) for one in given[kind]]
@@ -71,8 +81,9 @@ def made_for(call):
         pipeline = DiffusionPipeline.from_pretrained(FIXTURES / "stable_diffusion_xl" / "base")
     else:
         pipeline = StableDiffusionPipeline.from_pretrained(FIXTURES / "pipelines" / "sd1")
-        if call["checkpoint"] == "small":
-            pipeline.unet = UNet2DConditionModel.from_pretrained(FIXTURES / "controlnet" / "unet")
+        unets = {"small": "controlnet/unet", "narrow": "pipelines/unets/linear_heads"}
+        if call["checkpoint"] in unets:
+            pipeline.unet = UNet2DConditionModel.from_pretrained(FIXTURES / unets[call["checkpoint"]])
     if call["pipeline"] == "img2img":
         pipeline = StableDiffusionImg2ImgPipeline(**pipeline.components)
     pipeline.set_progress_bar_config(disable=True)

@@ -79,5 +79,7 @@ fn what_does_not_fit_names_the_option() {
         "--control-image",
         "pose.png",
     ];
-    sandbox.run(words).failed_with(&["--controlnet: a StableDiffusionPipeline does not take it"]);
+    sandbox
+        .run(words)
+        .failed_with(&["--controlnet", "a StableDiffusionPipeline does not take a ControlNetUnionModel"]);
 }
