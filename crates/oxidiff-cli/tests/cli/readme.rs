@@ -100,7 +100,7 @@ fn the_commands_of_the_page_about_steering_work() {
     let sandbox = Sandbox::new();
     for (from, to) in [
         ("pipelines/sd1", "sd"),
-        ("pipelines/sd1", "sd-of-sketch"),
+        ("pipelines/sd1", "sd-with-its-own-unet"),
         ("controlnet/unet", "sd/unet"),
         ("controlnet/controlnet", "edges"),
         ("controlnet/controlnet_1", "depth"),
@@ -125,10 +125,10 @@ fn the_commands_of_the_page_about_steering_work() {
         if arguments[0] == "generate" {
             arguments.extend(["--steps".to_owned(), "2".to_owned()]);
         }
-        if arguments.iter().any(|word| word == "--adapter") {
-            // The T2I-Adapter was made for another one.
+        if arguments.iter().any(|word| word == "--adapter" || word == "--lora") {
+            // They were made for another UNet than the ControlNets.
             let model = arguments.iter_mut().find(|word| *word == "sd").unwrap();
-            *model = "sd-of-sketch".to_owned();
+            *model = "sd-with-its-own-unet".to_owned();
         }
         sandbox.run(&arguments).succeeded();
     }

@@ -72,7 +72,10 @@ fn a_folder_with_several_files_is_ambiguous() {
     let loader = pipeline.ip_adapter_loader().unwrap();
     let folder = recorded("models");
     let message = error(loader.load_ip_adapter(folder.to_str().unwrap(), &IpAdapterOptions::default()));
-    assert!(message.contains("weight_name") && message.contains("ip-adapter_sd15.safetensors"), "{message}");
+    assert!(
+        message.contains("weight_name") && message.contains("ip-adapter-plus_sd15.safetensors"),
+        "{message}"
+    );
 }
 
 #[test]
