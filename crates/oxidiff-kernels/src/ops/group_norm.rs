@@ -113,10 +113,15 @@ mod tests {
     #[test]
     fn equals_the_plain_expression() {
         for activation in [GroupNormActivation::None, GroupNormActivation::Silu] {
-            for (shape, groups) in
-                [([1, 4, 1, 1], 2), ([2, 6, 3, 5], 3), ([1, 32, 17, 9], 32), ([3, 8, 16, 16], 1)]
-            {
-                check(shape, groups, activation, DType::F32, 1e-5);
+            // The two values of a group may lie so close together that epsilon is most of their variance: the rounding of their
+            // mean is then divided by sqrt(1e-5).
+            for (shape, groups, tolerance) in [
+                ([1, 4, 1, 1], 2, 2e-4),
+                ([2, 6, 3, 5], 3, 1e-5),
+                ([1, 32, 17, 9], 32, 1e-5),
+                ([3, 8, 16, 16], 1, 1e-5),
+            ] {
+                check(shape, groups, activation, DType::F32, tolerance);
                 check(shape, groups, activation, DType::BF16, 4e-2);
                 check(shape, groups, activation, DType::F16, 5e-3);
             }
