@@ -141,7 +141,11 @@ impl Model for UNet2DConditionModel {
         Ok(())
     }
 
-    /// As [`save_model`]. IP-Adapters are no part of the model, so they are left out.
+    /// Writes `config.json` and the weights into `folder`, which is created if it does not exist. IP-Adapters are not part of
+    /// the model, so they are left out.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
     fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
         let mut model = self.clone();
         model.unload_ip_adapters();
