@@ -1592,7 +1592,7 @@ class LatentConsistencyModelImg2ImgPipeline(DiffusionPipeline):
             strength (float): How much of the image to change, from 0 to 1: the steps are among that part of the timesteps.
             latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`, instead of those of the image with noise.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps.
             original_inference_steps (int): Number of steps that the model was distilled with, from which those of the run are chosen; by default that of the scheduler's configuration.
@@ -1627,7 +1627,7 @@ class LatentConsistencyModelPipeline(DiffusionPipeline):
             width (int): Width of the images in pixels, a multiple of 8; by default that of the images that the model was trained on.
             latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps.
             original_inference_steps (int): Number of steps that the model was distilled with, from which those of the run are chosen; by default that of the scheduler's configuration.
@@ -2280,11 +2280,11 @@ class StableDiffusionControlNetImg2ImgPipeline(DiffusionPipeline):
             latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`, instead of the image's with noise.
             control_image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
             controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
-            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            guess_mode (bool): Whether the ControlNet runs on the guided half of the batch only, its residuals scaled from 0.1 at the highest resolution to 1 in the middle block: for calls with an empty prompt. A guidance scale between 3 and 5 suits it.
             control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
             control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
@@ -2325,11 +2325,11 @@ class StableDiffusionControlNetInpaintPipeline(DiffusionPipeline):
             latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
             control_image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
             controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
-            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            guess_mode (bool): Whether the ControlNet runs on the guided half of the batch only, its residuals scaled from 0.1 at the highest resolution to 1 in the middle block: for calls with an empty prompt. A guidance scale between 3 and 5 suits it.
             control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
             control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
@@ -2368,11 +2368,11 @@ class StableDiffusionControlNetPipeline(DiffusionPipeline):
             latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
             image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
             controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
-            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            guess_mode (bool): Whether the ControlNet runs on the guided half of the batch only, its residuals scaled from 0.1 at the highest resolution to 1 in the middle block: for calls with an empty prompt. A guidance scale between 3 and 5 suits it.
             control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
             control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
@@ -2442,7 +2442,7 @@ class StableDiffusionImg2ImgPipeline(DiffusionPipeline):
             timesteps (float | Sequence[float] | ArrayLike): The timesteps of the whole run, instead of the scheduler's own.
             sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, instead of the scheduler's own.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
@@ -2485,7 +2485,7 @@ class StableDiffusionInpaintPipeline(DiffusionPipeline):
             sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, instead of the scheduler's own.
             latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
@@ -2521,7 +2521,7 @@ class StableDiffusionInstructPix2PixPipeline(DiffusionPipeline):
             image_guidance_scale (float): How closely the result follows the image; below 1 all guidance is off.
             latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
@@ -2591,7 +2591,7 @@ class StableDiffusionPipeline(DiffusionPipeline):
             guidance_rescale (float): How far to restore the contrast that guidance changes, from 0 to 1.
             latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
@@ -2670,7 +2670,7 @@ class StableDiffusionXLAdapterPipeline(DiffusionPipeline):
             adapter_conditioning_factor (float): The part of the steps in which to follow the images, from the first step on: 0 is none of them, 1 all. As in Python, each call of the UNet counts as a step here, also with schedulers that call it twice in one.
             clip_skip (int): How many of the text encoders' last layers to leave out.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
@@ -2723,11 +2723,11 @@ class StableDiffusionXLControlNetImg2ImgPipeline(DiffusionPipeline):
             clip_skip (int): How many of the text encoders' last layers to leave out.
             control_image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
             controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
-            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            guess_mode (bool): Whether the ControlNet runs on the guided half of the batch only, its residuals scaled from 0.1 at the highest resolution to 1 in the middle block: for calls with an empty prompt. A guidance scale between 3 and 5 suits it.
             control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
             control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
@@ -2778,11 +2778,11 @@ class StableDiffusionXLControlNetInpaintPipeline(DiffusionPipeline):
             clip_skip (int): How many of the text encoders' last layers to leave out.
             control_image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
             controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
-            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            guess_mode (bool): Whether the ControlNet runs on the guided half of the batch only, its residuals scaled from 0.1 at the highest resolution to 1 in the middle block: for calls with an empty prompt. A guidance scale between 3 and 5 suits it.
             control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
             control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
@@ -2833,11 +2833,11 @@ class StableDiffusionXLControlNetPipeline(DiffusionPipeline):
             clip_skip (int): How many of the text encoders' last layers to leave out.
             image (ImageInput): The images that the ControlNet follows: one for all prompts, or one for each. With several ControlNets, an image for each. Tensors have values in [0, 1].
             controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
-            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            guess_mode (bool): Whether the ControlNet runs on the guided half of the batch only, its residuals scaled from 0.1 at the highest resolution to 1 in the middle block: for calls with an empty prompt. A guidance scale between 3 and 5 suits it.
             control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet begins: one number from 0 to 1, or one for each ControlNet.
             control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which the ControlNet ends: one number from 0 to 1, or one for each ControlNet.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
@@ -2890,11 +2890,11 @@ class StableDiffusionXLControlNetUnionImg2ImgPipeline(DiffusionPipeline):
             control_image (ImageInput): The images that the ControlNet follows, one for each type in `control_mode`: each for all prompts, or a list with one for each prompt. With several ControlNets, an image for each of them. Tensors have values in [0, 1].
             control_mode (int | Sequence[int] | ArrayLike): The types of the images, by their numbers in the model. With several ControlNets, one for each of them, or a list for each; then `control_image` is a list of lists, too.
             controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each image; with several ControlNets, one for each of them.
-            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            guess_mode (bool): Whether the ControlNet runs on the guided half of the batch only, its residuals scaled from 0.1 at the highest resolution to 1 in the middle block: for calls with an empty prompt. A guidance scale between 3 and 5 suits it.
             control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which an image begins to count: one number from 0 to 1, or one for each image; with several ControlNets, one for each of them.
             control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which an image ceases to count, likewise.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             guidance_scale (float): How strongly to follow the text; 1 or less turns off guidance, and with it the negative prompt. The default is Python's.
@@ -2946,11 +2946,11 @@ class StableDiffusionXLControlNetUnionInpaintPipeline(DiffusionPipeline):
             control_image (ImageInput): The images that the ControlNet follows, one for each type in `control_mode`: each for all prompts, or a list with one for each prompt. With several ControlNets, an image for each of them. Tensors have values in [0, 1].
             control_mode (int | Sequence[int] | ArrayLike): The types of the images, by their numbers in the model. With several ControlNets, one for each of them, or a list for each; then `control_image` is a list of lists, too.
             controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each image; with several ControlNets, one for each of them.
-            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            guess_mode (bool): Whether the ControlNet runs on the guided half of the batch only, its residuals scaled from 0.1 at the highest resolution to 1 in the middle block: for calls with an empty prompt. A guidance scale between 3 and 5 suits it.
             control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which an image begins to count: one number from 0 to 1, or one for each image; with several ControlNets, one for each of them.
             control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which an image ceases to count, likewise.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
@@ -3002,11 +3002,11 @@ class StableDiffusionXLControlNetUnionPipeline(DiffusionPipeline):
             control_image (ImageInput): The images that the ControlNet follows, one for each type in `control_mode`: each for all prompts, or a list with one for each prompt. With several ControlNets, an image for each of them. Tensors have values in [0, 1].
             control_mode (int | Sequence[int] | ArrayLike): The types of the images, by their numbers in the model. With several ControlNets, one for each of them, or a list for each; then `control_image` is a list of lists, too.
             controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each image; with several ControlNets, one for each of them.
-            guess_mode (bool): Whether the ControlNet is asked about the guided half of the batch alone, and says more the lower the resolution, as is meant for calls without a prompt; a guidance scale between 3 and 5 suits it.
+            guess_mode (bool): Whether the ControlNet runs on the guided half of the batch only, its residuals scaled from 0.1 at the highest resolution to 1 in the middle block: for calls with an empty prompt. A guidance scale between 3 and 5 suits it.
             control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which an image begins to count: one number from 0 to 1, or one for each image; with several ControlNets, one for each of them.
             control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which an image ceases to count, likewise.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
@@ -3058,7 +3058,7 @@ class StableDiffusionXLImg2ImgPipeline(DiffusionPipeline):
             negative_aesthetic_score (float): The aesthetic score of the negative prompt, for refiners.
             clip_skip (int): How many of the text encoders' last layers to leave out.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
@@ -3116,7 +3116,7 @@ class StableDiffusionXLInpaintPipeline(DiffusionPipeline):
             negative_aesthetic_score (float): The aesthetic score of the negative prompt, for refiners.
             clip_skip (int): How many of the text encoders' last layers to leave out.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
@@ -3209,7 +3209,7 @@ class StableDiffusionXLPipeline(DiffusionPipeline):
             negative_target_size (int | Sequence[int] | ArrayLike): As `target_size`, for the negative prompt; both negative sizes must be given.
             clip_skip (int): How many of the text encoders' last layers to leave out.
             ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several.
-            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. With guidance there are two copies: the embedding of no picture, then that of the pictures.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[copies, pictures, features]` or `[copies, pictures, tokens, features]`. Without guidance there is one copy; with guidance there are two, the embedding of no picture and that of the pictures; editing by instructions has three, that of the pictures and twice that of none. Each copy can also be repeated for each image.
             ip_adapter_masks (Any): Where the pictures of each IP-Adapter count; by default everywhere.
             num_inference_steps (int): Number of denoising steps. The default is Python's; the checkpoint's `GenerationConfig` does not change it.
             denoising_end (float): Where to stop, as a fraction of all steps between 0 and 1, so that another model can continue from there.
