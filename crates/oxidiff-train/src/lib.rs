@@ -1,0 +1,3 @@
+//! Training and finetuning of diffusion models: what the example scripts of Hugging Face Diffusers do, in Rust.
+
+#![forbid(unsafe_code)]
