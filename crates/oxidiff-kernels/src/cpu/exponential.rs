@@ -34,6 +34,19 @@ pub(crate) fn silu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.div_f32s(x, simd.add_f32s(simd.splat_f32s(1.0), power))
 }
 
+/// The derivative of [`silu`]: `σ + x σ (1 - σ)`, where σ is the sigmoid of `x`.
+#[inline(always)]
+pub(crate) fn silu_derivative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let one = simd.splat_f32s(1.0);
+    // Beyond ±60 the derivative is 0 or 1, and no product below overflows.
+    let x = simd.max_f32s(simd.min_f32s(x, simd.splat_f32s(60.0)), simd.splat_f32s(-60.0));
+    let power = exp2(simd, simd.mul_f32s(x, simd.splat_f32s(-LOG2_E)));
+    // With the power p = e^(-x): (1 + p + x p) / (1 + p)².
+    let denominator = simd.add_f32s(one, power);
+    let numerator = simd.mul_add_e_f32s(x, power, denominator);
+    simd.div_f32s(numerator, simd.mul_f32s(denominator, denominator))
+}
+
 /// `x * Φ(x)` to within 2e-7, where Φ is the cumulative distribution function of the standard normal.
 ///
 /// The error function follows Abramowitz & Stegun 1964, formula 7.1.26.
@@ -81,6 +94,21 @@ mod tests {
         assert_eq!(silu(Scalar, 200.0), 200.0);
         assert!(silu(Scalar, -200.0).abs() < 1e-30);
         assert!((silu(Scalar, 1.0) - 0.731_058_6).abs() < 1e-6);
+    }
+
+    #[test]
+    fn silu_derivative_is_the_slope_of_silu() {
+        let slope = |x: f64| {
+            let sigmoid = 1.0 / (1.0 + (-x).exp());
+            sigmoid + x * sigmoid * (1.0 - sigmoid)
+        };
+        for i in -8000..=8000 {
+            let x = i as f32 / 100.0;
+            let found = f64::from(silu_derivative(Scalar, x));
+            assert!((found - slope(f64::from(x))).abs() < 4e-7, "at {x}: {found}");
+        }
+        assert_eq!(silu_derivative(Scalar, 1e30), 1.0);
+        assert!(silu_derivative(Scalar, -1e30).abs() < 1e-20);
     }
 
     #[test]

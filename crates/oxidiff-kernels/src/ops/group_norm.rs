@@ -44,13 +44,15 @@ pub fn group_norm(
     if !matches!(x_flex.dtype(), DType::F32 | DType::F16 | DType::BF16) {
         return group_norm_plain(x, groups, weight, bias, epsilon, activation);
     }
-    let parameters = (parameter(weight), parameter(bias));
-    Tensor::from_primitive::<Flex>(match x_flex.dtype() {
+    let (weight, bias) = (parameter(weight), parameter(bias));
+    let parameters = (&weight[..], &bias[..]);
+    let (normalized, _) = match x_flex.dtype() {
         DType::F32 => cpu::norm::group_norm::<f32>(x_flex, groups, parameters, epsilon as f32, activation),
         DType::F16 => cpu::norm::group_norm::<f16>(x_flex, groups, parameters, epsilon as f32, activation),
         DType::BF16 => cpu::norm::group_norm::<bf16>(x_flex, groups, parameters, epsilon as f32, activation),
         other => unreachable!("{other:?} was sent to the plain expression"),
-    })
+    };
+    Tensor::from_primitive::<Flex>(normalized)
 }
 
 /// The plain expression, in Burn's own operations.

@@ -1,5 +1,6 @@
 //! Attention in blocks that stay in the cache (Dao et al. 2022, <https://arxiv.org/abs/2205.14135>).
 
+mod heads;
 mod softmax;
 
 use std::ops::Range;
@@ -8,7 +9,8 @@ use burn_flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use self::softmax::Softmax;
+pub(crate) use self::heads::{HeadLayout, Heads};
+use self::softmax::{MOST_WIDTH, Softmax};
 use super::channels_last::contiguous;
 use super::output::Output;
 use super::prefetch::Ahead;
@@ -18,111 +20,83 @@ use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
 
 /// Queries per task.
-const QUERY_BLOCK: usize = 128;
+pub(crate) const QUERY_BLOCK: usize = 128;
 /// Keys per block: with their values, and the scores of a panel of queries, they stay in the cache.
-const KEY_BLOCK: usize = 128;
+pub(crate) const KEY_BLOCK: usize = 128;
 /// Distance between the values of one dimension and those of the next. It is not a power of 2, so that they do not compete for
 /// the same cache lines.
-const STRIDE: usize = KEY_BLOCK + 16;
-
-/// The shape of one call.
-#[derive(Clone, Copy)]
-struct AttentionShape {
-    batch: usize,
-    heads: usize,
-    queries: usize,
-    keys: usize,
-    dim: usize,
-    value_dim: usize,
-}
+pub(crate) const STRIDE: usize = KEY_BLOCK + 16;
 
 /// [`crate::attention`] for elements of type `T`, multiplied as units `U`.
-pub(crate) fn attention<T: Operand<U>, U: Unit>(
-    [query, key, value]: [FlexTensor; 3],
-    heads: usize,
-) -> FlexTensor {
-    let (query_dims, value_dims) = (query.layout().shape().clone(), value.layout().shape().clone());
-    let shape = AttentionShape {
-        batch: query_dims[0],
-        heads,
-        queries: query_dims[1],
-        keys: value_dims[1],
-        dim: query_dims[2] / heads,
-        value_dim: value_dims[2] / heads,
-    };
-    let inputs = [query, key, value].map(|tensor| tensor.to_contiguous());
-    let [query, key, value] =
-        inputs.each_ref().map(|tensor| tensor.as_slice::<T>().expect("contiguous, of the matched type"));
+pub(crate) fn attention<T: Operand<U>, U: Unit>(inputs: [FlexTensor; 3], heads: usize) -> FlexTensor {
+    attend::<T, U>(inputs, heads, None)
+}
 
-    let products = shape.batch * heads * shape.queries * shape.keys * (shape.dim + shape.value_dim);
-    let tokens = shape.queries * (shape.dim + shape.value_dim) + shape.keys * (shape.dim + shape.value_dim);
-    let bytes = size_of::<T>() * shape.batch * heads * tokens;
+/// The result of [`attention`] and what its backward needs: of each query in each head, the logarithm to base 2 of the sum of
+/// `2^score`, where scores are relative to base 2, `[batch, heads, queries]`.
+pub(crate) fn attention_with_logarithms<T: Operand<U>, U: Unit>(
+    inputs: [FlexTensor; 3],
+    heads: usize,
+) -> (FlexTensor, FlexTensor) {
+    let query = inputs[0].layout().shape();
+    let dims = [query[0], heads, query[1]];
+    let logarithms = Output::<f32>::new(dims.iter().product());
+    let attended = attend::<T, U>(inputs, heads, Some(&logarithms));
+    (attended, contiguous::<f32>(logarithms.finish(), &dims))
+}
+
+/// What scores are multiplied with so that the weights of keys are powers of 2, which take fewer operations than powers of e.
+pub(crate) fn scale_to_base_2(dim: usize) -> f32 {
+    std::f32::consts::LOG2_E / (dim as f32).sqrt()
+}
+
+fn attend<T: Operand<U>, U: Unit>(
+    inputs: [FlexTensor; 3],
+    heads: usize,
+    logarithms: Option<&Output<f32>>,
+) -> FlexTensor {
+    let inputs = inputs.map(|tensor| tensor.to_contiguous());
+    let [query, key, value] = inputs.each_ref().map(|tensor| Heads::<T>::of(tensor, heads));
+    let batch = inputs[0].layout().shape()[0];
+    let HeadLayout { tokens: queries, dim, .. } = query.layout;
+    let HeadLayout { tokens: key_count, dim: value_dim, .. } = value.layout;
+
+    let products = batch * heads * queries * key_count * (dim + value_dim);
+    let tokens = queries * (dim + value_dim) + key_count * (dim + value_dim);
+    let bytes = size_of::<T>() * batch * heads * tokens;
     let _running = operation("attention", 2.0 * products as f64, bytes as f64);
-    let key_len = shape.keys * shape.dim / U::VALUES;
-    let value_len = shape.keys.div_ceil(KEY_BLOCK) * shape.value_dim * STRIDE / U::VALUES;
+    let key_len = key_count * dim / U::VALUES;
+    let value_len = key_count.div_ceil(KEY_BLOCK) * value_dim * STRIDE / U::VALUES;
     // Heads per round: enough to give each thread several tasks, even if there are few queries.
-    let blocks = shape.queries.div_ceil(QUERY_BLOCK).max(1);
-    let pairs = shape.batch * heads;
+    let blocks = queries.div_ceil(QUERY_BLOCK).max(1);
+    let pairs = batch * heads;
     let at_once = (8 * rayon::current_num_threads()).div_ceil(blocks).min(pairs).max(1);
     let mut keys = Scratch::<U>::new(at_once * key_len);
     let mut values = Scratch::<U>::new(at_once * value_len);
-    let output = Output::<T>::new(shape.batch * shape.queries * heads * shape.value_dim);
+    let output = Output::<T>::new(batch * queries * heads * value_dim);
     for first in (0..pairs).step_by(at_once) {
         let count = at_once.min(pairs - first);
         let heads = keys.par_chunks_mut(key_len.max(1)).zip(values.par_chunks_mut(value_len.max(1)));
         heads.take(count).enumerate().for_each(|(index, (keys, values))| {
-            prepare::<T, U>(shape, key, value, first + index, keys, values);
+            key.rows(first + index, keys);
+            value.column_blocks(first + index, values);
         });
         let (keys, values) = (&keys[..], &values[..]);
         (0..count * blocks).into_par_iter().for_each(|task| {
             let (index, block) = (task / blocks, task % blocks);
             Arch::new().dispatch(Attend {
-                shape,
                 query,
                 keys: &keys[index * key_len..][..key_len],
                 values: &values[index * value_len..][..value_len],
+                value_layout: value.layout,
                 head: first + index,
-                queries: block * QUERY_BLOCK..((block + 1) * QUERY_BLOCK).min(shape.queries),
+                queries: block * QUERY_BLOCK..((block + 1) * QUERY_BLOCK).min(queries),
                 output: &output,
+                logarithms,
             });
         });
     }
-    contiguous::<T>(output.finish(), &[shape.batch, shape.queries, heads * shape.value_dim])
-}
-
-/// Collects the keys of a head in rows, and the values of each block of keys in columns: `[block][value dimension][key]`. Values
-/// of keys past the end are zero. `head` counts through all items.
-fn prepare<T: Operand<U>, U: Unit>(
-    shape: AttentionShape,
-    key: &[T],
-    value: &[T],
-    head: usize,
-    keys: &mut [U],
-    values: &mut [U],
-) {
-    let AttentionShape { heads, keys: count, dim, value_dim, .. } = shape;
-    let (item, head) = (head / heads, head % heads);
-    let start = |token: usize| (item * count + token) * heads + head;
-    for (token, row) in keys.chunks_exact_mut((dim / U::VALUES).max(1)).enumerate() {
-        T::copy_row(&key[start(token) * dim..][..dim], row);
-    }
-    let stride = STRIDE / U::VALUES;
-    let mut rows = Scratch::<U>::new(KEY_BLOCK / U::VALUES * value_dim);
-    for (block, columns) in values.chunks_exact_mut((value_dim * stride).max(1)).enumerate() {
-        let first = block * KEY_BLOCK;
-        let units = KEY_BLOCK.min(count - first).div_ceil(U::VALUES);
-        for (unit, row) in rows.chunks_exact_mut(value_dim).take(units).enumerate() {
-            let token = first + unit * U::VALUES;
-            T::panel_row(
-                &value[start(token) * value_dim..],
-                heads * value_dim,
-                count - token,
-                value_dim,
-                row,
-            );
-        }
-        into_columns(&rows, value_dim, units, value_dim, columns, stride);
-    }
+    contiguous::<T>(output.finish(), &[batch, queries, heads * value_dim])
 }
 
 /// Attention of one block of queries in one head.
@@ -131,14 +105,17 @@ fn prepare<T: Operand<U>, U: Unit>(
 /// score and the sum of each query are lanes of vectors. The keys come in blocks. All sums so far are relative to the largest
 /// score so far, and are scaled down when a larger one appears.
 struct Attend<'a, T, U> {
-    shape: AttentionShape,
-    query: &'a [T],
+    query: Heads<'a, T>,
+    /// Rows of the head's keys.
     keys: &'a [U],
+    /// The head's values in columns, block by block.
     values: &'a [U],
+    value_layout: HeadLayout,
     /// Counted through all items.
     head: usize,
     queries: Range<usize>,
     output: &'a Output<T>,
+    logarithms: Option<&'a Output<f32>>,
 }
 
 impl<T: Operand<U>, U: Unit> WithSimd for Attend<'_, T, U> {
@@ -146,28 +123,23 @@ impl<T: Operand<U>, U: Unit> WithSimd for Attend<'_, T, U> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { shape, query, keys, values, head, queries, output } = self;
-        let AttentionShape { heads, queries: query_count, keys: key_count, dim, value_dim, .. } = shape;
-        let (item, head) = (head / heads, head % heads);
-        let start = |query: usize| (item * query_count + query) * heads + head;
+        let Self { query, keys, values, value_layout, head, queries, output, logarithms } = self;
+        let HeadLayout { tokens: query_count, dim, .. } = query.layout;
+        let HeadLayout { tokens: key_count, dim: value_dim, .. } = value_layout;
+        let result_layout = HeadLayout { tokens: query_count, ..value_layout };
         let width = panel::width::<S>();
         let (depth, stride) = (dim / U::VALUES, STRIDE / U::VALUES);
         let panels = queries.len().div_ceil(width);
 
         let mut left = Scratch::<U>::new(panels * width * depth);
         for (first, panel) in queries.clone().step_by(width).zip(left.chunks_exact_mut(width * depth)) {
-            let there = width.min(queries.end - first);
-            if there < width {
-                panel.fill(U::zeroed());
-            }
-            T::columns(&query[start(first) * dim..], heads * dim, there, dim, panel, width);
+            query.panel(head, first..(first + width).min(queries.end), panel, width);
         }
         let mut out = Scratch::zeros(panels * value_dim * width);
         let mut scores = Scratch::new(KEY_BLOCK * width);
         let mut rounded = Scratch::<U>::new(if U::VALUES == 1 { 0 } else { KEY_BLOCK / U::VALUES * width });
         let mut softmax = vec![Softmax::new(simd); panels];
-        // Powers of 2 take fewer operations than powers of e.
-        let scale = simd.splat_f32s(std::f32::consts::LOG2_E / (dim as f32).sqrt());
+        let scale = simd.splat_f32s(scale_to_base_2(dim));
         for first in (0..key_count).step_by(KEY_BLOCK) {
             let count = KEY_BLOCK.min(key_count - first);
             let keys = Rows { values: &keys[first * depth..], stride: depth };
@@ -197,11 +169,18 @@ impl<T: Operand<U>, U: Unit> WithSimd for Attend<'_, T, U> {
         let mut rows = Scratch::new(width * value_dim);
         let results = out.chunks_exact_mut((value_dim * width).max(1)).zip(softmax);
         for (first, (out, softmax)) in queries.clone().step_by(width).zip(results) {
+            if let Some(logarithms) = logarithms {
+                let mut lanes = [0.0; MOST_WIDTH];
+                softmax.logarithms(&mut lanes);
+                let there = width.min(queries.end - first);
+                // SAFETY: each query of each head is written by one task.
+                unsafe { logarithms.write(head * query_count + first, &lanes[..there]) };
+            }
             softmax.divide(simd, out);
             into_columns(out, width, value_dim, width, &mut rows, value_dim);
             for (query, row) in (first..queries.end).zip(rows.chunks_exact(value_dim.max(1))) {
                 // SAFETY: each query of each head is written by one task.
-                unsafe { output.write(start(query) * value_dim, row) };
+                unsafe { output.write(result_layout.start(head, query), row) };
             }
         }
     }

@@ -1,9 +1,14 @@
 //! The weights of keys that come in blocks.
 
+use bytemuck::Pod;
 use pulp::Simd;
 
 use crate::cpu::exponential::exp2;
 use crate::cpu::product::panel::VECTORS;
+use crate::cpu::vector::MOST_LANES;
+
+/// The most queries in a panel.
+pub(super) const MOST_WIDTH: usize = VECTORS * MOST_LANES;
 
 /// The softmax of a panel of queries over keys that come in blocks (Milakov & Gimelshein 2018,
 /// <https://arxiv.org/abs/1805.02867>), in powers of 2.
@@ -15,7 +20,7 @@ pub(super) struct Softmax<V> {
     sums: [V; VECTORS],
 }
 
-impl<V: Copy> Softmax<V> {
+impl<V: Pod> Softmax<V> {
     #[inline(always)]
     pub fn new<S: Simd<f32s = V>>(simd: S) -> Self {
         Self { largest: [simd.splat_f32s(f32::NEG_INFINITY); VECTORS], sums: [simd.splat_f32s(0.0); VECTORS] }
@@ -61,6 +66,16 @@ impl<V: Copy> Softmax<V> {
             }
         }
         self.sums = sums;
+    }
+
+    /// Writes each query's logarithm to base 2 of its sum of powers.
+    #[inline(always)]
+    pub fn logarithms(&self, out: &mut [f32]) {
+        let (largest, sums): (&[f32], &[f32]) =
+            (bytemuck::cast_slice(&self.largest), bytemuck::cast_slice(&self.sums));
+        for ((out, largest), sum) in out.iter_mut().zip(largest).zip(sums) {
+            *out = largest + sum.log2();
+        }
     }
 
     /// Divides the weighted sums by the sums of the weights.

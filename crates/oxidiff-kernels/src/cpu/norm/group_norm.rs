@@ -25,14 +25,22 @@ pub enum GroupNormActivation {
 /// Pixels per task.
 const PIXELS: usize = 64;
 
-/// Normalizes `x` `[batch, channels, height, width]`; weight and bias have one value per channel.
+/// Mean and inverse standard deviation of a group of channels in one item.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GroupStatistics {
+    pub mean: f32,
+    pub inverse_deviation: f32,
+}
+
+/// Normalizes `x` `[batch, channels, height, width]`; weight and bias have one value per channel. Also returns the statistics of
+/// the groups of all items, `[batch, groups]`.
 pub(crate) fn group_norm<T: Storage>(
     x: FlexTensor,
     groups: usize,
-    (weight, bias): (Vec<f32>, Vec<f32>),
+    (weight, bias): (&[f32], &[f32]),
     epsilon: f32,
     activation: GroupNormActivation,
-) -> FlexTensor {
+) -> (FlexTensor, Vec<GroupStatistics>) {
     let x = Image::new(x);
     let [_, channels, height, width] = x.dims;
     let values = x.values::<T>();
@@ -41,19 +49,22 @@ pub(crate) fn group_norm<T: Storage>(
     let item_len = (height * width * channels).max(1);
     let chunk_len = (PIXELS * channels).max(1);
     let output = Output::<T>::new(x.dims.iter().product());
+    let mut all_statistics = Vec::with_capacity(x.dims[0] * groups);
     for (item, values) in values.chunks(item_len).enumerate() {
         let chunks: Vec<Moments> = values
             .par_chunks(chunk_len)
             .map(|pixels| Arch::new().dispatch(MomentsOf { pixels, channels }))
             .collect();
-        let (scale, shift) = normalization(&chunks, [groups, channels], &weight, &bias, epsilon);
+        let statistics = statistics(&chunks, [groups, channels], epsilon);
+        let (scale, shift) = normalization(&statistics, weight, bias);
+        all_statistics.extend(statistics);
         values.par_chunks(chunk_len).enumerate().for_each(|(index, pixels)| {
             // SAFETY: each pixel is written by one task.
             let out = unsafe { output.part(item * item_len + index * chunk_len, pixels.len()) };
             Arch::new().dispatch(Normalize { pixels, scale: &scale, shift: &shift, activation, out });
         });
     }
-    tensor::<T>(output.finish(), x.dims)
+    (tensor::<T>(output.finish(), x.dims), all_statistics)
 }
 
 /// Mean and squared distances of each channel over some pixels.
@@ -117,18 +128,10 @@ fn add_squares<S: Simd, T: Storage>(
     }
 }
 
-/// The scale and shift of each channel that normalize its group and then apply weight and bias. The moments of parts are combined
-/// in `f64` (Chan et al. 1979).
-fn normalization(
-    parts: &[Moments],
-    [groups, channels]: [usize; 2],
-    weight: &[f32],
-    bias: &[f32],
-    epsilon: f32,
-) -> (Vec<f32>, Vec<f32>) {
+/// The statistics of each group. The moments of parts are combined in `f64` (Chan et al. 1979).
+fn statistics(parts: &[Moments], [groups, channels]: [usize; 2], epsilon: f32) -> Vec<GroupStatistics> {
     let channels_each = channels / groups;
-    let (mut scale, mut shift) = (vec![0.0; channels], vec![0.0; channels]);
-    for group in 0..groups {
+    let of_group = |group: usize| {
         let members = group * channels_each..(group + 1) * channels_each;
         let (mut count, mut sum) = (0.0, 0.0);
         for part in parts {
@@ -146,10 +149,23 @@ fn normalization(
             }
         }
         let inverse_deviation = 1.0 / ((squares / count) as f32 + epsilon).sqrt();
-        for channel in members {
-            scale[channel] = inverse_deviation * weight[channel];
-            shift[channel] = bias[channel] - mean as f32 * scale[channel];
-        }
+        GroupStatistics { mean: mean as f32, inverse_deviation }
+    };
+    (0..groups).map(of_group).collect()
+}
+
+/// The scale and shift of each channel that normalize its group in one item and then apply weight and bias.
+pub(crate) fn normalization(
+    groups: &[GroupStatistics],
+    weight: &[f32],
+    bias: &[f32],
+) -> (Vec<f32>, Vec<f32>) {
+    let channels = weight.len();
+    let (mut scale, mut shift) = (vec![0.0; channels], vec![0.0; channels]);
+    for channel in 0..channels {
+        let GroupStatistics { mean, inverse_deviation } = groups[channel / (channels / groups.len())];
+        scale[channel] = inverse_deviation * weight[channel];
+        shift[channel] = bias[channel] - mean * scale[channel];
     }
     (scale, shift)
 }

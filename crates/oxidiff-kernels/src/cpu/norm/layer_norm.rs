@@ -58,18 +58,25 @@ impl<T: Storage> WithSimd for Normalize<'_, T> {
         let mut row = Scratch::new(features.next_multiple_of(S::F32_LANES));
         for (values, out) in rows.chunks_exact(features).zip(out.chunks_exact_mut(features)) {
             T::widen(values, &mut row[..features]);
-            row[features..].fill(0.0);
-            let mean = sum(simd, &row, |x| x) / features as f32;
-            row[features..].fill(mean);
-            let squares = sum(simd, &row, |x| {
-                let distance = simd.sub_f32s(x, simd.splat_f32s(mean));
-                simd.mul_f32s(distance, distance)
-            });
-            let inverse_deviation = 1.0 / (squares / features as f32 + epsilon).sqrt();
-            scale(simd, 0..whole, &row, [mean, inverse_deviation], weight, bias, out);
-            scale(Scalar, whole..features, &row, [mean, inverse_deviation], weight, bias, out);
+            let statistics = statistics(simd, &mut row, features, epsilon);
+            scale(simd, 0..whole, &row, statistics, weight, bias, out);
+            scale(Scalar, whole..features, &row, statistics, weight, bias, out);
         }
     }
+}
+
+/// The mean and the inverse standard deviation of the first `features` values of a row of whole vectors. The values past them
+/// become the mean.
+#[inline(always)]
+pub(crate) fn statistics<S: Simd>(simd: S, row: &mut [f32], features: usize, epsilon: f32) -> [f32; 2] {
+    row[features..].fill(0.0);
+    let mean = sum(simd, row, |x| x) / features as f32;
+    row[features..].fill(mean);
+    let squares = sum(simd, row, |x| {
+        let distance = simd.sub_f32s(x, simd.splat_f32s(mean));
+        simd.mul_f32s(distance, distance)
+    });
+    [mean, 1.0 / (squares / features as f32 + epsilon).sqrt()]
 }
 
 /// `(x - mean) * inverse_deviation * weight + bias` for some values of a row.

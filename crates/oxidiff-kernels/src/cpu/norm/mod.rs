@@ -4,5 +4,5 @@ mod group_norm;
 mod layer_norm;
 
 pub use self::group_norm::GroupNormActivation;
-pub(crate) use self::group_norm::group_norm;
-pub(crate) use self::layer_norm::layer_norm;
+pub(crate) use self::group_norm::{GroupStatistics, group_norm, normalization};
+pub(crate) use self::layer_norm::{layer_norm, statistics};
