@@ -5,6 +5,7 @@ use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{DType, Tensor, module};
 use half::{bf16, f16};
 
+use super::gradients;
 use super::recording::{ATTENTION, Recorded, integer, record};
 use crate::cpu;
 use crate::cpu::product::{Group, bf16_dot};
@@ -30,6 +31,9 @@ pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usiz
     assert_eq!(batch, value_batch, "one batch of values");
     assert!(heads > 0 && query_width % heads == 0 && value_width % heads == 0, "{heads} heads");
 
+    if let Some(differentiable) = gradients::attention::attention([&query, &key, &value], heads) {
+        return differentiable;
+    }
     let primitives = (
         query.clone().try_into_primitive::<Flex>(),
         key.clone().try_into_primitive::<Flex>(),
@@ -57,7 +61,7 @@ pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usiz
 }
 
 /// The plain expression, in Burn's own operations.
-fn attention_plain(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usize) -> Tensor<3> {
+pub(super) fn attention_plain(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usize) -> Tensor<3> {
     let split = |x: Tensor<3>| {
         let [batch, tokens, width] = x.dims();
         x.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2)

@@ -3,13 +3,16 @@
 
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, activation};
+use burn_flex::FlexTensor;
 use burn_ir::ScalarIr;
 use half::{bf16, f16};
 
+use super::gradients;
 use super::parameter::parameter;
 use super::recording::{GROUP_NORM, Recorded, integer, record};
 use crate::cpu;
 pub use crate::cpu::norm::GroupNormActivation;
+use crate::cpu::norm::GroupStatistics;
 
 /// Normalizes each of `groups` groups of channels to mean 0 and variance 1, then applies `weight` and `bias` per channel,
 /// then the activation.
@@ -32,6 +35,10 @@ pub fn group_norm(
     assert_eq!(weight.dims(), [channels], "one weight per channel");
     assert_eq!(bias.dims(), [channels], "one bias per channel");
 
+    let differentiable = gradients::norms::group_norm(&x, groups, [&weight, &bias], epsilon, activation);
+    if let Some(differentiable) = differentiable {
+        return differentiable;
+    }
     let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
         let tensors = (Recorded::of(&x), Recorded::of(&weight), Recorded::of(&bias));
         let (Some(recorded), Some(weight), Some(bias)) = tensors else {
@@ -45,18 +52,29 @@ pub fn group_norm(
         return group_norm_plain(x, groups, weight, bias, epsilon, activation);
     }
     let (weight, bias) = (parameter(weight), parameter(bias));
-    let parameters = (&weight[..], &bias[..]);
-    let (normalized, _) = match x_flex.dtype() {
-        DType::F32 => cpu::norm::group_norm::<f32>(x_flex, groups, parameters, epsilon as f32, activation),
-        DType::F16 => cpu::norm::group_norm::<f16>(x_flex, groups, parameters, epsilon as f32, activation),
-        DType::BF16 => cpu::norm::group_norm::<bf16>(x_flex, groups, parameters, epsilon as f32, activation),
-        other => unreachable!("{other:?} was sent to the plain expression"),
-    };
+    let (normalized, _) = with_kernel(x_flex, groups, (&weight, &bias), epsilon, activation);
     Tensor::from_primitive::<Flex>(normalized)
 }
 
+/// The kernel for the element type of `x`, which must have one.
+pub(super) fn with_kernel(
+    x: FlexTensor,
+    groups: usize,
+    parameters: (&[f32], &[f32]),
+    epsilon: f64,
+    activation: GroupNormActivation,
+) -> (FlexTensor, Vec<GroupStatistics>) {
+    let epsilon = epsilon as f32;
+    match x.dtype() {
+        DType::F32 => cpu::norm::group_norm::<f32>(x, groups, parameters, epsilon, activation),
+        DType::F16 => cpu::norm::group_norm::<f16>(x, groups, parameters, epsilon, activation),
+        DType::BF16 => cpu::norm::group_norm::<bf16>(x, groups, parameters, epsilon, activation),
+        other => unreachable!("{other:?} has no kernel"),
+    }
+}
+
 /// The plain expression, in Burn's own operations.
-fn group_norm_plain(
+pub(super) fn group_norm_plain(
     x: Tensor<4>,
     groups: usize,
     weight: Tensor<1>,

@@ -5,6 +5,7 @@ use burn::tensor::{DType, Tensor, module};
 use burn_ir::ScalarIr;
 use half::{bf16, f16};
 
+use super::gradients;
 use super::parameter::parameter;
 use super::recording::{LAYER_NORM, Recorded, record};
 use crate::cpu;
@@ -25,6 +26,9 @@ pub fn layer_norm<const D: usize>(
     let features = x.dims()[D - 1];
     assert_eq!(weight.dims(), [features], "one weight per feature");
     assert_eq!(bias.dims(), [features], "one bias per feature");
+    if let Some(differentiable) = gradients::norms::layer_norm(&x, [&weight, &bias], epsilon) {
+        return differentiable;
+    }
     let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
         let tensors = (Recorded::of(&x), Recorded::of(&weight), Recorded::of(&bias));
         let (Some(recorded), Some(weight), Some(bias)) = tensors else {

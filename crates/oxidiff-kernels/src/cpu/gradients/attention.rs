@@ -26,6 +26,7 @@ use crate::host::scratch::Scratch;
 const TASKS: usize = 32;
 
 /// What the forward keeps.
+#[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub query: FlexTensor,
     pub key: FlexTensor,

@@ -1,5 +1,6 @@
-//! The backward of the kernels.
+//! The kernels for gradients.
 
 pub(crate) mod attention;
 pub(crate) mod group_norm;
 pub(crate) mod layer_norm;
+pub(crate) mod sum;

@@ -1,0 +1,120 @@
+//! The gradients of the normalizations.
+
+use burn::backend::Flex;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn_flex::FlexTensor;
+use half::{bf16, f16};
+
+use super::{Graph, Rule, have_kernels};
+use crate::cpu::gradients::group_norm::group_norm as group_norm_gradients;
+use crate::cpu::gradients::layer_norm::layer_norm as layer_norm_gradients;
+use crate::cpu::norm::{GroupNormActivation, GroupStatistics};
+use crate::ops::parameter::parameter;
+use crate::ops::{group_norm, layer_norm};
+
+/// [`group_norm`](crate::group_norm) of tensors with autodiff; `None` if there is no kernel for them.
+pub(in crate::ops) fn group_norm(
+    x: &Tensor<4>,
+    groups: usize,
+    [weight, bias]: [&Tensor<1>; 2],
+    epsilon: f64,
+    activation: GroupNormActivation,
+) -> Option<Tensor<4>> {
+    let graph = Graph::of([x.into(), weight.into(), bias.into()]).filter(|_| have_kernels(&[x.dtype()]))?;
+    let x = x.clone().without_autodiff().try_into_primitive::<Flex>().expect("on the CPU");
+    let dtypes = [weight.dtype(), bias.dtype()];
+    let [weight, bias] = [weight, bias].map(|tensor| parameter(tensor.clone().without_autodiff()));
+    let (y, statistics) = group_norm::with_kernel(x.clone(), groups, (&weight, &bias), epsilon, activation);
+    Some(graph.finish(Tensor::from_primitive::<Flex>(y), |_| GroupNorm {
+        x,
+        statistics,
+        weight,
+        bias,
+        dtypes,
+        activation,
+    }))
+}
+
+#[derive(Clone, Debug)]
+struct GroupNorm {
+    x: FlexTensor,
+    statistics: Vec<GroupStatistics>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    /// Of weight and bias.
+    dtypes: [DType; 2],
+    activation: GroupNormActivation,
+}
+
+impl Rule<3> for GroupNorm {
+    fn gradients(self, gradient: FlexTensor, [wants_x, ..]: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let Self { x, statistics, weight, bias, dtypes, activation } = self;
+        let gradients_of = match x.dtype() {
+            DType::F16 => group_norm_gradients::<f16>,
+            DType::BF16 => group_norm_gradients::<bf16>,
+            _ => group_norm_gradients::<f32>,
+        };
+        let gradients = gradients_of(x, gradient, &statistics, (&weight, &bias), activation, wants_x);
+        let [weight_dtype, bias_dtype] = dtypes;
+        [gradients.x, Some(tensor(gradients.weight, weight_dtype)), Some(tensor(gradients.bias, bias_dtype))]
+    }
+}
+
+/// [`layer_norm`](crate::layer_norm) of tensors with autodiff; `None` if there is no kernel for them.
+pub(in crate::ops) fn layer_norm<const D: usize>(
+    x: &Tensor<D>,
+    [weight, bias]: [&Tensor<1>; 2],
+    epsilon: f64,
+) -> Option<Tensor<D>> {
+    let graph = Graph::of([x.into(), weight.into(), bias.into()])
+        .filter(|_| have_kernels(&[x.dtype()]) && weight.dims() != [0])?;
+    let x = x.clone().without_autodiff();
+    let dtypes = [weight.dtype(), bias.dtype()];
+    let [weight, bias] = [weight, bias].map(|tensor| tensor.clone().without_autodiff());
+    let y = layer_norm::layer_norm(x.clone(), weight.clone(), bias, epsilon);
+    Some(graph.finish(y, |_| LayerNorm {
+        x: x.try_into_primitive::<Flex>().expect("on the CPU"),
+        weight: parameter(weight),
+        dtypes,
+        epsilon: epsilon as f32,
+    }))
+}
+
+#[derive(Clone, Debug)]
+struct LayerNorm {
+    x: FlexTensor,
+    weight: Vec<f32>,
+    /// Of weight and bias.
+    dtypes: [DType; 2],
+    epsilon: f32,
+}
+
+impl Rule<3> for LayerNorm {
+    fn gradients(self, gradient: FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let Self { x, weight, dtypes: [weight_dtype, bias_dtype], epsilon } = self;
+        let gradients_of = match x.dtype() {
+            DType::F16 => layer_norm_gradients::<f16>,
+            DType::BF16 => layer_norm_gradients::<bf16>,
+            _ => layer_norm_gradients::<f32>,
+        };
+        let [wants_x, wants_weight, wants_bias] = tracked;
+        let wanted = [wants_x, wants_weight || wants_bias];
+        let gradients = gradients_of(x, gradient, &weight, epsilon, wanted);
+        let [weight, bias] = gradients.parameters.map_or([None, None], |parameters| parameters.map(Some));
+        [
+            gradients.x,
+            weight.map(|values| tensor(values, weight_dtype)),
+            bias.map(|values| tensor(values, bias_dtype)),
+        ]
+    }
+}
+
+/// The gradient of a parameter of this element type.
+fn tensor(values: Vec<f32>, dtype: DType) -> FlexTensor {
+    let len = values.len();
+    let data = TensorData::new(values, [len]);
+    Tensor::<1>::from_data(data, (&Device::flex(), DType::F32))
+        .cast(dtype)
+        .try_into_primitive::<Flex>()
+        .expect("on the CPU")
+}
