@@ -56,3 +56,56 @@ impl Rule<3> for Attention {
         gradients_of(kept, gradient, heads, tracked)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::attention::attention_plain;
+    use crate::ops::gradients::agreement::{check, inputs};
+
+    /// Batch, heads, queries, keys, dimension, dimension of the values.
+    fn check_shape(
+        [batch, heads, queries, keys, dim, value_dim]: [usize; 6],
+        deviation: f64,
+        tolerances: [f32; 3],
+    ) {
+        let of = |operation: fn(Tensor<3>, Tensor<3>, Tensor<3>, usize) -> Tensor<3>| {
+            move |[query, key, value]: [Tensor<1>; 3]| {
+                let query = query.reshape([batch, queries, heads * dim]);
+                let key = key.reshape([batch, keys, heads * dim]);
+                let value = value.reshape([batch, keys, heads * value_dim]);
+                operation(query, key, value, heads).flatten(0, 2)
+            }
+        };
+        let sizes = [queries * dim, keys * dim, keys * value_dim].map(|size| batch * heads * size);
+        for (dtype, tolerance) in [DType::F32, DType::BF16, DType::F16].into_iter().zip(tolerances) {
+            let name = format!("{heads} heads, {queries} queries, {keys} keys of {dim}, {dtype:?}");
+            let inputs = inputs(sizes, deviation, dtype);
+            check(&name, [&of(crate::attention), &of(attention_plain)], &inputs, tolerance);
+        }
+    }
+
+    #[test]
+    fn has_the_gradients_of_the_plain_expression() {
+        for shape in [
+            [1, 1, 1, 1, 1, 1],
+            [2, 3, 5, 77, 7, 7],
+            [1, 2, 130, 129, 40, 40],
+            [2, 1, 64, 300, 80, 80],
+            [1, 2, 300, 77, 16, 16],
+            [2, 3, 50, 33, 64, 64],
+            [1, 2, 49, 257, 160, 160],
+            [1, 4, 1, 40, 8, 8],
+            [1, 1, 513, 1, 24, 24],
+            [2, 3, 20, 30, 8, 20],
+            [1, 2, 140, 131, 6, 9],
+        ] {
+            check_shape(shape, 1.0, [2e-5, 3e-2, 4e-3]);
+        }
+    }
+
+    #[test]
+    fn large_scores_do_not_overflow() {
+        check_shape([1, 2, 200, 260, 16, 16], 12.0, [1e-3, 1e-1, 1e-2]);
+    }
+}
