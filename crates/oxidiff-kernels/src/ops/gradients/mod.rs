@@ -5,8 +5,10 @@
 //! gradients. On every other backend, and for element types without a kernel, Burn differentiates the plain expression.
 
 mod accumulation;
+pub(super) mod attention;
 pub(super) mod geglu;
 mod graph;
+pub(super) mod norms;
 mod rule;
 #[cfg(test)]
 mod testing;

@@ -122,9 +122,16 @@ fn tensor(values: Vec<f32>, dtype: DType) -> FlexTensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::gradients::agreement::{check, inputs};
+    use crate::ops::gradients::testing::{check, random};
     use crate::ops::group_norm::group_norm_plain;
     use burn::tensor::module;
+
+    type Kernel = fn(Tensor<4>, usize, Tensor<1>, Tensor<1>, f64, GroupNormActivation) -> Tensor<4>;
+
+    /// Input, weight and bias of a normalization.
+    fn inputs(values: usize, parameters: usize) -> [Tensor<1>; 3] {
+        [random(values, 2.0) + 0.5, random(parameters, 1.0), random(parameters, 1.0)]
+    }
 
     #[test]
     fn group_norm_has_the_gradients_of_the_plain_expression() {
@@ -137,52 +144,39 @@ mod tests {
                 ([3, 8, 16, 16], 1),
                 ([2, 34, 40, 11], 17),
                 ([5, 640, 4, 4], 32),
-                ([0, 8, 4, 4], 2),
             ] {
-                let channels = shape[1];
-                let of = |operation: fn(
-                    Tensor<4>,
-                    usize,
-                    Tensor<1>,
-                    Tensor<1>,
-                    f64,
-                    GroupNormActivation,
-                ) -> Tensor<4>| {
-                    move |[x, weight, bias]: [Tensor<1>; 3]| {
-                        operation(x.reshape(shape), groups, weight, bias, 1e-2, activation).flatten(0, 3)
+                let function = |kernel: Kernel| {
+                    move |inputs: &[Tensor<1>]| {
+                        let [x, weight, bias] = [0, 1, 2].map(|input| inputs[input].clone());
+                        kernel(x.reshape(shape), groups, weight, bias, 1e-2, activation).reshape([-1])
                     }
                 };
-                for (dtype, tolerance) in [(DType::F32, 2e-5), (DType::BF16, 1e-2), (DType::F16, 2e-3)] {
-                    let name = format!("{shape:?} in {groups} groups, {activation:?}, {dtype:?}");
-                    let inputs = inputs([shape.iter().product(), channels, channels], 2.0, dtype);
-                    let operations: [crate::ops::gradients::agreement::Operation<'_>; 2] =
-                        [&of(crate::group_norm), &of(group_norm_plain)];
-                    check(&name, operations, &inputs, tolerance);
-                }
+                let name = format!("{shape:?} in {groups} groups, {activation:?}");
+                let inputs = inputs(shape.iter().product(), shape[1]);
+                check(&name, &inputs, &function(crate::group_norm), &function(group_norm_plain));
             }
         }
     }
 
     #[test]
     fn group_norm_takes_channels_that_are_neighbours() {
-        let of =
-            |operation: fn(Tensor<4>, usize, Tensor<1>, Tensor<1>, f64, GroupNormActivation) -> Tensor<4>| {
-                move |[x, weight, bias]: [Tensor<1>; 3]| {
-                    let x = x.reshape([2, 5, 7, 24]).permute([0, 3, 1, 2]);
-                    let y = operation(x, 4, weight, bias, 1e-5, GroupNormActivation::Silu);
-                    y.permute([0, 2, 3, 1]).flatten(0, 3)
-                }
-            };
-        let inputs = inputs([2 * 5 * 7 * 24, 24, 24], 2.0, DType::F32);
-        check("channels last", [&of(crate::group_norm), &of(group_norm_plain)], &inputs, 2e-5);
+        let function = |kernel: Kernel| {
+            move |inputs: &[Tensor<1>]| {
+                let [x, weight, bias] = [0, 1, 2].map(|input| inputs[input].clone());
+                let x = x.reshape([2, 5, 7, 24]).permute([0, 3, 1, 2]);
+                let y = kernel(x, 4, weight, bias, 1e-5, GroupNormActivation::Silu);
+                y.permute([0, 2, 3, 1]).reshape([-1])
+            }
+        };
+        let inputs = inputs(2 * 5 * 7 * 24, 24);
+        check("channels last", &inputs, &function(crate::group_norm), &function(group_norm_plain));
     }
 
     #[test]
     fn parameters_of_another_type_get_gradients_of_theirs() {
-        let [x, ..] = inputs([2 * 4 * 3 * 3, 4, 4], 1.0, DType::BF16);
-        let [_, weight, bias] =
-            inputs([1, 4, 4], 1.0, DType::F32).map(|tensor| tensor.autodiff().require_grad());
-        let x = x.reshape([2, 4, 3, 3]);
+        let [x, weight, bias] = inputs(2 * 4 * 3 * 3, 4);
+        let x = x.cast(DType::BF16).reshape([2, 4, 3, 3]);
+        let [weight, bias] = [weight, bias].map(|parameter| parameter.autodiff().require_grad());
         let y = crate::group_norm(x, 2, weight.clone(), bias.clone(), 1e-5, GroupNormActivation::Silu);
         assert_eq!(y.dtype(), DType::BF16);
         let gradients = y.sum().backward();
@@ -193,18 +187,20 @@ mod tests {
 
     #[test]
     fn layer_norm_has_the_gradients_of_the_plain_operation() {
-        for shape in [[1, 1, 2], [2, 70, 33], [1, 3, 320], [3, 65, 48], [1, 1, 1280], [0, 4, 8]] {
-            let features = shape[2];
-            let fast = |[x, weight, bias]: [Tensor<1>; 3]| {
-                crate::layer_norm(x.reshape(shape), weight, bias, 1e-2).flatten(0, 2)
+        for shape in [[1, 1, 2], [2, 70, 33], [1, 3, 320], [3, 65, 48], [1, 1, 1280]] {
+            let function = |kernel: fn(Tensor<3>, Tensor<1>, Tensor<1>) -> Tensor<3>| {
+                move |inputs: &[Tensor<1>]| {
+                    let [x, weight, bias] = [0, 1, 2].map(|input| inputs[input].clone());
+                    kernel(x.reshape(shape), weight, bias).reshape([-1])
+                }
             };
-            let plain = |[x, weight, bias]: [Tensor<1>; 3]| {
-                module::layer_norm(x.reshape(shape), weight, Some(bias), 1e-2).flatten(0, 2)
-            };
-            for (dtype, tolerance) in [(DType::F32, 2e-5), (DType::BF16, 1e-2), (DType::F16, 2e-3)] {
-                let inputs = inputs([shape.iter().product(), features, features], 2.0, dtype);
-                check(&format!("{shape:?}, {dtype:?}"), [&fast, &plain], &inputs, tolerance);
-            }
+            let inputs = inputs(shape.iter().product(), shape[2]);
+            check(
+                &format!("{shape:?}"),
+                &inputs,
+                &function(|x, weight, bias| crate::layer_norm(x, weight, bias, 1e-2)),
+                &function(|x, weight, bias| module::layer_norm(x, weight, Some(bias), 1e-2)),
+            );
         }
     }
 }
