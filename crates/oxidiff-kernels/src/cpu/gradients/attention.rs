@@ -16,7 +16,7 @@ use crate::cpu::product::panel::{self, VECTORS};
 use crate::cpu::product::{Operand, Rows, Unit};
 use crate::cpu::storage::Storage;
 use crate::cpu::transpose::into_columns;
-use crate::cpu::vector::{MOST_LANES, load};
+use crate::cpu::vector::MOST_LANES;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
 
@@ -288,28 +288,29 @@ impl<T: Operand<U>, U: Unit> WithSimd for Chunk<'_, T, U> {
                         multiply(simd, [dim, units], Rows { values: columns, stride }, scores, sums, true);
                     }
                 }
-                for panel in 0..count.div_ceil(width) {
-                    let mut add = |rows: &mut [f32], dim: usize, columns: &[U], sums: &mut [f32]| {
+                // A loop: the body of a closure that is called twice would not use the vectors of this function.
+                let for_values = wants_value.then_some((
+                    &mut weight_rows[..],
+                    &block.gradient_columns[..],
+                    value_dim,
+                    &mut value_sums[..],
+                ));
+                let for_keys = wants_key.then_some((
+                    &mut score_rows[..],
+                    &block.query_columns[..],
+                    dim,
+                    &mut key_sums[..],
+                ));
+                for (rows, columns, dim, sums) in [for_values, for_keys].into_iter().flatten() {
+                    let columns = Rows { values: columns, stride };
+                    for panel in 0..count.div_ceil(width) {
                         let rows =
                             &mut rows[panel * QUERY_BLOCK * width..][..query_units * U::VALUES * width];
                         // Queries past the end count as zero.
                         rows[queries.len() * width..].fill(0.0);
                         let rows = U::panel(rows, width, &mut rounded);
                         let sums = &mut sums[(first_key / width + panel) * dim * width..][..dim * width];
-                        multiply(
-                            simd,
-                            [dim, query_units],
-                            Rows { values: columns, stride },
-                            rows,
-                            sums,
-                            true,
-                        );
-                    };
-                    if wants_value {
-                        add(&mut weight_rows, value_dim, &block.gradient_columns, value_sums);
-                    }
-                    if wants_key {
-                        add(&mut score_rows, dim, &block.query_columns, key_sums);
+                        multiply(simd, [dim, query_units], columns, rows, sums, true);
                     }
                 }
             }
@@ -394,7 +395,7 @@ impl<U: Unit> QueryBlock<U> {
             let mut rows = [Scratch::zeros(padded), Scratch::zeros(padded)];
             for (query, product) in queries.zip(&mut self.products) {
                 for (heads, row) in [&inputs.output, &inputs.gradient].into_iter().zip(&mut rows) {
-                    T::widen(heads.row(head, query), row);
+                    T::widen(heads.row(head, query), &mut row[..heads.layout.dim]);
                 }
                 *product = dot(simd, &rows[0], &rows[1]);
             }
@@ -415,8 +416,10 @@ fn dot<S: Simd>(simd: S, left: &[f32], right: &[f32]) -> f32 {
 /// Replaces scores, a row per key, by the weights that they had in the forward.
 #[inline(always)]
 fn weigh<S: Simd>(simd: S, scores: &mut [f32], scale: S::f32s, logarithms: &[f32]) {
-    let logarithms: [S::f32s; VECTORS] = vectors::<S>(logarithms);
-    let shifts = logarithms.map(|logarithm| simd.neg_f32s(logarithm));
+    let mut shifts = vectors::<S>(simd, logarithms);
+    for shift in &mut shifts {
+        *shift = simd.neg_f32s(*shift);
+    }
     for row in S::as_mut_simd_f32s(scores).0.chunks_exact_mut(VECTORS) {
         for (score, shift) in row.iter_mut().zip(shifts) {
             *score = exp2(simd, simd.mul_add_e_f32s(*score, scale, shift));
@@ -428,7 +431,7 @@ fn weigh<S: Simd>(simd: S, scores: &mut [f32], scale: S::f32s, logarithms: &[f32
 /// `product` is that of the query's result and its gradient.
 #[inline(always)]
 fn differentiate<S: Simd>(simd: S, gradients: &mut [f32], weights: &[f32], products: &[f32]) {
-    let products = vectors::<S>(products);
+    let products = vectors::<S>(simd, products);
     let weights = S::as_simd_f32s(weights).0.chunks_exact(VECTORS);
     for (row, weights) in S::as_mut_simd_f32s(gradients).0.chunks_exact_mut(VECTORS).zip(weights) {
         for ((gradient, weight), product) in row.iter_mut().zip(weights).zip(products) {
@@ -439,8 +442,12 @@ fn differentiate<S: Simd>(simd: S, gradients: &mut [f32], weights: &[f32], produ
 
 /// The values of a panel's row.
 #[inline(always)]
-fn vectors<S: Simd>(values: &[f32]) -> [S::f32s; VECTORS] {
-    std::array::from_fn(|vector| load::<S, f32>(values, vector * S::F32_LANES))
+fn vectors<S: Simd>(simd: S, values: &[f32]) -> [S::f32s; VECTORS] {
+    let mut vectors = [simd.splat_f32s(0.0); VECTORS];
+    for (vector, value) in vectors.iter_mut().zip(S::as_simd_f32s(values).0) {
+        *vector = *value;
+    }
+    vectors
 }
 
 /// Transposes the values of a panel of queries, a row per key, into the panels of keys with a row per query.

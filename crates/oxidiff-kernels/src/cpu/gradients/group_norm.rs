@@ -270,8 +270,8 @@ fn combine<S: Simd, T: Storage>(
     for start in channels.step_by(S::F32_LANES) {
         let x = load::<S, T>(x, start);
         let gradient = scales.inner_gradient(simd, start, x, load::<S, T>(gradient, start));
-        let [inner, slope, offset] =
-            [&factors.inner, &factors.slope, &factors.offset].map(|factor| load::<S, f32>(factor, start));
+        let inner = load::<S, f32>(&factors.inner, start);
+        let (slope, offset) = (load::<S, f32>(&factors.slope, start), load::<S, f32>(&factors.offset, start));
         let line = simd.mul_add_e_f32s(x, slope, offset);
         store::<S, T>(simd.mul_add_e_f32s(gradient, inner, line), out, start);
     }

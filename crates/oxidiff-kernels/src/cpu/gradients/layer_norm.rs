@@ -115,7 +115,7 @@ impl<T: Storage> WithSimd for Backward<'_, T> {
             }
             let Some(out) = &mut out else { continue };
             let [plain, products] = weighted_sums(simd, &row, weight, &mut gradients);
-            let means = [plain, products].map(|sum| sum / features as f32);
+            let means = [plain / features as f32, products / features as f32];
             combine(simd, &mut row, &gradients, means, inverse_deviation);
             T::narrow(&row[..features], &mut out[index * features..][..features]);
         }
@@ -179,8 +179,8 @@ fn combine<S: Simd>(
     [plain, products]: [f32; 2],
     inverse_deviation: f32,
 ) {
-    let [plain, products, inverse_deviation] =
-        [plain, products, inverse_deviation].map(|value| simd.splat_f32s(value));
+    let (plain, products) = (simd.splat_f32s(plain), simd.splat_f32s(products));
+    let inverse_deviation = simd.splat_f32s(inverse_deviation);
     for (x, gradient) in S::as_mut_simd_f32s(row).0.iter_mut().zip(S::as_simd_f32s(gradients).0) {
         let rest = simd.sub_f32s(simd.sub_f32s(*gradient, plain), simd.mul_f32s(*x, products));
         *x = simd.mul_f32s(rest, inverse_deviation);

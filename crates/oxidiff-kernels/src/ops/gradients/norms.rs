@@ -130,7 +130,8 @@ mod tests {
 
     /// Input, weight and bias of a normalization.
     fn inputs(values: usize, parameters: usize) -> [Tensor<1>; 3] {
-        [random(values, 2.0) + 0.5, random(parameters, 1.0), random(parameters, 1.0)]
+        let x = (random(values, 2.0) + 0.5).cast(DType::BF16).cast(DType::F32);
+        [x, random(parameters, 1.0), random(parameters, 1.0)]
     }
 
     #[test]
@@ -187,7 +188,7 @@ mod tests {
 
     #[test]
     fn layer_norm_has_the_gradients_of_the_plain_operation() {
-        for shape in [[1, 1, 2], [2, 70, 33], [1, 3, 320], [3, 65, 48], [1, 1, 1280]] {
+        for shape in [[2, 3, 3], [2, 70, 33], [1, 3, 320], [3, 65, 48], [1, 1, 1280]] {
             let function = |kernel: fn(Tensor<3>, Tensor<1>, Tensor<1>) -> Tensor<3>| {
                 move |inputs: &[Tensor<1>]| {
                     let [x, weight, bias] = [0, 1, 2].map(|input| inputs[input].clone());
