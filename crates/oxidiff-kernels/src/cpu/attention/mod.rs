@@ -32,8 +32,8 @@ pub(crate) fn attention<T: Operand<U>, U: Unit>(inputs: [FlexTensor; 3], heads: 
     attend::<T, U>(inputs, heads, None)
 }
 
-/// The result of [`attention`] and what its backward needs: of each query in each head, the logarithm to base 2 of the sum of
-/// `2^score`, where scores are relative to base 2, `[batch, heads, queries]`.
+/// The result of [`attention`], and for its backward the logarithm to base 2 of the sum of each query's unnormalized weights,
+/// `[batch, heads, queries]` in `f32`.
 pub(crate) fn attention_with_logarithms<T: Operand<U>, U: Unit>(
     inputs: [FlexTensor; 3],
     heads: usize,
@@ -45,7 +45,8 @@ pub(crate) fn attention_with_logarithms<T: Operand<U>, U: Unit>(
     (attended, contiguous::<f32>(logarithms.finish(), &dims))
 }
 
-/// What scores are multiplied with so that the weights of keys are powers of 2, which take fewer operations than powers of e.
+/// The factor that turns products of queries and keys into exponents of weights that are powers of 2, which take fewer operations
+/// than powers of e.
 pub(crate) fn scale_to_base_2(dim: usize) -> f32 {
     std::f32::consts::LOG2_E / (dim as f32).sqrt()
 }
