@@ -35,10 +35,35 @@ pub(crate) fn silu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 }
 
 /// `x * Φ(x)` to within 2e-7, where Φ is the cumulative distribution function of the standard normal.
+#[inline(always)]
+pub(crate) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    gelu_of_tail(simd, x, normal_tail(simd, x).0)
+}
+
+/// [`gelu`] and its derivative, `Φ(x) + x φ(x)`, where φ is the density of the standard normal.
+#[inline(always)]
+pub(crate) fn gelu_and_slope<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
+    /// `1 / sqrt(2π)`
+    const SCALE: f32 = 0.398_942_3;
+    let (tail, power) = normal_tail(simd, x);
+    let negative = simd.less_than_f32s(x, simd.splat_f32s(0.0));
+    let below = simd.select_f32s(negative, tail, simd.sub_f32s(simd.splat_f32s(1.0), tail));
+    let density = simd.mul_f32s(power, simd.splat_f32s(SCALE));
+    (gelu_of_tail(simd, x, tail), simd.mul_add_e_f32s(x, density, below))
+}
+
+/// `x Φ(x) = max(x, 0) - |x| Φ(-|x|)`
+#[inline(always)]
+fn gelu_of_tail<S: Simd>(simd: S, x: S::f32s, tail: S::f32s) -> S::f32s {
+    let positive = simd.max_f32s(x, simd.splat_f32s(0.0));
+    simd.sub_f32s(positive, simd.mul_f32s(simd.abs_f32s(x), tail))
+}
+
+/// `Φ(-|x|)`, the smaller tail of the standard normal, which avoids cancellation, and `e^(-x²/2)`.
 ///
 /// The error function follows Abramowitz & Stegun 1964, formula 7.1.26.
 #[inline(always)]
-pub(crate) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+fn normal_tail<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
     /// Polynomial coefficients of `erfc(z)` in `t`, halved, highest power first.
     const COEFFICIENTS: [f32; 4] = [-0.726_576, 0.710_706_9, -0.142_248_37, 0.127_414_8];
     /// The constant `p` of the formula, for `z = |x| / sqrt(2)`.
@@ -50,13 +75,8 @@ pub(crate) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     for coefficient in COEFFICIENTS {
         p = simd.mul_add_e_f32s(p, t, simd.splat_f32s(coefficient));
     }
-    // e^(-z²)
-    let exponent = simd.mul_f32s(simd.mul_f32s(x, x), simd.splat_f32s(-0.5 * LOG2_E));
-    // Φ(-|x|): the smaller tail, which avoids cancellation.
-    let tail = simd.mul_f32s(simd.mul_f32s(p, t), exp2(simd, exponent));
-    // x Φ(x) = max(x, 0) - |x| Φ(-|x|)
-    let positive = simd.max_f32s(x, simd.splat_f32s(0.0));
-    simd.sub_f32s(positive, simd.mul_f32s(simd.abs_f32s(x), tail))
+    let power = exp2(simd, simd.mul_f32s(simd.mul_f32s(x, x), simd.splat_f32s(-0.5 * LOG2_E)));
+    (simd.mul_f32s(simd.mul_f32s(p, t), power), power)
 }
 
 #[cfg(test)]
@@ -91,5 +111,21 @@ mod tests {
         assert!((gelu(Scalar, -4.0) + 1.266_85e-4).abs() < 3e-7);
         assert_eq!(gelu(Scalar, 50.0), 50.0);
         assert!(gelu(Scalar, -50.0).abs() < 1e-30);
+    }
+
+    #[test]
+    fn gelu_has_its_slope() {
+        for (x, slope) in [
+            (0.0, 0.5),
+            (1.0, 1.083_315_5),
+            (-1.0, -0.083_315_5),
+            (-2.0, -0.085_231_8),
+            (9.0, 1.0),
+            (-9.0, 0.0),
+        ] {
+            let (value, found) = gelu_and_slope(Scalar, x);
+            assert_eq!(value, gelu(Scalar, x));
+            assert!((found - slope).abs() < 4e-7, "{x}: {found}");
+        }
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod conversion;
 pub(crate) mod convolution;
 pub(crate) mod exponential;
 pub(crate) mod geglu;
+pub(crate) mod gradients;
 pub(crate) mod images;
 pub(crate) mod linear;
 pub(crate) mod linear_geglu;

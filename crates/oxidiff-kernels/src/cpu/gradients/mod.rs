@@ -1,0 +1,4 @@
+//! The kernels for gradients.
+
+pub(crate) mod geglu;
+pub(crate) mod sum;
