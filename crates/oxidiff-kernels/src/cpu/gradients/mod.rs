@@ -1,4 +1,9 @@
 //! The kernels for gradients.
 
+pub(crate) mod column_sums;
+pub(crate) mod convolution;
 pub(crate) mod geglu;
+pub(crate) mod images;
+pub(crate) mod linear;
 pub(crate) mod sum;
+mod transposed_product;
