@@ -40,11 +40,11 @@ pub(crate) fn linear<T: Operand<U>, U: Unit>(
 }
 
 /// Stores the sums after adding bias and residual.
-struct Sum<'a, T> {
-    output: &'a Output<T>,
-    bias: Option<&'a [f32]>,
-    residual: Option<&'a [T]>,
-    columns: usize,
+pub(crate) struct Sum<'a, T> {
+    pub output: &'a Output<T>,
+    pub bias: Option<&'a [f32]>,
+    pub residual: Option<&'a [T]>,
+    pub columns: usize,
 }
 
 impl<T: Storage> Sink for Sum<'_, T> {

@@ -5,6 +5,7 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Tensor, module};
 use half::{bf16, f16};
 
+use super::gradients;
 use super::parameter::parameter;
 use super::recording::{CONV2D, Recorded, integer, optional, record};
 use crate::cpu;
@@ -41,6 +42,9 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, addends: Addends, stride: usize, 
     };
     if weight_channels != in_channels || stride == 0 || shape.output().is_none() {
         return conv2d_plain(x, weight, addends, stride, padding);
+    }
+    if let Some(differentiable) = gradients::convolution::conv2d(&x, &weight, &addends, shape) {
+        return differentiable;
     }
     let primitives = (
         x.clone().try_into_primitive::<Flex>(),
@@ -105,7 +109,7 @@ fn joined_bias(
 }
 
 /// The plain expression, in Burn's own operations.
-fn conv2d_plain(
+pub(super) fn conv2d_plain(
     x: Tensor<4>,
     weight: Tensor<4>,
     addends: Addends,

@@ -5,6 +5,7 @@ use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{DType, Tensor, module};
 use half::{bf16, f16};
 
+use super::gradients;
 use super::recording::{NEAREST, Recorded, integer, record};
 use crate::cpu;
 
@@ -26,6 +27,9 @@ pub fn to_image(x: Tensor<3>, height: usize, width: usize) -> Tensor<4> {
 /// # Panics
 /// When the other dimensions differ.
 pub fn join_channels(x: Tensor<4>, y: Tensor<4>) -> Tensor<4> {
+    if let Some(differentiable) = gradients::images::join_channels(&x, &y) {
+        return differentiable;
+    }
     let primitives = (x.clone().try_into_primitive::<Flex>(), y.clone().try_into_primitive::<Flex>());
     let (Ok(x_flex), Ok(y_flex)) = primitives else { return Tensor::cat(vec![x, y], 1) };
     Tensor::from_primitive::<Flex>(match (x_flex.dtype(), y_flex.dtype()) {
@@ -42,6 +46,9 @@ pub fn join_channels(x: Tensor<4>, y: Tensor<4>) -> Tensor<4> {
 /// # Panics
 /// When a side is empty.
 pub fn nearest(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+    if let Some(differentiable) = gradients::images::nearest(&x, size) {
+        return differentiable;
+    }
     let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
         let Some(recorded) = Recorded::of(&x) else { return nearest_plain(x, size) };
         let [batch, channels, _, _] = x.dims();
@@ -57,7 +64,7 @@ pub fn nearest(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
 }
 
 /// The plain expression: Burn's own operation.
-fn nearest_plain(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+pub(super) fn nearest_plain(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
     module::interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(size))
 }
 

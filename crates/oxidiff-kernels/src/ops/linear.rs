@@ -5,6 +5,7 @@ use burn::tensor::{DType, Tensor, module};
 use half::{bf16, f16};
 
 use super::geglu::geglu;
+use super::gradients;
 use super::parameter::parameter;
 use super::recording::{LINEAR, LINEAR_GEGLU, Recorded, optional, record};
 use crate::cpu;
@@ -29,6 +30,10 @@ pub fn linear<const D: usize>(
     dims[D - 1] = out_features;
     if let Some(residual) = &residual {
         assert_eq!(residual.dims(), dims, "a residual with the shape of the result");
+    }
+    let differentiable = gradients::linear::linear(&x, &weight, bias.as_ref(), residual.as_ref());
+    if let Some(differentiable) = differentiable {
+        return differentiable;
     }
     let primitives = (
         x.clone().try_into_primitive::<Flex>(),
@@ -71,7 +76,7 @@ fn record_linear<const D: usize>(
 }
 
 /// The plain expression, in Burn's own operations.
-fn linear_plain<const D: usize>(
+pub(super) fn linear_plain<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
@@ -98,6 +103,9 @@ pub fn linear_geglu(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) ->
     assert_eq!(width, in_features, "as many features as the weight has columns");
     assert_eq!(out_features % 2, 0, "a value and a gate need an even number of features, not {out_features}");
     let dims = [batch, tokens, out_features / 2];
+    if let Some(differentiable) = gradients::linear::linear_geglu(&x, &weight, bias.as_ref()) {
+        return differentiable;
+    }
     let primitives = (x.clone().try_into_primitive::<Flex>(), weight.clone().try_into_primitive::<Flex>());
     let (Ok(x_flex), Ok(weight_flex)) = primitives else {
         let recorded = record_linear_geglu(&x, &weight, bias.as_ref(), dims);

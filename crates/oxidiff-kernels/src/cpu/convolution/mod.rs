@@ -1,15 +1,15 @@
 //! Two-dimensional convolution: chooses an algorithm.
 
 mod implicit_product;
-mod pixel_sink;
+pub(super) mod pixel_sink;
 mod shape;
-mod winograd;
+pub(super) mod winograd;
 
 use burn_flex::FlexTensor;
 
 use self::pixel_sink::PixelSink;
 pub(crate) use self::shape::ConvolutionShape;
-use self::winograd::Tiling;
+pub(super) use self::winograd::Tiling;
 use super::channels_last::{Image, tensor};
 use super::output::Output;
 use super::product::{Operand, Unit};

@@ -8,7 +8,7 @@ use crate::cpu::storage::Storage;
 use crate::cpu::vector::store_sums;
 
 /// Takes the sums of a convolution for some neighbouring channels of a pixel, adds bias and residual, and stores the results.
-pub(super) struct PixelSink<'a, T> {
+pub(in crate::cpu) struct PixelSink<'a, T> {
     pub output: &'a Output<T>,
     /// `[out_channels]`, or with `pixels` `[batch, out_channels]`.
     pub bias: Option<Vec<f32>>,

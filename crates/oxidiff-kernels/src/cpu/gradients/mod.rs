@@ -1,7 +1,12 @@
 //! The kernels for gradients.
 
 pub(crate) mod attention;
+pub(crate) mod column_sums;
+pub(crate) mod convolution;
 pub(crate) mod geglu;
 pub(crate) mod group_norm;
+pub(crate) mod images;
 pub(crate) mod layer_norm;
+pub(crate) mod linear;
 pub(crate) mod sum;
+mod transposed_product;

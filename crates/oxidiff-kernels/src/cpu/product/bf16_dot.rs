@@ -19,7 +19,12 @@ pub(crate) type Group = [bf16; GROUP];
 
 /// Whether a product of this depth is faster in groups: the processor has the instructions, and groups divide the depth.
 pub(crate) fn fits(depth: usize) -> bool {
-    depth.is_multiple_of(GROUP) && instructions(panel::widths().1)
+    depth.is_multiple_of(GROUP) && are_there()
+}
+
+/// Whether the processor has the instructions.
+pub(crate) fn are_there() -> bool {
+    instructions(panel::widths().1)
 }
 
 /// Whether there are instructions for vectors of this many lanes.

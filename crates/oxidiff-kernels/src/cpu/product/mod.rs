@@ -6,6 +6,7 @@ mod factor;
 mod matrix;
 mod operand;
 pub(crate) mod panel;
+mod row_major;
 mod sink;
 
 pub(crate) use bf16_dot::Group;
@@ -14,4 +15,5 @@ pub(crate) use factor::{Left, Right};
 pub(crate) use matrix::Matrix;
 pub(crate) use operand::Operand;
 pub(crate) use panel::{Rows, Unit};
+pub(crate) use row_major::RowMajor;
 pub(crate) use sink::{Sink, Transposed};

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Tensor};
 use burn_flex::FlexTensor;
 use half::{bf16, f16};
 
-use super::{Graph, Rule, have_kernels};
+use super::{Graph, Rule, have_kernels, on_cpu};
 use crate::cpu::attention::attention_with_logarithms;
 use crate::cpu::gradients::attention::{Kept, attention as gradients_of};
 use crate::cpu::product::{Group, bf16_dot};
@@ -13,9 +13,8 @@ use crate::cpu::product::{Group, bf16_dot};
 /// [`attention`](crate::attention) of tensors with autodiff; `None` if there is no kernel for them.
 pub(in crate::ops) fn attention(inputs: [&Tensor<3>; 3], heads: usize) -> Option<Tensor<3>> {
     let dtypes = inputs.map(|input| input.dtype());
-    let graph = Graph::of(inputs.map(Into::into)).filter(|_| have_kernels(&dtypes))?;
-    let inputs = inputs
-        .map(|input| input.clone().without_autodiff().try_into_primitive::<Flex>().expect("on the CPU"));
+    let graph = Graph::of(inputs.map(Into::into)).filter(|_| have_kernels(dtypes.map(Some)))?;
+    let inputs = inputs.map(|input| on_cpu(input.clone().without_autodiff()));
     let attend = match dtypes[0] {
         DType::F16 => attention_with_logarithms::<f16, f32>,
         DType::BF16 if bf16_dot::fits(head_dim(&inputs[0], heads)) => {

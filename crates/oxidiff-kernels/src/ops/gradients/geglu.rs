@@ -1,20 +1,19 @@
 //! The gradient of GEGLU.
 
-use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, Tensor};
 use burn_flex::FlexTensor;
 use half::{bf16, f16};
 
-use super::{Graph, Rule, have_kernels};
+use super::{Graph, Rule, have_kernels, on_cpu};
 use crate::cpu::gradients::geglu::geglu as gradient_of;
 use crate::ops::geglu::geglu as forward;
 
 /// [`geglu`](crate::geglu) of a tensor with autodiff; `None` if there is no kernel for it.
 pub(in crate::ops) fn geglu(x: &Tensor<3>) -> Option<Tensor<3>> {
-    let graph = Graph::of([x.into()]).filter(|_| have_kernels(&[x.dtype()]))?;
+    let graph = Graph::of([x.into()]).filter(|_| have_kernels([Some(x.dtype())]))?;
     let x = x.clone().without_autodiff();
     let y = forward(x.clone());
-    Some(graph.finish(y, |_| Geglu { x: x.try_into_primitive::<Flex>().expect("on the CPU") }))
+    Some(graph.finish(y, |_| Geglu { x: on_cpu(x) }))
 }
 
 #[derive(Clone, Debug)]
@@ -24,7 +23,7 @@ struct Geglu {
 
 impl Rule<1> for Geglu {
     fn gradients(self, gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        [Some(match TensorMetadata::dtype(&self.x) {
+        [Some(match self.x.dtype() {
             DType::F16 => gradient_of::<f16>(self.x, gradient),
             DType::BF16 => gradient_of::<bf16>(self.x, gradient),
             _ => gradient_of::<f32>(self.x, gradient),

@@ -79,6 +79,11 @@ impl<const N: usize> Graph<N> {
         Some(Self { nodes, tracked, strategy })
     }
 
+    /// Whether any input needs a gradient.
+    pub fn is_tracked(&self) -> bool {
+        self.tracked.contains(&true)
+    }
+
     /// Makes `output`, computed without autodiff, the result of the operation. `rule` makes the rule for its gradients, from
     /// which inputs need one; it is called only if any does.
     pub fn finish<const D: usize, R: Rule<N>>(
@@ -92,9 +97,19 @@ impl<const N: usize> Graph<N> {
             OpsKind::Tracked(prepared) => prepared.finish(rule(self.tracked), output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         };
-        match self.strategy {
-            Strategy::NoCheckpointing => Tensor::from_primitive::<Autodiff<Flex>>(output),
-            Strategy::Balanced => Tensor::from_primitive::<Autodiff<Flex, BalancedCheckpointing>>(output),
-        }
+        with_autodiff(output, self.strategy)
+    }
+
+    /// Makes `output`, computed without autodiff, a constant of the graph.
+    pub fn constant<const D: usize>(self, output: Tensor<D>) -> Tensor<D> {
+        let output = output.try_into_primitive::<Flex>().expect("computed on the CPU, without autodiff");
+        with_autodiff(Autodiff::<Flex>::from_inner(output), self.strategy)
+    }
+}
+
+fn with_autodiff<const D: usize>(tensor: FloatTensor<Autodiff<Flex>>, strategy: Strategy) -> Tensor<D> {
+    match strategy {
+        Strategy::NoCheckpointing => Tensor::from_primitive::<Autodiff<Flex>>(tensor),
+        Strategy::Balanced => Tensor::from_primitive::<Autodiff<Flex, BalancedCheckpointing>>(tensor),
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_flex::FlexTensor;
 use half::{bf16, f16};
 
-use super::{Graph, Rule, have_kernels};
+use super::{Graph, Rule, have_kernels, on_cpu};
 use crate::cpu::gradients::group_norm::group_norm as group_norm_gradients;
 use crate::cpu::gradients::layer_norm::layer_norm as layer_norm_gradients;
 use crate::cpu::norm::{GroupNormActivation, GroupStatistics};
@@ -20,8 +20,9 @@ pub(in crate::ops) fn group_norm(
     epsilon: f64,
     activation: GroupNormActivation,
 ) -> Option<Tensor<4>> {
-    let graph = Graph::of([x.into(), weight.into(), bias.into()]).filter(|_| have_kernels(&[x.dtype()]))?;
-    let x = x.clone().without_autodiff().try_into_primitive::<Flex>().expect("on the CPU");
+    let graph =
+        Graph::of([x.into(), weight.into(), bias.into()]).filter(|_| have_kernels([Some(x.dtype())]))?;
+    let x = on_cpu(x.clone().without_autodiff());
     let dtypes = [weight.dtype(), bias.dtype()];
     let [weight, bias] = [weight, bias].map(|tensor| parameter(tensor.clone().without_autodiff()));
     let (y, statistics) = group_norm::with_kernel(x.clone(), groups, (&weight, &bias), epsilon, activation);
@@ -67,13 +68,13 @@ pub(in crate::ops) fn layer_norm<const D: usize>(
     epsilon: f64,
 ) -> Option<Tensor<D>> {
     let graph = Graph::of([x.into(), weight.into(), bias.into()])
-        .filter(|_| have_kernels(&[x.dtype()]) && weight.dims() != [0])?;
+        .filter(|_| have_kernels([Some(x.dtype())]) && weight.dims() != [0])?;
     let x = x.clone().without_autodiff();
     let dtypes = [weight.dtype(), bias.dtype()];
     let [weight, bias] = [weight, bias].map(|tensor| tensor.clone().without_autodiff());
     let y = layer_norm::layer_norm(x.clone(), weight.clone(), bias, epsilon);
     Some(graph.finish(y, |_| LayerNorm {
-        x: x.try_into_primitive::<Flex>().expect("on the CPU"),
+        x: on_cpu(x),
         weight: parameter(weight),
         dtypes,
         epsilon: epsilon as f32,
@@ -113,10 +114,7 @@ impl Rule<3> for LayerNorm {
 fn tensor(values: Vec<f32>, dtype: DType) -> FlexTensor {
     let len = values.len();
     let data = TensorData::new(values, [len]);
-    Tensor::<1>::from_data(data, (&Device::flex(), DType::F32))
-        .cast(dtype)
-        .try_into_primitive::<Flex>()
-        .expect("on the CPU")
+    on_cpu(Tensor::<1>::from_data(data, (&Device::flex(), DType::F32)).cast(dtype))
 }
 
 #[cfg(test)]

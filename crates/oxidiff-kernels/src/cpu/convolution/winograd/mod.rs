@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use self::patches::Patches;
 use self::products::Products;
-pub(super) use self::tiling::Tiling;
+pub(in crate::cpu) use self::tiling::Tiling;
 use self::tiling::{GAP, POINTS};
 use super::pixel_sink::PixelSink;
 use crate::cpu::parts::Parts;
@@ -34,7 +34,12 @@ const TILES: usize = 4;
 ///
 /// # Panics
 /// When the length of a slice does not match the tiling, or there are fewer input channels than a vector has lanes.
-pub(super) fn convolve<T: Storage>(input: &[T], weight: &[T], sink: &PixelSink<'_, T>, tiling: Tiling) {
+pub(in crate::cpu) fn convolve<T: Storage>(
+    input: &[T],
+    weight: &[T],
+    sink: &PixelSink<'_, T>,
+    tiling: Tiling,
+) {
     let Tiling { in_channels, out_channels, .. } = tiling;
     assert_eq!(input.len(), tiling.batch * tiling.height * tiling.width * in_channels, "the input");
     assert_eq!(weight.len(), out_channels * in_channels * 9, "the weight");

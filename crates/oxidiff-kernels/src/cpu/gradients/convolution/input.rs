@@ -1,0 +1,202 @@
+//! The gradient of a convolution's input: another convolution, of the gradient of the result with the turned kernels.
+
+use std::ops::Range;
+
+use burn_flex::FlexTensor;
+use pulp::Simd;
+use rayon::prelude::*;
+
+use crate::cpu::channels_last::{Image, tensor};
+use crate::cpu::convolution::pixel_sink::PixelSink;
+use crate::cpu::convolution::{ConvolutionShape, Tiling, in_tiles, winograd};
+use crate::cpu::gradients::linear::pixels;
+use crate::cpu::output::Output;
+use crate::cpu::parts::Parts;
+use crate::cpu::product::{Left, Operand, RowMajor, Rows, Sink, Size, Unit, multiply};
+use crate::cpu::storage::Storage;
+use crate::host::breakdown::operation;
+use crate::host::scratch::Scratch;
+
+/// The gradient of the input of a convolution of this shape, from that of the result.
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub(crate) fn input<T: Operand<U>, U: Unit>(
+    gradient: FlexTensor,
+    weight: FlexTensor,
+    shape: ConvolutionShape,
+) -> FlexTensor {
+    let ConvolutionShape { batch, in_channels, out_channels, input: [height, width], kernel, .. } = shape;
+    let [out_height, out_width] = shape.output().expect("a kernel that fits");
+    let (gradient, weight) = (Image::new(gradient), weight.to_contiguous());
+    assert_eq!(
+        gradient.dims,
+        [batch, out_channels, out_height, out_width],
+        "a gradient with the shape of the result"
+    );
+    let gradient = gradient.values::<T>();
+    let weight = weight.as_slice::<T>().expect("contiguous, of the matched type");
+    assert_eq!(weight.len(), out_channels * in_channels * kernel[0] * kernel[1], "the weight");
+
+    let inputs = batch * height * width;
+    let output = Output::<T>::new(inputs * in_channels);
+    let dims = [batch, in_channels, height, width];
+    if (kernel, shape.stride, shape.padding) == ([1, 1], 1, 0) {
+        pixels::<T, U>(gradient, weight, &output, [inputs, out_channels, in_channels]);
+        return tensor::<T>(output.finish(), dims);
+    }
+    let bytes = size_of::<T>() * (gradient.len() + weight.len() + inputs * in_channels);
+    let flop = 2.0 * (gradient.len() * in_channels * kernel[0] * kernel[1]) as f64;
+    let _running = operation("convolution, gradient of x", flop, bytes as f64);
+    let turned = ConvolutionShape { in_channels: out_channels, out_channels: in_channels, ..shape };
+    let sink = PixelSink { output: &output, bias: None, residual: None, pixels: None, channels: in_channels };
+    if in_tiles(&turned) {
+        winograd::convolve(gradient, &turned_kernels(weight, &shape), &sink, Tiling::new(&turned));
+        return tensor::<T>(output.finish(), dims);
+    }
+    let stride = shape.stride;
+    for (y, x) in (0..stride.min(height)).flat_map(|y| (0..stride.min(width)).map(move |x| (y, x))) {
+        let phase = Phase::new(gradient, shape, [y, x]);
+        let kernels = phase.kernels(weight);
+        let (pixels, depth) = (batch * phase.size[0] * phase.size[1], phase.taps.len() * out_channels);
+        let right = RowMajor { values: &kernels, rows: depth, columns: in_channels };
+        let size = Size::new(pixels, depth / U::VALUES, in_channels);
+        multiply::<U, _, _, _>(&phase, &right, &Store { phase: &phase, sink: &sink }, size);
+    }
+    tensor::<T>(output.finish(), dims)
+}
+
+/// The 3x3 kernels turned by 180 degrees: `[in_channels, out_channels, 3, 3]`.
+fn turned_kernels<T: Storage>(weight: &[T], shape: &ConvolutionShape) -> Scratch<T> {
+    const TAPS: usize = 9;
+    let ConvolutionShape { in_channels, out_channels, .. } = *shape;
+    let mut turned = Scratch::new(weight.len());
+    turned.par_chunks_exact_mut(out_channels * TAPS).enumerate().for_each(|(input, turned)| {
+        for (output, turned) in turned.as_chunks_mut::<TAPS>().0.iter_mut().enumerate() {
+            let kernel = &weight[(output * in_channels + input) * TAPS..][..TAPS];
+            for (turned, value) in turned.iter_mut().zip(kernel.iter().rev()) {
+                *turned = *value;
+            }
+        }
+    });
+    turned
+}
+
+/// The pixels of the input whose row and column leave the same remainders, divided by the stride: the same taps of the kernel
+/// connect them with the result.
+///
+/// As the left matrix: for each of these pixels the values of the gradient that depend on it, by tap, then by channel.
+struct Phase<'a, T> {
+    gradient: &'a [T],
+    shape: ConvolutionShape,
+    /// Height and width of the result.
+    output: [usize; 2],
+    /// The first of the pixels.
+    first: [usize; 2],
+    /// Rows and columns of these pixels.
+    size: [usize; 2],
+    taps: Vec<Tap>,
+}
+
+struct Tap {
+    index: usize,
+    /// From the row and column among these pixels to those of the result.
+    offset: [isize; 2],
+}
+
+impl<'a, T: Storage> Phase<'a, T> {
+    fn new(gradient: &'a [T], shape: ConvolutionShape, first: [usize; 2]) -> Self {
+        let ConvolutionShape { input, kernel, stride, padding, .. } = shape;
+        let offset = |dim: usize, tap: usize| {
+            let distance = (first[dim] + padding) as isize - tap as isize;
+            (distance % stride as isize == 0).then_some(distance / stride as isize)
+        };
+        let taps = (0..kernel[0] * kernel[1])
+            .filter_map(|index| {
+                let offset = [offset(0, index / kernel[1])?, offset(1, index % kernel[1])?];
+                Some(Tap { index, offset })
+            })
+            .collect();
+        let size = [0, 1].map(|dim| (input[dim] - first[dim]).div_ceil(stride));
+        let output = shape.output().expect("a kernel that fits");
+        Self { gradient, shape, output, first, size, taps }
+    }
+
+    /// The kernels' values at these taps: `[taps, out_channels, in_channels]`.
+    fn kernels(&self, weight: &[T]) -> Scratch<T> {
+        let ConvolutionShape { in_channels, out_channels, kernel, .. } = self.shape;
+        let taps = kernel[0] * kernel[1];
+        let mut kernels = Scratch::new(self.taps.len() * out_channels * in_channels);
+        // SAFETY: the kernels outlive the parts, and are accessed only through them until all are written.
+        let parts = unsafe { Parts::new(&mut kernels) };
+        (0..out_channels).into_par_iter().for_each(|output| {
+            let values = &weight[output * in_channels * taps..][..in_channels * taps];
+            for (place, tap) in self.taps.iter().enumerate() {
+                // SAFETY: each tap of each output channel is written by one task.
+                let out = unsafe { parts.part((place * out_channels + output) * in_channels, in_channels) };
+                for (out, values) in out.iter_mut().zip(values.chunks_exact(taps)) {
+                    *out = values[tap.index];
+                }
+            }
+        });
+        kernels
+    }
+
+    /// Item, row and column of a pixel.
+    #[inline(always)]
+    fn position(&self, pixel: usize) -> (usize, usize, usize) {
+        let [rows, columns] = self.size;
+        (pixel / columns / rows, pixel / columns % rows, pixel % columns)
+    }
+}
+
+impl<T: Operand<U>, U: Unit> Left<U> for Phase<'_, T> {
+    fn copies(&self) -> bool {
+        true
+    }
+
+    fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [U]) -> Rows<'a, U> {
+        let channels = self.shape.out_channels;
+        let [out_height, out_width] = self.output;
+        let (length, units) = (columns.len(), channels / U::VALUES);
+        for (pixel, mut out) in rows.zip(scratch.chunks_exact_mut(length.max(1))) {
+            let (item, y, x) = self.position(pixel);
+            let mut column = columns.start;
+            while !out.is_empty() {
+                let (tap, unit) = (&self.taps[column / units], column % units);
+                let count = (units - unit).min(out.len());
+                let (values, rest) = out.split_at_mut(count);
+                let y = y.checked_add_signed(tap.offset[0]).filter(|y| *y < out_height);
+                let x = x.checked_add_signed(tap.offset[1]).filter(|x| *x < out_width);
+                match (y, x) {
+                    (Some(y), Some(x)) => {
+                        let start = ((item * out_height + y) * out_width + x) * channels + unit * U::VALUES;
+                        T::copy_row(&self.gradient[start..start + count * U::VALUES], values);
+                    }
+                    _ => values.fill(U::zeroed()),
+                }
+                out = rest;
+                column += count;
+            }
+        }
+        Rows { values: scratch, stride: length }
+    }
+}
+
+/// Stores the sums for the pixels of a phase.
+struct Store<'a, 'b, T> {
+    phase: &'a Phase<'a, T>,
+    sink: &'a PixelSink<'b, T>,
+}
+
+impl<T: Storage> Sink for Store<'_, '_, T> {
+    #[inline(always)]
+    fn take<S: Simd>(&self, simd: S, pixel: usize, channel: usize, values: &[f32]) {
+        let ConvolutionShape { in_channels, input: [height, width], stride, .. } = self.phase.shape;
+        let (item, y, x) = self.phase.position(pixel);
+        let [y, x] = [y * stride + self.phase.first[0], x * stride + self.phase.first[1]];
+        let count = values.len().min(in_channels - channel);
+        // SAFETY: every value of the product is given once, and phases have different pixels.
+        unsafe { self.sink.store(simd, (item * height + y) * width + x, channel, &values[..count]) };
+    }
+}
