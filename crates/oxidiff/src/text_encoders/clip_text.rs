@@ -12,7 +12,8 @@ use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::call::call;
 use crate::models::layers::clip_encoder::{ClipEncoder, ClipShape, Visible};
 use crate::models::layers::hidden_activation::HiddenActivation;
-use crate::models::layers::linear::Embedding;
+use crate::models::layers::linear::{Embedding, Linear};
+use crate::models::layers::low_rank::{LowRankTarget, inside};
 use crate::models::layers::normalization::LayerNorm;
 use crate::models::model::{Model, saved_transformers_config};
 #[cfg(feature = "cuda")]
@@ -183,6 +184,12 @@ impl Adaptable for CLIPTextModel {
 
     fn adapters_mut(&mut self) -> &mut Adapters {
         &mut self.adapters
+    }
+}
+
+impl LowRankTarget for CLIPTextModel {
+    fn attention_projections_mut(&mut self) -> Result<Vec<(String, &mut Linear)>> {
+        Ok(inside("encoder", self.encoder.attention_projections_mut()).collect())
     }
 }
 

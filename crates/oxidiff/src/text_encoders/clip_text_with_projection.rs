@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::loading::config::Config;
 use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::layers::linear::Linear;
+use crate::models::layers::low_rank::{LowRankTarget, inside};
 use crate::models::model::{Model, saved_transformers_config};
 
 /// Embeds a text, and what it says as a whole: `CLIPTextModelWithProjection` of transformers.
@@ -63,6 +64,12 @@ impl Model for CLIPTextModelWithProjection {
 
     fn saved_config(&self) -> Config {
         saved_transformers_config(self.config())
+    }
+}
+
+impl LowRankTarget for CLIPTextModelWithProjection {
+    fn attention_projections_mut(&mut self) -> Result<Vec<(String, &mut Linear)>> {
+        Ok(inside("text_model", self.text_model.attention_projections_mut()?).collect())
     }
 }
 

@@ -106,6 +106,18 @@ impl Attention {
         [context, inner]
     }
 
+    /// The projections, with their names.
+    pub fn projections_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)> {
+        let [to_out] = &mut self.to_out;
+        let projections = [
+            ("to_q", &mut self.to_q),
+            ("to_k", &mut self.to_k),
+            ("to_v", &mut self.to_v),
+            ("to_out.0", to_out),
+        ];
+        projections.into_iter().map(|(name, layer)| (name.to_owned(), layer))
+    }
+
     /// The layers of IP-Adapters, if there are any.
     pub fn ip_adapters(&self) -> Option<&IpAttention> {
         self.processor.as_ref()
@@ -172,7 +184,10 @@ impl Attention {
 
     /// Keys and values of a context; those of the last call if neither the context nor the weights have changed.
     fn project_context(&self, context: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
-        self.last_context.get_or(self.places(&context), || {
+        // A projection that is trained changes without changing its place.
+        let is_trained = self.to_k.low_rank.is_some() || self.to_v.low_rank.is_some();
+        let places = if is_trained { None } else { self.places(&context) };
+        self.last_context.get_or(places, || {
             let context = match &self.norm_cross {
                 Some(norm) => norm.forward(context),
                 None => context,

@@ -7,6 +7,7 @@ use oxidiff_kernels::attention;
 
 use super::hidden_activation::HiddenActivation;
 use super::linear::Linear;
+use super::low_rank::inside;
 use super::normalization::LayerNorm;
 use crate::error::{Error, Result};
 
@@ -110,6 +111,13 @@ impl ClipEncoder {
         Self { layers: (0..shape.layers).map(layer).collect() }
     }
 
+    /// The projections of all attentions.
+    pub fn attention_projections_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)> {
+        self.layers.iter_mut().enumerate().flat_map(|(index, layer)| {
+            inside(format!("layers.{index}.self_attn"), layer.self_attn.projections_mut())
+        })
+    }
+
     /// Returns its input, `[batch, tokens, hidden_size]`, then the result of each layer.
     pub fn forward(&self, mut x: Tensor<3>, visible: &Visible) -> Vec<Tensor<3>> {
         let mut states = vec![x.clone()];
@@ -129,6 +137,16 @@ impl EncoderLayer {
 }
 
 impl SelfAttention {
+    fn projections_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)> {
+        let projections = [
+            ("q_proj", &mut self.q_proj),
+            ("k_proj", &mut self.k_proj),
+            ("v_proj", &mut self.v_proj),
+            ("out_proj", &mut self.out_proj),
+        ];
+        projections.into_iter().map(|(name, layer)| (name.to_owned(), layer))
+    }
+
     fn forward(&self, x: Tensor<3>, visible: &Visible) -> Tensor<3> {
         let query = self.q_proj.forward(x.clone());
         let key = self.k_proj.forward(x.clone());

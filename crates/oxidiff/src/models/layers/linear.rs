@@ -2,8 +2,9 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, module};
-use oxidiff_kernels::{Place, linear, linear_geglu};
+use oxidiff_kernels::{Place, geglu, linear, linear_geglu};
 
+use super::low_rank::LowRank;
 use super::parameter;
 use crate::error::{Error, Result};
 
@@ -14,6 +15,9 @@ pub struct Linear {
     pub weight: Param<Tensor<2>>,
     /// `[out_features]`.
     pub bias: Option<Param<Tensor<1>>>,
+    /// What is trained beside the weight.
+    #[module(skip)]
+    pub low_rank: Option<LowRank>,
 }
 
 impl Linear {
@@ -23,6 +27,7 @@ impl Linear {
         Self {
             weight: parameter::uniform([out_features, in_features], bound, device),
             bias: bias.then(|| parameter::uniform([out_features], bound, device)),
+            low_rank: None,
         }
     }
 
@@ -39,17 +44,26 @@ impl Linear {
 
     /// `[..., in_features]` to `[..., out_features]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), None)
+        self.product(x, None)
     }
 
     /// Like [`Self::forward`], plus `residual` `[..., out_features]`.
     pub fn forward_added<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
-        linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), Some(residual))
+        self.product(x, Some(residual))
+    }
+
+    fn product<const D: usize>(&self, x: Tensor<D>, residual: Option<Tensor<D>>) -> Tensor<D> {
+        let bias = self.bias.as_ref().map(Param::val);
+        let Some(low_rank) = &self.low_rank else { return linear(x, self.weight.val(), bias, residual) };
+        low_rank.add_to(linear(x.clone(), self.weight.val(), bias, residual), x)
     }
 
     /// The first half of the result of [`Self::forward`], times GELU of the second half: `[batch, tokens, in_features]` to
     /// `[batch, tokens, out_features / 2]`.
     pub fn forward_geglu(&self, x: Tensor<3>) -> Tensor<3> {
+        if self.low_rank.is_some() {
+            return geglu(self.forward(x));
+        }
         linear_geglu(x, self.weight.val(), self.bias.as_ref().map(Param::val))
     }
 }

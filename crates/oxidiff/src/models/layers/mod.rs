@@ -14,6 +14,7 @@ pub(crate) mod ip_attention;
 pub(crate) mod k_attention;
 mod last_context;
 pub(crate) mod linear;
+pub(crate) mod low_rank;
 pub(crate) mod normalization;
 pub(crate) mod parameter;
 pub(crate) mod patch_embed;

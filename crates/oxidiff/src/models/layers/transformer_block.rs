@@ -6,6 +6,8 @@ use burn::tensor::{Device, Tensor};
 use super::attention::{Attention, AttentionConfig, AttentionSlice};
 use super::attention_context::AttentionContext;
 use super::feed_forward::{FeedForward, FeedForwardActivation};
+use super::linear::Linear;
+use super::low_rank::inside;
 use super::normalization::LayerNorm;
 
 /// Self-attention, cross-attention and feed-forward, each with a norm before and a residual around it.
@@ -55,6 +57,11 @@ impl BasicTransformerBlock {
     /// The attention that looks at the images of IP-Adapters.
     pub fn cross_attention_mut(&mut self) -> &mut Attention {
         &mut self.attn2
+    }
+
+    /// The projections of both attentions.
+    pub fn attention_projections_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)> {
+        inside("attn1", self.attn1.projections_mut()).chain(inside("attn2", self.attn2.projections_mut()))
     }
 
     /// `x` `[batch, tokens, dim]` to the same shape.

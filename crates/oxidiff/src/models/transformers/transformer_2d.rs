@@ -9,6 +9,7 @@ use crate::models::layers::attention::{Attention, AttentionSlice};
 use crate::models::layers::attention_context::AttentionContext;
 use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::linear::Linear;
+use crate::models::layers::low_rank::inside;
 use crate::models::layers::normalization::GroupNorm;
 use crate::models::layers::transformer_block::BasicTransformerBlock;
 
@@ -89,6 +90,13 @@ impl Transformer2DModel {
     /// The attentions that look at the images of IP-Adapters, one in each block.
     pub fn cross_attentions_mut(&mut self) -> impl Iterator<Item = &mut Attention> {
         self.transformer_blocks.iter_mut().map(BasicTransformerBlock::cross_attention_mut)
+    }
+
+    /// The projections of all attentions.
+    pub fn attention_projections_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)> {
+        self.transformer_blocks.iter_mut().enumerate().flat_map(|(index, block)| {
+            inside(format!("transformer_blocks.{index}"), block.attention_projections_mut())
+        })
     }
 
     /// `x` `[batch, channels, height, width]` to the same shape.

@@ -10,6 +10,7 @@ mod encoder;
 mod encoder_hid_projection;
 mod free_u;
 mod ip_adapter;
+mod low_rank;
 #[cfg(feature = "cuda")]
 mod on_card;
 mod residuals;

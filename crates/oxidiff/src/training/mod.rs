@@ -1,0 +1,49 @@
+//! Training: what the training loops of diffusers are made of.
+//!
+//! A training step is: record the model's operations ([`Recording`]), predict, take the loss ([`mse`]), and let the optimizer
+//! ([`AdamW`]) move the [`Parameters`] along their gradients ([`ParameterGradients`]).
+//!
+//! ```
+//! use oxidiff::training::{AdamW, AdamWConfig, ParameterGradients, Parameters, Recording, mse};
+//! use oxidiff::{DDPMScheduler, DType, Device, DownBlockType, Generator, Model, Scheduler, UNet2DConfig, UNet2DModel, UpBlockType};
+//!
+//! let config = UNet2DConfig {
+//!     block_out_channels: vec![32, 32],
+//!     down_block_types: vec![DownBlockType::DownBlock2D; 2],
+//!     up_block_types: vec![UpBlockType::UpBlock2D; 2],
+//!     ..Default::default()
+//! };
+//! let device = Device::flex();
+//! let mut model = UNet2DModel::init(&config, &device)?;
+//! let scheduler = DDPMScheduler::new(Default::default())?;
+//! let mut optimizer = AdamW::new(AdamWConfig::default());
+//! let mut generator = Generator::manual_seed(0);
+//!
+//! let clean = generator.rand([2, 3, 16, 16], DType::F32, &device) * 2.0 - 1.0;
+//! let noise = generator.randn([2, 3, 16, 16], DType::F32, &device);
+//! let timesteps: Vec<f32> = generator.randint_vec(0, 1000, 2)?.iter().map(|timestep| *timestep as f32).collect();
+//! let noisy = scheduler.add_noise(clean, noise.clone(), &timesteps)?;
+//!
+//! let recording = Recording::of(&model, DType::F32);
+//! let loss = mse(recording.model().forward(noisy.autodiff(), &timesteps)?, noise.autodiff());
+//! let mut gradients: ParameterGradients = recording.backward(&loss);
+//! gradients.clip_norm(1.0);
+//! optimizer.step(&mut Parameters::Module(&mut model), &gradients, 1e-4);
+//! # Ok::<(), oxidiff::Error>(())
+//! ```
+
+mod adam_w;
+mod ema_model;
+mod gradients;
+mod learning_rate;
+mod loss;
+mod low_rank;
+mod state_file;
+
+pub use self::adam_w::{AdamW, AdamWConfig};
+pub use self::ema_model::{EMAModel, EMAModelConfig};
+pub use self::gradients::{ParameterGradients, Recording};
+pub use self::learning_rate::{LearningRate, SchedulerType, get_scheduler};
+pub use self::loss::{compute_snr, min_snr_weights, mse, target, weighted_mse};
+pub use self::low_rank::{LowRankInit, LowRankLayers};
+pub use self::state_file::StateFile;

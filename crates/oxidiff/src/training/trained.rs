@@ -1,0 +1,85 @@
+//! What an optimizer can change.
+
+use burn::module::{ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use super::gradients::numbers;
+use crate::loading::weights::{pop_field, push_field};
+use crate::models::model::Model;
+
+/// Parameters with paths, which an optimizer changes: those of a [`Model`], or [`LowRankLayers`](super::LowRankLayers).
+pub trait Trained: Sized {
+    /// Passes every parameter through `change`: its path and its values, in row-major order.
+    #[must_use]
+    fn changed(self, change: &mut dyn FnMut(&str, &mut Vec<f32>)) -> Self;
+
+    /// Passes every parameter to `read`: its path, shape and values, in row-major order.
+    fn read(&self, read: &mut dyn FnMut(&str, &[usize], Vec<f32>));
+}
+
+impl<M: Model> Trained for M {
+    fn changed(self, change: &mut dyn FnMut(&str, &mut Vec<f32>)) -> Self {
+        self.map(&mut Changer { change, path: Vec::new() })
+    }
+
+    fn read(&self, read: &mut dyn FnMut(&str, &[usize], Vec<f32>)) {
+        self.visit(&mut Reader { read, path: Vec::new() });
+    }
+}
+
+/// `tensor` with its values changed in place, if nothing else holds them.
+pub(super) fn change_values<const D: usize>(tensor: Tensor<D>, change: impl FnOnce(&mut Vec<f32>)) -> Tensor<D> {
+    let (shape, device, dtype) = (tensor.dims(), tensor.device(), tensor.dtype());
+    let mut values = numbers(tensor);
+    change(&mut values);
+    from_values(values, shape, &device, dtype)
+}
+
+pub(super) fn from_values<const D: usize>(
+    values: Vec<f32>,
+    shape: [usize; D],
+    device: &Device,
+    dtype: DType,
+) -> Tensor<D> {
+    Tensor::<D>::from_data(TensorData::new(values, shape), (device, DType::F32)).cast(dtype)
+}
+
+struct Changer<'a> {
+    change: &'a mut dyn FnMut(&str, &mut Vec<f32>),
+    path: Vec<String>,
+}
+
+impl ModuleMapper for Changer<'_> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        push_field(&mut self.path, name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, container_type: &str) {
+        pop_field(&mut self.path, container_type);
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.path.join(".");
+        param.map(|value| change_values(value, |values| (self.change)(&name, values)))
+    }
+}
+
+struct Reader<'a> {
+    read: &'a mut dyn FnMut(&str, &[usize], Vec<f32>),
+    path: Vec<String>,
+}
+
+impl ModuleVisitor for Reader<'_> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        push_field(&mut self.path, name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, container_type: &str) {
+        pop_field(&mut self.path, container_type);
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val();
+        (self.read)(&self.path.join("."), &value.dims(), numbers(value));
+    }
+}
