@@ -2,7 +2,7 @@
 //!
 //! Every operation is a function on Burn tensors. On the Flex (CPU) backend it runs a kernel of this crate. On every
 //! other backend, and for element types without a kernel, it evaluates a plain Burn expression; the tests check the kernel
-//! against that expression.
+//! against that expression. With Burn's autodiff on the CPU, gradients have kernels, too.
 //!
 //! - `ops/`: for each operation its public function, the plain expression, and the one place that chooses between the two.
 //! - `cpu/`: the kernels.
