@@ -2,7 +2,7 @@
 //!
 //! Every operation is a function on Burn tensors. On the Flex (CPU) backend it runs a kernel of this crate. On every
 //! other backend, and for element types without a kernel, it evaluates a plain Burn expression; the tests check the kernel
-//! against that expression.
+//! against that expression. With Burn's autodiff on the CPU, gradients have kernels, too.
 //!
 //! - `ops/`: for each operation its public function, the plain expression, and the one place that chooses between the two.
 //! - `cpu/`: the kernels.
@@ -24,6 +24,7 @@ pub use host::place::Place;
 #[cfg(feature = "vulkan")]
 pub use host::vulkan::explicit_workgroup_layout;
 pub use host::worker::on_worker;
+pub use ops::adam_w::{AdamWUpdate, adam_w, move_average};
 pub use ops::attention::attention;
 pub use ops::conversion::convert;
 pub use ops::convolution::{Addends, conv2d};

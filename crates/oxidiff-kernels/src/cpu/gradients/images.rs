@@ -1,4 +1,6 @@
-//! The gradient of nearest-neighbour resizing.
+//! The gradients of operations that move pixels.
+
+use std::ops::Range;
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
@@ -8,6 +10,27 @@ use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
+
+/// Some channels of a gradient, a copy: a view would keep the other channels in memory.
+///
+/// # Panics
+/// When there are fewer channels.
+pub(crate) fn channels<T: Storage>(gradient: FlexTensor, channels: Range<usize>) -> FlexTensor {
+    let gradient = Image::new(gradient);
+    let [batch, stride, height, width] = gradient.dims;
+    assert!(channels.end <= stride, "{stride} channels");
+    let (values, count) = (gradient.values::<T>(), channels.len());
+    let pixels = batch * height * width;
+    let _running = operation("some channels", 0.0, (2 * size_of::<T>() * pixels * count) as f64);
+    let output = Output::<T>::new(pixels * count);
+    (0..batch * height).into_par_iter().for_each(|row| {
+        for pixel in row * width..(row + 1) * width {
+            // SAFETY: every pixel is written once, by one task.
+            unsafe { output.copy(pixel * count, &values[pixel * stride..][channels.clone()]) };
+        }
+    });
+    tensor::<T>(output.finish(), [batch, count, height, width])
+}
 
 /// The gradient of the image of size `[height, width]` that was resized: each pixel gets the sum over its copies.
 pub(crate) fn nearest<T: Storage>(gradient: FlexTensor, [height, width]: [usize; 2]) -> FlexTensor {

@@ -1,5 +1,7 @@
 //! The gradients of operations that move pixels.
 
+use std::ops::Range;
+
 use burn::tensor::{DType, Tensor};
 use burn_flex::FlexTensor;
 use half::{bf16, f16};
@@ -29,12 +31,15 @@ struct JoinChannels {
 impl Rule<2> for JoinChannels {
     fn gradients(self, gradient: FlexTensor, [x, y]: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let Self { of_x, of_y } = self;
-        let part = |first: usize, count: usize| {
-            // A copy: a view would keep the other channels in memory.
-            let part = gradient.narrow(1, first, count).permute(&[0, 2, 3, 1]).to_contiguous();
-            part.permute(&[0, 3, 1, 2])
+        let part = |channels: Range<usize>| {
+            let gradient = gradient.clone();
+            match gradient.dtype() {
+                DType::F16 => kernels::channels::<f16>(gradient, channels),
+                DType::BF16 => kernels::channels::<bf16>(gradient, channels),
+                _ => kernels::channels::<f32>(gradient, channels),
+            }
         };
-        [x.then(|| part(0, of_x)), y.then(|| part(of_x, of_y))]
+        [x.then(|| part(0..of_x)), y.then(|| part(of_x..of_x + of_y))]
     }
 }
 

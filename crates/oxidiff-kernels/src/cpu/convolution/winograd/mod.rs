@@ -9,6 +9,7 @@ mod patches;
 mod products;
 mod tiling;
 mod transforms;
+mod weight_gradient;
 
 use pulp::Arch;
 use rayon::prelude::*;
@@ -17,6 +18,7 @@ use self::patches::Patches;
 use self::products::Products;
 pub(in crate::cpu) use self::tiling::Tiling;
 use self::tiling::{GAP, POINTS};
+pub(in crate::cpu) use self::weight_gradient::weight_gradient;
 use super::pixel_sink::PixelSink;
 use crate::cpu::parts::Parts;
 use crate::cpu::product::{ROW_STEP, panel};

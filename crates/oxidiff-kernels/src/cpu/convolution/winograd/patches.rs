@@ -100,6 +100,6 @@ fn patch_column<S: Simd, T: Storage>(simd: S, lines: &[&[T]; PATCH], start: usiz
 /// Starts of vectors that cover `channels` channels, which are at least as many as there are lanes; the last vector may overlap
 /// the one before.
 #[inline(always)]
-fn vectors<S: Simd>(channels: usize) -> impl Iterator<Item = usize> {
+pub(super) fn vectors<S: Simd>(channels: usize) -> impl Iterator<Item = usize> {
     (0..channels).step_by(S::F32_LANES).map(move |channel| channel.min(channels - S::F32_LANES))
 }

@@ -1,11 +1,13 @@
-//! The gradient of the kernels: for each tap, the product of the gradient of the result with the input shifted to this tap.
+//! The gradient of the kernels: in tiles, or for each tap the product of the gradient of the result with the input shifted to this
+//! tap.
 
 use std::ops::Range;
 
 use burn_flex::FlexTensor;
+use rayon::prelude::*;
 
 use crate::cpu::channels_last::{Image, contiguous};
-use crate::cpu::convolution::ConvolutionShape;
+use crate::cpu::convolution::{ConvolutionShape, Tiling, in_tiles, winograd};
 use crate::cpu::gradients::transposed_product::{Gather, Sizes, multiply_transposed};
 use crate::cpu::output::Output;
 use crate::cpu::product::{Operand, Unit};
@@ -44,14 +46,21 @@ pub(crate) fn weight<T: Operand<U>, U: Unit>(
     let bytes = size_of::<T>() * (gradient.len() + values.len() + out_channels * sizes.columns);
     let _running = operation("convolution, gradient of the weight", flop, bytes as f64);
     let output = Output::<T>::new(sizes.rows * sizes.columns);
-    let shifted = Shifted { values, shape, output: output_size };
-    multiply_transposed::<T, U>(gradient, &shifted, sizes, &|row, sums| {
-        // From tap order to channel order.
+    // From tap order to channel order.
+    let store = |row: usize, sums: &[f32]| {
         let mut kernels = Scratch::new(sizes.columns);
         into_columns(sums, in_channels, taps, in_channels, &mut kernels, taps);
         // SAFETY: every row is given once.
         unsafe { output.write(row * sizes.columns, &kernels) };
-    });
+    };
+    let turned = ConvolutionShape { in_channels: out_channels, out_channels: in_channels, ..shape };
+    if in_tiles(&shape) && in_tiles(&turned) {
+        let sums = winograd::weight_gradient(gradient, values, Tiling::new(&shape));
+        sums.par_chunks_exact(sizes.columns).enumerate().for_each(|(row, sums)| store(row, sums));
+    } else {
+        let shifted = Shifted { values, shape, output: output_size };
+        multiply_transposed::<T, U>(gradient, &shifted, sizes, &store);
+    }
     contiguous::<T>(output.finish(), &[out_channels, in_channels, kernel[0], kernel[1]])
 }
 
