@@ -24,7 +24,6 @@ pub use host::place::Place;
 #[cfg(feature = "vulkan")]
 pub use host::vulkan::explicit_workgroup_layout;
 pub use host::worker::on_worker;
-pub use ops::adam_w::{AdamWUpdate, adam_w, move_average};
 pub use ops::attention::attention;
 pub use ops::conversion::convert;
 pub use ops::convolution::{Addends, conv2d};

@@ -49,6 +49,7 @@ mod random;
 pub mod schedulers;
 mod text_encoders;
 mod upscaling;
+pub mod training;
 mod vision;
 mod wording;
 

@@ -1,6 +1,5 @@
 //! The kernels for the CPU. They take tensors of the Flex backend, sum in `f32`, and read and write any [`storage::Storage`].
 
-pub(crate) mod adam_w;
 pub(crate) mod attention;
 pub(crate) mod channels_last;
 pub(crate) mod conversion;

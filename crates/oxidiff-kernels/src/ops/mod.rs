@@ -1,7 +1,6 @@
 //! The operations: for each its public function, which chooses the kernel, and the plain expression that the kernel must equal.
 #![forbid(unsafe_code)]
 
-pub(crate) mod adam_w;
 pub(crate) mod attention;
 pub(crate) mod conversion;
 pub(crate) mod convolution;
