@@ -48,8 +48,8 @@ mod pipelines;
 mod random;
 pub mod schedulers;
 mod text_encoders;
-mod upscaling;
 pub mod training;
+mod upscaling;
 mod vision;
 mod wording;
 

@@ -64,7 +64,12 @@ type TakeGradient = Box<dyn FnOnce(&mut Gradients) -> Option<Vec<f32>>>;
 
 impl Leaves {
     /// Tracks `value`, and returns it as the model should see it.
-    pub(super) fn track<const D: usize>(&mut self, name: String, value: Tensor<D>, dtype: DType) -> Tensor<D> {
+    pub(super) fn track<const D: usize>(
+        &mut self,
+        name: String,
+        value: Tensor<D>,
+        dtype: DType,
+    ) -> Tensor<D> {
         let leaf = value.without_autodiff().autodiff().require_grad();
         let seen = if leaf.dtype() == dtype { leaf.clone() } else { leaf.clone().cast(dtype) };
         let take = move |gradients: &mut Gradients| leaf.grad_remove(gradients).map(numbers);

@@ -1,10 +1,10 @@
 //! Training: what the training loops of diffusers are made of.
 //!
 //! A training step is: record the model's operations ([`Recording`]), predict, take the loss ([`mse`]), and let the optimizer
-//! ([`AdamW`]) move the [`Parameters`] along their gradients ([`ParameterGradients`]).
+//! ([`AdamW`]) move the parameters along their gradients ([`ParameterGradients`]).
 //!
 //! ```
-//! use oxidiff::training::{AdamW, AdamWConfig, ParameterGradients, Parameters, Recording, mse};
+//! use oxidiff::training::{AdamW, AdamWConfig, Recording, mse};
 //! use oxidiff::{DDPMScheduler, DType, Device, DownBlockType, Generator, Model, Scheduler, UNet2DConfig, UNet2DModel, UpBlockType};
 //!
 //! let config = UNet2DConfig {
@@ -14,7 +14,7 @@
 //!     ..Default::default()
 //! };
 //! let device = Device::flex();
-//! let mut model = UNet2DModel::init(&config, &device)?;
+//! let model = UNet2DModel::init(&config, &device)?;
 //! let scheduler = DDPMScheduler::new(Default::default())?;
 //! let mut optimizer = AdamW::new(AdamWConfig::default());
 //! let mut generator = Generator::manual_seed(0);
@@ -26,9 +26,9 @@
 //!
 //! let recording = Recording::of(&model, DType::F32);
 //! let loss = mse(recording.model().forward(noisy.autodiff(), &timesteps)?, noise.autodiff());
-//! let mut gradients: ParameterGradients = recording.backward(&loss);
+//! let mut gradients = recording.backward(&loss);
 //! gradients.clip_norm(1.0);
-//! optimizer.step(&mut Parameters::Module(&mut model), &gradients, 1e-4);
+//! let model = optimizer.step(model, &gradients, 1e-4);
 //! # Ok::<(), oxidiff::Error>(())
 //! ```
 
@@ -37,13 +37,17 @@ mod ema_model;
 mod gradients;
 mod learning_rate;
 mod loss;
-mod low_rank;
+mod low_rank_layers;
 mod state_file;
+mod trained;
 
 pub use self::adam_w::{AdamW, AdamWConfig};
 pub use self::ema_model::{EMAModel, EMAModelConfig};
-pub use self::gradients::{ParameterGradients, Recording};
+pub use self::gradients::{Leaves, ParameterGradients, Recording};
 pub use self::learning_rate::{LearningRate, SchedulerType, get_scheduler};
 pub use self::loss::{compute_snr, min_snr_weights, mse, target, weighted_mse};
-pub use self::low_rank::{LowRankInit, LowRankLayers};
+pub use self::low_rank_layers::{LowRankInit, LowRankLayers};
 pub use self::state_file::StateFile;
+pub use self::trained::Trained;
+pub use crate::models::layers::linear::Linear;
+pub use crate::models::layers::low_rank::{LowRank, LowRankTarget};

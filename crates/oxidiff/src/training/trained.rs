@@ -28,7 +28,10 @@ impl<M: Model> Trained for M {
 }
 
 /// `tensor` with its values changed in place, if nothing else holds them.
-pub(super) fn change_values<const D: usize>(tensor: Tensor<D>, change: impl FnOnce(&mut Vec<f32>)) -> Tensor<D> {
+pub(super) fn change_values<const D: usize>(
+    tensor: Tensor<D>,
+    change: impl FnOnce(&mut Vec<f32>),
+) -> Tensor<D> {
     let (shape, device, dtype) = (tensor.dims(), tensor.device(), tensor.dtype());
     let mut values = numbers(tensor);
     change(&mut values);

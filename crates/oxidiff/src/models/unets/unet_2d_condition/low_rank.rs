@@ -10,7 +10,10 @@ use crate::models::transformers::Transformer2DModel;
 impl LowRankTarget for UNet2DConditionModel {
     fn attention_projections_mut(&mut self) -> Result<Vec<(String, &mut Linear)>> {
         let k_blocks = || {
-            Error::unsupported("a low-rank addition to a UNet with K blocks", "their attentions have other layers")
+            Error::unsupported(
+                "a low-rank addition to a UNet with K blocks",
+                "their attentions have other layers",
+            )
         };
         let mut found = Vec::new();
         for (index, block) in self.down_blocks.iter_mut().enumerate() {
