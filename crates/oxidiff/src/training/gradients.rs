@@ -134,10 +134,6 @@ impl ParameterGradients {
         self.gradients.iter().map(|(name, gradient)| (name.as_str(), gradient.as_slice()))
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Vec<f32>)> {
-        self.gradients.iter_mut().map(|(name, gradient)| (name.as_str(), gradient))
-    }
-
     /// Adds the gradients of another part of the batch.
     pub fn accumulate(&mut self, other: Self) {
         for (name, gradient) in other.gradients {
