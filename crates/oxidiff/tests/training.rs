@@ -65,12 +65,19 @@ fn close(what: &str, ours: f64, theirs: f64, scale: f64) {
 
 /// Compares what a summary has of tensors.
 fn compare<'a>(what: &str, expected: &Summary, tensors: impl IntoIterator<Item = (String, &'a [f32])>) {
+    // Values that are 0 but for rounding have no digits in common: of a key that one query alone looks up, for example.
+    let largest = expected.values().map(|[norm, _]| *norm).fold(0.0, f64::max);
     let mut compared = 0;
     for (name, values) in tensors {
         let Some([norm, first]) = expected.get(&name) else { continue };
         let ours = values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
-        close(&format!("{what} {name}: the norm"), ours, *norm, *norm);
-        close(&format!("{what} {name}: the first value"), f64::from(values[0]), *first, *norm);
+        close(&format!("{what} {name}: the norm"), ours, *norm, norm.max(0.01 * largest));
+        close(
+            &format!("{what} {name}: the first value"),
+            f64::from(values[0]),
+            *first,
+            norm.max(0.01 * largest),
+        );
         compared += 1;
     }
     assert_eq!(compared, expected.len(), "{what}: all names of the record");
@@ -101,7 +108,7 @@ fn pair(images: &Tensor<4>, [first, second]: [usize; 2]) -> Tensor<4> {
 fn an_unconditional_model_learns_as_in_pytorch() {
     let expected = Training::recorded("unconditional");
     let device = Device::flex();
-    let folder = fixtures().join("unconditional/unets/plain");
+    let folder = fixtures().join("unconditional/unets/ddpm_cifar10");
     let mut model = UNet2DModel::from_pretrained(folder.to_str().unwrap()).unwrap();
     let scheduler = DDPMScheduler::new(Default::default()).unwrap();
     let mut optimizer =
