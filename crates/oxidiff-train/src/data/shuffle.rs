@@ -43,17 +43,16 @@ impl Words {
         })
     }
 
-    /// A number from 0 to `largest`, each equally likely (Lemire 2019). `largest` is below `u32::MAX`.
+    /// A number from 0 to `largest`, which is not 0, each equally likely: of words cut to the bits that `largest` has, the
+    /// first that is not larger.
     fn up_to(&mut self, largest: u32) -> u32 {
-        let count = largest + 1;
-        let mut product = u64::from(self.next()) * u64::from(count);
-        if (product as u32) < count {
-            let uneven = (u32::MAX - largest) % count;
-            while (product as u32) < uneven {
-                product = u64::from(self.next()) * u64::from(count);
+        let mask = u32::MAX >> largest.leading_zeros();
+        loop {
+            let word = self.next() & mask;
+            if word <= largest {
+                return word;
             }
         }
-        (product >> 32) as u32
     }
 }
 
