@@ -86,8 +86,7 @@ impl Dataset {
     /// When the folder has no images, or an image has a format that is not read.
     pub fn open_plain_folder(path: impl AsRef<Path>) -> Result<Self> {
         let root = path.as_ref();
-        let files: Vec<_> = files::list(root)?.into_iter().filter(|file| !file.relative.contains('/')).collect();
-        Ok(Self::from_folder(root, ImageFolder::plain(root, &files)?))
+        Ok(Self::from_folder(root, ImageFolder::plain(root, files::list(root)?)?))
     }
 
     fn from_folder(root: &Path, folder: ImageFolder) -> Self {
@@ -103,7 +102,11 @@ impl Dataset {
     pub fn shuffled_first(self, seed: u64, count: usize) -> Result<Self> {
         let refuse = |message| Err(DataError::InvalidArgument { argument: "max_train_samples", message });
         if count == 0 || count > self.rows {
-            return refuse(format!("{count} of the {} samples of {} were asked for", self.rows, self.root.display()));
+            return refuse(format!(
+                "{count} of the {} samples of {} were asked for",
+                self.rows,
+                self.root.display()
+            ));
         }
         let Ok(rows) = u32::try_from(self.rows) else {
             return refuse(format!("{} has too many samples to shuffle", self.root.display()));
@@ -185,7 +188,10 @@ impl Dataset {
                 let value = table.value(row, column)?;
                 match value.values.as_deref() {
                     Some([bytes]) => decode(bytes.data(), || value.error("the image").to_string()),
-                    _ => Err(value.error("there are no bytes of an image; files and addresses are not followed")),
+                    _ => {
+                        Err(value
+                            .error("there are no bytes of an image; files and addresses are not followed"))
+                    }
                 }
             }
         }
@@ -215,7 +221,8 @@ impl Dataset {
             }
             Source::Parquet(table) => {
                 let value = table.value(row, column)?;
-                let texts = value.texts()?.filter(|texts| !texts.is_empty()).ok_or_else(|| value.error(missing))?;
+                let texts =
+                    value.texts()?.filter(|texts| !texts.is_empty()).ok_or_else(|| value.error(missing))?;
                 match (value.is_list, &texts[..]) {
                     (false, [text]) => Ok(Caption::One(text.clone())),
                     _ => Ok(Caption::Several(texts)),
@@ -233,7 +240,9 @@ impl Dataset {
     /// When there is no such row or column.
     pub fn label(&self, row: usize, column: usize) -> Result<usize> {
         match &self.source {
-            Source::Folder(values) if let Values::Labels(labels) = &values[column] => Ok(labels[self.source_row(row)]),
+            Source::Folder(values) if let Values::Labels(labels) = &values[column] => {
+                Ok(labels[self.source_row(row)])
+            }
             _ => Err(self.column_error(&self.columns[column].name, "does not hold labels")),
         }
     }
@@ -244,7 +253,11 @@ impl Dataset {
 
     fn column_error(&self, column: &str, message: &str) -> DataError {
         let names: Vec<_> = self.columns.iter().map(|column| column.name.as_str()).collect();
-        DataError::Column { column: column.to_owned(), message: message.to_owned(), columns: names.join(", ") }
+        DataError::Column {
+            column: column.to_owned(),
+            message: message.to_owned(),
+            columns: names.join(", "),
+        }
     }
 }
 
@@ -257,7 +270,10 @@ fn extension_of_most(files: &[DataFile]) -> Option<String> {
             *counts.entry(extension).or_default() += 1;
         }
     }
-    counts.into_iter().max_by_key(|(extension, count)| (*count, extension == "parquet")).map(|(extension, _)| extension)
+    counts
+        .into_iter()
+        .max_by_key(|(extension, count)| (*count, extension == "parquet"))
+        .map(|(extension, _)| extension)
 }
 
 /// Reads a file up to a limit: a device such as `/dev/zero` never ends.
@@ -267,4 +283,121 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         return Err(DataError::file(path, format!("no image has more than {} MiB", MOST_BYTES >> 20)));
     }
     std::fs::read(path).map_err(DataError::io(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{Rgb, RgbImage};
+
+    use super::*;
+
+    /// Ten images whose brightness is ten times their number, with captions.
+    fn numbered() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let mut metadata = "file_name,text\n".to_owned();
+        for number in 0..10 {
+            RgbImage::from_pixel(2, 2, Rgb([number * 10; 3]))
+                .save(folder.path().join(format!("{number}.png")))
+                .unwrap();
+            metadata.push_str(&format!("{number}.png,number {number}\n"));
+        }
+        std::fs::write(folder.path().join("metadata.csv"), metadata).unwrap();
+        folder
+    }
+
+    fn open(folder: &Path) -> Dataset {
+        Dataset::open(folder, &OpenOptions::default()).unwrap()
+    }
+
+    #[test]
+    fn rows_have_images_and_captions() {
+        let folder = numbered();
+        let dataset = open(folder.path());
+        let (image, text) =
+            (dataset.choose(Role::Image, None).unwrap(), dataset.choose(Role::Caption, None).unwrap());
+        assert_eq!(dataset.len(), 10);
+        for row in 0..10 {
+            assert_eq!(dataset.image(row, image).unwrap().as_rgb8().unwrap().as_raw(), &[row as u8 * 10; 12]);
+            assert_eq!(dataset.text(row, text).unwrap(), Caption::One(format!("number {row}")));
+        }
+        assert!(
+            dataset
+                .text(0, image)
+                .unwrap_err()
+                .to_string()
+                .contains("column `image` should contain either strings")
+        );
+        assert!(
+            dataset.image(0, text).unwrap_err().to_string().contains("column `text` should contain images")
+        );
+        assert!(dataset.label(0, text).is_err());
+    }
+
+    /// `datasets` 5.2.0 shuffles ten rows with seed 42 into 5, 6, 0, 7, ...
+    #[test]
+    fn the_first_samples_are_those_of_datasets() {
+        let folder = numbered();
+        let dataset = open(folder.path()).shuffled_first(42, 4).unwrap();
+        let texts: Vec<_> =
+            (0..dataset.len()).map(|row| dataset.text(row, 1).unwrap().all()[0].clone()).collect();
+        assert_eq!(texts, ["number 5", "number 6", "number 0", "number 7"]);
+        let pixel = dataset.image(3, 0).unwrap().into_rgb8().into_raw()[0];
+        assert_eq!(pixel, 70);
+        let error = dataset.shuffled_first(42, 5).unwrap_err().to_string();
+        assert!(error.starts_with("`max_train_samples`: 5 of the 4 samples"), "{error}");
+    }
+
+    #[test]
+    fn columns_are_chosen_by_name_default_and_position() {
+        let folder = tempfile::tempdir().unwrap();
+        RgbImage::new(1, 1).save(folder.path().join("a.png")).unwrap();
+        let row = r#"{"picture_file_name": "a.png", "caption": "A", "edges_file_name": "a.png", "score": 1}"#;
+        std::fs::write(folder.path().join("metadata.jsonl"), row).unwrap();
+        let dataset = open(folder.path());
+        let roles = [Role::Image, Role::Caption, Role::Conditioning];
+        assert_eq!(roles.map(|role| dataset.choose(role, None).unwrap()), [0, 1, 2]);
+        assert_eq!(dataset.choose(Role::Conditioning, Some("picture")).unwrap(), 0);
+        let error = |role, name| dataset.choose(role, Some(name)).unwrap_err().to_string();
+        let columns = "the dataset's columns are: picture, caption, edges, score";
+        assert_eq!(error(Role::Caption, "text"), format!("column `text` does not exist; {columns}"));
+        assert_eq!(
+            error(Role::Caption, "score"),
+            format!("column `score` should contain either strings or lists of strings; {columns}")
+        );
+    }
+
+    #[test]
+    fn damaged_images_name_their_file() {
+        let folder = numbered();
+        std::fs::write(folder.path().join("3.png"), "no image").unwrap();
+        let png = std::fs::read(folder.path().join("4.png")).unwrap();
+        std::fs::write(folder.path().join("4.png"), &png[..png.len() - 30]).unwrap();
+        let dataset = open(folder.path());
+        for row in [3, 4] {
+            let error = dataset.image(row, 0).unwrap_err().to_string();
+            assert!(error.contains(&format!("{row}.png: ")), "{error}");
+        }
+        std::fs::remove_file(folder.path().join("5.png")).unwrap();
+        assert!(matches!(dataset.image(5, 0), Err(DataError::Io { path, .. }) if path.ends_with("5.png")));
+    }
+
+    #[test]
+    fn folders_open_by_split() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["train/a.png", "train/b.png", "test/c.png"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            RgbImage::new(1, 1).save(path).unwrap();
+        }
+        let rows = |split: &str| {
+            let split = Some(split.to_owned());
+            Dataset::open(folder.path(), &OpenOptions { split }).map(|dataset| dataset.len())
+        };
+        assert_eq!((rows("train").unwrap(), rows("test").unwrap()), (2, 1));
+        assert!(rows("validation").is_err());
+        assert_eq!(open(folder.path()).len(), 3);
+        assert!(Dataset::open(folder.path().join("absent"), &OpenOptions::default()).is_err());
+        assert!(Dataset::open_plain_folder(folder.path()).is_err());
+        assert_eq!(Dataset::open_plain_folder(folder.path().join("train")).unwrap().len(), 2);
+    }
 }

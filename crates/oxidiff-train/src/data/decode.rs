@@ -12,7 +12,8 @@ const MOST_PIXELS: u64 = 178_956_970;
 /// Decodes an image and turns it upright according to its EXIF data, with the channels that it has.
 pub(super) fn decode(file: &[u8], origin: impl Fn() -> String) -> Result<DynamicImage> {
     let broken = |cause| DataError::Image { origin: origin(), cause };
-    let reader = ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(|cause| broken(cause.into()))?;
+    let reader =
+        ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(|cause| broken(cause.into()))?;
     let mut decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MOST_PIXELS {

@@ -88,7 +88,9 @@ pub(super) fn of_split(root: &Path, files: Vec<DataFile>, split: &str) -> Result
         return non_empty(root, found, split, sharded.into_iter());
     }
     for matches in [in_folder, in_name] as [fn(&DataFile, &str) -> [bool; 2]; 2] {
-        let has = |words: &[&str]| files.iter().any(|file| words.iter().any(|word| matches(file, word).contains(&true)));
+        let has = |words: &[&str]| {
+            files.iter().any(|file| words.iter().any(|word| matches(file, word).contains(&true)))
+        };
         let found: Vec<_> = SPLITS.iter().filter(|(_, words)| has(words)).collect();
         if found.is_empty() {
             continue;
@@ -115,7 +117,8 @@ fn non_empty<'a>(
 ) -> Result<Vec<DataFile>> {
     if found.is_empty() {
         let splits: Vec<_> = splits.collect();
-        let message = format!("there is no data for the split `{split}`; the names mention: {}", splits.join(", "));
+        let message =
+            format!("there is no data for the split `{split}`; the names mention: {}", splits.join(", "));
         return Err(DataError::file(root, message));
     }
     Ok(found)
@@ -124,7 +127,8 @@ fn non_empty<'a>(
 /// The split in `data/SPLIT-00000-of-00001.parquet`, where more may stand before the extension.
 fn shard_split(file: &DataFile) -> Option<&str> {
     let name = file.relative.strip_prefix("data/").filter(|name| !name.contains('/'))?;
-    let is_number = |text: Option<&str>| text.is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_number =
+        |text: Option<&str>| text.is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     name.rmatch_indices("-of-").find_map(|(middle, of)| {
         let (before, after) = (&name[..middle], &name[middle + of.len()..]);
         let start = middle.checked_sub(6)?;
@@ -152,7 +156,8 @@ fn starts_with(name: &str, word: &str, may_end: bool) -> bool {
 }
 
 fn contains(name: &str, word: &str, may_end: bool) -> bool {
-    name.match_indices(word).any(|(at, _)| name[..at].ends_with(is_separator) && starts_with(&name[at..], word, may_end))
+    name.match_indices(word)
+        .any(|(at, _)| name[..at].ends_with(is_separator) && starts_with(&name[at..], word, may_end))
 }
 
 fn is_separator(character: char) -> bool {
@@ -182,7 +187,8 @@ mod tests {
     /// The orders in these tests are those of `datasets` 5.2.0 for the same folders.
     #[test]
     fn files_are_sorted_by_path() {
-        let names = ["b/z.png", "b-c/a.png", "b.c/a.png", "B/q.png", "top.png", ".h/x.png", "__m/x.png", "b/.x.png"];
+        let names =
+            ["b/z.png", "b-c/a.png", "b.c/a.png", "B/q.png", "top.png", ".h/x.png", "__m/x.png", "b/.x.png"];
         let folder = folder(&names);
         let files: Vec<_> = list(folder.path()).unwrap().into_iter().map(|file| file.relative).collect();
         assert_eq!(files, ["B/q.png", "b-c/a.png", "b.c/a.png", "b/z.png", "top.png"]);
@@ -199,7 +205,8 @@ mod tests {
             "a_train/y.png",
             "constrain/c.png",
         ];
-        let train = ["o/train/z.png", "train/b.png", "train/train-1/x.png", "a_train/y.png", "training/a.png"];
+        let train =
+            ["o/train/z.png", "train/b.png", "train/train-1/x.png", "a_train/y.png", "training/a.png"];
         assert_eq!(split(&names, "train").unwrap(), train);
         assert_eq!(split(&names, "test").unwrap(), ["test/t.png"]);
         let error = split(&names, "validation").unwrap_err().to_string();
@@ -208,7 +215,11 @@ mod tests {
 
     #[test]
     fn files_name_splits() {
-        let shards = ["data/train-00001-of-00002-abc.parquet", "data/train-00000-of-00002.parquet", "data/odd-00000-of-00001.parquet"];
+        let shards = [
+            "data/train-00001-of-00002-abc.parquet",
+            "data/train-00000-of-00002.parquet",
+            "data/odd-00000-of-00001.parquet",
+        ];
         assert_eq!(split(&shards, "train").unwrap(), [shards[1], shards[0]]);
         assert_eq!(split(&shards, "odd").unwrap(), [shards[2]]);
         assert!(split(&shards, "test").is_err());

@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn csv_fields_may_be_quoted() {
-        let metadata = read("metadata.csv", "file_name,text\n1.png,\"a \"\"big\"\",\ncat\"\n2.png,\n").unwrap();
+        let metadata =
+            read("metadata.csv", "file_name,text\n1.png,\"a \"\"big\"\",\ncat\"\n2.png,\n").unwrap();
         assert_eq!(metadata.columns, ["file_name", "text"]);
         assert_eq!(metadata.rows[0].cell(1), &Cell::Text("a \"big\",\ncat".to_owned()));
         assert_eq!(metadata.rows[1].cell(1), &Cell::Text(String::new()));

@@ -59,7 +59,11 @@ pub(super) struct ParquetValue {
 
 impl ParquetValue {
     pub fn error(&self, message: &str) -> DataError {
-        DataError::Value { origin: self.origin.clone(), column: self.column.clone(), message: message.to_owned() }
+        DataError::Value {
+            origin: self.origin.clone(),
+            column: self.column.clone(),
+            message: message.to_owned(),
+        }
     }
 
     /// The strings, if the value is not null.
@@ -93,7 +97,9 @@ impl ParquetFiles {
         if self.files.is_empty() {
             self.columns = columns;
         } else if self.columns != columns {
-            let names = |columns: &[Column]| columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>().join(", ");
+            let names = |columns: &[Column]| {
+                columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>().join(", ")
+            };
             let message = format!(
                 "the columns ({}) are not those of {} ({}), or hold other values",
                 names(&columns),
@@ -106,11 +112,13 @@ impl ParquetFiles {
             for leaf in leaves.iter().flatten() {
                 check_codec(&path, group.column(*leaf).compression())?;
             }
-            let rows = usize::try_from(group.num_rows())
-                .map_err(|_| DataError::file(&path, format!("row group {index} has a negative number of rows")))?;
+            let rows = usize::try_from(group.num_rows()).map_err(|_| {
+                DataError::file(&path, format!("row group {index} has a negative number of rows"))
+            })?;
             if rows > 0 {
                 self.groups.push(RowGroup { first_row: self.rows, file: self.files.len(), index });
-                self.rows = self.rows.checked_add(rows).ok_or_else(|| DataError::file(&path, "too many rows"))?;
+                self.rows =
+                    self.rows.checked_add(rows).ok_or_else(|| DataError::file(&path, "too many rows"))?;
             }
         }
         self.files.push(ParquetFile { path, bytes, metadata, leaves });
@@ -165,7 +173,13 @@ struct LeafReader<'a> {
 }
 
 impl<'a> LeafReader<'a> {
-    fn new(file: &'a ParquetFile, group: usize, first_row: usize, column: usize, name: &'a str) -> Result<Self> {
+    fn new(
+        file: &'a ParquetFile,
+        group: usize,
+        first_row: usize,
+        column: usize,
+        name: &'a str,
+    ) -> Result<Self> {
         let path = file.path.as_path();
         let broken = DataError::parquet(path);
         let Some(index) = file.leaves[column] else {
@@ -180,8 +194,10 @@ impl<'a> LeafReader<'a> {
         let pages = file.metadata.page_index_for_row_group(group);
         let properties = Arc::new(ReaderProperties::builder().build());
         let group = file.metadata.row_group(group);
-        let rows = SerializedRowGroupReader::new(Arc::new(opened), group, pages, properties).map_err(&broken)?;
-        let ColumnReader::ByteArrayColumnReader(reader) = rows.get_column_reader(index).map_err(&broken)? else {
+        let rows =
+            SerializedRowGroupReader::new(Arc::new(opened), group, pages, properties).map_err(&broken)?;
+        let ColumnReader::ByteArrayColumnReader(reader) = rows.get_column_reader(index).map_err(&broken)?
+        else {
             return Err(broken(ParquetError::General(format!("column `{name}` does not hold bytes"))));
         };
         Ok(Self { path, name, reader, leaf: group.schema_descr().column(index), first_row, passed: 0 })
@@ -196,7 +212,10 @@ impl<'a> LeafReader<'a> {
         let read = self.reader.read_records(1, Some(&mut definition), Some(&mut repetition), &mut values);
         let (rows, _, _) = read.map_err(&broken)?;
         if (skipped, rows) != (to_skip, 1) {
-            return Err(broken(ParquetError::EOF(format!("column `{}` ends before row {row} of its group", self.name))));
+            return Err(broken(ParquetError::EOF(format!(
+                "column `{}` ends before row {row} of its group",
+                self.name
+            ))));
         }
         self.passed = row + 1;
         let is_list = self.leaf.max_rep_level() > 0;
@@ -207,7 +226,12 @@ impl<'a> LeafReader<'a> {
         };
         let origin = format!("{}, row {}", self.path.display(), self.first_row + row);
         let holes = is_list && definition.iter().filter(|level| **level > empty).count() != values.len();
-        let value = ParquetValue { values: (!is_null).then_some(values), is_list, origin, column: self.name.to_owned() };
+        let value = ParquetValue {
+            values: (!is_null).then_some(values),
+            is_list,
+            origin,
+            column: self.name.to_owned(),
+        };
         if holes { Err(value.error("an element of the list is null")) } else { Ok(value) }
     }
 }
@@ -249,13 +273,18 @@ fn column_kind(schema: &SchemaDescriptor, at: usize, is_image: bool) -> (ColumnK
     let bytes = leaves.iter().find(|(_, leaf)| {
         leaf.physical_type() == Physical::BYTE_ARRAY
             && leaf.max_rep_level() == 0
-            && (leaf.path().parts().len() == 2 && leaf.name() == "bytes" || single(leaf) && (is_image || !is_text(leaf)))
+            && (leaf.path().parts().len() == 2 && leaf.name() == "bytes"
+                || single(leaf) && (is_image || !is_text(leaf)))
     });
     if let Some((leaf, _)) = bytes {
         return (ColumnKind::Image, Some(*leaf));
     }
     match &leaves[..] {
-        [(index, leaf)] if is_text(leaf) && (single(leaf) || leaf.max_rep_level() == 1) && leaf.path().parts().len() != 2 => {
+        [(index, leaf)]
+            if is_text(leaf)
+                && (single(leaf) || leaf.max_rep_level() == 1)
+                && leaf.path().parts().len() != 2 =>
+        {
             (ColumnKind::Caption, Some(*index))
         }
         _ => (ColumnKind::Other, None),
@@ -264,7 +293,8 @@ fn column_kind(schema: &SchemaDescriptor, at: usize, is_image: bool) -> (ColumnK
 
 fn is_text(leaf: &ColumnDescriptor) -> bool {
     leaf.physical_type() == Physical::BYTE_ARRAY
-        && (leaf.logical_type_ref() == Some(&LogicalType::String) || leaf.converted_type() == ConvertedType::UTF8)
+        && (leaf.logical_type_ref() == Some(&LogicalType::String)
+            || leaf.converted_type() == ConvertedType::UTF8)
 }
 
 /// Refuses a file whose compression cannot be undone, before the training starts.
@@ -280,5 +310,186 @@ fn check_codec(path: &Path, codec: Compression) -> Result<()> {
             what: format!("{}, a Parquet file compressed by {codec},", path.display()),
             why: "write it with Snappy, which is the default of `datasets` and PyArrow".to_owned(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parquet::basic::ZstdLevel;
+    use parquet::data_type::Int64Type;
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    use super::super::{Caption, Dataset, OpenOptions, Role};
+    use super::*;
+
+    const SCHEMA: &str = "message schema {
+        optional group image { optional binary bytes; optional binary path (UTF8); }
+        optional binary text (UTF8);
+        optional group captions (LIST) { repeated group list { optional binary element (UTF8); } }
+        optional int64 number;
+        required binary raw;
+    }";
+    const ROWS: usize = 23;
+
+    fn properties() -> parquet::file::properties::WriterPropertiesBuilder {
+        // Several pages in each row group.
+        WriterProperties::builder()
+            .set_data_page_row_count_limit(3)
+            .set_write_batch_size(1)
+            .set_dictionary_enabled(false)
+    }
+
+    /// Writes row groups of up to ten rows: in row N the bytes `image N` and the text `text N`, both null in row 7, and
+    /// N % 4 captions, null in row 8.
+    fn write(path: &Path, first: usize, rows: usize, properties: WriterProperties) {
+        let schema = Arc::new(parse_message_type(SCHEMA).unwrap());
+        let mut file =
+            SerializedFileWriter::new(File::create(path).unwrap(), schema, Arc::new(properties)).unwrap();
+        let all: Vec<usize> = (first..first + rows).collect();
+        for rows in all.chunks(10) {
+            let bytes = |rows: &[usize], name: &str| -> Vec<ByteArray> {
+                rows.iter().map(|row| format!("{name} {row}").into_bytes().into()).collect()
+            };
+            let present: Vec<usize> = rows.iter().copied().filter(|row| *row != 7).collect();
+            let levels =
+                |full: i16| rows.iter().map(|row| if *row == 7 { 0 } else { full }).collect::<Vec<_>>();
+            let (mut captions, mut definition, mut repetition) = (Vec::new(), Vec::new(), Vec::new());
+            for row in rows {
+                let count = if *row == 8 { 0 } else { row % 4 };
+                captions.extend((0..count).map(|at| ByteArray::from(format!("{row}.{at}").into_bytes())));
+                definition.extend(if count > 0 { vec![3; count] } else { vec![i16::from(*row != 8)] });
+                repetition.extend((0..count.max(1)).map(|at| i16::from(at > 0)));
+            }
+            let mut group = file.next_row_group().unwrap();
+            let mut add = |values: &[ByteArray], definition: Option<&[i16]>, repetition: Option<&[i16]>| {
+                let mut column = group.next_column().unwrap().unwrap();
+                column.typed::<ByteArrayType>().write_batch(values, definition, repetition).unwrap();
+                column.close().unwrap();
+            };
+            add(&bytes(&present, "image"), Some(&levels(2)), None);
+            add(&bytes(&present, "path"), Some(&levels(2)), None);
+            add(&bytes(&present, "text"), Some(&levels(1)), None);
+            add(&captions, Some(&definition), Some(&repetition));
+            let mut column = group.next_column().unwrap().unwrap();
+            let numbers: Vec<i64> = rows.iter().map(|row| *row as i64).collect();
+            column.typed::<Int64Type>().write_batch(&numbers, Some(&vec![1; rows.len()]), None).unwrap();
+            column.close().unwrap();
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<ByteArrayType>().write_batch(&bytes(rows, "raw"), None, None).unwrap();
+            column.close().unwrap();
+            group.close().unwrap();
+        }
+        file.close().unwrap();
+    }
+
+    fn strings(value: ParquetValue) -> Option<Vec<String>> {
+        value.texts().unwrap()
+    }
+
+    fn check(table: &ParquetFiles) {
+        let kinds: Vec<_> =
+            table.columns().iter().map(|column| (column.name.as_str(), column.kind.clone())).collect();
+        use ColumnKind::{Caption, Image, Other};
+        let expected =
+            [("image", Image), ("text", Caption), ("captions", Caption), ("number", Other), ("raw", Image)];
+        assert_eq!(kinds, expected);
+        assert_eq!(table.len(), ROWS);
+        let one = |name: &str, row: usize| (row != 7).then(|| vec![format!("{name} {row}")]);
+        // In an order that goes back and forth between files and row groups.
+        for row in (0..ROWS).map(|at| at * 7 % ROWS) {
+            assert_eq!(strings(table.value(row, 0).unwrap()), one("image", row));
+            assert_eq!(strings(table.value(row, 1).unwrap()), one("text", row));
+            let captions = (row != 8).then(|| (0..row % 4).map(|at| format!("{row}.{at}")).collect());
+            assert_eq!(strings(table.value(row, 2).unwrap()), captions, "row {row}");
+            assert_eq!(strings(table.value(row, 4).unwrap()), Some(vec![format!("raw {row}")]));
+        }
+        let texts: Vec<_> = table.values(1).unwrap().into_iter().map(strings).collect();
+        assert_eq!(texts, (0..ROWS).map(|row| one("text", row)).collect::<Vec<_>>());
+        assert!(table.value(0, 3).unwrap_err().to_string().contains("column `number` holds neither"));
+    }
+
+    #[test]
+    fn rows_are_read_from_any_page_group_and_file() {
+        let codecs = [
+            Compression::UNCOMPRESSED,
+            Compression::SNAPPY,
+            Compression::GZIP(Default::default()),
+            Compression::BROTLI(Default::default()),
+            Compression::LZ4_RAW,
+        ];
+        for (codec, indexed) in codecs.into_iter().zip([true, false, true, false, true]) {
+            let folder = tempfile::tempdir().unwrap();
+            let paths = [folder.path().join("a.parquet"), folder.path().join("b.parquet")];
+            let properties =
+                || properties().set_compression(codec).set_offset_index_disabled(!indexed).build();
+            write(&paths[0], 0, 13, properties());
+            write(&paths[1], 13, ROWS - 13, properties());
+            check(&ParquetFiles::open(paths.to_vec()).unwrap());
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let open = || ParquetFiles::open(vec![path.clone()]);
+        write(&path, 0, ROWS, properties().build());
+        let whole = std::fs::read(&path).unwrap();
+        for length in [0, 3, 11, whole.len() / 2, whole.len() - 1] {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let error = open().unwrap_err().to_string();
+            assert!(error.contains("a.parquet: "), "{length} bytes: {error}");
+        }
+        std::fs::write(&path, &whole).unwrap();
+        let table = open().unwrap();
+        let mut broken = whole.clone();
+        broken[4..200].fill(0xff);
+        std::fs::write(&path, &broken).unwrap();
+        assert!(table.value(0, 0).unwrap_err().to_string().contains("a.parquet: "));
+        std::fs::write(&path, [whole, vec![0]].concat()).unwrap();
+        assert!(table.value(0, 0).unwrap_err().to_string().ends_with("the file changed after it was opened"));
+    }
+
+    #[test]
+    fn files_of_other_columns_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = [folder.path().join("a.parquet"), folder.path().join("b.parquet")];
+        write(&paths[0], 0, 3, properties().build());
+        let schema = Arc::new(parse_message_type("message schema { optional binary text (UTF8); }").unwrap());
+        let file = File::create(&paths[1]).unwrap();
+        SerializedFileWriter::new(file, schema, Arc::default()).unwrap().close().unwrap();
+        let error = ParquetFiles::open(paths.to_vec()).unwrap_err().to_string();
+        assert!(error.contains("b.parquet: the columns (text) are not those of"), "{error}");
+    }
+
+    #[test]
+    fn unsupported_compression_is_refused_when_opening() {
+        let error = check_codec(Path::new("a.parquet"), Compression::ZSTD(ZstdLevel::default())).unwrap_err();
+        assert!(error.to_string().contains("a.parquet, a Parquet file compressed by ZSTD"), "{error}");
+    }
+
+    /// `tests/data/hub.parquet` was written by `datasets` 5.2.0, `Dataset.to_parquet`: three PNG images of one colour each.
+    #[test]
+    fn a_file_of_datasets_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        let file = include_bytes!("../../tests/data/hub.parquet");
+        std::fs::write(folder.path().join("data/train-00000-of-00001.parquet"), file).unwrap();
+        let dataset = Dataset::open(folder.path(), &OpenOptions { split: Some("train".to_owned()) }).unwrap();
+        let names: Vec<_> = dataset.columns().iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["image", "text", "captions", "label"]);
+        let (image, text) =
+            (dataset.choose(Role::Image, None).unwrap(), dataset.choose(Role::Caption, None).unwrap());
+        for (row, (color, name)) in
+            [([255, 0, 0], "red"), ([0, 255, 0], "green"), ([0, 0, 255], "blue")].iter().enumerate()
+        {
+            let image = dataset.image(row, image).unwrap().into_rgb8();
+            assert_eq!((image.dimensions(), &image.get_pixel(3, 2).0), ((4, 3), color));
+            assert_eq!(dataset.text(row, text).unwrap(), Caption::One((*name).to_owned()));
+            let several = Caption::Several(vec![format!("a {name} image"), format!("all {name}")]);
+            assert_eq!(dataset.text(row, 2).unwrap(), several);
+        }
     }
 }

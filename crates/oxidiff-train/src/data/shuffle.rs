@@ -32,7 +32,10 @@ impl Words {
     fn new(seed: u64) -> Self {
         let [state_high, state_low, stream_high, stream_low] = seed_words(seed);
         let join = |high: u64, low: u64| u128::from(high) << 64 | u128::from(low);
-        Self { generator: Pcg64::new(join(state_high, state_low), join(stream_high, stream_low)), upper: None }
+        Self {
+            generator: Pcg64::new(join(state_high, state_low), join(stream_high, stream_low)),
+            upper: None,
+        }
     }
 
     fn next(&mut self) -> u32 {
@@ -70,9 +73,8 @@ fn seed_words(seed: u64) -> [u64; 4] {
     let mut pool = entropy.map(&mut hash);
     for source in 0..4 {
         for target in (0..4).filter(|target| *target != source) {
-            let mixed = pool[target]
-                .wrapping_mul(MIX_LEFT)
-                .wrapping_sub(hash(pool[source]).wrapping_mul(MIX_RIGHT));
+            let mixed =
+                pool[target].wrapping_mul(MIX_LEFT).wrapping_sub(hash(pool[source]).wrapping_mul(MIX_RIGHT));
             pool[target] = mixed ^ mixed >> SHIFT;
         }
     }
@@ -93,7 +95,8 @@ mod tests {
     /// Recorded from NumPy 2.4.6: the first elements, and the sum of each element times its position.
     #[test]
     fn the_order_is_numpys() {
-        let checksum = |order: &[u32]| order.iter().zip(0..).map(|(value, at)| u64::from(*value) * at).sum::<u64>();
+        let checksum =
+            |order: &[u32]| order.iter().zip(0..).map(|(value, at)| u64::from(*value) * at).sum::<u64>();
         let recorded: [(u32, u64, &[u32], u64); 6] = [
             (5, 0, &[2, 4, 3, 0, 1], 14),
             (10, 42, &[5, 6, 0, 7, 3, 2, 4, 9, 1, 8], 216),
