@@ -170,8 +170,11 @@ impl Report {
         if let Some(events) = &mut self.events {
             events.image(samples.step, samples.tag, grid.dimensions(), png)?;
             if !samples.prompts.is_empty() {
-                let prompts: Vec<_> =
-                    samples.prompts.iter().map(|prompt| format!("1. {}\n", model_card::escaped(prompt))).collect();
+                let prompts: Vec<_> = samples
+                    .prompts
+                    .iter()
+                    .map(|prompt| format!("1. {}\n", model_card::escaped(prompt)))
+                    .collect();
                 events.text(samples.step, &format!("{}/prompts", samples.tag), &prompts.concat())?;
             }
         }
