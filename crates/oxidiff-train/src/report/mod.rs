@@ -182,8 +182,8 @@ impl Report {
         Ok(path)
     }
 
-    /// Leaves the time since the last step out of the rate and of the time that the training took. For work between steps, such as writing a
-    /// checkpoint.
+    /// Leaves the time since the last step out of the rate and of the time that the training took. For work between steps,
+    /// such as writing a checkpoint.
     pub fn restart_clock(&mut self) {
         self.clock.last = Instant::now();
     }
