@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device, Tensor};
 use super::gradients::Leaves;
 use super::gradients::numbers;
 use super::state_file::StateFile;
-use super::trained::{Trained, change_values, from_values};
+use super::trained::{ReadParameter, Trained, change_values, from_values};
 use crate::error::{Error, Result};
 use crate::models::layers::low_rank::{LowRank, LowRankTarget};
 use crate::random::Generator;
@@ -105,7 +105,7 @@ impl LowRankLayers {
         for ((_, projection), layer) in projections.into_iter().zip(&self.layers) {
             let down = seen(layer, "lora_A", layer.down.clone());
             let up = seen(layer, "lora_B", layer.up.clone());
-            projection.low_rank = Some(LowRank { down, up, scale: self.scale });
+            projection.low_rank = Some(Box::new(LowRank { down, up, scale: self.scale }));
         }
         Ok(())
     }
@@ -171,7 +171,7 @@ impl Trained for LowRankLayers {
         self
     }
 
-    fn read(&self, read: &mut dyn FnMut(&str, &[usize], Vec<f32>)) {
+    fn read(&self, read: &mut ReadParameter<'_>) {
         for layer in &self.layers {
             for (part, tensor) in [("lora_A", &layer.down), ("lora_B", &layer.up)] {
                 read(&parameter(layer, part), &tensor.dims(), numbers(tensor.clone()));

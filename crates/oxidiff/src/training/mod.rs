@@ -48,6 +48,6 @@ pub use self::learning_rate::{LearningRate, SchedulerType, get_scheduler};
 pub use self::loss::{compute_snr, min_snr_weights, mse, target, weighted_mse};
 pub use self::low_rank_layers::{LowRankInit, LowRankLayers};
 pub use self::state_file::StateFile;
-pub use self::trained::Trained;
+pub use self::trained::{ReadParameter, Trained};
 pub use crate::models::layers::linear::Linear;
 pub use crate::models::layers::low_rank::{LowRank, LowRankTarget};

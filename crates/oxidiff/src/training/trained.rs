@@ -7,14 +7,17 @@ use super::gradients::numbers;
 use crate::loading::weights::{pop_field, push_field};
 use crate::models::model::Model;
 
+/// What [`Trained::read`] calls for every parameter: with its path, its shape, and its values in row-major order.
+pub type ReadParameter<'a> = dyn FnMut(&str, &[usize], Vec<f32>) + 'a;
+
 /// Parameters with paths, which an optimizer changes: those of a [`Model`], or [`LowRankLayers`](super::LowRankLayers).
 pub trait Trained: Sized {
     /// Passes every parameter through `change`: its path and its values, in row-major order.
     #[must_use]
     fn changed(self, change: &mut dyn FnMut(&str, &mut Vec<f32>)) -> Self;
 
-    /// Passes every parameter to `read`: its path, shape and values, in row-major order.
-    fn read(&self, read: &mut dyn FnMut(&str, &[usize], Vec<f32>));
+    /// Passes every parameter to `read`.
+    fn read(&self, read: &mut ReadParameter<'_>);
 }
 
 impl<M: Model> Trained for M {
@@ -22,7 +25,7 @@ impl<M: Model> Trained for M {
         self.map(&mut Changer { change, path: Vec::new() })
     }
 
-    fn read(&self, read: &mut dyn FnMut(&str, &[usize], Vec<f32>)) {
+    fn read(&self, read: &mut ReadParameter<'_>) {
         self.visit(&mut Reader { read, path: Vec::new() });
     }
 }
@@ -68,7 +71,7 @@ impl ModuleMapper for Changer<'_> {
 }
 
 struct Reader<'a> {
-    read: &'a mut dyn FnMut(&str, &[usize], Vec<f32>),
+    read: &'a mut ReadParameter<'a>,
     path: Vec<String>,
 }
 

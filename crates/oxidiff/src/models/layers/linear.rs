@@ -17,7 +17,7 @@ pub struct Linear {
     pub bias: Option<Param<Tensor<1>>>,
     /// What is trained beside the weight.
     #[module(skip)]
-    pub low_rank: Option<LowRank>,
+    pub low_rank: Option<Box<LowRank>>,
 }
 
 impl Linear {
