@@ -24,6 +24,7 @@
 //!   noise in a sample, [`AutoencoderKL`] converts between images and latents, [`CLIPTokenizer`] and [`CLIPTextModel`]
 //!   embed a prompt. [`Model`] is their common trait: loading, saving, and building from a configuration.
 //! - **Schedulers** remove the predicted noise, step by step: see [`schedulers`] and the trait [`Scheduler`].
+//! - **Training**: [`training`] has gradients, optimizers and losses, for loops that train or finetune a model.
 //! - **Loading**: [`LoadOptions`] choose the element type, the [`Device`] and which files to read; [`Config`] holds the
 //!   data of a configuration file.
 //! - **Random numbers**: a [`Generator`] draws the numbers that PyTorch's CPU generator draws from the same seed.
@@ -143,3 +144,8 @@ pub use image;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/steering.md")]
 struct SteeringPage;
+
+/// The snippets of the page about training.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/training.md")]
+struct TrainingPage;

@@ -2,6 +2,9 @@
 
 mod fixture;
 
+#[path = "../examples/train_butterflies/butterflies.rs"]
+mod butterflies;
+
 use std::collections::BTreeMap;
 
 use fixture::{fixtures, json};
@@ -247,4 +250,36 @@ fn a_unet_and_its_text_encoder_learn_a_subject_as_in_pytorch() {
     }
     compare_weights("the weight of the UNet's", &expected.unet, &parts.unet);
     compare_weights("the weight of the text encoder's", &expected.text_encoder, &parts.text_encoder);
+}
+
+/// The tutorial in `examples/train_butterflies`, on plain pictures and with a small model.
+#[test]
+fn the_model_of_the_tutorial_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pictures, output) = (folder.path().join("pictures"), folder.path().join("model"));
+    std::fs::create_dir(&pictures).unwrap();
+    for index in 0..8_u8 {
+        let color = [255 * (index % 2), 30 * index, 128];
+        oxidiff::image::RgbImage::from_pixel(20, 16, color.into())
+            .save(pictures.join(format!("{index}.png")))
+            .unwrap();
+    }
+    let config = butterflies::TrainingConfig {
+        image_size: 16,
+        channels: vec![32, 32],
+        train_batch_size: 4,
+        num_epochs: 60,
+        learning_rate: 2e-3,
+        lr_warmup_steps: 5,
+        num_inference_steps: 5,
+        seed: 0,
+    };
+    let losses = butterflies::train(&config, &pictures, &output).unwrap();
+    assert_eq!(losses.len(), 120);
+    let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
+    let (first, last) = (mean(&losses[..5]), mean(&losses[100..]));
+    assert!(last < first / 4.0, "from {first} to {last}");
+    let pipeline = oxidiff::DiffusionPipeline::from_pretrained(output.to_str().unwrap()).unwrap();
+    assert!(format!("{pipeline:?}").contains("DDPM"));
+    assert_eq!(oxidiff::image::open(output.join("sample.png")).unwrap().width(), 16);
 }
