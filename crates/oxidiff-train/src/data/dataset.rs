@@ -49,6 +49,9 @@ impl Dataset {
     /// are sorted by path, a caption file (`.txt` or `.caption`) beside an image gives the column `text`, and folders for
     /// classes give the column `label`.
     ///
+    /// Images of Parquet files with large pages are copied to a temporary file as they are asked for, at most as many bytes
+    /// as the dataset has. The folder of temporary files is the system's; on Unix `TMPDIR` chooses another.
+    ///
     /// # Errors
     /// When the folder has no data or no such split, when a metadata or Parquet file is damaged, when metadata names an
     /// image that is absent, named before, or outside of the folder, or when an image has a format that is not read.

@@ -15,6 +15,7 @@ mod loader;
 mod metadata;
 mod parquet_files;
 mod shuffle;
+mod spill;
 
 pub use column::{Caption, Column, ColumnKind, Role};
 pub use dataset::{Dataset, OpenOptions};

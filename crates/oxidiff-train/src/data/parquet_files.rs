@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use parquet::basic::{Compression, ConvertedType, LogicalType, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::RowGroupReader;
 use parquet::file::serialized_reader::SerializedRowGroupReader;
@@ -16,10 +17,17 @@ use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 
 use super::column::{Column, ColumnKind};
 use super::error::{DataError, Result};
+use super::spill::{Extent, Spill};
+
+/// From a page of this size on, finding an image in it costs more than decoding the image.
+const LARGE_PAGE: i64 = 4 << 20;
 
 /// The rows of several Parquet files, one after the other.
 ///
 /// Only the files' footers are in memory. Reading a value opens its file, skips to its page, and decodes that page.
+///
+/// PyArrow often puts all images of a row group into one page, which can only be decompressed as a whole. Images of such a
+/// group go to a temporary file when the first of them is asked for, as `datasets` copies all data into its cache.
 #[derive(Debug)]
 pub(super) struct ParquetFiles {
     files: Vec<ParquetFile>,
@@ -27,6 +35,9 @@ pub(super) struct ParquetFiles {
     groups: Vec<RowGroup>,
     columns: Vec<Column>,
     rows: usize,
+    spill: Spill,
+    /// Held while a group is copied, so that no more than one large page is in memory.
+    spilling: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -45,6 +56,8 @@ struct RowGroup {
     file: usize,
     /// The index in its file.
     index: usize,
+    /// For each column where the temporary file has the values of its rows, once they are there.
+    spilled: Vec<OnceLock<Vec<Option<Extent>>>>,
 }
 
 /// The bytes in one row of a column.
@@ -78,7 +91,14 @@ impl ParquetValue {
 impl ParquetFiles {
     /// Reads the footers of the files, which need to have the same columns.
     pub fn open(paths: Vec<PathBuf>) -> Result<Self> {
-        let mut opened = Self { files: Vec::new(), groups: Vec::new(), columns: Vec::new(), rows: 0 };
+        let mut opened = Self {
+            files: Vec::new(),
+            groups: Vec::new(),
+            columns: Vec::new(),
+            rows: 0,
+            spill: Spill::default(),
+            spilling: Mutex::default(),
+        };
         for path in paths {
             opened.add(path)?;
         }
@@ -116,7 +136,12 @@ impl ParquetFiles {
                 DataError::file(&path, format!("row group {index} has a negative number of rows"))
             })?;
             if rows > 0 {
-                self.groups.push(RowGroup { first_row: self.rows, file: self.files.len(), index });
+                self.groups.push(RowGroup {
+                    first_row: self.rows,
+                    file: self.files.len(),
+                    index,
+                    spilled: vec![OnceLock::new(); leaves.len()],
+                });
                 self.rows =
                     self.rows.checked_add(rows).ok_or_else(|| DataError::file(&path, "too many rows"))?;
             }
@@ -135,17 +160,53 @@ impl ParquetFiles {
 
     /// The value of a column of images or captions. `row` is below the number of rows.
     pub fn value(&self, row: usize, column: usize) -> Result<ParquetValue> {
-        let group = &self.groups[self.groups.partition_point(|group| group.first_row <= row) - 1];
-        self.leaf_reader(group, column)?.read(row - group.first_row)
+        let at = self.groups.partition_point(|group| group.first_row <= row) - 1;
+        let group = &self.groups[at];
+        let row = row - group.first_row;
+        let mut reader = self.leaf_reader(group, column)?;
+        if self.columns[column].kind != ColumnKind::Image
+            || !self.files[group.file].has_large_pages(group.index, column)
+        {
+            return reader.read(row);
+        }
+        if group.spilled[column].get().is_none() {
+            let _alone = self.spilling.lock().unwrap_or_else(PoisonError::into_inner);
+            if group.spilled[column].get().is_none() {
+                let extents = self.copy(&mut reader, self.end(at) - group.first_row)?;
+                // Only the holder of the lock sets it.
+                group.spilled[column].get_or_init(|| extents);
+            }
+        }
+        let extent = group.spilled[column].get().and_then(|extents| extents[row]);
+        let bytes = extent.map(|extent| self.spill.read(extent)).transpose()?;
+        Ok(reader.value(row, bytes.map(|bytes| vec![bytes.into()])))
+    }
+
+    /// Copies the values of a group to the temporary file.
+    fn copy(&self, reader: &mut LeafReader, rows: usize) -> Result<Vec<Option<Extent>>> {
+        let copy = |row| {
+            let value = reader.read(row)?;
+            value
+                .values
+                .as_deref()
+                .and_then(<[_]>::first)
+                .map(|bytes| self.spill.append(bytes.data()))
+                .transpose()
+        };
+        (0..rows).map(copy).collect()
+    }
+
+    /// The row after the last one of a group.
+    fn end(&self, group: usize) -> usize {
+        self.groups.get(group + 1).map_or(self.rows, |next| next.first_row)
     }
 
     /// All values of a column, from the first row.
     pub fn values(&self, column: usize) -> Result<Vec<ParquetValue>> {
         let mut values = Vec::new();
         for (at, group) in self.groups.iter().enumerate() {
-            let end = self.groups.get(at + 1).map_or(self.rows, |next| next.first_row);
             let mut reader = self.leaf_reader(group, column)?;
-            for row in 0..end - group.first_row {
+            for row in 0..self.end(at) - group.first_row {
                 values.push(reader.read(row)?);
             }
         }
@@ -157,6 +218,19 @@ impl ParquetFiles {
         let first_of_file = self.groups.iter().find(|first| first.file == group.file);
         let row_in_file = group.first_row - first_of_file.map_or(0, |first| first.first_row);
         LeafReader::new(file, group.index, row_in_file, column, &self.columns[column].name)
+    }
+}
+
+impl ParquetFile {
+    /// Whether a page of the column may be large; without an index of pages the whole group may be one.
+    fn has_large_pages(&self, group: usize, column: usize) -> bool {
+        let Some(leaf) = self.leaves[column] else { return false };
+        if self.metadata.row_group(group).column(leaf).uncompressed_size() < LARGE_PAGE {
+            return false;
+        }
+        let pages = self.metadata.page_index_for_row_group(group);
+        let large = |page: &PageLocation| i64::from(page.compressed_page_size) >= LARGE_PAGE;
+        pages.page_locations(leaf).is_none_or(|pages| pages.iter().any(large))
     }
 }
 
@@ -224,15 +298,14 @@ impl<'a> LeafReader<'a> {
             Some(level) if is_list => *level < empty,
             _ => values.is_empty(),
         };
-        let origin = format!("{}, row {}", self.path.display(), self.first_row + row);
         let holes = is_list && definition.iter().filter(|level| **level > empty).count() != values.len();
-        let value = ParquetValue {
-            values: (!is_null).then_some(values),
-            is_list,
-            origin,
-            column: self.name.to_owned(),
-        };
+        let value = self.value(row, (!is_null).then_some(values));
         if holes { Err(value.error("an element of the list is null")) } else { Ok(value) }
+    }
+
+    fn value(&self, row: usize, values: Option<Vec<ByteArray>>) -> ParquetValue {
+        let origin = format!("{}, row {}", self.path.display(), self.first_row + row);
+        ParquetValue { values, is_list: self.leaf.max_rep_level() > 0, origin, column: self.name.to_owned() }
     }
 }
 
@@ -428,6 +501,48 @@ mod tests {
             write(&paths[1], 13, ROWS - 13, properties());
             check(&ParquetFiles::open(paths.to_vec()).unwrap());
         }
+    }
+
+    #[test]
+    fn images_of_large_pages_are_copied_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let schema = Arc::new(parse_message_type("message schema { optional binary image; }").unwrap());
+        let properties =
+            WriterProperties::builder().set_dictionary_enabled(false).set_data_page_size_limit(usize::MAX);
+        let mut file =
+            SerializedFileWriter::new(File::create(&path).unwrap(), schema, properties.build().into())
+                .unwrap();
+        // Rows of 3 MB, but for the second one, which is null.
+        let image = |row: u8| (row != 1).then(|| vec![row; 3_000_000]);
+        for rows in [0..3, 3..5] {
+            let mut group = file.next_row_group().unwrap();
+            let mut column = group.next_column().unwrap().unwrap();
+            let values: Vec<ByteArray> = rows.clone().filter_map(image).map(ByteArray::from).collect();
+            let levels: Vec<i16> = rows.map(|row| i16::from(row != 1)).collect();
+            column.typed::<ByteArrayType>().write_batch(&values, Some(&levels), None).unwrap();
+            column.close().unwrap();
+            group.close().unwrap();
+        }
+        file.close().unwrap();
+        let table = ParquetFiles::open(vec![path]).unwrap();
+        let copied = || table.groups.iter().map(|group| group.spilled[0].get().is_some()).collect::<Vec<_>>();
+        assert!(table.files[0].has_large_pages(0, 0) && table.files[0].has_large_pages(1, 0));
+        assert_eq!(copied(), [false, false]);
+        std::thread::scope(|scope| {
+            for start in 0..2 {
+                let table = &table;
+                scope.spawn(move || {
+                    for row in [4, 2, 0, 1, 2].into_iter().cycle().skip(start).take(5) {
+                        let value = table.value(row, 0).unwrap();
+                        let bytes = value.values.map(|values| values[0].data().to_vec());
+                        assert!(bytes == image(row as u8), "row {row}");
+                        assert!(value.origin.ends_with(&format!("a.parquet, row {row}")), "{}", value.origin);
+                    }
+                });
+            }
+        });
+        assert_eq!(copied(), [true, true]);
     }
 
     #[test]
