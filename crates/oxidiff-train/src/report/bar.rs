@@ -88,9 +88,8 @@ mod tests {
     fn lines_come_now_and_then() {
         let mut bar = Bar::new(0, 100, false);
         let start = Instant::now();
-        let due: Vec<_> = (1..=100)
-            .filter(|&step| bar.line_is_due(step, start + Duration::from_secs(step)))
-            .collect();
+        let due: Vec<_> =
+            (1..=100).filter(|&step| bar.line_is_due(step, start + Duration::from_secs(step))).collect();
         assert_eq!(due, [1, 31, 61, 91, 100]);
     }
 

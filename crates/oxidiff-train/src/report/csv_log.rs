@@ -1,7 +1,7 @@
 //! The log of metrics as a table that spreadsheets and pandas read.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use csv::{ByteRecord, ReaderBuilder, StringRecord, Writer};
@@ -35,13 +35,19 @@ impl CsvLog {
 
     /// Appends a step. It is in the file when this returns.
     pub fn write(&mut self, row: &Row, extra: &[(&str, f32)]) -> Result<()> {
-        let new: Vec<_> =
-            extra.iter().map(|(name, _)| *name).filter(|name| !self.extra.iter().any(|e| e == name)).collect();
+        let new: Vec<_> = extra
+            .iter()
+            .map(|(name, _)| *name)
+            .filter(|name| !self.extra.iter().any(|e| e == name))
+            .collect();
         if !new.is_empty() {
             self.widen(&new)?;
         }
         let values = self.extra.iter().map(|column| {
-            extra.iter().find(|(name, _)| name == column).map_or(String::new(), |(_, value)| value.to_string())
+            extra
+                .iter()
+                .find(|(name, _)| name == column)
+                .map_or(String::new(), |(_, value)| value.to_string())
         });
         let line = to_bytes([fields(row).into_iter().chain(values)]);
         // One system call, so that a killed process leaves a whole row or the beginning of one.
@@ -172,12 +178,12 @@ fn fields(row: &Row) -> [String; COLUMNS.len()] {
 }
 
 fn to_bytes(records: impl IntoIterator<Item = impl IntoIterator<Item = String>>) -> Vec<u8> {
-    let written: Result<Vec<u8>, io::Error> = (|| {
-        let mut writer = Writer::from_writer(Vec::new());
-        for record in records {
-            writer.write_record(record.into_iter().collect::<Vec<_>>())?;
-        }
-        writer.into_inner().map_err(io::IntoInnerError::into_error)
-    })();
-    written.expect("memory takes records of one length")
+    let mut bytes = Vec::new();
+    let mut writer = Writer::from_writer(&mut bytes);
+    for record in records {
+        writer.write_record(record.into_iter().collect::<Vec<_>>()).expect("the records have one length");
+    }
+    writer.flush().expect("memory can be written");
+    drop(writer);
+    bytes
 }

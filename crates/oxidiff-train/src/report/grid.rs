@@ -1,7 +1,7 @@
 //! Several images side by side in one.
 
 use image::imageops::replace;
-use image::{RgbImage, Rgb};
+use image::{Rgb, RgbImage};
 
 use super::error::{ReportError, Result};
 
@@ -56,7 +56,9 @@ mod tests {
 
     #[test]
     fn a_grid_is_nearly_square() {
-        for (count, columns, rows) in [(1, 1, 1), (2, 2, 1), (3, 2, 2), (4, 2, 2), (5, 3, 2), (9, 3, 3), (10, 4, 3)] {
+        for (count, columns, rows) in
+            [(1, 1, 1), (2, 2, 1), (3, 2, 2), (4, 2, 2), (5, 3, 2), (9, 3, 3), (10, 4, 3)]
+        {
             let grid = image_grid(&vec![plain(4, 3, 1); count], None).unwrap();
             assert_eq!(grid.dimensions(), (4 * columns, 3 * rows), "{count} images");
         }

@@ -170,8 +170,11 @@ impl Report {
         if let Some(events) = &mut self.events {
             events.image(samples.step, samples.tag, grid.dimensions(), png)?;
             if !samples.prompts.is_empty() {
-                let prompts: Vec<_> =
-                    samples.prompts.iter().map(|prompt| format!("1. {}\n", model_card::escaped(prompt))).collect();
+                let prompts: Vec<_> = samples
+                    .prompts
+                    .iter()
+                    .map(|prompt| format!("1. {}\n", model_card::escaped(prompt)))
+                    .collect();
                 events.text(samples.step, &format!("{}/prompts", samples.tag), &prompts.concat())?;
             }
         }
@@ -179,8 +182,8 @@ impl Report {
         Ok(path)
     }
 
-    /// Leaves the time since the last step out of the rate and of the time that the training took. For work between steps, such as writing a
-    /// checkpoint.
+    /// Leaves the time since the last step out of the rate and of the time that the training took. For work between steps,
+    /// such as writing a checkpoint.
     pub fn restart_clock(&mut self) {
         self.clock.last = Instant::now();
     }

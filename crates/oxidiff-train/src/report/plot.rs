@@ -21,7 +21,6 @@ const SIZE: (u32, u32) = (1200, 700);
 const FONT: &str = "sans-serif";
 const RAW: RGBColor = RGBColor(158, 196, 230);
 const SMOOTH: RGBColor = RGBColor(20, 90, 160);
-const BLACK: RGBColor = RGBColor(0, 0, 0);
 const WHITE: RGBColor = RGBColor(255, 255, 255);
 const GREY: RGBColor = RGBColor(225, 225, 225);
 
@@ -200,8 +199,9 @@ mod tests {
 
     #[test]
     fn both_curves_and_the_labels_are_drawn() {
-        let losses: Vec<_> =
-            (0..500_u32).map(|step| 1.0 / (1.0 + step as f32 * 0.02) + (step * 37 % 100) as f32 * 1e-3).collect();
+        let losses: Vec<_> = (0..500_u32)
+            .map(|step| 1.0 / (1.0 + step as f32 * 0.02) + (step * 37 % 100) as f32 * 1e-3)
+            .collect();
         let image = plot(&losses);
         assert_eq!(image.dimensions(), SIZE);
         assert!(count(&image, RAW) > 500);
@@ -273,7 +273,9 @@ mod tests {
 
     #[test]
     fn labels_are_short() {
-        for (loss, expected) in [(0.0, "0"), (0.25, "0.25"), (100.0, "100"), (1e-5, "1.0e-5"), (-2e6, "-2.0e6")] {
+        for (loss, expected) in
+            [(0.0, "0"), (0.25, "0.25"), (100.0, "100"), (1e-5, "1.0e-5"), (-2e6, "-2.0e6")]
+        {
             assert_eq!(label(loss), expected);
         }
     }

@@ -92,7 +92,8 @@ fn a_resumed_training_goes_on_after_its_checkpoint() {
     assert_eq!((summary.first_loss, summary.last_loss, summary.last_step), (Some(1.0), Some(0.5), 5));
     // Both sessions have an event file.
     let files = fs::read_dir(folder.path().join("logs/run")).unwrap();
-    let events = files.filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().contains("tfevents"));
+    let events =
+        files.filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().contains("tfevents"));
     assert_eq!(events.count(), 2);
 }
 

@@ -25,7 +25,10 @@ mod tests {
 
     #[test]
     fn markdown_in_a_prompt_is_text() {
-        assert_eq!(escaped("a <script> of\n# [sks](x) *dog*_!"), r"a \<script\> of \# \[sks\](x) \*dog\*\_\!");
+        assert_eq!(
+            escaped("a <script> of\n# [sks](x) *dog*_!"),
+            r"a \<script\> of \# \[sks\](x) \*dog\*\_\!"
+        );
         assert_eq!(escaped("a photo of sks dog, 4k (1.5)"), "a photo of sks dog, 4k (1.5)");
     }
 }

@@ -54,10 +54,17 @@ impl Method {
             Self::TextToImage => &["text-to-image", "diffusers", "diffusers-training"],
             Self::TextToImageLora => &["text-to-image", "diffusers", "diffusers-training", "lora"],
             Self::DreamBooth => &["text-to-image", "dreambooth", "diffusers", "diffusers-training"],
-            Self::DreamBoothLora => {
-                &["text-to-image", "dreambooth", "diffusers", "diffusers-training", "lora", "template:sd-lora"]
+            Self::DreamBoothLora => &[
+                "text-to-image",
+                "dreambooth",
+                "diffusers",
+                "diffusers-training",
+                "lora",
+                "template:sd-lora",
+            ],
+            Self::TextualInversion => {
+                &["text-to-image", "diffusers", "textual_inversion", "diffusers-training"]
             }
-            Self::TextualInversion => &["text-to-image", "diffusers", "textual_inversion", "diffusers-training"],
             Self::ControlNet => &["text-to-image", "diffusers", "controlnet", "diffusers-training"],
         };
         [family.tags(), own].concat()

@@ -131,7 +131,8 @@ impl ModelCard {
         }
         let yaml = yaml(&FrontMatter::of(self))?;
         let mut card = format!("---\n{yaml}---\n\n{NOTE}\n\n");
-        let title = format!("# {} - {}\n\n{}\n\n", self.method.title(), shown(&self.name), self.description());
+        let title =
+            format!("# {} - {}\n\n{}\n\n", self.method.title(), shown(&self.name), self.description());
         card.push_str(&title);
         for (index, sample) in self.samples.iter().enumerate() {
             let prompt = sample.prompt.as_deref().map(|prompt| format!("prompt: {}\n\n", escaped(prompt)));
@@ -167,7 +168,8 @@ impl ModelCard {
     /// Sentences on what was trained on what.
     fn description(&self) -> String {
         let base = self.base_model.as_deref().map(shown).unwrap_or_default();
-        let on_dataset = self.dataset.as_deref().map(|dataset| format!(" on the **{}** dataset", shown(dataset)));
+        let on_dataset =
+            self.dataset.as_deref().map(|dataset| format!(" on the **{}** dataset", shown(dataset)));
         let on_dataset = on_dataset.unwrap_or_default();
         let from_base = if base.is_empty() { String::new() } else { format!(" from **{base}**") };
         let mut sentences = vec![match self.method {
@@ -175,7 +177,9 @@ impl ModelCard {
                 format!("This pipeline makes images without a prompt. It was trained{on_dataset}.")
             }
             Method::Unconditional => {
-                format!("This pipeline makes images without a prompt. It was finetuned{from_base}{on_dataset}.")
+                format!(
+                    "This pipeline makes images without a prompt. It was finetuned{from_base}{on_dataset}."
+                )
             }
             Method::TextToImage => format!("This pipeline was finetuned{from_base}{on_dataset}."),
             Method::TextToImageLora => {
@@ -183,13 +187,16 @@ impl ModelCard {
             }
             Method::DreamBooth => format!("This pipeline was finetuned{from_base}{on_dataset}."),
             Method::DreamBoothLora => format!("These are LoRA weights for **{base}**."),
-            Method::TextualInversion => format!("This is a word that was learned for **{base}**{on_dataset}."),
+            Method::TextualInversion => {
+                format!("This is a word that was learned for **{base}**{on_dataset}.")
+            }
             Method::ControlNet => {
                 format!("These are ControlNet weights for **{base}** that were trained{on_dataset}.")
             }
         }];
         if self.method.is_dreambooth() {
-            let subject = self.instance_prompt.as_deref().map(|prompt| format!(" on \"{}\"", escaped(prompt)));
+            let subject =
+                self.instance_prompt.as_deref().map(|prompt| format!(" on \"{}\"", escaped(prompt)));
             sentences.push(format!(
                 "The weights were trained{} using [DreamBooth](https://dreambooth.github.io/).",
                 subject.unwrap_or_default()

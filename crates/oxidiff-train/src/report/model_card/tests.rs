@@ -29,14 +29,55 @@ fn front_matter(card: &str) -> FrontMatter {
 #[test]
 fn the_front_matter_is_read_back() {
     let prompts = [
-        "a photo of sks dog", "no", "yes", "null", "~", "1e3", "1_000", "0x1f", "12:30:45", "2024-01-01", "=", "",
-        " leading", "trailing ", "a: b", "a #b", "- x", "'", "\"", "\\", "a\nb\n---\nc", "tab\tend", "\u{85}\u{2028}",
-        "\u{7}", "🐕 日本", "@x", "`x`", "%x", "!x", "&x", "*x", "[x", "{x", "|", ">", "?", "---", "...", "<<", ".nan",
+        "a photo of sks dog",
+        "no",
+        "yes",
+        "null",
+        "~",
+        "1e3",
+        "1_000",
+        "0x1f",
+        "12:30:45",
+        "2024-01-01",
+        "=",
+        "",
+        " leading",
+        "trailing ",
+        "a: b",
+        "a #b",
+        "- x",
+        "'",
+        "\"",
+        "\\",
+        "a\nb\n---\nc",
+        "tab\tend",
+        "\u{85}\u{2028}",
+        "\u{7}",
+        "🐕 日本",
+        "@x",
+        "`x`",
+        "%x",
+        "!x",
+        "&x",
+        "*x",
+        "[x",
+        "{x",
+        "|",
+        ">",
+        "?",
+        "---",
+        "...",
+        "<<",
+        ".nan",
     ];
     for prompt in prompts {
         let written = ModelCard {
             instance_prompt: Some(prompt.into()),
-            samples: vec![CardSample { image: RgbImage::new(1, 1), prompt: Some(prompt.into()), control_image: None }],
+            samples: vec![CardSample {
+                image: RgbImage::new(1, 1),
+                prompt: Some(prompt.into()),
+                control_image: None,
+            }],
             ..card(Method::DreamBoothLora)
         };
         let found = front_matter(&written.to_markdown(false).unwrap());
@@ -56,8 +97,14 @@ fn the_keys_are_those_of_the_scripts() {
     assert_eq!(found.base_model.as_deref(), Some("stable-diffusion-v1-5/stable-diffusion-v1-5"));
     assert_eq!(found.datasets, ["lambdalabs/naruto-blip-captions"]);
     assert!(found.inference);
-    let tags =
-        ["stable-diffusion", "stable-diffusion-diffusers", "text-to-image", "diffusers", "diffusers-training", "lora"];
+    let tags = [
+        "stable-diffusion",
+        "stable-diffusion-diffusers",
+        "text-to-image",
+        "diffusers",
+        "diffusers-training",
+        "lora",
+    ];
     assert_eq!(found.tags, tags);
     let xl = ModelCard { family: Family::StableDiffusionXl, ..card(Method::TextToImageLora) };
     let found = front_matter(&xl.to_markdown(false).unwrap());
@@ -109,7 +156,10 @@ fn the_folder_has_the_card_and_its_images() {
     let sample = CardSample { image: plain(9), prompt: Some("a".into()), control_image: Some(plain(5)) };
     let card = ModelCard {
         samples: vec![sample],
-        hyperparameters: vec![("Learning rate".into(), "1e-5".into()), ("Mixed-precision".into(), "bf16".into())],
+        hyperparameters: vec![
+            ("Learning rate".into(), "1e-5".into()),
+            ("Mixed-precision".into(), "bf16".into()),
+        ],
         ..card(Method::ControlNet)
     };
     let text = std::fs::read_to_string(card.write(folder.path()).unwrap()).unwrap();

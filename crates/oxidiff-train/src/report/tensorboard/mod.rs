@@ -12,8 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prost::Message;
 
 use self::messages::{
-    DataType, Dimension, EncodedImage, Event, PluginData, SessionLog, SessionStatus, Summary, SummaryMetadata,
-    TaggedValue, TensorShape, TextTensor, Value, What,
+    DataType, Dimension, EncodedImage, Event, PluginData, SessionLog, SessionStatus, Summary,
+    SummaryMetadata, TaggedValue, TensorShape, TextTensor, Value, What,
 };
 use super::error::{ReportError, Result};
 
@@ -46,11 +46,7 @@ impl EventFile {
     }
 
     /// Logs numbers.
-    pub fn scalars<'a>(
-        &mut self,
-        step: u64,
-        values: impl IntoIterator<Item = (&'a str, f32)>,
-    ) -> Result<()> {
+    pub fn scalars<'a>(&mut self, step: u64, values: impl IntoIterator<Item = (&'a str, f32)>) -> Result<()> {
         let value = values.into_iter().map(|(tag, value)| tagged(tag, Value::Simple(value))).collect();
         self.write(step, What::Summary(Summary { value }))
     }
@@ -130,8 +126,7 @@ mod tests {
 
     #[test]
     fn the_checksum_is_tensorflows() {
-        // The header of every file by PyTorch's SummaryWriter with a `purge_step`: its length is 0x18.
-        assert_eq!(crc32c::crc32c(b"123456789"), 0xe306_9283);
+        // What every file by TensorFlow and PyTorch begins with: a version, in 24 bytes.
         assert_eq!(records::masked_checksum(&0x18_u64.to_le_bytes()), [0xa3, 0x7f, 0x4b, 0x22]);
     }
 
@@ -149,10 +144,7 @@ mod tests {
         assert_eq!(found[0].what, Some(What::FileVersion("brain.Event:2".into())));
         assert_eq!(found[1].what, Some(What::SessionLog(SessionLog { status: 1 })));
         let Some(What::Summary(summary)) = &found[2].what else { panic!("{:?}", found[2]) };
-        assert_eq!(summary.value, [
-            tagged("loss", Value::Simple(0.5)),
-            tagged("lr", Value::Simple(1e-4))
-        ]);
+        assert_eq!(summary.value, [tagged("loss", Value::Simple(0.5)), tagged("lr", Value::Simple(1e-4))]);
         let Some(What::Summary(summary)) = &found[3].what else { panic!("{:?}", found[3]) };
         assert!(matches!(summary.value[0].value, Some(Value::Simple(value)) if value.is_nan()));
         let Some(What::Summary(summary)) = &found[4].what else { panic!("{:?}", found[4]) };
