@@ -43,8 +43,7 @@ impl ImageTransform {
         // Rounded down, as in torchvision.
         let longer = u64::from(self.resolution) * long / short;
         if longer > MOST_PIXELS {
-            let message =
-                format!("an image of {width}x{height} pixels would have a side of {longer} pixels");
+            let message = format!("an image of {width}x{height} pixels would have a side of {longer} pixels");
             return Err(Error::option("resolution", message));
         }
         let (width, height) =
@@ -136,8 +135,7 @@ mod tests {
         let mut generator = Generator::manual_seed(0);
         let expected: Vec<bool> =
             Generator::manual_seed(0).rand_vec::<f32>(20).iter().map(|x| *x < 0.5).collect();
-        let flips: Vec<bool> =
-            (0..20).map(|_| TRANSFORM.draw((4, 4), &mut generator).is_flipped).collect();
+        let flips: Vec<bool> = (0..20).map(|_| TRANSFORM.draw((4, 4), &mut generator).is_flipped).collect();
         assert_eq!(flips, expected);
         let part = ImageTransform { center_crop: true, ..TRANSFORM }.draw((9, 4), &mut generator);
         // Python rounds 2.5 to the even number.

@@ -185,7 +185,10 @@ impl CommonOptions {
     fn adam_w(&self) -> Result<AdamWConfig> {
         let beta = |option, value: f64| match (0.0..1.0).contains(&value) {
             true => Ok(value),
-            false => Err(Error::option(option, format!("is {value}, but must be from 0 up to but not including 1"))),
+            false => Err(Error::option(
+                option,
+                format!("is {value}, but must be from 0 up to but not including 1"),
+            )),
         };
         Ok(AdamWConfig {
             beta1: beta("adam-beta1", self.adam_beta1)?,
@@ -230,7 +233,10 @@ impl CommonOptions {
             (Some(name), _) => (name, Some("train")),
             (None, Some(folder)) => (folder, differences.split),
             (None, None) => {
-                return Err(Error::option("train-data-dir", "is needed: the folder of the images to train on"));
+                return Err(Error::option(
+                    "train-data-dir",
+                    "is needed: the folder of the images to train on",
+                ));
             }
         };
         let mut dataset = Dataset::open(folder, &OpenOptions { split: split.map(str::to_owned) })?;

@@ -17,7 +17,8 @@ pub trait Task {
     ///
     /// # Errors
     /// When the model cannot be called with the batch.
-    fn learn(&mut self, batch: Batch, parts: usize, random: &mut Random) -> Result<(f32, ParameterGradients)>;
+    fn learn(&mut self, batch: Batch, parts: usize, random: &mut Random)
+    -> Result<(f32, ParameterGradients)>;
 
     /// Changes the model along the gradients.
     fn update(&mut self, gradients: &ParameterGradients, learning_rate: f64);

@@ -93,7 +93,8 @@ pub fn text_to_image_lora(options: &TextToImageLoraOptions, stop: &Stop) -> Resu
     let snr_gamma = options.snr_gamma.map(|gamma| positive("snr-gamma", gamma)).transpose()?;
     not_negative("noise-offset", options.noise_offset)?;
     let mut prepared = options.common.prepare(&differences)?;
-    let mut load = LoadOptions { dtype: prepared.dtype, variant: options.variant.clone(), ..Default::default() };
+    let mut load =
+        LoadOptions { dtype: prepared.dtype, variant: options.variant.clone(), ..Default::default() };
     load.safety_checker = false;
     load.hub.revision = options.revision.clone();
     let name = &options.pretrained_model_name_or_path;
@@ -196,7 +197,12 @@ impl TextToImageLoraTask {
 }
 
 impl Task for TextToImageLoraTask {
-    fn learn(&mut self, batch: Batch, parts: usize, random: &mut Random) -> Result<(f32, ParameterGradients)> {
+    fn learn(
+        &mut self,
+        batch: Batch,
+        parts: usize,
+        random: &mut Random,
+    ) -> Result<(f32, ParameterGradients)> {
         let latents = self.latents(batch.images, &mut random.torch)?;
         let noise = self.noise(latents.dims(), &mut random.torch);
         let steps = self.scheduler.config().get("num_train_timesteps").and_then(|steps| steps.as_i64());
@@ -250,13 +256,14 @@ impl Task for TextToImageLoraTask {
         self.learner.trained().apply(&mut pipeline.unet, self.dtype)?;
         let seed = self.options.common.seed.map_or(UNSEEDED, u64::from);
         // The images share a generator, one after the other.
-        let (mut generators, mut loan) = Generator::manual_seed(seed).lend();
+        let mut generator = Generator::manual_seed(seed);
         let mut images = Vec::new();
         for _ in 0..self.options.num_validation_images {
             let stop = stop.clone();
+            let (lent, loan) = generator.lend();
             let result = pipeline.call(TextToImage {
                 num_inference_steps: VALIDATION_STEPS,
-                generator: Some(generators.into()),
+                generator: Some(lent.into()),
                 callback_on_step_end: Some(Box::new(move |step| match stop.is_requested() {
                     false => ControlFlow::Continue(step.latents),
                     true => ControlFlow::Break(oxidiff::Stop::Fail(oxidiff::Error::Stopped {
@@ -270,8 +277,7 @@ impl Task for TextToImageLoraTask {
                 Err(oxidiff::Error::Stopped { .. }) => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
-            let returned = loan.returned().expect("the call is over");
-            (generators, loan) = returned.lend();
+            generator = loan.returned().expect("the call is over");
         }
         Ok(Some(SampleImages { images, prompt: Some(prompt.clone()), tag: "validation" }))
     }

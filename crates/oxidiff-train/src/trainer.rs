@@ -227,7 +227,8 @@ impl<T: Task> Trainer<'_, T> {
         let mut state = StateFile::new();
         let Progress { step, epoch, batch, sampler_seed } = progress;
         let identity = identity(self.data, self.plan);
-        let numbers = [("step", step), ("epoch", epoch), ("batch", batch as u64), ("sampler_seed", sampler_seed)];
+        let numbers =
+            [("step", step), ("epoch", epoch), ("batch", batch as u64), ("sampler_seed", sampler_seed)];
         for (name, value) in numbers.into_iter().chain(identity.map(|(name, _, value)| (name, value))) {
             state.put_u64(name, value);
         }
@@ -253,7 +254,13 @@ impl<T: Task> Trainer<'_, T> {
         {
             let prompts = Vec::from_iter(samples.prompt.as_deref());
             let (step, tag) = (progress.step, samples.tag);
-            self.report.images(&Samples { step, tag, prompts: &prompts, images: &samples.images, columns: None })?;
+            self.report.images(&Samples {
+                step,
+                tag,
+                prompts: &prompts,
+                images: &samples.images,
+                columns: None,
+            })?;
             self.samples = Some(samples);
         }
         self.report.restart_clock();
@@ -289,11 +296,7 @@ fn identity(data: &TrainingData, plan: &Plan) -> [(&'static str, &'static str, u
     [
         ("samples", "samples", data.dataset.len() as u64),
         ("batch_size", "images in a batch (--train-batch-size)", data.batch_size as u64),
-        (
-            "accumulated",
-            "batches in a step (--gradient-accumulation-steps)",
-            plan.steps.accumulated as u64,
-        ),
+        ("accumulated", "batches in a step (--gradient-accumulation-steps)", plan.steps.accumulated as u64),
     ]
 }
 

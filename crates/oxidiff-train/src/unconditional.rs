@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use oxidiff::training::{
-    EMAModel, EMAModelConfig, ParameterGradients, Recording, StateFile, Trained, mse, target,
-    compute_snr, weighted_mse,
+    EMAModel, EMAModelConfig, ParameterGradients, Recording, StateFile, Trained, compute_snr, mse, target,
+    weighted_mse,
 };
 use oxidiff::{
     BetaSchedule, Config, DDPMPipeline, DDPMScheduler, DDPMSchedulerConfig, DType, Device, DownBlockType,
@@ -208,7 +208,12 @@ impl UnconditionalTask {
 }
 
 impl Task for UnconditionalTask {
-    fn learn(&mut self, batch: Batch, parts: usize, random: &mut Random) -> Result<(f32, ParameterGradients)> {
+    fn learn(
+        &mut self,
+        batch: Batch,
+        parts: usize,
+        random: &mut Random,
+    ) -> Result<(f32, ParameterGradients)> {
         let device = Device::flex();
         let clean = batch.images.cast(self.dtype);
         let noise = random.torch.randn(clean.dims(), self.dtype, &device);
