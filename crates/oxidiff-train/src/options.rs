@@ -1,9 +1,10 @@
 //! The options that all trainings share: the flags of the example scripts, with their names and defaults.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, Command};
 use oxidiff::training::{AdamWConfig, SchedulerType, get_scheduler};
 use oxidiff::{DType, Resample};
 
@@ -281,6 +282,19 @@ impl CommonOptions {
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec()
     }
+}
+
+/// Options with these values; the others have their defaults.
+pub(crate) fn with_defaults<T: Args>(values: &[(&str, &Path)]) -> T {
+    // The equals sign keeps a value that begins with a hyphen from being taken for an option.
+    let words = values.iter().map(|(name, value)| {
+        let mut word = OsString::from(format!("--{name}="));
+        word.push(value);
+        word
+    });
+    let command = T::augment_args(Command::new("train").no_binary_name(true));
+    let matches = command.try_get_matches_from(words).expect("known options and all required ones");
+    T::from_arg_matches(&matches).expect("valid defaults")
 }
 
 pub(crate) fn positive(option: &'static str, value: f64) -> Result<f64> {

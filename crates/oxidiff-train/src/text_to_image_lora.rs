@@ -17,7 +17,7 @@ use crate::batches::Batch;
 use crate::error::{Error, Result};
 use crate::image_transform::interpolation_mode;
 use crate::learner::Learner;
-use crate::options::{CommonOptions, Differences, not_negative, positive};
+use crate::options::{CommonOptions, Differences, not_negative, positive, with_defaults};
 use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
 use crate::stop::Stop;
@@ -74,6 +74,21 @@ pub struct TextToImageLoraOptions {
     /// The filter for resizing: nearest, bilinear, bicubic or lanczos
     #[arg(long, value_name = "NAME", default_value = "lanczos")]
     pub image_interpolation_mode: String,
+}
+
+impl TextToImageLoraOptions {
+    /// The defaults, for a model and the images and captions in a folder.
+    pub fn new(
+        pretrained_model_name_or_path: &str,
+        train_data_dir: impl AsRef<Path>,
+        output_dir: impl AsRef<Path>,
+    ) -> Self {
+        with_defaults(&[
+            ("pretrained-model-name-or-path", Path::new(pretrained_model_name_or_path)),
+            ("train-data-dir", train_data_dir.as_ref()),
+            ("output-dir", output_dir.as_ref()),
+        ])
+    }
 }
 
 /// Trains low-rank layers until the end, or until `stop` asks to stop. The result is `pytorch_lora_weights.safetensors` in

@@ -17,7 +17,7 @@ use oxidiff::{
 use crate::batches::Batch;
 use crate::error::{Error, Result};
 use crate::learner::Learner;
-use crate::options::{CommonOptions, Differences, positive};
+use crate::options::{CommonOptions, Differences, positive, with_defaults};
 use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
 use crate::stop::Stop;
@@ -76,6 +76,11 @@ pub struct UnconditionalOptions {
 }
 
 impl UnconditionalOptions {
+    /// The defaults, for the images in a folder.
+    pub fn new(train_data_dir: impl AsRef<Path>, output_dir: impl AsRef<Path>) -> Self {
+        with_defaults(&[("train-data-dir", train_data_dir.as_ref()), ("output-dir", output_dir.as_ref())])
+    }
+
     fn average(&self) -> Result<EMAModelConfig> {
         let decay = self.ema_max_decay;
         if !(0.0..=1.0).contains(&decay) {
