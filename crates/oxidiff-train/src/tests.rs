@@ -8,9 +8,7 @@ use oxidiff::training::StateFile;
 use oxidiff::{DDPMPipeline, DiffusionPipeline, Model, Pipeline};
 use tempfile::TempDir;
 
-use crate::{
-    Outcome, Stop, TextToImageLoraOptions, UnconditionalOptions, text_to_image_lora, unconditional,
-};
+use crate::{Outcome, Stop, TextToImageLoraOptions, UnconditionalOptions, text_to_image_lora, unconditional};
 
 /// Eight images of two colours with captions, and the configuration of a small model.
 fn sandbox() -> TempDir {
@@ -178,13 +176,17 @@ fn low_rank_layers_learn_and_are_resumed() {
     assert_eq!(losses(&resumed), expected[2..]);
 
     let weights = whole.join("pytorch_lora_weights.safetensors");
-    assert_eq!(fs::read(&weights).unwrap(), fs::read(resumed.join("pytorch_lora_weights.safetensors")).unwrap());
+    assert_eq!(
+        fs::read(&weights).unwrap(),
+        fs::read(resumed.join("pytorch_lora_weights.safetensors")).unwrap()
+    );
     let file = StateFile::open(&weights).unwrap();
     let ups = Vec::from_iter(file.names().filter(|name| name.ends_with(".lora.up.weight")));
     assert!(!ups.is_empty() && ups.iter().all(|name| name.starts_with("unet.")), "{ups:?}");
     assert!(ups.iter().all(|name| file.f32(name).unwrap().iter().any(|value| *value != 0.0)));
     let mut pipeline = DiffusionPipeline::from_pretrained(&model(folder.path())).unwrap();
-    pipeline.load_lora_weights(whole.to_str().unwrap(), Default::default()).unwrap();
+    let loader = pipeline.lora_loader().unwrap();
+    loader.load_lora_weights(whole.to_str().unwrap(), &Default::default()).unwrap();
 }
 
 #[test]

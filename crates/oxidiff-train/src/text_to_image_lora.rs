@@ -92,7 +92,7 @@ impl TextToImageLoraOptions {
 }
 
 /// Trains low-rank layers until the end, or until `stop` asks to stop. The result is `pytorch_lora_weights.safetensors` in
-/// `output_dir`, which [`load_lora_weights`](oxidiff::DiffusionPipeline::load_lora_weights) reads.
+/// `output_dir`, which [`load_lora_weights`](oxidiff::LoraLoader::load_lora_weights) reads.
 ///
 /// # Errors
 /// When an option makes no sense, the model, the data or a checkpoint cannot be read, or the folder cannot be written.
@@ -101,7 +101,7 @@ pub fn text_to_image_lora(options: &TextToImageLoraOptions, stop: &Stop) -> Resu
         run_name: "text2image-fine-tune",
         loss_tag: "train_loss",
         split: None,
-        caption_column: Some(&options.caption_column),
+        caption_column: Some(options.caption_column.as_str()),
         filter: interpolation_mode(&options.image_interpolation_mode)?,
         rate_counts_batches: false,
     };

@@ -35,7 +35,7 @@ const FLAGS: [&str; 18] = [
     "--resolution=8",
     "--train_batch_size",
     "3",
-    "--num_epochs=20",
+    "--num_epochs=60",
     "--random_flip",
     "--seed",
     "1",
@@ -58,33 +58,43 @@ fn losses(folder: &Path) -> Vec<(String, String)> {
     log.lines().skip(1).map(fields).map(|row| (row[0].clone(), row[2].clone())).collect()
 }
 
+/// The steps of the checkpoints in a folder, if it is there.
+fn checkpoints(folder: &Path) -> Vec<u32> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut steps: Vec<u32> =
+        names.filter_map(|name| name.strip_prefix("checkpoint-")?.parse().ok()).collect();
+    steps.sort_unstable();
+    steps
+}
+
+fn latest(folder: &Path) -> u32 {
+    checkpoints(folder).pop().unwrap_or(0)
+}
+
 #[test]
 fn a_killed_training_goes_on_as_if_it_had_not_been() {
     let sandbox = sandbox();
     sandbox.run(flags(&["--output_dir", "whole"])).succeeded();
     let whole = losses(&sandbox.path("whole"));
-    assert_eq!(whole.len(), 60);
+    assert_eq!(whole.len(), 180);
 
     let arguments = flags(&["--output_dir=killed", "--checkpoints_total_limit", "2"]);
     let mut child = sandbox.command().args(&arguments).spawn().unwrap();
     let start = Instant::now();
-    while !sandbox.path("killed/checkpoint-6").exists() {
+    while latest(&sandbox.path("killed")) < 6 {
         assert!(start.elapsed() < Duration::from_secs(300), "no checkpoint was written");
         std::thread::sleep(Duration::from_millis(2));
     }
     child.kill().unwrap();
     assert!(!child.wait().unwrap().success());
-    assert!(losses(&sandbox.path("killed")).len() < 60, "it was not killed in time");
+    assert!(losses(&sandbox.path("killed")).len() < 180, "it was not killed in time");
 
     let resumed = [&arguments[..], &["--resume_from_checkpoint", "latest"]].concat();
     let run = sandbox.run(resumed).succeeded();
     assert_eq!(run.stdout, "killed\n");
     assert_eq!(losses(&sandbox.path("killed")), whole);
-    let checkpoints = fs::read_dir(sandbox.path("killed")).unwrap().map(|entry| entry.unwrap().file_name());
-    let mut checkpoints = Vec::from_iter(checkpoints.filter_map(|name| name.into_string().ok()));
-    checkpoints.retain(|name| name.contains("checkpoint-"));
-    checkpoints.sort();
-    assert_eq!(checkpoints, ["checkpoint-58", "checkpoint-60"]);
+    assert_eq!(checkpoints(&sandbox.path("killed")), [178, 180]);
     let weights = "unet/diffusion_pytorch_model.safetensors";
     let read = |output: &str| fs::read(sandbox.path(output).join(weights)).unwrap();
     assert!(read("killed") == read("whole"));
@@ -99,7 +109,9 @@ fn ctrl_c_ends_a_training_with_a_checkpoint() {
          while [ ! -e model/checkpoint-4 ]; do sleep 0.01; done; kill -INT $pid; wait $pid",
         FLAGS.join(" ")
     );
-    let script = script.replace("$OXIDIFF", env!("CARGO_BIN_EXE_oxidiff")).replace("--num_epochs=20", "--num_epochs=20000");
+    let script = script
+        .replace("$OXIDIFF", env!("CARGO_BIN_EXE_oxidiff"))
+        .replace("--num_epochs=60", "--num_epochs=20000");
     let run = sandbox.shell(&script);
     assert_eq!(run.code, Some(130), "{}", run.stderr);
     assert!(run.stderr.contains("go on with --resume-from-checkpoint latest"), "{}", run.stderr);
