@@ -17,7 +17,6 @@ mod parsing;
 mod request;
 mod standard_output;
 mod t2i_adapters;
-mod train;
 mod upscale;
 mod values;
 
@@ -54,7 +53,7 @@ fn main() -> ExitCode {
         .init();
 
     match run(arguments.command) {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -62,19 +61,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<ExitCode> {
+fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Generate(arguments) => generate::run(*arguments)?,
-        Command::Upscale(arguments) => upscale::run(&arguments)?,
-        Command::Inspect(arguments) => inspect(&arguments)?,
+        Command::Generate(arguments) => generate::run(*arguments),
+        Command::Upscale(arguments) => upscale::run(&arguments),
+        Command::Inspect(arguments) => inspect(&arguments),
         Command::Download(arguments) => {
             let folder = oxidiff::download(&arguments.hub_id, &arguments.load.options()?)?;
-            print_line(folder.display())?;
+            Ok(print_line(folder.display())?)
         }
-        Command::Train(command) => return train::run(&command),
-        Command::Bench(arguments) => bench::run(&arguments)?,
+        Command::Bench(arguments) => bench::run(&arguments),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn inspect(arguments: &ModelArguments) -> anyhow::Result<()> {
