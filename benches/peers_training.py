@@ -1,0 +1,117 @@
+"""Times one training step in PyTorch, and measures the memory that it takes at most.
+
+    python peers_training.py [--case unet|lora] [--dtype f32|bf16] [--batch N] [--size N] [--steps N] [--threads N] [--checkpointing]
+
+A step is forward, backward, clipping and AdamW. The cases are the model of the tutorial "Train a diffusion model" (128x128,
+batches of 16), and low-rank adapters of rank 4 for a UNet of Stable Diffusion 1.5's size with random weights (256x256, batches
+of 1, latents and text given). In bf16, autocast computes, and weights and moments stay in f32, but for the UNet that an
+adapter is for, which is stored in bf16 as the example script does. Without --case and --dtype, all four are measured, each in a
+process of its own. A line of JSON is printed for each: the median of the steps after the first one in seconds, and the peaks of
+resident memory in MiB, before the first step and of everything.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+
+def tutorial(size):
+    """The model, and a batch of noisy images."""
+    from diffusers import UNet2DModel
+
+    return UNet2DModel(
+        sample_size=size, in_channels=3, out_channels=3, layers_per_block=2, block_out_channels=(128, 128, 256, 256, 512, 512),
+        down_block_types=("DownBlock2D",) * 4 + ("AttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "AttnUpBlock2D") + ("UpBlock2D",) * 4)
+
+
+def stable_diffusion(dtype):
+    """The UNet with adapters of rank 4, which alone are trained."""
+    import torch
+    from diffusers import UNet2DConditionModel
+    from peft import LoraConfig
+
+    unet = UNet2DConditionModel(
+        sample_size=64, cross_attention_dim=768, attention_head_dim=8, block_out_channels=(320, 640, 1280, 1280), layers_per_block=2,
+        down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",), up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3)
+    unet.requires_grad_(False)
+    unet.to(torch.bfloat16 if dtype == "bf16" else torch.float32)
+    unet.add_adapter(LoraConfig(r=4, lora_alpha=4, init_lora_weights="gaussian", target_modules=["to_k", "to_q", "to_v", "to_out.0"]))
+    for parameter in unet.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return unet
+
+
+def peak():
+    """The most resident memory that this process has had, in MiB; Linux counts in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(case, dtype, batch, size, steps, threads, checkpointing):
+    import torch
+    import torch.nn.functional as F
+
+    if threads:
+        torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    if case == "unet":
+        size, batch = size or 128, batch or 16
+        model, inputs, settings = tutorial(size), (batch, 3, size, size), dict(lr=1e-4, weight_decay=1e-6, betas=(0.95, 0.999))
+        conditions = {}
+    else:
+        size, batch = size or 256, batch or 1
+        model, inputs, settings = stable_diffusion(dtype), (batch, 4, size // 8, size // 8), dict(lr=1e-4, weight_decay=1e-2)
+        conditions = {"encoder_hidden_states": torch.randn(batch, 77, 768)}
+    model.train()
+    if checkpointing:
+        model.enable_gradient_checkpointing()
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, **settings)
+    before, times, losses = peak(), [], []
+    for _ in range(steps + 1):
+        noisy, noise, timesteps = torch.randn(inputs), torch.randn(inputs), torch.randint(0, 1000, (batch,))
+        start = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bf16"):
+            predicted = model(noisy, timesteps, return_dict=False, **conditions)[0]
+            loss = F.mse_loss(predicted.float(), noise)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        times.append(time.perf_counter() - start)
+        losses.append(loss.item())
+    print(json.dumps({
+        "program": f"torch {torch.__version__}", "case": case, "dtype": dtype, "batch": batch, "size": size, "threads": torch.get_num_threads(),
+        "checkpointing": checkpointing, "trained_parameters": sum(parameter.numel() for parameter in trained), "steps": steps,
+        "seconds": round(statistics.median(times[1:]), 3), "first_seconds": round(times[0], 3), "model_mib": round(before), "peak_mib": round(peak()), "last_loss": losses[-1],
+    }), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", choices=("unet", "lora"))
+    parser.add_argument("--dtype", choices=("f32", "bf16"))
+    for name, default in (("batch", 0), ("size", 0), ("steps", 3), ("threads", 0)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--checkpointing", action="store_true")
+    given = parser.parse_args()
+    if given.steps < 1:
+        parser.error("--steps must be at least 1")
+    if given.case and given.dtype:
+        return measure(**vars(given))
+    rest = [value for name in ("batch", "size", "steps", "threads") for value in (f"--{name}", str(getattr(given, name)))]
+    rest += ["--checkpointing"] if given.checkpointing else []
+    failed = False
+    for case in [given.case] if given.case else ["unet", "lora"]:
+        for dtype in [given.dtype] if given.dtype else ["f32", "bf16"]:
+            failed |= subprocess.run([sys.executable, __file__, "--case", case, "--dtype", dtype, *rest]).returncode != 0
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
