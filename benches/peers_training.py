@@ -35,11 +35,13 @@ def stable_diffusion(dtype):
     from diffusers import UNet2DConditionModel
     from peft import LoraConfig
 
+    # The weights are made in their type: single precision first would count as peak memory.
+    torch.set_default_dtype(torch.bfloat16 if dtype == "bf16" else torch.float32)
     unet = UNet2DConditionModel(
         sample_size=64, cross_attention_dim=768, attention_head_dim=8, block_out_channels=(320, 640, 1280, 1280), layers_per_block=2,
         down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",), up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3)
+    torch.set_default_dtype(torch.float32)
     unet.requires_grad_(False)
-    unet.to(torch.bfloat16 if dtype == "bf16" else torch.float32)
     unet.add_adapter(LoraConfig(r=4, lora_alpha=4, init_lora_weights="gaussian", target_modules=["to_k", "to_q", "to_v", "to_out.0"]))
     for parameter in unet.parameters():
         if parameter.requires_grad:
