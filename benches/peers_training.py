@@ -4,10 +4,10 @@
 
 A step is forward, backward, clipping and AdamW. The cases are the model of the tutorial "Train a diffusion model" (128x128,
 batches of 16), and low-rank adapters of rank 4 for a UNet of Stable Diffusion 1.5's size with random weights (256x256, batches
-of 1, latents and text given). In bf16, autocast computes, and weights and moments stay in f32, but for the UNet that
-adapters are for, which is stored in bf16 as in the example script (whose adapters are then bf16 too; here they are f32). Without --case and --dtype, all four are measured, each in a
-process of its own. A line of JSON is printed for each: the median of the steps after the first one in seconds, and the peaks of
-resident memory in MiB, before the first step and of everything.
+of 1, latents and text given). In bf16, autocast computes. Weights and moments stay in f32, but for the UNet that adapters are for,
+which is stored in bf16 as in the example script. (Its adapters are bf16 too; here they are f32.) Without --case and --dtype, all
+four are measured, each in a process of its own. A line of JSON is printed for each: the median of the steps after the first one
+in seconds, and the peaks of resident memory in MiB, before the first step and of everything.
 """
 
 import argparse
