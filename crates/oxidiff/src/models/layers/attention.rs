@@ -184,10 +184,7 @@ impl Attention {
 
     /// Keys and values of a context; those of the last call if neither the context nor the weights have changed.
     fn project_context(&self, context: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
-        // A projection that is trained changes without changing its place.
-        let is_trained = self.to_k.low_rank.is_some() || self.to_v.low_rank.is_some();
-        let places = if is_trained { None } else { self.places(&context) };
-        self.last_context.get_or(places, || {
+        self.last_context.get_or(self.places(&context), || {
             let context = match &self.norm_cross {
                 Some(norm) => norm.forward(context),
                 None => context,

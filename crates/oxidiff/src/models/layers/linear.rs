@@ -36,8 +36,12 @@ impl Linear {
         self.weight.lazy_shape().dims::<2>()[1]
     }
 
-    /// Where the parameters are in memory, if on the CPU.
+    /// Where the parameters are in memory, if on the CPU and without a low-rank addition: what is trained changes without
+    /// changing its place.
     pub(crate) fn places(&self) -> Option<Vec<Place>> {
+        if self.low_rank.is_some() {
+            return None;
+        }
         let bias = self.bias.as_ref().map(|bias| Place::of(&bias.val()));
         [Some(Place::of(&self.weight.val())), bias].into_iter().flatten().collect()
     }

@@ -14,13 +14,12 @@ mod weight_gradient;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use self::patches::Patches;
+use self::patches::transform_patches;
 use self::products::Products;
 pub(in crate::cpu) use self::tiling::Tiling;
 use self::tiling::{GAP, POINTS};
 pub(in crate::cpu) use self::weight_gradient::weight_gradient;
 use super::pixel_sink::PixelSink;
-use crate::cpu::parts::Parts;
 use crate::cpu::product::{ROW_STEP, panel};
 use crate::cpu::storage::Storage;
 use crate::host::scratch::Scratch;
@@ -29,8 +28,6 @@ use crate::host::scratch::Scratch;
 const MOST_VALUES: usize = 3 << 19;
 /// At least this many tiles per part, even if the cache holds fewer: each part transforms the kernels again.
 const FEWEST_TILES: usize = 36;
-/// Tiles per task of the transform of patches.
-const TILES: usize = 4;
 
 /// Convolves `input` `[batch, height, width, in_channels]` with `weight` `[out_channels, in_channels, 3, 3]`.
 ///
@@ -55,13 +52,7 @@ pub(in crate::cpu) fn convolve<T: Storage>(
     let (width, _) = panel::widths();
     for first in (0..total).step_by(tiles_each) {
         let tiles = first..(first + tiles_each).min(total);
-        // SAFETY: the patches outlive the transform, and are accessed only through the parts while it runs.
-        let parts = unsafe { Parts::new(&mut patches) };
-        (0..tiles.len().div_ceil(TILES)).into_par_iter().for_each(|task| {
-            let start = tiles.start + task * TILES;
-            let these = start..(start + TILES).min(tiles.end);
-            Arch::new().dispatch(Patches { input, tiling, tiles: these, first, position_len, parts: &parts });
-        });
+        transform_patches(input, tiling, tiles.clone(), position_len, &mut patches);
         // Each task computes a panel of output channels for a group of tiles.
         let patches = &patches[..];
         let panels = out_channels.div_ceil(width);

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use pulp::{Simd, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
 
 use super::tiling::{PATCH, Pixel, Tiling};
 use super::transforms::{across, patch_line};
@@ -11,15 +12,36 @@ use crate::cpu::storage::Storage;
 use crate::cpu::vector::load;
 use crate::host::scratch::Scratch;
 
+/// Tiles per task of the transform of patches.
+const TILES: usize = 4;
+
+/// Transforms the patches of `tiles` into `patches`, `[position][tile][channel]`, with `position_len` values for each position.
+pub(super) fn transform_patches<T: Storage>(
+    input: &[T],
+    tiling: Tiling,
+    tiles: Range<usize>,
+    position_len: usize,
+    patches: &mut [f32],
+) {
+    let first = tiles.start;
+    // SAFETY: the patches outlive the transform, and are accessed only through the parts while it runs.
+    let parts = unsafe { Parts::new(patches) };
+    (0..tiles.len().div_ceil(TILES)).into_par_iter().for_each(|task| {
+        let start = first + task * TILES;
+        let these = start..(start + TILES).min(tiles.end);
+        Arch::new().dispatch(Patches { input, tiling, tiles: these, first, position_len, parts: &parts });
+    });
+}
+
 /// Transforms the patches of some tiles into `[position][tile][channel]`.
-pub(super) struct Patches<'a, T> {
-    pub input: &'a [T],
-    pub tiling: Tiling,
-    pub tiles: Range<usize>,
+struct Patches<'a, T> {
+    input: &'a [T],
+    tiling: Tiling,
+    tiles: Range<usize>,
     /// The tile at the start of `parts`.
-    pub first: usize,
-    pub position_len: usize,
-    pub parts: &'a Parts<f32>,
+    first: usize,
+    position_len: usize,
+    parts: &'a Parts<f32>,
 }
 
 impl<T: Storage> WithSimd for Patches<'_, T> {

@@ -9,10 +9,10 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::patches::{Patches, vectors};
+use super::MOST_VALUES;
+use super::patches::{transform_patches, vectors};
 use super::tiling::{GAP, PATCH, POINTS, TILE, Tiling};
 use super::transforms::{across, kernel_gradient_line, product_gradient_line};
-use super::{MOST_VALUES, TILES};
 use crate::cpu::parts::Parts;
 use crate::cpu::prefetch::Ahead;
 use crate::cpu::product::{ROW_STEP, Rows, panel};
@@ -64,14 +64,8 @@ pub(in crate::cpu) fn weight_gradient<T: Storage>(gradient: &[T], input: &[T], t
         .next_multiple_of(ROW_STEP);
     for first in (0..total).step_by(tiles_each) {
         let tiles = first..(first + tiles_each).min(total);
-        // SAFETY: the patches outlive the transform, and are accessed only through the parts while it runs.
-        let parts = unsafe { Parts::new(&mut patches) };
-        (0..tiles.len().div_ceil(TILES)).into_par_iter().for_each(|task| {
-            let start = tiles.start + task * TILES;
-            let these = start..(start + TILES).min(tiles.end);
-            Arch::new().dispatch(Patches { input, tiling, tiles: these, first, position_len, parts: &parts });
-        });
-        // SAFETY: as above.
+        transform_patches(input, tiling, tiles.clone(), position_len, &mut patches);
+        // SAFETY: the gradients outlive the transform, and are accessed only through the parts while it runs.
         let parts = unsafe { Parts::new(&mut gradients) };
         let blocks = out_channels.div_ceil(CHANNELS);
         (0..tiles.len().div_ceil(TOGETHER) * blocks).into_par_iter().for_each(|task| {

@@ -7,14 +7,12 @@ use burn::tensor::Tensor;
 use oxidiff_kernels::Place;
 
 use super::UNet2DConditionModel;
-use super::blocks::{DownBlock, UpBlock};
 use super::residuals::level_sizes;
 use crate::error::{Error, Result};
 use crate::models::ip_adapters::{ImageProjectionLayer, IpAdapter, masks_at};
 use crate::models::layers::attention::Attention;
 use crate::models::layers::attention_context::ImagePrompt;
 use crate::models::layers::ip_attention::{IpAttention, IpScale};
-use crate::models::transformers::Transformer2DModel;
 use crate::wording::counted;
 
 /// The images of a call with IP-Adapters: `image_embeds` in `added_cond_kwargs`, and `ip_adapter_masks` in
@@ -86,21 +84,16 @@ impl UNet2DConditionModel {
     }
 
     fn cross_attentions_mut(&mut self) -> Result<Vec<(String, &mut Attention)>> {
-        let k_blocks =
-            || Error::unsupported("an IP-Adapter for a UNet with K blocks", "none has layers for them");
-        let mut found = Vec::new();
-        for (index, block) in self.down_blocks.iter_mut().enumerate() {
-            let DownBlock::Plain(block) = block else { return Err(k_blocks()) };
-            found.extend(of_block(format!("down_blocks.{index}"), block.attentions_mut()));
-        }
-        for (index, block) in self.up_blocks.iter_mut().enumerate() {
-            let UpBlock::Plain(block) = block else { return Err(k_blocks()) };
-            found.extend(of_block(format!("up_blocks.{index}"), block.attentions_mut()));
-        }
-        if let Some(block) = &mut self.mid_block {
-            found.extend(of_block("mid_block".to_owned(), block.attentions_mut()));
-        }
-        Ok(found)
+        let transformers = self.transformers_mut().ok_or_else(|| {
+            Error::unsupported("an IP-Adapter for a UNet with K blocks", "none has layers for them")
+        })?;
+        let attentions = transformers.into_iter().flat_map(|(path, transformer)| {
+            let attentions = transformer.cross_attentions_mut().enumerate();
+            attentions.map(move |(number, attention)| {
+                (format!("{path}.transformer_blocks.{number}.attn2"), attention)
+            })
+        });
+        Ok(attentions.collect())
     }
 
     /// Replaces the IP-Adapters.
@@ -297,16 +290,4 @@ impl UNet2DConditionModel {
         positions.dedup();
         positions
     }
-}
-
-/// The attentions to the text in the transformers of a block, with their paths.
-fn of_block<'a>(
-    block: String,
-    transformers: impl Iterator<Item = &'a mut Transformer2DModel>,
-) -> impl Iterator<Item = (String, &'a mut Attention)> {
-    transformers.enumerate().flat_map(move |(layer, transformer)| {
-        let path = format!("{block}.attentions.{layer}.transformer_blocks");
-        let attentions = transformer.cross_attentions_mut().enumerate();
-        attentions.map(move |(number, attention)| (format!("{path}.{number}.attn2"), attention))
-    })
 }

@@ -14,6 +14,7 @@ mod low_rank;
 #[cfg(feature = "cuda")]
 mod on_card;
 mod residuals;
+mod transformers;
 
 use std::path::Path;
 
