@@ -7,6 +7,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use oxidiff::{ControlPreprocessor, DType, Device, FreeU, IpAdapterScale, LoadOptions, SingleFileOptions};
 
+use crate::train::TrainCommand;
 use crate::values::{
     at_least_one, control_preprocessor, freeu, ip_adapter_scale, lora, number, seed, whole_number,
 };
@@ -29,6 +30,9 @@ pub(crate) enum Command {
     Inspect(ModelArguments),
     /// Download a pipeline from the hub into the cache and print its folder
     Download(DownloadArguments),
+    /// Train or finetune a model; options may be written with underscores, as those of Python's example scripts
+    #[command(subcommand)]
+    Train(TrainCommand),
     /// Time one denoising call and one decoding
     Bench(BenchArguments),
 }

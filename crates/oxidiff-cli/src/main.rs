@@ -17,6 +17,7 @@ mod parsing;
 mod request;
 mod standard_output;
 mod t2i_adapters;
+mod train;
 mod upscale;
 mod values;
 
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
         .init();
 
     match run(arguments.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -61,17 +62,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Generate(arguments) => generate::run(*arguments),
-        Command::Upscale(arguments) => upscale::run(&arguments),
-        Command::Inspect(arguments) => inspect(&arguments),
+        Command::Generate(arguments) => generate::run(*arguments)?,
+        Command::Upscale(arguments) => upscale::run(&arguments)?,
+        Command::Inspect(arguments) => inspect(&arguments)?,
         Command::Download(arguments) => {
             let folder = oxidiff::download(&arguments.hub_id, &arguments.load.options()?)?;
-            Ok(print_line(folder.display())?)
+            print_line(folder.display())?;
         }
-        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Train(command) => return train::run(&command),
+        Command::Bench(arguments) => bench::run(&arguments)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn inspect(arguments: &ModelArguments) -> anyhow::Result<()> {

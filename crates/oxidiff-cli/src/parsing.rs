@@ -9,14 +9,15 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command, CommandFactory, Error, FromArgMatches};
 
 use crate::arguments::{self, Arguments};
-use crate::keywords;
+use crate::{keywords, train};
 
 /// Reads the command line.
 ///
 /// # Errors
 /// When an argument is wrong. Clap also reports `--help` and `--version` as errors.
 pub(crate) fn parse(words: &[OsString]) -> Result<Arguments, Error> {
-    let words = &keywords::join_flags(words);
+    let words = &keywords::join_flags(&train::with_hyphens(words));
+    train::refuse_flags(words, command)?;
     let strict = match command().try_get_matches_from(words) {
         Ok(matches) => return arguments_of(&matches),
         Err(error) => error,
@@ -50,18 +51,21 @@ fn is_about_one_hyphen(error: &Error) -> bool {
 }
 
 fn values_may_begin_with_hyphens() -> Command {
-    command().mut_subcommands(|command| {
-        command.mut_args(|argument| {
+    fn allow(command: Command) -> Command {
+        let command = command.mut_args(|argument| {
             let takes_value = argument.get_action().takes_values();
             argument.allow_hyphen_values(takes_value)
-        })
-    })
+        });
+        command.mut_subcommands(allow)
+    }
+    command().mut_subcommands(allow)
 }
 
 fn takes_option_for_value(matches: &ArgMatches) -> bool {
     let Some((_, arguments)) = matches.subcommand() else { return false };
-    arguments.ids().any(|id| {
+    let here = arguments.ids().any(|id| {
         let words = arguments.try_get_raw(id.as_str()).ok().flatten();
         words.into_iter().flatten().any(|word| word.as_encoded_bytes().starts_with(b"--"))
-    })
+    });
+    here || takes_option_for_value(arguments)
 }

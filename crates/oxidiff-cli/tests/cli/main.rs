@@ -18,6 +18,7 @@ mod prompt_weighting;
 mod readme;
 mod sandbox;
 mod t2i_adapter;
+mod train;
 #[path = "../../../oxidiff/tests/fixture/true_size.rs"]
 mod true_size;
 mod upscale;

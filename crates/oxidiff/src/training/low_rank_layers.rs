@@ -83,12 +83,12 @@ impl LowRankLayers {
         Ok(leaves)
     }
 
-    /// Puts the layers into `model` for calls that are not recorded.
+    /// Puts the layers into `model`, which computes in `dtype`, for calls that are not recorded.
     ///
     /// # Errors
     /// When the model has other projections.
-    pub fn apply(&self, model: &mut impl LowRankTarget) -> Result<()> {
-        self.attach(model, |_, _, value| value)
+    pub fn apply(&self, model: &mut impl LowRankTarget, dtype: DType) -> Result<()> {
+        self.attach(model, |_, _, value| value.cast(dtype))
     }
 
     fn attach(

@@ -1,0 +1,115 @@
+//! `oxidiff train`: the example scripts of diffusers.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Command, Error, Subcommand};
+use oxidiff_train::{INTERRUPTED, Outcome, Stop, TextToImageLoraOptions, UnconditionalOptions};
+
+use crate::standard_output::print_line;
+
+/// What to train.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrainCommand {
+    /// A model without prompts, from scratch (train_unconditional.py)
+    Unconditional(Box<UnconditionalOptions>),
+    /// A LoRA for Stable Diffusion 1 or 2 on images with captions (train_text_to_image_lora.py)
+    TextToImageLora(Box<TextToImageLoraOptions>),
+}
+
+/// Flags of the scripts that cannot be followed, and why.
+const REFUSED: [(&str, &str); 14] = [
+    ("--push-to-hub", UPLOAD),
+    ("--hub-token", UPLOAD),
+    ("--hub-model-id", UPLOAD),
+    ("--hub-private-repo", UPLOAD),
+    (
+        "--enable-xformers-memory-efficient-attention",
+        "xFormers is a library for PyTorch; attention has a kernel of its own here, which needs no flag",
+    ),
+    (
+        "--allow-tf32",
+        "trainings compute on the CPU, which has no TF32; --mixed-precision bf16 is faster than f32",
+    ),
+    ("--use-8bit-adam", "the optimizer keeps its moments in f32"),
+    (
+        "--gradient-checkpointing",
+        "all activations are kept; use a smaller --train-batch-size with --gradient-accumulation-steps",
+    ),
+    ("--local-rank", "a training runs in one process, on all cores"),
+    (
+        "--cache-dir",
+        "datasets are read from where they are, and models from the cache in the variable HF_HOME",
+    ),
+    (
+        "--dataset-config-name",
+        "download one configuration of the dataset, and give its folder as --train-data-dir",
+    ),
+    ("--preserve-input-precision", "images are read with 8 bits a channel"),
+    ("--tracker-project-name", "logs have the names of the scripts"),
+    ("--dream-training", "the method is not implemented"),
+];
+
+const UPLOAD: &str = "the result is only written to --output-dir; upload that folder with `hf upload`";
+
+/// Whether the words are those of `oxidiff train`.
+fn is_train(words: &[OsString]) -> bool {
+    words.get(1).is_some_and(|word| word == "train")
+}
+
+/// The words with the names of options in the form of the other commands: `--train_data_dir` becomes `--train-data-dir`.
+pub(crate) fn with_hyphens(words: &[OsString]) -> Vec<OsString> {
+    if !is_train(words) {
+        return words.to_vec();
+    }
+    let convert = |word: &OsString| match word.to_str() {
+        Some(text) if text.starts_with("--") => match text.split_once('=') {
+            Some((name, value)) => format!("{}={value}", name.replace('_', "-")).into(),
+            None => text.replace('_', "-").into(),
+        },
+        _ => word.clone(),
+    };
+    words.iter().map(convert).collect()
+}
+
+/// Refuses flags of the scripts with a reason, rather than as unknown ones.
+///
+/// # Errors
+/// When there is such a flag.
+pub(crate) fn refuse_flags(words: &[OsString], command: impl FnOnce() -> Command) -> Result<(), Error> {
+    if !is_train(words) {
+        return Ok(());
+    }
+    for word in words.iter().filter_map(|word| word.to_str()) {
+        let name = word.split_once('=').map_or(word, |(name, _)| name);
+        if let Some((flag, reason)) = REFUSED.iter().find(|(flag, _)| *flag == name) {
+            let message = format!("{flag} is not supported: {reason}");
+            return Err(command().error(ErrorKind::UnknownArgument, message));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn run(command: &TrainCommand) -> anyhow::Result<ExitCode> {
+    let stop = Stop::on_interrupt()?;
+    let (folder, outcome) = match command {
+        TrainCommand::Unconditional(options) => {
+            (&options.common.output_dir, oxidiff_train::unconditional(options, &stop)?)
+        }
+        TrainCommand::TextToImageLora(options) => {
+            (&options.common.output_dir, oxidiff_train::text_to_image_lora(options, &stop)?)
+        }
+    };
+    match outcome {
+        Outcome::Complete(_) => {
+            print_line(folder.display())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Outcome::Stopped { checkpoint } => {
+            let checkpoint = checkpoint.display();
+            eprintln!("stopped; go on with --resume-from-checkpoint latest, which is {checkpoint}");
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+    }
+}

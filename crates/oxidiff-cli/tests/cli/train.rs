@@ -1,0 +1,160 @@
+//! `oxidiff train`.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use image::{Rgb, RgbImage};
+
+use crate::sandbox::Sandbox;
+
+/// A folder with images and the configuration of a small model.
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("images")).unwrap();
+    for number in 0..8_u8 {
+        let image = RgbImage::from_fn(10, 8, |x, _| Rgb([number * 30, x as u8 * 20, 99]));
+        image.save(sandbox.path(&format!("images/{number}.png"))).unwrap();
+    }
+    let config = r#"{
+        "_class_name": "UNet2DModel", "sample_size": 8, "layers_per_block": 1, "block_out_channels": [16, 16],
+        "norm_num_groups": 4, "down_block_types": ["DownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "UpBlock2D"]
+    }"#;
+    fs::write(sandbox.path("config.json"), config).unwrap();
+    sandbox
+}
+
+/// Flags as the scripts have them.
+const FLAGS: [&str; 18] = [
+    "train",
+    "unconditional",
+    "--train_data_dir=images",
+    "--model_config_name_or_path",
+    "config.json",
+    "--resolution=8",
+    "--train_batch_size",
+    "3",
+    "--num_epochs=60",
+    "--random_flip",
+    "--seed",
+    "1",
+    "--checkpointing_steps=2",
+    "--save_images_epochs=1000",
+    "--ddpm_num_inference_steps",
+    "2",
+    "--eval_batch_size=1",
+    "--no-progress",
+];
+
+fn flags<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&FLAGS, more].concat()
+}
+
+/// The steps and losses of a log, as written.
+fn losses(folder: &Path) -> Vec<(String, String)> {
+    let log = fs::read_to_string(folder.join("logs/train_unconditional/metrics.csv")).unwrap();
+    let fields = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<_>>();
+    log.lines().skip(1).map(fields).map(|row| (row[0].clone(), row[2].clone())).collect()
+}
+
+/// The steps of the checkpoints in a folder, if it is there.
+fn checkpoints(folder: &Path) -> Vec<u32> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut steps: Vec<u32> =
+        names.filter_map(|name| name.strip_prefix("checkpoint-")?.parse().ok()).collect();
+    steps.sort_unstable();
+    steps
+}
+
+fn latest(folder: &Path) -> u32 {
+    checkpoints(folder).pop().unwrap_or(0)
+}
+
+#[test]
+fn a_killed_training_goes_on_as_if_it_had_not_been() {
+    let sandbox = sandbox();
+    sandbox.run(flags(&["--output_dir", "whole"])).succeeded();
+    let whole = losses(&sandbox.path("whole"));
+    assert_eq!(whole.len(), 180);
+
+    let arguments = flags(&["--output_dir=killed", "--checkpoints_total_limit", "2"]);
+    let mut child = sandbox.command().args(&arguments).spawn().unwrap();
+    let start = Instant::now();
+    while latest(&sandbox.path("killed")) < 6 {
+        assert!(start.elapsed() < Duration::from_secs(300), "no checkpoint was written");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success());
+    assert!(losses(&sandbox.path("killed")).len() < 180, "it was not killed in time");
+
+    let resumed = [&arguments[..], &["--resume_from_checkpoint", "latest"]].concat();
+    let run = sandbox.run(resumed).succeeded();
+    assert_eq!(run.stdout, "killed\n");
+    assert_eq!(losses(&sandbox.path("killed")), whole);
+    assert_eq!(checkpoints(&sandbox.path("killed")), [178, 180]);
+    let weights = "unet/diffusion_pytorch_model.safetensors";
+    let read = |output: &str| fs::read(sandbox.path(output).join(weights)).unwrap();
+    assert!(read("killed") == read("whole"));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_training_with_a_checkpoint() {
+    let sandbox = sandbox();
+    let script = format!(
+        "$OXIDIFF {} --output_dir model & pid=$!; \
+         while [ ! -e model/checkpoint-4 ]; do sleep 0.01; done; kill -INT $pid; wait $pid",
+        FLAGS.join(" ")
+    );
+    let script = script
+        .replace("$OXIDIFF", env!("CARGO_BIN_EXE_oxidiff"))
+        .replace("--num_epochs=60", "--num_epochs=20000");
+    let run = sandbox.shell(&script);
+    assert_eq!(run.code, Some(130), "{}", run.stderr);
+    assert!(run.stderr.contains("go on with --resume-from-checkpoint latest"), "{}", run.stderr);
+    let step = losses(&sandbox.path("model")).last().unwrap().0.clone();
+    assert!(sandbox.path(&format!("model/checkpoint-{step}")).is_dir());
+}
+
+#[test]
+fn bad_input_is_refused() {
+    let sandbox = sandbox();
+    for (more, expected) in [
+        (&["--train_data_dir=absent"][..], "absent"),
+        (&["--push_to_hub"], "--push-to-hub is not supported: the result is only written"),
+        (&["--allow_tf32"], "--allow-tf32 is not supported"),
+        (&["--mixed_precision=fp16"], "--mixed-precision: fp16 is not supported"),
+        (&["--resume_from_checkpoint=checkpoint-7"], "checkpoint-7 does not exist"),
+        (&["--train_batch_size=0"], "0 is not in 1"),
+        (&["--learning_rate", "-1"], "--learning-rate: is -1"),
+        (&["--no_such_flag"], "--no-such-flag"),
+    ] {
+        let words: Vec<_> = flags(more);
+        // A flag may be given once.
+        let name = |word: &str| word.split('=').next().unwrap_or_default().to_owned();
+        let first = name(more[0]);
+        let mut kept: Vec<&str> = Vec::new();
+        let mut words = words.into_iter().take(FLAGS.len()).peekable();
+        while let Some(word) = words.next() {
+            if name(word) != first {
+                kept.push(word);
+            } else if !word.contains('=') {
+                words.next_if(|next| !next.starts_with("--"));
+            }
+        }
+        kept.extend(more);
+        let run = sandbox.run(kept);
+        assert_eq!(run.code, Some(1), "{more:?}: {}", run.stderr);
+        assert!(run.stderr.contains(expected), "{more:?}: {}", run.stderr);
+        assert!(!sandbox.path("ddpm-model-64/logs").exists(), "{more:?}");
+    }
+    let run = sandbox.run(["train", "text-to-image-lora", "--train_data_dir", "images"]);
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("--pretrained-model-name-or-path"), "{}", run.stderr);
+    fs::create_dir(sandbox.path("empty")).unwrap();
+    let run = sandbox.run(["train", "unconditional", "--train_data_dir", "empty"]);
+    assert!(run.code == Some(1) && run.stderr.contains("empty"), "{}", run.stderr);
+}

@@ -1,0 +1,154 @@
+//! From an image to the values that a model learns: the transforms of torchvision that the scripts compose.
+
+use oxidiff::image::{DynamicImage, RgbImage};
+use oxidiff::{Generator, Resample, ResizeMode, VaeImageProcessor};
+
+use crate::error::{Error, Result};
+
+/// `Resize`, `CenterCrop` or `RandomCrop`, `RandomHorizontalFlip`, `ToTensor` and `Normalize([0.5], [0.5])`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageTransform {
+    /// Both sides of the result in pixels.
+    pub resolution: u32,
+    /// Whether to take the middle of an image that is not square, or a random part of it.
+    pub center_crop: bool,
+    /// Whether to mirror every other image.
+    pub random_flip: bool,
+    /// The filter for resizing.
+    pub filter: Resample,
+}
+
+/// Which part of a resized image to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    top: u32,
+    left: u32,
+    is_flipped: bool,
+}
+
+/// The widest and highest that a resized image may be. A line of pixels would fill the memory otherwise.
+const MOST_PIXELS: u64 = 1 << 16;
+
+impl ImageTransform {
+    /// The image with its shorter side as long as the resolution.
+    ///
+    /// # Errors
+    /// When the image has no pixels, or the longer side is too long.
+    pub(crate) fn resized(&self, image: &DynamicImage) -> Result<RgbImage> {
+        let (width, height) = (u64::from(image.width()), u64::from(image.height()));
+        let (short, long) = (width.min(height), width.max(height));
+        if short == 0 {
+            return Err(Error::option("resolution", "an image has no pixels"));
+        }
+        // Rounded down, as in torchvision.
+        let longer = u64::from(self.resolution) * long / short;
+        if longer > MOST_PIXELS {
+            let message = format!("an image of {width}x{height} pixels would have a side of {longer} pixels");
+            return Err(Error::option("resolution", message));
+        }
+        let (width, height) =
+            if width <= height { (self.resolution.into(), longer) } else { (longer, self.resolution.into()) };
+        let processor = VaeImageProcessor { resample: self.filter, ..Default::default() };
+        let resized = processor.resize(image, height as usize, width as usize, ResizeMode::Default)?;
+        Ok(resized.into_rgb8())
+    }
+
+    /// Draws what torchvision draws for a resized image of this size.
+    pub(crate) fn draw(&self, (width, height): (u32, u32), generator: &mut Generator) -> Part {
+        let (free_rows, free_columns) = (height - self.resolution, width - self.resolution);
+        let middle = |free: u32| (f64::from(free) / 2.0).round_ties_even() as u32;
+        let (top, left) = if self.center_crop {
+            (middle(free_rows), middle(free_columns))
+        } else if free_rows == 0 && free_columns == 0 {
+            // A part as large as the image is not drawn.
+            (0, 0)
+        } else {
+            let mut below = |free: u32| {
+                let drawn = generator.randint_vec(0, i64::from(free) + 1, 1).expect("not an empty range");
+                drawn[0] as u32
+            };
+            let top = below(free_rows);
+            (top, below(free_columns))
+        };
+        let is_flipped = self.random_flip && generator.rand_vec::<f32>(1)[0] < 0.5;
+        Part { top, left, is_flipped }
+    }
+
+    /// Appends the values of a part in [-1, 1]: `[3, resolution, resolution]`.
+    pub(crate) fn append(&self, image: &RgbImage, part: Part, values: &mut Vec<f32>) {
+        let side = self.resolution;
+        for channel in 0..3 {
+            for y in part.top..part.top + side {
+                values.extend((0..side).map(|x| {
+                    let x = part.left + if part.is_flipped { side - 1 - x } else { x };
+                    let value = f32::from(image.get_pixel(x, y).0[channel]) / 255.0;
+                    (value - 0.5) / 0.5
+                }));
+            }
+        }
+    }
+}
+
+/// The filter that torchvision calls by this name.
+///
+/// # Errors
+/// When there is none, or it is not supported.
+pub fn interpolation_mode(name: &str) -> Result<Resample> {
+    Ok(match name {
+        "nearest" | "nearest_exact" => Resample::Nearest,
+        "bilinear" => Resample::Bilinear,
+        "bicubic" => Resample::Bicubic,
+        "lanczos" => Resample::Lanczos,
+        "box" | "hamming" => {
+            let message = format!("`{name}` is not supported; use bilinear, bicubic or lanczos");
+            return Err(Error::option("image-interpolation-mode", message));
+        }
+        other => {
+            let message = format!("is `{other}`, but must be nearest, bilinear, bicubic or lanczos");
+            return Err(Error::option("image-interpolation-mode", message));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oxidiff::image::Rgb;
+
+    const TRANSFORM: ImageTransform =
+        ImageTransform { resolution: 4, center_crop: false, random_flip: true, filter: Resample::Bilinear };
+
+    #[test]
+    fn the_shorter_side_becomes_the_resolution() {
+        for ((width, height), expected) in
+            [((8, 8), (4, 4)), ((9, 6), (6, 4)), ((6, 9), (4, 6)), ((100, 33), (12, 4)), ((1, 3), (4, 12))]
+        {
+            let image = DynamicImage::new_rgb8(width, height);
+            assert_eq!(TRANSFORM.resized(&image).unwrap().dimensions(), expected);
+        }
+        assert!(TRANSFORM.resized(&DynamicImage::new_rgb8(1, 1 << 15)).is_err());
+        assert!(TRANSFORM.resized(&DynamicImage::new_rgb8(0, 3)).is_err());
+    }
+
+    #[test]
+    fn squares_are_flipped_but_not_cropped() {
+        let mut generator = Generator::manual_seed(0);
+        let expected: Vec<bool> =
+            Generator::manual_seed(0).rand_vec::<f32>(20).iter().map(|x| *x < 0.5).collect();
+        let flips: Vec<bool> = (0..20).map(|_| TRANSFORM.draw((4, 4), &mut generator).is_flipped).collect();
+        assert_eq!(flips, expected);
+        let part = ImageTransform { center_crop: true, ..TRANSFORM }.draw((9, 4), &mut generator);
+        // Python rounds 2.5 to the even number.
+        assert_eq!((part.top, part.left), (0, 2));
+    }
+
+    #[test]
+    fn a_flipped_part_is_mirrored() {
+        let image = RgbImage::from_fn(6, 4, |x, y| Rgb([x as u8 * 51, y as u8, 255]));
+        let mut values = Vec::new();
+        TRANSFORM.append(&image, Part { top: 0, left: 1, is_flipped: true }, &mut values);
+        assert_eq!(values.len(), 48);
+        assert!((values[0] - 0.6).abs() < 1e-6 && (values[3] + 0.6).abs() < 1e-6, "{values:?}");
+        assert_eq!(values[47], 1.0);
+    }
+}

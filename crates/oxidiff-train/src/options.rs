@@ -1,0 +1,312 @@
+//! The options that all trainings share: the flags of the example scripts, with their names and defaults.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, Command};
+use oxidiff::training::{AdamWConfig, SchedulerType, get_scheduler};
+use oxidiff::{DType, Resample};
+
+use crate::batches::TrainingData;
+use crate::data::{Dataset, OpenOptions, Role};
+use crate::error::{Error, Result};
+use crate::image_transform::ImageTransform;
+use crate::random::Random;
+use crate::report::{Logger, ReportOptions};
+use crate::trainer::{Plan, Steps};
+
+/// The options that all trainings share.
+#[derive(Args, Clone, Debug)]
+pub struct CommonOptions {
+    /// A dataset as it is on the hub, downloaded into a folder; its split `train` is used
+    #[arg(long, value_name = "DIR")]
+    pub dataset_name: Option<PathBuf>,
+    /// A folder of images; for captions, with a metadata.jsonl, metadata.csv or metadata.parquet, or a .txt beside each image; or a
+    /// folder of Parquet files. Ignored with --dataset-name
+    #[arg(long, value_name = "DIR")]
+    pub train_data_dir: Option<PathBuf>,
+    /// The column of the images
+    #[arg(long, value_name = "NAME", default_value = "image")]
+    pub image_column: String,
+    /// Use this many samples only, drawn at random
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_train_samples: Option<u32>,
+    /// The folder for the result, checkpoints and logs
+    #[arg(long, value_name = "DIR", default_value = "model")]
+    pub output_dir: PathBuf,
+    /// Remove the checkpoints of an earlier training in --output-dir
+    #[arg(long)]
+    pub overwrite_output_dir: bool,
+    /// Seed of all random numbers; by default a new one each time
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u32>,
+    /// Both sides of the images in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=8192))]
+    pub resolution: u32,
+    /// Take the middle of images that are not square; by default a random part
+    #[arg(long)]
+    pub center_crop: bool,
+    /// Mirror every other image, at random
+    #[arg(long)]
+    pub random_flip: bool,
+    /// Images in a batch
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub train_batch_size: u32,
+    /// Threads that read images ahead; the result does not depend on it
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(..=256))]
+    pub dataloader_num_workers: u32,
+    /// How often to train on all samples
+    #[arg(long, alias = "num-epochs", value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub num_train_epochs: u64,
+    /// How many steps to train, instead of --num-train-epochs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_train_steps: Option<u64>,
+    /// Batches in a step
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub gradient_accumulation_steps: u32,
+    /// The learning rate, after its warm-up
+    #[arg(long, value_name = "RATE", default_value_t = 1e-4)]
+    pub learning_rate: f64,
+    /// Multiply the learning rate by the number of images in a step
+    #[arg(long)]
+    pub scale_lr: bool,
+    /// The course of the learning rate: linear, cosine, cosine_with_restarts, polynomial, constant or constant_with_warmup
+    #[arg(long, value_name = "NAME", default_value = "constant")]
+    pub lr_scheduler: String,
+    /// Steps in which the learning rate rises
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub lr_warmup_steps: u64,
+    /// AdamW's decay of the mean of the gradients
+    #[arg(long, value_name = "BETA", default_value_t = 0.9)]
+    pub adam_beta1: f64,
+    /// AdamW's decay of the mean of their squares
+    #[arg(long, value_name = "BETA", default_value_t = 0.999)]
+    pub adam_beta2: f64,
+    /// AdamW's decay of the weights
+    #[arg(long, value_name = "DECAY", default_value_t = 1e-2)]
+    pub adam_weight_decay: f64,
+    /// AdamW's addition to denominators
+    #[arg(long, value_name = "EPSILON", default_value_t = 1e-8)]
+    pub adam_epsilon: f64,
+    /// The highest norm of the gradients
+    #[arg(long, value_name = "NORM", default_value_t = 1.0)]
+    pub max_grad_norm: f64,
+    /// What to compute in: no (f32) or bf16; weights and moments are f32 in any case
+    #[arg(long, value_name = "TYPE", default_value = "no")]
+    pub mixed_precision: String,
+    /// Write a checkpoint after every N steps
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
+    pub checkpointing_steps: u64,
+    /// How many checkpoints to keep; by default all
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub checkpoints_total_limit: Option<u32>,
+    /// Go on from a checkpoint: a folder, or `latest`, which begins anew if there is none
+    #[arg(long, value_name = "DIR|latest")]
+    pub resume_from_checkpoint: Option<String>,
+    /// The folder for logs in --output-dir
+    #[arg(long, value_name = "DIR", default_value = "logs")]
+    pub logging_dir: PathBuf,
+    /// The logs to write: tensorboard (with a CSV file), csv, all or none
+    #[arg(long, alias = "logger", value_name = "NAME", default_value = "tensorboard")]
+    pub report_to: String,
+    /// Show no progress
+    #[arg(long)]
+    pub no_progress: bool,
+}
+
+/// The options in the form that a training needs.
+pub(crate) struct Prepared {
+    pub data: TrainingData,
+    pub plan: Plan,
+    pub report: ReportOptions,
+    pub random: Random,
+    pub adam_w: AdamWConfig,
+    pub dtype: DType,
+}
+
+/// What the scripts do differently.
+pub(crate) struct Differences<'a> {
+    /// The tracker's name.
+    pub run_name: &'a str,
+    /// What TensorBoard calls the loss.
+    pub loss_tag: &'a str,
+    /// Which split of `--train-data-dir` to read; all files if there is none.
+    pub split: Option<&'a str>,
+    /// The column of the captions, if they are used.
+    pub caption_column: Option<&'a str>,
+    /// The filter for resizing.
+    pub filter: Resample,
+    /// Whether the learning rate's course counts batches, while it advances once a step.
+    pub rate_counts_batches: bool,
+}
+
+impl CommonOptions {
+    /// Checks the options and opens the dataset.
+    pub(crate) fn prepare(&self, differences: &Differences<'_>) -> Result<Prepared> {
+        let dtype = self.dtype()?;
+        let logger: Logger = self.report_to.parse()?;
+        let adam_w = self.adam_w()?;
+        let random = Random::new(self.seed);
+        let data = self.data(differences, random.torch.initial_seed())?;
+        let accumulated = self.gradient_accumulation_steps as usize;
+        let steps = Steps::new(&data, accumulated, self.num_train_epochs, self.max_train_steps)?;
+        let batch_size = u64::from(self.train_batch_size) * u64::from(self.gradient_accumulation_steps);
+        let plan = Plan {
+            steps,
+            learning_rate: self.learning_rate(differences, &data, steps, batch_size)?,
+            max_grad_norm: positive("max-grad-norm", self.max_grad_norm)?,
+            checkpointing_steps: self.checkpointing_steps,
+            checkpoints_total_limit: self.checkpoints_total_limit.map(|limit| limit as usize),
+            resume_from_checkpoint: self.resume_from_checkpoint.clone(),
+            overwrite_output_dir: self.overwrite_output_dir,
+        };
+        let report = ReportOptions {
+            logging_dir: self.logging_dir.clone(),
+            quiet: self.no_progress,
+            logger,
+            loss_tag: differences.loss_tag.to_owned(),
+            ..ReportOptions::new(&self.output_dir, differences.run_name, steps.total, batch_size)
+        };
+        Ok(Prepared { data, plan, report, random, adam_w, dtype })
+    }
+
+    fn dtype(&self) -> Result<DType> {
+        let invalid = |message: String| Err(Error::option("mixed-precision", message));
+        match self.mixed_precision.as_str() {
+            "no" => Ok(DType::F32),
+            "bf16" => Ok(DType::BF16),
+            "fp16" => invalid(
+                "fp16 is not supported, as gradients would vanish in its range; use bf16, which has that of f32".to_owned(),
+            ),
+            other => invalid(format!("is `{other}`, but must be no or bf16")),
+        }
+    }
+
+    fn adam_w(&self) -> Result<AdamWConfig> {
+        let beta = |option, value: f64| match (0.0..1.0).contains(&value) {
+            true => Ok(value),
+            false => Err(Error::option(
+                option,
+                format!("is {value}, but must be from 0 up to but not including 1"),
+            )),
+        };
+        Ok(AdamWConfig {
+            beta1: beta("adam-beta1", self.adam_beta1)?,
+            beta2: beta("adam-beta2", self.adam_beta2)?,
+            epsilon: not_negative("adam-epsilon", self.adam_epsilon)?,
+            weight_decay: not_negative("adam-weight-decay", self.adam_weight_decay)?,
+        })
+    }
+
+    fn learning_rate(
+        &self,
+        differences: &Differences<'_>,
+        data: &TrainingData,
+        steps: Steps,
+        batch_size: u64,
+    ) -> Result<oxidiff::training::LearningRate> {
+        let mut base = not_negative("learning-rate", self.learning_rate)?;
+        if self.scale_lr {
+            base *= batch_size as f64;
+        }
+        let scheduler_type: SchedulerType = self.lr_scheduler.parse()?;
+        let (mut warmup, mut total) = (self.lr_warmup_steps, steps.total);
+        if differences.rate_counts_batches {
+            // accelerate advances it once a step all the same.
+            warmup = warmup.saturating_mul(u64::from(self.gradient_accumulation_steps));
+            if self.max_train_steps.is_none() {
+                total = (data.batches() as u64).saturating_mul(self.num_train_epochs);
+            }
+        }
+        Ok(get_scheduler(scheduler_type, base, warmup, total, None, 1.0)?)
+    }
+
+    fn data(&self, differences: &Differences<'_>, seed: u64) -> Result<TrainingData> {
+        let (folder, split) = match (&self.dataset_name, &self.train_data_dir) {
+            (Some(name), _) if !name.is_dir() => {
+                let message = format!(
+                    "{0} is no folder; download the dataset first: hf download --repo-type dataset {0} --local-dir DIR",
+                    name.display()
+                );
+                return Err(Error::option("dataset-name", message));
+            }
+            (Some(name), _) => (name, Some("train")),
+            (None, Some(folder)) => (folder, differences.split),
+            (None, None) => {
+                return Err(Error::option(
+                    "train-data-dir",
+                    "is needed: the folder of the images to train on",
+                ));
+            }
+        };
+        let mut dataset = Dataset::open(folder, &OpenOptions { split: split.map(str::to_owned) })?;
+        let image_column = dataset.choose(Role::Image, Some(&self.image_column))?;
+        let caption_column =
+            differences.caption_column.map(|name| dataset.choose(Role::Caption, Some(name))).transpose()?;
+        if let Some(count) = self.max_train_samples {
+            dataset = dataset.shuffled_first(seed, count as usize)?;
+        }
+        let transform = ImageTransform {
+            resolution: self.resolution,
+            center_crop: self.center_crop,
+            random_flip: self.random_flip,
+            filter: differences.filter,
+        };
+        Ok(TrainingData {
+            dataset: Arc::new(dataset),
+            image_column,
+            caption_column,
+            transform,
+            batch_size: self.train_batch_size as usize,
+            workers: self.dataloader_num_workers as usize,
+        })
+    }
+
+    /// The name of the dataset, for the model's card.
+    pub(crate) fn dataset(&self) -> Option<String> {
+        let folder = self.dataset_name.as_ref().or(self.train_data_dir.as_ref())?;
+        Some(folder.display().to_string())
+    }
+
+    /// The settings that a model's card names.
+    pub(crate) fn hyperparameters(&self) -> Vec<(String, String)> {
+        [
+            ("Learning rate", self.learning_rate.to_string()),
+            ("Learning rate scheduler", self.lr_scheduler.clone()),
+            ("Batch size", self.train_batch_size.to_string()),
+            ("Gradient accumulation steps", self.gradient_accumulation_steps.to_string()),
+            ("Image resolution", self.resolution.to_string()),
+            ("Mixed precision", self.mixed_precision.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+    }
+}
+
+/// Options with these values; the others have their defaults.
+pub(crate) fn with_defaults<T: Args>(values: &[(&str, &Path)]) -> T {
+    // The equals sign keeps a value that begins with a hyphen from being taken for an option.
+    let words = values.iter().map(|(name, value)| {
+        let mut word = OsString::from(format!("--{name}="));
+        word.push(value);
+        word
+    });
+    let command = T::augment_args(Command::new("train").no_binary_name(true));
+    let matches = command.try_get_matches_from(words).expect("known options and all required ones");
+    T::from_arg_matches(&matches).expect("valid defaults")
+}
+
+pub(crate) fn positive(option: &'static str, value: f64) -> Result<f64> {
+    match value.is_finite() && value > 0.0 {
+        true => Ok(value),
+        false => Err(Error::option(option, format!("is {value}, but must be a finite number above 0"))),
+    }
+}
+
+pub(crate) fn not_negative(option: &'static str, value: f64) -> Result<f64> {
+    match value.is_finite() && value >= 0.0 {
+        true => Ok(value),
+        false => Err(Error::option(option, format!("is {value}, but must be a finite number from 0"))),
+    }
+}

@@ -1,0 +1,272 @@
+//! Whole trainings of small models.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use image::{Rgb, RgbImage};
+use oxidiff::training::StateFile;
+use oxidiff::{DDPMPipeline, DiffusionPipeline, Model, Pipeline};
+use tempfile::TempDir;
+
+use crate::{Outcome, Stop, TextToImageLoraOptions, UnconditionalOptions, text_to_image_lora, unconditional};
+
+/// Eight images of two colours with captions, and the configuration of a small model.
+fn sandbox() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("images");
+    fs::create_dir(&images).unwrap();
+    let mut metadata = String::new();
+    for number in 0..8_u8 {
+        let color = |x: u32, y: u32| Rgb([number * 32, if x > y { 255 } else { 30 }, 255 - number * 20]);
+        RgbImage::from_fn(12, 10, color).save(images.join(format!("{number}.png"))).unwrap();
+        let caption = format!(r#"["a picture", "number {number}"]"#);
+        metadata += &format!("{{\"file_name\": \"{number}.png\", \"text\": {caption}}}\n");
+    }
+    fs::write(images.join("metadata.jsonl"), metadata).unwrap();
+    let config = r#"{
+        "_class_name": "UNet2DModel", "sample_size": 8, "in_channels": 3, "out_channels": 3, "layers_per_block": 1,
+        "block_out_channels": [16, 16], "norm_num_groups": 4, "attention_head_dim": 8,
+        "down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"]
+    }"#;
+    fs::write(folder.path().join("config.json"), config).unwrap();
+    folder
+}
+
+fn small(folder: &Path, output: &str) -> UnconditionalOptions {
+    let mut options = UnconditionalOptions::new(folder.join("images"), folder.join(output));
+    options.model_config_name_or_path = Some(folder.join("config.json"));
+    options.ddpm_num_inference_steps = 2;
+    options.eval_batch_size = 2;
+    options.common.resolution = 8;
+    options.common.seed = Some(5);
+    options.common.no_progress = true;
+    options
+}
+
+/// With everything that draws random numbers, and steps that end within and at the end of epochs.
+fn eventful(folder: &Path, output: &str) -> UnconditionalOptions {
+    let mut options = small(folder, output);
+    options.use_ema = true;
+    options.common.random_flip = true;
+    options.common.train_batch_size = 3;
+    options.common.gradient_accumulation_steps = 2;
+    options.common.num_train_epochs = 3;
+    options.common.checkpointing_steps = 1;
+    options
+}
+
+fn model(folder: &Path) -> String {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
+    assert!(folder.exists());
+    fixtures.join("pipelines/sd1").to_str().unwrap().to_owned()
+}
+
+fn lora(folder: &Path, output: &str) -> TextToImageLoraOptions {
+    let mut options = TextToImageLoraOptions::new(&model(folder), folder.join("images"), folder.join(output));
+    options.common.resolution = 32;
+    options.common.seed = Some(6);
+    options.common.no_progress = true;
+    options.common.train_batch_size = 3;
+    options.common.checkpointing_steps = 2;
+    options.common.max_train_steps = Some(5);
+    options.noise_offset = 0.1;
+    options.snr_gamma = Some(5.0);
+    options
+}
+
+/// The steps and losses of a log, as written.
+fn losses(output: &Path) -> Vec<(u64, String)> {
+    let log = fs::read_dir(output.join("logs")).unwrap().next().unwrap().unwrap().path().join("metrics.csv");
+    let mut reader = csv::Reader::from_path(log).unwrap();
+    let rows = reader.records().map(Result::unwrap);
+    rows.map(|row| (row[0].parse().unwrap(), row[2].to_owned())).collect()
+}
+
+fn complete(outcome: Outcome) {
+    assert!(matches!(outcome, Outcome::Complete(_)), "{outcome:?}");
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() { copy(&entry.path(), &target) } else { _ = fs::copy(entry.path(), target) }
+    }
+}
+
+#[test]
+fn an_unconditional_model_learns() {
+    let folder = sandbox();
+    let mut options = small(folder.path(), "model");
+    options.common.train_batch_size = 8;
+    options.common.num_train_epochs = 120;
+    options.common.learning_rate = 2e-3;
+    options.common.lr_warmup_steps = 10;
+    options.save_images_epochs = 1000;
+    options.save_model_epochs = 1000;
+    complete(unconditional(&options, &Stop::default()).unwrap());
+    let output = folder.path().join("model");
+    let losses: Vec<f32> = losses(&output).iter().map(|(_, loss)| loss.parse().unwrap()).collect();
+    assert_eq!(losses.len(), 120);
+    let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
+    let (first, last) = (mean(&losses[..5]), mean(&losses[100..]));
+    assert!(last < first / 2.0, "{first} fell to {last} only");
+    let pipeline = DDPMPipeline::from_pretrained(output.to_str().unwrap()).unwrap();
+    assert_eq!(pipeline.unet.config().block_out_channels, [16, 16]);
+    for name in ["README.md", "loss.png", "samples/step-000120.png", "image_0.png", "model_index.json"] {
+        assert!(output.join(name).is_file(), "{name}");
+    }
+}
+
+#[test]
+fn a_resumed_training_is_the_same() {
+    let folder = sandbox();
+    complete(unconditional(&eventful(folder.path(), "whole"), &Stop::default()).unwrap());
+    let whole = folder.path().join("whole");
+    let expected = losses(&whole);
+    assert_eq!(expected.len(), 6);
+    // In the middle of an epoch, and at its end.
+    for step in [3, 4] {
+        let name = format!("from-{step}");
+        let output = folder.path().join(&name);
+        copy(&whole.join(format!("checkpoint-{step}")), &output.join(format!("checkpoint-{step}")));
+        let mut options = eventful(folder.path(), &name);
+        options.common.seed = None;
+        options.common.resume_from_checkpoint = Some("latest".to_owned());
+        complete(unconditional(&options, &Stop::default()).unwrap());
+        assert_eq!(losses(&output), expected[step..]);
+        let weights = "unet/diffusion_pytorch_model.safetensors";
+        assert!(fs::read(output.join(weights)).unwrap() == fs::read(whole.join(weights)).unwrap());
+    }
+}
+
+#[test]
+fn a_stopped_training_leaves_a_checkpoint() {
+    let folder = sandbox();
+    let mut options = eventful(folder.path(), "model");
+    options.common.checkpointing_steps = 100;
+    let stop = Stop::default();
+    stop.request();
+    let checkpoint = folder.path().join("model/checkpoint-1");
+    assert_eq!(unconditional(&options, &stop).unwrap(), Outcome::Stopped { checkpoint: checkpoint.clone() });
+    assert!(checkpoint.join("unet_ema/config.json").is_file());
+    let error = unconditional(&options, &stop).unwrap_err().to_string();
+    assert!(error.contains("checkpoints of an earlier training"), "{error}");
+    options.common.resume_from_checkpoint = Some("latest".to_owned());
+    complete(unconditional(&options, &Stop::default()).unwrap());
+    assert_eq!(losses(&folder.path().join("model")).len(), 6);
+}
+
+#[test]
+fn low_rank_layers_learn_and_are_resumed() {
+    let folder = sandbox();
+    let mut options = lora(folder.path(), "whole");
+    options.validation_prompt = Some("a picture".to_owned());
+    options.num_validation_images = 1;
+    complete(text_to_image_lora(&options, &Stop::default()).unwrap());
+    let whole = folder.path().join("whole");
+    let expected = losses(&whole);
+    assert_eq!(expected.len(), 5);
+
+    let resumed = folder.path().join("resumed");
+    copy(&whole.join("checkpoint-2"), &resumed.join("checkpoint-2"));
+    let mut options = lora(folder.path(), "resumed");
+    options.common.resume_from_checkpoint = Some("checkpoint-2".to_owned());
+    complete(text_to_image_lora(&options, &Stop::default()).unwrap());
+    assert_eq!(losses(&resumed), expected[2..]);
+
+    let weights = whole.join("pytorch_lora_weights.safetensors");
+    assert_eq!(
+        fs::read(&weights).unwrap(),
+        fs::read(resumed.join("pytorch_lora_weights.safetensors")).unwrap()
+    );
+    let file = StateFile::open(&weights).unwrap();
+    let ups = Vec::from_iter(file.names().filter(|name| name.ends_with(".lora.up.weight")));
+    assert!(!ups.is_empty() && ups.iter().all(|name| name.starts_with("unet.")), "{ups:?}");
+    assert!(ups.iter().all(|name| file.f32(name).unwrap().iter().any(|value| *value != 0.0)));
+    let mut pipeline = DiffusionPipeline::from_pretrained(&model(folder.path())).unwrap();
+    let loader = pipeline.lora_loader().unwrap();
+    loader.load_lora_weights(whole.to_str().unwrap(), &Default::default()).unwrap();
+}
+
+#[test]
+fn learning_in_bf16_is_close_to_learning_in_f32() {
+    let folder = sandbox();
+    let run = |precision: &str| -> Vec<f32> {
+        let mut options = small(folder.path(), precision);
+        options.common.mixed_precision = precision.to_owned();
+        options.common.max_train_steps = Some(3);
+        complete(unconditional(&options, &Stop::default()).unwrap());
+        losses(&folder.path().join(precision)).iter().map(|(_, loss)| loss.parse().unwrap()).collect()
+    };
+    let (exact, rounded) = (run("no"), run("bf16"));
+    assert_ne!(exact, rounded);
+    for (exact, rounded) in exact.iter().zip(&rounded) {
+        assert!((exact - rounded).abs() < 0.3 * exact, "{exact} {rounded}");
+    }
+}
+
+#[test]
+fn bad_options_have_errors_that_name_them() {
+    type Change = fn(&mut UnconditionalOptions, PathBuf);
+    let cases: [(&str, Change); 13] = [
+        ("--train-data-dir: is needed", |options, _| options.common.train_data_dir = None),
+        ("absent: ", |options, folder| options.common.train_data_dir = Some(folder.join("absent"))),
+        ("column `picture` does not exist", |options, _| options.common.image_column = "picture".into()),
+        ("--dataset-name: someone/data is no folder", |options, _| {
+            options.common.dataset_name = Some("someone/data".into())
+        }),
+        ("--mixed-precision: fp16", |options, _| options.common.mixed_precision = "fp16".into()),
+        ("wandb is not supported", |options, _| options.common.report_to = "wandb".into()),
+        ("--learning-rate: is NaN", |options, _| options.common.learning_rate = f64::NAN),
+        ("`lr_scheduler`: is `cos`", |options, _| options.common.lr_scheduler = "cos".into()),
+        ("--adam-beta1: is 1", |options, _| options.common.adam_beta1 = 1.0),
+        ("--prediction-type: is `velocity`", |options, _| options.prediction_type = "velocity".into()),
+        ("--ddpm-beta-schedule: cubic", |options, _| options.ddpm_beta_schedule = "cubic".into()),
+        ("--resume-from-checkpoint: checkpoint-9 does not exist", |options, _| {
+            options.common.resume_from_checkpoint = Some("checkpoint-9".into())
+        }),
+        ("`max_train_samples`: 9 of the 8", |options, _| options.common.max_train_samples = Some(9)),
+    ];
+    for (expected, change) in cases {
+        let folder = sandbox();
+        let mut options = small(folder.path(), "model");
+        change(&mut options, folder.path().to_owned());
+        let error = unconditional(&options, &Stop::default()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+        assert!(!folder.path().join("model/logs").exists(), "{expected}");
+    }
+}
+
+#[test]
+fn damaged_and_other_checkpoints_are_refused() {
+    let folder = sandbox();
+    let mut options = eventful(folder.path(), "model");
+    options.common.max_train_steps = Some(2);
+    complete(unconditional(&options, &Stop::default()).unwrap());
+    options.common.resume_from_checkpoint = Some("latest".to_owned());
+    let checkpoint = folder.path().join("model/checkpoint-2");
+    let refused = |options: &UnconditionalOptions, expected: &str| {
+        let error = unconditional(options, &Stop::default()).unwrap_err().to_string();
+        assert!(error.contains("checkpoint-2") && error.contains(expected), "{expected}: {error}");
+    };
+
+    let mut other = options.clone();
+    other.common.train_batch_size = 4;
+    refused(&other, "was written with 3 images in a batch");
+    other = options.clone();
+    other.common.max_train_steps = Some(1);
+    refused(&other, "is at step 2, after the last one, 1");
+
+    for file in ["state.safetensors", "unet/diffusion_pytorch_model.safetensors", "unet_ema/config.json"] {
+        let path = checkpoint.join(file);
+        let contents = fs::read(&path).unwrap();
+        fs::write(&path, &contents[..contents.len() / 2]).unwrap();
+        refused(&options, file);
+        fs::write(&path, contents).unwrap();
+    }
+    fs::rename(checkpoint.join("unet_ema"), checkpoint.join("elsewhere")).unwrap();
+    refused(&options, "written without --use-ema");
+    fs::rename(checkpoint.join("state.safetensors"), checkpoint.join("other")).unwrap();
+    refused(&options, "is no checkpoint of Oxidiff");
+}
