@@ -14,8 +14,6 @@ mod random;
 pub mod report;
 mod stop;
 mod task;
-#[cfg(test)]
-mod tests;
 mod text_to_image_lora;
 mod trainer;
 mod unconditional;

@@ -8,7 +8,9 @@ use oxidiff::training::StateFile;
 use oxidiff::{DDPMPipeline, DiffusionPipeline, Model, Pipeline};
 use tempfile::TempDir;
 
-use crate::{Outcome, Stop, TextToImageLoraOptions, UnconditionalOptions, text_to_image_lora, unconditional};
+use oxidiff_train::{
+    Outcome, Stop, TextToImageLoraOptions, UnconditionalOptions, text_to_image_lora, unconditional,
+};
 
 /// Eight images of two colours with captions, and the configuration of a small model.
 fn sandbox() -> TempDir {

@@ -1,0 +1,3 @@
+//! Trainings of small models, from their options to their results.
+
+mod whole;
