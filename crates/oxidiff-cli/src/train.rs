@@ -5,7 +5,10 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Command, Error, Subcommand};
-use oxidiff_train::{INTERRUPTED, Outcome, Stop, TextToImageLoraOptions, UnconditionalOptions};
+use oxidiff_train::{
+    ControlNetOptions, DreamBoothLoraOptions, DreamBoothOptions, INTERRUPTED, Outcome, Stop,
+    TextToImageLoraOptions, TextToImageOptions, TextualInversionOptions, UnconditionalOptions,
+};
 
 use crate::standard_output::print_line;
 
@@ -14,12 +17,25 @@ use crate::standard_output::print_line;
 pub(crate) enum TrainCommand {
     /// A model without prompts, from scratch (train_unconditional.py)
     Unconditional(Box<UnconditionalOptions>),
+    /// Stable Diffusion 1 or 2 on images with captions (train_text_to_image.py)
+    TextToImage(Box<TextToImageOptions>),
     /// A LoRA for Stable Diffusion 1 or 2 on images with captions (train_text_to_image_lora.py)
     TextToImageLora(Box<TextToImageLoraOptions>),
+    /// Stable Diffusion 1 or 2 on a few images of a subject (train_dreambooth.py)
+    #[command(name = "dreambooth")]
+    DreamBooth(Box<DreamBoothOptions>),
+    /// A LoRA for Stable Diffusion 1 or 2 on a few images of a subject (train_dreambooth_lora.py)
+    #[command(name = "dreambooth-lora")]
+    DreamBoothLora(Box<DreamBoothLoraOptions>),
+    /// A new word for Stable Diffusion 1 or 2 (textual_inversion.py)
+    TextualInversion(Box<TextualInversionOptions>),
+    /// A ControlNet for Stable Diffusion 1 or 2 (train_controlnet.py)
+    #[command(name = "controlnet")]
+    ControlNet(Box<ControlNetOptions>),
 }
 
 /// Flags of the scripts that cannot be followed, and why.
-const REFUSED: [(&str, &str); 14] = [
+const REFUSED: [(&str, &str); 28] = [
     ("--push-to-hub", UPLOAD),
     ("--hub-token", UPLOAD),
     ("--hub-model-id", UPLOAD),
@@ -49,6 +65,20 @@ const REFUSED: [(&str, &str); 14] = [
     ("--preserve-input-precision", "images are read with 8 bits a channel"),
     ("--tracker-project-name", "logs have the names of the scripts"),
     ("--dream-training", "the method is not implemented"),
+    ("--dream-detail-preservation", "DREAM training is not implemented"),
+    ("--non-ema-revision", "the UNet of --revision is trained"),
+    ("--offload-ema", "the average is in the same memory as the weights"),
+    ("--foreach-ema", "the average has one implementation"),
+    ("--tokenizer-name", "the tokenizer is the model's own"),
+    ("--tokenizer-max-length", "CLIP takes what its tokenizer says"),
+    ("--text-encoder-use-attention-mask", "it is for T5, and only CLIP is supported"),
+    ("--skip-save-text-encoder", "pipelines are written whole"),
+    ("--class-labels-conditioning", "it is for upscalers in pixels, which are not supported"),
+    ("--validation-images", "it is for upscalers in pixels, which are not supported"),
+    ("--prior-generation-precision", "images of the class are made in --mixed-precision"),
+    ("--validation-scheduler", "images that show the progress are made with the multistep DPM-Solver"),
+    ("--no-safe-serialization", "weights are written as safetensors only"),
+    ("--set-grads-to-none", "gradients are released after each step in any case"),
 ];
 
 const UPLOAD: &str = "the result is only written to --output-dir; upload that folder with `hf upload`";
@@ -93,17 +123,18 @@ pub(crate) fn refuse_flags(words: &[OsString], command: impl FnOnce() -> Command
 
 pub(crate) fn run(command: &TrainCommand) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_interrupt()?;
-    let (folder, outcome) = match command {
-        TrainCommand::Unconditional(options) => {
-            (&options.common.output_dir, oxidiff_train::unconditional(options, &stop)?)
-        }
-        TrainCommand::TextToImageLora(options) => {
-            (&options.common.output_dir, oxidiff_train::text_to_image_lora(options, &stop)?)
-        }
+    let (common, outcome) = match command {
+        TrainCommand::Unconditional(it) => (&it.common, oxidiff_train::unconditional(it, &stop)?),
+        TrainCommand::TextToImage(it) => (&it.common, oxidiff_train::text_to_image(it, &stop)?),
+        TrainCommand::TextToImageLora(it) => (&it.common, oxidiff_train::text_to_image_lora(it, &stop)?),
+        TrainCommand::DreamBooth(it) => (&it.common, oxidiff_train::dreambooth(it, &stop)?),
+        TrainCommand::DreamBoothLora(it) => (&it.common, oxidiff_train::dreambooth_lora(it, &stop)?),
+        TrainCommand::TextualInversion(it) => (&it.common, oxidiff_train::textual_inversion(it, &stop)?),
+        TrainCommand::ControlNet(it) => (&it.common, oxidiff_train::controlnet(it, &stop)?),
     };
     match outcome {
         Outcome::Complete(_) => {
-            print_line(folder.display())?;
+            print_line(common.output_dir.display())?;
             Ok(ExitCode::SUCCESS)
         }
         Outcome::Stopped { checkpoint } => {

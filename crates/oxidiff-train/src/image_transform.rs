@@ -1,7 +1,7 @@
 //! From an image to the values that a model learns: the transforms of torchvision that the scripts compose.
 
 use oxidiff::image::{DynamicImage, RgbImage};
-use oxidiff::{Generator, Resample, ResizeMode, VaeImageProcessor};
+use oxidiff::{DType, Device, Generator, Resample, ResizeMode, Tensor, TensorData, VaeImageProcessor};
 
 use crate::error::{Error, Result};
 
@@ -18,12 +18,14 @@ pub struct ImageTransform {
     pub filter: Resample,
 }
 
-/// Which part of a resized image to take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Part {
-    top: u32,
-    left: u32,
-    is_flipped: bool,
+/// A square part of a resized image.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    pub image: &'a RgbImage,
+    pub top: u32,
+    pub left: u32,
+    pub side: u32,
+    pub is_flipped: bool,
 }
 
 /// The widest and highest that a resized image may be. A line of pixels would fill the memory otherwise.
@@ -53,9 +55,10 @@ impl ImageTransform {
         Ok(resized.into_rgb8())
     }
 
-    /// Draws what torchvision draws for a resized image of this size.
-    pub(crate) fn draw(&self, (width, height): (u32, u32), generator: &mut Generator) -> Part {
-        let (free_rows, free_columns) = (height - self.resolution, width - self.resolution);
+    /// Draws what torchvision draws for a resized image.
+    pub(crate) fn draw<'a>(&self, image: &'a RgbImage, generator: &mut Generator) -> Part<'a> {
+        let side = self.resolution;
+        let (free_rows, free_columns) = (image.height() - side, image.width() - side);
         let middle = |free: u32| (f64::from(free) / 2.0).round_ties_even() as u32;
         let (top, left) = if self.center_crop {
             (middle(free_rows), middle(free_columns))
@@ -70,23 +73,45 @@ impl ImageTransform {
             let top = below(free_rows);
             (top, below(free_columns))
         };
-        let is_flipped = self.random_flip && generator.rand_vec::<f32>(1)[0] < 0.5;
-        Part { top, left, is_flipped }
+        let is_flipped = self.random_flip && draw_flip(generator);
+        Part { image, top, left, side, is_flipped }
     }
+}
 
-    /// Appends the values of a part in [-1, 1]: `[3, resolution, resolution]`.
-    pub(crate) fn append(&self, image: &RgbImage, part: Part, values: &mut Vec<f32>) {
-        let side = self.resolution;
+/// Draws whether to mirror an image: `RandomHorizontalFlip`.
+pub(crate) fn draw_flip(generator: &mut Generator) -> bool {
+    generator.rand_vec::<f32>(1)[0] < 0.5
+}
+
+/// What the 8 bits of a pixel become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PixelRange {
+    /// From 0 to 1.
+    Unsigned,
+    /// From -1 to 1.
+    Signed,
+}
+
+/// Parts of the same size as one tensor, `[parts, 3, side, side]`.
+pub(crate) fn stack(parts: &[Part<'_>], range: PixelRange) -> Tensor<4> {
+    let side = parts.first().map_or(0, |part| part.side);
+    let shape = [parts.len(), 3, side as usize, side as usize];
+    let mut values = Vec::with_capacity(shape.iter().product());
+    for part in parts {
         for channel in 0..3 {
             for y in part.top..part.top + side {
                 values.extend((0..side).map(|x| {
                     let x = part.left + if part.is_flipped { side - 1 - x } else { x };
-                    let value = f32::from(image.get_pixel(x, y).0[channel]) / 255.0;
-                    (value - 0.5) / 0.5
+                    let value = f32::from(part.image.get_pixel(x, y).0[channel]) / 255.0;
+                    match range {
+                        PixelRange::Unsigned => value,
+                        PixelRange::Signed => (value - 0.5) / 0.5,
+                    }
                 }));
             }
         }
     }
+    Tensor::from_data(TensorData::new(values, shape), (&Device::flex(), DType::F32))
 }
 
 /// The filter that torchvision calls by this name.
@@ -135,9 +160,11 @@ mod tests {
         let mut generator = Generator::manual_seed(0);
         let expected: Vec<bool> =
             Generator::manual_seed(0).rand_vec::<f32>(20).iter().map(|x| *x < 0.5).collect();
-        let flips: Vec<bool> = (0..20).map(|_| TRANSFORM.draw((4, 4), &mut generator).is_flipped).collect();
+        let square = RgbImage::new(4, 4);
+        let flips: Vec<bool> = (0..20).map(|_| TRANSFORM.draw(&square, &mut generator).is_flipped).collect();
         assert_eq!(flips, expected);
-        let part = ImageTransform { center_crop: true, ..TRANSFORM }.draw((9, 4), &mut generator);
+        let wide = RgbImage::new(9, 4);
+        let part = ImageTransform { center_crop: true, ..TRANSFORM }.draw(&wide, &mut generator);
         // Python rounds 2.5 to the even number.
         assert_eq!((part.top, part.left), (0, 2));
     }
@@ -145,10 +172,12 @@ mod tests {
     #[test]
     fn a_flipped_part_is_mirrored() {
         let image = RgbImage::from_fn(6, 4, |x, y| Rgb([x as u8 * 51, y as u8, 255]));
-        let mut values = Vec::new();
-        TRANSFORM.append(&image, Part { top: 0, left: 1, is_flipped: true }, &mut values);
-        assert_eq!(values.len(), 48);
-        assert!((values[0] - 0.6).abs() < 1e-6 && (values[3] + 0.6).abs() < 1e-6, "{values:?}");
-        assert_eq!(values[47], 1.0);
+        let part = Part { image: &image, top: 0, left: 1, side: 4, is_flipped: true };
+        let values = |range| stack(&[part], range).into_data().try_to_vec::<f32>().unwrap();
+        let signed = values(PixelRange::Signed);
+        assert_eq!(signed.len(), 48);
+        assert!((signed[0] - 0.6).abs() < 1e-6 && (signed[3] + 0.6).abs() < 1e-6, "{signed:?}");
+        assert_eq!(signed[47], 1.0);
+        assert!((values(PixelRange::Unsigned)[0] - 0.8).abs() < 1e-6);
     }
 }

@@ -1,8 +1,13 @@
 //! What is trained, with its optimizer and its moving average.
 
-use oxidiff::training::{AdamW, AdamWConfig, EMAModel, ParameterGradients, StateFile, Trained};
+use std::path::Path;
 
-use crate::error::Result;
+use oxidiff::training::{
+    AdamW, AdamWConfig, EMAModel, EMAModelConfig, ParameterGradients, StateFile, Trained,
+};
+use oxidiff::{Config, Model};
+
+use crate::error::{Error, Result};
 
 /// Parameters that learn.
 #[derive(Debug)]
@@ -23,6 +28,18 @@ impl<T: Trained> Learner<T> {
     /// The parameters.
     pub fn trained(&self) -> &T {
         self.trained.as_ref().expect("present between steps")
+    }
+
+    /// A copy of the parameters: their average, if there is one.
+    pub fn averaged(&self) -> T
+    where
+        T: Clone,
+    {
+        let trained = self.trained().clone();
+        match &self.average {
+            Some(average) => average.copy_to(trained),
+            None => trained,
+        }
     }
 
     /// One step of the optimizer and of the average.
@@ -50,4 +67,25 @@ impl<T: Trained> Learner<T> {
         (self.trained, self.optimizer) = (Some(trained), optimizer);
         Ok(())
     }
+}
+
+/// The average in a checkpoint: the folder `unet_ema`, which is a model's with the average's settings.
+///
+/// # Errors
+/// When it is missing or damaged.
+pub(crate) fn saved_average<M: Model>(model: &M, config: EMAModelConfig, folder: &Path) -> Result<EMAModel> {
+    let folder = folder.join("unet_ema");
+    let file = folder.join("config.json");
+    if !folder.is_dir() {
+        let message = "does not exist, as the checkpoint was written without --use-ema";
+        return Err(Error::checkpoint(&folder, message));
+    }
+    let step = Config::from_file(&file)?.get("optimization_step").and_then(|step| step.as_u64());
+    let step = step.ok_or_else(|| Error::checkpoint(&file, "`optimization_step` must be a whole number"))?;
+    let mut state = StateFile::new();
+    state.put_u64("ema.optimization_step", step);
+    M::from_pretrained(&folder.to_string_lossy())?.read(&mut |name, shape, values| {
+        state.put_f32(format!("ema.shadow.{name}"), shape.to_vec(), values);
+    });
+    Ok(EMAModel::load(model, config, &state, "ema")?)
 }

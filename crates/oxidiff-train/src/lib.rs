@@ -12,20 +12,25 @@ mod options;
 mod python_random;
 mod random;
 pub mod report;
+mod sources;
+mod stable_diffusion;
 mod stop;
+mod subject;
 mod task;
-mod text_to_image_lora;
+mod tasks;
 mod trainer;
-mod unconditional;
+mod validation;
 
-pub use self::batches::{Batch, TrainingData};
+pub use self::batches::{Batch, Source, TrainingData};
 pub use self::error::{Error, Result};
 pub use self::image_transform::{ImageTransform, interpolation_mode};
-pub use self::options::CommonOptions;
+pub use self::options::{CommonOptions, DatasetFolder, DatasetOptions, ModelOptions};
 pub use self::python_random::PythonRandom;
 pub use self::random::Random;
+pub use self::sources::{
+    CaptionedImages, Class, ConceptImages, ControlledImages, LearnableProperty, SubjectImages,
+};
 pub use self::stop::{INTERRUPTED, Stop};
 pub use self::task::{Due, SampleImages, Task};
-pub use self::text_to_image_lora::{TextToImageLoraOptions, text_to_image_lora};
+pub use self::tasks::*;
 pub use self::trainer::{Outcome, Plan, Steps, train};
-pub use self::unconditional::{UnconditionalOptions, unconditional};

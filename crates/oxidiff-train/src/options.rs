@@ -8,30 +8,18 @@ use clap::{Args, Command};
 use oxidiff::training::{AdamWConfig, SchedulerType, get_scheduler};
 use oxidiff::{DType, Resample};
 
-use crate::batches::TrainingData;
+use crate::batches::{Source, TrainingData};
 use crate::data::{Dataset, OpenOptions, Role};
 use crate::error::{Error, Result};
 use crate::image_transform::ImageTransform;
 use crate::random::Random;
 use crate::report::{Logger, ReportOptions};
+use crate::sources::CaptionedImages;
 use crate::trainer::{Plan, Steps};
 
 /// The options that all trainings share.
 #[derive(Args, Clone, Debug)]
 pub struct CommonOptions {
-    /// A dataset as it is on the hub, downloaded into a folder; its split `train` is used
-    #[arg(long, value_name = "DIR")]
-    pub dataset_name: Option<PathBuf>,
-    /// A folder of images; for captions, with a metadata.jsonl, metadata.csv or metadata.parquet, or a .txt beside each image; or a
-    /// folder of Parquet files. Ignored with --dataset-name
-    #[arg(long, value_name = "DIR")]
-    pub train_data_dir: Option<PathBuf>,
-    /// The column of the images
-    #[arg(long, value_name = "NAME", default_value = "image")]
-    pub image_column: String,
-    /// Use this many samples only, drawn at random
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_train_samples: Option<u32>,
     /// The folder for the result, checkpoints and logs
     #[arg(long, value_name = "DIR", default_value = "model")]
     pub output_dir: PathBuf,
@@ -44,12 +32,6 @@ pub struct CommonOptions {
     /// Both sides of the images in pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=8192))]
     pub resolution: u32,
-    /// Take the middle of images that are not square; by default a random part
-    #[arg(long)]
-    pub center_crop: bool,
-    /// Mirror every other image, at random
-    #[arg(long)]
-    pub random_flip: bool,
     /// Images in a batch
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub train_batch_size: u32,
@@ -77,6 +59,12 @@ pub struct CommonOptions {
     /// Steps in which the learning rate rises
     #[arg(long, value_name = "N", default_value_t = 500)]
     pub lr_warmup_steps: u64,
+    /// How often the course of cosine_with_restarts begins
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub lr_num_cycles: u32,
+    /// The exponent of the course polynomial
+    #[arg(long, value_name = "POWER", default_value_t = 1.0)]
+    pub lr_power: f64,
     /// AdamW's decay of the mean of the gradients
     #[arg(long, value_name = "BETA", default_value_t = 0.9)]
     pub adam_beta1: f64,
@@ -89,9 +77,9 @@ pub struct CommonOptions {
     /// AdamW's addition to denominators
     #[arg(long, value_name = "EPSILON", default_value_t = 1e-8)]
     pub adam_epsilon: f64,
-    /// The highest norm of the gradients
-    #[arg(long, value_name = "NORM", default_value_t = 1.0)]
-    pub max_grad_norm: f64,
+    /// The highest norm of a step's gradients, to which larger ones are scaled down
+    #[arg(long, value_name = "NORM")]
+    pub max_grad_norm: Option<f64>,
     /// What to compute in: no (f32) or bf16; weights and moments are f32 in any case
     #[arg(long, value_name = "TYPE", default_value = "no")]
     pub mixed_precision: String,
@@ -115,14 +103,57 @@ pub struct CommonOptions {
     pub no_progress: bool,
 }
 
+/// Where a dataset is.
+#[derive(Args, Clone, Debug)]
+pub struct DatasetFolder {
+    /// A dataset as it is on the hub, downloaded into a folder; its split `train` is used
+    #[arg(long, value_name = "DIR")]
+    pub dataset_name: Option<PathBuf>,
+    /// A folder of images; for captions, with a metadata.jsonl, metadata.csv or metadata.parquet, or a .txt beside each image; or a
+    /// folder of Parquet files. Ignored with --dataset-name
+    #[arg(long, value_name = "DIR")]
+    pub train_data_dir: Option<PathBuf>,
+    /// Use this many samples only, drawn at random
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_train_samples: Option<u32>,
+}
+
+/// Which images of a dataset to train on, and how.
+#[derive(Args, Clone, Debug)]
+pub struct DatasetOptions {
+    /// Where the dataset is.
+    #[command(flatten)]
+    pub folder: DatasetFolder,
+    /// The column of the images
+    #[arg(long, value_name = "NAME", default_value = "image")]
+    pub image_column: String,
+    /// Take the middle of images that are not square; by default a random part
+    #[arg(long)]
+    pub center_crop: bool,
+    /// Mirror every other image, at random
+    #[arg(long)]
+    pub random_flip: bool,
+}
+
+/// The Stable Diffusion 1 or 2 to begin with.
+#[derive(Args, Clone, Debug)]
+pub struct ModelOptions {
+    /// The model to begin with, a Stable Diffusion 1 or 2: a folder or a name on the hub
+    #[arg(long, value_name = "DIR_OR_HUB_ID")]
+    pub pretrained_model_name_or_path: String,
+    /// Which revision to fetch from the hub: a branch, a tag or a commit
+    #[arg(long)]
+    pub revision: Option<String>,
+    /// Which variant of the weights to read, such as fp16
+    #[arg(long)]
+    pub variant: Option<String>,
+}
+
 /// The options in the form that a training needs.
 pub(crate) struct Prepared {
-    pub data: TrainingData,
     pub plan: Plan,
     pub report: ReportOptions,
-    pub random: Random,
     pub adam_w: AdamWConfig,
-    pub dtype: DType,
 }
 
 /// What the scripts do differently.
@@ -131,31 +162,48 @@ pub(crate) struct Differences<'a> {
     pub run_name: &'a str,
     /// What TensorBoard calls the loss.
     pub loss_tag: &'a str,
-    /// Which split of `--train-data-dir` to read; all files if there is none.
-    pub split: Option<&'a str>,
-    /// The column of the captions, if they are used.
-    pub caption_column: Option<&'a str>,
-    /// The filter for resizing.
-    pub filter: Resample,
     /// Whether the learning rate's course counts batches, while it advances once a step.
     pub rate_counts_batches: bool,
 }
 
 impl CommonOptions {
-    /// Checks the options and opens the dataset.
-    pub(crate) fn prepare(&self, differences: &Differences<'_>) -> Result<Prepared> {
-        let dtype = self.dtype()?;
-        let logger: Logger = self.report_to.parse()?;
-        let adam_w = self.adam_w()?;
-        let random = Random::new(self.seed);
-        let data = self.data(differences, random.torch.initial_seed())?;
+    /// The generators of the training.
+    pub(crate) fn random(&self) -> Random {
+        Random::new(self.seed)
+    }
+
+    /// The batches of a source.
+    pub(crate) fn data<S: Source>(&self, source: S) -> TrainingData<S> {
+        let (batch_size, workers) = (self.train_batch_size as usize, self.dataloader_num_workers as usize);
+        TrainingData { source, batch_size, workers }
+    }
+
+    /// Checks the options that need nothing but themselves.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.dtype()?;
+        self.report_to.parse::<Logger>()?;
+        self.adam_w()?;
+        self.lr_scheduler.parse::<SchedulerType>()?;
+        not_negative("learning-rate", self.learning_rate)?;
+        not_negative("lr-power", self.lr_power)?;
+        self.max_grad_norm.map(|norm| positive("max-grad-norm", norm)).transpose()?;
+        Ok(())
+    }
+
+    /// The plan for a source.
+    pub(crate) fn prepare<S: Source>(
+        &self,
+        data: &TrainingData<S>,
+        differences: &Differences<'_>,
+    ) -> Result<Prepared> {
+        self.check()?;
         let accumulated = self.gradient_accumulation_steps as usize;
-        let steps = Steps::new(&data, accumulated, self.num_train_epochs, self.max_train_steps)?;
+        let steps = Steps::new(data.batches(), accumulated, self.num_train_epochs, self.max_train_steps)?;
         let batch_size = u64::from(self.train_batch_size) * u64::from(self.gradient_accumulation_steps);
         let plan = Plan {
             steps,
-            learning_rate: self.learning_rate(differences, &data, steps, batch_size)?,
-            max_grad_norm: positive("max-grad-norm", self.max_grad_norm)?,
+            learning_rate: self.learning_rate(differences, data.batches(), steps, batch_size)?,
+            max_grad_norm: self.max_grad_norm,
             checkpointing_steps: self.checkpointing_steps,
             checkpoints_total_limit: self.checkpoints_total_limit.map(|limit| limit as usize),
             resume_from_checkpoint: self.resume_from_checkpoint.clone(),
@@ -164,14 +212,15 @@ impl CommonOptions {
         let report = ReportOptions {
             logging_dir: self.logging_dir.clone(),
             quiet: self.no_progress,
-            logger,
+            logger: self.report_to.parse()?,
             loss_tag: differences.loss_tag.to_owned(),
             ..ReportOptions::new(&self.output_dir, differences.run_name, steps.total, batch_size)
         };
-        Ok(Prepared { data, plan, report, random, adam_w, dtype })
+        Ok(Prepared { plan, report, adam_w: self.adam_w()? })
     }
 
-    fn dtype(&self) -> Result<DType> {
+    /// What the model computes in.
+    pub(crate) fn dtype(&self) -> Result<DType> {
         let invalid = |message: String| Err(Error::option("mixed-precision", message));
         match self.mixed_precision.as_str() {
             "no" => Ok(DType::F32),
@@ -202,7 +251,7 @@ impl CommonOptions {
     fn learning_rate(
         &self,
         differences: &Differences<'_>,
-        data: &TrainingData,
+        batches: usize,
         steps: Steps,
         batch_size: u64,
     ) -> Result<oxidiff::training::LearningRate> {
@@ -216,57 +265,17 @@ impl CommonOptions {
             // accelerate advances it once a step all the same.
             warmup = warmup.saturating_mul(u64::from(self.gradient_accumulation_steps));
             if self.max_train_steps.is_none() {
-                total = (data.batches() as u64).saturating_mul(self.num_train_epochs);
+                total = (batches as u64).saturating_mul(self.num_train_epochs);
             }
         }
-        Ok(get_scheduler(scheduler_type, base, warmup, total, None, 1.0)?)
+        let cycles =
+            (scheduler_type == SchedulerType::CosineWithRestarts).then_some(self.lr_num_cycles.into());
+        Ok(get_scheduler(scheduler_type, base, warmup, total, cycles, self.lr_power)?)
     }
 
-    fn data(&self, differences: &Differences<'_>, seed: u64) -> Result<TrainingData> {
-        let (folder, split) = match (&self.dataset_name, &self.train_data_dir) {
-            (Some(name), _) if !name.is_dir() => {
-                let message = format!(
-                    "{0} is no folder; download the dataset first: hf download --repo-type dataset {0} --local-dir DIR",
-                    name.display()
-                );
-                return Err(Error::option("dataset-name", message));
-            }
-            (Some(name), _) => (name, Some("train")),
-            (None, Some(folder)) => (folder, differences.split),
-            (None, None) => {
-                return Err(Error::option(
-                    "train-data-dir",
-                    "is needed: the folder of the images to train on",
-                ));
-            }
-        };
-        let mut dataset = Dataset::open(folder, &OpenOptions { split: split.map(str::to_owned) })?;
-        let image_column = dataset.choose(Role::Image, Some(&self.image_column))?;
-        let caption_column =
-            differences.caption_column.map(|name| dataset.choose(Role::Caption, Some(name))).transpose()?;
-        if let Some(count) = self.max_train_samples {
-            dataset = dataset.shuffled_first(seed, count as usize)?;
-        }
-        let transform = ImageTransform {
-            resolution: self.resolution,
-            center_crop: self.center_crop,
-            random_flip: self.random_flip,
-            filter: differences.filter,
-        };
-        Ok(TrainingData {
-            dataset: Arc::new(dataset),
-            image_column,
-            caption_column,
-            transform,
-            batch_size: self.train_batch_size as usize,
-            workers: self.dataloader_num_workers as usize,
-        })
-    }
-
-    /// The name of the dataset, for the model's card.
-    pub(crate) fn dataset(&self) -> Option<String> {
-        let folder = self.dataset_name.as_ref().or(self.train_data_dir.as_ref())?;
-        Some(folder.display().to_string())
+    /// The name of the result, for its card.
+    pub(crate) fn name(&self) -> String {
+        self.output_dir.display().to_string()
     }
 
     /// The settings that a model's card names.
@@ -281,6 +290,60 @@ impl CommonOptions {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec()
+    }
+}
+
+impl DatasetFolder {
+    /// Opens the dataset. Without `--dataset-name`, `split` says which files of the folder to read; all of them if there is none.
+    pub(crate) fn open(&self, split: Option<&str>, seed: u64) -> Result<Dataset> {
+        let (folder, split) = match (&self.dataset_name, &self.train_data_dir) {
+            (Some(name), _) if !name.is_dir() => {
+                let message = format!(
+                    "{0} is no folder; download the dataset first: hf download --repo-type dataset {0} --local-dir DIR",
+                    name.display()
+                );
+                return Err(Error::option("dataset-name", message));
+            }
+            (Some(name), _) => (name, Some("train")),
+            (None, Some(folder)) => (folder, split),
+            (None, None) => {
+                return Err(Error::option(
+                    "train-data-dir",
+                    "is needed: the folder of the images to train on",
+                ));
+            }
+        };
+        let dataset = Dataset::open(folder, &OpenOptions { split: split.map(str::to_owned) })?;
+        Ok(match self.max_train_samples {
+            Some(count) => dataset.shuffled_first(seed, count as usize)?,
+            None => dataset,
+        })
+    }
+
+    /// The name of the dataset, for the model's card.
+    pub(crate) fn name(&self) -> Option<String> {
+        let folder = self.dataset_name.as_ref().or(self.train_data_dir.as_ref())?;
+        Some(folder.display().to_string())
+    }
+}
+
+impl DatasetOptions {
+    /// The images of the dataset, and the captions in a column.
+    pub(crate) fn captioned_images(
+        &self,
+        dataset: Dataset,
+        caption_column: Option<&str>,
+        resolution: u32,
+        filter: Resample,
+    ) -> Result<CaptionedImages> {
+        let (center_crop, random_flip) = (self.center_crop, self.random_flip);
+        let caption = caption_column.map(|name| dataset.choose(Role::Caption, Some(name)));
+        Ok(CaptionedImages {
+            image_column: dataset.choose(Role::Image, Some(&self.image_column))?,
+            caption_column: caption.transpose()?,
+            dataset: Arc::new(dataset),
+            transform: ImageTransform { resolution, center_crop, random_flip, filter },
+        })
     }
 }
 

@@ -42,6 +42,12 @@ impl PythonRandom {
         &values[self.below(u32::try_from(values.len()).expect("fewer than 2³² values"))]
     }
 
+    /// `random.random()`: a number from 0 up to 1, of 53 bits.
+    pub fn random(&mut self) -> f64 {
+        let (high, low) = (self.word() >> 5, self.word() >> 6);
+        (f64::from(high) * f64::from(1 << 26) + f64::from(low)) / (1_u64 << 53) as f64
+    }
+
     /// `_randbelow`: draws as many bits as the bound has until they are below it.
     fn below(&mut self, bound: u32) -> usize {
         assert!(bound > 0, "there is something to choose from");
@@ -75,6 +81,13 @@ mod tests {
         assert_eq!(indices(&mut PythonRandom::seed(0), 5, 10), [3, 3, 0, 2, 4, 3, 3, 2, 3, 2]);
         assert_eq!(indices(&mut PythonRandom::seed(42), 3, 10), [2, 0, 0, 2, 1, 0, 0, 0, 2, 0]);
         assert_eq!(indices(&mut PythonRandom::seed(1 << 40), 1000, 4), [106, 361, 686, 67]);
+    }
+
+    #[test]
+    fn numbers_are_those_of_python() {
+        // random.seed(0); random.random(), random.random()
+        let mut random = PythonRandom::seed(0);
+        assert_eq!([random.random(), random.random()], [0.8444218515250481, 0.7579544029403025]);
     }
 
     #[test]

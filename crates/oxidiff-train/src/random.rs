@@ -3,6 +3,7 @@
 use oxidiff::Generator;
 use oxidiff::training::StateFile;
 
+use crate::data::Caption;
 use crate::error::Result;
 use crate::python_random::PythonRandom;
 
@@ -28,6 +29,14 @@ impl Random {
         // Numbers of 63 bits have a range that `randint` can only express with negative numbers.
         let drawn = self.torch.randint_vec(i64::MIN, 0, 1).expect("not an empty range");
         (drawn[0] & i64::MAX) as u64
+    }
+
+    /// One of several captions, drawn as the scripts do.
+    pub fn choose_caption(&mut self, caption: Caption) -> String {
+        match caption {
+            Caption::One(caption) => caption,
+            Caption::Several(captions) => self.python.choice(&captions).clone(),
+        }
     }
 
     /// Adds the state to a file, under `prefix`.

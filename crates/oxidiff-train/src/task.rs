@@ -41,7 +41,12 @@ pub trait Task {
     fn load(&mut self, folder: &Path, state: &StateFile) -> Result<()>;
 
     /// What to make at the end of an epoch, counted from 0.
-    fn due(&self, epoch: u64, is_last: bool) -> Due;
+    fn due_after_epoch(&self, epoch: u64, is_last: bool) -> Due;
+
+    /// What to make after a step, counted from 1.
+    fn due_after_step(&self, _step: u64) -> Due {
+        Due::default()
+    }
 
     /// Images of the model, to look at; `None` when `stop` came first.
     ///
@@ -55,17 +60,27 @@ pub trait Task {
     /// When it cannot be written.
     fn write(&self, folder: &Path) -> Result<()>;
 
+    /// Writes what was learned up to a step beside the result, where it stays.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn write_interim(&self, _folder: &Path, _step: u64) -> Result<()> {
+        Ok(())
+    }
+
     /// The model's card, but for its samples.
     fn card(&self) -> ModelCard;
 }
 
-/// What to make at the end of an epoch.
+/// What to make after a step or an epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Due {
     /// Images to look at.
     pub samples: bool,
     /// The model, as if the training were over.
     pub model: bool,
+    /// What was learned so far, to be kept.
+    pub interim: bool,
 }
 
 /// Images of the model.
@@ -73,8 +88,8 @@ pub struct Due {
 pub struct SampleImages {
     /// The images.
     pub images: Vec<RgbImage>,
-    /// The prompt of all of them, if there is one.
-    pub prompt: Option<String>,
+    /// The prompt of all of them, or one for each; none for models without prompts.
+    pub prompts: Vec<String>,
     /// What TensorBoard calls them.
     pub tag: &'static str,
 }

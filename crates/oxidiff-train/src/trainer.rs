@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use oxidiff::training::{LearningRate, ParameterGradients, StateFile};
 
-use crate::batches::{Batches, TrainingData};
+use crate::batches::{Batches, Source, TrainingData};
 use crate::checkpoint::{Checkpoints, STATE};
 use crate::error::{Error, Result};
 use crate::random::Random;
 use crate::report::{CardSample, Report, ReportOptions, Samples, Step, Summary};
 use crate::stop::Stop;
-use crate::task::{SampleImages, Task};
+use crate::task::{Due, SampleImages, Task};
 
 /// How long and how to train.
 #[derive(Clone, Debug)]
@@ -19,8 +19,8 @@ pub struct Plan {
     pub steps: Steps,
     /// The learning rate of each step.
     pub learning_rate: LearningRate,
-    /// The highest norm of a step's gradients.
-    pub max_grad_norm: f64,
+    /// The highest norm of a step's gradients, if there is one.
+    pub max_grad_norm: Option<f64>,
     /// After how many steps to write a checkpoint.
     pub checkpointing_steps: u64,
     /// How many checkpoints to keep; all if there is none.
@@ -43,17 +43,17 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// The steps of this number of epochs, or of `max_train_steps` instead. A step does not reach beyond the end of an epoch.
+    /// The steps of this number of epochs of `batches`, or `max_train_steps` instead. A step does not reach beyond the end of an epoch.
     ///
     /// # Errors
     /// When there are more than a number can count.
     pub fn new(
-        data: &TrainingData,
+        batches: usize,
         accumulated: usize,
         epochs: u64,
         max_train_steps: Option<u64>,
     ) -> Result<Self> {
-        let of_epoch = data.batches().div_ceil(accumulated) as u64;
+        let of_epoch = batches.div_ceil(accumulated) as u64;
         let total = max_train_steps.or_else(|| epochs.checked_mul(of_epoch)).ok_or_else(|| {
             Error::option("num-train-epochs", format!("{epochs} epochs have too many steps"))
         })?;
@@ -96,9 +96,9 @@ struct Resumed {
 ///
 /// # Errors
 /// When the data, a checkpoint, or a log cannot be read or written, or the model cannot be called.
-pub fn train(
+pub fn train<S: Source>(
     task: &mut impl Task,
-    data: &TrainingData,
+    data: &TrainingData<S>,
     plan: &Plan,
     random: Random,
     report: ReportOptions,
@@ -134,9 +134,9 @@ pub fn train(
     Trainer { task, data, plan, folder, checkpoints, report, stop, samples: None }.run(random, resumed)
 }
 
-struct Trainer<'a, T> {
+struct Trainer<'a, T, S> {
     task: &'a mut T,
-    data: &'a TrainingData,
+    data: &'a TrainingData<S>,
     plan: &'a Plan,
     folder: PathBuf,
     checkpoints: Checkpoints,
@@ -146,7 +146,7 @@ struct Trainer<'a, T> {
     samples: Option<SampleImages>,
 }
 
-impl<T: Task> Trainer<'_, T> {
+impl<T: Task, S: Source> Trainer<'_, T, S> {
     fn run(mut self, random: Random, resumed: Option<Resumed>) -> Result<Outcome> {
         let (mut progress, mut random, mut random_of_fetch) = match resumed {
             Some(Resumed { progress, random, random_of_fetch }) => (progress, random, Some(random_of_fetch)),
@@ -162,8 +162,10 @@ impl<T: Task> Trainer<'_, T> {
         let Self { task, report, samples, folder, .. } = self;
         let summary = report.finish()?;
         let mut card = task.card();
-        let SampleImages { images, prompt, .. } = samples.unwrap_or_default();
-        let sample = |image| CardSample { image, prompt: prompt.clone(), control_image: None };
+        let SampleImages { images, prompts, .. } = samples.unwrap_or_default();
+        // One prompt for all, or one for each.
+        let mut prompts = prompts.into_iter().map(Some).cycle();
+        let sample = |image| CardSample { image, prompt: prompts.next().flatten(), control_image: None };
         card.samples = images.into_iter().take(MOST_CARD_SAMPLES).map(sample).collect();
         card.write(&folder)?;
         Ok(Outcome::Complete(summary))
@@ -199,6 +201,7 @@ impl<T: Task> Trainer<'_, T> {
                 continue;
             }
             self.step(std::mem::take(&mut parts), progress)?;
+            self.show(self.task.due_after_step(progress.step), *progress)?;
             let should_stop = self.stop.is_requested();
             if should_stop || progress.step.is_multiple_of(self.plan.checkpointing_steps) {
                 let path = self.checkpoint(*progress, random, &before)?;
@@ -213,7 +216,9 @@ impl<T: Task> Trainer<'_, T> {
     /// One step of the optimizer.
     fn step(&mut self, mut parts: Parts, progress: &mut Progress) -> Result<()> {
         let learning_rate = self.plan.learning_rate.at(progress.step);
-        parts.gradients.clip_norm(self.plan.max_grad_norm);
+        if let Some(norm) = self.plan.max_grad_norm {
+            parts.gradients.clip_norm(norm);
+        }
         self.task.update(&parts.gradients, learning_rate);
         progress.step += 1;
         let loss = parts.loss / parts.count as f32;
@@ -244,15 +249,22 @@ impl<T: Task> Trainer<'_, T> {
     fn end_epoch(&mut self, progress: Progress) -> Result<()> {
         let Steps { epochs, total, .. } = self.plan.steps;
         let is_last = progress.epoch + 1 == epochs || progress.step >= total;
-        let due = self.task.due(progress.epoch, is_last);
+        self.show(self.task.due_after_epoch(progress.epoch, is_last), progress)
+    }
+
+    /// Writes what is due.
+    fn show(&mut self, due: Due, progress: Progress) -> Result<()> {
         // The model first: images can take long.
         if due.model {
             self.task.write(&self.folder)?;
         }
+        if due.interim {
+            self.task.write_interim(&self.folder, progress.step)?;
+        }
         if due.samples
             && let Some(samples) = self.task.samples(self.stop)?
         {
-            let prompts = Vec::from_iter(samples.prompt.as_deref());
+            let prompts: Vec<&str> = samples.prompts.iter().map(String::as_str).collect();
             let (step, tag) = (progress.step, samples.tag);
             self.report.images(&Samples {
                 step,
@@ -263,7 +275,9 @@ impl<T: Task> Trainer<'_, T> {
             })?;
             self.samples = Some(samples);
         }
-        self.report.restart_clock();
+        if due != Due::default() {
+            self.report.restart_clock();
+        }
         Ok(())
     }
 }
@@ -292,15 +306,20 @@ impl Parts {
 }
 
 /// What a checkpoint and the training that goes on from it must have in common: the name, what it is, and the value.
-fn identity(data: &TrainingData, plan: &Plan) -> [(&'static str, &'static str, u64); 3] {
+fn identity<S: Source>(data: &TrainingData<S>, plan: &Plan) -> [(&'static str, &'static str, u64); 3] {
     [
-        ("samples", "samples", data.dataset.len() as u64),
+        ("samples", "samples", data.source.len() as u64),
         ("batch_size", "images in a batch (--train-batch-size)", data.batch_size as u64),
         ("accumulated", "batches in a step (--gradient-accumulation-steps)", plan.steps.accumulated as u64),
     ]
 }
 
-fn resume(task: &mut impl Task, data: &TrainingData, plan: &Plan, path: &Path) -> Result<Resumed> {
+fn resume<S: Source>(
+    task: &mut impl Task,
+    data: &TrainingData<S>,
+    plan: &Plan,
+    path: &Path,
+) -> Result<Resumed> {
     let file = path.join(STATE);
     if !file.is_file() {
         return Err(Error::checkpoint(&file, "does not exist, so the folder is no checkpoint of Oxidiff"));

@@ -8,7 +8,7 @@ mod grid;
 mod model_card;
 mod options;
 mod plot;
-mod png_file;
+pub(crate) mod png_file;
 mod samples;
 mod step;
 mod tensorboard;

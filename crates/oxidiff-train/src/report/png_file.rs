@@ -8,7 +8,7 @@ use png::{BitDepth, ColorType, Encoder, EncodingError};
 use super::error::{ReportError, Result};
 
 /// Encodes `image`, meant for `path`, with a description inside the file if there is one.
-pub(super) fn encode(image: &RgbImage, description: &str, path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn encode(image: &RgbImage, description: &str, path: &Path) -> Result<Vec<u8>> {
     encoded(image, description).map_err(|error| ReportError::drawing(path, error))
 }
 

@@ -49,7 +49,7 @@ fn small(folder: &Path, output: &str) -> UnconditionalOptions {
 fn eventful(folder: &Path, output: &str) -> UnconditionalOptions {
     let mut options = small(folder, output);
     options.use_ema = true;
-    options.common.random_flip = true;
+    options.dataset.random_flip = true;
     options.common.train_batch_size = 3;
     options.common.gradient_accumulation_steps = 2;
     options.common.num_train_epochs = 3;
@@ -212,11 +212,11 @@ fn learning_in_bf16_is_close_to_learning_in_f32() {
 fn bad_options_have_errors_that_name_them() {
     type Change = fn(&mut UnconditionalOptions, PathBuf);
     let cases: [(&str, Change); 13] = [
-        ("--train-data-dir: is needed", |options, _| options.common.train_data_dir = None),
-        ("absent: ", |options, folder| options.common.train_data_dir = Some(folder.join("absent"))),
-        ("column `picture` does not exist", |options, _| options.common.image_column = "picture".into()),
+        ("--train-data-dir: is needed", |options, _| options.dataset.folder.train_data_dir = None),
+        ("absent: ", |options, folder| options.dataset.folder.train_data_dir = Some(folder.join("absent"))),
+        ("column `picture` does not exist", |options, _| options.dataset.image_column = "picture".into()),
         ("--dataset-name: someone/data is no folder", |options, _| {
-            options.common.dataset_name = Some("someone/data".into())
+            options.dataset.folder.dataset_name = Some("someone/data".into())
         }),
         ("--mixed-precision: fp16", |options, _| options.common.mixed_precision = "fp16".into()),
         ("wandb is not supported", |options, _| options.common.report_to = "wandb".into()),
@@ -228,7 +228,7 @@ fn bad_options_have_errors_that_name_them() {
         ("--resume-from-checkpoint: checkpoint-9 does not exist", |options, _| {
             options.common.resume_from_checkpoint = Some("checkpoint-9".into())
         }),
-        ("`max_train_samples`: 9 of the 8", |options, _| options.common.max_train_samples = Some(9)),
+        ("`max_train_samples`: 9 of the 8", |options, _| options.dataset.folder.max_train_samples = Some(9)),
     ];
     for (expected, change) in cases {
         let folder = sandbox();

@@ -1,7 +1,6 @@
 //! Models that are called with arguments by name.
 
-use burn::module::{ModuleMapper, Param};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::DType;
 
 use crate::error::{Error, Result};
 use crate::models::autoencoders::Autoencoder;
@@ -63,17 +62,4 @@ pub(super) fn arguments<M: CallableModel>(request: Request) -> Result<M::Argumen
 /// An argument that must be given.
 pub(super) fn required<T>(name: &'static str, value: Option<T>) -> Result<T> {
     value.ok_or_else(|| Error::argument(name, "must be given"))
-}
-
-/// The model with weights of another element type.
-pub(super) fn cast<M: Model>(model: &M, dtype: DType) -> M {
-    model.clone().map(&mut Cast(dtype))
-}
-
-struct Cast(DType);
-
-impl ModuleMapper for Cast {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|weight| weight.cast(self.0))
-    }
 }

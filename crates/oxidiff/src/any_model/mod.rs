@@ -18,6 +18,7 @@ use crate::loading::config::Config;
 use crate::loading::single_file::SingleFileOptions;
 use crate::loading::{LoadOptions, Needed};
 use crate::models::autoencoders::Autoencoder;
+use crate::models::model::Model;
 use crate::pipelines::component::Component;
 use crate::pipelines::{ArgumentInfo, Request};
 
@@ -220,7 +221,7 @@ impl<M: CallableModel + 'static> AnyCallable for M {
     }
 
     fn cast(&self, dtype: DType) -> Box<dyn AnyCallable> {
-        Box::new(callable::cast(self, dtype))
+        Box::new(Model::cast(self, dtype))
     }
 
     fn component(&self) -> Box<dyn Component> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor};
 use oxidiff_kernels::release_mapped;
 use serde::Serialize;
@@ -102,6 +102,12 @@ pub trait Model: Module {
         save_model(self, folder.as_ref())
     }
 
+    /// The model with weights of another element type, in which it then computes: `model.to(dtype)` in Python.
+    #[must_use]
+    fn cast(&self, dtype: DType) -> Self {
+        self.clone().map(&mut Cast(dtype))
+    }
+
     /// Computes on `device`, which is a card. The weights stay on the CPU as well.
     ///
     /// # Errors
@@ -133,6 +139,14 @@ pub(crate) fn save_model<M: Model>(model: &M, folder: &Path) -> Result<()> {
     let config = model.saved_config();
     crate::loading::write_whole(&folder.join("config.json"), (config.to_json() + "\n").as_bytes())?;
     weights::save(model, &folder.join(format!("{}.safetensors", M::WEIGHTS_NAME)))
+}
+
+struct Cast(DType);
+
+impl ModuleMapper for Cast {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|weight| weight.cast(self.0))
+    }
 }
 
 struct Release;

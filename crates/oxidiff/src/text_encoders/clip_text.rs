@@ -223,6 +223,11 @@ impl CLIPTextModel {
         Ok(())
     }
 
+    /// The embeddings of some tokens, `[tokens, hidden_size]`.
+    pub(crate) fn token_embeddings(&self, tokens: &[usize]) -> Result<Tensor<2>> {
+        self.embeddings.token_embedding.rows(tokens, "tokens", &self.device())
+    }
+
     /// The device of the weights.
     pub fn device(&self) -> Device {
         self.final_layer_norm.weight.val().device()

@@ -134,7 +134,16 @@ impl ParameterGradients {
         self.gradients.iter().map(|(name, gradient)| (name.as_str(), gradient.as_slice()))
     }
 
-    /// Adds the gradients of another part of the batch.
+    /// The gradients with `module` before their paths, as of a part of a larger model.
+    #[must_use]
+    pub fn within(mut self, module: &str) -> Self {
+        for (name, _) in &mut self.gradients {
+            *name = format!("{module}.{name}");
+        }
+        self
+    }
+
+    /// Adds the gradients of another part of the batch, or of other parameters.
     pub fn accumulate(&mut self, other: Self) {
         for (name, gradient) in other.gradients {
             match self.gradients.iter_mut().find(|(known, _)| *known == name) {

@@ -123,37 +123,6 @@ impl LowRankLayers {
             }
         }
     }
-
-    /// Adds the layers to the state of a training, under `prefix`.
-    pub fn save(&self, file: &mut StateFile, prefix: &str) {
-        self.read(&mut |name, shape, values| {
-            file.put_f32(format!("{prefix}.{name}"), shape.to_vec(), values)
-        });
-    }
-
-    /// The layers with the values that [`Self::save`] wrote.
-    ///
-    /// # Errors
-    /// When one is missing, or has another shape.
-    pub fn restored(self, file: &StateFile, prefix: &str) -> Result<Self> {
-        let mut failed = None;
-        let restored = self.changed(&mut |name, values| {
-            let stored = file.f32(&format!("{prefix}.{name}")).and_then(|stored| {
-                if stored.len() == values.len() {
-                    Ok(stored)
-                } else {
-                    Err(file.error(format!(
-                        "`{prefix}.{name}` does not fit the model, or was trained with another rank"
-                    )))
-                }
-            });
-            match stored {
-                Ok(stored) => *values = stored,
-                Err(error) => failed = failed.take().or(Some(error)),
-            }
-        });
-        failed.map_or(Ok(restored), Err)
-    }
 }
 
 fn parameter(layer: &Layer, part: &str) -> String {

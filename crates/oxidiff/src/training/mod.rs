@@ -39,6 +39,7 @@ mod learning_rate;
 mod loss;
 mod low_rank_layers;
 mod state_file;
+mod token_embeddings;
 mod trained;
 
 pub use self::adam_w::{AdamW, AdamWConfig};
@@ -48,6 +49,7 @@ pub use self::learning_rate::{LearningRate, SchedulerType, get_scheduler};
 pub use self::loss::{compute_snr, min_snr_weights, mse, target, weighted_mse};
 pub use self::low_rank_layers::{LowRankInit, LowRankLayers};
 pub use self::state_file::StateFile;
+pub use self::token_embeddings::TokenEmbeddings;
 pub use self::trained::{ReadParameter, Trained};
 pub use crate::models::layers::linear::Linear;
 pub use crate::models::layers::low_rank::{LowRank, LowRankTarget};

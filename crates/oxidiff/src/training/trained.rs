@@ -4,6 +4,8 @@ use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::gradients::numbers;
+use super::state_file::StateFile;
+use crate::error::Result;
 use crate::loading::weights::{pop_field, push_field};
 use crate::models::model::Model;
 
@@ -18,6 +20,36 @@ pub trait Trained: Sized {
 
     /// Passes every parameter to `read`.
     fn read(&self, read: &mut ReadParameter<'_>);
+
+    /// Adds the values of all parameters to the state of a training, under `prefix`.
+    fn save_values(&self, file: &mut StateFile, prefix: &str) {
+        self.read(&mut |name, shape, values| {
+            file.put_f32(format!("{prefix}.{name}"), shape.to_vec(), values)
+        });
+    }
+
+    /// The parameters with the values that [`Self::save_values`] wrote.
+    ///
+    /// # Errors
+    /// When one is missing, or has another size.
+    fn with_values(self, file: &StateFile, prefix: &str) -> Result<Self> {
+        let mut failed = None;
+        let restored = self.changed(&mut |name, values| {
+            let name = format!("{prefix}.{name}");
+            let stored = file.f32(&name).and_then(|stored| match stored.len() == values.len() {
+                true => Ok(stored),
+                false => {
+                    let (has, needed) = (stored.len(), values.len());
+                    Err(file.error(format!("`{name}` has {has} values, but {needed} are trained now")))
+                }
+            });
+            match stored {
+                Ok(stored) => *values = stored,
+                Err(error) => failed = failed.take().or(Some(error)),
+            }
+        });
+        failed.map_or(Ok(restored), Err)
+    }
 }
 
 impl<M: Model> Trained for M {

@@ -98,6 +98,11 @@ impl StableDiffusionPipeline {
         Self::assemble(components, index)
     }
 
+    /// The parts.
+    pub fn into_components(self) -> StableDiffusionComponents {
+        self.components
+    }
+
     fn assemble(mut components: StableDiffusionComponents, mut index: ModelIndex) -> Result<Self> {
         components.check_channels(&[0])?;
         components.scheduler =

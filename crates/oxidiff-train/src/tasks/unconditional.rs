@@ -1,6 +1,5 @@
 //! A model without prompts, from scratch: `train_unconditional.py`.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,19 +9,20 @@ use oxidiff::training::{
 };
 use oxidiff::{
     BetaSchedule, Config, DDPMPipeline, DDPMScheduler, DDPMSchedulerConfig, DType, Device, DownBlockType,
-    Generator, Model, Pipeline, PredictionType, SampleSize, Scheduler, UNet2DConfig, UNet2DModel,
+    Generator, Model, Pipeline, PredictionType, Resample, SampleSize, Scheduler, UNet2DConfig, UNet2DModel,
     Unconditional, UpBlockType,
 };
 
 use crate::batches::Batch;
 use crate::error::{Error, Result};
-use crate::learner::Learner;
-use crate::options::{CommonOptions, Differences, positive, with_defaults};
+use crate::learner::{Learner, saved_average};
+use crate::options::{CommonOptions, DatasetOptions, Differences, positive, with_defaults};
 use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
 use crate::stop::Stop;
 use crate::task::{Due, SampleImages, Task};
 use crate::trainer::{Outcome, train};
+use crate::validation::Calls;
 
 /// The options of `oxidiff train unconditional`: the flags of `train_unconditional.py`.
 #[derive(Args, Clone, Debug)]
@@ -30,6 +30,7 @@ use crate::trainer::{Outcome, train};
     mut_arg("output_dir", |it| it.default_value("ddpm-model-64")),
     mut_arg("resolution", |it| it.default_value("64")),
     mut_arg("lr_scheduler", |it| it.default_value("cosine")),
+    mut_arg("max_grad_norm", |it| it.default_value("1")),
     mut_arg("adam_beta1", |it| it.default_value("0.95")),
     mut_arg("adam_weight_decay", |it| it.default_value("1e-6"))
 )]
@@ -37,6 +38,9 @@ pub struct UnconditionalOptions {
     /// What all trainings share.
     #[command(flatten)]
     pub common: CommonOptions,
+    /// What to train on.
+    #[command(flatten)]
+    pub dataset: DatasetOptions,
     /// The configuration of the UNet: a file, or a folder with config.json; by default that of the script
     #[arg(long, value_name = "DIR_OR_FILE")]
     pub model_config_name_or_path: Option<PathBuf>,
@@ -170,26 +174,26 @@ fn default_model(resolution: usize) -> UNet2DConfig {
 /// # Errors
 /// When an option makes no sense, the data or a checkpoint cannot be read, or the folder cannot be written.
 pub fn unconditional(options: &UnconditionalOptions, stop: &Stop) -> Result<Outcome> {
-    let differences = Differences {
-        run_name: "train_unconditional",
-        loss_tag: "loss",
-        split: Some("train"),
-        caption_column: None,
-        filter: oxidiff::Resample::Bilinear,
-        rate_counts_batches: true,
-    };
+    let differences =
+        Differences { run_name: "train_unconditional", loss_tag: "loss", rate_counts_batches: true };
+    let UnconditionalOptions { common, dataset, .. } = options;
+    common.check()?;
     let (scheduler, average) = (options.scheduler()?, options.average()?);
-    let prepared = options.common.prepare(&differences)?;
-    let model = options.model(prepared.random.torch.initial_seed())?;
+    let random = common.random();
+    let images = dataset.folder.open(Some("train"), random.torch.initial_seed())?;
+    let images = dataset.captioned_images(images, None, common.resolution, Resample::Bilinear)?;
+    let data = common.data(images);
+    let prepared = common.prepare(&data, &differences)?;
+    let model = options.model(random.torch.initial_seed())?;
     let average = options.use_ema.then(|| EMAModel::new(&model, average));
     let mut task = UnconditionalTask {
         options: options.clone(),
         prediction_type: options.prediction_type()?,
         scheduler,
         learner: Learner::new(model, prepared.adam_w, average),
-        dtype: prepared.dtype,
+        dtype: common.dtype()?,
     };
-    train(&mut task, &prepared.data, &prepared.plan, prepared.random, prepared.report, stop)
+    train(&mut task, &data, &prepared.plan, random, prepared.report, stop)
 }
 
 struct UnconditionalTask {
@@ -203,12 +207,7 @@ struct UnconditionalTask {
 impl UnconditionalTask {
     /// The pipeline with the average of the weights, if there is one.
     fn pipeline(&self) -> Result<DDPMPipeline> {
-        let model = self.learner.trained().clone();
-        let model = match &self.learner.average {
-            Some(average) => average.copy_to(model),
-            None => model,
-        };
-        Ok(DDPMPipeline::new(model, self.scheduler.clone())?)
+        Ok(DDPMPipeline::new(self.learner.averaged(), self.scheduler.clone())?)
     }
 }
 
@@ -266,33 +265,27 @@ impl Task for UnconditionalTask {
         self.learner.load(model, state)
     }
 
-    fn due(&self, epoch: u64, is_last: bool) -> Due {
+    fn due_after_epoch(&self, epoch: u64, is_last: bool) -> Due {
         let every = |epochs: u64| is_last || epoch.is_multiple_of(epochs);
-        Due { samples: every(self.options.save_images_epochs), model: every(self.options.save_model_epochs) }
+        let (samples, model) =
+            (every(self.options.save_images_epochs), every(self.options.save_model_epochs));
+        Due { samples, model, interim: false }
     }
 
     fn samples(&self, stop: &Stop) -> Result<Option<SampleImages>> {
-        let stop = stop.clone();
         let mut pipeline = self.pipeline()?;
         pipeline.set_progress_bar(false);
-        let result = pipeline.call(Unconditional {
-            batch_size: self.options.eval_batch_size as usize,
-            num_inference_steps: Some(self.options.ddpm_num_inference_steps as usize),
-            generator: Some(Generator::manual_seed(0).into()),
-            callback_on_step_end: Some(Box::new(move |step| match stop.is_requested() {
-                false => ControlFlow::Continue(step.latents),
-                true => ControlFlow::Break(oxidiff::Stop::Fail(stopped())),
-            })),
-            ..Default::default()
-        });
-        match result {
-            Ok(output) => {
-                let images = output.images.into_images().into_iter().map(|image| image.into_rgb8()).collect();
-                Ok(Some(SampleImages { images, prompt: None, tag: "test_samples" }))
-            }
-            Err(oxidiff::Error::Stopped { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        // As in the script, the images of every epoch are drawn from the same noise.
+        let images = Calls::of(Generator::manual_seed(0)).one(stop, |generator, callback| {
+            pipeline.call(Unconditional {
+                batch_size: self.options.eval_batch_size as usize,
+                num_inference_steps: Some(self.options.ddpm_num_inference_steps as usize),
+                generator: Some(generator.into()),
+                callback_on_step_end: Some(callback),
+                ..Default::default()
+            })
+        })?;
+        Ok(images.map(|images| SampleImages { images, prompts: Vec::new(), tag: "test_samples" }))
     }
 
     fn write(&self, folder: &Path) -> Result<()> {
@@ -301,33 +294,10 @@ impl Task for UnconditionalTask {
 
     fn card(&self) -> ModelCard {
         let common = &self.options.common;
-        let name = common.output_dir.display().to_string();
         ModelCard {
-            dataset: common.dataset(),
+            dataset: self.options.dataset.folder.name(),
             hyperparameters: common.hyperparameters(),
-            ..ModelCard::new(Method::Unconditional, Family::default(), name)
+            ..ModelCard::new(Method::Unconditional, Family::default(), common.name())
         }
     }
-}
-
-fn stopped() -> oxidiff::Error {
-    oxidiff::Error::Stopped { message: "the training stops".to_owned() }
-}
-
-/// The average in a checkpoint, whose folder is a model's with the average's settings.
-fn saved_average(model: &UNet2DModel, config: EMAModelConfig, folder: &Path) -> Result<EMAModel> {
-    let folder = folder.join("unet_ema");
-    let file = folder.join("config.json");
-    if !folder.is_dir() {
-        let message = "does not exist, as the checkpoint was written without --use-ema";
-        return Err(Error::checkpoint(&folder, message));
-    }
-    let step = Config::from_file(&file)?.get("optimization_step").and_then(|step| step.as_u64());
-    let step = step.ok_or_else(|| Error::checkpoint(&file, "`optimization_step` must be a whole number"))?;
-    let mut state = StateFile::new();
-    state.put_u64("ema.optimization_step", step);
-    UNet2DModel::from_pretrained(&folder.to_string_lossy())?.read(&mut |name, shape, values| {
-        state.put_f32(format!("ema.shadow.{name}"), shape.to_vec(), values);
-    });
-    Ok(EMAModel::load(model, config, &state, "ema")?)
 }

@@ -1,0 +1,22 @@
+//! The trainings: one file for each example script.
+
+mod controlnet;
+mod dreambooth;
+mod dreambooth_lora;
+mod subject_options;
+mod text_to_image;
+mod text_to_image_lora;
+mod textual_inversion;
+mod unconditional;
+
+pub use self::controlnet::{ControlNetOptions, controlnet};
+pub use self::dreambooth::{DreamBoothOptions, dreambooth};
+pub use self::dreambooth_lora::{DreamBoothLoraOptions, dreambooth_lora};
+pub use self::subject_options::SubjectOptions;
+pub use self::text_to_image::{TextToImageOptions, text_to_image};
+pub use self::text_to_image_lora::{TextToImageLoraOptions, text_to_image_lora};
+pub use self::textual_inversion::{TextualInversionOptions, textual_inversion};
+pub use self::unconditional::{UnconditionalOptions, unconditional};
+
+/// The file of low-rank layers, as the result and in checkpoints.
+const LORA_WEIGHTS: &str = "pytorch_lora_weights.safetensors";

@@ -1,0 +1,207 @@
+//! Low-rank layers for the attentions of Stable Diffusion's UNet, on images with captions: `train_text_to_image_lora.py`.
+
+use std::path::Path;
+
+use clap::Args;
+use oxidiff::training::{LowRankInit, LowRankLayers, ParameterGradients, Recording, StateFile, Trained};
+use oxidiff::{CLIPTextModel, UNet2DConditionInputs, UNet2DConditionModel};
+
+use super::LORA_WEIGHTS;
+use crate::batches::Batch;
+use crate::error::Result;
+use crate::image_transform::interpolation_mode;
+use crate::learner::Learner;
+use crate::options::{
+    CommonOptions, DatasetOptions, Differences, ModelOptions, not_negative, positive, with_defaults,
+};
+use crate::random::Random;
+use crate::report::{Family, Method, ModelCard};
+use crate::stable_diffusion::{NoiseOptions, StableDiffusion};
+use crate::stop::Stop;
+use crate::task::{Due, SampleImages, Task};
+use crate::trainer::{Outcome, train};
+use crate::validation::Validation;
+
+/// The options of `oxidiff train text-to-image-lora`: the flags of `train_text_to_image_lora.py`.
+///
+/// Gradients are only clipped if `max_grad_norm` is given: the script has it too, but clips nothing.
+#[derive(Args, Clone, Debug)]
+#[command(mut_arg("output_dir", |it| it.default_value("sd-model-finetuned-lora")))]
+pub struct TextToImageLoraOptions {
+    /// What to begin with.
+    #[command(flatten)]
+    pub model: ModelOptions,
+    /// What all trainings share.
+    #[command(flatten)]
+    pub common: CommonOptions,
+    /// What to train on.
+    #[command(flatten)]
+    pub dataset: DatasetOptions,
+    /// The column of the captions; of several captions, one is drawn each time
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    pub caption_column: String,
+    /// A prompt to make images of, to show the progress
+    #[arg(long, value_name = "PROMPT")]
+    pub validation_prompt: Option<String>,
+    /// How many images to make of it
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub num_validation_images: u32,
+    /// After how many epochs to make them
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub validation_epochs: u64,
+    /// The γ of Min-SNR weights, 5 is recommended; by default all timesteps weigh the same
+    #[arg(long, value_name = "GAMMA")]
+    pub snr_gamma: Option<f64>,
+    /// What the model predicts: epsilon or v_prediction; by default what the checkpoint's scheduler says
+    #[arg(long, value_name = "TYPE")]
+    pub prediction_type: Option<String>,
+    /// How much noise that is the same everywhere in an image to add
+    #[arg(long, value_name = "SCALE", default_value_t = 0.0)]
+    pub noise_offset: f64,
+    /// The rank of the layers
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub rank: u32,
+    /// The filter for resizing: nearest, bilinear, bicubic or lanczos
+    #[arg(long, value_name = "NAME", default_value = "lanczos")]
+    pub image_interpolation_mode: String,
+}
+
+impl TextToImageLoraOptions {
+    /// The defaults, for a model and the images and captions in a folder.
+    pub fn new(
+        pretrained_model_name_or_path: &str,
+        train_data_dir: impl AsRef<Path>,
+        output_dir: impl AsRef<Path>,
+    ) -> Self {
+        with_defaults(&[
+            ("pretrained-model-name-or-path", Path::new(pretrained_model_name_or_path)),
+            ("train-data-dir", train_data_dir.as_ref()),
+            ("output-dir", output_dir.as_ref()),
+        ])
+    }
+}
+
+/// Trains low-rank layers until the end, or until `stop` asks to stop. The result is `pytorch_lora_weights.safetensors` in
+/// `output_dir`, which [`load_lora_weights`](oxidiff::LoraLoader::load_lora_weights) reads.
+///
+/// # Errors
+/// When an option makes no sense, the model, the data or a checkpoint cannot be read, or the folder cannot be written.
+pub fn text_to_image_lora(options: &TextToImageLoraOptions, stop: &Stop) -> Result<Outcome> {
+    let differences =
+        Differences { run_name: "text2image-fine-tune", loss_tag: "train_loss", rate_counts_batches: false };
+    let TextToImageLoraOptions { model, common, dataset, .. } = options;
+    common.check()?;
+    options.snr_gamma.map(|gamma| positive("snr-gamma", gamma)).transpose()?;
+    let offset = not_negative("noise-offset", options.noise_offset)?;
+    let filter = interpolation_mode(&options.image_interpolation_mode)?;
+    let mut random = common.random();
+    let images = dataset.folder.open(None, random.torch.initial_seed())?;
+    let images =
+        dataset.captioned_images(images, Some(&options.caption_column), common.resolution, filter)?;
+    let data = common.data(images);
+    let prepared = common.prepare(&data, &differences)?;
+
+    let (mut frozen, mut unet, text_encoder) =
+        StableDiffusion::load(model, common.dtype()?, common.resolution)?;
+    frozen.set_prediction_type(options.prediction_type.as_deref())?;
+    let rank = options.rank as usize;
+    let layers = LowRankLayers::new(&mut unet, rank, rank as f64, LowRankInit::Gaussian, &mut random.torch)?;
+    let mut task = TextToImageLoraTask {
+        options: options.clone(),
+        noise: NoiseOptions { offset, perturbation: 0.0 },
+        frozen,
+        unet,
+        text_encoder,
+        learner: Learner::new(layers, prepared.adam_w, None),
+    };
+    train(&mut task, &data, &prepared.plan, random, prepared.report, stop)
+}
+
+struct TextToImageLoraTask {
+    options: TextToImageLoraOptions,
+    noise: NoiseOptions,
+    frozen: StableDiffusion,
+    /// Without the layers.
+    unet: UNet2DConditionModel,
+    text_encoder: CLIPTextModel,
+    learner: Learner<LowRankLayers>,
+}
+
+impl TextToImageLoraTask {
+    fn weights(&self) -> StateFile {
+        let mut file = StateFile::new();
+        self.learner.trained().export("unet", &mut file);
+        file
+    }
+}
+
+impl Task for TextToImageLoraTask {
+    fn learn(
+        &mut self,
+        batch: Batch,
+        parts: usize,
+        random: &mut Random,
+    ) -> Result<(f32, ParameterGradients)> {
+        let example = self.frozen.example(batch.images, self.noise, &mut random.torch)?;
+        let text = self.frozen.text(&batch.captions, &self.text_encoder)?.autodiff();
+
+        let dtype = self.frozen.dtype;
+        let mut unet = Recording::frozen(&self.unet, dtype);
+        let leaves = self.learner.trained().record(&mut unet, dtype)?;
+        let inputs = UNet2DConditionInputs::default();
+        let prediction = unet.forward_with(example.noisy.autodiff(), &example.timesteps, text, inputs)?;
+        let snr_gamma = self.options.snr_gamma;
+        let loss = self.frozen.loss(prediction, example.target.autodiff(), &example.timesteps, snr_gamma)?;
+        let value = loss.clone().into_scalar::<f32>();
+        drop(unet);
+        Ok((value, leaves.take(&mut (loss / parts as f64).backward())))
+    }
+
+    fn update(&mut self, gradients: &ParameterGradients, learning_rate: f64) {
+        self.learner.update(gradients, learning_rate);
+    }
+
+    fn save(&self, folder: &Path, state: &mut StateFile) -> Result<()> {
+        self.weights().write(&folder.join(LORA_WEIGHTS))?;
+        self.learner.trained().save_values(state, "layers");
+        self.learner.save(state);
+        Ok(())
+    }
+
+    fn load(&mut self, _folder: &Path, state: &StateFile) -> Result<()> {
+        let layers = self.learner.trained().clone().with_values(state, "layers")?;
+        self.learner.load(layers, state)
+    }
+
+    fn due_after_epoch(&self, epoch: u64, is_last: bool) -> Due {
+        let is_time = is_last || epoch.is_multiple_of(self.options.validation_epochs);
+        Due { samples: is_time && self.options.validation_prompt.is_some(), model: is_last, interim: false }
+    }
+
+    fn samples(&self, stop: &Stop) -> Result<Option<SampleImages>> {
+        let prompts = Vec::from_iter(self.options.validation_prompt.clone());
+        let mut unet = self.unet.clone();
+        self.learner.trained().apply(&mut unet, self.frozen.dtype)?;
+        let mut pipeline = self.frozen.pipeline(unet, self.text_encoder.clone())?;
+        let images = self.options.num_validation_images;
+        let validation = Validation { prompts: &prompts, images, steps: 30, seed: self.options.common.seed };
+        let images = validation.images(&mut pipeline, stop)?;
+        Ok(images.map(|images| SampleImages { images, prompts, tag: "validation" }))
+    }
+
+    fn write(&self, folder: &Path) -> Result<()> {
+        Ok(self.weights().write(&folder.join(LORA_WEIGHTS))?)
+    }
+
+    fn card(&self) -> ModelCard {
+        let TextToImageLoraOptions { model, common, dataset, .. } = &self.options;
+        let mut hyperparameters = common.hyperparameters();
+        hyperparameters.push(("Rank".to_owned(), self.options.rank.to_string()));
+        ModelCard {
+            base_model: Some(model.pretrained_model_name_or_path.clone()),
+            dataset: dataset.folder.name(),
+            hyperparameters,
+            ..ModelCard::new(Method::TextToImageLora, Family::StableDiffusion, common.name())
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The images that show the progress of a training.
+
+use std::ops::ControlFlow;
+
+use oxidiff::image::RgbImage;
+use oxidiff::{Generator, ImagePipelineOutput, Pipeline, StableDiffusionPipeline, StepCallback, TextToImage};
+
+use crate::error::Result;
+use crate::stop::Stop;
+
+/// The seed of a generator of torch that nobody seeded.
+const UNSEEDED: u64 = 67_280_421_310_721;
+
+/// Images to make of prompts.
+#[derive(Clone, Debug)]
+pub(crate) struct Validation<'a> {
+    pub prompts: &'a [String],
+    /// How many images to make of each prompt.
+    pub images: u32,
+    /// Denoising steps.
+    pub steps: usize,
+    /// The seed of the training.
+    pub seed: Option<u32>,
+}
+
+impl Validation<'_> {
+    /// The images, one after the other from one generator; `None` when `stop` came first.
+    ///
+    /// # Errors
+    /// When the pipeline cannot be called.
+    pub fn images(
+        &self,
+        pipeline: &mut StableDiffusionPipeline,
+        stop: &Stop,
+    ) -> Result<Option<Vec<RgbImage>>> {
+        let mut calls = Calls::new(self.seed);
+        let mut images = Vec::new();
+        for prompt in self.prompts {
+            for _ in 0..self.images {
+                let made = calls.one(stop, |generator, callback| {
+                    pipeline.call(TextToImage {
+                        num_inference_steps: self.steps,
+                        generator: Some(generator.into()),
+                        callback_on_step_end: Some(callback),
+                        ..TextToImage::new(prompt.clone())
+                    })
+                })?;
+                match made {
+                    Some(made) => images.extend(made),
+                    None => return Ok(None),
+                }
+            }
+        }
+        Ok(Some(images))
+    }
+}
+
+/// Calls of a pipeline that share a generator.
+pub(crate) struct Calls(Option<Generator>);
+
+impl Calls {
+    /// Calls with the seed of a training.
+    pub fn new(seed: Option<u32>) -> Self {
+        Self::of(Generator::manual_seed(seed.map_or(UNSEEDED, u64::from)))
+    }
+
+    /// Calls that draw from a generator.
+    pub fn of(generator: Generator) -> Self {
+        Self(Some(generator))
+    }
+
+    /// The generator after the calls.
+    pub fn into_generator(self) -> Generator {
+        self.0.expect("returned after each call")
+    }
+
+    /// The images of one call; `None` when `stop` came first.
+    ///
+    /// # Errors
+    /// When the pipeline cannot be called.
+    pub fn one(
+        &mut self,
+        stop: &Stop,
+        call: impl FnOnce(Generator, StepCallback) -> oxidiff::Result<ImagePipelineOutput>,
+    ) -> Result<Option<Vec<RgbImage>>> {
+        let (lent, loan) = self.0.take().expect("returned after each call").lend();
+        let result = call(lent, stop.as_callback());
+        self.0 = loan.returned();
+        match result {
+            Ok(output) => {
+                Ok(Some(output.images.into_images().into_iter().map(|image| image.into_rgb8()).collect()))
+            }
+            Err(oxidiff::Error::Stopped { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Stop {
+    /// Ends a call of a pipeline when someone asked to stop.
+    pub(crate) fn as_callback(&self) -> StepCallback {
+        let stop = self.clone();
+        Box::new(move |step| match stop.is_requested() {
+            false => ControlFlow::Continue(step.latents),
+            true => ControlFlow::Break(oxidiff::Stop::Fail(oxidiff::Error::Stopped {
+                message: "the training stops".to_owned(),
+            })),
+        })
+    }
+}
