@@ -4,8 +4,8 @@ use std::path::Path;
 
 use oxidiff::training::{min_snr_weights, mse, target, weighted_mse};
 use oxidiff::{
-    Autoencoder, CLIPTextModel, CLIPTokenizer, DDPMScheduler, DType, Device, EncodedImage, Generator,
-    LoadOptions, Model, Pipeline, PredictionType, Scheduler, StableDiffusionComponents,
+    Autoencoder, AutoencoderKL, CLIPTextModel, CLIPTokenizer, DDPMScheduler, DType, Device, EncodedImage,
+    Generator, LoadOptions, Model, Pipeline, PredictionType, Scheduler, StableDiffusionComponents,
     StableDiffusionPipeline, Tensor, UNet2DConditionModel,
 };
 
@@ -118,7 +118,7 @@ impl StableDiffusion {
         let latents = self.latents(images, generator)?;
         let shape = latents.dims();
         let device = Device::flex();
-        let mut drawn = generator.randn(shape, self.dtype, &device);
+        let mut drawn = self.noise_like(shape, generator);
         if noise.offset != 0.0 {
             let [batch, channels, ..] = shape;
             let offset = generator.randn([batch, channels, 1, 1], DType::F32, &device);
@@ -127,7 +127,7 @@ impl StableDiffusion {
         let added = if noise.perturbation == 0.0 {
             drawn.clone()
         } else {
-            drawn.clone() + generator.randn(shape, self.dtype, &device) * noise.perturbation
+            drawn.clone() + self.noise_like(shape, generator) * noise.perturbation
         };
         let steps = self.noise_scheduler.config().get("num_train_timesteps").and_then(|steps| steps.as_i64());
         let timesteps = generator.randint_vec(0, steps.unwrap_or(1000), shape[0])?;
@@ -135,6 +135,17 @@ impl StableDiffusion {
         let noisy = self.noise_scheduler.add_noise(latents.clone(), added, &timesteps)?;
         let target = target(&self.noise_scheduler, self.prediction_type, latents, drawn, &timesteps)?;
         Ok(Example { noisy, timesteps, target })
+    }
+
+    /// `torch.randn_like(latents)`, which follows the order of the latents in PyTorch's memory. An encoder with attention changes
+    /// it.
+    fn noise_like(&self, shape: [usize; 4], generator: &mut Generator) -> Tensor<4> {
+        let device = Device::flex();
+        let vae = self.vae.as_any().downcast_ref::<AutoencoderKL>();
+        match vae.is_some_and(|vae| !vae.config().mid_block_add_attention) {
+            true => generator.randn(shape, self.dtype, &device),
+            false => generator.randn_channels_last(shape, self.dtype, &device),
+        }
     }
 
     /// Latents that are drawn from what the VAE says of the images.

@@ -44,6 +44,9 @@ pub struct UnconditionalOptions {
     /// The configuration of the UNet: a file, or a folder with config.json; by default that of the script
     #[arg(long, value_name = "DIR_OR_FILE")]
     pub model_config_name_or_path: Option<PathBuf>,
+    /// A model to go on with, instead of a new one: a folder or a name on the hub
+    #[arg(long, value_name = "DIR_OR_HUB_ID", conflicts_with = "model_config_name_or_path")]
+    pub pretrained_model_name_or_path: Option<String>,
     /// How many images to make at a time to show the progress
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
     pub eval_batch_size: u32,
@@ -121,18 +124,23 @@ impl UnconditionalOptions {
         })?)
     }
 
-    /// A new model with random weights.
+    /// The model to train; a new one has random weights.
     fn model(&self, seed: u64) -> Result<UNet2DModel> {
         let device = Device::flex();
-        let model = match &self.model_config_name_or_path {
-            Some(path) => {
+        let model = match (&self.pretrained_model_name_or_path, &self.model_config_name_or_path) {
+            (Some(name), _) => UNet2DModel::from_pretrained(name)?,
+            (None, Some(path)) => {
                 let file = if path.is_dir() { path.join("config.json") } else { path.clone() };
                 UNet2DModel::from_config(&Config::from_file(file)?, &device)?
             }
-            None => UNet2DModel::init(&default_model(self.common.resolution as usize), &device)?,
+            (None, None) => UNet2DModel::init(&default_model(self.common.resolution as usize), &device)?,
         };
         let config = model.config();
-        let refuse = |message: String| Err(Error::option("model-config-name-or-path", message));
+        let option = match self.pretrained_model_name_or_path {
+            Some(_) => "pretrained-model-name-or-path",
+            None => "model-config-name-or-path",
+        };
+        let refuse = |message: String| Err(Error::option(option, message));
         if config.in_channels != 3 || config.out_channels != 3 {
             let (inputs, outputs) = (config.in_channels, config.out_channels);
             return refuse(format!("the model has {inputs} and {outputs} channels; images have 3"));

@@ -85,6 +85,24 @@ impl Generator {
         Tensor::from_data(data, (device, dtype))
     }
 
+    /// Samples for a tensor that PyTorch keeps in the memory format `channels_last`: `torch.randn_like(tensor)`. They are drawn in
+    /// the order of the memory, one by one.
+    ///
+    /// Several latents of an encoder whose middle block has attention are such a tensor, so this is the noise of PyTorch's trainings.
+    ///
+    /// # Panics
+    /// When `dtype` is not a floating point type.
+    pub fn randn_channels_last(&mut self, shape: [usize; 4], dtype: DType, device: &Device) -> Tensor<4> {
+        let [batch, channels, height, width] = shape;
+        if batch == 1 || channels == 1 || height * width == 1 {
+            // PyTorch then has the usual format.
+            return self.randn(shape, dtype, device);
+        }
+        let samples: Vec<f64> = (0..shape.iter().product()).map(|_| self.normal()).collect();
+        let samples = TensorData::new(samples, [batch, height, width, channels]);
+        Tensor::<4>::from_data(samples.convert_dtype(dtype), (device, dtype)).permute([0, 3, 1, 2])
+    }
+
     /// [`Generator::randn`] in host memory: `torch.randn(len, generator=self)` of `T`'s dtype.
     pub fn randn_vec<T: RandomFloat>(&mut self, len: usize) -> Vec<T> {
         if len < BLOCK {

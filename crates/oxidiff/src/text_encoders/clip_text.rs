@@ -217,8 +217,8 @@ impl CLIPTextModel {
             let message = format!("is {rows}, but the tokenizer has {kept} tokens");
             return Err(Error::config("text_encoder/config.json", "vocab_size", message));
         }
-        let table = table.val().narrow(0, 0, kept);
-        self.embeddings.token_embedding.weight = Param::from_tensor(Tensor::cat(vec![table, embeddings], 0));
+        let joined = Tensor::cat(vec![table.val().narrow(0, 0, kept), embeddings], 0);
+        self.embeddings.token_embedding.weight = Param::initialized(table.id, joined);
         self.config.vocab_size = vocab_size;
         Ok(())
     }

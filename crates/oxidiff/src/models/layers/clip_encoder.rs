@@ -137,11 +137,12 @@ impl EncoderLayer {
 }
 
 impl SelfAttention {
+    /// In the order of transformers, in which new low-rank layers draw their values.
     fn projections_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)> {
         let projections = [
-            ("q_proj", &mut self.q_proj),
             ("k_proj", &mut self.k_proj),
             ("v_proj", &mut self.v_proj),
+            ("q_proj", &mut self.q_proj),
             ("out_proj", &mut self.out_proj),
         ];
         projections.into_iter().map(|(name, layer)| (name.to_owned(), layer))
