@@ -35,7 +35,7 @@ pub(crate) enum TrainCommand {
 }
 
 /// Flags of the scripts that cannot be followed, and why.
-const REFUSED: [(&str, &str); 28] = [
+const REFUSED: [(&str, &str); 30] = [
     ("--push-to-hub", UPLOAD),
     ("--hub-token", UPLOAD),
     ("--hub-model-id", UPLOAD),
@@ -69,6 +69,8 @@ const REFUSED: [(&str, &str); 28] = [
     ("--non-ema-revision", "the UNet of --revision is trained"),
     ("--offload-ema", "the average is in the same memory as the weights"),
     ("--foreach-ema", "the average has one implementation"),
+    ("--lora-dropout", "low-rank layers are trained without dropout"),
+    ("--lora-bias", "low-rank layers have no bias"),
     ("--tokenizer-name", "the tokenizer is the model's own"),
     ("--tokenizer-max-length", "CLIP takes what its tokenizer says"),
     ("--text-encoder-use-attention-mask", "it is for T5, and only CLIP is supported"),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 use oxidiff::training::{ParameterGradients, Recording, StateFile};
-use oxidiff::{CLIPTextModel, Model, Pipeline, UNet2DConditionInputs, UNet2DConditionModel};
+use oxidiff::{CLIPTextModel, Model, Pipeline, Resample, UNet2DConditionInputs, UNet2DConditionModel};
 
 use super::SubjectOptions;
 use crate::batches::Batch;
@@ -81,7 +81,7 @@ pub fn dreambooth(options: &DreamBoothOptions, stop: &Stop) -> Result<Outcome> {
     let mut random = common.random();
     let (frozen, unet, text_encoder) = StableDiffusion::load(model, common.dtype()?, common.resolution)?;
     subject.make_class_images(frozen.pipeline(unet, text_encoder.clone())?, &mut random, stop)?;
-    let data = common.data(subject.images(common.resolution)?);
+    let data = common.data(subject.images(common.resolution, Resample::Bilinear)?);
     let prepared = common.prepare(&data, &differences)?;
 
     let trained_text_encoder = subject.train_text_encoder.then(|| model.load_part(TEXT_ENCODERS[0]));

@@ -9,6 +9,7 @@ use oxidiff::{CLIPTextModel, UNet2DConditionInputs, UNet2DConditionModel};
 use super::{LORA_WEIGHTS, SubjectOptions};
 use crate::batches::Batch;
 use crate::error::Result;
+use crate::image_transform::interpolation_mode;
 use crate::learner::Learner;
 use crate::options::{CommonOptions, Differences, ModelOptions, with_defaults};
 use crate::random::Random;
@@ -44,6 +45,9 @@ pub struct DreamBoothLoraOptions {
     /// The rank of the layers
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub rank: u32,
+    /// The filter for resizing: nearest, bilinear, bicubic or lanczos
+    #[arg(long, value_name = "NAME", default_value = "lanczos")]
+    pub image_interpolation_mode: String,
 }
 
 impl DreamBoothLoraOptions {
@@ -75,11 +79,12 @@ pub fn dreambooth_lora(options: &DreamBoothLoraOptions, stop: &Stop) -> Result<O
     let DreamBoothLoraOptions { model, common, subject, .. } = options;
     common.check()?;
     subject.check()?;
+    let filter = interpolation_mode(&options.image_interpolation_mode)?;
     let mut random = common.random();
     let (frozen, mut unet, mut text_encoder) =
         StableDiffusion::load(model, common.dtype()?, common.resolution)?;
     subject.make_class_images(frozen.pipeline(unet.clone(), text_encoder.clone())?, &mut random, stop)?;
-    let data = common.data(subject.images(common.resolution)?);
+    let data = common.data(subject.images(common.resolution, filter)?);
     let prepared = common.prepare(&data, &differences)?;
 
     let rank = options.rank as usize;

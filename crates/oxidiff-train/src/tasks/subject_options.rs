@@ -83,7 +83,7 @@ impl SubjectOptions {
     ///
     /// # Errors
     /// When a folder has no images.
-    pub(crate) fn images(&self, resolution: u32) -> Result<SubjectImages> {
+    pub(crate) fn images(&self, resolution: u32, filter: Resample) -> Result<SubjectImages> {
         let (center_crop, random_flip) = (self.center_crop, false);
         let class = match (&self.class_data_dir, &self.class_prompt) {
             (Some(folder), Some(prompt)) if self.with_prior_preservation => {
@@ -97,7 +97,7 @@ impl SubjectOptions {
             instances: Arc::new(Dataset::open_plain_folder(&self.instance_data_dir)?),
             instance_prompt: self.instance_prompt.clone(),
             class,
-            transform: ImageTransform { resolution, center_crop, random_flip, filter: Resample::Bilinear },
+            transform: ImageTransform { resolution, center_crop, random_flip, filter },
         })
     }
 
