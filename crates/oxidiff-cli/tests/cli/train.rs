@@ -158,3 +158,72 @@ fn bad_input_is_refused() {
     let run = sandbox.run(["train", "unconditional", "--train_data_dir", "empty"]);
     assert!(run.code == Some(1) && run.stderr.contains("empty"), "{}", run.stderr);
 }
+
+/// The commands of `docs/training.md`, on small models and images.
+#[test]
+fn the_commands_of_the_page_work() {
+    let sandbox = Sandbox::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let scripts = root.join("tests/fixtures/training_scripts");
+    for (name, from) in [
+        ("butterflies", "images"),
+        ("pictures", "images"),
+        ("my-dog", "instance"),
+        ("dogs", "class"),
+        ("toys", "instance"),
+        ("outlines", "control"),
+    ] {
+        fs::create_dir(sandbox.path(name)).unwrap();
+        for entry in fs::read_dir(scripts.join(from)).unwrap().map(Result::unwrap) {
+            fs::copy(entry.path(), sandbox.path(name).join(entry.file_name())).unwrap();
+        }
+    }
+    fs::copy(scripts.join("control/outline_0.png"), sandbox.path("outline.png")).unwrap();
+    let model = root.join("tests/fixtures/pipelines/sd1");
+
+    let page = fs::read_to_string(root.join("docs/training.md")).unwrap();
+    let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let commands: Vec<String> =
+        blocks.flat_map(|block| block.split("\n\n")).map(|command| command.trim().to_owned()).collect();
+    assert_eq!(commands.len(), 7);
+    for command in commands {
+        let command = smaller(&command)
+            .replacen("oxidiff", env!("CARGO_BIN_EXE_oxidiff"), 1)
+            .replace("stable-diffusion-v1-5/stable-diffusion-v1-5", model.to_str().unwrap());
+        let run = sandbox.shell(&command);
+        assert_eq!(run.code, Some(0), "{command}: {}", run.stderr);
+        assert!(sandbox.path(run.stdout.trim()).join("README.md").is_file(), "{command}");
+    }
+}
+
+/// A command with all its flags, but smaller numbers, and what the small model knows.
+fn smaller(command: &str) -> String {
+    let is_unconditional = command.contains("train unconditional");
+    let mut words: Vec<&str> = command.split_whitespace().filter(|word| *word != "\\").collect();
+    let mut set = |flag: &'static str, value: &'static str| match words.iter().position(|word| *word == flag)
+    {
+        Some(at) => words[at + 1] = value,
+        None => words.extend([flag, value]),
+    };
+    set("--max_train_steps", "2");
+    if is_unconditional {
+        // The script's model halves the images five times.
+        set("--resolution", "32");
+        set("--ddpm_num_inference_steps", "1");
+        set("--eval_batch_size", "1");
+        set("--num_epochs", "1");
+    } else {
+        set("--resolution", "16");
+    }
+    for (task, flag, value) in [
+        ("textual-inversion", "--initializer_token", "apple"),
+        ("--num_class_images", "--num_class_images", "4"),
+        ("--validation_prompt", "--num_validation_images", "1"),
+    ] {
+        if command.contains(task) {
+            set(flag, value);
+        }
+    }
+    words.push("--no-progress");
+    words.join(" ")
+}
