@@ -35,7 +35,7 @@ pub(crate) enum TrainCommand {
 }
 
 /// Flags of the scripts that cannot be followed, and why.
-const REFUSED: [(&str, &str); 30] = [
+const REFUSED: [(&str, &str); 29] = [
     ("--push-to-hub", UPLOAD),
     ("--hub-token", UPLOAD),
     ("--hub-model-id", UPLOAD),
@@ -49,10 +49,6 @@ const REFUSED: [(&str, &str); 30] = [
         "trainings compute on the CPU, which has no TF32; --mixed-precision bf16 is faster than f32",
     ),
     ("--use-8bit-adam", "the optimizer keeps its moments in f32"),
-    (
-        "--gradient-checkpointing",
-        "all activations are kept; use a smaller --train-batch-size with --gradient-accumulation-steps",
-    ),
     ("--local-rank", "a training runs in one process, on all cores"),
     (
         "--cache-dir",

@@ -28,6 +28,9 @@ pub use ops::attention::attention;
 pub use ops::conversion::convert;
 pub use ops::convolution::{Addends, conv2d};
 pub use ops::geglu::geglu;
+pub use ops::gradients::recomputation::{
+    MOST_RECOMPUTED_INPUTS, RecomputedGradient, RecomputedInput, recomputed,
+};
 pub use ops::group_norm::{GroupNormActivation, group_norm};
 pub use ops::images::{join_channels, nearest, to_image, to_tokens};
 pub use ops::layer_norm::layer_norm;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Command};
-use oxidiff::training::{AdamWConfig, SchedulerType, get_scheduler};
+use oxidiff::training::{AdamWConfig, SchedulerType, get_scheduler, with_gradient_checkpointing};
 use oxidiff::{DType, Resample};
 
 use crate::batches::{Source, TrainingData};
@@ -47,6 +47,9 @@ pub struct CommonOptions {
     /// Batches in a step
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub gradient_accumulation_steps: u32,
+    /// Keep only the inputs of the model's blocks for the backward pass, which computes the blocks again: less memory, more time
+    #[arg(long)]
+    pub gradient_checkpointing: bool,
     /// The learning rate, after its warm-up
     #[arg(long, value_name = "RATE", default_value_t = 1e-4)]
     pub learning_rate: f64,
@@ -217,6 +220,11 @@ impl CommonOptions {
             ..ReportOptions::new(&self.output_dir, differences.run_name, steps.total, batch_size)
         };
         Ok(Prepared { plan, report, adam_w: self.adam_w()? })
+    }
+
+    /// Calls the model that is trained: with `--gradient-checkpointing`, its blocks are recomputed in the backward pass.
+    pub(crate) fn predict<R>(&self, call: impl FnOnce() -> R) -> R {
+        if self.gradient_checkpointing { with_gradient_checkpointing(call) } else { call() }
     }
 
     /// What the model computes in.

@@ -5,7 +5,7 @@ pub(crate) mod attention;
 pub(crate) mod conversion;
 pub(crate) mod convolution;
 pub(crate) mod geglu;
-mod gradients;
+pub(crate) mod gradients;
 pub(crate) mod group_norm;
 pub(crate) mod images;
 pub(crate) mod layer_norm;

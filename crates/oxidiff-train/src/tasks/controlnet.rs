@@ -224,15 +224,17 @@ impl Task for ControlNetTask {
         let noisy = noisy.autodiff();
         let recording = Recording::of(self.learner.trained(), dtype);
         let inputs = ControlNetInputs::default();
-        let controls =
-            recording.model().forward_with(noisy.clone(), &timesteps, text.clone(), steers, inputs)?;
         let unet = Recording::frozen(&self.unet, dtype);
-        let inputs = UNet2DConditionInputs {
-            down_block_additional_residuals: controls.down_block_res_samples,
-            mid_block_additional_residual: Some(controls.mid_block_res_sample),
-            ..Default::default()
-        };
-        let prediction = unet.forward_with(noisy, &timesteps, text, inputs)?;
+        let prediction = self.options.common.predict(|| {
+            let controls =
+                recording.model().forward_with(noisy.clone(), &timesteps, text.clone(), steers, inputs)?;
+            let inputs = UNet2DConditionInputs {
+                down_block_additional_residuals: controls.down_block_res_samples,
+                mid_block_additional_residual: Some(controls.mid_block_res_sample),
+                ..Default::default()
+            };
+            unet.forward_with(noisy, &timesteps, text, inputs)
+        })?;
         drop(unet);
         let loss = self.frozen.loss(prediction, target.autodiff(), &timesteps, None)?;
         let value = loss.clone().into_scalar::<f32>();

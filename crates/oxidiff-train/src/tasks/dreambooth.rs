@@ -129,7 +129,9 @@ impl Task for DreamBoothTask {
             None => (self.frozen.text(&batch.captions, &self.text_encoder)?.autodiff(), None),
         };
         let inputs = UNet2DConditionInputs::default();
-        let prediction = unet.forward_with(noisy.autodiff(), &timesteps, text, inputs)?;
+        let noisy = noisy.autodiff();
+        let prediction =
+            self.options.common.predict(|| unet.forward_with(noisy, &timesteps, text, inputs))?;
         drop(unet);
         let options = &self.options;
         let loss = options.subject.loss(&self.frozen, prediction, target, &timesteps, options.snr_gamma)?;

@@ -149,7 +149,9 @@ impl Task for DreamBoothLoraTask {
             None => (self.frozen.text(&batch.captions, &self.text_encoder)?.autodiff(), None),
         };
         let inputs = UNet2DConditionInputs::default();
-        let prediction = unet.forward_with(noisy.autodiff(), &timesteps, text, inputs)?;
+        let noisy = noisy.autodiff();
+        let prediction =
+            self.options.common.predict(|| unet.forward_with(noisy, &timesteps, text, inputs))?;
         drop(unet);
         let loss = self.options.subject.loss(&self.frozen, prediction, target, &timesteps, None)?;
         let value = loss.clone().into_scalar::<f32>();

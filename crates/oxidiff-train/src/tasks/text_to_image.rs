@@ -134,7 +134,9 @@ impl Task for TextToImageTask {
         let recording = Recording::of(self.learner.trained(), self.frozen.dtype);
         let inputs = UNet2DConditionInputs::default();
         let noisy = example.noisy.autodiff();
-        let prediction = recording.model().forward_with(noisy, &example.timesteps, text, inputs)?;
+        let unet = recording.model();
+        let prediction =
+            self.options.common.predict(|| unet.forward_with(noisy, &example.timesteps, text, inputs))?;
         let snr_gamma = self.options.snr_gamma;
         let loss = self.frozen.loss(prediction, example.target.autodiff(), &example.timesteps, snr_gamma)?;
         let value = loss.clone().into_scalar::<f32>();

@@ -149,7 +149,9 @@ impl Task for TextToImageLoraTask {
         let mut unet = Recording::frozen(&self.unet, dtype);
         let leaves = self.learner.trained().record(&mut unet, dtype)?;
         let inputs = UNet2DConditionInputs::default();
-        let prediction = unet.forward_with(example.noisy.autodiff(), &example.timesteps, text, inputs)?;
+        let noisy = example.noisy.autodiff();
+        let prediction =
+            self.options.common.predict(|| unet.forward_with(noisy, &example.timesteps, text, inputs))?;
         let snr_gamma = self.options.snr_gamma;
         let loss = self.frozen.loss(prediction, example.target.autodiff(), &example.timesteps, snr_gamma)?;
         let value = loss.clone().into_scalar::<f32>();

@@ -184,7 +184,9 @@ impl Task for TextualInversionTask {
         let text = self.frozen.text(&batch.captions, &text_encoder)?;
         let unet = Recording::frozen(&self.unet, dtype);
         let inputs = UNet2DConditionInputs::default();
-        let prediction = unet.forward_with(noisy.autodiff(), &timesteps, text, inputs)?;
+        let noisy = noisy.autodiff();
+        let prediction =
+            self.options.common.predict(|| unet.forward_with(noisy, &timesteps, text, inputs))?;
         drop((unet, text_encoder));
         let loss = self.frozen.loss(prediction, target.autodiff(), &timesteps, None)?;
         let value = loss.clone().into_scalar::<f32>();

@@ -236,7 +236,8 @@ impl Task for UnconditionalTask {
         let target = target(&self.scheduler, self.prediction_type, clean, noise, &timesteps)?.autodiff();
 
         let recording = Recording::of(self.learner.trained(), self.dtype);
-        let prediction = recording.model().forward(noisy.autodiff(), &timesteps)?;
+        let prediction =
+            self.options.common.predict(|| recording.model().forward(noisy.autodiff(), &timesteps))?;
         let loss = match self.prediction_type {
             PredictionType::Epsilon => mse(prediction, target),
             // The weights of distillation.

@@ -272,3 +272,19 @@ fn damaged_and_other_checkpoints_are_refused() {
     fs::rename(checkpoint.join("state.safetensors"), checkpoint.join("other")).unwrap();
     refused(&options, "is no checkpoint of Oxidiff");
 }
+
+#[test]
+fn gradient_checkpointing_gives_the_same_training() {
+    let folder = sandbox();
+    let run = |output: &str, is_on: bool| {
+        let mut options = small(folder.path(), output);
+        options.common.gradient_checkpointing = is_on;
+        options.common.max_train_steps = Some(3);
+        complete(unconditional(&options, &Stop::default()).unwrap());
+        let mut options = lora(folder.path(), &format!("lora-{output}"));
+        options.common.gradient_checkpointing = is_on;
+        complete(text_to_image_lora(&options, &Stop::default()).unwrap());
+        [output.to_owned(), format!("lora-{output}")].map(|output| losses(&folder.path().join(output)))
+    };
+    assert_eq!(run("recomputed", true), run("kept", false));
+}

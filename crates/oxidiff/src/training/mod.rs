@@ -53,3 +53,4 @@ pub use self::token_embeddings::TokenEmbeddings;
 pub use self::trained::{ReadParameter, Trained};
 pub use crate::models::layers::linear::Linear;
 pub use crate::models::layers::low_rank::{LowRank, LowRankTarget};
+pub use crate::models::layers::recomputation::with_gradient_checkpointing;

@@ -27,6 +27,13 @@ pub(in crate::ops) enum Input {
     Elsewhere,
 }
 
+impl Input {
+    /// Whether it needs a gradient.
+    pub fn is_tracked(&self) -> bool {
+        matches!(self, Self::Node(tensor, _) if tensor.is_tracked())
+    }
+}
+
 impl<const D: usize> From<&Tensor<D>> for Input {
     fn from(tensor: &Tensor<D>) -> Self {
         if tensor.clone().try_into_primitive::<Flex>().is_ok() {
@@ -69,8 +76,7 @@ impl<const N: usize> Graph<N> {
         {
             return None;
         }
-        let tracked =
-            inputs.each_ref().map(|input| matches!(input, Input::Node(tensor, _) if tensor.is_tracked()));
+        let tracked = inputs.each_ref().map(Input::is_tracked);
         let nodes = inputs.map(|input| match input {
             Input::Node(tensor, _) => tensor.node(),
             // A leaf that needs no gradient.

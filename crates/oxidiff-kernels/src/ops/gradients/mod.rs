@@ -28,6 +28,7 @@ mod graph;
 pub(super) mod images;
 pub(super) mod linear;
 pub(super) mod norms;
+pub(crate) mod recomputation;
 mod rule;
 #[cfg(test)]
 mod testing;

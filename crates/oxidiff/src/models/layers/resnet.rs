@@ -10,6 +10,7 @@ use super::convolution::Conv2d;
 use super::fixed_resample::FixedResample;
 use super::linear::Linear;
 use super::normalization::GroupNorm;
+use super::recomputation::{self, input, recompute};
 
 /// How the embedding of the timestep enters a residual block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +101,18 @@ impl ResnetBlock2D {
     /// `x` `[batch, in_channels, height, width]` and `temb` `[batch, temb_channels]` to
     /// `[batch, out_channels, height, width]`, or half or twice the height and width.
     pub fn forward(&self, x: Tensor<4>, temb: Option<Tensor<2>>) -> Tensor<4> {
+        if recomputation::is_on() {
+            let block = (self.clone(), input(x), temb.map(input));
+            return recompute(
+                block,
+                |_| Vec::new(),
+                |(block, x, temb)| block.compute(x.val(), temb.as_ref().map(|temb| temb.val())),
+            );
+        }
+        self.compute(x, temb)
+    }
+
+    fn compute(&self, x: Tensor<4>, temb: Option<Tensor<2>>) -> Tensor<4> {
         let hidden = self.norm1.forward_activated(x.clone(), self.activation);
         let (x, hidden) = match self.resample {
             Some(resample) => (resample.forward(x), resample.forward(hidden)),

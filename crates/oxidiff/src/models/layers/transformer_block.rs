@@ -9,6 +9,7 @@ use super::feed_forward::{FeedForward, FeedForwardActivation};
 use super::linear::Linear;
 use super::low_rank::inside;
 use super::normalization::LayerNorm;
+use super::recomputation::{self, input, recompute};
 
 /// Self-attention, cross-attention and feed-forward, each with a norm before and a residual around it.
 #[derive(Module, Debug)]
@@ -66,6 +67,19 @@ impl BasicTransformerBlock {
 
     /// `x` `[batch, tokens, dim]` to the same shape.
     pub fn forward(&self, x: Tensor<3>, context: &AttentionContext) -> Tensor<3> {
+        // Images of IP-Adapters come with masks; they are not part of trainings.
+        if recomputation::is_on() && context.images.is_empty() {
+            let block = (self.clone(), input(x), input(context.text.clone()));
+            return recompute(
+                block,
+                |(block, ..)| block.attention_projections_mut().map(|(_, layer)| layer).collect(),
+                |(block, x, text)| block.compute(x.val(), &text.val().into()),
+            );
+        }
+        self.compute(x, context)
+    }
+
+    fn compute(&self, x: Tensor<3>, context: &AttentionContext) -> Tensor<3> {
         let first_context = self.only_cross_attention.then(|| context.text.clone());
         let x = self.attn1.forward_added(self.norm1.forward(x.clone()), first_context, x);
         let x = self.attn2.forward_prompted(self.norm2.forward(x.clone()), context, x);
