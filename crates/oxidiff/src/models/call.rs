@@ -5,6 +5,7 @@ use oxidiff_kernels::on_worker;
 
 use crate::error::{Error, Result};
 use crate::memory::mebibytes;
+use crate::models::layers::recomputation;
 
 /// How to make a call smaller, for messages.
 pub(crate) const SMALLER_CALL: &str = "make smaller images, fewer at once, or compute in bf16";
@@ -18,7 +19,9 @@ pub(crate) fn call<R: Send>(
     device: &Device,
     compute: impl FnOnce() -> Result<R> + Send,
 ) -> Result<R> {
-    on_worker(device, compute).unwrap_or_else(|refused| {
+    // The worker is another thread.
+    let is_recomputed = recomputation::is_on();
+    on_worker(device, || recomputation::with(is_recomputed, compute)).unwrap_or_else(|refused| {
         let size = mebibytes(refused.bytes as u64);
         let message = format!("the system refused {size} of memory: {SMALLER_CALL}");
         Err(Error::OutOfMemory { work: format!("calling the {class_name}"), message })

@@ -38,7 +38,8 @@ pub fn with_gradient_checkpointing<R>(call: impl FnOnce() -> R) -> R {
     with(true, call)
 }
 
-fn with<R>(is_on: bool, call: impl FnOnce() -> R) -> R {
+/// Calls `call` with recomputation on or off in this thread.
+pub(crate) fn with<R>(is_on: bool, call: impl FnOnce() -> R) -> R {
     /// Sets it back when `call` panics, too.
     struct Before(bool);
     impl Drop for Before {
@@ -51,7 +52,7 @@ fn with<R>(is_on: bool, call: impl FnOnce() -> R) -> R {
 }
 
 /// Whether blocks are recomputed: within a call of [`with_gradient_checkpointing`].
-pub(super) fn is_on() -> bool {
+pub(crate) fn is_on() -> bool {
     IS_ON.get()
 }
 
@@ -84,6 +85,8 @@ pub(super) fn recompute<M: Module + Sync + 'static, const D: usize>(
         }
         recomputed(forward(&plain), inputs, move |gradient| {
             with(false, || {
+                #[cfg(test)]
+                tests::RECOMPUTED.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                 let mut leaves = Leaves { is_tracked: &is_tracked, at: 0, taken: Vec::new() };
                 let mut block = plain.clone().map(&mut leaves);
                 for addition in additions(&mut block, low_rank) {
@@ -168,5 +171,53 @@ impl ModuleMapper for Leaves<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, value) = (param.id, param.into_value());
         Param::initialized(id, self.leaf(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use burn::tensor::{DType, Device};
+
+    use super::*;
+    use crate::models::model::Model;
+    use crate::models::unets::{DownBlockType, UNet2DConfig, UNet2DModel, UpBlockType};
+    use crate::random::Generator;
+    use crate::training::{Recording, mse};
+
+    /// How many blocks were computed again.
+    pub(super) static RECOMPUTED: AtomicUsize = AtomicUsize::new(0);
+
+    #[test]
+    fn all_blocks_of_a_model_are_computed_again() {
+        let config = UNet2DConfig {
+            block_out_channels: vec![32, 32],
+            layers_per_block: 1,
+            down_block_types: vec![DownBlockType::DownBlock2D; 2],
+            up_block_types: vec![UpBlockType::UpBlock2D; 2],
+            ..Default::default()
+        };
+        let device = Device::flex();
+        let model = UNet2DModel::init(&config, &device).unwrap();
+        let noisy = Generator::manual_seed(0).randn([2, 3, 16, 16], DType::F32, &device).autodiff();
+        let gradients = |is_on: bool| {
+            let recording = Recording::of(&model, DType::F32);
+            let predict = || recording.model().forward(noisy.clone(), &[10.0, 300.0]).unwrap();
+            let prediction = if is_on { with_gradient_checkpointing(predict) } else { predict() };
+            recording.backward(&mse(prediction, noisy.clone()))
+        };
+        let kept = gradients(false);
+        assert_eq!(RECOMPUTED.load(Ordering::SeqCst), 0);
+        let recomputed = gradients(true);
+        // One block a resolution on the way down, two on the way up, and two in the middle.
+        assert_eq!(RECOMPUTED.load(Ordering::SeqCst), 8);
+        assert!(!is_on());
+        for ((name, kept), (other, recomputed)) in kept.iter().zip(recomputed.iter()) {
+            assert_eq!(name, other);
+            let norm = kept.iter().map(|x| x * x).sum::<f32>().sqrt();
+            let apart = kept.iter().zip(recomputed).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+            assert!(apart <= 1e-5 * norm, "{name}: {apart} of {norm}");
+        }
     }
 }
