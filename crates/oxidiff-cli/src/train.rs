@@ -7,7 +7,8 @@ use clap::error::ErrorKind;
 use clap::{Command, Error, Subcommand};
 use oxidiff_train::{
     ControlNetOptions, DreamBoothLoraOptions, DreamBoothOptions, INTERRUPTED, Outcome, Stop,
-    TextToImageLoraOptions, TextToImageOptions, TextualInversionOptions, UnconditionalOptions,
+    TextToImageLoraOptions, TextToImageLoraSdxlOptions, TextToImageOptions, TextualInversionOptions,
+    UnconditionalOptions,
 };
 
 use crate::standard_output::print_line;
@@ -21,6 +22,8 @@ pub(crate) enum TrainCommand {
     TextToImage(Box<TextToImageOptions>),
     /// A LoRA for Stable Diffusion 1 or 2 on images with captions (train_text_to_image_lora.py)
     TextToImageLora(Box<TextToImageLoraOptions>),
+    /// A LoRA for Stable Diffusion XL on images with captions (train_text_to_image_lora_sdxl.py)
+    TextToImageLoraSdxl(Box<TextToImageLoraSdxlOptions>),
     /// Stable Diffusion 1 or 2 on a few images of a subject (train_dreambooth.py)
     #[command(name = "dreambooth")]
     DreamBooth(Box<DreamBoothOptions>),
@@ -35,7 +38,7 @@ pub(crate) enum TrainCommand {
 }
 
 /// Flags of the scripts that cannot be followed, and why.
-const REFUSED: [(&str, &str); 29] = [
+const REFUSED: [(&str, &str); 31] = [
     ("--push-to-hub", UPLOAD),
     ("--hub-token", UPLOAD),
     ("--hub-model-id", UPLOAD),
@@ -43,6 +46,10 @@ const REFUSED: [(&str, &str); 29] = [
     (
         "--enable-xformers-memory-efficient-attention",
         "xFormers is a library for PyTorch; attention has a kernel of its own here, which needs no flag",
+    ),
+    (
+        "--enable-npu-flash-attention",
+        "trainings compute on the CPU, whose attention has a kernel of its own here",
     ),
     (
         "--allow-tf32",
@@ -76,6 +83,7 @@ const REFUSED: [(&str, &str); 29] = [
     ("--prior-generation-precision", "images of the class are made in --mixed-precision"),
     ("--validation-scheduler", "images that show the progress are made with the multistep DPM-Solver"),
     ("--no-safe-serialization", "weights are written as safetensors only"),
+    ("--debug-loss", "losses are logged for whole steps"),
     ("--set-grads-to-none", "gradients are released after each step in any case"),
 ];
 
@@ -125,6 +133,9 @@ pub(crate) fn run(command: &TrainCommand) -> anyhow::Result<ExitCode> {
         TrainCommand::Unconditional(it) => (&it.common, oxidiff_train::unconditional(it, &stop)?),
         TrainCommand::TextToImage(it) => (&it.common, oxidiff_train::text_to_image(it, &stop)?),
         TrainCommand::TextToImageLora(it) => (&it.common, oxidiff_train::text_to_image_lora(it, &stop)?),
+        TrainCommand::TextToImageLoraSdxl(it) => {
+            (&it.common, oxidiff_train::text_to_image_lora_sdxl(it, &stop)?)
+        }
         TrainCommand::DreamBooth(it) => (&it.common, oxidiff_train::dreambooth(it, &stop)?),
         TrainCommand::DreamBoothLora(it) => (&it.common, oxidiff_train::dreambooth_lora(it, &stop)?),
         TrainCommand::TextualInversion(it) => (&it.common, oxidiff_train::textual_inversion(it, &stop)?),

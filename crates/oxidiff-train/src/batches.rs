@@ -49,6 +49,17 @@ pub struct Batch {
     pub captions: Vec<String>,
     /// What steers the images, of the same shape, in [0, 1]; only for ControlNets.
     pub conditioning: Option<Tensor<4>>,
+    /// Where each image comes from; only for Stable Diffusion XL.
+    pub origins: Vec<Origin>,
+}
+
+/// From which part of which image one to learn from was taken: what Stable Diffusion XL is told of its images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Height and width of the image in the dataset.
+    pub size: [u32; 2],
+    /// Top and left of the part, in the resized image as it is mirrored.
+    pub corner: [u32; 2],
 }
 
 impl<S: Source> TrainingData<S> {

@@ -57,24 +57,25 @@ impl ImageTransform {
 
     /// Draws what torchvision draws for a resized image.
     pub(crate) fn draw<'a>(&self, image: &'a RgbImage, generator: &mut Generator) -> Part<'a> {
-        let side = self.resolution;
-        let (free_rows, free_columns) = (image.height() - side, image.width() - side);
-        let middle = |free: u32| (f64::from(free) / 2.0).round_ties_even() as u32;
-        let (top, left) = if self.center_crop {
-            (middle(free_rows), middle(free_columns))
-        } else if free_rows == 0 && free_columns == 0 {
+        let [top, left] = self.draw_corner(image, generator);
+        let is_flipped = self.random_flip && draw_flip(generator);
+        Part { image, top, left, side: self.resolution, is_flipped }
+    }
+
+    /// Draws the top and the left of the part of a resized image.
+    pub(crate) fn draw_corner(&self, image: &RgbImage, generator: &mut Generator) -> [u32; 2] {
+        let free = [image.height() - self.resolution, image.width() - self.resolution];
+        if self.center_crop {
+            free.map(|free| (f64::from(free) / 2.0).round_ties_even() as u32)
+        } else if free == [0, 0] {
             // A part as large as the image is not drawn.
-            (0, 0)
+            [0, 0]
         } else {
-            let mut below = |free: u32| {
+            free.map(|free| {
                 let drawn = generator.randint_vec(0, i64::from(free) + 1, 1).expect("not an empty range");
                 drawn[0] as u32
-            };
-            let top = below(free_rows);
-            (top, below(free_columns))
-        };
-        let is_flipped = self.random_flip && draw_flip(generator);
-        Part { image, top, left, side, is_flipped }
+            })
+        }
     }
 }
 

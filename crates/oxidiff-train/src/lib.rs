@@ -7,6 +7,7 @@ mod checkpoint;
 pub mod data;
 mod error;
 mod image_transform;
+mod latent_diffusion;
 mod learner;
 mod options;
 mod python_random;
@@ -14,6 +15,7 @@ mod random;
 pub mod report;
 mod sources;
 mod stable_diffusion;
+mod stable_diffusion_xl;
 mod stop;
 mod subject;
 mod task;
@@ -21,14 +23,15 @@ mod tasks;
 mod trainer;
 mod validation;
 
-pub use self::batches::{Batch, Source, TrainingData};
+pub use self::batches::{Batch, Origin, Source, TrainingData};
 pub use self::error::{Error, Result};
 pub use self::image_transform::{ImageTransform, interpolation_mode};
 pub use self::options::{CommonOptions, DatasetFolder, DatasetOptions, ModelOptions};
 pub use self::python_random::PythonRandom;
 pub use self::random::Random;
 pub use self::sources::{
-    CaptionedImages, Class, ConceptImages, ControlledImages, LearnableProperty, SubjectImages,
+    CaptionedImages, CaptionedImagesXl, Class, ConceptImages, ControlledImages, LearnableProperty,
+    SubjectImages,
 };
 pub use self::stop::{INTERRUPTED, Stop};
 pub use self::task::{Due, SampleImages, Task};

@@ -165,8 +165,19 @@ pub(crate) struct Differences<'a> {
     pub run_name: &'a str,
     /// What TensorBoard calls the loss.
     pub loss_tag: &'a str,
-    /// Whether the learning rate's course counts batches, while it advances once a step.
-    pub rate_counts_batches: bool,
+    /// What the course of the learning rate counts.
+    pub rate: RateCourse,
+}
+
+/// What the course of the learning rate and its warm-up count. Whatever that is, it advances once a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RateCourse {
+    /// The steps.
+    Steps,
+    /// The batches of all epochs.
+    Batches,
+    /// The steps, as if each batch of a step counted.
+    BatchesOfSteps,
 }
 
 impl CommonOptions {
@@ -269,11 +280,18 @@ impl CommonOptions {
         }
         let scheduler_type: SchedulerType = self.lr_scheduler.parse()?;
         let (mut warmup, mut total) = (self.lr_warmup_steps, steps.total);
-        if differences.rate_counts_batches {
-            // accelerate advances it once a step all the same.
-            warmup = warmup.saturating_mul(u64::from(self.gradient_accumulation_steps));
-            if self.max_train_steps.is_none() {
-                total = (batches as u64).saturating_mul(self.num_train_epochs);
+        let accumulated = u64::from(self.gradient_accumulation_steps);
+        match differences.rate {
+            RateCourse::Steps => {}
+            RateCourse::Batches => {
+                warmup = warmup.saturating_mul(accumulated);
+                if self.max_train_steps.is_none() {
+                    total = (batches as u64).saturating_mul(self.num_train_epochs);
+                }
+            }
+            RateCourse::BatchesOfSteps => {
+                warmup = warmup.saturating_mul(accumulated);
+                total = total.saturating_mul(accumulated);
             }
         }
         let cycles =

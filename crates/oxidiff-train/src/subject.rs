@@ -1,6 +1,6 @@
 //! A UNet and text encoders that one optimizer trains together.
 
-use oxidiff::training::{ReadParameter, Trained};
+use oxidiff::training::{LowRankLayers, ReadParameter, StateFile, Trained};
 
 /// A UNet, and the text encoders that are trained with it: the models, or low-rank layers for them.
 #[derive(Clone, Debug)]
@@ -30,5 +30,17 @@ impl<U: Trained, T: Trained> Trained for Subject<U, T> {
         for (encoder, part) in self.text_encoders.iter().zip(TEXT_ENCODERS) {
             encoder.read(&mut |name, shape, values| read(&format!("{part}.{name}"), shape, values));
         }
+    }
+}
+
+impl Subject<LowRankLayers, LowRankLayers> {
+    /// The layers as a file of LoRA weights.
+    pub fn weights(&self) -> StateFile {
+        let mut file = StateFile::new();
+        self.unet.export(UNET, &mut file);
+        for (layers, name) in self.text_encoders.iter().zip(TEXT_ENCODERS) {
+            layers.export(name, &mut file);
+        }
+        file
     }
 }

@@ -3,7 +3,10 @@
 use std::ops::ControlFlow;
 
 use oxidiff::image::RgbImage;
-use oxidiff::{Generator, ImagePipelineOutput, Pipeline, StableDiffusionPipeline, StepCallback, TextToImage};
+use oxidiff::{
+    Generator, ImagePipelineOutput, Pipeline, StableDiffusionPipeline, StableDiffusionXLPipeline,
+    StableDiffusionXLTextToImage, StepCallback, TextToImage,
+};
 
 use crate::error::Result;
 use crate::stop::Stop;
@@ -28,22 +31,13 @@ impl Validation<'_> {
     ///
     /// # Errors
     /// When the pipeline cannot be called.
-    pub fn images(
-        &self,
-        pipeline: &mut StableDiffusionPipeline,
-        stop: &Stop,
-    ) -> Result<Option<Vec<RgbImage>>> {
+    pub fn images(&self, pipeline: &mut impl Prompted, stop: &Stop) -> Result<Option<Vec<RgbImage>>> {
         let mut calls = Calls::new(self.seed);
         let mut images = Vec::new();
         for prompt in self.prompts {
             for _ in 0..self.images {
                 let made = calls.one(stop, |generator, callback| {
-                    pipeline.call(TextToImage {
-                        num_inference_steps: self.steps,
-                        generator: Some(generator.into()),
-                        callback_on_step_end: Some(callback),
-                        ..TextToImage::new(prompt.clone())
-                    })
+                    pipeline.image_of(prompt, self.steps, generator, callback)
                 })?;
                 match made {
                     Some(made) => images.extend(made),
@@ -52,6 +46,55 @@ impl Validation<'_> {
             }
         }
         Ok(Some(images))
+    }
+}
+
+/// A pipeline that makes images of prompts.
+pub(crate) trait Prompted {
+    /// An image of a prompt, after this many steps.
+    ///
+    /// # Errors
+    /// When the pipeline cannot be called.
+    fn image_of(
+        &mut self,
+        prompt: &str,
+        steps: usize,
+        generator: Generator,
+        callback: StepCallback,
+    ) -> oxidiff::Result<ImagePipelineOutput>;
+}
+
+impl Prompted for StableDiffusionPipeline {
+    fn image_of(
+        &mut self,
+        prompt: &str,
+        steps: usize,
+        generator: Generator,
+        callback: StepCallback,
+    ) -> oxidiff::Result<ImagePipelineOutput> {
+        self.call(TextToImage {
+            num_inference_steps: steps,
+            generator: Some(generator.into()),
+            callback_on_step_end: Some(callback),
+            ..TextToImage::new(prompt)
+        })
+    }
+}
+
+impl Prompted for StableDiffusionXLPipeline {
+    fn image_of(
+        &mut self,
+        prompt: &str,
+        steps: usize,
+        generator: Generator,
+        callback: StepCallback,
+    ) -> oxidiff::Result<ImagePipelineOutput> {
+        self.call(StableDiffusionXLTextToImage {
+            num_inference_steps: steps,
+            generator: Some(generator.into()),
+            callback_on_step_end: Some(callback),
+            ..StableDiffusionXLTextToImage::new(prompt)
+        })
     }
 }
 

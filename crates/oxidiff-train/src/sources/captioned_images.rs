@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oxidiff::image::RgbImage;
+use oxidiff::image::{DynamicImage, RgbImage};
 
 use crate::batches::{Batch, Source};
 use crate::data::{Caption, Dataset};
@@ -31,9 +31,7 @@ impl Source for CaptionedImages {
     }
 
     fn read(&self, row: usize) -> Result<Self::Sample> {
-        let image = self.transform.resized(&self.dataset.image(row, self.image_column)?)?;
-        let caption = self.caption_column.map(|column| self.dataset.text(row, column)).transpose()?;
-        Ok((image, caption))
+        Ok((self.transform.resized(&self.image(row)?)?, self.caption(row)?))
     }
 
     fn batch(&self, samples: Vec<Self::Sample>, random: &mut Random) -> Batch {
@@ -41,6 +39,18 @@ impl Source for CaptionedImages {
         let parts =
             images.iter().map(|image| self.transform.draw(image, &mut random.torch)).collect::<Vec<_>>();
         let captions = captions.into_iter().flatten().map(|caption| random.choose_caption(caption)).collect();
-        Batch { images: stack(&parts, PixelRange::Signed), captions, conditioning: None }
+        Batch { images: stack(&parts, PixelRange::Signed), captions, conditioning: None, origins: Vec::new() }
+    }
+}
+
+impl CaptionedImages {
+    /// The image of a row, as it is in the dataset.
+    pub(super) fn image(&self, row: usize) -> Result<DynamicImage> {
+        Ok(self.dataset.image(row, self.image_column)?)
+    }
+
+    /// The caption of a row, if there are captions.
+    pub(super) fn caption(&self, row: usize) -> Result<Option<Caption>> {
+        Ok(self.caption_column.map(|column| self.dataset.text(row, column)).transpose()?)
     }
 }

@@ -81,7 +81,7 @@ impl Source for ConceptImages {
             let is_flipped = draw_flip(&mut random.torch);
             parts.push(Part { image, top: 0, left: 0, side: self.resolution, is_flipped });
         }
-        Batch { images: stack(&parts, PixelRange::Signed), captions, conditioning: None }
+        Batch { images: stack(&parts, PixelRange::Signed), captions, conditioning: None, origins: Vec::new() }
     }
 }
 

@@ -50,6 +50,6 @@ impl Source for ControlledImages {
             captions.push(if is_empty { String::new() } else { random.choose_caption(caption.clone()) });
         }
         let conditioning = Some(stack(&conditioning, PixelRange::Unsigned));
-        Batch { images: stack(&images, PixelRange::Signed), captions, conditioning }
+        Batch { images: stack(&images, PixelRange::Signed), captions, conditioning, origins: Vec::new() }
     }
 }

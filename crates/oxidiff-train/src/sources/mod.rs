@@ -1,11 +1,13 @@
 //! Where samples come from: one source for each way in which the scripts read images and captions.
 
 mod captioned_images;
+mod captioned_images_xl;
 mod concept_images;
 mod controlled_images;
 mod subject_images;
 
 pub use captioned_images::CaptionedImages;
+pub use captioned_images_xl::CaptionedImagesXl;
 pub use concept_images::{ConceptImages, LearnableProperty};
 pub use controlled_images::ControlledImages;
 pub use subject_images::{Class, SubjectImages};

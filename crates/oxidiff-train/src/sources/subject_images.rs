@@ -62,6 +62,11 @@ impl Source for SubjectImages {
         let class_prompt = self.class.as_ref().map(|class| class.prompt.clone()).unwrap_or_default();
         let captions = prompts.chain(std::iter::repeat_n(class_prompt, classes.len())).collect();
         instances.extend(classes);
-        Batch { images: stack(&instances, PixelRange::Signed), captions, conditioning: None }
+        Batch {
+            images: stack(&instances, PixelRange::Signed),
+            captions,
+            conditioning: None,
+            origins: Vec::new(),
+        }
     }
 }

@@ -16,12 +16,13 @@ use crate::batches::Batch;
 use crate::data::Role;
 use crate::error::{Error, Result};
 use crate::image_transform::ImageTransform;
+use crate::latent_diffusion::{Example, NoiseOptions};
 use crate::learner::Learner;
-use crate::options::{CommonOptions, DatasetFolder, Differences, ModelOptions, with_defaults};
+use crate::options::{CommonOptions, DatasetFolder, Differences, ModelOptions, RateCourse, with_defaults};
 use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
 use crate::sources::ControlledImages;
-use crate::stable_diffusion::{Example, NoiseOptions, StableDiffusion, load_saved};
+use crate::stable_diffusion::{StableDiffusion, load_saved};
 use crate::stop::Stop;
 use crate::task::{Due, SampleImages, Task};
 use crate::trainer::{Outcome, train};
@@ -134,8 +135,7 @@ impl ControlNetOptions {
 /// # Errors
 /// When an option makes no sense, a model, the data or a checkpoint cannot be read, or the folder cannot be written.
 pub fn controlnet(options: &ControlNetOptions, stop: &Stop) -> Result<Outcome> {
-    let differences =
-        Differences { run_name: "train_controlnet", loss_tag: "loss", rate_counts_batches: false };
+    let differences = Differences { run_name: "train_controlnet", loss_tag: "loss", rate: RateCourse::Steps };
     let ControlNetOptions { model, common, .. } = options;
     common.check()?;
     let validation = options.validation()?;
@@ -216,11 +216,11 @@ impl Task for ControlNetTask {
         random: &mut Random,
     ) -> Result<(f32, ParameterGradients)> {
         let Example { noisy, timesteps, target } =
-            self.frozen.example(batch.images, NoiseOptions::default(), &mut random.torch)?;
+            self.frozen.diffusion.example(batch.images, NoiseOptions::default(), &mut random.torch)?;
         let text = self.frozen.text(&batch.captions, &self.text_encoder)?.autodiff();
         let steers = batch.conditioning.expect("the source has them").autodiff();
 
-        let dtype = self.frozen.dtype;
+        let dtype = self.frozen.diffusion.dtype;
         let noisy = noisy.autodiff();
         let recording = Recording::of(self.learner.trained(), dtype);
         let inputs = ControlNetInputs::default();
@@ -236,7 +236,7 @@ impl Task for ControlNetTask {
             unet.forward_with(noisy, &timesteps, text, inputs)
         })?;
         drop(unet);
-        let loss = self.frozen.loss(prediction, target.autodiff(), &timesteps, None)?;
+        let loss = self.frozen.diffusion.loss(prediction, target.autodiff(), &timesteps, None)?;
         let value = loss.clone().into_scalar::<f32>();
         Ok((value, recording.backward(&(loss / parts as f64))))
     }
@@ -266,7 +266,7 @@ impl Task for ControlNetTask {
 
     fn samples(&self, stop: &Stop) -> Result<Option<SampleImages>> {
         let components = self.frozen.components(self.unet.clone(), self.text_encoder.clone());
-        let controlnet = self.learner.trained().cast(self.frozen.dtype);
+        let controlnet = self.learner.trained().cast(self.frozen.diffusion.dtype);
         let mut pipeline = StableDiffusionControlNetPipeline::new(components, controlnet)?;
         pipeline.set_progress_bar(false);
         pipeline.scheduler = Box::new(UniPCMultistepScheduler::from_config(pipeline.scheduler.config())?);

@@ -10,11 +10,12 @@ use oxidiff::{CLIPTextModel, Model, Pipeline, Resample, UNet2DConditionInputs, U
 use super::SubjectOptions;
 use crate::batches::Batch;
 use crate::error::Result;
+use crate::latent_diffusion::{Example, NoiseOptions};
 use crate::learner::Learner;
-use crate::options::{CommonOptions, Differences, ModelOptions, positive, with_defaults};
+use crate::options::{CommonOptions, Differences, ModelOptions, RateCourse, positive, with_defaults};
 use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
-use crate::stable_diffusion::{Example, NoiseOptions, StableDiffusion, load_saved};
+use crate::stable_diffusion::{StableDiffusion, load_saved};
 use crate::stop::Stop;
 use crate::subject::{Subject, TEXT_ENCODERS, UNET};
 use crate::task::{Due, SampleImages, Task};
@@ -73,7 +74,7 @@ impl DreamBoothOptions {
 /// # Errors
 /// When an option makes no sense, the model, the images or a checkpoint cannot be read, or a folder cannot be written.
 pub fn dreambooth(options: &DreamBoothOptions, stop: &Stop) -> Result<Outcome> {
-    let differences = Differences { run_name: "dreambooth", loss_tag: "loss", rate_counts_batches: false };
+    let differences = Differences { run_name: "dreambooth", loss_tag: "loss", rate: RateCourse::Steps };
     let DreamBoothOptions { model, common, subject, .. } = options;
     common.check()?;
     subject.check()?;
@@ -116,10 +117,10 @@ impl Task for DreamBoothTask {
         let offset = if self.options.offset_noise { 0.1 } else { 0.0 };
         let noise = NoiseOptions { offset, perturbation: 0.0 };
         let Example { noisy, timesteps, target } =
-            self.frozen.example(batch.images, noise, &mut random.torch)?;
+            self.frozen.diffusion.example(batch.images, noise, &mut random.torch)?;
 
         let trained = self.learner.trained();
-        let dtype = self.frozen.dtype;
+        let dtype = self.frozen.diffusion.dtype;
         let (unet, unet_leaves) = Recording::of(&trained.unet, dtype).into_parts();
         let (text, text_leaves) = match trained.text_encoders.first() {
             Some(text_encoder) => {
@@ -134,7 +135,13 @@ impl Task for DreamBoothTask {
             self.options.common.predict(|| unet.forward_with(noisy, &timesteps, text, inputs))?;
         drop(unet);
         let options = &self.options;
-        let loss = options.subject.loss(&self.frozen, prediction, target, &timesteps, options.snr_gamma)?;
+        let loss = options.subject.loss(
+            &self.frozen.diffusion,
+            prediction,
+            target,
+            &timesteps,
+            options.snr_gamma,
+        )?;
         let value = loss.clone().into_scalar::<f32>();
         let mut all = (loss / parts as f64).backward();
         let mut gradients = unet_leaves.take(&mut all).within(UNET);
@@ -176,7 +183,7 @@ impl Task for DreamBoothTask {
 
     fn samples(&self, stop: &Stop) -> Result<Option<SampleImages>> {
         let DreamBoothOptions { common, subject, .. } = &self.options;
-        let dtype = self.frozen.dtype;
+        let dtype = self.frozen.diffusion.dtype;
         let trained = self.learner.trained();
         let text_encoder = trained.text_encoders.first().unwrap_or(&self.text_encoder).cast(dtype);
         let unet = trained.unet.cast(dtype);

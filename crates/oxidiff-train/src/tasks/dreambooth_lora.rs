@@ -10,11 +10,12 @@ use super::{LORA_WEIGHTS, SubjectOptions};
 use crate::batches::Batch;
 use crate::error::Result;
 use crate::image_transform::interpolation_mode;
+use crate::latent_diffusion::{Example, NoiseOptions};
 use crate::learner::Learner;
-use crate::options::{CommonOptions, Differences, ModelOptions, with_defaults};
+use crate::options::{CommonOptions, Differences, ModelOptions, RateCourse, with_defaults};
 use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
-use crate::stable_diffusion::{Example, NoiseOptions, StableDiffusion};
+use crate::stable_diffusion::StableDiffusion;
 use crate::stop::Stop;
 use crate::subject::{Subject, TEXT_ENCODERS, UNET};
 use crate::task::{Due, SampleImages, Task};
@@ -74,8 +75,7 @@ impl DreamBoothLoraOptions {
 /// # Errors
 /// When an option makes no sense, the model, the images or a checkpoint cannot be read, or a folder cannot be written.
 pub fn dreambooth_lora(options: &DreamBoothLoraOptions, stop: &Stop) -> Result<Outcome> {
-    let differences =
-        Differences { run_name: "dreambooth-lora", loss_tag: "loss", rate_counts_batches: false };
+    let differences = Differences { run_name: "dreambooth-lora", loss_tag: "loss", rate: RateCourse::Steps };
     let DreamBoothLoraOptions { model, common, subject, .. } = options;
     common.check()?;
     subject.check()?;
@@ -114,18 +114,6 @@ struct DreamBoothLoraTask {
     learner: Learner<Subject<LowRankLayers, LowRankLayers>>,
 }
 
-impl DreamBoothLoraTask {
-    fn weights(&self) -> StateFile {
-        let Subject { unet, text_encoders } = self.learner.trained();
-        let mut file = StateFile::new();
-        unet.export(UNET, &mut file);
-        for (layers, name) in text_encoders.iter().zip(TEXT_ENCODERS) {
-            layers.export(name, &mut file);
-        }
-        file
-    }
-}
-
 impl Task for DreamBoothLoraTask {
     fn learn(
         &mut self,
@@ -134,10 +122,10 @@ impl Task for DreamBoothLoraTask {
         random: &mut Random,
     ) -> Result<(f32, ParameterGradients)> {
         let Example { noisy, timesteps, target } =
-            self.frozen.example(batch.images, NoiseOptions::default(), &mut random.torch)?;
+            self.frozen.diffusion.example(batch.images, NoiseOptions::default(), &mut random.torch)?;
 
         let trained = self.learner.trained();
-        let dtype = self.frozen.dtype;
+        let dtype = self.frozen.diffusion.dtype;
         let mut unet = Recording::frozen(&self.unet, dtype);
         let unet_leaves = trained.unet.record(&mut unet, dtype)?;
         let (text, text_leaves) = match trained.text_encoders.first() {
@@ -153,7 +141,7 @@ impl Task for DreamBoothLoraTask {
         let prediction =
             self.options.common.predict(|| unet.forward_with(noisy, &timesteps, text, inputs))?;
         drop(unet);
-        let loss = self.options.subject.loss(&self.frozen, prediction, target, &timesteps, None)?;
+        let loss = self.options.subject.loss(&self.frozen.diffusion, prediction, target, &timesteps, None)?;
         let value = loss.clone().into_scalar::<f32>();
         let mut all = (loss / parts as f64).backward();
         let mut gradients = unet_leaves.take(&mut all).within(UNET);
@@ -168,7 +156,7 @@ impl Task for DreamBoothLoraTask {
     }
 
     fn save(&self, folder: &Path, state: &mut StateFile) -> Result<()> {
-        self.weights().write(&folder.join(LORA_WEIGHTS))?;
+        self.learner.trained().weights().write(&folder.join(LORA_WEIGHTS))?;
         self.learner.trained().save_values(state, "layers");
         self.learner.save(state);
         Ok(())
@@ -189,15 +177,15 @@ impl Task for DreamBoothLoraTask {
         let DreamBoothLoraOptions { common, subject, .. } = &self.options;
         let trained = self.learner.trained();
         let (mut unet, mut text_encoder) = (self.unet.clone(), self.text_encoder.clone());
-        trained.unet.apply(&mut unet, self.frozen.dtype)?;
+        trained.unet.apply(&mut unet, self.frozen.diffusion.dtype)?;
         if let Some(layers) = trained.text_encoders.first() {
-            layers.apply(&mut text_encoder, self.frozen.dtype)?;
+            layers.apply(&mut text_encoder, self.frozen.diffusion.dtype)?;
         }
         subject.samples(&self.frozen, unet, text_encoder, common, stop)
     }
 
     fn write(&self, folder: &Path) -> Result<()> {
-        Ok(self.weights().write(&folder.join(LORA_WEIGHTS))?)
+        Ok(self.learner.trained().weights().write(&folder.join(LORA_WEIGHTS))?)
     }
 
     fn card(&self) -> ModelCard {

@@ -6,6 +6,7 @@ mod dreambooth_lora;
 mod subject_options;
 mod text_to_image;
 mod text_to_image_lora;
+mod text_to_image_lora_sdxl;
 mod textual_inversion;
 mod unconditional;
 
@@ -15,6 +16,7 @@ pub use self::dreambooth_lora::{DreamBoothLoraOptions, dreambooth_lora};
 pub use self::subject_options::SubjectOptions;
 pub use self::text_to_image::{TextToImageOptions, text_to_image};
 pub use self::text_to_image_lora::{TextToImageLoraOptions, text_to_image_lora};
+pub use self::text_to_image_lora_sdxl::{TextToImageLoraSdxlOptions, text_to_image_lora_sdxl};
 pub use self::textual_inversion::{TextualInversionOptions, textual_inversion};
 pub use self::unconditional::{UnconditionalOptions, unconditional};
 

@@ -13,6 +13,7 @@ use oxidiff::{
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::image_transform::ImageTransform;
+use crate::latent_diffusion::LatentDiffusion;
 use crate::options::{CommonOptions, not_negative};
 use crate::random::Random;
 use crate::sources::{Class, SubjectImages};
@@ -155,7 +156,7 @@ impl SubjectOptions {
     /// When the scheduler has no signal-to-noise ratio.
     pub(crate) fn loss(
         &self,
-        model: &StableDiffusion,
+        diffusion: &LatentDiffusion,
         prediction: Tensor<4>,
         target: Tensor<4>,
         timesteps: &[f32],
@@ -163,12 +164,12 @@ impl SubjectOptions {
     ) -> Result<Tensor<1>> {
         let target = target.autodiff();
         if !self.with_prior_preservation {
-            return model.loss(prediction, target, timesteps, snr_gamma);
+            return diffusion.loss(prediction, target, timesteps, snr_gamma);
         }
         let half = timesteps.len() / 2;
         let split = |all: Tensor<4>| [all.clone().narrow(0, 0, half), all.narrow(0, half, half)];
         let ([ours, prior], [target, prior_target]) = (split(prediction), split(target));
-        let loss = model.loss(ours, target, &timesteps[..half], snr_gamma)?;
+        let loss = diffusion.loss(ours, target, &timesteps[..half], snr_gamma)?;
         Ok(loss + mse(prior, prior_target) * self.prior_loss_weight)
     }
 

@@ -9,13 +9,15 @@ use oxidiff::{CLIPTextModel, Model, Pipeline, UNet2DConditionInputs, UNet2DCondi
 use crate::batches::Batch;
 use crate::error::Result;
 use crate::image_transform::interpolation_mode;
+use crate::latent_diffusion::NoiseOptions;
 use crate::learner::{Learner, saved_average};
 use crate::options::{
-    CommonOptions, DatasetOptions, Differences, ModelOptions, not_negative, positive, with_defaults,
+    CommonOptions, DatasetOptions, Differences, ModelOptions, RateCourse, not_negative, positive,
+    with_defaults,
 };
 use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
-use crate::stable_diffusion::{NoiseOptions, StableDiffusion, load_saved};
+use crate::stable_diffusion::{StableDiffusion, load_saved};
 use crate::stop::Stop;
 use crate::task::{Due, SampleImages, Task};
 use crate::trainer::{Outcome, train};
@@ -88,7 +90,7 @@ impl TextToImageOptions {
 /// When an option makes no sense, the model, the data or a checkpoint cannot be read, or the folder cannot be written.
 pub fn text_to_image(options: &TextToImageOptions, stop: &Stop) -> Result<Outcome> {
     let differences =
-        Differences { run_name: "text2image-fine-tune", loss_tag: "train_loss", rate_counts_batches: false };
+        Differences { run_name: "text2image-fine-tune", loss_tag: "train_loss", rate: RateCourse::Steps };
     let TextToImageOptions { model, common, dataset, .. } = options;
     common.check()?;
     options.snr_gamma.map(|gamma| positive("snr-gamma", gamma)).transpose()?;
@@ -105,7 +107,7 @@ pub fn text_to_image(options: &TextToImageOptions, stop: &Stop) -> Result<Outcom
     let prepared = common.prepare(&data, &differences)?;
 
     let (mut frozen, _, text_encoder) = StableDiffusion::load(model, common.dtype()?, common.resolution)?;
-    frozen.set_prediction_type(options.prediction_type.as_deref())?;
+    frozen.diffusion.set_prediction_type(options.prediction_type.as_deref())?;
     let unet: UNet2DConditionModel = model.load_part("unet")?;
     let average = options.use_ema.then(|| EMAModel::new(&unet, EMAModelConfig::default()));
     let learner = Learner::new(unet, prepared.adam_w, average);
@@ -128,17 +130,22 @@ impl Task for TextToImageTask {
         parts: usize,
         random: &mut Random,
     ) -> Result<(f32, ParameterGradients)> {
-        let example = self.frozen.example(batch.images, self.noise, &mut random.torch)?;
+        let example = self.frozen.diffusion.example(batch.images, self.noise, &mut random.torch)?;
         let text = self.frozen.text(&batch.captions, &self.text_encoder)?.autodiff();
 
-        let recording = Recording::of(self.learner.trained(), self.frozen.dtype);
+        let recording = Recording::of(self.learner.trained(), self.frozen.diffusion.dtype);
         let inputs = UNet2DConditionInputs::default();
         let noisy = example.noisy.autodiff();
         let unet = recording.model();
         let prediction =
             self.options.common.predict(|| unet.forward_with(noisy, &example.timesteps, text, inputs))?;
         let snr_gamma = self.options.snr_gamma;
-        let loss = self.frozen.loss(prediction, example.target.autodiff(), &example.timesteps, snr_gamma)?;
+        let loss = self.frozen.diffusion.loss(
+            prediction,
+            example.target.autodiff(),
+            &example.timesteps,
+            snr_gamma,
+        )?;
         let value = loss.clone().into_scalar::<f32>();
         Ok((value, recording.backward(&(loss / parts as f64))))
     }
@@ -177,7 +184,7 @@ impl Task for TextToImageTask {
     fn samples(&self, stop: &Stop) -> Result<Option<SampleImages>> {
         let prompts = &self.options.validation_prompts;
         let validation = Validation { prompts, images: 1, steps: 20, seed: self.options.common.seed };
-        let unet = self.learner.averaged().cast(self.frozen.dtype);
+        let unet = self.learner.averaged().cast(self.frozen.diffusion.dtype);
         let mut pipeline = self.frozen.pipeline(unet, self.text_encoder.clone())?;
         let images = validation.images(&mut pipeline, stop)?;
         Ok(images.map(|images| SampleImages { images, prompts: prompts.clone(), tag: "validation" }))

@@ -10,13 +10,15 @@ use super::LORA_WEIGHTS;
 use crate::batches::Batch;
 use crate::error::Result;
 use crate::image_transform::interpolation_mode;
+use crate::latent_diffusion::NoiseOptions;
 use crate::learner::Learner;
 use crate::options::{
-    CommonOptions, DatasetOptions, Differences, ModelOptions, not_negative, positive, with_defaults,
+    CommonOptions, DatasetOptions, Differences, ModelOptions, RateCourse, not_negative, positive,
+    with_defaults,
 };
 use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
-use crate::stable_diffusion::{NoiseOptions, StableDiffusion};
+use crate::stable_diffusion::StableDiffusion;
 use crate::stop::Stop;
 use crate::task::{Due, SampleImages, Task};
 use crate::trainer::{Outcome, train};
@@ -88,7 +90,7 @@ impl TextToImageLoraOptions {
 /// When an option makes no sense, the model, the data or a checkpoint cannot be read, or the folder cannot be written.
 pub fn text_to_image_lora(options: &TextToImageLoraOptions, stop: &Stop) -> Result<Outcome> {
     let differences =
-        Differences { run_name: "text2image-fine-tune", loss_tag: "train_loss", rate_counts_batches: false };
+        Differences { run_name: "text2image-fine-tune", loss_tag: "train_loss", rate: RateCourse::Steps };
     let TextToImageLoraOptions { model, common, dataset, .. } = options;
     common.check()?;
     options.snr_gamma.map(|gamma| positive("snr-gamma", gamma)).transpose()?;
@@ -103,7 +105,7 @@ pub fn text_to_image_lora(options: &TextToImageLoraOptions, stop: &Stop) -> Resu
 
     let (mut frozen, mut unet, text_encoder) =
         StableDiffusion::load(model, common.dtype()?, common.resolution)?;
-    frozen.set_prediction_type(options.prediction_type.as_deref())?;
+    frozen.diffusion.set_prediction_type(options.prediction_type.as_deref())?;
     let rank = options.rank as usize;
     let layers = LowRankLayers::new(&mut unet, rank, rank as f64, LowRankInit::Gaussian, &mut random.torch)?;
     let mut task = TextToImageLoraTask {
@@ -142,10 +144,10 @@ impl Task for TextToImageLoraTask {
         parts: usize,
         random: &mut Random,
     ) -> Result<(f32, ParameterGradients)> {
-        let example = self.frozen.example(batch.images, self.noise, &mut random.torch)?;
+        let example = self.frozen.diffusion.example(batch.images, self.noise, &mut random.torch)?;
         let text = self.frozen.text(&batch.captions, &self.text_encoder)?.autodiff();
 
-        let dtype = self.frozen.dtype;
+        let dtype = self.frozen.diffusion.dtype;
         let mut unet = Recording::frozen(&self.unet, dtype);
         let leaves = self.learner.trained().record(&mut unet, dtype)?;
         let inputs = UNet2DConditionInputs::default();
@@ -153,7 +155,12 @@ impl Task for TextToImageLoraTask {
         let prediction =
             self.options.common.predict(|| unet.forward_with(noisy, &example.timesteps, text, inputs))?;
         let snr_gamma = self.options.snr_gamma;
-        let loss = self.frozen.loss(prediction, example.target.autodiff(), &example.timesteps, snr_gamma)?;
+        let loss = self.frozen.diffusion.loss(
+            prediction,
+            example.target.autodiff(),
+            &example.timesteps,
+            snr_gamma,
+        )?;
         let value = loss.clone().into_scalar::<f32>();
         drop(unet);
         Ok((value, leaves.take(&mut (loss / parts as f64).backward())))
@@ -183,7 +190,7 @@ impl Task for TextToImageLoraTask {
     fn samples(&self, stop: &Stop) -> Result<Option<SampleImages>> {
         let prompts = Vec::from_iter(self.options.validation_prompt.clone());
         let mut unet = self.unet.clone();
-        self.learner.trained().apply(&mut unet, self.frozen.dtype)?;
+        self.learner.trained().apply(&mut unet, self.frozen.diffusion.dtype)?;
         let mut pipeline = self.frozen.pipeline(unet, self.text_encoder.clone())?;
         let images = self.options.num_validation_images;
         let validation = Validation { prompts: &prompts, images, steps: 30, seed: self.options.common.seed };

@@ -13,12 +13,13 @@ use oxidiff::{
 use crate::batches::Batch;
 use crate::data::Dataset;
 use crate::error::Result;
+use crate::latent_diffusion::{Example, NoiseOptions};
 use crate::learner::Learner;
-use crate::options::{CommonOptions, Differences, ModelOptions, with_defaults};
+use crate::options::{CommonOptions, Differences, ModelOptions, RateCourse, with_defaults};
 use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
 use crate::sources::{ConceptImages, LearnableProperty};
-use crate::stable_diffusion::{Example, NoiseOptions, StableDiffusion};
+use crate::stable_diffusion::StableDiffusion;
 use crate::stop::Stop;
 use crate::task::{Due, SampleImages, Task};
 use crate::trainer::{Outcome, train};
@@ -101,7 +102,7 @@ impl TextualInversionOptions {
 /// When an option makes no sense, the model, the images or a checkpoint cannot be read, or the folder cannot be written.
 pub fn textual_inversion(options: &TextualInversionOptions, stop: &Stop) -> Result<Outcome> {
     let differences =
-        Differences { run_name: "textual_inversion", loss_tag: "loss", rate_counts_batches: false };
+        Differences { run_name: "textual_inversion", loss_tag: "loss", rate: RateCourse::Steps };
     let TextualInversionOptions { model, common, .. } = options;
     common.check()?;
     let dataset = Dataset::open_plain_folder(&options.train_data_dir)?;
@@ -163,7 +164,7 @@ impl TextualInversionTask {
     /// The text encoder with the new word.
     fn trained_text_encoder(&self) -> Result<CLIPTextModel> {
         let mut text_encoder = self.text_encoder.clone();
-        self.learner.trained().apply(&mut text_encoder, self.frozen.dtype)?;
+        self.learner.trained().apply(&mut text_encoder, self.frozen.diffusion.dtype)?;
         Ok(text_encoder)
     }
 }
@@ -176,9 +177,9 @@ impl Task for TextualInversionTask {
         random: &mut Random,
     ) -> Result<(f32, ParameterGradients)> {
         let Example { noisy, timesteps, target } =
-            self.frozen.example(batch.images, NoiseOptions::default(), &mut random.torch)?;
+            self.frozen.diffusion.example(batch.images, NoiseOptions::default(), &mut random.torch)?;
 
-        let dtype = self.frozen.dtype;
+        let dtype = self.frozen.diffusion.dtype;
         let mut text_encoder = Recording::frozen(&self.text_encoder, dtype);
         let leaves = self.learner.trained().record(&mut text_encoder, dtype)?;
         let text = self.frozen.text(&batch.captions, &text_encoder)?;
@@ -188,7 +189,7 @@ impl Task for TextualInversionTask {
         let prediction =
             self.options.common.predict(|| unet.forward_with(noisy, &timesteps, text, inputs))?;
         drop((unet, text_encoder));
-        let loss = self.frozen.loss(prediction, target.autodiff(), &timesteps, None)?;
+        let loss = self.frozen.diffusion.loss(prediction, target.autodiff(), &timesteps, None)?;
         let value = loss.clone().into_scalar::<f32>();
         Ok((value, leaves.take(&mut (loss / parts as f64).backward())))
     }

@@ -16,7 +16,7 @@ use oxidiff::{
 use crate::batches::Batch;
 use crate::error::{Error, Result};
 use crate::learner::{Learner, saved_average};
-use crate::options::{CommonOptions, DatasetOptions, Differences, positive, with_defaults};
+use crate::options::{CommonOptions, DatasetOptions, Differences, RateCourse, positive, with_defaults};
 use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
 use crate::stop::Stop;
@@ -183,7 +183,7 @@ fn default_model(resolution: usize) -> UNet2DConfig {
 /// When an option makes no sense, the data or a checkpoint cannot be read, or the folder cannot be written.
 pub fn unconditional(options: &UnconditionalOptions, stop: &Stop) -> Result<Outcome> {
     let differences =
-        Differences { run_name: "train_unconditional", loss_tag: "loss", rate_counts_batches: true };
+        Differences { run_name: "train_unconditional", loss_tag: "loss", rate: RateCourse::Batches };
     let UnconditionalOptions { common, dataset, .. } = options;
     common.check()?;
     let (scheduler, average) = (options.scheduler()?, options.average()?);

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use oxidiff::training::{LowRankInit, LowRankLayers, StateFile, Trained};
+use oxidiff::training::{LowRankInit, LowRankLayers, LowRankTarget, StateFile, Trained};
 use oxidiff::{
-    CLIPTextModel, Config, ControlNetModel, Device, Generator, LoadOptions, Model, UNet2DConditionModel,
-    UNet2DModel,
+    CLIPTextModel, CLIPTextModelWithProjection, Config, ControlNetModel, Device, Generator, LoadOptions,
+    Model, UNet2DConditionModel, UNet2DModel,
 };
 use oxidiff_train::{
     CommonOptions, ControlNetOptions, DreamBoothLoraOptions, DreamBoothOptions, Outcome, Result, Stop,
-    SubjectOptions, TextToImageLoraOptions, TextToImageOptions, TextualInversionOptions,
-    UnconditionalOptions, controlnet, dreambooth, dreambooth_lora, text_to_image, text_to_image_lora,
-    textual_inversion, unconditional,
+    SubjectOptions, TextToImageLoraOptions, TextToImageLoraSdxlOptions, TextToImageOptions,
+    TextualInversionOptions, UnconditionalOptions, controlnet, dreambooth, dreambooth_lora, text_to_image,
+    text_to_image_lora, text_to_image_lora_sdxl, textual_inversion, unconditional,
 };
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -58,6 +58,16 @@ fn scripts() -> PathBuf {
 
 fn sd1() -> String {
     scripts().join("../pipelines/sd1").to_str().unwrap().to_owned()
+}
+
+fn xl() -> String {
+    scripts().join("../stable_diffusion_xl/base").to_str().unwrap().to_owned()
+}
+
+/// A part of a pipeline.
+fn part<M: Model>(pipeline: &str, name: &str) -> M {
+    let options = LoadOptions { subfolder: Some(name.to_owned()), ..Default::default() };
+    M::from_pretrained_with(pipeline, &options).unwrap()
 }
 
 /// A training in a folder of its own.
@@ -110,17 +120,31 @@ impl Run {
         }
     }
 
-    /// Compares the layers that a training begins with, which draw from the generator of its seed.
+    /// Compares the layers that a training of Stable Diffusion begins with, which draw from the generator of its seed.
     fn check_initial_lora(&self, seed: u64, rank: usize, with_text: bool) {
-        let options = |part: &str| LoadOptions { subfolder: Some(part.to_owned()), ..Default::default() };
-        let mut unet = UNet2DConditionModel::from_pretrained_with(&sd1(), &options("unet")).unwrap();
-        let mut text = CLIPTextModel::from_pretrained_with(&sd1(), &options("text_encoder")).unwrap();
         let mut generator = Generator::manual_seed(seed);
-        let init = LowRankInit::Gaussian;
-        let mut all = vec![LowRankLayers::new(&mut unet, rank, rank as f64, init, &mut generator).unwrap()];
+        let mut all = vec![layers(&mut part::<UNet2DConditionModel>(&sd1(), "unet"), rank, &mut generator)];
         if with_text {
-            all.push(LowRankLayers::new(&mut text, rank, rank as f64, init, &mut generator).unwrap());
+            let mut text_encoder: CLIPTextModel = part(&sd1(), "text_encoder");
+            all.push(layers(&mut text_encoder, rank, &mut generator));
         }
+        self.check_initial_layers(all);
+    }
+
+    /// As [`Self::check_initial_lora`], for Stable Diffusion XL.
+    fn check_initial_lora_xl(&self, seed: u64, rank: usize, with_text: bool) {
+        let mut generator = Generator::manual_seed(seed);
+        let mut all = vec![layers(&mut part::<UNet2DConditionModel>(&xl(), "unet"), rank, &mut generator)];
+        if with_text {
+            let mut text_encoder: CLIPTextModel = part(&xl(), "text_encoder");
+            let mut text_encoder_2: CLIPTextModelWithProjection = part(&xl(), "text_encoder_2");
+            all.push(layers(&mut text_encoder, rank, &mut generator));
+            all.push(layers(&mut text_encoder_2, rank, &mut generator));
+        }
+        self.check_initial_layers(all);
+    }
+
+    fn check_initial_layers(&self, all: Vec<LowRankLayers>) {
         let mut compared = 0;
         for layers in all {
             layers.each(&mut |name, values| {
@@ -150,6 +174,10 @@ impl Run {
             }
         }
     }
+}
+
+fn layers(model: &mut impl LowRankTarget, rank: usize, generator: &mut Generator) -> LowRankLayers {
+    LowRankLayers::new(model, rank, rank as f64, LowRankInit::Gaussian, generator).unwrap()
 }
 
 /// Of some weights the norm, the norm of their change, and the first values.
@@ -317,6 +345,37 @@ fn low_rank_layers_with_weighted_losses_are_those_of_the_script() {
     options.prediction_type = Some("v_prediction".to_owned());
     options.image_interpolation_mode = "bicubic".to_owned();
     run.check_log(text_to_image_lora(&options, &Stop::default()), 4, 2);
+    run.check_lora();
+}
+
+#[test]
+fn low_rank_layers_of_xl_are_those_of_the_script() {
+    let run = Run::of("text_to_image_lora_sdxl", "plain");
+    let mut options = TextToImageLoraSdxlOptions::new(&xl(), scripts().join("images"), run.output());
+    set(&mut options.common, 8, 10, 1e-3);
+    options.dataset.random_flip = true;
+    options.noise_offset = 0.1;
+    run.check_initial_lora_xl(8, 4, false);
+    run.check_log(text_to_image_lora_sdxl(&options, &Stop::default()), 5, 1);
+    run.check_lora();
+}
+
+#[test]
+fn low_rank_layers_of_xl_and_its_text_encoders_are_those_of_the_script() {
+    let run = Run::of("text_to_image_lora_sdxl", "text_encoders");
+    let mut options = TextToImageLoraSdxlOptions::new(&xl(), scripts().join("images"), run.output());
+    set(&mut options.common, 8, 4, 1e-3);
+    options.common.lr_warmup_steps = 1;
+    options.common.lr_scheduler = "linear".to_owned();
+    options.common.gradient_accumulation_steps = 2;
+    options.common.checkpointing_steps = 4;
+    options.dataset.center_crop = true;
+    options.dataset.folder.max_train_samples = Some(7);
+    options.train_text_encoder = true;
+    options.rank = 2;
+    options.snr_gamma = Some(5.0);
+    run.check_initial_lora_xl(8, 2, true);
+    run.check_log(text_to_image_lora_sdxl(&options, &Stop::default()), 4, 2);
     run.check_lora();
 }
 

@@ -9,7 +9,8 @@ use oxidiff::{DDPMPipeline, DiffusionPipeline, Model, Pipeline};
 use tempfile::TempDir;
 
 use oxidiff_train::{
-    Outcome, Stop, TextToImageLoraOptions, UnconditionalOptions, text_to_image_lora, unconditional,
+    Outcome, Stop, TextToImageLoraOptions, TextToImageLoraSdxlOptions, UnconditionalOptions,
+    text_to_image_lora, text_to_image_lora_sdxl, unconditional,
 };
 
 /// Eight images of two colours with captions, and the configuration of a small model.
@@ -57,14 +58,17 @@ fn eventful(folder: &Path, output: &str) -> UnconditionalOptions {
     options
 }
 
-fn model(folder: &Path) -> String {
+/// A small model of the fixtures.
+fn fixture(path: &str) -> String {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
-    assert!(folder.exists());
-    fixtures.join("pipelines/sd1").to_str().unwrap().to_owned()
+    fixtures.join(path).to_str().unwrap().to_owned()
 }
 
+const SD1: &str = "pipelines/sd1";
+const XL: &str = "stable_diffusion_xl/base";
+
 fn lora(folder: &Path, output: &str) -> TextToImageLoraOptions {
-    let mut options = TextToImageLoraOptions::new(&model(folder), folder.join("images"), folder.join(output));
+    let mut options = TextToImageLoraOptions::new(&fixture(SD1), folder.join("images"), folder.join(output));
     options.common.resolution = 32;
     options.common.seed = Some(6);
     options.common.no_progress = true;
@@ -73,6 +77,23 @@ fn lora(folder: &Path, output: &str) -> TextToImageLoraOptions {
     options.common.max_train_steps = Some(5);
     options.noise_offset = 0.1;
     options.snr_gamma = Some(5.0);
+    options
+}
+
+/// With everything that draws random numbers, and layers of both text encoders.
+fn lora_xl(folder: &Path, output: &str) -> TextToImageLoraSdxlOptions {
+    let mut options =
+        TextToImageLoraSdxlOptions::new(&fixture(XL), folder.join("images"), folder.join(output));
+    options.common.resolution = 32;
+    options.common.seed = Some(6);
+    options.common.no_progress = true;
+    options.common.train_batch_size = 3;
+    options.common.checkpointing_steps = 2;
+    options.common.max_train_steps = Some(4);
+    options.common.lr_warmup_steps = 0;
+    options.dataset.random_flip = true;
+    options.train_text_encoder = true;
+    options.noise_offset = 0.1;
     options
 }
 
@@ -186,9 +207,90 @@ fn low_rank_layers_learn_and_are_resumed() {
     let ups = Vec::from_iter(file.names().filter(|name| name.ends_with(".lora.up.weight")));
     assert!(!ups.is_empty() && ups.iter().all(|name| name.starts_with("unet.")), "{ups:?}");
     assert!(ups.iter().all(|name| file.f32(name).unwrap().iter().any(|value| *value != 0.0)));
-    let mut pipeline = DiffusionPipeline::from_pretrained(&model(folder.path())).unwrap();
+    let mut pipeline = DiffusionPipeline::from_pretrained(&fixture(SD1)).unwrap();
     let loader = pipeline.lora_loader().unwrap();
     loader.load_lora_weights(whole.to_str().unwrap(), &Default::default()).unwrap();
+}
+
+#[test]
+fn low_rank_layers_of_xl_learn_and_are_resumed() {
+    let folder = sandbox();
+    complete(text_to_image_lora_sdxl(&lora_xl(folder.path(), "whole"), &Stop::default()).unwrap());
+    let whole = folder.path().join("whole");
+    let expected = losses(&whole);
+    assert_eq!(expected.len(), 4);
+
+    let resumed = folder.path().join("resumed");
+    copy(&whole.join("checkpoint-2"), &resumed.join("checkpoint-2"));
+    let mut options = lora_xl(folder.path(), "resumed");
+    options.common.seed = None;
+    options.common.resume_from_checkpoint = Some("latest".to_owned());
+    complete(text_to_image_lora_sdxl(&options, &Stop::default()).unwrap());
+    assert_eq!(losses(&resumed), expected[2..]);
+
+    let weights = whole.join("pytorch_lora_weights.safetensors");
+    assert_eq!(
+        fs::read(&weights).unwrap(),
+        fs::read(resumed.join("pytorch_lora_weights.safetensors")).unwrap()
+    );
+    let file = StateFile::open(&weights).unwrap();
+    for part in ["unet.", "text_encoder.", "text_encoder_2."] {
+        let mut ups = file.names().filter(|name| name.starts_with(part) && name.ends_with(".up.weight"));
+        assert!(ups.any(|name| file.f32(name).unwrap().iter().any(|value| *value != 0.0)), "{part}");
+    }
+
+    let mut pipeline = DiffusionPipeline::from_pretrained(&fixture(XL)).unwrap();
+    let loader = pipeline.lora_loader().unwrap();
+    loader.load_lora_weights(whole.to_str().unwrap(), &Default::default()).unwrap();
+    let adapted = loader.get_list_adapters();
+    assert_eq!(adapted.len(), 3);
+    assert!(adapted.iter().all(|(_, names)| names.len() == 1), "{adapted:?}");
+}
+
+#[test]
+fn xl_learns_in_bf16_with_either_vae() {
+    let folder = sandbox();
+    let run = |name: &str, precision: &str, vae: Option<&str>| -> Vec<f32> {
+        let mut options = lora_xl(folder.path(), name);
+        options.common.mixed_precision = precision.to_owned();
+        options.common.max_train_steps = Some(2);
+        options.validation_prompt = Some("a picture".to_owned());
+        options.num_validation_images = 1;
+        options.pretrained_vae_model_name_or_path = vae.map(fixture);
+        complete(text_to_image_lora_sdxl(&options, &Stop::default()).unwrap());
+        let output = folder.path().join(name);
+        assert!(output.join("image_0.png").is_file());
+        losses(&output).iter().map(|(_, loss)| loss.parse().unwrap()).collect()
+    };
+    let vae = Some("stable_diffusion_xl/base/vae");
+    let exact = run("exact", "no", None);
+    assert_eq!(run("same", "no", vae), exact);
+    let (rounded, all_rounded) = (run("rounded", "bf16", None), run("all-rounded", "bf16", vae));
+    assert_ne!(rounded, all_rounded);
+    for losses in [rounded, all_rounded] {
+        for (exact, rounded) in exact.iter().zip(losses) {
+            assert!((exact - rounded).abs() < 0.1 * exact, "{exact} {rounded}");
+        }
+    }
+}
+
+#[test]
+fn models_of_another_family_are_refused() {
+    let folder = sandbox();
+    let mut options = lora(folder.path(), "lora");
+    options.model.pretrained_model_name_or_path = fixture(XL);
+    let error = text_to_image_lora(&options, &Stop::default()).unwrap_err().to_string();
+    assert!(
+        error.contains("--pretrained-model-name-or-path") && error.contains("text-to-image-lora-sdxl"),
+        "{error}"
+    );
+    let mut options = lora_xl(folder.path(), "lora-xl");
+    options.model.pretrained_model_name_or_path = fixture(SD1);
+    let error = text_to_image_lora_sdxl(&options, &Stop::default()).unwrap_err().to_string();
+    assert!(
+        error.contains("--pretrained-model-name-or-path") && error.ends_with("text-to-image-lora`"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -90,6 +90,11 @@ impl StableDiffusionXLPipeline {
         Self::assemble(components, ModelIndex::of_class(Self::CLASS_NAME))
     }
 
+    /// The parts.
+    pub fn into_components(self) -> StableDiffusionXLComponents {
+        self.components
+    }
+
     fn assemble(components: StableDiffusionXLComponents, mut index: ModelIndex) -> Result<Self> {
         components.check_channels(&[0])?;
         zero_terminal_snr::check_configuration(&*components.scheduler)?;

@@ -1,0 +1,170 @@
+//! What trainings in latents share: the VAE, noise, what a model should predict, and the loss.
+
+use oxidiff::training::{min_snr_weights, mse, target, weighted_mse};
+use oxidiff::{
+    Autoencoder, AutoencoderKL, DDPMScheduler, DType, Device, EncodedImage, Generator, Model, PredictionType,
+    Scheduler, Tensor, UNet2DConditionModel,
+};
+
+use crate::error::{Error, Result};
+
+/// From images to noisy latents, and from predictions to losses.
+pub(crate) struct LatentDiffusion {
+    pub vae: Box<dyn Autoencoder>,
+    /// Adds the noise.
+    noise_scheduler: DDPMScheduler,
+    prediction_type: PredictionType,
+    /// What the models that are not trained compute in; the VAE has a type of its own.
+    pub dtype: DType,
+}
+
+/// Noisy latents, and what a model should say of them.
+pub(crate) struct Example {
+    pub noisy: Tensor<4>,
+    pub timesteps: Vec<f32>,
+    pub target: Tensor<4>,
+}
+
+/// How noise is drawn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct NoiseOptions {
+    /// How much noise that is the same everywhere in a channel to add.
+    pub offset: f64,
+    /// How much noise to add that the model does not have to predict (Ning et al. 2023, <https://arxiv.org/abs/2301.11706>).
+    pub perturbation: f64,
+}
+
+impl LatentDiffusion {
+    /// The latents of `vae`, with the noise of a pipeline's scheduler, for a UNet that computes in `dtype` on images of
+    /// `resolution` pixels.
+    ///
+    /// # Errors
+    /// When the UNet takes more than latents, or the scheduler has settings that cannot be trained.
+    pub fn new(
+        vae: Box<dyn Autoencoder>,
+        scheduler: &dyn Scheduler,
+        unet: &UNet2DConditionModel,
+        dtype: DType,
+        resolution: u32,
+    ) -> Result<Self> {
+        check(unet, &*vae, resolution)?;
+        let noise_scheduler = DDPMScheduler::from_config(scheduler.config())?;
+        let prediction_type = prediction_type(scheduler.config().get("prediction_type"))?;
+        Ok(Self { vae, noise_scheduler, prediction_type, dtype })
+    }
+
+    /// Lets the model predict something else than its checkpoint says: `--prediction_type`.
+    ///
+    /// # Errors
+    /// When there is no such type.
+    pub fn set_prediction_type(&mut self, name: Option<&str>) -> Result<()> {
+        if let Some(name) = name {
+            self.prediction_type = prediction_type(Some(&name.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Encodes images, and adds noise as of timesteps that are drawn.
+    ///
+    /// # Errors
+    /// When the VAE cannot encode the images.
+    pub fn example(
+        &self,
+        images: Tensor<4>,
+        noise: NoiseOptions,
+        generator: &mut Generator,
+    ) -> Result<Example> {
+        let latents = self.latents(images, generator)?;
+        let shape = latents.dims();
+        let device = Device::flex();
+        let mut drawn = self.noise_like(shape, generator);
+        if noise.offset != 0.0 {
+            let [batch, channels, ..] = shape;
+            let offset = generator.randn([batch, channels, 1, 1], DType::F32, &device);
+            drawn = drawn + (offset * noise.offset).cast(self.dtype);
+        }
+        let added = if noise.perturbation == 0.0 {
+            drawn.clone()
+        } else {
+            drawn.clone() + self.noise_like(shape, generator) * noise.perturbation
+        };
+        let steps = self.noise_scheduler.config().get("num_train_timesteps").and_then(|steps| steps.as_i64());
+        let timesteps = generator.randint_vec(0, steps.unwrap_or(1000), shape[0])?;
+        let timesteps: Vec<f32> = timesteps.into_iter().map(|timestep| timestep as f32).collect();
+        let noisy = self.noise_scheduler.add_noise(latents.clone(), added, &timesteps)?;
+        let target = target(&self.noise_scheduler, self.prediction_type, latents, drawn, &timesteps)?;
+        Ok(Example { noisy, timesteps, target })
+    }
+
+    /// `torch.randn_like(latents)`, which follows the order of the latents in PyTorch's memory. An encoder with attention changes
+    /// it.
+    fn noise_like(&self, shape: [usize; 4], generator: &mut Generator) -> Tensor<4> {
+        let device = Device::flex();
+        let vae = self.vae.as_any().downcast_ref::<AutoencoderKL>();
+        match vae.is_some_and(|vae| !vae.config().mid_block_add_attention) {
+            true => generator.randn(shape, self.dtype, &device),
+            false => generator.randn_channels_last(shape, self.dtype, &device),
+        }
+    }
+
+    /// Latents that are drawn from what the VAE says of the images.
+    fn latents(&self, images: Tensor<4>, generator: &mut Generator) -> Result<Tensor<4>> {
+        let latents = match self.vae.encode(images.cast(self.vae.dtype()))? {
+            EncodedImage::Distribution(distribution) => {
+                let mean = distribution.mode();
+                let drawn = generator.randn(mean.dims(), self.vae.dtype(), &Device::flex());
+                mean + distribution.std() * drawn
+            }
+            other => other.mode(),
+        };
+        Ok((latents * self.vae.scaling_factor()).cast(self.dtype))
+    }
+
+    /// The mean squared difference; with γ, weighted as in Min-SNR.
+    ///
+    /// # Errors
+    /// When the scheduler has no signal-to-noise ratio.
+    pub fn loss(
+        &self,
+        prediction: Tensor<4>,
+        target: Tensor<4>,
+        timesteps: &[f32],
+        snr_gamma: Option<f64>,
+    ) -> Result<Tensor<1>> {
+        let Some(gamma) = snr_gamma else { return Ok(mse(prediction, target)) };
+        let weights = min_snr_weights(&self.noise_scheduler, self.prediction_type, timesteps, gamma as f32)?;
+        Ok(weighted_mse(prediction, target, &weights))
+    }
+}
+
+/// Refuses models that take more than latents and a prompt.
+fn check(unet: &UNet2DConditionModel, vae: &dyn Autoencoder, resolution: u32) -> Result<()> {
+    let (takes, has) = (unet.config().in_channels, vae.latent_channels());
+    if takes != has {
+        let message = format!("the UNet takes {takes} channels, but latents have {has}");
+        return Err(Error::option("pretrained-model-name-or-path", message));
+    }
+    if unet.config().dropout != 0.0 {
+        let message = format!("`dropout` of the UNet is {}, and only 0 is supported", unet.config().dropout);
+        return Err(Error::option("pretrained-model-name-or-path", message));
+    }
+    let factor = vae.scale_factor();
+    if !(resolution as usize).is_multiple_of(factor) {
+        return Err(Error::option(
+            "resolution",
+            format!("is {resolution}, but must be a multiple of {factor}"),
+        ));
+    }
+    Ok(())
+}
+
+fn prediction_type(name: Option<&serde_json::Value>) -> Result<PredictionType> {
+    match name.and_then(|name| name.as_str()).unwrap_or("epsilon") {
+        "epsilon" => Ok(PredictionType::Epsilon),
+        "v_prediction" => Ok(PredictionType::VPrediction),
+        other => Err(Error::option(
+            "prediction-type",
+            format!("is `{other}`, but must be epsilon or v_prediction"),
+        )),
+    }
+}

@@ -1,0 +1,133 @@
+//! What trainings of Stable Diffusion XL share: loading, text, sizes, and pipelines that show the progress.
+
+use oxidiff::{
+    AddedConditions, AutoencoderKL, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, DType, Device,
+    LoadOptions, Model, Pipeline, Scheduler, StableDiffusionXLComponents, StableDiffusionXLPipeline, Tensor,
+    TensorData, UNet2DConditionModel,
+};
+
+use crate::batches::Origin;
+use crate::error::{Error, Result};
+use crate::latent_diffusion::LatentDiffusion;
+use crate::options::ModelOptions;
+
+/// The parts of Stable Diffusion XL that no training changes.
+pub(crate) struct StableDiffusionXl {
+    pub diffusion: LatentDiffusion,
+    /// One for each text encoder.
+    tokenizers: [CLIPTokenizer; 2],
+    /// The scheduler of the pipeline.
+    scheduler: Box<dyn Scheduler>,
+    /// Both sides of the images in pixels.
+    resolution: u32,
+}
+
+/// The models that can be trained.
+#[derive(Clone)]
+pub(crate) struct XlModels {
+    pub unet: UNet2DConditionModel,
+    pub text_encoder: CLIPTextModel,
+    pub text_encoder_2: CLIPTextModelWithProjection,
+}
+
+/// What both text encoders say of captions.
+pub(crate) struct XlText {
+    /// `[captions, tokens, features]`: the results of the last layers but one, side by side.
+    pub tokens: Tensor<3>,
+    /// `[captions, features]`: what the second text encoder says of each caption as a whole.
+    pub pooled: Tensor<2>,
+}
+
+impl StableDiffusionXl {
+    /// Loads a pipeline: what is not trained, and the models, which compute in `dtype`. Its own VAE computes in `f32`, as half
+    /// precision is not enough for it; the VAE `vae`, which takes its place if there is one, computes in `dtype`.
+    ///
+    /// # Errors
+    /// When the model is not Stable Diffusion XL, or its refiner, the pipeline cannot be loaded, or its UNet takes more than
+    /// latents and a prompt.
+    pub fn load(
+        options: &ModelOptions,
+        vae: Option<&str>,
+        dtype: DType,
+        resolution: u32,
+    ) -> Result<(Self, XlModels)> {
+        let refused = |message| Error::option("pretrained-model-name-or-path", message);
+        if !options.is_xl()? {
+            let message = "is not Stable Diffusion XL; train Stable Diffusion 1 and 2 with `oxidiff train text-to-image-lora`";
+            return Err(refused(message));
+        }
+        let load = LoadOptions { dtype, ..options.load_options() };
+        let name = &options.pretrained_model_name_or_path;
+        let mut parts = StableDiffusionXLPipeline::from_pretrained_with(name, &load)?.into_components();
+        match vae {
+            Some(vae) => parts.vae = AutoencoderKL::from_pretrained_with(vae, &load)?.into(),
+            None if dtype != DType::F32 => parts.vae = options.load_part::<AutoencoderKL>("vae")?.into(),
+            None => {}
+        }
+        let StableDiffusionXLComponents { vae, unet, scheduler, .. } = parts;
+        let first = parts.text_encoder.zip(parts.tokenizer);
+        let second = parts.text_encoder_2.zip(parts.tokenizer_2);
+        let Some(((text_encoder, tokenizer), (text_encoder_2, tokenizer_2))) = first.zip(second) else {
+            return Err(refused("lacks a text encoder, as refiners do; only the base model can be trained"));
+        };
+        let diffusion = LatentDiffusion::new(vae, &*scheduler, &unet, dtype, resolution)?;
+        let frozen = Self { diffusion, tokenizers: [tokenizer, tokenizer_2], scheduler, resolution };
+        Ok((frozen, XlModels { unet, text_encoder, text_encoder_2 }))
+    }
+
+    /// The pipeline with these models, to make images that show the progress.
+    ///
+    /// # Errors
+    /// When they do not fit the other parts.
+    pub fn pipeline(&self, models: XlModels) -> Result<StableDiffusionXLPipeline> {
+        let [tokenizer, tokenizer_2] = self.tokenizers.clone();
+        let mut pipeline = StableDiffusionXLPipeline::new(StableDiffusionXLComponents {
+            vae: self.diffusion.vae.clone(),
+            text_encoder: Some(models.text_encoder),
+            text_encoder_2: Some(models.text_encoder_2),
+            tokenizer: Some(tokenizer),
+            tokenizer_2: Some(tokenizer_2),
+            unet: models.unet,
+            scheduler: self.scheduler.clone(),
+            image_encoder: None,
+            feature_extractor: None,
+        })?;
+        pipeline.set_progress_bar(false);
+        Ok(pipeline)
+    }
+
+    /// What the text encoders say of captions, whose tokens beyond the tokenizers' limits are left out.
+    ///
+    /// # Errors
+    /// When a caption cannot be tokenized, or a token is not one of a text encoder's.
+    pub fn text(
+        &self,
+        captions: &[String],
+        text_encoder: &CLIPTextModel,
+        text_encoder_2: &CLIPTextModelWithProjection,
+    ) -> Result<XlText> {
+        let [first, second] = &self.tokenizers;
+        let tokens = |tokenizer: &CLIPTokenizer, most: usize| {
+            let length = tokenizer.model_max_length().map_or(most, |length| length.min(most));
+            Ok::<_, Error>(tokenizer.tokenize(captions, length)?.input_ids)
+        };
+        let first = tokens(first, text_encoder.config().max_position_embeddings)?;
+        let second = tokens(second, text_encoder_2.config().max_position_embeddings)?;
+        let first = text_encoder.forward(&first, None)?.hidden_states;
+        let second = text_encoder_2.forward(&second, None)?;
+        let last_but_one = [&first, &second.hidden_states].map(|states| states[states.len() - 2].clone());
+        Ok(XlText { tokens: Tensor::cat(last_but_one.to_vec(), 2), pooled: second.text_embeds })
+    }
+
+    /// What the UNet is told besides the tokens: the caption as a whole, which must have [`autodiff`](Tensor::autodiff); the size
+    /// of the original image, the corner of the part that is learned, and the size of the result.
+    pub fn conditions(&self, pooled: Tensor<2>, origins: &[Origin]) -> AddedConditions {
+        let side = self.resolution;
+        let numbers = |origin: &Origin| [origin.size, origin.corner, [side, side]];
+        let numbers: Vec<f32> =
+            origins.iter().flat_map(numbers).flatten().map(|number| number as f32).collect();
+        let numbers = Tensor::<2>::from_data(TensorData::new(numbers, [origins.len(), 6]), &Device::flex());
+        let time_ids = Some(numbers.cast(self.diffusion.dtype).autodiff());
+        AddedConditions { text_embeds: Some(pooled), time_ids, ..Default::default() }
+    }
+}

@@ -1,0 +1,255 @@
+//! Low-rank layers for the attentions of Stable Diffusion XL, on images with captions: `train_text_to_image_lora_sdxl.py`.
+
+use std::path::Path;
+
+use clap::Args;
+use oxidiff::UNet2DConditionInputs;
+use oxidiff::training::{LowRankInit, LowRankLayers, ParameterGradients, Recording, StateFile, Trained};
+
+use super::LORA_WEIGHTS;
+use crate::batches::Batch;
+use crate::error::Result;
+use crate::image_transform::interpolation_mode;
+use crate::latent_diffusion::{Example, NoiseOptions};
+use crate::learner::Learner;
+use crate::options::{
+    CommonOptions, DatasetOptions, Differences, ModelOptions, RateCourse, not_negative, positive,
+    with_defaults,
+};
+use crate::random::Random;
+use crate::report::{Family, Method, ModelCard};
+use crate::sources::CaptionedImagesXl;
+use crate::stable_diffusion_xl::{StableDiffusionXl, XlModels, XlText};
+use crate::stop::Stop;
+use crate::subject::{Subject, TEXT_ENCODERS, UNET};
+use crate::task::{Due, SampleImages, Task};
+use crate::trainer::{Outcome, train};
+use crate::validation::Validation;
+
+/// The options of `oxidiff train text-to-image-lora-sdxl`: the flags of `train_text_to_image_lora_sdxl.py`.
+#[derive(Args, Clone, Debug)]
+#[command(
+    mut_arg("pretrained_model_name_or_path", |it| {
+        it.help("The model to begin with, a Stable Diffusion XL: a folder or a name on the hub")
+    }),
+    mut_arg("output_dir", |it| it.default_value("sd-model-finetuned-lora")),
+    mut_arg("resolution", |it| it.default_value("1024")),
+    mut_arg("max_grad_norm", |it| it.default_value("1"))
+)]
+pub struct TextToImageLoraSdxlOptions {
+    /// What to begin with.
+    #[command(flatten)]
+    pub model: ModelOptions,
+    /// A VAE to use instead of the model's: a folder or a name on the hub. Unlike the model's own, it computes in
+    /// --mixed-precision
+    #[arg(long, value_name = "DIR_OR_HUB_ID")]
+    pub pretrained_vae_model_name_or_path: Option<String>,
+    /// What all trainings share.
+    #[command(flatten)]
+    pub common: CommonOptions,
+    /// What to train on.
+    #[command(flatten)]
+    pub dataset: DatasetOptions,
+    /// The column of the captions; of several captions, one is drawn each time
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    pub caption_column: String,
+    /// Train layers of both text encoders as well
+    #[arg(long)]
+    pub train_text_encoder: bool,
+    /// A prompt to make images of, to show the progress
+    #[arg(long, value_name = "PROMPT")]
+    pub validation_prompt: Option<String>,
+    /// How many images to make of it
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub num_validation_images: u32,
+    /// After how many epochs to make them
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub validation_epochs: u64,
+    /// The γ of Min-SNR weights, 5 is recommended; by default all timesteps weigh the same
+    #[arg(long, value_name = "GAMMA")]
+    pub snr_gamma: Option<f64>,
+    /// What the model predicts: epsilon or v_prediction; by default what the checkpoint's scheduler says
+    #[arg(long, value_name = "TYPE")]
+    pub prediction_type: Option<String>,
+    /// How much noise that is the same everywhere in an image to add
+    #[arg(long, value_name = "SCALE", default_value_t = 0.0)]
+    pub noise_offset: f64,
+    /// The rank of the layers
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub rank: u32,
+    /// The filter for resizing: nearest, bilinear, bicubic or lanczos
+    #[arg(long, value_name = "NAME", default_value = "lanczos")]
+    pub image_interpolation_mode: String,
+}
+
+impl TextToImageLoraSdxlOptions {
+    /// The defaults, for a model and the images and captions in a folder.
+    pub fn new(
+        pretrained_model_name_or_path: &str,
+        train_data_dir: impl AsRef<Path>,
+        output_dir: impl AsRef<Path>,
+    ) -> Self {
+        with_defaults(&[
+            ("pretrained-model-name-or-path", Path::new(pretrained_model_name_or_path)),
+            ("train-data-dir", train_data_dir.as_ref()),
+            ("output-dir", output_dir.as_ref()),
+        ])
+    }
+}
+
+/// Trains low-rank layers of the UNet, and of both text encoders if wanted, until the end, or until `stop` asks to stop. The
+/// result is `pytorch_lora_weights.safetensors` in `output_dir`, which
+/// [`load_lora_weights`](oxidiff::LoraLoader::load_lora_weights) reads.
+///
+/// # Errors
+/// When an option makes no sense, the model is not Stable Diffusion XL, a model, the data or a checkpoint cannot be read, or the
+/// folder cannot be written.
+pub fn text_to_image_lora_sdxl(options: &TextToImageLoraSdxlOptions, stop: &Stop) -> Result<Outcome> {
+    let differences = Differences {
+        run_name: "text2image-fine-tune",
+        loss_tag: "train_loss",
+        rate: RateCourse::BatchesOfSteps,
+    };
+    let TextToImageLoraSdxlOptions { model, common, dataset, .. } = options;
+    common.check()?;
+    options.snr_gamma.map(|gamma| positive("snr-gamma", gamma)).transpose()?;
+    let offset = not_negative("noise-offset", options.noise_offset)?;
+    let filter = interpolation_mode(&options.image_interpolation_mode)?;
+    let mut random = common.random();
+    let images = dataset.folder.open(None, random.torch.initial_seed())?;
+    let images =
+        dataset.captioned_images(images, Some(&options.caption_column), common.resolution, filter)?;
+    let data = common.data(CaptionedImagesXl(images));
+    let prepared = common.prepare(&data, &differences)?;
+
+    let vae = options.pretrained_vae_model_name_or_path.as_deref();
+    let (mut frozen, mut models) = StableDiffusionXl::load(model, vae, common.dtype()?, common.resolution)?;
+    frozen.diffusion.set_prediction_type(options.prediction_type.as_deref())?;
+    let rank = options.rank as usize;
+    let (alpha, init, torch) = (rank as f64, LowRankInit::Gaussian, &mut random.torch);
+    let unet = LowRankLayers::new(&mut models.unet, rank, alpha, init, torch)?;
+    let mut text_encoders = Vec::new();
+    if options.train_text_encoder {
+        text_encoders.push(LowRankLayers::new(&mut models.text_encoder, rank, alpha, init, torch)?);
+        text_encoders.push(LowRankLayers::new(&mut models.text_encoder_2, rank, alpha, init, torch)?);
+    }
+    let mut task = TextToImageLoraSdxlTask {
+        options: options.clone(),
+        noise: NoiseOptions { offset, perturbation: 0.0 },
+        frozen,
+        models,
+        learner: Learner::new(Subject { unet, text_encoders }, prepared.adam_w, None),
+    };
+    train(&mut task, &data, &prepared.plan, random, prepared.report, stop)
+}
+
+struct TextToImageLoraSdxlTask {
+    options: TextToImageLoraSdxlOptions,
+    noise: NoiseOptions,
+    frozen: StableDiffusionXl,
+    /// Without the layers.
+    models: XlModels,
+    learner: Learner<Subject<LowRankLayers, LowRankLayers>>,
+}
+
+impl Task for TextToImageLoraSdxlTask {
+    fn learn(
+        &mut self,
+        batch: Batch,
+        parts: usize,
+        random: &mut Random,
+    ) -> Result<(f32, ParameterGradients)> {
+        let Self { frozen, models, .. } = self;
+        let dtype = frozen.diffusion.dtype;
+        let Example { noisy, timesteps, target } =
+            frozen.diffusion.example(batch.images, self.noise, &mut random.torch)?;
+
+        let trained = self.learner.trained();
+        let mut unet = Recording::frozen(&models.unet, dtype);
+        let unet_leaves = trained.unet.record(&mut unet, dtype)?;
+        let mut text_leaves = Vec::new();
+        let text = match trained.text_encoders.as_slice() {
+            [first, second] => {
+                let mut text_encoder = Recording::frozen(&models.text_encoder, dtype);
+                let mut text_encoder_2 = Recording::frozen(&models.text_encoder_2, dtype);
+                text_leaves.push(first.record(&mut text_encoder, dtype)?);
+                text_leaves.push(second.record(&mut text_encoder_2, dtype)?);
+                frozen.text(&batch.captions, &text_encoder, &text_encoder_2)?
+            }
+            _ => {
+                let text = frozen.text(&batch.captions, &models.text_encoder, &models.text_encoder_2)?;
+                XlText { tokens: text.tokens.autodiff(), pooled: text.pooled.autodiff() }
+            }
+        };
+        let added = frozen.conditions(text.pooled, &batch.origins);
+        let inputs = UNet2DConditionInputs { added, ..Default::default() };
+        let noisy = noisy.autodiff();
+        let call = || unet.forward_with(noisy, &timesteps, text.tokens, inputs);
+        let prediction = self.options.common.predict(call)?;
+        drop(unet);
+        let snr_gamma = self.options.snr_gamma;
+        let loss = frozen.diffusion.loss(prediction, target.autodiff(), &timesteps, snr_gamma)?;
+        let value = loss.clone().into_scalar::<f32>();
+        let mut all = (loss / parts as f64).backward();
+        let mut gradients = unet_leaves.take(&mut all).within(UNET);
+        for (leaves, name) in text_leaves.into_iter().zip(TEXT_ENCODERS) {
+            gradients.accumulate(leaves.take(&mut all).within(name));
+        }
+        Ok((value, gradients))
+    }
+
+    fn update(&mut self, gradients: &ParameterGradients, learning_rate: f64) {
+        self.learner.update(gradients, learning_rate);
+    }
+
+    fn save(&self, folder: &Path, state: &mut StateFile) -> Result<()> {
+        self.write(folder)?;
+        self.learner.trained().save_values(state, "layers");
+        self.learner.save(state);
+        Ok(())
+    }
+
+    fn load(&mut self, _folder: &Path, state: &StateFile) -> Result<()> {
+        let layers = self.learner.trained().clone().with_values(state, "layers")?;
+        self.learner.load(layers, state)
+    }
+
+    fn due_after_epoch(&self, epoch: u64, is_last: bool) -> Due {
+        let is_time = is_last || epoch.is_multiple_of(self.options.validation_epochs);
+        Due { samples: is_time && self.options.validation_prompt.is_some(), model: is_last, interim: false }
+    }
+
+    fn samples(&self, stop: &Stop) -> Result<Option<SampleImages>> {
+        let prompts = Vec::from_iter(self.options.validation_prompt.clone());
+        let dtype = self.frozen.diffusion.dtype;
+        let (trained, mut models) = (self.learner.trained(), self.models.clone());
+        trained.unet.apply(&mut models.unet, dtype)?;
+        if let [first, second] = trained.text_encoders.as_slice() {
+            first.apply(&mut models.text_encoder, dtype)?;
+            second.apply(&mut models.text_encoder_2, dtype)?;
+        }
+        let mut pipeline = self.frozen.pipeline(models)?;
+        let images = self.options.num_validation_images;
+        let validation = Validation { prompts: &prompts, images, steps: 50, seed: self.options.common.seed };
+        let images = validation.images(&mut pipeline, stop)?;
+        Ok(images.map(|images| SampleImages { images, prompts, tag: "validation" }))
+    }
+
+    fn write(&self, folder: &Path) -> Result<()> {
+        Ok(self.learner.trained().weights().write(&folder.join(LORA_WEIGHTS))?)
+    }
+
+    fn card(&self) -> ModelCard {
+        let TextToImageLoraSdxlOptions { model, common, dataset, .. } = &self.options;
+        let mut hyperparameters = common.hyperparameters();
+        hyperparameters.push(("Rank".to_owned(), self.options.rank.to_string()));
+        ModelCard {
+            base_model: Some(model.pretrained_model_name_or_path.clone()),
+            dataset: dataset.folder.name(),
+            train_text_encoder: self.options.train_text_encoder,
+            vae: self.options.pretrained_vae_model_name_or_path.clone(),
+            hyperparameters,
+            ..ModelCard::new(Method::TextToImageLora, Family::StableDiffusionXl, common.name())
+        }
+    }
+}
