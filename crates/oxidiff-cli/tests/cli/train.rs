@@ -179,17 +179,22 @@ fn the_commands_of_the_page_work() {
         }
     }
     fs::copy(scripts.join("control/outline_0.png"), sandbox.path("outline.png")).unwrap();
-    let model = root.join("tests/fixtures/pipelines/sd1");
+    let models = [
+        ("stable-diffusion-v1-5/stable-diffusion-v1-5", "pipelines/sd1"),
+        ("stabilityai/stable-diffusion-xl-base-1.0", "stable_diffusion_xl/base"),
+        ("madebyollin/sdxl-vae-fp16-fix", "stable_diffusion_xl/base/vae"),
+    ];
 
     let page = fs::read_to_string(root.join("docs/training.md")).unwrap();
     let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let commands: Vec<String> =
         blocks.flat_map(|block| block.split("\n\n")).map(|command| command.trim().to_owned()).collect();
-    assert_eq!(commands.len(), 7);
+    assert_eq!(commands.len(), 8);
     for command in commands {
-        let command = smaller(&command)
-            .replacen("oxidiff", env!("CARGO_BIN_EXE_oxidiff"), 1)
-            .replace("stable-diffusion-v1-5/stable-diffusion-v1-5", model.to_str().unwrap());
+        let mut command = smaller(&command).replacen("oxidiff", env!("CARGO_BIN_EXE_oxidiff"), 1);
+        for (name, fixture) in models {
+            command = command.replace(name, root.join("tests/fixtures").join(fixture).to_str().unwrap());
+        }
         let run = sandbox.shell(&command);
         assert_eq!(run.code, Some(0), "{command}: {}", run.stderr);
         assert!(sandbox.path(run.stdout.trim()).join("README.md").is_file(), "{command}");

@@ -388,5 +388,10 @@ fn gradient_checkpointing_gives_the_same_training() {
         complete(text_to_image_lora(&options, &Stop::default()).unwrap());
         [output.to_owned(), format!("lora-{output}")].map(|output| losses(&folder.path().join(output)))
     };
-    assert_eq!(run("recomputed", true), run("kept", false));
+    let (recomputed, kept) = (run("recomputed", true), run("kept", false));
+    for ((step, recomputed), (_, kept)) in recomputed.iter().flatten().zip(kept.iter().flatten()) {
+        let [recomputed, kept]: [f32; 2] = [recomputed, kept].map(|loss| loss.parse().unwrap());
+        // Gradients are added up in another order.
+        assert!((recomputed - kept).abs() <= 1e-5 * kept, "step {step}: {recomputed} {kept}");
+    }
 }
