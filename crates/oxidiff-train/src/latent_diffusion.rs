@@ -6,6 +6,7 @@ use oxidiff::{
     Scheduler, Tensor, UNet2DConditionModel,
 };
 
+use crate::cache::{Cache, fingerprint};
 use crate::error::{Error, Result};
 
 /// From images to noisy latents, and from predictions to losses.
@@ -16,7 +17,12 @@ pub(crate) struct LatentDiffusion {
     prediction_type: PredictionType,
     /// What the models that are not trained compute in; the VAE has a type of its own.
     pub dtype: DType,
+    /// Mean and deviation of the latents of each image, by its values.
+    encoded: Cache<u64, EncodedParts>,
 }
+
+/// Mean and deviation of latents; without a deviation, the latents.
+type EncodedParts = (Tensor<4>, Option<Tensor<4>>);
 
 /// Noisy latents, and what a model should say of them.
 pub(crate) struct Example {
@@ -46,11 +52,13 @@ impl LatentDiffusion {
         unet: &UNet2DConditionModel,
         dtype: DType,
         resolution: u32,
+        cache_latents: bool,
     ) -> Result<Self> {
         check(unet, &*vae, resolution)?;
         let noise_scheduler = DDPMScheduler::from_config(scheduler.config())?;
         let prediction_type = prediction_type(scheduler.config().get("prediction_type"))?;
-        Ok(Self { vae, noise_scheduler, prediction_type, dtype })
+        let encoded = Cache::new(cache_latents);
+        Ok(Self { vae, noise_scheduler, prediction_type, dtype, encoded })
     }
 
     /// Lets the model predict something else than its checkpoint says: `--prediction_type`.
@@ -109,15 +117,34 @@ impl LatentDiffusion {
 
     /// Latents that are drawn from what the VAE says of the images.
     fn latents(&self, images: Tensor<4>, generator: &mut Generator) -> Result<Tensor<4>> {
-        let latents = match self.vae.encode(images.cast(self.vae.dtype()))? {
-            EncodedImage::Distribution(distribution) => {
-                let mean = distribution.mode();
+        let (mean, deviation) = if self.encoded.is_on() { self.kept(&images)? } else { self.encode(images)? };
+        let latents = match deviation {
+            Some(deviation) => {
                 let drawn = generator.randn(mean.dims(), self.vae.dtype(), &Device::flex());
-                mean + distribution.std() * drawn
+                mean + deviation * drawn
             }
-            other => other.mode(),
+            None => mean,
         };
         Ok((latents * self.vae.scaling_factor()).cast(self.dtype))
+    }
+
+    fn encode(&self, images: Tensor<4>) -> Result<EncodedParts> {
+        Ok(match self.vae.encode(images.cast(self.vae.dtype()))? {
+            EncodedImage::Distribution(distribution) => (distribution.mode(), Some(distribution.std())),
+            other => (other.mode(), None),
+        })
+    }
+
+    /// As [`Self::encode`], of which what was computed before is kept. Images are encoded one by one, so that the result does not
+    /// depend on which others were known.
+    fn kept(&self, images: &Tensor<4>) -> Result<EncodedParts> {
+        let parts = (0..images.dims()[0]).map(|index| {
+            let image = images.clone().narrow(0, index, 1);
+            self.encoded.get(fingerprint(&image), || self.encode(image))
+        });
+        let (means, deviations): (Vec<_>, Vec<_>) = parts.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let deviations = deviations.into_iter().collect::<Option<Vec<_>>>();
+        Ok((Tensor::cat(means, 0), deviations.map(|deviations| Tensor::cat(deviations, 0))))
     }
 
     /// The mean squared difference; with γ, weighted as in Min-SNR.

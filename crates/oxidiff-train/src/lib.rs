@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod batches;
+mod cache;
 mod checkpoint;
 pub mod data;
 mod error;

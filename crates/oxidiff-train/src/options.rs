@@ -106,6 +106,19 @@ pub struct CommonOptions {
     pub no_progress: bool,
 }
 
+impl ModelOptions {
+    /// Refuses to keep what a text encoder says when it is trained.
+    pub(crate) fn check_text_encoder_is_trained(&self) -> Result<()> {
+        match self.cache_text_embeddings {
+            true => {
+                let message = "a text encoder is trained, so that its results change";
+                Err(Error::option("cache-text-embeddings", message))
+            }
+            false => Ok(()),
+        }
+    }
+}
+
 /// Where a dataset is.
 #[derive(Args, Clone, Debug)]
 pub struct DatasetFolder {
@@ -150,6 +163,12 @@ pub struct ModelOptions {
     /// Which variant of the weights to read, such as fp16
     #[arg(long)]
     pub variant: Option<String>,
+    /// Encode each part of an image once, and keep the result in memory
+    #[arg(long)]
+    pub cache_latents: bool,
+    /// Encode each caption once, and keep the result in memory; only if no text encoder is trained
+    #[arg(long, alias = "pre-compute-text-embeddings")]
+    pub cache_text_embeddings: bool,
 }
 
 /// The options in the form that a training needs.

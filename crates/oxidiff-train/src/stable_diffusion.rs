@@ -7,6 +7,7 @@ use oxidiff::{
     StableDiffusionComponents, StableDiffusionPipeline, Tensor, UNet2DConditionModel,
 };
 
+use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::latent_diffusion::LatentDiffusion;
 use crate::options::ModelOptions;
@@ -17,6 +18,8 @@ pub(crate) struct StableDiffusion {
     pub tokenizer: CLIPTokenizer,
     /// The scheduler of the pipeline.
     scheduler: Box<dyn Scheduler>,
+    /// What the text encoder says of each caption.
+    texts: Cache<String, Tensor<3>>,
 }
 
 impl StableDiffusion {
@@ -37,8 +40,10 @@ impl StableDiffusion {
         let name = &options.pretrained_model_name_or_path;
         let components = StableDiffusionPipeline::from_pretrained_with(name, &load)?.into_components();
         let StableDiffusionComponents { vae, tokenizer, scheduler, unet, text_encoder, .. } = components;
-        let diffusion = LatentDiffusion::new(vae, &*scheduler, &unet, dtype, resolution)?;
-        Ok((Self { diffusion, tokenizer, scheduler }, unet, text_encoder))
+        let diffusion =
+            LatentDiffusion::new(vae, &*scheduler, &unet, dtype, resolution, options.cache_latents)?;
+        let texts = Cache::new(options.cache_text_embeddings);
+        Ok((Self { diffusion, tokenizer, scheduler, texts }, unet, text_encoder))
     }
 
     /// The pipeline with these models, to make images that show the progress.
@@ -90,6 +95,23 @@ impl StableDiffusion {
     pub fn text(&self, captions: &[String], text_encoder: &CLIPTextModel) -> Result<Tensor<3>> {
         let tokens = self.tokens(captions, text_encoder)?;
         Ok(text_encoder.forward(&tokens, None)?.last_hidden_state)
+    }
+}
+
+impl StableDiffusion {
+    /// As [`Self::text`], for a text encoder that is not trained, whose results may be kept. They have
+    /// [`autodiff`](Tensor::autodiff).
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn frozen_text(&self, captions: &[String], text_encoder: &CLIPTextModel) -> Result<Tensor<3>> {
+        if !self.texts.is_on() {
+            return Ok(self.text(captions, text_encoder)?.autodiff());
+        }
+        let one = |caption: &String| {
+            self.texts.get(caption.clone(), || self.text(std::slice::from_ref(caption), text_encoder))
+        };
+        Ok(Tensor::cat(captions.iter().map(one).collect::<Result<_>>()?, 0).autodiff())
     }
 }
 

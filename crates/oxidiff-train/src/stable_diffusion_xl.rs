@@ -7,6 +7,7 @@ use oxidiff::{
 };
 
 use crate::batches::Origin;
+use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::latent_diffusion::LatentDiffusion;
 use crate::options::ModelOptions;
@@ -20,6 +21,8 @@ pub(crate) struct StableDiffusionXl {
     scheduler: Box<dyn Scheduler>,
     /// Both sides of the images in pixels.
     resolution: u32,
+    /// What the text encoders say of each caption.
+    texts: Cache<String, XlText>,
 }
 
 /// The models that can be trained.
@@ -31,6 +34,7 @@ pub(crate) struct XlModels {
 }
 
 /// What both text encoders say of captions.
+#[derive(Clone)]
 pub(crate) struct XlText {
     /// `[captions, tokens, features]`: the results of the last layers but one, side by side.
     pub tokens: Tensor<3>,
@@ -70,8 +74,10 @@ impl StableDiffusionXl {
         let Some(((text_encoder, tokenizer), (text_encoder_2, tokenizer_2))) = first.zip(second) else {
             return Err(refused("lacks a text encoder, as refiners do; only the base model can be trained"));
         };
-        let diffusion = LatentDiffusion::new(vae, &*scheduler, &unet, dtype, resolution)?;
-        let frozen = Self { diffusion, tokenizers: [tokenizer, tokenizer_2], scheduler, resolution };
+        let diffusion =
+            LatentDiffusion::new(vae, &*scheduler, &unet, dtype, resolution, options.cache_latents)?;
+        let texts = Cache::new(options.cache_text_embeddings);
+        let frozen = Self { diffusion, tokenizers: [tokenizer, tokenizer_2], scheduler, resolution, texts };
         Ok((frozen, XlModels { unet, text_encoder, text_encoder_2 }))
     }
 
@@ -117,6 +123,31 @@ impl StableDiffusionXl {
         let second = text_encoder_2.forward(&second, None)?;
         let last_but_one = [&first, &second.hidden_states].map(|states| states[states.len() - 2].clone());
         Ok(XlText { tokens: Tensor::cat(last_but_one.to_vec(), 2), pooled: second.text_embeds })
+    }
+
+    /// As [`Self::text`], for text encoders that are not trained, whose results may be kept. They have
+    /// [`autodiff`](Tensor::autodiff).
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn frozen_text(
+        &self,
+        captions: &[String],
+        text_encoder: &CLIPTextModel,
+        text_encoder_2: &CLIPTextModelWithProjection,
+    ) -> Result<XlText> {
+        let text = if self.texts.is_on() {
+            let one = |caption: &String| {
+                let compute = || self.text(std::slice::from_ref(caption), text_encoder, text_encoder_2);
+                self.texts.get(caption.clone(), compute)
+            };
+            let texts = captions.iter().map(one).collect::<Result<Vec<_>>>()?;
+            let (tokens, pooled) = texts.into_iter().map(|text| (text.tokens, text.pooled)).unzip();
+            XlText { tokens: Tensor::cat(tokens, 0), pooled: Tensor::cat(pooled, 0) }
+        } else {
+            self.text(captions, text_encoder, text_encoder_2)?
+        };
+        Ok(XlText { tokens: text.tokens.autodiff(), pooled: text.pooled.autodiff() })
     }
 
     /// What the UNet is told besides the tokens: the caption as a whole, which must have [`autodiff`](Tensor::autodiff); the size

@@ -217,7 +217,7 @@ impl Task for ControlNetTask {
     ) -> Result<(f32, ParameterGradients)> {
         let Example { noisy, timesteps, target } =
             self.frozen.diffusion.example(batch.images, NoiseOptions::default(), &mut random.torch)?;
-        let text = self.frozen.text(&batch.captions, &self.text_encoder)?.autodiff();
+        let text = self.frozen.frozen_text(&batch.captions, &self.text_encoder)?;
         let steers = batch.conditioning.expect("the source has them").autodiff();
 
         let dtype = self.frozen.diffusion.dtype;

@@ -78,6 +78,9 @@ pub fn dreambooth(options: &DreamBoothOptions, stop: &Stop) -> Result<Outcome> {
     let DreamBoothOptions { model, common, subject, .. } = options;
     common.check()?;
     subject.check()?;
+    if subject.train_text_encoder {
+        model.check_text_encoder_is_trained()?;
+    }
     options.snr_gamma.map(|gamma| positive("snr-gamma", gamma)).transpose()?;
     let mut random = common.random();
     let (frozen, unet, text_encoder) = StableDiffusion::load(model, common.dtype()?, common.resolution)?;
@@ -127,7 +130,7 @@ impl Task for DreamBoothTask {
                 let (text_encoder, leaves) = Recording::of(text_encoder, dtype).into_parts();
                 (self.frozen.text(&batch.captions, &text_encoder)?, Some(leaves))
             }
-            None => (self.frozen.text(&batch.captions, &self.text_encoder)?.autodiff(), None),
+            None => (self.frozen.frozen_text(&batch.captions, &self.text_encoder)?, None),
         };
         let inputs = UNet2DConditionInputs::default();
         let noisy = noisy.autodiff();

@@ -79,6 +79,9 @@ pub fn dreambooth_lora(options: &DreamBoothLoraOptions, stop: &Stop) -> Result<O
     let DreamBoothLoraOptions { model, common, subject, .. } = options;
     common.check()?;
     subject.check()?;
+    if subject.train_text_encoder {
+        model.check_text_encoder_is_trained()?;
+    }
     let filter = interpolation_mode(&options.image_interpolation_mode)?;
     let mut random = common.random();
     let (frozen, mut unet, mut text_encoder) =
@@ -134,7 +137,7 @@ impl Task for DreamBoothLoraTask {
                 let leaves = layers.record(&mut text_encoder, dtype)?;
                 (self.frozen.text(&batch.captions, &text_encoder)?, Some(leaves))
             }
-            None => (self.frozen.text(&batch.captions, &self.text_encoder)?.autodiff(), None),
+            None => (self.frozen.frozen_text(&batch.captions, &self.text_encoder)?, None),
         };
         let inputs = UNet2DConditionInputs::default();
         let noisy = noisy.autodiff();

@@ -131,7 +131,7 @@ impl Task for TextToImageTask {
         random: &mut Random,
     ) -> Result<(f32, ParameterGradients)> {
         let example = self.frozen.diffusion.example(batch.images, self.noise, &mut random.torch)?;
-        let text = self.frozen.text(&batch.captions, &self.text_encoder)?.autodiff();
+        let text = self.frozen.frozen_text(&batch.captions, &self.text_encoder)?;
 
         let recording = Recording::of(self.learner.trained(), self.frozen.diffusion.dtype);
         let inputs = UNet2DConditionInputs::default();

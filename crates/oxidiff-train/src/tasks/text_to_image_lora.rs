@@ -145,7 +145,7 @@ impl Task for TextToImageLoraTask {
         random: &mut Random,
     ) -> Result<(f32, ParameterGradients)> {
         let example = self.frozen.diffusion.example(batch.images, self.noise, &mut random.torch)?;
-        let text = self.frozen.text(&batch.captions, &self.text_encoder)?.autodiff();
+        let text = self.frozen.frozen_text(&batch.captions, &self.text_encoder)?;
 
         let dtype = self.frozen.diffusion.dtype;
         let mut unet = Recording::frozen(&self.unet, dtype);

@@ -19,7 +19,7 @@ use crate::options::{
 use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
 use crate::sources::CaptionedImagesXl;
-use crate::stable_diffusion_xl::{StableDiffusionXl, XlModels, XlText};
+use crate::stable_diffusion_xl::{StableDiffusionXl, XlModels};
 use crate::stop::Stop;
 use crate::subject::{Subject, TEXT_ENCODERS, UNET};
 use crate::task::{Due, SampleImages, Task};
@@ -112,6 +112,9 @@ pub fn text_to_image_lora_sdxl(options: &TextToImageLoraSdxlOptions, stop: &Stop
     };
     let TextToImageLoraSdxlOptions { model, common, dataset, .. } = options;
     common.check()?;
+    if options.train_text_encoder {
+        model.check_text_encoder_is_trained()?;
+    }
     options.snr_gamma.map(|gamma| positive("snr-gamma", gamma)).transpose()?;
     let offset = not_negative("noise-offset", options.noise_offset)?;
     let filter = interpolation_mode(&options.image_interpolation_mode)?;
@@ -176,10 +179,7 @@ impl Task for TextToImageLoraSdxlTask {
                 text_leaves.push(second.record(&mut text_encoder_2, dtype)?);
                 frozen.text(&batch.captions, &text_encoder, &text_encoder_2)?
             }
-            _ => {
-                let text = frozen.text(&batch.captions, &models.text_encoder, &models.text_encoder_2)?;
-                XlText { tokens: text.tokens.autodiff(), pooled: text.pooled.autodiff() }
-            }
+            _ => frozen.frozen_text(&batch.captions, &models.text_encoder, &models.text_encoder_2)?,
         };
         let added = frozen.conditions(text.pooled, &batch.origins);
         let inputs = UNet2DConditionInputs { added, ..Default::default() };

@@ -105,6 +105,7 @@ pub fn textual_inversion(options: &TextualInversionOptions, stop: &Stop) -> Resu
         Differences { run_name: "textual_inversion", loss_tag: "loss", rate: RateCourse::Steps };
     let TextualInversionOptions { model, common, .. } = options;
     common.check()?;
+    model.check_text_encoder_is_trained()?;
     let dataset = Dataset::open_plain_folder(&options.train_data_dir)?;
     let mut random = common.random();
     let (mut frozen, unet, text_encoder) = StableDiffusion::load(model, common.dtype()?, common.resolution)?;

@@ -9,8 +9,8 @@ use oxidiff::{DDPMPipeline, DiffusionPipeline, Model, Pipeline};
 use tempfile::TempDir;
 
 use oxidiff_train::{
-    Outcome, Stop, TextToImageLoraOptions, TextToImageLoraSdxlOptions, UnconditionalOptions,
-    text_to_image_lora, text_to_image_lora_sdxl, unconditional,
+    Outcome, Stop, TextToImageLoraOptions, TextToImageLoraSdxlOptions, TextualInversionOptions,
+    UnconditionalOptions, text_to_image_lora, text_to_image_lora_sdxl, textual_inversion, unconditional,
 };
 
 /// Eight images of two colours with captions, and the configuration of a small model.
@@ -394,4 +394,28 @@ fn gradient_checkpointing_gives_the_same_training() {
         // Gradients are added up in another order.
         assert!((recomputed - kept).abs() <= 1e-5 * kept, "step {step}: {recomputed} {kept}");
     }
+}
+
+#[test]
+fn caches_do_not_change_a_training() {
+    let folder = sandbox();
+    let run = |output: &str, is_on: bool| {
+        let mut options = lora(folder.path(), output);
+        options.common.max_train_steps = Some(6);
+        options.model.cache_latents = is_on;
+        options.model.cache_text_embeddings = is_on;
+        complete(text_to_image_lora(&options, &Stop::default()).unwrap());
+        losses(&folder.path().join(output))
+    };
+    for ((step, kept), (_, computed)) in run("kept", true).iter().zip(run("computed", false)) {
+        let [kept, computed]: [f32; 2] = [kept, &computed].map(|loss| loss.parse().unwrap());
+        // Images and captions are encoded one by one.
+        assert!((kept - computed).abs() <= 1e-5 * computed, "step {step}: {kept} {computed}");
+    }
+    let images = folder.path().join("images");
+    let mut options =
+        TextualInversionOptions::new(&fixture(SD1), images, "<new>", "apple", folder.path().join("word"));
+    options.model.cache_text_embeddings = true;
+    let error = textual_inversion(&options, &Stop::default()).unwrap_err().to_string();
+    assert!(error.contains("--cache-text-embeddings: a text encoder is trained"), "{error}");
 }
