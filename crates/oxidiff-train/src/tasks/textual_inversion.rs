@@ -41,10 +41,10 @@ pub struct TextualInversionOptions {
     /// The folder of the images
     #[arg(long, value_name = "DIR")]
     pub train_data_dir: PathBuf,
-    /// The new word, which no prompt has otherwise: <cat-toy>
+    /// The new word, which no prompt has otherwise, such as `<cat-toy>`
     #[arg(long, value_name = "WORD")]
     pub placeholder_token: String,
-    /// A known word to begin with, of one token: toy
+    /// A known word to begin with, of one token, such as toy
     #[arg(long, value_name = "WORD")]
     pub initializer_token: String,
     /// What the images have in common
