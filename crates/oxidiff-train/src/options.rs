@@ -107,15 +107,13 @@ pub struct CommonOptions {
 }
 
 impl ModelOptions {
-    /// Refuses to keep what a text encoder says when it is trained.
-    pub(crate) fn check_text_encoder_is_trained(&self) -> Result<()> {
-        match self.cache_text_embeddings {
-            true => {
-                let message = "a text encoder is trained, so that its results change";
-                Err(Error::option("cache-text-embeddings", message))
-            }
-            false => Ok(()),
+    /// Refuses to keep what a text encoder says if it is trained.
+    pub(crate) fn check(&self, trains_text_encoder: bool) -> Result<()> {
+        if self.cache_text_embeddings && trains_text_encoder {
+            let message = "a text encoder is trained, so that its results change";
+            return Err(Error::option("cache-text-embeddings", message));
         }
+        Ok(())
     }
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use oxidiff::{
-    CLIPTextModel, CLIPTokenizer, DType, LoadOptions, Model, ModelIndex, Pipeline, Scheduler,
-    StableDiffusionComponents, StableDiffusionPipeline, Tensor, UNet2DConditionModel,
+    CLIPTextModel, CLIPTokenizer, DPMSolverMultistepScheduler, DType, LoadOptions, Model, ModelIndex,
+    Pipeline, Scheduler, StableDiffusionComponents, StableDiffusionPipeline, Tensor, UNet2DConditionModel,
 };
 
 use crate::cache::Cache;
@@ -57,6 +57,20 @@ impl StableDiffusion {
     ) -> Result<StableDiffusionPipeline> {
         let mut pipeline = StableDiffusionPipeline::new(self.components(unet, text_encoder))?;
         pipeline.set_progress_bar(false);
+        Ok(pipeline)
+    }
+
+    /// As [`Self::pipeline`], with the multistep DPM-Solver, which needs fewer steps.
+    ///
+    /// # Errors
+    /// As [`Self::pipeline`].
+    pub fn solver_pipeline(
+        &self,
+        unet: UNet2DConditionModel,
+        text_encoder: CLIPTextModel,
+    ) -> Result<StableDiffusionPipeline> {
+        let mut pipeline = self.pipeline(unet, text_encoder)?;
+        pipeline.scheduler = Box::new(DPMSolverMultistepScheduler::from_config(self.scheduler.config())?);
         Ok(pipeline)
     }
 
@@ -142,7 +156,18 @@ impl ModelOptions {
         Ok(StableDiffusionPipeline::from_pretrained_with(name, &self.load_options())?)
     }
 
-    /// Loads a part of the model to be trained, in `f32`.
+    /// A part of the model in `f32`: what was loaded in `dtype`, or else it is loaded again, as rounded weights have lost digits.
+    ///
+    /// # Errors
+    /// When it cannot be loaded.
+    pub(crate) fn in_f32<M: Model>(&self, part: &str, loaded: M, dtype: DType) -> Result<M> {
+        if dtype == DType::F32 {
+            return Ok(loaded);
+        }
+        self.load_part(part)
+    }
+
+    /// Loads a part of the model in `f32`.
     ///
     /// # Errors
     /// When it cannot be loaded.

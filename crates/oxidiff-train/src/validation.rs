@@ -10,6 +10,7 @@ use oxidiff::{
 
 use crate::error::Result;
 use crate::stop::Stop;
+use crate::task::SampleImages;
 
 /// The seed of a generator of torch that nobody seeded.
 const UNSEEDED: u64 = 67_280_421_310_721;
@@ -31,7 +32,7 @@ impl Validation<'_> {
     ///
     /// # Errors
     /// When the pipeline cannot be called.
-    pub fn images(&self, pipeline: &mut impl Prompted, stop: &Stop) -> Result<Option<Vec<RgbImage>>> {
+    pub fn samples(&self, pipeline: &mut impl Prompted, stop: &Stop) -> Result<Option<SampleImages>> {
         let mut calls = Calls::new(self.seed);
         let mut images = Vec::new();
         for prompt in self.prompts {
@@ -45,7 +46,7 @@ impl Validation<'_> {
                 }
             }
         }
-        Ok(Some(images))
+        Ok(Some(SampleImages { images, prompts: self.prompts.to_vec(), tag: "validation" }))
     }
 }
 

@@ -143,11 +143,12 @@ pub fn controlnet(options: &ControlNetOptions, stop: &Stop) -> Result<Outcome> {
     let data = common.data(options.images(random.torch.initial_seed())?);
     let prepared = common.prepare(&data, &differences)?;
 
-    let (frozen, unet, text_encoder) = StableDiffusion::load(model, common.dtype()?, common.resolution)?;
+    let dtype = common.dtype()?;
+    let (frozen, unet, text_encoder) = StableDiffusion::load(model, dtype, common.resolution)?;
     let controlnet = match &options.controlnet_model_name_or_path {
         Some(name) => ControlNetModel::from_pretrained(name)?,
         None => {
-            let whole = model.load_part::<UNet2DConditionModel>("unet")?;
+            let whole = model.in_f32("unet", unet.clone(), dtype)?;
             let controlnet = ControlNetModel::from_unet(&whole, &FromUNetOptions::default())?;
             initialized(controlnet, &mut random.torch)
         }

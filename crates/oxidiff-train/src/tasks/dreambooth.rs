@@ -78,19 +78,19 @@ pub fn dreambooth(options: &DreamBoothOptions, stop: &Stop) -> Result<Outcome> {
     let DreamBoothOptions { model, common, subject, .. } = options;
     common.check()?;
     subject.check()?;
-    if subject.train_text_encoder {
-        model.check_text_encoder_is_trained()?;
-    }
+    model.check(subject.train_text_encoder)?;
     options.snr_gamma.map(|gamma| positive("snr-gamma", gamma)).transpose()?;
     let mut random = common.random();
-    let (frozen, unet, text_encoder) = StableDiffusion::load(model, common.dtype()?, common.resolution)?;
-    subject.make_class_images(frozen.pipeline(unet, text_encoder.clone())?, &mut random, stop)?;
+    let dtype = common.dtype()?;
+    let (frozen, unet, text_encoder) = StableDiffusion::load(model, dtype, common.resolution)?;
+    subject.make_class_images(frozen.pipeline(unet.clone(), text_encoder.clone())?, &mut random, stop)?;
     let data = common.data(subject.images(common.resolution, Resample::Bilinear)?);
     let prepared = common.prepare(&data, &differences)?;
 
-    let trained_text_encoder = subject.train_text_encoder.then(|| model.load_part(TEXT_ENCODERS[0]));
+    let trained_text_encoder =
+        subject.train_text_encoder.then(|| model.in_f32(TEXT_ENCODERS[0], text_encoder.clone(), dtype));
     let trained = Subject {
-        unet: model.load_part::<UNet2DConditionModel>(UNET)?,
+        unet: model.in_f32(UNET, unet, dtype)?,
         text_encoders: Vec::from_iter(trained_text_encoder.transpose()?),
     };
     let mut task = DreamBoothTask {

@@ -79,9 +79,7 @@ pub fn dreambooth_lora(options: &DreamBoothLoraOptions, stop: &Stop) -> Result<O
     let DreamBoothLoraOptions { model, common, subject, .. } = options;
     common.check()?;
     subject.check()?;
-    if subject.train_text_encoder {
-        model.check_text_encoder_is_trained()?;
-    }
+    model.check(subject.train_text_encoder)?;
     let filter = interpolation_mode(&options.image_interpolation_mode)?;
     let mut random = common.random();
     let (frozen, mut unet, mut text_encoder) =
@@ -159,7 +157,7 @@ impl Task for DreamBoothLoraTask {
     }
 
     fn save(&self, folder: &Path, state: &mut StateFile) -> Result<()> {
-        self.learner.trained().weights().write(&folder.join(LORA_WEIGHTS))?;
+        self.write(folder)?;
         self.learner.trained().save_values(state, "layers");
         self.learner.save(state);
         Ok(())

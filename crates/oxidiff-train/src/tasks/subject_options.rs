@@ -6,8 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use oxidiff::training::mse;
 use oxidiff::{
-    CLIPTextModel, DPMSolverMultistepScheduler, Pipeline, Resample, Scheduler, StableDiffusionPipeline,
-    Tensor, TextToImage, UNet2DConditionModel,
+    CLIPTextModel, Pipeline, Resample, StableDiffusionPipeline, Tensor, TextToImage, UNet2DConditionModel,
 };
 
 use crate::data::Dataset;
@@ -186,12 +185,9 @@ impl SubjectOptions {
         stop: &Stop,
     ) -> Result<Option<SampleImages>> {
         let prompts = Vec::from_iter(self.validation_prompt.clone());
-        let mut pipeline = model.pipeline(unet, text_encoder)?;
-        let solver = DPMSolverMultistepScheduler::from_config(pipeline.scheduler.config())?;
-        pipeline.scheduler = Box::new(solver);
+        let mut pipeline = model.solver_pipeline(unet, text_encoder)?;
         let images = self.num_validation_images;
         let validation = Validation { prompts: &prompts, images, steps: 25, seed: common.seed };
-        let images = validation.images(&mut pipeline, stop)?;
-        Ok(images.map(|images| SampleImages { images, prompts, tag: "validation" }))
+        validation.samples(&mut pipeline, stop)
     }
 }

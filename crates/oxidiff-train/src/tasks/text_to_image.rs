@@ -106,9 +106,10 @@ pub fn text_to_image(options: &TextToImageOptions, stop: &Stop) -> Result<Outcom
     let data = common.data(images);
     let prepared = common.prepare(&data, &differences)?;
 
-    let (mut frozen, _, text_encoder) = StableDiffusion::load(model, common.dtype()?, common.resolution)?;
+    let dtype = common.dtype()?;
+    let (mut frozen, unet, text_encoder) = StableDiffusion::load(model, dtype, common.resolution)?;
     frozen.diffusion.set_prediction_type(options.prediction_type.as_deref())?;
-    let unet: UNet2DConditionModel = model.load_part("unet")?;
+    let unet = model.in_f32("unet", unet, dtype)?;
     let average = options.use_ema.then(|| EMAModel::new(&unet, EMAModelConfig::default()));
     let learner = Learner::new(unet, prepared.adam_w, average);
     let mut task = TextToImageTask { options: options.clone(), frozen, text_encoder, noise, learner };
@@ -186,8 +187,7 @@ impl Task for TextToImageTask {
         let validation = Validation { prompts, images: 1, steps: 20, seed: self.options.common.seed };
         let unet = self.learner.averaged().cast(self.frozen.diffusion.dtype);
         let mut pipeline = self.frozen.pipeline(unet, self.text_encoder.clone())?;
-        let images = validation.images(&mut pipeline, stop)?;
-        Ok(images.map(|images| SampleImages { images, prompts: prompts.clone(), tag: "validation" }))
+        validation.samples(&mut pipeline, stop)
     }
 
     fn write(&self, folder: &Path) -> Result<()> {

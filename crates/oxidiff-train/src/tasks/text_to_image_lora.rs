@@ -129,14 +129,6 @@ struct TextToImageLoraTask {
     learner: Learner<LowRankLayers>,
 }
 
-impl TextToImageLoraTask {
-    fn weights(&self) -> StateFile {
-        let mut file = StateFile::new();
-        self.learner.trained().export("unet", &mut file);
-        file
-    }
-}
-
 impl Task for TextToImageLoraTask {
     fn learn(
         &mut self,
@@ -171,7 +163,7 @@ impl Task for TextToImageLoraTask {
     }
 
     fn save(&self, folder: &Path, state: &mut StateFile) -> Result<()> {
-        self.weights().write(&folder.join(LORA_WEIGHTS))?;
+        self.write(folder)?;
         self.learner.trained().save_values(state, "layers");
         self.learner.save(state);
         Ok(())
@@ -194,12 +186,13 @@ impl Task for TextToImageLoraTask {
         let mut pipeline = self.frozen.pipeline(unet, self.text_encoder.clone())?;
         let images = self.options.num_validation_images;
         let validation = Validation { prompts: &prompts, images, steps: 30, seed: self.options.common.seed };
-        let images = validation.images(&mut pipeline, stop)?;
-        Ok(images.map(|images| SampleImages { images, prompts, tag: "validation" }))
+        validation.samples(&mut pipeline, stop)
     }
 
     fn write(&self, folder: &Path) -> Result<()> {
-        Ok(self.weights().write(&folder.join(LORA_WEIGHTS))?)
+        let mut file = StateFile::new();
+        self.learner.trained().export("unet", &mut file);
+        Ok(file.write(&folder.join(LORA_WEIGHTS))?)
     }
 
     fn card(&self) -> ModelCard {

@@ -112,9 +112,7 @@ pub fn text_to_image_lora_sdxl(options: &TextToImageLoraSdxlOptions, stop: &Stop
     };
     let TextToImageLoraSdxlOptions { model, common, dataset, .. } = options;
     common.check()?;
-    if options.train_text_encoder {
-        model.check_text_encoder_is_trained()?;
-    }
+    model.check(options.train_text_encoder)?;
     options.snr_gamma.map(|gamma| positive("snr-gamma", gamma)).transpose()?;
     let offset = not_negative("noise-offset", options.noise_offset)?;
     let filter = interpolation_mode(&options.image_interpolation_mode)?;
@@ -231,8 +229,7 @@ impl Task for TextToImageLoraSdxlTask {
         let mut pipeline = self.frozen.pipeline(models)?;
         let images = self.options.num_validation_images;
         let validation = Validation { prompts: &prompts, images, steps: 50, seed: self.options.common.seed };
-        let images = validation.images(&mut pipeline, stop)?;
-        Ok(images.map(|images| SampleImages { images, prompts, tag: "validation" }))
+        validation.samples(&mut pipeline, stop)
     }
 
     fn write(&self, folder: &Path) -> Result<()> {

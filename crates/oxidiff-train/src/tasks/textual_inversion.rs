@@ -5,10 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use oxidiff::training::{ParameterGradients, Recording, StateFile, TokenEmbeddings, Trained};
-use oxidiff::{
-    CLIPTextModel, DPMSolverMultistepScheduler, Pipeline, Scheduler, UNet2DConditionInputs,
-    UNet2DConditionModel,
-};
+use oxidiff::{CLIPTextModel, Model, Pipeline, UNet2DConditionInputs, UNet2DConditionModel};
 
 use crate::batches::Batch;
 use crate::data::Dataset;
@@ -105,7 +102,7 @@ pub fn textual_inversion(options: &TextualInversionOptions, stop: &Stop) -> Resu
         Differences { run_name: "textual_inversion", loss_tag: "loss", rate: RateCourse::Steps };
     let TextualInversionOptions { model, common, .. } = options;
     common.check()?;
-    model.check_text_encoder_is_trained()?;
+    model.check(true)?;
     let dataset = Dataset::open_plain_folder(&options.train_data_dir)?;
     let mut random = common.random();
     let (mut frozen, unet, text_encoder) = StableDiffusion::load(model, common.dtype()?, common.resolution)?;
@@ -139,7 +136,6 @@ fn skip_resized_table(
     text_encoder: &CLIPTextModel,
     count: usize,
 ) {
-    use oxidiff::Model;
     let features = text_encoder.config().hidden_size;
     random.torch.randn_vec::<f32>(frozen.tokenizer.vocab_size() * features);
     random.torch.randn_vec::<f32>(count * features);
@@ -223,13 +219,10 @@ impl Task for TextualInversionTask {
 
     fn samples(&self, stop: &Stop) -> Result<Option<SampleImages>> {
         let prompts = Vec::from_iter(self.options.validation_prompt.clone());
-        let mut pipeline = self.frozen.pipeline(self.unet.clone(), self.trained_text_encoder()?)?;
-        let solver = DPMSolverMultistepScheduler::from_config(pipeline.scheduler.config())?;
-        pipeline.scheduler = Box::new(solver);
+        let mut pipeline = self.frozen.solver_pipeline(self.unet.clone(), self.trained_text_encoder()?)?;
         let images = self.options.num_validation_images;
         let validation = Validation { prompts: &prompts, images, steps: 25, seed: self.options.common.seed };
-        let images = validation.images(&mut pipeline, stop)?;
-        Ok(images.map(|images| SampleImages { images, prompts, tag: "validation" }))
+        validation.samples(&mut pipeline, stop)
     }
 
     fn write(&self, folder: &Path) -> Result<()> {
