@@ -212,7 +212,7 @@ mod tests {
                 stride: 1,
                 padding: 1,
             };
-            assert!(cpu::convolution::in_tiles(&sizes), "{shape:?} is not computed in tiles");
+            assert!(cpu::convolution::in_tiles::<f32>(&sizes), "{shape:?} is not computed in tiles");
             check(shape, [out_channels, in_channels, 3, 3], 1, 1);
         }
     }

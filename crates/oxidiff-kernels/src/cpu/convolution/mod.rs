@@ -24,12 +24,13 @@ pub(crate) enum Bias {
     OfItems(Vec<f32>),
 }
 
-/// Whether a convolution is computed in tiles. Only 3x3 kernels of stride 1 can be, and with few input channels or tiles,
-/// transforming kernels and images does not pay off.
-pub(crate) fn in_tiles(shape: &ConvolutionShape) -> bool {
+/// Whether a convolution is computed in tiles. Only 3x3 kernels of stride 1 can be, and with few input channels or tiles, or fast
+/// products, transforming kernels and images does not pay off.
+pub(crate) fn in_tiles<U: Unit>(shape: &ConvolutionShape) -> bool {
     const FEWEST_CHANNELS: usize = 16;
     const FEWEST_TILES: usize = 6;
     (shape.kernel, shape.stride, shape.padding) == ([3, 3], 1, 1)
+        && !U::in_matrix_registers()
         && shape.in_channels >= FEWEST_CHANNELS
         && Tiling::new(shape).tiles() >= FEWEST_TILES
 }
@@ -59,7 +60,7 @@ pub(crate) fn conv2d<T: Operand<U>, U: Unit>(
     let items = pixels.map_or(1, |_| batch);
     assert!(bias.as_ref().is_none_or(|bias| bias.len() == items * out_channels), "one bias per channel");
 
-    let in_tiles = in_tiles(&shape);
+    let in_tiles = in_tiles::<U>(&shape);
     let of_pixels = (shape.kernel, shape.stride, shape.padding) == ([1, 1], 1, 0);
     let kind = match (in_tiles, of_pixels) {
         (true, _) => "convolution 3x3",

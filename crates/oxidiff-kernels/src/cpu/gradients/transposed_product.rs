@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::cpu::parts::Parts;
 use crate::cpu::prefetch::Ahead;
-use crate::cpu::product::{Operand, ROW_STEP, Rows, Unit, panel};
+use crate::cpu::product::{Operand, Rows, Unit, panel};
 use crate::cpu::transpose::into_columns;
 use crate::host::scratch::Scratch;
 
@@ -57,7 +57,7 @@ pub(super) fn multiply_transposed<T: Operand<U>, U: Unit>(
     let (width, _) = panel::widths();
     let block_len = IN_PANEL / width * U::VALUES;
     let blocks = length.div_ceil(block_len);
-    let rows_each = rows.div_ceil(rows.div_ceil(MOST_ROWS)).next_multiple_of(ROW_STEP);
+    let rows_each = rows.div_ceil(rows.div_ceil(MOST_ROWS)).next_multiple_of(U::row_step());
     let panels = columns.div_ceil(width);
     let most_panels = (MOST_SUMS / (rows_each * width)).max(1);
     let panels_each = panels.div_ceil(panels.div_ceil(most_panels));

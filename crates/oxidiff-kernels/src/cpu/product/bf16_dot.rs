@@ -1,10 +1,11 @@
-//! Products of several `bf16` values at once, summed in `f32`, with dedicated instructions: `vdpbf16ps` of AVX-512 BF16, `bfmmla`
-//! of Arm.
+//! Products of several `bf16` values at once, summed in `f32`, with dedicated instructions: `tdpbf16ps` of AMX, `vdpbf16ps` of
+//! AVX-512 BF16, `bfmmla` of Arm.
 
 use half::bf16;
 use pulp::Simd;
 
-use super::panel::{self, Product, Unit, VECTORS};
+use super::bf16_tiles;
+use super::panel::{self, Product, ROW_STEP, Unit, VECTORS};
 use crate::cpu::storage::Storage;
 use crate::cpu::vector::MOST_LANES;
 
@@ -44,8 +45,21 @@ fn instructions(lanes: usize) -> bool {
 impl Unit for Group {
     const VALUES: usize = GROUP;
 
+    fn in_matrix_registers() -> bool {
+        bf16_tiles::are_there()
+    }
+
+    fn row_step() -> usize {
+        if Self::in_matrix_registers() { bf16_tiles::ROW_STEP } else { ROW_STEP }
+    }
+
     #[inline(always)]
     unsafe fn multiply<S: Simd>(_: S, rows: usize, product: Product<Group>) {
+        if panel::width::<S>() == bf16_tiles::WIDTH && bf16_tiles::are_there() {
+            // SAFETY: the processor has the instructions, and the caller makes the same promises.
+            unsafe { bf16_tiles::multiply(rows, product) };
+            return;
+        }
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         if instructions(S::F32_LANES) {
             // SAFETY: the processor has the instructions, and the caller makes the same promises.
@@ -317,17 +331,55 @@ mod with_instructions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "x86_64")]
+    use crate::cpu::prefetch::Ahead;
     use crate::cpu::product::panel::tests::check_products;
+
+    /// Small whole numbers, so that sums are exact in any order.
+    fn group(index: usize, count: usize) -> Group {
+        let value = |place| ((GROUP * index + place) % count) as f32 - (count / 2) as f32;
+        std::array::from_fn(|place| bf16::from_f32(value(place)))
+    }
 
     #[test]
     fn multiplies_any_number_of_rows() {
-        let group = |index: usize, count: usize| {
-            let value = |place| ((GROUP * index + place) % count) as f32 - (count / 2) as f32;
-            std::array::from_fn(|place| bf16::from_f32(value(place)))
-        };
         let product = |left: Group, right: Group| {
             left.into_iter().zip(right).map(|(left, right)| left.to_f32() * right.to_f32()).sum()
         };
         check_products(group, product);
+    }
+
+    /// Processors with faster instructions have these as well, and would leave them untested.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn vectors_of_pairs_multiply_any_number_of_rows() {
+        if !instructions(MOST_LANES) {
+            return;
+        }
+        for (rows, depth) in [(1, 1), (5, 40), (12, 9), (33, 16)] {
+            let left: Vec<Group> = (0..rows * depth).map(|index| group(index, 11)).collect();
+            let panel: Vec<Group> = (0..depth * MOST_WIDTH).map(|index| group(index, 7)).collect();
+            for add in [false, true] {
+                let product = |multiply: &dyn Fn(Product<Group>)| {
+                    let mut out = vec![1.0; rows * MOST_WIDTH];
+                    multiply(Product {
+                        depth,
+                        left: left.as_ptr(),
+                        left_stride: depth,
+                        panel: panel.as_ptr(),
+                        ahead: [Ahead::NONE; 3],
+                        out: out.as_mut_ptr(),
+                        out_stride: MOST_WIDTH,
+                        add,
+                    });
+                    out
+                };
+                // SAFETY: the matrices are as large as the products say, and the processor has the instructions.
+                let found = product(&|product| unsafe { with_instructions::multiply(rows, product) });
+                // SAFETY: as above.
+                let expected = product(&|product| unsafe { plain(rows, MOST_WIDTH, product) });
+                assert_eq!(found, expected, "{rows} rows, {depth} pairs deep");
+            }
+        }
     }
 }

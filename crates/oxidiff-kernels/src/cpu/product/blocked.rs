@@ -27,8 +27,6 @@ const PANELS: usize = 16;
 const MOST_PACKED: usize = 1 << 21;
 /// Units that a task packs for itself if there are few rows: they stay in the second-level cache.
 const MOST_OWN: usize = 1 << 16;
-/// Tasks take a multiple of this many rows, which is a multiple of the rows that are multiplied together.
-pub(crate) const ROW_STEP: usize = 12;
 
 /// The size of a product. Depth is counted in units.
 #[derive(Clone, Copy, Debug)]
@@ -89,9 +87,10 @@ pub(crate) fn multiply<U: Unit, L: Left<U>, R: Right<U>, K: Sink>(left: &L, righ
         return;
     }
     // Blocks have about equally many rows, and each thread gets equally many blocks.
-    let steps = size.rows.div_ceil(ROW_STEP);
+    let step = U::row_step();
+    let steps = size.rows.div_ceil(step);
     let blocks = blocks.max(fewest_blocks).next_multiple_of(rayon::current_num_threads()).min(steps);
-    let block_start = |block: usize| (block * steps / blocks * ROW_STEP).min(size.rows);
+    let block_start = |block: usize| (block * steps / blocks * step).min(size.rows);
     let at_once = (MOST_PACKED / packed_len).clamp(1, size.panels.max(1));
     let mut packed = Scratch::<U>::new(at_once * packed_len);
     for first_panel in (0..size.panels).step_by(at_once) {

@@ -1,6 +1,7 @@
 //! Matrix products, packed into panels and blocked for the caches.
 
 pub(crate) mod bf16_dot;
+mod bf16_tiles;
 mod blocked;
 mod factor;
 mod matrix;
@@ -10,10 +11,10 @@ mod row_major;
 mod sink;
 
 pub(crate) use bf16_dot::Group;
-pub(crate) use blocked::{ROW_STEP, Size, multiply, multiply_rows};
+pub(crate) use blocked::{Size, multiply, multiply_rows};
 pub(crate) use factor::{Left, Right};
 pub(crate) use matrix::Matrix;
 pub(crate) use operand::Operand;
-pub(crate) use panel::{Rows, Unit};
+pub(crate) use panel::{ROW_STEP, Rows, Unit};
 pub(crate) use row_major::RowMajor;
 pub(crate) use sink::{Sink, Transposed};

@@ -9,6 +9,9 @@ use crate::cpu::prefetch::{Ahead, LINE, prefetch};
 /// Vectors side by side in a panel.
 pub(crate) const VECTORS: usize = 2;
 
+/// A multiple of the rows that are multiplied together in vectors.
+pub(crate) const ROW_STEP: usize = 12;
+
 /// Columns of the left matrix per iteration of the unrolled loop. If two threads share a core, each gets half of the decoded
 /// instructions, so that instructions for counting would displace multiplications.
 const STEPS: usize = 8;
@@ -44,6 +47,17 @@ pub(crate) struct Rows<'a, U = f32> {
 pub(crate) trait Unit: Pod + Send + Sync {
     /// The number of values in a unit.
     const VALUES: usize;
+
+    /// Whether this machine multiplies these units in registers that hold matrices: so fast that an algorithm with fewer
+    /// multiplications, but more memory traffic, does not pay off.
+    fn in_matrix_registers() -> bool {
+        false
+    }
+
+    /// Rows of the left matrix that are multiplied together on this machine: tasks take a multiple of them.
+    fn row_step() -> usize {
+        ROW_STEP
+    }
 
     /// [`multiply`] without its checks.
     ///
@@ -303,8 +317,8 @@ pub(crate) mod tests {
     /// small whole numbers, so that sums are exact in any order, from an index and the number of different values; `product`
     /// multiplies two units.
     pub(crate) fn check_products<U: Unit>(unit: fn(usize, usize) -> U, product: fn(U, U) -> f32) {
-        for rows in [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 31] {
-            for depth in [0, 1, 9, 40] {
+        for rows in [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 31, 32, 33, 79] {
+            for depth in [0, 1, 9, 16, 40] {
                 Arch::new().dispatch(Check { rows, depth, unit, product });
                 Check { rows, depth, unit, product }.with_simd(pulp::Scalar);
             }

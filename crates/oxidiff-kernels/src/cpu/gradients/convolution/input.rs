@@ -50,7 +50,7 @@ pub(crate) fn input<T: Operand<U>, U: Unit>(
     let _running = operation("convolution, gradient of x", flop, bytes as f64);
     let turned = ConvolutionShape { in_channels: out_channels, out_channels: in_channels, ..shape };
     let sink = PixelSink { output: &output, bias: None, residual: None, pixels: None, channels: in_channels };
-    if in_tiles(&turned) {
+    if in_tiles::<U>(&turned) {
         winograd::convolve(gradient, &turned_kernels(weight, &shape), &sink, Tiling::new(&turned));
         return tensor::<T>(output.finish(), dims);
     }

@@ -54,7 +54,7 @@ pub(crate) fn weight<T: Operand<U>, U: Unit>(
         unsafe { output.write(row * sizes.columns, &kernels) };
     };
     let turned = ConvolutionShape { in_channels: out_channels, out_channels: in_channels, ..shape };
-    if in_tiles(&shape) && in_tiles(&turned) {
+    if in_tiles::<U>(&shape) && in_tiles::<U>(&turned) {
         let sums = winograd::weight_gradient(gradient, values, Tiling::new(&shape));
         sums.par_chunks_exact(sizes.columns).enumerate().for_each(|(row, sums)| store(row, sums));
     } else {
