@@ -82,11 +82,20 @@ impl Operand<Group> for bf16 {
 
     #[inline(always)]
     fn panel_row(values: &[bf16], stride: usize, rows: usize, length: usize, out: &mut [Group]) {
-        out.fill(Group::zeroed());
-        for row in 0..rows.min(Group::VALUES) {
-            for (out, value) in out.iter_mut().zip(&values[row * stride..][..length]) {
-                out[row] = *value;
+        let (there, padding) = out.split_at_mut(length);
+        padding.fill(Group::zeroed());
+        if rows < Group::VALUES {
+            there.fill(Group::zeroed());
+            for row in 0..rows {
+                for (group, value) in there.iter_mut().zip(&values[row * stride..][..length]) {
+                    group[row] = *value;
+                }
             }
+            return;
+        }
+        let rows: [&[bf16]; Group::VALUES] = std::array::from_fn(|row| &values[row * stride..][..length]);
+        for (column, group) in there.iter_mut().enumerate() {
+            *group = std::array::from_fn(|row| rows[row][column]);
         }
     }
 }

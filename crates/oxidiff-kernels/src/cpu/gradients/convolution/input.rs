@@ -11,8 +11,7 @@ use crate::cpu::convolution::pixel_sink::PixelSink;
 use crate::cpu::convolution::{ConvolutionShape, Tiling, in_tiles, winograd};
 use crate::cpu::gradients::linear::pixels;
 use crate::cpu::output::Output;
-use crate::cpu::parts::Parts;
-use crate::cpu::product::{Left, Operand, RowMajor, Rows, Sink, Size, Unit, multiply};
+use crate::cpu::product::{Left, Operand, Right, Rows, Sink, Size, Unit, multiply};
 use crate::cpu::storage::Storage;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
@@ -57,9 +56,8 @@ pub(crate) fn input<T: Operand<U>, U: Unit>(
     let stride = shape.stride;
     for (y, x) in (0..stride.min(height)).flat_map(|y| (0..stride.min(width)).map(move |x| (y, x))) {
         let phase = Phase::new(gradient, shape, [y, x]);
-        let kernels = phase.kernels(weight);
         let (pixels, depth) = (batch * phase.size[0] * phase.size[1], phase.taps.len() * out_channels);
-        let right = RowMajor { values: &kernels, rows: depth, columns: in_channels };
+        let right = Kernels { weight, shape, taps: &phase.taps };
         let size = Size::new(pixels, depth / U::VALUES, in_channels);
         multiply::<U, _, _, _>(&phase, &right, &Store { phase: &phase, sink: &sink }, size);
     }
@@ -122,26 +120,6 @@ impl<'a, T: Storage> Phase<'a, T> {
         Self { gradient, shape, output, first, size, taps }
     }
 
-    /// The kernels' values at these taps: `[taps, out_channels, in_channels]`.
-    fn kernels(&self, weight: &[T]) -> Scratch<T> {
-        let ConvolutionShape { in_channels, out_channels, kernel, .. } = self.shape;
-        let taps = kernel[0] * kernel[1];
-        let mut kernels = Scratch::new(self.taps.len() * out_channels * in_channels);
-        // SAFETY: the kernels outlive the parts, and are accessed only through them until all are written.
-        let parts = unsafe { Parts::new(&mut kernels) };
-        (0..out_channels).into_par_iter().for_each(|output| {
-            let values = &weight[output * in_channels * taps..][..in_channels * taps];
-            for (place, tap) in self.taps.iter().enumerate() {
-                // SAFETY: each tap of each output channel is written by one task.
-                let out = unsafe { parts.part((place * out_channels + output) * in_channels, in_channels) };
-                for (out, values) in out.iter_mut().zip(values.chunks_exact(taps)) {
-                    *out = values[tap.index];
-                }
-            }
-        });
-        kernels
-    }
-
     /// Item, row and column of a pixel.
     #[inline(always)]
     fn position(&self, pixel: usize) -> (usize, usize, usize) {
@@ -180,6 +158,39 @@ impl<T: Operand<U>, U: Unit> Left<U> for Phase<'_, T> {
             }
         }
         Rows { values: scratch, stride: length }
+    }
+}
+
+/// The kernels' values at some taps, as a matrix of `taps * out_channels` rows and `in_channels` columns.
+struct Kernels<'a, T> {
+    /// `[out_channels, in_channels, kernel_height, kernel_width]`
+    weight: &'a [T],
+    shape: ConvolutionShape,
+    taps: &'a [Tap],
+}
+
+impl<T: Operand<U>, U: Unit> Right<U> for Kernels<'_, T> {
+    fn pack(&self, panel: usize, width: usize, out: &mut [U]) {
+        let ConvolutionShape { in_channels, out_channels, kernel, .. } = self.shape;
+        let all_taps = kernel[0] * kernel[1];
+        let first = panel * width;
+        let count = width.min(in_channels - first);
+        if count < width {
+            out.fill(U::zeroed());
+        }
+        // For one unit of output channels: `[input channel][tap]`.
+        let mut units = Scratch::<U>::new(count * all_taps);
+        let (stride, rows) = (in_channels * all_taps, out_channels / U::VALUES);
+        for row in 0..rows {
+            let values = &self.weight[row * U::VALUES * stride + first * all_taps..];
+            T::panel_row(values, stride, U::VALUES, count * all_taps, &mut units);
+            for (place, tap) in self.taps.iter().enumerate() {
+                let out = &mut out[(place * rows + row) * width..][..count];
+                for (out, unit) in out.iter_mut().zip(units[tap.index..].iter().step_by(all_taps)) {
+                    *out = *unit;
+                }
+            }
+        }
     }
 }
 
