@@ -73,4 +73,29 @@ impl Ahead {
             }
         }
     }
+
+    /// Takes at most this many whole rows, to be fetched by the caller.
+    #[cfg_attr(not(all(target_arch = "x86_64", target_os = "linux")), expect(dead_code))]
+    pub fn take_rows(&mut self, rows: usize) -> Strided {
+        let stride = self.lines_per_row * LINE_BYTES;
+        let stride = stride.wrapping_add(self.gap);
+        let rows = rows.min(self.lines / self.lines_per_row);
+        let taken = Strided { first: self.next, stride, rows };
+        self.next = self.next.wrapping_add(rows * stride);
+        self.lines -= rows * self.lines_per_row;
+        taken
+    }
+
+    /// The number of rows.
+    pub fn row_count(&self) -> usize {
+        self.lines / self.lines_per_row
+    }
+}
+
+/// Rows of memory, `stride` bytes apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strided {
+    pub first: *const u8,
+    pub stride: usize,
+    pub rows: usize,
 }

@@ -69,6 +69,7 @@ mod with_instructions {
     use std::arch::asm;
 
     use super::{GROUPS, Group, Product, ROW_STEP, ROWS, WIDTH};
+    use crate::cpu::prefetch::{Ahead, Strided};
 
     /// Bytes from one row of a panel to the next.
     const PANEL_STRIDE: usize = WIDTH * size_of::<Group>();
@@ -119,7 +120,8 @@ mod with_instructions {
             }
             if whole < depth {
                 let (left, panel) = (left.add(whole), panel.add(whole * WIDTH));
-                let rest = Product { depth: depth - whole, left, panel, add: add || whole > 0, ..product };
+                let (add, ahead) = (add || whole > 0, [Ahead::NONE; 3]);
+                let rest = Product { depth: depth - whole, left, panel, add, ahead, ..product };
                 all_rows(rows, depth - whole, rest);
             }
             // Registers in use make switching between threads slower.
@@ -133,21 +135,36 @@ mod with_instructions {
     /// As for [`multiply`].
     unsafe fn all_rows(rows: usize, groups: usize, product: Product<Group>) {
         let whole = rows / ROW_STEP * ROW_STEP;
+        let [_, mut ahead, mut other] = product.ahead;
+        let ahead_at_once = (ahead.row_count() + other.row_count()).div_ceil(rows.div_ceil(ROW_STEP));
+        let mut next_ahead = || {
+            let rows = ahead.take_rows(ahead_at_once);
+            if rows.rows > 0 { rows } else { other.take_rows(ahead_at_once) }
+        };
         // SAFETY: each block is inside the rows, for which the caller promises the rest; no tile is in use between blocks.
         unsafe {
             if whole > 0 {
                 Shapes::new(ROWS, groups).set();
             }
             for row in (0..whole).step_by(ROW_STEP) {
-                block([row, row + ROWS], groups, product);
+                block([row, row + ROWS], groups, product, next_ahead());
             }
             if whole < rows {
                 // Both parts have equally many rows: they share one if the number is odd.
                 let count = (rows - whole).div_ceil(2);
                 Shapes::new(count, groups).set();
-                block([whole, rows - count], groups, product);
+                block([whole, rows - count], groups, product, next_ahead());
             }
         }
+    }
+
+    /// Where sums go: the first of the upper and the lower rows, and the bytes from one to the next, in the order in which [`block`]
+    /// reads them.
+    #[repr(C)]
+    struct Sums {
+        upper: *mut f32,
+        lower: *mut f32,
+        stride: usize,
     }
 
     /// The product of the rows from each of two starts on, as many as the tiles have. Rows that are in both are computed twice and
@@ -156,20 +173,24 @@ mod with_instructions {
     /// # Safety
     /// As for [`all_rows`], with the shapes set.
     #[inline]
-    unsafe fn block(starts: [usize; 2], groups: usize, product: Product<Group>) {
+    unsafe fn block(starts: [usize; 2], groups: usize, product: Product<Group>, ahead: Strided) {
         let Product { depth, left, left_stride, panel, out, out_stride, add, .. } = product;
         let [upper, lower] = starts.map(|row| left.wrapping_add(row * left_stride));
         let [upper_out, lower_out] = starts.map(|row| out.wrapping_add(row * out_stride));
+        let sums = Sums { upper: upper_out, lower: lower_out, stride: out_stride * size_of::<f32>() };
         // SAFETY: tiles are read and written inside the matrices, for which the caller promises the rest. All tiles are named as
         // overwritten; the direction of strings and the stack stay as they are.
         unsafe {
             asm!(
-                "test {add}, {add}",
+                "test {count}, {count}",
                 "jz 2f",
-                "tileloadd tmm0, [{upper_out} + {out_stride}]",
-                "tileloadd tmm1, [{upper_out} + {out_stride} + 64]",
-                "tileloadd tmm2, [{lower_out} + {out_stride}]",
-                "tileloadd tmm3, [{lower_out} + {out_stride} + 64]",
+                "mov {count}, [{sums} + 16]",
+                "mov {place}, [{sums}]",
+                "tileloadd tmm0, [{place} + {count}]",
+                "tileloadd tmm1, [{place} + {count} + 64]",
+                "mov {place}, [{sums} + 8]",
+                "tileloadd tmm2, [{place} + {count}]",
+                "tileloadd tmm3, [{place} + {count} + 64]",
                 "jmp 3f",
                 "2:",
                 "tilezero tmm0",
@@ -178,7 +199,7 @@ mod with_instructions {
                 "tilezero tmm3",
                 "3:",
                 "test {steps}, {steps}",
-                "jz 5f",
+                "jz 7f",
                 "4:",
                 "tileloadd tmm4, [{upper} + {left_stride}]",
                 "tileloadd tmm6, [{panel} + {panel_stride}]",
@@ -191,14 +212,31 @@ mod with_instructions {
                 "add {upper}, 64",
                 "add {lower}, 64",
                 "add {panel}, {panel_step}",
+                // A line of each row that is needed later.
+                "mov {place}, {ahead}",
+                "mov {count}, {ahead_rows}",
+                "test {count}, {count}",
+                "jz 6f",
+                "5:",
+                "prefetcht1 [{place}]",
+                "add {place}, {ahead_stride}",
+                "dec {count}",
+                "jnz 5b",
+                "6:",
+                "add {ahead}, 64",
                 "dec {steps}",
                 "jnz 4b",
-                "5:",
-                "tilestored [{upper_out} + {out_stride}], tmm0",
-                "tilestored [{upper_out} + {out_stride} + 64], tmm1",
-                "tilestored [{lower_out} + {out_stride}], tmm2",
-                "tilestored [{lower_out} + {out_stride} + 64], tmm3",
-                add = in(reg) usize::from(add),
+                "7:",
+                "mov {count}, [{sums} + 16]",
+                "mov {place}, [{sums}]",
+                "tilestored [{place} + {count}], tmm0",
+                "tilestored [{place} + {count} + 64], tmm1",
+                "mov {place}, [{sums} + 8]",
+                "tilestored [{place} + {count}], tmm2",
+                "tilestored [{place} + {count} + 64], tmm3",
+                count = inout(reg) usize::from(add) => _,
+                place = out(reg) _,
+                sums = in(reg) &sums,
                 steps = inout(reg) depth / groups => _,
                 upper = inout(reg) upper => _,
                 lower = inout(reg) lower => _,
@@ -206,9 +244,9 @@ mod with_instructions {
                 panel = inout(reg) panel => _,
                 panel_stride = in(reg) PANEL_STRIDE,
                 panel_step = const GROUPS * PANEL_STRIDE,
-                upper_out = in(reg) upper_out,
-                lower_out = in(reg) lower_out,
-                out_stride = in(reg) out_stride * size_of::<f32>(),
+                ahead = inout(reg) ahead.first => _,
+                ahead_stride = in(reg) ahead.stride,
+                ahead_rows = in(reg) ahead.rows,
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                 options(nostack),

@@ -11,6 +11,7 @@ use crate::cpu::convolution::pixel_sink::PixelSink;
 use crate::cpu::convolution::{ConvolutionShape, Tiling, in_tiles, winograd};
 use crate::cpu::gradients::linear::pixels;
 use crate::cpu::output::Output;
+use crate::cpu::prefetch::{LINE, prefetch};
 use crate::cpu::product::{Left, Operand, Right, Rows, Sink, Size, Unit, multiply};
 use crate::cpu::storage::Storage;
 use crate::host::breakdown::operation;
@@ -66,7 +67,6 @@ pub(crate) fn input<T: Operand<U>, U: Unit>(
 
 /// The 3x3 kernels turned by 180 degrees: `[in_channels, out_channels, 3, 3]`.
 fn turned_kernels<T: Storage>(weight: &[T], shape: &ConvolutionShape) -> Scratch<T> {
-    const TAPS: usize = 9;
     let ConvolutionShape { in_channels, out_channels, .. } = *shape;
     let mut turned = Scratch::new(weight.len());
     turned.par_chunks_exact_mut(out_channels * TAPS).enumerate().for_each(|(input, turned)| {
@@ -161,6 +161,11 @@ impl<T: Operand<U>, U: Unit> Left<U> for Phase<'_, T> {
     }
 }
 
+/// Rows that are fetched ahead of time.
+const AHEAD: usize = 6;
+/// Taps of the usual kernel, 3x3, which are worth a loop of their own.
+const TAPS: usize = 9;
+
 /// The kernels' values at some taps, as a matrix of `taps * out_channels` rows and `in_channels` columns.
 struct Kernels<'a, T> {
     /// `[out_channels, in_channels, kernel_height, kernel_width]`
@@ -182,12 +187,25 @@ impl<T: Operand<U>, U: Unit> Right<U> for Kernels<'_, T> {
         let mut units = Scratch::<U>::new(count * all_taps);
         let (stride, rows) = (in_channels * all_taps, out_channels / U::VALUES);
         for row in 0..rows {
-            let values = &self.weight[row * U::VALUES * stride + first * all_taps..];
+            let start = row * U::VALUES * stride + first * all_taps;
+            let values = &self.weight[start..];
+            for next in row + AHEAD..row + AHEAD + U::VALUES {
+                let next = self.weight.as_ptr().wrapping_add(start + (next - row) * stride);
+                for line in (0..count * all_taps).step_by(LINE * size_of::<f32>() / size_of::<T>()) {
+                    prefetch::<false, _>(next.wrapping_add(line));
+                }
+            }
             T::panel_row(values, stride, U::VALUES, count * all_taps, &mut units);
             for (place, tap) in self.taps.iter().enumerate() {
                 let out = &mut out[(place * rows + row) * width..][..count];
-                for (out, unit) in out.iter_mut().zip(units[tap.index..].iter().step_by(all_taps)) {
-                    *out = *unit;
+                if all_taps == TAPS {
+                    for (out, units) in out.iter_mut().zip(units.as_chunks::<TAPS>().0) {
+                        *out = units[tap.index % TAPS];
+                    }
+                } else {
+                    for (out, unit) in out.iter_mut().zip(units[tap.index..].iter().step_by(all_taps)) {
+                        *out = *unit;
+                    }
                 }
             }
         }
