@@ -11,6 +11,7 @@ mod fixture;
 
 use std::path::{Path, PathBuf};
 
+use fixture::drawn::stored_or_drawn;
 use fixture::pictures::{blob, picture};
 use fixture::{Recorded, assert_close, every_third_pixel, fixtures, json, repository, variants};
 use oxidiff::{
@@ -106,7 +107,7 @@ impl Call {
 #[test]
 fn unets_with_text() {
     for (folder, name, recorded) in variants("pipelines/unets") {
-        let unet: UNet2DConditionModel = load(&folder);
+        let unet: UNet2DConditionModel = stored_or_drawn(&folder, &on_gpu());
         let call: Call = json(&folder.join("call.json"));
         let inputs = UNet2DConditionInputs {
             class_labels: call.class_labels(&recorded),
@@ -122,7 +123,7 @@ fn unets_with_text() {
 #[test]
 fn unets_without_text() {
     for (folder, name, recorded) in variants("unconditional/unets") {
-        let unet: UNet2DModel = load(&folder);
+        let unet: UNet2DModel = stored_or_drawn(&folder, &on_gpu());
         let call: Call = json(&folder.join("call.json"));
         let labels = call.class_labels(&recorded);
         let timesteps = call.timesteps.unwrap();

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use oxidiff::{
     AutoencoderKL, CLIPTextModel, CLIPTokenizer, ClassLabels, Config, DType, Device, Generator, Generators,
-    Model, Tensor, UNet2DConditionConfig, UNet2DConditionInputs, UNet2DConditionModel,
+    LoadOptions, Model, Tensor, UNet2DConditionConfig, UNet2DConditionInputs, UNet2DConditionModel,
 };
 use serde::Deserialize;
 
+use crate::fixture::drawn::stored_or_drawn;
 use crate::fixture::{Recorded, assert_close, every_third_pixel, fixtures, json, variants};
 
 const TOLERANCE: f32 = 1e-4;
@@ -23,7 +24,7 @@ fn unet_computes_what_python_does_for_every_option() {
     let variants = variants("pipelines/unets");
     assert!(variants.len() > 20, "{} variants", variants.len());
     for (folder, name, recorded) in variants {
-        let unet = UNet2DConditionModel::from_pretrained(folder.to_str().unwrap()).unwrap();
+        let unet: UNet2DConditionModel = stored_or_drawn(&folder, &LoadOptions::default());
         let call: Call = json(&folder.join("call.json"));
         let inputs = UNet2DConditionInputs {
             class_labels: match call.labels {
@@ -47,7 +48,7 @@ fn unet_computes_what_python_does_for_every_option() {
 #[test]
 fn a_unet_refuses_invalid_inputs() {
     let folder = fixtures().join("pipelines/unets/num_class_embeds");
-    let unet = UNet2DConditionModel::from_pretrained(folder.to_str().unwrap()).unwrap();
+    let unet: UNet2DConditionModel = stored_or_drawn(&folder, &LoadOptions::default());
     let device = Device::flex();
     let sample = || Tensor::<4>::zeros([1, 4, 8, 8], &device);
     let text = || Tensor::<3>::zeros([1, 5, 12], &device);

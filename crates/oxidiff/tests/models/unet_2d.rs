@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use oxidiff::{
-    ClassLabels, Config, Device, DownBlockType, Model, SampleSize, Tensor, UNet2DConfig, UNet2DModel,
-    UpBlockType,
+    ClassLabels, Config, Device, DownBlockType, LoadOptions, Model, SampleSize, Tensor, UNet2DConfig,
+    UNet2DModel, UpBlockType,
 };
 use serde::Deserialize;
 
+use crate::fixture::drawn::stored_or_drawn;
 use crate::fixture::{Recorded, assert_close, fixtures, json, variants};
 
 const TOLERANCE: f32 = 1e-4;
@@ -23,7 +24,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn load(name: &str) -> UNet2DModel {
-    UNet2DModel::from_pretrained(folder(name).to_str().unwrap()).unwrap()
+    stored_or_drawn(&folder(name), &LoadOptions::default())
 }
 
 fn class_labels(call: &Call, recorded: &Recorded) -> Option<ClassLabels> {

@@ -1,53 +1,19 @@
 //! The pipelines of Stable Diffusion XL, seed for seed.
 
-use std::collections::BTreeMap;
-
 use oxidiff::{
-    AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, ControlNet,
-    ControlNetModel, DType, Device, DiffusionPipeline, Generator, LoadOptions, Model, Pipeline,
-    StableDiffusionXLComponents, StableDiffusionXLControlNetImg2ImgPipeline,
-    StableDiffusionXLControlNetInpaintPipeline, StableDiffusionXLControlNetPipeline,
-    StableDiffusionXLPipeline, Tensor,
+    AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, Config, ControlNet,
+    ControlNetModel, DiffusionPipeline, LoadOptions, Pipeline, StableDiffusionXLComponents,
+    StableDiffusionXLControlNetImg2ImgPipeline, StableDiffusionXLControlNetInpaintPipeline,
+    StableDiffusionXLControlNetPipeline, StableDiffusionXLPipeline,
 };
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::calls::Call;
 use super::pipelines::{compare_calls, with_mask_channels};
 use super::{components, error, load, recorded, variant};
-use crate::fixture::fixtures;
+use crate::fixture::{self, fixtures};
 
-/// A ControlNet with the weights that the script draws, from one generator in the order of their names.
 fn drawn(seed: u64) -> ControlNetModel {
-    let config = oxidiff::Config::from_file(recorded("xl/config.json")).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    ControlNetModel::from_config(&config, &Device::flex()).unwrap().save_pretrained(folder.path()).unwrap();
-    let file = folder.path().join("diffusion_pytorch_model.safetensors");
-    let bytes = std::fs::read(&file).unwrap();
-    let stored = SafeTensors::deserialize(&bytes).unwrap();
-    let shapes: BTreeMap<String, Vec<usize>> =
-        stored.tensors().into_iter().map(|(key, tensor)| (key, tensor.shape().to_vec())).collect();
-    let mut generator = Generator::manual_seed(seed);
-    let weights: Vec<(String, Vec<usize>, Vec<u8>)> = shapes
-        .into_iter()
-        .map(|(key, shape)| {
-            let noise: Tensor<1> = generator.randn([shape.iter().product()], DType::F32, &Device::flex());
-            let scale = (1.0 / (shape[1..].iter().product::<usize>() as f64).sqrt()) as f32;
-            let value = |noise: f32| match (shape.len(), key.ends_with(".weight")) {
-                (1, true) => 1.0 + 0.2 * noise,
-                (1, false) => 0.2 * noise,
-                _ => noise * scale,
-            };
-            let bytes =
-                noise.into_data().iter::<f32>().flat_map(|noise| value(noise).to_le_bytes()).collect();
-            (key, shape, bytes)
-        })
-        .collect();
-    let views = weights
-        .iter()
-        .map(|(key, shape, bytes)| (key.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
-    let written = safetensors::serialize(views, None).unwrap();
-    std::fs::write(&file, written).unwrap();
-    load(folder.path())
+    fixture::drawn::drawn(&Config::from_file(recorded("xl/config.json")).unwrap(), seed)
 }
 
 fn controlnet(call: &Call) -> ControlNet {
