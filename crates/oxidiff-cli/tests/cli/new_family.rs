@@ -1,22 +1,19 @@
 //! A family of pipelines that the command line does not know, registered by a test.
 
-#[path = "../../oxidiff/tests/pipelines/new_family/plain_colour.rs"]
+#[path = "../../../oxidiff/tests/pipelines/new_family/plain_colour.rs"]
 mod plain_colour;
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::process::ExitCode;
 
-use clap::Command as ClapCommand;
 use oxidiff::{Task, register_pipeline};
 use plain_colour::{PlainColourPipeline, write_checkpoint};
 
-use crate::arguments::Command;
-use crate::{keywords, parsing, run};
-
-fn command(words: &[&str]) -> Command {
+fn run(words: &[&str]) -> anyhow::Result<ExitCode> {
     let words: Vec<OsString> =
         std::iter::once("oxidiff").chain(words.iter().copied()).map(Into::into).collect();
-    parsing::parse(&words).unwrap_or_else(|error| panic!("{error}")).command
+    oxidiff_cli::run(&words)
 }
 
 fn pixel(file: &Path) -> [u8; 3] {
@@ -32,23 +29,19 @@ fn the_command_line_knows_a_registered_family() {
     let output = folder.path().join("made.png");
     let made = output.to_str().unwrap();
 
-    run(command(&["inspect", model])).unwrap();
-    run(command(&["generate", "grey", "--model", model, "--output", made])).unwrap();
+    run(&["inspect", model]).unwrap();
+    run(&["generate", "grey", "--model", model, "--output", made]).unwrap();
     assert_eq!(pixel(&output), [200; 3]);
     let keywords = ["--brightness", "0.5", "--mirrored"];
     let words = [&["generate", "grey", "--model", model, "--output", made], &keywords[..]].concat();
-    run(command(&words)).unwrap();
+    run(&words).unwrap();
     assert_eq!(pixel(&output), [155; 3]);
 
     let words = ["generate", "grey", "--model", model, "--output", made, "--brightness", "high"];
-    assert_eq!(run(command(&words)).unwrap_err().to_string(), "--brightness: must be a number, not `high`");
+    assert_eq!(run(&words).unwrap_err().to_string(), "--brightness: must be a number, not `high`");
     let words = ["generate", "grey", "--model", model, "--output", made, "--clip-skip", "1"];
-    assert_eq!(
-        run(command(&words)).unwrap_err().to_string(),
-        "--clip-skip: a PlainColourPipeline does not take it"
-    );
+    assert_eq!(run(&words).unwrap_err().to_string(), "--clip-skip: a PlainColourPipeline does not take it");
 
-    let generate = keywords::add_to(ClapCommand::new("oxidiff").subcommand(ClapCommand::new("generate")));
-    let help = generate.find_subcommand("generate").unwrap().clone().render_help().to_string();
+    let help = oxidiff_cli::command().find_subcommand("generate").unwrap().clone().render_help().to_string();
     assert!(help.contains("--brightness") && help.contains("How bright the colour is"), "{help}");
 }
