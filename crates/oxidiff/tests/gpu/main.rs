@@ -137,7 +137,7 @@ fn unets_without_text() {
 #[test]
 fn diffusion_transformers() {
     for (folder, name, recorded) in variants("unconditional/transformers") {
-        let transformer: DiTTransformer2DModel = load(&folder);
+        let transformer: DiTTransformer2DModel = stored_or_drawn(&folder, &on_gpu());
         let call: Call = json(&folder.join("call.json"));
         let labels: Vec<usize> = call.labels.unwrap().into_iter().map(|label| label as usize).collect();
         let out = transformer.forward(input(&recorded, "sample"), &call.timesteps.unwrap(), &labels).unwrap();

@@ -132,7 +132,7 @@ fn checkpoint() -> tempfile::TempDir {
 }
 
 fn read_index(folder: &Path) -> Value {
-    fixture::json(&folder.join("model_index.json"))
+    crate::fixture::json(&folder.join("model_index.json"))
 }
 
 fn set_index(folder: &Path, field: &str, value: Value) {

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 use oxidiff::{
     ClassConditional, Config, ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, DDPMScheduler, Device,
-    DiTPipeline, DiTTransformer2DModel, DiffusionPipeline, Generator, Generators, ImagePipelineOutput, Model,
-    OutputType, PNDMPipeline, Pipeline, PipelineArguments, RePaint, RePaintPipeline, RePaintScheduler,
-    Scheduler, ScoreSdeVePipeline, StepEnd, Stop, Tensor, TextToImage, UNet2DModel, Unconditional,
+    DiTPipeline, DiTTransformer2DModel, DiffusionPipeline, Generator, Generators, ImagePipelineOutput,
+    LoadOptions, Model, OutputType, PNDMPipeline, Pipeline, PipelineArguments, RePaint, RePaintPipeline,
+    RePaintScheduler, Scheduler, ScoreSdeVePipeline, StepEnd, Stop, Tensor, TextToImage, UNet2DModel,
+    Unconditional,
 };
 use serde::Deserialize;
 
+use crate::fixture::drawn::stored_or_drawn;
 use crate::fixture::pictures::{blob, picture, values};
 use crate::fixture::{Recorded, assert_close, beside_the_index, fixtures, json, variants};
 
@@ -195,7 +197,7 @@ fn the_transformer_computes_what_python_does_for_every_option() {
     let variants = variants("unconditional/transformers");
     assert_eq!(variants.len(), 9);
     for (folder, name, recorded) in variants {
-        let model = DiTTransformer2DModel::from_pretrained(folder.to_str().unwrap()).unwrap();
+        let model: DiTTransformer2DModel = stored_or_drawn(&folder, &LoadOptions::default());
         let call: ModelCall = json(&folder.join("call.json"));
         let out = model.forward(recorded.floats("sample"), &call.timesteps, &call.labels).unwrap();
         assert_close(&name, out, recorded.floats("out"), 1e-4);
@@ -206,7 +208,7 @@ fn the_transformer_computes_what_python_does_for_every_option() {
 fn the_transformer_refuses_invalid_inputs() {
     let device = Device::flex();
     let plain = fixtures().join("unconditional/transformers/plain");
-    let model = DiTTransformer2DModel::from_pretrained(plain.to_str().unwrap()).unwrap();
+    let model: DiTTransformer2DModel = stored_or_drawn(&plain, &LoadOptions::default());
     let error = |dims, timesteps: &[f32], labels: &[usize]| {
         model.forward(Tensor::zeros(dims, &device), timesteps, labels).unwrap_err().to_string()
     };

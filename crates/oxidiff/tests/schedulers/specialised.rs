@@ -9,7 +9,7 @@ use oxidiff::{
 };
 
 use super::cases::{Fixtures, compare_cases, compare_swaps, model};
-use crate::fixture::{Recorded, assert_close};
+use crate::fixture::{self, Recorded, assert_close};
 
 fn fixtures() -> Fixtures {
     Fixtures::load(

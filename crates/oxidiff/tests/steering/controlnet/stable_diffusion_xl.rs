@@ -9,7 +9,7 @@ use oxidiff::{
 
 use super::calls::Call;
 use super::pipelines::{compare_calls, with_mask_channels};
-use super::{components, error, load, recorded, variant};
+use super::{components, error, recorded, variant};
 use crate::fixture::{self, fixtures};
 
 fn drawn(seed: u64) -> ControlNetModel {
