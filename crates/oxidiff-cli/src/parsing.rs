@@ -29,7 +29,8 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Arguments, Error> {
     if takes_option_for_value(&matches) { Err(strict) } else { arguments_of(&matches) }
 }
 
-fn command() -> Command {
+/// The commands and their options, also those of registered pipelines.
+pub fn command() -> Command {
     keywords::add_to(Arguments::command())
 }
 

@@ -1,5 +1,5 @@
 //! The Rust snippets of the README, run in its order. The test fails if a snippet of the README is missing here, or
-//! differs.
+//! differs. A program of its own, because the snippets need another current folder.
 
 use std::collections::BTreeSet;
 use std::error::Error;

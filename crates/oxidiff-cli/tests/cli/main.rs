@@ -13,6 +13,7 @@ mod hub;
 mod ignored_arguments;
 mod images;
 mod ip_adapter;
+mod new_family;
 mod not_finite;
 mod prompt_weighting;
 mod readme;

@@ -166,15 +166,19 @@ fn the_schedulers_are_those_of_the_library() {
 #[test]
 fn the_tests_of_the_tasks_exist() {
     let readme = readme();
-    let names: Vec<&str> = readme
+    let commands: Vec<&str> = readme
         .split("cargo test --release --test ")
         .skip(1)
         .filter_map(|rest| rest.split('`').next())
         .collect();
-    assert!(names.len() >= 9, "{names:?}");
-    for name in names {
-        let tests = Path::new(ROOT).join("crates/oxidiff/tests");
-        let files = [tests.join(name).with_extension("rs"), tests.join(name).join("main.rs")];
-        assert!(files.iter().any(|file| file.is_file()), "{name}");
+    assert!(commands.len() >= 9, "{commands:?}");
+    for command in commands {
+        // The program, and its module.
+        let (program, module) = command.strip_suffix("::").and_then(|words| words.split_once(' ')).unwrap();
+        let program = Path::new(ROOT).join("crates/oxidiff/tests").join(program);
+        let main = std::fs::read_to_string(program.join("main.rs")).unwrap();
+        assert!(main.contains(&format!("\nmod {module};\n")), "{command}");
+        let files = [program.join(module).with_extension("rs"), program.join(module).join("mod.rs")];
+        assert!(files.iter().any(|file| file.is_file()), "{command}");
     }
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use oxidiff::{DDPMScheduler, Scheduler, StepOptions, Tensor};
 
-use crate::models;
+use super::models;
 
 /// Returns a sample after one denoising step.
 pub fn run(name_or_path: &str) -> Result<Tensor<4>, Box<dyn Error>> {

@@ -25,7 +25,7 @@ const MOST_PIXELS: u64 = 178_956_970;
 /// # Errors
 /// When the file cannot be read, has another format, or is not complete.
 pub fn load_image(path: impl AsRef<Path>) -> Result<DynamicImage> {
-    Ok(Bitmap::from_image(&load_image_unconverted(path)?)?.to_rgb().into_image())
+    Ok(Bitmap::from_image(&load(path.as_ref())?)?.to_rgb().into_image())
 }
 
 /// As [`load_image`], with the channels that the image has: grey stays grey, and transparency stays.
@@ -33,7 +33,10 @@ pub fn load_image(path: impl AsRef<Path>) -> Result<DynamicImage> {
 /// # Errors
 /// As [`load_image`].
 pub fn load_image_unconverted(path: impl AsRef<Path>) -> Result<DynamicImage> {
-    let path = path.as_ref();
+    load(path.as_ref())
+}
+
+fn load(path: &Path) -> Result<DynamicImage> {
     let file = read(path)?;
     let broken = |cause| explain(path, &[FileKind::Image], Error::Image { path: path.to_path_buf(), cause });
     let reader = ImageReader::new(Cursor::new(&file)).with_guessed_format().map_err(Error::io(path))?;

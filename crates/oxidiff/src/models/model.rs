@@ -54,8 +54,7 @@ pub trait Model: Module {
     /// # Errors
     /// When a field has a value of the wrong type, or the configuration contradicts itself; the error names the field.
     fn from_config(config: &Config, device: &Device) -> Result<Self> {
-        let (typed, _) = config.resolve::<Self::Config>(Self::CLASS_NAME)?;
-        Self::init(&typed, device).map_err(|error| error.in_file(config.origin()))
+        Self::init(&Self::resolve(config)?, device).map_err(|error| error.in_file(config.origin()))
     }
 
     /// Loads the model from a folder, or from the hub, in `f32` on the CPU.
@@ -73,7 +72,7 @@ pub trait Model: Module {
     fn from_pretrained_with(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
         let needed = Needed::Model { config: "config.json", weights: Self::WEIGHTS_NAME };
         let folder = options.open(name_or_path, needed)?;
-        load(&folder, options.variant.as_deref(), options.dtype, &options.device)
+        Self::load_folder(&folder, options.variant.as_deref(), options.dtype, &options.device)
     }
 
     /// Loads the model from a checkpoint in the original layout of Stable Diffusion 1, 2 or XL, which is a single file: a path
@@ -91,7 +90,7 @@ pub trait Model: Module {
         if let Some(subfolder) = subfolder {
             folder = folder.subfolder(subfolder);
         }
-        load(&folder, None, options.dtype, &options.device)
+        Self::load_folder(&folder, None, options.dtype, &options.device)
     }
 
     /// Writes `config.json` and the weights into `folder`, which is created if it does not exist.
@@ -99,13 +98,13 @@ pub trait Model: Module {
     /// # Errors
     /// When the folder cannot be written.
     fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
-        save_model(self, folder.as_ref())
+        self.save_folder(folder.as_ref())
     }
 
     /// The model with weights of another element type, in which it then computes: `model.to(dtype)` in Python.
     #[must_use]
     fn cast(&self, dtype: DType) -> Self {
-        self.clone().map(&mut Cast(dtype))
+        cast(self, dtype)
     }
 
     /// Computes on `device`, which is a card. The weights stay on the CPU as well.
@@ -121,13 +120,78 @@ pub trait Model: Module {
     /// Releases memory while the model is not used: the memory of weights from a mapped file goes back to the system. They are
     /// read again, from the system's file cache, when they are needed.
     fn release_memory(&self) {
-        self.visit(&mut Release);
+        release_memory(self);
     }
 
     /// The configuration as saved in `config.json`.
     fn saved_config(&self) -> Config {
         Config::from_fields(Self::CLASS_NAME, self.config())
     }
+
+    /// The typed configuration in the data of a configuration file.
+    #[doc(hidden)]
+    fn resolve(config: &Config) -> Result<Self::Config> {
+        resolve(config, Self::CLASS_NAME)
+    }
+
+    /// Loads the model from the folder that holds its `config.json` and its weights.
+    #[doc(hidden)]
+    fn load_folder(folder: &Folder, variant: Option<&str>, dtype: DType, device: &Device) -> Result<Self> {
+        load(folder, variant, dtype, device)
+    }
+
+    /// As [`Model::save_pretrained`].
+    #[doc(hidden)]
+    fn save_folder(&self, folder: &Path) -> Result<()> {
+        save_model(self, folder)
+    }
+}
+
+/// Methods of [`Model`] whose code for a large model takes seconds to compile. A method that a trait provides is compiled with each
+/// program that uses it; with this in its `impl`, a model of the library has its own, which are compiled with the library.
+macro_rules! compiled_with_the_library {
+    () => {
+        $crate::models::model::compiled_with_the_library!(but save_folder);
+
+        fn save_folder(&self, folder: &std::path::Path) -> $crate::Result<()> {
+            $crate::models::model::save_model(self, folder)
+        }
+    };
+    (but save_folder) => {
+        fn resolve(config: &$crate::Config) -> $crate::Result<Self::Config> {
+            $crate::models::model::resolve(config, Self::CLASS_NAME)
+        }
+
+        fn load_folder(
+            folder: &$crate::loading::folder::Folder,
+            variant: Option<&str>,
+            dtype: burn::tensor::DType,
+            device: &burn::tensor::Device,
+        ) -> $crate::Result<Self> {
+            $crate::models::model::load(folder, variant, dtype, device)
+        }
+
+        fn cast(&self, dtype: burn::tensor::DType) -> Self {
+            $crate::models::model::cast(self, dtype)
+        }
+
+        fn release_memory(&self) {
+            $crate::models::model::release_memory(self);
+        }
+    };
+}
+pub(crate) use compiled_with_the_library;
+
+pub(crate) fn resolve<T: Serialize + DeserializeOwned>(config: &Config, class_name: &str) -> Result<T> {
+    Ok(config.resolve(class_name)?.0)
+}
+
+pub(crate) fn cast<M: Module>(model: &M, dtype: DType) -> M {
+    model.clone().map(&mut Cast(dtype))
+}
+
+pub(crate) fn release_memory<M: Module>(model: &M) {
+    model.visit(&mut Release);
 }
 
 /// Writes `config.json` and the weights into `folder`, which is created if it does not exist.

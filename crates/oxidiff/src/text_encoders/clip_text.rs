@@ -15,7 +15,7 @@ use crate::models::layers::hidden_activation::HiddenActivation;
 use crate::models::layers::linear::{Embedding, Linear};
 use crate::models::layers::low_rank::{LowRankTarget, inside};
 use crate::models::layers::normalization::LayerNorm;
-use crate::models::model::{Model, saved_transformers_config};
+use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
 #[cfg(feature = "cuda")]
 use crate::models::placement::Operand;
 use crate::models::placement::Placement;
@@ -175,6 +175,8 @@ impl Model for CLIPTextModel {
     fn saved_config(&self) -> Config {
         saved_transformers_config(&self.config)
     }
+
+    compiled_with_the_library!();
 }
 
 impl Adaptable for CLIPTextModel {

@@ -9,7 +9,7 @@ use crate::loading::config::Config;
 use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::layers::linear::Linear;
 use crate::models::layers::low_rank::{LowRankTarget, inside};
-use crate::models::model::{Model, saved_transformers_config};
+use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
 
 /// Embeds a text, and what it says as a whole: `CLIPTextModelWithProjection` of transformers.
 #[derive(Module, Debug)]
@@ -65,6 +65,8 @@ impl Model for CLIPTextModelWithProjection {
     fn saved_config(&self) -> Config {
         saved_transformers_config(self.config())
     }
+
+    compiled_with_the_library!();
 }
 
 impl LowRankTarget for CLIPTextModelWithProjection {

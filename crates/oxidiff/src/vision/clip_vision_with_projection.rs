@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::models::call::call;
 use crate::models::layers::linear::Linear;
-use crate::models::model::{Model, saved_transformers_config};
+use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
 
 /// Embeds an image, and what it shows as a whole: `CLIPVisionModelWithProjection` of transformers.
 ///
@@ -84,6 +84,8 @@ impl Model for CLIPVisionModelWithProjection {
     fn saved_config(&self) -> Config {
         saved_transformers_config(&self.config)
     }
+
+    compiled_with_the_library!();
 }
 
 impl CLIPVisionModelWithProjection {

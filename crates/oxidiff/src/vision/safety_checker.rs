@@ -13,7 +13,7 @@ use crate::models::call::call;
 use crate::models::finite::is_finite;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::parameter;
-use crate::models::model::{Model, saved_transformers_config};
+use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
 
 /// The number of concepts that an image must not show.
 const CONCEPTS: usize = 17;
@@ -140,6 +140,8 @@ impl Model for StableDiffusionSafetyChecker {
     fn saved_config(&self) -> Config {
         saved_transformers_config(&self.config)
     }
+
+    compiled_with_the_library!();
 }
 
 impl StableDiffusionSafetyChecker {

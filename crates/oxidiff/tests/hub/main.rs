@@ -1,4 +1,5 @@
-//! Downloads from a hub that the test itself serves.
+//! Downloads from a hub that the test itself serves. A program of its own, because it starts itself again with other environments,
+//! and measures how long a silent hub takes.
 
 mod environment;
 mod proxies;

@@ -4,7 +4,7 @@ use super::{Autoencoder, AutoencoderKL, AutoencoderTiny};
 use crate::error::{Error, Result};
 use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
-use crate::models::model::{self, Model};
+use crate::models::model::Model;
 
 /// A class of autoencoders.
 pub(crate) struct AutoencoderClass {
@@ -22,8 +22,8 @@ impl AutoencoderClass {
         Self {
             name: A::CLASS_NAME,
             load: |folder, options| {
-                let loaded: A =
-                    model::load(folder, options.variant.as_deref(), options.dtype, &options.device)?;
+                let loaded =
+                    A::load_folder(folder, options.variant.as_deref(), options.dtype, &options.device)?;
                 Ok(Box::new(loaded))
             },
         }

@@ -8,7 +8,7 @@ use super::config::{T2IAdapterConfig, T2IAdapterType};
 use crate::error::{Error, Result};
 use crate::models::call::call;
 use crate::models::layers::convolution::Conv2d;
-use crate::models::model::Model;
+use crate::models::model::{Model, compiled_with_the_library};
 
 /// Turns an image into features that a UNet adds to its own, so that its result follows the image (Mou et al. 2023,
 /// <https://arxiv.org/abs/2302.08453>). Unlike a ControlNet, it is called once for all steps, and knows neither the text nor
@@ -64,6 +64,8 @@ impl Model for T2IAdapter {
     fn place_on_card(&mut self, _: &Device) -> Result<()> {
         Ok(())
     }
+
+    compiled_with_the_library!();
 }
 
 impl T2IAdapter {

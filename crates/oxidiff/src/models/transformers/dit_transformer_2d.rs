@@ -15,7 +15,7 @@ use crate::models::layers::feed_forward::{FeedForward, FeedForwardActivation};
 use crate::models::layers::linear::{Embedding, Linear};
 use crate::models::layers::normalization::{LayerNorm, layer_norm_without_parameters};
 use crate::models::layers::patch_embed::PatchEmbed;
-use crate::models::model::Model;
+use crate::models::model::{Model, compiled_with_the_library};
 
 /// Length of the raw embedding of a timestep.
 const TIMESTEP_CHANNELS: usize = 256;
@@ -149,6 +149,8 @@ impl Model for DiTTransformer2DModel {
     fn config(&self) -> &DiTTransformer2DConfig {
         &self.config
     }
+
+    compiled_with_the_library!();
 }
 
 impl DiTTransformer2DModel {

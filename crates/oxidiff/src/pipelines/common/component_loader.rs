@@ -8,7 +8,7 @@ use crate::models::controlnets::{
     ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, MultiControlNetModel,
     MultiControlNetUnionModel, suffix,
 };
-use crate::models::model::{self, Model};
+use crate::models::model::Model;
 use crate::models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapters};
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
@@ -68,7 +68,7 @@ impl<'a> ComponentLoader<'a> {
             self.index.expect_class(component, M::CLASS_NAME)?;
         }
         let variant = self.options.variant.as_deref();
-        model::load(&self.folder(component), variant, self.options.dtype, &self.options.device)
+        M::load_folder(&self.folder(component), variant, self.options.dtype, &self.options.device)
     }
 
     /// The model of this name, if the checkpoint has it.
@@ -163,7 +163,7 @@ impl<'a> ComponentLoader<'a> {
     /// The models in the folders `NAME`, `NAME_1` and so on.
     fn numbered<M: Model>(&self, component: &str) -> Result<Vec<M>> {
         let load = |folder: Folder| {
-            model::load(&folder, self.options.variant.as_deref(), self.options.dtype, &self.options.device)
+            M::load_folder(&folder, self.options.variant.as_deref(), self.options.dtype, &self.options.device)
         };
         let others = (1..).map(|number| self.folder.subfolder(&format!("{component}{}", suffix(number))));
         let folders = [self.folder(component)].into_iter().chain(others.take_while(Folder::exists));

@@ -18,7 +18,7 @@ use crate::loading::config::Config;
 use crate::models::call::call;
 use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::normalization::LayerNorm;
-use crate::models::model::{Model, saved_transformers_config};
+use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
 
 /// The result of a [`DPTForDepthEstimation`].
 #[derive(Clone, Debug)]
@@ -101,6 +101,8 @@ impl Model for DPTForDepthEstimation {
     fn saved_config(&self) -> Config {
         saved_transformers_config(&self.config)
     }
+
+    compiled_with_the_library!();
 }
 
 impl DPTForDepthEstimation {

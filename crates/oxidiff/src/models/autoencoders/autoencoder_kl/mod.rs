@@ -18,7 +18,7 @@ use crate::loading::weights::OldKey;
 use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::spatial_attention::SpatialAttention;
 use crate::models::least_memory::{self, CodedParts};
-use crate::models::model::Model;
+use crate::models::model::{Model, compiled_with_the_library};
 use crate::models::placement::Placement;
 
 /// Encodes images into latents and decodes latents into images.
@@ -84,6 +84,8 @@ impl Model for AutoencoderKL {
         self.placement = Placement::on(device);
         Ok(())
     }
+
+    compiled_with_the_library!();
 }
 
 impl AutoencoderKL {

@@ -16,7 +16,7 @@ use super::encoded_image::EncodedImage;
 use super::slicing::code_batch;
 use crate::error::{Error, Result};
 use crate::models::least_memory::{self, CodedParts};
-use crate::models::model::Model;
+use crate::models::model::{Model, compiled_with_the_library};
 use crate::models::placement::Placement;
 
 /// The side of a tile in pixels of the image.
@@ -80,6 +80,8 @@ impl Model for AutoencoderTiny {
         self.placement = Placement::on(device);
         Ok(())
     }
+
+    compiled_with_the_library!();
 }
 
 impl AutoencoderTiny {

@@ -19,7 +19,7 @@ use crate::models::call::call;
 use crate::models::layers::attention::AttentionSlice;
 use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::embeddings::{TimeProjection, TimestepEmbedding};
-use crate::models::model::Model;
+use crate::models::model::{Model, compiled_with_the_library};
 #[cfg(feature = "cuda")]
 use crate::models::placement::Operand;
 use crate::models::placement::Placement;
@@ -150,6 +150,8 @@ impl Model for ControlNetModel {
         self.placement = Placement::on(device);
         Ok(())
     }
+
+    compiled_with_the_library!();
 }
 
 impl ControlNetModel {

@@ -25,7 +25,7 @@ use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::embeddings::{TimeProjection, TimestepEmbedding, Timesteps};
 use crate::models::layers::linear::Linear;
 use crate::models::layers::parameter;
-use crate::models::model::Model;
+use crate::models::model::{Model, compiled_with_the_library};
 use crate::models::transformers::Transformer2DModel;
 use crate::models::unets::{
     AddedConditions, AddedEmbedding, ClassEmbedding, ClassLabels, ConditionLayers, DownBlock, MidBlock2D,
@@ -114,6 +114,8 @@ impl Model for ControlNetUnionModel {
     fn config(&self) -> &ControlNetUnionConfig {
         &self.config
     }
+
+    compiled_with_the_library!();
 }
 
 impl ControlNetUnionModel {

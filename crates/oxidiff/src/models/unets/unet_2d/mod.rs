@@ -25,7 +25,7 @@ use crate::models::layers::normalization::GroupNorm;
 use crate::models::layers::resnet::ResnetBlock2DConfig;
 use crate::models::layers::spatial_attention::{SpatialAttention, SpatialAttentionConfig};
 use crate::models::least_memory;
-use crate::models::model::Model;
+use crate::models::model::{Model, compiled_with_the_library};
 #[cfg(feature = "cuda")]
 use crate::models::placement::Operand;
 use crate::models::placement::Placement;
@@ -255,6 +255,8 @@ impl Model for UNet2DModel {
         self.placement = Placement::on(device);
         Ok(())
     }
+
+    compiled_with_the_library!();
 }
 
 impl UNet2DModel {

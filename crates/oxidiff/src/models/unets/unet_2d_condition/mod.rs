@@ -48,7 +48,7 @@ use crate::models::layers::embeddings::{TimeProjection, TimestepEmbedding};
 use crate::models::layers::normalization::GroupNorm;
 use crate::models::layers::per_block::PerBlock;
 use crate::models::least_memory;
-use crate::models::model::{Model, save_model};
+use crate::models::model::{Model, compiled_with_the_library, save_model};
 use crate::models::placement::Placement;
 use crate::models::transformers::Transformer2DModel;
 
@@ -143,15 +143,13 @@ impl Model for UNet2DConditionModel {
         Ok(())
     }
 
-    /// Writes `config.json` and the weights into `folder`, which is created if it does not exist. IP-Adapters are not part of
-    /// the model, so they are left out.
-    ///
-    /// # Errors
-    /// When the folder cannot be written.
-    fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
+    compiled_with_the_library!(but save_folder);
+
+    /// IP-Adapters are not part of the model, so they are left out.
+    fn save_folder(&self, folder: &Path) -> Result<()> {
         let mut model = self.clone();
         model.unload_ip_adapters();
-        save_model(&model, folder.as_ref())
+        save_model(&model, folder)
     }
 }
 

@@ -1,0 +1,14 @@
+//! Single models, image processors and trainings, compared with those of Python.
+
+#[path = "../fixture/mod.rs"]
+mod fixture;
+
+mod autoencoder_tiny;
+mod calls;
+mod control_preprocessors;
+mod depth;
+mod image_processor;
+mod safety_checker;
+mod training;
+mod unet_2d;
+mod upscaling;

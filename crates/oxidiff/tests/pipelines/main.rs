@@ -1,0 +1,13 @@
+//! Whole generations, compared with those of Python, and what else pipelines do.
+
+#[path = "../fixture/mod.rs"]
+mod fixture;
+
+mod freeu;
+mod image_to_image;
+mod new_family;
+mod pipeline;
+mod quicktour;
+mod stable_diffusion;
+mod stable_diffusion_xl;
+mod unconditional;
