@@ -32,8 +32,8 @@ pub use self::options::{CommonOptions, DatasetFolder, DatasetOptions, ModelOptio
 pub use self::python_random::PythonRandom;
 pub use self::random::Random;
 pub use self::sources::{
-    CaptionedImages, CaptionedImagesXl, Class, ConceptImages, ControlledImages, Cut, Instance, Instances,
-    LearnableProperty, SubjectImages, SubjectImagesXl,
+    CaptionedImages, CaptionedImagesXl, Class, ConceptImages, ControlledImages, Cut, LearnableProperty,
+    SubjectImages, SubjectImagesXl, SubjectInstance, SubjectInstances,
 };
 pub use self::stop::{INTERRUPTED, Stop};
 pub use self::task::{Due, SampleImages, Task};

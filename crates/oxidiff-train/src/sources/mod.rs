@@ -14,4 +14,4 @@ pub use concept_images::{ConceptImages, LearnableProperty};
 pub use controlled_images::ControlledImages;
 pub use cut::Cut;
 pub use subject_images::{Class, SubjectImages};
-pub use subject_images_xl::{Instance, Instances, SubjectImagesXl};
+pub use subject_images_xl::{SubjectImagesXl, SubjectInstance, SubjectInstances};

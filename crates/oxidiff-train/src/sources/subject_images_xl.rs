@@ -15,7 +15,7 @@ use crate::random::Random;
 /// Images of one subject. Which part of each is learned is drawn once, before the training.
 #[derive(Clone, Debug)]
 pub struct SubjectImagesXl {
-    instances: Instances,
+    instances: SubjectInstances,
     /// What the model should not forget.
     class: Option<Class>,
     /// What happens to the images.
@@ -26,7 +26,7 @@ pub struct SubjectImagesXl {
 
 /// The images of a subject, with their captions.
 #[derive(Clone, Debug)]
-pub struct Instances {
+pub struct SubjectInstances {
     /// The images.
     pub dataset: Arc<Dataset>,
     /// The column of the images.
@@ -52,7 +52,7 @@ impl SubjectImagesXl {
     /// # Errors
     /// When an image cannot be read, or there are too many.
     pub fn new(
-        instances: Instances,
+        instances: SubjectInstances,
         class: Option<Class>,
         transform: ImageTransform,
         random: &mut Random,
@@ -72,8 +72,8 @@ impl SubjectImagesXl {
     }
 
     /// The part of the image `index`, with its size in the dataset and its caption.
-    fn instance(&self, index: usize) -> Result<Instance> {
-        let Instances { dataset, image_column, caption_column, .. } = &self.instances;
+    fn instance(&self, index: usize) -> Result<SubjectInstance> {
+        let SubjectInstances { dataset, image_column, caption_column, .. } = &self.instances;
         let row = index / self.instances.repeats;
         let image = dataset.image(row, *image_column)?;
         let size = [image.height(), image.width()];
@@ -89,7 +89,7 @@ impl SubjectImagesXl {
             return Err(Error::option("instance-data-dir", message));
         }
         let caption = caption_column.map(|column| dataset.text(row, column)).transpose()?;
-        Ok(Instance { image, cut, size, caption })
+        Ok(SubjectInstance { image, cut, size, caption })
     }
 
     fn caption(&self, caption: Option<Caption>, random: &mut Random) -> String {
@@ -100,7 +100,7 @@ impl SubjectImagesXl {
 
 /// An image of the subject.
 #[derive(Debug)]
-pub struct Instance {
+pub struct SubjectInstance {
     /// The resized image.
     image: RgbImage,
     cut: Cut,
@@ -111,7 +111,7 @@ pub struct Instance {
 
 impl Source for SubjectImagesXl {
     /// An image of the subject, and one of its class.
-    type Sample = (Instance, Option<RgbImage>);
+    type Sample = (SubjectInstance, Option<RgbImage>);
 
     fn len(&self) -> usize {
         self.class.as_ref().map_or(0, |class| class.count).max(self.cuts.len())
@@ -159,7 +159,8 @@ impl Source for SubjectImagesXl {
         let (cuts, rest) = state.bytes(CUTS)?.as_chunks::<CUT_BYTES>();
         if cuts.len() != self.cuts.len() || !rest.is_empty() {
             let (stored, now) = (cuts.len(), self.cuts.len());
-            let message = format!("`{CUTS}` has parts of {stored} images of the subject, but there are {now} now");
+            let message =
+                format!("`{CUTS}` has parts of {stored} images of the subject, but there are {now} now");
             return Err(state.error(message).into());
         }
         let cut = |[a, b, c, d, e, f, g, h, flag]: &[u8; CUT_BYTES]| match flag {

@@ -92,13 +92,26 @@ pub fn get_scheduler(
         return Err(Error::argument("learning_rate", message));
     }
     let num_cycles = num_cycles.unwrap_or(if scheduler_type == SchedulerType::Cosine { 0.5 } else { 1.0 });
-    Ok(LearningRate { scheduler_type, base, polynomial_start: base, warmup_steps, training_steps, num_cycles, power })
+    Ok(LearningRate {
+        scheduler_type,
+        base,
+        polynomial_start: base,
+        warmup_steps,
+        training_steps,
+        num_cycles,
+        power,
+    })
 }
 
 impl LearningRate {
     /// The rate for the step after `step` steps.
     pub fn at(&self, step: u64) -> f64 {
         self.base * self.factor(step)
+    }
+
+    /// The highest rate.
+    pub fn base(&self) -> f64 {
+        self.base
     }
 
     /// The same course for another highest rate, with the same factor in each step: what PyTorch does for groups of parameters
