@@ -148,3 +148,49 @@ fn column(numbers: &[f64], device: &Device) -> Tensor<4> {
     let shape = [numbers.len(), 1, 1, 1];
     Tensor::from_data(TensorData::new(numbers, shape), (device, DType::F32))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oxidiff::{EDMEulerSchedulerConfig, EulerDiscreteSchedulerConfig};
+
+    const TYPES: [PredictionType; 2] = [PredictionType::Epsilon, PredictionType::VPrediction];
+
+    #[test]
+    fn a_perfect_model_predicts_the_latents() {
+        for prediction_type in TYPES {
+            let fields = EulerDiscreteSchedulerConfig { prediction_type, ..Default::default() };
+            let scheduler = EulerDiscreteScheduler::new(fields).unwrap();
+            let edm = Edm::new(scheduler.config(), prediction_type).unwrap();
+            assert_eq!((edm.count, edm.timesteps[0], edm.timesteps[999]), (1000, 999.0, 0.0));
+            assert!(edm.sigmas[0] > 100.0 && edm.sigmas[999] < 0.02);
+            let (latent, noise, sigma) = (0.7, -1.3, 2.5_f64);
+            let signal = 1.0 / (sigma * sigma + 1.0).sqrt();
+            let output = match prediction_type {
+                PredictionType::VPrediction => signal * noise - sigma * signal * latent,
+                _ => noise,
+            };
+            let factors = edm.factors(sigma);
+            let predicted = factors.skip * (latent + sigma * noise) + factors.output * output;
+            assert!((predicted - latent).abs() < 1e-12 && factors.input == signal, "{predicted}");
+        }
+    }
+
+    #[test]
+    fn models_of_edm_are_called_as_by_its_scheduler() {
+        let ones = || Tensor::<4>::ones([1, 1, 1, 1], &Device::flex());
+        for prediction_type in TYPES {
+            let fields = EDMEulerSchedulerConfig { prediction_type, sigma_data: 0.8, ..Default::default() };
+            let scheduler = EDMEulerScheduler::new(fields).unwrap();
+            assert!(is_of_edm(scheduler.config()));
+            let edm = Edm::new(scheduler.config(), prediction_type).unwrap();
+            assert_eq!(edm.count, 1000);
+            let factors = edm.factors(3.0);
+            let close =
+                |ours: f64, theirs: Tensor<4>| (ours - f64::from(theirs.into_scalar::<f32>())).abs() < 1e-6;
+            assert!(close(factors.input, scheduler.precondition_inputs(ones(), 3.0)));
+            let predicted = scheduler.precondition_outputs(ones(), ones(), 3.0).unwrap();
+            assert!(close(factors.skip + factors.output, predicted));
+        }
+    }
+}

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use image::{Rgb, RgbImage};
 use oxidiff::training::StateFile;
-use oxidiff::{DDPMPipeline, DiffusionPipeline, Model, Pipeline};
+use oxidiff::{
+    DDPMPipeline, DiffusionPipeline, Generator, LoraLoader, LoraOptions, Model, OutputType, Pipeline,
+    StableDiffusionXLPipeline, StableDiffusionXLTextToImage,
+};
 use tempfile::TempDir;
 
 use oxidiff_train::{
@@ -338,7 +341,7 @@ fn kohyas_layout_has_the_same_layers() {
             pipeline.load_lora_weights(folder.to_str().unwrap(), &options).unwrap();
             assert_eq!(pipeline.get_list_adapters().len(), 3);
         }
-        let latents = pipeline.call(prompt()).unwrap().images.into_latents();
+        let latents = pipeline.call(prompt()).unwrap().images.into_tensor().unwrap();
         latents.into_data().try_to_vec::<f32>().unwrap()
     };
     let kohya = latents(Some("pytorch_lora_weights_kohya.safetensors"));
