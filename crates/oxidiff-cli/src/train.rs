@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Command, Error, Subcommand};
 use oxidiff_train::{
-    ControlNetOptions, DreamBoothLoraOptions, DreamBoothOptions, INTERRUPTED, Outcome, Stop,
-    TextToImageLoraOptions, TextToImageLoraSdxlOptions, TextToImageOptions, TextualInversionOptions,
-    UnconditionalOptions,
+    ControlNetOptions, DreamBoothLoraOptions, DreamBoothLoraSdxlOptions, DreamBoothOptions, INTERRUPTED,
+    Outcome, Stop, TextToImageLoraOptions, TextToImageLoraSdxlOptions, TextToImageOptions,
+    TextualInversionOptions, UnconditionalOptions,
 };
 
 use crate::standard_output::print_line;
@@ -30,6 +30,9 @@ pub(crate) enum TrainCommand {
     /// A LoRA for Stable Diffusion 1 or 2 on a few images of a subject (train_dreambooth_lora.py)
     #[command(name = "dreambooth-lora")]
     DreamBoothLora(Box<DreamBoothLoraOptions>),
+    /// A LoRA for Stable Diffusion XL on a few images of a subject (train_dreambooth_lora_sdxl.py)
+    #[command(name = "dreambooth-lora-sdxl")]
+    DreamBoothLoraSdxl(Box<DreamBoothLoraSdxlOptions>),
     /// A new word for Stable Diffusion 1 or 2 (textual_inversion.py)
     TextualInversion(Box<TextualInversionOptions>),
     /// A ControlNet for Stable Diffusion 1 or 2 (train_controlnet.py)
@@ -38,7 +41,7 @@ pub(crate) enum TrainCommand {
 }
 
 /// Flags of the scripts that cannot be followed, and why.
-const REFUSED: [(&str, &str); 31] = [
+const REFUSED: [(&str, &str); 36] = [
     ("--push-to-hub", UPLOAD),
     ("--hub-token", UPLOAD),
     ("--hub-model-id", UPLOAD),
@@ -73,6 +76,11 @@ const REFUSED: [(&str, &str); 31] = [
     ("--offload-ema", "the average is in the same memory as the weights"),
     ("--foreach-ema", "the average has one implementation"),
     ("--lora-dropout", "low-rank layers are trained without dropout"),
+    ("--use-dora", "low-rank layers are trained without the lengths of DoRA"),
+    ("--prodigy-beta3", ONLY_ADAM_W),
+    ("--prodigy-decouple", ONLY_ADAM_W),
+    ("--prodigy-use-bias-correction", ONLY_ADAM_W),
+    ("--prodigy-safeguard-warmup", ONLY_ADAM_W),
     ("--lora-bias", "low-rank layers have no bias"),
     ("--tokenizer-name", "the tokenizer is the model's own"),
     ("--tokenizer-max-length", "CLIP takes what its tokenizer says"),
@@ -88,6 +96,8 @@ const REFUSED: [(&str, &str); 31] = [
 ];
 
 const UPLOAD: &str = "the result is only written to --output-dir; upload that folder with `hf upload`";
+
+const ONLY_ADAM_W: &str = "the optimizer is AdamW";
 
 /// Whether the words are those of `oxidiff train`.
 fn is_train(words: &[OsString]) -> bool {
@@ -138,6 +148,7 @@ pub(crate) fn run(command: &TrainCommand) -> anyhow::Result<ExitCode> {
         }
         TrainCommand::DreamBooth(it) => (&it.common, oxidiff_train::dreambooth(it, &stop)?),
         TrainCommand::DreamBoothLora(it) => (&it.common, oxidiff_train::dreambooth_lora(it, &stop)?),
+        TrainCommand::DreamBoothLoraSdxl(it) => (&it.common, oxidiff_train::dreambooth_lora_sdxl(it, &stop)?),
         TrainCommand::TextualInversion(it) => (&it.common, oxidiff_train::textual_inversion(it, &stop)?),
         TrainCommand::ControlNet(it) => (&it.common, oxidiff_train::controlnet(it, &stop)?),
     };

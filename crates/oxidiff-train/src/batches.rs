@@ -1,5 +1,6 @@
 //! The batches of an epoch, in the order and with the random numbers of torch's `DataLoader`.
 
+use oxidiff::training::StateFile;
 use oxidiff::{Generator, Tensor};
 
 use crate::data::Loader;
@@ -27,6 +28,17 @@ pub trait Source: Clone + Send + Sync + 'static {
 
     /// Makes a batch of samples, and draws crops, flips and captions in the order of the scripts.
     fn batch(&self, samples: Vec<Self::Sample>, random: &mut Random) -> Batch;
+
+    /// Adds what was drawn once for the whole training to the state of a checkpoint.
+    fn save(&self, _state: &mut StateFile) {}
+
+    /// The source of the training that goes on from what [`Self::save`] wrote.
+    ///
+    /// # Errors
+    /// When the state is damaged, or belongs to other samples.
+    fn resumed(self, _state: &StateFile) -> Result<Self> {
+        Ok(self)
+    }
 }
 
 /// What a model is trained on.

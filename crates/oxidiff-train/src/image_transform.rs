@@ -37,6 +37,17 @@ impl ImageTransform {
     /// # Errors
     /// When the image has no pixels, or the longer side is too long.
     pub(crate) fn resized(&self, image: &DynamicImage) -> Result<RgbImage> {
+        let [height, width] = self.resized_size(image)?.map(|side| side as usize);
+        let processor = VaeImageProcessor { resample: self.filter, ..Default::default() };
+        let resized = processor.resize(image, height, width, ResizeMode::Default)?;
+        Ok(resized.into_rgb8())
+    }
+
+    /// Height and width of the resized image.
+    ///
+    /// # Errors
+    /// As [`Self::resized`].
+    pub(crate) fn resized_size(&self, image: &DynamicImage) -> Result<[u32; 2]> {
         let (width, height) = (u64::from(image.width()), u64::from(image.height()));
         let (short, long) = (width.min(height), width.max(height));
         if short == 0 {
@@ -48,23 +59,20 @@ impl ImageTransform {
             let message = format!("an image of {width}x{height} pixels would have a side of {longer} pixels");
             return Err(Error::option("resolution", message));
         }
-        let (width, height) =
-            if width <= height { (self.resolution.into(), longer) } else { (longer, self.resolution.into()) };
-        let processor = VaeImageProcessor { resample: self.filter, ..Default::default() };
-        let resized = processor.resize(image, height as usize, width as usize, ResizeMode::Default)?;
-        Ok(resized.into_rgb8())
+        let longer = longer as u32;
+        Ok(if width <= height { [longer, self.resolution] } else { [self.resolution, longer] })
     }
 
     /// Draws what torchvision draws for a resized image.
     pub(crate) fn draw<'a>(&self, image: &'a RgbImage, generator: &mut Generator) -> Part<'a> {
-        let [top, left] = self.draw_corner(image, generator);
+        let [top, left] = self.draw_corner([image.height(), image.width()], generator);
         let is_flipped = self.random_flip && draw_flip(generator);
         Part { image, top, left, side: self.resolution, is_flipped }
     }
 
-    /// Draws the top and the left of the part of a resized image.
-    pub(crate) fn draw_corner(&self, image: &RgbImage, generator: &mut Generator) -> [u32; 2] {
-        let free = [image.height() - self.resolution, image.width() - self.resolution];
+    /// Draws the top and the left of the part of a resized image of this height and width.
+    pub(crate) fn draw_corner(&self, size: [u32; 2], generator: &mut Generator) -> [u32; 2] {
+        let free = size.map(|side| side - self.resolution);
         if self.center_crop {
             free.map(|free| (f64::from(free) / 2.0).round_ties_even() as u32)
         } else if free == [0, 0] {

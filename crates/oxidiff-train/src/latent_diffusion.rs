@@ -3,7 +3,7 @@
 use oxidiff::training::{min_snr_weights, mse, target, weighted_mse};
 use oxidiff::{
     Autoencoder, AutoencoderKL, DDPMScheduler, DType, Device, EncodedImage, Generator, Model, PredictionType,
-    Scheduler, Tensor, UNet2DConditionModel,
+    Scheduler, Tensor, TensorData, UNet2DConditionModel,
 };
 
 use crate::cache::{Cache, fingerprint};
@@ -14,7 +14,7 @@ pub(crate) struct LatentDiffusion {
     pub vae: Box<dyn Autoencoder>,
     /// Adds the noise.
     noise_scheduler: DDPMScheduler,
-    prediction_type: PredictionType,
+    pub prediction_type: PredictionType,
     /// What the models that are not trained compute in; the VAE has a type of its own.
     pub dtype: DType,
     /// Mean and deviation of the latents of each image, by its values.
@@ -82,10 +82,9 @@ impl LatentDiffusion {
         noise: NoiseOptions,
         generator: &mut Generator,
     ) -> Result<Example> {
-        let latents = self.latents(images, generator)?;
+        let (latents, mut drawn) = self.latents_and_noise(images, generator)?;
         let shape = latents.dims();
         let device = Device::flex();
-        let mut drawn = self.noise_like(shape, generator);
         if noise.offset != 0.0 {
             let [batch, channels, ..] = shape;
             let offset = generator.randn([batch, channels, 1, 1], DType::F32, &device);
@@ -102,6 +101,20 @@ impl LatentDiffusion {
         let noisy = self.noise_scheduler.add_noise(latents.clone(), added, &timesteps)?;
         let target = target(&self.noise_scheduler, self.prediction_type, latents, drawn, &timesteps)?;
         Ok(Example { noisy, timesteps, target })
+    }
+
+    /// The latents of images, and as much noise.
+    ///
+    /// # Errors
+    /// When the VAE cannot encode the images.
+    pub fn latents_and_noise(
+        &self,
+        images: Tensor<4>,
+        generator: &mut Generator,
+    ) -> Result<(Tensor<4>, Tensor<4>)> {
+        let latents = self.latents(images, generator)?;
+        let noise = self.noise_like(latents.dims(), generator);
+        Ok((latents, noise))
     }
 
     /// `torch.randn_like(latents)`, which follows the order of the latents in PyTorch's memory. An encoder with attention changes
@@ -125,7 +138,24 @@ impl LatentDiffusion {
             }
             None => mean,
         };
-        Ok((latents * self.vae.scaling_factor()).cast(self.dtype))
+        Ok((self.standardized(latents)? * self.vae.scaling_factor()).cast(self.dtype))
+    }
+
+    /// Latents less the mean of their channel, over its deviation, if the VAE's configuration has both.
+    fn standardized(&self, latents: Tensor<4>) -> Result<Tensor<4>> {
+        let Some(statistics) = self.vae.latent_statistics() else { return Ok(latents) };
+        let channels = latents.dims()[1];
+        if statistics.iter().any(|values| values.len() != channels) {
+            let message =
+                format!("`latents_mean` and `latents_std` of the VAE do not have {channels} values each");
+            return Err(Error::option("pretrained-model-name-or-path", message));
+        }
+        let [mean, deviation] = statistics.map(|values| {
+            let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+            let data = TensorData::new(values, [1, channels, 1, 1]);
+            Tensor::<4>::from_data(data, (&latents.device(), DType::F32)).cast(latents.dtype())
+        });
+        Ok((latents - mean) / deviation)
     }
 
     fn encode(&self, images: Tensor<4>) -> Result<EncodedParts> {
@@ -158,9 +188,36 @@ impl LatentDiffusion {
         timesteps: &[f32],
         snr_gamma: Option<f64>,
     ) -> Result<Tensor<1>> {
-        let Some(gamma) = snr_gamma else { return Ok(mse(prediction, target)) };
-        let weights = min_snr_weights(&self.noise_scheduler, self.prediction_type, timesteps, gamma as f32)?;
-        Ok(weighted_mse(prediction, target, &weights))
+        let weights = snr_gamma.map(|gamma| self.snr_weights(timesteps, gamma)).transpose()?;
+        Ok(squared_error(prediction, target, weights.as_deref()))
+    }
+
+    /// The weights of Min-SNR with this γ at some timesteps.
+    ///
+    /// # Errors
+    /// When the scheduler has no signal-to-noise ratio.
+    pub fn snr_weights(&self, timesteps: &[f32], gamma: f64) -> Result<Vec<f32>> {
+        Ok(min_snr_weights(&self.noise_scheduler, self.prediction_type, timesteps, gamma as f32)?)
+    }
+
+    /// As [`Self::snr_weights`], but for velocities those of noise and 1 more: so the script of DreamBooth for Stable Diffusion XL
+    /// keeps weights from falling below 1.
+    ///
+    /// # Errors
+    /// As [`Self::snr_weights`].
+    pub fn raised_snr_weights(&self, timesteps: &[f32], gamma: f64) -> Result<Vec<f32>> {
+        let scheduler = &self.noise_scheduler;
+        let weights = min_snr_weights(scheduler, PredictionType::Epsilon, timesteps, gamma as f32)?;
+        let more = if self.prediction_type == PredictionType::VPrediction { 1.0 } else { 0.0 };
+        Ok(weights.into_iter().map(|weight| weight + more).collect())
+    }
+}
+
+/// The mean squared difference, with a weight for each item if there are some.
+pub(crate) fn squared_error(prediction: Tensor<4>, target: Tensor<4>, weights: Option<&[f32]>) -> Tensor<1> {
+    match weights {
+        Some(weights) => weighted_mse(prediction, target, weights),
+        None => mse(prediction, target),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use oxidiff::training::{
-    AdamW, AdamWConfig, EMAModel, EMAModelConfig, ParameterGradients, StateFile, Trained,
+    AdamW, AdamWConfig, EMAModel, EMAModelConfig, ParameterGradients, ParameterGroup, StateFile, Trained,
 };
 use oxidiff::{Config, Model};
 
@@ -44,8 +44,14 @@ impl<T: Trained> Learner<T> {
 
     /// One step of the optimizer and of the average.
     pub fn update(&mut self, gradients: &ParameterGradients, learning_rate: f64) {
+        let group = ParameterGroup { learning_rate, weight_decay: self.config.weight_decay };
+        self.update_groups(gradients, |_| group);
+    }
+
+    /// As [`Self::update`], with settings for each parameter by its path.
+    pub fn update_groups(&mut self, gradients: &ParameterGradients, group: impl Fn(&str) -> ParameterGroup) {
         let trained = self.trained.take().expect("present between steps");
-        let trained = self.optimizer.step(trained, gradients, learning_rate);
+        let trained = self.optimizer.step_groups(trained, gradients, group);
         if let Some(average) = &mut self.average {
             average.step(&trained);
         }

@@ -6,6 +6,7 @@ mod batches;
 mod cache;
 mod checkpoint;
 pub mod data;
+mod edm;
 mod error;
 mod image_transform;
 mod latent_diffusion;
@@ -31,8 +32,8 @@ pub use self::options::{CommonOptions, DatasetFolder, DatasetOptions, ModelOptio
 pub use self::python_random::PythonRandom;
 pub use self::random::Random;
 pub use self::sources::{
-    CaptionedImages, CaptionedImagesXl, Class, ConceptImages, ControlledImages, LearnableProperty,
-    SubjectImages,
+    CaptionedImages, CaptionedImagesXl, Class, ConceptImages, ControlledImages, Cut, LearnableProperty,
+    SubjectImages, SubjectImagesXl, SubjectInstance, SubjectInstances,
 };
 pub use self::stop::{INTERRUPTED, Stop};
 pub use self::task::{Due, SampleImages, Task};

@@ -195,7 +195,13 @@ pub(crate) enum RateCourse {
     Batches,
     /// The steps, as if each batch of a step counted.
     BatchesOfSteps,
+    /// The steps, for groups of parameters with rates of their own. PyTorch's schedule of a polynomial knows none of these rates,
+    /// and falls as from the optimizer's default.
+    StepsOfGroups,
 }
+
+/// The learning rate of `torch.optim.AdamW` for those who name none.
+const DEFAULT_RATE: f64 = 1e-3;
 
 impl CommonOptions {
     /// The generators of the training.
@@ -299,7 +305,7 @@ impl CommonOptions {
         let (mut warmup, mut total) = (self.lr_warmup_steps, steps.total);
         let accumulated = u64::from(self.gradient_accumulation_steps);
         match differences.rate {
-            RateCourse::Steps => {}
+            RateCourse::Steps | RateCourse::StepsOfGroups => {}
             RateCourse::Batches => {
                 warmup = warmup.saturating_mul(accumulated);
                 if self.max_train_steps.is_none() {
@@ -313,7 +319,9 @@ impl CommonOptions {
         }
         let cycles =
             (scheduler_type == SchedulerType::CosineWithRestarts).then_some(self.lr_num_cycles.into());
-        Ok(get_scheduler(scheduler_type, base, warmup, total, cycles, self.lr_power)?)
+        let start = if differences.rate == RateCourse::StepsOfGroups { DEFAULT_RATE } else { base };
+        let course = get_scheduler(scheduler_type, start, warmup, total, cycles, self.lr_power)?;
+        Ok(course.with_base(base))
     }
 
     /// The name of the result, for its card.

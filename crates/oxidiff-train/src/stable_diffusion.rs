@@ -33,7 +33,8 @@ impl StableDiffusion {
         resolution: u32,
     ) -> Result<(Self, UNet2DConditionModel, CLIPTextModel)> {
         if options.is_xl()? {
-            let message = "is Stable Diffusion XL, which only `oxidiff train text-to-image-lora-sdxl` trains";
+            let message = "is Stable Diffusion XL, which only `oxidiff train text-to-image-lora-sdxl` and \
+                           `oxidiff train dreambooth-lora-sdxl` train";
             return Err(Error::option("pretrained-model-name-or-path", message));
         }
         let load = LoadOptions { dtype, safety_checker: false, ..options.load_options() };

@@ -1,9 +1,9 @@
 //! What trainings of Stable Diffusion XL share: loading, text, sizes, and pipelines that show the progress.
 
 use oxidiff::{
-    AddedConditions, AutoencoderKL, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, DType, Device,
-    LoadOptions, Model, Pipeline, Scheduler, StableDiffusionXLComponents, StableDiffusionXLPipeline, Tensor,
-    TensorData, UNet2DConditionModel,
+    AddedConditions, AutoencoderKL, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, Config,
+    DPMSolverMultistepScheduler, DType, Device, LoadOptions, Model, Pipeline, Scheduler,
+    StableDiffusionXLComponents, StableDiffusionXLPipeline, Tensor, TensorData, UNet2DConditionModel,
 };
 
 use crate::batches::Origin;
@@ -44,27 +44,31 @@ pub(crate) struct XlText {
 
 impl StableDiffusionXl {
     /// Loads a pipeline: what is not trained, and the models, which compute in `dtype`. Its own VAE computes in `f32`, as half
-    /// precision is not enough for it; the VAE `vae`, which takes its place if there is one, computes in `dtype`.
+    /// precision is not enough for it. If `vae` names one, that takes its place, and computes in the type beside its name.
     ///
     /// # Errors
     /// When the model is not Stable Diffusion XL, or its refiner, the pipeline cannot be loaded, or its UNet takes more than
     /// latents and a prompt.
     pub fn load(
         options: &ModelOptions,
-        vae: Option<&str>,
+        vae: Option<(&str, DType)>,
         dtype: DType,
         resolution: u32,
     ) -> Result<(Self, XlModels)> {
         let refused = |message| Error::option("pretrained-model-name-or-path", message);
         if !options.is_xl()? {
-            let message = "is not Stable Diffusion XL; train Stable Diffusion 1 and 2 with `oxidiff train text-to-image-lora`";
+            let message = "is not Stable Diffusion XL; train Stable Diffusion 1 and 2 with the tasks without `sdxl` in their \
+                           names, such as `oxidiff train text-to-image-lora`";
             return Err(refused(message));
         }
         let load = LoadOptions { dtype, ..options.load_options() };
         let name = &options.pretrained_model_name_or_path;
         let mut parts = StableDiffusionXLPipeline::from_pretrained_with(name, &load)?.into_components();
         match vae {
-            Some(vae) => parts.vae = AutoencoderKL::from_pretrained_with(vae, &load)?.into(),
+            Some((vae, dtype)) => {
+                let load = LoadOptions { dtype, ..load };
+                parts.vae = AutoencoderKL::from_pretrained_with(vae, &load)?.into();
+            }
             None if dtype != DType::F32 => parts.vae = options.load_part::<AutoencoderKL>("vae")?.into(),
             None => {}
         }
@@ -102,11 +106,51 @@ impl StableDiffusionXl {
         Ok(pipeline)
     }
 
-    /// What the text encoders say of captions, whose tokens beyond the tokenizers' limits are left out.
+    /// As [`Self::pipeline`], with the multistep DPM-Solver, which needs fewer steps.
+    ///
+    /// # Errors
+    /// As [`Self::pipeline`].
+    pub fn solver_pipeline(&self, models: XlModels) -> Result<StableDiffusionXLPipeline> {
+        let mut pipeline = self.pipeline(models)?;
+        pipeline.scheduler = Box::new(DPMSolverMultistepScheduler::from_config(self.scheduler.config())?);
+        Ok(pipeline)
+    }
+
+    /// The settings of the pipeline's scheduler.
+    pub fn scheduler_config(&self) -> &Config {
+        self.scheduler.config()
+    }
+
+    /// What the text encoders say of captions, whose tokens beyond the tokenizers' limits are left out. Captions that are there
+    /// several times are read once.
     ///
     /// # Errors
     /// When a caption cannot be tokenized, or a token is not one of a text encoder's.
     pub fn text(
+        &self,
+        captions: &[String],
+        text_encoder: &CLIPTextModel,
+        text_encoder_2: &CLIPTextModelWithProjection,
+    ) -> Result<XlText> {
+        let mut different: Vec<String> = Vec::new();
+        let mut places = Vec::new();
+        for caption in captions {
+            let known = different.iter().position(|known| known == caption);
+            places.push(known.unwrap_or(different.len()));
+            if known.is_none() {
+                different.push(caption.clone());
+            }
+        }
+        let XlText { tokens, pooled } = self.text_of_each(&different, text_encoder, text_encoder_2)?;
+        if different.len() == captions.len() {
+            return Ok(XlText { tokens, pooled });
+        }
+        let all_tokens = places.iter().map(|place| tokens.clone().narrow(0, *place, 1)).collect();
+        let all_pooled = places.iter().map(|place| pooled.clone().narrow(0, *place, 1)).collect();
+        Ok(XlText { tokens: Tensor::cat(all_tokens, 0), pooled: Tensor::cat(all_pooled, 0) })
+    }
+
+    fn text_of_each(
         &self,
         captions: &[String],
         text_encoder: &CLIPTextModel,

@@ -2,6 +2,8 @@
 
 use oxidiff::training::{LowRankLayers, ReadParameter, StateFile, Trained};
 
+use crate::error::Result;
+
 /// A UNet, and the text encoders that are trained with it: the models, or low-rank layers for them.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject<U, T> {
@@ -37,10 +39,26 @@ impl Subject<LowRankLayers, LowRankLayers> {
     /// The layers as a file of LoRA weights.
     pub fn weights(&self) -> StateFile {
         let mut file = StateFile::new();
-        self.unet.export(UNET, &mut file);
-        for (layers, name) in self.text_encoders.iter().zip(TEXT_ENCODERS) {
+        for (layers, name) in self.parts() {
             layers.export(name, &mut file);
         }
         file
+    }
+
+    /// The layers as a file of LoRA weights in kohya's layout.
+    ///
+    /// # Errors
+    /// When the layout has no name for a part.
+    pub fn kohya_weights(&self) -> Result<StateFile> {
+        let mut file = StateFile::new();
+        for (layers, name) in self.parts() {
+            layers.export_kohya(name, &mut file)?;
+        }
+        Ok(file)
+    }
+
+    /// The layers of all models, with the models' names.
+    fn parts(&self) -> impl Iterator<Item = (&LowRankLayers, &'static str)> {
+        std::iter::once((&self.unet, UNET)).chain(self.text_encoders.iter().zip(TEXT_ENCODERS))
     }
 }

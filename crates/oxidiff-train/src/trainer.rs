@@ -107,9 +107,10 @@ pub fn train<S: Source>(
     let folder = report.output_dir.clone();
     std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
     let checkpoints = Checkpoints::new(&folder, plan.checkpoints_total_limit);
+    let mut data = data.clone();
     let resumed = match &plan.resume_from_checkpoint {
         Some(name) => match checkpoints.find(name)? {
-            Some(path) => Some(resume(task, data, plan, &path)?),
+            Some(path) => Some(resume(task, &mut data, plan, &path)?),
             None => None,
         },
         None => None,
@@ -131,7 +132,7 @@ pub fn train<S: Source>(
         let name = if start_step > 0 { format!("step {start_step}") } else { "the beginning".to_owned() };
         report.message(&format!("Going on from {name}"));
     }
-    Trainer { task, data, plan, folder, checkpoints, report, stop, samples: None }.run(random, resumed)
+    Trainer { task, data: &data, plan, folder, checkpoints, report, stop, samples: None }.run(random, resumed)
 }
 
 struct Trainer<'a, T, S> {
@@ -239,6 +240,7 @@ impl<T: Task, S: Source> Trainer<'_, T, S> {
         }
         random.save(&mut state, "random");
         before.save(&mut state, "random_of_fetch");
+        self.data.source.save(&mut state);
         let task = &*self.task;
         let path = self.checkpoints.write(step, state, |folder, state| task.save(folder, state))?;
         self.report.message(&format!("Saved {}", path.display()));
@@ -316,7 +318,7 @@ fn identity<S: Source>(data: &TrainingData<S>, plan: &Plan) -> [(&'static str, &
 
 fn resume<S: Source>(
     task: &mut impl Task,
-    data: &TrainingData<S>,
+    data: &mut TrainingData<S>,
     plan: &Plan,
     path: &Path,
 ) -> Result<Resumed> {
@@ -349,5 +351,6 @@ fn resume<S: Source>(
     let random = Random::load(&state, "random")?;
     let random_of_fetch = Random::load(&state, "random_of_fetch")?;
     task.load(path, &state)?;
+    data.source = data.source.clone().resumed(&state)?;
     Ok(Resumed { progress, random, random_of_fetch })
 }

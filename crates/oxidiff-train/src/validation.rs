@@ -38,7 +38,7 @@ impl Validation<'_> {
         for prompt in self.prompts {
             for _ in 0..self.images {
                 let made = calls.one(stop, |generator, callback| {
-                    pipeline.image_of(prompt, self.steps, generator, callback)
+                    pipeline.images_of(vec![prompt.clone()], Some(self.steps), generator, callback)
                 })?;
                 match made {
                     Some(made) => images.extend(made),
@@ -51,50 +51,54 @@ impl Validation<'_> {
 }
 
 /// A pipeline that makes images of prompts.
-pub(crate) trait Prompted {
-    /// An image of a prompt, after this many steps.
+pub(crate) trait Prompted: Pipeline {
+    /// An image of each prompt, after this many steps, or the pipeline's default.
     ///
     /// # Errors
     /// When the pipeline cannot be called.
-    fn image_of(
+    fn images_of(
         &mut self,
-        prompt: &str,
-        steps: usize,
+        prompts: Vec<String>,
+        steps: Option<usize>,
         generator: Generator,
         callback: StepCallback,
     ) -> oxidiff::Result<ImagePipelineOutput>;
 }
 
 impl Prompted for StableDiffusionPipeline {
-    fn image_of(
+    fn images_of(
         &mut self,
-        prompt: &str,
-        steps: usize,
+        prompt: Vec<String>,
+        steps: Option<usize>,
         generator: Generator,
         callback: StepCallback,
     ) -> oxidiff::Result<ImagePipelineOutput> {
+        let defaults = TextToImage::default();
         self.call(TextToImage {
-            num_inference_steps: steps,
+            prompt,
+            num_inference_steps: steps.unwrap_or(defaults.num_inference_steps),
             generator: Some(generator.into()),
             callback_on_step_end: Some(callback),
-            ..TextToImage::new(prompt)
+            ..defaults
         })
     }
 }
 
 impl Prompted for StableDiffusionXLPipeline {
-    fn image_of(
+    fn images_of(
         &mut self,
-        prompt: &str,
-        steps: usize,
+        prompt: Vec<String>,
+        steps: Option<usize>,
         generator: Generator,
         callback: StepCallback,
     ) -> oxidiff::Result<ImagePipelineOutput> {
+        let defaults = StableDiffusionXLTextToImage::default();
         self.call(StableDiffusionXLTextToImage {
-            num_inference_steps: steps,
+            prompt,
+            num_inference_steps: steps.unwrap_or(defaults.num_inference_steps),
             generator: Some(generator.into()),
             callback_on_step_end: Some(callback),
-            ..StableDiffusionXLTextToImage::new(prompt)
+            ..defaults
         })
     }
 }

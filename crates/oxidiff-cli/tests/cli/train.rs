@@ -126,6 +126,8 @@ fn bad_input_is_refused() {
         (&["--train_data_dir=absent"][..], "absent"),
         (&["--push_to_hub"], "--push-to-hub is not supported: the result is only written"),
         (&["--allow_tf32"], "--allow-tf32 is not supported"),
+        (&["--use_dora"], "--use-dora is not supported"),
+        (&["--prodigy_beta3=0.9"], "--prodigy-beta3 is not supported: the optimizer is AdamW"),
         (&["--mixed_precision=fp16"], "--mixed-precision: fp16 is not supported"),
         (&["--resume_from_checkpoint=checkpoint-7"], "checkpoint-7 does not exist"),
         (&["--train_batch_size=0"], "0 is not in 1"),
@@ -154,6 +156,23 @@ fn bad_input_is_refused() {
     let run = sandbox.run(["train", "text-to-image-lora", "--train_data_dir", "images"]);
     assert_eq!(run.code, Some(1));
     assert!(run.stderr.contains("--pretrained-model-name-or-path"), "{}", run.stderr);
+    let subject = [
+        "train",
+        "dreambooth-lora-sdxl",
+        "--pretrained_model_name_or_path=absent",
+        "--instance_prompt=a dog",
+    ];
+    for (more, expected) in [
+        (&[][..], "--instance-data-dir"),
+        (&["--instance_data_dir=images", "--dataset_name=images"], "--dataset-name"),
+        (&["--instance_data_dir=images", "--text_encoder_lr=1e-5"], "--train-text-encoder"),
+        (&["--instance_data_dir=images", "--caption_column=text"], "--dataset-name"),
+        (&["--instance_data_dir=images", "--optimizer=prodigy"], "--optimizer: `prodigy` is not supported"),
+    ] {
+        let run = sandbox.run([&subject[..], more].concat());
+        assert_eq!(run.code, Some(1), "{more:?}: {}", run.stderr);
+        assert!(run.stderr.contains(expected), "{more:?}: {}", run.stderr);
+    }
     fs::create_dir(sandbox.path("empty")).unwrap();
     let run = sandbox.run(["train", "unconditional", "--train_data_dir", "empty"]);
     assert!(run.code == Some(1) && run.stderr.contains("empty"), "{}", run.stderr);
@@ -189,7 +208,7 @@ fn the_commands_of_the_page_work() {
     let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let commands: Vec<String> =
         blocks.flat_map(|block| block.split("\n\n")).map(|command| command.trim().to_owned()).collect();
-    assert_eq!(commands.len(), 8);
+    assert_eq!(commands.len(), 9);
     for command in commands {
         let mut command = smaller(&command).replacen("oxidiff", env!("CARGO_BIN_EXE_oxidiff"), 1);
         for (name, fixture) in models {

@@ -4,10 +4,14 @@ mod captioned_images;
 mod captioned_images_xl;
 mod concept_images;
 mod controlled_images;
+mod cut;
 mod subject_images;
+mod subject_images_xl;
 
 pub use captioned_images::CaptionedImages;
 pub use captioned_images_xl::CaptionedImagesXl;
 pub use concept_images::{ConceptImages, LearnableProperty};
 pub use controlled_images::ControlledImages;
+pub use cut::Cut;
 pub use subject_images::{Class, SubjectImages};
+pub use subject_images_xl::{SubjectImagesXl, SubjectInstance, SubjectInstances};

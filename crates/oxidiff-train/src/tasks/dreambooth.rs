@@ -77,13 +77,14 @@ pub fn dreambooth(options: &DreamBoothOptions, stop: &Stop) -> Result<Outcome> {
     let differences = Differences { run_name: "dreambooth", loss_tag: "loss", rate: RateCourse::Steps };
     let DreamBoothOptions { model, common, subject, .. } = options;
     common.check()?;
-    subject.check()?;
+    subject.prior.check()?;
     model.check(subject.train_text_encoder)?;
     options.snr_gamma.map(|gamma| positive("snr-gamma", gamma)).transpose()?;
     let mut random = common.random();
     let dtype = common.dtype()?;
     let (frozen, unet, text_encoder) = StableDiffusion::load(model, dtype, common.resolution)?;
-    subject.make_class_images(frozen.pipeline(unet.clone(), text_encoder.clone())?, &mut random, stop)?;
+    let pipeline = frozen.pipeline(unet.clone(), text_encoder.clone())?;
+    subject.prior.make_class_images(pipeline, &mut random, stop)?;
     let data = common.data(subject.images(common.resolution, Resample::Bilinear)?);
     let prepared = common.prepare(&data, &differences)?;
 
@@ -137,14 +138,9 @@ impl Task for DreamBoothTask {
         let prediction =
             self.options.common.predict(|| unet.forward_with(noisy, &timesteps, text, inputs))?;
         drop(unet);
-        let options = &self.options;
-        let loss = options.subject.loss(
-            &self.frozen.diffusion,
-            prediction,
-            target,
-            &timesteps,
-            options.snr_gamma,
-        )?;
+        let gamma = self.options.snr_gamma;
+        let weights = gamma.map(|gamma| self.frozen.diffusion.snr_weights(&timesteps, gamma)).transpose()?;
+        let loss = self.options.subject.prior.loss(prediction, target, weights.as_deref(), None);
         let value = loss.clone().into_scalar::<f32>();
         let mut all = (loss / parts as f64).backward();
         let mut gradients = unet_leaves.take(&mut all).within(UNET);

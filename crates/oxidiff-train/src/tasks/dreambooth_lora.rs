@@ -78,13 +78,14 @@ pub fn dreambooth_lora(options: &DreamBoothLoraOptions, stop: &Stop) -> Result<O
     let differences = Differences { run_name: "dreambooth-lora", loss_tag: "loss", rate: RateCourse::Steps };
     let DreamBoothLoraOptions { model, common, subject, .. } = options;
     common.check()?;
-    subject.check()?;
+    subject.prior.check()?;
     model.check(subject.train_text_encoder)?;
     let filter = interpolation_mode(&options.image_interpolation_mode)?;
     let mut random = common.random();
     let (frozen, mut unet, mut text_encoder) =
         StableDiffusion::load(model, common.dtype()?, common.resolution)?;
-    subject.make_class_images(frozen.pipeline(unet.clone(), text_encoder.clone())?, &mut random, stop)?;
+    let pipeline = frozen.pipeline(unet.clone(), text_encoder.clone())?;
+    subject.prior.make_class_images(pipeline, &mut random, stop)?;
     let data = common.data(subject.images(common.resolution, filter)?);
     let prepared = common.prepare(&data, &differences)?;
 
@@ -142,7 +143,7 @@ impl Task for DreamBoothLoraTask {
         let prediction =
             self.options.common.predict(|| unet.forward_with(noisy, &timesteps, text, inputs))?;
         drop(unet);
-        let loss = self.options.subject.loss(&self.frozen.diffusion, prediction, target, &timesteps, None)?;
+        let loss = self.options.subject.prior.loss(prediction, target, None, None);
         let value = loss.clone().into_scalar::<f32>();
         let mut all = (loss / parts as f64).backward();
         let mut gradients = unet_leaves.take(&mut all).within(UNET);

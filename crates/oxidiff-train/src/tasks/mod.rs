@@ -3,6 +3,8 @@
 mod controlnet;
 mod dreambooth;
 mod dreambooth_lora;
+mod dreambooth_lora_sdxl;
+mod prior_options;
 mod subject_options;
 mod text_to_image;
 mod text_to_image_lora;
@@ -13,6 +15,8 @@ mod unconditional;
 pub use self::controlnet::{ControlNetOptions, controlnet};
 pub use self::dreambooth::{DreamBoothOptions, dreambooth};
 pub use self::dreambooth_lora::{DreamBoothLoraOptions, dreambooth_lora};
+pub use self::dreambooth_lora_sdxl::{DreamBoothLoraSdxlOptions, dreambooth_lora_sdxl};
+pub use self::prior_options::PriorOptions;
 pub use self::subject_options::SubjectOptions;
 pub use self::text_to_image::{TextToImageOptions, text_to_image};
 pub use self::text_to_image_lora::{TextToImageLoraOptions, text_to_image_lora};

@@ -123,8 +123,9 @@ pub fn text_to_image_lora_sdxl(options: &TextToImageLoraSdxlOptions, stop: &Stop
     let data = common.data(CaptionedImagesXl(images));
     let prepared = common.prepare(&data, &differences)?;
 
-    let vae = options.pretrained_vae_model_name_or_path.as_deref();
-    let (mut frozen, mut models) = StableDiffusionXl::load(model, vae, common.dtype()?, common.resolution)?;
+    let dtype = common.dtype()?;
+    let vae = options.pretrained_vae_model_name_or_path.as_deref().map(|vae| (vae, dtype));
+    let (mut frozen, mut models) = StableDiffusionXl::load(model, vae, dtype, common.resolution)?;
     frozen.diffusion.set_prediction_type(options.prediction_type.as_deref())?;
     let rank = options.rank as usize;
     let (alpha, init, torch) = (rank as f64, LowRankInit::Gaussian, &mut random.torch);

@@ -10,10 +10,11 @@ use oxidiff::{
     Model, UNet2DConditionModel, UNet2DModel,
 };
 use oxidiff_train::{
-    CommonOptions, ControlNetOptions, DreamBoothLoraOptions, DreamBoothOptions, Outcome, Result, Stop,
-    SubjectOptions, TextToImageLoraOptions, TextToImageLoraSdxlOptions, TextToImageOptions,
-    TextualInversionOptions, UnconditionalOptions, controlnet, dreambooth, dreambooth_lora, text_to_image,
-    text_to_image_lora, text_to_image_lora_sdxl, textual_inversion, unconditional,
+    CommonOptions, ControlNetOptions, DreamBoothLoraOptions, DreamBoothLoraSdxlOptions, DreamBoothOptions,
+    Outcome, PriorOptions, Result, Stop, TextToImageLoraOptions, TextToImageLoraSdxlOptions,
+    TextToImageOptions, TextualInversionOptions, UnconditionalOptions, controlnet, dreambooth,
+    dreambooth_lora, dreambooth_lora_sdxl, text_to_image, text_to_image_lora, text_to_image_lora_sdxl,
+    textual_inversion, unconditional,
 };
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -47,6 +48,14 @@ struct Recorded {
     initial_lora: BTreeMap<String, Vec<f64>>,
     #[serde(default)]
     lora_tensors: usize,
+    /// Of some tensors in kohya's layout the shape and the first values.
+    #[serde(default)]
+    kohya: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
+    #[serde(default)]
+    kohya_tensors: usize,
+    /// Settings of the model that were changed, by its parts.
+    #[serde(default)]
+    changed: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
     /// The vectors of the new word.
     #[serde(default)]
     learned: BTreeMap<String, Vec<Vec<f64>>>,
@@ -159,6 +168,24 @@ impl Run {
         assert_eq!(compared, self.recorded.initial_lora.len());
     }
 
+    /// Compares the file in kohya's layout.
+    fn check_kohya(&self) {
+        let file = StateFile::open(&self.output().join("pytorch_lora_weights_kohya.safetensors")).unwrap();
+        assert_eq!(file.names().count(), self.recorded.kohya_tensors);
+        let is_alpha = |name: &&String| name.ends_with(".alpha");
+        assert!(self.recorded.kohya.keys().any(|name| is_alpha(&name)));
+        assert!(self.recorded.kohya.keys().any(|name| !is_alpha(&name)));
+        for (name, (shape, first)) in &self.recorded.kohya {
+            assert_eq!(file.shape(name), Some(shape.as_slice()), "{name}");
+            let values = file.f32(name).unwrap();
+            let norm = values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+            for (ours, theirs) in values.iter().zip(first) {
+                let apart = (f64::from(*ours) - theirs).abs();
+                assert!(apart <= TOLERANCE * norm, "{name}: {ours}, theirs is {theirs}");
+            }
+        }
+    }
+
     fn check_lora(&self) {
         let file = StateFile::open(&self.output().join("pytorch_lora_weights.safetensors")).unwrap();
         assert_eq!(file.names().count(), self.recorded.lora_tensors);
@@ -231,7 +258,7 @@ fn set(options: &mut CommonOptions, seed: u32, steps: u64, learning_rate: f64) {
     options.checkpointing_steps = 5;
 }
 
-fn set_prior(options: &mut SubjectOptions) {
+fn set_prior(options: &mut PriorOptions) {
     options.with_prior_preservation = true;
     options.class_data_dir = Some(scripts().join("class"));
     options.class_prompt = Some("a photo of a house".to_owned());
@@ -407,7 +434,7 @@ fn a_subject_with_its_class_is_learned_as_by_the_script() {
     set(&mut options.common, 3, 50, 1e-4);
     options.common.train_batch_size = 1;
     options.common.checkpointing_steps = 50;
-    set_prior(&mut options.subject);
+    set_prior(&mut options.subject.prior);
     run.check_log(dreambooth(&options, &Stop::default()), 4, 1);
     let trained: UNet2DConditionModel = load(run.output().join("unet"));
     check_weights("the weight", &run.recorded.weights, &[&trained]);
@@ -439,12 +466,126 @@ fn low_rank_layers_for_a_subject_are_those_of_the_script() {
     let mut options = DreamBoothLoraOptions::new(&sd1(), scripts().join("instance"), prompt, run.output());
     set(&mut options.common, 3, 10, 1e-3);
     options.common.train_batch_size = 1;
-    set_prior(&mut options.subject);
+    set_prior(&mut options.subject.prior);
     options.subject.train_text_encoder = true;
     options.rank = 2;
     run.check_initial_lora(3, 2, true);
     run.check_log(dreambooth_lora(&options, &Stop::default()), 4, 1);
     run.check_lora();
+}
+
+/// The training that was recorded, with its model and its settings. An epoch has this many batches.
+fn check_subject_of_xl(
+    name: &str,
+    steps: u64,
+    batches: usize,
+    set_options: impl FnOnce(&mut DreamBoothLoraSdxlOptions),
+) -> Run {
+    let run = Run::of("dreambooth_lora_sdxl", name);
+    let model = changed_xl(&run.recorded.changed, &run.folder.path().join("model"));
+    let prompt = "a photo of sks house";
+    let mut options =
+        DreamBoothLoraSdxlOptions::new(&model, scripts().join("instance"), prompt, run.output());
+    set(&mut options.common, 3, steps, 1e-3);
+    options.common.train_batch_size = 1;
+    options.rank = 2;
+    set_options(&mut options);
+    run.check_initial_lora_xl(3, options.rank as usize, options.train_text_encoder);
+    let accumulated = options.common.gradient_accumulation_steps as usize;
+    run.check_log(dreambooth_lora_sdxl(&options, &Stop::default()), batches, accumulated);
+    run.check_lora();
+    run
+}
+
+/// The small model with other settings in the configurations of its parts.
+fn changed_xl(parts: &BTreeMap<String, serde_json::Map<String, serde_json::Value>>, folder: &Path) -> String {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+            let (path, target) = (entry.path(), to.join(entry.file_name()));
+            if path.is_dir() { copy(&path, &target) } else { _ = fs::copy(path, target) }
+        }
+    }
+    let change = |file: PathBuf, change: &dyn Fn(&mut serde_json::Value)| {
+        let mut config = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        change(&mut config);
+        fs::write(&file, config.to_string()).unwrap();
+    };
+    copy(Path::new(&xl()), folder);
+    for (part, settings) in parts {
+        let file = if part == "scheduler" { "scheduler_config.json" } else { "config.json" };
+        change(folder.join(part).join(file), &|config| {
+            config.as_object_mut().unwrap().extend(settings.clone());
+        });
+        if let (Some(class), "scheduler") = (settings.get("_class_name"), part.as_str()) {
+            change(folder.join("model_index.json"), &|index| index["scheduler"][1] = class.clone());
+        }
+    }
+    folder.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn low_rank_layers_of_xl_for_a_subject_are_those_of_the_script() {
+    let run = check_subject_of_xl("plain", 7, 3, |options| {
+        options.common.train_batch_size = 2;
+        options.rank = 4;
+        options.repeats = 2;
+        options.random_flip = true;
+        options.output_kohya_format = true;
+    });
+    run.check_kohya();
+}
+
+#[test]
+fn low_rank_layers_of_xl_for_a_subject_and_its_class_are_those_of_the_script() {
+    check_subject_of_xl("prior", 6, 4, |options| {
+        set_prior(&mut options.prior);
+        options.common.checkpointing_steps = 6;
+        options.common.learning_rate = 2e-3;
+        options.common.lr_scheduler = "polynomial".to_owned();
+        options.common.lr_power = 2.0;
+        options.common.adam_weight_decay = 0.1;
+        options.train_text_encoder = true;
+        options.text_encoder_lr = 5e-4;
+        options.adam_weight_decay_text_encoder = 0.5;
+    });
+}
+
+#[test]
+fn low_rank_layers_of_xl_for_a_subject_with_captions_are_those_of_the_script() {
+    check_subject_of_xl("captions", 4, 5, |options| {
+        options.instance_data_dir = None;
+        options.dataset_name = Some(scripts().join("images"));
+        options.caption_column = Some("text".to_owned());
+        options.common.train_batch_size = 2;
+        options.common.gradient_accumulation_steps = 2;
+        options.common.lr_scheduler = "linear".to_owned();
+        options.common.checkpointing_steps = 4;
+        options.center_crop = true;
+        options.snr_gamma = Some(5.0);
+    });
+}
+
+#[test]
+fn the_training_of_edm_is_that_of_the_script() {
+    check_subject_of_xl("edm", 4, 3, |options| {
+        options.common.train_batch_size = 2;
+        options.common.checkpointing_steps = 4;
+        options.repeats = 2;
+        options.do_edm_style_training = true;
+    });
+    check_subject_of_xl("edm_velocity", 3, 3, |options| {
+        options.common.checkpointing_steps = 3;
+        options.do_edm_style_training = true;
+    });
+}
+
+#[test]
+fn the_training_of_a_model_of_edm_is_that_of_the_script() {
+    check_subject_of_xl("edm_scheduler", 4, 4, |options| {
+        options.common.checkpointing_steps = 4;
+        set_prior(&mut options.prior);
+    });
 }
 
 #[test]

@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 
 use image::{Rgb, RgbImage};
 use oxidiff::training::StateFile;
-use oxidiff::{DDPMPipeline, DiffusionPipeline, Model, Pipeline};
+use oxidiff::{
+    DDPMPipeline, DiffusionPipeline, Generator, LoraLoader, LoraOptions, Model, OutputType, Pipeline,
+    StableDiffusionXLPipeline, StableDiffusionXLTextToImage,
+};
 use tempfile::TempDir;
 
 use oxidiff_train::{
-    Outcome, Stop, TextToImageLoraOptions, TextToImageLoraSdxlOptions, TextualInversionOptions,
-    UnconditionalOptions, text_to_image_lora, text_to_image_lora_sdxl, textual_inversion, unconditional,
+    DreamBoothLoraSdxlOptions, Outcome, Stop, TextToImageLoraOptions, TextToImageLoraSdxlOptions,
+    TextualInversionOptions, UnconditionalOptions, dreambooth_lora_sdxl, text_to_image_lora,
+    text_to_image_lora_sdxl, textual_inversion, unconditional,
 };
 
 /// Eight images of two colours with captions, and the configuration of a small model.
@@ -94,6 +98,30 @@ fn lora_xl(folder: &Path, output: &str) -> TextToImageLoraSdxlOptions {
     options.dataset.random_flip = true;
     options.train_text_encoder = true;
     options.noise_offset = 0.1;
+    options
+}
+
+/// With parts of images that are drawn once, images of the class, and layers of both text encoders.
+fn subject_xl(folder: &Path, output: &str) -> DreamBoothLoraSdxlOptions {
+    let images = folder.join("images");
+    _ = fs::remove_file(images.join("metadata.jsonl"));
+    let prompt = "a photo of sks house";
+    let mut options = DreamBoothLoraSdxlOptions::new(&fixture(XL), &images, prompt, folder.join(output));
+    options.common.resolution = 32;
+    options.common.seed = Some(6);
+    options.common.no_progress = true;
+    options.common.train_batch_size = 3;
+    options.common.checkpointing_steps = 2;
+    options.common.max_train_steps = Some(4);
+    options.common.lr_scheduler = "linear".to_owned();
+    options.common.lr_warmup_steps = 0;
+    options.prior.with_prior_preservation = true;
+    options.prior.class_data_dir = Some(images);
+    options.prior.class_prompt = Some("a photo of a house".to_owned());
+    options.prior.num_class_images = 5;
+    options.random_flip = true;
+    options.train_text_encoder = true;
+    options.text_encoder_lr = 1e-3;
     options
 }
 
@@ -245,6 +273,132 @@ fn low_rank_layers_of_xl_learn_and_are_resumed() {
     let adapted = loader.get_list_adapters();
     assert_eq!(adapted.len(), 3);
     assert!(adapted.iter().all(|(_, names)| names.len() == 1), "{adapted:?}");
+}
+
+#[test]
+fn the_parts_of_a_subjects_images_are_resumed() {
+    let folder = sandbox();
+    complete(dreambooth_lora_sdxl(&subject_xl(folder.path(), "whole"), &Stop::default()).unwrap());
+    let whole = folder.path().join("whole");
+    let expected = losses(&whole);
+    assert_eq!(expected.len(), 4);
+
+    let resumed = folder.path().join("resumed");
+    let checkpoint = resumed.join("checkpoint-2");
+    copy(&whole.join("checkpoint-2"), &checkpoint);
+    let mut options = subject_xl(folder.path(), "resumed");
+    options.common.seed = None;
+    options.common.resume_from_checkpoint = Some("latest".to_owned());
+    complete(dreambooth_lora_sdxl(&options, &Stop::default()).unwrap());
+    assert_eq!(losses(&resumed), expected[2..]);
+    let weights = "pytorch_lora_weights.safetensors";
+    assert!(fs::read(whole.join(weights)).unwrap() == fs::read(resumed.join(weights)).unwrap());
+
+    // Of each image: top, left, and whether it is mirrored.
+    let path = checkpoint.join("state.safetensors");
+    let state = StateFile::open(&path).unwrap();
+    let cuts = state.bytes("cuts").unwrap().to_vec();
+    assert_eq!(cuts.len(), 8 * 9);
+    let flips = |flag| cuts.chunks(9).filter(|cut| cut[8] == flag).count();
+    assert!(flips(0) > 0 && flips(1) > 0 && flips(0) + flips(1) == 8);
+    assert!(cuts.chunks(9).any(|cut| cut[4] > 0), "wide images have parts beside the left edge");
+    for (damage, expected) in [
+        (
+            Box::new(|cuts: &mut Vec<u8>| cuts.truncate(7 * 9)) as Box<dyn Fn(&mut Vec<u8>)>,
+            "parts of 7 images",
+        ),
+        (Box::new(|cuts| cuts[8] = 2), "has a flag that is 2"),
+        (Box::new(|cuts| cuts.iter_mut().for_each(|byte| *byte = 1)), "without the part of 32x32"),
+    ] {
+        let (mut damaged, mut changed) = (state.clone(), cuts.clone());
+        damage(&mut changed);
+        damaged.put_bytes("cuts", changed);
+        damaged.write(&path).unwrap();
+        options.common.resume_from_checkpoint = Some("checkpoint-2".to_owned());
+        let error = dreambooth_lora_sdxl(&options, &Stop::default()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn kohyas_layout_has_the_same_layers() {
+    let folder = sandbox();
+    let mut options = subject_xl(folder.path(), "model");
+    options.common.max_train_steps = Some(1);
+    options.output_kohya_format = true;
+    complete(dreambooth_lora_sdxl(&options, &Stop::default()).unwrap());
+    let prompt = || StableDiffusionXLTextToImage {
+        num_inference_steps: 1,
+        output_type: OutputType::Latent,
+        generator: Some(Generator::manual_seed(0).into()),
+        ..StableDiffusionXLTextToImage::new("a photo of sks house")
+    };
+    let latents = |weights: Option<&str>| {
+        let mut pipeline = StableDiffusionXLPipeline::from_pretrained(&fixture(XL)).unwrap();
+        if let Some(weights) = weights {
+            let options = LoraOptions { weight_name: Some(weights.to_owned()), ..Default::default() };
+            let folder = folder.path().join("model");
+            pipeline.load_lora_weights(folder.to_str().unwrap(), &options).unwrap();
+            assert_eq!(pipeline.get_list_adapters().len(), 3);
+        }
+        let latents = pipeline.call(prompt()).unwrap().images.into_tensor().unwrap();
+        latents.into_data().try_to_vec::<f32>().unwrap()
+    };
+    let kohya = latents(Some("pytorch_lora_weights_kohya.safetensors"));
+    assert_eq!(kohya, latents(Some("pytorch_lora_weights.safetensors")));
+    assert_ne!(kohya, latents(None));
+}
+
+#[test]
+fn missing_images_of_the_class_are_made_by_xl() {
+    let folder = sandbox();
+    let class = folder.path().join("class");
+    let mut options = subject_xl(folder.path(), "model");
+    options.common.max_train_steps = Some(1);
+    options.prior.class_data_dir = Some(class.clone());
+    options.prior.num_class_images = 2;
+    complete(dreambooth_lora_sdxl(&options, &Stop::default()).unwrap());
+    let names = fs::read_dir(&class).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names = Vec::from_iter(names);
+    names.sort();
+    assert_eq!(names, ["class-00000.png", "class-00001.png"]);
+}
+
+#[test]
+fn options_of_a_subject_of_xl_have_errors_that_name_them() {
+    type Change = fn(&mut DreamBoothLoraSdxlOptions);
+    let cases: [(&str, Change); 11] = [
+        ("--optimizer: `prodigy` is not supported", |options| options.optimizer = "prodigy".into()),
+        ("--text-encoder-lr: is -1", |options| options.text_encoder_lr = -1.0),
+        ("--adam-weight-decay-text-encoder: is NaN", |options| {
+            options.adam_weight_decay_text_encoder = f64::NAN
+        }),
+        ("--caption-column: needs --dataset-name", |options| options.caption_column = Some("text".into())),
+        ("--instance-data-dir: is needed", |options| options.instance_data_dir = None),
+        ("--instance-data-dir: is needed, or else --dataset-name, but not both", |options| {
+            options.dataset_name = options.instance_data_dir.clone()
+        }),
+        ("--class-prompt: is needed", |options| options.prior.class_prompt = None),
+        ("--cache-text-embeddings: a text encoder is trained", |options| {
+            options.model.cache_text_embeddings = true
+        }),
+        ("--repeats: 16777217 times 8 images", |options| options.repeats = (1 << 24) + 1),
+        ("--snr-gamma: has no meaning for EDM", |options| {
+            options.do_edm_style_training = true;
+            options.snr_gamma = Some(5.0);
+        }),
+        ("--pretrained-model-name-or-path: is not Stable Diffusion XL", |options| {
+            options.model.pretrained_model_name_or_path = fixture(SD1)
+        }),
+    ];
+    for (expected, change) in cases {
+        let folder = sandbox();
+        let mut options = subject_xl(folder.path(), "model");
+        change(&mut options);
+        let error = dreambooth_lora_sdxl(&options, &Stop::default()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+        assert!(!folder.path().join("model").exists(), "{expected}");
+    }
 }
 
 #[test]

@@ -31,6 +31,15 @@ impl Default for AdamWConfig {
     }
 }
 
+/// The settings of some of the parameters, which PyTorch calls a group.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ParameterGroup {
+    /// The learning rate of the step.
+    pub learning_rate: f64,
+    /// How much of a weight decays in a step, as a factor of the learning rate.
+    pub weight_decay: f64,
+}
+
 /// The optimizer `torch.optim.AdamW`: the same steps as on PyTorch's CPU.
 #[derive(Clone, Debug)]
 pub struct AdamW {
@@ -59,6 +68,21 @@ impl AdamW {
     /// When a gradient has another number of values than its parameter.
     #[must_use]
     pub fn step<T: Trained>(&mut self, trained: T, gradients: &ParameterGradients, learning_rate: f64) -> T {
+        let group = ParameterGroup { learning_rate, weight_decay: self.config.weight_decay };
+        self.step_groups(trained, gradients, |_| group)
+    }
+
+    /// As [`Self::step`], with settings for each parameter by its path: the groups of PyTorch's optimizers.
+    ///
+    /// # Panics
+    /// As [`Self::step`].
+    #[must_use]
+    pub fn step_groups<T: Trained>(
+        &mut self,
+        trained: T,
+        gradients: &ParameterGradients,
+        group: impl Fn(&str) -> ParameterGroup,
+    ) -> T {
         let gradients: BTreeMap<&str, &[f32]> = gradients.iter().collect();
         trained.changed(&mut |name, values| {
             let Some(gradient) = gradients.get(name) else { return };
@@ -68,7 +92,7 @@ impl AdamW {
                 Moments { step: 0, first: zeros.clone(), second: zeros }
             });
             moments.step += 1;
-            self.config.update(values, gradient, moments, learning_rate);
+            self.config.update(values, gradient, moments, group(name));
         })
     }
 
@@ -123,12 +147,13 @@ impl AdamW {
 
 impl AdamWConfig {
     /// One step, with the operations in the order that PyTorch has them in.
-    fn update(&self, values: &mut [f32], gradient: &[f32], moments: &mut Moments, learning_rate: f64) {
+    fn update(&self, values: &mut [f32], gradient: &[f32], moments: &mut Moments, group: ParameterGroup) {
+        let ParameterGroup { learning_rate, weight_decay } = group;
         let step = moments.step as f64;
         let correction1 = 1.0 - self.beta1.powf(step);
         let correction2 = (1.0 - self.beta2.powf(step)).sqrt() as f32;
         let step_size = (learning_rate / correction1) as f32;
-        let kept = (1.0 - learning_rate * self.weight_decay) as f32;
+        let kept = (1.0 - learning_rate * weight_decay) as f32;
         let new1 = (1.0 - self.beta1) as f32;
         let (beta2, new2) = (self.beta2 as f32, (1.0 - self.beta2) as f32);
         let epsilon = self.epsilon as f32;
@@ -154,11 +179,12 @@ mod tests {
     fn the_first_steps_are_those_of_pytorch() {
         // torch.optim.AdamW([p], lr=0.1, weight_decay=0.01) with p = [1, -2] and the gradients [0.5, 0.1], [-0.25, 0.3].
         let config = AdamWConfig::default();
+        let group = ParameterGroup { learning_rate: 0.1, weight_decay: config.weight_decay };
         let mut values = vec![1.0, -2.0];
         let mut moments = Moments { step: 0, first: vec![0.0; 2], second: vec![0.0; 2] };
         for gradient in [[0.5, 0.1], [-0.25, 0.3]] {
             moments.step += 1;
-            config.update(&mut values, &gradient, &mut moments, 0.1);
+            config.update(&mut values, &gradient, &mut moments, group);
         }
         // By hand, in double precision: see the formulas of the paper, algorithm 2.
         let expected = |start: f64, gradients: [f64; 2]| {

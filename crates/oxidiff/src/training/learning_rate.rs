@@ -54,6 +54,8 @@ pub struct LearningRate {
     scheduler_type: SchedulerType,
     /// The highest rate.
     base: f64,
+    /// The rate from which [`SchedulerType::Polynomial`] falls to its last one.
+    polynomial_start: f64,
     warmup_steps: u64,
     training_steps: u64,
     num_cycles: f64,
@@ -90,13 +92,41 @@ pub fn get_scheduler(
         return Err(Error::argument("learning_rate", message));
     }
     let num_cycles = num_cycles.unwrap_or(if scheduler_type == SchedulerType::Cosine { 0.5 } else { 1.0 });
-    Ok(LearningRate { scheduler_type, base, warmup_steps, training_steps, num_cycles, power })
+    Ok(LearningRate {
+        scheduler_type,
+        base,
+        polynomial_start: base,
+        warmup_steps,
+        training_steps,
+        num_cycles,
+        power,
+    })
 }
 
 impl LearningRate {
     /// The rate for the step after `step` steps.
     pub fn at(&self, step: u64) -> f64 {
         self.base * self.factor(step)
+    }
+
+    /// The highest rate.
+    pub fn base(&self) -> f64 {
+        self.base
+    }
+
+    /// The same course for another highest rate, with the same factor in each step: what PyTorch does for groups of parameters
+    /// that have rates of their own.
+    ///
+    /// ```
+    /// use oxidiff::training::{SchedulerType, get_scheduler};
+    ///
+    /// let rate = get_scheduler(SchedulerType::Polynomial, 1e-3, 0, 10, None, 1.0)?.with_base(2e-3);
+    /// assert_eq!([0, 10].map(|step| rate.at(step)), [2e-3, 2e-7]);
+    /// # Ok::<(), oxidiff::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_base(self, base: f64) -> Self {
+        Self { base, ..self }
     }
 
     fn factor(&self, step: u64) -> f64 {
@@ -117,12 +147,12 @@ impl LearningRate {
             SchedulerType::CosineWithRestarts => {
                 (0.5 * (1.0 + (PI * ((self.num_cycles * progress) % 1.0)).cos())).max(0.0)
             }
-            SchedulerType::Polynomial if step > training_steps => POLYNOMIAL_END / self.base,
+            SchedulerType::Polynomial if step > training_steps => POLYNOMIAL_END / self.polynomial_start,
             SchedulerType::Polynomial => {
-                let range = self.base - POLYNOMIAL_END;
+                let range = self.polynomial_start - POLYNOMIAL_END;
                 let remaining =
                     1.0 - (step - warmup_steps) as f64 / (training_steps as f64 - warmup_steps as f64);
-                (range * remaining.powf(self.power) + POLYNOMIAL_END) / self.base
+                (range * remaining.powf(self.power) + POLYNOMIAL_END) / self.polynomial_start
             }
         }
     }

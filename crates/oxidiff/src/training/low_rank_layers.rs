@@ -111,6 +111,7 @@ impl LowRankLayers {
     }
 
     /// Adds the layers to a file of LoRA weights as diffusers names them, after the name of the component (`unet`).
+    /// [`export_kohya`](Self::export_kohya) has the other layout that is in use.
     pub fn export(&self, component: &str, file: &mut StateFile) {
         for layer in &self.layers {
             // Text encoders have names of their own.
@@ -122,6 +123,34 @@ impl LowRankLayers {
                 file.put_f32(key, shape, numbers(tensor.clone()));
             }
         }
+    }
+
+    /// Adds the layers to a file of LoRA weights as kohya's trainer names them, which user interfaces read:
+    /// `lora_unet_…_to_q.lora_down.weight`, and `….alpha`. Its names of text encoders are those for Stable Diffusion XL.
+    ///
+    /// # Errors
+    /// When the component is none of `unet`, `text_encoder` and `text_encoder_2`.
+    pub fn export_kohya(&self, component: &str, file: &mut StateFile) -> Result<()> {
+        let prefix = match component {
+            "unet" => "lora_unet",
+            "text_encoder" => "lora_te1_text_model",
+            "text_encoder_2" => "lora_te2_text_model",
+            other => {
+                let message = format!("is `{other}`, but must be unet, text_encoder or text_encoder_2");
+                return Err(Error::argument("component", message));
+            }
+        };
+        for layer in &self.layers {
+            let path = layer.path.strip_prefix("text_model.").unwrap_or(&layer.path);
+            let name = format!("{prefix}_{}", path.replace('.', "_"));
+            for (part, tensor) in [("lora_down", &layer.down), ("lora_up", &layer.up)] {
+                let shape = tensor.dims().to_vec();
+                file.put_f32(format!("{name}.{part}.weight"), shape, numbers(tensor.clone()));
+            }
+            let rank = layer.down.dims()[0] as f64;
+            file.put_f32(format!("{name}.alpha"), Vec::new(), vec![(self.scale * rank) as f32]);
+        }
+        Ok(())
     }
 }
 

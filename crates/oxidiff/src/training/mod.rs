@@ -42,7 +42,7 @@ mod state_file;
 mod token_embeddings;
 mod trained;
 
-pub use self::adam_w::{AdamW, AdamWConfig};
+pub use self::adam_w::{AdamW, AdamWConfig, ParameterGroup};
 pub use self::ema_model::{EMAModel, EMAModelConfig};
 pub use self::gradients::{Leaves, ParameterGradients, Recording};
 pub use self::learning_rate::{LearningRate, SchedulerType, get_scheduler};
