@@ -22,11 +22,13 @@ pub(crate) fn swiglu<T: Storage>(gate: FlexTensor, value: FlexTensor) -> FlexTen
     let bytes = size_of::<T>() * 3 * values.len();
     let _running = operation("swiglu", 8.0 * values.len() as f64, bytes as f64);
     let output = Output::<T>::new(values.len());
-    gates.par_chunks(VALUES).zip(values.par_chunks(VALUES)).enumerate().for_each(|(task, (gates, values))| {
-        // SAFETY: each value is written by one task.
-        let out = unsafe { output.part(task * VALUES, values.len()) };
-        Arch::new().dispatch(Gate { gates, values, out });
-    });
+    gates.par_chunks(VALUES).zip(values.par_chunks(VALUES)).enumerate().for_each(
+        |(task, (gates, values))| {
+            // SAFETY: each value is written by one task.
+            let out = unsafe { output.part(task * VALUES, values.len()) };
+            Arch::new().dispatch(Gate { gates, values, out });
+        },
+    );
     contiguous::<T>(output.finish(), value.layout().shape())
 }
 
@@ -61,14 +63,7 @@ impl<T: Storage> WithSimd for Gate<'_, T> {
 
 /// One vector of results.
 #[inline(always)]
-fn gate<S: Simd, T: Storage>(
-    simd: S,
-    gates: &[T],
-    values: &[T],
-    from: usize,
-    out: &mut [T],
-    to: usize,
-) {
+fn gate<S: Simd, T: Storage>(simd: S, gates: &[T], values: &[T], from: usize, out: &mut [T], to: usize) {
     let gated = simd.mul_f32s(silu(simd, load::<S, T>(gates, from)), load::<S, T>(values, from));
     store::<S, T>(gated, out, to);
 }

@@ -26,6 +26,7 @@ use super::stable_diffusion_xl::{
 use super::unconditional::{
     ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, PNDMPipeline, RePaintPipeline, ScoreSdeVePipeline,
 };
+use super::z_image::{ZImageImg2ImgPipeline, ZImageInpaintPipeline, ZImagePipeline};
 use crate::error::{Error, Result};
 
 /// The task of a pipeline.
@@ -117,6 +118,9 @@ const PIPELINES: &[Entry] = &[
         "stable-diffusion-xl-controlnet-union",
         Task::Inpainting,
     ),
+    Entry::of::<ZImagePipeline>("z-image", Task::TextToImage),
+    Entry::of::<ZImageImg2ImgPipeline>("z-image", Task::ImageToImage),
+    Entry::of::<ZImageInpaintPipeline>("z-image", Task::Inpainting),
 ];
 
 /// The classes of other crates.

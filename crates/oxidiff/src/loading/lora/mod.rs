@@ -34,6 +34,7 @@ pub enum LoraTarget {
     UNet,
     TextEncoder,
     TextEncoder2,
+    Transformer,
 }
 
 /// The layers of one model that a file changes, by the key of their weight.
@@ -53,6 +54,7 @@ impl LoraTarget {
             Self::UNet => "unet",
             Self::TextEncoder => "text_encoder",
             Self::TextEncoder2 => "text_encoder_2",
+            Self::Transformer => "transformer",
         }
     }
 
@@ -61,6 +63,7 @@ impl LoraTarget {
             Self::UNet => &["lora_unet_", "lycoris_"],
             Self::TextEncoder => &["lora_te_", "lora_te1_"],
             Self::TextEncoder2 => &["lora_te2_"],
+            Self::Transformer => &["lora_unet_", "lora_transformer_", "lycoris_"],
         }
     }
 
@@ -96,7 +99,7 @@ impl LoraFile {
                 return Err(Error::unsupported(what, why));
             }
         }
-        let starts = ["lora_te_", "lora_te1_", "lora_te2_", "lora_unet_", "lycoris_"];
+        let starts = ["lora_te_", "lora_te1_", "lora_te2_", "lora_unet_", "lora_transformer_", "lycoris_"];
         let kohya = tensors.keys().all(|key| starts.iter().any(|start| key.starts_with(start)));
         if tensors.is_empty() {
             return Err(tensors.error("not a LoRA: the file has no tensors"));
@@ -273,6 +276,8 @@ impl LoraFile {
         let ends_with = |names: &[&str]| names.iter().any(|name| module.ends_with(name));
         let by_name = match target {
             LoraTarget::UNet => !ends_with(&["to_q", "to_k", "to_v", "to_out.0"]),
+            // Those of a transformer keep their own.
+            LoraTarget::Transformer => true,
             LoraTarget::TextEncoder => false,
             LoraTarget::TextEncoder2 => ends_with(&["mlp.fc1", "mlp.fc2"]),
         };
@@ -285,7 +290,7 @@ impl LoraFile {
 fn split_key(target: LoraTarget, key: &str) -> Option<(String, &'static str)> {
     let key = key.replace(".processor.", ".");
     let key = match target {
-        LoraTarget::UNet | LoraTarget::TextEncoder2 => &key,
+        LoraTarget::UNet | LoraTarget::TextEncoder2 | LoraTarget::Transformer => &key,
         LoraTarget::TextEncoder => key.strip_prefix("text_model.").unwrap_or(&key),
     };
     for (suffix, name) in [

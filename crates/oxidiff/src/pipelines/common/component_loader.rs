@@ -12,7 +12,7 @@ use crate::models::model::{self, Model};
 use crate::models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapters};
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
-use crate::text_encoders::CLIPTokenizer;
+use crate::text_encoders::{CLIPTokenizer, Qwen2Tokenizer};
 use crate::vision::{CLIPImageProcessor, ImageProcessor};
 
 /// A checkpoint that is being loaded: its folder, its index, and how to load it.
@@ -203,6 +203,22 @@ impl<'a> ComponentLoader<'a> {
             "CLIPTokenizer" | "CLIPTokenizerFast" => CLIPTokenizer::load(&self.folder(component)),
             other => {
                 let message = format!("is a `{other}`; only `CLIPTokenizer` can be loaded");
+                Err(Error::config(self.index.origin(), component, message))
+            }
+        }
+    }
+
+    /// The tokenizer of a Qwen language model of this name.
+    ///
+    /// # Errors
+    /// As [`Self::model`].
+    pub fn qwen2_tokenizer(&self, component: &str) -> Result<Qwen2Tokenizer> {
+        const CLASSES: [&str; 4] =
+            ["Qwen2Tokenizer", "Qwen2TokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"];
+        match self.index.required(component)? {
+            class if CLASSES.contains(&class) => Qwen2Tokenizer::load(&self.folder(component)),
+            other => {
+                let message = format!("is a `{other}`; only `Qwen2Tokenizer` can be loaded");
                 Err(Error::config(self.index.origin(), component, message))
             }
         }
