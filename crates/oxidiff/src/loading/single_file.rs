@@ -94,6 +94,11 @@ impl SingleFileOptions {
                 "a ControlNet, not a whole checkpoint: load it with `ControlNetModel::from_single_file`, and give it to a pipeline",
             ));
         }
+        if original::is_transformer(&original) {
+            return Err(original.error(
+                "a transformer, not a whole checkpoint: load it with `from_single_file` of its class, and give it to a pipeline",
+            ));
+        }
         if !original::has_models(&original) {
             return Err(original.error(
                 "not a whole checkpoint of Stable Diffusion in its original layout: no `model.diffusion_model`, \
