@@ -111,7 +111,7 @@ fn compare<P: Pipeline>(file: &str, least: usize) {
         let made = match pipeline.call(call.request()) {
             Ok(made) => match made.images {
                 Images::Latent(latents) => latents,
-                Images::Array(array) => some_pixels(array, 4),
+                Images::Array(array) => some_pixels(array, 8),
                 Images::Image(_) => panic!("no images were asked for"),
             },
             Err(error) => {
