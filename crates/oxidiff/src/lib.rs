@@ -87,7 +87,8 @@ pub use models::layers::resnet::ResnetTimeScaleShift;
 pub use models::model::Model;
 pub use models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapterConfig, T2IAdapterType, T2IAdapters};
 pub use models::transformers::{
-    DiTTransformer2DConfig, DiTTransformer2DModel, ZImageInputs, ZImageTransformer2DConfig,
+    ControlNoiseRefiner, DiTTransformer2DConfig, DiTTransformer2DModel, ZImageControlInputs,
+    ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs, ZImageTransformer2DConfig,
     ZImageTransformer2DModel,
 };
 pub use models::unets::{

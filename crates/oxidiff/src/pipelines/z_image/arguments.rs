@@ -55,7 +55,7 @@ pub(super) fn check(num_inference_steps: usize, guidance: Guidance) -> Result<()
 }
 
 /// Declares the arguments of a call: its own, with their defaults, and those that all calls of the family share.
-macro_rules! prompt_arguments {
+macro_rules! declare_arguments {
     (
         $(#[doc = $about:literal])*
         pub struct $arguments:ident: $task:literal {
@@ -122,6 +122,20 @@ macro_rules! prompt_arguments {
             }
         }
 
+    };
+}
+
+/// As `declare_arguments!`, for a call that runs by itself.
+macro_rules! prompt_arguments {
+    (
+        $(#[doc = $about:literal])*
+        pub struct $arguments:ident: $task:literal { $($fields:tt)* }
+    ) => {
+        $crate::pipelines::z_image::arguments::declare_arguments! {
+            $(#[doc = $about])*
+            pub struct $arguments: $task { $($fields)* }
+        }
+
         impl $arguments {
             fn prompts(&self) -> super::conditioning::Prompts<'_> {
                 super::conditioning::Prompts {
@@ -161,4 +175,29 @@ macro_rules! prompt_arguments {
     };
 }
 
-pub(super) use prompt_arguments;
+/// The arguments for text to image that another call has as well.
+macro_rules! text_to_image_of {
+    ($arguments:expr) => {
+        $crate::pipelines::z_image::ZImageTextToImage {
+            prompt: $arguments.prompt,
+            height: $arguments.height,
+            width: $arguments.width,
+            num_inference_steps: $arguments.num_inference_steps,
+            sigmas: $arguments.sigmas,
+            guidance_scale: $arguments.guidance_scale,
+            cfg_normalization: $arguments.cfg_normalization,
+            cfg_truncation: $arguments.cfg_truncation,
+            negative_prompt: $arguments.negative_prompt,
+            num_images_per_prompt: $arguments.num_images_per_prompt,
+            generator: $arguments.generator,
+            latents: $arguments.latents,
+            prompt_embeds: $arguments.prompt_embeds,
+            negative_prompt_embeds: $arguments.negative_prompt_embeds,
+            max_sequence_length: $arguments.max_sequence_length,
+            output_type: $arguments.output_type,
+            callback_on_step_end: $arguments.callback_on_step_end,
+        }
+    };
+}
+
+pub(super) use {declare_arguments, prompt_arguments, text_to_image_of};

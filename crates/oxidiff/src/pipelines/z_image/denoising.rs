@@ -5,11 +5,13 @@ use burn::tensor::{DType, Tensor};
 use super::arguments::Settings;
 use super::components::{PATCH_SIZE, ZImageComponents};
 use super::conditioning::Captions;
+use super::control::Control;
 use crate::error::Result;
 use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
 use crate::models::call::SMALLER_CALL;
 use crate::models::model::Model;
+use crate::models::transformers::ZImageInputs;
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
@@ -32,6 +34,8 @@ pub(super) struct Run<'a> {
     /// The number of steps.
     pub steps: usize,
     pub captions: Captions,
+    /// A ControlNet and what it follows.
+    pub control: Option<Control<'a>>,
     pub after_step: Option<AfterStep<'a>>,
 }
 
@@ -76,6 +80,7 @@ impl ZImageComponents {
             steps: run.steps,
             order: scheduler.order(),
             watch: Watch {
+                helpers: run.control.as_ref().map(|control| control.model()).into_iter().collect(),
                 condition: Some(Condition {
                     encoders: vec![("text_encoder", text_encoder)],
                     values: Tensor::cat(texts.collect(), 1),
@@ -99,7 +104,11 @@ impl ZImageComponents {
                 input.extend(input.clone());
                 captions.extend(negative.iter().cloned());
             }
-            let predictions = transformer.forward(&input, &[time], &captions)?;
+            let mut inputs = ZImageInputs::default();
+            if let Some(control) = &run.control {
+                inputs.controlnet_block_samples = control.samples(transformer, &input, time, &captions)?;
+            }
+            let predictions = transformer.forward_with(&input, &[time], &captions, &inputs)?;
             let mut predictions = predictions.into_iter().map(|prediction| prediction.cast(DType::F32));
             let positive: Vec<Tensor<4>> = predictions.by_ref().take(images).collect();
             let guided: Vec<Tensor<4>> = match scale > 0.0 {

@@ -92,7 +92,7 @@ impl Pipeline for ZImageImg2ImgPipeline {
                 start.latents
             }
         };
-        let run = Run { timesteps, steps, captions, after_step: None };
+        let run = Run { timesteps, steps, captions, control: None, after_step: None };
         components.run(latents, run, settings, &self.index, self.progress_bar)
     }
 

@@ -115,7 +115,7 @@ impl Pipeline for ZImageInpaintPipeline {
         let mut put_back = |index: usize, latents: Tensor<4>, scheduler: &dyn Scheduler| {
             put_back.apply(index, latents, scheduler)
         };
-        let run = Run { timesteps, steps, captions, after_step: Some(&mut put_back) };
+        let run = Run { timesteps, steps, captions, control: None, after_step: Some(&mut put_back) };
         components.run(latents, run, settings, &self.index, self.progress_bar)
     }
 

@@ -4,6 +4,8 @@ mod arguments;
 mod cfg_normalization;
 mod components;
 mod conditioning;
+mod control;
+mod controlnet;
 mod denoising;
 mod img2img;
 mod inpaint;
@@ -13,6 +15,10 @@ mod text2img;
 
 pub use cfg_normalization::CfgNormalization;
 pub use components::ZImageComponents;
+pub use controlnet::{
+    ZImageControlNetInpaint, ZImageControlNetInpaintPipeline, ZImageControlNetPipeline,
+    ZImageControlNetTextToImage,
+};
 pub use img2img::{ZImageImageToImage, ZImageImg2ImgPipeline};
 pub use inpaint::{ZImageInpaint, ZImageInpaintPipeline};
 pub use text2img::{ZImagePipeline, ZImageTextToImage};

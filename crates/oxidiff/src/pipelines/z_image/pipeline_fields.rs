@@ -1,6 +1,6 @@
 //! Methods of the family's pipelines for their field `components`.
 
-/// Gives the pipeline the fields of its components, and prints its index.
+/// Gives a pipeline without further parts its fields.
 macro_rules! expose_fields {
     ($pipeline:ident) => {
         impl $pipeline {
@@ -13,6 +13,13 @@ macro_rules! expose_fields {
             }
         }
 
+        $crate::pipelines::z_image::pipeline_fields::expose_components!($pipeline);
+    };
+}
+
+/// Gives the pipeline the fields of its components, and prints its index.
+macro_rules! expose_components {
+    ($pipeline:ident) => {
         /// The parts, by their names in Python.
         impl std::ops::Deref for $pipeline {
             type Target = $crate::pipelines::z_image::ZImageComponents;
@@ -32,7 +39,7 @@ macro_rules! expose_fields {
     };
 }
 
-/// Inside `impl Pipeline`: the methods that all pipelines of the family share.
+/// Inside `impl Pipeline`: the methods of pipelines that have no parts besides those of the family.
 macro_rules! pipeline_methods {
     () => {
         fn load(
@@ -55,6 +62,13 @@ macro_rules! pipeline_methods {
             self.components.list()
         }
 
+        $crate::pipelines::z_image::pipeline_fields::shared_methods!();
+    };
+}
+
+/// Inside `impl Pipeline`: the methods that all pipelines of the family share.
+macro_rules! shared_methods {
+    () => {
         fn lora_loader(&mut self) -> Option<&mut dyn $crate::pipelines::common::lora::LoraLoader> {
             Some(&mut self.components)
         }
@@ -64,4 +78,4 @@ macro_rules! pipeline_methods {
     };
 }
 
-pub(super) use {expose_fields, pipeline_methods};
+pub(super) use {expose_components, expose_fields, pipeline_methods, shared_methods};

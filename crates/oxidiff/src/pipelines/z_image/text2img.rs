@@ -2,6 +2,7 @@
 
 use super::arguments::prompt_arguments;
 use super::components::ZImageComponents;
+use super::control::ControlCall;
 use super::denoising::Run;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
@@ -61,6 +62,40 @@ impl ZImagePipeline {
     }
 }
 
+impl ZImageComponents {
+    /// Makes images; `control` brings the ControlNet of a call that has one.
+    ///
+    /// # Errors
+    /// When an argument has a value that the parts cannot work with.
+    pub(super) fn text_to_image(
+        &mut self,
+        mut arguments: ZImageTextToImage,
+        control: Option<ControlCall<'_>>,
+        index: &ModelIndex,
+        progress_bar: bool,
+    ) -> Result<ImagePipelineOutput> {
+        let images = arguments.check()?;
+        let mut settings = arguments.settings();
+        let given = self.latent_size(arguments.height, arguments.width)?;
+        let size = match &control {
+            Some(control) => control.latent_size(self, given)?,
+            None => given,
+        };
+        let captions = self.embed(&arguments.prompts(), settings.guidance.is_on())?;
+        let counts = [images, arguments.num_images_per_prompt];
+        let control = control.map(|control| control.prepare(self, size, counts, index)).transpose()?;
+        let [rows, columns] = size;
+        let shape = [images, self.transformer.config().in_channels, rows, columns];
+        let latents = self.initial_latents(arguments.latents.take(), shape, &mut settings.generator)?;
+        let (steps, sigmas) = (arguments.num_inference_steps, arguments.sigmas.as_deref());
+        let steps = self.set_timesteps(steps, sigmas, size)?;
+        self.scheduler.set_begin_index(0);
+        let timesteps = self.scheduler.timesteps().to_vec();
+        let run = Run { timesteps, steps, captions, control, after_step: None };
+        self.run(latents, run, settings, index, progress_bar)
+    }
+}
+
 impl Pipeline for ZImagePipeline {
     const CLASS_NAME: &'static str = "ZImagePipeline";
 
@@ -68,23 +103,7 @@ impl Pipeline for ZImagePipeline {
 
     /// Makes images from a prompt with the defaults, or from the arguments given.
     fn call(&mut self, arguments: impl Into<ZImageTextToImage>) -> Result<ImagePipelineOutput> {
-        let mut arguments = arguments.into();
-        let images = arguments.check()?;
-        let mut settings = arguments.settings();
-        let components = &mut self.components;
-        let [rows, columns] = components.latent_size(arguments.height, arguments.width)?;
-        let captions = components.embed(&arguments.prompts(), settings.guidance.is_on())?;
-        let shape = [images, components.transformer.config().in_channels, rows, columns];
-        let latents = components.initial_latents(arguments.latents.take(), shape, &mut settings.generator)?;
-        let steps = components.set_timesteps(
-            arguments.num_inference_steps,
-            arguments.sigmas.as_deref(),
-            [rows, columns],
-        )?;
-        components.scheduler.set_begin_index(0);
-        let timesteps = components.scheduler.timesteps().to_vec();
-        let run = Run { timesteps, steps, captions, after_step: None };
-        components.run(latents, run, settings, &self.index, self.progress_bar)
+        self.components.text_to_image(arguments.into(), None, &self.index, self.progress_bar)
     }
 
     pipeline_methods!();

@@ -22,6 +22,10 @@ pub(super) struct Block {
     ffn_norm2: RmsNorm,
     #[allow(non_snake_case, reason = "the key in checkpoints")]
     adaLN_modulation: Option<[Linear; 1]>,
+    /// In the first block of a ControlNet: joins its tokens to the transformer's.
+    before_proj: Option<Linear>,
+    /// In a block of a ControlNet: makes what is added to the transformer's tokens.
+    after_proj: Option<Linear>,
 }
 
 #[derive(Module, Debug)]
@@ -79,6 +83,38 @@ impl Block {
             ffn_norm2: norm(),
             adaLN_modulation: is_modulated
                 .then(|| [Linear::init(config.condition_dim(), 4 * dim, true, device)]),
+            before_proj: None,
+            after_proj: None,
+        }
+    }
+
+    /// The same block as one of a ControlNet.
+    pub fn following(mut self, is_first: bool, device: &Device) -> Self {
+        let dim = self.attention.to_q.in_features();
+        let projection = || Linear::init(dim, dim, true, device);
+        self.before_proj = is_first.then(projection);
+        self.after_proj = Some(projection());
+        self
+    }
+
+    /// The element type of the weights.
+    pub fn dtype(&self) -> DType {
+        self.attention_norm1.weight.val().dtype()
+    }
+
+    /// The tokens of a ControlNet, to which the first block joins those of the transformer, `x`.
+    pub fn beside(&self, control: Tensor<3>, x: &Tensor<3>) -> Tensor<3> {
+        match &self.before_proj {
+            Some(projection) => projection.forward_added(control, x.clone()),
+            None => control,
+        }
+    }
+
+    /// What a ControlNet adds after this block.
+    pub fn hint(&self, control: Tensor<3>) -> Tensor<3> {
+        match &self.after_proj {
+            Some(projection) => projection.forward(control),
+            None => control,
         }
     }
 
