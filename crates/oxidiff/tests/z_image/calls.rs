@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use oxidiff::image::DynamicImage;
 use oxidiff::{
-    Argument, DiffusionPipeline, Generator, Images, Pipeline, PipelineImageInput, Request, Tensor,
+    AUTO_PIPELINES, Argument, AutoPipeline, DiffusionPipeline, Generator, Images, Pipeline,
+    PipelineImageInput, Request, Tensor, ZImageControlNetInpaintPipeline, ZImageControlNetPipeline,
     ZImageImg2ImgPipeline, ZImageInpaintPipeline, ZImagePipeline, scheduler_from_config,
 };
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::fixture::pictures::{blob, picture, values};
 use crate::fixture::{Recorded, difference, json, some_pixels};
+use crate::models::controlnet;
 use crate::{checkpoint, load, recorded};
 
 const TOLERANCE: f32 = 1e-3;
@@ -26,6 +28,10 @@ struct Call {
     image: Option<Vec<(String, u32, u32)>>,
     mask: Option<Vec<[u32; 6]>>,
     tensor: Option<[usize; 4]>,
+    /// The name of a ControlNet.
+    controlnet: Option<String>,
+    control_image: Option<Vec<(String, u32, u32)>>,
+    control_tensor: Option<[usize; 4]>,
     /// Keyword arguments.
     #[serde(flatten)]
     others: Map<String, Value>,
@@ -50,6 +56,13 @@ impl Call {
         }
         if let Some(shape) = self.tensor {
             request.set("image", PipelineImageInput::Tensor(values(shape, 0.0)));
+        }
+        if let Some(images) = &self.control_image {
+            let made = images.iter().map(|(mode, width, height)| picture(mode, [*width, *height]));
+            request.set("control_image", made.collect::<Vec<DynamicImage>>());
+        }
+        if let Some(shape) = self.control_tensor {
+            request.set("control_image", PipelineImageInput::Tensor(values(shape, -1.0)));
         }
         if let Some(masks) = &self.mask {
             request.set("mask_image", masks.iter().map(|mask| blob(*mask)).collect::<Vec<DynamicImage>>());
@@ -96,10 +109,22 @@ fn compare<P: Pipeline>(file: &str, least: usize) {
     assert!(calls.len() >= least);
     let expected = Recorded::open(&recorded("calls.safetensors"));
     let folder = checkpoint();
-    let pipeline = load::<P>(folder.path()).unwrap();
+    let plain = load::<ZImagePipeline>(folder.path()).unwrap();
     let mut failed = Vec::new();
     for call in calls {
-        let mut pipeline: DiffusionPipeline = pipeline.clone().into();
+        let mut pipeline: DiffusionPipeline = plain.clone().into();
+        pipeline = match &call.controlnet {
+            Some(name) => {
+                let task = match P::CLASS_NAME {
+                    ZImageControlNetPipeline::CLASS_NAME => AUTO_PIPELINES[0],
+                    _ => AutoPipeline::find("AutoPipelineForInpainting").unwrap(),
+                };
+                task.from_pipe_with_controlnet(&pipeline, controlnet(name)).unwrap()
+            }
+            None => pipeline.to_class(P::CLASS_NAME).unwrap(),
+        };
+        assert_eq!(pipeline.class_name(), P::CLASS_NAME);
+        pipeline.set_progress_bar(false);
         if let Some(changes) = &call.scheduler {
             let mut config = pipeline.scheduler().config().clone();
             for (field, value) in changes {
@@ -146,6 +171,16 @@ fn images_are_changed_as_in_python() {
 #[test]
 fn images_are_inpainted_as_in_python() {
     compare::<ZImageInpaintPipeline>("inpaint", 7);
+}
+
+#[test]
+fn images_follow_others_as_in_python() {
+    compare::<ZImageControlNetPipeline>("control", 4);
+}
+
+#[test]
+fn images_are_inpainted_and_follow_others_as_in_python() {
+    compare::<ZImageControlNetInpaintPipeline>("control_inpaint", 3);
 }
 
 #[test]

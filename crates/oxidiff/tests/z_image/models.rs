@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use oxidiff::{
-    AnyModel, Config, DType, Device, Model, Qwen3Model, Request, Tensor, ZImageInputs,
-    ZImageTransformer2DModel,
+    AnyModel, Config, DType, Device, Model, Qwen3Model, Request, Tensor, ZImageControlInputs,
+    ZImageControlNetModel, ZImageInputs, ZImageTransformer2DModel,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -38,6 +38,10 @@ fn transformer(name: &str) -> ZImageTransformer2DModel {
 
 fn text_encoder(name: &str) -> Qwen3Model {
     described(&format!("text.{name}"))
+}
+
+pub fn controlnet(name: &str) -> ZImageControlNetModel {
+    described(&format!("controlnet.{name}"))
 }
 
 fn outputs() -> Recorded {
@@ -116,6 +120,74 @@ fn what_is_added_to_a_layer_counts() {
     assert!((changed[1].clone() - expected).abs().max().into_scalar::<f32>() > 0.1);
     expect(&error(call(&with(2, sample(tokens)))), &["controlnet_block_samples", "layer 2"]);
     expect(&error(call(&with(0, sample(96)))), &["controlnet_block_samples", "[1, 96, 24]", "[1, 160, 24]"]);
+}
+
+#[test]
+fn what_controlnets_add_is_what_they_add_in_python() {
+    let expected = outputs();
+    let transformer = transformer("plain");
+    let x = [values([4, 1, 4, 6], -1.0), values([4, 1, 2, 6], -1.5)];
+    for name in ["first", "layers", "refiner"] {
+        let net = controlnet(name);
+        let channels = net.config().control_in_dim.unwrap();
+        let followed = [values([channels, 1, 4, 6], -0.8), values([channels, 1, 2, 6], -0.8)];
+        let inputs = ZImageControlInputs {
+            x: &x,
+            t: &[0.3],
+            cap_feats: &captions(),
+            control_context: &followed,
+            conditioning_scale: 0.6,
+            patch_size: 2,
+            f_patch_size: 1,
+        };
+        let controlnet_block_samples = net.forward(&transformer, &inputs).unwrap();
+        let places = &net.config().control_layers_places;
+        assert_eq!(controlnet_block_samples.keys().copied().collect::<Vec<_>>(), *places);
+        let inputs = ZImageInputs { controlnet_block_samples, ..Default::default() };
+        let made = transformer.forward_with(&x, &[0.3], &captions(), &inputs).unwrap();
+        for (index, made) in made.into_iter().enumerate() {
+            let name = format!("controlnet.{name}.{index}");
+            assert_close(&name, made, expected.floats(&name), TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn controlnets_that_do_not_fit_are_refused() {
+    let (plain, net) = (transformer("plain"), controlnet("layers"));
+    expect(&error(net.check_fit(&transformer("long"))), &["controlnet", "24", "288"]);
+    let (x, text) = (images(), captions());
+    let call = |followed: &[Tensor<4>]| {
+        let inputs = ZImageControlInputs {
+            x: &x,
+            t: &[0.3],
+            cap_feats: &text,
+            control_context: followed,
+            conditioning_scale: 1.0,
+            patch_size: 2,
+            f_patch_size: 1,
+        };
+        error(net.forward(&plain, &inputs))
+    };
+    expect(&call(&[values([9, 1, 6, 10], 0.0)]), &["`control_context`", "1 images to follow for 2"]);
+    let wrong = [values([4, 1, 6, 10], 0.0), values([9, 1, 2, 6], 0.0)];
+    expect(&call(&wrong), &["`control_context`", "4 channels", "9"]);
+    let wrong = [values([9, 1, 6, 8], 0.0), values([9, 1, 2, 6], 0.0)];
+    expect(&call(&wrong), &["`control_context`", "patches"]);
+    let refused = |field: &str, value: Value| {
+        let json: BTreeMap<String, Value> = json(&recorded("models.json"));
+        let mut config = json["controlnet.layers"]["config"].clone();
+        config[field] = value;
+        let config = Config::from_json(&config.to_string()).unwrap();
+        error(ZImageControlNetModel::from_config(&config, &Device::flex()))
+    };
+    expect(&refused("control_layers_places", vec![1, 2].into()), &["control_layers_places", "0"]);
+    expect(&refused("control_in_dim", Value::Null), &["control_in_dim"]);
+    expect(
+        &refused("control_refiner_layers_places", vec![0, 1, 2].into()),
+        &["control_refiner_layers_places"],
+    );
+    expect(&refused("add_control_noise_refiner", "other".into()), &["add_control_noise_refiner", "other"]);
 }
 
 #[test]

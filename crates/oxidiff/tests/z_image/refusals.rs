@@ -1,8 +1,10 @@
 //! Calls that are refused.
 
 use oxidiff::{
-    Argument, DiffusionPipeline, EulerDiscreteScheduler, Pipeline, PipelineImageInput, Request, Scheduler,
-    Tensor, ZImageImg2ImgPipeline, ZImageInpaintPipeline, ZImageTextToImage,
+    Argument, ControlNetConfig, ControlNetModel, DiffusionPipeline, EulerDiscreteScheduler, LoadOptions,
+    Model, Pipeline, PipelineImageInput, Request, Scheduler, Tensor, ZImageControlNetInpaintPipeline,
+    ZImageControlNetModel, ZImageControlNetPipeline, ZImageImg2ImgPipeline, ZImageInpaintPipeline,
+    ZImageTextToImage,
 };
 
 use crate::fixture::pictures::{blob, picture, values};
@@ -86,4 +88,46 @@ fn schedulers_of_other_models_are_refused() {
     pipeline.set_scheduler(euler);
     let arguments = ZImageTextToImage { height: Some(32), width: Some(32), ..ZImageTextToImage::new("a") };
     expect(&error(pipeline.call(arguments)), &["EulerDiscreteScheduler"]);
+}
+
+#[test]
+fn controlnets_and_their_images_that_cannot_be_used_are_named() {
+    use crate::models::controlnet;
+    let mut pipeline =
+        ZImageControlNetPipeline::new((*text_to_image()).clone(), controlnet("first")).unwrap();
+    pipeline.set_progress_bar(false);
+    let inpainting = ZImageControlNetInpaintPipeline::new((*pipeline).clone(), controlnet("first"));
+    expect(&error(inpainting), &["`controlnet`", "4 channels", "9"]);
+    let mut pipeline: DiffusionPipeline = pipeline.into();
+    let image = || picture("RGB", [32, 32]);
+    let mut refused = |call: Request| error(pipeline.call(call));
+    expect(&refused(request()), &["image"]);
+    let scale = request().with("control_image", image()).with("controlnet_conditioning_scale", f64::NAN);
+    expect(&refused(scale), &["`controlnet_conditioning_scale`"]);
+    let two = vec![image(), image()];
+    expect(&refused(request().with("control_image", two)), &["`control_image`", "got 2 for 1 prompt"]);
+    expect(
+        &refused(request().with("control_image", picture("RGBA", [32, 32]))),
+        &["`control_image`", "4, 32, 32"],
+    );
+    let uneven = PipelineImageInput::Tensor(values([1, 3, 24, 32], -1.0));
+    expect(&refused(request().with("control_image", uneven)), &["`height`", "24"]);
+    // A ControlNet of another family.
+    let folder = crate::checkpoint();
+    let name = folder.path().to_str().unwrap();
+    let loaded = ZImageControlNetPipeline::from_pretrained(name);
+    expect(&error(loaded), &["`controlnet`", "must be given"]);
+    let other = ControlNetModel::init(&ControlNetConfig::default(), &oxidiff::Device::flex()).unwrap();
+    let options = LoadOptions { controlnet: Some(other.into()), ..Default::default() };
+    let loaded = ZImageControlNetPipeline::from_pretrained_with(name, &options);
+    expect(&error(loaded), &["ControlNetModel", "ZImageControlNetModel"]);
+    let options = LoadOptions { controlnet: Some(controlnet("layers").into()), ..Default::default() };
+    let loaded = DiffusionPipeline::from_pretrained_with(name, &options).unwrap();
+    assert_eq!(loaded.class_name(), "ZImageControlNetPipeline");
+    // And saved with its ControlNet.
+    let saved = tempfile::tempdir().unwrap();
+    loaded.save_pretrained(saved.path()).unwrap();
+    let again = DiffusionPipeline::from_pretrained(saved.path().to_str().unwrap()).unwrap();
+    assert_eq!(again.class_name(), "ZImageControlNetPipeline");
+    assert!(again.components().get::<ZImageControlNetModel>("controlnet").is_some());
 }
