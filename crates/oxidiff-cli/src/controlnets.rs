@@ -76,7 +76,16 @@ fn load_one(name: &str, options: &LoadOptions) -> anyhow::Result<Loaded> {
     let loaded = if crate::is_single_file(name) {
         let LoadOptions { dtype, device, hub, .. } = options.clone();
         let options = SingleFileOptions { dtype, device, hub, ..SingleFileOptions::default() };
-        ControlNetModel::from_single_file(name, &options).map(|net| Loaded::Plain(Box::new(net)))
+        match ControlNetModel::from_single_file(name, &options) {
+            // It is of the other family.
+            Err(Error::Config { field, message, .. })
+                if field == "_class_name" && message.contains(ZImageControlNetModel::CLASS_NAME) =>
+            {
+                ZImageControlNetModel::from_single_file(name, &options)
+                    .map(|net| Loaded::ZImage(Box::new(net)))
+            }
+            loaded => loaded.map(|net| Loaded::Plain(Box::new(net))),
+        }
     } else {
         match load_folder(name, options) {
             // It is of the other class.

@@ -37,8 +37,8 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 4] =
-    [&controlnet::LAYOUT, &z_image::LAYOUT, &sdxl::LAYOUT, &stable_diffusion::LAYOUT];
+static LAYOUTS: [&Layout; 5] =
+    [&controlnet::LAYOUT, &z_image::LAYOUT, &z_image::CONTROLNET, &sdxl::LAYOUT, &stable_diffusion::LAYOUT];
 
 /// Keys that only files of other families have, and the family.
 const UNSUPPORTED: [(&str, &str); 5] = [
@@ -82,7 +82,7 @@ pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFold
 
 /// Whether a file is a ControlNet.
 pub(crate) fn is_controlnet(tensors: &StateDict) -> bool {
-    (controlnet::LAYOUT.recognizes)(tensors)
+    [&controlnet::LAYOUT, &z_image::CONTROLNET].iter().any(|layout| (layout.recognizes)(tensors))
 }
 
 /// Whether a file is a transformer without its text encoder and autoencoder.

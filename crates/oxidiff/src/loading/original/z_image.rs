@@ -1,4 +1,5 @@
-//! The layout of Z-Image's transformer in files of its own, as ComfyUI reads them: query, key and value are one matrix.
+//! The layouts of Z-Image's transformer in files of its own, as ComfyUI reads them, where query, key and value are one matrix, and of
+//! its ControlNets, whose keys are those of diffusers.
 
 use super::{Layout, OriginalModel, UNET, configs};
 use crate::error::Result;
@@ -18,6 +19,39 @@ pub(super) static LAYOUT: Layout = Layout {
         convert: transformer,
     }],
 };
+
+/// A tensor that only the ControlNets have.
+const CONTROL_MARK: &str = "control_all_x_embedder.2-1.weight";
+/// One that only those of version 2 have.
+const CONTROL_2_MARK: &str = "control_layers.14.adaLN_modulation.0.weight";
+const CONTROL_REFINER: &str = "control_noise_refiner.";
+
+pub(super) static CONTROLNET: Layout = Layout {
+    recognizes: |tensors| tensors.contains(CONTROL_MARK),
+    configs: |tensors| match tensors.contains(CONTROL_2_MARK) {
+        false => &configs::Z_IMAGE_CONTROLNET_1,
+        true if has_trained_refiner(tensors) => &configs::Z_IMAGE_CONTROLNET_2_1,
+        true => &configs::Z_IMAGE_CONTROLNET_2_0,
+    },
+    models: &[OriginalModel {
+        class_name: "ZImageControlNetModel",
+        subfolder: "controlnet",
+        convert: controlnet,
+    }],
+};
+
+/// Files of version 2.0 also have a refiner, whose weights are zeros.
+fn has_trained_refiner(tensors: &StateDict) -> bool {
+    const FIRST: &str = "control_noise_refiner.0.before_proj.weight";
+    let values = tensors.get(FIRST).and_then(|tensor| tensor.data(FIRST).ok());
+    values.is_some_and(|values| values.iter::<f32>().any(|value| value != 0.0))
+}
+
+fn controlnet(tensors: &StateDict, config: &Config) -> Result<StateDict> {
+    let shares_layers =
+        config.get("add_control_noise_refiner").is_some_and(|refiner| refiner == "control_layers");
+    Ok(tensors.rename(|key| (!shares_layers || !key.starts_with(CONTROL_REFINER)).then(|| key.to_owned())))
+}
 
 /// The transformer under the keys of diffusers; a file may have these already.
 ///

@@ -188,3 +188,21 @@ pub(super) static Z_IMAGE: EmbeddedFolder = folder!(
     tokenizers: [],
     TRANSFORMER: include_bytes!("transformer/z_image.json"),
 );
+
+pub(super) static Z_IMAGE_CONTROLNET_1: EmbeddedFolder = folder!(
+    "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union",
+    tokenizers: [],
+    CONTROLNET: include_bytes!("controlnet/z_image_1.json"),
+);
+
+pub(super) static Z_IMAGE_CONTROLNET_2_0: EmbeddedFolder = folder!(
+    "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union-2.0",
+    tokenizers: [],
+    CONTROLNET: include_bytes!("controlnet/z_image_2_0.json"),
+);
+
+pub(super) static Z_IMAGE_CONTROLNET_2_1: EmbeddedFolder = folder!(
+    "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union-2.1",
+    tokenizers: [],
+    CONTROLNET: include_bytes!("controlnet/z_image_2_1.json"),
+);

@@ -1,4 +1,5 @@
 //! A block of the transformer: attention and a gated feed-forward, each between two norms.
+#![expect(non_snake_case, reason = "`adaLN_modulation` is a key in checkpoints")]
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
@@ -20,7 +21,6 @@ pub(super) struct Block {
     ffn_norm1: RmsNorm,
     attention_norm2: RmsNorm,
     ffn_norm2: RmsNorm,
-    #[allow(non_snake_case, reason = "the key in checkpoints")]
     adaLN_modulation: Option<[Linear; 1]>,
     /// In the first block of a ControlNet: joins its tokens to the transformer's.
     before_proj: Option<Linear>,

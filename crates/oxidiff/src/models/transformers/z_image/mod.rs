@@ -1,5 +1,6 @@
 //! The transformer of Z-Image (Z-Image Team 2025, <https://arxiv.org/abs/2511.22699>): the tokens of an image and of its caption
 //! are refined separately, then go through the same blocks as one sequence.
+#![expect(non_snake_case, reason = "`adaLN_modulation` is a key in checkpoints")]
 
 mod block;
 mod config;
@@ -90,7 +91,6 @@ struct TimestepEmbedder {
 struct FinalLayer {
     linear: Linear,
     /// The activation before the layer has no weights.
-    #[allow(non_snake_case, reason = "the key in checkpoints")]
     adaLN_modulation: (Dropout, Linear),
 }
 
