@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use oxidiff::{
-    DType, DiffusionPipeline, Generator, Images, LoadOptions, Model, Pipeline, Qwen3Model, SingleFileOptions,
-    Tensor, ZImageComponents, ZImagePipeline, ZImageTextToImage, ZImageTransformer2DModel,
+    ControlNetModel, DType, DiffusionPipeline, Generator, Images, LoadOptions, Model, Pipeline, Qwen3Model,
+    SingleFileOptions, Tensor, ZImageComponents, ZImageControlNetModel, ZImagePipeline, ZImageTextToImage,
+    ZImageTransformer2DModel,
 };
 use safetensors::tensor::{SafeTensors, TensorView};
 use serde_json::{Value, json};
 
 use crate::fixture;
+use crate::models::controlnet;
 use crate::{checkpoint, error, expect, load, recorded};
 
 fn image(pipeline: &mut ZImagePipeline) -> Tensor<4> {
@@ -174,6 +176,49 @@ fn a_transformer_may_be_a_single_file() {
         expect(&error(published), &["z_image.safetensors", "3840"]);
         let whole = DiffusionPipeline::from_single_file(name, &SingleFileOptions::default());
         expect(&error(whole), &["z_image.safetensors", "a transformer"]);
+    }
+}
+
+#[test]
+fn a_controlnet_may_be_a_published_file() {
+    for name in ["first", "layers", "refiner"] {
+        let folder = tempfile::tempdir().unwrap();
+        let net = controlnet(name);
+        net.save_pretrained(folder.path().join("controlnet")).unwrap();
+        let file = folder.path().join("controlnet/diffusion_pytorch_model.safetensors");
+        let published = folder.path().join("published.safetensors");
+        // Files of version 2.0 have a refiner that is not used.
+        let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        let bytes = std::fs::read(&file).unwrap();
+        for (key, view) in SafeTensors::deserialize(&bytes).unwrap().tensors() {
+            tensors.push((key, view.shape().to_vec(), view.data().to_vec()));
+        }
+        if name == "layers" {
+            tensors.push(("control_noise_refiner.0.before_proj.weight".into(), vec![1, 1], vec![0; 4]));
+        }
+        let views = tensors.iter().map(|(key, shape, data)| {
+            (key.clone(), TensorView::new(safetensors::Dtype::F32, shape.clone(), data).unwrap())
+        });
+        std::fs::write(&published, safetensors::serialize(views, None).unwrap()).unwrap();
+        let options = SingleFileOptions {
+            config: Some(folder.path().to_str().unwrap().to_owned()),
+            subfolder: Some("controlnet".into()),
+            ..Default::default()
+        };
+        let published = published.to_str().unwrap();
+        let loaded = ZImageControlNetModel::from_single_file(published, &options).unwrap();
+        assert_eq!(loaded.config(), net.config());
+        let saved = folder.path().join("again");
+        loaded.save_pretrained(&saved).unwrap();
+        assert_eq!(
+            std::fs::read(saved.join("diffusion_pytorch_model.safetensors")).unwrap(),
+            bytes,
+            "{name}"
+        );
+        let whole = DiffusionPipeline::from_single_file(published, &SingleFileOptions::default());
+        expect(&error(whole), &["published.safetensors", "a ControlNet"]);
+        let of_unet = ControlNetModel::from_single_file(published, &SingleFileOptions::default());
+        expect(&error(of_unet), &["_class_name", "ZImageControlNetModel"]);
     }
 }
 

@@ -92,3 +92,46 @@ fn new_key(key: &str) -> String {
         .replace(".attention.q_norm.", ".attention.norm_q.")
         .replace(".attention.k_norm.", ".attention.norm_k.")
 }
+
+#[cfg(test)]
+mod tests {
+    use safetensors::tensor::{Dtype, TensorView};
+
+    use super::*;
+
+    /// A file of these tensors, each of one value.
+    fn file(tensors: &[(&str, f32)]) -> StateDict {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let bytes: Vec<[u8; 4]> = tensors.iter().map(|(_, value)| value.to_le_bytes()).collect();
+        let views = tensors.iter().zip(&bytes).map(|((key, _), bytes)| {
+            ((*key).to_owned(), TensorView::new(Dtype::F32, vec![1, 1], bytes).unwrap())
+        });
+        std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+        StateDict::open(&path).unwrap()
+    }
+
+    #[test]
+    fn the_version_of_a_controlnet_follows_from_its_tensors() {
+        let name = |tensors: &[(&str, f32)]| {
+            let file = file(tensors);
+            assert!((CONTROLNET.recognizes)(&file) && !(LAYOUT.recognizes)(&file));
+            (CONTROLNET.configs)(&file).name
+        };
+        let refiner = "control_noise_refiner.0.before_proj.weight";
+        let first = [(CONTROL_MARK, 1.0)];
+        let second = [(CONTROL_MARK, 1.0), (CONTROL_2_MARK, 1.0)];
+        assert!(name(&first).ends_with("Union"));
+        assert!(name(&second).ends_with("2.0"));
+        assert!(name(&[second[0], second[1], (refiner, 0.0)]).ends_with("2.0"));
+        assert!(name(&[second[0], second[1], (refiner, 0.5)]).ends_with("2.1"));
+        assert!((LAYOUT.recognizes)(&file(&[("model.diffusion_model.cap_pad_token", 1.0)])));
+    }
+
+    #[test]
+    fn a_matrix_that_does_not_divide_into_three_is_refused() {
+        let file = file(&[(MARK, 1.0), ("layers.0.attention.qkv.weight", 1.0)]);
+        let error = transformer(&file, &Config::default()).unwrap_err().to_string();
+        assert!(error.contains("layers.0.attention.qkv.weight") && error.contains("three"), "{error}");
+    }
+}
