@@ -25,9 +25,6 @@ const CHAT_TEMPLATE: &str = "chat_template.jinja";
 /// The token that ends a text and fills up a batch, unless the configuration says otherwise.
 const END_OF_TEXT: &str = "<|endoftext|>";
 
-/// The classes that write configurations for this tokenizer. The last two stand for any tokenizer.
-const CLASSES: [&str; 4] = [CLASS_NAME, "Qwen2TokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"];
-
 /// Splits texts into the tokens of a Qwen language model.
 ///
 /// ```no_run
@@ -74,6 +71,10 @@ impl Component for Qwen2Tokenizer {
 }
 
 impl Qwen2Tokenizer {
+    /// The classes that write configurations for this tokenizer. The last two stand for any tokenizer.
+    pub(crate) const CLASSES: [&str; 4] =
+        [CLASS_NAME, "Qwen2TokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"];
+
     /// Loads a tokenizer from a folder that holds `tokenizer.json`, or `vocab.json` and `merges.txt`. The chat template is in
     /// `chat_template.jinja` or in `tokenizer_config.json`.
     ///
@@ -228,7 +229,7 @@ impl Qwen2Tokenizer {
 fn check_class(config: &Map<String, Value>, origin: &str) -> Result<()> {
     match config.get("tokenizer_class") {
         None | Some(Value::Null) => Ok(()),
-        Some(class) if class.as_str().is_some_and(|class| CLASSES.contains(&class)) => Ok(()),
+        Some(class) if class.as_str().is_some_and(|class| Qwen2Tokenizer::CLASSES.contains(&class)) => Ok(()),
         Some(class) => {
             let message = format!("must be \"{CLASS_NAME}\", not {class}");
             Err(Error::config(origin, "tokenizer_class", message))

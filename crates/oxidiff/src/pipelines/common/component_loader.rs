@@ -228,10 +228,10 @@ impl<'a> ComponentLoader<'a> {
     /// # Errors
     /// As [`Self::model`].
     pub fn qwen2_tokenizer(&self, component: &str) -> Result<Qwen2Tokenizer> {
-        const CLASSES: [&str; 4] =
-            ["Qwen2Tokenizer", "Qwen2TokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"];
         match self.index.required(component)? {
-            class if CLASSES.contains(&class) => Qwen2Tokenizer::load(&self.folder(component)),
+            class if Qwen2Tokenizer::CLASSES.contains(&class) => {
+                Qwen2Tokenizer::load(&self.folder(component))
+            }
             other => {
                 let message = format!("is a `{other}`; only `Qwen2Tokenizer` can be loaded");
                 Err(Error::config(self.index.origin(), component, message))
