@@ -1,7 +1,10 @@
 //! Chat templates: how a language model's tokenizer writes a conversation as one text (transformers' `apply_chat_template`).
 
+use std::io;
+
 use minijinja::{Environment, ErrorKind, Value as JinjaValue};
 use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
@@ -102,13 +105,13 @@ impl ChatTemplate {
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", |message: String| -> Result<String, minijinja::Error> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-        });
-        environment.add_filter("tojson", |value: &JinjaValue| {
-            serde_json::to_string(value)
-                .map_err(|error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string()))
-        });
+        environment.add_function(
+            "raise_exception",
+            |message: String| -> std::result::Result<String, minijinja::Error> {
+                Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+            },
+        );
+        environment.add_filter("tojson", python_json);
         let mut variables = special_tokens.clone();
         let messages = serde_json::to_value(messages).expect("texts can be written as JSON");
         variables.insert("messages".into(), messages);
@@ -122,6 +125,31 @@ impl ChatTemplate {
             origin: self.origin.clone(),
             message: format!("the chat template cannot be used: {error}"),
         })
+    }
+}
+
+/// JSON as Python's `json.dumps` writes it, with spaces after commas and colons.
+fn python_json(value: &JinjaValue) -> std::result::Result<String, minijinja::Error> {
+    let mut text = Vec::new();
+    value
+        .serialize(&mut Serializer::with_formatter(&mut text, WithSpaces))
+        .map_err(|error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string()))?;
+    Ok(String::from_utf8(text).expect("JSON is text"))
+}
+
+struct WithSpaces;
+
+impl Formatter for WithSpaces {
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
     }
 }
 
@@ -182,10 +210,15 @@ mod tests {
 
     #[test]
     fn the_json_of_a_template_is_that_of_python() {
-        let text = template("{{ messages[0].content | tojson }}");
         let messages = [ChatMessage::user("<a> & 'b' 中")];
-        let text = text.render(&messages, ChatOptions::default(), &Map::new()).unwrap();
-        assert_eq!(text, "\"<a> & 'b' 中\"");
+        for (text, json) in [
+            ("{{ messages[0].content | tojson }}", r#""<a> & 'b' 中""#),
+            ("{{ [1, messages[0].role, none] | tojson }}", r#"[1, "user", null]"#),
+            ("{{ messages | tojson }}", r#"[{"role": "user", "content": "<a> & 'b' 中"}]"#),
+        ] {
+            let text = template(text).render(&messages, ChatOptions::default(), &Map::new()).unwrap();
+            assert_eq!(text, json);
+        }
     }
 
     #[test]
