@@ -4,7 +4,7 @@ use anyhow::{anyhow, bail};
 use oxidiff::image::DynamicImage;
 use oxidiff::{
     AutoPipeline, ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets,
-    DiffusionPipeline, Error, LoadOptions, Model, Request, SingleFileOptions,
+    DiffusionPipeline, Error, LoadOptions, Model, Request, SingleFileOptions, ZImageControlNetModel,
 };
 
 use crate::arguments::LoadArguments;
@@ -21,10 +21,7 @@ pub(crate) fn add(
     // The revision is that of the model.
     options.hub.revision = None;
     let nets = load_all(names, &options)?;
-    let kind = match nets {
-        ControlNets::Plain(_) => ControlNetModel::CLASS_NAME,
-        ControlNets::Union(_) => ControlNetUnionModel::CLASS_NAME,
-    };
+    let kind = nets.class_name();
     let task = AutoPipeline::find(task).expect("it is one of the library's");
     let listed = names.join(", ");
     task.from_pipe_with_controlnet(&pipeline, nets).map_err(|error| match error {
@@ -42,15 +39,26 @@ pub(crate) fn add(
 enum Loaded {
     Plain(Box<ControlNetModel>),
     Union(Box<ControlNetUnionModel>),
+    ZImage(Box<ZImageControlNetModel>),
 }
 
 fn load_all(names: &[String], options: &LoadOptions) -> anyhow::Result<ControlNets> {
-    let (mut plain, mut union) = (Vec::new(), Vec::new());
+    let (mut plain, mut union, mut z_image) = (Vec::new(), Vec::new(), Vec::new());
     for name in names {
         match load_one(name, options)? {
             Loaded::Plain(net) => plain.push(*net),
             Loaded::Union(net) => union.push(*net),
+            Loaded::ZImage(net) => z_image.push(net),
         }
+    }
+    match (z_image.len(), names.len()) {
+        (0, _) => {}
+        (1, 1) => return Ok(ControlNets::ZImage(z_image.remove(0))),
+        _ => bail!(
+            "--controlnet {}: a {} works only alone",
+            names.join(", "),
+            ZImageControlNetModel::CLASS_NAME
+        ),
     }
     match (plain.is_empty(), union.is_empty()) {
         (false, false) => bail!(
@@ -68,7 +76,16 @@ fn load_one(name: &str, options: &LoadOptions) -> anyhow::Result<Loaded> {
     let loaded = if crate::is_single_file(name) {
         let LoadOptions { dtype, device, hub, .. } = options.clone();
         let options = SingleFileOptions { dtype, device, hub, ..SingleFileOptions::default() };
-        ControlNetModel::from_single_file(name, &options).map(|net| Loaded::Plain(Box::new(net)))
+        match ControlNetModel::from_single_file(name, &options) {
+            // It is of the other family.
+            Err(Error::Config { field, message, .. })
+                if field == "_class_name" && message.contains(ZImageControlNetModel::CLASS_NAME) =>
+            {
+                ZImageControlNetModel::from_single_file(name, &options)
+                    .map(|net| Loaded::ZImage(Box::new(net)))
+            }
+            loaded => loaded.map(|net| Loaded::Plain(Box::new(net))),
+        }
     } else {
         match load_folder(name, options) {
             // It is of the other class.
@@ -76,6 +93,11 @@ fn load_one(name: &str, options: &LoadOptions) -> anyhow::Result<Loaded> {
                 if field == "_class_name" && message.contains(ControlNetUnionModel::CLASS_NAME) =>
             {
                 load_folder(name, options).map(|net| Loaded::Union(Box::new(net)))
+            }
+            Err(Error::Config { field, message, .. })
+                if field == "_class_name" && message.contains(ZImageControlNetModel::CLASS_NAME) =>
+            {
+                load_folder(name, options).map(|net| Loaded::ZImage(Box::new(net)))
             }
             loaded => loaded.map(|net| Loaded::Plain(Box::new(net))),
         }

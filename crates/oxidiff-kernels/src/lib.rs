@@ -36,3 +36,6 @@ pub use ops::images::{join_channels, nearest, to_image, to_tokens};
 pub use ops::layer_norm::layer_norm;
 pub use ops::linear::{linear, linear_geglu};
 pub use ops::recording;
+pub use ops::rms_norm::rms_norm;
+pub use ops::rotation::{Pairs, rotate};
+pub use ops::swiglu::swiglu;

@@ -86,7 +86,11 @@ pub use models::layers::per_block::{PerBlock, SampleSize, TransformerLayers};
 pub use models::layers::resnet::ResnetTimeScaleShift;
 pub use models::model::Model;
 pub use models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapterConfig, T2IAdapterType, T2IAdapters};
-pub use models::transformers::{DiTTransformer2DConfig, DiTTransformer2DModel};
+pub use models::transformers::{
+    ControlNoiseRefiner, DiTTransformer2DConfig, DiTTransformer2DModel, ZImageControlInputs,
+    ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs, ZImageTransformer2DConfig,
+    ZImageTransformer2DModel,
+};
 pub use models::unets::{
     AddedConditions, AdditionEmbedType, ClassEmbedType, ClassLabels, DownBlockType, EncoderHidDimType, FreeU,
     IpAdapterInputs, MidBlockType, ResampleType, UNet2DConditionConfig, UNet2DConditionInputs,
@@ -122,7 +126,8 @@ pub use schedulers::{
 };
 pub use text_encoders::{
     CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTextOutput, CLIPTextProjectionOutput,
-    CLIPTokenizer, TokenizedText,
+    CLIPTokenizer, ChatMessage, ChatOptions, Qwen2Tokenizer, Qwen3Config, Qwen3Model, Qwen3Output,
+    TokenizedText, UnpaddedText,
 };
 pub use upscaling::{ImageUpscaler, UpscaleOptions};
 pub use vision::{

@@ -68,6 +68,7 @@ impl Held {
             Ok(Self::Owned(match loading::controlnets(core)? {
                 ControlNets::Plain(nets) => Box::new(nets),
                 ControlNets::Union(nets) => Box::new(nets),
+                ControlNets::ZImage(net) => net,
             }))
         } else {
             Err(PyTypeError::new_err(format!(

@@ -15,6 +15,8 @@ pub(crate) mod output;
 pub(crate) mod parts;
 pub(crate) mod prefetch;
 pub(crate) mod product;
+pub(crate) mod rotation;
 pub(crate) mod storage;
+pub(crate) mod swiglu;
 pub(crate) mod transpose;
 pub(crate) mod vector;

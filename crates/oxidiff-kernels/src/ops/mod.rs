@@ -12,3 +12,6 @@ pub(crate) mod layer_norm;
 pub(crate) mod linear;
 mod parameter;
 pub mod recording;
+pub(crate) mod rms_norm;
+pub(crate) mod rotation;
+pub(crate) mod swiglu;

@@ -10,11 +10,11 @@ use crate::loading::single_file::SingleFileOptions;
 use crate::models::autoencoders::{AutoencoderKL, AutoencoderTiny};
 use crate::models::controlnets::{ControlNetModel, ControlNetUnionModel};
 use crate::models::t2i_adapters::T2IAdapter;
-use crate::models::transformers::DiTTransformer2DModel;
+use crate::models::transformers::{DiTTransformer2DModel, ZImageTransformer2DModel};
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
 use crate::pipelines::{ArgumentInfo, CallArguments};
-use crate::text_encoders::{CLIPTextModel, CLIPTextModelWithProjection};
+use crate::text_encoders::{CLIPTextModel, CLIPTextModelWithProjection, Qwen3Model};
 use crate::vision::{CLIPVisionModelWithProjection, DPTForDepthEstimation};
 
 /// The classes, in alphabetical order.
@@ -28,9 +28,11 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<ControlNetUnionModel>(),
     Entry::of::<DPTForDepthEstimation>(),
     Entry::of::<DiTTransformer2DModel>(),
+    Entry::of::<Qwen3Model>(),
     Entry::of::<T2IAdapter>(),
     Entry::of::<UNet2DConditionModel>(),
     Entry::of::<UNet2DModel>(),
+    Entry::of::<ZImageTransformer2DModel>(),
 ];
 
 /// A class.

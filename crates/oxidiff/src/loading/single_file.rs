@@ -91,7 +91,12 @@ impl SingleFileOptions {
         }
         if original::is_controlnet(&original) {
             return Err(original.error(
-                "a ControlNet, not a whole checkpoint: load it with `ControlNetModel::from_single_file`, and give it to a pipeline",
+                "a ControlNet, not a whole checkpoint: load it with `from_single_file` of its class, and give it to a pipeline",
+            ));
+        }
+        if original::is_transformer(&original) {
+            return Err(original.error(
+                "a transformer, not a whole checkpoint: load it with `from_single_file` of its class, and give it to a pipeline",
             ));
         }
         if !original::has_models(&original) {

@@ -20,6 +20,7 @@ mod request;
 mod stable_diffusion;
 mod stable_diffusion_xl;
 mod unconditional;
+mod z_image;
 
 pub use any_pipeline::PipelineArguments;
 pub use auto_pipeline::{
@@ -48,3 +49,4 @@ pub use request::{AnyTensor, Argument, ArgumentInfo, ArgumentKind, CallArguments
 pub use stable_diffusion::*;
 pub use stable_diffusion_xl::*;
 pub use unconditional::*;
+pub use z_image::*;

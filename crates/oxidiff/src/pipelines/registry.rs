@@ -26,6 +26,10 @@ use super::stable_diffusion_xl::{
 use super::unconditional::{
     ConsistencyModelPipeline, DDIMPipeline, DDPMPipeline, PNDMPipeline, RePaintPipeline, ScoreSdeVePipeline,
 };
+use super::z_image::{
+    ZImageControlNetInpaintPipeline, ZImageControlNetPipeline, ZImageImg2ImgPipeline, ZImageInpaintPipeline,
+    ZImagePipeline,
+};
 use crate::error::{Error, Result};
 
 /// The task of a pipeline.
@@ -117,6 +121,11 @@ const PIPELINES: &[Entry] = &[
         "stable-diffusion-xl-controlnet-union",
         Task::Inpainting,
     ),
+    Entry::of::<ZImagePipeline>("z-image", Task::TextToImage),
+    Entry::of::<ZImageImg2ImgPipeline>("z-image", Task::ImageToImage),
+    Entry::of::<ZImageInpaintPipeline>("z-image", Task::Inpainting),
+    Entry::of::<ZImageControlNetPipeline>("z-image-controlnet", Task::TextToImage),
+    Entry::of::<ZImageControlNetInpaintPipeline>("z-image-controlnet", Task::Inpainting),
 ];
 
 /// The classes of other crates.

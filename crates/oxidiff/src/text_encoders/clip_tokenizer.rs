@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use tokenizers::models::bpe::{BPE, Merges, Vocab};
+use tokenizers::models::bpe::BPE;
 use tokenizers::normalizers::{Lowercase, NFC, Replace, Sequence as Normalizers};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
@@ -13,11 +13,15 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
 
-use super::clip_tokenizer_config::{TokenizerConfig, read_json};
+use super::clip_tokenizer_config::TokenizerConfig;
 use super::clip_vocabulary::{self, MERGES_OF_CLIP};
+use super::vocabulary_files::{read_merges, read_vocab, wrong};
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
 use crate::pipelines::component::Component;
+
+/// Who needs the files, for messages.
+const NEEDED_BY: &str = "CLIPTokenizer";
 
 /// Splits prompts into the tokens of a CLIP text encoder.
 #[derive(Clone, Debug)]
@@ -67,7 +71,7 @@ impl CLIPTokenizer {
     pub(crate) fn load(folder: &Folder) -> Result<Self> {
         let TokenizerConfig { values, bos, eos, pad, unk, model_max_length } = TokenizerConfig::read(folder)?;
         let (mut tokenizer, file) = if folder.has("tokenizer.json") {
-            let text = folder.read("tokenizer.json", "CLIPTokenizer")?;
+            let text = folder.read("tokenizer.json", NEEDED_BY)?;
             let mut tokenizer = Tokenizer::from_bytes(&text).map_err(wrong(folder, "tokenizer.json"))?;
             // The length is chosen in each call.
             tokenizer.with_padding(None);
@@ -234,7 +238,7 @@ impl CLIPTokenizer {
 fn from_vocabulary(folder: &Folder, bos: &str, eos: &str, unk: &str) -> Result<Tokenizer> {
     let (vocab, merges) = match folder.has(MERGES_OF_CLIP) && !folder.has("vocab.json") {
         true => clip_vocabulary::read(folder)?,
-        false => (read_vocab(folder)?, read_merges(folder)?),
+        false => (read_vocab(folder, NEEDED_BY)?, read_merges(folder, NEEDED_BY)?),
     };
     let ids: HashMap<&str, u32> =
         [bos, eos].into_iter().filter_map(|token| Some((token, *vocab.get(token)?))).collect();
@@ -275,39 +279,4 @@ fn from_vocabulary(folder: &Folder, bos: &str, eos: &str, unk: &str) -> Result<T
         .with_decoder(Some(ByteLevel::default()))
         .with_post_processor(Some(processing.add_prefix_space(false)));
     Ok(tokenizer)
-}
-
-fn read_vocab(folder: &Folder) -> Result<Vocab> {
-    let ids = read_json(folder, "vocab.json")?.into_iter().map(|(token, id)| {
-        let number = id.as_u64().and_then(|id| u32::try_from(id).ok()).ok_or_else(|| Error::Tokenizer {
-            origin: folder.locate("vocab.json").display().to_string(),
-            message: format!("the id of token `{token}` is `{id}`"),
-        })?;
-        Ok((token, number))
-    });
-    ids.collect()
-}
-
-fn read_merges(folder: &Folder) -> Result<Merges> {
-    let text = folder.read("merges.txt", "CLIPTokenizer")?;
-    parse_merges(&text, &folder.locate("merges.txt").display().to_string())
-}
-
-/// The pairs in a file, one a line.
-pub(super) fn parse_merges(text: &[u8], origin: &str) -> Result<Merges> {
-    let error = |message: String| Error::Tokenizer { origin: origin.to_owned(), message };
-    let text = std::str::from_utf8(text).map_err(|cause| error(cause.to_string()))?;
-    text.lines()
-        .enumerate()
-        .filter(|(_, line)| !line.starts_with("#version") && !line.is_empty())
-        .map(|(number, line)| match line.split_once(' ') {
-            Some((first, second)) => Ok((first.to_owned(), second.to_owned())),
-            None => Err(error(format!("line {}: `{line}` is not a pair", number + 1))),
-        })
-        .collect()
-}
-
-fn wrong(folder: &Folder, file: &str) -> impl FnOnce(tokenizers::Error) -> Error {
-    let origin = folder.locate(file).display().to_string();
-    move |error| Error::Tokenizer { origin, message: error.to_string() }
 }

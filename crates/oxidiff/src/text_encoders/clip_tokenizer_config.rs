@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::vocabulary_files::read_json;
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
 
@@ -28,7 +29,7 @@ impl TokenizerConfig {
     /// When a file is not JSON, or a field has a value that a CLIP tokenizer cannot have.
     pub(super) fn read(folder: &Folder) -> Result<Self> {
         let read = |file: &str| match folder.has(file) {
-            true => read_json(folder, file),
+            true => read_json(folder, file, "CLIPTokenizer"),
             false => Ok(Map::new()),
         };
         let (values, special) = (read(CONFIG)?, read(SPECIAL_TOKENS)?);
@@ -88,13 +89,4 @@ fn max_length(values: &Map<String, Value>, origin: &str) -> Result<Option<usize>
             None => Err(Error::config(origin, FIELD, format!("must be a whole number from 2, not {length}"))),
         },
     }
-}
-
-/// Reads a JSON object.
-pub(super) fn read_json(folder: &Folder, file: &str) -> Result<Map<String, Value>> {
-    let text = folder.read(file, "CLIPTokenizer")?;
-    serde_json::from_slice(&text).map_err(|error| Error::Tokenizer {
-        origin: folder.locate(file).display().to_string(),
-        message: format!("not a JSON object: {error}"),
-    })
 }

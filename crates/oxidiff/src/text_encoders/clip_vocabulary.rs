@@ -6,7 +6,7 @@ use tokenizers::models::bpe::{Merges, Vocab};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use zip::ZipArchive;
 
-use super::clip_tokenizer::parse_merges;
+use super::vocabulary_files::parse_merges;
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
 

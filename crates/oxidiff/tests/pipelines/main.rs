@@ -11,3 +11,4 @@ mod quicktour;
 mod stable_diffusion;
 mod stable_diffusion_xl;
 mod unconditional;
+mod z_image;

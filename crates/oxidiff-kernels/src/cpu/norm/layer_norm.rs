@@ -101,7 +101,7 @@ fn scale<S: Simd, T: Storage>(
 
 /// The sum of `term` over whole vectors. Several vectors of partial sums make it fast and keep its rounding error small.
 #[inline(always)]
-fn sum<S: Simd>(simd: S, values: &[f32], term: impl Fn(S::f32s) -> S::f32s) -> f32 {
+pub(super) fn sum<S: Simd>(simd: S, values: &[f32], term: impl Fn(S::f32s) -> S::f32s) -> f32 {
     let (fours, rest) = S::as_simd_f32s(values).0.as_chunks::<4>();
     let mut sums = [simd.splat_f32s(0.0); 4];
     for four in fours {

@@ -137,7 +137,8 @@ pub(crate) fn component_names(index: &serde_json::Map<String, Value>) -> impl It
 /// Whether a file is a configuration or part of a tokenizer.
 pub(crate) fn is_configuration(name: &str) -> bool {
     let is_index = name.contains(".index.");
-    (name.ends_with(".json") && !is_index) || name.ends_with(".txt") || name.ends_with(".model")
+    (name.ends_with(".json") && !is_index)
+        || [".txt", ".model", ".jinja"].iter().any(|end| name.ends_with(end))
 }
 
 fn is_other_weights(name: &str) -> bool {

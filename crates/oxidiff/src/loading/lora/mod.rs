@@ -6,6 +6,7 @@
 //! those that its layers have in a single file.
 
 mod choose_file;
+mod fused;
 mod layer;
 mod original_names;
 mod peft_config;
@@ -25,6 +26,11 @@ use crate::error::{Error, Result};
 use crate::loading::formats::state_dict::{StateDict, StoredTensor};
 use crate::wording::listed;
 
+/// The name of the number that a layer's change is multiplied by, after division by its rank.
+const ALPHA: &str = "alpha";
+/// The end of the name of the projection after an attention, which some trainers call `out`.
+const OUT: &str = ".to_out.0";
+
 /// The key of the metadata under which diffusers keeps the configurations of PEFT.
 const METADATA_KEY: &str = "lora_adapter_metadata";
 
@@ -34,6 +40,7 @@ pub enum LoraTarget {
     UNet,
     TextEncoder,
     TextEncoder2,
+    Transformer,
 }
 
 /// The layers of one model that a file changes, by the key of their weight.
@@ -53,6 +60,25 @@ impl LoraTarget {
             Self::UNet => "unet",
             Self::TextEncoder => "text_encoder",
             Self::TextEncoder2 => "text_encoder_2",
+            Self::Transformer => "transformer",
+        }
+    }
+
+    /// The rest of a key that belongs to this model in a layout with paths. Trainers of transformers call the model
+    /// `diffusion_model`, or do not name it at all.
+    fn without_prefix(self, key: &str) -> Option<&str> {
+        let after = |name: &str| key.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
+        match self {
+            Self::Transformer => Some(after(self.name()).or_else(|| after("diffusion_model")).unwrap_or(key)),
+            _ => after(self.name()),
+        }
+    }
+
+    /// The name in diffusers of a module of this model.
+    fn canonical(self, module: String) -> String {
+        match (self, module.strip_suffix(".out")) {
+            (Self::Transformer, Some(block)) => format!("{block}{OUT}"),
+            _ => module,
         }
     }
 
@@ -61,6 +87,7 @@ impl LoraTarget {
             Self::UNet => &["lora_unet_", "lycoris_"],
             Self::TextEncoder => &["lora_te_", "lora_te1_"],
             Self::TextEncoder2 => &["lora_te2_"],
+            Self::Transformer => &["lora_unet_", "lora_transformer_", "lycoris_"],
         }
     }
 
@@ -96,12 +123,12 @@ impl LoraFile {
                 return Err(Error::unsupported(what, why));
             }
         }
-        let starts = ["lora_te_", "lora_te1_", "lora_te2_", "lora_unet_", "lycoris_"];
+        let starts = ["lora_te_", "lora_te1_", "lora_te2_", "lora_unet_", "lora_transformer_", "lycoris_"];
         let kohya = tensors.keys().all(|key| starts.iter().any(|start| key.starts_with(start)));
         if tensors.is_empty() {
             return Err(tensors.error("not a LoRA: the file has no tensors"));
         }
-        if let Some(key) = tensors.keys().find(|key| !key.contains("lora")) {
+        if let Some(key) = tensors.keys().find(|key| !key.contains("lora") && !is_of_transformer(key)) {
             return Err(
                 tensors.error(format!("not a LoRA: the name of the tensor `{key}` does not contain `lora`"))
             );
@@ -132,8 +159,9 @@ impl LoraFile {
     ) -> Result<LoraLayers> {
         let parts = match self.kohya {
             true => self.kohya_parts(target, weights, used)?,
-            false => self.parts(target, weights, used),
+            false => self.parts(target, weights, used)?,
         };
+        let parts = fused::split(parts, weights, &self.tensors)?;
         let mut layers = LoraLayers::new();
         for (module, part) in &parts {
             let key = format!("{module}.weight");
@@ -178,21 +206,26 @@ impl LoraFile {
         target: LoraTarget,
         weights: &BTreeMap<String, Vec<usize>>,
         used: &mut BTreeSet<&'a str>,
-    ) -> BTreeMap<String, Parts<'a>> {
+    ) -> Result<BTreeMap<String, Parts<'a>>> {
         let mut parts = BTreeMap::<String, Parts>::new();
         for (key, tensor) in self.tensors.iter() {
-            let Some(rest) = key.strip_prefix(target.name()).and_then(|rest| rest.strip_prefix('.')) else {
-                continue;
-            };
+            let Some(rest) = target.without_prefix(key) else { continue };
             let Some((module, name)) = split_key(target, rest)
-                .filter(|(module, _)| weights.contains_key(&format!("{module}.weight")))
+                .map(|(module, name)| (target.canonical(module), name))
+                .filter(|(module, _)| has_weight(target, module, weights))
             else {
                 continue;
             };
-            parts.entry(module).or_default().tensors.insert(name, tensor.clone());
+            let part = parts.entry(module).or_default();
+            match name {
+                ALPHA => part.alpha = Some(scalar(tensor)?),
+                name => {
+                    part.tensors.insert(name, tensor.clone());
+                }
+            }
             used.insert(key);
         }
-        parts
+        Ok(parts)
     }
 
     /// The matrices and alphas in kohya's layout.
@@ -212,14 +245,19 @@ impl LoraFile {
             let Some((module, part)) = rest.split_once('.') else {
                 return Err(self.tensors.error(format!("tensor `{key}` does not belong to a LoRA")));
             };
-            if part != "alpha" && !NAMES.contains(&part) {
+            let part = match part {
+                "lora.down.weight" | "lora_A.weight" => DOWN,
+                "lora.up.weight" | "lora_B.weight" => UP,
+                part => part,
+            };
+            if part != ALPHA && !NAMES.contains(&part) {
                 return Err(self.tensors.error(format!("tensor `{key}` does not belong to a LoRA")));
             }
             let Some(module) = modules.get(module) else { continue };
             used.insert(key);
-            let parts = parts.entry((*module).to_owned()).or_default();
+            let parts = parts.entry(module.clone()).or_default();
             match part {
-                "alpha" => parts.alpha = Some(scalar(tensor)?),
+                ALPHA => parts.alpha = Some(scalar(tensor)?),
                 name => {
                     parts.tensors.insert(name, tensor.clone());
                 }
@@ -229,18 +267,28 @@ impl LoraFile {
     }
 
     /// The modules of a model by the names that they can have in kohya's layout.
-    fn kohya_modules<'m>(
+    fn kohya_modules(
         &self,
         target: LoraTarget,
-        weights: &'m BTreeMap<String, Vec<usize>>,
-    ) -> HashMap<String, &'m str> {
+        weights: &BTreeMap<String, Vec<usize>>,
+    ) -> HashMap<String, String> {
         let mut modules = HashMap::new();
         for module in weights.keys().filter_map(|key| key.strip_suffix(".weight")) {
             let flat = module.replace('.', "_");
-            if target == LoraTarget::TextEncoder {
-                modules.insert(format!("text_model_{flat}"), module);
+            match target {
+                LoraTarget::TextEncoder => {
+                    modules.insert(format!("text_model_{flat}"), module.to_owned());
+                }
+                LoraTarget::Transformer => {
+                    if let Some(block) = module.strip_suffix(OUT) {
+                        let flat = block.replace('.', "_");
+                        modules.insert(format!("{flat}_out"), module.to_owned());
+                        modules.insert(format!("{flat}_qkv"), fused::name(block));
+                    }
+                }
+                LoraTarget::UNet | LoraTarget::TextEncoder2 => {}
             }
-            modules.insert(flat, module);
+            modules.insert(flat, module.to_owned());
         }
         // A file that names the blocks in both ways is read by the names of diffusers, as in Python.
         let blocks = ["lora_unet_down_blocks_", "lora_unet_mid_block_", "lora_unet_up_blocks_"];
@@ -250,7 +298,7 @@ impl LoraFile {
             modules.extend(
                 originals
                     .filter(|(name, _)| !(is_mixed && original_names::is_in_block(name)))
-                    .map(|(name, module)| (name.replace('.', "_"), module)),
+                    .map(|(name, module)| (name.replace('.', "_"), module.to_owned())),
             );
         }
         modules
@@ -267,13 +315,16 @@ impl LoraFile {
         if let Some(config) = PeftConfig::read(&self.metadata, self.origin(), target.name())? {
             return Ok(config.scaling(module, rank));
         }
+        if target == LoraTarget::Transformer {
+            return Ok(parts[module].alpha.map_or(1.0, |alpha| alpha / rank));
+        }
         let Some(common) = most_common(parts.values().filter_map(|part| part.alpha)) else { return Ok(1.0) };
         // Where alphas differ, diffusers looks up a layer's own alpha by name, which works only for these layers; all others
         // get the most common alpha.
         let ends_with = |names: &[&str]| names.iter().any(|name| module.ends_with(name));
         let by_name = match target {
             LoraTarget::UNet => !ends_with(&["to_q", "to_k", "to_v", "to_out.0"]),
-            LoraTarget::TextEncoder => false,
+            LoraTarget::TextEncoder | LoraTarget::Transformer => false,
             LoraTarget::TextEncoder2 => ends_with(&["mlp.fc1", "mlp.fc2"]),
         };
         let own = parts[module].alpha.filter(|_| by_name);
@@ -281,11 +332,30 @@ impl LoraFile {
     }
 }
 
+/// Whether the model has the module, or the three that one matrix stands for.
+fn has_weight(target: LoraTarget, module: &str, weights: &BTreeMap<String, Vec<usize>>) -> bool {
+    let is_fused = || target == LoraTarget::Transformer && fused::parts(module, weights).is_some();
+    weights.contains_key(&format!("{module}.weight")) || is_fused()
+}
+
+/// Whether a key without `lora` in it can belong to an adapter of a transformer.
+fn is_of_transformer(key: &str) -> bool {
+    let has_prefix = ["transformer.", "diffusion_model."].iter().any(|prefix| key.starts_with(prefix));
+    has_prefix && key.rsplit_once('.').is_some_and(|(_, name)| name == ALPHA || NAMES.contains(&name))
+}
+
 /// The layer that a key belongs to, and the name of its tensor in kohya's layout, or PEFT's name for the lengths of DoRA.
 fn split_key(target: LoraTarget, key: &str) -> Option<(String, &'static str)> {
-    let key = key.replace(".processor.", ".");
+    let key = key.replace(".processor.", ".").replace(".default.", ".");
+    if target == LoraTarget::Transformer {
+        for name in NAMES.into_iter().chain([ALPHA]) {
+            if let Some(module) = key.strip_suffix(name).and_then(|module| module.strip_suffix('.')) {
+                return Some((module.to_owned(), name));
+            }
+        }
+    }
     let key = match target {
-        LoraTarget::UNet | LoraTarget::TextEncoder2 => &key,
+        LoraTarget::UNet | LoraTarget::TextEncoder2 | LoraTarget::Transformer => &key,
         LoraTarget::TextEncoder => key.strip_prefix("text_model.").unwrap_or(&key),
     };
     for (suffix, name) in [

@@ -4,6 +4,8 @@ use super::controlnet::ControlNetModel;
 use super::multi_controlnet::MultiControlNetModel;
 use super::one_or_several::ControlNet;
 use super::union::{ControlNetUnion, ControlNetUnionModel, MultiControlNetUnionModel};
+use crate::models::model::Model;
+use crate::models::transformers::ZImageControlNetModel;
 use crate::pipelines::component::Component;
 
 /// ControlNets of one class: `controlnet=` in Python.
@@ -23,6 +25,8 @@ pub enum ControlNets {
     Plain(ControlNet),
     /// Each for several types of images.
     Union(ControlNetUnion),
+    /// That of Z-Image.
+    ZImage(Box<ZImageControlNetModel>),
 }
 
 impl ControlNets {
@@ -31,6 +35,16 @@ impl ControlNets {
         match self {
             Self::Plain(nets) => nets,
             Self::Union(nets) => nets,
+            Self::ZImage(net) => &**net,
+        }
+    }
+
+    /// The class of one of them.
+    pub fn class_name(&self) -> &'static str {
+        match self {
+            Self::Plain(_) => ControlNetModel::CLASS_NAME,
+            Self::Union(_) => ControlNetUnionModel::CLASS_NAME,
+            Self::ZImage(_) => ZImageControlNetModel::CLASS_NAME,
         }
     }
 }
@@ -53,5 +67,6 @@ from! {
     ControlNet => Plain,
     ControlNetUnionModel => Union,
     MultiControlNetUnionModel => Union,
-    ControlNetUnion => Union
+    ControlNetUnion => Union,
+    ZImageControlNetModel => ZImage
 }

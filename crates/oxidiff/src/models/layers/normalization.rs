@@ -1,8 +1,8 @@
-//! Layer, group and batch normalization.
+//! Layer, root mean square, group and batch normalization.
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, module};
-use oxidiff_kernels::{GroupNormActivation, group_norm, layer_norm};
+use oxidiff_kernels::{GroupNormActivation, group_norm, layer_norm, rms_norm};
 
 use super::activations::Activation;
 use super::parameter;
@@ -37,6 +37,40 @@ impl LayerNorm {
 pub fn layer_norm_without_parameters<const D: usize>(x: Tensor<D>, epsilon: f64) -> Tensor<D> {
     let ones = Tensor::ones([x.dims()[D - 1]], (&x.device(), x.dtype()));
     module::layer_norm(x, ones, None, epsilon)
+}
+
+/// Divides the last dimension by the root of its mean square (Zhang & Sennrich 2019, <https://arxiv.org/abs/1910.07467>).
+#[derive(Module, Debug)]
+pub struct RmsNorm {
+    /// `[features]`.
+    pub weight: Param<Tensor<1>>,
+    epsilon: f64,
+}
+
+impl RmsNorm {
+    /// A norm over `features` values with weights of 1.
+    pub fn init(features: usize, epsilon: f64, device: &Device) -> Self {
+        Self { weight: parameter::constant([features], 1.0, device), epsilon }
+    }
+
+    /// `[..., features]` to the same shape.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        rms_norm(x, self.weight.val(), self.epsilon)
+    }
+
+    /// Like [`Self::forward`], with the result multiplied by `factors` `[features]`, in the same pass.
+    pub fn forward_scaled<const D: usize>(&self, x: Tensor<D>, factors: Tensor<1>) -> Tensor<D> {
+        let weight = self.weight.val().cast(DType::F32) * factors.cast(DType::F32);
+        rms_norm(x, weight, self.epsilon)
+    }
+
+    /// Normalizes each head of `x` `[batch, tokens, heads * features]` by itself.
+    pub fn forward_heads(&self, x: Tensor<3>) -> Tensor<3> {
+        let dims @ [batch, tokens, width] = x.dims();
+        let [features] = self.weight.lazy_shape().dims();
+        let heads: Tensor<4> = x.reshape([batch, tokens, width / features, features]);
+        self.forward(heads).reshape(dims)
+    }
 }
 
 /// Normalizes groups of channels (Wu & He 2018, <https://arxiv.org/abs/1803.08494>).

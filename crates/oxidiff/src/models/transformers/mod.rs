@@ -2,6 +2,11 @@
 
 mod dit_transformer_2d;
 mod transformer_2d;
+mod z_image;
 
 pub use dit_transformer_2d::{DiTTransformer2DConfig, DiTTransformer2DModel};
 pub use transformer_2d::{Transformer2DConfig, Transformer2DModel};
+pub use z_image::{
+    ControlNoiseRefiner, ZImageControlInputs, ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs,
+    ZImageTransformer2DConfig, ZImageTransformer2DModel,
+};

@@ -10,9 +10,10 @@ use crate::models::controlnets::{
 };
 use crate::models::model::Model;
 use crate::models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapters};
+use crate::models::transformers::ZImageControlNetModel;
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
-use crate::text_encoders::CLIPTokenizer;
+use crate::text_encoders::{CLIPTokenizer, Qwen2Tokenizer};
 use crate::vision::{CLIPImageProcessor, ImageProcessor};
 
 /// A checkpoint that is being loaded: its folder, its index, and how to load it.
@@ -101,9 +102,7 @@ impl<'a> ComponentLoader<'a> {
     pub fn controlnet(&self, component: &str) -> Result<ControlNet> {
         match &self.options.controlnet {
             Some(ControlNets::Plain(given)) => return Ok(given.clone()),
-            Some(ControlNets::Union(_)) => {
-                return Err(other_controlnet(ControlNetUnionModel::CLASS_NAME, ControlNetModel::CLASS_NAME));
-            }
+            Some(other) => return Err(other_controlnet(other.class_name(), ControlNetModel::CLASS_NAME)),
             None => {}
         }
         if self.controlnet_class(component)? != MultiControlNetModel::CLASS_NAME {
@@ -119,8 +118,8 @@ impl<'a> ComponentLoader<'a> {
     pub fn controlnet_union(&self, component: &str) -> Result<ControlNetUnion> {
         match &self.options.controlnet {
             Some(ControlNets::Union(given)) => return Ok(given.clone()),
-            Some(ControlNets::Plain(_)) => {
-                return Err(other_controlnet(ControlNetModel::CLASS_NAME, ControlNetUnionModel::CLASS_NAME));
+            Some(other) => {
+                return Err(other_controlnet(other.class_name(), ControlNetUnionModel::CLASS_NAME));
             }
             None => {}
         }
@@ -128,6 +127,22 @@ impl<'a> ComponentLoader<'a> {
             return Ok(ControlNetUnion::One(self.model(component)?));
         }
         Ok(ControlNetUnion::Several(MultiControlNetUnionModel::new(self.numbered(component)?)?))
+    }
+
+    /// As [`Self::controlnet`], for the ControlNet of Z-Image.
+    ///
+    /// # Errors
+    /// As [`Self::controlnet`].
+    pub fn z_image_controlnet(&self, component: &str) -> Result<ZImageControlNetModel> {
+        match &self.options.controlnet {
+            Some(ControlNets::ZImage(given)) => return Ok((**given).clone()),
+            Some(other) => {
+                return Err(other_controlnet(other.class_name(), ZImageControlNetModel::CLASS_NAME));
+            }
+            None => {}
+        }
+        self.controlnet_class(component)?;
+        self.model(component)
     }
 
     fn controlnet_class(&self, component: &str) -> Result<&str> {
@@ -203,6 +218,22 @@ impl<'a> ComponentLoader<'a> {
             "CLIPTokenizer" | "CLIPTokenizerFast" => CLIPTokenizer::load(&self.folder(component)),
             other => {
                 let message = format!("is a `{other}`; only `CLIPTokenizer` can be loaded");
+                Err(Error::config(self.index.origin(), component, message))
+            }
+        }
+    }
+
+    /// The tokenizer of a Qwen language model of this name.
+    ///
+    /// # Errors
+    /// As [`Self::model`].
+    pub fn qwen2_tokenizer(&self, component: &str) -> Result<Qwen2Tokenizer> {
+        match self.index.required(component)? {
+            class if Qwen2Tokenizer::CLASSES.contains(&class) => {
+                Qwen2Tokenizer::load(&self.folder(component))
+            }
+            other => {
+                let message = format!("is a `{other}`; only `Qwen2Tokenizer` can be loaded");
                 Err(Error::config(self.index.origin(), component, message))
             }
         }

@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Device, Tensor};
 
 use super::decoding;
-use super::latents::{draw, scaled};
+use super::latents::{draw, scaled, shifted_and_scaled};
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions, VaeImageProcessor};
 use crate::models::autoencoders::{Autoencoder, EncodedImage};
@@ -83,6 +83,8 @@ pub(crate) enum Scaling {
     Factor,
     /// By the statistics of the autoencoder, if it has them.
     Statistics,
+    /// By one factor, after a shift, as for flow models.
+    FactorAndShift,
 }
 
 /// Latents of images with values in [-1, 1], drawn and scaled; latents are left as they are.
@@ -112,6 +114,7 @@ pub(crate) fn sample_latents(
     match scaling {
         Scaling::Factor => Ok((latents * vae.scaling_factor()).cast(dtype)),
         Scaling::Statistics => Ok(scaled(vae, latents)?.cast(dtype)),
+        Scaling::FactorAndShift => Ok(shifted_and_scaled(vae, latents).cast(dtype)),
     }
 }
 

@@ -136,6 +136,18 @@ pub(crate) struct Start {
     pub image: Option<Tensor<4>>,
 }
 
+impl Start {
+    /// The same in single precision, for latents that are denoised in it whatever the models compute in.
+    pub fn in_single_precision(self) -> Self {
+        let Self { latents, noise, image } = self;
+        Self {
+            latents: latents.cast(DType::F32),
+            noise: noise.cast(DType::F32),
+            image: image.map(|image| image.cast(DType::F32)),
+        }
+    }
+}
+
 /// What a run begins with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Beginning {

@@ -70,6 +70,16 @@ pub(crate) fn scaled(vae: &dyn Autoencoder, latents: Tensor<4>) -> Result<Tensor
     }
 }
 
+/// Latents as an autoencoder decodes them, from those of a flow model: divided by the scale, then shifted.
+pub(crate) fn unscaled_and_shifted(vae: &dyn Autoencoder, latents: Tensor<4>) -> Tensor<4> {
+    latents / vae.scaling_factor() + vae.shift_factor().unwrap_or_default()
+}
+
+/// The latents of a flow model, from those that an autoencoder encodes.
+pub(crate) fn shifted_and_scaled(vae: &dyn Autoencoder, latents: Tensor<4>) -> Tensor<4> {
+    (latents - vae.shift_factor().unwrap_or_default()) * vae.scaling_factor()
+}
+
 /// Mean and standard deviation of each channel, `[1, channels, 1, 1]`.
 fn statistics(vae: &dyn Autoencoder, latents: &Tensor<4>) -> Result<Option<[Tensor<4>; 2]>> {
     let Some(statistics) = vae.latent_statistics() else { return Ok(None) };

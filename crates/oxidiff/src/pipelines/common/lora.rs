@@ -93,7 +93,7 @@ pub trait LoraLoader {
     }
 
     /// As [`LoraLoader::set_adapters`], with a weight of an adapter for each model, by the names that Python has for them:
-    /// `unet`, `text_encoder`, `text_encoder_2`. It is 1 for a model that is not named. A UNet can have weights for each block.
+    /// `unet`, `transformer`, `text_encoder`, `text_encoder_2`. It is 1 for a model that is not named. A UNet can have weights for each block.
     ///
     /// # Errors
     /// When there is no adapter, model or block of a name, a weight is not finite, or one is so large that the model's weights

@@ -7,6 +7,7 @@ pub(crate) mod control;
 pub(crate) mod decoding;
 pub(crate) mod denoising;
 pub(crate) mod finite;
+pub(crate) mod flow_timesteps;
 pub(crate) mod guidance;
 pub(crate) mod ignored;
 pub(crate) mod image_latents;

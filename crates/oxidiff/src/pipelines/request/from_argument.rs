@@ -263,7 +263,7 @@ impl<const D: usize> FromArgument for Tensor<D> {
     }
 }
 
-impl FromArgument for Vec<Tensor<4>> {
+impl<const D: usize> FromArgument for Vec<Tensor<D>> {
     const CAN_BE_WRITTEN: bool = false;
 
     fn from_argument(argument: Argument) -> Result<Self, String> {

@@ -34,6 +34,7 @@ const SCHEDULER: &str = "scheduler/scheduler_config.json";
 const LOW_RES_SCHEDULER: &str = "low_res_scheduler/scheduler_config.json";
 const TEXT_ENCODER: &str = "text_encoder/config.json";
 const CONTROLNET: &str = "controlnet/config.json";
+const TRANSFORMER: &str = "transformer/config.json";
 const TEXT_ENCODER_2: &str = "text_encoder_2/config.json";
 
 /// A folder of the given files, and of the two of each tokenizer, which differ in the token that they pad with.
@@ -180,4 +181,28 @@ pub(super) static CONTROLNET_XL: EmbeddedFolder = folder!(
     "diffusers/controlnet-canny-sdxl-1.0",
     tokenizers: [],
     CONTROLNET: include_bytes!("controlnet/xl.json"),
+);
+
+pub(super) static Z_IMAGE: EmbeddedFolder = folder!(
+    "Tongyi-MAI/Z-Image-Turbo",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/z_image.json"),
+);
+
+pub(super) static Z_IMAGE_CONTROLNET_1: EmbeddedFolder = folder!(
+    "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union",
+    tokenizers: [],
+    CONTROLNET: include_bytes!("controlnet/z_image_1.json"),
+);
+
+pub(super) static Z_IMAGE_CONTROLNET_2_0: EmbeddedFolder = folder!(
+    "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union-2.0",
+    tokenizers: [],
+    CONTROLNET: include_bytes!("controlnet/z_image_2_0.json"),
+);
+
+pub(super) static Z_IMAGE_CONTROLNET_2_1: EmbeddedFolder = folder!(
+    "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union-2.1",
+    tokenizers: [],
+    CONTROLNET: include_bytes!("controlnet/z_image_2_1.json"),
 );

@@ -1,0 +1,81 @@
+//! Root mean square normalization.
+
+use std::ops::Range;
+
+use burn_flex::FlexTensor;
+use pulp::{Arch, Scalar, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::layer_norm::sum;
+use crate::cpu::channels_last::contiguous;
+use crate::cpu::output::Output;
+use crate::cpu::storage::Storage;
+use crate::cpu::vector::{load, store, whole};
+use crate::host::breakdown::operation;
+use crate::host::scratch::Scratch;
+
+/// Values per task.
+const VALUES: usize = 1 << 14;
+
+/// Normalizes rows as long as `weight`, the last dimension of `x`.
+pub(crate) fn rms_norm<T: Storage>(x: FlexTensor, weight: &[f32], epsilon: f32) -> FlexTensor {
+    let x = x.to_contiguous();
+    let values = x.as_slice::<T>().expect("contiguous, of the type just matched");
+    let features = weight.len();
+    let bytes = size_of::<T>() * 2 * values.len();
+    let _running = operation("rms norm", 4.0 * values.len() as f64, bytes as f64);
+    let output = Output::<T>::new(values.len());
+    let task_len = VALUES.div_ceil(features) * features;
+    values.par_chunks(task_len).enumerate().for_each(|(task, rows)| {
+        // SAFETY: each row is written by one task.
+        let out = unsafe { output.part(task * task_len, rows.len()) };
+        Arch::new().dispatch(Normalize { rows, weight, epsilon, out });
+    });
+    contiguous::<T>(output.finish(), x.layout().shape())
+}
+
+/// Normalizes some rows, each as long as `weight`.
+struct Normalize<'a, T> {
+    rows: &'a [T],
+    weight: &'a [f32],
+    epsilon: f32,
+    out: &'a mut [T],
+}
+
+impl<T: Storage> WithSimd for Normalize<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { rows, weight, epsilon, out } = self;
+        let features = weight.len();
+        let whole = whole::<S>(features);
+        // A row, padded to whole vectors with zeros, which do not change the sum.
+        let mut row = Scratch::new(features.next_multiple_of(S::F32_LANES));
+        row[features..].fill(0.0);
+        for (values, out) in rows.chunks_exact(features).zip(out.chunks_exact_mut(features)) {
+            T::widen(values, &mut row[..features]);
+            let squares = sum(simd, &row, |x| simd.mul_f32s(x, x));
+            let inverse = 1.0 / (squares / features as f32 + epsilon).sqrt();
+            scale(simd, 0..whole, &row, inverse, weight, out);
+            scale(Scalar, whole..features, &row, inverse, weight, out);
+        }
+    }
+}
+
+/// `x * inverse * weight` for some values of a row.
+#[inline(always)]
+fn scale<S: Simd, T: Storage>(
+    simd: S,
+    indices: Range<usize>,
+    row: &[f32],
+    inverse: f32,
+    weight: &[f32],
+    out: &mut [T],
+) {
+    let inverse = simd.splat_f32s(inverse);
+    for start in indices.step_by(S::F32_LANES) {
+        let normalized = simd.mul_f32s(load::<S, f32>(row, start), inverse);
+        store::<S, T>(simd.mul_f32s(normalized, load::<S, f32>(weight, start)), out, start);
+    }
+}

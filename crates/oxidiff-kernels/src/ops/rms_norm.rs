@@ -1,0 +1,68 @@
+//! Root mean square normalization (Zhang & Sennrich 2019, <https://arxiv.org/abs/1910.07467>).
+
+use burn::backend::Flex;
+use burn::tensor::{DType, Tensor};
+use half::{bf16, f16};
+
+use super::parameter::parameter;
+use crate::cpu;
+
+/// Divides the last dimension by the root of its mean square, then multiplies by `weight`.
+///
+/// Shapes: `x` `[..., features]`, `weight` `[features]`; the result has the shape and element type of `x`. The mean is computed in
+/// `f32` for every element type.
+///
+/// # Panics
+/// When there is not one weight per feature.
+pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    let features = x.dims()[D - 1];
+    assert_eq!(weight.dims(), [features], "one weight per feature");
+    let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
+        return rms_norm_plain(x, weight, epsilon);
+    };
+    if features == 0 {
+        return x;
+    }
+    let epsilon_f32 = epsilon as f32;
+    Tensor::from_primitive::<Flex>(match x_flex.dtype() {
+        DType::F32 => cpu::norm::rms_norm::<f32>(x_flex, &parameter(weight), epsilon_f32),
+        DType::F16 => cpu::norm::rms_norm::<f16>(x_flex, &parameter(weight), epsilon_f32),
+        DType::BF16 => cpu::norm::rms_norm::<bf16>(x_flex, &parameter(weight), epsilon_f32),
+        _ => return rms_norm_plain(x, weight, epsilon),
+    })
+}
+
+/// The plain expression, in Burn's own operations.
+fn rms_norm_plain<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    let dtype = x.dtype();
+    let x = x.cast(DType::F32);
+    let mean = x.clone().square().mean_dim(D - 1);
+    (x / (mean + epsilon).sqrt() * weight.cast(DType::F32).unsqueeze()).cast(dtype)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, Distribution};
+
+    #[test]
+    fn equals_the_plain_expression() {
+        let device = Device::flex();
+        let random = |shape: [usize; 3]| Tensor::<3>::random(shape, Distribution::Normal(0.5, 2.0), &device);
+        for shape in [[1, 1, 1], [2, 70, 33], [1, 3, 320], [3, 1, 20_000], [0, 2, 8]] {
+            for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::BF16, 1e-2), (DType::F16, 2e-3)] {
+                let x = random(shape).cast(dtype);
+                let weight = random([1, 1, shape[2]]).reshape([shape[2]]).cast(dtype);
+                let fast = rms_norm(x.clone(), weight.clone(), 1e-5);
+                assert_eq!((fast.dtype(), fast.dims()), (dtype, shape));
+                if shape[0] == 0 {
+                    continue;
+                }
+                let plain = rms_norm_plain(x.cast(DType::F32), weight, 1e-5);
+                let difference = (fast.cast(DType::F32) - plain.clone()).abs() / (plain.abs() + 1.0);
+                let difference = difference.max().into_scalar::<f32>();
+                assert!(difference <= tolerance, "{shape:?}, {dtype:?}: off by {difference}");
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! SwiGLU (Shazeer 2020, <https://arxiv.org/abs/2002.05202>): the feed-forward gate of language models and of the transformers
+//! that follow them.
+
+use burn::backend::Flex;
+use burn::tensor::{DType, Tensor, activation};
+use half::{bf16, f16};
+
+use crate::cpu;
+
+/// `gate * sigmoid(gate) * value`. All have the same shape and element type.
+///
+/// # Panics
+/// When the shapes differ.
+pub fn swiglu<const D: usize>(gate: Tensor<D>, value: Tensor<D>) -> Tensor<D> {
+    assert_eq!(gate.dims(), value.dims(), "a gate for each value");
+    let primitives = (gate.clone().try_into_primitive::<Flex>(), value.clone().try_into_primitive::<Flex>());
+    let (Ok(gate_flex), Ok(value_flex)) = primitives else { return swiglu_plain(gate, value) };
+    let swiglu = match (gate_flex.dtype(), value_flex.dtype()) {
+        (DType::F32, DType::F32) => cpu::swiglu::swiglu::<f32>,
+        (DType::F16, DType::F16) => cpu::swiglu::swiglu::<f16>,
+        (DType::BF16, DType::BF16) => cpu::swiglu::swiglu::<bf16>,
+        _ => return swiglu_plain(gate, value),
+    };
+    Tensor::from_primitive::<Flex>(swiglu(gate_flex, value_flex))
+}
+
+/// The plain expression, in Burn's own operations.
+fn swiglu_plain<const D: usize>(gate: Tensor<D>, value: Tensor<D>) -> Tensor<D> {
+    activation::silu(gate) * value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, Distribution};
+
+    #[test]
+    fn equals_the_plain_expression() {
+        let device = Device::flex();
+        for shape in [[1, 1, 2], [2, 7, 30], [1, 33, 1280], [0, 1, 4]] {
+            for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F16, 2e-3), (DType::BF16, 1.6e-2)] {
+                let random = || Tensor::<3>::random(shape, Distribution::Normal(0.0, 3.0), &device);
+                let (gate, value) = (random().cast(dtype), random().cast(dtype));
+                let fast = swiglu(gate.clone(), value.clone());
+                assert_eq!((fast.dtype(), fast.dims()), (dtype, shape));
+                if shape[0] == 0 {
+                    continue;
+                }
+                let plain = swiglu_plain(gate.cast(DType::F32), value.cast(DType::F32));
+                let difference = (fast.cast(DType::F32) - plain.clone()).abs() / (plain.abs() + 1.0);
+                let difference = difference.max().into_scalar::<f32>();
+                assert!(difference <= tolerance, "{shape:?} {dtype:?}: off by {difference}");
+            }
+        }
+    }
+}

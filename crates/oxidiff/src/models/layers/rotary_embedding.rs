@@ -1,0 +1,67 @@
+//! Rotary position embeddings (Su et al. 2021, <https://arxiv.org/abs/2104.09864>): queries and keys are rotated by angles that
+//! grow with the position, so that their products depend on distances.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use oxidiff_kernels::{Pairs, rotate};
+
+/// The rotations of the tokens of a sequence.
+#[derive(Clone, Debug)]
+pub struct RotaryEmbedding {
+    /// `[tokens, pairs]` in `f32`, as `sin` is.
+    cos: Tensor<2>,
+    sin: Tensor<2>,
+    pairs: Pairs,
+}
+
+impl RotaryEmbedding {
+    /// Rotations by `angles`, those of one token after those of another; `pairs` says which features of a head belong together.
+    pub fn new(angles: &[f32], tokens: usize, pairs: Pairs, device: &Device) -> Self {
+        let table = |value: fn(f64) -> f64| {
+            let values: Vec<f32> = angles.iter().map(|angle| value(f64::from(*angle)) as f32).collect();
+            let data = TensorData::new(values, [tokens, angles.len() / tokens.max(1)]);
+            Tensor::from_data(data, (device, DType::F32))
+        };
+        Self { cos: table(f64::cos), sin: table(f64::sin), pairs }
+    }
+
+    /// Rotates each head of `x` `[batch, tokens, heads * dim]`.
+    pub fn rotate(&self, x: Tensor<3>) -> Tensor<3> {
+        rotate(x, self.cos.clone(), self.sin.clone(), self.pairs)
+    }
+}
+
+/// The angles of tokens that each have a position on several axes. A head has `axes_dims[a]` features for axis `a`, half as many
+/// pairs; pair `i` of an axis turns `theta^(-2 i / axes_dims[a])` per step.
+pub fn axial_angles<const A: usize>(theta: f64, axes_dims: [usize; A], positions: &[[usize; A]]) -> Vec<f32> {
+    let frequencies = axes_dims.map(|dim| {
+        let frequency = |pair: usize| 1.0 / theta.powf((2 * pair) as f64 / dim as f64);
+        (0..dim / 2).map(frequency).collect::<Vec<f64>>()
+    });
+    let angles = positions.iter().flat_map(|position| {
+        let axes = position.iter().zip(&frequencies);
+        axes.flat_map(|(position, axis)| axis.iter().map(|frequency| (*position as f64 * frequency) as f32))
+    });
+    angles.collect()
+}
+
+/// The angles of the first `tokens` positions of a text for heads of length `dim`, rounded to `f32` where language models do.
+pub fn text_angles(theta: f64, dim: usize, tokens: usize) -> Vec<f32> {
+    let frequency = |pair: usize| {
+        let exponent = (2 * pair) as f32 / dim as f32;
+        1.0 / (theta.powf(f64::from(exponent)) as f32)
+    };
+    let frequencies: Vec<f32> = (0..dim / 2).map(frequency).collect();
+    (0..tokens).flat_map(|token| frequencies.iter().map(move |frequency| token as f32 * frequency)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn angles_are_grouped_by_axis() {
+        let angles = axial_angles(100.0, [4, 2], &[[0, 0], [3, 5]]);
+        assert_eq!(angles, [0.0, 0.0, 0.0, 3.0, 0.3, 5.0]);
+        assert_eq!(text_angles(100.0, 4, 3), [0.0, 0.0, 1.0, 0.1, 2.0, 0.2]);
+    }
+}

@@ -1,0 +1,92 @@
+//! The inputs of a call as tokens, before they are brought together.
+
+use burn::module::Param;
+use burn::tensor::Tensor;
+
+use super::ZImageTransformer2DModel;
+use super::inputs::{Checked, Positions};
+use super::patches::padding;
+use super::sequence::{Position, Sequence};
+use crate::models::layers::activations::Activation;
+use crate::models::layers::embeddings::Timesteps;
+
+/// Length of the raw embedding of a timestep, and of its hidden layer.
+pub(super) const TIMESTEP_CHANNELS: [usize; 2] = [256, 1024];
+
+/// The tokens of images and captions, and where they are.
+pub(super) struct Embedded {
+    /// The tokens of the images, not refined yet, `[1, tokens, dim]`.
+    pub images: Tensor<3>,
+    /// The refined tokens of the captions, `[1, tokens, dim]`.
+    captions: Tensor<3>,
+    pub image_sequence: Sequence,
+    caption_sequence: Sequence,
+    /// That of each item's image, then its caption.
+    pub unified_sequence: Sequence,
+    /// The embedded times, `[times, condition_dim]`.
+    pub condition: Tensor<2>,
+}
+
+impl Embedded {
+    /// Each item's image tokens, of `images` `[1, tokens, dim]`, then those of its caption.
+    pub fn with_captions(&self, images: &Tensor<3>) -> Tensor<3> {
+        let captions = self.caption_sequence.split(&self.captions);
+        let parts = self.image_sequence.split(images).into_iter().zip(captions);
+        Tensor::cat(parts.flat_map(|(image, caption)| [image, caption]).collect(), 1)
+    }
+}
+
+impl ZImageTransformer2DModel {
+    pub(super) fn embed(&self, x: &[Tensor<4>], cap_feats: &[Tensor<2>], checked: &Checked) -> Embedded {
+        let (dtype, device) = (self.dtype(), self.device());
+        let sequence = |part: fn(&Positions) -> Vec<Position>| {
+            let items: Vec<Vec<Position>> = checked.positions.iter().map(part).collect();
+            Sequence::new(&items, &self.config, &device)
+        };
+        let embedder = self.all_x_embedder.get(&checked.size.key()).expect("checked with the images");
+        let images = x.iter().zip(&checked.patches).map(|(image, patches)| {
+            let tokens = patches.cut(image.clone().to_device(&device).cast(dtype));
+            padded(embedder.forward(tokens), &self.x_pad_token)
+        });
+        let images = Tensor::cat(images.collect(), 1);
+        let (norm, linear) = &self.cap_embedder;
+        let captions = cap_feats.iter().map(|caption| {
+            let caption = caption.clone().to_device(&device).cast(dtype);
+            padded(linear.forward(norm.forward(caption)), &self.cap_pad_token)
+        });
+        let caption_sequence = sequence(|positions| positions.caption.clone());
+        let mut captions = Tensor::cat(captions.collect(), 1);
+        for block in &self.context_refiner {
+            captions = block.forward(captions, &caption_sequence, None);
+        }
+        Embedded {
+            images,
+            captions,
+            image_sequence: sequence(|positions| positions.image.clone()),
+            caption_sequence,
+            unified_sequence: sequence(Positions::unified),
+            condition: self.condition(&checked.times),
+        }
+    }
+
+    fn condition(&self, times: &[f32]) -> Tensor<2> {
+        let scaled: Vec<f32> = times.iter().map(|time| time * self.config.t_scale as f32).collect();
+        let embedding = Timesteps {
+            num_channels: TIMESTEP_CHANNELS[0],
+            flip_sin_to_cos: true,
+            downscale_freq_shift: 0.0,
+        };
+        let raw = embedding.forward(&scaled, &self.device()).cast(self.dtype());
+        let (first, _, second) = &self.t_embedder.mlp;
+        second.forward(Activation::Silu.forward(first.forward(raw)))
+    }
+}
+
+/// Tokens `[tokens, dim]` with as many of `token` `[1, dim]` after them as the model needs, `[1, tokens, dim]`.
+pub(super) fn padded(tokens: Tensor<2>, token: &Param<Tensor<2>>) -> Tensor<3> {
+    let tokens = match padding(tokens.dims()[0]) {
+        0 => tokens,
+        added => Tensor::cat(vec![tokens, token.val().repeat_dim(0, added)], 0),
+    };
+    tokens.unsqueeze_dim(0)
+}

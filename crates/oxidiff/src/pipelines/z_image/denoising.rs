@@ -1,0 +1,166 @@
+//! The denoising step of the family, and the decoding of the latents after the last step.
+
+use burn::tensor::{DType, Tensor};
+
+use super::arguments::Settings;
+use super::components::{PATCH_SIZE, ZImageComponents};
+use super::conditioning::Captions;
+use super::control::Control;
+use crate::error::Result;
+use crate::image_processor::{Images, OutputType, postprocess};
+use crate::memory;
+use crate::models::call::SMALLER_CALL;
+use crate::models::model::Model;
+use crate::models::transformers::ZImageInputs;
+use crate::pipelines::common::decoding;
+use crate::pipelines::common::denoising::{Denoising, Stepped};
+use crate::pipelines::common::finite::{Condition, Watch};
+use crate::pipelines::common::latents::unscaled_and_shifted;
+use crate::pipelines::model_index::ModelIndex;
+use crate::pipelines::output::ImagePipelineOutput;
+use crate::schedulers::{Scheduler, StepOptions};
+
+/// The scheduler's timestep at which there is nothing but noise.
+const NOISE_TIMESTEP: f32 = 1000.0;
+
+/// Changes the latents after each step, before the callback. Its arguments: the step's number, the latents and the
+/// scheduler.
+pub(super) type AfterStep<'a> = &'a mut dyn FnMut(usize, Tensor<4>, &dyn Scheduler) -> Result<Tensor<4>>;
+
+/// A run of a call.
+pub(super) struct Run<'a> {
+    /// The timesteps, from noisy to clean.
+    pub timesteps: Vec<f32>,
+    /// The number of steps.
+    pub steps: usize,
+    pub captions: Captions,
+    /// A ControlNet and what it follows.
+    pub control: Option<Control<'a>>,
+    pub after_step: Option<AfterStep<'a>>,
+}
+
+impl ZImageComponents {
+    /// Makes images from `latents`, `[images, channels, height, width]`: denoises them step by step and decodes the
+    /// result.
+    ///
+    /// # Errors
+    /// When the model or the scheduler cannot work with its inputs, or a value is not finite.
+    pub(super) fn run(
+        &mut self,
+        latents: Tensor<4>,
+        run: Run<'_>,
+        settings: Settings,
+        index: &ModelIndex,
+        progress_bar: bool,
+    ) -> Result<ImagePipelineOutput> {
+        let output_type = settings.output_type;
+        let latents = self.denoise(latents, run, settings, index, progress_bar)?;
+        self.decode(latents, output_type, index)
+    }
+
+    fn denoise(
+        &mut self,
+        latents: Tensor<4>,
+        mut run: Run<'_>,
+        mut settings: Settings,
+        index: &ModelIndex,
+        progress_bar: bool,
+    ) -> Result<Tensor<4>> {
+        let [images, _, height, width] = latents.dims();
+        let guidance = settings.guidance;
+        self.check_memory(&run.captions, [height, width])?;
+        if settings.output_type != OutputType::Latent {
+            decoding::check_size(&*self.vae, &latents)?;
+        }
+        let Captions { positive, negative } = run.captions;
+        let Self { transformer, scheduler, text_encoder, .. } = self;
+        let texts = positive.iter().chain(&negative).map(|text| text.clone().unsqueeze_dim(0));
+        let denoising = Denoising {
+            timesteps: &run.timesteps,
+            steps: run.steps,
+            order: scheduler.order(),
+            watch: Watch {
+                helpers: run.control.as_ref().map(|control| control.model()).into_iter().collect(),
+                condition: Some(Condition {
+                    encoders: vec![("text_encoder", text_encoder)],
+                    values: Tensor::cat(texts.collect(), 1),
+                }),
+                ..Watch::of(index, ("transformer", transformer), &**scheduler)
+            },
+            callback: settings.callback.take(),
+            progress_bar,
+        };
+        denoising.run(latents, |step, latents| {
+            let time = (NOISE_TIMESTEP - step.timestep) / NOISE_TIMESTEP;
+            let scale = if guidance.is_on() { guidance.scale_at(time) } else { 0.0 };
+            // A frame of each image, twice with guidance.
+            let frame = |image: usize| {
+                let latents = latents.clone().narrow(0, image, 1).swap_dims(0, 1);
+                latents.cast(transformer.dtype())
+            };
+            let mut input: Vec<Tensor<4>> = (0..images).map(frame).collect();
+            let mut captions = positive.clone();
+            if scale > 0.0 {
+                input.extend(input.clone());
+                captions.extend(negative.iter().cloned());
+            }
+            let mut inputs = ZImageInputs::default();
+            if let Some(control) = &run.control {
+                inputs.controlnet_block_samples = control.samples(transformer, &input, time, &captions)?;
+            }
+            let predictions = transformer.forward_with(&input, &[time], &captions, &inputs)?;
+            let mut predictions = predictions.into_iter().map(|prediction| prediction.cast(DType::F32));
+            let positive: Vec<Tensor<4>> = predictions.by_ref().take(images).collect();
+            let guided: Vec<Tensor<4>> = match scale > 0.0 {
+                false => positive,
+                true => positive
+                    .into_iter()
+                    .zip(predictions)
+                    .map(|(positive, negative)| {
+                        let guided = positive.clone() + (positive.clone() - negative) * scale;
+                        guidance.normalization.apply(guided, positive)
+                    })
+                    .collect(),
+            };
+            // The model predicts the direction to the image, the scheduler expects that to the noise.
+            let prediction = Tensor::cat(guided, 1).swap_dims(0, 1).neg();
+            let options = StepOptions { generator: Some(&mut settings.generator), ..Default::default() };
+            let mut sample = scheduler.step(prediction.clone(), step.timestep, latents, options)?.prev_sample;
+            if let Some(after_step) = &mut run.after_step {
+                sample = after_step(step.index, sample, &**scheduler)?;
+            }
+            Ok(Stepped { prediction: Some(prediction), sample })
+        })
+    }
+
+    /// Checks that calling the model on latents of this height and width fits into the available memory.
+    fn check_memory(&self, captions: &Captions, [height, width]: [usize; 2]) -> Result<()> {
+        let captions = captions.positive.iter().chain(&captions.negative);
+        let patches = (height / PATCH_SIZE).saturating_mul(width / PATCH_SIZE);
+        let batch = captions.clone().count();
+        let tokens =
+            captions.map(|caption| caption.dims()[0].saturating_add(patches)).fold(0, usize::saturating_add);
+        let work = format!("denoising {batch} x {height}x{width} latents");
+        let device = self.transformer.device();
+        memory::check(&work, self.transformer.least_memory(tokens), &device, SMALLER_CALL)
+    }
+
+    /// Converts the latents at the end of a run to the requested output.
+    fn decode(
+        &self,
+        latents: Tensor<4>,
+        output_type: OutputType,
+        index: &ModelIndex,
+    ) -> Result<ImagePipelineOutput> {
+        let images = match output_type {
+            OutputType::Latent => Images::Latent(latents),
+            output_type => {
+                tracing::debug!("decoding");
+                self.transformer.release_memory();
+                let latents = unscaled_and_shifted(&*self.vae, latents.cast(self.vae.dtype()));
+                postprocess(decoding::decode(&*self.vae, latents, index)?, output_type)?
+            }
+        };
+        Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
+    }
+}

@@ -1,0 +1,341 @@
+//! The tokenizer of Qwen 2 and later: byte-pair encoding of bytes (Radford et al. 2019, GPT-2), and the template of conversations.
+
+use std::any::Any;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use tokenizers::models::bpe::BPE;
+use tokenizers::normalizers::NFC;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
+
+use super::chat_template::{ChatMessage, ChatOptions, ChatTemplate};
+use super::clip_tokenizer::TokenizedText;
+use super::vocabulary_files::{read_json, read_merges, read_vocab, wrong};
+use crate::error::{Error, Result};
+use crate::loading::folder::Folder;
+use crate::loading::write_whole;
+use crate::pipelines::component::Component;
+
+const CLASS_NAME: &str = "Qwen2Tokenizer";
+const CONFIG: &str = "tokenizer_config.json";
+const CHAT_TEMPLATE: &str = "chat_template.jinja";
+/// The token that ends a text and fills up a batch, unless the configuration says otherwise.
+const END_OF_TEXT: &str = "<|endoftext|>";
+
+/// Splits texts into the tokens of a Qwen language model.
+///
+/// ```no_run
+/// use oxidiff::{ChatMessage, ChatOptions, Qwen2Tokenizer};
+///
+/// let tokenizer = Qwen2Tokenizer::from_pretrained("Z-Image-Turbo/tokenizer")?;
+/// let options = ChatOptions { add_generation_prompt: true, enable_thinking: Some(true) };
+/// let text = tokenizer.apply_chat_template(&[ChatMessage::user("a red apple")], options)?;
+/// let tokens = tokenizer.tokenize(&[text], 512)?;
+/// assert_eq!(tokens.input_ids[0].len(), 512);
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Qwen2Tokenizer {
+    tokenizer: Tokenizer,
+    config: Map<String, Value>,
+    pad_token_id: Option<u32>,
+    pads_left: bool,
+    truncates_left: bool,
+    chat_template: Option<ChatTemplate>,
+}
+
+/// The tokens of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnpaddedText {
+    /// The tokens, as many as the text has or as are allowed.
+    pub input_ids: Vec<u32>,
+    /// The part that did not fit, if any.
+    pub truncated: Option<String>,
+}
+
+impl Component for Qwen2Tokenizer {
+    fn class(&self) -> (&'static str, String) {
+        ("transformers", CLASS_NAME.to_owned())
+    }
+
+    fn save(&self, folder: &Path) -> Result<()> {
+        Self::save_pretrained(self, folder)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Qwen2Tokenizer {
+    /// The classes that write configurations for this tokenizer. The last two stand for any tokenizer.
+    pub(crate) const CLASSES: [&str; 4] =
+        [CLASS_NAME, "Qwen2TokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"];
+
+    /// Loads a tokenizer from a folder that holds `tokenizer.json`, or `vocab.json` and `merges.txt`. The chat template is in
+    /// `chat_template.jinja` or in `tokenizer_config.json`.
+    ///
+    /// # Errors
+    /// When neither is there, or a file lacks something that a tokenizer needs.
+    pub fn from_pretrained(folder: impl AsRef<Path>) -> Result<Self> {
+        Self::load(&Folder::Directory(folder.as_ref().to_path_buf()))
+    }
+
+    pub(crate) fn load(folder: &Folder) -> Result<Self> {
+        let config = match folder.has(CONFIG) {
+            true => read_json(folder, CONFIG, CLASS_NAME)?,
+            false => Map::new(),
+        };
+        let origin = folder.locate(CONFIG).display().to_string();
+        check_class(&config, &origin)?;
+        let (tokenizer, file) = if folder.has("tokenizer.json") {
+            let text = folder.read("tokenizer.json", CLASS_NAME)?;
+            let mut tokenizer = Tokenizer::from_bytes(&text).map_err(wrong(folder, "tokenizer.json"))?;
+            // The length is chosen in each call.
+            tokenizer.with_padding(None);
+            tokenizer.with_truncation(None).map_err(wrong(folder, "tokenizer.json"))?;
+            (tokenizer, "tokenizer.json")
+        } else {
+            (from_vocabulary(folder)?, "vocab.json")
+        };
+        let tokenizer = with_added_tokens(tokenizer, folder, &config, file)?;
+        let pad_token = token(&config, "pad_token", &origin)?;
+        let pad_token_id = match &pad_token {
+            Some(token) => Some(tokenizer.token_to_id(token).ok_or_else(|| {
+                let message = format!("`{token}` is not in the vocabulary");
+                Error::config(&origin, "pad_token", message)
+            })?),
+            None => tokenizer.token_to_id(END_OF_TEXT),
+        };
+        Ok(Self {
+            pad_token_id,
+            pads_left: is_left(&config, "padding_side", &origin)?,
+            truncates_left: is_left(&config, "truncation_side", &origin)?,
+            chat_template: ChatTemplate::read(folder, &config)?,
+            tokenizer,
+            config,
+        })
+    }
+
+    /// Number of tokens.
+    pub fn vocab_size(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
+    /// A conversation as one text, in the way that the model was trained on.
+    ///
+    /// # Errors
+    /// When the tokenizer has no chat template, or that cannot be used.
+    pub fn apply_chat_template(&self, messages: &[ChatMessage], options: ChatOptions) -> Result<String> {
+        let template = self.chat_template.as_ref().ok_or_else(|| Error::Tokenizer {
+            origin: CLASS_NAME.into(),
+            message: format!(
+                "there is no chat template, neither in `{CHAT_TEMPLATE}` nor in the `chat_template` of `{CONFIG}`"
+            ),
+        })?;
+        let mut special = Map::new();
+        for name in ["bos_token", "eos_token", "pad_token", "unk_token"] {
+            if let Some(token) = token(&self.config, name, CONFIG)? {
+                special.insert(name.into(), token.into());
+            }
+        }
+        template.render(messages, options, &special)
+    }
+
+    /// The tokens of each text, cut off or filled up to `max_length`.
+    ///
+    /// # Errors
+    /// When `max_length` is 0, a text cannot be tokenized, or one must be filled up and there is no token for that.
+    pub fn tokenize(&self, texts: &[impl AsRef<str>], max_length: usize) -> Result<TokenizedText> {
+        if max_length == 0 {
+            return Err(Error::argument("max_length", "must be at least 1"));
+        }
+        let mut out = TokenizedText { input_ids: vec![], attention_mask: vec![], truncated: vec![] };
+        for text in texts {
+            let UnpaddedText { input_ids: kept, truncated } =
+                self.tokenize_unpadded(text.as_ref(), max_length)?;
+            let filling = max_length - kept.len();
+            let pad = match (filling, self.pad_token_id) {
+                (0, _) => 0,
+                (_, Some(pad)) => pad,
+                (_, None) => {
+                    let message = "has no `pad_token`, and texts of different lengths need one";
+                    return Err(Error::Tokenizer { origin: CLASS_NAME.into(), message: message.into() });
+                }
+            };
+            let join = |kept: &[u32], pad| {
+                let padding = vec![pad; filling];
+                if self.pads_left { [&padding, kept].concat() } else { [kept, &padding].concat() }
+            };
+            out.attention_mask.push(join(&vec![1; kept.len()], 0));
+            out.input_ids.push(join(&kept, pad));
+            out.truncated.push(truncated);
+        }
+        Ok(out)
+    }
+
+    /// The tokens of a text, cut off to `max_length`.
+    ///
+    /// # Errors
+    /// When the text cannot be tokenized.
+    pub fn tokenize_unpadded(&self, text: &str, max_length: usize) -> Result<UnpaddedText> {
+        let encoding = self
+            .tokenizer
+            .encode(text, true)
+            .map_err(|error| Error::Tokenizer { origin: "prompt".into(), message: error.to_string() })?;
+        let ids = encoding.get_ids();
+        let over = ids.len().saturating_sub(max_length);
+        let (kept, lost) = match self.truncates_left {
+            true => (&ids[over..], &ids[..over]),
+            false => (&ids[..ids.len() - over], &ids[ids.len() - over..]),
+        };
+        let truncated = (!lost.is_empty()).then(|| self.decode(lost));
+        Ok(UnpaddedText { input_ids: kept.to_vec(), truncated })
+    }
+
+    /// The text of tokens, without special ones.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        self.tokenizer.decode(ids, true).unwrap_or_default()
+    }
+
+    /// Writes `tokenizer.json`, `tokenizer_config.json` and `chat_template.jinja` into `folder`, which is created if it does not
+    /// exist.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
+        let folder = folder.as_ref();
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        let text = self.tokenizer.to_string(true).map_err(|error| Error::Tokenizer {
+            origin: folder.join("tokenizer.json").display().to_string(),
+            message: error.to_string(),
+        })?;
+        write_whole(&folder.join("tokenizer.json"), text.as_bytes())?;
+        let mut config = self.config.clone();
+        config.insert("tokenizer_class".into(), CLASS_NAME.into());
+        if let Some(template) = &self.chat_template {
+            config.remove("chat_template");
+            write_whole(&folder.join(CHAT_TEMPLATE), template.text().as_bytes())?;
+        }
+        let text = crate::loading::config::to_sorted_json(&config);
+        write_whole(&folder.join(CONFIG), (text + "\n").as_bytes())
+    }
+}
+
+/// Another tokenizer's files would split texts into tokens that the text encoder does not know.
+fn check_class(config: &Map<String, Value>, origin: &str) -> Result<()> {
+    match config.get("tokenizer_class") {
+        None | Some(Value::Null) => Ok(()),
+        Some(class) if class.as_str().is_some_and(|class| Qwen2Tokenizer::CLASSES.contains(&class)) => Ok(()),
+        Some(class) => {
+            let message = format!("must be \"{CLASS_NAME}\", not {class}");
+            Err(Error::config(origin, "tokenizer_class", message))
+        }
+    }
+}
+
+/// A special token of the configuration: its text, or an object with its `content`.
+fn token(config: &Map<String, Value>, name: &str, origin: &str) -> Result<Option<String>> {
+    match config.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.get("content").unwrap_or(value).as_str() {
+            Some(text) => Ok(Some(text.to_owned())),
+            None => {
+                let message = format!("must be a token or an object with its `content`, not {value}");
+                Err(Error::config(origin, name, message))
+            }
+        },
+    }
+}
+
+/// Whether a side in the configuration is the left one; by default it is the right.
+fn is_left(config: &Map<String, Value>, field: &str, origin: &str) -> Result<bool> {
+    match config.get(field) {
+        None | Some(Value::Null) => Ok(false),
+        Some(side) if side == "right" => Ok(false),
+        Some(side) if side == "left" => Ok(true),
+        Some(side) => Err(Error::config(origin, field, format!("must be \"left\" or \"right\", not {side}"))),
+    }
+}
+
+/// The tokenizer of a vocabulary and its merges, set up as in the training of Qwen.
+fn from_vocabulary(folder: &Folder) -> Result<Tokenizer> {
+    let (vocab, merges) = (read_vocab(folder, CLASS_NAME)?, read_merges(folder, CLASS_NAME)?);
+    let bpe = BPE::builder().vocab_and_merges(vocab, merges).build().map_err(wrong(folder, "merges.txt"))?;
+    let words = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    let split = Split::new(SplitPattern::Regex(words.into()), SplitDelimiterBehavior::Isolated, false)
+        .expect("a regular expression known to be right");
+    let mut tokenizer = Tokenizer::new(bpe);
+    tokenizer
+        .with_normalizer(Some(NormalizerWrapper::NFC(NFC)))
+        .map_err(wrong(folder, "vocab.json"))?
+        .with_pre_tokenizer(Some(PreTokenizers::new(vec![
+            PreTokenizerWrapper::Split(split),
+            PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, true, false)),
+        ])))
+        .with_decoder(Some(ByteLevel::default()));
+    Ok(tokenizer)
+}
+
+/// Adds the tokens that `tokenizer_config.json` and `added_tokens.json` name and `file` lacks.
+fn with_added_tokens(
+    mut tokenizer: Tokenizer,
+    folder: &Folder,
+    config: &Map<String, Value>,
+    file: &str,
+) -> Result<Tokenizer> {
+    const DECODER: &str = "added_tokens_decoder";
+    const ADDED: &str = "added_tokens.json";
+    let mut tokens: Vec<(u64, AddedToken, String)> = Vec::new();
+    if let Some(decoder) = config.get(DECODER) {
+        let origin = folder.locate(CONFIG).display().to_string();
+        let invalid = |message: String| Error::config(&origin, DECODER, message);
+        let decoder = decoder.as_object().ok_or_else(|| invalid("must be an object".into()))?;
+        for (id, description) in decoder {
+            let number: u64 = id.parse().map_err(|_| invalid(format!("`{id}` is not the id of a token")))?;
+            let content = description.get("content").and_then(Value::as_str);
+            let content = content.ok_or_else(|| invalid(format!("token {id} has no `content`")))?;
+            let flag = |name: &str| description.get(name).and_then(Value::as_bool).unwrap_or(false);
+            let token = AddedToken::from(content.to_owned(), flag("special"))
+                .lstrip(flag("lstrip"))
+                .rstrip(flag("rstrip"))
+                .single_word(flag("single_word"));
+            tokens.push((number, token, origin.clone()));
+        }
+    }
+    if folder.has(ADDED) {
+        let origin = folder.locate(ADDED).display().to_string();
+        for (content, id) in read_json(folder, ADDED, CLASS_NAME)? {
+            let number = id.as_u64().ok_or_else(|| Error::Tokenizer {
+                origin: origin.clone(),
+                message: format!("the id of token `{content}` is `{id}`"),
+            })?;
+            tokens.push((number, AddedToken::from(content, true), origin.clone()));
+        }
+    }
+    tokens.sort_by_key(|(number, ..)| *number);
+    // A token of both files is added once, as the first describes it.
+    tokens.dedup_by(|second, first| second.1.content == first.1.content);
+    for (number, token, origin) in tokens {
+        let content = token.content.clone();
+        let known = tokenizer.get_added_vocabulary().get_vocab().contains_key(&content);
+        if !known {
+            let tokens = [token];
+            let added = match tokens[0].special {
+                true => tokenizer.add_special_tokens(tokens),
+                false => tokenizer.add_tokens(tokens),
+            };
+            added.map_err(wrong(folder, file))?;
+        }
+        let id = tokenizer.token_to_id(&content);
+        if id.map(u64::from) != Some(number) {
+            let found = id.map_or("is missing".to_owned(), |id| format!("is {id}"));
+            let message = format!("token `{content}` should be {number}, but {found} in {file}");
+            return Err(Error::Tokenizer { origin, message });
+        }
+    }
+    Ok(tokenizer)
+}

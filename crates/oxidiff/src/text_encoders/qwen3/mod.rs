@@ -1,0 +1,192 @@
+//! The language model Qwen3 (Yang et al. 2025, <https://arxiv.org/abs/2505.09388>) as a text encoder.
+
+mod config;
+mod layer;
+
+use burn::module::Module;
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use oxidiff_kernels::Pairs;
+
+pub use self::config::Qwen3Config;
+use self::layer::DecoderLayer;
+use crate::error::{Error, Result};
+use crate::loading::config::Config;
+use crate::loading::weights::OldKey;
+use crate::models::call::call;
+use crate::models::layers::causal_attention::HiddenTokens;
+use crate::models::layers::linear::Embedding;
+use crate::models::layers::normalization::RmsNorm;
+use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
+use crate::models::model::{Model, saved_transformers_config};
+
+/// The result of a [`Qwen3Model`].
+#[derive(Clone, Debug)]
+pub struct Qwen3Output {
+    /// The last layer's result after the final norm, `[batch, tokens, hidden_size]`.
+    pub last_hidden_state: Tensor<3>,
+    /// The embedding, then the result of each layer; the last one is after the final norm.
+    pub hidden_states: Vec<Tensor<3>>,
+}
+
+/// Embeds a text, each token in the light of those before it.
+///
+/// ```
+/// use oxidiff::{Device, Model, Qwen3Config, Qwen3Model};
+///
+/// let config = Qwen3Config {
+///     hidden_size: 16,
+///     intermediate_size: 32,
+///     num_hidden_layers: 2,
+///     num_attention_heads: 4,
+///     num_key_value_heads: Some(2),
+///     head_dim: 8,
+///     vocab_size: 50,
+///     ..Default::default()
+/// };
+/// let model = Qwen3Model::init(&config, &Device::flex())?;
+/// let output = model.forward(&[vec![3, 1, 4, 1, 5]], None)?;
+/// assert_eq!(output.last_hidden_state.dims(), [1, 5, 16]);
+/// assert_eq!(output.hidden_states.len(), 3);
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Module, Debug)]
+pub struct Qwen3Model {
+    embed_tokens: Embedding,
+    layers: Vec<DecoderLayer>,
+    norm: RmsNorm,
+    #[module(skip)]
+    config: Qwen3Config,
+}
+
+impl Model for Qwen3Model {
+    type Config = Qwen3Config;
+
+    const CLASS_NAME: &'static str = "Qwen3Model";
+    const LIBRARY: &'static str = "transformers";
+    const WEIGHTS_NAME: &'static str = "model";
+
+    /// The model that also predicts the next token holds this one.
+    const FORMER_CLASS_NAMES: &'static [&'static str] = &["Qwen3ForCausalLM"];
+
+    /// In a checkpoint of that model, this one is in a field `model`.
+    const OLD_KEY: OldKey = |key| Some(format!("model.{key}"));
+
+    fn init(config: &Qwen3Config, device: &Device) -> Result<Self> {
+        config.check()?;
+        Ok(Self {
+            embed_tokens: Embedding::init(config.vocab_size, config.hidden_size, device),
+            layers: (0..config.num_hidden_layers).map(|_| DecoderLayer::init(config, device)).collect(),
+            norm: RmsNorm::init(config.hidden_size, config.rms_norm_eps, device),
+            config: config.clone(),
+        })
+    }
+
+    fn config(&self) -> &Qwen3Config {
+        &self.config
+    }
+
+    fn saved_config(&self) -> Config {
+        saved_transformers_config(&self.config)
+    }
+}
+
+impl Qwen3Model {
+    /// The device of the weights.
+    pub fn device(&self) -> Device {
+        self.norm.weight.val().device()
+    }
+
+    /// The element type of the weights, in which the model computes.
+    pub fn dtype(&self) -> DType {
+        self.norm.weight.val().dtype()
+    }
+
+    /// Embeds `input_ids` `[batch, tokens]`. With `attention_mask`, of the same shape, no token sees those whose value is 0.
+    ///
+    /// # Errors
+    /// When there are more tokens than positions, a token is not in the vocabulary, or the mask has another shape.
+    pub fn forward(
+        &self,
+        input_ids: &[Vec<u32>],
+        attention_mask: Option<&[Vec<u32>]>,
+    ) -> Result<Qwen3Output> {
+        let all: Vec<usize> = (0..=self.config.num_hidden_layers).collect();
+        let hidden_states = self.hidden_states(input_ids, attention_mask, &all)?;
+        let last_hidden_state = hidden_states.last().expect("at least the embedding").clone();
+        Ok(Qwen3Output { last_hidden_state, hidden_states })
+    }
+
+    /// Those of the [`hidden_states`](Qwen3Output::hidden_states) with these numbers, in ascending order. Layers after the last of
+    /// them are not computed.
+    ///
+    /// # Errors
+    /// As for [`Self::forward`], and when there is no layer of a number or the numbers do not ascend.
+    pub fn hidden_states(
+        &self,
+        input_ids: &[Vec<u32>],
+        attention_mask: Option<&[Vec<u32>]>,
+        numbers: &[usize],
+    ) -> Result<Vec<Tensor<3>>> {
+        let count = self.config.num_hidden_layers;
+        if numbers.is_empty() || !numbers.is_sorted() || numbers.iter().any(|number| *number > count) {
+            let message = format!("are {numbers:?}, but must ascend up to {count}");
+            return Err(Error::argument("numbers", message));
+        }
+        self.check_input(input_ids, attention_mask)?;
+        let device = self.device();
+        call(Self::CLASS_NAME, &device, || self.embed(input_ids, attention_mask, numbers, &device))
+    }
+
+    fn embed(
+        &self,
+        input_ids: &[Vec<u32>],
+        attention_mask: Option<&[Vec<u32>]>,
+        numbers: &[usize],
+        device: &Device,
+    ) -> Result<Vec<Tensor<3>>> {
+        let (batch, tokens) = (input_ids.len(), input_ids[0].len());
+        let ids: Vec<i64> = input_ids.iter().flatten().map(|&id| i64::from(id)).collect();
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [batch, tokens]), device);
+        let mut x = self.embed_tokens.forward(ids);
+
+        let angles = text_angles(self.config.rope_theta()?, self.config.head_dim, tokens);
+        let rotary = RotaryEmbedding::new(&angles, tokens, Pairs::Halves, device);
+        let hidden = attention_mask.and_then(|mask| HiddenTokens::of(mask, device));
+        let last = numbers[numbers.len() - 1];
+        let mut found = Vec::new();
+        for number in 0..=last {
+            if number > 0 {
+                x = self.layers[number - 1].forward(x, &rotary, hidden.as_ref());
+            }
+            if number == self.layers.len() {
+                x = self.norm.forward(x);
+            }
+            found.extend(numbers.iter().filter(|wanted| **wanted == number).map(|_| x.clone()));
+        }
+        Ok(found)
+    }
+
+    fn check_input(&self, input_ids: &[Vec<u32>], attention_mask: Option<&[Vec<u32>]>) -> Result<()> {
+        let tokens = input_ids.first().map_or(0, Vec::len);
+        if tokens == 0 || input_ids.iter().any(|ids| ids.len() != tokens) {
+            return Err(Error::argument("input_ids", "must hold texts of the same length, which is not 0"));
+        }
+        if tokens > self.config.max_position_embeddings {
+            let most = self.config.max_position_embeddings;
+            return Err(Error::argument("input_ids", format!("{tokens} tokens, the model takes {most}")));
+        }
+        let vocab_size = self.config.vocab_size;
+        if let Some(id) = input_ids.iter().flatten().find(|&&id| id as usize >= vocab_size) {
+            let message = format!(
+                "has token {id}, but the model knows {vocab_size}; does the tokenizer belong to another model?"
+            );
+            return Err(Error::argument("input_ids", message));
+        }
+        if let Some(mask) = attention_mask
+            && (mask.len() != input_ids.len() || mask.iter().any(|row| row.len() != tokens))
+        {
+            return Err(Error::argument("attention_mask", "must have the shape of `input_ids`"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! The files of a tokenizer: JSON objects, vocabularies and merges.
+
+use serde_json::{Map, Value};
+use tokenizers::models::bpe::{Merges, Vocab};
+
+use crate::error::{Error, Result};
+use crate::loading::folder::Folder;
+
+/// Reads a JSON object.
+///
+/// # Errors
+/// When the file is missing or holds something else.
+pub(super) fn read_json(folder: &Folder, file: &str, needed_by: &str) -> Result<Map<String, Value>> {
+    let text = folder.read(file, needed_by)?;
+    serde_json::from_slice(&text).map_err(|error| Error::Tokenizer {
+        origin: folder.locate(file).display().to_string(),
+        message: format!("not a JSON object: {error}"),
+    })
+}
+
+/// The tokens of `vocab.json`.
+///
+/// # Errors
+/// When the file is missing or damaged.
+pub(super) fn read_vocab(folder: &Folder, needed_by: &str) -> Result<Vocab> {
+    let ids = read_json(folder, "vocab.json", needed_by)?.into_iter().map(|(token, id)| {
+        let number = id.as_u64().and_then(|id| u32::try_from(id).ok()).ok_or_else(|| Error::Tokenizer {
+            origin: folder.locate("vocab.json").display().to_string(),
+            message: format!("the id of token `{token}` is `{id}`"),
+        })?;
+        Ok((token, number))
+    });
+    ids.collect()
+}
+
+/// The pairs of `merges.txt`.
+///
+/// # Errors
+/// When the file is missing or damaged.
+pub(super) fn read_merges(folder: &Folder, needed_by: &str) -> Result<Merges> {
+    let text = folder.read("merges.txt", needed_by)?;
+    parse_merges(&text, &folder.locate("merges.txt").display().to_string())
+}
+
+/// The pairs in a file, one a line.
+pub(super) fn parse_merges(text: &[u8], origin: &str) -> Result<Merges> {
+    let error = |message: String| Error::Tokenizer { origin: origin.to_owned(), message };
+    let text = std::str::from_utf8(text).map_err(|cause| error(cause.to_string()))?;
+    text.lines()
+        .enumerate()
+        .filter(|(_, line)| !line.starts_with("#version") && !line.is_empty())
+        .map(|(number, line)| match line.split_once(' ') {
+            Some((first, second)) => Ok((first.to_owned(), second.to_owned())),
+            None => Err(error(format!("line {}: `{line}` is not a pair", number + 1))),
+        })
+        .collect()
+}
+
+/// The error of a file that the library `tokenizers` refuses.
+pub(super) fn wrong(folder: &Folder, file: &str) -> impl FnOnce(tokenizers::Error) -> Error {
+    let origin = folder.locate(file).display().to_string();
+    move |error| Error::Tokenizer { origin, message: error.to_string() }
+}
