@@ -4,9 +4,7 @@ use std::error::Error;
 
 use oxidiff::image::RgbImage;
 use oxidiff::training::{AdamW, AdamWConfig, Recording, Trained};
-use oxidiff::{
-    AutoencoderKL, DType, Generator, Generators, PipelineImages, Tensor, VaeImageProcessor,
-};
+use oxidiff::{AutoencoderKL, DType, Generator, Generators, Model, Tensor, VaeImageProcessor};
 
 use super::arguments::Arguments;
 use super::pictures::{self, Picture};

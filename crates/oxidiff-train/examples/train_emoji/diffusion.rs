@@ -41,7 +41,8 @@ pub fn train(
         Some(name) => serde_json::from_value(name.clone())?,
         None => PredictionType::Epsilon,
     };
-    let timesteps_of_training = noise_scheduler.config().get("num_train_timesteps").and_then(|it| it.as_i64());
+    let timesteps_of_training =
+        noise_scheduler.config().get("num_train_timesteps").and_then(|it| it.as_i64());
     let batch = arguments.batch as usize;
     let mut generator = Generator::manual_seed(arguments.seed + 2);
     let mut optimizers = [AdamW::new(AdamWConfig::default()), AdamW::new(AdamWConfig::default())];

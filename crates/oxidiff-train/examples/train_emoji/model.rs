@@ -40,7 +40,8 @@ impl Shape {
 
     /// A part of the pipeline with random weights.
     fn part<M: Model>(&self, name: &str, seed: u64) -> Result<M, Box<dyn Error>> {
-        let model = M::from_config(&Config::from_file(self.folder.join(name).join("config.json"))?, &Device::flex())?;
+        let model =
+            M::from_config(&Config::from_file(self.folder.join(name).join("config.json"))?, &Device::flex())?;
         Ok(with_random_weights(model, seed))
     }
 

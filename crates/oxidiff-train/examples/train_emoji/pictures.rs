@@ -103,8 +103,7 @@ pub fn part(view: &RgbImage, side: u32, generator: &mut Generator) -> Result<Rgb
 /// Images of one size as `[images, 3, height, width]` in [-1, 1].
 pub fn stack(images: Vec<RgbImage>) -> Result<Tensor<4>, Box<dyn Error>> {
     let processor = VaeImageProcessor::default();
-    let tensor = |image: RgbImage| {
-        processor.preprocess(&DynamicImage::ImageRgb8(image).into(), Default::default())
-    };
+    let tensor =
+        |image: RgbImage| processor.preprocess(&DynamicImage::ImageRgb8(image).into(), Default::default());
     Ok(Tensor::cat(images.into_iter().map(tensor).collect::<Result<_, _>>()?, 0))
 }

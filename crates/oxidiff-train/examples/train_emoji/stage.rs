@@ -85,7 +85,9 @@ impl Stage {
     pub fn step(&mut self, loss: f32, extra: &[(&str, f32)]) -> Result<(), Box<dyn Error>> {
         if !loss.is_finite() {
             let (name, step) = (self.name, self.losses.len() + 1);
-            return Err(format!("{name}: the loss of step {step} is {loss}; use a lower learning rate").into());
+            return Err(
+                format!("{name}: the loss of step {step} is {loss}; use a lower learning rate").into()
+            );
         }
         let learning_rate = self.learning_rate();
         self.losses.push(loss);

@@ -33,7 +33,9 @@ pub fn train(arguments: &Arguments) -> Result<Losses, Box<dyn Error>> {
     let (text_encoder, unet) = (shape.text_encoder(seed + 1)?, shape.unet(seed + 2)?);
     let (takes, has) = (unet.config().in_channels, new_vae.config().latent_channels);
     if takes != has {
-        return Err(format!("the UNet takes {takes} channels, but the autoencoder's latents have {has}").into());
+        return Err(
+            format!("the UNet takes {takes} channels, but the autoencoder's latents have {has}").into()
+        );
     }
     let side = side_of_images(&unet, &new_vae)?;
     if !(arguments.vae_crop as usize).is_multiple_of(new_vae.scale_factor()) {

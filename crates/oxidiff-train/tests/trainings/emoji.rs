@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use image::{Rgba, RgbaImage};
 use oxidiff::{AutoencoderKL, Config, Model, Pipeline, StableDiffusionPipeline, TextToImage};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use arguments::Arguments;
@@ -56,54 +56,26 @@ fn sandbox() -> TempDir {
 
     let embedded = repository().join("models/emoji-diffusion");
     let like = folder.path().join("like");
-    let changes: [(&str, &[(&str, Value)]); 4] = [
-        ("scheduler/scheduler_config.json", &[]),
-        (
-            "text_encoder/config.json",
-            &[
-                ("hidden_size", json!(32)),
-                ("intermediate_size", json!(64)),
-                ("num_hidden_layers", json!(1)),
-            ],
-        ),
-        (
-            "unet/config.json",
-            &[
-                ("block_out_channels", json!([32, 32, 32])),
-                ("cross_attention_dim", json!(32)),
-                ("layers_per_block", json!(1)),
-                ("sample_size", json!(4)),
-            ],
-        ),
-        (
-            "vae/config.json",
-            &[
-                ("block_out_channels", json!([16, 16, 16, 16])),
-                ("scaling_factor", json!(0.18215)),
-                ("sample_size", json!(32)),
-            ],
-        ),
-    ];
-    for (file, fields) in changes {
-        let mut config: Value =
-            serde_json::from_str(&fs::read_to_string(embedded.join(file)).unwrap().replace("-Infinity", "null"))
-                .unwrap();
-        for (name, value) in fields {
-            assert!(config.get(name).is_some(), "{file} has {name}");
-            config[*name] = value.clone();
+    for part in ["scheduler", "tokenizer"] {
+        fs::create_dir_all(like.join(part)).unwrap();
+        for entry in fs::read_dir(embedded.join(part)).unwrap().map(Result::unwrap) {
+            fs::copy(entry.path(), like.join(part).join(entry.file_name())).unwrap();
         }
-        fs::create_dir_all(like.join(file).parent().unwrap()).unwrap();
-        fs::write(like.join(file), config.to_string()).unwrap();
     }
-    fs::copy(
-        embedded.join("scheduler/scheduler_config.json"),
-        like.join("scheduler/scheduler_config.json"),
-    )
-    .unwrap();
     fs::copy(embedded.join("generation_config.json"), like.join("generation_config.json")).unwrap();
-    fs::create_dir(like.join("tokenizer")).unwrap();
-    for entry in fs::read_dir(embedded.join("tokenizer")).unwrap().map(Result::unwrap) {
-        fs::copy(entry.path(), like.join("tokenizer").join(entry.file_name())).unwrap();
+    let text_encoder = json!({ "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1 });
+    let unet = json!({
+        "block_out_channels": [32, 32, 32], "cross_attention_dim": 32, "layers_per_block": 1, "sample_size": 4
+    });
+    let vae = json!({ "block_out_channels": [16, 16, 16, 16], "scaling_factor": 0.18215, "sample_size": 32 });
+    for (part, changes) in [("text_encoder", text_encoder), ("unet", unet), ("vae", vae)] {
+        let text = fs::read_to_string(embedded.join(part).join("config.json")).unwrap();
+        let mut config: Map<String, Value> = serde_json::from_str(&text).unwrap();
+        for (name, value) in changes.as_object().unwrap() {
+            assert!(config.insert(name.clone(), value.clone()).is_some(), "{part} has {name}");
+        }
+        fs::create_dir_all(like.join(part)).unwrap();
+        fs::write(like.join(part).join("config.json"), Value::from(config).to_string()).unwrap();
     }
     folder
 }
@@ -122,7 +94,12 @@ fn mean(losses: &[f32]) -> f32 {
 fn a_small_model_learns_from_random_weights() {
     let folder = sandbox();
     let flags = [
-        "--vae-steps=150", "--steps=200", "--vae-crop=16", "--vae-learning-rate=4e-3", "--learning-rate=4e-3", "--samples=2",
+        "--vae-steps=150",
+        "--steps=200",
+        "--vae-crop=16",
+        "--vae-learning-rate=4e-3",
+        "--learning-rate=4e-3",
+        "--samples=2",
     ];
     let arguments = parsed(folder.path(), "model", &flags);
     let losses = training::train(&arguments).unwrap();
@@ -133,8 +110,7 @@ fn a_small_model_learns_from_random_weights() {
 
     let output = arguments.output.to_str().unwrap();
     let mut pipeline = StableDiffusionPipeline::from_pretrained(output).unwrap();
-    let latents_std = (pipeline.vae.scaling_factor(), pipeline.unet.config().sample_size);
-    assert!(format!("{latents_std:?}").starts_with("(1.0, "), "{latents_std:?}");
+    assert_eq!(pipeline.vae.scaling_factor(), 1.0);
     assert_eq!(pipeline.generation_config().num_inference_steps, Some(25));
     pipeline.set_progress_bar(false);
     let call = TextToImage { num_inference_steps: 2, ..TextToImage::new("red disc") };
@@ -182,26 +158,25 @@ fn a_normalised_autoencoder_makes_the_same_images() {
     let difference = (decoded[0].clone() - decoded[1].clone()).abs().max().into_scalar::<f32>();
     assert!(difference < 1e-4, "{difference}");
     let [before, after] = [&vae, &normalised].map(|vae| vae.encode(image()).unwrap());
-    let ratios = |of: &dyn Fn(&oxidiff::DiagonalGaussianDistribution) -> oxidiff::Tensor<4>| {
-        let ratio = of(&before) / of(&after);
-        (ratio.clone().slice([0..1, 3..4, 0..1, 0..1]).into_scalar::<f32>(), ratio.slice([0..1, 3..4, 2..3, 2..3]).into_scalar::<f32>())
-    };
     // All positions of a channel are divided by the same number.
-    let (first, second) = ratios(&|posterior| posterior.std());
-    assert!((first / second - 1.0).abs() < 1e-4 && (first - 1.0).abs() > 0.01, "{first}, {second}");
+    let ratio = (before.std() / after.std()).narrow(1, 3, 1);
+    let [least, most] = [ratio.clone().min(), ratio.max()].map(|it| it.into_scalar::<f32>());
+    assert!(most / least < 1.0001 && (least - 1.0).abs() > 0.01, "{least} to {most}");
 }
 
 #[test]
 fn what_makes_no_model_is_refused() {
     let folder = sandbox();
     let refused = |output: &str, more: &[&str]| {
-        let error = training::train(&parsed(folder.path(), output, more)).err().expect("an error").to_string();
+        let error =
+            training::train(&parsed(folder.path(), output, more)).err().expect("an error").to_string();
         assert!(!folder.path().join(output).exists(), "{error}");
         error
     };
     assert!(refused("a", &["--vae-crop=10"]).contains("--vae-crop must be a multiple of 8"));
     assert!(refused("b", &["--vae", "absent"]).contains("absent"));
-    fs::write(folder.path().join("like/unet/config.json"), r#"{"_class_name": "UNet2DConditionModel"}"#).unwrap();
+    fs::write(folder.path().join("like/unet/config.json"), r#"{"_class_name": "UNet2DConditionModel"}"#)
+        .unwrap();
     let error = refused("c", &[]);
     assert!(error.contains("the UNet takes 4 channels, but the autoencoder's latents have 8"), "{error}");
     fs::remove_file(folder.path().join("pictures/metadata.jsonl")).unwrap();

@@ -146,7 +146,8 @@ impl Model for CLIPTextModel {
         check(config)?;
         let hidden = config.hidden_size;
         // As transformers draws them, whatever `initializer_range` says.
-        let table = |entries| Embedding::init_scaled(entries, hidden, 0.02 * config.initializer_factor, device);
+        let table =
+            |entries| Embedding::init_scaled(entries, hidden, 0.02 * config.initializer_factor, device);
         Ok(Self {
             embeddings: TextEmbeddings {
                 token_embedding: table(config.vocab_size),
