@@ -276,7 +276,7 @@ fn an_autoencoder_learns_as_in_pytorch() {
         let decoded = recording.model().decode(posterior.sample(&mut noise).unwrap()).unwrap();
         let difference = decoded - pair;
         let edges = difference.clone().narrow(2, 1, 31) - difference.clone().narrow(2, 0, 31);
-        let loss = difference.abs().mean() + edges.abs().mean() * 0.5 + posterior.kl().mean() * 1e-3;
+        let loss = difference.square().mean() + edges.square().mean() * 0.5 + posterior.kl().mean() * 1e-3;
         let mut gradients = recording.backward(&loss);
         if step == 0 {
             let all = gradients.iter().map(|(name, values)| (name.to_owned(), values));

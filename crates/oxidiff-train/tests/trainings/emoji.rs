@@ -94,19 +94,21 @@ fn mean(losses: &[f32]) -> f32 {
 fn a_small_model_learns_from_random_weights() {
     let folder = sandbox();
     let flags = [
-        "--vae-steps=150",
-        "--steps=200",
+        "--vae-steps=200",
         "--vae-crop=16",
         "--vae-learning-rate=4e-3",
-        "--learning-rate=4e-3",
+        "--kl-weight=1e-6",
+        "--steps=200",
+        "--batch=16",
+        "--learning-rate=2e-3",
         "--samples=2",
     ];
     let arguments = parsed(folder.path(), "model", &flags);
     let losses = training::train(&arguments).unwrap();
-    assert_eq!((losses.autoencoder.len(), losses.diffusion.len()), (150, 200));
+    assert_eq!((losses.autoencoder.len(), losses.diffusion.len()), (200, 200));
     let of = |losses: &[f32]| mean(&losses[..10]) / mean(&losses[losses.len() - 30..]);
     let factors = [of(&losses.autoencoder), of(&losses.diffusion)];
-    assert!(factors[0] > 3.0 && factors[1] > 1.5, "{factors:?}");
+    assert!(factors[0] > 2.5 && factors[1] > 1.5, "{factors:?}");
 
     let output = arguments.output.to_str().unwrap();
     let mut pipeline = StableDiffusionPipeline::from_pretrained(output).unwrap();
@@ -118,7 +120,7 @@ fn a_small_model_learns_from_random_weights() {
     assert_eq!((image.width(), image.height()), (32, 32));
     for name in [
         "training/autoencoder/loss.png",
-        "training/autoencoder/samples/step-000150.png",
+        "training/autoencoder/samples/step-000200.png",
         "training/diffusion/loss.png",
         "training/diffusion/samples/step-000100.png",
         "training/diffusion/samples/step-000200.png",
@@ -191,7 +193,7 @@ fn what_makes_no_model_is_refused() {
 fn the_command_of_the_page_is_understood() {
     let page = fs::read_to_string(repository().join("docs/training.md")).unwrap();
     let (_, rest) = page.split_once("--example train_emoji -- ").expect("the page shows the command");
-    let (command, _) = rest.split_once("\n```").expect("a block of code");
+    let (command, _) = rest.split_once('\n').expect("the next line");
     let words: Vec<&str> = command.split_whitespace().filter(|word| *word != "\\").collect();
     let arguments = Arguments::try_parse_from(["train_emoji"].into_iter().chain(words)).unwrap();
     assert_eq!(arguments.like, Path::new("models/emoji-diffusion"));
