@@ -33,14 +33,14 @@ pub struct Arguments {
     /// Seed of all random numbers
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// Parts of pictures in a batch for the autoencoder
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_1())]
+    /// Parts of pictures in a batch for the autoencoder: many small steps get further in a short time than few large ones
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = at_least_1())]
     pub vae_batch: u64,
-    /// Both sides of such a part in pixels; towards the end, a quarter as many whole pictures
+    /// Both sides of such a part in pixels; towards the end, there are as many pixels in whole pictures
     #[arg(long, value_name = "PIXELS", default_value_t = 64, value_parser = at_least_1())]
     pub vae_crop: u64,
     /// The highest learning rate of the autoencoder
-    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = positive)]
+    #[arg(long, value_name = "RATE", default_value_t = 7e-4, value_parser = positive)]
     pub vae_learning_rate: f64,
     /// How much the distance of the latents from normal noise counts, beside that of the pixels
     #[arg(long, value_name = "WEIGHT", default_value_t = 5e-4, value_parser = positive)]
@@ -49,7 +49,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = at_least_1())]
     pub views: u64,
     /// Pictures in a batch for text encoder and UNet
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_1())]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least_1())]
     pub batch: u64,
     /// The highest learning rate of text encoder and UNet
     #[arg(long, value_name = "RATE", default_value_t = 5e-4, value_parser = positive)]

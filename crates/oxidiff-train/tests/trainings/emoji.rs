@@ -95,6 +95,7 @@ fn a_small_model_learns_from_random_weights() {
     let folder = sandbox();
     let flags = [
         "--vae-steps=200",
+        "--vae-batch=8",
         "--vae-crop=16",
         "--vae-learning-rate=4e-3",
         "--kl-weight=1e-6",
