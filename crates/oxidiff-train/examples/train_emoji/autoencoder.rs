@@ -14,8 +14,15 @@ use super::stage::Stage;
 /// them as they are later.
 const WHOLE_FROM: f64 = 0.8;
 
-/// How much the edges count, beside the pixels: the mean error alone would leave them soft.
+/// How much edges count, beside pixels: the mean error alone would leave them soft.
 const EDGES: f64 = 0.5;
+
+/// How much the differences of red, green and blue count: they are small beside those of light and dark, which would be all that
+/// the latents hold for a long time.
+const COLOURS: f64 = 1.0;
+
+/// The logarithm of the variance with which the latents begin. Noise as large as the latents would hide them.
+const FIRST_LOGVAR: f32 = -6.0;
 
 /// Trains the autoencoder on pictures with sides of `side` pixels.
 pub fn train(
@@ -31,6 +38,12 @@ pub fn train(
     let mut noise = Generators::from(Generator::manual_seed(arguments.seed + 1));
     let mut optimizer = AdamW::new(AdamWConfig::default());
     let mut shown = 0;
+    let channels = channels_of_normalisable(&vae)?;
+    vae = vae.changed(&mut |name, values| {
+        if name == "quant_conv.bias" {
+            values[channels..].iter_mut().for_each(|bias| *bias += FIRST_LOGVAR);
+        }
+    });
 
     while !stage.is_over() {
         let (count, crop) =
@@ -47,10 +60,11 @@ pub fn train(
         let decoded = recording.model().decode(posterior.sample(&mut noise)?)?;
         let difference = decoded - images;
         let pixels = difference.clone().abs().mean();
-        let edges = neighbours(difference.clone(), 2) + neighbours(difference, 3);
+        let [colours, down, right] = [1, 2, 3].map(|dim| neighbours(difference.clone(), dim));
         let values = posterior.mean.dims().iter().product::<usize>() / count as usize;
         let kl = posterior.kl().mean() / values as f64;
-        let loss = pixels.clone() + edges * EDGES + kl.clone() * arguments.kl_weight;
+        let loss =
+            pixels.clone() + colours * COLOURS + (down + right) * EDGES + kl.clone() * arguments.kl_weight;
         let [pixels, kl, value] = [&pixels, &kl, &loss].map(|it| it.clone().into_scalar::<f32>());
         let mut gradients = recording.backward(&loss);
         gradients.clip_norm(1.0);
@@ -105,11 +119,7 @@ pub fn normalised(
     side: u32,
     seed: u64,
 ) -> Result<AutoencoderKL, Box<dyn Error>> {
-    let config = vae.config();
-    if !(config.use_quant_conv && config.use_post_quant_conv) {
-        return Err("an autoencoder without quant_conv and post_quant_conv cannot be normalised".into());
-    }
-    let channels = config.latent_channels;
+    let channels = channels_of_normalisable(&vae)?;
     let mut generator = Generator::manual_seed(seed);
     let (mut means, mut squares) = (vec![0.0; channels], vec![0.0; channels]);
     let views = MOST_VIEWS.min(2 * pictures.len().max(8));
@@ -162,6 +172,15 @@ pub fn normalised(
         }
         _ => {}
     }))
+}
+
+/// The number of latent channels of an autoencoder that has the convolutions beside its latents.
+fn channels_of_normalisable(vae: &AutoencoderKL) -> Result<usize, Box<dyn Error>> {
+    let config = vae.config();
+    if !(config.use_quant_conv && config.use_post_quant_conv) {
+        return Err("an autoencoder without quant_conv and post_quant_conv cannot be normalised".into());
+    }
+    Ok(config.latent_channels)
 }
 
 /// Adds the mean of each channel of one item.
