@@ -40,7 +40,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PIXELS", default_value_t = 64, value_parser = at_least_1())]
     pub vae_crop: u64,
     /// The highest learning rate of the autoencoder
-    #[arg(long, value_name = "RATE", default_value_t = 7e-4, value_parser = positive)]
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = positive)]
     pub vae_learning_rate: f64,
     /// How much the distance of the latents from normal noise counts, beside that of the pixels
     #[arg(long, value_name = "WEIGHT", default_value_t = 5e-4, value_parser = positive)]
