@@ -1,4 +1,5 @@
 //! Trainings of small models, from their options to their results.
 
+mod emoji;
 mod scripts;
 mod whole;

@@ -96,6 +96,7 @@ impl CLIPTextConfig {
             intermediate_size: self.intermediate_size,
             activation: self.hidden_act,
             norm_epsilon: self.layer_norm_eps,
+            initializer_factor: self.initializer_factor,
         }
     }
 }
@@ -144,10 +145,13 @@ impl Model for CLIPTextModel {
     fn init(config: &CLIPTextConfig, device: &Device) -> Result<Self> {
         check(config)?;
         let hidden = config.hidden_size;
+        // As transformers draws them, whatever `initializer_range` says.
+        let table =
+            |entries| Embedding::init_scaled(entries, hidden, 0.02 * config.initializer_factor, device);
         Ok(Self {
             embeddings: TextEmbeddings {
-                token_embedding: Embedding::init(config.vocab_size, hidden, device),
-                position_embedding: Embedding::init(config.max_position_embeddings, hidden, device),
+                token_embedding: table(config.vocab_size),
+                position_embedding: table(config.max_position_embeddings),
             },
             encoder: ClipEncoder::init(&config.shape(), device),
             final_layer_norm: LayerNorm::init(hidden, config.layer_norm_eps, device),

@@ -81,6 +81,7 @@ impl CLIPVisionConfig {
             intermediate_size: self.intermediate_size,
             activation: self.hidden_act,
             norm_epsilon: self.layer_norm_eps,
+            initializer_factor: self.initializer_factor,
         }
     }
 

@@ -10,8 +10,9 @@ use oxidiff::training::{
     SchedulerType, StateFile, Trained, get_scheduler, min_snr_weights, mse, weighted_mse,
 };
 use oxidiff::{
-    AutoencoderKL, CLIPTextModel, CLIPTokenizer, DDPMScheduler, DType, Device, Generator, LoadOptions, Model,
-    PredictionType, Scheduler, Tensor, UNet2DConditionInputs, UNet2DConditionModel, UNet2DModel,
+    AutoencoderKL, CLIPTextConfig, CLIPTextModel, CLIPTokenizer, DDPMScheduler, DType, Device, Generator,
+    Generators, LoadOptions, Model, PredictionType, Scheduler, Tensor, UNet2DConditionInputs,
+    UNet2DConditionModel, UNet2DModel,
 };
 use serde::Deserialize;
 
@@ -256,6 +257,76 @@ fn a_unet_and_its_text_encoder_learn_a_subject_as_in_pytorch() {
     }
     compare_weights("the weight of the UNet's", &expected.unet, &parts.unet);
     compare_weights("the weight of the text encoder's", &expected.text_encoder, &parts.text_encoder);
+}
+
+#[test]
+fn an_autoencoder_learns_as_in_pytorch() {
+    let expected = Training::recorded("autoencoder");
+    let mut vae = StableDiffusion::load().vae;
+    let mut optimizer = AdamW::new(AdamWConfig::default());
+
+    let mut generator = Generator::manual_seed(5);
+    let images = generator.rand([4, 3, 32, 32], DType::F32, &Device::flex()) * 2.0 - 1.0;
+    let mut noise = Generators::One(generator);
+    for step in 0..STEPS {
+        let pair = pair(&images, [2 * step % 4, (2 * step + 1) % 4]).autodiff();
+        let recording = Recording::of(&vae, DType::F32);
+        let posterior = recording.model().encode(pair.clone()).unwrap();
+        let decoded = recording.model().decode(posterior.sample(&mut noise).unwrap()).unwrap();
+        let difference = decoded - pair;
+        let edges = difference.clone().narrow(2, 1, 31) - difference.clone().narrow(2, 0, 31);
+        let loss = difference.square().mean() + edges.square().mean() * 0.5 + posterior.kl().mean() * 1e-3;
+        let mut gradients = recording.backward(&loss);
+        if step == 0 {
+            let all = gradients.iter().map(|(name, values)| (name.to_owned(), values));
+            compare("the gradient of", &expected.first_gradients, all);
+        }
+        let norm = gradients.clip_norm(1.0);
+        check_step(&expected, step, &loss, norm);
+        vae = optimizer.step(vae, &gradients, 1e-3);
+    }
+    compare_weights("the weight", &expected.weights, &vae);
+}
+
+/// `CLIPPreTrainedModel._init_weights` of transformers.
+#[test]
+fn a_text_encoder_begins_as_in_transformers() {
+    let config = CLIPTextConfig {
+        vocab_size: 500,
+        hidden_size: 64,
+        intermediate_size: 192,
+        num_hidden_layers: 3,
+        num_attention_heads: 4,
+        initializer_factor: 0.5,
+        ..Default::default()
+    };
+    let model = CLIPTextModel::init(&config, &Device::flex()).unwrap();
+    let of_layers = 1.0 / (64.0_f64 * 6.0).sqrt();
+    let mut compared = 0;
+    model.read(&mut |name, _, values| {
+        let (mean, deviation) = match name.rsplit('.').nth(1).unwrap() {
+            _ if name.ends_with("bias") => (0.0, 0.0),
+            "token_embedding" | "position_embedding" => (0.0, 0.02),
+            "q_proj" | "k_proj" | "v_proj" | "fc2" => (0.0, of_layers),
+            "out_proj" => (0.0, 1.0 / 8.0),
+            "fc1" => (0.0, 1.0 / 128.0_f64.sqrt()),
+            "layer_norm1" | "layer_norm2" | "final_layer_norm" => (1.0, 0.0),
+            other => panic!("no distribution is expected of {other}"),
+        };
+        let deviation = 0.5 * deviation;
+        let count = values.len() as f64;
+        let actual = values.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
+        let squares = values.iter().map(|value| (f64::from(*value) - actual).powi(2)).sum::<f64>();
+        // Five standard errors.
+        assert!((actual - mean).abs() <= 5.0 * deviation / count.sqrt(), "{name}: the mean is {actual}");
+        let spread = (squares / count).sqrt();
+        assert!(
+            (spread - deviation).abs() <= 5.0 * deviation / (2.0 * count).sqrt(),
+            "{name}: the deviation is {spread}, not {deviation}"
+        );
+        compared += 1;
+    });
+    assert_eq!(compared, 2 + 3 * 16 + 2);
 }
 
 /// The tutorial in `examples/train_butterflies`, on plain pictures and with a small model.

@@ -67,6 +67,14 @@ impl DiagonalGaussianDistribution {
         self.mean.clone()
     }
 
+    /// How far the distribution of each item is from the standard normal distribution: the Kullback-Leibler divergence, summed
+    /// over all positions, `[batch]`.
+    pub fn kl(&self) -> Tensor<1> {
+        let batch = self.mean.dims()[0] as isize;
+        let terms = self.mean.clone().square() + self.logvar.clone().exp() - self.logvar.clone() - 1.0;
+        (terms.cast(DType::F32) * 0.5).reshape([batch, -1]).sum_dim(1).reshape([batch])
+    }
+
     /// The standard deviation at each position.
     pub fn std(&self) -> Tensor<4> {
         (self.logvar.clone() * 0.5).exp()

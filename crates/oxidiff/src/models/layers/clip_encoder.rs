@@ -19,6 +19,8 @@ pub(crate) struct ClipShape {
     pub intermediate_size: usize,
     pub activation: HiddenActivation,
     pub norm_epsilon: f64,
+    /// Scales the initial weights.
+    pub initializer_factor: f64,
 }
 
 impl ClipShape {
@@ -88,23 +90,28 @@ struct Mlp {
 }
 
 impl ClipEncoder {
+    /// The encoder with initial weights as transformers draws them: with projections inside of the residual branches that become
+    /// smaller with the number of layers (section 2.3 of Radford et al. 2019, "Language Models are Unsupervised Multitask Learners").
     pub fn init(shape: &ClipShape, device: &Device) -> Self {
         let hidden = shape.hidden_size;
-        let linear = |from, to| Linear::init(from, to, true, device);
+        let width = hidden as f64;
+        let [of_layers, outward, widening] = [2.0 * width * shape.layers as f64, width, 2.0 * width]
+            .map(|variance| shape.initializer_factor / variance.sqrt());
+        let linear = |from, to, std| Linear::init(from, to, true, device).with_normal_weights(std);
         let norm = || LayerNorm::init(hidden, shape.norm_epsilon, device);
         let layer = |_| EncoderLayer {
             layer_norm1: norm(),
             self_attn: SelfAttention {
-                q_proj: linear(hidden, hidden),
-                k_proj: linear(hidden, hidden),
-                v_proj: linear(hidden, hidden),
-                out_proj: linear(hidden, hidden),
+                q_proj: linear(hidden, hidden, of_layers),
+                k_proj: linear(hidden, hidden, of_layers),
+                v_proj: linear(hidden, hidden, of_layers),
+                out_proj: linear(hidden, hidden, outward),
                 heads: shape.heads,
             },
             layer_norm2: norm(),
             mlp: Mlp {
-                fc1: linear(hidden, shape.intermediate_size),
-                fc2: linear(shape.intermediate_size, hidden),
+                fc1: linear(hidden, shape.intermediate_size, widening),
+                fc2: linear(shape.intermediate_size, hidden, of_layers),
                 activation: shape.activation,
             },
         };

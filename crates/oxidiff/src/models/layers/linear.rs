@@ -31,6 +31,14 @@ impl Linear {
         }
     }
 
+    /// The same with weights drawn from a normal distribution with this standard deviation, and with a bias of 0.
+    pub fn with_normal_weights(mut self, std: f64) -> Self {
+        let device = self.weight.lazy_device();
+        self.weight = parameter::normal_scaled(self.weight.lazy_shape().dims(), std, &device);
+        self.bias = self.bias.map(|bias| parameter::constant(bias.lazy_shape().dims(), 0.0, &device));
+        self
+    }
+
     /// Length of the input.
     pub fn in_features(&self) -> usize {
         self.weight.lazy_shape().dims::<2>()[1]
@@ -83,6 +91,11 @@ impl Embedding {
     /// A table of `entries` vectors of length `features`.
     pub fn init(entries: usize, features: usize, device: &Device) -> Self {
         Self { weight: parameter::normal([entries, features], device) }
+    }
+
+    /// A table whose values are drawn from a normal distribution with this standard deviation.
+    pub fn init_scaled(entries: usize, features: usize, std: f64, device: &Device) -> Self {
+        Self { weight: parameter::normal_scaled([entries, features], std, device) }
     }
 
     /// `[batch, tokens]` indices to `[batch, tokens, features]`.
