@@ -3,6 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use oxidiff::{
+    AutoencoderKL, Config, Device, Model, Qwen3Model, ZImageControlNetModel, ZImageTransformer2DModel,
+};
+use serde_json::Value;
+
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 
 /// The commands that are not commands of the binary.
@@ -57,6 +62,7 @@ fn the_commands_work() {
     );
     let sandbox = Sandbox::new();
     copy_folder(&Path::new(ROOT).join("models"), &sandbox.path("models"));
+    write_z_image(&sandbox.path("Tongyi-MAI/Z-Image-Turbo"));
     let mut seen = BTreeSet::new();
     for (command, expected) in commands(&readme) {
         if OTHER_COMMANDS.contains(&command) {
@@ -79,6 +85,7 @@ fn the_commands_work() {
     assert_eq!(
         sandbox.files(),
         [
+            "Tongyi-MAI",
             "apple.webp",
             "cat-1.png",
             "cat-2.png",
@@ -129,6 +136,48 @@ fn the_commands_of_the_page_about_steering_work() {
             // They were made for another UNet than the ControlNets.
             let model = arguments.iter_mut().find(|word| *word == "sd").unwrap();
             *model = "sd-with-its-own-unet".to_owned();
+        }
+        sandbox.run(&arguments).succeeded();
+    }
+}
+
+/// A small Z-Image with initial weights.
+fn write_z_image(folder: &Path) {
+    copy_folder(&Path::new(ROOT).join("tests/fixtures/z_image/checkpoint"), folder);
+    write_initial::<ZImageTransformer2DModel>(&folder.join("transformer"));
+    write_initial::<Qwen3Model>(&folder.join("text_encoder"));
+    write_initial::<AutoencoderKL>(&folder.join("vae"));
+}
+
+fn write_initial<M: Model>(folder: &Path) {
+    let config = Config::from_file(folder.join("config.json")).unwrap();
+    M::from_config(&config, &Device::flex()).unwrap().save_pretrained(folder).unwrap();
+}
+
+#[test]
+fn the_commands_of_the_page_about_models_work() {
+    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/models.md")).unwrap();
+    let sandbox = Sandbox::new();
+    write_z_image(&sandbox.path("Tongyi-MAI/Z-Image-Turbo"));
+    copy_folder(&sandbox.path("Tongyi-MAI/Z-Image-Turbo"), &sandbox.path("Tongyi-MAI/Z-Image"));
+    let models = Path::new(ROOT).join("tests/fixtures/z_image/models.json");
+    let models: Value = serde_json::from_slice(&std::fs::read(models).unwrap()).unwrap();
+    let controlnet = Config::from_json(&models["controlnet.layers"]["config"].to_string()).unwrap();
+    let controlnet = ZImageControlNetModel::from_config(&controlnet, &Device::flex()).unwrap();
+    controlnet.save_pretrained(sandbox.path("controlnet")).unwrap();
+    for name in ["apple.png", "mask.png", "pose.png"] {
+        image::RgbImage::from_pixel(64, 64, [200; 3].into()).save(sandbox.path(name)).unwrap();
+    }
+    let commands = commands(&page);
+    assert!(commands.len() >= 5, "{} commands", commands.len());
+    for (command, _) in commands {
+        // A published file has the shapes of the published model.
+        let command = command.replace("Z-Image-Turbo-Fun-Controlnet-Union.safetensors", "controlnet");
+        let mut arguments = words(command.strip_prefix("oxidiff ").unwrap());
+        let smaller = ["--steps", "2", "--height", "64", "--width", "64"];
+        arguments.extend(smaller.map(str::to_owned));
+        if let Some(steps) = arguments.iter().position(|word| word == "8") {
+            arguments.drain(steps - 1..=steps);
         }
         sandbox.run(&arguments).succeeded();
     }

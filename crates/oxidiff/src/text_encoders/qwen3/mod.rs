@@ -17,7 +17,7 @@ use crate::models::layers::causal_attention::HiddenTokens;
 use crate::models::layers::linear::Embedding;
 use crate::models::layers::normalization::RmsNorm;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
-use crate::models::model::{Model, saved_transformers_config};
+use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
 
 /// The result of a [`Qwen3Model`].
 #[derive(Clone, Debug)]
@@ -88,6 +88,8 @@ impl Model for Qwen3Model {
     fn saved_config(&self) -> Config {
         saved_transformers_config(&self.config)
     }
+
+    compiled_with_the_library!();
 }
 
 impl Qwen3Model {

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::models::call::call;
 use crate::models::layers::keyed::Keyed;
 use crate::models::layers::linear::Linear;
-use crate::models::model::Model;
+use crate::models::model::{Model, compiled_with_the_library};
 
 /// Tells a [`ZImageTransformer2DModel`] what to add so that the result follows an image, such as edges, a depth map or a pose.
 ///
@@ -82,6 +82,8 @@ impl Model for ZImageControlNetModel {
     fn config(&self) -> &ZImageControlNetConfig {
         &self.config
     }
+
+    compiled_with_the_library!();
 }
 
 impl ZImageControlNetModel {

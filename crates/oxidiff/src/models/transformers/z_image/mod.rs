@@ -32,7 +32,7 @@ use crate::models::layers::linear::Linear;
 use crate::models::layers::normalization::{RmsNorm, layer_norm_without_parameters};
 use crate::models::layers::parameter;
 use crate::models::least_memory;
-use crate::models::model::Model;
+use crate::models::model::{Model, compiled_with_the_library};
 
 /// Added to the variance before the last layer.
 const FINAL_NORM_EPS: f64 = 1e-6;
@@ -161,6 +161,8 @@ impl Model for ZImageTransformer2DModel {
     fn config(&self) -> &ZImageTransformer2DConfig {
         &self.config
     }
+
+    compiled_with_the_library!();
 }
 
 impl Adaptable for ZImageTransformer2DModel {
