@@ -1,6 +1,6 @@
 //! Inpainting: repaints a part of an image.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use super::arguments::prompt_arguments;
 use super::components::ZImageComponents;
@@ -101,7 +101,7 @@ impl Pipeline for ZImageInpaintPipeline {
         )?;
         let (timesteps, steps) = start_flow_from_image(&mut *components.scheduler, steps, strength)?;
         let shape = [images, components.transformer.config().in_channels, rows, columns];
-        let mask = masked.latent_mask(shape, components.transformer.dtype())?;
+        let mask = masked.latent_mask(shape, DType::F32)?;
         let start = components.image_start(
             masked.image,
             arguments.latents.take(),
