@@ -1949,6 +1949,37 @@ class PreviousTimestep:
     def previous_timestep(self, timestep: int | float | ArrayLike) -> Any:
         """The timestep that a step from `timestep` leads to; -1 after the last."""
 
+class Qwen3Model(ModelMixin):
+    """`Qwen3Model` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the Qwen3Model.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the Qwen3Model.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class RePaintPipeline(DiffusionPipeline):
     """`RePaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -3802,6 +3833,225 @@ class VelocityAtLevels(Velocity):
 
         Raises:
             ValueError: when the timesteps are whole numbers, as indices are.
+        """
+
+class ZImageControlNetInpaintPipeline(DiffusionPipeline):
+    """`ZImageControlNetInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, control_image: ImageInput | None = None, *, controlnet_conditioning_scale: float = 0.75, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 5.0, cfg_normalization: bool = False, cfg_truncation: float = 1.0, negative_prompt: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: Any | None = None, negative_prompt_embeds: Any | None = None, max_sequence_length: int = 512, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: ZImageControlNetInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each. They are resized to `height` and `width`; a tensor is taken as it is, with values in [-1, 1].
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            control_image (ImageInput): The images to follow: one for all prompts, or one for each. They are resized to `height` and `width`; a tensor is taken as it is, with values in [-1, 1], and gives the result its size.
+            controlnet_conditioning_scale (float): How strongly to follow them; 0 is not at all.
+            height (int): Height of the images in pixels, a multiple of 16.
+            width (int): Width of the images in pixels, a multiple of 16.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; Z-Image-Turbo needs 8.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How far to go beyond the prediction with the prompt, away from the one with the negative prompt; 0 turns off guidance, and with it the negative prompt. The default is Python's; Z-Image-Turbo needs 0.
+            cfg_normalization (bool): Limits how much longer guidance makes a prediction: `true` to the length of the one with the prompt, a number to this many times as much.
+            cfg_truncation (float): The time from 0 (noise) to 1 after which there is no guidance.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (Any): Embedded prompts, each `[tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (Any): Embedded negative prompts, each `[tokens, features]`, instead of `negative_prompt`.
+            max_sequence_length (int): The most tokens of a prompt with the words around it that the language model expects; more are cut off.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class ZImageControlNetPipeline(DiffusionPipeline):
+    """`ZImageControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, control_image: ImageInput | None = None, *, controlnet_conditioning_scale: float = 0.75, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 5.0, cfg_normalization: bool = False, cfg_truncation: float = 1.0, negative_prompt: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: Any | None = None, negative_prompt_embeds: Any | None = None, max_sequence_length: int = 512, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: ZImageControlNetPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            control_image (ImageInput): The images to follow: one for all prompts, or one for each. They are resized to `height` and `width`; a tensor is taken as it is, with values in [-1, 1], and gives the result its size.
+            controlnet_conditioning_scale (float): How strongly to follow them; 0 is not at all.
+            height (int): Height of the images in pixels, a multiple of 16.
+            width (int): Width of the images in pixels, a multiple of 16.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; Z-Image-Turbo needs 8.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How far to go beyond the prediction with the prompt, away from the one with the negative prompt; 0 turns off guidance, and with it the negative prompt. The default is Python's; Z-Image-Turbo needs 0.
+            cfg_normalization (bool): Limits how much longer guidance makes a prediction: `true` to the length of the one with the prompt, a number to this many times as much.
+            cfg_truncation (float): The time from 0 (noise) to 1 after which there is no guidance.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (Any): Embedded prompts, each `[tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (Any): Embedded negative prompts, each `[tokens, features]`, instead of `negative_prompt`.
+            max_sequence_length (int): The most tokens of a prompt with the words around it that the language model expects; more are cut off.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class ZImageImg2ImgPipeline(DiffusionPipeline):
+    """`ZImageImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 5.0, cfg_normalization: bool = False, cfg_truncation: float = 1.0, negative_prompt: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: Any | None = None, negative_prompt_embeds: Any | None = None, max_sequence_length: int = 512, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: ZImageImg2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. A tensor with as many channels as the latents have is treated as latents.
+            strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image is left.
+            height (int): Height of the images in pixels, a multiple of 16.
+            width (int): Width of the images in pixels, a multiple of 16.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; Z-Image-Turbo needs 8.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How far to go beyond the prediction with the prompt, away from the one with the negative prompt; 0 turns off guidance, and with it the negative prompt. The default is Python's; Z-Image-Turbo needs 0.
+            cfg_normalization (bool): Limits how much longer guidance makes a prediction: `true` to the length of the one with the prompt, a number to this many times as much.
+            cfg_truncation (float): The time from 0 (noise) to 1 after which there is no guidance.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (Any): Embedded prompts, each `[tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (Any): Embedded negative prompts, each `[tokens, features]`, instead of `negative_prompt`.
+            max_sequence_length (int): The most tokens of a prompt with the words around it that the language model expects; more are cut off.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class ZImageInpaintPipeline(DiffusionPipeline):
+    """`ZImageInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, masked_image_latents: ArrayLike | None = None, strength: float = 1.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 5.0, cfg_normalization: bool = False, cfg_truncation: float = 1.0, negative_prompt: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: Any | None = None, negative_prompt_embeds: Any | None = None, max_sequence_length: int = 512, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: ZImageInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each. A tensor with as many channels as the latents have is treated as latents.
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            masked_image_latents (ArrayLike): Has no effect, as in Python: the transformer does not look at the image without its masked part.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
+            height (int): Height of the images in pixels, a multiple of 16.
+            width (int): Width of the images in pixels, a multiple of 16.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; Z-Image-Turbo needs 8.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How far to go beyond the prediction with the prompt, away from the one with the negative prompt; 0 turns off guidance, and with it the negative prompt. The default is Python's; Z-Image-Turbo needs 0.
+            cfg_normalization (bool): Limits how much longer guidance makes a prediction: `true` to the length of the one with the prompt, a number to this many times as much.
+            cfg_truncation (float): The time from 0 (noise) to 1 after which there is no guidance.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (Any): Embedded prompts, each `[tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (Any): Embedded negative prompts, each `[tokens, features]`, instead of `negative_prompt`.
+            max_sequence_length (int): The most tokens of a prompt with the words around it that the language model expects; more are cut off.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class ZImagePipeline(DiffusionPipeline):
+    """`ZImagePipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, *, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 5.0, cfg_normalization: bool = False, cfg_truncation: float = 1.0, negative_prompt: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: Any | None = None, negative_prompt_embeds: Any | None = None, max_sequence_length: int = 512, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: ZImagePipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            height (int): Height of the images in pixels, a multiple of 16.
+            width (int): Width of the images in pixels, a multiple of 16.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; Z-Image-Turbo needs 8.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How far to go beyond the prediction with the prompt, away from the one with the negative prompt; 0 turns off guidance, and with it the negative prompt. The default is Python's; Z-Image-Turbo needs 0.
+            cfg_normalization (bool): Limits how much longer guidance makes a prediction: `true` to the length of the one with the prompt, a number to this many times as much.
+            cfg_truncation (float): The time from 0 (noise) to 1 after which there is no guidance.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (Any): Embedded prompts, each `[tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (Any): Embedded negative prompts, each `[tokens, features]`, instead of `negative_prompt`.
+            max_sequence_length (int): The most tokens of a prompt with the words around it that the language model expects; more are cut off.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class ZImageTransformer2DModel(ModelMixin):
+    """`ZImageTransformer2DModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, x: Any | None = None, t: float | Sequence[float] | ArrayLike | None = None, cap_feats: Any | None = None, patch_size: int = 2, f_patch_size: int = 1, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the ZImageTransformer2DModel.
+
+        Args:
+            x (Any): The noisy latents of each image, `[in_channels, frames, height, width]`.
+            t (float | Sequence[float] | ArrayLike): The time from 0 (noise) to 1: one for all images, or one for each.
+            cap_feats (Any): The hidden states of each caption, `[tokens, cap_feat_dim]`.
+            patch_size (int): The height and width of a patch.
+            f_patch_size (int): The frames of a patch.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, x: Any | None = None, t: float | Sequence[float] | ArrayLike | None = None, cap_feats: Any | None = None, patch_size: int = 2, f_patch_size: int = 1, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the ZImageTransformer2DModel.
+
+        Args:
+            x (Any): The noisy latents of each image, `[in_channels, frames, height, width]`.
+            t (float | Sequence[float] | ArrayLike): The time from 0 (noise) to 1: one for all images, or one for each.
+            cap_feats (Any): The hidden states of each caption, `[tokens, cap_feat_dim]`.
+            patch_size (int): The height and width of a patch.
+            f_patch_size (int): The frames of a patch.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
         """
 
 __version__: str

@@ -11,6 +11,8 @@ from . import ControlNetUnionModel as ControlNetUnionModel
 from . import DPTForDepthEstimation as DPTForDepthEstimation
 from . import DiTTransformer2DModel as DiTTransformer2DModel
 from . import ModelMixin as ModelMixin
+from . import Qwen3Model as Qwen3Model
 from . import T2IAdapter as T2IAdapter
 from . import UNet2DConditionModel as UNet2DConditionModel
 from . import UNet2DModel as UNet2DModel
+from . import ZImageTransformer2DModel as ZImageTransformer2DModel

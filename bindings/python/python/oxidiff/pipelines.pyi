@@ -36,3 +36,8 @@ from . import StableDiffusionXLImg2ImgPipeline as StableDiffusionXLImg2ImgPipeli
 from . import StableDiffusionXLInpaintPipeline as StableDiffusionXLInpaintPipeline
 from . import StableDiffusionXLInstructPix2PixPipeline as StableDiffusionXLInstructPix2PixPipeline
 from . import StableDiffusionXLPipeline as StableDiffusionXLPipeline
+from . import ZImageControlNetInpaintPipeline as ZImageControlNetInpaintPipeline
+from . import ZImageControlNetPipeline as ZImageControlNetPipeline
+from . import ZImageImg2ImgPipeline as ZImageImg2ImgPipeline
+from . import ZImageInpaintPipeline as ZImageInpaintPipeline
+from . import ZImagePipeline as ZImagePipeline
