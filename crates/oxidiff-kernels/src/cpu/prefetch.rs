@@ -73,9 +73,12 @@ impl Ahead {
             }
         }
     }
+}
 
+/// For loops in assembly, which fetch rows themselves.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+impl Ahead {
     /// Takes at most this many whole rows, to be fetched by the caller.
-    #[cfg_attr(not(all(target_arch = "x86_64", target_os = "linux")), expect(dead_code))]
     pub fn take_rows(&mut self, rows: usize) -> Strided {
         let stride = self.lines_per_row * LINE_BYTES;
         let stride = stride.wrapping_add(self.gap);
@@ -93,6 +96,7 @@ impl Ahead {
 }
 
 /// Rows of memory, `stride` bytes apart.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Strided {
     pub first: *const u8,
