@@ -1,16 +1,19 @@
 //! What trainings of Stable Diffusion XL share: loading, text, sizes, and pipelines that show the progress.
 
+use oxidiff::training::{LowRankInit, LowRankLayers, Recording};
 use oxidiff::{
     AddedConditions, AutoencoderKL, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, Config,
-    DPMSolverMultistepScheduler, DType, Device, LoadOptions, Model, Pipeline, Scheduler,
-    StableDiffusionXLComponents, StableDiffusionXLPipeline, Tensor, TensorData, UNet2DConditionModel,
+    DPMSolverMultistepScheduler, DType, Device, Generator, LoadOptions, Model, Pipeline, Scheduler,
+    StableDiffusionXLComponents, StableDiffusionXLPipeline, Tensor, TensorData, UNet2DConditionInputs,
+    UNet2DConditionModel,
 };
 
 use crate::batches::Origin;
 use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::latent_diffusion::LatentDiffusion;
-use crate::options::ModelOptions;
+use crate::options::{CommonOptions, ModelOptions};
+use crate::subject::{Subject, SubjectLeaves};
 
 /// The parts of Stable Diffusion XL that no training changes.
 pub(crate) struct StableDiffusionXl {
@@ -31,6 +34,45 @@ pub(crate) struct XlModels {
     pub unet: UNet2DConditionModel,
     pub text_encoder: CLIPTextModel,
     pub text_encoder_2: CLIPTextModelWithProjection,
+}
+
+/// Low-rank layers of the UNet, and of both text encoders or of none.
+pub(crate) type XlLayers = Subject<LowRankLayers, LowRankLayers>;
+
+impl XlModels {
+    /// Initial layers of this rank for the UNet, and for both text encoders if `with_text_encoders`.
+    ///
+    /// # Errors
+    /// When a model has no part that they belong to.
+    pub fn new_layers(
+        &mut self,
+        rank: usize,
+        with_text_encoders: bool,
+        generator: &mut Generator,
+    ) -> Result<XlLayers> {
+        let (alpha, init) = (rank as f64, LowRankInit::Gaussian);
+        let unet = LowRankLayers::new(&mut self.unet, rank, alpha, init, generator)?;
+        let mut text_encoders = Vec::new();
+        if with_text_encoders {
+            text_encoders.push(LowRankLayers::new(&mut self.text_encoder, rank, alpha, init, generator)?);
+            text_encoders.push(LowRankLayers::new(&mut self.text_encoder_2, rank, alpha, init, generator)?);
+        }
+        Ok(Subject { unet, text_encoders })
+    }
+
+    /// The models with layers, which compute in `dtype`.
+    ///
+    /// # Errors
+    /// When the layers belong to other models.
+    pub fn with_layers(&self, layers: &XlLayers, dtype: DType) -> Result<Self> {
+        let mut models = self.clone();
+        layers.unet.apply(&mut models.unet, dtype)?;
+        if let [first, second] = layers.text_encoders.as_slice() {
+            first.apply(&mut models.text_encoder, dtype)?;
+            second.apply(&mut models.text_encoder_2, dtype)?;
+        }
+        Ok(models)
+    }
 }
 
 /// What both text encoders say of captions.
@@ -192,6 +234,41 @@ impl StableDiffusionXl {
             self.text(captions, text_encoder, text_encoder_2)?
         };
         Ok(XlText { tokens: text.tokens.autodiff(), pooled: text.pooled.autodiff() })
+    }
+
+    /// What the UNet of `models` with `layers` predicts for noisy latents of a batch, and the layers' parameters, which wait for
+    /// their gradients.
+    ///
+    /// # Errors
+    /// When a caption cannot be encoded, or the layers or the latents do not fit.
+    pub fn predict(
+        &self,
+        models: &XlModels,
+        layers: &XlLayers,
+        (noisy, timesteps): (Tensor<4>, &[f32]),
+        captions: &[String],
+        origins: &[Origin],
+        common: &CommonOptions,
+    ) -> Result<(Tensor<4>, SubjectLeaves)> {
+        let dtype = self.diffusion.dtype;
+        let mut unet = Recording::frozen(&models.unet, dtype);
+        let mut leaves =
+            SubjectLeaves { unet: layers.unet.record(&mut unet, dtype)?, text_encoders: Vec::new() };
+        let text = match layers.text_encoders.as_slice() {
+            [first, second] => {
+                let mut text_encoder = Recording::frozen(&models.text_encoder, dtype);
+                let mut text_encoder_2 = Recording::frozen(&models.text_encoder_2, dtype);
+                leaves.text_encoders.push(first.record(&mut text_encoder, dtype)?);
+                leaves.text_encoders.push(second.record(&mut text_encoder_2, dtype)?);
+                self.text(captions, &text_encoder, &text_encoder_2)?
+            }
+            _ => self.frozen_text(captions, &models.text_encoder, &models.text_encoder_2)?,
+        };
+        let added = self.conditions(text.pooled, origins);
+        let inputs = UNet2DConditionInputs { added, ..Default::default() };
+        let noisy = noisy.autodiff();
+        let prediction = common.predict(|| unet.forward_with(noisy, timesteps, text.tokens, inputs))?;
+        Ok((prediction, leaves))
     }
 
     /// What the UNet is told besides the tokens: the caption as a whole, which must have [`autodiff`](Tensor::autodiff); the size

@@ -1,6 +1,7 @@
 //! A UNet and text encoders that one optimizer trains together.
 
-use oxidiff::training::{LowRankLayers, ReadParameter, StateFile, Trained};
+use oxidiff::Tensor;
+use oxidiff::training::{Leaves, LowRankLayers, ParameterGradients, ReadParameter, StateFile, Trained};
 
 use crate::error::Result;
 
@@ -32,6 +33,25 @@ impl<U: Trained, T: Trained> Trained for Subject<U, T> {
         for (encoder, part) in self.text_encoders.iter().zip(TEXT_ENCODERS) {
             encoder.read(&mut |name, shape, values| read(&format!("{part}.{name}"), shape, values));
         }
+    }
+}
+
+/// The parameters of a subject that wait for their gradients.
+pub(crate) struct SubjectLeaves {
+    pub unet: Leaves,
+    pub text_encoders: Vec<Leaves>,
+}
+
+impl SubjectLeaves {
+    /// The loss of a batch, one of `parts` of a step, and the gradients of its share of the step's loss.
+    pub fn learn(self, loss: Tensor<1>, parts: usize) -> (f32, ParameterGradients) {
+        let value = loss.clone().into_scalar::<f32>();
+        let mut all = (loss / parts as f64).backward();
+        let mut gradients = self.unet.take(&mut all).within(UNET);
+        for (leaves, name) in self.text_encoders.into_iter().zip(TEXT_ENCODERS) {
+            gradients.accumulate(leaves.take(&mut all).within(name));
+        }
+        (value, gradients)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
 use crate::stable_diffusion::{StableDiffusion, load_saved};
 use crate::stop::Stop;
-use crate::subject::{Subject, TEXT_ENCODERS, UNET};
+use crate::subject::{Subject, SubjectLeaves, TEXT_ENCODERS, UNET};
 use crate::task::{Due, SampleImages, Task};
 use crate::trainer::{Outcome, train};
 
@@ -126,7 +126,7 @@ impl Task for DreamBoothTask {
         let trained = self.learner.trained();
         let dtype = self.frozen.diffusion.dtype;
         let (unet, unet_leaves) = Recording::of(&trained.unet, dtype).into_parts();
-        let (text, text_leaves) = match trained.text_encoders.first() {
+        let (text, text_encoders) = match trained.text_encoders.first() {
             Some(text_encoder) => {
                 let (text_encoder, leaves) = Recording::of(text_encoder, dtype).into_parts();
                 (self.frozen.text(&batch.captions, &text_encoder)?, Some(leaves))
@@ -141,13 +141,8 @@ impl Task for DreamBoothTask {
         let gamma = self.options.snr_gamma;
         let weights = gamma.map(|gamma| self.frozen.diffusion.snr_weights(&timesteps, gamma)).transpose()?;
         let loss = self.options.subject.prior.loss(prediction, target, weights.as_deref(), None);
-        let value = loss.clone().into_scalar::<f32>();
-        let mut all = (loss / parts as f64).backward();
-        let mut gradients = unet_leaves.take(&mut all).within(UNET);
-        if let Some(leaves) = text_leaves {
-            gradients.accumulate(leaves.take(&mut all).within(TEXT_ENCODERS[0]));
-        }
-        Ok((value, gradients))
+        let leaves = SubjectLeaves { unet: unet_leaves, text_encoders: Vec::from_iter(text_encoders) };
+        Ok(leaves.learn(loss, parts))
     }
 
     fn update(&mut self, gradients: &ParameterGradients, learning_rate: f64) {

@@ -17,7 +17,7 @@ use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
 use crate::stable_diffusion::StableDiffusion;
 use crate::stop::Stop;
-use crate::subject::{Subject, TEXT_ENCODERS, UNET};
+use crate::subject::{Subject, SubjectLeaves};
 use crate::task::{Due, SampleImages, Task};
 use crate::trainer::{Outcome, train};
 
@@ -130,7 +130,7 @@ impl Task for DreamBoothLoraTask {
         let dtype = self.frozen.diffusion.dtype;
         let mut unet = Recording::frozen(&self.unet, dtype);
         let unet_leaves = trained.unet.record(&mut unet, dtype)?;
-        let (text, text_leaves) = match trained.text_encoders.first() {
+        let (text, text_encoders) = match trained.text_encoders.first() {
             Some(layers) => {
                 let mut text_encoder = Recording::frozen(&self.text_encoder, dtype);
                 let leaves = layers.record(&mut text_encoder, dtype)?;
@@ -144,13 +144,8 @@ impl Task for DreamBoothLoraTask {
             self.options.common.predict(|| unet.forward_with(noisy, &timesteps, text, inputs))?;
         drop(unet);
         let loss = self.options.subject.prior.loss(prediction, target, None, None);
-        let value = loss.clone().into_scalar::<f32>();
-        let mut all = (loss / parts as f64).backward();
-        let mut gradients = unet_leaves.take(&mut all).within(UNET);
-        if let Some(leaves) = text_leaves {
-            gradients.accumulate(leaves.take(&mut all).within(TEXT_ENCODERS[0]));
-        }
-        Ok((value, gradients))
+        let leaves = SubjectLeaves { unet: unet_leaves, text_encoders: Vec::from_iter(text_encoders) };
+        Ok(leaves.learn(loss, parts))
     }
 
     fn update(&mut self, gradients: &ParameterGradients, learning_rate: f64) {

@@ -4,11 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use oxidiff::training::{
-    LearningRate, LowRankInit, LowRankLayers, ParameterGradients, ParameterGroup, Recording, StateFile,
-    Trained,
-};
-use oxidiff::{DType, Resample, UNet2DConditionInputs};
+use oxidiff::training::{LearningRate, ParameterGradients, ParameterGroup, StateFile, Trained};
+use oxidiff::{DType, Resample};
 
 use super::{LORA_WEIGHTS, PriorOptions};
 use crate::batches::Batch;
@@ -25,9 +22,9 @@ use crate::options::{
 use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
 use crate::sources::{SubjectImagesXl, SubjectInstances};
-use crate::stable_diffusion_xl::{StableDiffusionXl, XlModels};
+use crate::stable_diffusion_xl::{StableDiffusionXl, XlLayers, XlModels};
 use crate::stop::Stop;
-use crate::subject::{Subject, TEXT_ENCODERS, UNET};
+use crate::subject::UNET;
 use crate::task::{Due, SampleImages, Task};
 use crate::trainer::{Outcome, train};
 use crate::validation::Validation;
@@ -241,13 +238,7 @@ pub fn dreambooth_lora_sdxl(options: &DreamBoothLoraSdxlOptions, stop: &Stop) ->
     prior.make_class_images(frozen.pipeline(models.clone())?, &mut random, stop)?;
 
     let rank = options.rank as usize;
-    let (alpha, init, torch) = (rank as f64, LowRankInit::Gaussian, &mut random.torch);
-    let unet = LowRankLayers::new(&mut models.unet, rank, alpha, init, torch)?;
-    let mut text_encoders = Vec::new();
-    if options.train_text_encoder {
-        text_encoders.push(LowRankLayers::new(&mut models.text_encoder, rank, alpha, init, torch)?);
-        text_encoders.push(LowRankLayers::new(&mut models.text_encoder_2, rank, alpha, init, torch)?);
-    }
+    let layers = models.new_layers(rank, options.train_text_encoder, &mut random.torch)?;
     let images = SubjectImagesXl::new(instances, prior.class()?, options.transform(filter), &mut random)?;
     let data = common.data(images);
     let prepared = common.prepare(&data, &differences)?;
@@ -257,7 +248,7 @@ pub fn dreambooth_lora_sdxl(options: &DreamBoothLoraSdxlOptions, stop: &Stop) ->
         frozen,
         models,
         edm,
-        learner: Learner::new(Subject { unet, text_encoders }, prepared.adam_w, None),
+        learner: Learner::new(layers, prepared.adam_w, None),
         step: 0,
         text_encoder_rate: match options.text_encoder_lr {
             0.0 => learning_rate,
@@ -274,7 +265,7 @@ struct DreamBoothLoraSdxlTask {
     models: XlModels,
     /// The noise of EDM, if it is that.
     edm: Option<Edm>,
-    learner: Learner<Subject<LowRankLayers, LowRankLayers>>,
+    learner: Learner<XlLayers>,
     /// How many steps were made.
     step: u64,
     text_encoder_rate: LearningRate,
@@ -288,7 +279,7 @@ impl Task for DreamBoothLoraSdxlTask {
         random: &mut Random,
     ) -> Result<(f32, ParameterGradients)> {
         let Self { frozen, models, options, .. } = self;
-        let (diffusion, dtype) = (&frozen.diffusion, frozen.diffusion.dtype);
+        let diffusion = &frozen.diffusion;
         let (example, preconditioned) = match &self.edm {
             Some(edm) => {
                 let (example, preconditioned) = edm.example(diffusion, batch.images, &mut random.torch)?;
@@ -298,26 +289,15 @@ impl Task for DreamBoothLoraSdxlTask {
         };
         let Example { noisy, timesteps, target } = example;
 
-        let trained = self.learner.trained();
-        let mut unet = Recording::frozen(&models.unet, dtype);
-        let unet_leaves = trained.unet.record(&mut unet, dtype)?;
-        let mut text_leaves = Vec::new();
-        let text = match trained.text_encoders.as_slice() {
-            [first, second] => {
-                let mut text_encoder = Recording::frozen(&models.text_encoder, dtype);
-                let mut text_encoder_2 = Recording::frozen(&models.text_encoder_2, dtype);
-                text_leaves.push(first.record(&mut text_encoder, dtype)?);
-                text_leaves.push(second.record(&mut text_encoder_2, dtype)?);
-                frozen.text(&batch.captions, &text_encoder, &text_encoder_2)?
-            }
-            _ => frozen.frozen_text(&batch.captions, &models.text_encoder, &models.text_encoder_2)?,
-        };
-        let added = frozen.conditions(text.pooled, &batch.origins);
-        let inputs = UNet2DConditionInputs { added, ..Default::default() };
-        let noisy = noisy.autodiff();
-        let call = || unet.forward_with(noisy, &timesteps, text.tokens, inputs);
-        let output = options.common.predict(call)?;
-        drop(unet);
+        let noisy = (noisy, &timesteps[..]);
+        let (output, leaves) = frozen.predict(
+            models,
+            self.learner.trained(),
+            noisy,
+            &batch.captions,
+            &batch.origins,
+            &options.common,
+        )?;
         let loss = match preconditioned {
             Some(preconditioned) => {
                 let weights = preconditioned.weights.as_deref();
@@ -328,13 +308,7 @@ impl Task for DreamBoothLoraSdxlTask {
                 options.prior.loss(output, target, weights.transpose()?.as_deref(), None)
             }
         };
-        let value = loss.clone().into_scalar::<f32>();
-        let mut all = (loss / parts as f64).backward();
-        let mut gradients = unet_leaves.take(&mut all).within(UNET);
-        for (leaves, name) in text_leaves.into_iter().zip(TEXT_ENCODERS) {
-            gradients.accumulate(leaves.take(&mut all).within(name));
-        }
-        Ok((value, gradients))
+        Ok(leaves.learn(loss, parts))
     }
 
     fn update(&mut self, gradients: &ParameterGradients, learning_rate: f64) {
@@ -371,12 +345,7 @@ impl Task for DreamBoothLoraSdxlTask {
     fn samples(&self, stop: &Stop) -> Result<Option<SampleImages>> {
         let prompts = Vec::from_iter(self.options.validation_prompt.clone());
         let dtype = self.frozen.diffusion.dtype;
-        let (trained, mut models) = (self.learner.trained(), self.models.clone());
-        trained.unet.apply(&mut models.unet, dtype)?;
-        if let [first, second] = trained.text_encoders.as_slice() {
-            first.apply(&mut models.text_encoder, dtype)?;
-            second.apply(&mut models.text_encoder_2, dtype)?;
-        }
+        let models = self.models.with_layers(self.learner.trained(), dtype)?;
         // The schedulers of EDM's models are not those that a DPM-Solver stands in for.
         let mut pipeline = match &self.edm {
             Some(_) => self.frozen.pipeline(models)?,

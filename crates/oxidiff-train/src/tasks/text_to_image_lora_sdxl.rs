@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
-use oxidiff::UNet2DConditionInputs;
-use oxidiff::training::{LowRankInit, LowRankLayers, ParameterGradients, Recording, StateFile, Trained};
+use oxidiff::training::{ParameterGradients, StateFile, Trained};
 
 use super::LORA_WEIGHTS;
 use crate::batches::Batch;
@@ -19,9 +18,8 @@ use crate::options::{
 use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
 use crate::sources::CaptionedImagesXl;
-use crate::stable_diffusion_xl::{StableDiffusionXl, XlModels};
+use crate::stable_diffusion_xl::{StableDiffusionXl, XlLayers, XlModels};
 use crate::stop::Stop;
-use crate::subject::{Subject, TEXT_ENCODERS, UNET};
 use crate::task::{Due, SampleImages, Task};
 use crate::trainer::{Outcome, train};
 use crate::validation::Validation;
@@ -128,19 +126,13 @@ pub fn text_to_image_lora_sdxl(options: &TextToImageLoraSdxlOptions, stop: &Stop
     let (mut frozen, mut models) = StableDiffusionXl::load(model, vae, dtype, common.resolution)?;
     frozen.diffusion.set_prediction_type(options.prediction_type.as_deref())?;
     let rank = options.rank as usize;
-    let (alpha, init, torch) = (rank as f64, LowRankInit::Gaussian, &mut random.torch);
-    let unet = LowRankLayers::new(&mut models.unet, rank, alpha, init, torch)?;
-    let mut text_encoders = Vec::new();
-    if options.train_text_encoder {
-        text_encoders.push(LowRankLayers::new(&mut models.text_encoder, rank, alpha, init, torch)?);
-        text_encoders.push(LowRankLayers::new(&mut models.text_encoder_2, rank, alpha, init, torch)?);
-    }
+    let layers = models.new_layers(rank, options.train_text_encoder, &mut random.torch)?;
     let mut task = TextToImageLoraSdxlTask {
         options: options.clone(),
         noise: NoiseOptions { offset, perturbation: 0.0 },
         frozen,
         models,
-        learner: Learner::new(Subject { unet, text_encoders }, prepared.adam_w, None),
+        learner: Learner::new(layers, prepared.adam_w, None),
     };
     train(&mut task, &data, &prepared.plan, random, prepared.report, stop)
 }
@@ -151,7 +143,7 @@ struct TextToImageLoraSdxlTask {
     frozen: StableDiffusionXl,
     /// Without the layers.
     models: XlModels,
-    learner: Learner<Subject<LowRankLayers, LowRankLayers>>,
+    learner: Learner<XlLayers>,
 }
 
 impl Task for TextToImageLoraSdxlTask {
@@ -162,39 +154,21 @@ impl Task for TextToImageLoraSdxlTask {
         random: &mut Random,
     ) -> Result<(f32, ParameterGradients)> {
         let Self { frozen, models, .. } = self;
-        let dtype = frozen.diffusion.dtype;
         let Example { noisy, timesteps, target } =
             frozen.diffusion.example(batch.images, self.noise, &mut random.torch)?;
 
-        let trained = self.learner.trained();
-        let mut unet = Recording::frozen(&models.unet, dtype);
-        let unet_leaves = trained.unet.record(&mut unet, dtype)?;
-        let mut text_leaves = Vec::new();
-        let text = match trained.text_encoders.as_slice() {
-            [first, second] => {
-                let mut text_encoder = Recording::frozen(&models.text_encoder, dtype);
-                let mut text_encoder_2 = Recording::frozen(&models.text_encoder_2, dtype);
-                text_leaves.push(first.record(&mut text_encoder, dtype)?);
-                text_leaves.push(second.record(&mut text_encoder_2, dtype)?);
-                frozen.text(&batch.captions, &text_encoder, &text_encoder_2)?
-            }
-            _ => frozen.frozen_text(&batch.captions, &models.text_encoder, &models.text_encoder_2)?,
-        };
-        let added = frozen.conditions(text.pooled, &batch.origins);
-        let inputs = UNet2DConditionInputs { added, ..Default::default() };
-        let noisy = noisy.autodiff();
-        let call = || unet.forward_with(noisy, &timesteps, text.tokens, inputs);
-        let prediction = self.options.common.predict(call)?;
-        drop(unet);
+        let noisy = (noisy, &timesteps[..]);
+        let (prediction, leaves) = frozen.predict(
+            models,
+            self.learner.trained(),
+            noisy,
+            &batch.captions,
+            &batch.origins,
+            &self.options.common,
+        )?;
         let snr_gamma = self.options.snr_gamma;
         let loss = frozen.diffusion.loss(prediction, target.autodiff(), &timesteps, snr_gamma)?;
-        let value = loss.clone().into_scalar::<f32>();
-        let mut all = (loss / parts as f64).backward();
-        let mut gradients = unet_leaves.take(&mut all).within(UNET);
-        for (leaves, name) in text_leaves.into_iter().zip(TEXT_ENCODERS) {
-            gradients.accumulate(leaves.take(&mut all).within(name));
-        }
-        Ok((value, gradients))
+        Ok(leaves.learn(loss, parts))
     }
 
     fn update(&mut self, gradients: &ParameterGradients, learning_rate: f64) {
@@ -221,12 +195,7 @@ impl Task for TextToImageLoraSdxlTask {
     fn samples(&self, stop: &Stop) -> Result<Option<SampleImages>> {
         let prompts = Vec::from_iter(self.options.validation_prompt.clone());
         let dtype = self.frozen.diffusion.dtype;
-        let (trained, mut models) = (self.learner.trained(), self.models.clone());
-        trained.unet.apply(&mut models.unet, dtype)?;
-        if let [first, second] = trained.text_encoders.as_slice() {
-            first.apply(&mut models.text_encoder, dtype)?;
-            second.apply(&mut models.text_encoder_2, dtype)?;
-        }
+        let models = self.models.with_layers(self.learner.trained(), dtype)?;
         let mut pipeline = self.frozen.pipeline(models)?;
         let images = self.options.num_validation_images;
         let validation = Validation { prompts: &prompts, images, steps: 50, seed: self.options.common.seed };

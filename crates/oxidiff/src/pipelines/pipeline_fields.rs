@@ -1,4 +1,26 @@
-//! Methods of pipelines for their fields `index`, `scheduler` and `progress_bar`.
+//! Methods of pipelines for their fields `components`, `index`, `scheduler` and `progress_bar`.
+
+/// Gives the pipeline the fields of its components, of the type `$components`, and prints its index.
+macro_rules! expose_components {
+    ($pipeline:ident, $components:ty) => {
+        /// The parts, by their names in Python.
+        impl std::ops::Deref for $pipeline {
+            type Target = $components;
+
+            fn deref(&self) -> &Self::Target {
+                &self.components
+            }
+        }
+
+        impl std::ops::DerefMut for $pipeline {
+            fn deref_mut(&mut self) -> &mut Self::Target {
+                &mut self.components
+            }
+        }
+
+        $crate::pipelines::pipeline_fields::display_index!($pipeline);
+    };
+}
 
 /// Inside `impl Pipeline`: the methods that return or set a field.
 macro_rules! field_methods {
@@ -80,4 +102,6 @@ macro_rules! display_index {
     };
 }
 
-pub(super) use {display_index, field_methods, freeu_methods, ip_adapter_methods, vae_methods};
+pub(super) use {
+    display_index, expose_components, field_methods, freeu_methods, ip_adapter_methods, vae_methods,
+};

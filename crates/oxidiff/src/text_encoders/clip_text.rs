@@ -5,6 +5,7 @@ use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::input_ids::check_input_ids;
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
@@ -254,7 +255,8 @@ impl CLIPTextModel {
         input_ids: &[Vec<u32>],
         attention_mask: Option<&[Vec<u32>]>,
     ) -> Result<CLIPTextOutput> {
-        let tokens = self.check_input(input_ids, attention_mask)?;
+        let (most, vocab_size) = (self.config.max_position_embeddings, self.config.vocab_size);
+        let tokens = check_input_ids(input_ids, attention_mask, most, vocab_size)?;
         let device = self.final_layer_norm.weight.val().device();
         call(Self::CLASS_NAME, &device, || self.embed(input_ids, tokens, attention_mask, &device))
     }
@@ -311,30 +313,6 @@ impl CLIPTextModel {
     /// The norm after the last layer, for use with the result of an earlier layer.
     pub fn final_layer_norm(&self, hidden: Tensor<3>) -> Tensor<3> {
         self.final_layer_norm.forward(hidden)
-    }
-
-    fn check_input(&self, input_ids: &[Vec<u32>], attention_mask: Option<&[Vec<u32>]>) -> Result<usize> {
-        let tokens = input_ids.first().map_or(0, Vec::len);
-        if tokens == 0 || input_ids.iter().any(|ids| ids.len() != tokens) {
-            return Err(Error::argument("input_ids", "must hold texts of the same length, which is not 0"));
-        }
-        if tokens > self.config.max_position_embeddings {
-            let most = self.config.max_position_embeddings;
-            return Err(Error::argument("input_ids", format!("{tokens} tokens, the model takes {most}")));
-        }
-        let vocab_size = self.config.vocab_size;
-        if let Some(id) = input_ids.iter().flatten().find(|&&id| id as usize >= vocab_size) {
-            let message = format!(
-                "has token {id}, but the model knows {vocab_size}; does the tokenizer belong to another model?"
-            );
-            return Err(Error::argument("input_ids", message));
-        }
-        if let Some(mask) = attention_mask
-            && (mask.len() != input_ids.len() || mask.iter().any(|row| row.len() != tokens))
-        {
-            return Err(Error::argument("attention_mask", "must have the shape of `input_ids`"));
-        }
-        Ok(tokens)
     }
 
     /// `true` for masked tokens: later ones, and those that `mask` hides.

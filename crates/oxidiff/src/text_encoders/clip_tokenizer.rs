@@ -15,7 +15,7 @@ use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimi
 
 use super::clip_tokenizer_config::TokenizerConfig;
 use super::clip_vocabulary::{self, MERGES_OF_CLIP};
-use super::vocabulary_files::{read_merges, read_vocab, wrong};
+use super::vocabulary_files::{read_merges, read_tokenizer, read_vocab, wrong};
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
 use crate::pipelines::component::Component;
@@ -71,12 +71,7 @@ impl CLIPTokenizer {
     pub(crate) fn load(folder: &Folder) -> Result<Self> {
         let TokenizerConfig { values, bos, eos, pad, unk, model_max_length } = TokenizerConfig::read(folder)?;
         let (mut tokenizer, file) = if folder.has("tokenizer.json") {
-            let text = folder.read("tokenizer.json", NEEDED_BY)?;
-            let mut tokenizer = Tokenizer::from_bytes(&text).map_err(wrong(folder, "tokenizer.json"))?;
-            // The length is chosen in each call.
-            tokenizer.with_padding(None);
-            tokenizer.with_truncation(None).map_err(wrong(folder, "tokenizer.json"))?;
-            (tokenizer, "tokenizer.json")
+            (read_tokenizer(folder, NEEDED_BY)?, "tokenizer.json")
         } else {
             (from_vocabulary(folder, &bos, &eos, &unk)?, "vocab.json")
         };

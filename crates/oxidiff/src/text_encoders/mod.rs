@@ -6,6 +6,7 @@ mod clip_text_with_projection;
 mod clip_tokenizer;
 mod clip_tokenizer_config;
 mod clip_vocabulary;
+mod input_ids;
 mod qwen2_tokenizer;
 mod qwen3;
 mod vocabulary_files;

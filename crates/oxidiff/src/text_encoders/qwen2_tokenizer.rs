@@ -13,7 +13,7 @@ use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimi
 
 use super::chat_template::{ChatMessage, ChatOptions, ChatTemplate};
 use super::clip_tokenizer::TokenizedText;
-use super::vocabulary_files::{read_json, read_merges, read_vocab, wrong};
+use super::vocabulary_files::{read_json, read_merges, read_tokenizer, read_vocab, wrong};
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
 use crate::loading::write_whole;
@@ -92,12 +92,7 @@ impl Qwen2Tokenizer {
         let origin = folder.locate(CONFIG).display().to_string();
         check_class(&config, &origin)?;
         let (tokenizer, file) = if folder.has("tokenizer.json") {
-            let text = folder.read("tokenizer.json", CLASS_NAME)?;
-            let mut tokenizer = Tokenizer::from_bytes(&text).map_err(wrong(folder, "tokenizer.json"))?;
-            // The length is chosen in each call.
-            tokenizer.with_padding(None);
-            tokenizer.with_truncation(None).map_err(wrong(folder, "tokenizer.json"))?;
-            (tokenizer, "tokenizer.json")
+            (read_tokenizer(folder, CLASS_NAME)?, "tokenizer.json")
         } else {
             (from_vocabulary(folder)?, "vocab.json")
         };

@@ -1,6 +1,7 @@
 //! The files of a tokenizer: JSON objects, vocabularies and merges.
 
 use serde_json::{Map, Value};
+use tokenizers::Tokenizer;
 use tokenizers::models::bpe::{Merges, Vocab};
 
 use crate::error::{Error, Result};
@@ -16,6 +17,19 @@ pub(super) fn read_json(folder: &Folder, file: &str, needed_by: &str) -> Result<
         origin: folder.locate(file).display().to_string(),
         message: format!("not a JSON object: {error}"),
     })
+}
+
+/// The tokenizer of `tokenizer.json`, which neither pads nor truncates: the length is chosen in each call.
+///
+/// # Errors
+/// When the file is missing or damaged.
+pub(super) fn read_tokenizer(folder: &Folder, needed_by: &str) -> Result<Tokenizer> {
+    let file = "tokenizer.json";
+    let text = folder.read(file, needed_by)?;
+    let mut tokenizer = Tokenizer::from_bytes(&text).map_err(wrong(folder, file))?;
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None).map_err(wrong(folder, file))?;
+    Ok(tokenizer)
 }
 
 /// The tokens of `vocab.json`.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::models::model::Model;
 use crate::pipelines::common::arguments::check_images;
 use crate::pipelines::common::ignored::warn_of_ignored;
-use crate::pipelines::common::text::prompts::broadcast;
+use crate::pipelines::common::text::prompts::{broadcast, count_texts};
 use crate::text_encoders::{ChatMessage, ChatOptions};
 use crate::wording::counted;
 
@@ -35,23 +35,11 @@ pub(super) struct Captions {
 impl Prompts<'_> {
     /// Checks everything that can be checked without the model, and returns the number of prompts.
     fn count(&self) -> Result<usize> {
-        let prompts = match (self.prompt, self.prompt_embeds) {
-            ([], None) => return Err(Error::argument("prompt", "must be given, unless `prompt_embeds` is")),
-            ([], Some(embeds)) => embeds.len(),
-            (prompts, None) => prompts.len(),
-            (_, Some(_)) => {
-                return Err(Error::argument("prompt", "cannot be given together with `prompt_embeds`"));
-            }
-        };
-        if !self.negative_prompt.is_empty() && self.negative_prompt_embeds.is_some() {
-            let message = "cannot be given together with `negative_prompt_embeds`";
-            return Err(Error::argument("negative_prompt", message));
-        }
-        let negative = self.negative_prompt.len();
-        if negative > 1 && negative != prompts {
-            let message = format!("got {negative} for {}", counted(prompts, "prompt"));
-            return Err(Error::argument("negative_prompt", message));
-        }
+        let prompts = count_texts(
+            [self.prompt, self.negative_prompt],
+            self.prompt_embeds.map(|embeds| embeds.len()),
+            self.negative_prompt_embeds.is_some(),
+        )?;
         if let Some(embeds) = self.negative_prompt_embeds.filter(|embeds| embeds.len() != prompts) {
             let message = format!("got {} for {}", embeds.len(), counted(prompts, "prompt"));
             return Err(Error::argument("negative_prompt_embeds", message));

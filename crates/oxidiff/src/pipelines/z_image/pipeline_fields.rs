@@ -20,22 +20,10 @@ macro_rules! expose_fields {
 /// Gives the pipeline the fields of its components, and prints its index.
 macro_rules! expose_components {
     ($pipeline:ident) => {
-        /// The parts, by their names in Python.
-        impl std::ops::Deref for $pipeline {
-            type Target = $crate::pipelines::z_image::ZImageComponents;
-
-            fn deref(&self) -> &Self::Target {
-                &self.components
-            }
-        }
-
-        impl std::ops::DerefMut for $pipeline {
-            fn deref_mut(&mut self) -> &mut Self::Target {
-                &mut self.components
-            }
-        }
-
-        $crate::pipelines::pipeline_fields::display_index!($pipeline);
+        $crate::pipelines::pipeline_fields::expose_components!(
+            $pipeline,
+            $crate::pipelines::z_image::ZImageComponents
+        );
     };
 }
 

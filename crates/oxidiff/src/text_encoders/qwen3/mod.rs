@@ -18,6 +18,7 @@ use crate::models::layers::linear::Embedding;
 use crate::models::layers::normalization::RmsNorm;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
 use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
+use crate::text_encoders::input_ids::check_input_ids;
 
 /// The result of a [`Qwen3Model`].
 #[derive(Clone, Debug)]
@@ -134,7 +135,8 @@ impl Qwen3Model {
             let message = format!("are {numbers:?}, but must ascend up to {count}");
             return Err(Error::argument("numbers", message));
         }
-        self.check_input(input_ids, attention_mask)?;
+        let (most, vocab_size) = (self.config.max_position_embeddings, self.config.vocab_size);
+        check_input_ids(input_ids, attention_mask, most, vocab_size)?;
         let device = self.device();
         call(Self::CLASS_NAME, &device, || self.embed(input_ids, attention_mask, numbers, &device))
     }
@@ -166,29 +168,5 @@ impl Qwen3Model {
             found.extend(numbers.iter().filter(|wanted| **wanted == number).map(|_| x.clone()));
         }
         Ok(found)
-    }
-
-    fn check_input(&self, input_ids: &[Vec<u32>], attention_mask: Option<&[Vec<u32>]>) -> Result<()> {
-        let tokens = input_ids.first().map_or(0, Vec::len);
-        if tokens == 0 || input_ids.iter().any(|ids| ids.len() != tokens) {
-            return Err(Error::argument("input_ids", "must hold texts of the same length, which is not 0"));
-        }
-        if tokens > self.config.max_position_embeddings {
-            let most = self.config.max_position_embeddings;
-            return Err(Error::argument("input_ids", format!("{tokens} tokens, the model takes {most}")));
-        }
-        let vocab_size = self.config.vocab_size;
-        if let Some(id) = input_ids.iter().flatten().find(|&&id| id as usize >= vocab_size) {
-            let message = format!(
-                "has token {id}, but the model knows {vocab_size}; does the tokenizer belong to another model?"
-            );
-            return Err(Error::argument("input_ids", message));
-        }
-        if let Some(mask) = attention_mask
-            && (mask.len() != input_ids.len() || mask.iter().any(|row| row.len() != tokens))
-        {
-            return Err(Error::argument("attention_mask", "must have the shape of `input_ids`"));
-        }
-        Ok(())
     }
 }

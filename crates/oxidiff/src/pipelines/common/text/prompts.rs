@@ -24,23 +24,11 @@ impl Prompts<'_> {
     /// # Errors
     /// When there is no prompt, when both texts and embeddings are given, or when their numbers do not fit.
     pub fn count(&self) -> Result<usize> {
-        let prompts = match (self.prompt, self.prompt_embeds) {
-            ([], None) => return Err(Error::argument("prompt", "must be given, unless `prompt_embeds` is")),
-            ([], Some(embeds)) => embeds.dims()[0],
-            (prompts, None) => prompts.len(),
-            (_, Some(_)) => {
-                return Err(Error::argument("prompt", "cannot be given together with `prompt_embeds`"));
-            }
-        };
-        if !self.negative_prompt.is_empty() && self.negative_prompt_embeds.is_some() {
-            let message = "cannot be given together with `negative_prompt_embeds`";
-            return Err(Error::argument("negative_prompt", message));
-        }
-        let negative = self.negative_prompt.len();
-        if negative > 1 && negative != prompts {
-            let message = format!("got {negative} for {}", counted(prompts, "prompt"));
-            return Err(Error::argument("negative_prompt", message));
-        }
+        let prompts = count_texts(
+            [self.prompt, self.negative_prompt],
+            self.prompt_embeds.map(|embeds| embeds.dims()[0]),
+            self.negative_prompt_embeds.is_some(),
+        )?;
         check_images("num_images_per_prompt", prompts.saturating_mul(self.num_images_per_prompt))?;
         Ok(prompts)
     }
@@ -52,6 +40,36 @@ impl Prompts<'_> {
     pub fn images(&self) -> Result<usize> {
         Ok(self.count()? * self.num_images_per_prompt)
     }
+}
+
+/// Checks the prompts and negative prompts of a call, and returns the number of prompts: that of the texts, or of the embeddings that
+/// replace them.
+///
+/// # Errors
+/// As [`Prompts::count`].
+pub(crate) fn count_texts(
+    [prompt, negative_prompt]: [&[String]; 2],
+    prompt_embeds: Option<usize>,
+    has_negative_embeds: bool,
+) -> Result<usize> {
+    let prompts = match (prompt, prompt_embeds) {
+        ([], None) => return Err(Error::argument("prompt", "must be given, unless `prompt_embeds` is")),
+        ([], Some(embeds)) => embeds,
+        (prompts, None) => prompts.len(),
+        (_, Some(_)) => {
+            return Err(Error::argument("prompt", "cannot be given together with `prompt_embeds`"));
+        }
+    };
+    if !negative_prompt.is_empty() && has_negative_embeds {
+        let message = "cannot be given together with `negative_prompt_embeds`";
+        return Err(Error::argument("negative_prompt", message));
+    }
+    let negative = negative_prompt.len();
+    if negative > 1 && negative != prompts {
+        let message = format!("got {negative} for {}", counted(prompts, "prompt"));
+        return Err(Error::argument("negative_prompt", message));
+    }
+    Ok(prompts)
 }
 
 /// One text for each of the `prompts`: the given texts, one text for all, or empty texts.
