@@ -25,7 +25,7 @@ pub use host::place::Place;
 pub use host::vulkan::explicit_workgroup_layout;
 pub use host::worker::on_worker;
 pub use ops::attention::attention;
-pub use ops::conversion::convert;
+pub use ops::conversion::{convert, in_memory};
 pub use ops::convolution::{Addends, conv2d};
 pub use ops::geglu::geglu;
 pub use ops::gradients::recomputation::{

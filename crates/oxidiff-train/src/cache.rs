@@ -23,6 +23,11 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         self.0.is_some()
     }
 
+    /// How many results are kept.
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |results| results.borrow().len())
+    }
+
     /// The result for `key`, which `compute` gives the first time.
     ///
     /// # Errors

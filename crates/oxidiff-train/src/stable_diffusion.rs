@@ -44,6 +44,8 @@ impl StableDiffusion {
         let diffusion =
             LatentDiffusion::new(vae, &*scheduler, &unet, dtype, resolution, options.cache_latents)?;
         let texts = Cache::new(options.cache_text_embeddings);
+        // Every step calls it, and its gradients walk through the weights in strides.
+        let unet = unet.in_memory();
         Ok((Self { diffusion, tokenizer, scheduler, texts }, unet, text_encoder))
     }
 
@@ -123,10 +125,15 @@ impl StableDiffusion {
         if !self.texts.is_on() {
             return Ok(self.text(captions, text_encoder)?.autodiff());
         }
+        let known = self.texts.len();
         let one = |caption: &String| {
             self.texts.get(caption.clone(), || self.text(std::slice::from_ref(caption), text_encoder))
         };
-        Ok(Tensor::cat(captions.iter().map(one).collect::<Result<_>>()?, 0).autodiff())
+        let texts = captions.iter().map(one).collect::<Result<_>>()?;
+        if self.texts.len() > known {
+            text_encoder.release_memory();
+        }
+        Ok(Tensor::cat(texts, 0).autodiff())
     }
 }
 

@@ -227,7 +227,12 @@ impl StableDiffusionXl {
                 let compute = || self.text(std::slice::from_ref(caption), text_encoder, text_encoder_2);
                 self.texts.get(caption.clone(), compute)
             };
+            let known = self.texts.len();
             let texts = captions.iter().map(one).collect::<Result<Vec<_>>>()?;
+            if self.texts.len() > known {
+                text_encoder.release_memory();
+                text_encoder_2.release_memory();
+            }
             let (tokens, pooled) = texts.into_iter().map(|text| (text.tokens, text.pooled)).unzip();
             XlText { tokens: Tensor::cat(tokens, 0), pooled: Tensor::cat(pooled, 0) }
         } else {

@@ -1,5 +1,7 @@
 //! Tensors whose elements are in a mapped file.
 
+use std::ops::Range;
+
 use burn::backend::Flex;
 use burn::tensor::Tensor;
 
@@ -7,11 +9,22 @@ use super::mapped_file::MappedFile;
 
 /// [`MappedFile::release`] for the part that a tensor occupies; does nothing if the tensor is not in a mapped file.
 pub fn release_mapped<const D: usize>(tensor: &Tensor<D>) {
-    let Ok(primitive) = tensor.clone().try_into_primitive::<Flex>() else { return };
-    let bytes = primitive.bytes();
-    if let Some((file, offset)) = MappedFile::containing(bytes.as_ptr().addr(), bytes.len()) {
-        file.release(offset..offset + bytes.len());
+    if let Some((file, range)) = mapped(tensor) {
+        file.release(range);
     }
+}
+
+/// Whether the elements of a tensor are in a mapped file.
+pub(crate) fn is_mapped<const D: usize>(tensor: &Tensor<D>) -> bool {
+    mapped(tensor).is_some()
+}
+
+/// The file that a tensor's elements are in, and where in it.
+fn mapped<const D: usize>(tensor: &Tensor<D>) -> Option<(MappedFile, Range<usize>)> {
+    let primitive = tensor.clone().try_into_primitive::<Flex>().ok()?;
+    let bytes = primitive.bytes();
+    let (file, offset) = MappedFile::containing(bytes.as_ptr().addr(), bytes.len())?;
+    Some((file, offset..offset + bytes.len()))
 }
 
 #[cfg(test)]
@@ -21,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_tensors_of_mapped_files_are_released() {
+    fn only_tensors_of_mapped_files_are_released_or_copied() {
         let path = std::env::temp_dir().join(format!("oxidiff-mapped-tensor-{}", std::process::id()));
         let values: Vec<f32> = (0..10_000).map(|value| value as f32).collect();
         std::fs::write(&path, bytemuck::cast_slice(&values)).unwrap();
@@ -32,9 +45,14 @@ mod tests {
         let elsewhere = Tensor::<1>::from_floats(&*values, &Device::flex());
         drop(file);
         std::fs::remove_file(&path).unwrap();
+        assert!(is_mapped(&mapped) && !is_mapped(&elsewhere));
         for tensor in [mapped, elsewhere] {
             release_mapped(&tensor);
-            assert_eq!(tensor.into_data().try_into_vec::<f32>().unwrap(), values);
+            let copy = crate::in_memory(tensor.clone());
+            assert!(!is_mapped(&copy));
+            for tensor in [tensor, copy] {
+                assert_eq!(tensor.into_data().try_into_vec::<f32>().unwrap(), values);
+            }
         }
     }
 }

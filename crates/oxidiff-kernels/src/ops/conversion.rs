@@ -1,9 +1,10 @@
 //! Conversion between element types.
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
 use half::{bf16, f16};
 
 use crate::cpu::conversion::converted;
+use crate::host::mapped_tensor::{is_mapped, release_mapped};
 
 /// Converts `data` to elements of type `dtype`, rounding to nearest. Conversions between `f32`, `f16` and `bf16` use all threads.
 /// Data that already has this type is returned unchanged.
@@ -25,6 +26,24 @@ pub fn convert(data: TensorData, dtype: DType) -> TensorData {
         (DType::BF16, DType::F16) => converted::<bf16, f16>(&data),
         _ => data.convert_dtype(dtype),
     }
+}
+
+/// A copy of a tensor of a mapped file in memory of its own, in huge pages where the system has them: kernels that walk through a
+/// weight in strides look up fewer pages then. The pages of the file are released. Other tensors, and those of types without
+/// kernels, are returned unchanged.
+pub fn in_memory<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    if !is_mapped(&tensor) {
+        return tensor;
+    }
+    let data = tensor.clone().into_data();
+    let data = match data.dtype() {
+        DType::F32 => converted::<f32, f32>(&data),
+        DType::F16 => converted::<f16, f16>(&data),
+        DType::BF16 => converted::<bf16, bf16>(&data),
+        _ => return tensor,
+    };
+    release_mapped(&tensor);
+    Tensor::from_data(data, (&tensor.device(), tensor.dtype()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor};
-use oxidiff_kernels::release_mapped;
+use oxidiff_kernels::{in_memory, release_mapped};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -123,6 +123,13 @@ pub trait Model: Module {
         release_memory(self);
     }
 
+    /// The same model with its weights in memory instead of a mapped file, in huge pages where the system has them. That takes
+    /// their memory for good, but kernels need fewer look-ups of pages: it pays off for a model that is called hundreds of times.
+    #[must_use]
+    fn in_memory(&self) -> Self {
+        in_memory_of_its_own(self)
+    }
+
     /// The configuration as saved in `config.json`.
     fn saved_config(&self) -> Config {
         Config::from_fields(Self::CLASS_NAME, self.config())
@@ -178,6 +185,10 @@ macro_rules! compiled_with_the_library {
         fn release_memory(&self) {
             $crate::models::model::release_memory(self);
         }
+
+        fn in_memory(&self) -> Self {
+            $crate::models::model::in_memory_of_its_own(self)
+        }
     };
 }
 pub(crate) use compiled_with_the_library;
@@ -192,6 +203,10 @@ pub(crate) fn cast<M: Module>(model: &M, dtype: DType) -> M {
 
 pub(crate) fn release_memory<M: Module>(model: &M) {
     model.visit(&mut Release);
+}
+
+pub(crate) fn in_memory_of_its_own<M: Module>(model: &M) -> M {
+    model.clone().map(&mut InMemory)
 }
 
 /// Writes `config.json` and the weights into `folder`, which is created if it does not exist.
@@ -210,6 +225,14 @@ struct Cast(DType);
 impl ModuleMapper for Cast {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         param.map(|weight| weight.cast(self.0))
+    }
+}
+
+struct InMemory;
+
+impl ModuleMapper for InMemory {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(in_memory)
     }
 }
 

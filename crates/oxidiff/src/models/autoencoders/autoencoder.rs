@@ -101,6 +101,9 @@ pub trait Autoencoder: Debug + Send + Sync {
     /// The same autoencoder with weights in `f32`.
     fn upcast(&self) -> Box<dyn Autoencoder>;
 
+    /// As [`Model::release_memory`](crate::Model::release_memory).
+    fn release_memory(&self);
+
     /// A copy of this autoencoder, which shares its weights.
     fn clone_box(&self) -> Box<dyn Autoencoder>;
 
@@ -170,6 +173,10 @@ macro_rules! model_methods {
 
         fn save_pretrained(&self, folder: &::std::path::Path) -> $crate::error::Result<()> {
             $crate::models::model::Model::save_pretrained(self, folder)
+        }
+
+        fn release_memory(&self) {
+            $crate::Model::release_memory(self);
         }
 
         fn upcast(&self) -> Box<dyn $crate::models::autoencoders::Autoencoder> {
