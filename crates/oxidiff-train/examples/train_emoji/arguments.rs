@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use clap::builder::RangedU64ValueParser;
+use oxidiff::DType;
+
+use super::pictures::Variation;
 
 /// Train a small Stable Diffusion from random weights, on pictures with captions
 #[derive(Parser, Clone, Debug)]
@@ -45,18 +48,27 @@ pub struct Arguments {
     /// How much the distance of the latents from normal noise counts, beside that of the pixels
     #[arg(long, value_name = "WEIGHT", default_value_t = 5e-4, value_parser = positive)]
     pub kl_weight: f64,
-    /// How often to encode each picture, each time moved, scaled and mirrored differently
-    #[arg(long, value_name = "N", default_value_t = 12, value_parser = at_least_1())]
+    /// How often to encode each picture, each time moved and scaled differently
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least_1())]
     pub views: u64,
     /// Pictures in a batch for text encoder and UNet
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least_1())]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = at_least_1())]
     pub batch: u64,
     /// The highest learning rate of text encoder and UNet
     #[arg(long, value_name = "RATE", default_value_t = 5e-4, value_parser = positive)]
     pub learning_rate: f64,
-    /// The γ of Min-SNR weights
-    #[arg(long, value_name = "GAMMA", default_value_t = 5.0, value_parser = positive)]
-    pub snr_gamma: f64,
+    /// The γ of Min-SNR weights; by default all timesteps weigh the same, as those with much noise decide what is where
+    #[arg(long, value_name = "GAMMA", value_parser = positive)]
+    pub snr_gamma: Option<f64>,
+    /// Computes text encoder and UNet in bf16, with weights and moments in f32: faster on processors with instructions for it
+    #[arg(long)]
+    pub bf16: bool,
+    /// The most by which a view is smaller or larger than its picture, as a share of it
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
+    pub scale: f64,
+    /// Mirrors half of the views
+    #[arg(long)]
+    pub mirror: bool,
     /// The share of captions that are left out, for classifier-free guidance
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
     pub empty_captions: f64,
@@ -66,6 +78,18 @@ pub struct Arguments {
     /// A prompt to draw a sample of, several times for several; by default, 16 of the captions
     #[arg(long = "prompt", value_name = "PROMPT")]
     pub prompts: Vec<String>,
+}
+
+impl Arguments {
+    /// How views differ from their pictures.
+    pub fn variation(&self) -> Variation {
+        Variation { scale: self.scale as f32, mirror: self.mirror }
+    }
+
+    /// What text encoder and UNet compute in.
+    pub fn dtype(&self) -> DType {
+        if self.bf16 { DType::BF16 } else { DType::F32 }
+    }
 }
 
 fn at_least_1() -> RangedU64ValueParser {

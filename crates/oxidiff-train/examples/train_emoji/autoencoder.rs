@@ -7,7 +7,7 @@ use oxidiff::training::{AdamW, AdamWConfig, Recording, Trained};
 use oxidiff::{AutoencoderKL, DType, Generator, Generators, Model, Tensor, VaeImageProcessor};
 
 use super::arguments::Arguments;
-use super::pictures::{self, Picture};
+use super::pictures::{self, Picture, Variation};
 use super::stage::Stage;
 
 /// What is spent of the budget when whole pictures follow after parts, so that the norms and the attention of the model see
@@ -32,6 +32,7 @@ pub fn train(
     arguments: &Arguments,
     stage: &mut Stage,
 ) -> Result<AutoencoderKL, Box<dyn Error>> {
+    let variation = arguments.variation();
     let crop = (arguments.vae_crop as u32).min(side);
     let whole = (arguments.vae_batch * u64::from(crop).pow(2) / u64::from(side).pow(2)).max(1);
     let mut generator = Generator::manual_seed(arguments.seed);
@@ -50,7 +51,7 @@ pub fn train(
             if stage.progress() < WHOLE_FROM { (arguments.vae_batch, crop) } else { (whole, side) };
         let mut images = Vec::new();
         for index in generator.randint_vec(0, pictures.len() as i64, count as usize)? {
-            let view = pictures[index as usize].view(side, &mut generator);
+            let view = pictures[index as usize].view(side, variation, &mut generator);
             images.push(pictures::part(&view, crop, &mut generator)?);
         }
         let images = pictures::stack(images)?.autodiff();
@@ -117,6 +118,7 @@ pub fn normalised(
     vae: AutoencoderKL,
     pictures: &[Picture],
     side: u32,
+    variation: Variation,
     seed: u64,
 ) -> Result<AutoencoderKL, Box<dyn Error>> {
     let channels = channels_of_normalisable(&vae)?;
@@ -124,7 +126,7 @@ pub fn normalised(
     let (mut means, mut squares) = (vec![0.0; channels], vec![0.0; channels]);
     let views = MOST_VIEWS.min(2 * pictures.len().max(8));
     for index in 0..views {
-        let view = pictures[index % pictures.len()].view(side, &mut generator);
+        let view = pictures[index % pictures.len()].view(side, variation, &mut generator);
         let posterior = vae.encode(pictures::stack(vec![view])?)?;
         let second_moment = posterior.mean.clone().square() + posterior.logvar.clone().exp();
         add_channel_means(&mut means, posterior.mode())?;

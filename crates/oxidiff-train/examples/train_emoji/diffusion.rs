@@ -64,12 +64,15 @@ pub fn train(
         let timesteps: Vec<f32> = timesteps.into_iter().map(|timestep| timestep as f32).collect();
         let noisy = noise_scheduler.add_noise(clean.clone(), noise.clone(), &timesteps)?;
         let target = target(&noise_scheduler, prediction_type, clean, noise, &timesteps)?;
-        let weights =
-            min_snr_weights(&noise_scheduler, prediction_type, &timesteps, arguments.snr_gamma as f32)?;
+        let weights = match arguments.snr_gamma {
+            Some(gamma) => min_snr_weights(&noise_scheduler, prediction_type, &timesteps, gamma as f32)?,
+            None => vec![1.0; batch],
+        };
         let tokens = shape.tokens(&captions, &text_encoder)?;
 
-        let (recorded_text_encoder, text_leaves) = Recording::of(&text_encoder, DType::F32).into_parts();
-        let (recorded_unet, unet_leaves) = Recording::of(&unet, DType::F32).into_parts();
+        let (recorded_text_encoder, text_leaves) =
+            Recording::of(&text_encoder, arguments.dtype()).into_parts();
+        let (recorded_unet, unet_leaves) = Recording::of(&unet, arguments.dtype()).into_parts();
         let text = recorded_text_encoder.forward(&tokens, None)?.last_hidden_state;
         let prediction =
             recorded_unet.forward_with(noisy.autodiff(), &timesteps, text, Default::default())?;

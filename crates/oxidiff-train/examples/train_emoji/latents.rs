@@ -4,7 +4,7 @@ use std::error::Error;
 
 use oxidiff::{Autoencoder, AutoencoderKL, DType, Device, Generator, Tensor};
 
-use super::pictures::{self, Picture};
+use super::pictures::{self, Picture, Variation};
 
 /// A view of a picture.
 pub struct Latents {
@@ -19,7 +19,7 @@ pub fn encode(
     vae: &AutoencoderKL,
     pictures: &[Picture],
     side: u32,
-    views: u64,
+    (views, variation): (u64, Variation),
     generator: &mut Generator,
 ) -> Result<Vec<Latents>, Box<dyn Error>> {
     if vae.latent_statistics().is_some() {
@@ -29,7 +29,7 @@ pub fn encode(
     let mut all = Vec::new();
     for (index, picture) in pictures.iter().enumerate() {
         for _ in 0..views {
-            let view = picture.view(side, generator);
+            let view = picture.view(side, variation, generator);
             let posterior = vae.encode(pictures::stack(vec![view])?)?;
             let (mean, deviation) = ((posterior.mode() - shift) * scale, posterior.std() * scale);
             all.push(Latents { picture: index, mean, deviation });

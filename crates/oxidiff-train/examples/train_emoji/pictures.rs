@@ -8,8 +8,14 @@ use oxidiff::image::{DynamicImage, Rgb, RgbImage, Rgba, RgbaImage};
 use oxidiff::{Generator, Tensor, VaeImageProcessor};
 use oxidiff_train::data::{Caption, Dataset, OpenOptions, Role};
 
-/// How much smaller or larger than the picture a view may be.
-const SCALE: f32 = 0.2;
+/// How views differ from their pictures.
+#[derive(Clone, Copy, Debug)]
+pub struct Variation {
+    /// How much smaller or larger than the picture a view may be.
+    pub scale: f32,
+    /// Whether half of the views are mirrored.
+    pub mirror: bool,
+}
 
 const WHITE: u8 = 255;
 
@@ -34,13 +40,13 @@ impl Picture {
         resize(&self.image, side, side, FilterType::CatmullRom)
     }
 
-    /// The picture, mirrored or not, a little larger or smaller, and moved within its frame.
-    pub fn view(&self, side: u32, generator: &mut Generator) -> RgbImage {
+    /// The picture, a little larger or smaller, moved within its frame, and perhaps mirrored.
+    pub fn view(&self, side: u32, variation: Variation, generator: &mut Generator) -> RgbImage {
         let [flip, scale, x, y] = generator.rand_vec::<f32>(4).try_into().expect("four numbers");
-        let scale = 1.0 + SCALE * if self.is_cut_out { -scale } else { scale };
+        let scale = 1.0 + variation.scale * if self.is_cut_out { -scale } else { scale };
         let scaled = (side as f32 * scale).round() as u32;
         let mut picture = resize(&self.image, scaled, scaled, FilterType::CatmullRom);
-        if flip < 0.5 {
+        if variation.mirror && flip < 0.5 {
             flip_horizontal_in_place(&mut picture);
         }
         let free = side as f32 - scaled as f32;

@@ -25,7 +25,7 @@ pub fn train(arguments: &Arguments) -> Result<Losses, Box<dyn Error>> {
     let begin = Instant::now();
     let minutes = |minutes: f64| Duration::from_secs_f64(60.0 * minutes);
     let shape = Shape::of(&arguments.like)?;
-    let seed = arguments.seed;
+    let (seed, variation) = (arguments.seed, arguments.variation());
     let new_vae = match &arguments.vae {
         Some(folder) => AutoencoderKL::from_pretrained(&folder.to_string_lossy())?,
         None => shape.vae(seed)?,
@@ -57,13 +57,13 @@ pub fn train(arguments: &Arguments) -> Result<Losses, Box<dyn Error>> {
         let mut stage = Stage::begin("autoencoder", budget, rate, &arguments.output, batch)?;
         let vae = autoencoder::train(new_vae, &pictures, side, arguments, &mut stage)?;
         losses.autoencoder = stage.end()?;
-        let vae = autoencoder::normalised(vae, &pictures, side, seed)?;
+        let vae = autoencoder::normalised(vae, &pictures, side, variation, seed)?;
         vae.save_pretrained(arguments.output.join("vae"))?;
         vae
     };
 
     let mut generator = Generator::manual_seed(seed);
-    let latents = latents::encode(&vae, &pictures, side, arguments.views, &mut generator)?;
+    let latents = latents::encode(&vae, &pictures, side, (arguments.views, variation), &mut generator)?;
     let left = minutes(arguments.minutes).saturating_sub(begin.elapsed());
     let budget = arguments.steps.map_or(Budget::Time(left), Budget::Steps);
     let (rate, batch) = (arguments.learning_rate, arguments.batch);

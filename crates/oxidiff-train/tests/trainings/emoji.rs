@@ -157,7 +157,8 @@ fn a_normalised_autoencoder_makes_the_same_images() {
     let pictures = pictures::load(&folder.path().join("pictures"), 32).unwrap();
     let config = Config::from_file(folder.path().join("like/vae/config.json")).unwrap();
     let vae = AutoencoderKL::from_config(&config, &oxidiff::Device::flex()).unwrap();
-    let normalised = autoencoder::normalised(vae.clone(), &pictures, 32, 0).unwrap();
+    let variation = pictures::Variation { scale: 0.2, mirror: true };
+    let normalised = autoencoder::normalised(vae.clone(), &pictures, 32, variation, 0).unwrap();
     let image = || pictures::stack(vec![pictures[0].whole(32)]).unwrap();
     let decoded = [&vae, &normalised].map(|vae| vae.decode(vae.encode(image()).unwrap().mode()).unwrap());
     let difference = (decoded[0].clone() - decoded[1].clone()).abs().max().into_scalar::<f32>();
