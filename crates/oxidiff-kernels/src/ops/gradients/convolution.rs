@@ -137,17 +137,23 @@ mod tests {
     }
 
     fn shapes(kernel: [usize; 2], stride: usize, padding: usize) -> impl Iterator<Item = ConvolutionShape> {
-        [(2, 3, 5, [7, 10]), (1, 40, 17, [9, 13]), (2, 18, 36, [16, 5]), (1, 33, 64, [5, 6])].into_iter().map(
-            move |(batch, in_channels, out_channels, input)| ConvolutionShape {
-                batch,
-                in_channels,
-                out_channels,
-                input,
-                kernel,
-                stride,
-                padding,
-            },
-        )
+        [
+            (2, 3, 5, [7, 10]),
+            (1, 40, 17, [9, 13]),
+            (2, 18, 36, [16, 5]),
+            (1, 33, 64, [5, 6]),
+            (2, 5, 72, [3, 3]),
+        ]
+        .into_iter()
+        .map(move |(batch, in_channels, out_channels, input)| ConvolutionShape {
+            batch,
+            in_channels,
+            out_channels,
+            input,
+            kernel,
+            stride,
+            padding,
+        })
     }
 
     #[test]

@@ -10,9 +10,10 @@ use crate::cpu::channels_last::{Image, tensor};
 use crate::cpu::convolution::pixel_sink::PixelSink;
 use crate::cpu::convolution::{ConvolutionShape, Tiling, in_tiles, winograd};
 use crate::cpu::gradients::linear::pixels;
+use crate::cpu::linear::Sum;
 use crate::cpu::output::Output;
 use crate::cpu::prefetch::{LINE, prefetch};
-use crate::cpu::product::{Left, Operand, Right, Rows, Sink, Size, Unit, multiply};
+use crate::cpu::product::{Left, Matrix, Operand, Right, RowMajor, Rows, Sink, Size, Unit, multiply};
 use crate::cpu::storage::Storage;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
@@ -48,6 +49,10 @@ pub(crate) fn input<T: Operand<U>, U: Unit>(
     let bytes = size_of::<T>() * (gradient.len() + weight.len() + inputs * in_channels);
     let flop = 2.0 * (gradient.len() * in_channels * kernel[0] * kernel[1]) as f64;
     let _running = operation("convolution, gradient of x", flop, bytes as f64);
+    if batch * out_height * out_width * FEWEST_CHANNELS_PER_PIXEL <= out_channels {
+        scatter::<T, U>(gradient, weight, &output, shape);
+        return tensor::<T>(output.finish(), dims);
+    }
     let turned = ConvolutionShape { in_channels: out_channels, out_channels: in_channels, ..shape };
     let sink = PixelSink { output: &output, bias: None, residual: None, pixels: None, channels: in_channels };
     if in_tiles::<U>(&turned) {
@@ -65,15 +70,70 @@ pub(crate) fn input<T: Operand<U>, U: Unit>(
     tensor::<T>(output.finish(), dims)
 }
 
+/// With this many channels per pixel of the gradient, the kernels have so many more values than what is scattered that it pays off
+/// to leave them in their order.
+const FEWEST_CHANNELS_PER_PIXEL: usize = 4;
+
+/// Multiplies each pixel of the gradient with all kernels, and adds up what the products say of each pixel of the input ("col2im").
+fn scatter<T: Operand<U>, U: Unit>(
+    gradient: &[T],
+    weight: &[T],
+    output: &Output<T>,
+    shape: ConvolutionShape,
+) {
+    let ConvolutionShape {
+        in_channels, out_channels, input: [height, width], kernel, stride, padding, ..
+    } = shape;
+    let [out_height, out_width] = shape.output().expect("a kernel that fits");
+    let taps = kernel[0] * kernel[1];
+    let (rows, columns) = (gradient.len() / out_channels, in_channels * taps);
+    let products = Output::<f32>::new(rows * columns);
+    let left = Matrix { values: gradient, rows, depth: out_channels };
+    let right = RowMajor { values: weight, rows: out_channels, columns };
+    let sink = Sum { output: &products, bias: None, residual: None, columns };
+    multiply::<U, _, _, _>(&left, &right, &sink, Size::new(rows, out_channels / U::VALUES, columns));
+    let products = products.finish();
+    let products: &[f32] = bytemuck::cast_slice(&products);
+
+    // The row or column of the result that a tap connects with this one of the input.
+    let connected = |position: usize, tap: usize, len: usize| {
+        let distance = (position + padding).checked_sub(tap)?;
+        (distance.is_multiple_of(stride) && distance / stride < len).then_some(distance / stride)
+    };
+    let inputs = rows / (out_height * out_width) * height * width;
+    (0..inputs).into_par_iter().for_each(|pixel| {
+        let (item, y, x) = (pixel / width / height, pixel / width % height, pixel % width);
+        let mut sums = Scratch::zeros(in_channels);
+        for tap in 0..taps {
+            let row = connected(y, tap / kernel[1], out_height);
+            let (Some(row), Some(column)) = (row, connected(x, tap % kernel[1], out_width)) else { continue };
+            let products = &products[((item * out_height + row) * out_width + column) * columns..][..columns];
+            for (sum, products) in sums.iter_mut().zip(products.chunks_exact(taps)) {
+                *sum += products[tap];
+            }
+        }
+        // SAFETY: every pixel is written by one task.
+        unsafe { output.write(pixel * in_channels, &sums) };
+    });
+}
+
+/// Input channels whose kernels are turned together: next to each other, they fill whole cache lines.
+const TURNED_TOGETHER: usize = 16;
+
 /// The 3x3 kernels turned by 180 degrees: `[in_channels, out_channels, 3, 3]`.
 fn turned_kernels<T: Storage>(weight: &[T], shape: &ConvolutionShape) -> Scratch<T> {
     let ConvolutionShape { in_channels, out_channels, .. } = *shape;
     let mut turned = Scratch::new(weight.len());
-    turned.par_chunks_exact_mut(out_channels * TAPS).enumerate().for_each(|(input, turned)| {
-        for (output, turned) in turned.as_chunks_mut::<TAPS>().0.iter_mut().enumerate() {
-            let kernel = &weight[(output * in_channels + input) * TAPS..][..TAPS];
-            for (turned, value) in turned.iter_mut().zip(kernel.iter().rev()) {
-                *turned = *value;
+    let (row, turned_row) = (in_channels * TAPS, out_channels * TAPS);
+    turned.par_chunks_mut(TURNED_TOGETHER * turned_row).enumerate().for_each(|(group, turned)| {
+        let (first, count) = (group * TURNED_TOGETHER * TAPS, turned.len() / turned_row);
+        for output in 0..out_channels {
+            let kernels = weight[output * row + first..][..count * TAPS].as_chunks::<TAPS>().0;
+            for (input, kernel) in kernels.iter().enumerate() {
+                let turned = &mut turned[input * turned_row + output * TAPS..][..TAPS];
+                for (turned, value) in turned.iter_mut().zip(kernel.iter().rev()) {
+                    *turned = *value;
+                }
             }
         }
     });
