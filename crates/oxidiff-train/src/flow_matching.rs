@@ -171,10 +171,8 @@ impl FlowMatching {
         let places: Vec<usize> =
             places.iter().map(|place| ((place * (last + 1) as f32) as usize).min(last)).collect();
         let levels: Vec<f32> = places.iter().map(|place| self.sigmas[*place]).collect();
-        let sigmas = Tensor::<4>::from_data(
-            TensorData::new(levels, [items, 1, 1, 1]),
-            (&Device::flex(), DType::F32),
-        );
+        let sigmas =
+            Tensor::<4>::from_data(TensorData::new(levels, [items, 1, 1, 1]), (&Device::flex(), DType::F32));
         let sigmas = sigmas.cast(self.dtype);
         let rounded = sigmas.clone().cast(DType::F32).into_data().iter::<f32>().collect::<Vec<f32>>();
         let noisy = (1.0 - sigmas.clone()) * latents.clone() + sigmas * noise.clone();
@@ -213,9 +211,10 @@ mod tests {
     #[test]
     fn weights_are_those_of_python() {
         // compute_loss_weighting_for_sd3(scheme, torch.tensor([0.1, 0.5, 1.0]))
-        for (scheme, expected) in
-            [(WeightingScheme::SigmaSqrt, [100.0, 4.0, 1.0]), (WeightingScheme::CosMap, [0.776_365_5, 1.273_239_5, 0.636_619_75])]
-        {
+        for (scheme, expected) in [
+            (WeightingScheme::SigmaSqrt, [100.0, 4.0, 1.0]),
+            (WeightingScheme::CosMap, [0.776_365_5, 1.273_239_5, 0.636_619_75]),
+        ] {
             let weights = options(scheme).weights(&[0.1, 0.5, 1.0]).unwrap();
             for (ours, theirs) in weights.iter().zip(expected) {
                 assert!((ours - theirs).abs() < 1e-5 * theirs, "{scheme:?}: {weights:?}");

@@ -37,8 +37,9 @@ pub use self::options::{CommonOptions, DatasetFolder, DatasetOptions, ModelOptio
 pub use self::python_random::PythonRandom;
 pub use self::random::Random;
 pub use self::sources::{
-    Buckets, CaptionedImages, CaptionedImagesXl, Class, ConceptImages, ControlledImages, Cut, LearnableProperty,
-    SubjectImages, SubjectImagesInBuckets, SubjectImagesXl, SubjectInstance, SubjectInstances,
+    BucketedInstance, Buckets, CaptionedImages, CaptionedImagesXl, Class, ConceptImages, ControlledImages,
+    Cut, LearnableProperty, SubjectImages, SubjectImagesInBuckets, SubjectImagesXl, SubjectInstance,
+    SubjectInstances,
 };
 pub use self::stop::{INTERRUPTED, Stop};
 pub use self::task::{Due, SampleImages, Task};

@@ -30,7 +30,8 @@ impl Buckets {
     /// # Errors
     /// When it is not one, or a side is no multiple of `factor`.
     pub(crate) fn parse(list: &str, factor: usize) -> Result<Self> {
-        let side = |text: &str| text.trim().parse::<u32>().ok().filter(|side| (1..=MOST_PIXELS).contains(side));
+        let side =
+            |text: &str| text.trim().parse::<u32>().ok().filter(|side| (1..=MOST_PIXELS).contains(side));
         let bucket = |text: &str| {
             let sides = text.split_once(',').and_then(|(height, width)| Some([side(height)?, side(width)?]));
             let sides = sides.ok_or_else(|| {
@@ -48,6 +49,19 @@ impl Buckets {
             }
         };
         Ok(Self::Listed(list.trim().split(';').map(bucket).collect::<Result<_>>()?))
+    }
+
+    /// The sizes that belong to a square of this side.
+    ///
+    /// # Errors
+    /// When their sides are not all multiples of `factor`.
+    pub(crate) fn up_to(side: u32, factor: usize) -> Result<Self> {
+        if !(STEP as usize).is_multiple_of(factor) {
+            let message =
+                format!("makes sides that are multiples of {STEP}, but the model needs those of {factor}");
+            return Err(Error::option("use-aspect-ratio-buckets", message));
+        }
+        Ok(Self::UpTo(side))
     }
 
     /// The size for an image of this height and width.
@@ -69,7 +83,8 @@ fn ladder(side: f64) -> Vec<[u32; 2]> {
     for [width, height] in SHAPES {
         let ratio = f64::from(width) / f64::from(height);
         let height = (side * side / ratio).powf(0.5);
-        let size = [height, height * ratio].map(|side| ((side / STEP).round_ties_even() * STEP).max(STEP) as u32);
+        let size =
+            [height, height * ratio].map(|side| ((side / STEP).round_ties_even() * STEP).max(STEP) as u32);
         if !sizes.contains(&size) {
             sizes.push(size);
         }

@@ -17,5 +17,6 @@ pub use concept_images::{ConceptImages, LearnableProperty};
 pub use controlled_images::ControlledImages;
 pub use cut::Cut;
 pub use subject_images::{Class, SubjectImages};
-pub use subject_images_in_buckets::SubjectImagesInBuckets;
+pub(crate) use subject_images_in_buckets::BucketTransform;
+pub use subject_images_in_buckets::{BucketedInstance, SubjectImagesInBuckets};
 pub use subject_images_xl::{SubjectImagesXl, SubjectInstance, SubjectInstances};

@@ -155,7 +155,8 @@ impl Source for SubjectImagesInBuckets {
         let image = resized(&dataset.image(row, *image_column)?, size)?;
         self.check_fits(self.cuts[index], index, &image, "instance-data-dir")?;
         let caption = caption_column.map(|column| dataset.text(row, column)).transpose()?;
-        let of_class = self.class.as_ref().map(|class| resized(&class_image(class, index)?, size)).transpose()?;
+        let of_class =
+            self.class.as_ref().map(|class| resized(&class_image(class, index)?, size)).transpose()?;
         if let (Some(image), Some(cuts)) = (&of_class, &self.class_cuts) {
             self.check_fits(cuts[index], index, image, "class-data-dir")?;
         }
@@ -264,7 +265,8 @@ fn covering(image: &DynamicImage, size: [u32; 2]) -> Result<[u32; 2]> {
     let sides = has.map(|side| (side * scale).round_ties_even());
     if sides.iter().any(|side| *side > MOST_PIXELS as f64) {
         let [height, width] = has;
-        let message = format!("an image of {width}x{height} pixels would have a side of more than {MOST_PIXELS}");
+        let message =
+            format!("an image of {width}x{height} pixels would have a side of more than {MOST_PIXELS}");
         return Err(Error::option("resolution", message));
     }
     Ok([0, 1].map(|axis| (sides[axis] as u32).max(size[axis])))

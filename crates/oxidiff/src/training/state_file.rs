@@ -77,9 +77,8 @@ impl StateFile {
         // Python's loaders accept a file only with `format: pt`.
         let mut metadata: HashMap<String, String> = self.metadata.clone().into_iter().collect();
         metadata.insert("format".to_owned(), "pt".to_owned());
-        let contents = safetensors::serialize(&self.arrays, Some(metadata)).map_err(|error| Error::Weights {
-            origin: path.display().to_string(),
-            message: error.to_string(),
+        let contents = safetensors::serialize(&self.arrays, Some(metadata)).map_err(|error| {
+            Error::Weights { origin: path.display().to_string(), message: error.to_string() }
         })?;
         write_whole(path, &contents)
     }

@@ -84,10 +84,7 @@ pub(crate) fn row_norm<T: Storage>(
         }
         [0, padded].map(|start| total[start..][..features].iter().map(|sum| *sum as f32).collect())
     });
-    RowNormGradients {
-        x: wants_x.then(|| contiguous::<T>(output.finish(), x.layout().shape())),
-        parameters,
-    }
+    RowNormGradients { x: wants_x.then(|| contiguous::<T>(output.finish(), x.layout().shape())), parameters }
 }
 
 /// The gradients of some rows.

@@ -15,7 +15,11 @@ use crate::host::breakdown::operation;
 const VALUES: usize = 1 << 14;
 
 /// The gradients of `gate` and `value`, from `gradient`, that of `silu(gate) * value`. All have the same shape.
-pub(crate) fn swiglu<T: Storage>(gate: FlexTensor, value: FlexTensor, gradient: FlexTensor) -> [FlexTensor; 2] {
+pub(crate) fn swiglu<T: Storage>(
+    gate: FlexTensor,
+    value: FlexTensor,
+    gradient: FlexTensor,
+) -> [FlexTensor; 2] {
     let tensors = [gate, value, gradient].map(|tensor| tensor.to_contiguous());
     let [gates, values, gradients] =
         tensors.each_ref().map(|tensor| tensor.as_slice::<T>().expect("contiguous, of the matched type"));

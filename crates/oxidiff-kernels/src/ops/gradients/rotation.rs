@@ -10,11 +10,7 @@ use crate::ops::rotation::{Pairs, rotate as forward};
 
 /// [`rotate`](crate::rotate) of a tensor with autodiff by angles that need no gradients; `None` for others, and if there is no
 /// kernel.
-pub(in crate::ops) fn rotate(
-    x: &Tensor<3>,
-    [cos, sin]: [&Tensor<2>; 2],
-    pairs: Pairs,
-) -> Option<Tensor<3>> {
+pub(in crate::ops) fn rotate(x: &Tensor<3>, [cos, sin]: [&Tensor<2>; 2], pairs: Pairs) -> Option<Tensor<3>> {
     if [cos, sin].iter().any(|table| Input::from(*table).is_tracked()) {
         return None;
     }

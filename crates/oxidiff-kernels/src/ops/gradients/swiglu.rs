@@ -59,7 +59,8 @@ mod tests {
     fn swapped_dimensions_are_put_in_order() {
         let function = |function: fn(Tensor<3>, Tensor<3>) -> Tensor<3>| {
             move |inputs: &[Tensor<1>]| {
-                let [gate, value] = [0, 1].map(|input| inputs[input].clone().reshape([3, 5, 7]).swap_dims(1, 2));
+                let [gate, value] =
+                    [0, 1].map(|input| inputs[input].clone().reshape([3, 5, 7]).swap_dims(1, 2));
                 function(gate, value).swap_dims(0, 2).reshape([-1])
             }
         };
