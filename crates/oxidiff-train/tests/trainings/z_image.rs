@@ -379,7 +379,10 @@ fn options_have_errors_that_name_them() {
             let sd1 = scripts().join("../pipelines/sd1");
             options.model.pretrained_model_name_or_path = sd1.to_str().unwrap().to_owned();
         }),
-        ("absent", |options| options.prior.class_data_dir = Some("absent/\0".into())),
+        ("--dataset-name: absent is no folder", |options| {
+            options.instance_data_dir = None;
+            options.dataset_name = Some("absent".into());
+        }),
     ];
     for (expected, change) in cases {
         let sandbox = Sandbox::new();
