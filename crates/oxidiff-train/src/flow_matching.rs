@@ -12,10 +12,11 @@ use crate::error::{Error, Result};
 use crate::image_encoder::ImageEncoder;
 use crate::options::positive;
 
-/// Which noise levels a training of a flow draws, and how it weighs losses.
+/// Which noise levels a training of a flow draws, and how it weighs losses (Esser et al. 2024,
+/// <https://arxiv.org/abs/2403.03206>, section 3.1).
 #[derive(Args, Clone, Debug)]
 pub struct FlowOptions {
-    /// How noise levels are drawn or losses weighed (Esser et al. 2024, https://arxiv.org/abs/2403.03206, section 3.1)
+    /// Which noise levels are drawn how often, or how their losses are weighed
     #[arg(long, value_name = "NAME", value_enum, default_value_t = WeightingScheme::None)]
     pub weighting_scheme: WeightingScheme,
     /// The mean of the levels' logits, for logit_normal

@@ -86,10 +86,9 @@ impl ZImage {
         let mut transformer = Recording::frozen(&self.components.transformer, dtype);
         let leaves = layers.record(&mut transformer, dtype)?;
         let items = noisy.dims()[0];
-        // Images are videos of one frame.
-        let item = |index: usize| noisy.clone().narrow(0, index, 1).swap_dims(0, 1).squeeze_dim::<3>(1);
-        let latents: Vec<Tensor<4>> =
-            (0..items).map(|index| item(index).unsqueeze_dim::<4>(1).autodiff()).collect();
+        // Images are videos of one frame, `[channels, 1, height, width]`.
+        let item = |index: usize| noisy.clone().narrow(0, index, 1).swap_dims(0, 1).autodiff();
+        let latents: Vec<Tensor<4>> = (0..items).map(item).collect();
         // The model counts from noise to images.
         let times: Vec<f32> = timesteps.iter().map(|timestep| (1000.0 - timestep) / 1000.0).collect();
         let velocities = common.predict(|| transformer.forward(&latents, &times, &texts))?;
