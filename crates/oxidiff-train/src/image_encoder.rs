@@ -1,6 +1,6 @@
 //! From images to the latents of a VAE, of which those of known images may be kept.
 
-use oxidiff::{Autoencoder, AutoencoderKL, DType, Device, EncodedImage, Generator, Tensor};
+use oxidiff::{Autoencoder, AutoencoderKL, DType, Device, EncodedImage, Generator, Model, Tensor};
 
 use crate::cache::{Cache, fingerprint};
 use crate::error::{Error, Result};
