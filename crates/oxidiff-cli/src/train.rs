@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Command, Error, Subcommand};
 use oxidiff_train::{
-    ControlNetOptions, DreamBoothLoraOptions, DreamBoothLoraSdxlOptions, DreamBoothOptions, INTERRUPTED,
-    Outcome, Stop, TextToImageLoraOptions, TextToImageLoraSdxlOptions, TextToImageOptions,
-    TextualInversionOptions, UnconditionalOptions,
+    ControlNetOptions, DreamBoothLoraOptions, DreamBoothLoraSdxlOptions, DreamBoothLoraZImageOptions,
+    DreamBoothOptions, INTERRUPTED, Outcome, Stop, TextToImageLoraOptions, TextToImageLoraSdxlOptions,
+    TextToImageOptions, TextualInversionOptions, UnconditionalOptions,
 };
 
 use crate::standard_output::print_line;
@@ -33,6 +33,9 @@ pub(crate) enum TrainCommand {
     /// A LoRA for Stable Diffusion XL on a few images of a subject (train_dreambooth_lora_sdxl.py)
     #[command(name = "dreambooth-lora-sdxl")]
     DreamBoothLoraSdxl(Box<DreamBoothLoraSdxlOptions>),
+    /// A LoRA for Z-Image on a few images of a subject (train_dreambooth_lora_z_image.py)
+    #[command(name = "dreambooth-lora-z-image")]
+    DreamBoothLoraZImage(Box<DreamBoothLoraZImageOptions>),
     /// A new word for Stable Diffusion 1 or 2 (textual_inversion.py)
     TextualInversion(Box<TextualInversionOptions>),
     /// A ControlNet for Stable Diffusion 1 or 2 (train_controlnet.py)
@@ -41,7 +44,7 @@ pub(crate) enum TrainCommand {
 }
 
 /// Flags of the scripts that cannot be followed, and why.
-const REFUSED: [(&str, &str); 36] = [
+const REFUSED: [(&str, &str); 40] = [
     ("--push-to-hub", UPLOAD),
     ("--hub-token", UPLOAD),
     ("--hub-model-id", UPLOAD),
@@ -92,6 +95,13 @@ const REFUSED: [(&str, &str); 36] = [
     ("--validation-scheduler", "images that show the progress are made with the multistep DPM-Solver"),
     ("--no-safe-serialization", "weights are written as safetensors only"),
     ("--debug-loss", "losses are logged for whole steps"),
+    ("--do-fp8-training", "trainings compute in f32 or bf16"),
+    ("--bnb-quantization-config-path", "bitsandbytes is a library for cards; weights are f32 or bf16"),
+    (
+        "--offload",
+        "trainings compute on the CPU, in one memory; weights that are not used are read again from their files",
+    ),
+    ("--fsdp-text-encoder", "a training runs in one process, on all cores"),
     ("--set-grads-to-none", "gradients are released after each step in any case"),
 ];
 
@@ -149,6 +159,9 @@ pub(crate) fn run(command: &TrainCommand) -> anyhow::Result<ExitCode> {
         TrainCommand::DreamBooth(it) => (&it.common, oxidiff_train::dreambooth(it, &stop)?),
         TrainCommand::DreamBoothLora(it) => (&it.common, oxidiff_train::dreambooth_lora(it, &stop)?),
         TrainCommand::DreamBoothLoraSdxl(it) => (&it.common, oxidiff_train::dreambooth_lora_sdxl(it, &stop)?),
+        TrainCommand::DreamBoothLoraZImage(it) => {
+            (&it.common, oxidiff_train::dreambooth_lora_z_image(it, &stop)?)
+        }
         TrainCommand::TextualInversion(it) => (&it.common, oxidiff_train::textual_inversion(it, &stop)?),
         TrainCommand::ControlNet(it) => (&it.common, oxidiff_train::controlnet(it, &stop)?),
     };

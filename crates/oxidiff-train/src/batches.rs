@@ -1,10 +1,13 @@
 //! The batches of an epoch, in the order and with the random numbers of torch's `DataLoader`.
 
+use std::sync::Arc;
+
+use oxidiff::Tensor;
 use oxidiff::training::StateFile;
-use oxidiff::{Generator, Tensor};
 
 use crate::data::Loader;
 use crate::error::{Error, Result};
+use crate::order::Order;
 use crate::random::Random;
 
 /// Where the samples of a training come from.
@@ -26,6 +29,12 @@ pub trait Source: Clone + Send + Sync + 'static {
     /// When an image or a caption cannot be read.
     fn read(&self, index: usize) -> Result<Self::Sample>;
 
+    /// Which samples make batches, if the source decides that. Otherwise all are shuffled in each epoch, and those that follow each
+    /// other make batches, of which the last may be smaller.
+    fn groups(&self) -> Option<&GroupedSamples> {
+        None
+    }
+
     /// Makes a batch of samples, and draws crops, flips and captions in the order of the scripts.
     fn batch(&self, samples: Vec<Self::Sample>, random: &mut Random) -> Batch;
 
@@ -39,6 +48,15 @@ pub trait Source: Clone + Send + Sync + 'static {
     fn resumed(self, _state: &StateFile) -> Result<Self> {
         Ok(self)
     }
+}
+
+/// Samples that make batches: their numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupedSamples {
+    /// All of the same length.
+    pub batches: Arc<[Vec<usize>]>,
+    /// Whether each epoch shuffles the batches, as they were in the epoch before, with Python's generator.
+    pub is_shuffled: bool,
 }
 
 /// What a model is trained on.
@@ -77,7 +95,10 @@ pub struct Origin {
 impl<S: Source> TrainingData<S> {
     /// The number of batches in an epoch.
     pub fn batches(&self) -> usize {
-        self.source.len().div_ceil(self.batch_size)
+        match self.source.groups() {
+            Some(groups) => groups.batches.len(),
+            None => self.source.len().div_ceil(self.batch_size),
+        }
     }
 }
 
@@ -89,10 +110,9 @@ pub(crate) struct Batches<S: Source> {
 }
 
 impl<S: Source> Batches<S> {
-    /// The batches of the epoch that `seed` shuffles, after the first `skipped`.
-    pub fn new(data: &TrainingData<S>, seed: u64, skipped: usize) -> Self {
-        let order = Generator::manual_seed(seed).randperm_vec(data.source.len());
-        let left = order.into_iter().skip(skipped * data.batch_size).map(|index| index as usize).collect();
+    /// The batches of an epoch with this order, after the first `skipped`.
+    pub fn new(data: &TrainingData<S>, order: &Order, skipped: usize) -> Self {
+        let left = order.samples(data).into_iter().skip(skipped * data.batch_size).collect();
         let source = data.source.clone();
         let ahead = 2 * data.batch_size;
         let loader = Loader::new(left, data.workers, ahead, move |index| source.read(index));

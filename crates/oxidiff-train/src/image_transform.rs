@@ -18,18 +18,19 @@ pub struct ImageTransform {
     pub filter: Resample,
 }
 
-/// A square part of a resized image.
+/// A part of a resized image.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part<'a> {
     pub image: &'a RgbImage,
     pub top: u32,
     pub left: u32,
-    pub side: u32,
+    /// Height and width.
+    pub size: [u32; 2],
     pub is_flipped: bool,
 }
 
 /// The widest and highest that a resized image may be. A line of pixels would fill the memory otherwise.
-const MOST_PIXELS: u64 = 1 << 16;
+pub(crate) const MOST_PIXELS: u64 = 1 << 16;
 
 impl ImageTransform {
     /// The image with its shorter side as long as the resolution.
@@ -67,23 +68,27 @@ impl ImageTransform {
     pub(crate) fn draw<'a>(&self, image: &'a RgbImage, generator: &mut Generator) -> Part<'a> {
         let [top, left] = self.draw_corner([image.height(), image.width()], generator);
         let is_flipped = self.random_flip && draw_flip(generator);
-        Part { image, top, left, side: self.resolution, is_flipped }
+        Part { image, top, left, size: [self.resolution; 2], is_flipped }
     }
 
     /// Draws the top and the left of the part of a resized image of this height and width.
     pub(crate) fn draw_corner(&self, size: [u32; 2], generator: &mut Generator) -> [u32; 2] {
-        let free = size.map(|side| side - self.resolution);
-        if self.center_crop {
-            free.map(|free| (f64::from(free) / 2.0).round_ties_even() as u32)
-        } else if free == [0, 0] {
-            // A part as large as the image is not drawn.
-            [0, 0]
-        } else {
-            free.map(|free| {
-                let drawn = generator.randint_vec(0, i64::from(free) + 1, 1).expect("not an empty range");
-                drawn[0] as u32
-            })
-        }
+        draw_corner(size.map(|side| side - self.resolution), self.center_crop, generator)
+    }
+}
+
+/// The top and the left of a part of an image that is `free` pixels higher and wider: `CenterCrop` or `RandomCrop`.
+pub(crate) fn draw_corner(free: [u32; 2], is_centered: bool, generator: &mut Generator) -> [u32; 2] {
+    if is_centered {
+        free.map(|free| (f64::from(free) / 2.0).round_ties_even() as u32)
+    } else if free == [0, 0] {
+        // A part as large as the image is not drawn.
+        [0, 0]
+    } else {
+        free.map(|free| {
+            let drawn = generator.randint_vec(0, i64::from(free) + 1, 1).expect("not an empty range");
+            drawn[0] as u32
+        })
     }
 }
 
@@ -101,16 +106,16 @@ pub(crate) enum PixelRange {
     Signed,
 }
 
-/// Parts of the same size as one tensor, `[parts, 3, side, side]`.
+/// Parts of the same size as one tensor, `[parts, 3, height, width]`.
 pub(crate) fn stack(parts: &[Part<'_>], range: PixelRange) -> Tensor<4> {
-    let side = parts.first().map_or(0, |part| part.side);
-    let shape = [parts.len(), 3, side as usize, side as usize];
+    let [height, width] = parts.first().map_or([0, 0], |part| part.size);
+    let shape = [parts.len(), 3, height as usize, width as usize];
     let mut values = Vec::with_capacity(shape.iter().product());
     for part in parts {
         for channel in 0..3 {
-            for y in part.top..part.top + side {
-                values.extend((0..side).map(|x| {
-                    let x = part.left + if part.is_flipped { side - 1 - x } else { x };
+            for y in part.top..part.top + height {
+                values.extend((0..width).map(|x| {
+                    let x = part.left + if part.is_flipped { width - 1 - x } else { x };
                     let value = f32::from(part.image.get_pixel(x, y).0[channel]) / 255.0;
                     match range {
                         PixelRange::Unsigned => value,
@@ -181,7 +186,7 @@ mod tests {
     #[test]
     fn a_flipped_part_is_mirrored() {
         let image = RgbImage::from_fn(6, 4, |x, y| Rgb([x as u8 * 51, y as u8, 255]));
-        let part = Part { image: &image, top: 0, left: 1, side: 4, is_flipped: true };
+        let part = Part { image: &image, top: 0, left: 1, size: [4, 4], is_flipped: true };
         let values = |range| stack(&[part], range).into_data().try_to_vec::<f32>().unwrap();
         let signed = values(PixelRange::Signed);
         assert_eq!(signed.len(), 48);

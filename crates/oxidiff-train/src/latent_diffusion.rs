@@ -2,27 +2,22 @@
 
 use oxidiff::training::{min_snr_weights, mse, target, weighted_mse};
 use oxidiff::{
-    Autoencoder, AutoencoderKL, DDPMScheduler, DType, Device, EncodedImage, Generator, Model, PredictionType,
-    Scheduler, Tensor, TensorData, UNet2DConditionModel,
+    Autoencoder, DDPMScheduler, DType, Device, Generator, Model, PredictionType, Scheduler, Tensor,
+    TensorData, UNet2DConditionModel,
 };
 
-use crate::cache::{Cache, fingerprint};
 use crate::error::{Error, Result};
+use crate::image_encoder::ImageEncoder;
 
 /// From images to noisy latents, and from predictions to losses.
 pub(crate) struct LatentDiffusion {
-    pub vae: Box<dyn Autoencoder>,
+    pub encoder: ImageEncoder,
     /// Adds the noise.
     noise_scheduler: DDPMScheduler,
     pub prediction_type: PredictionType,
     /// What the models that are not trained compute in; the VAE has a type of its own.
     pub dtype: DType,
-    /// Mean and deviation of the latents of each image, by its values.
-    encoded: Cache<u64, EncodedParts>,
 }
-
-/// Mean and deviation of latents; without a deviation, the latents.
-type EncodedParts = (Tensor<4>, Option<Tensor<4>>);
 
 /// Noisy latents, and what a model should say of them.
 pub(crate) struct Example {
@@ -57,8 +52,8 @@ impl LatentDiffusion {
         check(unet, &*vae, resolution)?;
         let noise_scheduler = DDPMScheduler::from_config(scheduler.config())?;
         let prediction_type = prediction_type(scheduler.config().get("prediction_type"))?;
-        let encoded = Cache::new(cache_latents);
-        Ok(Self { vae, noise_scheduler, prediction_type, dtype, encoded })
+        let encoder = ImageEncoder::new(vae, cache_latents);
+        Ok(Self { encoder, noise_scheduler, prediction_type, dtype })
     }
 
     /// Lets the model predict something else than its checkpoint says: `--prediction_type`.
@@ -117,33 +112,27 @@ impl LatentDiffusion {
         Ok((latents, noise))
     }
 
-    /// `torch.randn_like(latents)`, which follows the order of the latents in PyTorch's memory. An encoder with attention changes
-    /// it.
     fn noise_like(&self, shape: [usize; 4], generator: &mut Generator) -> Tensor<4> {
-        let device = Device::flex();
-        let vae = self.vae.as_any().downcast_ref::<AutoencoderKL>();
-        match vae.is_some_and(|vae| !vae.config().mid_block_add_attention) {
-            true => generator.randn(shape, self.dtype, &device),
-            false => generator.randn_channels_last(shape, self.dtype, &device),
-        }
+        self.encoder.noise_like(shape, self.dtype, generator)
     }
 
     /// Latents that are drawn from what the VAE says of the images.
     fn latents(&self, images: Tensor<4>, generator: &mut Generator) -> Result<Tensor<4>> {
-        let (mean, deviation) = if self.encoded.is_on() { self.kept(&images)? } else { self.encode(images)? };
+        let (mean, deviation) = self.encoder.encode(&images)?;
+        let vae = &self.encoder.vae;
         let latents = match deviation {
             Some(deviation) => {
-                let drawn = generator.randn(mean.dims(), self.vae.dtype(), &Device::flex());
+                let drawn = generator.randn(mean.dims(), vae.dtype(), &Device::flex());
                 mean + deviation * drawn
             }
             None => mean,
         };
-        Ok((self.standardized(latents)? * self.vae.scaling_factor()).cast(self.dtype))
+        Ok((self.standardized(latents)? * vae.scaling_factor()).cast(self.dtype))
     }
 
     /// Latents less the mean of their channel, over its deviation, if the VAE's configuration has both.
     fn standardized(&self, latents: Tensor<4>) -> Result<Tensor<4>> {
-        let Some(statistics) = self.vae.latent_statistics() else { return Ok(latents) };
+        let Some(statistics) = self.encoder.vae.latent_statistics() else { return Ok(latents) };
         let channels = latents.dims()[1];
         if statistics.iter().any(|values| values.len() != channels) {
             let message =
@@ -156,30 +145,6 @@ impl LatentDiffusion {
             Tensor::<4>::from_data(data, (&latents.device(), DType::F32)).cast(latents.dtype())
         });
         Ok((latents - mean) / deviation)
-    }
-
-    fn encode(&self, images: Tensor<4>) -> Result<EncodedParts> {
-        Ok(match self.vae.encode(images.cast(self.vae.dtype()))? {
-            EncodedImage::Distribution(distribution) => (distribution.mode(), Some(distribution.std())),
-            other => (other.mode(), None),
-        })
-    }
-
-    /// As [`Self::encode`], of which what was computed before is kept. Images are encoded one by one, so that the result does not
-    /// depend on which others were known.
-    fn kept(&self, images: &Tensor<4>) -> Result<EncodedParts> {
-        let known = self.encoded.len();
-        let parts = (0..images.dims()[0]).map(|index| {
-            let image = images.clone().narrow(0, index, 1);
-            self.encoded.get(fingerprint(&image), || self.encode(image))
-        });
-        let (means, deviations): (Vec<_>, Vec<_>) = parts.collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        if self.encoded.len() > known {
-            // These may have been the last ones, and a training needs all memory for its own model.
-            self.vae.release_memory();
-        }
-        let deviations = deviations.into_iter().collect::<Option<Vec<_>>>();
-        Ok((Tensor::cat(means, 0), deviations.map(|deviations| Tensor::cat(deviations, 0))))
     }
 
     /// The mean squared difference; with γ, weighted as in Min-SNR.
@@ -237,14 +202,7 @@ fn check(unet: &UNet2DConditionModel, vae: &dyn Autoencoder, resolution: u32) ->
         let message = format!("`dropout` of the UNet is {}, and only 0 is supported", unet.config().dropout);
         return Err(Error::option("pretrained-model-name-or-path", message));
     }
-    let factor = vae.scale_factor();
-    if !(resolution as usize).is_multiple_of(factor) {
-        return Err(Error::option(
-            "resolution",
-            format!("is {resolution}, but must be a multiple of {factor}"),
-        ));
-    }
-    Ok(())
+    ImageEncoder::check_side("resolution", resolution, vae.scale_factor())
 }
 
 fn prediction_type(name: Option<&serde_json::Value>) -> Result<PredictionType> {

@@ -8,10 +8,13 @@ mod checkpoint;
 pub mod data;
 mod edm;
 mod error;
+mod flow_matching;
+mod image_encoder;
 mod image_transform;
 mod latent_diffusion;
 mod learner;
 mod options;
+mod order;
 mod python_random;
 mod random;
 pub mod report;
@@ -24,16 +27,19 @@ mod task;
 mod tasks;
 mod trainer;
 mod validation;
+mod z_image;
 
-pub use self::batches::{Batch, Origin, Source, TrainingData};
+pub use self::batches::{Batch, GroupedSamples, Origin, Source, TrainingData};
 pub use self::error::{Error, Result};
+pub use self::flow_matching::{FlowOptions, WeightingScheme};
 pub use self::image_transform::{ImageTransform, interpolation_mode};
 pub use self::options::{CommonOptions, DatasetFolder, DatasetOptions, ModelOptions};
 pub use self::python_random::PythonRandom;
 pub use self::random::Random;
 pub use self::sources::{
-    CaptionedImages, CaptionedImagesXl, Class, ConceptImages, ControlledImages, Cut, LearnableProperty,
-    SubjectImages, SubjectImagesXl, SubjectInstance, SubjectInstances,
+    BucketedInstance, Buckets, CaptionedImages, CaptionedImagesXl, Class, ConceptImages, ControlledImages,
+    Cut, LearnableProperty, SubjectImages, SubjectImagesInBuckets, SubjectImagesXl, SubjectInstance,
+    SubjectInstances,
 };
 pub use self::stop::{INTERRUPTED, Stop};
 pub use self::task::{Due, SampleImages, Task};

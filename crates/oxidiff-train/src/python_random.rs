@@ -42,6 +42,14 @@ impl PythonRandom {
         &values[self.below(u32::try_from(values.len()).expect("fewer than 2³² values"))]
     }
 
+    /// `random.shuffle(values)`.
+    pub fn shuffle<T>(&mut self, values: &mut [T]) {
+        for last in (1..values.len()).rev() {
+            let bound = u32::try_from(last + 1).expect("fewer than 2³² values");
+            values.swap(last, self.below(bound));
+        }
+    }
+
     /// `random.random()`: a number from 0 up to 1, of 53 bits.
     pub fn random(&mut self) -> f64 {
         let (high, low) = (self.word() >> 5, self.word() >> 6);
@@ -88,6 +96,18 @@ mod tests {
         // random.seed(0); random.random(), random.random()
         let mut random = PythonRandom::seed(0);
         assert_eq!([random.random(), random.random()], [0.8444218515250481, 0.7579544029403025]);
+    }
+
+    #[test]
+    fn shuffled_values_are_those_of_python() {
+        // random.seed(3); x = list(range(10)); random.shuffle(x); random.shuffle(x)
+        let mut random = PythonRandom::seed(3);
+        let mut values: Vec<u32> = (0..10).collect();
+        random.shuffle(&mut values);
+        assert_eq!(values, [1, 5, 6, 0, 9, 4, 7, 2, 8, 3]);
+        random.shuffle(&mut values);
+        assert_eq!(values, [6, 1, 7, 8, 3, 4, 5, 0, 9, 2]);
+        random.shuffle::<u32>(&mut []);
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl StableDiffusion {
         text_encoder: CLIPTextModel,
     ) -> StableDiffusionComponents {
         StableDiffusionComponents {
-            vae: self.diffusion.vae.clone(),
+            vae: self.diffusion.encoder.vae.clone(),
             tokenizer: self.tokenizer.clone(),
             scheduler: self.scheduler.clone(),
             unet,

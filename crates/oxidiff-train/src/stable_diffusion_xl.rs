@@ -134,7 +134,7 @@ impl StableDiffusionXl {
     pub fn pipeline(&self, models: XlModels) -> Result<StableDiffusionXLPipeline> {
         let [tokenizer, tokenizer_2] = self.tokenizers.clone();
         let mut pipeline = StableDiffusionXLPipeline::new(StableDiffusionXLComponents {
-            vae: self.diffusion.vae.clone(),
+            vae: self.diffusion.encoder.vae.clone(),
             text_encoder: Some(models.text_encoder),
             text_encoder_2: Some(models.text_encoder_2),
             tokenizer: Some(tokenizer),

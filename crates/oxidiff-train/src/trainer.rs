@@ -7,6 +7,7 @@ use oxidiff::training::{LearningRate, ParameterGradients, StateFile};
 use crate::batches::{Batches, Source, TrainingData};
 use crate::checkpoint::{Checkpoints, STATE};
 use crate::error::{Error, Result};
+use crate::order::Order;
 use crate::random::Random;
 use crate::report::{CardSample, Report, ReportOptions, Samples, Step, Summary};
 use crate::stop::Stop;
@@ -74,14 +75,14 @@ pub enum Outcome {
 }
 
 /// How far a training is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Progress {
     step: u64,
     epoch: u64,
     /// The batches of the epoch that were learned.
     batch: usize,
-    /// What shuffles the epoch.
-    sampler_seed: u64,
+    /// The order of the epoch.
+    order: Order,
 }
 
 /// What a training goes on from.
@@ -151,14 +152,18 @@ impl<T: Task, S: Source> Trainer<'_, T, S> {
     fn run(mut self, random: Random, resumed: Option<Resumed>) -> Result<Outcome> {
         let (mut progress, mut random, mut random_of_fetch) = match resumed {
             Some(Resumed { progress, random, random_of_fetch }) => (progress, random, Some(random_of_fetch)),
-            None => (Progress::default(), random, None),
+            None => {
+                let progress = Progress { step: 0, epoch: 0, batch: 0, order: Order::first(self.data) };
+                (progress, random, None)
+            }
         };
         while progress.epoch < self.plan.steps.epochs {
             if let Some(checkpoint) = self.epoch(&mut progress, &mut random, random_of_fetch.take())? {
                 return Ok(Outcome::Stopped { checkpoint });
             }
-            self.end_epoch(progress)?;
-            progress = Progress { epoch: progress.epoch + 1, batch: 0, ..progress };
+            self.end_epoch(&progress)?;
+            progress.epoch += 1;
+            progress.batch = 0;
         }
         let Self { task, report, samples, folder, .. } = self;
         let summary = report.finish()?;
@@ -181,11 +186,9 @@ impl<T: Task, S: Source> Trainer<'_, T, S> {
     ) -> Result<Option<PathBuf>> {
         let Steps { accumulated, total, .. } = self.plan.steps;
         if progress.batch == 0 {
-            // torch's loader draws a seed for its workers first, which nothing uses.
-            random.draw_seed();
-            progress.sampler_seed = random.draw_seed();
+            progress.order.draw(self.data, random);
         }
-        let mut batches = Batches::new(self.data, progress.sampler_seed, progress.batch);
+        let mut batches = Batches::new(self.data, &progress.order, progress.batch);
         let mut fetched = match random_of_fetch {
             Some(mut before) => batches.fetch(&mut before)?,
             None => batches.fetch(random)?,
@@ -202,10 +205,10 @@ impl<T: Task, S: Source> Trainer<'_, T, S> {
                 continue;
             }
             self.step(std::mem::take(&mut parts), progress)?;
-            self.show(self.task.due_after_step(progress.step), *progress)?;
+            self.show(self.task.due_after_step(progress.step), progress)?;
             let should_stop = self.stop.is_requested();
             if should_stop || progress.step.is_multiple_of(self.plan.checkpointing_steps) {
-                let path = self.checkpoint(*progress, random, &before)?;
+                let path = self.checkpoint(progress, random, &before)?;
                 if should_stop {
                     return Ok(Some(path));
                 }
@@ -229,12 +232,12 @@ impl<T: Task, S: Source> Trainer<'_, T, S> {
         Ok(())
     }
 
-    fn checkpoint(&mut self, progress: Progress, random: &Random, before: &Random) -> Result<PathBuf> {
+    fn checkpoint(&mut self, progress: &Progress, random: &Random, before: &Random) -> Result<PathBuf> {
         let mut state = StateFile::new();
-        let Progress { step, epoch, batch, sampler_seed } = progress;
+        let Progress { step, epoch, batch, ref order } = *progress;
+        order.save(&mut state);
         let identity = identity(self.data, self.plan);
-        let numbers =
-            [("step", step), ("epoch", epoch), ("batch", batch as u64), ("sampler_seed", sampler_seed)];
+        let numbers = [("step", step), ("epoch", epoch), ("batch", batch as u64)];
         for (name, value) in numbers.into_iter().chain(identity.map(|(name, _, value)| (name, value))) {
             state.put_u64(name, value);
         }
@@ -248,14 +251,14 @@ impl<T: Task, S: Source> Trainer<'_, T, S> {
         Ok(path)
     }
 
-    fn end_epoch(&mut self, progress: Progress) -> Result<()> {
+    fn end_epoch(&mut self, progress: &Progress) -> Result<()> {
         let Steps { epochs, total, .. } = self.plan.steps;
         let is_last = progress.epoch + 1 == epochs || progress.step >= total;
         self.show(self.task.due_after_epoch(progress.epoch, is_last), progress)
     }
 
     /// Writes what is due.
-    fn show(&mut self, due: Due, progress: Progress) -> Result<()> {
+    fn show(&mut self, due: Due, progress: &Progress) -> Result<()> {
         // The model first: images can take long.
         if due.model {
             self.task.write(&self.folder)?;
@@ -334,11 +337,12 @@ fn resume<S: Source>(
             return Err(Error::checkpoint(path, message));
         }
     }
+    data.source = data.source.clone().resumed(&state)?;
     let progress = Progress {
         step: state.u64("step")?,
         epoch: state.u64("epoch")?,
         batch: state.u64("batch")? as usize,
-        sampler_seed: state.u64("sampler_seed")?,
+        order: Order::load(data, &state)?,
     };
     if progress.step == 0 || progress.batch == 0 || progress.batch > data.batches() {
         let message = format!("cannot be at batch {} of step {}", progress.batch, progress.step);
@@ -351,6 +355,5 @@ fn resume<S: Source>(
     let random = Random::load(&state, "random")?;
     let random_of_fetch = Random::load(&state, "random_of_fetch")?;
     task.load(path, &state)?;
-    data.source = data.source.clone().resumed(&state)?;
     Ok(Resumed { progress, random, random_of_fetch })
 }

@@ -21,8 +21,8 @@ pub(crate) struct Validation<'a> {
     pub prompts: &'a [String],
     /// How many images to make of each prompt.
     pub images: u32,
-    /// Denoising steps.
-    pub steps: usize,
+    /// Denoising steps, or those of the pipeline.
+    pub steps: Option<usize>,
     /// The seed of the training.
     pub seed: Option<u32>,
 }
@@ -38,7 +38,7 @@ impl Validation<'_> {
         for prompt in self.prompts {
             for _ in 0..self.images {
                 let made = calls.one(stop, |generator, callback| {
-                    pipeline.images_of(vec![prompt.clone()], Some(self.steps), generator, callback)
+                    pipeline.images_of(vec![prompt.clone()], self.steps, generator, callback)
                 })?;
                 match made {
                     Some(made) => images.extend(made),
@@ -51,7 +51,10 @@ impl Validation<'_> {
 }
 
 /// A pipeline that makes images of prompts.
-pub(crate) trait Prompted: Pipeline {
+pub(crate) trait Prompted {
+    /// Whether calls show how far they are.
+    fn set_progress_bar(&mut self, is_shown: bool);
+
     /// An image of each prompt, after this many steps, or the pipeline's default.
     ///
     /// # Errors
@@ -66,6 +69,10 @@ pub(crate) trait Prompted: Pipeline {
 }
 
 impl Prompted for StableDiffusionPipeline {
+    fn set_progress_bar(&mut self, is_shown: bool) {
+        Pipeline::set_progress_bar(self, is_shown);
+    }
+
     fn images_of(
         &mut self,
         prompt: Vec<String>,
@@ -85,6 +92,10 @@ impl Prompted for StableDiffusionPipeline {
 }
 
 impl Prompted for StableDiffusionXLPipeline {
+    fn set_progress_bar(&mut self, is_shown: bool) {
+        Pipeline::set_progress_bar(self, is_shown);
+    }
+
     fn images_of(
         &mut self,
         prompt: Vec<String>,

@@ -145,7 +145,7 @@ fn the_commands_of_the_page_about_steering_work() {
 }
 
 /// A small Z-Image with initial weights.
-fn write_z_image(folder: &Path) {
+pub(crate) fn write_z_image(folder: &Path) {
     copy_folder(&Path::new(ROOT).join("tests/fixtures/z_image/checkpoint"), folder);
     write_initial::<ZImageTransformer2DModel>(&folder.join("transformer"));
     write_initial::<Qwen3Model>(&folder.join("text_encoder"));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use image::{Rgb, RgbImage};
 
+use crate::readme::write_z_image;
 use crate::sandbox::Sandbox;
 
 /// A folder with images and the configuration of a small model.
@@ -173,6 +174,41 @@ fn bad_input_is_refused() {
         assert_eq!(run.code, Some(1), "{more:?}: {}", run.stderr);
         assert!(run.stderr.contains(expected), "{more:?}: {}", run.stderr);
     }
+    let z_image = [
+        "train",
+        "dreambooth-lora-z-image",
+        "--pretrained_model_name_or_path=absent",
+        "--instance_prompt=a dog",
+    ];
+    for (more, expected) in [
+        (&[][..], "--instance-data-dir"),
+        (&["--instance_data_dir=images", "--text_encoder_lr=1e-5"], "--text-encoder-lr: has no meaning"),
+        (
+            &["--instance_data_dir=images", "--adam_weight_decay_text_encoder=0.1"],
+            "--adam-weight-decay-text-encoder: has no meaning",
+        ),
+        (&["--instance_data_dir=images", "--lora_dropout=0.1"], "--lora-dropout is not supported"),
+        (&["--instance_data_dir=images", "--use_8bit_adam"], "--use-8bit-adam is not supported"),
+        (&["--instance_data_dir=images", "--do_fp8_training"], "--do-fp8-training is not supported"),
+        (
+            &["--instance_data_dir=images", "--bnb_quantization_config_path=a"],
+            "--bnb-quantization-config-path is",
+        ),
+        (&["--instance_data_dir=images", "--offload"], "--offload is not supported"),
+        (&["--instance_data_dir=images", "--fsdp_text_encoder"], "--fsdp-text-encoder is not supported"),
+        (&["--instance_data_dir=images", "--optimizer=prodigy"], "--optimizer: `prodigy` is not supported"),
+        (
+            &["--instance_data_dir=images", "--weighting_scheme=cosine"],
+            "sigma_sqrt, logit_normal, mode, cosmap, none",
+        ),
+        (&["--instance_data_dir=images", "--aspect_ratio_buckets=64,64"], "--use-aspect-ratio-buckets"),
+        (&["--instance_data_dir=images", "--mode_scale=-1.5"], "--mode-scale: is -1.5"),
+        (&["--instance_data_dir=images"], "absent"),
+    ] {
+        let run = sandbox.run([&z_image[..], more].concat());
+        assert_eq!(run.code, Some(1), "{more:?}: {}", run.stderr);
+        assert!(run.stderr.contains(expected), "{more:?}: {}", run.stderr);
+    }
     fs::create_dir(sandbox.path("empty")).unwrap();
     let run = sandbox.run(["train", "unconditional", "--train_data_dir", "empty"]);
     assert!(run.code == Some(1) && run.stderr.contains("empty"), "{}", run.stderr);
@@ -198,6 +234,7 @@ fn the_commands_of_the_page_work() {
         }
     }
     fs::copy(scripts.join("control/outline_0.png"), sandbox.path("outline.png")).unwrap();
+    write_z_image(&sandbox.path("Tongyi-MAI/Z-Image"));
     let models = [
         ("stable-diffusion-v1-5/stable-diffusion-v1-5", "pipelines/sd1"),
         ("stabilityai/stable-diffusion-xl-base-1.0", "stable_diffusion_xl/base"),
@@ -208,7 +245,7 @@ fn the_commands_of_the_page_work() {
     let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let commands: Vec<String> =
         blocks.flat_map(|block| block.split("\n\n")).map(|command| command.trim().to_owned()).collect();
-    assert_eq!(commands.len(), 9);
+    assert_eq!(commands.len(), 10);
     for command in commands {
         let mut command = smaller(&command).replacen("oxidiff", env!("CARGO_BIN_EXE_oxidiff"), 1);
         for (name, fixture) in models {
@@ -242,7 +279,7 @@ fn smaller(command: &str) -> String {
     for (task, flag, value) in [
         ("textual-inversion", "--initializer_token", "apple"),
         ("--num_class_images", "--num_class_images", "4"),
-        ("--validation_prompt", "--num_validation_images", "1"),
+        ("validation_prompt", "--num_validation_images", "1"),
     ] {
         if command.contains(task) {
             set(flag, value);

@@ -4,6 +4,7 @@ use burn::backend::Flex;
 use burn::tensor::{DType, Tensor};
 use half::{bf16, f16};
 
+use super::gradients;
 use super::parameter::parameter;
 use crate::cpu;
 
@@ -17,6 +18,9 @@ use crate::cpu;
 pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
     let features = x.dims()[D - 1];
     assert_eq!(weight.dims(), [features], "one weight per feature");
+    if let Some(differentiable) = gradients::norms::rms_norm(&x, &weight, epsilon) {
+        return differentiable;
+    }
     let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
         return rms_norm_plain(x, weight, epsilon);
     };
@@ -33,7 +37,7 @@ pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -
 }
 
 /// The plain expression, in Burn's own operations.
-fn rms_norm_plain<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
+pub(super) fn rms_norm_plain<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
     let dtype = x.dtype();
     let x = x.cast(DType::F32);
     let mean = x.clone().square().mean_dim(D - 1);

@@ -4,6 +4,7 @@ use burn::backend::Flex;
 use burn::tensor::{DType, Tensor};
 use half::{bf16, f16};
 
+use super::gradients;
 use super::parameter::parameter;
 use crate::cpu;
 
@@ -30,6 +31,9 @@ pub fn rotate(x: Tensor<3>, cos: Tensor<2>, sin: Tensor<2>, pairs: Pairs) -> Ten
     if tokens == 0 {
         return x;
     }
+    if let Some(differentiable) = gradients::rotation::rotate(&x, [&cos, &sin], pairs) {
+        return differentiable;
+    }
     let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else { return rotate_plain(x, cos, sin, pairs) };
     let rotate = match x_flex.dtype() {
         DType::F32 => cpu::rotation::rotate::<f32>,
@@ -41,7 +45,7 @@ pub fn rotate(x: Tensor<3>, cos: Tensor<2>, sin: Tensor<2>, pairs: Pairs) -> Ten
 }
 
 /// The plain expression, in Burn's own operations.
-fn rotate_plain(x: Tensor<3>, cos: Tensor<2>, sin: Tensor<2>, pairs: Pairs) -> Tensor<3> {
+pub(super) fn rotate_plain(x: Tensor<3>, cos: Tensor<2>, sin: Tensor<2>, pairs: Pairs) -> Tensor<3> {
     let (dtype, dims @ [batch, tokens, width]) = (x.dtype(), x.dims());
     let half = cos.dims()[1];
     // The two of a pair are in dimension `pair`.

@@ -5,6 +5,7 @@ use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, activation};
 use half::{bf16, f16};
 
+use super::gradients;
 use crate::cpu;
 
 /// `gate * sigmoid(gate) * value`. All have the same shape and element type.
@@ -13,6 +14,9 @@ use crate::cpu;
 /// When the shapes differ.
 pub fn swiglu<const D: usize>(gate: Tensor<D>, value: Tensor<D>) -> Tensor<D> {
     assert_eq!(gate.dims(), value.dims(), "a gate for each value");
+    if let Some(differentiable) = gradients::swiglu::swiglu(&gate, &value) {
+        return differentiable;
+    }
     let primitives = (gate.clone().try_into_primitive::<Flex>(), value.clone().try_into_primitive::<Flex>());
     let (Ok(gate_flex), Ok(value_flex)) = primitives else { return swiglu_plain(gate, value) };
     let swiglu = match (gate_flex.dtype(), value_flex.dtype()) {
@@ -25,7 +29,7 @@ pub fn swiglu<const D: usize>(gate: Tensor<D>, value: Tensor<D>) -> Tensor<D> {
 }
 
 /// The plain expression, in Burn's own operations.
-fn swiglu_plain<const D: usize>(gate: Tensor<D>, value: Tensor<D>) -> Tensor<D> {
+pub(super) fn swiglu_plain<const D: usize>(gate: Tensor<D>, value: Tensor<D>) -> Tensor<D> {
     activation::silu(gate) * value
 }
 

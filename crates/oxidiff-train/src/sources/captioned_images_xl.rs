@@ -30,8 +30,8 @@ impl Source for CaptionedImagesXl {
     fn batch(&self, samples: Vec<Self::Sample>, random: &mut Random) -> Batch {
         let (mut parts, mut origins) = (Vec::new(), Vec::new());
         for (image, size, _) in &samples {
-            let cut = Cut::draw(&self.0.transform, [image.height(), image.width()], random);
-            parts.push(cut.part(image, self.0.transform.resolution));
+            let cut = Cut::draw_after_flip(&self.0.transform, [image.height(), image.width()], random);
+            parts.push(cut.part_of_mirrored(image, self.0.transform.resolution));
             origins.push(Origin { size: *size, corner: cut.corner });
         }
         let images = stack(&parts, PixelRange::Signed);

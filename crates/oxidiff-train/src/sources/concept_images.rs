@@ -79,7 +79,7 @@ impl Source for ConceptImages {
         for image in &samples {
             captions.push(random.python.choice(self.templates()).replace("{}", &self.placeholder));
             let is_flipped = draw_flip(&mut random.torch);
-            parts.push(Part { image, top: 0, left: 0, side: self.resolution, is_flipped });
+            parts.push(Part { image, top: 0, left: 0, size: [self.resolution; 2], is_flipped });
         }
         Batch { images: stack(&parts, PixelRange::Signed), captions, conditioning: None, origins: Vec::new() }
     }

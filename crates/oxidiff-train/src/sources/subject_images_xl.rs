@@ -42,9 +42,8 @@ pub struct SubjectInstances {
 /// More parts of images would fill the memory.
 const MOST_CUTS: usize = 1 << 24;
 
-/// The name of the parts in checkpoints, each of which is two numbers and a flag.
+/// The name of the parts in checkpoints.
 const CUTS: &str = "cuts";
-const CUT_BYTES: usize = 9;
 
 impl SubjectImagesXl {
     /// Images of a subject, of which it draws the parts that are learned.
@@ -66,7 +65,7 @@ impl SubjectImagesXl {
         for row in 0..rows {
             let image = instances.dataset.image(row, instances.image_column)?;
             let size = transform.resized_size(&image)?;
-            cuts.extend((0..instances.repeats).map(|_| Cut::draw(&transform, size, random)));
+            cuts.extend((0..instances.repeats).map(|_| Cut::draw_after_flip(&transform, size, random)));
         }
         Ok(Self { instances, class, transform, cuts: cuts.into() })
     }
@@ -80,7 +79,7 @@ impl SubjectImagesXl {
         let image = self.transform.resized(&image)?;
         let (cut, side) = (self.cuts[index], self.transform.resolution);
         let (width, height) = image.dimensions();
-        if !cut.fits(side, [height, width]) {
+        if !cut.fits([side, side], [height, width]) {
             let [top, left] = cut.corner;
             let message = format!(
                 "image {row} has {width}x{height} pixels after resizing, without the part of {side}x{side} at {left}, {top} \
@@ -131,7 +130,7 @@ impl Source for SubjectImagesXl {
         let side = self.transform.resolution;
         let (mut parts, mut captions, mut origins) = (Vec::new(), Vec::new(), Vec::new());
         for (instance, _) in &samples {
-            parts.push(instance.cut.part(&instance.image, side));
+            parts.push(instance.cut.part_of_mirrored(&instance.image, side));
             captions.push(self.caption(instance.caption.clone(), random));
             origins.push(Origin { size: instance.size, corner: instance.cut.corner });
         }
@@ -148,28 +147,10 @@ impl Source for SubjectImagesXl {
     }
 
     fn save(&self, state: &mut StateFile) {
-        let bytes = self.cuts.iter().flat_map(|cut| {
-            let [top, left] = cut.corner.map(u32::to_le_bytes);
-            top.into_iter().chain(left).chain([u8::from(cut.is_flipped)])
-        });
-        state.put_bytes(CUTS, bytes.collect());
+        Cut::save(&self.cuts, CUTS, state);
     }
 
     fn resumed(self, state: &StateFile) -> Result<Self> {
-        let (cuts, rest) = state.bytes(CUTS)?.as_chunks::<CUT_BYTES>();
-        if cuts.len() != self.cuts.len() || !rest.is_empty() {
-            let (stored, now) = (cuts.len(), self.cuts.len());
-            let message =
-                format!("`{CUTS}` has parts of {stored} images of the subject, but there are {now} now");
-            return Err(state.error(message).into());
-        }
-        let cut = |[a, b, c, d, e, f, g, h, flag]: &[u8; CUT_BYTES]| match flag {
-            0 | 1 => {
-                let corner = [[*a, *b, *c, *d], [*e, *f, *g, *h]].map(u32::from_le_bytes);
-                Ok(Cut { corner, is_flipped: *flag == 1 })
-            }
-            _ => Err(state.error(format!("`{CUTS}` has a flag that is {flag}"))),
-        };
-        Ok(Self { cuts: cuts.iter().map(cut).collect::<oxidiff::Result<_>>()?, ..self })
+        Ok(Self { cuts: Cut::load(state, CUTS, self.cuts.len())?, ..self })
     }
 }

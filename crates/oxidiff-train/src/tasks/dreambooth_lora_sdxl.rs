@@ -352,7 +352,8 @@ impl Task for DreamBoothLoraSdxlTask {
             None => self.frozen.solver_pipeline(models)?,
         };
         let images = self.options.num_validation_images;
-        let validation = Validation { prompts: &prompts, images, steps: 25, seed: self.options.common.seed };
+        let validation =
+            Validation { prompts: &prompts, images, steps: Some(25), seed: self.options.common.seed };
         validation.samples(&mut pipeline, stop)
     }
 

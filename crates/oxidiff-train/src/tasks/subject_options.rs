@@ -73,7 +73,7 @@ impl SubjectOptions {
         let prompts = Vec::from_iter(self.validation_prompt.clone());
         let mut pipeline = model.solver_pipeline(unet, text_encoder)?;
         let images = self.num_validation_images;
-        let validation = Validation { prompts: &prompts, images, steps: 25, seed: common.seed };
+        let validation = Validation { prompts: &prompts, images, steps: Some(25), seed: common.seed };
         validation.samples(&mut pipeline, stop)
     }
 }

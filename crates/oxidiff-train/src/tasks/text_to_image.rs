@@ -184,7 +184,7 @@ impl Task for TextToImageTask {
 
     fn samples(&self, stop: &Stop) -> Result<Option<SampleImages>> {
         let prompts = &self.options.validation_prompts;
-        let validation = Validation { prompts, images: 1, steps: 20, seed: self.options.common.seed };
+        let validation = Validation { prompts, images: 1, steps: Some(20), seed: self.options.common.seed };
         let unet = self.learner.averaged().cast(self.frozen.diffusion.dtype);
         let mut pipeline = self.frozen.pipeline(unet, self.text_encoder.clone())?;
         validation.samples(&mut pipeline, stop)

@@ -185,7 +185,8 @@ impl Task for TextToImageLoraTask {
         self.learner.trained().apply(&mut unet, self.frozen.diffusion.dtype)?;
         let mut pipeline = self.frozen.pipeline(unet, self.text_encoder.clone())?;
         let images = self.options.num_validation_images;
-        let validation = Validation { prompts: &prompts, images, steps: 30, seed: self.options.common.seed };
+        let validation =
+            Validation { prompts: &prompts, images, steps: Some(30), seed: self.options.common.seed };
         validation.samples(&mut pipeline, stop)
     }
 

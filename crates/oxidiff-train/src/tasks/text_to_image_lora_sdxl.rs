@@ -198,7 +198,8 @@ impl Task for TextToImageLoraSdxlTask {
         let models = self.models.with_layers(self.learner.trained(), dtype)?;
         let mut pipeline = self.frozen.pipeline(models)?;
         let images = self.options.num_validation_images;
-        let validation = Validation { prompts: &prompts, images, steps: 50, seed: self.options.common.seed };
+        let validation =
+            Validation { prompts: &prompts, images, steps: Some(50), seed: self.options.common.seed };
         validation.samples(&mut pipeline, stop)
     }
 

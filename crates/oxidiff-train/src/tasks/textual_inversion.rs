@@ -221,7 +221,8 @@ impl Task for TextualInversionTask {
         let prompts = Vec::from_iter(self.options.validation_prompt.clone());
         let mut pipeline = self.frozen.solver_pipeline(self.unet.clone(), self.trained_text_encoder()?)?;
         let images = self.options.num_validation_images;
-        let validation = Validation { prompts: &prompts, images, steps: 25, seed: self.options.common.seed };
+        let validation =
+            Validation { prompts: &prompts, images, steps: Some(25), seed: self.options.common.seed };
         validation.samples(&mut pipeline, stop)
     }
 

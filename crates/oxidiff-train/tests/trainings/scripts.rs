@@ -24,9 +24,9 @@ const TOLERANCE: f64 = 1e-4;
 
 /// What a script computed.
 #[derive(Deserialize)]
-struct Recorded {
+pub struct Recorded {
     /// Of each batch.
-    losses: Vec<f64>,
+    pub losses: Vec<f64>,
     learning_rates: Vec<f64>,
     #[serde(default)]
     ema_decays: Vec<f64>,
@@ -53,6 +53,9 @@ struct Recorded {
     kohya: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
     #[serde(default)]
     kohya_tensors: usize,
+    /// Fields of the configuration of PEFT beside the layers.
+    #[serde(default)]
+    pub peft: BTreeMap<String, serde_json::Value>,
     /// Settings of the model that were changed, by its parts.
     #[serde(default)]
     changed: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
@@ -61,7 +64,7 @@ struct Recorded {
     learned: BTreeMap<String, Vec<Vec<f64>>>,
 }
 
-fn scripts() -> PathBuf {
+pub fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/training_scripts")
 }
 
@@ -74,30 +77,30 @@ fn xl() -> String {
 }
 
 /// A part of a pipeline.
-fn part<M: Model>(pipeline: &str, name: &str) -> M {
+pub fn part<M: Model>(pipeline: &str, name: &str) -> M {
     let options = LoadOptions { subfolder: Some(name.to_owned()), ..Default::default() };
     M::from_pretrained_with(pipeline, &options).unwrap()
 }
 
 /// A training in a folder of its own.
-struct Run {
-    recorded: Recorded,
-    folder: TempDir,
+pub struct Run {
+    pub recorded: Recorded,
+    pub folder: TempDir,
 }
 
 impl Run {
-    fn of(script: &str, name: &str) -> Self {
+    pub fn of(script: &str, name: &str) -> Self {
         let text = fs::read_to_string(scripts().join(format!("{script}.json"))).unwrap();
         let mut runs: BTreeMap<String, Recorded> = serde_json::from_str(&text).unwrap();
         Self { recorded: runs.remove(name).unwrap(), folder: tempfile::tempdir().unwrap() }
     }
 
-    fn output(&self) -> PathBuf {
+    pub fn output(&self) -> PathBuf {
         self.folder.path().join("output")
     }
 
     /// Compares the log with what the script computed. An epoch has this many batches, a step `accumulated` of them.
-    fn check_log(&self, outcome: Result<Outcome>, batches: usize, accumulated: usize) {
+    pub fn check_log(&self, outcome: Result<Outcome>, batches: usize, accumulated: usize) {
         let outcome = outcome.unwrap();
         assert!(matches!(outcome, Outcome::Complete(_)), "{outcome:?}");
         let log = fs::read_dir(self.output().join("logs")).unwrap().next().unwrap().unwrap().path();
@@ -153,7 +156,7 @@ impl Run {
         self.check_initial_layers(all);
     }
 
-    fn check_initial_layers(&self, all: Vec<LowRankLayers>) {
+    pub fn check_initial_layers(&self, all: Vec<LowRankLayers>) {
         let mut compared = 0;
         for layers in all {
             layers.each(&mut |name, values| {
@@ -186,7 +189,7 @@ impl Run {
         }
     }
 
-    fn check_lora(&self) {
+    pub fn check_lora(&self) {
         let file = StateFile::open(&self.output().join("pytorch_lora_weights.safetensors")).unwrap();
         assert_eq!(file.names().count(), self.recorded.lora_tensors);
         assert!(!self.recorded.lora.is_empty());
@@ -247,7 +250,7 @@ fn load<M: Model>(folder: PathBuf) -> M {
     M::from_pretrained(folder.to_str().unwrap()).unwrap()
 }
 
-fn set(options: &mut CommonOptions, seed: u32, steps: u64, learning_rate: f64) {
+pub fn set(options: &mut CommonOptions, seed: u32, steps: u64, learning_rate: f64) {
     options.seed = Some(seed);
     options.resolution = 64;
     options.lr_warmup_steps = 0;
@@ -258,7 +261,7 @@ fn set(options: &mut CommonOptions, seed: u32, steps: u64, learning_rate: f64) {
     options.checkpointing_steps = 5;
 }
 
-fn set_prior(options: &mut PriorOptions) {
+pub fn set_prior(options: &mut PriorOptions) {
     options.with_prior_preservation = true;
     options.class_data_dir = Some(scripts().join("class"));
     options.class_prompt = Some("a photo of a house".to_owned());

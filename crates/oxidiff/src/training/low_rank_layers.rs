@@ -1,12 +1,15 @@
 //! Low-rank adaptation (Hu et al. 2021, <https://arxiv.org/abs/2106.09685>): the layers that are trained instead of a model.
 
 use burn::tensor::{DType, Device, Tensor};
+use serde_json::json;
 
+use super::Linear;
 use super::gradients::Leaves;
 use super::gradients::numbers;
 use super::state_file::StateFile;
 use super::trained::{ReadParameter, Trained, change_values, from_values};
 use crate::error::{Error, Result};
+use crate::loading::lora::METADATA_KEY;
 use crate::models::layers::low_rank::{LowRank, LowRankTarget};
 use crate::random::Generator;
 
@@ -19,11 +22,14 @@ pub enum LowRankInit {
     Kaiming,
 }
 
-/// Low-rank layers for all attention projections of a model.
+/// Low-rank layers for a model: for all its attention projections, or for layers that were chosen by name.
 #[derive(Clone, Debug)]
 pub struct LowRankLayers {
     layers: Vec<Layer>,
-    scale: f64,
+    rank: usize,
+    alpha: f64,
+    /// The names by which the layers were chosen, if they were.
+    targets: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug)]
@@ -46,11 +52,51 @@ impl LowRankLayers {
         init: LowRankInit,
         generator: &mut Generator,
     ) -> Result<Self> {
+        Self::of(model.attention_projections_mut()?, rank, alpha, init, generator)
+    }
+
+    /// As [`Self::new`], for the layers whose paths are one of `targets` or end with one: `target_modules` of PEFT's `LoraConfig`.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and when no layer has the name of a target.
+    pub fn new_for(
+        model: &mut impl LowRankTarget,
+        targets: &[String],
+        rank: usize,
+        alpha: f64,
+        init: LowRankInit,
+        generator: &mut Generator,
+    ) -> Result<Self> {
+        let is_named = |path: &str, target: &str| {
+            path.strip_suffix(target).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        let mut layers = model.linear_layers_mut()?;
+        let absent = targets
+            .iter()
+            .find(|target| target.is_empty() || !layers.iter().any(|(path, _)| is_named(path, target)));
+        if let Some(target) = absent {
+            return Err(Error::argument("targets", format!("the model has no linear layer `{target}`")));
+        }
+        layers.retain(|(path, _)| targets.iter().any(|target| is_named(path, target)));
+        if layers.is_empty() {
+            return Err(Error::argument("targets", "must name at least one layer"));
+        }
+        let layers = Self::of(layers, rank, alpha, init, generator)?;
+        Ok(Self { targets: Some(targets.to_vec()), ..layers })
+    }
+
+    fn of(
+        layers: Vec<(String, &mut Linear)>,
+        rank: usize,
+        alpha: f64,
+        init: LowRankInit,
+        generator: &mut Generator,
+    ) -> Result<Self> {
         if rank == 0 {
             return Err(Error::argument("rank", "must not be 0"));
         }
         let device = Device::flex();
-        let layer = |(path, linear): (String, &mut super::Linear)| {
+        let layer = |(path, linear): (String, &mut Linear)| {
             let [outputs, inputs] = linear.weight.lazy_shape().dims();
             // Two layers of PyTorch are made first, and draw weights that are never used.
             generator.rand_vec::<f32>(rank * inputs);
@@ -69,14 +115,23 @@ impl LowRankLayers {
             let down = from_values(down, [rank, inputs], &device, DType::F32);
             Layer { path, down, up: Tensor::zeros([outputs, rank], &device) }
         };
-        let layers = model.attention_projections_mut()?.into_iter().map(layer).collect();
-        Ok(Self { layers, scale: alpha / rank as f64 })
+        let layers = layers.into_iter().map(layer).collect();
+        Ok(Self { layers, rank, alpha, targets: None })
+    }
+
+    /// The paths of the layers that have additions.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.layers.iter().map(|layer| layer.path.as_str())
+    }
+
+    fn scale(&self) -> f64 {
+        self.alpha / self.rank as f64
     }
 
     /// Puts the layers into `model`, which computes with them in `dtype` and records what it does with them.
     ///
     /// # Errors
-    /// When the model has other projections.
+    /// When the model has other layers.
     pub fn record(&self, model: &mut impl LowRankTarget, dtype: DType) -> Result<Leaves> {
         let mut leaves = Leaves::default();
         self.attach(model, |layer, part, value| leaves.track(parameter(layer, part), value, dtype))?;
@@ -86,7 +141,7 @@ impl LowRankLayers {
     /// Puts the layers into `model`, which computes in `dtype`, for calls that are not recorded.
     ///
     /// # Errors
-    /// When the model has other projections.
+    /// When the model has other layers.
     pub fn apply(&self, model: &mut impl LowRankTarget, dtype: DType) -> Result<()> {
         self.attach(model, |_, _, value| value.cast(dtype))
     }
@@ -96,16 +151,22 @@ impl LowRankLayers {
         model: &mut impl LowRankTarget,
         mut seen: impl FnMut(&Layer, &str, Tensor<2>) -> Tensor<2>,
     ) -> Result<()> {
-        let projections = model.attention_projections_mut()?;
-        let fits = projections.len() == self.layers.len()
-            && projections.iter().zip(&self.layers).all(|((path, _), layer)| *path == layer.path);
-        if !fits {
-            return Err(Error::argument("model", "has other attention projections than the low-rank layers"));
+        let mut linears = match &self.targets {
+            Some(_) => model.linear_layers_mut()?,
+            None => model.attention_projections_mut()?,
+        };
+        if self.targets.is_some() {
+            // Both are in the order of the model.
+            let mut layers = self.layers.iter().peekable();
+            linears.retain(|(path, _)| layers.next_if(|layer| layer.path == *path).is_some());
         }
-        for ((_, projection), layer) in projections.into_iter().zip(&self.layers) {
+        if !linears.iter().map(|(path, _)| path.as_str()).eq(self.paths()) {
+            return Err(Error::argument("model", "has other layers than the low-rank layers belong to"));
+        }
+        for ((_, linear), layer) in linears.into_iter().zip(&self.layers) {
             let down = seen(layer, "lora_A", layer.down.clone());
             let up = seen(layer, "lora_B", layer.up.clone());
-            projection.low_rank = Some(Box::new(LowRank { down, up, scale: self.scale }));
+            linear.low_rank = Some(Box::new(LowRank { down, up, scale: self.scale() }));
         }
         Ok(())
     }
@@ -123,6 +184,36 @@ impl LowRankLayers {
                 file.put_f32(key, shape, numbers(tensor.clone()));
             }
         }
+    }
+
+    /// Adds the layers to a file of LoRA weights as PEFT names them, after the name of the component (`transformer`), with the
+    /// configuration that says how they are scaled. Pipelines of transformers are saved in this layout.
+    pub fn export_peft(&self, component: &str, file: &mut StateFile) {
+        let mut targets: Vec<&str> = match &self.targets {
+            Some(targets) => targets.iter().map(String::as_str).collect(),
+            None => self.paths().collect(),
+        };
+        targets.sort_unstable();
+        for layer in &self.layers {
+            for (part, tensor) in [("lora_A", &layer.down), ("lora_B", &layer.up)] {
+                let key = format!("{component}.{}", parameter(layer, part));
+                file.put_f32(key, tensor.dims().to_vec(), numbers(tensor.clone()));
+            }
+        }
+        // PEFT counts in whole numbers where it can.
+        let alpha = if self.alpha.fract() == 0.0 { json!(self.alpha as i64) } else { json!(self.alpha) };
+        let mut config = serde_json::Map::new();
+        for (field, value) in [
+            ("peft_type", json!("LORA")),
+            ("r", json!(self.rank)),
+            ("lora_alpha", alpha),
+            ("lora_dropout", json!(0.0)),
+            ("bias", json!("none")),
+            ("target_modules", json!(targets)),
+        ] {
+            config.insert(format!("{component}.{field}"), value);
+        }
+        file.put_metadata(METADATA_KEY, serde_json::Value::from(config).to_string());
     }
 
     /// Adds the layers to a file of LoRA weights as kohya's trainer names them, which user interfaces read:
@@ -147,8 +238,7 @@ impl LowRankLayers {
                 let shape = tensor.dims().to_vec();
                 file.put_f32(format!("{name}.{part}.weight"), shape, numbers(tensor.clone()));
             }
-            let rank = layer.down.dims()[0] as f64;
-            file.put_f32(format!("{name}.alpha"), Vec::new(), vec![(self.scale * rank) as f32]);
+            file.put_f32(format!("{name}.alpha"), Vec::new(), vec![self.alpha as f32]);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The state of a training on disk: named arrays in a safetensors file.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, View};
@@ -15,6 +15,7 @@ pub struct StateFile {
     /// Where the file was read.
     path: PathBuf,
     arrays: BTreeMap<String, Array>,
+    metadata: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug)]
@@ -63,7 +64,9 @@ impl StateFile {
             (name, array)
         };
         let arrays = tensors.tensors().into_iter().map(array).collect();
-        Ok(Self { path: path.to_owned(), arrays })
+        let (_, header) = SafeTensors::read_metadata(&contents).map_err(damaged)?;
+        let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+        Ok(Self { path: path.to_owned(), arrays, metadata })
     }
 
     /// Writes all arrays to `path`, completely or not at all.
@@ -72,12 +75,22 @@ impl StateFile {
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         // Python's loaders accept a file only with `format: pt`.
-        let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
-        let contents = safetensors::serialize(&self.arrays, metadata).map_err(|error| Error::Weights {
-            origin: path.display().to_string(),
-            message: error.to_string(),
+        let mut metadata: HashMap<String, String> = self.metadata.clone().into_iter().collect();
+        metadata.insert("format".to_owned(), "pt".to_owned());
+        let contents = safetensors::serialize(&self.arrays, Some(metadata)).map_err(|error| {
+            Error::Weights { origin: path.display().to_string(), message: error.to_string() }
         })?;
         write_whole(path, &contents)
+    }
+
+    /// Adds a text to the metadata.
+    pub fn put_metadata(&mut self, name: impl Into<String>, text: String) {
+        self.metadata.insert(name.into(), text);
+    }
+
+    /// A text of the metadata, if it is there.
+    pub fn metadata(&self, name: &str) -> Option<&str> {
+        self.metadata.get(name).map(String::as_str)
     }
 
     /// Adds numbers with this shape.
@@ -164,6 +177,7 @@ mod tests {
         file.put_f32("weights", vec![2, 1], vec![1.5, f32::NAN]);
         file.put_u64("step", u64::MAX);
         file.put_bytes("random", vec![1, 2, 3]);
+        file.put_metadata("about", "a test".to_owned());
         file.write(&path).unwrap();
         let read = StateFile::open(&path).unwrap();
         assert_eq!(read.f32("weights").unwrap()[0], 1.5);
@@ -171,6 +185,7 @@ mod tests {
         assert_eq!(read.shape("weights"), Some([2, 1].as_slice()));
         assert_eq!(read.u64("step").unwrap(), u64::MAX);
         assert_eq!(read.bytes("random").unwrap(), [1, 2, 3]);
+        assert_eq!([read.metadata("about"), read.metadata("format")], [Some("a test"), Some("pt")]);
         for (error, expected) in [
             (read.u64("other").unwrap_err(), "`other` is missing"),
             (read.u64("weights").unwrap_err(), "is of type F32"),

@@ -7,4 +7,4 @@ mod rms_norm;
 pub use self::group_norm::GroupNormActivation;
 pub(crate) use self::group_norm::{GroupStatistics, group_norm, normalization};
 pub(crate) use self::layer_norm::{layer_norm, statistics};
-pub(crate) use self::rms_norm::rms_norm;
+pub(crate) use self::rms_norm::{inverse_root, rms_norm};

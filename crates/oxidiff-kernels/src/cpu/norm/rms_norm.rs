@@ -50,17 +50,24 @@ impl<T: Storage> WithSimd for Normalize<'_, T> {
         let Self { rows, weight, epsilon, out } = self;
         let features = weight.len();
         let whole = whole::<S>(features);
-        // A row, padded to whole vectors with zeros, which do not change the sum.
+        // A row, padded to whole vectors.
         let mut row = Scratch::new(features.next_multiple_of(S::F32_LANES));
-        row[features..].fill(0.0);
         for (values, out) in rows.chunks_exact(features).zip(out.chunks_exact_mut(features)) {
             T::widen(values, &mut row[..features]);
-            let squares = sum(simd, &row, |x| simd.mul_f32s(x, x));
-            let inverse = 1.0 / (squares / features as f32 + epsilon).sqrt();
+            let inverse = inverse_root(simd, &mut row, features, epsilon);
             scale(simd, 0..whole, &row, inverse, weight, out);
             scale(Scalar, whole..features, &row, inverse, weight, out);
         }
     }
+}
+
+/// The inverse of the root of the mean square of the first `features` values of a row of whole vectors. The values past them become
+/// 0.
+#[inline(always)]
+pub(crate) fn inverse_root<S: Simd>(simd: S, row: &mut [f32], features: usize, epsilon: f32) -> f32 {
+    row[features..].fill(0.0);
+    let squares = sum(simd, row, |x| simd.mul_f32s(x, x));
+    1.0 / (squares / features as f32 + epsilon).sqrt()
 }
 
 /// `x * inverse * weight` for some values of a row.

@@ -29,7 +29,9 @@ pub(super) mod images;
 pub(super) mod linear;
 pub(super) mod norms;
 pub(crate) mod recomputation;
+pub(super) mod rotation;
 mod rule;
+pub(super) mod swiglu;
 #[cfg(test)]
 mod testing;
 

@@ -7,10 +7,10 @@ use half::{bf16, f16};
 
 use super::{Graph, Rule, have_kernels, on_cpu};
 use crate::cpu::gradients::group_norm::group_norm as group_norm_gradients;
-use crate::cpu::gradients::layer_norm::layer_norm as layer_norm_gradients;
+use crate::cpu::gradients::row_norm::{RowNorm, row_norm};
 use crate::cpu::norm::{GroupNormActivation, GroupStatistics};
 use crate::ops::parameter::parameter;
-use crate::ops::{group_norm, layer_norm};
+use crate::ops::{group_norm, layer_norm, rms_norm};
 
 /// [`group_norm`](crate::group_norm) of tensors with autodiff; `None` if there is no kernel for them.
 pub(in crate::ops) fn group_norm(
@@ -94,19 +94,60 @@ impl Rule<3> for LayerNorm {
     fn gradients(self, gradient: FlexTensor, tracked: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let Self { x, weight, dtypes: [weight_dtype, bias_dtype], epsilon } = self;
         let gradients_of = match x.dtype() {
-            DType::F16 => layer_norm_gradients::<f16>,
-            DType::BF16 => layer_norm_gradients::<bf16>,
-            _ => layer_norm_gradients::<f32>,
+            DType::F16 => row_norm::<f16>,
+            DType::BF16 => row_norm::<bf16>,
+            _ => row_norm::<f32>,
         };
         let [wants_x, wants_weight, wants_bias] = tracked;
         let wanted = [wants_x, wants_weight || wants_bias];
-        let gradients = gradients_of(x, gradient, &weight, epsilon, wanted);
+        let gradients = gradients_of(RowNorm::Layer, x, gradient, &weight, epsilon, wanted);
         let [weight, bias] = gradients.parameters.map_or([None, None], |parameters| parameters.map(Some));
         [
             gradients.x,
             weight.map(|values| tensor(values, weight_dtype)),
             bias.map(|values| tensor(values, bias_dtype)),
         ]
+    }
+}
+
+/// [`rms_norm`](crate::rms_norm) of tensors with autodiff; `None` if there is no kernel for them.
+pub(in crate::ops) fn rms_norm<const D: usize>(
+    x: &Tensor<D>,
+    weight: &Tensor<1>,
+    epsilon: f64,
+) -> Option<Tensor<D>> {
+    let graph = Graph::of([x.into(), weight.into()])
+        .filter(|_| have_kernels([Some(x.dtype())]) && weight.dims() != [0])?;
+    let (x, weight) = (x.clone().without_autodiff(), weight.clone().without_autodiff());
+    let y = rms_norm::rms_norm(x.clone(), weight.clone(), epsilon);
+    let dtype = weight.dtype();
+    Some(graph.finish(y, |_| RmsNorm {
+        x: on_cpu(x),
+        weight: parameter(weight),
+        dtype,
+        epsilon: epsilon as f32,
+    }))
+}
+
+#[derive(Clone, Debug)]
+struct RmsNorm {
+    x: FlexTensor,
+    weight: Vec<f32>,
+    /// Of the weight.
+    dtype: DType,
+    epsilon: f32,
+}
+
+impl Rule<2> for RmsNorm {
+    fn gradients(self, gradient: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let Self { x, weight, dtype, epsilon } = self;
+        let gradients_of = match x.dtype() {
+            DType::F16 => row_norm::<f16>,
+            DType::BF16 => row_norm::<bf16>,
+            _ => row_norm::<f32>,
+        };
+        let gradients = gradients_of(RowNorm::RootMeanSquare, x, gradient, &weight, epsilon, wanted);
+        [gradients.x, gradients.parameters.map(|[weight, _]| tensor(weight, dtype))]
     }
 }
 
@@ -122,6 +163,7 @@ mod tests {
     use super::*;
     use crate::ops::gradients::testing::{check, random};
     use crate::ops::group_norm::group_norm_plain;
+    use crate::ops::rms_norm::rms_norm_plain;
     use burn::tensor::module;
 
     type Kernel = fn(Tensor<4>, usize, Tensor<1>, Tensor<1>, f64, GroupNormActivation) -> Tensor<4>;
@@ -201,5 +243,29 @@ mod tests {
                 &function(|x, weight, bias| module::layer_norm(x, weight, Some(bias), 1e-2)),
             );
         }
+    }
+    #[test]
+    fn rms_norm_has_the_gradients_of_the_plain_expression() {
+        for shape in [[2, 3, 3], [2, 70, 33], [1, 3, 320], [3, 65, 48], [1, 1, 1280], [1, 4, 1]] {
+            let function = |kernel: fn(Tensor<3>, Tensor<1>, f64) -> Tensor<3>| {
+                move |inputs: &[Tensor<1>]| {
+                    let [x, weight] = [0, 1].map(|input| inputs[input].clone());
+                    kernel(x.reshape(shape), weight, 1e-2).reshape([-1])
+                }
+            };
+            let [x, weight, _] = inputs(shape.iter().product(), shape[2]);
+            let (kernel, plain) = (function(crate::rms_norm), function(rms_norm_plain));
+            check(&format!("{shape:?}"), &[x, weight], &kernel, &plain);
+        }
+    }
+
+    #[test]
+    fn weights_of_another_type_than_the_values_get_gradients_of_theirs() {
+        let [x, weight, _] = inputs(2 * 5 * 6, 6);
+        let weight = weight.autodiff().require_grad();
+        let y = crate::rms_norm(x.cast(DType::BF16).reshape([2, 5, 6]), weight.clone(), 1e-5);
+        assert_eq!(y.dtype(), DType::BF16);
+        let gradients = y.sum().backward();
+        assert_eq!(weight.grad(&gradients).map(|gradient| gradient.dtype()), Some(DType::F32));
     }
 }

@@ -83,6 +83,8 @@ pub enum Family {
     StableDiffusion3,
     /// Flux.
     Flux,
+    /// Z-Image.
+    ZImage,
 }
 
 impl Family {
@@ -92,6 +94,7 @@ impl Family {
             Self::StableDiffusionXl => &["stable-diffusion-xl", "stable-diffusion-xl-diffusers"],
             Self::StableDiffusion3 => &["sd3", "sd3-diffusers"],
             Self::Flux => &["flux", "flux-diffusers"],
+            Self::ZImage => &["z-image", "z-image-diffusers"],
         }
     }
 
@@ -101,6 +104,7 @@ impl Family {
             Self::StableDiffusion => "creativeml-openrail-m",
             Self::StableDiffusionXl => "openrail++",
             Self::StableDiffusion3 | Self::Flux => "other",
+            Self::ZImage => "apache-2.0",
         }
     }
 }

@@ -32,7 +32,7 @@ const ALPHA: &str = "alpha";
 const OUT: &str = ".to_out.0";
 
 /// The key of the metadata under which diffusers keeps the configurations of PEFT.
-const METADATA_KEY: &str = "lora_adapter_metadata";
+pub(crate) const METADATA_KEY: &str = "lora_adapter_metadata";
 
 /// A model that adapters change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

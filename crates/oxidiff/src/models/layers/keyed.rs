@@ -17,6 +17,11 @@ impl<M> Keyed<M> {
         self.0.iter().find(|(other, _)| other == name).map(|(_, module)| module)
     }
 
+    /// The modules with their names.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut M)> {
+        self.0.iter_mut().map(|(name, module)| (name.as_str(), module))
+    }
+
     fn with_modules(self, change: impl Fn(M) -> M) -> Self {
         Self(self.0.into_iter().map(|(name, module)| (name, change(module))).collect())
     }

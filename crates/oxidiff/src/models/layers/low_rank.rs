@@ -27,7 +27,7 @@ impl LowRank {
     }
 }
 
-/// A model whose attention projections can have low-rank additions.
+/// A model whose attention projections, and maybe other layers, can have low-rank additions.
 pub trait LowRankTarget {
     /// The projections of every attention, each with its path in the checkpoint, such as
     /// `mid_block.attentions.0.transformer_blocks.0.attn1.to_q`.
@@ -35,6 +35,15 @@ pub trait LowRankTarget {
     /// # Errors
     /// When the model has attentions without such projections.
     fn attention_projections_mut(&mut self) -> Result<Vec<(String, &mut Linear)>>;
+
+    /// All layers that can have low-rank additions, with their paths, in the order of the modules in Python: the projections and,
+    /// in models that know others, those as well.
+    ///
+    /// # Errors
+    /// As [`Self::attention_projections_mut`].
+    fn linear_layers_mut(&mut self) -> Result<Vec<(String, &mut Linear)>> {
+        self.attention_projections_mut()
+    }
 }
 
 /// The layers of a part of a model, with their paths in the model.

@@ -57,13 +57,13 @@ pub(crate) fn is_on() -> bool {
 }
 
 /// An input of a block, as a part of a module.
-pub(super) fn input<const D: usize>(tensor: Tensor<D>) -> Param<Tensor<D>> {
+pub(crate) fn input<const D: usize>(tensor: Tensor<D>) -> Param<Tensor<D>> {
     Param::initialized(ParamId::new(), tensor)
 }
 
 /// The result of `forward` for a block with its inputs, of which nothing but these is kept. `low_rank` lists the layers of the block
 /// that can have low-rank additions, which are no parameters of the module.
-pub(super) fn recompute<M: Module + Sync + 'static, const D: usize>(
+pub(crate) fn recompute<M: Module + Sync + 'static, const D: usize>(
     block: M,
     low_rank: for<'a> fn(&'a mut M) -> Vec<&'a mut Linear>,
     forward: fn(&M) -> Tensor<D>,

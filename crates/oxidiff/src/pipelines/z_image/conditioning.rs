@@ -110,8 +110,13 @@ impl ZImageComponents {
         Ok(embeds.to_vec())
     }
 
-    /// The hidden states of each text before the language model's last layer. Texts are encoded one by one: so none needs padding.
-    fn embed_texts(&self, texts: &[String], max_length: usize) -> Result<Vec<Tensor<2>>> {
+    /// The hidden states of each text before the language model's last layer, `[tokens, features]`, of at most `max_length` tokens
+    /// with the words around it that the model expects: `encode_prompt` in Python. Texts are encoded one by one: so none needs
+    /// padding.
+    ///
+    /// # Errors
+    /// When the tokenizer or the encoder refuses a text.
+    pub fn embed_texts(&self, texts: &[String], max_length: usize) -> Result<Vec<Tensor<2>>> {
         let layer = self.text_encoder.config().num_hidden_layers - 1;
         let mut encoded: HashMap<&str, Tensor<2>> = HashMap::new();
         for text in texts {

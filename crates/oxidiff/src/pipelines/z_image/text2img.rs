@@ -60,6 +60,11 @@ impl ZImagePipeline {
     pub fn new(components: ZImageComponents) -> Result<Self> {
         Self::assemble(components, ModelIndex::of_class(Self::CLASS_NAME))
     }
+
+    /// The parts of the pipeline.
+    pub fn into_components(self) -> ZImageComponents {
+        self.components
+    }
 }
 
 impl ZImageComponents {

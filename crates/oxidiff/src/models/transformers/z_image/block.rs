@@ -1,7 +1,7 @@
 //! A block of the transformer: attention and a gated feed-forward, each between two norms.
 #![expect(non_snake_case, reason = "`adaLN_modulation` is a key in checkpoints")]
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
 use oxidiff_kernels::{attention, swiglu};
 
@@ -9,6 +9,7 @@ use super::ZImageTransformer2DConfig;
 use super::sequence::Sequence;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::normalization::RmsNorm;
+use crate::models::layers::recomputation::{self, input, recompute};
 
 /// Added to the mean square of queries and keys.
 const QK_NORM_EPS: f64 = 1e-5;
@@ -97,6 +98,19 @@ impl Block {
         self
     }
 
+    /// The linear layers, with their paths, in the order of the modules in Python.
+    pub fn linear_layers_mut(&mut self) -> impl Iterator<Item = (String, &mut Linear)> {
+        let Attention { to_q, to_k, to_v, to_out: [to_out], .. } = &mut self.attention;
+        let FeedForward { w1, w2, w3 } = &mut self.feed_forward;
+        let attention = [("to_q", to_q), ("to_k", to_k), ("to_v", to_v), ("to_out.0", to_out)];
+        let attention = attention.map(|(name, layer)| (format!("attention.{name}"), layer));
+        let feed_forward = [("w1", w1), ("w2", w2), ("w3", w3)];
+        let feed_forward = feed_forward.map(|(name, layer)| (format!("feed_forward.{name}"), layer));
+        let modulation = self.adaLN_modulation.iter_mut().flatten();
+        let modulation = modulation.map(|layer| ("adaLN_modulation.0".to_owned(), layer));
+        attention.into_iter().chain(feed_forward).chain(modulation)
+    }
+
     /// The element type of the weights.
     pub fn dtype(&self) -> DType {
         self.attention_norm1.weight.val().dtype()
@@ -121,6 +135,20 @@ impl Block {
     /// `x` `[1, tokens, dim]` to the same shape; `condition` is `[rows, condition_dim]`, with a row for all items of the sequence
     /// or one for each.
     pub fn forward(&self, x: Tensor<3>, sequence: &Sequence, condition: Option<&Tensor<2>>) -> Tensor<3> {
+        if recomputation::is_on() {
+            let inputs = (self.clone(), sequence.clone(), input(x), condition.cloned().map(input));
+            return recompute(
+                inputs,
+                |(block, ..)| block.linear_layers_mut().map(|(_, layer)| layer).collect(),
+                |(block, sequence, x, condition)| {
+                    block.compute(x.val(), sequence, condition.as_ref().map(Param::val).as_ref())
+                },
+            );
+        }
+        self.compute(x, sequence, condition)
+    }
+
+    fn compute(&self, x: Tensor<3>, sequence: &Sequence, condition: Option<&Tensor<2>>) -> Tensor<3> {
         let modulation = self.modulation(condition);
         let modulation = modulation.as_ref();
         let normed = sequence.scaled_norm(

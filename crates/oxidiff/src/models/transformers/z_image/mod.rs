@@ -8,6 +8,7 @@ mod controlnet;
 mod controlnet_config;
 mod embedded;
 mod inputs;
+mod low_rank;
 mod patches;
 mod sequence;
 

@@ -1,6 +1,7 @@
 //! The tokens of several items as one sequence without padding: `[1, tokens, dim]`, those of one item after those of another. Only
 //! attention and modulation need to know where an item ends.
 
+use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 use oxidiff_kernels::Pairs;
 
@@ -11,9 +12,12 @@ use crate::models::layers::rotary_embedding::{RotaryEmbedding, axial_angles};
 /// Positions of tokens: in time, from top to bottom, and from left to right.
 pub(super) type Position = [usize; 3];
 
-/// Where the items of a sequence are, and what rotates their tokens.
+/// Where the items of a sequence are, and what rotates their tokens. It has no parameters.
+#[derive(Module, Debug)]
 pub(super) struct Sequence {
+    #[module(skip)]
     lengths: Vec<usize>,
+    #[module(skip)]
     rotary: RotaryEmbedding,
 }
 

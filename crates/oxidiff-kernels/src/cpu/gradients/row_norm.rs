@@ -1,11 +1,11 @@
-//! The backward of layer normalization.
+//! The backward of the normalizations of rows: layer and root mean square normalization.
 
 use burn_flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::cpu::channels_last::contiguous;
-use crate::cpu::norm::statistics;
+use crate::cpu::norm::{inverse_root, statistics};
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
 use crate::cpu::vector::MOST_LANES;
@@ -15,31 +15,41 @@ use crate::host::scratch::Scratch;
 /// Rows per task.
 const ROWS: usize = 64;
 
-/// The gradients of a layer normalization, as far as they were asked for.
-pub(crate) struct LayerNormGradients {
+/// How rows are normalized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowNorm {
+    /// By their mean and deviation: [`layer_norm`](crate::cpu::norm::layer_norm).
+    Layer,
+    /// By the root of their mean square: [`rms_norm`](crate::cpu::norm::rms_norm).
+    RootMeanSquare,
+}
+
+/// The gradients of a normalization of rows, as far as they were asked for.
+pub(crate) struct RowNormGradients {
     pub x: Option<FlexTensor>,
     /// Of weight and bias.
     pub parameters: Option<[Vec<f32>; 2]>,
 }
 
-/// The gradients of [`layer_norm`](crate::cpu::norm::layer_norm), given that of its result. The statistics are computed again: a
-/// row stays in the first-level cache meanwhile.
+/// The gradients of `norm`, given that of its result. The statistics are computed again: a row stays in the first-level cache
+/// meanwhile.
 ///
 /// With `n` features, `x̂ = (x - mean) / deviation` and `z` the gradient of the result, that of `x` is
-/// `(w z - Σ(w z)/n - x̂ Σ(w z x̂)/n) / deviation`.
-pub(crate) fn layer_norm<T: Storage>(
+/// `(w z - Σ(w z)/n - x̂ Σ(w z x̂)/n) / deviation`. With the root mean square as the deviation, there are no means to subtract.
+pub(crate) fn row_norm<T: Storage>(
+    norm: RowNorm,
     x: FlexTensor,
     gradient: FlexTensor,
     weight: &[f32],
     epsilon: f32,
     [wants_x, wants_parameters]: [bool; 2],
-) -> LayerNormGradients {
+) -> RowNormGradients {
     let (x, gradient) = (x.to_contiguous(), gradient.to_contiguous());
     let [values, gradients] =
         [&x, &gradient].map(|tensor| tensor.as_slice::<T>().expect("contiguous, of the matched type"));
     let features = weight.len();
     let bytes = size_of::<T>() * 3 * values.len();
-    let _running = operation("layer norm's backward", 16.0 * values.len() as f64, bytes as f64);
+    let _running = operation("backward of a norm of rows", 16.0 * values.len() as f64, bytes as f64);
 
     // Rows are padded to whole vectors. Weights of 0 make their gradients 0 there.
     let padded = features.next_multiple_of(MOST_LANES);
@@ -55,7 +65,7 @@ pub(crate) fn layer_norm<T: Storage>(
             unsafe { output.part(start, end - start) }
         });
         let (x, gradient, weight) = (&values[start..end], &gradients[start..end], &padded_weight[..]);
-        Arch::new().dispatch(Backward { x, gradient, weight, features, epsilon, out, sums });
+        Arch::new().dispatch(Backward { norm, x, gradient, weight, features, epsilon, out, sums });
     };
     let tasks = values.len().div_ceil(ROWS * features);
     let mut sums = Scratch::new(tasks * sums_len);
@@ -74,14 +84,12 @@ pub(crate) fn layer_norm<T: Storage>(
         }
         [0, padded].map(|start| total[start..][..features].iter().map(|sum| *sum as f32).collect())
     });
-    LayerNormGradients {
-        x: wants_x.then(|| contiguous::<T>(output.finish(), x.layout().shape())),
-        parameters,
-    }
+    RowNormGradients { x: wants_x.then(|| contiguous::<T>(output.finish(), x.layout().shape())), parameters }
 }
 
 /// The gradients of some rows.
 struct Backward<'a, T> {
+    norm: RowNorm,
     x: &'a [T],
     gradient: &'a [T],
     /// Padded with zeros.
@@ -98,7 +106,7 @@ impl<T: Storage> WithSimd for Backward<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { x, gradient, weight, features, epsilon, mut out, sums } = self;
+        let Self { norm, x, gradient, weight, features, epsilon, mut out, sums } = self;
         let padded = weight.len();
         sums.fill(0.0);
         let mut row = Scratch::new(padded);
@@ -107,7 +115,10 @@ impl<T: Storage> WithSimd for Backward<'_, T> {
         for (index, (values, gradient)) in rows.enumerate() {
             T::widen(values, &mut row[..features]);
             T::widen(gradient, &mut gradients[..features]);
-            let [mean, inverse_deviation] = statistics(simd, &mut row, features, epsilon);
+            let [mean, inverse_deviation] = match norm {
+                RowNorm::Layer => statistics(simd, &mut row, features, epsilon),
+                RowNorm::RootMeanSquare => [0.0, inverse_root(simd, &mut row, features, epsilon)],
+            };
             standardize(simd, &mut row, mean, inverse_deviation);
             if !sums.is_empty() {
                 let (for_weight, for_bias) = sums.split_at_mut(padded);
@@ -115,6 +126,7 @@ impl<T: Storage> WithSimd for Backward<'_, T> {
             }
             let Some(out) = &mut out else { continue };
             let [plain, products] = weighted_sums(simd, &row, weight, &mut gradients);
+            let plain = if norm == RowNorm::Layer { plain } else { 0.0 };
             let means = [plain / features as f32, products / features as f32];
             combine(simd, &mut row, &gradients, means, inverse_deviation);
             T::narrow(&row[..features], &mut out[index * features..][..features]);
