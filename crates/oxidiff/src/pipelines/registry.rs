@@ -6,6 +6,7 @@ use super::common::component_loader::ComponentLoader;
 use super::component::Components;
 use super::diffusion_pipeline::DiffusionPipeline;
 use super::dit::DiTPipeline;
+use super::flux2::{Flux2KleinInpaintPipeline, Flux2KleinKVPipeline, Flux2KleinPipeline};
 use super::model_index::ModelIndex;
 use super::pipeline::Pipeline;
 use super::request::{ArgumentInfo, CallArguments};
@@ -76,6 +77,9 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<DDIMPipeline>("ddim", Task::Unconditional),
     Entry::of::<DDPMPipeline>("ddpm", Task::Unconditional),
     Entry::of::<DiTPipeline>("dit", Task::ClassConditional),
+    Entry::of::<Flux2KleinPipeline>("flux2-klein", Task::TextToImage),
+    Entry::of::<Flux2KleinInpaintPipeline>("flux2-klein", Task::Inpainting),
+    Entry::of::<Flux2KleinKVPipeline>("flux2-klein-kv", Task::TextToImage),
     Entry::of::<LatentConsistencyModelPipeline>("latent-consistency-models", Task::TextToImage),
     Entry::of::<LatentConsistencyModelImg2ImgPipeline>("latent-consistency-models", Task::ImageToImage),
     Entry::of::<PNDMPipeline>("pndm", Task::Unconditional),

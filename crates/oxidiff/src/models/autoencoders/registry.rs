@@ -14,8 +14,11 @@ pub(crate) struct AutoencoderClass {
 }
 
 /// One row per class.
-pub(crate) const AUTOENCODERS: &[AutoencoderClass] =
-    &[AutoencoderClass::of::<AutoencoderKL>(), AutoencoderClass::of::<AutoencoderKLFlux2>(), AutoencoderClass::of::<AutoencoderTiny>()];
+pub(crate) const AUTOENCODERS: &[AutoencoderClass] = &[
+    AutoencoderClass::of::<AutoencoderKL>(),
+    AutoencoderClass::of::<AutoencoderKLFlux2>(),
+    AutoencoderClass::of::<AutoencoderTiny>(),
+];
 
 impl AutoencoderClass {
     const fn of<A: Autoencoder + Model + 'static>() -> Self {

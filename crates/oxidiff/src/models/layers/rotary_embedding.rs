@@ -61,7 +61,10 @@ mod tests {
     #[test]
     fn angles_are_grouped_by_axis() {
         let angles = axial_angles(100.0, [4, 2], &[[0.0, 0.0], [3.0, 5.0]]);
-        assert_eq!(angles.iter().map(|angle| *angle as f32).collect::<Vec<_>>(), [0.0, 0.0, 0.0, 3.0, 0.3, 5.0]);
+        assert_eq!(
+            angles.iter().map(|angle| *angle as f32).collect::<Vec<_>>(),
+            [0.0, 0.0, 0.0, 3.0, 0.3, 5.0]
+        );
         assert_eq!(text_angles(100.0, 4, 3), [0.0, 0.0, 1.0, 0.1, 2.0, 0.2]);
     }
 }

@@ -18,9 +18,17 @@ macro_rules! coding_methods {
             pub fn least_memory(&self, images: usize, height: usize, width: usize) -> u64 {
                 let latents = [images, height, width];
                 let factor = self.scale_factor();
-                let parts =
-                    $crate::models::least_memory::CodedParts { slicing: self.use_slicing, tile: self.use_tiling.then_some(self.sample_tile()) };
-                $crate::models::least_memory::autoencoder(&self.config.block_out_channels, latents, factor, parts, self.dtype())
+                let parts = $crate::models::least_memory::CodedParts {
+                    slicing: self.use_slicing,
+                    tile: self.use_tiling.then_some(self.sample_tile()),
+                };
+                $crate::models::least_memory::autoencoder(
+                    &self.config.block_out_channels,
+                    latents,
+                    factor,
+                    parts,
+                    self.dtype(),
+                )
             }
 
             /// Whether large images are encoded and decoded in tiles.
@@ -53,19 +61,28 @@ macro_rules! coding_methods {
             ///
             /// # Errors
             /// When the images have a wrong number of channels, or are smaller than one position of the latent.
-            pub fn encode(&self, image: burn::tensor::Tensor<4>) -> $crate::error::Result<$crate::models::autoencoders::DiagonalGaussianDistribution> {
+            pub fn encode(
+                &self,
+                image: burn::tensor::Tensor<4>,
+            ) -> $crate::error::Result<$crate::models::autoencoders::DiagonalGaussianDistribution> {
                 let [_, channels, height, width] = image.dims();
                 if channels != self.config.in_channels {
-                    let message = format!("has {channels} channels, the model takes {}", self.config.in_channels);
+                    let message =
+                        format!("has {channels} channels, the model takes {}", self.config.in_channels);
                     return Err($crate::error::Error::argument("image", message));
                 }
                 if height.min(width) < self.scale_factor() {
-                    let message = format!("is {height}x{width}, smaller than {0}x{0} pixels", self.scale_factor());
+                    let message =
+                        format!("is {height}x{width}, smaller than {0}x{0} pixels", self.scale_factor());
                     return Err($crate::error::Error::argument("image", message));
                 }
                 let image = image.cast(self.dtype());
-                let moments =
-                    $crate::models::autoencoders::slicing::code_batch(<Self as $crate::models::model::Model>::CLASS_NAME, image, self.use_slicing, |image| self.encode_batch(image))?;
+                let moments = $crate::models::autoencoders::slicing::code_batch(
+                    <Self as $crate::models::model::Model>::CLASS_NAME,
+                    image,
+                    self.use_slicing,
+                    |image| self.encode_batch(image),
+                )?;
                 Ok($crate::models::autoencoders::DiagonalGaussianDistribution::new(moments))
             }
 
@@ -74,17 +91,29 @@ macro_rules! coding_methods {
             ///
             /// # Errors
             /// When the latents have a wrong number of channels.
-            pub fn decode(&self, latent: burn::tensor::Tensor<4>) -> $crate::error::Result<burn::tensor::Tensor<4>> {
+            pub fn decode(
+                &self,
+                latent: burn::tensor::Tensor<4>,
+            ) -> $crate::error::Result<burn::tensor::Tensor<4>> {
                 let channels = latent.dims()[1];
                 if channels != self.config.latent_channels {
-                    let message = format!("has {channels} channels, the model takes {}", self.config.latent_channels);
+                    let message =
+                        format!("has {channels} channels, the model takes {}", self.config.latent_channels);
                     return Err($crate::error::Error::argument("latents", message));
                 }
                 let latent = latent.cast(self.dtype());
-                $crate::models::autoencoders::slicing::code_batch(<Self as $crate::models::model::Model>::CLASS_NAME, latent, self.use_slicing, |latent| self.decode_batch(latent))
+                $crate::models::autoencoders::slicing::code_batch(
+                    <Self as $crate::models::model::Model>::CLASS_NAME,
+                    latent,
+                    self.use_slicing,
+                    |latent| self.decode_batch(latent),
+                )
             }
 
-            fn encode_batch(&self, image: burn::tensor::Tensor<4>) -> $crate::error::Result<burn::tensor::Tensor<4>> {
+            fn encode_batch(
+                &self,
+                image: burn::tensor::Tensor<4>,
+            ) -> $crate::error::Result<burn::tensor::Tensor<4>> {
                 let encode = |tile| {
                     self.placement.image(self, "encode", tile, |model, tile| {
                         let moments = model.encoder.forward(tile);
@@ -94,11 +123,21 @@ macro_rules! coding_methods {
                         }
                     })
                 };
-                let tiles = $crate::models::autoencoders::autoencoder_kl::tiles::Tiles { from: self.sample_tile(), to: self.latent_tile() };
-                if self.use_tiling && tiles.are_needed(&image) { tiles.map(image, encode) } else { encode(image) }
+                let tiles = $crate::models::autoencoders::autoencoder_kl::tiles::Tiles {
+                    from: self.sample_tile(),
+                    to: self.latent_tile(),
+                };
+                if self.use_tiling && tiles.are_needed(&image) {
+                    tiles.map(image, encode)
+                } else {
+                    encode(image)
+                }
             }
 
-            fn decode_batch(&self, latent: burn::tensor::Tensor<4>) -> $crate::error::Result<burn::tensor::Tensor<4>> {
+            fn decode_batch(
+                &self,
+                latent: burn::tensor::Tensor<4>,
+            ) -> $crate::error::Result<burn::tensor::Tensor<4>> {
                 let decode = |tile| {
                     self.placement.image(self, "decode", tile, |model, tile| {
                         model.decoder.forward(match &model.post_quant_conv {
@@ -107,8 +146,15 @@ macro_rules! coding_methods {
                         })
                     })
                 };
-                let tiles = $crate::models::autoencoders::autoencoder_kl::tiles::Tiles { from: self.latent_tile(), to: self.sample_tile() };
-                if self.use_tiling && tiles.are_needed(&latent) { tiles.map(latent, decode) } else { decode(latent) }
+                let tiles = $crate::models::autoencoders::autoencoder_kl::tiles::Tiles {
+                    from: self.latent_tile(),
+                    to: self.sample_tile(),
+                };
+                if self.use_tiling && tiles.are_needed(&latent) {
+                    tiles.map(latent, decode)
+                } else {
+                    decode(latent)
+                }
             }
 
             /// The side of a tile in pixels of the image.

@@ -87,8 +87,7 @@ impl Flux2Transformer2DConfig {
                 return invalid(field, format!("cannot be {value}"));
             }
         }
-        for (field, value) in
-            [("num_layers", self.num_layers), ("num_single_layers", self.num_single_layers)]
+        for (field, value) in [("num_layers", self.num_layers), ("num_single_layers", self.num_single_layers)]
         {
             if value > 1024 {
                 return invalid(field, "must be at most 1024".into());

@@ -62,9 +62,7 @@ impl Flux2Transformer2DModel {
                 return Err(Error::argument(argument, "have values that are not finite"));
             }
         }
-        for (argument, values) in
-            [("timestep", Some(inputs.timestep)), ("guidance", inputs.guidance)]
-        {
+        for (argument, values) in [("timestep", Some(inputs.timestep)), ("guidance", inputs.guidance)] {
             let Some(values) = values else { continue };
             if values.len() != 1 && values.len() != batch {
                 let message = format!("got {} for {}", values.len(), counted(batch, "item"));

@@ -202,7 +202,8 @@ impl Flux2Transformer2DModel {
         }
         call(Self::CLASS_NAME, &self.device(), || {
             let start = inputs.txt_ids.len();
-            let mut references = References::Kept { range: start..start + num_ref_tokens, blocks: Vec::new() };
+            let mut references =
+                References::Kept { range: start..start + num_ref_tokens, blocks: Vec::new() };
             let made = self.predict(inputs, &mut references, Some((num_ref_tokens, ref_fixed_timestep)));
             let References::Kept { blocks, .. } = references else { unreachable!("made above") };
             Ok((made, Flux2KVCache { blocks, num_ref_tokens }))

@@ -80,9 +80,7 @@ impl Modulation {
 
     /// Normalizes tokens `[batch, tokens, features]`, then scales and shifts them.
     pub fn norm(&self, x: Tensor<3>, epsilon: f64) -> Tensor<3> {
-        self.by_token([x], |[x], change| {
-            layer_norm(x, change.factor.clone(), change.shift.clone(), epsilon)
-        })
+        self.by_token([x], |[x], change| layer_norm(x, change.factor.clone(), change.shift.clone(), epsilon))
     }
 
     /// Tokens plus the result of a layer, gated. Both are `[batch, tokens, features]`.

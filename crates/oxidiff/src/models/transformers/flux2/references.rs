@@ -56,7 +56,8 @@ impl References<'_> {
             }
             Self::Kept { range, blocks } => {
                 let cut = |x: &Tensor<3>, range: &Range<usize>| x.clone().narrow(1, range.start, range.len());
-                let kept = KeysAndValues { keys: copied(cut(&key, range)), values: copied(cut(&value, range)) };
+                let kept =
+                    KeysAndValues { keys: copied(cut(&key, range)), values: copied(cut(&value, range)) };
                 let alone = attention(cut(&query, range), kept.keys.clone(), kept.values.clone(), heads);
                 blocks.push(kept);
                 let after = range.end..query.dims()[1];
