@@ -10,6 +10,7 @@ mod fused;
 mod layer;
 mod original_names;
 mod peft_config;
+mod transformer_names;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -24,12 +25,15 @@ pub(crate) use self::layer::{
 use self::peft_config::PeftConfig;
 use crate::error::{Error, Result};
 use crate::loading::formats::state_dict::{StateDict, StoredTensor};
+use crate::loading::original::flux2_names::FINAL_MODULATION;
 use crate::wording::listed;
 
 /// The name of the number that a layer's change is multiplied by, after division by its rank.
 const ALPHA: &str = "alpha";
 /// The end of the name of the projection after an attention, which some trainers call `out`.
 const OUT: &str = ".to_out.0";
+/// A module that only the transformer of FLUX.2 has.
+const FLUX2_MARK: &str = "single_stream_modulation.linear";
 
 /// The key of the metadata under which diffusers keeps the configurations of PEFT.
 const METADATA_KEY: &str = "lora_adapter_metadata";
@@ -69,15 +73,18 @@ impl LoraTarget {
     fn without_prefix(self, key: &str) -> Option<&str> {
         let after = |name: &str| key.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
         match self {
-            Self::Transformer => Some(after(self.name()).or_else(|| after("diffusion_model")).unwrap_or(key)),
+            Self::Transformer => {
+                let names = [self.name(), "diffusion_model", "base_model.model"];
+                Some(names.into_iter().find_map(after).unwrap_or(key))
+            }
             _ => after(self.name()),
         }
     }
 
     /// The name in diffusers of a module of this model.
     fn canonical(self, module: String) -> String {
-        match (self, module.strip_suffix(".out")) {
-            (Self::Transformer, Some(block)) => format!("{block}{OUT}"),
+        match self {
+            Self::Transformer => transformer_names::canonical(module),
             _ => module,
         }
     }
@@ -210,17 +217,18 @@ impl LoraFile {
         let mut parts = BTreeMap::<String, Parts>::new();
         for (key, tensor) in self.tensors.iter() {
             let Some(rest) = target.without_prefix(key) else { continue };
-            let Some((module, name)) = split_key(target, rest)
-                .map(|(module, name)| (target.canonical(module), name))
-                .filter(|(module, _)| has_weight(target, module, weights))
-            else {
+            let Some((module, name)) = split_key(target, rest) else { continue };
+            let swaps = name == UP && module == FINAL_MODULATION;
+            let module = target.canonical(module);
+            if !has_weight(target, &module, weights) {
                 continue;
-            };
+            }
             let part = parts.entry(module).or_default();
             match name {
                 ALPHA => part.alpha = Some(scalar(tensor)?),
                 name => {
-                    part.tensors.insert(name, tensor.clone());
+                    let swapped = if swaps { tensor.with_halves_swapped()? } else { None };
+                    part.tensors.insert(name, swapped.unwrap_or_else(|| tensor.clone()));
                 }
             }
             used.insert(key);
@@ -280,6 +288,9 @@ impl LoraFile {
                     modules.insert(format!("text_model_{flat}"), module.to_owned());
                 }
                 LoraTarget::Transformer => {
+                    if module == FLUX2_MARK {
+                        modules.extend(transformer_names::of_flux2(weights));
+                    }
                     if let Some(block) = module.strip_suffix(OUT) {
                         let flat = block.replace('.', "_");
                         modules.insert(format!("{flat}_out"), module.to_owned());
