@@ -157,11 +157,12 @@ impl Predictor<'_> {
     /// The prediction for an image's tokens `[images, tokens, features]`, of the same shape, in `f32`.
     fn predict(&mut self, tokens: &Tensor<3>, text: &Tensor<3>, time: f32) -> Result<Tensor<3>> {
         let dtype = self.transformer.dtype();
+        let times = [time];
         let txt_ids = patches::text_places(text.dims()[1]);
         let inputs = |hidden_states: Tensor<3>, img_ids| Flux2Inputs {
             hidden_states: hidden_states.cast(dtype),
             encoder_hidden_states: text.clone(),
-            timestep: &[time],
+            timestep: &times,
             img_ids,
             txt_ids: &txt_ids,
             guidance: None,
