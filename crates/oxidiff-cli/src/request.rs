@@ -39,7 +39,8 @@ pub(crate) fn new(
         ("image", "--image", !inputs.image.is_empty()),
         ("mask_image", "--mask-image", inputs.mask.is_some()),
     ] {
-        let is_optional = name == "image" && (controlnets::follows_image(pipeline) || looks_at_images(pipeline));
+        let is_optional =
+            name == "image" && (controlnets::follows_image(pipeline) || looks_at_images(pipeline));
         if takes(name) && !given && !is_optional {
             bail!("a {class_name} needs {} {option}", if name == "image" { "an" } else { "a" });
         }

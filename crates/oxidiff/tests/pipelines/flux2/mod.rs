@@ -1,6 +1,7 @@
 //! FLUX.2 klein against Python diffusers: its transformer, its autoencoder, and its pipelines. Models are at most 1e-4 apart, results
 //! of pipelines 1e-3.
 
+mod adapters;
 mod calls;
 mod loading;
 mod models;
