@@ -5,6 +5,7 @@
 //! (`lora_unet_…_to_q.lora_down.weight`), so that the path is found only by comparison with the model's own names, or with
 //! those that its layers have in a single file.
 
+mod alpha;
 mod choose_file;
 mod fused;
 mod layer;
@@ -14,9 +15,9 @@ mod transformer_names;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use safetensors::tensor::Dtype;
 use serde_json::{Map, Value};
 
+use self::alpha::{most_common, scalar};
 pub(crate) use self::choose_file::guess_file;
 use self::layer::{DOWN, NAMES, PEFT_MAGNITUDE, Parts, UP};
 pub(crate) use self::layer::{
@@ -24,7 +25,7 @@ pub(crate) use self::layer::{
 };
 use self::peft_config::PeftConfig;
 use crate::error::{Error, Result};
-use crate::loading::formats::state_dict::{StateDict, StoredTensor};
+use crate::loading::formats::state_dict::StateDict;
 use crate::loading::original::flux2_names::FINAL_MODULATION;
 use crate::wording::listed;
 
@@ -389,42 +390,4 @@ fn split_key(target: LoraTarget, key: &str) -> Option<(String, &'static str)> {
         }
     }
     None
-}
-
-/// The only element of a tensor.
-fn scalar(tensor: &StoredTensor) -> Result<f64> {
-    let error = || Error::Weights {
-        origin: tensor.origin().to_owned(),
-        message: format!("an alpha is {:?} of shape {:?}, not a number", tensor.dtype(), tensor.shape()),
-    };
-    if tensor.len() != 1 {
-        return Err(error());
-    }
-    let bytes = tensor.read()?;
-    let value = match (tensor.dtype(), &bytes[..]) {
-        (Dtype::F64, &[a, b, c, d, e, f, g, h]) => f64::from_le_bytes([a, b, c, d, e, f, g, h]),
-        (Dtype::F32, &[a, b, c, d]) => f32::from_le_bytes([a, b, c, d]).into(),
-        (Dtype::F16, &[a, b]) => half::f16::from_le_bytes([a, b]).into(),
-        (Dtype::BF16, &[a, b]) => half::bf16::from_le_bytes([a, b]).into(),
-        (Dtype::I64, &[a, b, c, d, e, f, g, h]) => i64::from_le_bytes([a, b, c, d, e, f, g, h]) as f64,
-        (Dtype::I32, &[a, b, c, d]) => i32::from_le_bytes([a, b, c, d]).into(),
-        _ => return Err(error()),
-    };
-    if value.is_finite() {
-        Ok(value)
-    } else {
-        Err(tensor.error(format!("an alpha is {value}, which is not finite")))
-    }
-}
-
-/// The value that occurs most often; the first of several.
-fn most_common(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut counts: Vec<(f64, usize)> = Vec::new();
-    for value in values {
-        match counts.iter_mut().find(|(other, _)| *other == value) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((value, 1)),
-        }
-    }
-    counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(value, _)| value)
 }
