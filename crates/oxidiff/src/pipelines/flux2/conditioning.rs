@@ -92,7 +92,8 @@ impl Flux2KleinComponents {
             let [given, tokens, features] = embeds.dims();
             // One text may be for all prompts.
             let embeds = if given < count { embeds.repeat_dim(0, count) } else { embeds };
-            embeds.repeat_dim(1, copies).reshape([count * copies, tokens, features])
+            let embeds = embeds.repeat_dim(1, copies).reshape([count * copies, tokens, features]);
+            embeds.to_device(&self.transformer.device()).cast(self.transformer.dtype())
         };
         Ok(Texts {
             positive: for_each_image(positive),
