@@ -33,7 +33,7 @@ def write(model, config, folder, stem):
         file = f"{stem}-{number:05}-of-{len(groups):05}.safetensors"
         tensors = {}
         for name, shape in shapes.items():
-            if len(shape) == 1 and name.endswith(".weight"):
+            if len(shape) == 1 and name.endswith((".weight", ".running_var")):
                 tensors[name] = torch.ones(shape, dtype=torch.bfloat16)
             else:
                 scale = torch.Size(shape[1:]).numel() ** -0.5 if len(shape) > 1 else 0.1

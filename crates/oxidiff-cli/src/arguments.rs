@@ -54,7 +54,7 @@ pub(crate) struct GenerateArguments {
     /// The classes to show, by number or name, for models that were trained on classes
     #[arg(long, value_name = "CLASS,...", value_delimiter = ',')]
     pub class_labels: Vec<String>,
-    /// An image to start from, to edit, to enlarge, or for a T2I-Adapter to follow; can be given several times, once for each T2I-Adapter
+    /// An image to start from, to edit, to enlarge, or for a T2I-Adapter to follow; can be given several times, once for each T2I-Adapter or for each image that FLUX.2 looks at
     #[arg(long, value_name = "FILE")]
     pub image: Vec<PathBuf>,
     /// Which part of the image to repaint (white) and to keep (black); the other way round for a RePaintPipeline, as in Python

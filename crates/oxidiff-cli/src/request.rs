@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use oxidiff::image::DynamicImage;
-use oxidiff::{Argument, DiffusionPipeline, Generator, OutputType, Request};
+use oxidiff::{Argument, DiffusionPipeline, Generator, OutputType, Request, Task};
 
 use crate::arguments::GenerateArguments;
 use crate::controlnets;
@@ -13,7 +13,7 @@ const MOST_IMAGES: usize = 65_536;
 
 /// The inputs of a call besides the words of the command line.
 pub(crate) struct Inputs {
-    /// Several only for T2I-Adapters.
+    /// Several only for T2I-Adapters, and for models that look at reference images.
     pub image: Vec<DynamicImage>,
     pub mask: Option<DynamicImage>,
     /// For ControlNets.
@@ -39,8 +39,9 @@ pub(crate) fn new(
         ("image", "--image", !inputs.image.is_empty()),
         ("mask_image", "--mask-image", inputs.mask.is_some()),
     ] {
-        let is_control = name == "image" && controlnets::follows_image(pipeline);
-        if takes(name) && !given && !is_control {
+        let is_optional =
+            name == "image" && (controlnets::follows_image(pipeline) || looks_at_images(pipeline));
+        if takes(name) && !given && !is_optional {
             bail!("a {class_name} needs {} {option}", if name == "image" { "an" } else { "a" });
         }
     }
@@ -70,7 +71,7 @@ pub(crate) fn new(
         bail!("--num-images: 1 to {MOST_IMAGES} images can be made at once, not {images} times {labels}");
     }
     let several = inputs.image.len();
-    if several > 1 && !takes("adapter_conditioning_scale") {
+    if several > 1 && !takes("adapter_conditioning_scale") && !looks_at_images(pipeline) {
         bail!("--image: a {class_name} takes one image, not {several}");
     }
     let mut image = (several > 0).then_some(inputs.image);
@@ -97,6 +98,14 @@ pub(crate) fn new(
     let Call { mut request, .. } = call;
     pipeline.generation_config().fill(&mut request, takes);
     Ok(request)
+}
+
+/// Whether the pipeline makes an image from a prompt, and may look at any number of others meanwhile.
+fn looks_at_images(pipeline: &DiffusionPipeline) -> bool {
+    pipeline.task() == Some(Task::TextToImage)
+        && pipeline.takes("image")
+        && !pipeline.takes("adapter_conditioning_scale")
+        && !controlnets::follows_image(pipeline)
 }
 
 /// A request under construction for a pipeline.

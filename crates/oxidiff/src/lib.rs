@@ -68,8 +68,9 @@ pub use loading::single_file::SingleFileOptions;
 pub use loading::{LoadOptions, check_writable, download, write_whole};
 pub use models::adapters::{AdapterWeight, BlockWeight, BlockWeights};
 pub use models::autoencoders::{
-    Autoencoder, AutoencoderKL, AutoencoderKLConfig, AutoencoderTiny, AutoencoderTinyConfig,
-    DiagonalGaussianDistribution, DownEncoderBlockType, EncodedImage, UpDecoderBlockType, UpsampleFn,
+    Autoencoder, AutoencoderKL, AutoencoderKLConfig, AutoencoderKLFlux2, AutoencoderKLFlux2Config,
+    AutoencoderTiny, AutoencoderTinyConfig, DiagonalGaussianDistribution, DownEncoderBlockType, EncodedImage,
+    UpDecoderBlockType, UpsampleFn,
 };
 pub use models::controlnets::{
     ControlNet, ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel,
@@ -87,9 +88,9 @@ pub use models::layers::resnet::ResnetTimeScaleShift;
 pub use models::model::Model;
 pub use models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapterConfig, T2IAdapterType, T2IAdapters};
 pub use models::transformers::{
-    ControlNoiseRefiner, DiTTransformer2DConfig, DiTTransformer2DModel, ZImageControlInputs,
-    ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs, ZImageTransformer2DConfig,
-    ZImageTransformer2DModel,
+    ControlNoiseRefiner, DiTTransformer2DConfig, DiTTransformer2DModel, Flux2Inputs, Flux2KVCache,
+    Flux2Transformer2DConfig, Flux2Transformer2DModel, ZImageControlInputs, ZImageControlNetConfig,
+    ZImageControlNetModel, ZImageInputs, ZImageTransformer2DConfig, ZImageTransformer2DModel,
 };
 pub use models::unets::{
     AddedConditions, AdditionEmbedType, ClassEmbedType, ClassLabels, DownBlockType, EncoderHidDimType, FreeU,

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use oxidiff::{
-    AutoencoderKL, Config, Device, Model, Qwen3Model, ZImageControlNetModel, ZImageTransformer2DModel,
+    AutoencoderKL, AutoencoderKLFlux2, Config, Device, Flux2Transformer2DModel, Model, Qwen3Model,
+    ZImageControlNetModel, ZImageTransformer2DModel,
 };
 use serde_json::Value;
 
@@ -63,6 +64,7 @@ fn the_commands_work() {
     let sandbox = Sandbox::new();
     copy_folder(&Path::new(ROOT).join("models"), &sandbox.path("models"));
     write_z_image(&sandbox.path("Tongyi-MAI/Z-Image-Turbo"));
+    write_flux2(&sandbox.path("black-forest-labs/FLUX.2-klein-4B"));
     let mut seen = BTreeSet::new();
     for (command, expected) in commands(&readme) {
         if OTHER_COMMANDS.contains(&command) {
@@ -75,7 +77,7 @@ fn the_commands_work() {
             command.strip_prefix("oxidiff ")
         };
         let mut arguments = words(arguments.unwrap_or_else(|| panic!("`{command}` is not known")));
-        if command.contains("Z-Image") {
+        if command.contains("Z-Image") || command.contains("FLUX.2") {
             arguments.extend(["--height", "64", "--width", "64"].map(str::to_owned));
         }
         let printed = sandbox.run(&arguments).succeeded().stdout;
@@ -90,6 +92,7 @@ fn the_commands_work() {
         [
             "Tongyi-MAI",
             "apple.webp",
+            "black-forest-labs",
             "cat-1.png",
             "cat-2.png",
             "green.png",
@@ -152,6 +155,16 @@ pub(crate) fn write_z_image(folder: &Path) {
     write_initial::<AutoencoderKL>(&folder.join("vae"));
 }
 
+/// A small FLUX.2 klein with initial weights.
+fn write_flux2(folder: &Path) {
+    let fixtures = Path::new(ROOT).join("tests/fixtures");
+    copy_folder(&fixtures.join("flux2/checkpoint"), folder);
+    copy_folder(&fixtures.join("z_image/checkpoint/tokenizer"), &folder.join("tokenizer"));
+    write_initial::<Flux2Transformer2DModel>(&folder.join("transformer"));
+    write_initial::<Qwen3Model>(&folder.join("text_encoder"));
+    write_initial::<AutoencoderKLFlux2>(&folder.join("vae"));
+}
+
 fn write_initial<M: Model>(folder: &Path) {
     let config = Config::from_file(folder.join("config.json")).unwrap();
     M::from_config(&config, &Device::flex()).unwrap().save_pretrained(folder).unwrap();
@@ -168,20 +181,29 @@ fn the_commands_of_the_page_about_models_work() {
     let controlnet = Config::from_json(&models["controlnet.layers"]["config"].to_string()).unwrap();
     let controlnet = ZImageControlNetModel::from_config(&controlnet, &Device::flex()).unwrap();
     controlnet.save_pretrained(sandbox.path("controlnet")).unwrap();
-    for name in ["apple.png", "mask.png", "pose.png"] {
+    let flux2 = sandbox.path("black-forest-labs/FLUX.2-klein-4B");
+    write_flux2(&flux2);
+    for name in ["black-forest-labs/FLUX.2-klein-base-4B", "black-forest-labs/FLUX.2-klein-9b-kv"] {
+        copy_folder(&flux2, &sandbox.path(name));
+        let index = sandbox.path(name).join("model_index.json");
+        let class_name = if name.ends_with("kv") { "Flux2KleinKVPipeline" } else { "Flux2KleinPipeline" };
+        let text = std::fs::read_to_string(&index).unwrap().replace("Flux2KleinPipeline", class_name);
+        std::fs::write(&index, text).unwrap();
+    }
+    for name in ["apple.png", "mask.png", "pose.png", "hat.png"] {
         image::RgbImage::from_pixel(64, 64, [200; 3].into()).save(sandbox.path(name)).unwrap();
     }
     let commands = commands(&page);
-    assert!(commands.len() >= 5, "{} commands", commands.len());
+    assert!(commands.len() >= 10, "{} commands", commands.len());
     for (command, _) in commands {
         // A published file has the shapes of the published model.
         let command = command.replace("Z-Image-Turbo-Fun-Controlnet-Union.safetensors", "controlnet");
         let mut arguments = words(command.strip_prefix("oxidiff ").unwrap());
+        if let Some(steps) = arguments.iter().position(|word| word == "--steps") {
+            arguments.drain(steps..=steps + 1);
+        }
         let smaller = ["--steps", "2", "--height", "64", "--width", "64"];
         arguments.extend(smaller.map(str::to_owned));
-        if let Some(steps) = arguments.iter().position(|word| word == "8") {
-            arguments.drain(steps - 1..=steps);
-        }
         sandbox.run(&arguments).succeeded();
     }
 }

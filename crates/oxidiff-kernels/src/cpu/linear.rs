@@ -19,8 +19,8 @@ pub(crate) fn linear<T: Operand<U>, U: Unit>(
     bias: Option<Vec<f32>>,
     dims: &[usize],
 ) -> FlexTensor {
-    let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
-    let residual = residual.map(|residual| residual.to_contiguous());
+    let (x, weight) = (in_order::<T>(x), in_order::<T>(weight));
+    let residual = residual.map(in_order::<T>);
     let shape = weight.layout().shape();
     let (columns, depth) = (shape[0], shape[1]);
     let rows = dims[..dims.len() - 1].iter().product();
@@ -37,6 +37,11 @@ pub(crate) fn linear<T: Operand<U>, U: Unit>(
     let weight = Matrix { values: weight, rows: columns, depth };
     multiply_rows::<T, U, _>(&Matrix { values: x, rows, depth }, &weight, &sink);
     contiguous::<T>(output.finish(), dims)
+}
+
+/// The tensor with its values next to each other. A part of another tensor, such as some rows of a weight, is not copied.
+fn in_order<T: Storage>(tensor: FlexTensor) -> FlexTensor {
+    if tensor.as_slice::<T>().is_some() { tensor } else { tensor.to_contiguous() }
 }
 
 /// Stores the sums after adding bias and residual.

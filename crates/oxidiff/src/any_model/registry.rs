@@ -7,10 +7,10 @@ use crate::error::{Error, Result};
 use crate::loading::LoadOptions;
 use crate::loading::config::Config;
 use crate::loading::single_file::SingleFileOptions;
-use crate::models::autoencoders::{AutoencoderKL, AutoencoderTiny};
+use crate::models::autoencoders::{AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny};
 use crate::models::controlnets::{ControlNetModel, ControlNetUnionModel};
 use crate::models::t2i_adapters::T2IAdapter;
-use crate::models::transformers::{DiTTransformer2DModel, ZImageTransformer2DModel};
+use crate::models::transformers::{DiTTransformer2DModel, Flux2Transformer2DModel, ZImageTransformer2DModel};
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
 use crate::pipelines::{ArgumentInfo, CallArguments};
@@ -20,6 +20,7 @@ use crate::vision::{CLIPVisionModelWithProjection, DPTForDepthEstimation};
 /// The classes, in alphabetical order.
 pub(super) const MODELS: &[Entry] = &[
     Entry::of::<AutoencoderKL>(),
+    Entry::of::<AutoencoderKLFlux2>(),
     Entry::of::<AutoencoderTiny>(),
     Entry::of::<CLIPTextModel>(),
     Entry::of::<CLIPTextModelWithProjection>(),
@@ -28,6 +29,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<ControlNetUnionModel>(),
     Entry::of::<DPTForDepthEstimation>(),
     Entry::of::<DiTTransformer2DModel>(),
+    Entry::of::<Flux2Transformer2DModel>(),
     Entry::of::<Qwen3Model>(),
     Entry::of::<T2IAdapter>(),
     Entry::of::<UNet2DConditionModel>(),

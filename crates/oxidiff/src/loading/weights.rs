@@ -122,8 +122,9 @@ impl Checkpoint {
         if !errors.is_empty() {
             return Err(errors.swap_remove(0));
         }
-        // Transformers once stored the numbers of the positions, and ignores them since.
-        let is_unused = |key: &&str| !used.contains(*key) && !key.ends_with("position_ids");
+        // Transformers once stored the numbers of the positions; batch normalization counts the batches of its training.
+        let counts = ["position_ids", "num_batches_tracked"];
+        let is_unused = |key: &&str| !used.contains(*key) && !counts.iter().any(|count| key.ends_with(count));
         let unused: Vec<&str> = self.tensors.keys().filter(is_unused).collect();
         if !unused.is_empty() {
             let (origin, count) = (self.tensors.origin(), counted(unused.len(), "tensor"));

@@ -18,9 +18,9 @@ fn entry_for(class_name: &str, AutoPipeline { class_name: auto, task }: AutoPipe
     let family = registry::entries()
         .find(|entry| entry.class_name == class_name && TASKS.contains(&entry.task))
         .map(|entry| entry.family);
-    let found = registry::entries().find(|entry| Some(entry.family) == family && entry.task == task);
+    let found = registry::entries().find(|entry| Some(entry.family) == family && entry.does(task));
     found.ok_or_else(|| {
-        let has_task = |family| registry::entries().any(|entry| entry.family == family && entry.task == task);
+        let has_task = |family| registry::entries().any(|entry| entry.family == family && entry.does(task));
         let known: Vec<&str> = registry::entries()
             .filter(|entry| TASKS.contains(&entry.task) && has_task(entry.family))
             .map(|entry| entry.class_name)

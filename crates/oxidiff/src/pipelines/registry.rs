@@ -6,6 +6,7 @@ use super::common::component_loader::ComponentLoader;
 use super::component::Components;
 use super::diffusion_pipeline::DiffusionPipeline;
 use super::dit::DiTPipeline;
+use super::flux2::{Flux2KleinInpaintPipeline, Flux2KleinKVPipeline, Flux2KleinPipeline};
 use super::model_index::ModelIndex;
 use super::pipeline::Pipeline;
 use super::request::{ArgumentInfo, CallArguments};
@@ -76,6 +77,9 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<DDIMPipeline>("ddim", Task::Unconditional),
     Entry::of::<DDPMPipeline>("ddpm", Task::Unconditional),
     Entry::of::<DiTPipeline>("dit", Task::ClassConditional),
+    Entry::of::<Flux2KleinPipeline>("flux2-klein", Task::TextToImage).also(Task::ImageToImage),
+    Entry::of::<Flux2KleinInpaintPipeline>("flux2-klein", Task::Inpainting),
+    Entry::of::<Flux2KleinKVPipeline>("flux2-klein-kv", Task::TextToImage),
     Entry::of::<LatentConsistencyModelPipeline>("latent-consistency-models", Task::TextToImage),
     Entry::of::<LatentConsistencyModelImg2ImgPipeline>("latent-consistency-models", Task::ImageToImage),
     Entry::of::<PNDMPipeline>("pndm", Task::Unconditional),
@@ -137,6 +141,8 @@ pub(crate) struct Entry {
     pub class_name: &'static str,
     pub family: &'static str,
     pub task: Task,
+    /// Another task of the class, with further arguments.
+    also: Option<Task>,
     pub arguments: &'static [ArgumentInfo],
     /// Whether a call takes an argument; some of `arguments` are for other classes of the family.
     pub takes: fn(&str) -> bool,
@@ -150,6 +156,7 @@ impl Entry {
             class_name: P::CLASS_NAME,
             family,
             task,
+            also: None,
             arguments: P::Arguments::ALL,
             takes: P::takes,
             load: |loader| {
@@ -162,6 +169,17 @@ impl Entry {
                 Ok(made.map_err(|error| error.in_checkpoint(folder.as_ref()))?.into())
             },
         }
+    }
+
+    /// The same class with another task.
+    const fn also(mut self, task: Task) -> Self {
+        self.also = Some(task);
+        self
+    }
+
+    /// Whether this is a task of the class.
+    pub fn does(&self, task: Task) -> bool {
+        self.task == task || self.also == Some(task)
     }
 }
 

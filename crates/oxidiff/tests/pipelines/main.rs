@@ -3,6 +3,8 @@
 #[path = "../fixture/mod.rs"]
 mod fixture;
 
+mod checkpoints;
+mod flux2;
 mod freeu;
 mod image_to_image;
 mod new_family;

@@ -5,7 +5,9 @@ use burn::tensor::{DType, Tensor};
 use crate::any_model::callable::{CallableModel, ModelOutput, required};
 use crate::call_arguments;
 use crate::error::Result;
-use crate::models::autoencoders::{Autoencoder, AutoencoderKL, AutoencoderTiny, EncodedImage};
+use crate::models::autoencoders::{
+    Autoencoder, AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny, EncodedImage,
+};
 use crate::pipelines::component::Component;
 use crate::random::Generators;
 
@@ -65,4 +67,5 @@ macro_rules! autoencoder {
 }
 
 autoencoder!(AutoencoderKL);
+autoencoder!(AutoencoderKLFlux2);
 autoencoder!(AutoencoderTiny);

@@ -5,7 +5,10 @@ use burn::tensor::{DType, Tensor};
 use crate::any_model::callable::{CallableModel, ModelOutput, required};
 use crate::call_arguments;
 use crate::error::{Error, Result};
-use crate::models::transformers::{DiTTransformer2DModel, ZImageInputs, ZImageTransformer2DModel};
+use crate::models::transformers::{
+    DiTTransformer2DModel, Flux2Inputs, Flux2Transformer2DModel, ZImageInputs, ZImageTransformer2DModel,
+};
+use crate::pipelines::AnyTensor;
 
 call_arguments! {
     /// The arguments of a call of a [`DiTTransformer2DModel`].
@@ -31,6 +34,60 @@ impl CallableModel for DiTTransformer2DModel {
         let timesteps = required("timestep", arguments.timestep)?;
         let labels = required("class_labels", arguments.class_labels)?;
         Ok(vec![("sample", self.forward(sample, &timesteps, &labels)?.into())])
+    }
+}
+
+call_arguments! {
+    /// The arguments of a call of a [`Flux2Transformer2DModel`].
+    pub struct Flux2Transformer2DArguments: "Flux2Transformer2DModel" {
+        /// The tokens of the images, `[batch, tokens, in_channels]`.
+        pub hidden_states: Option<Tensor<3>> = None,
+        /// The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+        pub encoder_hidden_states: Option<Tensor<3>> = None,
+        /// The time from 1 (noise) to 0: one for all items, or one for each.
+        pub timestep: Option<Vec<f32>> = None,
+        /// The places of the images' tokens, `[tokens, 4]`, or of each item, `[batch, tokens, 4]`; those of the first item count.
+        pub img_ids: Option<AnyTensor> = None,
+        /// The places of the prompts' tokens, as `img_ids`.
+        pub txt_ids: Option<AnyTensor> = None,
+        /// How strongly to follow the prompt: one for all items, or one for each.
+        pub guidance: Option<Vec<f32>> = None,
+    }
+}
+
+/// The places of tokens, of the first item if each has its own.
+fn places(argument: &'static str, ids: Option<AnyTensor>) -> Result<Vec<[f32; 4]>> {
+    let ids = required(argument, ids)?;
+    let ids: Tensor<2> = match ids.shape()[..] {
+        [items, tokens, axes] if items > 0 => {
+            ids.to_rank::<3>(argument)?.narrow(0, 0, 1).reshape([tokens, axes])
+        }
+        _ => ids.to_rank(argument)?,
+    };
+    if ids.dims()[1] != 4 {
+        return Err(Error::argument(argument, format!("have {} axes, must have 4", ids.dims()[1])));
+    }
+    let values: Vec<f32> = ids.cast(DType::F32).into_data().iter().collect();
+    Ok(values.chunks_exact(4).map(|place| place.try_into().expect("chunks of four")).collect())
+}
+
+impl CallableModel for Flux2Transformer2DModel {
+    type Arguments = Flux2Transformer2DArguments;
+
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn call(&self, arguments: Flux2Transformer2DArguments) -> Result<ModelOutput> {
+        let sample = self.forward(&Flux2Inputs {
+            hidden_states: required("hidden_states", arguments.hidden_states)?,
+            encoder_hidden_states: required("encoder_hidden_states", arguments.encoder_hidden_states)?,
+            timestep: &required("timestep", arguments.timestep)?,
+            img_ids: &places("img_ids", arguments.img_ids)?,
+            txt_ids: &places("txt_ids", arguments.txt_ids)?,
+            guidance: arguments.guidance.as_deref(),
+        })?;
+        Ok(vec![("sample", sample.into())])
     }
 }
 

@@ -171,6 +171,22 @@ impl StoredTensor {
         Ok(Some(Self { shape: vec![columns, rows], source, range, ..self.clone() }))
     }
 
+    /// The second half of the first dimension before the first, in memory; `None` where it cannot be halved.
+    ///
+    /// # Errors
+    /// When the file does not hold what its header says.
+    pub(crate) fn with_halves_swapped(&self) -> Result<Option<Self>> {
+        if self.shape.first().is_none_or(|rows| rows % 2 == 1) {
+            return Ok(None);
+        }
+        let elements = self.read()?;
+        let (first, second) = elements.split_at(elements.len() / 2);
+        let swapped = [second, first].concat();
+        let range = 0..swapped.len();
+        let source = Source::File(Arc::new(Contents::Memory(swapped.into())));
+        Ok(Some(Self { source, range, ..self.clone() }))
+    }
+
     /// The entries of the first dimension in `range`; `None` where it has fewer.
     pub(crate) fn rows(&self, range: Range<usize>) -> Option<Self> {
         let (rows, rest) = self.shape.split_first()?;

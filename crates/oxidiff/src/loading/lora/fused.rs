@@ -6,18 +6,20 @@ use super::layer::{DOWN, Parts, UP};
 use crate::error::Result;
 use crate::loading::formats::state_dict::StateDict;
 
-/// The end of the name of a module that stands for three.
-const FUSED: &str = ".qkv";
+/// The ends of the names of modules that stand for three, and the ends of those.
+const FUSED: [(&str, [&str; 3]); 2] =
+    [(".qkv", [".to_q", ".to_k", ".to_v"]), (".added_qkv", [".add_q_proj", ".add_k_proj", ".add_v_proj"])];
 
 /// The name of the module that stands for query, key and value of an attention.
 pub(super) fn name(attention: &str) -> String {
-    format!("{attention}{FUSED}")
+    format!("{attention}{}", FUSED[0].0)
 }
 
 /// The three modules that `module` stands for, if the model has them.
 pub(super) fn parts(module: &str, weights: &BTreeMap<String, Vec<usize>>) -> Option<[String; 3]> {
-    let attention = module.strip_suffix(FUSED)?;
-    let parts = ["q", "k", "v"].map(|part| format!("{attention}.to_{part}"));
+    let (attention, parts) =
+        FUSED.iter().find_map(|(end, parts)| Some((module.strip_suffix(end)?, parts)))?;
+    let parts = parts.map(|part| format!("{attention}{part}"));
     parts.iter().all(|part| weights.contains_key(&format!("{part}.weight"))).then_some(parts)
 }
 

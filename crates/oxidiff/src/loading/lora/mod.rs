@@ -5,17 +5,19 @@
 //! (`lora_unet_…_to_q.lora_down.weight`), so that the path is found only by comparison with the model's own names, or with
 //! those that its layers have in a single file.
 
+mod alpha;
 mod choose_file;
 mod fused;
 mod layer;
 mod original_names;
 mod peft_config;
+mod transformer_names;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use safetensors::tensor::Dtype;
 use serde_json::{Map, Value};
 
+use self::alpha::{most_common, scalar};
 pub(crate) use self::choose_file::guess_file;
 use self::layer::{DOWN, NAMES, PEFT_MAGNITUDE, Parts, UP};
 pub(crate) use self::layer::{
@@ -23,13 +25,16 @@ pub(crate) use self::layer::{
 };
 use self::peft_config::PeftConfig;
 use crate::error::{Error, Result};
-use crate::loading::formats::state_dict::{StateDict, StoredTensor};
+use crate::loading::formats::state_dict::StateDict;
+use crate::loading::original::flux2_names::FINAL_MODULATION;
 use crate::wording::listed;
 
 /// The name of the number that a layer's change is multiplied by, after division by its rank.
 const ALPHA: &str = "alpha";
 /// The end of the name of the projection after an attention, which some trainers call `out`.
 const OUT: &str = ".to_out.0";
+/// A module that only the transformer of FLUX.2 has.
+const FLUX2_MARK: &str = "single_stream_modulation.linear";
 
 /// The key of the metadata under which diffusers keeps the configurations of PEFT.
 pub(crate) const METADATA_KEY: &str = "lora_adapter_metadata";
@@ -69,15 +74,18 @@ impl LoraTarget {
     fn without_prefix(self, key: &str) -> Option<&str> {
         let after = |name: &str| key.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
         match self {
-            Self::Transformer => Some(after(self.name()).or_else(|| after("diffusion_model")).unwrap_or(key)),
+            Self::Transformer => {
+                let names = [self.name(), "diffusion_model", "base_model.model"];
+                Some(names.into_iter().find_map(after).unwrap_or(key))
+            }
             _ => after(self.name()),
         }
     }
 
     /// The name in diffusers of a module of this model.
     fn canonical(self, module: String) -> String {
-        match (self, module.strip_suffix(".out")) {
-            (Self::Transformer, Some(block)) => format!("{block}{OUT}"),
+        match self {
+            Self::Transformer => transformer_names::canonical(module),
             _ => module,
         }
     }
@@ -210,17 +218,18 @@ impl LoraFile {
         let mut parts = BTreeMap::<String, Parts>::new();
         for (key, tensor) in self.tensors.iter() {
             let Some(rest) = target.without_prefix(key) else { continue };
-            let Some((module, name)) = split_key(target, rest)
-                .map(|(module, name)| (target.canonical(module), name))
-                .filter(|(module, _)| has_weight(target, module, weights))
-            else {
+            let Some((module, name)) = split_key(target, rest) else { continue };
+            let swaps = name == UP && module == FINAL_MODULATION;
+            let module = target.canonical(module);
+            if !has_weight(target, &module, weights) {
                 continue;
-            };
+            }
             let part = parts.entry(module).or_default();
             match name {
                 ALPHA => part.alpha = Some(scalar(tensor)?),
                 name => {
-                    part.tensors.insert(name, tensor.clone());
+                    let swapped = if swaps { tensor.with_halves_swapped()? } else { None };
+                    part.tensors.insert(name, swapped.unwrap_or_else(|| tensor.clone()));
                 }
             }
             used.insert(key);
@@ -280,6 +289,9 @@ impl LoraFile {
                     modules.insert(format!("text_model_{flat}"), module.to_owned());
                 }
                 LoraTarget::Transformer => {
+                    if module == FLUX2_MARK {
+                        modules.extend(transformer_names::of_flux2(weights));
+                    }
                     if let Some(block) = module.strip_suffix(OUT) {
                         let flat = block.replace('.', "_");
                         modules.insert(format!("{flat}_out"), module.to_owned());
@@ -378,42 +390,4 @@ fn split_key(target: LoraTarget, key: &str) -> Option<(String, &'static str)> {
         }
     }
     None
-}
-
-/// The only element of a tensor.
-fn scalar(tensor: &StoredTensor) -> Result<f64> {
-    let error = || Error::Weights {
-        origin: tensor.origin().to_owned(),
-        message: format!("an alpha is {:?} of shape {:?}, not a number", tensor.dtype(), tensor.shape()),
-    };
-    if tensor.len() != 1 {
-        return Err(error());
-    }
-    let bytes = tensor.read()?;
-    let value = match (tensor.dtype(), &bytes[..]) {
-        (Dtype::F64, &[a, b, c, d, e, f, g, h]) => f64::from_le_bytes([a, b, c, d, e, f, g, h]),
-        (Dtype::F32, &[a, b, c, d]) => f32::from_le_bytes([a, b, c, d]).into(),
-        (Dtype::F16, &[a, b]) => half::f16::from_le_bytes([a, b]).into(),
-        (Dtype::BF16, &[a, b]) => half::bf16::from_le_bytes([a, b]).into(),
-        (Dtype::I64, &[a, b, c, d, e, f, g, h]) => i64::from_le_bytes([a, b, c, d, e, f, g, h]) as f64,
-        (Dtype::I32, &[a, b, c, d]) => i32::from_le_bytes([a, b, c, d]).into(),
-        _ => return Err(error()),
-    };
-    if value.is_finite() {
-        Ok(value)
-    } else {
-        Err(tensor.error(format!("an alpha is {value}, which is not finite")))
-    }
-}
-
-/// The value that occurs most often; the first of several.
-fn most_common(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut counts: Vec<(f64, usize)> = Vec::new();
-    for value in values {
-        match counts.iter_mut().find(|(other, _)| *other == value) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((value, 1)),
-        }
-    }
-    counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(value, _)| value)
 }

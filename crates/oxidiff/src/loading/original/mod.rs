@@ -5,6 +5,8 @@
 
 mod configs;
 mod controlnet;
+mod flux2;
+pub(crate) mod flux2_names;
 mod open_clip;
 mod sdxl;
 mod stable_diffusion;
@@ -37,8 +39,15 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 5] =
-    [&controlnet::LAYOUT, &z_image::LAYOUT, &z_image::CONTROLNET, &sdxl::LAYOUT, &stable_diffusion::LAYOUT];
+static LAYOUTS: [&Layout; 7] = [
+    &controlnet::LAYOUT,
+    &flux2::TRANSFORMER,
+    &flux2::AUTOENCODER,
+    &z_image::LAYOUT,
+    &z_image::CONTROLNET,
+    &sdxl::LAYOUT,
+    &stable_diffusion::LAYOUT,
+];
 
 /// Keys that only files of other families have, and the family.
 const UNSUPPORTED: [(&str, &str); 5] = [
@@ -70,10 +79,12 @@ fn width(tensors: &StateDict, key: &str) -> Option<usize> {
 /// # Errors
 /// When the file is a checkpoint of a family that is not supported.
 pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFolder> {
-    if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| tensors.contains(key)) {
+    // Some of its tensors have the names of those of FLUX.1.
+    let is_flux2 = (flux2::TRANSFORMER.recognizes)(tensors);
+    if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| !is_flux2 && tensors.contains(key)) {
         return Err(Error::unsupported(
             format!("`{}`, a checkpoint of {family}", tensors.origin()),
-            "only Stable Diffusion 1, 2 and XL, and the transformer of Z-Image, are read from a single file; choose the \
+            "only Stable Diffusion 1, 2 and XL, and the transformers of Z-Image and FLUX.2, are read from a single file; choose the \
              configuration with `config` if it is one of them",
         ));
     }
@@ -87,7 +98,7 @@ pub(crate) fn is_controlnet(tensors: &StateDict) -> bool {
 
 /// Whether a file is a transformer without its text encoder and autoencoder.
 pub(crate) fn is_transformer(tensors: &StateDict) -> bool {
-    (z_image::LAYOUT.recognizes)(tensors)
+    [&flux2::TRANSFORMER, &z_image::LAYOUT].iter().any(|layout| (layout.recognizes)(tensors))
 }
 
 /// Whether a file has a UNet, an autoencoder or a text encoder in the layout of whole checkpoints.

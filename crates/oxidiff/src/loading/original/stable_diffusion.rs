@@ -159,11 +159,15 @@ pub(super) fn vae(tensors: &StateDict, config: &Config) -> Result<StateDict> {
 /// The key of a parameter of an autoencoder whose decoder has `blocks` blocks.
 fn vae_key(key: &str, blocks: usize) -> Option<String> {
     let (half, rest) = key.split_once('.')?;
-    if matches!(half, "quant_conv" | "post_quant_conv") {
+    if matches!(half, "quant_conv" | "post_quant_conv" | "bn") {
         return Some(key.to_owned());
     }
     if !matches!(half, "encoder" | "decoder") {
         return None;
+    }
+    // In FLUX.2, these are part of the halves.
+    if rest.starts_with("quant_conv.") || rest.starts_with("post_quant_conv.") {
+        return Some(rest.to_owned());
     }
     for (old, new) in [
         ("conv_in.", "conv_in."),

@@ -46,6 +46,13 @@ pub trait Autoencoder: Debug + Send + Sync {
         None
     }
 
+    /// Mean and standard deviation of each channel of latents that were cut into patches of 2 by 2, each
+    /// `[1, 4 * latent_channels, 1, 1]` in `f32`, if they are weights of the model: diffusion then works on such latents,
+    /// standardised by them.
+    fn patch_statistics(&self) -> Option<[Tensor<4>; 2]> {
+        None
+    }
+
     /// Whether the model overflows in half precision, so that pipelines compute it in `f32`.
     fn force_upcast(&self) -> bool {
         false
@@ -127,12 +134,15 @@ impl<A: Autoencoder + 'static> From<A> for Box<dyn Autoencoder> {
 /// [`Model`](crate::models::model::Model).
 macro_rules! model_methods {
     () => {
-        fn class_name(&self) -> &'static str {
-            <Self as $crate::models::model::Model>::CLASS_NAME
-        }
+        $crate::models::autoencoders::autoencoder::model_methods!(but set_scaling_factor);
 
         fn set_scaling_factor(&mut self, scaling_factor: f64) {
             self.config.scaling_factor = scaling_factor;
+        }
+    };
+    (but set_scaling_factor) => {
+        fn class_name(&self) -> &'static str {
+            <Self as $crate::models::model::Model>::CLASS_NAME
         }
 
         fn scale_factor(&self) -> usize {

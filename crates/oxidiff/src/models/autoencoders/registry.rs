@@ -1,6 +1,6 @@
 //! The autoencoders that a pipeline can load.
 
-use super::{Autoencoder, AutoencoderKL, AutoencoderTiny};
+use super::{Autoencoder, AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny};
 use crate::error::{Error, Result};
 use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
@@ -14,8 +14,11 @@ pub(crate) struct AutoencoderClass {
 }
 
 /// One row per class.
-pub(crate) const AUTOENCODERS: &[AutoencoderClass] =
-    &[AutoencoderClass::of::<AutoencoderKL>(), AutoencoderClass::of::<AutoencoderTiny>()];
+pub(crate) const AUTOENCODERS: &[AutoencoderClass] = &[
+    AutoencoderClass::of::<AutoencoderKL>(),
+    AutoencoderClass::of::<AutoencoderKLFlux2>(),
+    AutoencoderClass::of::<AutoencoderTiny>(),
+];
 
 impl AutoencoderClass {
     const fn of<A: Autoencoder + Model + 'static>() -> Self {

@@ -180,6 +180,13 @@ impl TimestepEmbedding {
         }
     }
 
+    /// The same layers without biases.
+    pub fn without_biases(mut self) -> Self {
+        self.linear_1.bias = None;
+        self.linear_2.bias = None;
+        self
+    }
+
     /// Length of the input.
     pub fn in_channels(&self) -> usize {
         self.linear_1.in_features()

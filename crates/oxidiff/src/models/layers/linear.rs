@@ -1,5 +1,7 @@
 //! Linear layers and embedding tables, with weights laid out as PyTorch stores them.
 
+use std::ops::Range;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, module};
 use oxidiff_kernels::{Place, geglu, linear, linear_geglu};
@@ -62,6 +64,15 @@ impl Linear {
     /// Like [`Self::forward`], plus `residual` `[..., out_features]`.
     pub fn forward_added<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
         self.product(x, Some(residual))
+    }
+
+    /// The part of the result of [`Self::forward`] that these rows of the weight make: `[..., in_features]` to `[..., rows]`.
+    pub fn forward_rows<const D: usize>(&self, x: Tensor<D>, rows: Range<usize>) -> Tensor<D> {
+        if self.low_rank.is_some() {
+            return self.forward(x).narrow(D - 1, rows.start, rows.len());
+        }
+        let bias = self.bias.as_ref().map(|bias| bias.val().narrow(0, rows.start, rows.len()));
+        linear(x, self.weight.val().narrow(0, rows.start, rows.len()), bias, None)
     }
 
     fn product<const D: usize>(&self, x: Tensor<D>, residual: Option<Tensor<D>>) -> Tensor<D> {

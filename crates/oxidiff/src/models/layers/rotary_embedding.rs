@@ -15,9 +15,9 @@ pub struct RotaryEmbedding {
 
 impl RotaryEmbedding {
     /// Rotations by `angles`, those of one token after those of another; `pairs` says which features of a head belong together.
-    pub fn new(angles: &[f32], tokens: usize, pairs: Pairs, device: &Device) -> Self {
+    pub fn new(angles: &[impl Into<f64> + Copy], tokens: usize, pairs: Pairs, device: &Device) -> Self {
         let table = |value: fn(f64) -> f64| {
-            let values: Vec<f32> = angles.iter().map(|angle| value(f64::from(*angle)) as f32).collect();
+            let values: Vec<f32> = angles.iter().map(|angle| value((*angle).into()) as f32).collect();
             let data = TensorData::new(values, [tokens, angles.len() / tokens.max(1)]);
             Tensor::from_data(data, (device, DType::F32))
         };
@@ -32,14 +32,14 @@ impl RotaryEmbedding {
 
 /// The angles of tokens that each have a position on several axes. A head has `axes_dims[a]` features for axis `a`, half as many
 /// pairs; pair `i` of an axis turns `theta^(-2 i / axes_dims[a])` per step.
-pub fn axial_angles<const A: usize>(theta: f64, axes_dims: [usize; A], positions: &[[usize; A]]) -> Vec<f32> {
+pub fn axial_angles<const A: usize>(theta: f64, axes_dims: [usize; A], positions: &[[f64; A]]) -> Vec<f64> {
     let frequencies = axes_dims.map(|dim| {
         let frequency = |pair: usize| 1.0 / theta.powf((2 * pair) as f64 / dim as f64);
         (0..dim / 2).map(frequency).collect::<Vec<f64>>()
     });
     let angles = positions.iter().flat_map(|position| {
         let axes = position.iter().zip(&frequencies);
-        axes.flat_map(|(position, axis)| axis.iter().map(|frequency| (*position as f64 * frequency) as f32))
+        axes.flat_map(|(position, axis)| axis.iter().map(move |frequency| position * frequency))
     });
     angles.collect()
 }
@@ -60,8 +60,11 @@ mod tests {
 
     #[test]
     fn angles_are_grouped_by_axis() {
-        let angles = axial_angles(100.0, [4, 2], &[[0, 0], [3, 5]]);
-        assert_eq!(angles, [0.0, 0.0, 0.0, 3.0, 0.3, 5.0]);
+        let angles = axial_angles(100.0, [4, 2], &[[0.0, 0.0], [3.0, 5.0]]);
+        assert_eq!(
+            angles.iter().map(|angle| *angle as f32).collect::<Vec<_>>(),
+            [0.0, 0.0, 0.0, 3.0, 0.3, 5.0]
+        );
         assert_eq!(text_angles(100.0, 4, 3), [0.0, 0.0, 1.0, 0.1, 2.0, 0.2]);
     }
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::Value;
 
+use super::any_tensor::AnyTensor;
 use super::argument::Argument;
 use super::call_arguments::ArgumentKind;
 use crate::image_processor::{OutputType, PipelineImageInput, load_image};
@@ -258,6 +259,18 @@ impl<const D: usize> FromArgument for Tensor<D> {
                 flatten(list, &mut shape, &mut values)?;
                 Ok(Self::from_data(TensorData::new(values, shape), &Device::flex()))
             }
+            other => other_kind("a tensor", &other),
+        }
+    }
+}
+
+/// A tensor of any rank.
+impl FromArgument for AnyTensor {
+    const CAN_BE_WRITTEN: bool = false;
+
+    fn from_argument(argument: Argument) -> Result<Self, String> {
+        match argument {
+            Argument::Tensor(tensor) => Ok(*tensor),
             other => other_kind("a tensor", &other),
         }
     }

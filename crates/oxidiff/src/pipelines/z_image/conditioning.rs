@@ -1,7 +1,5 @@
 //! From prompts to the hidden states that the transformer reads.
 
-use std::collections::HashMap;
-
 use burn::tensor::Tensor;
 
 use super::components::ZImageComponents;
@@ -9,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::models::model::Model;
 use crate::pipelines::common::arguments::check_images;
 use crate::pipelines::common::ignored::warn_of_ignored;
+use crate::pipelines::common::text::chat::{conversation, embed_each, warn_of_truncation};
 use crate::pipelines::common::text::prompts::{broadcast, count_texts};
-use crate::text_encoders::{ChatMessage, ChatOptions};
 use crate::wording::counted;
 
 /// The texts of a call, or the embeddings that replace them.
@@ -118,24 +116,16 @@ impl ZImageComponents {
     /// When the tokenizer or the encoder refuses a text.
     pub fn embed_texts(&self, texts: &[String], max_length: usize) -> Result<Vec<Tensor<2>>> {
         let layer = self.text_encoder.config().num_hidden_layers - 1;
-        let mut encoded: HashMap<&str, Tensor<2>> = HashMap::new();
-        for text in texts {
-            if encoded.contains_key(text.as_str()) {
-                continue;
-            }
-            let options = ChatOptions { add_generation_prompt: true, enable_thinking: Some(true) };
-            let message = self.tokenizer.apply_chat_template(&[ChatMessage::user(text.as_str())], options)?;
+        embed_each(texts, |text| {
+            let message = conversation(&self.tokenizer, text, true)?;
             let tokens = self.tokenizer.tokenize_unpadded(&message, max_length)?;
-            if let Some(lost) = tokens.truncated {
-                tracing::warn!("the prompt is too long: {max_length} tokens leave out `{lost}`");
-            }
+            warn_of_truncation(tokens.truncated.as_deref(), max_length);
             if tokens.input_ids.is_empty() {
                 return Err(Error::argument("prompt", "has no tokens"));
             }
             let states = self.text_encoder.hidden_states(&[tokens.input_ids], None, &[layer])?;
             let state = states.into_iter().next().expect("one layer was asked for");
-            encoded.insert(text, state.squeeze_dim(0));
-        }
-        Ok(texts.iter().map(|text| encoded[text.as_str()].clone()).collect())
+            Ok(state.squeeze_dim(0))
+        })
     }
 }

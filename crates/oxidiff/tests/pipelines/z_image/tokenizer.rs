@@ -6,7 +6,7 @@ use oxidiff::{ChatMessage, ChatOptions, Qwen2Tokenizer};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{copy, error, expect, recorded};
+use super::{copy_folder, error, expect, recorded};
 use crate::fixture;
 
 #[derive(Deserialize)]
@@ -99,7 +99,7 @@ fn a_vocabulary_with_merges_is_enough() {
 fn damaged_files_are_refused() {
     let changed = |file: &str, text: &str| {
         let folder = tempfile::tempdir().unwrap();
-        copy(&recorded("checkpoint/tokenizer"), folder.path());
+        copy_folder(&recorded("checkpoint/tokenizer"), folder.path());
         std::fs::write(folder.path().join(file), text).unwrap();
         Qwen2Tokenizer::from_pretrained(folder.path())
     };
@@ -139,7 +139,7 @@ fn damaged_files_are_refused() {
 #[test]
 fn texts_are_filled_up_and_cut_off_on_the_side_of_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
-    copy(&recorded("checkpoint/tokenizer"), folder.path());
+    copy_folder(&recorded("checkpoint/tokenizer"), folder.path());
     let file = folder.path().join("tokenizer_config.json");
     let mut config: Map<String, Value> = fixture::json(&file);
     config.insert("padding_side".into(), "left".into());

@@ -183,6 +183,25 @@ pub(super) static CONTROLNET_XL: EmbeddedFolder = folder!(
     CONTROLNET: include_bytes!("controlnet/xl.json"),
 );
 
+pub(super) static FLUX2_DEV: EmbeddedFolder = folder!(
+    "black-forest-labs/FLUX.2-dev",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/flux2_dev.json"),
+);
+
+pub(super) static FLUX2_KLEIN_4B: EmbeddedFolder = folder!(
+    "black-forest-labs/FLUX.2-klein-4B",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/flux2_klein_4b.json"),
+    AUTOENCODER: include_bytes!("vae/flux2.json"),
+);
+
+pub(super) static FLUX2_KLEIN_9B: EmbeddedFolder = folder!(
+    "black-forest-labs/FLUX.2-klein-9B",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/flux2_klein_9b.json"),
+);
+
 pub(super) static Z_IMAGE: EmbeddedFolder = folder!(
     "Tongyi-MAI/Z-Image-Turbo",
     tokenizers: [],

@@ -85,7 +85,7 @@ impl AutoencoderKLConfig {
     ///
     /// # Errors
     /// When it contradicts itself.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(in crate::models::autoencoders) fn check(&self) -> Result<()> {
         if self.latents_mean.is_some() != self.latents_std.is_some() {
             tracing::warn!(
                 "`latents_mean` and `latents_std` of the autoencoder have no effect without each other"

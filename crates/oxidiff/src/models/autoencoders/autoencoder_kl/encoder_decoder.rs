@@ -16,7 +16,7 @@ const EPSILON: f64 = 1e-6;
 
 /// The shape of an [`Encoder`] or a [`Decoder`].
 #[derive(Clone, Debug)]
-pub(super) struct VaeShape {
+pub(in crate::models::autoencoders) struct VaeShape {
     /// Channels at each resolution, beginning with that of the image.
     pub block_out_channels: Vec<usize>,
     pub layers_per_block: usize,
@@ -105,7 +105,7 @@ struct UpDecoderBlock2D {
 
 /// From an image to the parameters of the distribution of its latent.
 #[derive(Module, Debug)]
-pub(super) struct Encoder {
+pub(in crate::models::autoencoders) struct Encoder {
     conv_in: Conv2d,
     down_blocks: Vec<DownEncoderBlock2D>,
     mid_block: MidBlock,
@@ -114,7 +114,7 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn init(
+    pub(in crate::models::autoencoders) fn init(
         shape: &VaeShape,
         in_channels: usize,
         latent_channels: usize,
@@ -140,7 +140,7 @@ impl Encoder {
         }
     }
 
-    pub(super) fn forward(&self, image: Tensor<4>) -> Tensor<4> {
+    pub(in crate::models::autoencoders) fn forward(&self, image: Tensor<4>) -> Tensor<4> {
         let mut x = self.conv_in.forward(image);
         for block in &self.down_blocks {
             for resnet in &block.resnets {
@@ -157,8 +157,8 @@ impl Encoder {
 
 /// From a latent to an image.
 #[derive(Module, Debug)]
-pub(super) struct Decoder {
-    pub(super) conv_in: Conv2d,
+pub(in crate::models::autoencoders) struct Decoder {
+    pub(in crate::models::autoencoders) conv_in: Conv2d,
     mid_block: MidBlock,
     up_blocks: Vec<UpDecoderBlock2D>,
     conv_norm_out: GroupNorm,
@@ -166,7 +166,7 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn init(
+    pub(in crate::models::autoencoders) fn init(
         shape: &VaeShape,
         latent_channels: usize,
         out_channels: usize,
@@ -192,7 +192,7 @@ impl Decoder {
         }
     }
 
-    pub(super) fn forward(&self, latent: Tensor<4>) -> Tensor<4> {
+    pub(in crate::models::autoencoders) fn forward(&self, latent: Tensor<4>) -> Tensor<4> {
         let mut x = self.mid_block.forward(self.conv_in.forward(latent));
         for block in &self.up_blocks {
             for resnet in &block.resnets {

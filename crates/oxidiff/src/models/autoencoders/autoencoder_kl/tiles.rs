@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::error::Result;
 
 /// Cuts an image into overlapping tiles, and joins their results.
-pub(super) struct Tiles {
+pub(in crate::models::autoencoders) struct Tiles {
     /// The side of a tile before.
     pub from: usize,
     /// The side of a tile after.
@@ -17,13 +17,13 @@ impl Tiles {
     const OVERLAP: f64 = 0.25;
 
     /// Whether an image `[batch, channels, height, width]` is larger than one tile.
-    pub(super) fn are_needed(&self, x: &Tensor<4>) -> bool {
+    pub(in crate::models::autoencoders) fn are_needed(&self, x: &Tensor<4>) -> bool {
         let [_, _, height, width] = x.dims();
         height > self.from || width > self.from
     }
 
     /// The result of `code` for an image, computed tile by tile.
-    pub(super) fn map(
+    pub(in crate::models::autoencoders) fn map(
         &self,
         x: Tensor<4>,
         code: impl Fn(Tensor<4>) -> Result<Tensor<4>>,

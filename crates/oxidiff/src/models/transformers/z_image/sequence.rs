@@ -24,7 +24,12 @@ pub(super) struct Sequence {
 impl Sequence {
     /// The sequence of items whose tokens have these positions.
     pub fn new(items: &[Vec<Position>], config: &ZImageTransformer2DConfig, device: &Device) -> Self {
-        let angles = axial_angles(config.rope_theta, config.axes_dims, &items.concat());
+        let places: Vec<_> = items.iter().flatten().map(|place| place.map(|axis| axis as f64)).collect();
+        // Rounded, as the table of the reference is.
+        let angles: Vec<f32> = axial_angles(config.rope_theta, config.axes_dims, &places)
+            .into_iter()
+            .map(|angle| angle as f32)
+            .collect();
         let lengths: Vec<usize> = items.iter().map(Vec::len).collect();
         let tokens = lengths.iter().sum();
         Self { lengths, rotary: RotaryEmbedding::new(&angles, tokens, Pairs::Neighbours, device) }

@@ -1,5 +1,6 @@
 //! From prompts to the embeddings that a denoiser attends to.
 
+pub(crate) mod chat;
 mod chunks;
 pub(crate) mod clip_prompt;
 pub(crate) mod prompts;
