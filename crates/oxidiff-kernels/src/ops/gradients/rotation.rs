@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn burn_differentiates_angles() {
-        let [x, angles] = [random(2 * 12, 1.0).reshape([1, 2, 12]), random(6, 2.0).reshape([2, 3])];
+        let (x, angles) = (random(2 * 12, 1.0).reshape([1, 2, 12]), random(6, 2.0).reshape([2, 3]));
         let gradient = |rotate: Rotate| {
             let angles = angles.clone().autodiff().require_grad();
             let y = rotate(x.clone().autodiff(), angles.clone().cos(), angles.clone().sin(), Pairs::Halves);
