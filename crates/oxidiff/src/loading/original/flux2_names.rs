@@ -1,7 +1,10 @@
 //! The names of the layers of FLUX.2's transformer in its authors' layout, which single files and trainers use.
 
+/// A name of theirs, and that of diffusers.
+type Name = (&'static str, &'static str);
+
 /// Names inside a block with two streams, theirs and those of diffusers. A layer `qkv` stands for three.
-const DOUBLE: [(&str, &str); 12] = [
+const DOUBLE: [Name; 12] = [
     ("img_attn.qkv", "attn.qkv"),
     ("img_attn.proj", "attn.to_out.0"),
     ("img_attn.norm.query_norm", "attn.norm_q"),
@@ -16,13 +19,13 @@ const DOUBLE: [(&str, &str); 12] = [
     ("txt_mlp.2", "ff_context.linear_out"),
 ];
 /// Names inside a block with one stream.
-const SINGLE: [(&str, &str); 4] = [
+const SINGLE: [Name; 4] = [
     ("linear1", "attn.to_qkv_mlp_proj"),
     ("linear2", "attn.to_out"),
     ("norm.query_norm", "attn.norm_q"),
     ("norm.key_norm", "attn.norm_k"),
 ];
-const OUTSIDE: [(&str, &str); 11] = [
+const OUTSIDE: [Name; 11] = [
     ("img_in", "x_embedder"),
     ("txt_in", "context_embedder"),
     ("time_in.in_layer", "time_guidance_embed.timestep_embedder.linear_1"),
@@ -36,7 +39,7 @@ const OUTSIDE: [(&str, &str); 11] = [
     (FINAL_MODULATION, "norm_out.linear"),
 ];
 /// The lists of blocks, theirs and those of diffusers, and the names inside a block.
-const LISTS: [(&str, &str, &[(&str, &str)]); 2] = [
+const LISTS: [(&str, &str, &[Name]); 2] = [
     ("double_blocks", "transformer_blocks", &DOUBLE),
     ("single_blocks", "single_transformer_blocks", &SINGLE),
 ];
