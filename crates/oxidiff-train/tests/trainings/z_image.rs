@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use oxidiff::training::{LowRankInit, LowRankLayers, StateFile, Trained};
 use oxidiff::{
-    DType, Device, Generator, LoraLoader, Model, Pipeline, Tensor, ZImagePipeline, ZImageTransformer2DModel,
+    DType, Device, Generator, LoraLoader, Pipeline, Tensor, ZImagePipeline, ZImageTransformer2DModel,
 };
 use oxidiff_train::{DreamBoothLoraZImageOptions, Outcome, Stop, WeightingScheme, dreambooth_lora_z_image};
 use serde_json::Value;
