@@ -15,6 +15,7 @@ mod cpu;
 mod host;
 mod ops;
 
+pub use cpu::quantised::format::QuantisedFormat;
 pub use host::breakdown::{Cost, add_cost, breakdown_is_running, finish_breakdown, start_breakdown};
 pub use host::mapped_file::MappedFile;
 pub use host::mapped_tensor::release_mapped;
@@ -35,6 +36,7 @@ pub use ops::group_norm::{GroupNormActivation, group_norm};
 pub use ops::images::{join_channels, nearest, to_image, to_tokens};
 pub use ops::layer_norm::layer_norm;
 pub use ops::linear::{linear, linear_geglu};
+pub use ops::quantised::{QuantisedMatrix, quantised_linear};
 pub use ops::recording;
 pub use ops::rms_norm::rms_norm;
 pub use ops::rotation::{Pairs, rotate};

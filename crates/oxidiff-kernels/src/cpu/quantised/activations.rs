@@ -1,0 +1,155 @@
+//! Activations in 8 bits, to be multiplied with the numbers of weights.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::chunk::{CHUNK, GROUP, GROUPS};
+use crate::cpu::storage::Storage;
+use crate::host::scratch::Scratch;
+
+/// Values with a common scale.
+const BLOCK: usize = 32;
+const MOST: f32 = 127.0;
+
+/// Rows of activations: `scale * number`, where 32 neighbours have a common scale. After the end of a row, zeros fill the last
+/// chunk.
+pub(crate) struct Activations {
+    numbers: Scratch<i8>,
+    /// For each chunk of a row its scales, one for each group, and then the sums of the groups' values.
+    scales_and_sums: Scratch,
+    /// Chunks of a row.
+    pub chunks: usize,
+    pub rows: usize,
+}
+
+/// A chunk of a row of activations.
+#[derive(Clone, Copy)]
+pub(crate) struct ActivationChunk<'a> {
+    pub numbers: &'a [i8; CHUNK],
+    pub scales: &'a [f32; GROUPS],
+    /// The sums of the values of each group.
+    pub sums: &'a [f32; GROUPS],
+}
+
+impl Activations {
+    /// Rounds rows of `depth` values.
+    pub fn new<T: Storage>(values: &[T], depth: usize) -> Self {
+        let chunks = depth.div_ceil(CHUNK);
+        let rows = values.len().checked_div(depth).unwrap_or(0);
+        let mut numbers = Scratch::new(rows * chunks * CHUNK);
+        let mut scales_and_sums = Scratch::new(rows * chunks * 2 * GROUPS);
+        numbers
+            .par_chunks_mut((chunks * CHUNK).max(1))
+            .zip(scales_and_sums.par_chunks_mut((chunks * 2 * GROUPS).max(1)))
+            .zip(values.par_chunks(depth.max(1)))
+            .for_each(|((numbers, scales_and_sums), values)| {
+                Arch::new().dispatch(Round { values, numbers, scales_and_sums });
+            });
+        Self { numbers, scales_and_sums, chunks, rows }
+    }
+
+    #[inline(always)]
+    pub fn chunk(&self, row: usize, chunk: usize) -> ActivationChunk<'_> {
+        let index = row * self.chunks + chunk;
+        let numbers = &self.numbers.as_chunks::<CHUNK>().0[index];
+        let [scales, sums] = &self.scales_and_sums.as_chunks::<GROUPS>().0.as_chunks::<2>().0[index];
+        ActivationChunk { numbers, scales, sums }
+    }
+}
+
+/// Rounds a row.
+struct Round<'a, T> {
+    values: &'a [T],
+    numbers: &'a mut [i8],
+    scales_and_sums: &'a mut [f32],
+}
+
+impl<T: Storage> WithSimd for Round<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { values, numbers, scales_and_sums } = self;
+        let outs = numbers.as_chunks_mut::<CHUNK>().0.iter_mut();
+        let outs = outs.zip(scales_and_sums.as_chunks_mut::<{ 2 * GROUPS }>().0);
+        for (values, (numbers, scales_and_sums)) in values.chunks(CHUNK).zip(outs) {
+            let mut wide = [0.0; CHUNK];
+            T::widen(values, &mut wide[..values.len()]);
+            let (scales, sums) = scales_and_sums.split_at_mut(GROUPS);
+            for (block, values) in wide.as_chunks::<BLOCK>().0.iter().enumerate() {
+                let numbers: &mut [i8; BLOCK] =
+                    (&mut numbers[block * BLOCK..][..BLOCK]).try_into().expect("a block");
+                let scale = round_block(values, numbers);
+                for half in 0..BLOCK / GROUP {
+                    let group = block * (BLOCK / GROUP) + half;
+                    let sum: i32 = numbers[half * GROUP..][..GROUP].iter().map(|n| i32::from(*n)).sum();
+                    scales[group] = scale;
+                    sums[group] = scale * sum as f32;
+                }
+            }
+        }
+    }
+}
+
+/// Rounds values with a common scale, and returns it. It is not a number if a value is not finite, so that the product is not
+/// finite either.
+#[inline(always)]
+fn round_block(values: &[f32; BLOCK], numbers: &mut [i8; BLOCK]) -> f32 {
+    let (mut largest, mut not_finite) = ([0.0f32; GROUP], [0.0f32; GROUP]);
+    for values in values.as_chunks::<GROUP>().0 {
+        for (lane, value) in values.iter().enumerate() {
+            largest[lane] = largest[lane].max(value.abs());
+            not_finite[lane] += value * 0.0;
+        }
+    }
+    let largest = largest.iter().copied().fold(0.0, f32::max);
+    let inverse = if largest > 0.0 { MOST / largest } else { 0.0 };
+    // The inverse of the smallest numbers overflows; they have no weight beside any other.
+    let inverse = if inverse.is_finite() { inverse } else { 0.0 };
+    for (number, value) in numbers.iter_mut().zip(values) {
+        *number = (value * inverse).round_ties_even() as i32 as i8;
+    }
+    largest / MOST + not_finite.iter().sum::<f32>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_to_the_nearest_of_255_numbers() {
+        let depth = 300;
+        let values: Vec<f32> = (0..2 * depth).map(|i| (i as f32 * 0.37).sin() * (1.0 + i as f32)).collect();
+        let rounded = Activations::new(&values, depth);
+        assert_eq!((rounded.rows, rounded.chunks), (2, 2));
+        for row in 0..2 {
+            for chunk in 0..2 {
+                let ActivationChunk { numbers, scales, sums } = rounded.chunk(row, chunk);
+                for group in 0..GROUPS {
+                    let mut sum = 0.0;
+                    for index in group * GROUP..(group + 1) * GROUP {
+                        let found = scales[group] * f32::from(numbers[index]);
+                        let column = chunk * CHUNK + index;
+                        let expected = if column < depth { values[row * depth + column] } else { 0.0 };
+                        assert!((found - expected).abs() <= 0.501 * scales[group]);
+                        sum += found;
+                    }
+                    assert!((sums[group] - sum).abs() <= 1e-3 * sum.abs().max(1.0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_stays_so() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = [1.0; 64];
+            values[40] = bad;
+            let rounded = Activations::new(&values, 64);
+            let chunk = rounded.chunk(0, 0);
+            assert!(chunk.scales[0].is_finite() && chunk.scales[2].is_nan() && chunk.sums[3].is_nan());
+        }
+        let tiny = Activations::new(&[f32::from_bits(1); 32], 32);
+        assert_eq!(tiny.chunk(0, 0).sums[0], 0.0);
+    }
+}
