@@ -1,12 +1,17 @@
 //! Tensors whose elements are in a mapped file.
 
 use burn::backend::Flex;
-use burn::tensor::Tensor;
+use burn::tensor::ops::Kind;
+use burn::tensor::{BackendPrimitive, Tensor};
+use burn_flex::FlexTensor;
 
 use super::mapped_file::MappedFile;
 
 /// [`MappedFile::release`] for the part that a tensor occupies; does nothing if the tensor is not in a mapped file.
-pub fn release_mapped<const D: usize>(tensor: &Tensor<D>) {
+pub fn release_mapped<const D: usize, K>(tensor: &Tensor<D, K>)
+where
+    K: BasicOps + BackendPrimitive<Flex, Primitive = FlexTensor>,
+{
     let Ok(primitive) = tensor.clone().try_into_primitive::<Flex>() else { return };
     let bytes = primitive.bytes();
     if let Some((file, offset)) = MappedFile::containing(bytes.as_ptr().addr(), bytes.len()) {

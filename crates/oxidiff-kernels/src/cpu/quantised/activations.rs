@@ -1,5 +1,6 @@
 //! Activations in 8 bits, to be multiplied with the numbers of weights.
 
+use bytemuck::{Pod, Zeroable};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -11,57 +12,53 @@ use crate::host::scratch::Scratch;
 const BLOCK: usize = 32;
 const MOST: f32 = 127.0;
 
-/// Rows of activations: `scale * number`, where 32 neighbours have a common scale. After the end of a row, zeros fill the last
-/// chunk.
+/// Rows of activations. After the end of a row, zeros fill the last chunk.
 pub(crate) struct Activations {
-    numbers: Scratch<i8>,
-    /// For each chunk of a row its scales, one for each group, and then the sums of the groups' values.
-    scales_and_sums: Scratch,
+    chunks: Scratch<ActivationChunk>,
     /// Chunks of a row.
-    pub chunks: usize,
+    per_row: usize,
     pub rows: usize,
 }
 
-/// A chunk of a row of activations.
+/// A chunk of a row of activations: `scale * number`, where 32 neighbours have a common scale.
 #[derive(Clone, Copy)]
-pub(crate) struct ActivationChunk<'a> {
-    pub numbers: &'a [i8; CHUNK],
-    pub scales: &'a [f32; GROUPS],
+#[repr(C)]
+pub(crate) struct ActivationChunk {
+    pub numbers: [i8; CHUNK],
+    /// Those of the groups.
+    pub scales: [f32; GROUPS],
     /// The sums of the values of each group.
-    pub sums: &'a [f32; GROUPS],
+    pub sums: [f32; GROUPS],
 }
+
+// SAFETY: all bits are numbers.
+unsafe impl Zeroable for ActivationChunk {}
+// SAFETY: all bits are numbers, and there are no gaps between them.
+unsafe impl Pod for ActivationChunk {}
 
 impl Activations {
     /// Rounds rows of `depth` values.
     pub fn new<T: Storage>(values: &[T], depth: usize) -> Self {
-        let chunks = depth.div_ceil(CHUNK);
+        let per_row = depth.div_ceil(CHUNK);
         let rows = values.len().checked_div(depth).unwrap_or(0);
-        let mut numbers = Scratch::new(rows * chunks * CHUNK);
-        let mut scales_and_sums = Scratch::new(rows * chunks * 2 * GROUPS);
-        numbers
-            .par_chunks_mut((chunks * CHUNK).max(1))
-            .zip(scales_and_sums.par_chunks_mut((chunks * 2 * GROUPS).max(1)))
+        let mut chunks = Scratch::new(rows * per_row);
+        chunks
+            .par_chunks_mut(per_row.max(1))
             .zip(values.par_chunks(depth.max(1)))
-            .for_each(|((numbers, scales_and_sums), values)| {
-                Arch::new().dispatch(Round { values, numbers, scales_and_sums });
-            });
-        Self { numbers, scales_and_sums, chunks, rows }
+            .for_each(|(out, values)| Arch::new().dispatch(Round { values, out }));
+        Self { chunks, per_row, rows }
     }
 
     #[inline(always)]
-    pub fn chunk(&self, row: usize, chunk: usize) -> ActivationChunk<'_> {
-        let index = row * self.chunks + chunk;
-        let numbers = &self.numbers.as_chunks::<CHUNK>().0[index];
-        let [scales, sums] = &self.scales_and_sums.as_chunks::<GROUPS>().0.as_chunks::<2>().0[index];
-        ActivationChunk { numbers, scales, sums }
+    pub fn row(&self, row: usize) -> &[ActivationChunk] {
+        &self.chunks[row * self.per_row..][..self.per_row]
     }
 }
 
 /// Rounds a row.
 struct Round<'a, T> {
     values: &'a [T],
-    numbers: &'a mut [i8],
-    scales_and_sums: &'a mut [f32],
+    out: &'a mut [ActivationChunk],
 }
 
 impl<T: Storage> WithSimd for Round<'_, T> {
@@ -69,22 +66,17 @@ impl<T: Storage> WithSimd for Round<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { values, numbers, scales_and_sums } = self;
-        let outs = numbers.as_chunks_mut::<CHUNK>().0.iter_mut();
-        let outs = outs.zip(scales_and_sums.as_chunks_mut::<{ 2 * GROUPS }>().0);
-        for (values, (numbers, scales_and_sums)) in values.chunks(CHUNK).zip(outs) {
+        for (values, out) in self.values.chunks(CHUNK).zip(self.out) {
             let mut wide = [0.0; CHUNK];
             T::widen(values, &mut wide[..values.len()]);
-            let (scales, sums) = scales_and_sums.split_at_mut(GROUPS);
-            for (block, values) in wide.as_chunks::<BLOCK>().0.iter().enumerate() {
-                let numbers: &mut [i8; BLOCK] =
-                    (&mut numbers[block * BLOCK..][..BLOCK]).try_into().expect("a block");
+            let blocks = wide.as_chunks::<BLOCK>().0.iter().zip(out.numbers.as_chunks_mut::<BLOCK>().0);
+            for (block, (values, numbers)) in blocks.enumerate() {
                 let scale = round_block(values, numbers);
-                for half in 0..BLOCK / GROUP {
+                for (half, numbers) in numbers.as_chunks::<GROUP>().0.iter().enumerate() {
                     let group = block * (BLOCK / GROUP) + half;
-                    let sum: i32 = numbers[half * GROUP..][..GROUP].iter().map(|n| i32::from(*n)).sum();
-                    scales[group] = scale;
-                    sums[group] = scale * sum as f32;
+                    let sum: i32 = numbers.iter().map(|number| i32::from(*number)).sum();
+                    out.scales[group] = scale;
+                    out.sums[group] = scale * sum as f32;
                 }
             }
         }
@@ -121,10 +113,10 @@ mod tests {
         let depth = 300;
         let values: Vec<f32> = (0..2 * depth).map(|i| (i as f32 * 0.37).sin() * (1.0 + i as f32)).collect();
         let rounded = Activations::new(&values, depth);
-        assert_eq!((rounded.rows, rounded.chunks), (2, 2));
+        assert_eq!((rounded.rows, rounded.row(1).len()), (2, 2));
         for row in 0..2 {
             for chunk in 0..2 {
-                let ActivationChunk { numbers, scales, sums } = rounded.chunk(row, chunk);
+                let ActivationChunk { numbers, scales, sums } = rounded.row(row)[chunk];
                 for group in 0..GROUPS {
                     let mut sum = 0.0;
                     for index in group * GROUP..(group + 1) * GROUP {
@@ -146,10 +138,10 @@ mod tests {
             let mut values = [1.0; 64];
             values[40] = bad;
             let rounded = Activations::new(&values, 64);
-            let chunk = rounded.chunk(0, 0);
+            let chunk = rounded.row(0)[0];
             assert!(chunk.scales[0].is_finite() && chunk.scales[2].is_nan() && chunk.sums[3].is_nan());
         }
         let tiny = Activations::new(&[f32::from_bits(1); 32], 32);
-        assert_eq!(tiny.chunk(0, 0).sums[0], 0.0);
+        assert_eq!(tiny.row(0)[0].sums[0], 0.0);
     }
 }

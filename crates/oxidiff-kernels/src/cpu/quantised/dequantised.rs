@@ -68,7 +68,9 @@ impl<U: Widened> Left<U> for Dequantised<'_> {
     }
 
     fn depth_step(&self) -> usize {
-        CHUNK / U::VALUES
+        // Matrix registers lose time between blocks.
+        let chunks = if U::in_matrix_registers() { 2 } else { 1 };
+        chunks * CHUNK / U::VALUES
     }
 
     fn block<'b>(&'b self, rows: Range<usize>, columns: Range<usize>, scratch: &'b mut [U]) -> Rows<'b, U> {

@@ -5,12 +5,15 @@ use pulp::Scalar;
 use rayon::prelude::*;
 
 use super::activations::{ActivationChunk, Activations};
-use super::chunk::{Blocks, CHUNK, Chunk, GROUPS};
+use super::chunk::{Blocks, Chunk, GROUPS};
 use super::format::{QuantisedFormat, with_blocks};
 use super::integer_dot::{self, Instructions};
+use crate::cpu::prefetch::{LINE, prefetch};
 use crate::cpu::product::Sink;
 use crate::host::scratch::Scratch;
 
+/// Bytes between what is multiplied and what is fetched: the processor itself does not look beyond a page.
+const AHEAD: usize = 3 << 10;
 /// Tasks per thread.
 const TASKS: usize = 8;
 
@@ -73,7 +76,7 @@ impl SomeRows<'_> {
     pub fn multiply<B: Blocks>(
         self,
         out: &mut [f32],
-        dot: impl Fn(&Chunk, ActivationChunk<'_>, &mut [f32; GROUPS]),
+        dot: impl Fn(&Chunk, &ActivationChunk, &mut [f32; GROUPS]),
     ) {
         let Self { blocks, row_bytes, rows, activations } = self;
         let mut chunk = Chunk::ZERO;
@@ -83,15 +86,17 @@ impl SomeRows<'_> {
             sums.fill([0.0; GROUPS]);
             let blocks = &blocks[row * row_bytes..][..row_bytes];
             for (index, blocks) in blocks.chunks(B::CHUNK_BYTES).enumerate() {
+                for line in (0..B::CHUNK_BYTES).step_by(4 * LINE) {
+                    prefetch::<true, _>(blocks.as_ptr().wrapping_add(AHEAD + line));
+                }
                 B::unpack(blocks, &mut chunk);
                 for (row, sums) in sums.iter_mut().enumerate() {
-                    dot(&chunk, activations.chunk(row, index), sums);
+                    dot(&chunk, &activations.row(row)[index], sums);
                 }
             }
             for (activation, sums) in sums.iter().enumerate() {
                 out[activation * rows + row] = sums.iter().sum();
             }
         }
-        const { assert!(CHUNK == 16 * GROUPS) };
     }
 }

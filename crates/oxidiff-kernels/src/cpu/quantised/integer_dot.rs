@@ -98,7 +98,7 @@ fn zeros<B: Blocks>(chunk: &Chunk) -> [f32; GROUPS] {
 
 /// The product on any processor; this also defines what the instructions compute.
 #[inline(always)]
-fn plain<B: Blocks>(chunk: &Chunk, activations: ActivationChunk<'_>, sums: &mut [f32; GROUPS]) {
+fn plain<B: Blocks>(chunk: &Chunk, activations: &ActivationChunk, sums: &mut [f32; GROUPS]) {
     let zeros = zeros::<B>(chunk);
     let numbers = chunk.numbers.as_chunks::<GROUP>().0.iter().zip(activations.numbers.as_chunks::<GROUP>().0);
     for (group, (weights, values)) in numbers.enumerate() {
@@ -128,13 +128,13 @@ mod avx512 {
     /// Four vectors of 64 numbers, each of four groups: four lanes have the scale of a group.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,f16c,fma")]
-    fn dot<B: Blocks>(chunk: &Chunk, activations: ActivationChunk<'_>, sums: &mut [f32; GROUPS]) {
+    fn dot<B: Blocks>(chunk: &Chunk, activations: &ActivationChunk, sums: &mut [f32; GROUPS]) {
         let load = |values: &[f32; GROUPS]| -> __m512 {
             // SAFETY: there are as many values as lanes, read unaligned.
             unsafe { _mm512_loadu_ps(values.as_ptr()) }
         };
         let (weight_scales, mut sum) = (load(&chunk.scales), load(sums));
-        let scales = _mm512_mul_ps(weight_scales, load(activations.scales));
+        let scales = _mm512_mul_ps(weight_scales, load(&activations.scales));
         let mut group = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
         for vector in 0..4 {
             // SAFETY: the four vectors are inside the arrays, read unaligned.
@@ -151,7 +151,7 @@ mod avx512 {
         }
         let offset = _mm512_set1_ps(f32::from(B::OFFSET));
         let zeros = _mm512_fmadd_ps(weight_scales, offset, load(&chunk.minima));
-        sum = _mm512_fnmadd_ps(zeros, load(activations.sums), sum);
+        sum = _mm512_fnmadd_ps(zeros, load(&activations.sums), sum);
         // SAFETY: there are as many sums as lanes, written unaligned.
         unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), sum) };
     }
@@ -204,7 +204,7 @@ mod avx2 {
     #[target_feature(enable = "avx2,fma,f16c")]
     fn dot<B: Blocks>(
         chunk: &Chunk,
-        activations: ActivationChunk<'_>,
+        activations: &ActivationChunk,
         sums: &mut [f32; GROUPS],
         offset: u8,
         products: impl Fn(__m256i, __m256i) -> __m256i,
@@ -215,7 +215,7 @@ mod avx2 {
         };
         for half in 0..2 {
             let (weight_scales, mut sum) = (load(&chunk.scales, half), load(sums, half));
-            let scales = _mm256_mul_ps(weight_scales, load(activations.scales, half));
+            let scales = _mm256_mul_ps(weight_scales, load(&activations.scales, half));
             for pair in 0..4 {
                 let vector = 4 * half + pair;
                 // SAFETY: the eight vectors are inside the arrays, read unaligned.
@@ -233,7 +233,7 @@ mod avx2 {
             if offset > 0 || B::HAS_MINIMA {
                 let offset = _mm256_set1_ps(f32::from(offset));
                 let zeros = _mm256_fmadd_ps(weight_scales, offset, load(&chunk.minima, half));
-                sum = _mm256_fnmadd_ps(zeros, load(activations.sums, half), sum);
+                sum = _mm256_fnmadd_ps(zeros, load(&activations.sums, half), sum);
             }
             // SAFETY: this half is inside the array, written unaligned.
             unsafe { _mm256_storeu_ps(sums[half * LANES..].as_mut_ptr(), sum) };
@@ -257,7 +257,7 @@ mod neon {
 
     #[inline]
     #[target_feature(enable = "neon,dotprod")]
-    fn dot<B: Blocks>(chunk: &Chunk, activations: ActivationChunk<'_>, sums: &mut [f32; GROUPS]) {
+    fn dot<B: Blocks>(chunk: &Chunk, activations: &ActivationChunk, sums: &mut [f32; GROUPS]) {
         // Numbers of 8 bits get their sign back, the others have room for one.
         let is_wide = B::OFFSET == 128;
         let offset = if is_wide { 0.0 } else { f32::from(B::OFFSET) };

@@ -50,13 +50,19 @@ impl Blocks for Q3K {
                 *out |= (bits >> run & 1) << 2;
             }
         }
-        // Of each scale, 4 bits are in the first eight bytes, 2 in the others.
-        let packed: &[u8; 12] = part(block, 96);
+        // Of each scale, 4 bits are in the first eight bytes, 2 in the others. Bytes are moved eight at a time.
+        const PAIRS: u64 = 0x0303_0303;
+        const NIBBLES: u64 = 0x0f0f_0f0f_0f0f_0f0f;
+        let low = u64::from_le_bytes(*part(block, 96));
+        let high = u64::from(u32::from_le_bytes(*part(block, 104)));
+        let eight = |low: u64, high: u64| {
+            let high = high & PAIRS | (high >> 2 & PAIRS) << 32;
+            (low & NIBBLES | high << 4).to_le_bytes()
+        };
+        let numbers = [eight(low, high), eight(low >> 4, high >> 4)];
         let scale = half(block, 108);
-        for group in 0..GROUPS {
-            let low = packed[group % 8] >> (group / 8 * 4) & 15;
-            let high = packed[8 + group % 4] >> (group / 4 * 2) & 3;
-            chunk.scales[group] = scale * f32::from((low | high << 4) as i8 - 32);
+        for (out, number) in chunk.scales.iter_mut().zip(numbers.as_flattened()) {
+            *out = scale * f32::from(*number as i8 - 32);
         }
     }
 }
@@ -164,17 +170,17 @@ fn nibbles(bytes: &[u8; CHUNK / 2], out: &mut [u8; CHUNK]) {
 #[inline(always)]
 fn scales_and_minima(block: &[u8], chunk: &mut Chunk) {
     let (scale, minimum) = (half(block, 0), half(block, 2));
-    // Of the first four, all 6 bits are together; of the others, 4 bits are in the last bytes, and 2 above those of the first.
-    let packed: &[u8; 12] = part(block, 4);
-    for pair in 0..GROUPS / 2 {
-        let (number, least) = if pair < 4 {
-            (packed[pair] & 63, packed[pair + 4] & 63)
-        } else {
-            let both = packed[pair + 4];
-            (both & 15 | packed[pair - 4] >> 6 << 4, both >> 4 | packed[pair] >> 6 << 4)
-        };
-        let (scale, minimum) = (scale * f32::from(number), minimum * f32::from(least));
-        chunk.scales[2 * pair..2 * pair + 2].fill(scale);
-        chunk.minima[2 * pair..2 * pair + 2].fill(minimum);
+    // Of the first four, all 6 bits are together; of the others, 4 bits are in the last bytes, and 2 above those of the first. Bytes
+    // are moved four at a time.
+    const SIX: u32 = 0x3f3f_3f3f;
+    const NIBBLES: u32 = 0x0f0f_0f0f;
+    const PAIRS: u32 = 0x3030_3030;
+    let [a, b, c] = [4, 8, 12].map(|place| u32::from_le_bytes(*part(block, place)));
+    let scales = [a & SIX, c & NIBBLES | a >> 2 & PAIRS].map(u32::to_le_bytes);
+    let minima = [b & SIX, c >> 4 & NIBBLES | b >> 2 & PAIRS].map(u32::to_le_bytes);
+    let (scales, minima) = (scales.as_flattened(), minima.as_flattened());
+    for group in 0..GROUPS {
+        chunk.scales[group] = scale * f32::from(scales[group / 2]);
+        chunk.minima[group] = minimum * f32::from(minima[group / 2]);
     }
 }

@@ -137,10 +137,16 @@ fn nibbles(bytes: &[u8; LEN / 2], out: &mut [u8; LEN]) {
     }
 }
 
+/// The bits of each byte of `bits` become the fifth bits of eight numbers.
 #[inline(always)]
 fn add_fifth_bits(bits: &[u8; 4], out: &mut [u8; LEN]) {
-    let bits = u32::from_le_bytes(*bits);
-    for (index, out) in out.iter_mut().enumerate() {
-        *out |= ((bits >> index & 1) << 4) as u8;
+    /// In each byte, another bit.
+    const EACH: u64 = 0x8040_2010_0804_0201;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    for (bits, out) in bits.iter().zip(out.as_chunks_mut::<8>().0) {
+        let spread = u64::from(*bits) * ONES & EACH;
+        // What is not zero carries into the last bit of its byte.
+        let fifth = (spread + 0x7f * ONES) >> 3 & 0x10 * ONES;
+        *out = (u64::from_le_bytes(*out) | fifth).to_le_bytes();
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use oxidiff_kernels::{QuantisedFormat, QuantisedMatrix};
 use safetensors::tensor::Dtype;
 
 use super::contents::Contents;
@@ -24,11 +25,20 @@ pub struct StateDict {
 #[derive(Clone, Debug)]
 pub(crate) struct StoredTensor {
     pub(super) origin: Arc<str>,
-    pub(super) dtype: Dtype,
+    pub(super) elements: Elements,
     pub(super) shape: Vec<usize>,
     pub(super) source: Source,
     /// Which bytes of the source are this tensor's.
     pub(super) range: Range<usize>,
+}
+
+/// How the elements of a tensor are stored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Elements {
+    /// One by one.
+    Plain(Dtype),
+    /// As small whole numbers in blocks.
+    Quantised(QuantisedFormat),
 }
 
 #[derive(Clone, Debug)]
@@ -97,8 +107,19 @@ impl StateDict {
 }
 
 impl StoredTensor {
-    pub(crate) fn dtype(&self) -> Dtype {
-        self.dtype
+    pub(crate) fn elements(&self) -> Elements {
+        self.elements
+    }
+
+    /// A matrix of whole blocks as it is stored; `None` for another tensor.
+    ///
+    /// # Errors
+    /// When the file does not hold what its header says.
+    pub(crate) fn quantised(&self) -> Result<Option<QuantisedMatrix>> {
+        let (Elements::Quantised(format), &[rows, columns]) = (self.elements, &self.shape[..]) else {
+            return Ok(None);
+        };
+        Ok(QuantisedMatrix::new(format, self.read()?, [rows, columns]))
     }
 
     pub(crate) fn shape(&self) -> &[usize] {
@@ -124,7 +145,7 @@ impl StoredTensor {
         matches!(self.source, Source::File(_))
     }
 
-    /// The elements in row-major order, little-endian.
+    /// The elements in row-major order, little-endian, or their blocks.
     ///
     /// # Errors
     /// When the file does not hold what its header says.
@@ -157,7 +178,12 @@ impl StoredTensor {
     /// When the file does not hold what its header says.
     pub(crate) fn transposed(&self) -> Result<Option<Self>> {
         let [rows, columns] = *self.shape else { return Ok(None) };
-        let elements = self.read()?;
+        let (elements, kind) = match self.elements {
+            Elements::Plain(_) => (self.read()?, self.elements),
+            Elements::Quantised(_) => {
+                (self.data("")?.as_bytes().to_vec().into(), Elements::Plain(Dtype::F32))
+            }
+        };
         let size = elements.len() / (rows * columns).max(1);
         let mut swapped = Vec::with_capacity(elements.len());
         for column in 0..columns {
@@ -168,7 +194,7 @@ impl StoredTensor {
         }
         let range = 0..swapped.len();
         let source = Source::File(Arc::new(Contents::Memory(swapped.into())));
-        Ok(Some(Self { shape: vec![columns, rows], source, range, ..self.clone() }))
+        Ok(Some(Self { elements: kind, shape: vec![columns, rows], source, range, ..self.clone() }))
     }
 
     /// The entries of the first dimension in `range`; `None` where it has fewer.

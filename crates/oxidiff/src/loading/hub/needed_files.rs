@@ -19,6 +19,19 @@ use crate::models::t2i_adapters::MultiAdapter;
 /// # Errors
 /// When a component has no files, or only weights in unsupported formats, or no component has the `variant`.
 pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&str>) -> Result<Vec<String>> {
+    pipeline_files_without(files, model_index, variant, &[])
+}
+
+/// As [`pipeline_files`], without the weights of the components `replaced`.
+///
+/// # Errors
+/// As for [`pipeline_files`].
+pub(super) fn pipeline_files_without(
+    files: &[String],
+    model_index: &Value,
+    variant: Option<&str>,
+    replaced: &[&str],
+) -> Result<Vec<String>> {
     let Some(index) = model_index.as_object() else {
         return Err(Error::config(MODEL_INDEX, ".", "not a JSON object"));
     };
@@ -52,6 +65,9 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
             let message =
                 format!("{MODEL_INDEX} lists this component, but the repository has no such folder");
             return Err(Error::MissingFile { path: PathBuf::from(component), message });
+        }
+        if replaced.contains(&component.as_str()) {
+            names.retain(|name| is_configuration(name));
         }
         let chosen = coverage.add(component, &names, variant);
         if chosen.is_empty()
