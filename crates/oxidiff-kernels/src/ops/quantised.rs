@@ -15,6 +15,7 @@ use crate::cpu::quantised::few_rows::Weights;
 use crate::cpu::quantised::format::QuantisedFormat;
 use crate::cpu::quantised::linear as kernel;
 use crate::cpu::quantised::values::dequantised;
+use crate::host::mapped_file::MappedFile;
 
 /// A matrix in blocks of a [`QuantisedFormat`], which divide its rows. The blocks can be in a mapped file; they are never copied.
 ///
@@ -67,11 +68,6 @@ impl QuantisedMatrix {
         &self.blocks
     }
 
-    /// The blocks, kept alive by whoever has them.
-    pub fn shared_blocks(&self) -> Bytes {
-        self.blocks.clone()
-    }
-
     /// Some of the rows; `None` where there are fewer.
     pub fn rows(&self, rows: Range<usize>) -> Option<Self> {
         if rows.start > rows.end || rows.end > self.rows {
@@ -113,6 +109,13 @@ impl QuantisedMatrix {
             numbers.iter().flat_map(|number| &self.blocks[number * row..][..row]).copied().collect();
         let selected = Self { blocks: blocks.into(), rows: numbers.len(), ..self.clone() };
         selected.dequantised(dtype, device)
+    }
+
+    /// [`MappedFile::release`] for the blocks; does nothing if they are not in a mapped file.
+    pub fn release(&self) {
+        if let Some((file, offset)) = MappedFile::containing(self.blocks.as_ptr().addr(), self.blocks.len()) {
+            file.release(offset..offset + self.blocks.len());
+        }
     }
 }
 
@@ -320,91 +323,5 @@ mod tests {
             let y: Vec<f32> = quantised_linear(x, &weight, None, None).into_data().try_into_vec().unwrap();
             assert!(y[..4].iter().all(|value| !value.is_finite()) && y[4..].iter().all(|y| y.is_finite()));
         }
-    }
-}
-
-#[cfg(test)]
-mod timing {
-    use super::*;
-    use burn::tensor::Distribution;
-    #[test]
-    #[ignore]
-    fn time_it() {
-        let random =
-            |shape: [usize; 3]| Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex());
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/gguf/blocks/");
-        let only = std::env::var("ROWS").ok();
-        crate::on_worker(&Device::flex(), || {
-            for (depth, columns, copies) in [(3840usize, 10240usize, 6usize)] {
-                for format in QuantisedFormat::ALL {
-                    let ordinary = std::fs::read(format!("{folder}{}.ordinary", format.name())).unwrap();
-                    let blocks: Vec<&[u8]> = ordinary.chunks_exact(format.block_bytes()).collect();
-                    let weights: Vec<QuantisedMatrix> = (0..copies)
-                        .map(|c| {
-                            let count = columns * depth / format.block_len();
-                            let data: Vec<u8> = (0..count)
-                                .flat_map(|i| blocks[(i * 7 + i / 5 + c) % blocks.len()])
-                                .copied()
-                                .collect();
-                            QuantisedMatrix::new(format, data.into(), [columns, depth]).unwrap()
-                        })
-                        .collect();
-                    let mut line = String::new();
-                    for rows in [1usize, 4, 8, 9, 16, 64, 256, 1024] {
-                        if only.as_ref().is_some_and(|only| *only != rows.to_string()) {
-                            continue;
-                        }
-                        let x = random([1, rows, depth]).cast(DType::BF16);
-                        let mut best = f64::INFINITY;
-                        for _ in 0..(if rows > 200 { 2 } else { 4 }) {
-                            for weight in &weights {
-                                if rows > 200
-                                    && best < f64::INFINITY
-                                    && weights.len() > 3
-                                    && std::ptr::eq(weight, &weights[3])
-                                {
-                                    break;
-                                }
-                                let start = std::time::Instant::now();
-                                let y = quantised_linear(x.clone(), weight, None, None);
-                                best = best.min(start.elapsed().as_secs_f64());
-                                drop(y);
-                            }
-                        }
-                        let bytes = weights[0].blocks().len() as f64;
-                        line += &format!(
-                            "  {rows}: {:.2} ms {:.1} GB/s {:.0} GFLOP/s",
-                            best * 1e3,
-                            bytes / best / 1e9,
-                            2.0 * (rows * depth * columns) as f64 / best / 1e9
-                        );
-                    }
-                    println!("{:5}{line}", format.name());
-                }
-                for dtype in [DType::BF16] {
-                    let ws: Vec<Tensor<2>> =
-                        (0..3).map(|_| random([1, columns, depth]).squeeze_dim::<2>(0).cast(dtype)).collect();
-                    for rows in [1usize, 4, 8, 16, 64, 256, 1024] {
-                        let x = random([1, rows, depth]).cast(dtype);
-                        let mut best = f64::INFINITY;
-                        for _ in 0..2 {
-                            for w in &ws {
-                                let start = std::time::Instant::now();
-                                let y = linear(x.clone(), w.clone(), None, None);
-                                best = best.min(start.elapsed().as_secs_f64());
-                                drop(y);
-                            }
-                        }
-                        println!(
-                            "dense {dtype:?} {rows}: {:.2} ms {:.1} GB/s {:.0} GFLOP/s",
-                            best * 1e3,
-                            (dtype.size() * columns * depth) as f64 / best / 1e9,
-                            2.0 * (rows * depth * columns) as f64 / best / 1e9
-                        );
-                    }
-                }
-            }
-        })
-        .unwrap();
     }
 }
