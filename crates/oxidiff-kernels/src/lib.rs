@@ -18,7 +18,7 @@ mod ops;
 pub use cpu::quantised::format::QuantisedFormat;
 pub use host::breakdown::{Cost, add_cost, breakdown_is_running, finish_breakdown, start_breakdown};
 pub use host::mapped_file::MappedFile;
-pub use host::mapped_tensor::release_mapped;
+pub use host::mapped_tensor::{release_mapped, release_mapped_integers};
 pub use host::memory_limit::memory_shortage;
 pub use host::out_of_memory::OutOfMemory;
 pub use host::place::Place;

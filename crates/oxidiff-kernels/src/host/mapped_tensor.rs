@@ -1,19 +1,24 @@
 //! Tensors whose elements are in a mapped file.
 
 use burn::backend::Flex;
-use burn::tensor::ops::Kind;
-use burn::tensor::{BackendPrimitive, Tensor};
+use burn::tensor::{Int, Tensor};
 use burn_flex::FlexTensor;
 
 use super::mapped_file::MappedFile;
 
 /// [`MappedFile::release`] for the part that a tensor occupies; does nothing if the tensor is not in a mapped file.
-pub fn release_mapped<const D: usize, K>(tensor: &Tensor<D, K>)
-where
-    K: BasicOps + BackendPrimitive<Flex, Primitive = FlexTensor>,
-{
-    let Ok(primitive) = tensor.clone().try_into_primitive::<Flex>() else { return };
-    let bytes = primitive.bytes();
+pub fn release_mapped<const D: usize>(tensor: &Tensor<D>) {
+    release(tensor.clone().try_into_primitive::<Flex>().ok());
+}
+
+/// As [`release_mapped`], for whole numbers.
+pub fn release_mapped_integers<const D: usize>(tensor: &Tensor<D, Int>) {
+    release(tensor.clone().try_into_primitive::<Flex>().ok());
+}
+
+fn release(tensor: Option<FlexTensor>) {
+    let Some(tensor) = tensor else { return };
+    let bytes = tensor.bytes();
     if let Some((file, offset)) = MappedFile::containing(bytes.as_ptr().addr(), bytes.len()) {
         file.release(offset..offset + bytes.len());
     }
@@ -34,9 +39,16 @@ mod tests {
         let bytes = burn_std::Bytes::from_shared(file.slice(0..40_000), burn_std::AllocationProperty::File);
         let data = TensorData::from_bytes(bytes, [10_000], DType::F32);
         let mapped = Tensor::<1>::from_data(data, &Device::flex());
+        let bytes = burn_std::Bytes::from_shared(file.slice(0..100), burn_std::AllocationProperty::File);
+        let data = TensorData::from_bytes(bytes, [100], DType::U8);
+        let integers = Tensor::<1, Int>::from_data(data, (&Device::flex(), DType::U8));
+        let address = integers.clone().try_into_primitive::<Flex>().unwrap().bytes().as_ptr();
+        assert_eq!(address, file.as_ref().as_ptr(), "not copied");
         let elsewhere = Tensor::<1>::from_floats(&*values, &Device::flex());
         drop(file);
         std::fs::remove_file(&path).unwrap();
+        release_mapped_integers(&integers);
+        assert_eq!(integers.into_data().as_bytes(), &bytemuck::cast_slice::<f32, u8>(&values)[..100]);
         for tensor in [mapped, elsewhere] {
             release_mapped(&tensor);
             assert_eq!(tensor.into_data().try_into_vec::<f32>().unwrap(), values);

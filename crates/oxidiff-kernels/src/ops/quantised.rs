@@ -15,7 +15,6 @@ use crate::cpu::quantised::few_rows::Weights;
 use crate::cpu::quantised::format::QuantisedFormat;
 use crate::cpu::quantised::linear as kernel;
 use crate::cpu::quantised::values::dequantised;
-use crate::host::mapped_file::MappedFile;
 
 /// A matrix in blocks of a [`QuantisedFormat`], which divide its rows. The blocks can be in a mapped file; they are never copied.
 ///
@@ -68,6 +67,11 @@ impl QuantisedMatrix {
         &self.blocks
     }
 
+    /// The blocks, kept alive by whoever has them.
+    pub fn shared_blocks(&self) -> Bytes {
+        self.blocks.clone()
+    }
+
     /// Some of the rows; `None` where there are fewer.
     pub fn rows(&self, rows: Range<usize>) -> Option<Self> {
         if rows.start > rows.end || rows.end > self.rows {
@@ -109,13 +113,6 @@ impl QuantisedMatrix {
             numbers.iter().flat_map(|number| &self.blocks[number * row..][..row]).copied().collect();
         let selected = Self { blocks: blocks.into(), rows: numbers.len(), ..self.clone() };
         selected.dequantised(dtype, device)
-    }
-
-    /// [`MappedFile::release`] for the blocks; does nothing if they are not in a mapped file.
-    pub fn release(&self) {
-        if let Some((file, offset)) = MappedFile::containing(self.blocks.as_ptr().addr(), self.blocks.len()) {
-            file.release(offset..offset + self.blocks.len());
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{DType, Device, Int, Tensor};
-use oxidiff_kernels::release_mapped;
+use oxidiff_kernels::{release_mapped, release_mapped_integers};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -235,7 +235,7 @@ impl ModuleVisitor for Release {
     }
 
     fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
-        release_mapped(&param.val());
+        release_mapped_integers(&param.val());
     }
 }
 

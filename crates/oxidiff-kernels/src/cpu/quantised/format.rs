@@ -144,7 +144,7 @@ pub(crate) use with_blocks;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::quantised::Blocks;
+    use crate::cpu::quantised::chunk::Blocks;
 
     #[test]
     fn sizes_are_those_of_the_layouts() {

@@ -14,5 +14,3 @@ mod k_blocks;
 pub(crate) mod linear;
 mod small_blocks;
 pub(crate) mod values;
-
-pub(crate) use chunk::Blocks;

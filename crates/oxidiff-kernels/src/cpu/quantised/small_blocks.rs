@@ -144,9 +144,9 @@ fn add_fifth_bits(bits: &[u8; 4], out: &mut [u8; LEN]) {
     const EACH: u64 = 0x8040_2010_0804_0201;
     const ONES: u64 = 0x0101_0101_0101_0101;
     for (bits, out) in bits.iter().zip(out.as_chunks_mut::<8>().0) {
-        let spread = u64::from(*bits) * ONES & EACH;
+        let spread = (u64::from(*bits) * ONES) & EACH;
         // What is not zero carries into the last bit of its byte.
-        let fifth = (spread + 0x7f * ONES) >> 3 & 0x10 * ONES;
+        let fifth = ((spread + 0x7f * ONES) >> 3) & (0x10 * ONES);
         *out = (u64::from_le_bytes(*out) | fifth).to_le_bytes();
     }
 }
