@@ -36,6 +36,17 @@ impl StoredTensor {
         })
     }
 
+    /// A matrix of whole blocks as it is stored; `None` for another tensor.
+    ///
+    /// # Errors
+    /// When the file does not hold what its header says.
+    pub(crate) fn quantised(&self) -> Result<Option<QuantisedMatrix>> {
+        let (Elements::Quantised(format), &[rows, columns]) = (self.elements(), self.shape()) else {
+            return Ok(None);
+        };
+        Ok(QuantisedMatrix::new(format, self.read()?, [rows, columns]))
+    }
+
     /// Reads the tensor as `dtype` onto `device`. Where the file already holds `dtype`, a tensor on the CPU uses the mapped
     /// file itself.
     ///

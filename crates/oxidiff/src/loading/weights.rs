@@ -84,6 +84,11 @@ impl Checkpoint {
         Ok(Self { tensors })
     }
 
+    /// Whether any weights are quantised.
+    pub(crate) fn is_quantised(&self) -> bool {
+        self.tensors.iter().any(|(_, tensor)| matches!(tensor.elements(), Elements::Quantised(_)))
+    }
+
     /// Gives every parameter of `module` its value from the checkpoint, as `dtype` on `device`.
     ///
     /// Tensors that no parameter uses are named in a warning, as in Python.

@@ -270,6 +270,10 @@ pub(crate) fn load<M: Model>(
     let host = if is_card { &Device::flex() } else { device };
     let model = M::from_config(&config, host)?;
     let checkpoint = Checkpoint::open(folder, M::WEIGHTS_NAME, variant, M::CLASS_NAME)?;
+    if is_card && checkpoint.is_quantised() {
+        let what = format!("a {} with quantised weights on a card", M::CLASS_NAME);
+        return Err(Error::unsupported(what, "there are kernels for them on the CPU only"));
+    }
     let mut model = checkpoint.load_into(model, dtype, host, (M::CLASS_NAME, M::OLD_KEY))?;
     if is_card {
         model.place_on_card(device)?;

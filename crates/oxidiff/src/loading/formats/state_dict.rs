@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oxidiff_kernels::{QuantisedFormat, QuantisedMatrix};
+use oxidiff_kernels::QuantisedFormat;
 use safetensors::tensor::Dtype;
 
 use super::contents::Contents;
@@ -111,17 +111,6 @@ impl StoredTensor {
         self.elements
     }
 
-    /// A matrix of whole blocks as it is stored; `None` for another tensor.
-    ///
-    /// # Errors
-    /// When the file does not hold what its header says.
-    pub(crate) fn quantised(&self) -> Result<Option<QuantisedMatrix>> {
-        let (Elements::Quantised(format), &[rows, columns]) = (self.elements, &self.shape[..]) else {
-            return Ok(None);
-        };
-        Ok(QuantisedMatrix::new(format, self.read()?, [rows, columns]))
-    }
-
     pub(crate) fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -175,15 +164,14 @@ impl StoredTensor {
     /// A matrix with rows and columns swapped, in memory; `None` for a tensor of another rank.
     ///
     /// # Errors
-    /// When the file does not hold what its header says.
+    /// When the file does not hold what its header says, or holds blocks.
     pub(crate) fn transposed(&self) -> Result<Option<Self>> {
         let [rows, columns] = *self.shape else { return Ok(None) };
-        let (elements, kind) = match self.elements {
-            Elements::Plain(_) => (self.read()?, self.elements),
-            Elements::Quantised(_) => {
-                (self.data("")?.as_bytes().to_vec().into(), Elements::Plain(Dtype::F32))
-            }
-        };
+        if let Elements::Quantised(format) = self.elements {
+            let message = format!("blocks of {} cannot be swapped; use a file without", format.name());
+            return Err(self.error(message));
+        }
+        let elements = self.read()?;
         let size = elements.len() / (rows * columns).max(1);
         let mut swapped = Vec::with_capacity(elements.len());
         for column in 0..columns {
@@ -194,7 +182,7 @@ impl StoredTensor {
         }
         let range = 0..swapped.len();
         let source = Source::File(Arc::new(Contents::Memory(swapped.into())));
-        Ok(Some(Self { elements: kind, shape: vec![columns, rows], source, range, ..self.clone() }))
+        Ok(Some(Self { shape: vec![columns, rows], source, range, ..self.clone() }))
     }
 
     /// The entries of the first dimension in `range`; `None` where it has fewer.
