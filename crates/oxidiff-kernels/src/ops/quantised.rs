@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_those_of_the_gguf_package() {
+    fn blocks_are_those_of_the_gguf_package_and_of_ggml() {
         let values = recorded_values("encoded.values");
         let mut count = 0;
         for format in QuantisedFormat::ALL {
@@ -234,7 +234,7 @@ mod tests {
             assert_eq!(found.blocks().len(), expected.len());
             count += 1;
         }
-        assert_eq!(count, 5);
+        assert_eq!(count, 6);
     }
 
     /// Random weights in every format: recorded blocks, in another order in each row.

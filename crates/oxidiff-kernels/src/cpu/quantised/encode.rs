@@ -2,6 +2,7 @@
 
 use half::f16;
 
+use super::encode_k::q4_k;
 use super::format::QuantisedFormat;
 
 /// Values in the small blocks.
@@ -13,19 +14,21 @@ const BLOCK: usize = 32;
 /// When blocks do not divide the values.
 pub(crate) fn quantised(format: QuantisedFormat, values: &[f32]) -> Option<Vec<u8>> {
     let bytes = format.row_bytes(values.len()).expect("whole blocks");
+    let mut out = Vec::with_capacity(bytes);
     let encode: fn(&[f32; BLOCK], &mut Vec<u8>) = match format {
         QuantisedFormat::Q8_0 => q8_0,
         QuantisedFormat::Q4_0 => |values, out| symmetric::<4>(values, out),
         QuantisedFormat::Q5_0 => |values, out| symmetric::<5>(values, out),
         QuantisedFormat::Q4_1 => |values, out| with_minimum::<4>(values, out),
         QuantisedFormat::Q5_1 => |values, out| with_minimum::<5>(values, out),
-        QuantisedFormat::Q2K
-        | QuantisedFormat::Q3K
-        | QuantisedFormat::Q4K
-        | QuantisedFormat::Q5K
-        | QuantisedFormat::Q6K => return None,
+        QuantisedFormat::Q4K => {
+            values.as_chunks().0.iter().for_each(|values| q4_k(values, &mut out));
+            return Some(out);
+        }
+        QuantisedFormat::Q2K | QuantisedFormat::Q3K | QuantisedFormat::Q5K | QuantisedFormat::Q6K => {
+            return None;
+        }
     };
-    let mut out = Vec::with_capacity(bytes);
     for values in values.as_chunks::<BLOCK>().0 {
         encode(values, &mut out);
     }

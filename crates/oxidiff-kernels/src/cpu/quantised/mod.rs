@@ -7,6 +7,7 @@ pub(crate) mod activations;
 mod chunk;
 mod dequantised;
 pub(crate) mod encode;
+mod encode_k;
 pub(crate) mod few_rows;
 pub(crate) mod format;
 mod integer_dot;
