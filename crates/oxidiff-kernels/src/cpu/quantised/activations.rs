@@ -117,11 +117,11 @@ mod tests {
         for row in 0..2 {
             for chunk in 0..2 {
                 let ActivationChunk { numbers, scales, sums } = rounded.row(row)[chunk];
-                for group in 0..GROUPS {
+                for (group, numbers) in numbers.as_chunks::<GROUP>().0.iter().enumerate() {
                     let mut sum = 0.0;
-                    for index in group * GROUP..(group + 1) * GROUP {
-                        let found = scales[group] * f32::from(numbers[index]);
-                        let column = chunk * CHUNK + index;
+                    for (index, number) in numbers.iter().enumerate() {
+                        let found = scales[group] * f32::from(*number);
+                        let column = chunk * CHUNK + group * GROUP + index;
                         let expected = if column < depth { values[row * depth + column] } else { 0.0 };
                         assert!((found - expected).abs() <= 0.501 * scales[group]);
                         sum += found;

@@ -25,9 +25,9 @@ impl Blocks for Q2K {
     fn unpack(block: &[u8], chunk: &mut Chunk) {
         let Some(block) = block.as_array::<84>() else { return *chunk = Chunk::ZERO };
         let (scale, minimum) = (half(block, 80), half(block, 82));
-        for group in 0..GROUPS {
-            chunk.scales[group] = scale * f32::from(block[group] & 15);
-            chunk.minima[group] = minimum * f32::from(block[group] >> 4);
+        for (group, both) in part::<GROUPS>(block, 0).iter().enumerate() {
+            chunk.scales[group] = scale * f32::from(both & 15);
+            chunk.minima[group] = minimum * f32::from(both >> 4);
         }
         pairs(part(block, GROUPS), &mut chunk.numbers);
     }

@@ -33,8 +33,7 @@ use self::cache::{link, list_folder, lock};
 use self::client::{Client, Metadata, percent_encode};
 use self::failure::Failure;
 use self::names::{is_commit, is_relative_path, validate_repo_id};
-pub use self::needed_files::pipeline_files;
-use self::needed_files::pipeline_files_without;
+use self::needed_files::pipeline_files;
 pub(crate) use self::needed_files::{component_names, is_configuration, model_files, model_weights};
 pub use self::options::HubOptions;
 use self::progress::Progress;
@@ -246,7 +245,7 @@ impl HubRepo {
         let index = fs::read(&path).map_err(Error::io(&path))?;
         let index: Value = serde_json::from_slice(&index)
             .map_err(|error| Error::config(path.display().to_string(), ".", format!("not JSON: {error}")))?;
-        for file in pipeline_files_without(&self.list_files()?, &index, variant, replaced)? {
+        for file in pipeline_files(&self.list_files()?, &index, variant, replaced)? {
             self.get(&file)?;
         }
         Ok(self.snapshot_folder())

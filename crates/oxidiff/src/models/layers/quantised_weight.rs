@@ -164,7 +164,7 @@ impl Module for QuantisedWeight {
     fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
         let mut map = |name: &str, half: Param<Tensor<2>>| {
             mapper.enter_module(name, CONTAINER);
-            let half = half.map(mapper);
+            let half = Module::map(half, mapper);
             mapper.exit_module(name, CONTAINER);
             half
         };
