@@ -12,7 +12,8 @@ use oxidiff_kernels::QuantisedFormat;
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
 
-use super::{TEXT_ENCODER_SEED, checkpoint, draw, error, expect};
+use super::{TEXT_ENCODER_SEED, checkpoint};
+use crate::checkpoints::{draw_part, error, expect};
 use crate::fixture::gguf::{self, of_llama_cpp, original_z_image};
 use crate::fixture::pictures::values;
 use crate::fixture::{Recorded, fixtures};
@@ -65,8 +66,8 @@ impl Quantised {
         config["hidden_size"] = 64.into();
         config["intermediate_size"] = 96.into();
         std::fs::write(&text_encoder, config.to_string()).unwrap();
-        draw::<ZImageTransformer2DModel>("transformer", TRANSFORMER_SEED, folder.path());
-        draw::<Qwen3Model>("text_encoder", TEXT_ENCODER_SEED, folder.path());
+        draw_part::<ZImageTransformer2DModel>("transformer", TRANSFORMER_SEED, folder.path());
+        draw_part::<Qwen3Model>("text_encoder", TEXT_ENCODER_SEED, folder.path());
         let [transformer, text_encoder] =
             ["transformer.gguf", "text_encoder.gguf"].map(|name| folder.path().join(name));
         let dense = |part: &str| gguf::tensors(&folder.path().join(part));
