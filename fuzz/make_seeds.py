@@ -1,14 +1,17 @@
-"""Writes the small files that fuzzing starts with into seeds/ next to this script; needs PyTorch and safetensors.
+"""Writes the small files that fuzzing starts with into seeds/ next to this script; needs PyTorch, safetensors and gguf.
 
 Files there that fuzzers found are left alone.
 """
 
 import io
 import json
+import tempfile
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
+import gguf
+import numpy as np
 import torch
 from safetensors.torch import save
 
@@ -68,6 +71,27 @@ write("safetensors/inpainting.safetensors", save({
     "cond_stage_model.transformer.text_model.final_layer_norm.weight": half(1),
 }))
 write("safetensors/types.safetensors", save({str(dtype): torch.ones(1, dtype=dtype) for dtype in types}))
+
+# The same in GGUF: metadata of every kind, every type of tensor, the names of llama.cpp.
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "types.gguf"
+    made = gguf.GGUFWriter(path, "qwen3")
+    made.add_custom_alignment(16)
+    made.add_bool("true", True)
+    made.add_float64("number", 0.5)
+    made.add_array("texts", ["a", ""])
+    made.add_array("comfy.gguf.orig_shape.F32", [2, 2])
+    for kind in ("F32", "F16", "BF16", "Q8_0", "Q5_0", "Q5_1", "Q4_0", "Q4_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "I8", "IQ4_NL"):
+        kind = gguf.GGMLQuantizationType[kind]
+        length, size = gguf.GGML_QUANT_SIZES[kind]
+        # Types without blocks have the shape of their bytes here.
+        made.add_tensor(kind.name, np.ones((1, size), dtype=np.uint8), raw_dtype=kind)
+    made.add_tensor("blk.0.attn_q_norm.weight", np.ones(2, dtype=np.float32))
+    made.write_header_to_file()
+    made.write_kv_data_to_file()
+    made.write_tensors_to_file()
+    made.close()
+    write("gguf/types.gguf", path.read_bytes())
 
 # Adapters: all layouts, with convolutions, and kinds that are refused.
 old = {

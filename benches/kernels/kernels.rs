@@ -1,10 +1,12 @@
-//! Times each kernel and the equivalent plain Burn expression, with the sizes of Stable Diffusion 1.5 at 512x512.
+//! Times each kernel and the equivalent plain Burn expression, with the sizes of Stable Diffusion 1.5 at 512x512; and products with
+//! quantised weights beside those with `bf16`.
 
 use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};
-use burn::tensor::{Device, Distribution, Tensor, activation, module};
-use criterion::{Criterion, criterion_group, criterion_main};
+use burn::tensor::{DType, Device, Distribution, Tensor, activation, module};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use oxidiff_kernels::{
-    Addends, GroupNormActivation, attention, conv2d, geglu, group_norm, layer_norm, linear, linear_geglu,
+    Addends, GroupNormActivation, QuantisedFormat, QuantisedMatrix, attention, conv2d, geglu, group_norm,
+    layer_norm, linear, linear_geglu, quantised_linear,
 };
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
@@ -150,5 +152,49 @@ fn convolve(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(kernels, project, attend, convolve, normalize, normalize_tokens, gate);
+/// Products with weights in blocks, of the sizes of a feed-forward of Z-Image: for one row of activations, the throughput is the
+/// speed at which weights are read; for 1024, elements are multiplications and additions.
+fn project_quantised(criterion: &mut Criterion) {
+    let (depth, features) = (3840, 10_240);
+    for rows in [1, 8, 64, 1024] {
+        let mut group = criterion.benchmark_group(format!("quantised linear {rows}x{depth} to {features}"));
+        group.sample_size(10);
+        let x = random([1, rows, depth]).cast(DType::BF16);
+        let flop = Throughput::Elements(2 * (rows * depth * features) as u64);
+        let throughput =
+            |bytes: usize| if rows == 1 { Throughput::Bytes(bytes as u64) } else { flop.clone() };
+        for format in QuantisedFormat::ALL {
+            // Several matrices in turn, so that none stays in a cache.
+            let weights: Vec<QuantisedMatrix> =
+                (0..4).map(|seed| blocks(format, [features, depth], seed)).collect();
+            group.throughput(throughput(weights[0].blocks().len()));
+            let mut next = weights.iter().cycle();
+            group.bench_function(format.name(), |b| {
+                b.iter(|| quantised_linear(x.clone(), next.next().expect("a cycle"), None, None));
+            });
+        }
+        let weights: Vec<Tensor<2>> = (0..4).map(|_| random([features, depth]).cast(DType::BF16)).collect();
+        group.throughput(throughput(2 * features * depth));
+        let mut next = weights.iter().cycle();
+        group.bench_function("bf16", |b| {
+            b.iter(|| linear(x.clone(), next.next().expect("a cycle").clone(), None, None));
+        });
+    }
+}
+
+/// A matrix of random blocks, whose scales are ordinary numbers.
+fn blocks(format: QuantisedFormat, [rows, columns]: [usize; 2], seed: u64) -> QuantisedMatrix {
+    let mut state = 0x9e37_79b9_7f4a_7c15 ^ seed;
+    let bytes = format.row_bytes(columns).expect("whole blocks") * rows;
+    let random = (0..bytes).map(|_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        // As the upper half of an `f16`, each of these bytes is a number between 1/16384 and 2.
+        (state >> 32) as u8 & 0x3f
+    });
+    QuantisedMatrix::new(format, random.collect::<Vec<u8>>().into(), [rows, columns]).expect("whole blocks")
+}
+
+criterion_group!(kernels, project, project_quantised, attend, convolve, normalize, normalize_tokens, gate);
 criterion_main!(kernels);

@@ -7,6 +7,8 @@ extern crate self as oxidiff_kernels;
 #[path = "../../crates/oxidiff/src/error.rs"]
 mod error;
 mod loading;
+#[path = "../../crates/oxidiff-kernels/src/cpu/quantised/format.rs"]
+mod format;
 #[path = "../../crates/oxidiff-kernels/src/host/mapped_file.rs"]
 mod mapped_file;
 #[path = "../../crates/oxidiff/src/wording.rs"]
@@ -21,6 +23,7 @@ use loading::lora::{LoraFile, LoraTarget};
 use loading::original;
 use loading::formats::shard_index::ShardIndex;
 use loading::formats::state_dict::StateDict;
+pub use format::QuantisedFormat;
 pub use mapped_file::MappedFile;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,8 @@
 //! How to load: the keyword arguments of `from_pretrained` and `from_single_file`, as the package's Python code has checked
 //! them.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::DType;
 use oxidiff::{
     ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, Device, HubOptions,
@@ -91,6 +93,7 @@ pub fn options(given: &Bound<'_, PyDict>) -> PyResult<LoadOptions> {
         safety_checker: flag(given, "safety_checker", true)?,
         controlnet: controlnet(given)?,
         adapter: adapter(given)?,
+        weights: BTreeMap::new(),
         hub: hub(given)?,
     })
 }

@@ -275,6 +275,15 @@ pub(crate) struct LoadArguments {
     /// this program, which has those of the models that it knows
     #[arg(long, value_name = "DIR_OR_HUB_ID")]
     config: Option<String>,
+    /// Weights of the model's transformer from another file, such as a GGUF file
+    #[arg(long, value_name = "FILE")]
+    transformer: Option<String>,
+    /// Weights of the model's text encoder from another file, such as a GGUF file
+    #[arg(long, value_name = "FILE")]
+    text_encoder: Option<String>,
+    /// Weights of the model's second text encoder from another file, such as a GGUF file
+    #[arg(long, value_name = "FILE")]
+    text_encoder_2: Option<String>,
     /// Take the weights averaged over the training (EMA) from a model in one file that has both
     #[arg(long)]
     extract_ema: bool,
@@ -308,13 +317,28 @@ impl LoadArguments {
         options.variant = self.variant.clone();
         options.safety_checker = !self.no_safety_checker;
         options.hub.revision = self.revision.clone();
+        options.weights =
+            self.weights().map(|(_, component, file)| (component.into(), file.clone())).collect();
         Ok(options)
+    }
+
+    /// Files with weights of components: the option, the component and the file.
+    fn weights(&self) -> impl Iterator<Item = (&'static str, &'static str, &String)> {
+        let options = [
+            ("--transformer", "transformer", &self.transformer),
+            ("--text-encoder", "text_encoder", &self.text_encoder),
+            ("--text-encoder-2", "text_encoder_2", &self.text_encoder_2),
+        ];
+        options.into_iter().filter_map(|(option, component, file)| Some((option, component, file.as_ref()?)))
     }
 
     /// How to load a model in one file.
     pub fn single_file_options(&self, model: &str) -> anyhow::Result<SingleFileOptions> {
         if let Some(variant) = &self.variant {
             bail!("--variant {variant}: a model in one file has no variants");
+        }
+        if let Some((option, _, file)) = self.weights().next() {
+            bail!("{option} {file}: only the parts of a model in a folder or on the hub can be replaced");
         }
         let is_local = |name: &String| Path::new(name).exists();
         if Path::new(model).is_file() && self.config.as_ref().is_none_or(is_local) {

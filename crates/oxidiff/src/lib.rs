@@ -155,3 +155,8 @@ struct SteeringPage;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/training.md")]
 struct TrainingPage;
+
+/// The snippet of the page about quantised weights.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/quantisation.md")]
+struct QuantisationPage;

@@ -9,6 +9,8 @@ mod controlnet_union;
 mod files;
 mod generate;
 mod generation_config;
+#[path = "../../../oxidiff/tests/fixture/gguf.rs"]
+mod gguf;
 mod hub;
 mod ignored_arguments;
 mod images;

@@ -7,8 +7,11 @@ use oxidiff::{
     AutoencoderKL, AutoencoderKLFlux2, Config, Device, Flux2Transformer2DModel, Model, Qwen3Model,
     ZImageControlNetModel, ZImageTransformer2DModel,
 };
+use oxidiff_kernels::QuantisedFormat;
+use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 
+use crate::gguf;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 
 /// The commands that are not commands of the binary.
@@ -206,6 +209,61 @@ fn the_commands_of_the_page_about_models_work() {
         arguments.extend(smaller.map(str::to_owned));
         sandbox.run(&arguments).succeeded();
     }
+}
+
+/// The page's names stand for published files; here they are small ones.
+#[test]
+fn the_commands_of_the_page_about_quantisation_work() {
+    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/quantisation.md")).unwrap();
+    let fixtures = Path::new(ROOT).join("tests/fixtures");
+    let sandbox = Sandbox::new();
+    let model = sandbox.path("Tongyi-MAI/Z-Image-Turbo");
+    copy_folder(&fixtures.join("z_image/checkpoint"), &model);
+    // Rows of whole blocks.
+    std::fs::copy(fixtures.join("gguf/transformer.json"), model.join("transformer/config.json")).unwrap();
+    let text_encoder = model.join("text_encoder/config.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&text_encoder).unwrap()).unwrap();
+    config["hidden_size"] = 64.into();
+    config["intermediate_size"] = 96.into();
+    std::fs::write(&text_encoder, config.to_string()).unwrap();
+    write_initial::<ZImageTransformer2DModel>(&model.join("transformer"));
+    write_initial::<Qwen3Model>(&model.join("text_encoder"));
+    write_initial::<AutoencoderKL>(&model.join("vae"));
+    let transformer = model.join("transformer/diffusion_pytorch_model.safetensors");
+    let language_model = model.join("text_encoder/model.safetensors");
+    let (tensors, names) = (gguf::tensors(&transformer), gguf::tensors(&language_model));
+    gguf::write(
+        &gguf::original_z_image(&tensors),
+        QuantisedFormat::Q8_0,
+        &sandbox.path("z_image_turbo-Q8_0.gguf"),
+    );
+    gguf::write(&gguf::of_llama_cpp(&names), QuantisedFormat::Q8_0, &sandbox.path("Qwen3-4B-Q8_0.gguf"));
+    // What a file replaces is not needed.
+    std::fs::remove_file(transformer).unwrap();
+    write_lora(&sandbox.path("style.safetensors"));
+
+    let commands = commands(&page);
+    assert!(commands.len() >= 3, "{} commands", commands.len());
+    for (command, _) in commands {
+        let command = command.replace("--steps 8", "--steps 2 --height 64 --width 64 --seed 1");
+        let arguments = words(command.strip_prefix("oxidiff ").unwrap());
+        let run = sandbox.run(&arguments).succeeded();
+        assert_eq!(run.stderr, "", "{command}");
+    }
+    let generate = ["generate", "a red apple", "--model", "Tongyi-MAI/Z-Image-Turbo"];
+    let run = sandbox.run(generate.into_iter().chain(["--transformer", "Qwen3-4B-Q8_0.gguf"]));
+    assert_ne!(run.code, Some(0));
+    assert!(run.stderr.contains("Qwen3-4B-Q8_0.gguf"), "{}", run.stderr);
+}
+
+/// A LoRA for the transformer of [`the_commands_of_the_page_about_quantisation_work`].
+fn write_lora(file: &Path) {
+    let zeros = vec![0; 4 * 2 * 96];
+    let views = [("lora_A", vec![2, 96]), ("lora_B", vec![96, 2])].map(|(half, shape)| {
+        let key = format!("transformer.layers.0.attention.to_q.{half}.weight");
+        (key, TensorView::new(Dtype::F32, shape, &zeros).unwrap())
+    });
+    std::fs::write(file, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub(crate) mod output;
 pub(crate) mod parts;
 pub(crate) mod prefetch;
 pub(crate) mod product;
+pub(crate) mod quantised;
 pub(crate) mod rotation;
 pub(crate) mod storage;
 pub(crate) mod swiglu;

@@ -66,7 +66,7 @@ impl Storage for bf16 {
 
 /// The same number, written so that the compiler vectorises it.
 #[inline(always)]
-fn widen_f16(value: f16) -> f32 {
+pub(crate) fn widen_f16(value: f16) -> f32 {
     /// The difference between the exponents of the two types, as a factor.
     const FACTOR: f32 = f32::from_bits((127 + 127 - 15) << 23);
     let bits = u32::from(value.to_bits());

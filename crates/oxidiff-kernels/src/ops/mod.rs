@@ -11,6 +11,7 @@ pub(crate) mod images;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
 mod parameter;
+pub(crate) mod quantised;
 pub mod recording;
 pub(crate) mod rms_norm;
 pub(crate) mod rotation;

@@ -15,6 +15,7 @@ pub(crate) mod variant;
 pub(crate) mod weights;
 mod write_whole;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device};
@@ -45,6 +46,10 @@ pub struct LoadOptions {
     pub controlnet: Option<ControlNets>,
     /// The T2I-Adapters of a pipeline, instead of those of the checkpoint, if it has any: `adapter=` in Python.
     pub adapter: Option<T2IAdapters>,
+    /// Weights of a pipeline's models from other files instead of those of the checkpoint, by the names of the models, such as
+    /// `transformer` and `text_encoder`: a path or a link to the hub, of a file that [`Model::from_single_file`](crate::Model) reads.
+    /// Configurations are those of the checkpoint.
+    pub weights: BTreeMap<String, String>,
     /// Where and how to fetch files from the hub.
     pub hub: HubOptions,
 }
@@ -59,6 +64,7 @@ impl Default for LoadOptions {
             safety_checker: true,
             controlnet: None,
             adapter: None,
+            weights: BTreeMap::new(),
             hub: HubOptions::default(),
         }
     }
@@ -132,7 +138,8 @@ impl LoadOptions {
         };
         match needed {
             Needed::Pipeline => {
-                repo.get_pipeline(self.variant.as_deref())?;
+                let replaced: Vec<&str> = self.weights.keys().map(String::as_str).collect();
+                repo.get_pipeline_without(self.variant.as_deref(), &replaced)?;
             }
             Needed::Config { config } => {
                 repo.get(&inside(config))?;

@@ -58,7 +58,11 @@ impl SingleFileOptions {
         self.with_configurations(self.open_weights(path_or_link)?)
     }
 
-    fn open_weights(&self, path_or_link: &str) -> Result<StateDict> {
+    /// Opens the file, a path or a link to the hub.
+    ///
+    /// # Errors
+    /// When the file is missing or damaged.
+    pub(crate) fn open_weights(&self, path_or_link: &str) -> Result<StateDict> {
         let mut original = StateDict::open(&self.locate(path_or_link)?)?;
         if self.extract_ema {
             original = original::with_averaged_weights(&original)?;
@@ -97,6 +101,11 @@ impl SingleFileOptions {
         if original::is_transformer(&original) {
             return Err(original.error(
                 "a transformer, not a whole checkpoint: load it with `from_single_file` of its class, and give it to a pipeline",
+            ));
+        }
+        if original::is_language_model(&original) {
+            return Err(original.error(
+                "a language model, not a whole checkpoint: load it with `from_single_file` of its class, and give it to a pipeline",
             ));
         }
         if !original::has_models(&original) {

@@ -3,18 +3,20 @@
 use burn::module::{Param, ParamId};
 use burn::tensor::{AllocationProperty, DType, Device, Tensor, TensorData};
 use bytes::Bytes;
+use oxidiff_kernels::{QuantisedFormat, QuantisedMatrix};
 use safetensors::tensor::Dtype;
 
 use crate::error::Result;
-use crate::loading::formats::state_dict::StoredTensor;
+use crate::loading::formats::state_dict::{Elements, StoredTensor};
 
 impl StoredTensor {
-    /// The type of the elements.
+    /// The type of the elements; of those in blocks, that of their values.
     ///
     /// # Errors
     /// When it is not a numeric type.
     pub(crate) fn element_type(&self, name: &str) -> Result<DType> {
-        Ok(match self.dtype() {
+        let Elements::Plain(dtype) = self.elements() else { return Ok(DType::F32) };
+        Ok(match dtype {
             Dtype::F64 => DType::F64,
             Dtype::F32 => DType::F32,
             Dtype::F16 => DType::F16,
@@ -32,6 +34,17 @@ impl StoredTensor {
                 return Err(self.error(message));
             }
         })
+    }
+
+    /// A matrix of whole blocks as it is stored; `None` for another tensor.
+    ///
+    /// # Errors
+    /// When the file does not hold what its header says.
+    pub(crate) fn quantised(&self) -> Result<Option<QuantisedMatrix>> {
+        let (Elements::Quantised(format), &[rows, columns]) = (self.elements(), self.shape()) else {
+            return Ok(None);
+        };
+        Ok(QuantisedMatrix::new(format, self.read()?, [rows, columns]))
     }
 
     /// Reads the tensor as `dtype` onto `device`. Where the file already holds `dtype`, a tensor on the CPU uses the mapped
@@ -53,16 +66,20 @@ impl StoredTensor {
         Ok(self.place(self.read()?, stored, shape, dtype, device))
     }
 
-    /// The elements as they are stored.
+    /// The elements as they are stored, or the values of their blocks.
     ///
     /// # Errors
     /// As for [`Self::tensor`].
     pub(crate) fn data(&self, name: &str) -> Result<TensorData> {
+        if let Elements::Quantised(format) = self.elements() {
+            let values = self.matrix(format, self.read()?).values();
+            return Ok(TensorData::new(values, self.shape()));
+        }
         let dtype = self.element_type(name)?;
         Ok(TensorData::from_bytes_vec(self.read()?.to_vec(), self.shape(), dtype))
     }
 
-    /// Like [`Self::tensor`], for a parameter. Where the file holds another type, the parameter is converted on first use, so
+    /// Like [`Self::tensor`], for a parameter. Where the file holds another type, or blocks, the parameter is converted on first use, so
     /// that nothing waits for the weights of a part that is not used yet.
     ///
     /// # Errors
@@ -75,13 +92,20 @@ impl StoredTensor {
         device: &Device,
     ) -> Result<Param<Tensor<D>>> {
         let stored = self.element_type(name)?;
-        if stored == dtype || !self.is_mapped() {
+        let is_plain = matches!(self.elements(), Elements::Plain(_));
+        if is_plain && (stored == dtype || !self.is_mapped()) {
             return Ok(Param::initialized(id, self.tensor(name, dtype, device)?));
         }
         let shape: [usize; D] = self.shape().try_into().expect("the shape of the parameter");
         let (tensor, bytes) = (self.clone(), self.read()?);
         let convert = move |device: &Device, _| tensor.place(bytes, stored, shape, dtype, device);
         Ok(Param::uninitialized(id, convert, device.clone(), false, shape.into()))
+    }
+
+    /// The blocks as a matrix of one row.
+    fn matrix(&self, format: QuantisedFormat, blocks: Bytes) -> QuantisedMatrix {
+        QuantisedMatrix::new(format, blocks, [1, self.len()])
+            .expect("the reader of the file checked its size")
     }
 
     /// Elements of type `stored` as a tensor of type `dtype` on `device`.
@@ -93,6 +117,12 @@ impl StoredTensor {
         dtype: DType,
         device: &Device,
     ) -> Tensor<D> {
+        if let Elements::Quantised(format) = self.elements() {
+            let nearest = if matches!(dtype, DType::F16 | DType::BF16) { dtype } else { DType::F32 };
+            let values = self.matrix(format, bytes).dequantised(nearest, device);
+            self.release();
+            return values.reshape(shape).cast(dtype);
+        }
         let aligned = bytes.as_ptr().align_offset(stored.size()) == 0;
         let bytes = if aligned {
             burn::tensor::Bytes::from_shared(bytes, AllocationProperty::File)

@@ -14,11 +14,12 @@ use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::folder::Folder;
 use crate::loading::formats::shard_index::ShardIndex;
-use crate::loading::formats::state_dict::{StateDict, StoredTensor};
+use crate::loading::formats::state_dict::{Elements, StateDict, StoredTensor};
 use crate::loading::original;
 use crate::loading::variant::available_variants;
 use crate::loading::write_whole;
 use crate::memory;
+use crate::models::layers::quantised_weight::QuantisedWeight;
 use crate::wording::{counted, listed};
 
 /// An open checkpoint: one weights file, or the shards that an index lists.
@@ -83,6 +84,11 @@ impl Checkpoint {
         Ok(Self { tensors })
     }
 
+    /// Whether any weights are quantised.
+    pub(crate) fn is_quantised(&self) -> bool {
+        self.tensors.iter().any(|(_, tensor)| matches!(tensor.elements(), Elements::Quantised(_)))
+    }
+
     /// Gives every parameter of `module` its value from the checkpoint, as `dtype` on `device`.
     ///
     /// Tensors that no parameter uses are named in a warning, as in Python.
@@ -101,7 +107,9 @@ impl Checkpoint {
         (class_name, old_key): (&str, OldKey),
     ) -> Result<M> {
         let is_copied = |name: &str, tensor: &StoredTensor| {
-            !tensor.is_mapped() || tensor.element_type(name).is_ok_and(|stored| stored != dtype)
+            // Matrices in blocks are multiplied where they are.
+            matches!(tensor.elements(), Elements::Plain(_))
+                && (!tensor.is_mapped() || tensor.element_type(name).is_ok_and(|stored| stored != dtype))
         };
         let copied = self.tensors.iter().filter(|(name, tensor)| is_copied(name, tensor));
         let needed = copied.map(|(_, tensor)| tensor.len() as u64 * dtype.size() as u64).sum();
@@ -226,7 +234,10 @@ impl Reader<'_> {
             );
             return Err(found.error(message));
         }
-        let loaded = found.parameter(param.id, &stored, self.dtype, self.device)?;
+        let mut loaded = found.parameter(param.id, &stored, self.dtype, self.device)?;
+        if let Some(matrix) = found.quantised()? {
+            loaded = QuantisedWeight::attach(loaded, matrix, self.dtype, self.device);
+        }
         self.used.insert(stored);
         Ok(loaded)
     }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{DType, Device, Tensor};
-use oxidiff_kernels::{in_memory, release_mapped};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::{DType, Device, Int, Tensor};
+use oxidiff_kernels::{in_memory, release_mapped, release_mapped_integers};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,6 +16,7 @@ use crate::loading::original;
 use crate::loading::single_file::SingleFileOptions;
 use crate::loading::weights::{self, Checkpoint, OldKey};
 use crate::loading::{LoadOptions, Needed};
+use crate::models::layers::quantised_weight::quantised_weights;
 use crate::models::placement::not_on_cards;
 
 /// A neural network with a configuration: `ModelMixin` in Python.
@@ -198,7 +199,7 @@ pub(crate) fn resolve<T: Serialize + DeserializeOwned>(config: &Config, class_na
 }
 
 pub(crate) fn cast<M: Module>(model: &M, dtype: DType) -> M {
-    model.clone().map(&mut Cast(dtype))
+    model.clone().map(&mut Cast { dtype, quantised: quantised_weights(model) })
 }
 
 pub(crate) fn release_memory<M: Module>(model: &M) {
@@ -212,19 +213,30 @@ pub(crate) fn in_memory_of_its_own<M: Module>(model: &M) -> M {
 /// Writes `config.json` and the weights into `folder`, which is created if it does not exist.
 ///
 /// # Errors
-/// When the folder cannot be written.
+/// When the folder cannot be written, or the weights are quantised.
 pub(crate) fn save_model<M: Model>(model: &M, folder: &Path) -> Result<()> {
+    if !quantised_weights(model).is_empty() {
+        let what = format!("saving this {}", M::CLASS_NAME);
+        return Err(Error::unsupported(what, "its weights are quantised: keep the file that they are from"));
+    }
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let config = model.saved_config();
     crate::loading::write_whole(&folder.join("config.json"), (config.to_json() + "\n").as_bytes())?;
     weights::save(model, &folder.join(format!("{}.safetensors", M::WEIGHTS_NAME)))
 }
 
-struct Cast(DType);
+struct Cast {
+    dtype: DType,
+    /// These keep their blocks.
+    quantised: Vec<ParamId>,
+}
 
 impl ModuleMapper for Cast {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|weight| weight.cast(self.0))
+        if self.quantised.contains(&param.id) {
+            return param;
+        }
+        param.map(|weight| weight.cast(self.dtype))
     }
 }
 
@@ -243,6 +255,10 @@ impl ModuleVisitor for Release {
         if param.is_initialized() {
             release_mapped(&param.val());
         }
+    }
+
+    fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
+        release_mapped_integers(&param.val());
     }
 }
 
@@ -277,6 +293,10 @@ pub(crate) fn load<M: Model>(
     let host = if is_card { &Device::flex() } else { device };
     let model = M::from_config(&config, host)?;
     let checkpoint = Checkpoint::open(folder, M::WEIGHTS_NAME, variant, M::CLASS_NAME)?;
+    if is_card && checkpoint.is_quantised() {
+        let what = format!("a {} with quantised weights on a card", M::CLASS_NAME);
+        return Err(Error::unsupported(what, "there are kernels for them on the CPU only"));
+    }
     let mut model = checkpoint.load_into(model, dtype, host, (M::CLASS_NAME, M::OLD_KEY))?;
     if is_card {
         model.place_on_card(device)?;

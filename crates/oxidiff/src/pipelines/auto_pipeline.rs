@@ -65,7 +65,7 @@ impl AutoPipeline {
         if let Some(addition) = Addition::given(options)? {
             entry = entry.with(addition, self.task)?;
         }
-        (entry.load)(&ComponentLoader::new(folder, index, options))
+        (entry.load)(&ComponentLoader::new(folder, index, options)?)
     }
 
     /// Makes the pipeline for the task from the parts of another one. Both share the weights; none are copied.

@@ -207,7 +207,7 @@ impl DiffusionPipeline {
     pub fn from_pretrained_as(class_name: &str, name_or_path: &str, options: &LoadOptions) -> Result<Self> {
         let load = registry::find(class_name)?.load;
         let folder = options.open(name_or_path, Needed::Pipeline)?;
-        load(&ComponentLoader::new(&folder, ModelIndex::read(&folder)?, options))
+        load(&ComponentLoader::new(&folder, ModelIndex::read(&folder)?, options)?)
     }
 
     /// Loads a pipeline out of a checkpoint in its original layout, which is one file (`.safetensors`, `.ckpt`): a path or a
@@ -220,7 +220,7 @@ impl DiffusionPipeline {
         let folder = options.open_pipeline(path)?;
         let index = ModelIndex::of_single_file(&folder)?;
         let load = registry::find(index.class_name()?)?.load;
-        load(&ComponentLoader::new(&folder, index, &options.load_options()))
+        load(&ComponentLoader::new(&folder, index, &options.load_options())?)
     }
 
     /// Loads a pipeline that is part of the binary.
@@ -238,7 +238,7 @@ impl DiffusionPipeline {
             Some(addition) => entry.with(addition, entry.task)?,
             None => entry,
         };
-        (entry.load)(&ComponentLoader::new(folder, index, options))
+        (entry.load)(&ComponentLoader::new(folder, index, options)?)
     }
 
     /// The name of the pipeline's class.

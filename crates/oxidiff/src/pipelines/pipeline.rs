@@ -173,7 +173,7 @@ pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Send + Sized + 'static {
     /// As [`Pipeline::from_pretrained`].
     fn from_pretrained_with(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
         let folder = options.open(name_or_path, Needed::Pipeline)?;
-        Self::load(&ComponentLoader::new(&folder, ModelIndex::read(&folder)?, options))
+        Self::load(&ComponentLoader::new(&folder, ModelIndex::read(&folder)?, options)?)
     }
 
     /// Loads the pipeline out of a checkpoint in the original layout of Stable Diffusion 1, 2 or XL, which is one file
@@ -185,7 +185,7 @@ pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Send + Sized + 'static {
     fn from_single_file(path: &str, options: &SingleFileOptions) -> Result<Self> {
         let folder = options.open_pipeline(path)?;
         let index = ModelIndex::of_single_file(&folder)?;
-        Self::load(&ComponentLoader::new(&folder, index, &options.load_options()))
+        Self::load(&ComponentLoader::new(&folder, index, &options.load_options())?)
     }
 
     /// Loads a pipeline that is part of the binary.
@@ -194,7 +194,7 @@ pub trait Pipeline: Clone + fmt::Debug + fmt::Display + Send + Sized + 'static {
     /// As [`Pipeline::from_pretrained`].
     fn from_embedded(folder: &'static EmbeddedFolder, options: &LoadOptions) -> Result<Self> {
         let folder = options.open_embedded(folder)?;
-        Self::load(&ComponentLoader::new(&folder, ModelIndex::read(&folder)?, options))
+        Self::load(&ComponentLoader::new(&folder, ModelIndex::read(&folder)?, options)?)
     }
 
     /// Writes the pipeline into `folder`, which is created if it does not exist; Python diffusers can load it from

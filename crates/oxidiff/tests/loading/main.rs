@@ -4,6 +4,7 @@
 mod fixture;
 
 mod adapters;
+mod gguf;
 mod load_image;
 mod lora;
 mod pickle;

@@ -132,7 +132,8 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
         let panels = end_panel - first_panel;
         let copies = left.copies();
         let group = if copies { panels } else { PANELS.min(panels) };
-        let most_depth = DEPTH.min(MOST_IN_PANEL / width);
+        let step = left.depth_step();
+        let most_depth = (DEPTH.min(MOST_IN_PANEL / width) / step).max(1) * step;
         // If a panel is finished at once, room for the sums of one panel is enough.
         let at_once = depth <= most_depth;
         let sums_len = count * width;

@@ -10,6 +10,11 @@ pub(crate) trait Left<U>: Sync {
     /// Whether [`Self::block`] copies, so that each block should be requested only once.
     fn copies(&self) -> bool;
 
+    /// All but the last columns are requested in multiples of this many.
+    fn depth_step(&self) -> usize {
+        1
+    }
+
     /// The given columns of the given rows. `scratch` has room for them.
     fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [U]) -> Rows<'a, U>;
 

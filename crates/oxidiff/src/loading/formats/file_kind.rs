@@ -111,7 +111,7 @@ impl FileKind {
                  or .ckpt"
             }
             Self::Safetensors => "these are safetensors weights: the file's name must end in .safetensors",
-            Self::Gguf => "this is a GGUF file, an unsupported format: use the safetensors weights",
+            Self::Gguf => "these are GGUF weights: the file's name must end in .gguf",
             Self::Gzip => "this is a gzip archive: unpack it first",
             Self::Hdf5 => "this is an HDF5 file, as TensorFlow saves weights: use the safetensors weights",
             Self::Image => "this is an image",

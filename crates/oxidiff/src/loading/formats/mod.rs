@@ -3,6 +3,7 @@
 pub(crate) mod bare_tensor;
 pub(crate) mod contents;
 pub(crate) mod file_kind;
+mod gguf;
 mod pickle;
 mod plain_archive;
 pub(crate) mod safetensors;
@@ -19,7 +20,7 @@ use self::state_dict::StateDict;
 use crate::error::{Error, Result};
 
 impl StateDict {
-    /// Opens a weights file: a `.safetensors` file as such, any other as a pickled one.
+    /// Opens a weights file: a `.safetensors` or a `.gguf` file as such, any other as a pickled one.
     ///
     /// # Errors
     /// When the file is missing, damaged, or holds something other than tensors where the weights should be.
@@ -27,10 +28,14 @@ impl StateDict {
         if !path.is_file() {
             return Err(Error::MissingFile { path: path.into(), message: "no such file".into() });
         }
-        if path.extension().is_some_and(|extension| extension == "safetensors") {
-            let contents = Contents::Mapped(MappedFile::open(path).map_err(Error::io(path))?);
-            safetensors::read(contents, &path.display().to_string())
+        let is_a = |kind: &str| path.extension().is_some_and(|extension| extension == kind);
+        let mapped = || Ok(Contents::Mapped(MappedFile::open(path).map_err(Error::io(path))?));
+        if is_a("safetensors") {
+            safetensors::read(mapped()?, &path.display().to_string())
                 .map_err(|error| explain(path, &[FileKind::Safetensors], error))
+        } else if is_a("gguf") {
+            gguf::read(mapped()?, &path.display().to_string())
+                .map_err(|error| explain(path, &[FileKind::Gguf], error))
         } else {
             pickle::read(path)
                 .map_err(|error| explain(path, &[FileKind::ZipArchive, FileKind::Pickle], error))

@@ -15,7 +15,7 @@ use safetensors::tensor::Dtype;
 use super::bare_tensor::{self, BARE_TENSOR};
 use super::contents::Contents;
 use super::plain_archive;
-use super::state_dict::{Source, StateDict, StoredTensor};
+use super::state_dict::{Elements, Source, StateDict, StoredTensor};
 use crate::error::{Error, Result};
 
 /// The key under which training scripts nest the weights among other things.
@@ -45,7 +45,7 @@ pub(super) fn read(path: &Path) -> Result<StateDict> {
     {
         let stored = StoredTensor {
             origin: origin.clone(),
-            dtype: element_type(tensor.dtype()),
+            elements: Elements::Plain(element_type(tensor.dtype())),
             shape: tensor.shape().to_vec(),
             range: 0..elements.len(),
             source: Source::File(Arc::new(Contents::Memory(elements.into()))),
@@ -92,7 +92,7 @@ pub(super) fn read(path: &Path) -> Result<StateDict> {
     let tensors = found.into_iter().map(|(key, tensor)| {
         let stored = StoredTensor {
             origin: origin.clone(),
-            dtype: element_type(tensor.dtype()),
+            elements: Elements::Plain(element_type(tensor.dtype())),
             shape: tensor.shape().to_vec(),
             range: 0..tensor.byte_len(),
             source: Source::Pickled(Box::new(tensor)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use safetensors::SafeTensors;
 
 use super::contents::Contents;
-use super::state_dict::{Source, StateDict, StoredTensor};
+use super::state_dict::{Elements, Source, StateDict, StoredTensor};
 use crate::error::{Error, Result};
 
 /// The tensors of a safetensors file; `origin` is its name, for messages.
@@ -24,7 +24,7 @@ pub(crate) fn read(contents: Contents, origin: &str) -> Result<StateDict> {
         let (start, end) = info.data_offsets;
         let tensor = StoredTensor {
             origin: origin.clone(),
-            dtype: info.dtype,
+            elements: Elements::Plain(info.dtype),
             shape: info.shape.clone(),
             source: Source::File(contents.clone()),
             range: data_start + start..data_start + end,

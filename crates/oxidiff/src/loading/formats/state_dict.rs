@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use oxidiff_kernels::QuantisedFormat;
 use safetensors::tensor::Dtype;
 
 use super::contents::Contents;
@@ -24,11 +25,20 @@ pub struct StateDict {
 #[derive(Clone, Debug)]
 pub(crate) struct StoredTensor {
     pub(super) origin: Arc<str>,
-    pub(super) dtype: Dtype,
+    pub(super) elements: Elements,
     pub(super) shape: Vec<usize>,
     pub(super) source: Source,
     /// Which bytes of the source are this tensor's.
     pub(super) range: Range<usize>,
+}
+
+/// How the elements of a tensor are stored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Elements {
+    /// One by one.
+    Plain(Dtype),
+    /// As small whole numbers in blocks.
+    Quantised(QuantisedFormat),
 }
 
 #[derive(Clone, Debug)]
@@ -97,8 +107,8 @@ impl StateDict {
 }
 
 impl StoredTensor {
-    pub(crate) fn dtype(&self) -> Dtype {
-        self.dtype
+    pub(crate) fn elements(&self) -> Elements {
+        self.elements
     }
 
     pub(crate) fn shape(&self) -> &[usize] {
@@ -124,7 +134,7 @@ impl StoredTensor {
         matches!(self.source, Source::File(_))
     }
 
-    /// The elements in row-major order, little-endian.
+    /// The elements in row-major order, little-endian, or their blocks.
     ///
     /// # Errors
     /// When the file does not hold what its header says.
@@ -154,9 +164,13 @@ impl StoredTensor {
     /// A matrix with rows and columns swapped, in memory; `None` for a tensor of another rank.
     ///
     /// # Errors
-    /// When the file does not hold what its header says.
+    /// When the file does not hold what its header says, or holds blocks.
     pub(crate) fn transposed(&self) -> Result<Option<Self>> {
         let [rows, columns] = *self.shape else { return Ok(None) };
+        if let Elements::Quantised(format) = self.elements {
+            let message = format!("blocks of {} cannot be swapped; use a file without", format.name());
+            return Err(self.error(message));
+        }
         let elements = self.read()?;
         let size = elements.len() / (rows * columns).max(1);
         let mut swapped = Vec::with_capacity(elements.len());

@@ -33,7 +33,7 @@ use self::cache::{link, list_folder, lock};
 use self::client::{Client, Metadata, percent_encode};
 use self::failure::Failure;
 use self::names::{is_commit, is_relative_path, validate_repo_id};
-pub use self::needed_files::pipeline_files;
+use self::needed_files::pipeline_files;
 pub(crate) use self::needed_files::{component_names, is_configuration, model_files, model_weights};
 pub use self::options::HubOptions;
 use self::progress::Progress;
@@ -233,11 +233,19 @@ impl HubRepo {
     /// # Errors
     /// When the repository holds no pipeline, or none with weights of this variant, or a file cannot be downloaded.
     pub fn get_pipeline(&self, variant: Option<&str>) -> Result<PathBuf> {
+        self.get_pipeline_without(variant, &[])
+    }
+
+    /// As [`Self::get_pipeline`], without the weights of the components `replaced`.
+    ///
+    /// # Errors
+    /// As for [`Self::get_pipeline`].
+    pub(crate) fn get_pipeline_without(&self, variant: Option<&str>, replaced: &[&str]) -> Result<PathBuf> {
         let path = self.get(MODEL_INDEX)?;
         let index = fs::read(&path).map_err(Error::io(&path))?;
         let index: Value = serde_json::from_slice(&index)
             .map_err(|error| Error::config(path.display().to_string(), ".", format!("not JSON: {error}")))?;
-        for file in pipeline_files(&self.list_files()?, &index, variant)? {
+        for file in pipeline_files(&self.list_files()?, &index, variant, replaced)? {
             self.get(&file)?;
         }
         Ok(self.snapshot_folder())

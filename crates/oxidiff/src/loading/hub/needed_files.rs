@@ -14,11 +14,16 @@ use crate::models::t2i_adapters::MultiAdapter;
 ///
 /// These are `model_index.json`, `generation_config.json` if there is one, and for each component with a class its
 /// configuration and its weights: those of `variant` (such as `fp16`) if the component has them, else the plain ones;
-/// safetensors, or else pickled weights (`.bin`).
+/// safetensors, or else pickled weights (`.bin`). The components `replaced` have no weights here.
 ///
 /// # Errors
 /// When a component has no files, or only weights in unsupported formats, or no component has the `variant`.
-pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&str>) -> Result<Vec<String>> {
+pub(super) fn pipeline_files(
+    files: &[String],
+    model_index: &Value,
+    variant: Option<&str>,
+    replaced: &[&str],
+) -> Result<Vec<String>> {
     let Some(index) = model_index.as_object() else {
         return Err(Error::config(MODEL_INDEX, ".", "not a JSON object"));
     };
@@ -52,6 +57,9 @@ pub fn pipeline_files(files: &[String], model_index: &Value, variant: Option<&st
             let message =
                 format!("{MODEL_INDEX} lists this component, but the repository has no such folder");
             return Err(Error::MissingFile { path: PathBuf::from(component), message });
+        }
+        if replaced.contains(&component.as_str()) {
+            names.retain(|name| is_configuration(name));
         }
         let chosen = coverage.add(component, &names, variant);
         if chosen.is_empty()
@@ -205,7 +213,7 @@ mod tests {
 
     fn select(files: &[&str], index: &Value, variant: Option<&str>) -> Result<Vec<String>> {
         let files: Vec<String> = files.iter().map(|&file| file.to_owned()).collect();
-        pipeline_files(&files, index, variant).map(|mut files| {
+        pipeline_files(&files, index, variant, &[]).map(|mut files| {
             files.sort();
             files
         })
@@ -235,6 +243,15 @@ mod tests {
             "vae/diffusion_pytorch_model.safetensors",
         ];
         assert_eq!(select(STABLE_DIFFUSION, &index(), None).unwrap(), expected);
+    }
+
+    #[test]
+    fn weights_that_are_replaced_are_not_needed() {
+        let files: Vec<String> = STABLE_DIFFUSION.iter().map(|&file| file.to_owned()).collect();
+        let all = pipeline_files(&files, &index(), None, &[]).unwrap();
+        let some = pipeline_files(&files, &index(), None, &["unet"]).unwrap();
+        let missing: Vec<&String> = all.iter().filter(|file| !some.contains(file)).collect();
+        assert_eq!(missing, ["unet/diffusion_pytorch_model.safetensors"]);
     }
 
     #[test]

@@ -3,19 +3,20 @@
 use safetensors::tensor::Dtype;
 
 use crate::error::{Error, Result};
-use crate::loading::formats::state_dict::StoredTensor;
+use crate::loading::formats::state_dict::{Elements, StoredTensor};
 
 /// The only element of a tensor.
 pub(super) fn scalar(tensor: &StoredTensor) -> Result<f64> {
     let error = || Error::Weights {
         origin: tensor.origin().to_owned(),
-        message: format!("an alpha is {:?} of shape {:?}, not a number", tensor.dtype(), tensor.shape()),
+        message: format!("an alpha is {:?} of shape {:?}, not a number", tensor.elements(), tensor.shape()),
     };
+    let Elements::Plain(dtype) = tensor.elements() else { return Err(error()) };
     if tensor.len() != 1 {
         return Err(error());
     }
     let bytes = tensor.read()?;
-    let value = match (tensor.dtype(), &bytes[..]) {
+    let value = match (dtype, &bytes[..]) {
         (Dtype::F64, &[a, b, c, d, e, f, g, h]) => f64::from_le_bytes([a, b, c, d, e, f, g, h]),
         (Dtype::F32, &[a, b, c, d]) => f32::from_le_bytes([a, b, c, d]).into(),
         (Dtype::F16, &[a, b]) => half::f16::from_le_bytes([a, b]).into(),

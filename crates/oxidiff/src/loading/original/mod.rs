@@ -8,6 +8,7 @@ mod controlnet;
 mod flux2;
 pub(crate) mod flux2_names;
 mod open_clip;
+mod qwen3;
 mod sdxl;
 mod stable_diffusion;
 mod z_image;
@@ -39,12 +40,13 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 7] = [
+static LAYOUTS: [&Layout; 8] = [
     &controlnet::LAYOUT,
     &flux2::TRANSFORMER,
     &flux2::AUTOENCODER,
     &z_image::LAYOUT,
     &z_image::CONTROLNET,
+    &qwen3::LAYOUT,
     &sdxl::LAYOUT,
     &stable_diffusion::LAYOUT,
 ];
@@ -84,8 +86,8 @@ pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFold
     if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| !is_flux2 && tensors.contains(key)) {
         return Err(Error::unsupported(
             format!("`{}`, a checkpoint of {family}", tensors.origin()),
-            "only Stable Diffusion 1, 2 and XL, and the transformers of Z-Image and FLUX.2, are read from a single file; choose the \
-             configuration with `config` if it is one of them",
+            "only Stable Diffusion 1, 2 and XL, the transformers of Z-Image and FLUX.2, and the text encoder of Z-Image, are read from \
+             a single file; choose the configuration with `config` if it is one of them",
         ));
     }
     Ok((layout_of(tensors).configs)(tensors))
@@ -99,6 +101,11 @@ pub(crate) fn is_controlnet(tensors: &StateDict) -> bool {
 /// Whether a file is a transformer without its text encoder and autoencoder.
 pub(crate) fn is_transformer(tensors: &StateDict) -> bool {
     [&flux2::TRANSFORMER, &z_image::LAYOUT].iter().any(|layout| (layout.recognizes)(tensors))
+}
+
+/// Whether a file is a language model, which is only a part of a pipeline.
+pub(crate) fn is_language_model(tensors: &StateDict) -> bool {
+    (qwen3::LAYOUT.recognizes)(tensors)
 }
 
 /// Whether a file has a UNet, an autoencoder or a text encoder in the layout of whole checkpoints.
@@ -144,7 +151,7 @@ pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) ->
     let model = model.ok_or_else(|| {
         Error::unsupported(
             format!("{class_name} from a single file"),
-            "the original checkpoints have a UNet, an autoencoder and one or two text encoders, a ControlNet, or a transformer",
+            "the original checkpoints have a UNet, an autoencoder and one or two text encoders, a ControlNet, a transformer, or a Qwen3 language model",
         )
     })?;
     let converted = (model.convert)(tensors, config)?;

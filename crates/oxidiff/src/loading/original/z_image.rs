@@ -8,6 +8,7 @@ use crate::loading::formats::state_dict::StateDict;
 
 /// A tensor that only these models have, in both layouts.
 const MARK: &str = "cap_pad_token";
+const PAD_TOKENS: [&str; 2] = ["x_pad_token", "cap_pad_token"];
 const FUSED: &str = ".attention.qkv.weight";
 
 pub(super) static LAYOUT: Layout = Layout {
@@ -75,6 +76,13 @@ fn transformer(tensors: &StateDict, _: &Config) -> Result<StateDict> {
                 ))
             })?;
             out.insert(format!("{block}.attention.{name}.weight"), part);
+        }
+    }
+    // Converters to GGUF may leave out dimensions of 1.
+    for key in PAD_TOKENS {
+        let row = out.get(key).filter(|token| token.shape().len() == 1);
+        if let Some(row) = row.and_then(|token| token.reshaped(&[1, token.len()])) {
+            out.insert(key.to_owned(), row);
         }
     }
     Ok(out)

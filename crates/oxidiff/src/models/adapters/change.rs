@@ -8,6 +8,7 @@ use crate::loading::lora::{
     Lengthened, LoraLayer, StoredChange, StoredFactor, StoredMagnitude, StoredProduct, Trainer,
 };
 use crate::models::finite::is_finite;
+use crate::models::layers::quantised_weight::Half;
 
 /// The change to a layer's weight, in single precision.
 #[derive(Debug)]
@@ -86,6 +87,19 @@ impl Layer {
         };
         let magnitude = stored.magnitude.as_ref().map(magnitude).transpose()?;
         Ok(Self { change, scaling: stored.scaling, magnitude })
+    }
+
+    /// Half of the product to add to the weight of a linear layer for the adapter at this `factor`; `None` where the change is no
+    /// product of two matrices.
+    pub fn half(&self, half: Half, factor: f64) -> Option<Tensor<2>> {
+        let (Change::Product(Product { left, core: None, right }), None) = (&self.change, &self.magnitude)
+        else {
+            return None;
+        };
+        Some(match half {
+            Half::Down => right.clone(),
+            Half::Up => left.clone() * (self.scaling * factor),
+        })
     }
 
     /// What to add to a flat `weight` of this shape for the adapter at this `factor`.

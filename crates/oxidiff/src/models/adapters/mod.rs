@@ -2,7 +2,8 @@
 //!
 //! A layer with the weight `W` computes with `W + Σ ΔWᵢ`, where `ΔWᵢ = sᵢ Bᵢ Aᵢ` for a LoRA. The sum is formed when adapters change, not in each call, so a
 //! call costs the same as without adapters. The weights of the checkpoint are kept as well (mapped from the file, they need
-//! no memory of their own), so that removing an adapter restores every bit.
+//! no memory of their own), so that removing an adapter restores every bit. Quantised weights stay as they are: `Bᵢ` and `Aᵢ` are kept beside
+//! them.
 
 mod change;
 mod weights;
@@ -10,7 +11,7 @@ mod weights;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{DType, Device, Tensor};
 
 use self::change::Layer;
@@ -20,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::loading::lora::LoraLayers;
 use crate::loading::weights::{pop_field, push_field};
 use crate::models::finite::is_finite;
+use crate::models::layers::quantised_weight::{Half, QuantisedWeight, quantised_weights};
 use crate::models::model::Model;
 
 /// A model that supports adapters.
@@ -31,16 +33,17 @@ pub(crate) trait Adaptable: Model {
     /// Changes the adapters, then updates the weights.
     ///
     /// # Errors
-    /// Those of `change`, and when a weight overflows.
+    /// Those of `change`, and when a weight overflows, or an adapter of another kind than LoRA changes one that is quantised.
     fn adapt<T>(&mut self, change: impl FnOnce(&mut Adapters) -> Result<T>) -> Result<T> {
         let mut adapters = std::mem::take(self.adapters_mut());
         let result = change(&mut adapters);
-        let mut merger = Merger { adapters: &mut adapters, path: Vec::new(), overflow: None };
+        let quantised = quantised_weights(self);
+        let mut merger = Merger { adapters: &mut adapters, quantised, path: Vec::new(), error: None };
         *self = self.clone().map(&mut merger);
-        let overflow = merger.overflow;
+        let error = merger.error;
         *self.adapters_mut() = adapters;
         let result = result?;
-        overflow.map_or(Ok(result), Err)
+        error.map_or(Ok(result), Err)
     }
 
     /// Removes all adapters. Those that are fused into the weights stay there.
@@ -254,9 +257,43 @@ impl Adapters {
 /// Walks a module and updates the weight of each adapted layer.
 struct Merger<'a> {
     adapters: &'a mut Adapters,
+    /// Weights that stay as they are; what adapters add is kept beside them.
+    quantised: Vec<ParamId>,
     path: Vec<String>,
-    /// The first weight that the adapters made infinite.
-    overflow: Option<Error>,
+    /// Why the first weight could not be changed: adapters made it infinite, or are none that can be kept beside it.
+    error: Option<Error>,
+}
+
+impl Merger<'_> {
+    /// Half of what adapters add beside the quantised weight `key`: those of all adapters, one after the other.
+    ///
+    /// # Errors
+    /// When an adapter is no product of two matrices, or not finite.
+    fn beside(&self, key: &str, half: Half, old: &Tensor<2>) -> Result<Tensor<2>> {
+        let mut parts = Vec::new();
+        for (factor, layer) in self.adapters.terms(key) {
+            let narrowed = |half| Some(layer.half(half, factor)?.to_device(&old.device()).cast(old.dtype()));
+            let (Some(down), Some(up)) = (narrowed(Half::Down), narrowed(Half::Up)) else {
+                return Err(Error::unsupported(
+                    format!("an adapter that is no LoRA, on the quantised weight `{key}`"),
+                    "only products of two matrices are kept beside such a weight",
+                ));
+            };
+            // Either both halves change or none.
+            if !is_finite(&down) || !is_finite(&up) {
+                return Err(self.adapters.overflow(key));
+            }
+            parts.push(if half == Half::Down { down } else { up });
+        }
+        let [rows, columns] = old.dims();
+        let options = (&old.device(), old.dtype());
+        Ok(match (parts.is_empty(), half) {
+            (true, Half::Down) => Tensor::zeros([0, columns], options),
+            (true, Half::Up) => Tensor::zeros([rows, 0], options),
+            (false, Half::Down) => Tensor::cat(parts, 0),
+            (false, Half::Up) => Tensor::cat(parts, 1),
+        })
+    }
 }
 
 impl ModuleMapper for Merger<'_> {
@@ -269,6 +306,24 @@ impl ModuleMapper for Merger<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if let Some((key, half)) = QuantisedWeight::addition(&self.path) {
+            let old = param.val();
+            let [rows, columns] = [old.dims()[0], old.dims()[1]];
+            return match self.beside(&key, half, &old.reshape([rows, columns])) {
+                Ok(new) => {
+                    let [rows, columns] = new.dims();
+                    let dims = std::array::from_fn(|axis| if axis == 0 { rows } else { columns });
+                    Param::initialized(param.id, new.reshape::<D, _>(dims))
+                }
+                Err(error) => {
+                    self.error.get_or_insert(error);
+                    param
+                }
+            };
+        }
+        if self.quantised.contains(&param.id) {
+            return param;
+        }
         let key = self.path.join(".");
         let terms = self.adapters.terms(&key);
         if terms.is_empty() && !self.adapters.base.contains_key(&key) {
@@ -290,8 +345,8 @@ impl ModuleMapper for Merger<'_> {
                 .fold(weight.clone(), |sum, (factor, layer)| sum + layer.difference(&weight, &shape, factor));
             sum.cast(dtype)
         };
-        if self.overflow.is_none() && !is_finite(&merged) && is_finite(&base) {
-            self.overflow = Some(self.adapters.overflow(&key));
+        if self.error.is_none() && !is_finite(&merged) && is_finite(&base) {
+            self.error = Some(self.adapters.overflow(&key));
         }
         self.adapters.base.insert(key, base);
         Param::initialized(param.id, merged.reshape(shape))
@@ -323,7 +378,8 @@ impl ModuleVisitor for Shapes {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let embeds =
             self.path.iter().any(|field| field == "token_embedding" || field == "position_embedding");
-        if (D == 2 || D == 4) && !embeds {
+        let is_addition = QuantisedWeight::addition(&self.path).is_some();
+        if (D == 2 || D == 4) && !embeds && !is_addition {
             self.found.insert(self.path.join("."), param.lazy_shape().to_vec());
         }
     }

@@ -8,6 +8,7 @@ use oxidiff_kernels::{Place, geglu, linear, linear_geglu};
 
 use super::low_rank::LowRank;
 use super::parameter;
+use super::quantised_weight::QuantisedWeight;
 use crate::error::{Error, Result};
 
 /// `y = x Wᵀ + b`.
@@ -46,10 +47,10 @@ impl Linear {
         self.weight.lazy_shape().dims::<2>()[1]
     }
 
-    /// Where the parameters are in memory, if on the CPU and without a low-rank addition: what is trained changes without
-    /// changing its place.
+    /// Where the parameters are in memory, if on the CPU, not in blocks, and without a low-rank addition: what is trained changes
+    /// without changing its place.
     pub(crate) fn places(&self) -> Option<Vec<Place>> {
-        if self.low_rank.is_some() {
+        if self.low_rank.is_some() || self.weight.reparameterization::<QuantisedWeight>().is_some() {
             return None;
         }
         let bias = self.bias.as_ref().map(|bias| Place::of(&bias.val()));
@@ -77,18 +78,29 @@ impl Linear {
 
     fn product<const D: usize>(&self, x: Tensor<D>, residual: Option<Tensor<D>>) -> Tensor<D> {
         let bias = self.bias.as_ref().map(Param::val);
-        let Some(low_rank) = &self.low_rank else { return linear(x, self.weight.val(), bias, residual) };
-        low_rank.add_to(linear(x.clone(), self.weight.val(), bias, residual), x)
+        let product = |x: Tensor<D>| match quantised(&self.weight, &x.device()) {
+            Some(weight) => weight.product(x, bias, residual),
+            None => linear(x, self.weight.val(), bias, residual),
+        };
+        match &self.low_rank {
+            None => product(x),
+            Some(low_rank) => low_rank.add_to(product(x.clone()), x),
+        }
     }
 
     /// The first half of the result of [`Self::forward`], times GELU of the second half: `[batch, tokens, in_features]` to
     /// `[batch, tokens, out_features / 2]`.
     pub fn forward_geglu(&self, x: Tensor<3>) -> Tensor<3> {
-        if self.low_rank.is_some() {
+        if self.low_rank.is_some() || quantised(&self.weight, &x.device()).is_some() {
             return geglu(self.forward(x));
         }
         linear_geglu(x, self.weight.val(), self.bias.as_ref().map(Param::val))
     }
+}
+
+/// The weight in blocks, if it has them and there are kernels for them on `device`.
+fn quantised<'a>(weight: &'a Param<Tensor<2>>, device: &Device) -> Option<&'a QuantisedWeight> {
+    weight.reparameterization::<QuantisedWeight>().filter(|_| *device == Device::flex())
 }
 
 /// A table of vectors.
@@ -111,7 +123,17 @@ impl Embedding {
 
     /// `[batch, tokens]` indices to `[batch, tokens, features]`.
     pub fn forward(&self, indices: Tensor<2, Int>) -> Tensor<3> {
-        module::embedding(self.weight.val(), indices)
+        let device = indices.device();
+        let Some(weight) = quantised(&self.weight, &device) else {
+            return module::embedding(self.weight.val(), indices);
+        };
+        let ([batch, tokens], features) = (indices.dims(), weight.matrix().dims()[1]);
+        let numbers: Vec<usize> = indices
+            .into_data()
+            .iter::<i64>()
+            .map(|index| usize::try_from(index).expect("an entry"))
+            .collect();
+        weight.matrix().selected(&numbers, weight.dtype(), &device).reshape([batch, tokens, features])
     }
 
     /// The vectors at `indices`, `[indices, features]`.

@@ -21,6 +21,7 @@ pub(crate) mod normalization;
 pub(crate) mod parameter;
 pub(crate) mod patch_embed;
 pub(crate) mod per_block;
+pub(crate) mod quantised_weight;
 pub(crate) mod recomputation;
 pub(crate) mod resnet;
 pub(crate) mod resnet_cond_norm;

@@ -1,8 +1,11 @@
 //! Loads the components that the index of a checkpoint names.
 
+use std::sync::Arc;
+
 use crate::error::{Error, Result};
 use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
+use crate::loading::single_file::SingleFileOptions;
 use crate::models::autoencoders::{self, Autoencoder};
 use crate::models::controlnets::{
     ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, MultiControlNetModel,
@@ -25,8 +28,16 @@ pub struct ComponentLoader<'a> {
 }
 
 impl<'a> ComponentLoader<'a> {
-    pub(crate) fn new(folder: &'a Folder, index: ModelIndex, options: &'a LoadOptions) -> Self {
-        Self { folder, index, options }
+    /// # Errors
+    /// When weights are given for a component that the checkpoint does not have.
+    pub(crate) fn new(folder: &'a Folder, index: ModelIndex, options: &'a LoadOptions) -> Result<Self> {
+        for component in options.weights.keys() {
+            if index.component_class(component)?.is_none() {
+                let message = format!("{} names no component `{component}`", index.origin());
+                return Err(Error::argument("weights", message));
+            }
+        }
+        Ok(Self { folder, index, options })
     }
 
     /// The index of the checkpoint.
@@ -69,7 +80,19 @@ impl<'a> ComponentLoader<'a> {
             self.index.expect_class(component, M::CLASS_NAME)?;
         }
         let variant = self.options.variant.as_deref();
-        M::load_folder(&self.folder(component), variant, self.options.dtype, &self.options.device)
+        M::load_folder(&self.model_folder(component)?, variant, self.options.dtype, &self.options.device)
+    }
+
+    /// The folder of a model, with weights from another file where that was asked for.
+    ///
+    /// # Errors
+    /// When the file is missing or damaged.
+    fn model_folder(&self, component: &str) -> Result<Folder> {
+        let folder = self.folder(component);
+        let Some(file) = self.options.weights.get(component) else { return Ok(folder) };
+        let options = SingleFileOptions { hub: self.options.hub.clone(), ..SingleFileOptions::default() };
+        let original = Arc::new(options.open_weights(file)?);
+        Ok(Folder::Original { configs: Box::new(folder), original })
     }
 
     /// The model of this name, if the checkpoint has it.
@@ -191,7 +214,7 @@ impl<'a> ComponentLoader<'a> {
     /// As [`Self::model`].
     pub fn autoencoder(&self, component: &str) -> Result<Box<dyn Autoencoder>> {
         let class_name = self.index.required(component)?;
-        autoencoders::registry::load(class_name, &self.folder(component), self.options)
+        autoencoders::registry::load(class_name, &self.model_folder(component)?, self.options)
             .map_err(|error| error.in_file(self.index.origin()))
     }
 

@@ -206,6 +206,7 @@ pub(super) static Z_IMAGE: EmbeddedFolder = folder!(
     "Tongyi-MAI/Z-Image-Turbo",
     tokenizers: [],
     TRANSFORMER: include_bytes!("transformer/z_image.json"),
+    TEXT_ENCODER: include_bytes!("text_encoder/qwen3_4b.json"),
 );
 
 pub(super) static Z_IMAGE_CONTROLNET_1: EmbeddedFolder = folder!(

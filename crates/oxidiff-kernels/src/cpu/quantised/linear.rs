@@ -1,0 +1,97 @@
+//! Linear layers with weights in blocks, fused with the addition that follows.
+
+use burn::tensor::DType;
+use burn_flex::FlexTensor;
+use half::bf16;
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::activations::Activations;
+use super::dequantised::{Dequantised, Widened};
+use super::few_rows::{self, Weights};
+use crate::cpu::channels_last::contiguous;
+use crate::cpu::conversion::{BLOCK, CHUNK};
+use crate::cpu::linear::Sum;
+use crate::cpu::output::Output;
+use crate::cpu::product::{Group, Matrix, Operand, Size, Transposed, bf16_dot, multiply};
+use crate::cpu::storage::Storage;
+use crate::host::breakdown::operation;
+use crate::host::scratch::Scratch;
+
+/// With at most this many rows, whole numbers are multiplied; with more, it pays off to widen each weight once for all of them.
+const FEW_ROWS: usize = 8;
+
+/// `x Wᵀ + bias + residual`, a tensor of shape `dims`.
+///
+/// # Panics
+/// When the bias does not have one value per feature.
+pub(crate) fn linear<T: Storage>(
+    (x, residual): (FlexTensor, Option<FlexTensor>),
+    weights: Weights<'_>,
+    bias: Option<Vec<f32>>,
+    dims: &[usize],
+) -> FlexTensor {
+    let x = x.to_contiguous();
+    let residual = residual.map(|residual| residual.to_contiguous());
+    let (columns, depth) = (weights.rows, weights.depth);
+    let rows: usize = dims[..dims.len() - 1].iter().product();
+    let x = x.as_slice::<T>().expect("contiguous, of the matched type");
+    let residual =
+        residual.as_ref().map(|residual| residual.as_slice::<T>().expect("contiguous, of the matched type"));
+    assert!(bias.as_ref().is_none_or(|bias| bias.len() == columns), "one bias per feature");
+
+    let bytes = size_of::<T>() * (rows * depth + rows * columns) + weights.blocks.len();
+    let _running = operation("quantised linear", 2.0 * (rows * depth * columns) as f64, bytes as f64);
+    let output = Output::<T>::new(rows * columns);
+    let sink = Sum { output: &output, bias: bias.as_deref(), residual, columns };
+    if rows <= FEW_ROWS {
+        few_rows::multiply(&Activations::new(x, depth), weights, &sink);
+    } else if !bf16_dot::fits(depth) {
+        many_rows::<T, f32, T>(&Matrix { values: x, rows, depth }, weights, &sink);
+    } else if T::dtype() == DType::BF16 {
+        let x = Matrix { values: bytemuck::cast_slice::<T, bf16>(x), rows, depth };
+        many_rows::<bf16, Group, T>(&x, weights, &sink);
+    } else {
+        let x = Matrix { values: &rounded(x)[..], rows, depth };
+        many_rows::<bf16, Group, T>(&x, weights, &sink);
+    }
+    contiguous::<T>(output.finish(), dims)
+}
+
+fn many_rows<X: Operand<U>, U: Widened, T: Storage>(
+    x: &Matrix<'_, X>,
+    weights: Weights<'_>,
+    sink: &Sum<'_, T>,
+) {
+    let size = Size::new(weights.rows, weights.depth / U::VALUES, x.rows);
+    multiply::<U, _, _, _>(&Dequantised(weights), x, &Transposed { sink, rows: x.rows }, size);
+}
+
+/// The nearest values of fewer bits, for instructions that multiply them.
+fn rounded<T: Storage>(values: &[T]) -> Scratch<bf16> {
+    let mut rounded = Scratch::new(values.len());
+    rounded
+        .par_chunks_mut(CHUNK)
+        .zip(values.par_chunks(CHUNK))
+        .for_each(|(out, values)| Arch::new().dispatch(Rounding { values, out }));
+    rounded
+}
+
+struct Rounding<'a, T> {
+    values: &'a [T],
+    out: &'a mut [bf16],
+}
+
+impl<T: Storage> WithSimd for Rounding<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let mut block = [0.0; BLOCK];
+        for (values, out) in self.values.chunks(BLOCK).zip(self.out.chunks_mut(BLOCK)) {
+            let block = &mut block[..values.len()];
+            T::widen(values, block);
+            bf16::narrow(block, out);
+        }
+    }
+}
