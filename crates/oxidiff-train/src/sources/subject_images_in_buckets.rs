@@ -92,7 +92,9 @@ impl SubjectImagesInBuckets {
         if !is_kept {
             return Ok(source);
         }
-        // The script reads all batches once to encode them. torch's loader draws a seed that nothing uses.
+        // The script reads all batches once to encode them. torch's loader draws a seed that nothing uses for each iterator, of which
+        // the progress bar makes one that it does not read.
+        random.draw_seed();
         random.draw_seed();
         let class_cuts = source.draw_class_cuts(random)?;
         Ok(Self { class_cuts: class_cuts.filter(|_| transform.keeps_latents), ..source })
