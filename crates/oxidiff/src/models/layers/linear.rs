@@ -73,7 +73,10 @@ impl Linear {
             return self.forward(x).narrow(D - 1, rows.start, rows.len());
         }
         let bias = self.bias.as_ref().map(|bias| bias.val().narrow(0, rows.start, rows.len()));
-        linear(x, self.weight.val().narrow(0, rows.start, rows.len()), bias, None)
+        match quantised(&self.weight, &x.device()) {
+            Some(weight) => weight.product_of_rows(x, rows, bias),
+            None => linear(x, self.weight.val().narrow(0, rows.start, rows.len()), bias, None),
+        }
     }
 
     fn product<const D: usize>(&self, x: Tensor<D>, residual: Option<Tensor<D>>) -> Tensor<D> {

@@ -3,6 +3,8 @@
 //! Burn lets a parameter carry more than its tensor (a *reparameterization*). Here that is the matrix in blocks. A layer that
 //! multiplies with it never asks for the tensor, which is widened only for those who do.
 
+use std::ops::Range;
+
 use burn::module::{
     Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param, ParamId,
     Reparameterization, Reparameterizer,
@@ -59,11 +61,36 @@ impl QuantisedWeight {
         residual: Option<Tensor<D>>,
     ) -> Tensor<D> {
         let y = quantised_linear(x.clone(), &self.matrix, bias, residual);
+        self.with_addition(y, x, |up| up)
+    }
+
+    /// The part of [`Self::product`] that these rows make.
+    ///
+    /// # Panics
+    /// When there are fewer rows.
+    pub fn product_of_rows<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        rows: Range<usize>,
+        bias: Option<Tensor<1>>,
+    ) -> Tensor<D> {
+        let matrix = self.matrix.rows(rows.clone()).expect("rows of the matrix");
+        let y = quantised_linear(x.clone(), &matrix, bias, None);
+        self.with_addition(y, x, |up| up.narrow(0, rows.start, rows.len()))
+    }
+
+    /// Adds the low-rank addition for `x` to `y`; `part` takes the rows of its second half that `y` has.
+    fn with_addition<const D: usize>(
+        &self,
+        y: Tensor<D>,
+        x: Tensor<D>,
+        part: impl FnOnce(Tensor<2>) -> Tensor<2>,
+    ) -> Tensor<D> {
         if !self.has_addition() {
             return y;
         }
         let reduced = linear(x, self.down.val(), None, None);
-        linear(reduced, self.up.val(), None, Some(y))
+        linear(reduced, part(self.up.val()), None, Some(y))
     }
 
     fn has_addition(&self) -> bool {

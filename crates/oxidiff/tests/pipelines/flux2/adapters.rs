@@ -13,7 +13,7 @@ use crate::fixture::{Recorded, assert_close, difference};
 
 const TOLERANCE: f32 = 1e-3;
 
-fn latents(pipeline: &mut Flux2KleinPipeline) -> Tensor<4> {
+pub fn latents(pipeline: &mut Flux2KleinPipeline) -> Tensor<4> {
     let arguments = Flux2KleinTextToImage {
         height: Some(16),
         width: Some(48),

@@ -53,7 +53,7 @@ fn a_saved_pipeline_makes_the_same_image() {
 }
 
 /// The tensors of a file, under other names.
-type Tensors = Vec<(String, Vec<usize>, Vec<u8>)>;
+pub type Tensors = Vec<(String, Vec<usize>, Vec<u8>)>;
 
 fn write(file: &Path, tensors: &Tensors) {
     let views = tensors.iter().map(|(key, shape, data)| {
@@ -63,7 +63,7 @@ fn write(file: &Path, tensors: &Tensors) {
 }
 
 /// The transformer in one file, in the layout of its authors.
-fn original_transformer(folder: &Path, prefix: &str) -> Tensors {
+pub fn original_transformer(folder: &Path, prefix: &str) -> Tensors {
     let bytes = std::fs::read(folder.join("transformer/diffusion_pytorch_model.safetensors")).unwrap();
     let stored = SafeTensors::deserialize(&bytes).unwrap();
     let mut out = Tensors::new();
