@@ -49,9 +49,24 @@ impl Activations {
         Self { chunks, per_row, rows }
     }
 
+    /// All rows.
+    pub fn all(&self) -> Rows<'_> {
+        Rows { chunks: &self.chunks, per_row: self.per_row, count: self.rows }
+    }
+}
+
+/// Rows of activations in memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    chunks: &'a [ActivationChunk],
+    per_row: usize,
+    pub count: usize,
+}
+
+impl<'a> Rows<'a> {
     #[inline(always)]
-    pub fn row(&self, row: usize) -> &[ActivationChunk] {
-        &self.chunks[row * self.per_row..][..self.per_row]
+    pub fn chunk(&self, row: usize, chunk: usize) -> &'a ActivationChunk {
+        &self.chunks[row * self.per_row + chunk]
     }
 }
 
@@ -113,10 +128,10 @@ mod tests {
         let depth = 300;
         let values: Vec<f32> = (0..2 * depth).map(|i| (i as f32 * 0.37).sin() * (1.0 + i as f32)).collect();
         let rounded = Activations::new(&values, depth);
-        assert_eq!((rounded.rows, rounded.row(1).len()), (2, 2));
+        assert_eq!((rounded.rows, rounded.per_row), (2, 2));
         for row in 0..2 {
             for chunk in 0..2 {
-                let ActivationChunk { numbers, scales, sums } = rounded.row(row)[chunk];
+                let ActivationChunk { numbers, scales, sums } = *rounded.all().chunk(row, chunk);
                 for (group, numbers) in numbers.as_chunks::<GROUP>().0.iter().enumerate() {
                     let mut sum = 0.0;
                     for (index, number) in numbers.iter().enumerate() {
@@ -138,10 +153,11 @@ mod tests {
             let mut values = [1.0; 64];
             values[40] = bad;
             let rounded = Activations::new(&values, 64);
-            let chunk = rounded.row(0)[0];
+            let rows = rounded.all();
+            let chunk = rows.chunk(0, 0);
             assert!(chunk.scales[0].is_finite() && chunk.scales[2].is_nan() && chunk.sums[3].is_nan());
         }
         let tiny = Activations::new(&[f32::from_bits(1); 32], 32);
-        assert_eq!(tiny.row(0)[0].sums[0], 0.0);
+        assert_eq!(tiny.all().chunk(0, 0).sums[0], 0.0);
     }
 }

@@ -4,7 +4,7 @@
 use pulp::Scalar;
 use rayon::prelude::*;
 
-use super::activations::{ActivationChunk, Activations};
+use super::activations::{ActivationChunk, Activations, Rows};
 use super::chunk::{Blocks, Chunk, GROUPS};
 use super::format::{QuantisedFormat, with_blocks};
 use super::integer_dot::{self, Instructions};
@@ -52,7 +52,7 @@ pub(super) fn multiply_with<K: Sink>(
         let rows = rows_per_task.min(weights.rows - first);
         let blocks = &weights.blocks[first * row_bytes..][..rows * row_bytes];
         let mut products = Scratch::new(activations.rows * rows);
-        let some = SomeRows { blocks, row_bytes, rows, activations };
+        let some = SomeRows { blocks, row_bytes, rows, activations: activations.all() };
         with_blocks!(weights.format, B => integer_dot::multiply::<B>(instructions, some, &mut products));
         for (row, products) in products.chunks_exact(rows).enumerate() {
             sink.take(Scalar, row, first, products);
@@ -66,7 +66,7 @@ pub(super) struct SomeRows<'a> {
     pub blocks: &'a [u8],
     pub row_bytes: usize,
     pub rows: usize,
-    pub activations: &'a Activations,
+    pub activations: Rows<'a>,
 }
 
 impl SomeRows<'_> {
@@ -80,7 +80,7 @@ impl SomeRows<'_> {
     ) {
         let Self { blocks, row_bytes, rows, activations } = self;
         let mut chunk = Chunk::ZERO;
-        let mut sums = Scratch::new(activations.rows * GROUPS);
+        let mut sums = Scratch::new(activations.count * GROUPS);
         let sums = sums.as_chunks_mut::<GROUPS>().0;
         for row in 0..rows {
             sums.fill([0.0; GROUPS]);
@@ -91,7 +91,7 @@ impl SomeRows<'_> {
                 }
                 B::unpack(blocks, &mut chunk);
                 for (row, sums) in sums.iter_mut().enumerate() {
-                    dot(&chunk, &activations.row(row)[index], sums);
+                    dot(&chunk, activations.chunk(row, index), sums);
                 }
             }
             for (activation, sums) in sums.iter().enumerate() {

@@ -137,13 +137,17 @@ mod avx512 {
         let scales = _mm512_mul_ps(weight_scales, load(&activations.scales));
         let mut group = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
         for vector in 0..4 {
-            // SAFETY: the four vectors are inside the arrays, read unaligned.
-            let (weights, values) = unsafe {
+            // SAFETY: the four vectors are inside the arrays, read unaligned. Numbers that were just stored as halves are loaded as
+            // such: a load of two stores would wait for them.
+            let (low, high, values) = unsafe {
+                let numbers = chunk.numbers.as_ptr().add(64 * vector);
                 (
-                    _mm512_loadu_si512(chunk.numbers.as_ptr().add(64 * vector).cast()),
+                    _mm256_loadu_si256(numbers.cast()),
+                    _mm256_loadu_si256(numbers.add(32).cast()),
                     _mm512_loadu_si512(activations.numbers.as_ptr().add(64 * vector).cast()),
                 )
             };
+            let weights = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
             let products = _mm512_dpbusd_epi32(_mm512_setzero_si512(), weights, values);
             let scales = _mm512_permutexvar_ps(group, scales);
             sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(products), scales, sum);

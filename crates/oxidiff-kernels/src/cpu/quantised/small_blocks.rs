@@ -25,7 +25,7 @@ impl Blocks for Q4_0 {
 
     #[inline(always)]
     fn unpack(blocks: &[u8], chunk: &mut Chunk) {
-        unpack::<18>(blocks, chunk, |block, out| nibbles(part(block, 2), out));
+        unpack::<18>(blocks, chunk, None, |block| nibbles(part(block, 2)));
     }
 }
 
@@ -37,8 +37,7 @@ impl Blocks for Q4_1 {
 
     #[inline(always)]
     fn unpack(blocks: &[u8], chunk: &mut Chunk) {
-        unpack::<20>(blocks, chunk, |block, out| nibbles(part(block, 4), out));
-        chunk.minima = negative(halves::<20>(blocks, 2));
+        unpack::<20>(blocks, chunk, Some(2), |block| nibbles(part(block, 4)));
     }
 }
 
@@ -50,10 +49,7 @@ impl Blocks for Q5_0 {
 
     #[inline(always)]
     fn unpack(blocks: &[u8], chunk: &mut Chunk) {
-        unpack::<22>(blocks, chunk, |block, out| {
-            nibbles(part(block, 6), out);
-            add_fifth_bits(part(block, 2), out);
-        });
+        unpack::<22>(blocks, chunk, None, |block| with_fifth_bits(part(block, 2), part(block, 6)));
     }
 }
 
@@ -65,11 +61,7 @@ impl Blocks for Q5_1 {
 
     #[inline(always)]
     fn unpack(blocks: &[u8], chunk: &mut Chunk) {
-        unpack::<24>(blocks, chunk, |block, out| {
-            nibbles(part(block, 8), out);
-            add_fifth_bits(part(block, 4), out);
-        });
-        chunk.minima = negative(halves::<24>(blocks, 2));
+        unpack::<24>(blocks, chunk, Some(2), |block| with_fifth_bits(part(block, 4), part(block, 8)));
     }
 }
 
@@ -81,11 +73,8 @@ impl Blocks for Q8_0 {
 
     #[inline(always)]
     fn unpack(blocks: &[u8], chunk: &mut Chunk) {
-        unpack::<34>(blocks, chunk, |block, out| {
-            let numbers: &[u8; LEN] = part(block, 2);
-            // From a signed number to one that is 128 more.
-            *out = std::array::from_fn(|index| numbers[index] ^ 0x80);
-        });
+        // From a signed number to one that is 128 more.
+        unpack::<34>(blocks, chunk, None, |block| part::<LEN>(block, 2).map(|number| number ^ 0x80));
     }
 }
 
@@ -95,58 +84,59 @@ fn part<const COUNT: usize>(block: &[u8], start: usize) -> &[u8; COUNT] {
     block[start..start + COUNT].try_into().expect("as many bytes as the slice has")
 }
 
-/// Unpacks scales, which come first in a block, and numbers.
+/// Unpacks scales, which come first in a block, minima, if they have a place, and numbers.
 #[inline(always)]
 fn unpack<const BYTES: usize>(
     blocks: &[u8],
     chunk: &mut Chunk,
-    numbers: impl Fn(&[u8; BYTES], &mut [u8; LEN]),
+    minimum: Option<usize>,
+    numbers: impl Fn(&[u8; BYTES]) -> [u8; LEN],
 ) {
-    chunk.scales = halves::<BYTES>(blocks, 0);
-    let (blocks, out) = (blocks.as_chunks::<BYTES>().0, chunk.numbers.as_chunks_mut::<LEN>().0);
-    if blocks.len() < BLOCKS {
-        out.fill([0; LEN]);
+    let blocks = blocks.as_chunks::<BYTES>().0;
+    let mut padded;
+    // So many, always: without branches, a chunk stays in registers.
+    let blocks: &[[u8; BYTES]; BLOCKS] = match blocks.try_into() {
+        Ok(blocks) => blocks,
+        Err(_) => {
+            padded = [[0; BYTES]; BLOCKS];
+            padded[..blocks.len()].copy_from_slice(blocks);
+            &padded
+        }
+    };
+    chunk.scales = halves(blocks, 0);
+    if let Some(place) = minimum {
+        // GGML adds them.
+        chunk.minima = halves(blocks, place).map(|minimum| -minimum);
     }
-    for (block, out) in blocks.iter().zip(out) {
-        numbers(block, out);
+    for (block, out) in blocks.iter().zip(chunk.numbers.as_chunks_mut::<LEN>().0) {
+        *out = numbers(block);
     }
 }
 
 /// The `f16` at this place of each block, for both groups of the block.
 #[inline(always)]
-fn halves<const BYTES: usize>(blocks: &[u8], place: usize) -> [f32; GROUPS] {
-    let mut halves = [0; BLOCKS];
-    for (block, half) in blocks.as_chunks::<BYTES>().0.iter().zip(&mut halves) {
-        *half = u16::from_le_bytes([block[place], block[place + 1]]);
-    }
+fn halves<const BYTES: usize>(blocks: &[[u8; BYTES]; BLOCKS], place: usize) -> [f32; GROUPS] {
+    let halves = blocks.each_ref().map(|block| u16::from_le_bytes([block[place], block[place + 1]]));
     let wide = halves.map(|half| widen_f16(f16::from_bits(half)));
     std::array::from_fn(|group| wide[group * GROUP / LEN])
 }
 
-/// GGML adds these minima.
 #[inline(always)]
-fn negative(minima: [f32; GROUPS]) -> [f32; GROUPS] {
-    minima.map(|minimum| -minimum)
+fn nibbles(bytes: &[u8; LEN / 2]) -> [u8; LEN] {
+    std::array::from_fn(|index| if index < LEN / 2 { bytes[index] & 15 } else { bytes[index - LEN / 2] >> 4 })
 }
 
+/// The bits of each byte of `bits` are the fifth bits of eight numbers.
 #[inline(always)]
-fn nibbles(bytes: &[u8; LEN / 2], out: &mut [u8; LEN]) {
-    for (index, byte) in bytes.iter().enumerate() {
-        out[index] = byte & 15;
-        out[index + LEN / 2] = byte >> 4;
-    }
-}
-
-/// The bits of each byte of `bits` become the fifth bits of eight numbers.
-#[inline(always)]
-fn add_fifth_bits(bits: &[u8; 4], out: &mut [u8; LEN]) {
+fn with_fifth_bits(bits: &[u8; 4], bytes: &[u8; LEN / 2]) -> [u8; LEN] {
     /// In each byte, another bit.
     const EACH: u64 = 0x8040_2010_0804_0201;
     const ONES: u64 = 0x0101_0101_0101_0101;
-    for (bits, out) in bits.iter().zip(out.as_chunks_mut::<8>().0) {
-        let spread = (u64::from(*bits) * ONES) & EACH;
+    let fifth = bits.map(|bits| {
+        let spread = (u64::from(bits) * ONES) & EACH;
         // What is not zero carries into the last bit of its byte.
-        let fifth = ((spread + 0x7f * ONES) >> 3) & (0x10 * ONES);
-        *out = (u64::from_le_bytes(*out) | fifth).to_le_bytes();
-    }
+        (((spread + 0x7f * ONES) >> 3) & (0x10 * ONES)).to_le_bytes()
+    });
+    let (low, fifth) = (nibbles(bytes), fifth.as_flattened());
+    std::array::from_fn(|index| low[index] | fifth[index])
 }
