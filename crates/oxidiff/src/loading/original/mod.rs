@@ -150,8 +150,9 @@ pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) ->
     let model = layout_of(tensors).models.iter().find(|model| model.class_name == class_name);
     let model = model.ok_or_else(|| {
         Error::unsupported(
-            format!("{class_name} from a single file"),
-            "the original checkpoints have a UNet, an autoencoder and one or two text encoders, a ControlNet, a transformer, or a Qwen3 language model",
+            format!("{class_name} from `{}`", tensors.origin()),
+            "its layout is that of another model: single files have a UNet, an autoencoder and one or two text encoders, a ControlNet, a \
+             transformer, or a Qwen3 language model",
         )
     })?;
     let converted = (model.convert)(tensors, config)?;
