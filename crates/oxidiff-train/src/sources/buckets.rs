@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(ladder(64.0), [[64, 64], [80, 48], [48, 80], [96, 48], [48, 96]]);
         assert_eq!(ladder(20.0), [[16, 16], [32, 16], [16, 32]]);
         let large = ladder(1024.0);
-        assert_eq!((large.len(), large[1], large[9]), (10, [1152, 912], [720, 1456]));
+        assert_eq!((large.len(), large[1], large[10]), (11, [1152, 912], [720, 1456]));
         for (size, expected) in [
             ([40, 30], [48, 32]),
             ([30, 44], [32, 48]),
