@@ -66,11 +66,12 @@ fn a_whole_file_is_read() {
 fn files_that_end_early() {
     let whole = file();
     let header = after(&whole, "output_norm.weight") + 32;
-    for len in (5..header).step_by(7).chain([header, whole.len() / 2, whole.len() - 40]) {
+    // The last 48 bytes only fill up the last block of the alignment.
+    for len in (5..header).step_by(7).chain([header, whole.len() / 2, whole.len() - 60]) {
         let error = error(&whole[..len]);
         assert!(error.contains("truncated") || error.contains("not a whole GGUF file"), "{len}: {error}");
     }
-    expect(&whole[..whole.len() - 40], &["tensor `output_norm.weight`", "reach past the end"]);
+    expect(&whole[..whole.len() - 60], &["tensor `output_norm.weight`", "reach past the end"]);
     expect(&whole[..30], &["metadata"]);
     expect(&[], &["empty"]);
     expect(b"GGUF", &["the version"]);

@@ -111,9 +111,14 @@ fn from_file<M: Model>(file: &Path, options: &SingleFileOptions) -> M {
 }
 
 fn predict(model: &ZImageTransformer2DModel, name: &str) -> Tensor<4> {
+    predict_with(model, name, &Device::flex())
+}
+
+fn predict_with(model: &ZImageTransformer2DModel, name: &str, device: &Device) -> Tensor<4> {
     let inputs = outputs();
-    let x = inputs.floats(&format!("transformer.{name}.x")).cast(model.dtype());
-    let caption = inputs.floats(&format!("transformer.{name}.cap_feats")).cast(model.dtype());
+    let input = |input: &str| format!("transformer.{name}.{input}");
+    let x = inputs.floats::<4>(&input("x")).cast(model.dtype()).to_device(device);
+    let caption = inputs.floats::<2>(&input("cap_feats")).cast(model.dtype()).to_device(device);
     model.forward(&[x], &[0.3], &[caption]).unwrap().remove(0).cast(DType::F32)
 }
 
@@ -140,11 +145,11 @@ fn a_transformer_predicts_what_diffusers_predicts_with_the_same_file() {
 fn where_there_are_no_kernels_the_weights_are_widened() {
     let quantised = Quantised::new(QuantisedFormat::Q8_0);
     let device = Device::flex().autodiff();
-    let options = SingleFileOptions { device, ..quantised.options("transformer") };
+    let options = SingleFileOptions { device: device.clone(), ..quantised.options("transformer") };
     let model = from_file::<ZImageTransformer2DModel>(&quantised.transformer, &options);
     for name in ["few", "many"] {
         let expected = outputs().floats::<4>(&format!("transformer.{name}.q8_0"));
-        near(name, predict(&model, name).inner(), expected, WIDENED);
+        near(name, predict_with(&model, name, &device).inner(), expected, WIDENED);
     }
 }
 
