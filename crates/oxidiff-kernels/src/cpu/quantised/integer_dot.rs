@@ -112,9 +112,10 @@ fn plain<B: Blocks>(chunk: &Chunk, activations: &ActivationChunk, sums: &mut [f3
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use std::arch::x86_64::{
-        __m512, _mm512_add_epi32, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps,
-        _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi32,
-        _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_si512, _mm512_storeu_ps,
+        __m512, _mm256_loadu_si256, _mm512_add_epi32, _mm512_castsi256_si512, _mm512_cvtepi32_ps,
+        _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_inserti64x4, _mm512_loadu_ps,
+        _mm512_loadu_si512, _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps,
+        _mm512_setr_epi32, _mm512_setzero_si512, _mm512_storeu_ps,
     };
 
     use super::super::chunk::{Blocks, Chunk, GROUPS};
