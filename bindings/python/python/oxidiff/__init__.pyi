@@ -96,6 +96,39 @@ class AutoencoderKL(AutoencoderMixin, ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
+class AutoencoderKLFlux2(AutoencoderMixin, ModelMixin):
+    """`AutoencoderKLFlux2` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, sample: ArrayLike | None = None, sample_posterior: bool = False, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the AutoencoderKLFlux2.
+
+        Args:
+            sample (ArrayLike): The images, `[batch, in_channels, height, width]`, with values in [-1, 1].
+            sample_posterior (bool): Whether to draw the latents, where the model encodes an image as a distribution, or to take the most likely ones.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from; by default a freshly seeded generator.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, sample: ArrayLike | None = None, sample_posterior: bool = False, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the AutoencoderKLFlux2.
+
+        Args:
+            sample (ArrayLike): The images, `[batch, in_channels, height, width]`, with values in [-1, 1].
+            sample_posterior (bool): Whether to draw the latents, where the model encodes an image as a distribution, or to take the most likely ones.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from; by default a freshly seeded generator.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class AutoencoderMixin:
     """What autoencoders do besides being called."""
 
@@ -1257,6 +1290,146 @@ class FlowSchedulerMixin:
 
     def scale_noise(self, sample: ArrayLike, timestep: int | float | ArrayLike, noise: Any) -> Any:
         """Adds noise to clean samples, to each up to the level of its timestep."""
+
+class Flux2KleinInpaintPipeline(DiffusionPipeline):
+    """`Flux2KleinInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, image_reference: ImageInput | None = None, padding_mask_crop: int | None = None, strength: float = 0.8, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 8.0, negative_prompt_embeds: ArrayLike | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, max_sequence_length: int = 512, text_encoder_out_layers: int | Sequence[int] | ArrayLike = ..., output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: Flux2KleinInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each. A tensor with as many channels as a patch has values is treated as latents in patches.
+            image_reference (ImageInput): Further images to look at, all of the size of the first: one for all prompts, one for each, or several for all of them.
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            padding_mask_crop (int): Repaint only the masked part and this many pixels around it, at the size of the whole image.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; distilled models need 4.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How far to go beyond the prediction with an empty prompt, towards that with the prompt; up to 1 there is no guidance. Distilled models ignore it.
+            negative_prompt_embeds (ArrayLike): Embedded empty prompts, or others of what not to show, `[1 or prompts, tokens, features]`.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The noise to start from, in patches of 2 by 2 latents: `[images, 4 * channels, height / 16, width / 16]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            max_sequence_length (int): The tokens of a prompt with the words around it that the language model expects: more are cut off, fewer filled up.
+            text_encoder_out_layers (int | Sequence[int] | ArrayLike): The layers of the language model whose hidden states embed a prompt.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step, with the latents in patches.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class Flux2KleinKVPipeline(DiffusionPipeline):
+    """`Flux2KleinKVPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, height: int | None = None, width: int | None = None, num_inference_steps: int = 4, sigmas: float | Sequence[float] | ArrayLike | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, max_sequence_length: int = 512, text_encoder_out_layers: int | Sequence[int] | ArrayLike = ..., output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: Flux2KleinKVPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to look at: each has a size of its own, with sides of at least 64 pixels. Those of more than a megapixel are made smaller.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; distilled models need 4.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The noise to start from, in patches of 2 by 2 latents: `[images, 4 * channels, height / 16, width / 16]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            max_sequence_length (int): The tokens of a prompt with the words around it that the language model expects: more are cut off, fewer filled up.
+            text_encoder_out_layers (int | Sequence[int] | ArrayLike): The layers of the language model whose hidden states embed a prompt.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step, with the latents in patches.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class Flux2KleinPipeline(DiffusionPipeline):
+    """`Flux2KleinPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 4.0, negative_prompt_embeds: ArrayLike | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, max_sequence_length: int = 512, text_encoder_out_layers: int | Sequence[int] | ArrayLike = ..., output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: Flux2KleinPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to look at: each has a size of its own, with sides of at least 64 pixels. Those of more than a megapixel are made smaller.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; distilled models need 4.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How far to go beyond the prediction with an empty prompt, towards that with the prompt; up to 1 there is no guidance. Distilled models ignore it.
+            negative_prompt_embeds (ArrayLike): Embedded empty prompts, or others of what not to show, `[1 or prompts, tokens, features]`.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The noise to start from, in patches of 2 by 2 latents: `[images, 4 * channels, height / 16, width / 16]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            max_sequence_length (int): The tokens of a prompt with the words around it that the language model expects: more are cut off, fewer filled up.
+            text_encoder_out_layers (int | Sequence[int] | ArrayLike): The layers of the language model whose hidden states embed a prompt.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step, with the latents in patches.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class Flux2Transformer2DModel(ModelMixin):
+    """`Flux2Transformer2DModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, img_ids: Any | None = None, txt_ids: Any | None = None, guidance: float | Sequence[float] | ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the Flux2Transformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The tokens of the images, `[batch, tokens, in_channels]`.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+            timestep (float | Sequence[float] | ArrayLike): The time from 1 (noise) to 0: one for all items, or one for each.
+            img_ids (Any): The places of the images' tokens, `[tokens, 4]`, or of each item, `[batch, tokens, 4]`; those of the first item count.
+            txt_ids (Any): The places of the prompts' tokens, as `img_ids`.
+            guidance (float | Sequence[float] | ArrayLike): How strongly to follow the prompt: one for all items, or one for each.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, img_ids: Any | None = None, txt_ids: Any | None = None, guidance: float | Sequence[float] | ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the Flux2Transformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The tokens of the images, `[batch, tokens, in_channels]`.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+            timestep (float | Sequence[float] | ArrayLike): The time from 1 (noise) to 0: one for all items, or one for each.
+            img_ids (Any): The places of the images' tokens, `[tokens, 4]`, or of each item, `[batch, tokens, 4]`; those of the first item count.
+            txt_ids (Any): The places of the prompts' tokens, as `img_ids`.
+            guidance (float | Sequence[float] | ArrayLike): How strongly to follow the prompt: one for all items, or one for each.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
 
 class FromUNetMixin:
     """Models that begin as a copy of a UNet."""

@@ -2,6 +2,7 @@
 
 from . import AutoModel as AutoModel
 from . import AutoencoderKL as AutoencoderKL
+from . import AutoencoderKLFlux2 as AutoencoderKLFlux2
 from . import AutoencoderTiny as AutoencoderTiny
 from . import CLIPTextModel as CLIPTextModel
 from . import CLIPTextModelWithProjection as CLIPTextModelWithProjection
@@ -10,6 +11,7 @@ from . import ControlNetModel as ControlNetModel
 from . import ControlNetUnionModel as ControlNetUnionModel
 from . import DPTForDepthEstimation as DPTForDepthEstimation
 from . import DiTTransformer2DModel as DiTTransformer2DModel
+from . import Flux2Transformer2DModel as Flux2Transformer2DModel
 from . import ModelMixin as ModelMixin
 from . import Qwen3Model as Qwen3Model
 from . import T2IAdapter as T2IAdapter

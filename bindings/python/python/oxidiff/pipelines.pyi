@@ -8,6 +8,9 @@ from . import DDIMPipeline as DDIMPipeline
 from . import DDPMPipeline as DDPMPipeline
 from . import DiTPipeline as DiTPipeline
 from . import DiffusionPipeline as DiffusionPipeline
+from . import Flux2KleinInpaintPipeline as Flux2KleinInpaintPipeline
+from . import Flux2KleinKVPipeline as Flux2KleinKVPipeline
+from . import Flux2KleinPipeline as Flux2KleinPipeline
 from . import ImagePipelineOutput as ImagePipelineOutput
 from . import LatentConsistencyModelImg2ImgPipeline as LatentConsistencyModelImg2ImgPipeline
 from . import LatentConsistencyModelPipeline as LatentConsistencyModelPipeline
