@@ -59,11 +59,11 @@ impl Blocks for Q3K {
             let high = high & PAIRS | (high >> 2 & PAIRS) << 32;
             (low & NIBBLES | high << 4).to_le_bytes()
         };
-        let numbers = [eight(low, high), eight(low >> 4, high >> 4)];
         let scale = half(block, 108);
-        for (out, number) in chunk.scales.iter_mut().zip(numbers.as_flattened()) {
-            *out = scale * f32::from(*number as i8 - 32);
-        }
+        let value = |number: u8| scale * f32::from(number as i8 - 32);
+        let (first, last) = chunk.scales.split_at_mut(GROUPS / 2);
+        first.copy_from_slice(&eight(low, high).map(value));
+        last.copy_from_slice(&eight(low >> 4, high >> 4).map(value));
     }
 }
 
@@ -176,11 +176,9 @@ fn scales_and_minima(block: &[u8], chunk: &mut Chunk) {
     const NIBBLES: u32 = 0x0f0f_0f0f;
     const PAIRS: u32 = 0x3030_3030;
     let [a, b, c] = [4, 8, 12].map(|place| u32::from_le_bytes(*part(block, place)));
-    let scales = [a & SIX, c & NIBBLES | a >> 2 & PAIRS].map(u32::to_le_bytes);
-    let minima = [b & SIX, c >> 4 & NIBBLES | b >> 2 & PAIRS].map(u32::to_le_bytes);
-    let (scales, minima) = (scales.as_flattened(), minima.as_flattened());
-    for group in 0..GROUPS {
-        chunk.scales[group] = scale * f32::from(scales[group / 2]);
-        chunk.minima[group] = minimum * f32::from(minima[group / 2]);
-    }
+    let eight = |low: u32, high: u32| (u64::from(low) | u64::from(high) << 32).to_le_bytes();
+    let scales = eight(a & SIX, c & NIBBLES | a >> 2 & PAIRS).map(|number| scale * f32::from(number));
+    let minima = eight(b & SIX, c >> 4 & NIBBLES | b >> 2 & PAIRS).map(|number| minimum * f32::from(number));
+    chunk.scales = std::array::from_fn(|group| scales[group / 2]);
+    chunk.minima = std::array::from_fn(|group| minima[group / 2]);
 }

@@ -73,8 +73,7 @@ impl Blocks for Q8_0 {
 
     #[inline(always)]
     fn unpack(blocks: &[u8], chunk: &mut Chunk) {
-        // From a signed number to one that is 128 more.
-        unpack::<34>(blocks, chunk, None, |block| part::<LEN>(block, 2).map(|number| number ^ 0x80));
+        unpack::<34>(blocks, chunk, None, |block| without_sign(part(block, 2)));
     }
 }
 
@@ -90,26 +89,44 @@ fn unpack<const BYTES: usize>(
     blocks: &[u8],
     chunk: &mut Chunk,
     minimum: Option<usize>,
-    numbers: impl Fn(&[u8; BYTES]) -> [u8; LEN],
+    eights: impl Fn(&[u8; BYTES]) -> Eights,
 ) {
     let blocks = blocks.as_chunks::<BYTES>().0;
-    let mut padded;
-    // So many, always: without branches, a chunk stays in registers.
-    let blocks: &[[u8; BYTES]; BLOCKS] = match blocks.try_into() {
-        Ok(blocks) => blocks,
-        Err(_) => {
-            padded = [[0; BYTES]; BLOCKS];
-            padded[..blocks.len()].copy_from_slice(blocks);
-            &padded
-        }
-    };
+    match blocks.try_into() {
+        Ok(blocks) => unpack_whole(blocks, chunk, minimum, eights),
+        Err(_) => unpack_part(blocks, chunk, minimum, eights),
+    }
+}
+
+/// The last blocks of a row.
+#[cold]
+#[inline(never)]
+fn unpack_part<const BYTES: usize>(
+    blocks: &[[u8; BYTES]],
+    chunk: &mut Chunk,
+    minimum: Option<usize>,
+    eights: impl Fn(&[u8; BYTES]) -> Eights,
+) {
+    let mut padded = [[0; BYTES]; BLOCKS];
+    padded[..blocks.len()].copy_from_slice(blocks);
+    unpack_whole(&padded, chunk, minimum, eights);
+}
+
+/// As many blocks as a chunk has: without branches, a chunk stays in registers.
+#[inline(always)]
+fn unpack_whole<const BYTES: usize>(
+    blocks: &[[u8; BYTES]; BLOCKS],
+    chunk: &mut Chunk,
+    minimum: Option<usize>,
+    eights: impl Fn(&[u8; BYTES]) -> Eights,
+) {
     chunk.scales = halves(blocks, 0);
     if let Some(place) = minimum {
         // GGML adds them.
         chunk.minima = halves(blocks, place).map(|minimum| -minimum);
     }
     for (block, out) in blocks.iter().zip(chunk.numbers.as_chunks_mut::<LEN>().0) {
-        *out = numbers(block);
+        *out = numbers(eights(block));
     }
 }
 
@@ -121,22 +138,49 @@ fn halves<const BYTES: usize>(blocks: &[[u8; BYTES]; BLOCKS], place: usize) -> [
     std::array::from_fn(|group| wide[group * GROUP / LEN])
 }
 
+/// Numbers are moved eight at a time: so the compiler keeps those of a block together in a register.
+type Eights = [u64; LEN / 8];
+
 #[inline(always)]
-fn nibbles(bytes: &[u8; LEN / 2]) -> [u8; LEN] {
-    std::array::from_fn(|index| if index < LEN / 2 { bytes[index] & 15 } else { bytes[index - LEN / 2] >> 4 })
+fn numbers(eights: Eights) -> [u8; LEN] {
+    bytemuck::cast(eights.map(u64::to_le))
+}
+
+#[inline(always)]
+fn eights<const COUNT: usize>(bytes: &[u8]) -> [u64; COUNT] {
+    std::array::from_fn(|place| u64::from_le_bytes(*part(bytes, 8 * place)))
+}
+
+#[inline(always)]
+fn nibbles(bytes: &[u8; LEN / 2]) -> Eights {
+    const LOW: u64 = 0x0f0f_0f0f_0f0f_0f0f;
+    let [first, second] = eights(bytes);
+    [first & LOW, second & LOW, first >> 4 & LOW, second >> 4 & LOW]
 }
 
 /// The bits of each byte of `bits` are the fifth bits of eight numbers.
 #[inline(always)]
-fn with_fifth_bits(bits: &[u8; 4], bytes: &[u8; LEN / 2]) -> [u8; LEN] {
-    /// In each byte, another bit.
-    const EACH: u64 = 0x8040_2010_0804_0201;
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let fifth = bits.map(|bits| {
-        let spread = (u64::from(bits) * ONES) & EACH;
-        // What is not zero carries into the last bit of its byte.
-        (((spread + 0x7f * ONES) >> 3) & (0x10 * ONES)).to_le_bytes()
-    });
-    let (low, fifth) = (nibbles(bytes), fifth.as_flattened());
-    std::array::from_fn(|index| low[index] | fifth[index])
+fn with_fifth_bits(bits: &[u8; 4], bytes: &[u8; LEN / 2]) -> Eights {
+    /// For each byte, its bits as the fifth bits of eight.
+    const FIFTH: [u64; 256] = {
+        let mut all = [0; 256];
+        let mut byte = 0;
+        while byte < all.len() {
+            let mut bit = 0;
+            while bit < 8 {
+                all[byte] |= ((byte >> bit & 1) as u64) << (8 * bit + 4);
+                bit += 1;
+            }
+            byte += 1;
+        }
+        all
+    };
+    let low = nibbles(bytes);
+    std::array::from_fn(|place| low[place] | FIFTH[usize::from(bits[place])])
+}
+
+/// From signed numbers to those that are 128 more.
+#[inline(always)]
+fn without_sign(bytes: &[u8; LEN]) -> Eights {
+    eights(bytes).map(|eight| eight ^ 0x8080_8080_8080_8080)
 }
