@@ -164,10 +164,17 @@ fn a_normalised_autoencoder_makes_the_same_images() {
     let difference = (decoded[0].clone() - decoded[1].clone()).abs().max().into_scalar::<f32>();
     assert!(difference < 1e-4, "{difference}");
     let [before, after] = [&vae, &normalised].map(|vae| vae.encode(image()).unwrap());
-    // All positions of a channel are divided by the same number.
-    let ratio = (before.std() / after.std()).narrow(1, 3, 1);
-    let [least, most] = [ratio.clone().min(), ratio.max()].map(|it| it.into_scalar::<f32>());
-    assert!(most / least < 1.0001 && (least - 1.0).abs() > 0.01, "{least} to {most}");
+    // All positions of a channel are divided by the same number. A channel of random weights may
+    // have a deviation of 1 to begin with, so one channel that changes is enough.
+    let ratio = before.std() / after.std();
+    let mut changed = false;
+    for channel in 0..8 {
+        let ratio = ratio.clone().narrow(1, channel, 1);
+        let [least, most] = [ratio.clone().min(), ratio.max()].map(|it| it.into_scalar::<f32>());
+        assert!(most / least < 1.0001, "channel {channel}: {least} to {most}");
+        changed |= (least - 1.0).abs() > 0.01;
+    }
+    assert!(changed, "no channel was divided");
 }
 
 #[test]
