@@ -8,6 +8,7 @@ use super::callback::{StepCallback, StepEnd, Stop};
 use super::finite::Watch;
 use super::progress::denoising_bar;
 use crate::error::Result;
+use crate::schedulers::Scheduler;
 
 /// A run through the timesteps, from noisy to clean. The caller says what happens in a step: see [`Denoising::run`].
 pub(crate) struct Denoising<'a, const D: usize = 4> {
@@ -38,6 +39,10 @@ pub(crate) struct Stepped<const D: usize = 4> {
     /// The sample after the step.
     pub sample: Tensor<D>,
 }
+
+/// Changes the latents after each step, before the callback. Its arguments: the step's number, the latents and the
+/// scheduler.
+pub(crate) type AfterStep<'a> = &'a mut dyn FnMut(usize, Tensor<4>, &dyn Scheduler) -> Result<Tensor<4>>;
 
 impl<const D: usize> Denoising<'_, D> {
     /// Turns noise into a sample, step by step: `step` predicts, and passes the prediction to the scheduler.

@@ -14,20 +14,16 @@ use crate::models::call::SMALLER_CALL;
 use crate::models::model::Model;
 use crate::models::transformers::{Flux2Inputs, Flux2KVCache, Flux2Transformer2DModel};
 use crate::pipelines::common::decoding;
-use crate::pipelines::common::denoising::{Denoising, Stepped};
+use crate::pipelines::common::denoising::{AfterStep, Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
-use crate::schedulers::{Scheduler, StepOptions};
+use crate::schedulers::StepOptions;
 
 /// The scheduler's timestep at which there is nothing but noise.
 const NOISE_TIMESTEP: f32 = 1000.0;
 /// The time of reference images whose keys and values are kept.
 const REFERENCE_TIME: f32 = 0.0;
-
-/// Changes the latents after each step, before the callback. Its arguments: the step's number, the latents and the
-/// scheduler.
-pub(super) type AfterStep<'a> = &'a mut dyn FnMut(usize, Tensor<4>, &dyn Scheduler) -> Result<Tensor<4>>;
 
 /// A run of a call.
 pub(super) struct Run<'a> {

@@ -5,12 +5,13 @@ use image::DynamicImage;
 
 use super::arguments::prompt_arguments;
 use super::components::Flux2KleinComponents;
-use super::denoising::{AfterStep, Run};
+use super::denoising::Run;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use super::reference_images::{ReferenceTokens, limited};
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, ResizeMode, VaeImageProcessor};
 use crate::interpolation::{Corners, Interpolation, interpolate};
+use crate::pipelines::common::denoising::AfterStep;
 use crate::pipelines::common::flow_timesteps::start_flow_from_image;
 use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::image_latents::PreparedImage;

@@ -11,17 +11,13 @@ use crate::models::call::SMALLER_CALL;
 use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::common::decoding;
-use crate::pipelines::common::denoising::{Denoising, Stepped};
+use crate::pipelines::common::denoising::{AfterStep, Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::steering::{Steering, StepInput};
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
-use crate::schedulers::{Scheduler, StepOptions, zero_terminal_snr};
-
-/// Changes the latents after each step, before the callback. Its arguments: the step's number, the latents and the
-/// scheduler.
-pub(super) type AfterStep<'a> = &'a mut dyn FnMut(usize, Tensor<4>, &dyn Scheduler) -> Result<Tensor<4>>;
+use crate::schedulers::{StepOptions, zero_terminal_snr};
 
 /// A run of a call.
 pub(super) struct Run<'a> {

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::arguments::prompt_arguments;
 use super::components::StableDiffusionComponents;
-use super::denoising::{AfterStep, Run};
+use super::denoising::Run;
 use super::outdated_scheduler::{Correction, correct};
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
@@ -13,6 +13,7 @@ use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::control::ControlCall;
+use crate::pipelines::common::denoising::AfterStep;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::inpainting::{Beginning, Crop, Inpainting, MaskedImage, PutBack};
 use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};

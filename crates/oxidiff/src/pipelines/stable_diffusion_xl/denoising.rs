@@ -14,7 +14,7 @@ use crate::models::finite::Suspect;
 use crate::models::model::Model;
 use crate::models::unets::{AddedConditions, IpAdapterInputs, UNet2DConditionInputs};
 use crate::pipelines::common::decoding;
-use crate::pipelines::common::denoising::{Denoising, Stepped};
+use crate::pipelines::common::denoising::{AfterStep, Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::latents::unscaled;
@@ -22,11 +22,7 @@ use crate::pipelines::common::steering::{Steering, StepInput};
 use crate::pipelines::common::text::TextEncoding;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
-use crate::schedulers::{Scheduler, StepOptions, zero_terminal_snr};
-
-/// Changes the latents after each step, before the callback. Its arguments: the step's number, the latents and the
-/// scheduler.
-pub(super) type AfterStep<'a> = &'a mut dyn FnMut(usize, Tensor<4>, &dyn Scheduler) -> Result<Tensor<4>>;
+use crate::schedulers::{StepOptions, zero_terminal_snr};
 
 /// A run of a call.
 pub(super) struct Run<'a> {

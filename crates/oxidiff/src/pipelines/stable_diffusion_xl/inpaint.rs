@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::arguments::prompt_arguments;
 use super::components::{Options, StableDiffusionXLComponents};
-use super::denoising::{AfterStep, Run};
+use super::denoising::Run;
 use super::ensemble;
 use super::micro_conditioning::ImageConditions;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
@@ -13,6 +13,7 @@ use crate::image_processor::PipelineImageInput;
 use crate::models::model::Model;
 use crate::pipelines::common::arguments::check_finite;
 use crate::pipelines::common::control::ControlCall;
+use crate::pipelines::common::denoising::AfterStep;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::inpainting::{Beginning, Crop, Inpainting, MaskedImage, PutBack};
 use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};

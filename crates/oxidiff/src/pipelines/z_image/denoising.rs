@@ -13,19 +13,15 @@ use crate::models::call::SMALLER_CALL;
 use crate::models::model::Model;
 use crate::models::transformers::ZImageInputs;
 use crate::pipelines::common::decoding;
-use crate::pipelines::common::denoising::{Denoising, Stepped};
+use crate::pipelines::common::denoising::{AfterStep, Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
 use crate::pipelines::common::latents::unscaled_and_shifted;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
-use crate::schedulers::{Scheduler, StepOptions};
+use crate::schedulers::StepOptions;
 
 /// The scheduler's timestep at which there is nothing but noise.
 const NOISE_TIMESTEP: f32 = 1000.0;
-
-/// Changes the latents after each step, before the callback. Its arguments: the step's number, the latents and the
-/// scheduler.
-pub(super) type AfterStep<'a> = &'a mut dyn FnMut(usize, Tensor<4>, &dyn Scheduler) -> Result<Tensor<4>>;
 
 /// A run of a call.
 pub(super) struct Run<'a> {
