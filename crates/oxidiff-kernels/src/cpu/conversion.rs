@@ -17,16 +17,17 @@ pub(crate) fn converted<T: Storage, U: Storage>(data: &TensorData) -> TensorData
     let values: &[T] = data.as_slice().expect("of the type that was matched");
     let output = Output::<U>::new(values.len());
     values.par_chunks(CHUNK).enumerate().for_each(|(index, values)| {
-        Arch::new().dispatch(Convert { values, output: &output, start: index * CHUNK });
+        // SAFETY: every part is written by one task.
+        let out = unsafe { output.part(index * CHUNK, values.len()) };
+        Arch::new().dispatch(Convert { values, out });
     });
     TensorData::from_bytes(output.finish(), data.shape().clone(), U::dtype())
 }
 
-struct Convert<'a, T, U> {
-    values: &'a [T],
-    output: &'a Output<U>,
-    /// Index of the first value in the output.
-    start: usize,
+/// Converts values, of which both slices have the same number.
+pub(crate) struct Convert<'a, T, U> {
+    pub values: &'a [T],
+    pub out: &'a mut [U],
 }
 
 impl<T: Storage, U: Storage> WithSimd for Convert<'_, T, U> {
@@ -35,11 +36,10 @@ impl<T: Storage, U: Storage> WithSimd for Convert<'_, T, U> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let mut block = [0.0; BLOCK];
-        for (index, values) in self.values.chunks(BLOCK).enumerate() {
+        for (values, out) in self.values.chunks(BLOCK).zip(self.out.chunks_mut(BLOCK)) {
             let block = &mut block[..values.len()];
             T::widen(values, block);
-            // SAFETY: every element is written by one task.
-            unsafe { self.output.write(self.start + index * BLOCK, block) };
+            U::narrow(block, out);
         }
     }
 }

@@ -1,14 +1,14 @@
 //! The gradient of GEGLU.
 
 use burn_flex::FlexTensor;
-use pulp::{Arch, Scalar, Simd, WithSimd};
+use pulp::{Arch, Simd};
 use rayon::prelude::*;
 
+use super::gated::{Activation, Gated};
 use crate::cpu::channels_last::contiguous;
 use crate::cpu::exponential::gelu_and_slope;
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
-use crate::cpu::vector::{load, store, whole};
 use crate::host::breakdown::operation;
 
 /// The gradient of `x` `[batch, tokens, 2 * features]`, from `gradient` `[batch, tokens, features]`, that of `geglu(x)`.
@@ -28,41 +28,17 @@ pub(crate) fn geglu<T: Storage>(x: FlexTensor, gradient: FlexTensor) -> FlexTens
         // SAFETY: each row is written by one task.
         let out = unsafe { output.part(2 * row * features, 2 * features) };
         let (of_values, of_gates) = out.split_at_mut(features);
-        Arch::new().dispatch(Row { values, gates, gradient, of_values, of_gates });
+        Arch::new().dispatch(Gated { activation: Gelu, gates, values, gradient, of_gates, of_values });
     });
     contiguous::<T>(output.finish(), &dims)
 }
 
-struct Row<'a, T> {
-    values: &'a [T],
-    gates: &'a [T],
-    gradient: &'a [T],
-    of_values: &'a mut [T],
-    of_gates: &'a mut [T],
-}
+#[derive(Clone, Copy)]
+struct Gelu;
 
-impl<T: Storage> WithSimd for Row<'_, T> {
-    type Output = ();
-
+impl Activation for Gelu {
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        let whole = whole::<S>(self.gradient.len());
-        for start in (0..whole).step_by(S::F32_LANES) {
-            self.vector(simd, start);
-        }
-        for start in whole..self.gradient.len() {
-            self.vector(Scalar, start);
-        }
-    }
-}
-
-impl<T: Storage> Row<'_, T> {
-    #[inline(always)]
-    fn vector<S: Simd>(&mut self, simd: S, start: usize) {
-        let (value, gate) = (load::<S, T>(self.values, start), load::<S, T>(self.gates, start));
-        let gradient = load::<S, T>(self.gradient, start);
-        let (gelu, slope) = gelu_and_slope(simd, gate);
-        store::<S, T>(simd.mul_f32s(gradient, gelu), self.of_values, start);
-        store::<S, T>(simd.mul_f32s(simd.mul_f32s(gradient, value), slope), self.of_gates, start);
+    fn with_slope<S: Simd>(self, simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
+        gelu_and_slope(simd, x)
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod attention;
 pub(crate) mod column_sums;
 pub(crate) mod convolution;
+mod gated;
 pub(crate) mod geglu;
 pub(crate) mod group_norm;
 pub(crate) mod images;

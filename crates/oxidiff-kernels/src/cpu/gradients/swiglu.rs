@@ -1,14 +1,14 @@
 //! The gradient of SwiGLU.
 
 use burn_flex::FlexTensor;
-use pulp::{Arch, Scalar, Simd, WithSimd};
+use pulp::{Arch, Simd};
 use rayon::prelude::*;
 
+use super::gated::{Activation, Gated};
 use crate::cpu::channels_last::contiguous;
 use crate::cpu::exponential::{silu, silu_derivative};
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
-use crate::cpu::vector::{load, store, whole};
 use crate::host::breakdown::operation;
 
 /// Values per task.
@@ -32,42 +32,18 @@ pub(crate) fn swiglu<T: Storage>(
         let [gates, values] = [gates, values].map(|all| &all[start..][..gradient.len()]);
         // SAFETY: each value is written by one task.
         let [of_gates, of_values] = outputs.each_ref().map(|out| unsafe { out.part(start, gradient.len()) });
-        Arch::new().dispatch(Part { gates, values, gradient, of_gates, of_values });
+        Arch::new().dispatch(Gated { activation: Silu, gates, values, gradient, of_gates, of_values });
     });
     let dims = tensors[0].layout().shape();
     outputs.map(|output| contiguous::<T>(output.finish(), dims))
 }
 
-struct Part<'a, T> {
-    gates: &'a [T],
-    values: &'a [T],
-    gradient: &'a [T],
-    of_gates: &'a mut [T],
-    of_values: &'a mut [T],
-}
+#[derive(Clone, Copy)]
+struct Silu;
 
-impl<T: Storage> WithSimd for Part<'_, T> {
-    type Output = ();
-
+impl Activation for Silu {
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        let whole = whole::<S>(self.gradient.len());
-        for start in (0..whole).step_by(S::F32_LANES) {
-            self.vector(simd, start);
-        }
-        for start in whole..self.gradient.len() {
-            self.vector(Scalar, start);
-        }
-    }
-}
-
-impl<T: Storage> Part<'_, T> {
-    #[inline(always)]
-    fn vector<S: Simd>(&mut self, simd: S, start: usize) {
-        let (gate, value) = (load::<S, T>(self.gates, start), load::<S, T>(self.values, start));
-        let gradient = load::<S, T>(self.gradient, start);
-        let slope = silu_derivative(simd, gate);
-        store::<S, T>(simd.mul_f32s(simd.mul_f32s(gradient, value), slope), self.of_gates, start);
-        store::<S, T>(simd.mul_f32s(gradient, silu(simd, gate)), self.of_values, start);
+    fn with_slope<S: Simd>(self, simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
+        (silu(simd, x), silu_derivative(simd, x))
     }
 }

@@ -3,14 +3,14 @@
 use burn::tensor::DType;
 use burn_flex::FlexTensor;
 use half::bf16;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Arch;
 use rayon::prelude::*;
 
 use super::activations::Activations;
 use super::dequantised::{Dequantised, Widened};
 use super::few_rows::{self, Weights};
 use crate::cpu::channels_last::contiguous;
-use crate::cpu::conversion::{BLOCK, CHUNK};
+use crate::cpu::conversion::{CHUNK, Convert};
 use crate::cpu::linear::Sum;
 use crate::cpu::output::Output;
 use crate::cpu::product::{Group, Matrix, Operand, Size, Transposed, bf16_dot, multiply};
@@ -73,25 +73,6 @@ fn rounded<T: Storage>(values: &[T]) -> Scratch<bf16> {
     rounded
         .par_chunks_mut(CHUNK)
         .zip(values.par_chunks(CHUNK))
-        .for_each(|(out, values)| Arch::new().dispatch(Rounding { values, out }));
+        .for_each(|(out, values)| Arch::new().dispatch(Convert { values, out }));
     rounded
-}
-
-struct Rounding<'a, T> {
-    values: &'a [T],
-    out: &'a mut [bf16],
-}
-
-impl<T: Storage> WithSimd for Rounding<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let mut block = [0.0; BLOCK];
-        for (values, out) in self.values.chunks(BLOCK).zip(self.out.chunks_mut(BLOCK)) {
-            let block = &mut block[..values.len()];
-            T::widen(values, block);
-            bf16::narrow(block, out);
-        }
-    }
 }
