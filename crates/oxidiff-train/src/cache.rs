@@ -23,16 +23,37 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         self.0.is_some()
     }
 
-    /// How many results are kept.
-    pub fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |results| results.borrow().len())
+    /// The results for `inputs`, each of which has a key, and of which `compute` gives the result the first time. If there were such
+    /// inputs, `release` follows: they may have been the last ones, and a training needs all memory for its own model.
+    ///
+    /// # Errors
+    /// Those of `compute`.
+    pub fn get_all<I>(
+        &self,
+        inputs: impl IntoIterator<Item = I>,
+        key: impl Fn(&I) -> K,
+        compute: impl Fn(I) -> Result<V>,
+        release: impl FnOnce(),
+    ) -> Result<Vec<V>> {
+        let mut is_new = false;
+        let result = |input| {
+            self.get(key(&input), || {
+                is_new = true;
+                compute(input)
+            })
+        };
+        let results = inputs.into_iter().map(result).collect::<Result<_>>()?;
+        if is_new {
+            release();
+        }
+        Ok(results)
     }
 
     /// The result for `key`, which `compute` gives the first time.
     ///
     /// # Errors
     /// Those of `compute`.
-    pub fn get(&self, key: K, compute: impl FnOnce() -> Result<V>) -> Result<V> {
+    fn get(&self, key: K, compute: impl FnOnce() -> Result<V>) -> Result<V> {
         let Some(results) = &self.0 else { return compute() };
         if let Some(result) = results.borrow().get(&key) {
             return Ok(result.clone());

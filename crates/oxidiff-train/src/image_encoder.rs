@@ -39,16 +39,13 @@ impl ImageEncoder {
     /// As [`Self::compute`], of which what was computed before is kept. Images are encoded one by one, so that the result does not
     /// depend on which others were known.
     fn kept(&self, images: &Tensor<4>) -> Result<EncodedParts> {
-        let known = self.encoded.len();
-        let parts = (0..images.dims()[0]).map(|index| {
-            let image = images.clone().narrow(0, index, 1);
-            self.encoded.get(fingerprint(&image), || self.compute(image))
-        });
-        let (means, deviations): (Vec<_>, Vec<_>) = parts.collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        if self.encoded.len() > known {
-            // These may have been the last ones, and a training needs all memory for its own model.
-            self.vae.release_memory();
-        }
+        let parts = self.encoded.get_all(
+            (0..images.dims()[0]).map(|index| images.clone().narrow(0, index, 1)),
+            fingerprint,
+            |image| self.compute(image),
+            || self.vae.release_memory(),
+        )?;
+        let (means, deviations): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         let deviations = deviations.into_iter().collect::<Option<Vec<_>>>();
         Ok((Tensor::cat(means, 0), deviations.map(|deviations| Tensor::cat(deviations, 0))))
     }

@@ -75,6 +75,26 @@ impl<T: Trained> Learner<T> {
     }
 }
 
+/// The name of parameters in the state of a checkpoint.
+const LAYERS: &str = "layers";
+
+impl<T: Trained + Clone> Learner<T> {
+    /// As [`Self::save`], with the parameters themselves.
+    pub fn save_layers(&self, state: &mut StateFile) {
+        self.trained().save_values(state, LAYERS);
+        self.save(state);
+    }
+
+    /// Goes on with what [`Self::save_layers`] wrote.
+    ///
+    /// # Errors
+    /// When it is damaged or does not fit the parameters.
+    pub fn load_layers(&mut self, state: &StateFile) -> Result<()> {
+        let trained = self.trained().clone().with_values(state, LAYERS)?;
+        self.load(trained, state)
+    }
+}
+
 /// The average in a checkpoint: the folder `unet_ema`, which is a model's with the average's settings.
 ///
 /// # Errors

@@ -418,6 +418,17 @@ pub(crate) fn positive(option: &'static str, value: f64) -> Result<f64> {
     }
 }
 
+/// Refuses optimizers other than AdamW, in any case of letters.
+///
+/// # Errors
+/// When it is another one.
+pub(crate) fn only_adam_w(optimizer: &str) -> Result<()> {
+    match optimizer.to_ascii_lowercase().as_str() {
+        "adamw" => Ok(()),
+        other => Err(Error::option("optimizer", format!("`{other}` is not supported, only AdamW is"))),
+    }
+}
+
 pub(crate) fn not_negative(option: &'static str, value: f64) -> Result<f64> {
     match value.is_finite() && value >= 0.0 {
         true => Ok(value),

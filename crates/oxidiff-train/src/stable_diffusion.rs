@@ -125,14 +125,12 @@ impl StableDiffusion {
         if !self.texts.is_on() {
             return Ok(self.text(captions, text_encoder)?.autodiff());
         }
-        let known = self.texts.len();
-        let one = |caption: &String| {
-            self.texts.get(caption.clone(), || self.text(std::slice::from_ref(caption), text_encoder))
-        };
-        let texts = captions.iter().map(one).collect::<Result<_>>()?;
-        if self.texts.len() > known {
-            text_encoder.release_memory();
-        }
+        let texts = self.texts.get_all(
+            captions,
+            |caption| (*caption).clone(),
+            |caption| self.text(std::slice::from_ref(caption), text_encoder),
+            || text_encoder.release_memory(),
+        )?;
         Ok(Tensor::cat(texts, 0).autodiff())
     }
 }

@@ -223,16 +223,15 @@ impl StableDiffusionXl {
         text_encoder_2: &CLIPTextModelWithProjection,
     ) -> Result<XlText> {
         let text = if self.texts.is_on() {
-            let one = |caption: &String| {
-                let compute = || self.text(std::slice::from_ref(caption), text_encoder, text_encoder_2);
-                self.texts.get(caption.clone(), compute)
-            };
-            let known = self.texts.len();
-            let texts = captions.iter().map(one).collect::<Result<Vec<_>>>()?;
-            if self.texts.len() > known {
-                text_encoder.release_memory();
-                text_encoder_2.release_memory();
-            }
+            let texts = self.texts.get_all(
+                captions,
+                |caption| (*caption).clone(),
+                |caption| self.text(std::slice::from_ref(caption), text_encoder, text_encoder_2),
+                || {
+                    text_encoder.release_memory();
+                    text_encoder_2.release_memory();
+                },
+            )?;
             let (tokens, pooled) = texts.into_iter().map(|text| (text.tokens, text.pooled)).unzip();
             XlText { tokens: Tensor::cat(tokens, 0), pooled: Tensor::cat(pooled, 0) }
         } else {

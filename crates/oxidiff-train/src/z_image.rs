@@ -2,7 +2,7 @@
 
 use oxidiff::training::{Leaves, LowRankLayers, Recording};
 use oxidiff::{
-    DType, Generator, ImagePipelineOutput, LoadOptions, ModelIndex, Pipeline, StepCallback, Tensor,
+    DType, Generator, ImagePipelineOutput, LoadOptions, Model, ModelIndex, Pipeline, StepCallback, Tensor,
     ZImageComponents, ZImagePipeline, ZImageTextToImage, ZImageTransformer2DModel,
 };
 
@@ -59,13 +59,17 @@ impl ZImage {
         PATCH_SIZE * self.components.vae.scale_factor()
     }
 
-    /// What the text encoder says of a caption, `[tokens, features]`. It is encoded once.
-    fn text(&self, caption: &str) -> Result<Tensor<2>> {
-        self.texts.get(caption.to_owned(), || {
-            let texts = [caption.to_owned()];
-            let mut states = self.components.embed_texts(&texts, self.max_sequence_length)?;
-            Ok(states.remove(0))
-        })
+    /// What the text encoder says of captions, `[tokens, features]` each. They are encoded once.
+    fn texts(&self, captions: &[String]) -> Result<Vec<Tensor<2>>> {
+        self.texts.get_all(
+            captions,
+            |caption| (*caption).clone(),
+            |caption| {
+                let texts = std::slice::from_ref(caption);
+                Ok(self.components.embed_texts(texts, self.max_sequence_length)?.remove(0))
+            },
+            || self.components.text_encoder.release_memory(),
+        )
     }
 
     /// The velocity that the transformer with `layers` predicts for noisy latents `[items, channels, height, width]`, and the layers'
@@ -81,8 +85,8 @@ impl ZImage {
         common: &CommonOptions,
     ) -> Result<(Tensor<4>, Leaves)> {
         let dtype = self.flow.dtype;
-        let texts = captions.iter().map(|caption| Ok(self.text(caption)?.cast(dtype).autodiff()));
-        let texts = texts.collect::<Result<Vec<_>>>()?;
+        let texts: Vec<Tensor<2>> =
+            self.texts(captions)?.into_iter().map(|text| text.cast(dtype).autodiff()).collect();
         let mut transformer = Recording::frozen(&self.components.transformer, dtype);
         let leaves = layers.record(&mut transformer, dtype)?;
         let items = noisy.dims()[0];

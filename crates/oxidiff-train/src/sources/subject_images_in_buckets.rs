@@ -42,9 +42,6 @@ pub(crate) struct BucketTransform {
     pub keeps_latents: bool,
 }
 
-/// More parts of images would fill the memory.
-const MOST_CUTS: usize = 1 << 24;
-
 /// The names of parts and batches in checkpoints.
 const CUTS: &str = "cuts";
 const CLASS_CUTS: &str = "class_cuts";
@@ -62,11 +59,7 @@ impl SubjectImagesInBuckets {
         transform: &BucketTransform,
         random: &mut Random,
     ) -> Result<Self> {
-        let rows = instances.dataset.len();
-        if rows.checked_mul(instances.repeats).is_none_or(|count| count > MOST_CUTS) {
-            let message = format!("{} times {rows} images are more than {MOST_CUTS}", instances.repeats);
-            return Err(Error::option("repeats", message));
-        }
+        let rows = instances.rows()?;
         let BucketTransform { is_centered, random_flip, .. } = *transform;
         let (mut cuts, mut sizes) = (Vec::new(), Vec::new());
         for row in 0..rows {

@@ -45,6 +45,21 @@ const MOST_CUTS: usize = 1 << 24;
 /// The name of the parts in checkpoints.
 const CUTS: &str = "cuts";
 
+impl SubjectInstances {
+    /// The number of images, of which a part is drawn each time that they are in an epoch.
+    ///
+    /// # Errors
+    /// When the parts are too many.
+    pub(super) fn rows(&self) -> Result<usize> {
+        let rows = self.dataset.len();
+        if rows.checked_mul(self.repeats).is_none_or(|count| count > MOST_CUTS) {
+            let message = format!("{} times {rows} images are more than {MOST_CUTS}", self.repeats);
+            return Err(Error::option("repeats", message));
+        }
+        Ok(rows)
+    }
+}
+
 impl SubjectImagesXl {
     /// Images of a subject, of which it draws the parts that are learned.
     ///
@@ -56,11 +71,7 @@ impl SubjectImagesXl {
         transform: ImageTransform,
         random: &mut Random,
     ) -> Result<Self> {
-        let rows = instances.dataset.len();
-        if rows.checked_mul(instances.repeats).is_none_or(|count| count > MOST_CUTS) {
-            let message = format!("{} times {rows} images are more than {MOST_CUTS}", instances.repeats);
-            return Err(Error::option("repeats", message));
-        }
+        let rows = instances.rows()?;
         let mut cuts = Vec::with_capacity(rows * instances.repeats);
         for row in 0..rows {
             let image = instances.dataset.image(row, instances.image_column)?;

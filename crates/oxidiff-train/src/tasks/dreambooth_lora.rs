@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
-use oxidiff::training::{LowRankInit, LowRankLayers, ParameterGradients, Recording, StateFile, Trained};
+use oxidiff::training::{LowRankInit, LowRankLayers, ParameterGradients, Recording, StateFile};
 use oxidiff::{CLIPTextModel, UNet2DConditionInputs, UNet2DConditionModel};
 
 use super::{LORA_WEIGHTS, SubjectOptions};
@@ -154,14 +154,12 @@ impl Task for DreamBoothLoraTask {
 
     fn save(&self, folder: &Path, state: &mut StateFile) -> Result<()> {
         self.write(folder)?;
-        self.learner.trained().save_values(state, "layers");
-        self.learner.save(state);
+        self.learner.save_layers(state);
         Ok(())
     }
 
     fn load(&mut self, _folder: &Path, state: &StateFile) -> Result<()> {
-        let trained = self.learner.trained().clone().with_values(state, "layers")?;
-        self.learner.load(trained, state)
+        self.learner.load_layers(state)
     }
 
     fn due_after_epoch(&self, epoch: u64, is_last: bool) -> Due {

@@ -1,27 +1,24 @@
 //! Low-rank layers for Stable Diffusion XL on a few images of a subject: `train_dreambooth_lora_sdxl.py`.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use clap::Args;
-use oxidiff::training::{LearningRate, ParameterGradients, ParameterGroup, StateFile, Trained};
+use oxidiff::training::{LearningRate, ParameterGradients, ParameterGroup, StateFile};
 use oxidiff::{DType, Resample};
 
-use super::{LORA_WEIGHTS, PriorOptions};
+use super::{InstanceOptions, LORA_WEIGHTS, PriorOptions};
 use crate::batches::Batch;
-use crate::data::{Dataset, Role};
 use crate::edm::{Edm, is_of_edm};
 use crate::error::{Error, Result};
 use crate::image_transform::{ImageTransform, interpolation_mode};
 use crate::latent_diffusion::{Example, NoiseOptions};
 use crate::learner::Learner;
 use crate::options::{
-    CommonOptions, DatasetFolder, Differences, ModelOptions, RateCourse, not_negative, positive,
-    with_defaults,
+    CommonOptions, Differences, ModelOptions, RateCourse, not_negative, only_adam_w, positive, with_defaults,
 };
 use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
-use crate::sources::{SubjectImagesXl, SubjectInstances};
+use crate::sources::SubjectImagesXl;
 use crate::stable_diffusion_xl::{StableDiffusionXl, XlLayers, XlModels};
 use crate::stop::Stop;
 use crate::subject::UNET;
@@ -55,29 +52,9 @@ pub struct DreamBoothLoraSdxlOptions {
     /// What all trainings share.
     #[command(flatten)]
     pub common: CommonOptions,
-    /// The folder of the images of the subject
-    #[arg(
-        long,
-        value_name = "DIR",
-        required_unless_present = "dataset_name",
-        conflicts_with = "dataset_name"
-    )]
-    pub instance_data_dir: Option<PathBuf>,
-    /// A dataset of the subject instead, as it is on the hub, downloaded into a folder; its split `train` is used
-    #[arg(long, value_name = "DIR")]
-    pub dataset_name: Option<PathBuf>,
-    /// The column of the images in the dataset; by default `image`
-    #[arg(long, value_name = "NAME", requires = "dataset_name")]
-    pub image_column: Option<String>,
-    /// The column of captions in the dataset, which take the place of --instance-prompt
-    #[arg(long, value_name = "NAME", requires = "dataset_name")]
-    pub caption_column: Option<String>,
-    /// How often each image of the subject is in an epoch
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub repeats: u32,
-    /// The prompt for the subject, with a rare word for it: a photo of sks dog
-    #[arg(long, value_name = "PROMPT")]
-    pub instance_prompt: String,
+    /// What to learn.
+    #[command(flatten)]
+    pub instances: InstanceOptions,
     /// What the model should not forget.
     #[command(flatten)]
     pub prior: PriorOptions,
@@ -152,39 +129,8 @@ impl DreamBoothLoraSdxlOptions {
         not_negative("text-encoder-lr", self.text_encoder_lr)?;
         not_negative("adam-weight-decay-text-encoder", self.adam_weight_decay_text_encoder)?;
         self.snr_gamma.map(|gamma| positive("snr-gamma", gamma)).transpose()?;
-        if self.dataset_name.is_none() && self.caption_column.is_some() {
-            return Err(Error::option("caption-column", "needs --dataset-name, as folders have no captions"));
-        }
-        if self.dataset_name.is_some() == self.instance_data_dir.is_some() {
-            let message = "is needed, or else --dataset-name, but not both";
-            return Err(Error::option("instance-data-dir", message));
-        }
-        match self.optimizer.to_ascii_lowercase().as_str() {
-            "adamw" => Ok(()),
-            other => Err(Error::option("optimizer", format!("`{other}` is not supported, only AdamW is"))),
-        }
-    }
-
-    /// The images of the subject.
-    fn instances(&self, seed: u64) -> Result<SubjectInstances> {
-        let dataset = match &self.instance_data_dir {
-            Some(folder) => Dataset::open_plain_folder(folder)?,
-            None => {
-                let dataset_name = self.dataset_name.clone();
-                let folder = DatasetFolder { dataset_name, train_data_dir: None, max_train_samples: None };
-                folder.open(None, seed)?
-            }
-        };
-        let image_column = dataset.choose(Role::Image, self.image_column.as_deref())?;
-        let caption_column = self.caption_column.as_deref();
-        let caption_column = caption_column.map(|name| dataset.choose(Role::Caption, Some(name)));
-        Ok(SubjectInstances {
-            image_column,
-            caption_column: caption_column.transpose()?,
-            dataset: Arc::new(dataset),
-            prompt: self.instance_prompt.clone(),
-            repeats: self.repeats as usize,
-        })
+        self.instances.check()?;
+        only_adam_w(&self.optimizer)
     }
 
     fn transform(&self, filter: Resample) -> ImageTransform {
@@ -227,9 +173,9 @@ pub fn dreambooth_lora_sdxl(options: &DreamBoothLoraSdxlOptions, stop: &Stop) ->
     let DreamBoothLoraSdxlOptions { model, common, prior, .. } = options;
     let filter = interpolation_mode(&options.image_interpolation_mode)?;
     let mut random = common.random();
-    let instances = options.instances(random.torch.initial_seed())?;
+    let instances = options.instances.open(random.torch.initial_seed())?;
     // Texts that are the same in all batches are encoded once.
-    let keeps_texts = !options.train_text_encoder && options.caption_column.is_none();
+    let keeps_texts = !options.train_text_encoder && options.instances.caption_column.is_none();
     let model =
         ModelOptions { cache_text_embeddings: model.cache_text_embeddings || keeps_texts, ..model.clone() };
     let vae = options.pretrained_vae_model_name_or_path.as_deref().map(|vae| (vae, DType::F32));
@@ -325,14 +271,12 @@ impl Task for DreamBoothLoraSdxlTask {
 
     fn save(&self, folder: &Path, state: &mut StateFile) -> Result<()> {
         self.learner.trained().weights().write(&folder.join(LORA_WEIGHTS))?;
-        self.learner.trained().save_values(state, "layers");
-        self.learner.save(state);
+        self.learner.save_layers(state);
         Ok(())
     }
 
     fn load(&mut self, _folder: &Path, state: &StateFile) -> Result<()> {
-        let layers = self.learner.trained().clone().with_values(state, "layers")?;
-        self.learner.load(layers, state)?;
+        self.learner.load_layers(state)?;
         self.step = state.u64("step")?;
         Ok(())
     }
@@ -373,11 +317,11 @@ impl Task for DreamBoothLoraSdxlTask {
             let rate = self.text_encoder_rate.base().to_string();
             hyperparameters.push(("Learning rate of the text encoders".to_owned(), rate));
         }
-        let dataset = self.options.dataset_name.as_ref().map(|name| name.display().to_string());
+        let dataset = self.options.instances.dataset();
         ModelCard {
             base_model: Some(model.pretrained_model_name_or_path.clone()),
             dataset,
-            instance_prompt: Some(self.options.instance_prompt.clone()),
+            instance_prompt: Some(self.options.instances.instance_prompt.clone()),
             train_text_encoder: self.options.train_text_encoder,
             vae: self.options.pretrained_vae_model_name_or_path.clone(),
             license: self.options.is_playground().then(|| "playground-v2dot5-community".to_owned()),

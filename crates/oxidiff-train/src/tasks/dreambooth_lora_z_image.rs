@@ -1,24 +1,22 @@
 //! Low-rank layers for Z-Image on a few images of a subject: `train_dreambooth_lora_z_image.py`.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use clap::Args;
-use oxidiff::training::{LowRankInit, LowRankLayers, ParameterGradients, StateFile, Trained};
+use oxidiff::training::{LowRankInit, LowRankLayers, ParameterGradients, StateFile};
 
-use super::{LORA_WEIGHTS, PriorOptions};
+use super::{InstanceOptions, LORA_WEIGHTS, PriorOptions};
 use crate::batches::Batch;
-use crate::data::{Dataset, Role};
 use crate::error::{Error, Result};
 use crate::flow_matching::{FlowExample, FlowOptions};
 use crate::image_encoder::ImageEncoder;
 use crate::learner::Learner;
 use crate::options::{
-    CommonOptions, DatasetFolder, Differences, ModelOptions, RateCourse, not_negative, with_defaults,
+    CommonOptions, Differences, ModelOptions, RateCourse, not_negative, only_adam_w, with_defaults,
 };
 use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
-use crate::sources::{BucketTransform, Buckets, SubjectImagesInBuckets, SubjectInstances};
+use crate::sources::{BucketTransform, Buckets, SubjectImagesInBuckets};
 use crate::stop::Stop;
 use crate::task::{Due, SampleImages, Task};
 use crate::trainer::{Outcome, train};
@@ -48,29 +46,9 @@ pub struct DreamBoothLoraZImageOptions {
     /// Which noise levels to draw.
     #[command(flatten)]
     pub flow: FlowOptions,
-    /// The folder of the images of the subject
-    #[arg(
-        long,
-        value_name = "DIR",
-        required_unless_present = "dataset_name",
-        conflicts_with = "dataset_name"
-    )]
-    pub instance_data_dir: Option<PathBuf>,
-    /// A dataset of the subject instead, as it is on the hub, downloaded into a folder; its split `train` is used
-    #[arg(long, value_name = "DIR")]
-    pub dataset_name: Option<PathBuf>,
-    /// The column of the images in the dataset; by default `image`
-    #[arg(long, value_name = "NAME", requires = "dataset_name")]
-    pub image_column: Option<String>,
-    /// The column of captions in the dataset, which take the place of --instance-prompt
-    #[arg(long, value_name = "NAME", requires = "dataset_name")]
-    pub caption_column: Option<String>,
-    /// How often each image of the subject is in an epoch
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub repeats: u32,
-    /// The prompt for the subject, with a rare word for it: a photo of sks dog
-    #[arg(long, value_name = "PROMPT")]
-    pub instance_prompt: String,
+    /// What to learn.
+    #[command(flatten)]
+    pub instances: InstanceOptions,
     /// The most tokens of a prompt with the words around it that the language model expects
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub max_sequence_length: u32,
@@ -155,13 +133,7 @@ impl DreamBoothLoraZImageOptions {
         self.flow.check()?;
         self.prior.check()?;
         not_negative("guidance-scale", self.guidance_scale)?;
-        if self.dataset_name.is_none() && self.caption_column.is_some() {
-            return Err(Error::option("caption-column", "needs --dataset-name, as folders have no captions"));
-        }
-        if self.dataset_name.is_some() == self.instance_data_dir.is_some() {
-            let message = "is needed, or else --dataset-name, but not both";
-            return Err(Error::option("instance-data-dir", message));
-        }
+        self.instances.check()?;
         if self.aspect_ratio_buckets.is_some() && !self.use_aspect_ratio_buckets {
             return Err(Error::option("aspect-ratio-buckets", "needs --use-aspect-ratio-buckets"));
         }
@@ -173,32 +145,7 @@ impl DreamBoothLoraZImageOptions {
                 return Err(Error::option(option, "has no meaning, as the text encoder is not trained"));
             }
         }
-        match self.optimizer.to_ascii_lowercase().as_str() {
-            "adamw" => Ok(()),
-            other => Err(Error::option("optimizer", format!("`{other}` is not supported, only AdamW is"))),
-        }
-    }
-
-    /// The images of the subject.
-    fn instances(&self, seed: u64) -> Result<SubjectInstances> {
-        let dataset = match &self.instance_data_dir {
-            Some(folder) => Dataset::open_plain_folder(folder)?,
-            None => {
-                let dataset_name = self.dataset_name.clone();
-                let folder = DatasetFolder { dataset_name, train_data_dir: None, max_train_samples: None };
-                folder.open(None, seed)?
-            }
-        };
-        let image_column = dataset.choose(Role::Image, self.image_column.as_deref())?;
-        let caption_column = self.caption_column.as_deref();
-        let caption_column = caption_column.map(|name| dataset.choose(Role::Caption, Some(name)));
-        Ok(SubjectInstances {
-            image_column,
-            caption_column: caption_column.transpose()?,
-            dataset: Arc::new(dataset),
-            prompt: self.instance_prompt.clone(),
-            repeats: self.repeats as usize,
-        })
+        only_adam_w(&self.optimizer)
     }
 
     /// What happens to images, whose sides must be multiples of `factor`.
@@ -244,7 +191,7 @@ pub fn dreambooth_lora_z_image(options: &DreamBoothLoraZImageOptions, stop: &Sto
     };
     let DreamBoothLoraZImageOptions { model, common, prior, .. } = options;
     let mut random = common.random();
-    let instances = options.instances(random.torch.initial_seed())?;
+    let instances = options.instances.open(random.torch.initial_seed())?;
     let max_sequence_length = options.max_sequence_length as usize;
     let mut frozen = ZImage::load(model, common.dtype()?, options.flow.clone(), max_sequence_length)?;
     let transform = options.transform(frozen.patch_pixels())?;
@@ -312,14 +259,12 @@ impl Task for DreamBoothLoraZImageTask {
 
     fn save(&self, folder: &Path, state: &mut StateFile) -> Result<()> {
         self.write_layers(folder)?;
-        self.learner.trained().save_values(state, "layers");
-        self.learner.save(state);
+        self.learner.save_layers(state);
         Ok(())
     }
 
     fn load(&mut self, _folder: &Path, state: &StateFile) -> Result<()> {
-        let layers = self.learner.trained().clone().with_values(state, "layers")?;
-        self.learner.load(layers, state)
+        self.learner.load_layers(state)
     }
 
     fn due_after_epoch(&self, epoch: u64, is_last: bool) -> Due {
@@ -353,8 +298,8 @@ impl Task for DreamBoothLoraZImageTask {
         hyperparameters.push(("Alpha".to_owned(), self.options.lora_alpha.to_string()));
         ModelCard {
             base_model: Some(model.pretrained_model_name_or_path.clone()),
-            dataset: self.options.dataset_name.as_ref().map(|name| name.display().to_string()),
-            instance_prompt: Some(self.options.instance_prompt.clone()),
+            dataset: self.options.instances.dataset(),
+            instance_prompt: Some(self.options.instances.instance_prompt.clone()),
             hyperparameters,
             ..ModelCard::new(Method::DreamBoothLora, Family::ZImage, common.name())
         }

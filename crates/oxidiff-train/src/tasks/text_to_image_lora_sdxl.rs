@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
-use oxidiff::training::{ParameterGradients, StateFile, Trained};
+use oxidiff::training::{ParameterGradients, StateFile};
 
 use super::LORA_WEIGHTS;
 use crate::batches::Batch;
@@ -177,14 +177,12 @@ impl Task for TextToImageLoraSdxlTask {
 
     fn save(&self, folder: &Path, state: &mut StateFile) -> Result<()> {
         self.write(folder)?;
-        self.learner.trained().save_values(state, "layers");
-        self.learner.save(state);
+        self.learner.save_layers(state);
         Ok(())
     }
 
     fn load(&mut self, _folder: &Path, state: &StateFile) -> Result<()> {
-        let layers = self.learner.trained().clone().with_values(state, "layers")?;
-        self.learner.load(layers, state)
+        self.learner.load_layers(state)
     }
 
     fn due_after_epoch(&self, epoch: u64, is_last: bool) -> Due {

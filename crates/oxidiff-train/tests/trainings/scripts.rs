@@ -532,7 +532,7 @@ fn low_rank_layers_of_xl_for_a_subject_are_those_of_the_script() {
     let run = check_subject_of_xl("plain", 7, 3, |options| {
         options.common.train_batch_size = 2;
         options.rank = 4;
-        options.repeats = 2;
+        options.instances.repeats = 2;
         options.random_flip = true;
         options.output_kohya_format = true;
     });
@@ -557,9 +557,9 @@ fn low_rank_layers_of_xl_for_a_subject_and_its_class_are_those_of_the_script() {
 #[test]
 fn low_rank_layers_of_xl_for_a_subject_with_captions_are_those_of_the_script() {
     check_subject_of_xl("captions", 4, 5, |options| {
-        options.instance_data_dir = None;
-        options.dataset_name = Some(scripts().join("images"));
-        options.caption_column = Some("text".to_owned());
+        options.instances.instance_data_dir = None;
+        options.instances.dataset_name = Some(scripts().join("images"));
+        options.instances.caption_column = Some("text".to_owned());
         options.common.train_batch_size = 2;
         options.common.gradient_accumulation_steps = 2;
         options.common.lr_scheduler = "linear".to_owned();
@@ -574,7 +574,7 @@ fn the_training_of_edm_is_that_of_the_script() {
     check_subject_of_xl("edm", 4, 3, |options| {
         options.common.train_batch_size = 2;
         options.common.checkpointing_steps = 4;
-        options.repeats = 2;
+        options.instances.repeats = 2;
         options.do_edm_style_training = true;
     });
     check_subject_of_xl("edm_velocity", 3, 3, |options| {

@@ -373,16 +373,18 @@ fn options_of_a_subject_of_xl_have_errors_that_name_them() {
         ("--adam-weight-decay-text-encoder: is NaN", |options| {
             options.adam_weight_decay_text_encoder = f64::NAN
         }),
-        ("--caption-column: needs --dataset-name", |options| options.caption_column = Some("text".into())),
-        ("--instance-data-dir: is needed", |options| options.instance_data_dir = None),
+        ("--caption-column: needs --dataset-name", |options| {
+            options.instances.caption_column = Some("text".into())
+        }),
+        ("--instance-data-dir: is needed", |options| options.instances.instance_data_dir = None),
         ("--instance-data-dir: is needed, or else --dataset-name, but not both", |options| {
-            options.dataset_name = options.instance_data_dir.clone()
+            options.instances.dataset_name = options.instances.instance_data_dir.clone()
         }),
         ("--class-prompt: is needed", |options| options.prior.class_prompt = None),
         ("--cache-text-embeddings: a text encoder is trained", |options| {
             options.model.cache_text_embeddings = true
         }),
-        ("--repeats: 16777217 times 8 images", |options| options.repeats = (1 << 24) + 1),
+        ("--repeats: 16777217 times 8 images", |options| options.instances.repeats = (1 << 24) + 1),
         ("--snr-gamma: has no meaning for EDM", |options| {
             options.do_edm_style_training = true;
             options.snr_gamma = Some(5.0);

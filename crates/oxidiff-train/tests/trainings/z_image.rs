@@ -65,16 +65,16 @@ fn check(
 
 /// The images with captions in place of those with one prompt.
 fn set_captions(options: &mut DreamBoothLoraZImageOptions) {
-    options.instance_data_dir = None;
-    options.dataset_name = Some(scripts().join("images"));
-    options.caption_column = Some("text".to_owned());
+    options.instances.instance_data_dir = None;
+    options.instances.dataset_name = Some(scripts().join("images"));
+    options.instances.caption_column = Some("text".to_owned());
 }
 
 #[test]
 fn the_layers_are_those_of_the_script() {
     check("plain", 30, 6, &TARGETS, |options| {
         options.common.checkpointing_steps = 15;
-        options.repeats = 2;
+        options.instances.repeats = 2;
         options.random_flip = true;
         (options.rank, options.lora_alpha) = (4, 8);
     });
@@ -100,7 +100,7 @@ fn the_layers_of_kept_latents_in_accumulated_batches_are_those_of_the_script() {
         options.common.gradient_accumulation_steps = 2;
         options.common.max_grad_norm = Some(0.5);
         options.model.cache_latents = true;
-        options.repeats = 2;
+        options.instances.repeats = 2;
         options.flow.weighting_scheme = WeightingScheme::SigmaSqrt;
     });
     check("cached_prior", 12, 9, &TARGETS, |options| {
@@ -186,7 +186,7 @@ impl Sandbox {
         set(&mut options.common, 5, 6, 1e-3);
         options.common.resolution = 32;
         options.common.checkpointing_steps = 2;
-        options.repeats = 3;
+        options.instances.repeats = 3;
         options.random_flip = true;
         set_prior(&mut options.prior);
         (options.rank, options.lora_alpha) = (2, 6);
@@ -351,13 +351,15 @@ fn options_have_errors_that_name_them() {
     type Change = fn(&mut DreamBoothLoraZImageOptions);
     let cases: [(&str, Change); 17] = [
         ("--optimizer: `prodigy` is not supported", |options| options.optimizer = "prodigy".into()),
-        ("--caption-column: needs --dataset-name", |options| options.caption_column = Some("text".into())),
-        ("--instance-data-dir: is needed", |options| options.instance_data_dir = None),
+        ("--caption-column: needs --dataset-name", |options| {
+            options.instances.caption_column = Some("text".into())
+        }),
+        ("--instance-data-dir: is needed", |options| options.instances.instance_data_dir = None),
         ("--instance-data-dir: is needed, or else --dataset-name, but not both", |options| {
-            options.dataset_name = options.instance_data_dir.clone()
+            options.instances.dataset_name = options.instances.instance_data_dir.clone()
         }),
         ("--class-prompt: is needed", |options| options.prior.class_prompt = None),
-        ("--repeats: 16777217 times 3 images", |options| options.repeats = (1 << 24) + 1),
+        ("--repeats: 16777217 times 3 images", |options| options.instances.repeats = (1 << 24) + 1),
         ("--mode-scale: is 2", |options| options.flow.mode_scale = 2.0),
         ("--guidance-scale: is -1", |options| options.guidance_scale = -1.0),
         ("--aspect-ratio-buckets: needs --use-aspect-ratio-buckets", |options| {
@@ -386,8 +388,8 @@ fn options_have_errors_that_name_them() {
             options.model.pretrained_model_name_or_path = sd1.to_str().unwrap().to_owned();
         }),
         ("--dataset-name: absent is no folder", |options| {
-            options.instance_data_dir = None;
-            options.dataset_name = Some("absent".into());
+            options.instances.instance_data_dir = None;
+            options.instances.dataset_name = Some("absent".into());
         }),
     ];
     for (expected, change) in cases {
