@@ -57,15 +57,14 @@ struct ValuesAndGates<'a, T> {
 }
 
 impl<T: Operand<U>, U: Unit> Right<U> for ValuesAndGates<'_, T> {
-    fn pack(&self, panel: usize, width: usize, out: &mut [U]) {
+    fn pack(&self, panel: usize, width: usize, depth: Range<usize>, out: &mut [U]) {
         let half = width / 2;
-        let first = panel * half;
-        let count = half.min(self.features - first);
-        if count < half {
+        let [first, end] = [panel * half, ((panel + 1) * half).min(self.features)];
+        if end - first < half {
             out.fill(U::zeroed());
         }
-        self.weight.pack_rows(first, count, width, out);
-        self.weight.pack_rows(self.features + first, count, width, &mut out[half..]);
+        self.weight.pack_rows(first..end, depth.clone(), width, out);
+        self.weight.pack_rows(self.features + first..self.features + end, depth, width, &mut out[half..]);
     }
 }
 

@@ -138,9 +138,12 @@ unsafe fn with_avx512<U: Copy>(
         }
     }
 
-    let (whole_rows, whole_depth) = (rows / 16 * 16, depth / 4 * 4);
+    let whole_rows = rows / 16 * 16;
+    // The last four columns may overlap those before them.
+    let columns =
+        (0..depth / 4 * 4).step_by(4).chain((!depth.is_multiple_of(4) && depth > 4).then(|| depth - 4));
     for row in (0..whole_rows).step_by(16) {
-        for column in (0..whole_depth).step_by(4) {
+        for column in columns.clone() {
             // SAFETY: the caller promises that both slices contain sixteen rows and four columns from here on.
             unsafe {
                 let from = values.as_ptr().cast::<f32>().add(row * stride + column);
@@ -158,7 +161,9 @@ unsafe fn with_avx512<U: Copy>(
             }
         }
     }
-    plain(values, stride, 0..whole_rows, whole_depth..depth, out, width);
+    if depth < 4 {
+        plain(values, stride, 0..whole_rows, 0..depth, out, width);
+    }
     // SAFETY: a processor with AVX-512 also has AVX, and the caller promises the rest.
     unsafe { with_avx(values, stride, whole_rows..rows, depth, out, width) };
 }

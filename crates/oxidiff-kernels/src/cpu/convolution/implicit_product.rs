@@ -113,15 +113,20 @@ impl<T: Operand<U>, U: Unit> Left<U> for Gathered<'_, T> {
 }
 
 impl<T: Operand<U>, U: Unit> Right<U> for Gathered<'_, T> {
-    fn pack(&self, panel: usize, width: usize, out: &mut [U]) {
+    fn depth_step(&self) -> usize {
+        CHANNELS * self.shape.kernel[0] * self.shape.kernel[1] / U::VALUES
+    }
+
+    fn pack(&self, panel: usize, width: usize, depth: Range<usize>, out: &mut [U]) {
         let (channels, taps) = (self.shape.in_channels, self.shape.kernel[0] * self.shape.kernel[1]);
+        let [start, end] = [depth.start, depth.end].map(|unit| unit * U::VALUES / taps);
         let pixels = panel * width..((panel + 1) * width).min(self.pixels);
         let mut gathered = Scratch::new(pixels.len() * CHANNELS);
         let mut rows = Scratch::zeros(CHANNELS * taps * width);
         for (first, out) in
-            (0..channels).step_by(CHANNELS).zip(out.chunks_mut(CHANNELS * taps * width / U::VALUES))
+            (start..end).step_by(CHANNELS).zip(out.chunks_mut(CHANNELS * taps * width / U::VALUES))
         {
-            let count = CHANNELS.min(channels - first);
+            let count = CHANNELS.min(end - first);
             for tap in 0..taps {
                 let columns = tap * channels + first..tap * channels + first + count;
                 let block = Left::<f32>::block(self, pixels.clone(), columns, &mut gathered);
@@ -149,7 +154,12 @@ struct Kernels<'a, T> {
 }
 
 impl<T: Storage, U: Unit> Right<U> for Kernels<'_, T> {
-    fn pack(&self, panel: usize, width: usize, out: &mut [U]) {
+    /// All rows: those of a channel are far from each other.
+    fn depth_step(&self) -> usize {
+        (self.in_channels * self.taps / U::VALUES).max(1)
+    }
+
+    fn pack(&self, panel: usize, width: usize, _: Range<usize>, out: &mut [U]) {
         let Self { weight, in_channels, out_channels, taps } = *self;
         let first = panel * width;
         let count = width.min(out_channels - first);

@@ -77,7 +77,8 @@ pub(crate) fn conv2d<T: Operand<U>, U: Unit>(
     if of_pixels {
         implicit_product::convolve_pixels::<T, U>(x.values::<T>(), weight, &sink, shape);
     } else if in_tiles {
-        winograd::convolve(x.values::<T>(), weight, &sink, Tiling::new(&shape));
+        let kernels = winograd::Stored::new(weight, [in_channels, out_channels]);
+        winograd::convolve(x.values::<T>(), &kernels, &sink, Tiling::new(&shape));
     } else {
         implicit_product::convolve::<T, U>(x.values::<T>(), weight, &sink, shape);
     }

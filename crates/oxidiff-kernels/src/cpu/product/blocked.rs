@@ -1,5 +1,6 @@
 //! Blocking for the caches (Goto & van de Geijn 2008, <https://doi.org/10.1145/1356052.1356053>): the right matrix is packed
-//! into panels once, and every task multiplies some rows of the left one with all panels.
+//! into panels once, and every task multiplies some rows of the left one with all panels. If there are too few rows to divide,
+//! tasks divide the panels instead.
 
 use std::ops::Range;
 
@@ -7,6 +8,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::factor::{Left, Right};
+use super::few_rows;
 use super::matrix::Matrix;
 use super::operand::Operand;
 use super::panel::{self, Unit};
@@ -15,7 +17,7 @@ use crate::cpu::prefetch::Ahead;
 use crate::host::scratch::Scratch;
 
 /// Rows per task: the columns of them that are multiplied at once stay in the second-level cache.
-const ROWS: usize = 96;
+pub(super) const ROWS: usize = 96;
 /// At most this many units of a row, and of the panel, are multiplied before the next panel: they stay in the first-level cache.
 const DEPTH: usize = 384;
 const MOST_IN_PANEL: usize = 6 << 10;
@@ -25,8 +27,6 @@ const FEWEST_ROWS: usize = 24;
 const PANELS: usize = 16;
 /// Units of the right matrix that are packed at the same time: they stay in the third-level cache.
 const MOST_PACKED: usize = 1 << 21;
-/// Units that a task packs for itself if there are few rows: they stay in the second-level cache.
-const MOST_OWN: usize = 1 << 16;
 
 /// The size of a product. Depth is counted in units.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,11 @@ impl Size {
     pub fn new(rows: usize, depth: usize, columns: usize) -> Self {
         Self { rows, depth, panels: columns.div_ceil(panel::widths().0) }
     }
+}
+
+/// At most this many units of the depth are multiplied at once with panels of this width, a multiple of `step`.
+pub(super) fn most_depth(width: usize, step: usize) -> usize {
+    (DEPTH.min(MOST_IN_PANEL / width) / step).max(1) * step
 }
 
 /// Gives `sink` the product of `left` and the transpose of `right`. The smaller matrix is packed, the other one multiplied
@@ -68,23 +73,7 @@ pub(crate) fn multiply<U: Unit, L: Left<U>, R: Right<U>, K: Sink>(left: &L, righ
     let fewest_blocks = 2 * rayon::current_num_threads();
     let blocks = size.rows.div_ceil(ROWS);
     if size.depth == 0 || blocks < fewest_blocks && size.panels >= size.rows.div_ceil(FEWEST_ROWS) {
-        // Too few rows to divide: each task packs its own panels and multiplies all rows with them.
-        let tasks = (4 * rayon::current_num_threads()).min(size.panels).max(1);
-        let most = (MOST_OWN / packed_len.max(1)).max(1);
-        let count = size.panels.div_ceil(tasks).clamp(1, most);
-        (0..size.panels.div_ceil(count)).into_par_iter().for_each(|task| {
-            let panels = task * count..((task + 1) * count).min(size.panels);
-            let mut packed = Scratch::<U>::new(panels.len() * packed_len);
-            for (panel, out) in panels.clone().zip(packed.chunks_exact_mut(packed_len.max(1))) {
-                right.pack(panel, width, out);
-            }
-            for first in (0..size.rows).step_by(ROWS) {
-                let rows = first..(first + ROWS).min(size.rows);
-                let (packed, panels) = (&packed[..], panels.clone());
-                Arch::new().dispatch(Block { left, packed, sink, rows, panels, size });
-            }
-        });
-        return;
+        return few_rows::multiply(left, right, sink, size);
     }
     // Blocks have about equally many rows, and each thread gets equally many blocks.
     let step = U::row_step();
@@ -96,16 +85,34 @@ pub(crate) fn multiply<U: Unit, L: Left<U>, R: Right<U>, K: Sink>(left: &L, righ
     for first_panel in (0..size.panels).step_by(at_once) {
         let count = at_once.min(size.panels - first_panel);
         let packed = &mut packed[..count * packed_len];
-        packed
-            .par_chunks_mut(packed_len)
-            .enumerate()
-            .for_each(|(panel, out)| right.pack(first_panel + panel, width, out));
+        packed.par_chunks_mut(packed_len).enumerate().for_each(|(index, out)| {
+            let panel = first_panel + index;
+            Arch::new().dispatch(Pack { right, panel, width, depth: size.depth, out });
+        });
         let packed = &*packed;
         (0..blocks).into_par_iter().for_each(|block| {
             let rows = block_start(block)..block_start(block + 1);
             let panels = first_panel..first_panel + count;
             Arch::new().dispatch(Block { left, packed, sink, rows, panels, size });
         });
+    }
+}
+
+/// Packs a panel with the vectors of this machine.
+struct Pack<'a, U, R> {
+    right: &'a R,
+    panel: usize,
+    width: usize,
+    depth: usize,
+    out: &'a mut [U],
+}
+
+impl<U: Unit, R: Right<U>> WithSimd for Pack<'_, U, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.right.pack(self.panel, self.width, 0..self.depth, self.out);
     }
 }
 
@@ -132,8 +139,7 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
         let panels = end_panel - first_panel;
         let copies = left.copies();
         let group = if copies { panels } else { PANELS.min(panels) };
-        let step = left.depth_step();
-        let most_depth = (DEPTH.min(MOST_IN_PANEL / width) / step).max(1) * step;
+        let most_depth = most_depth(width, left.depth_step());
         // If a panel is finished at once, room for the sums of one panel is enough.
         let at_once = depth <= most_depth;
         let sums_len = count * width;
@@ -177,6 +183,7 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
 mod tests {
     use super::*;
     use crate::cpu::output::Output;
+    use crate::cpu::product::RowMajor;
     use crate::cpu::product::panel::Rows;
 
     struct Store<'a> {
@@ -223,6 +230,9 @@ mod tests {
             let left: Vec<f32> = (0..rows * depth).map(|i| (i % 11) as f32 - 5.0).collect();
             let right: Vec<f32> = (0..columns * depth).map(|i| (i % 7) as f32 - 3.0).collect();
             let left = Matrix { values: &left, rows, depth };
+            let turned_right: Vec<f32> =
+                (0..depth * columns).map(|i| right[i % columns * depth + i / columns]).collect();
+            let row_major = RowMajor { values: &turned_right, rows: depth, columns };
             let right = Matrix { values: &right, rows: columns, depth };
             let product = |multiply: &dyn Fn(&Store<'_>)| {
                 let output = Output::new(rows * columns);
@@ -236,6 +246,9 @@ mod tests {
                 product(&|sink| multiply(&Copied(left), &right, sink, size)),
                 product(&|sink| multiply(&right, &left, &Transposed { sink, rows }, turned)),
                 product(&|sink| multiply_rows::<f32, f32, _>(&left, &right, sink)),
+                product(&|sink| multiply::<f32, _, _, _>(&left, &row_major, sink, size)),
+                product(&|sink| few_rows::multiply::<f32, _, _, _>(&left, &right, sink, size)),
+                product(&|sink| few_rows::multiply::<f32, _, _, _>(&Copied(left), &row_major, sink, size)),
             ];
             for row in 0..rows {
                 for column in 0..columns {

@@ -27,6 +27,17 @@ pub(crate) trait Left<U>: Sync {
 
 /// The right matrix, in panels.
 pub(crate) trait Right<U>: Sync {
-    /// Writes the panel with this index: one row of `width` units per unit of depth.
-    fn pack(&self, panel: usize, width: usize, out: &mut [U]);
+    /// All but the last rows are requested in multiples of this many.
+    fn depth_step(&self) -> usize {
+        1
+    }
+
+    /// Writes the given rows of the panel with this index: `width` units for each.
+    fn pack(&self, panel: usize, width: usize, depth: Range<usize>, out: &mut [U]);
+
+    /// The memory that [`Self::pack`] reads, to fetch it ahead of time. The panels may reach past the end.
+    fn ahead(&self, panels: Range<usize>, width: usize, depth: Range<usize>) -> Ahead {
+        let _ = (panels, width, depth);
+        Ahead::NONE
+    }
 }

@@ -21,13 +21,14 @@ pub(crate) struct Matrix<'a, T> {
 }
 
 impl<T> Matrix<'_, T> {
-    /// Writes `count` rows from `first` on as the first columns of `out`, whose rows are `width` long.
-    pub fn pack_rows<U: Unit>(&self, first: usize, count: usize, width: usize, out: &mut [U])
+    /// Writes the given units of some rows as the first columns of `out`, whose rows are `width` long.
+    pub fn pack_rows<U: Unit>(&self, rows: Range<usize>, depth: Range<usize>, width: usize, out: &mut [U])
     where
         T: Operand<U>,
     {
-        let values = &self.values[first * self.depth..][..count * self.depth];
-        T::columns(values, self.depth, count, self.depth, out, width);
+        let values =
+            &self.values[..rows.end * self.depth][rows.start * self.depth + depth.start * U::VALUES..];
+        T::columns(values, self.depth, rows.len(), depth.len() * U::VALUES, out, width);
     }
 
     /// The given columns of the given rows, to fetch them ahead of time. The rows may reach past the end.
@@ -73,12 +74,11 @@ impl<T: Operand<U>, U: Unit> Left<U> for Matrix<'_, T> {
 }
 
 impl<T: Operand<U>, U: Unit> Right<U> for Matrix<'_, T> {
-    fn pack(&self, panel: usize, width: usize, out: &mut [U]) {
-        let first = panel * width;
-        let count = width.min(self.rows - first);
-        if count < width {
+    fn pack(&self, panel: usize, width: usize, depth: Range<usize>, out: &mut [U]) {
+        let rows = panel * width..((panel + 1) * width).min(self.rows);
+        if rows.len() < width {
             out.fill(U::zeroed());
         }
-        self.pack_rows(first, count, width, out);
+        self.pack_rows(rows, depth, width, out);
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod bf16_dot;
 mod bf16_tiles;
 mod blocked;
 mod factor;
+mod few_rows;
 mod matrix;
 mod operand;
 pub(crate) mod panel;

@@ -5,6 +5,7 @@
 //! tile. Summed over input channels, the elementwise product becomes a matrix product for each of the 36 positions:
 //! `[tiles, input channels]` times `[input channels, output channels]`.
 
+mod kernels;
 mod patches;
 mod products;
 mod tiling;
@@ -14,6 +15,7 @@ mod weight_gradient;
 use pulp::Arch;
 use rayon::prelude::*;
 
+pub(in crate::cpu) use self::kernels::{Kernels, Stored, Turned};
 use self::patches::transform_patches;
 use self::products::Products;
 pub(in crate::cpu) use self::tiling::Tiling;
@@ -29,19 +31,19 @@ const MOST_VALUES: usize = 3 << 19;
 /// At least this many tiles per part, even if the cache holds fewer: each part transforms the kernels again.
 const FEWEST_TILES: usize = 36;
 
-/// Convolves `input` `[batch, height, width, in_channels]` with `weight` `[out_channels, in_channels, 3, 3]`.
+/// Convolves `input` `[batch, height, width, in_channels]` with `kernels`.
 ///
 /// # Panics
-/// When the length of a slice does not match the tiling, or there are fewer input channels than a vector has lanes.
-pub(in crate::cpu) fn convolve<T: Storage>(
+/// When the input or the kernels do not match the tiling, or there are fewer input channels than a vector has lanes.
+pub(in crate::cpu) fn convolve<T: Storage, K: Kernels>(
     input: &[T],
-    weight: &[T],
+    kernels: &K,
     sink: &PixelSink<'_, T>,
     tiling: Tiling,
 ) {
     let Tiling { in_channels, out_channels, .. } = tiling;
     assert_eq!(input.len(), tiling.batch * tiling.height * tiling.width * in_channels, "the input");
-    assert_eq!(weight.len(), out_channels * in_channels * 9, "the weight");
+    assert_eq!(kernels.channels(), [in_channels, out_channels], "the kernels");
 
     // Parts have about equally many tiles, a multiple of the rows that are multiplied together.
     let total = tiling.tiles();
@@ -64,12 +66,11 @@ pub(in crate::cpu) fn convolve<T: Storage>(
             Arch::new().dispatch(Products {
                 patches: &patches[(start - first) * in_channels..],
                 position_len,
-                weight,
+                kernels,
                 sink,
                 tiling,
                 tiles: start..(start + group_len).min(tiles.end),
-                first_channel,
-                count: width.min(out_channels - first_channel),
+                channels: first_channel..(first_channel + width).min(out_channels),
             });
         });
     }

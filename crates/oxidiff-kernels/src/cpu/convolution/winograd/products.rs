@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use super::kernels::{Kernels, TAPS};
 use super::tiling::{GAP, PATCH, POINTS, TILE, Tiling};
 use super::transforms::{across, kernel_line, product_line};
 use crate::cpu::convolution::pixel_sink::PixelSink;
 use crate::cpu::prefetch::Ahead;
-use crate::cpu::product::{Operand, Rows, panel};
+use crate::cpu::product::{Rows, panel};
 use crate::cpu::storage::Storage;
 use crate::cpu::vector::{MOST_LANES, load, store};
 use crate::host::scratch::Scratch;
@@ -22,19 +23,19 @@ const KERNELS: usize = 32;
 const KERNEL_LEN: usize = MOST_KERNEL_VALUES + GAP;
 
 /// Computes a panel of output channels for some tiles.
-pub(super) struct Products<'a, 'b, T> {
+pub(super) struct Products<'a, 'b, T, K> {
     /// Starts at the first of `tiles`.
     pub patches: &'a [f32],
     pub position_len: usize,
-    pub weight: &'a [T],
+    pub kernels: &'a K,
     pub sink: &'a PixelSink<'b, T>,
     pub tiling: Tiling,
     pub tiles: Range<usize>,
-    pub first_channel: usize,
-    pub count: usize,
+    /// Output channels.
+    pub channels: Range<usize>,
 }
 
-impl<T: Storage> WithSimd for Products<'_, '_, T> {
+impl<T: Storage, K: Kernels> WithSimd for Products<'_, '_, T, K> {
     type Output = ();
 
     #[inline(always)]
@@ -68,19 +69,17 @@ impl<T: Storage> WithSimd for Products<'_, '_, T> {
     }
 }
 
-impl<T: Storage> Products<'_, '_, T> {
+impl<T: Storage, K: Kernels> Products<'_, '_, T, K> {
     /// `G g Gᵀ` for some input channels: `[position][input channel][output channel]`.
     #[inline(always)]
     fn transform_kernels<S: Simd>(&self, simd: S, inputs: Range<usize>, kernels: &mut [f32]) {
         let width = panel::width::<S>();
-        let channels = self.tiling.in_channels;
         // `[input channel][tap][output channel]`; zero past the last output channel.
-        let mut taps = Scratch::zeros(KERNELS * 9 * width);
+        let mut taps = Scratch::zeros(KERNELS * TAPS * width);
         for first in inputs.clone().step_by(KERNELS) {
             let count = KERNELS.min(inputs.end - first);
-            let weight = &self.weight[(self.first_channel * channels + first) * 9..];
-            T::columns(weight, channels * 9, self.count, count * 9, &mut taps[..], width);
-            for (input, taps) in taps.chunks_exact(9 * width).take(count).enumerate() {
+            self.kernels.taps(first..first + count, self.channels.clone(), width, &mut taps);
+            for (input, taps) in taps.chunks_exact(TAPS * width).take(count).enumerate() {
                 for lane in (0..width).step_by(S::F32_LANES) {
                     let columns = [
                         kernel_column(simd, taps, width, lane),
@@ -109,7 +108,7 @@ impl<T: Storage> Products<'_, '_, T> {
         for (index, tile) in self.tiles.clone().enumerate() {
             if index + AHEAD < self.tiles.len() {
                 for (_, _, pixel) in self.tiling.pixels(tile + AHEAD) {
-                    self.sink.prefetch(pixel, self.first_channel, self.count);
+                    self.sink.prefetch(pixel, self.channels.start, self.channels.len());
                 }
             }
             let mut results = [[[simd.splat_f32s(0.0); TILE]; TILE]; panel::VECTORS];
@@ -122,7 +121,7 @@ impl<T: Storage> Products<'_, '_, T> {
                     store::<S, f32>(result[dy][dx], &mut sums, vector * S::F32_LANES);
                 }
                 // SAFETY: each panel of channels of each tile is stored by one task.
-                unsafe { self.sink.store(simd, pixel, self.first_channel, &sums[..self.count]) };
+                unsafe { self.sink.store(simd, pixel, self.channels.start, &sums[..self.channels.len()]) };
             }
         }
     }

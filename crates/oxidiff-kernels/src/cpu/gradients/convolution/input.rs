@@ -12,9 +12,10 @@ use crate::cpu::convolution::{ConvolutionShape, Tiling, in_tiles, winograd};
 use crate::cpu::gradients::linear::pixels;
 use crate::cpu::linear::Sum;
 use crate::cpu::output::Output;
-use crate::cpu::prefetch::{LINE, prefetch};
+use crate::cpu::prefetch::Ahead;
 use crate::cpu::product::{Left, Matrix, Operand, Right, RowMajor, Rows, Sink, Size, Unit, multiply};
 use crate::cpu::storage::Storage;
+use crate::cpu::transpose::into_columns;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
 
@@ -49,14 +50,15 @@ pub(crate) fn input<T: Operand<U>, U: Unit>(
     let bytes = size_of::<T>() * (gradient.len() + weight.len() + inputs * in_channels);
     let flop = 2.0 * (gradient.len() * in_channels * kernel[0] * kernel[1]) as f64;
     let _running = operation("convolution, gradient of x", flop, bytes as f64);
-    if batch * out_height * out_width * FEWEST_CHANNELS_PER_PIXEL <= out_channels {
-        scatter::<T, U>(gradient, weight, &output, shape);
-        return tensor::<T>(output.finish(), dims);
-    }
     let turned = ConvolutionShape { in_channels: out_channels, out_channels: in_channels, ..shape };
     let sink = PixelSink { output: &output, bias: None, residual: None, pixels: None, channels: in_channels };
     if in_tiles::<U>(&turned) {
-        winograd::convolve(gradient, &turned_kernels(weight, &shape), &sink, Tiling::new(&turned));
+        let kernels = winograd::Turned(winograd::Stored::new(weight, [in_channels, out_channels]));
+        winograd::convolve(gradient, &kernels, &sink, Tiling::new(&turned));
+        return tensor::<T>(output.finish(), dims);
+    }
+    if batch * out_height * out_width * FEWEST_CHANNELS_PER_PIXEL <= out_channels {
+        scatter::<T, U>(gradient, weight, &output, shape);
         return tensor::<T>(output.finish(), dims);
     }
     let stride = shape.stride;
@@ -82,11 +84,17 @@ fn scatter<T: Operand<U>, U: Unit>(
     shape: ConvolutionShape,
 ) {
     let ConvolutionShape {
-        in_channels, out_channels, input: [height, width], kernel, stride, padding, ..
+        batch,
+        in_channels,
+        out_channels,
+        input: [height, width],
+        kernel,
+        stride,
+        padding,
     } = shape;
     let [out_height, out_width] = shape.output().expect("a kernel that fits");
     let taps = kernel[0] * kernel[1];
-    let (rows, columns) = (gradient.len() / out_channels, in_channels * taps);
+    let (rows, columns) = (batch * out_height * out_width, in_channels * taps);
     let products = Output::<f32>::new(rows * columns);
     let left = Matrix { values: gradient, rows, depth: out_channels };
     let right = RowMajor { values: weight, rows: out_channels, columns };
@@ -100,8 +108,7 @@ fn scatter<T: Operand<U>, U: Unit>(
         let distance = (position + padding).checked_sub(tap)?;
         (distance.is_multiple_of(stride) && distance / stride < len).then_some(distance / stride)
     };
-    let inputs = rows / (out_height * out_width) * height * width;
-    (0..inputs).into_par_iter().for_each(|pixel| {
+    (0..batch * height * width).into_par_iter().for_each(|pixel| {
         let (item, y, x) = (pixel / width / height, pixel / width % height, pixel % width);
         let mut sums = Scratch::zeros(in_channels);
         for tap in 0..taps {
@@ -117,33 +124,11 @@ fn scatter<T: Operand<U>, U: Unit>(
     });
 }
 
-/// Input channels whose kernels are turned together: next to each other, they fill whole cache lines.
-const TURNED_TOGETHER: usize = 16;
-
-/// The 3x3 kernels turned by 180 degrees: `[in_channels, out_channels, 3, 3]`.
-fn turned_kernels<T: Storage>(weight: &[T], shape: &ConvolutionShape) -> Scratch<T> {
-    let ConvolutionShape { in_channels, out_channels, .. } = *shape;
-    let mut turned = Scratch::new(weight.len());
-    let (row, turned_row) = (in_channels * TAPS, out_channels * TAPS);
-    turned.par_chunks_mut(TURNED_TOGETHER * turned_row).enumerate().for_each(|(group, turned)| {
-        let (first, count) = (group * TURNED_TOGETHER * TAPS, turned.len() / turned_row);
-        for output in 0..out_channels {
-            let kernels = weight[output * row + first..][..count * TAPS].as_chunks::<TAPS>().0;
-            for (input, kernel) in kernels.iter().enumerate() {
-                let turned = &mut turned[input * turned_row + output * TAPS..][..TAPS];
-                for (turned, value) in turned.iter_mut().zip(kernel.iter().rev()) {
-                    *turned = *value;
-                }
-            }
-        }
-    });
-    turned
-}
-
 /// The pixels of the input whose row and column leave the same remainders, divided by the stride: the same taps of the kernel
 /// connect them with the result.
 ///
-/// As the left matrix: for each of these pixels the values of the gradient that depend on it, by tap, then by channel.
+/// As the left matrix: for each of these pixels the values of the gradient that depend on it, by group of [`CHANNELS`] channels, then
+/// by tap, then by channel.
 struct Phase<'a, T> {
     gradient: &'a [T],
     shape: ConvolutionShape,
@@ -196,13 +181,16 @@ impl<T: Operand<U>, U: Unit> Left<U> for Phase<'_, T> {
     fn block<'a>(&'a self, rows: Range<usize>, columns: Range<usize>, scratch: &'a mut [U]) -> Rows<'a, U> {
         let channels = self.shape.out_channels;
         let [out_height, out_width] = self.output;
-        let (length, units) = (columns.len(), channels / U::VALUES);
+        let length = columns.len();
         for (pixel, mut out) in rows.zip(scratch.chunks_exact_mut(length.max(1))) {
             let (item, y, x) = self.position(pixel);
             let mut column = columns.start;
             while !out.is_empty() {
-                let (tap, unit) = (&self.taps[column / units], column % units);
-                let count = (units - unit).min(out.len());
+                let group = ChannelGroup::at::<U>(column, channels, self.taps.len());
+                let place = column - group.rows.start;
+                let tap = &self.taps[place / group.units.len()];
+                let unit = group.units.start + place % group.units.len();
+                let count = (group.units.end - unit).min(out.len());
                 let (values, rest) = out.split_at_mut(count);
                 let y = y.checked_add_signed(tap.offset[0]).filter(|y| *y < out_height);
                 let x = x.checked_add_signed(tap.offset[1]).filter(|x| *x < out_width);
@@ -221,12 +209,30 @@ impl<T: Operand<U>, U: Unit> Left<U> for Phase<'_, T> {
     }
 }
 
-/// Rows that are fetched ahead of time.
-const AHEAD: usize = 6;
-/// Taps of the usual kernel, 3x3, which are worth a loop of their own.
-const TAPS: usize = 9;
+/// Channels of the result whose kernels are packed together, tap by tap.
+const CHANNELS: usize = 16;
 
-/// The kernels' values at some taps, as a matrix of `taps * out_channels` rows and `in_channels` columns.
+/// Channels of the result whose products follow each other.
+struct ChannelGroup {
+    /// Units of channels.
+    units: Range<usize>,
+    /// Rows of the right matrix, columns of the left one.
+    rows: Range<usize>,
+}
+
+impl ChannelGroup {
+    /// The group to which a row belongs.
+    #[inline(always)]
+    fn at<U: Unit>(row: usize, channels: usize, taps: usize) -> Self {
+        let each = CHANNELS / U::VALUES;
+        let first = row / (each * taps) * each;
+        let units = first..(first + each).min(channels / U::VALUES);
+        Self { rows: units.start * taps..units.end * taps, units }
+    }
+}
+
+/// The kernels' values at some taps, as a matrix of `taps * out_channels` rows, in the order of the [`Phase`], and `in_channels`
+/// columns.
 struct Kernels<'a, T> {
     /// `[out_channels, in_channels, kernel_height, kernel_width]`
     weight: &'a [T],
@@ -234,41 +240,66 @@ struct Kernels<'a, T> {
     taps: &'a [Tap],
 }
 
+impl<T> Kernels<'_, T> {
+    fn all_taps(&self) -> usize {
+        self.shape.kernel[0] * self.shape.kernel[1]
+    }
+}
+
 impl<T: Operand<U>, U: Unit> Right<U> for Kernels<'_, T> {
-    fn pack(&self, panel: usize, width: usize, out: &mut [U]) {
-        let ConvolutionShape { in_channels, out_channels, kernel, .. } = self.shape;
-        let all_taps = kernel[0] * kernel[1];
+    fn depth_step(&self) -> usize {
+        (CHANNELS / U::VALUES * self.taps.len()).max(1)
+    }
+
+    fn pack(&self, panel: usize, width: usize, depth: Range<usize>, out: &mut [U]) {
+        let ConvolutionShape { in_channels, out_channels, .. } = self.shape;
+        let (all_taps, taps) = (self.all_taps(), self.taps.len());
         let first = panel * width;
         let count = width.min(in_channels - first);
         if count < width {
             out.fill(U::zeroed());
         }
         // For one unit of output channels: `[input channel][tap]`.
-        let mut units = Scratch::<U>::new(count * all_taps);
-        let (stride, rows) = (in_channels * all_taps, out_channels / U::VALUES);
-        for row in 0..rows {
-            let start = row * U::VALUES * stride + first * all_taps;
-            let values = &self.weight[start..];
-            for next in row + AHEAD..row + AHEAD + U::VALUES {
-                let next = self.weight.as_ptr().wrapping_add(start + (next - row) * stride);
-                for line in (0..count * all_taps).step_by(LINE * size_of::<f32>() / size_of::<T>()) {
-                    prefetch::<false, _>(next.wrapping_add(line));
-                }
-            }
-            T::panel_row(values, stride, U::VALUES, count * all_taps, &mut units);
-            for (place, tap) in self.taps.iter().enumerate() {
-                let out = &mut out[(place * rows + row) * width..][..count];
-                if all_taps == TAPS {
-                    for (out, units) in out.iter_mut().zip(units.as_chunks::<TAPS>().0) {
-                        *out = units[tap.index % TAPS];
+        let mut interleaved = Scratch::<U>::new(count * all_taps);
+        let stride = in_channels * all_taps;
+        let mut start = depth.start;
+        while start < depth.end {
+            let group = ChannelGroup::at::<U>(start, out_channels, taps);
+            let out = &mut out[(start - depth.start) * width..][..group.rows.len() * width];
+            let in_group = group.units.len();
+            for (index, unit) in group.units.enumerate() {
+                let values = &self.weight[unit * U::VALUES * stride + first * all_taps..];
+                let units = match T::as_units(&values[..count * all_taps]) {
+                    Some(units) if U::VALUES == 1 => units,
+                    _ => {
+                        T::panel_row(values, stride, U::VALUES, count * all_taps, &mut interleaved);
+                        &interleaved
                     }
-                } else {
+                };
+                let out = &mut out[index * width..];
+                if taps == all_taps {
+                    into_columns(units, all_taps, count, all_taps, out, in_group * width);
+                    continue;
+                }
+                for (place, tap) in self.taps.iter().enumerate() {
+                    let out = &mut out[place * in_group * width..][..count];
                     for (out, unit) in out.iter_mut().zip(units[tap.index..].iter().step_by(all_taps)) {
                         *out = *unit;
                     }
                 }
             }
+            start = group.rows.end;
         }
+    }
+
+    fn ahead(&self, panels: Range<usize>, width: usize, depth: Range<usize>) -> Ahead {
+        let ConvolutionShape { in_channels, .. } = self.shape;
+        let (all_taps, taps) = (self.all_taps(), self.taps.len().max(1));
+        let inputs = panels.start * width..(panels.end * width).min(in_channels);
+        let outputs = depth.start / taps * U::VALUES..depth.end / taps * U::VALUES;
+        let first =
+            self.weight.as_ptr().wrapping_add((outputs.start * in_channels + inputs.start) * all_taps);
+        Ahead::rows(first, outputs.len(), in_channels * all_taps, inputs.len() * all_taps)
     }
 }
 
