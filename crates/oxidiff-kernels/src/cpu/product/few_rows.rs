@@ -24,8 +24,10 @@ pub(super) fn multiply<U: Unit, L: Left<U>, R: Right<U>, K: Sink>(left: &L, righ
     let (width, _) = panel::widths();
     let rows_each = rows.div_ceil(rows.div_ceil(MOST_ROWS).max(1)).next_multiple_of(U::row_step());
     let row_groups = rows.div_ceil(rows_each.max(1));
-    let step = right.depth_step();
-    let part = (most_depth(width, step)).min(depth);
+    // No product has steps on both sides.
+    let step = left.depth_step().max(right.depth_step());
+    debug_assert!(left.depth_step() == 1 || right.depth_step() == 1);
+    let part = most_depth(width, step).min(depth);
     let most = (MOST_OWN / (width * (part + rows_each)).max(1)).max(1);
     let tasks = 4 * rayon::current_num_threads();
     let panels_each = (panels * row_groups).div_ceil(tasks).clamp(1, most);

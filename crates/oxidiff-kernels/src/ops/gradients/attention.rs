@@ -115,9 +115,8 @@ mod tests {
 
     #[test]
     fn large_scores_do_not_overflow() {
-        let device = Device::flex();
-        let random = || Tensor::<3>::random([1, 260, 16], Distribution::Uniform(-60.0, 60.0), &device);
-        let inputs = [random(), random(), random()];
+        // Always the same values: where two scores of this size are almost equal, rounding decides between them.
+        let inputs = [0, 1, 2].map(|_| random(260 * 16, 35.0).reshape([1, 260, 16]));
         let gradients = |attention: fn(Tensor<3>, Tensor<3>, Tensor<3>, usize) -> Tensor<3>| {
             let [query, key, value] = inputs.clone().map(|input| input.autodiff().require_grad());
             let gradients = attention(query.clone(), key.clone(), value.clone(), 2).square().sum().backward();
