@@ -60,7 +60,7 @@ impl PerControlNet {
     ///
     /// # Errors
     /// When there is another number of them, or one is not finite; the error is about `argument`.
-    pub(in crate::pipelines::common) fn expand(
+    pub(crate) fn expand(
         &self,
         argument: &'static str,
         nets: usize,
