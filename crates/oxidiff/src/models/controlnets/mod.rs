@@ -7,6 +7,7 @@ mod multi_controlnet;
 mod one_or_several;
 mod union;
 
+pub(crate) use controlnet::ControlNetConditioningEmbedding;
 pub use controlnet::{
     ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel, ControlNetOutput,
     FromUNetOptions,
