@@ -129,8 +129,8 @@ pub use schedulers::{
 };
 pub use text_encoders::{
     CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTextOutput, CLIPTextProjectionOutput,
-    CLIPTokenizer, ChatMessage, ChatOptions, Qwen2Tokenizer, Qwen3Config, Qwen3Model, Qwen3Output,
-    TokenizedText, UnpaddedText,
+    CLIPTokenizer, ChatMessage, ChatOptions, Qwen2Tokenizer, Qwen3Config, Qwen3Model, Qwen3Output, T5Config,
+    T5EncoderModel, T5EncoderOutput, T5Tokenizer, TokenizedText, UnpaddedText,
 };
 pub use upscaling::{ImageUpscaler, UpscaleOptions};
 pub use vision::{

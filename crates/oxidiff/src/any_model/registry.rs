@@ -14,7 +14,7 @@ use crate::models::transformers::{DiTTransformer2DModel, Flux2Transformer2DModel
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
 use crate::pipelines::{ArgumentInfo, CallArguments};
-use crate::text_encoders::{CLIPTextModel, CLIPTextModelWithProjection, Qwen3Model};
+use crate::text_encoders::{CLIPTextModel, CLIPTextModelWithProjection, Qwen3Model, T5EncoderModel};
 use crate::vision::{CLIPVisionModelWithProjection, DPTForDepthEstimation};
 
 /// The classes, in alphabetical order.
@@ -32,6 +32,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<Flux2Transformer2DModel>(),
     Entry::of::<Qwen3Model>(),
     Entry::of::<T2IAdapter>(),
+    Entry::of::<T5EncoderModel>(),
     Entry::of::<UNet2DConditionModel>(),
     Entry::of::<UNet2DModel>(),
     Entry::of::<ZImageTransformer2DModel>(),

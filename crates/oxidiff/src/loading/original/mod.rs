@@ -11,6 +11,7 @@ mod open_clip;
 mod qwen3;
 mod sdxl;
 mod stable_diffusion;
+mod t5;
 mod z_image;
 
 use crate::error::{Error, Result};
@@ -40,13 +41,14 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 8] = [
+static LAYOUTS: [&Layout; 9] = [
     &controlnet::LAYOUT,
     &flux2::TRANSFORMER,
     &flux2::AUTOENCODER,
     &z_image::LAYOUT,
     &z_image::CONTROLNET,
     &qwen3::LAYOUT,
+    &t5::LAYOUT,
     &sdxl::LAYOUT,
     &stable_diffusion::LAYOUT,
 ];
@@ -86,8 +88,8 @@ pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFold
     if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| !is_flux2 && tensors.contains(key)) {
         return Err(Error::unsupported(
             format!("`{}`, a checkpoint of {family}", tensors.origin()),
-            "only Stable Diffusion 1, 2 and XL, the transformers of Z-Image and FLUX.2, and the text encoder of Z-Image, are read from \
-             a single file; choose the configuration with `config` if it is one of them",
+            "only Stable Diffusion 1, 2 and XL, the transformers of Z-Image and FLUX.2, the text encoder of Z-Image, and T5, are read from a \
+             single file; choose the configuration with `config` if it is one of them",
         ));
     }
     Ok((layout_of(tensors).configs)(tensors))
@@ -105,7 +107,7 @@ pub(crate) fn is_transformer(tensors: &StateDict) -> bool {
 
 /// Whether a file is a language model, which is only a part of a pipeline.
 pub(crate) fn is_language_model(tensors: &StateDict) -> bool {
-    (qwen3::LAYOUT.recognizes)(tensors)
+    [&qwen3::LAYOUT, &t5::LAYOUT].iter().any(|layout| (layout.recognizes)(tensors))
 }
 
 /// Whether a file has a UNet, an autoencoder or a text encoder in the layout of whole checkpoints.
@@ -136,9 +138,10 @@ pub(crate) fn with_averaged_weights(tensors: &StateDict) -> Result<StateDict> {
     Ok(averaged)
 }
 
-/// The folder of a pipeline that holds the configuration of a class.
-pub(crate) fn subfolder(class_name: &str) -> Option<&'static str> {
-    let mut models = LAYOUTS.into_iter().flat_map(|layout| layout.models);
+/// The folder of a pipeline that holds the configuration of a class: of those that fit a file, or else of any.
+pub(crate) fn subfolder(tensors: &StateDict, class_name: &str) -> Option<&'static str> {
+    let layouts = [layout_of(tensors)].into_iter().chain(LAYOUTS);
+    let mut models = layouts.flat_map(|layout| layout.models);
     models.find(|model| model.class_name == class_name).map(|model| model.subfolder)
 }
 
@@ -152,7 +155,7 @@ pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) ->
         Error::unsupported(
             format!("{class_name} from `{}`", tensors.origin()),
             "its layout is that of another model: single files have a UNet, an autoencoder and one or two text encoders, a ControlNet, a \
-             transformer, or a Qwen3 language model",
+             transformer, a Qwen3 language model, or the encoder of T5",
         )
     })?;
     let converted = (model.convert)(tensors, config)?;

@@ -16,7 +16,7 @@ use crate::models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapters};
 use crate::models::transformers::ZImageControlNetModel;
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
-use crate::text_encoders::{CLIPTokenizer, Qwen2Tokenizer};
+use crate::text_encoders::{CLIPTokenizer, Qwen2Tokenizer, T5Tokenizer};
 use crate::vision::{CLIPImageProcessor, ImageProcessor};
 
 /// A checkpoint that is being loaded: its folder, its index, and how to load it.
@@ -257,6 +257,20 @@ impl<'a> ComponentLoader<'a> {
             }
             other => {
                 let message = format!("is a `{other}`; only `Qwen2Tokenizer` can be loaded");
+                Err(Error::config(self.index.origin(), component, message))
+            }
+        }
+    }
+
+    /// The tokenizer of a T5 encoder of this name.
+    ///
+    /// # Errors
+    /// As [`Self::model`].
+    pub fn t5_tokenizer(&self, component: &str) -> Result<T5Tokenizer> {
+        match self.index.required(component)? {
+            class if T5Tokenizer::CLASSES.contains(&class) => T5Tokenizer::load(&self.folder(component)),
+            other => {
+                let message = format!("is a `{other}`; only `T5Tokenizer` can be loaded");
                 Err(Error::config(self.index.origin(), component, message))
             }
         }

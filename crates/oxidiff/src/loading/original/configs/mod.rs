@@ -20,6 +20,7 @@ embed! {
     CLIP_L = "text_encoder/clip_l.json";
     OPEN_CLIP_H = "text_encoder/open_clip_h.json";
     OPEN_CLIP_G = "text_encoder/open_clip_g.json";
+    T5_XXL = "text_encoder/t5_xxl.json";
     VAE = "vae/sd.json";
     VAE_XL = "vae/xl.json";
     PNDM = "scheduler/pndm.json";
@@ -225,4 +226,10 @@ pub(super) static Z_IMAGE_CONTROLNET_2_1: EmbeddedFolder = folder!(
     "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union-2.1",
     tokenizers: [],
     CONTROLNET: include_bytes!("controlnet/z_image_2_1.json"),
+);
+
+pub(super) static T5: EmbeddedFolder = folder!(
+    "google/t5-v1_1-xxl",
+    tokenizers: [],
+    TEXT_ENCODER: T5_XXL,
 );
