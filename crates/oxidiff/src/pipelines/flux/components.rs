@@ -139,7 +139,11 @@ impl FluxComponents {
             features("joint_attention_dim", encoder.config().d_model, "hidden states of `text_encoder_2`")?;
         }
         if let Some(encoder) = &self.text_encoder {
-            features("pooled_projection_dim", encoder.config().hidden_size, "pooled texts of `text_encoder`")?;
+            features(
+                "pooled_projection_dim",
+                encoder.config().hidden_size,
+                "pooled texts of `text_encoder`",
+            )?;
         }
         for (name, has_tokenizer, has_encoder) in [
             ("tokenizer", self.tokenizer.is_some(), self.text_encoder.is_some()),
@@ -161,7 +165,9 @@ impl FluxComponents {
         let (needed, what) = match sees {
             Sees::Nothing => (latent, "latents of the vae"),
             Sees::Latents => (2 * latent, "latents of the vae and of another image"),
-            Sees::LatentsAndMask => (2 * latent + mask, "latents of the vae and of another image, and a mask,"),
+            Sees::LatentsAndMask => {
+                (2 * latent + mask, "latents of the vae and of another image, and a mask,")
+            }
         };
         for (field, value, needed, what) in [
             ("in_channels", config.in_channels, needed, what),

@@ -70,7 +70,11 @@ impl FluxPrompts<'_> {
         let is_guided = self.is_guided();
         warn_of_ignored("negative_prompt", !prompts.negative_prompt.is_empty() && !is_guided, why);
         warn_of_ignored("negative_prompt_2", !negative_prompt_2.is_empty() && !is_guided, why);
-        warn_of_ignored("negative_prompt_embeds", prompts.negative_prompt_embeds.is_some() && !is_guided, why);
+        warn_of_ignored(
+            "negative_prompt_embeds",
+            prompts.negative_prompt_embeds.is_some() && !is_guided,
+            why,
+        );
     }
 }
 
@@ -156,7 +160,8 @@ impl FluxComponents {
         let (Some(text_encoder), Some(tokenizer), Some(text_encoder_2), Some(tokenizer_2)) =
             (&self.text_encoder, &self.tokenizer, &self.text_encoder_2, &self.tokenizer_2)
         else {
-            let message = "the pipeline lacks a text encoder: give `prompt_embeds` and `pooled_prompt_embeds`";
+            let message =
+                "the pipeline lacks a text encoder: give `prompt_embeds` and `pooled_prompt_embeds`";
             return Err(Error::argument("prompt", message));
         };
         let clip = ClipPrompt { tokenizer, text_encoder, name: "text_encoder", weighting: false };

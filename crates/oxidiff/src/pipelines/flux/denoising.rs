@@ -130,8 +130,7 @@ impl FluxComponents {
             let prediction = match negative {
                 None => positive,
                 Some(text) => {
-                    let negative =
-                        predict(transformer, &StepInputs { text, ..inputs }, &run.seen, &samples)?;
+                    let negative = predict(transformer, &StepInputs { text, ..inputs }, &run.seen, &samples)?;
                     negative.clone() + (positive - negative) * settings.true_cfg_scale
                 }
             };

@@ -99,7 +99,8 @@ impl FluxComponents {
         let size = shown.latent_size(self, settings.size)?;
         let pixels = size.map(|side| side * self.vae.scale_factor());
         let Repainted { image, mask_image: mask, .. } = *call;
-        let crop = call.padding_mask_crop.map(|pad| Crop::new(image, mask, pad, pixels, settings.output_type));
+        let crop =
+            call.padding_mask_crop.map(|pad| Crop::new(image, mask, pad, pixels, settings.output_type));
         let crop = crop.transpose()?;
         let (processor, device) = (self.image_processor(), self.transformer.device());
         let masked = MaskedImage::new(&processor, image, mask, pixels, crop.as_ref(), &device)?;
@@ -113,15 +114,10 @@ impl FluxComponents {
             draw(self.latent_shape(items, size), pixels, &mut settings.generator)?;
         }
         let sees_itself = matches!(shown, Shown::Itself);
-        let late = matches!(shown, Shown::After(_));
-        let (early, late) = if late { (Shown::Nothing, Some(shown)) } else { (shown, None) };
-        let mut seen = early.prepare(self, size, &mut settings, index)?;
+        let mut seen = shown.prepare(self, size, &mut settings, index)?;
         let image = self.image_latents(masked.image, call.is_drawn, Some(size), &mut settings, index)?;
         if sees_itself {
             seen = Seen::after(image.clone());
-        }
-        if let Some(late) = late {
-            seen = late.prepare(self, size, &mut settings, index)?;
         }
         let given = self.given_latents(&mut settings, size)?;
         let generator = &mut settings.generator;

@@ -7,9 +7,7 @@ use super::components::FluxComponents;
 use crate::error::{Error, Result};
 use crate::models::model::Model;
 use crate::pipelines::common::flow_timesteps::{choose_flow_timesteps, flow_shift};
-use crate::pipelines::common::image_latents::{
-    PreparedImage, Scaling, likeliest_latents, sample_latents,
-};
+use crate::pipelines::common::image_latents::{PreparedImage, Scaling, likeliest_latents, sample_latents};
 use crate::pipelines::common::latents::{given_or_noise, repeat_batch, shifted_and_scaled};
 use crate::pipelines::common::patches::{self, PATCH_SIZE};
 use crate::pipelines::model_index::ModelIndex;

@@ -8,9 +8,7 @@ macro_rules! expose_fields {
             ///
             /// # Errors
             /// When the parts do not fit each other.
-            pub fn new(
-                components: $crate::pipelines::flux::FluxComponents,
-            ) -> $crate::error::Result<Self> {
+            pub fn new(components: $crate::pipelines::flux::FluxComponents) -> $crate::error::Result<Self> {
                 let class_name = <Self as $crate::pipelines::pipeline::Pipeline>::CLASS_NAME;
                 Self::assemble(components, $crate::pipelines::model_index::ModelIndex::of_class(class_name))
             }

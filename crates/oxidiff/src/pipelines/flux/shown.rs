@@ -4,7 +4,7 @@ use burn::tensor::{DType, Tensor};
 
 use super::arguments::Settings;
 use super::components::FluxComponents;
-use super::control::{Control, ControlCall};
+use super::controlnet::{Control, ControlCall};
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
 use crate::models::model::Model;
@@ -99,9 +99,7 @@ impl<'a> Shown<'a> {
                 let pixels = components.pixels_to_follow("control_image", &image, size, settings)?;
                 beside(tokens(components.drawn("control_image", pixels, size, settings, index)?))
             }
-            Self::After(image) => {
-                Seen::after(components.image_latents(image, false, None, settings, index)?)
-            }
+            Self::After(image) => Seen::after(components.image_latents(image, false, None, settings, index)?),
             Self::Masked(masked) => beside(components.masked_patches(masked, size, settings, index)?),
             Self::MaskedPatches(given) => {
                 let tokens = (size[0] / PATCH_SIZE) * (size[1] / PATCH_SIZE);

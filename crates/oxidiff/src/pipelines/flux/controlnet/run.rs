@@ -2,10 +2,6 @@
 
 use burn::tensor::Tensor;
 
-use super::arguments::Settings;
-use super::components::FluxComponents;
-use super::denoising::StepInputs;
-use super::shown::tokens;
 use crate::error::{Error, Result};
 use crate::image_processor::PipelineImageInput;
 use crate::models::controlnets::FluxControlNet;
@@ -15,11 +11,15 @@ use crate::models::transformers::{
     FluxControlCondition, FluxControlNetInputs, FluxControlNetModel, FluxControlSamples, FluxInputs,
 };
 use crate::pipelines::common::control::{ControlImages, ControlMode, PerControlNet, check_window, works_in};
+use crate::pipelines::flux::arguments::Settings;
+use crate::pipelines::flux::components::FluxComponents;
+use crate::pipelines::flux::denoising::StepInputs;
+use crate::pipelines::flux::shown::tokens;
 use crate::pipelines::model_index::ModelIndex;
 use crate::wording::counted;
 
 /// The ControlNets of a call, and what it asks of them.
-pub(super) struct ControlCall<'a> {
+pub(in crate::pipelines::flux) struct ControlCall<'a> {
     pub controlnet: &'a FluxControlNet,
     pub images: ControlImages,
     pub mode: ControlMode,
@@ -29,7 +29,7 @@ pub(super) struct ControlCall<'a> {
 }
 
 /// The ControlNets of a run.
-pub(super) struct Control<'a>(Vec<Controlled<'a>>);
+pub(in crate::pipelines::flux) struct Control<'a>(Vec<Controlled<'a>>);
 
 /// A ControlNet and what it follows.
 struct Controlled<'a> {
