@@ -1,7 +1,5 @@
 //! Inpainting with a transformer that was trained to see the image without its masked part.
 
-use burn::tensor::Tensor;
-
 use super::arguments::prompt_arguments;
 use super::components::FluxComponents;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
@@ -26,16 +24,13 @@ pub struct FluxFillPipeline {
 }
 
 prompt_arguments! {
-    /// The arguments of a call; names and defaults are those of Python's `FluxFillPipeline.__call__`. The image is resized to `height`
-    /// and `width`.
+    /// The arguments of a call; names and defaults are those of Python's `FluxFillPipeline.__call__`, which also has
+    /// `masked_image_latents`, but always fails with them. The image is resized to `height` and `width`.
     pub struct FluxFill: "inpainting with FLUX.1 Fill", steps: 50, guidance: 30.0 {
         /// The images to fill in part: one for all prompts, or one for each.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
         /// The masks, white where to fill and black where to keep the image: one for all images, or one for each.
         pub mask_image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
-        /// The latents of the image without its masked part, and the mask, in patches, instead of those of `image` and `mask_image`:
-        /// `[images, patches, features]`.
-        pub masked_image_latents: Option<Tensor<3>> = None,
         /// How much noise to begin with, from 0 to 1; at 1 the run begins with noise alone.
         pub strength: f64 = 1.0,
     }
@@ -67,18 +62,11 @@ impl Pipeline for FluxFillPipeline {
         let strength = Strength::new(arguments.strength, FluxFill::default().strength)?;
         let settings = arguments.settings()?;
         let (components, index) = (&mut self.components, &self.index);
-        let masked;
-        let shown = match arguments.masked_image_latents.take() {
-            Some(given) => Shown::MaskedPatches(given),
-            None => {
-                let size = components.latent_size(settings.size)?;
-                let size = size.map(|side| side * components.vae.scale_factor());
-                let (processor, device) = (components.image_processor(), components.transformer.device());
-                let (image, mask) = (&arguments.image, &arguments.mask_image);
-                masked = MaskedImage::new(&processor, image, mask, size, None, &device)?;
-                Shown::Masked(&masked)
-            }
-        };
+        let size = components.latent_size(settings.size)?.map(|side| side * components.vae.scale_factor());
+        let (processor, device) = (components.image_processor(), components.transformer.device());
+        let mask = &arguments.mask_image;
+        let masked = MaskedImage::new(&processor, &arguments.image, mask, size, None, &device)?;
+        let shown = Shown::Masked(&masked);
         let (image, prompts) = ((&arguments.image, strength), arguments.prompts());
         components.make_from_image(image, settings, &prompts, shown, index, self.progress_bar)
     }

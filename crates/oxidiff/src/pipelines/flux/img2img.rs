@@ -68,7 +68,7 @@ impl FluxComponents {
         let (timesteps, steps) = start_flow_from_image(&mut *self.scheduler, steps, strength)?;
         // Noise is drawn in this order: for an image to follow, for the image to change, for the latents, for what is left of it.
         let (early, late) = match shown {
-            shown @ (Shown::Masked(_) | Shown::MaskedPatches(_)) => (Shown::Nothing, Some(shown)),
+            shown @ Shown::Masked(_) => (Shown::Nothing, Some(shown)),
             shown => (shown, None),
         };
         let mut seen = early.prepare(self, size, &mut settings, index)?;

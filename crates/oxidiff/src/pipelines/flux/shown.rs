@@ -30,8 +30,6 @@ pub(super) enum Shown<'a> {
     Itself,
     /// An image without its masked part, and the mask, beside the latents of each patch.
     Masked(&'a MaskedImage),
-    /// The same, already in patches.
-    MaskedPatches(Tensor<3>),
     /// Images that ControlNets follow.
     ControlNets(ControlCall<'a>),
 }
@@ -101,19 +99,6 @@ impl<'a> Shown<'a> {
             }
             Self::After(image) => Seen::after(components.image_latents(image, false, None, settings, index)?),
             Self::Masked(masked) => beside(components.masked_patches(masked, size, settings, index)?),
-            Self::MaskedPatches(given) => {
-                let tokens = (size[0] / PATCH_SIZE) * (size[1] / PATCH_SIZE);
-                let further = components.transformer.config().in_channels - components.patch_features();
-                if given.dims() != [settings.images, tokens, further] {
-                    let message = format!(
-                        "have the shape {:?}, this call needs [{}, {tokens}, {further}]",
-                        given.dims(),
-                        settings.images
-                    );
-                    return Err(Error::argument("masked_image_latents", message));
-                }
-                beside(given.to_device(&components.transformer.device()).cast(DType::F32))
-            }
             Self::ControlNets(call) => {
                 Seen { control: Some(call.prepare(components, size, settings, index)?), ..Seen::default() }
             }
