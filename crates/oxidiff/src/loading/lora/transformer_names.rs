@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::OUT;
-use crate::loading::original::flux2_names;
+use crate::loading::original::flux_names::{FLUX1, Names};
 
 /// An old name of the blocks of FLUX.2, which some exports have.
 const FORMER_BLOCKS: &str = "sformer_blocks.";
 
-/// The name in diffusers of a module.
-pub(super) fn canonical(module: String) -> String {
-    if let Some(name) = flux2_names::in_diffusers(&module) {
+/// What the names of the last layers begin with in kohya's layout.
+pub(super) const FINAL: &str = "final_layer_";
+
+/// The name in diffusers of a module of the model with these weights.
+pub(super) fn canonical(module: String, weights: &BTreeMap<String, Vec<usize>>) -> String {
+    if let Some(name) = Names::of(weights).and_then(|names| names.in_diffusers(&module)) {
         return name;
     }
     if let Some(rest) = module.strip_prefix(FORMER_BLOCKS) {
@@ -22,15 +25,13 @@ pub(super) fn canonical(module: String) -> String {
     }
 }
 
-/// The modules of a transformer of FLUX.2, given its weights by key, by their names in kohya's layout.
-pub(super) fn of_flux2(weights: &BTreeMap<String, Vec<usize>>) -> impl Iterator<Item = (String, String)> {
-    let count = |list: &str| {
-        let has = |number: &usize| {
-            let first = format!("{list}.{number}.");
-            weights.keys().any(|key| key.starts_with(&first))
-        };
-        (0..).take_while(has).count()
-    };
-    let names = flux2_names::all(count("transformer_blocks"), count("single_transformer_blocks"));
+/// The modules of a transformer with these weights, by the names that its authors' layout gives them in kohya's.
+pub(super) fn of_authors(weights: &BTreeMap<String, Vec<usize>>) -> impl Iterator<Item = (String, String)> {
+    let names = Names::of(weights).into_iter().flat_map(|names| names.all(weights));
     names.map(|(original, module)| (original.replace('.', "_"), module))
+}
+
+/// Whether these are the weights of FLUX.1.
+pub(super) fn is_flux1(weights: &BTreeMap<String, Vec<usize>>) -> bool {
+    Names::of(weights).is_some_and(|names| std::ptr::eq(names, &FLUX1))
 }

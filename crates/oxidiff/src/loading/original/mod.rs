@@ -5,8 +5,8 @@
 
 mod configs;
 mod controlnet;
-mod flux2;
-pub(crate) mod flux2_names;
+mod flux;
+pub(crate) mod flux_names;
 mod open_clip;
 mod qwen3;
 mod sdxl;
@@ -41,10 +41,11 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 9] = [
+static LAYOUTS: [&Layout; 10] = [
     &controlnet::LAYOUT,
-    &flux2::TRANSFORMER,
-    &flux2::AUTOENCODER,
+    &flux::FLUX1_TRANSFORMER,
+    &flux::FLUX2_TRANSFORMER,
+    &flux::FLUX2_AUTOENCODER,
     &z_image::LAYOUT,
     &z_image::CONTROLNET,
     &qwen3::LAYOUT,
@@ -54,12 +55,10 @@ static LAYOUTS: [&Layout; 9] = [
 ];
 
 /// Keys that only files of other families have, and the family.
-const UNSUPPORTED: [(&str, &str); 5] = [
+const UNSUPPORTED: [(&str, &str); 3] = [
     ("clip_txt_mapper.weight", "Stable Cascade"),
     ("model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"),
     ("joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"),
-    ("model.diffusion_model.double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
-    ("double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
 ];
 
 fn layout_of(tensors: &StateDict) -> &'static Layout {
@@ -83,9 +82,7 @@ fn width(tensors: &StateDict, key: &str) -> Option<usize> {
 /// # Errors
 /// When the file is a checkpoint of a family that is not supported.
 pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFolder> {
-    // Some of its tensors have the names of those of FLUX.1.
-    let is_flux2 = (flux2::TRANSFORMER.recognizes)(tensors);
-    if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| !is_flux2 && tensors.contains(key)) {
+    if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| tensors.contains(key)) {
         return Err(Error::unsupported(
             format!("`{}`, a checkpoint of {family}", tensors.origin()),
             "only Stable Diffusion 1, 2 and XL, the transformers of Z-Image and FLUX.2, the text encoder of Z-Image, and T5, are read from a \
@@ -102,7 +99,8 @@ pub(crate) fn is_controlnet(tensors: &StateDict) -> bool {
 
 /// Whether a file is a transformer without its text encoder and autoencoder.
 pub(crate) fn is_transformer(tensors: &StateDict) -> bool {
-    [&flux2::TRANSFORMER, &z_image::LAYOUT].iter().any(|layout| (layout.recognizes)(tensors))
+    let layouts = [&flux::FLUX1_TRANSFORMER, &flux::FLUX2_TRANSFORMER, &z_image::LAYOUT];
+    layouts.iter().any(|layout| (layout.recognizes)(tensors))
 }
 
 /// Whether a file is a language model, which is only a part of a pipeline.
