@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use oxidiff::{
-    AutoencoderKL, AutoencoderKLFlux2, Config, Device, Flux2Transformer2DModel, Model, Qwen3Model,
-    ZImageControlNetModel, ZImageTransformer2DModel,
+    AutoencoderKL, AutoencoderKLFlux2, CLIPTextModel, Config, Device, Flux2Transformer2DModel,
+    FluxControlNetModel, FluxTransformer2DModel, Model, Qwen3Model, T5EncoderModel, ZImageControlNetModel,
+    ZImageTransformer2DModel,
 };
 use oxidiff_kernels::QuantisedFormat;
 use safetensors::tensor::{Dtype, TensorView};
@@ -67,6 +68,7 @@ fn the_commands_work() {
     let sandbox = Sandbox::new();
     copy_folder(&Path::new(ROOT).join("models"), &sandbox.path("models"));
     write_z_image(&sandbox.path("Tongyi-MAI/Z-Image-Turbo"));
+    write_flux1(&sandbox.path("black-forest-labs/FLUX.1-schnell"), "schnell");
     write_flux2(&sandbox.path("black-forest-labs/FLUX.2-klein-4B"));
     let mut seen = BTreeSet::new();
     for (command, expected) in commands(&readme) {
@@ -80,7 +82,7 @@ fn the_commands_work() {
             command.strip_prefix("oxidiff ")
         };
         let mut arguments = words(arguments.unwrap_or_else(|| panic!("`{command}` is not known")));
-        if command.contains("Z-Image") || command.contains("FLUX.2") {
+        if command.contains("Z-Image") || command.contains("FLUX") {
             arguments.extend(["--height", "64", "--width", "64"].map(str::to_owned));
         }
         let printed = sandbox.run(&arguments).succeeded().stdout;
@@ -158,6 +160,27 @@ pub(crate) fn write_z_image(folder: &Path) {
     write_initial::<AutoencoderKL>(&folder.join("vae"));
 }
 
+/// A small FLUX.1 with initial weights, and with a recorded transformer's configuration.
+fn write_flux1(folder: &Path, transformer: &str) {
+    let fixtures = Path::new(ROOT).join("tests/fixtures");
+    copy_folder(&fixtures.join("flux/checkpoint"), folder);
+    copy_folder(&fixtures.join("stable_diffusion_xl/base/tokenizer"), &folder.join("tokenizer"));
+    copy_folder(&fixtures.join("t5/tokenizer"), &folder.join("tokenizer_2"));
+    let config = flux1_config(&format!("transformer.{transformer}")).to_string();
+    std::fs::write(folder.join("transformer/config.json"), config).unwrap();
+    write_initial::<FluxTransformer2DModel>(&folder.join("transformer"));
+    write_initial::<CLIPTextModel>(&folder.join("text_encoder"));
+    write_initial::<T5EncoderModel>(&folder.join("text_encoder_2"));
+    write_initial::<AutoencoderKL>(&folder.join("vae"));
+}
+
+/// The configuration of a recorded model.
+fn flux1_config(name: &str) -> Value {
+    let models = Path::new(ROOT).join("tests/fixtures/flux/models.json");
+    let models: Value = serde_json::from_slice(&std::fs::read(models).unwrap()).unwrap();
+    models[name]["config"].clone()
+}
+
 /// A small FLUX.2 klein with initial weights.
 fn write_flux2(folder: &Path) {
     let fixtures = Path::new(ROOT).join("tests/fixtures");
@@ -184,6 +207,24 @@ fn the_commands_of_the_page_about_models_work() {
     let controlnet = Config::from_json(&models["controlnet.layers"]["config"].to_string()).unwrap();
     let controlnet = ZImageControlNetModel::from_config(&controlnet, &Device::flex()).unwrap();
     controlnet.save_pretrained(sandbox.path("controlnet")).unwrap();
+    for (name, class_name, transformer) in [
+        ("dev", "FluxPipeline", "dev"),
+        ("schnell", "FluxPipeline", "schnell"),
+        ("Fill-dev", "FluxFillPipeline", "fill"),
+        ("Kontext-dev", "FluxKontextPipeline", "dev"),
+        ("Canny-dev", "FluxControlPipeline", "control"),
+    ] {
+        let folder = sandbox.path(&format!("black-forest-labs/FLUX.1-{name}"));
+        write_flux1(&folder, transformer);
+        let index = folder.join("model_index.json");
+        let text = std::fs::read_to_string(&index).unwrap().replace("FluxPipeline", class_name);
+        std::fs::write(&index, text).unwrap();
+    }
+    for (name, config) in [("flux-controlnet", "edges"), ("flux-controlnet-union", "union")] {
+        let config = Config::from_json(&flux1_config(&format!("controlnet.{config}")).to_string()).unwrap();
+        let controlnet = FluxControlNetModel::from_config(&config, &Device::flex()).unwrap();
+        controlnet.save_pretrained(sandbox.path(name)).unwrap();
+    }
     let flux2 = sandbox.path("black-forest-labs/FLUX.2-klein-4B");
     write_flux2(&flux2);
     for name in ["black-forest-labs/FLUX.2-klein-base-4B", "black-forest-labs/FLUX.2-klein-9b-kv"] {
@@ -207,6 +248,9 @@ fn the_commands_of_the_page_about_models_work() {
         }
         let smaller = ["--steps", "2", "--height", "64", "--width", "64"];
         arguments.extend(smaller.map(str::to_owned));
+        if command.contains("Kontext") {
+            arguments.extend(["--max-area", "4096", "--auto-resize", "false"].map(str::to_owned));
+        }
         sandbox.run(&arguments).succeeded();
     }
 }

@@ -95,7 +95,7 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<FluxControlNetImg2ImgPipeline>("flux-controlnet", Task::ImageToImage),
     Entry::of::<FluxControlNetInpaintPipeline>("flux-controlnet", Task::Inpainting),
     Entry::of::<FluxFillPipeline>("flux-fill", Task::Inpainting),
-    Entry::of::<FluxKontextPipeline>("flux-kontext", Task::ImageToImage).also(Task::TextToImage),
+    Entry::of::<FluxKontextPipeline>("flux-kontext", Task::TextToImage).also(Task::ImageToImage),
     Entry::of::<FluxKontextInpaintPipeline>("flux-kontext", Task::Inpainting),
     Entry::of::<LatentConsistencyModelPipeline>("latent-consistency-models", Task::TextToImage),
     Entry::of::<LatentConsistencyModelImg2ImgPipeline>("latent-consistency-models", Task::ImageToImage),

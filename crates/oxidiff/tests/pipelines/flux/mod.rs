@@ -3,6 +3,7 @@
 
 mod adapters;
 mod calls;
+mod gguf;
 mod loading;
 mod models;
 mod refusals;
