@@ -10,7 +10,9 @@ use crate::loading::single_file::SingleFileOptions;
 use crate::models::autoencoders::{AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny};
 use crate::models::controlnets::{ControlNetModel, ControlNetUnionModel};
 use crate::models::t2i_adapters::T2IAdapter;
-use crate::models::transformers::{DiTTransformer2DModel, Flux2Transformer2DModel, ZImageTransformer2DModel};
+use crate::models::transformers::{
+    DiTTransformer2DModel, Flux2Transformer2DModel, SD3Transformer2DModel, ZImageTransformer2DModel,
+};
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
 use crate::pipelines::{ArgumentInfo, CallArguments};
@@ -31,6 +33,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<DiTTransformer2DModel>(),
     Entry::of::<Flux2Transformer2DModel>(),
     Entry::of::<Qwen3Model>(),
+    Entry::of::<SD3Transformer2DModel>(),
     Entry::of::<T2IAdapter>(),
     Entry::of::<T5EncoderModel>(),
     Entry::of::<UNet2DConditionModel>(),
