@@ -261,7 +261,10 @@ impl Inpainting<'_> {
 }
 
 /// The image, grey in the masked part.
-fn without_masked_part(image: &PreparedImage, mask: &Tensor<4>) -> Result<PreparedImage> {
+///
+/// # Errors
+/// When the numbers or the sizes of image and mask differ.
+pub(crate) fn without_masked_part(image: &PreparedImage, mask: &Tensor<4>) -> Result<PreparedImage> {
     let image = image.clone().into_values();
     let ([images, _, height, width], [masks, _, mask_height, mask_width]) = (image.dims(), mask.dims());
     if [height, width] != [mask_height, mask_width] {
