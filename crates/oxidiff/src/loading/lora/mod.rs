@@ -26,7 +26,6 @@ pub(crate) use self::layer::{
 use self::peft_config::PeftConfig;
 use crate::error::{Error, Result};
 use crate::loading::formats::state_dict::StateDict;
-use crate::loading::original::flux2_names::FINAL_MODULATION;
 use crate::wording::listed;
 
 /// The name of the number that a layer's change is multiplied by, after division by its rank.
@@ -35,6 +34,9 @@ const ALPHA: &str = "alpha";
 const OUT: &str = ".to_out.0";
 /// A module that only the transformer of FLUX.2 has.
 const FLUX2_MARK: &str = "single_stream_modulation.linear";
+
+/// A module that only the transformer of Stable Diffusion 3 has.
+const SD3_MARK: &str = "pos_embed.proj";
 
 /// The key of the metadata under which diffusers keeps the configurations of PEFT.
 pub(crate) const METADATA_KEY: &str = "lora_adapter_metadata";
@@ -219,11 +221,18 @@ impl LoraFile {
         for (key, tensor) in self.tensors.iter() {
             let Some(rest) = target.without_prefix(key) else { continue };
             let Some((module, name)) = split_key(target, rest) else { continue };
-            let swaps = name == UP && module == FINAL_MODULATION;
+            let original = module.clone();
             let module = target.canonical(module);
-            if !has_weight(target, &module, weights) {
+            // The first text encoder may have a projection, and is then inside of a model.
+            let inner = format!("text_model.{module}");
+            let module = if has_weight(target, &module, weights) {
+                module
+            } else if target == LoraTarget::TextEncoder && has_weight(target, &inner, weights) {
+                inner
+            } else {
                 continue;
-            }
+            };
+            let swaps = name == UP && transformer_names::shifts_first(&original, &module, weights);
             let part = parts.entry(module).or_default();
             match name {
                 ALPHA => part.alpha = Some(scalar(tensor)?),
@@ -262,13 +271,16 @@ impl LoraFile {
             if part != ALPHA && !NAMES.contains(&part) {
                 return Err(self.tensors.error(format!("tensor `{key}` does not belong to a LoRA")));
             }
-            let Some(module) = modules.get(module) else { continue };
+            let original = module;
+            let Some(module) = modules.get(original) else { continue };
             used.insert(key);
+            let swaps = part == UP && transformer_names::shifts_first(original, module, weights);
             let parts = parts.entry(module.clone()).or_default();
             match part {
                 ALPHA => parts.alpha = Some(scalar(tensor)?),
                 name => {
-                    parts.tensors.insert(name, tensor.clone());
+                    let swapped = if swaps { tensor.with_halves_swapped()? } else { None };
+                    parts.tensors.insert(name, swapped.unwrap_or_else(|| tensor.clone()));
                 }
             }
         }
@@ -291,6 +303,9 @@ impl LoraFile {
                 LoraTarget::Transformer => {
                     if module == FLUX2_MARK {
                         modules.extend(transformer_names::of_flux2(weights));
+                    }
+                    if module == SD3_MARK {
+                        modules.extend(transformer_names::of_sd3(weights));
                     }
                     if let Some(block) = module.strip_suffix(OUT) {
                         let flat = block.replace('.', "_");

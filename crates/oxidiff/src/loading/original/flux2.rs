@@ -2,10 +2,10 @@
 //! query, key and value are one matrix.
 
 use super::flux2_names::{FINAL_MODULATION, in_diffusers};
-use super::{Layout, OriginalModel, UNET, configs, stable_diffusion};
+use super::{Layout, OriginalModel, UNET, configs, stable_diffusion, thirds};
 use crate::error::Result;
 use crate::loading::config::Config;
-use crate::loading::formats::state_dict::{StateDict, StoredTensor};
+use crate::loading::formats::state_dict::StateDict;
 
 /// Tensors that only these transformers have, in the layouts of their authors and of diffusers.
 const MARKS: [&str; 2] = ["single_stream_modulation.lin.weight", "single_stream_modulation.linear.weight"];
@@ -87,10 +87,4 @@ fn parts(module: &str) -> Option<[String; 3]> {
     }
     let attention = module.strip_suffix(".qkv")?;
     Some(["q", "k", "v"].map(|part| format!("{attention}.to_{part}")))
-}
-
-fn thirds(tensor: &StoredTensor) -> Option<[StoredTensor; 3]> {
-    let rows = tensor.shape().first().copied().filter(|rows| *rows > 0 && rows % 3 == 0)? / 3;
-    let [a, b, c] = [0, 1, 2].map(|third| tensor.rows(third * rows..(third + 1) * rows));
-    Some([a?, b?, c?])
 }

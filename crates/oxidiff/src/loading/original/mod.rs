@@ -9,6 +9,8 @@ mod flux2;
 pub(crate) mod flux2_names;
 mod open_clip;
 mod qwen3;
+mod sd3;
+pub(crate) mod sd3_names;
 mod sdxl;
 mod stable_diffusion;
 mod t5;
@@ -17,7 +19,7 @@ mod z_image;
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::folder::EmbeddedFolder;
-use crate::loading::formats::state_dict::StateDict;
+use crate::loading::formats::state_dict::{StateDict, StoredTensor};
 
 const UNET: &str = "model.diffusion_model.";
 const EMA: &str = "model_ema.";
@@ -41,23 +43,22 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 9] = [
+static LAYOUTS: [&Layout; 10] = [
     &controlnet::LAYOUT,
     &flux2::TRANSFORMER,
     &flux2::AUTOENCODER,
     &z_image::LAYOUT,
     &z_image::CONTROLNET,
     &qwen3::LAYOUT,
+    &sd3::LAYOUT,
     &t5::LAYOUT,
     &sdxl::LAYOUT,
     &stable_diffusion::LAYOUT,
 ];
 
 /// Keys that only files of other families have, and the family.
-const UNSUPPORTED: [(&str, &str); 5] = [
+const UNSUPPORTED: [(&str, &str); 3] = [
     ("clip_txt_mapper.weight", "Stable Cascade"),
-    ("model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"),
-    ("joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"),
     ("model.diffusion_model.double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
     ("double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
 ];
@@ -88,7 +89,7 @@ pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFold
     if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| !is_flux2 && tensors.contains(key)) {
         return Err(Error::unsupported(
             format!("`{}`, a checkpoint of {family}", tensors.origin()),
-            "only Stable Diffusion 1, 2 and XL, the transformers of Z-Image and FLUX.2, the text encoder of Z-Image, and T5, are read from a \
+            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image and FLUX.2, the text encoder of Z-Image, and T5, are read from a \
              single file; choose the configuration with `config` if it is one of them",
         ));
     }
@@ -102,7 +103,13 @@ pub(crate) fn is_controlnet(tensors: &StateDict) -> bool {
 
 /// Whether a file is a transformer without its text encoder and autoencoder.
 pub(crate) fn is_transformer(tensors: &StateDict) -> bool {
-    [&flux2::TRANSFORMER, &z_image::LAYOUT].iter().any(|layout| (layout.recognizes)(tensors))
+    let is_always_alone = [&flux2::TRANSFORMER, &z_image::LAYOUT];
+    is_always_alone.iter().any(|layout| (layout.recognizes)(tensors)) || sd3::is_alone(tensors)
+}
+
+/// Whether a file has the third text encoder of Stable Diffusion 3, which the configurations that fit it leave out.
+pub(crate) fn loses_third_text_encoder(tensors: &StateDict) -> bool {
+    sd3::has_third_text_encoder(tensors)
 }
 
 /// Whether a file is a language model, which is only a part of a pipeline.
@@ -136,6 +143,13 @@ pub(crate) fn with_averaged_weights(tensors: &StateDict) -> Result<StateDict> {
         averaged.insert(key.to_owned(), average.clone());
     }
     Ok(averaged)
+}
+
+/// The three matrices that one stands for; `None` where its rows do not divide into three.
+fn thirds(tensor: &StoredTensor) -> Option<[StoredTensor; 3]> {
+    let rows = tensor.shape().first().copied().filter(|rows| *rows > 0 && rows % 3 == 0)? / 3;
+    let [a, b, c] = [0, 1, 2].map(|third| tensor.rows(third * rows..(third + 1) * rows));
+    Some([a?, b?, c?])
 }
 
 /// The folder of a pipeline that holds the configuration of a class: of those that fit a file, or else of any.
