@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use oxidiff::{
-    AutoencoderKL, AutoencoderKLFlux2, Config, Device, Flux2Transformer2DModel, Model, Qwen3Model,
-    ZImageControlNetModel, ZImageTransformer2DModel,
+    AutoencoderKL, AutoencoderKLFlux2, CLIPTextModelWithProjection, Config, Device, Flux2Transformer2DModel,
+    Model, Qwen3Model, SD3Transformer2DModel, T5EncoderModel, ZImageControlNetModel,
+    ZImageTransformer2DModel,
 };
 use oxidiff_kernels::QuantisedFormat;
 use safetensors::tensor::{Dtype, TensorView};
@@ -168,6 +169,21 @@ fn write_flux2(folder: &Path) {
     write_initial::<AutoencoderKLFlux2>(&folder.join("vae"));
 }
 
+/// A small Stable Diffusion 3 with initial weights.
+fn write_sd3(folder: &Path) {
+    let fixtures = Path::new(ROOT).join("tests/fixtures");
+    copy_folder(&fixtures.join("stable_diffusion_3/checkpoint"), folder);
+    for tokenizer in ["tokenizer", "tokenizer_2"] {
+        copy_folder(&fixtures.join("stable_diffusion_xl/base").join(tokenizer), &folder.join(tokenizer));
+    }
+    copy_folder(&fixtures.join("t5/tokenizer"), &folder.join("tokenizer_3"));
+    write_initial::<SD3Transformer2DModel>(&folder.join("transformer"));
+    write_initial::<CLIPTextModelWithProjection>(&folder.join("text_encoder"));
+    write_initial::<CLIPTextModelWithProjection>(&folder.join("text_encoder_2"));
+    write_initial::<T5EncoderModel>(&folder.join("text_encoder_3"));
+    write_initial::<AutoencoderKL>(&folder.join("vae"));
+}
+
 fn write_initial<M: Model>(folder: &Path) {
     let config = Config::from_file(folder.join("config.json")).unwrap();
     M::from_config(&config, &Device::flex()).unwrap().save_pretrained(folder).unwrap();
@@ -193,6 +209,22 @@ fn the_commands_of_the_page_about_models_work() {
         let text = std::fs::read_to_string(&index).unwrap().replace("Flux2KleinPipeline", class_name);
         std::fs::write(&index, text).unwrap();
     }
+    let sd3 = sandbox.path("stabilityai/stable-diffusion-3.5-medium");
+    write_sd3(&sd3);
+    for name in ["stable-diffusion-3.5-large-turbo", "stable-diffusion-3-medium-diffusers"] {
+        copy_folder(&sd3, &sandbox.path("stabilityai").join(name));
+    }
+    for (part, file) in [
+        ("transformer/diffusion_pytorch_model.safetensors", "sd3.5_medium-Q8_0.gguf"),
+        ("text_encoder_3/model.safetensors", "t5-v1_1-xxl-encoder-Q8_0.gguf"),
+    ] {
+        let tensors = gguf::tensors(&sd3.join(part));
+        let tensors = match part.starts_with("transformer") {
+            true => gguf::original_sd3(&tensors),
+            false => gguf::t5_of_llama_cpp(&tensors),
+        };
+        gguf::write(&tensors, QuantisedFormat::Q8_0, &sandbox.path(file));
+    }
     for name in ["apple.png", "mask.png", "pose.png", "hat.png"] {
         image::RgbImage::from_pixel(64, 64, [200; 3].into()).save(sandbox.path(name)).unwrap();
     }
@@ -201,6 +233,8 @@ fn the_commands_of_the_page_about_models_work() {
     for (command, _) in commands {
         // A published file has the shapes of the published model.
         let command = command.replace("Z-Image-Turbo-Fun-Controlnet-Union.safetensors", "controlnet");
+        // The small model has three layers.
+        let command = command.replace("--skip-guidance-layers 7,8,9", "--skip-guidance-layers 1");
         let mut arguments = words(command.strip_prefix("oxidiff ").unwrap());
         if let Some(steps) = arguments.iter().position(|word| word == "--steps") {
             arguments.drain(steps..=steps + 1);
