@@ -75,7 +75,8 @@ pub use models::autoencoders::{
 pub use models::controlnets::{
     ControlNet, ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel,
     ControlNetOutput, ControlNetUnion, ControlNetUnionConfig, ControlNetUnionInputs, ControlNetUnionModel,
-    ControlNets, FromUNetOptions, MultiControlNetModel, MultiControlNetUnionModel,
+    ControlNets, FluxControlNet, FluxMultiControlNetModel, FromUNetOptions, MultiControlNetModel,
+    MultiControlNetUnionModel,
 };
 pub use models::ip_adapters::FacePictures;
 pub use models::layers::activations::Activation;

@@ -10,6 +10,7 @@ pub(crate) mod common;
 pub(crate) mod component;
 mod diffusion_pipeline;
 mod dit;
+mod flux;
 mod flux2;
 mod generation_config;
 mod model_index;
@@ -42,6 +43,7 @@ pub use common::textual_inversion::{TextualInversionLoader, TextualInversionOpti
 pub use component::{Component, Components};
 pub use diffusion_pipeline::DiffusionPipeline;
 pub use dit::*;
+pub use flux::*;
 pub use flux2::*;
 pub use generation_config::{CallDefaults, GenerationConfig};
 pub use model_index::ModelIndex;

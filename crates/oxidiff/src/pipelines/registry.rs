@@ -6,6 +6,11 @@ use super::common::component_loader::ComponentLoader;
 use super::component::Components;
 use super::diffusion_pipeline::DiffusionPipeline;
 use super::dit::DiTPipeline;
+use super::flux::{
+    FluxControlImg2ImgPipeline, FluxControlInpaintPipeline, FluxControlNetImg2ImgPipeline,
+    FluxControlNetInpaintPipeline, FluxControlNetPipeline, FluxControlPipeline, FluxFillPipeline,
+    FluxImg2ImgPipeline, FluxInpaintPipeline, FluxKontextInpaintPipeline, FluxKontextPipeline, FluxPipeline,
+};
 use super::flux2::{Flux2KleinInpaintPipeline, Flux2KleinKVPipeline, Flux2KleinPipeline};
 use super::model_index::ModelIndex;
 use super::pipeline::Pipeline;
@@ -83,6 +88,18 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<Flux2KleinPipeline>("flux2-klein", Task::TextToImage).also(Task::ImageToImage),
     Entry::of::<Flux2KleinInpaintPipeline>("flux2-klein", Task::Inpainting),
     Entry::of::<Flux2KleinKVPipeline>("flux2-klein-kv", Task::TextToImage),
+    Entry::of::<FluxPipeline>("flux", Task::TextToImage),
+    Entry::of::<FluxImg2ImgPipeline>("flux", Task::ImageToImage),
+    Entry::of::<FluxInpaintPipeline>("flux", Task::Inpainting),
+    Entry::of::<FluxControlPipeline>("flux-control", Task::TextToImage),
+    Entry::of::<FluxControlImg2ImgPipeline>("flux-control", Task::ImageToImage),
+    Entry::of::<FluxControlInpaintPipeline>("flux-control", Task::Inpainting),
+    Entry::of::<FluxControlNetPipeline>("flux-controlnet", Task::TextToImage),
+    Entry::of::<FluxControlNetImg2ImgPipeline>("flux-controlnet", Task::ImageToImage),
+    Entry::of::<FluxControlNetInpaintPipeline>("flux-controlnet", Task::Inpainting),
+    Entry::of::<FluxFillPipeline>("flux-fill", Task::Inpainting),
+    Entry::of::<FluxKontextPipeline>("flux-kontext", Task::ImageToImage).also(Task::TextToImage),
+    Entry::of::<FluxKontextInpaintPipeline>("flux-kontext", Task::Inpainting),
     Entry::of::<LatentConsistencyModelPipeline>("latent-consistency-models", Task::TextToImage),
     Entry::of::<LatentConsistencyModelImg2ImgPipeline>("latent-consistency-models", Task::ImageToImage),
     Entry::of::<PNDMPipeline>("pndm", Task::Unconditional),

@@ -4,6 +4,7 @@
 mod fixture;
 
 mod checkpoints;
+mod flux;
 mod flux2;
 mod freeu;
 mod image_to_image;

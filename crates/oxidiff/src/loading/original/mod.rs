@@ -5,8 +5,8 @@
 
 mod configs;
 mod controlnet;
-mod flux2;
-pub(crate) mod flux2_names;
+mod flux;
+pub(crate) mod flux_names;
 mod open_clip;
 mod qwen3;
 mod sd3;
@@ -19,7 +19,7 @@ mod z_image;
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::folder::EmbeddedFolder;
-use crate::loading::formats::state_dict::{StateDict, StoredTensor};
+use crate::loading::formats::state_dict::StateDict;
 
 const UNET: &str = "model.diffusion_model.";
 const EMA: &str = "model_ema.";
@@ -43,10 +43,11 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 10] = [
+static LAYOUTS: [&Layout; 11] = [
     &controlnet::LAYOUT,
-    &flux2::TRANSFORMER,
-    &flux2::AUTOENCODER,
+    &flux::FLUX1_TRANSFORMER,
+    &flux::FLUX2_TRANSFORMER,
+    &flux::FLUX2_AUTOENCODER,
     &z_image::LAYOUT,
     &z_image::CONTROLNET,
     &qwen3::LAYOUT,
@@ -57,11 +58,7 @@ static LAYOUTS: [&Layout; 10] = [
 ];
 
 /// Keys that only files of other families have, and the family.
-const UNSUPPORTED: [(&str, &str); 3] = [
-    ("clip_txt_mapper.weight", "Stable Cascade"),
-    ("model.diffusion_model.double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
-    ("double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
-];
+const UNSUPPORTED: [(&str, &str); 1] = [("clip_txt_mapper.weight", "Stable Cascade")];
 
 fn layout_of(tensors: &StateDict) -> &'static Layout {
     let layout = LAYOUTS.into_iter().find(|layout| (layout.recognizes)(tensors));
@@ -84,12 +81,10 @@ fn width(tensors: &StateDict, key: &str) -> Option<usize> {
 /// # Errors
 /// When the file is a checkpoint of a family that is not supported.
 pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFolder> {
-    // Some of its tensors have the names of those of FLUX.1.
-    let is_flux2 = (flux2::TRANSFORMER.recognizes)(tensors);
-    if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| !is_flux2 && tensors.contains(key)) {
+    if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| tensors.contains(key)) {
         return Err(Error::unsupported(
             format!("`{}`, a checkpoint of {family}", tensors.origin()),
-            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image and FLUX.2, the text encoder of Z-Image, and T5, are read from a \
+            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, FLUX.1 and FLUX.2, the text encoder of Z-Image, and T5, are read from a \
              single file; choose the configuration with `config` if it is one of them",
         ));
     }
@@ -103,8 +98,8 @@ pub(crate) fn is_controlnet(tensors: &StateDict) -> bool {
 
 /// Whether a file is a transformer without its text encoder and autoencoder.
 pub(crate) fn is_transformer(tensors: &StateDict) -> bool {
-    let is_always_alone = [&flux2::TRANSFORMER, &z_image::LAYOUT];
-    is_always_alone.iter().any(|layout| (layout.recognizes)(tensors)) || sd3::is_alone(tensors)
+    let layouts = [&flux::FLUX1_TRANSFORMER, &flux::FLUX2_TRANSFORMER, &z_image::LAYOUT];
+    layouts.iter().any(|layout| (layout.recognizes)(tensors)) || sd3::is_alone(tensors)
 }
 
 /// Whether a file has the third text encoder of Stable Diffusion 3, which the configurations that fit it leave out.
@@ -143,13 +138,6 @@ pub(crate) fn with_averaged_weights(tensors: &StateDict) -> Result<StateDict> {
         averaged.insert(key.to_owned(), average.clone());
     }
     Ok(averaged)
-}
-
-/// The three matrices that one stands for; `None` where its rows do not divide into three.
-fn thirds(tensor: &StoredTensor) -> Option<[StoredTensor; 3]> {
-    let rows = tensor.shape().first().copied().filter(|rows| *rows > 0 && rows % 3 == 0)? / 3;
-    let [a, b, c] = [0, 1, 2].map(|third| tensor.rows(third * rows..(third + 1) * rows));
-    Some([a?, b?, c?])
 }
 
 /// The folder of a pipeline that holds the configuration of a class: of those that fit a file, or else of any.

@@ -1,8 +1,10 @@
 //! The layout of Stable Diffusion 3 and 3.5: the transformer of its authors, and possibly the autoencoder and the text encoders, or the
 //! transformer alone.
 
+use super::flux::split;
+use super::flux_names::parts;
 use super::sd3_names::{in_diffusers, shifts_first};
-use super::{Layout, OriginalModel, UNET, configs, stable_diffusion, thirds, width};
+use super::{Layout, OriginalModel, UNET, configs, stable_diffusion, width};
 use crate::error::Result;
 use crate::loading::config::Config;
 use crate::loading::folder::EmbeddedFolder;
@@ -97,7 +99,7 @@ fn transformer(tensors: &StateDict, _: &Config) -> Result<StateDict> {
             let swapped = tensor.with_halves_swapped()?.ok_or_else(|| indivisible("two"))?;
             out.insert(format!("{name}.{parameter}"), swapped);
         } else if let Some(parts) = parts(&name) {
-            let split = thirds(tensor).ok_or_else(|| indivisible("three"))?;
+            let split = split(tensor, parts.len()).ok_or_else(|| indivisible("three"))?;
             for (part, own) in parts.into_iter().zip(split) {
                 out.insert(format!("{part}.{parameter}"), own);
             }
@@ -106,15 +108,6 @@ fn transformer(tensors: &StateDict, _: &Config) -> Result<StateDict> {
         }
     }
     Ok(out)
-}
-
-/// The three layers that one stands for.
-fn parts(module: &str) -> Option<[String; 3]> {
-    if let Some(attention) = module.strip_suffix(".added_qkv") {
-        return Some(["q", "k", "v"].map(|part| format!("{attention}.add_{part}_proj")));
-    }
-    let attention = module.strip_suffix(".qkv")?;
-    Some(["q", "k", "v"].map(|part| format!("{attention}.to_{part}")))
 }
 
 /// The CLIP text encoder whose tokens are as long as the configuration says.

@@ -1,11 +1,12 @@
 //! ControlNets of any class, to be given to a pipeline.
 
 use super::controlnet::ControlNetModel;
+use super::flux::{FluxControlNet, FluxMultiControlNetModel};
 use super::multi_controlnet::MultiControlNetModel;
 use super::one_or_several::ControlNet;
 use super::union::{ControlNetUnion, ControlNetUnionModel, MultiControlNetUnionModel};
 use crate::models::model::Model;
-use crate::models::transformers::ZImageControlNetModel;
+use crate::models::transformers::{FluxControlNetModel, ZImageControlNetModel};
 use crate::pipelines::component::Component;
 
 /// ControlNets of one class: `controlnet=` in Python.
@@ -25,6 +26,8 @@ pub enum ControlNets {
     Plain(ControlNet),
     /// Each for several types of images.
     Union(ControlNetUnion),
+    /// Those of FLUX.1.
+    Flux(Box<FluxControlNet>),
     /// That of Z-Image.
     ZImage(Box<ZImageControlNetModel>),
 }
@@ -35,6 +38,7 @@ impl ControlNets {
         match self {
             Self::Plain(nets) => nets,
             Self::Union(nets) => nets,
+            Self::Flux(nets) => &**nets,
             Self::ZImage(net) => &**net,
         }
     }
@@ -44,6 +48,7 @@ impl ControlNets {
         match self {
             Self::Plain(_) => ControlNetModel::CLASS_NAME,
             Self::Union(_) => ControlNetUnionModel::CLASS_NAME,
+            Self::Flux(_) => FluxControlNetModel::CLASS_NAME,
             Self::ZImage(_) => ZImageControlNetModel::CLASS_NAME,
         }
     }
@@ -70,3 +75,17 @@ from! {
     ControlNetUnion => Union,
     ZImageControlNetModel => ZImage
 }
+
+macro_rules! from_flux {
+    ($($given:ty),+) => {
+        $(
+            impl From<$given> for ControlNets {
+                fn from(given: $given) -> Self {
+                    Self::Flux(Box::new(given.into()))
+                }
+            }
+        )+
+    };
+}
+
+from_flux!(FluxControlNetModel, FluxMultiControlNetModel, FluxControlNet);

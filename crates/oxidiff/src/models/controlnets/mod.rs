@@ -2,6 +2,7 @@
 
 mod controlnet;
 mod encoder;
+mod flux;
 mod given;
 mod multi_controlnet;
 mod one_or_several;
@@ -12,8 +13,10 @@ pub use controlnet::{
     ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel, ControlNetOutput,
     FromUNetOptions,
 };
+pub use flux::{FluxControlNet, FluxMultiControlNetModel};
 pub use given::ControlNets;
 pub use multi_controlnet::MultiControlNetModel;
+use multi_controlnet::numbered;
 pub(crate) use multi_controlnet::suffix;
 pub use one_or_several::ControlNet;
 pub use union::{

@@ -8,12 +8,12 @@ use crate::loading::folder::Folder;
 use crate::loading::single_file::SingleFileOptions;
 use crate::models::autoencoders::{self, Autoencoder};
 use crate::models::controlnets::{
-    ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, MultiControlNetModel,
-    MultiControlNetUnionModel, suffix,
+    ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, FluxControlNet,
+    FluxMultiControlNetModel, MultiControlNetModel, MultiControlNetUnionModel, suffix,
 };
 use crate::models::model::Model;
 use crate::models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapters};
-use crate::models::transformers::ZImageControlNetModel;
+use crate::models::transformers::{FluxControlNetModel, ZImageControlNetModel};
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
 use crate::text_encoders::{CLIPTokenizer, Qwen2Tokenizer, T5Tokenizer};
@@ -150,6 +150,24 @@ impl<'a> ComponentLoader<'a> {
             return Ok(ControlNetUnion::One(self.model(component)?));
         }
         Ok(ControlNetUnion::Several(MultiControlNetUnionModel::new(self.numbered(component)?)?))
+    }
+
+    /// As [`Self::controlnet`], for the ControlNets of FLUX.1.
+    ///
+    /// # Errors
+    /// As [`Self::controlnet`].
+    pub fn flux_controlnet(&self, component: &str) -> Result<FluxControlNet> {
+        match &self.options.controlnet {
+            Some(ControlNets::Flux(given)) => return Ok((**given).clone()),
+            Some(other) => {
+                return Err(other_controlnet(other.class_name(), FluxControlNetModel::CLASS_NAME));
+            }
+            None => {}
+        }
+        if self.controlnet_class(component)? != FluxMultiControlNetModel::CLASS_NAME {
+            return Ok(FluxControlNet::One(self.model(component)?));
+        }
+        Ok(FluxControlNet::Several(FluxMultiControlNetModel::new(self.numbered(component)?)?))
     }
 
     /// As [`Self::controlnet`], for the ControlNet of Z-Image.

@@ -192,6 +192,30 @@ pub(super) static CONTROLNET_XL: EmbeddedFolder = folder!(
     CONTROLNET: include_bytes!("controlnet/xl.json"),
 );
 
+pub(super) static FLUX1_DEV: EmbeddedFolder = folder!(
+    "black-forest-labs/FLUX.1-dev",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/flux1_dev.json"),
+);
+
+pub(super) static FLUX1_SCHNELL: EmbeddedFolder = folder!(
+    "black-forest-labs/FLUX.1-schnell",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/flux1_schnell.json"),
+);
+
+pub(super) static FLUX1_FILL: EmbeddedFolder = folder!(
+    "black-forest-labs/FLUX.1-Fill-dev",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/flux1_fill.json"),
+);
+
+pub(super) static FLUX1_CONTROL: EmbeddedFolder = folder!(
+    "black-forest-labs/FLUX.1-Depth-dev",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/flux1_control.json"),
+);
+
 pub(super) static FLUX2_DEV: EmbeddedFolder = folder!(
     "black-forest-labs/FLUX.2-dev",
     tokenizers: [],
