@@ -92,8 +92,9 @@ pub use models::transformers::{
     ControlNoiseRefiner, DiTTransformer2DConfig, DiTTransformer2DModel, Flux2Inputs, Flux2KVCache,
     Flux2Transformer2DConfig, Flux2Transformer2DModel, FluxControlCondition, FluxControlNetConfig,
     FluxControlNetInputs, FluxControlNetModel, FluxControlSamples, FluxInputs, FluxTransformer2DConfig,
-    FluxTransformer2DModel, ZImageControlInputs, ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs,
-    ZImageTransformer2DConfig, ZImageTransformer2DModel,
+    FluxTransformer2DModel, SD3ControlNetConfig, SD3ControlNetInputs, SD3ControlNetModel, SD3Inputs,
+    SD3Transformer2DConfig, SD3Transformer2DModel, ZImageControlInputs, ZImageControlNetConfig,
+    ZImageControlNetModel, ZImageInputs, ZImageTransformer2DConfig, ZImageTransformer2DModel,
 };
 pub use models::unets::{
     AddedConditions, AdditionEmbedType, ClassEmbedType, ClassLabels, DownBlockType, EncoderHidDimType, FreeU,

@@ -11,7 +11,8 @@ use crate::models::autoencoders::{AutoencoderKL, AutoencoderKLFlux2, Autoencoder
 use crate::models::controlnets::{ControlNetModel, ControlNetUnionModel};
 use crate::models::t2i_adapters::T2IAdapter;
 use crate::models::transformers::{
-    DiTTransformer2DModel, Flux2Transformer2DModel, FluxTransformer2DModel, ZImageTransformer2DModel,
+    DiTTransformer2DModel, Flux2Transformer2DModel, FluxTransformer2DModel, SD3Transformer2DModel,
+    ZImageTransformer2DModel,
 };
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
@@ -34,6 +35,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<Flux2Transformer2DModel>(),
     Entry::of::<FluxTransformer2DModel>(),
     Entry::of::<Qwen3Model>(),
+    Entry::of::<SD3Transformer2DModel>(),
     Entry::of::<T2IAdapter>(),
     Entry::of::<T5EncoderModel>(),
     Entry::of::<UNet2DConditionModel>(),

@@ -22,6 +22,9 @@ use super::stable_diffusion::{
     StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
     StableDiffusionLatentUpscalePipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
 };
+use super::stable_diffusion_3::{
+    StableDiffusion3Img2ImgPipeline, StableDiffusion3InpaintPipeline, StableDiffusion3Pipeline,
+};
 use super::stable_diffusion_xl::{
     StableDiffusionXLAdapterPipeline, StableDiffusionXLControlNetImg2ImgPipeline,
     StableDiffusionXLControlNetInpaintPipeline, StableDiffusionXLControlNetPipeline,
@@ -116,6 +119,9 @@ const PIPELINES: &[Entry] = &[
         "stable-diffusion-latent-upscale",
         Task::SuperResolution,
     ),
+    Entry::of::<StableDiffusion3Pipeline>("stable-diffusion-3", Task::TextToImage),
+    Entry::of::<StableDiffusion3Img2ImgPipeline>("stable-diffusion-3", Task::ImageToImage),
+    Entry::of::<StableDiffusion3InpaintPipeline>("stable-diffusion-3", Task::Inpainting),
     Entry::of::<StableDiffusionXLPipeline>("stable-diffusion-xl", Task::TextToImage),
     Entry::of::<StableDiffusionXLImg2ImgPipeline>("stable-diffusion-xl", Task::ImageToImage),
     Entry::of::<StableDiffusionXLInpaintPipeline>("stable-diffusion-xl", Task::Inpainting),

@@ -12,6 +12,7 @@ mod new_family;
 mod pipeline;
 mod quicktour;
 mod stable_diffusion;
+mod stable_diffusion_3;
 mod stable_diffusion_xl;
 mod unconditional;
 mod z_image;

@@ -7,7 +7,7 @@ use crate::call_arguments;
 use crate::error::{Error, Result};
 use crate::models::transformers::{
     DiTTransformer2DModel, Flux2Inputs, Flux2Transformer2DModel, FluxControlSamples, FluxInputs,
-    FluxTransformer2DModel, ZImageInputs, ZImageTransformer2DModel,
+    FluxTransformer2DModel, SD3Inputs, SD3Transformer2DModel, ZImageInputs, ZImageTransformer2DModel,
 };
 use crate::pipelines::AnyTensor;
 
@@ -141,6 +141,44 @@ impl CallableModel for FluxTransformer2DModel {
             repeat: arguments.controlnet_blocks_repeat,
         };
         Ok(vec![("sample", self.forward_with(&inputs, &control)?.into())])
+    }
+}
+
+call_arguments! {
+    /// The arguments of a call of a [`SD3Transformer2DModel`].
+    pub struct SD3Transformer2DArguments: "SD3Transformer2DModel" {
+        /// The latents, `[batch, in_channels, height, width]`.
+        pub hidden_states: Option<Tensor<4>> = None,
+        /// The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+        pub encoder_hidden_states: Option<Tensor<3>> = None,
+        /// The pooled prompts, `[batch, pooled_projection_dim]`.
+        pub pooled_projections: Option<Tensor<2>> = None,
+        /// The timestep from 1000 (noise) to 0: one for all items, or one for each.
+        pub timestep: Option<Vec<f32>> = None,
+        /// What ControlNets add to the tokens of the image after the blocks, each `[batch, tokens, dim]`.
+        pub block_controlnet_hidden_states: Vec<Tensor<3>> = Vec::new(),
+        /// The numbers of blocks that are left out.
+        pub skip_layers: Vec<usize> = Vec::new(),
+    }
+}
+
+impl CallableModel for SD3Transformer2DModel {
+    type Arguments = SD3Transformer2DArguments;
+
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn call(&self, arguments: SD3Transformer2DArguments) -> Result<ModelOutput> {
+        let sample = self.forward(&SD3Inputs {
+            hidden_states: required("hidden_states", arguments.hidden_states)?,
+            encoder_hidden_states: required("encoder_hidden_states", arguments.encoder_hidden_states)?,
+            pooled_projections: required("pooled_projections", arguments.pooled_projections)?,
+            timestep: &required("timestep", arguments.timestep)?,
+            block_controlnet_hidden_states: &arguments.block_controlnet_hidden_states,
+            skip_layers: &arguments.skip_layers,
+        })?;
+        Ok(vec![("sample", sample.into())])
     }
 }
 

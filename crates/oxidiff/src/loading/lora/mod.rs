@@ -28,7 +28,6 @@ pub(crate) use self::layer::{
 use self::peft_config::PeftConfig;
 use crate::error::{Error, Result};
 use crate::loading::formats::state_dict::StateDict;
-use crate::loading::original::flux_names::FINAL_MODULATION;
 use crate::wording::listed;
 
 /// The name of the number that a layer's change is multiplied by, after division by its rank.
@@ -226,11 +225,18 @@ impl LoraFile {
         for (key, tensor) in self.tensors.iter() {
             let Some(rest) = target.without_prefix(key) else { continue };
             let Some((module, name)) = split_key(target, rest) else { continue };
-            let swaps = name == UP && module == FINAL_MODULATION;
+            let original = module.clone();
             let module = target.canonical(module, weights);
-            if !has_weight(target, &module, weights) {
+            // The first text encoder may have a projection, and is then inside of a model.
+            let inner = format!("text_model.{module}");
+            let module = if has_weight(target, &module, weights) {
+                module
+            } else if target == LoraTarget::TextEncoder && has_weight(target, &inner, weights) {
+                inner
+            } else {
                 continue;
-            }
+            };
+            let swaps = name == UP && transformer_names::shifts_first(&original, &module, weights);
             let part = parts.entry(module).or_default();
             match name {
                 ALPHA => part.alpha = Some(scalar(tensor)?),
@@ -269,10 +275,10 @@ impl LoraFile {
             if part != ALPHA && !NAMES.contains(&part) {
                 return Err(self.tensors.error(format!("tensor `{key}` does not belong to a LoRA")));
             }
-            let is_final = module.starts_with(transformer_names::FINAL);
-            let swaps = part == UP && is_final && module == FINAL_MODULATION.replace('.', "_");
-            let Some(module) = modules.get(module) else { continue };
+            let (original, is_final) = (module, module.starts_with(transformer_names::FINAL));
+            let Some(module) = modules.get(original) else { continue };
             used.insert(key);
+            let swaps = part == UP && transformer_names::shifts_first(original, module, weights);
             let parts = parts.entry(module.clone()).or_default();
             match part {
                 // Python leaves it out.

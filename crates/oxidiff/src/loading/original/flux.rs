@@ -111,8 +111,8 @@ fn transformer(tensors: &StateDict, names: &Names) -> Result<StateDict> {
     Ok(out)
 }
 
-/// The rows of three layers, or of four, of which the last has four times as many.
-fn split(tensor: &StoredTensor, parts: usize) -> Option<Vec<StoredTensor>> {
+/// The rows of three layers, or of four, of which the last has four times as many; `None` where they cannot be divided so.
+pub(super) fn split(tensor: &StoredTensor, parts: usize) -> Option<Vec<StoredTensor>> {
     let shares = if parts == 4 { 7 } else { parts };
     let rows = tensor.shape().first().copied().filter(|rows| *rows > 0 && rows % shares == 0)?;
     let share = rows / shares;

@@ -9,6 +9,8 @@ mod flux;
 pub(crate) mod flux_names;
 mod open_clip;
 mod qwen3;
+mod sd3;
+pub(crate) mod sd3_names;
 mod sdxl;
 mod stable_diffusion;
 mod t5;
@@ -41,7 +43,7 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 10] = [
+static LAYOUTS: [&Layout; 11] = [
     &controlnet::LAYOUT,
     &flux::FLUX1_TRANSFORMER,
     &flux::FLUX2_TRANSFORMER,
@@ -49,17 +51,14 @@ static LAYOUTS: [&Layout; 10] = [
     &z_image::LAYOUT,
     &z_image::CONTROLNET,
     &qwen3::LAYOUT,
+    &sd3::LAYOUT,
     &t5::LAYOUT,
     &sdxl::LAYOUT,
     &stable_diffusion::LAYOUT,
 ];
 
 /// Keys that only files of other families have, and the family.
-const UNSUPPORTED: [(&str, &str); 3] = [
-    ("clip_txt_mapper.weight", "Stable Cascade"),
-    ("model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"),
-    ("joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"),
-];
+const UNSUPPORTED: [(&str, &str); 1] = [("clip_txt_mapper.weight", "Stable Cascade")];
 
 fn layout_of(tensors: &StateDict) -> &'static Layout {
     let layout = LAYOUTS.into_iter().find(|layout| (layout.recognizes)(tensors));
@@ -85,7 +84,7 @@ pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFold
     if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| tensors.contains(key)) {
         return Err(Error::unsupported(
             format!("`{}`, a checkpoint of {family}", tensors.origin()),
-            "only Stable Diffusion 1, 2 and XL, the transformers of Z-Image and FLUX.2, the text encoder of Z-Image, and T5, are read from a \
+            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, FLUX.1 and FLUX.2, the text encoder of Z-Image, and T5, are read from a \
              single file; choose the configuration with `config` if it is one of them",
         ));
     }
@@ -100,7 +99,12 @@ pub(crate) fn is_controlnet(tensors: &StateDict) -> bool {
 /// Whether a file is a transformer without its text encoder and autoencoder.
 pub(crate) fn is_transformer(tensors: &StateDict) -> bool {
     let layouts = [&flux::FLUX1_TRANSFORMER, &flux::FLUX2_TRANSFORMER, &z_image::LAYOUT];
-    layouts.iter().any(|layout| (layout.recognizes)(tensors))
+    layouts.iter().any(|layout| (layout.recognizes)(tensors)) || sd3::is_alone(tensors)
+}
+
+/// Whether a file has the third text encoder of Stable Diffusion 3, which the configurations that fit it leave out.
+pub(crate) fn loses_third_text_encoder(tensors: &StateDict) -> bool {
+    sd3::has_third_text_encoder(tensors)
 }
 
 /// Whether a file is a language model, which is only a part of a pipeline.
