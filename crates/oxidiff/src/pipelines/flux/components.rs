@@ -70,7 +70,7 @@ impl FluxComponents {
     /// # Errors
     /// When a part is of another class, or a file is missing or damaged.
     pub(super) fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
-        let has = |name| Ok(loader.index().component_class(name)?.is_some());
+        let has = |name: &str| -> Result<bool> { Ok(loader.index().component_class(name)?.is_some()) };
         if has("image_encoder")? {
             let message = "is not supported: pipelines of FLUX.1 cannot look at pictures with IP-Adapters";
             return Err(Error::config(loader.index().origin(), "image_encoder", message));
@@ -123,7 +123,7 @@ impl FluxComponents {
     pub(super) fn prepare(&self, sees: Sees, index: &mut ModelIndex) -> Result<()> {
         self.check_channels(sees)?;
         let config = self.transformer.config();
-        let features = |field, made: usize, what| {
+        let features = |field: &str, made: usize, what: &str| {
             let wanted = if field == "joint_attention_dim" {
                 config.joint_attention_dim
             } else {

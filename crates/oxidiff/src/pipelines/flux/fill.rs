@@ -6,7 +6,6 @@ use super::pipeline_fields::{expose_fields, pipeline_methods};
 use super::shown::Shown;
 use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
-use crate::models::model::Model;
 use crate::pipelines::common::inpainting::MaskedImage;
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::model_index::ModelIndex;

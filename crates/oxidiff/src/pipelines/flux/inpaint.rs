@@ -10,7 +10,6 @@ use super::pipeline_fields::{expose_fields, pipeline_methods};
 use super::shown::{Seen, Shown};
 use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
-use crate::models::model::Model;
 use crate::pipelines::common::flow_timesteps::start_flow_from_image;
 use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::image_latents::PreparedImage;

@@ -7,6 +7,7 @@ use super::pipeline_fields::{expose_fields, pipeline_methods};
 use super::shown::Shown;
 use crate::error::{Error, Result};
 use crate::image_processor::PipelineImageInput;
+use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -36,7 +37,7 @@ prompt_arguments! {
         pub strength: f64 = 1.0,
         /// Repaint only the masked part and this many pixels around it, at the size of the whole image.
         pub padding_mask_crop: Option<usize> = None,
-        /// Has no effect, as in Python, where the size of the image takes the place of what follows from it.
+        /// Has no effect, as in Python: the size of the image takes the place of what follows from it.
         pub max_area: usize = 1024 * 1024,
         /// Whether the images are resized to sizes that the model was trained on.
         pub _auto_resize: bool = true,
@@ -68,6 +69,10 @@ impl Pipeline for FluxKontextInpaintPipeline {
         let mut arguments = arguments.into();
         let strength = Strength::new(arguments.strength, FluxKontextInpaint::default().strength)?;
         let mut settings = arguments.settings()?;
+        let why = "the result has the size that the image is resized to";
+        warn_of_ignored("height", settings.size[0].is_some(), why);
+        warn_of_ignored("width", settings.size[1].is_some(), why);
+        warn_of_ignored("max_area", arguments.max_area != FluxKontextInpaint::default().max_area, why);
         let (components, index) = (&mut self.components, &self.index);
         if components.is_latent(&arguments.image) {
             return Err(Error::argument("image", "must be an image, not latents"));

@@ -5,7 +5,6 @@ use burn::tensor::{DType, Tensor};
 use super::arguments::Settings;
 use super::components::FluxComponents;
 use crate::error::{Error, Result};
-use crate::models::model::Model;
 use crate::pipelines::common::flow_timesteps::{choose_flow_timesteps, flow_shift};
 use crate::pipelines::common::image_latents::{PreparedImage, Scaling, likeliest_latents, sample_latents};
 use crate::pipelines::common::latents::{given_or_noise, repeat_batch, shifted_and_scaled};
@@ -72,7 +71,7 @@ impl FluxComponents {
         let shape = self.latent_shape(settings.images, size);
         let [rows, columns] = size.map(|side| side / PATCH_SIZE);
         let wrong = |given: &[usize]| {
-            let [images, _, ..] = shape;
+            let [images, ..] = shape;
             let features = self.patch_features();
             let message = format!(
                 "have shape {given:?}, this call needs {shape:?} or [{images}, {}, {features}]",

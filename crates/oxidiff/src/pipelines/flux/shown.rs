@@ -7,7 +7,6 @@ use super::components::FluxComponents;
 use super::controlnet::{Control, ControlCall};
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
-use crate::models::model::Model;
 use crate::pipelines::common::control::about;
 use crate::pipelines::common::image_latents::{PreparedImage, Scaling, sample_latents};
 use crate::pipelines::common::inpainting::{MaskedImage, without_masked_part};
