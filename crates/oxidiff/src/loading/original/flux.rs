@@ -119,3 +119,67 @@ pub(super) fn split(tensor: &StoredTensor, parts: usize) -> Option<Vec<StoredTen
     let range = |part: usize| part * share..if part == 3 { rows } else { (part + 1) * share };
     (0..parts).map(|part| tensor.rows(range(part))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use safetensors::tensor::{Dtype, TensorView};
+
+    use super::*;
+
+    fn file(tensors: &[(&str, [usize; 2])]) -> StateDict {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let zeros = vec![0; 4 * 6144 * 384];
+        let views = tensors.iter().map(|(key, shape)| {
+            let bytes = &zeros[..4 * shape[0] * shape[1]];
+            ((*key).to_owned(), TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap())
+        });
+        std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+        StateDict::open(&path).unwrap()
+    }
+
+    #[test]
+    fn the_model_follows_from_its_first_layers() {
+        let name = |first: [usize; 2], mark: &str, guided: bool| {
+            let mut tensors = vec![("img_in.weight", first), (mark, [1, 1])];
+            if guided {
+                tensors.push(("guidance_in.in_layer.weight", [1, 1]));
+            }
+            let file = file(&tensors);
+            let mut layouts = [&FLUX1_TRANSFORMER, &FLUX2_TRANSFORMER].into_iter();
+            (layouts.find(|layout| (layout.recognizes)(&file)).unwrap().configs)(&file).name
+        };
+        let first = FLUX1_MARKS[0];
+        assert!(name([3072, 64], first, true).ends_with("FLUX.1-dev"));
+        assert!(name([3072, 64], first, false).ends_with("FLUX.1-schnell"));
+        assert!(name([3072, 384], first, true).ends_with("FLUX.1-Fill-dev"));
+        assert!(name([3072, 128], first, true).ends_with("FLUX.1-Depth-dev"));
+        let second = FLUX2_MARKS[0];
+        assert!(name([3072, 128], second, false).ends_with("klein-4B"));
+        assert!(name([4096, 128], second, false).ends_with("klein-9B"));
+        assert!(name([6144, 128], second, true).ends_with("FLUX.2-dev"));
+        let controlnet =
+            file(&[("x_embedder.weight", [1, 1]), (FLUX1_MARKS[1], [1, 1]), (CONTROLNET_MARK, [1, 1])]);
+        assert!(!(FLUX1_TRANSFORMER.recognizes)(&controlnet));
+        assert!((FLUX1_TRANSFORMER.recognizes)(&file(&[(
+            "model.diffusion_model.single_blocks.0.modulation.lin.weight",
+            [1, 1]
+        )])));
+    }
+
+    #[test]
+    fn a_matrix_that_does_not_divide_into_its_parts_is_refused() {
+        for (key, names, parts) in [
+            ("double_blocks.0.img_attn.qkv.weight", &FLUX2, "three"),
+            ("single_blocks.0.linear1.weight", &FLUX1, "seven"),
+        ] {
+            let error = transformer(&file(&[(key, [8, 1])]), names).unwrap_err().to_string();
+            assert!(error.contains(key) && error.contains(parts), "{error}");
+        }
+        let split = transformer(&file(&[("single_blocks.0.linear1.weight", [14, 1])]), &FLUX1).unwrap();
+        let rows = |layer: &str| {
+            split.get(&format!("single_transformer_blocks.0.{layer}.weight")).unwrap().shape()[0]
+        };
+        assert_eq!(["attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"].map(rows), [2, 2, 2, 8]);
+    }
+}

@@ -189,33 +189,6 @@ fn a_transformer_may_be_a_single_file() {
     assert_eq!(fixture::difference(made(&pipeline), expected), 0.0);
 }
 
-/// The published configurations differ in what the transformer sees of a patch, and in whether it is told how strongly to follow the
-/// prompt.
-#[test]
-fn the_configuration_of_a_single_file_follows_from_its_first_layers() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("flux1.safetensors");
-    let name = file.to_str().unwrap();
-    for (channels, guided) in [(64, true), (64, false), (384, true), (128, true)] {
-        let tensor = |name: &str, shape: [usize; 2]| {
-            (name.to_owned(), shape.to_vec(), vec![0; 4 * shape[0] * shape[1]])
-        };
-        let mut tensors = vec![
-            tensor("img_in.weight", [3072, channels]),
-            tensor("single_blocks.0.modulation.lin.weight", [1, 1]),
-        ];
-        if guided {
-            tensors.push(tensor("guidance_in.in_layer.weight", [1, 1]));
-        }
-        write(&file, &tensors);
-        // What is wrong first is the layer of the wrong shape, and not the one that is there.
-        let refused = error(FluxTransformer2DModel::from_single_file(name, &SingleFileOptions::default()));
-        expect(&refused, &["flux1.safetensors"]);
-        assert!(!refused.contains("x_embedder.weight"), "{refused}");
-        assert_eq!(refused.contains("guidance_embedder"), guided, "{refused}");
-    }
-}
-
 #[test]
 fn a_saved_transformer_is_loaded_in_half_precision() {
     let folder = checkpoint();

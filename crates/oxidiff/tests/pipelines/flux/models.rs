@@ -16,6 +16,8 @@ use crate::fixture::{Recorded, assert_close, json};
 
 const TOLERANCE: f32 = 1e-4;
 const TRANSFORMERS: [&str; 5] = ["dev", "schnell", "other", "fill", "control"];
+/// The kinds of images of two items.
+const MODES: [usize; 2] = [2, 0];
 const TEXT_PLACES: [[f32; 3]; 7] = [[0.0; 3]; 7];
 
 #[derive(Deserialize)]
@@ -127,7 +129,7 @@ fn controlnets_say_what_to_add_as_in_python() {
         let call = FluxControlNetInputs {
             inputs: inputs(tokens(6, 16, -1.2), &image, &[0.7], guidance),
             controlnet_cond,
-            controlnet_mode: config.num_mode.is_some().then_some(&[2, 0]),
+            controlnet_mode: config.num_mode.is_some().then_some(&MODES[..]),
             conditioning_scale: 0.8,
         };
         let made = model.forward(&call).unwrap();
@@ -144,7 +146,7 @@ fn controlnets_say_what_to_add_as_in_python() {
         let refused = |call: FluxControlNetInputs<'_>| error(model.forward(&call).map(|_| ()));
         let modes = match config.num_mode {
             Some(_) => None,
-            None => Some([0usize, 1].as_slice()),
+            None => Some(&MODES[..]),
         };
         expect(
             &refused(FluxControlNetInputs { controlnet_mode: modes, ..call.clone() }),
