@@ -76,7 +76,7 @@ pub use models::controlnets::{
     ControlNet, ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel,
     ControlNetOutput, ControlNetUnion, ControlNetUnionConfig, ControlNetUnionInputs, ControlNetUnionModel,
     ControlNets, FluxControlNet, FluxMultiControlNetModel, FromUNetOptions, MultiControlNetModel,
-    MultiControlNetUnionModel,
+    MultiControlNetUnionModel, SD3ControlNet, SD3MultiControlNetModel,
 };
 pub use models::ip_adapters::FacePictures;
 pub use models::layers::activations::Activation;

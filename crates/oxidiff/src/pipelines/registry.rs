@@ -23,6 +23,7 @@ use super::stable_diffusion::{
     StableDiffusionLatentUpscalePipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
 };
 use super::stable_diffusion_3::{
+    StableDiffusion3ControlNetInpaintingPipeline, StableDiffusion3ControlNetPipeline,
     StableDiffusion3Img2ImgPipeline, StableDiffusion3InpaintPipeline, StableDiffusion3Pipeline,
 };
 use super::stable_diffusion_xl::{
@@ -122,6 +123,11 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<StableDiffusion3Pipeline>("stable-diffusion-3", Task::TextToImage),
     Entry::of::<StableDiffusion3Img2ImgPipeline>("stable-diffusion-3", Task::ImageToImage),
     Entry::of::<StableDiffusion3InpaintPipeline>("stable-diffusion-3", Task::Inpainting),
+    Entry::of::<StableDiffusion3ControlNetPipeline>("stable-diffusion-3-controlnet", Task::TextToImage),
+    Entry::of::<StableDiffusion3ControlNetInpaintingPipeline>(
+        "stable-diffusion-3-controlnet",
+        Task::Inpainting,
+    ),
     Entry::of::<StableDiffusionXLPipeline>("stable-diffusion-xl", Task::TextToImage),
     Entry::of::<StableDiffusionXLImg2ImgPipeline>("stable-diffusion-xl", Task::ImageToImage),
     Entry::of::<StableDiffusionXLInpaintPipeline>("stable-diffusion-xl", Task::Inpainting),

@@ -4,7 +4,6 @@
 use super::flux_names::{FINAL_MODULATION, FLUX1, FLUX2, Names, parts};
 use super::{Layout, OriginalModel, UNET, configs, stable_diffusion};
 use crate::error::Result;
-use crate::loading::config::Config;
 use crate::loading::formats::state_dict::{StateDict, StoredTensor};
 
 /// Tensors that only these transformers have, in the layouts of their authors and of diffusers.

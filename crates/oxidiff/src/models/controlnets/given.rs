@@ -4,9 +4,10 @@ use super::controlnet::ControlNetModel;
 use super::flux::{FluxControlNet, FluxMultiControlNetModel};
 use super::multi_controlnet::MultiControlNetModel;
 use super::one_or_several::ControlNet;
+use super::sd3::{SD3ControlNet, SD3MultiControlNetModel};
 use super::union::{ControlNetUnion, ControlNetUnionModel, MultiControlNetUnionModel};
 use crate::models::model::Model;
-use crate::models::transformers::{FluxControlNetModel, ZImageControlNetModel};
+use crate::models::transformers::{FluxControlNetModel, SD3ControlNetModel, ZImageControlNetModel};
 use crate::pipelines::component::Component;
 
 /// ControlNets of one class: `controlnet=` in Python.
@@ -28,6 +29,8 @@ pub enum ControlNets {
     Union(ControlNetUnion),
     /// Those of FLUX.1.
     Flux(Box<FluxControlNet>),
+    /// Those of Stable Diffusion 3.
+    SD3(Box<SD3ControlNet>),
     /// That of Z-Image.
     ZImage(Box<ZImageControlNetModel>),
 }
@@ -39,6 +42,7 @@ impl ControlNets {
             Self::Plain(nets) => nets,
             Self::Union(nets) => nets,
             Self::Flux(nets) => &**nets,
+            Self::SD3(nets) => &**nets,
             Self::ZImage(net) => &**net,
         }
     }
@@ -49,6 +53,7 @@ impl ControlNets {
             Self::Plain(_) => ControlNetModel::CLASS_NAME,
             Self::Union(_) => ControlNetUnionModel::CLASS_NAME,
             Self::Flux(_) => FluxControlNetModel::CLASS_NAME,
+            Self::SD3(_) => SD3ControlNetModel::CLASS_NAME,
             Self::ZImage(_) => ZImageControlNetModel::CLASS_NAME,
         }
     }
@@ -76,16 +81,23 @@ from! {
     ZImageControlNetModel => ZImage
 }
 
-macro_rules! from_flux {
-    ($($given:ty),+) => {
+macro_rules! from_boxed {
+    ($($given:ty => $kind:ident),+) => {
         $(
             impl From<$given> for ControlNets {
                 fn from(given: $given) -> Self {
-                    Self::Flux(Box::new(given.into()))
+                    Self::$kind(Box::new(given.into()))
                 }
             }
         )+
     };
 }
 
-from_flux!(FluxControlNetModel, FluxMultiControlNetModel, FluxControlNet);
+from_boxed! {
+    FluxControlNetModel => Flux,
+    FluxMultiControlNetModel => Flux,
+    FluxControlNet => Flux,
+    SD3ControlNetModel => SD3,
+    SD3MultiControlNetModel => SD3,
+    SD3ControlNet => SD3
+}

@@ -9,11 +9,12 @@ use crate::loading::single_file::SingleFileOptions;
 use crate::models::autoencoders::{self, Autoencoder};
 use crate::models::controlnets::{
     ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, FluxControlNet,
-    FluxMultiControlNetModel, MultiControlNetModel, MultiControlNetUnionModel, suffix,
+    FluxMultiControlNetModel, MultiControlNetModel, MultiControlNetUnionModel, SD3ControlNet,
+    SD3MultiControlNetModel, suffix,
 };
 use crate::models::model::Model;
 use crate::models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapters};
-use crate::models::transformers::{FluxControlNetModel, ZImageControlNetModel};
+use crate::models::transformers::{FluxControlNetModel, SD3ControlNetModel, ZImageControlNetModel};
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
 use crate::text_encoders::{CLIPTokenizer, Qwen2Tokenizer, T5Tokenizer};
@@ -168,6 +169,24 @@ impl<'a> ComponentLoader<'a> {
             return Ok(FluxControlNet::One(self.model(component)?));
         }
         Ok(FluxControlNet::Several(FluxMultiControlNetModel::new(self.numbered(component)?)?))
+    }
+
+    /// As [`Self::controlnet`], for the ControlNets of Stable Diffusion 3.
+    ///
+    /// # Errors
+    /// As [`Self::controlnet`].
+    pub fn sd3_controlnet(&self, component: &str) -> Result<SD3ControlNet> {
+        match &self.options.controlnet {
+            Some(ControlNets::SD3(given)) => return Ok((**given).clone()),
+            Some(other) => {
+                return Err(other_controlnet(other.class_name(), SD3ControlNetModel::CLASS_NAME));
+            }
+            None => {}
+        }
+        if self.controlnet_class(component)? != SD3MultiControlNetModel::CLASS_NAME {
+            return Ok(SD3ControlNet::One(self.model(component)?));
+        }
+        Ok(SD3ControlNet::Several(SD3MultiControlNetModel::new(self.numbered(component)?)?))
     }
 
     /// As [`Self::controlnet`], for the ControlNet of Z-Image.

@@ -18,6 +18,7 @@ pub(super) struct Settings {
     pub size: [Option<usize>; 2],
     /// The number of images.
     pub images: usize,
+    pub num_images_per_prompt: usize,
     pub generator: Generators,
     pub output_type: OutputType,
     pub callback: Option<StepCallback>,
@@ -33,9 +34,50 @@ pub(super) fn check(num_inference_steps: usize, guidance_scale: f64, mu: Option<
     check_finite("mu", mu.unwrap_or_default())
 }
 
-/// Declares the arguments of a call: its own, with their defaults, and those that all calls of the family share.
+/// Declares the arguments of a call: its own, with their defaults, and those that all calls of the family share. `with mu` adds the
+/// shift of the noise levels.
 macro_rules! prompt_arguments {
     (
+        $(#[doc = $about:literal])*
+        pub struct $arguments:ident: $task:literal, steps: $steps:literal, with mu { $($own:tt)* }
+    ) => {
+        $crate::pipelines::stable_diffusion_3::arguments::declare_arguments! {
+            [
+                /// By how much to shift the noise levels, for schedulers that are configured to shift them by the size of the image.
+                pub mu: Option<f64> = None,
+            ]
+            $(#[doc = $about])*
+            pub struct $arguments: $task, steps: $steps { $($own)* }
+        }
+
+        impl $arguments {
+            fn shift(&self) -> Option<f64> {
+                self.mu
+            }
+        }
+    };
+    (
+        $(#[doc = $about:literal])*
+        pub struct $arguments:ident: $task:literal, steps: $steps:literal { $($own:tt)* }
+    ) => {
+        $crate::pipelines::stable_diffusion_3::arguments::declare_arguments! {
+            []
+            $(#[doc = $about])*
+            pub struct $arguments: $task, steps: $steps { $($own)* }
+        }
+
+        impl $arguments {
+            fn shift(&self) -> Option<f64> {
+                None
+            }
+        }
+    };
+}
+
+/// The struct of [`prompt_arguments`], with further fields, and what it does with those that all calls share.
+macro_rules! declare_arguments {
+    (
+        [$($further:tt)*]
         $(#[doc = $about:literal])*
         pub struct $arguments:ident: $task:literal, steps: $steps:literal {
             $(
@@ -96,8 +138,7 @@ macro_rules! prompt_arguments {
                 pub callback_on_step_end: Option<$crate::pipelines::common::callback::StepCallback> = None,
                 /// The tokens of a prompt for the third text encoder, up to 512: more are cut off, fewer filled up.
                 pub max_sequence_length: usize = 256,
-                /// By how much to shift the noise levels, for schedulers that are configured to shift them by the size of the image.
-                pub mu: Option<f64> = None,
+                $($further)*
             }
         }
 
@@ -134,15 +175,16 @@ macro_rules! prompt_arguments {
             /// Checks what all calls share, and takes out the values that the run needs.
             fn settings(&mut self) -> $crate::error::Result<$crate::pipelines::stable_diffusion_3::arguments::Settings> {
                 let (steps, scale) = (self.num_inference_steps, self.guidance_scale);
-                $crate::pipelines::stable_diffusion_3::arguments::check(steps, scale, self.mu)?;
+                $crate::pipelines::stable_diffusion_3::arguments::check(steps, scale, self.shift())?;
                 let images = self.texts().images()?;
                 Ok($crate::pipelines::stable_diffusion_3::arguments::Settings {
                     guidance: $crate::pipelines::common::guidance::Guidance::by_scale(scale),
                     num_inference_steps: steps,
                     sigmas: self.sigmas.take(),
-                    mu: self.mu,
+                    mu: self.shift(),
                     size: [self.height, self.width],
                     images,
+                    num_images_per_prompt: self.num_images_per_prompt,
                     generator: self.generator.take().unwrap_or_else($crate::random::Generators::from_entropy),
                     output_type: self.output_type,
                     callback: self.callback_on_step_end.take(),
@@ -177,4 +219,4 @@ macro_rules! skip_layer_arguments {
     };
 }
 
-pub(super) use {prompt_arguments, skip_layer_arguments};
+pub(super) use {declare_arguments, prompt_arguments, skip_layer_arguments};

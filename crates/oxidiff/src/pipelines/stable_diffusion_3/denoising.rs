@@ -4,6 +4,7 @@ use burn::tensor::{DType, Tensor};
 
 use super::arguments::Settings;
 use super::components::StableDiffusion3Components;
+use super::controlnet::{Control, ControlStep};
 use super::skip_layer_guidance::SkipLayerGuidance;
 use crate::error::Result;
 use crate::image_processor::{Images, OutputType, postprocess};
@@ -29,6 +30,8 @@ pub(super) struct Run<'a> {
     pub steps: usize,
     pub text: PromptEncoding,
     pub skip_layers: Option<SkipLayerGuidance>,
+    /// ControlNets and what they follow.
+    pub control: Option<Control<'a>>,
     /// Channels beside those of the latents, `[images, channels, height, width]`.
     pub further_channels: Option<Tensor<4>>,
     pub after_step: Option<AfterStep<'a>>,
@@ -82,6 +85,7 @@ impl StableDiffusion3Components {
             steps: run.steps,
             order: scheduler.order(),
             watch: Watch {
+                helpers: run.control.as_ref().map(Control::models).unwrap_or_default(),
                 condition: Some(Condition { encoders, values: text.tokens.clone() }),
                 ..Watch::of(index, ("transformer", transformer), &**scheduler)
             },
@@ -89,6 +93,18 @@ impl StableDiffusion3Components {
             progress_bar,
         };
         denoising.run(latents, |step, latents| {
+            let steps = run.timesteps.len() as f64;
+            let window = [step.index as f64 / steps, (step.index + 1) as f64 / steps];
+            let samples = match &run.control {
+                Some(control) => control.samples(&ControlStep {
+                    latents: latents.clone().repeat_dim(0, copies),
+                    text: &text,
+                    timestep: step.timestep,
+                    window,
+                    transformer,
+                })?,
+                None => Vec::new(),
+            };
             let call = |copies: usize, text: &TextEncoding, skip_layers: &[usize]| {
                 let mut input = latents.clone();
                 if let Some(further) = &run.further_channels {
@@ -99,7 +115,7 @@ impl StableDiffusion3Components {
                     encoder_hidden_states: text.tokens.clone(),
                     pooled_projections: text.pooled.clone().expect("the family pools its prompts"),
                     timestep: &[step.timestep],
-                    block_controlnet_hidden_states: &[],
+                    block_controlnet_hidden_states: &samples,
                     skip_layers,
                 };
                 Ok::<_, crate::error::Error>(transformer.forward(&inputs)?.cast(DType::F32))

@@ -29,7 +29,7 @@ pub struct StableDiffusion3Img2ImgPipeline {
 prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `StableDiffusion3Img2ImgPipeline.__call__`. The image is resized
     /// to the height and width of the call.
-    pub struct StableDiffusion3ImageToImage: "image to image with Stable Diffusion 3", steps: 50 {
+    pub struct StableDiffusion3ImageToImage: "image to image with Stable Diffusion 3", steps: 50, with mu {
         /// The images to start from: one for all prompts, or one for each. A tensor with as many channels as the latents have is
         /// treated as latents.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
@@ -82,6 +82,7 @@ impl Pipeline for StableDiffusion3Img2ImgPipeline {
             steps,
             text,
             skip_layers: None,
+            control: None,
             further_channels: None,
             after_step: None,
             shifts: true,

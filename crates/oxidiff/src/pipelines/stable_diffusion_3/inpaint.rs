@@ -35,7 +35,7 @@ pub struct StableDiffusion3InpaintPipeline {
 prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `StableDiffusion3InpaintPipeline.__call__`. The image is resized
     /// to the height and width of the call.
-    pub struct StableDiffusion3Inpaint: "inpainting with Stable Diffusion 3", steps: 50 {
+    pub struct StableDiffusion3Inpaint: "inpainting with Stable Diffusion 3", steps: 50, with mu {
         /// The images to repaint in part: one for all prompts, or one for each. A tensor with as many channels as the latents
         /// have is treated as latents.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
@@ -184,6 +184,7 @@ impl Pipeline for StableDiffusion3InpaintPipeline {
             steps,
             text,
             skip_layers: None,
+            control: None,
             further_channels,
             after_step,
             // As Python decodes in this class.

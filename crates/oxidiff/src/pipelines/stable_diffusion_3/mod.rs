@@ -4,6 +4,7 @@
 mod arguments;
 mod components;
 mod conditioning;
+mod controlnet;
 mod denoising;
 mod img2img;
 mod inpaint;
@@ -13,6 +14,10 @@ mod skip_layer_guidance;
 mod text2img;
 
 pub use components::StableDiffusion3Components;
+pub use controlnet::{
+    StableDiffusion3ControlNetInpaint, StableDiffusion3ControlNetInpaintingPipeline,
+    StableDiffusion3ControlNetPipeline, StableDiffusion3ControlNetTextToImage,
+};
 pub use img2img::{StableDiffusion3ImageToImage, StableDiffusion3Img2ImgPipeline};
 pub use inpaint::{StableDiffusion3Inpaint, StableDiffusion3InpaintPipeline};
 pub use text2img::{StableDiffusion3Pipeline, StableDiffusion3TextToImage};

@@ -56,6 +56,13 @@ macro_rules! pipeline_methods {
             self.components.list()
         }
 
+        $crate::pipelines::stable_diffusion_3::pipeline_fields::shared_methods!();
+    };
+}
+
+/// Inside `impl Pipeline`: the methods that all pipelines of the family share.
+macro_rules! shared_methods {
+    () => {
         fn lora_loader(&mut self) -> Option<&mut dyn $crate::pipelines::common::lora::LoraLoader> {
             Some(&mut self.components)
         }
@@ -65,4 +72,4 @@ macro_rules! pipeline_methods {
     };
 }
 
-pub(super) use {expose_fields, pipeline_methods};
+pub(super) use {expose_fields, pipeline_methods, shared_methods};

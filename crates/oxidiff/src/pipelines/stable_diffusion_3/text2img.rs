@@ -34,7 +34,7 @@ pub struct StableDiffusion3Pipeline {
 
 prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `StableDiffusion3Pipeline.__call__`.
-    pub struct StableDiffusion3TextToImage: "text to image with Stable Diffusion 3", steps: 28 {
+    pub struct StableDiffusion3TextToImage: "text to image with Stable Diffusion 3", steps: 28, with mu {
         /// Layers of the transformer to leave out for a further prediction, from which guidance leads away.
         pub skip_guidance_layers: Option<Vec<usize>> = None,
         /// How far that guidance goes.
@@ -82,6 +82,7 @@ impl Pipeline for StableDiffusion3Pipeline {
             steps,
             text,
             skip_layers,
+            control: None,
             further_channels: None,
             after_step: None,
             shifts: true,

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use oxidiff::{
-    DiffusionPipeline, Pipeline, StableDiffusion3Img2ImgPipeline, StableDiffusion3InpaintPipeline,
-    StableDiffusion3Pipeline,
+    AUTO_PIPELINES, AutoPipeline, DiffusionPipeline, Pipeline, SD3ControlNet,
+    StableDiffusion3ControlNetInpaintingPipeline, StableDiffusion3ControlNetPipeline,
+    StableDiffusion3Img2ImgPipeline, StableDiffusion3InpaintPipeline, StableDiffusion3Pipeline,
 };
 
-use super::models::transformer;
+use super::models::{controlnet, transformer};
 use super::{checkpoint, load, recorded};
 use crate::fixture::recorded_calls::compare_calls;
 
@@ -20,7 +21,17 @@ fn compare<P: Pipeline>(file: &str, least: usize) {
             pipeline.transformer = transformer(name);
             return pipeline.into();
         }
-        let pipeline = plain.to_class(P::CLASS_NAME).unwrap();
+        let pipeline = match &call.controlnet {
+            Some(names) => {
+                let nets = SD3ControlNet::of(names.split('+').map(controlnet).collect()).unwrap();
+                let task = match P::CLASS_NAME {
+                    StableDiffusion3ControlNetPipeline::CLASS_NAME => AUTO_PIPELINES[0],
+                    _ => AutoPipeline::find("AutoPipelineForInpainting").unwrap(),
+                };
+                task.from_pipe_with_controlnet(&plain, nets).unwrap()
+            }
+            None => plain.to_class(P::CLASS_NAME).unwrap(),
+        };
         assert_eq!(pipeline.class_name(), P::CLASS_NAME);
         pipeline
     });
@@ -39,6 +50,16 @@ fn images_are_changed_as_in_python() {
 #[test]
 fn images_are_inpainted_as_in_python() {
     compare::<StableDiffusion3InpaintPipeline>("inpaint", 9);
+}
+
+#[test]
+fn images_follow_others_as_in_python() {
+    compare::<StableDiffusion3ControlNetPipeline>("control", 6);
+}
+
+#[test]
+fn images_are_inpainted_by_controlnets_as_in_python() {
+    compare::<StableDiffusion3ControlNetInpaintingPipeline>("control_inpaint", 2);
 }
 
 /// Python needs `text_encoder_3=None` to load it.

@@ -71,7 +71,7 @@ fn weights_in_half_precision_stay_so() {
     }
 }
 
-fn write(tensors: &BTreeMap<String, Plain>, file: &Path) {
+pub fn write(tensors: &BTreeMap<String, Plain>, file: &Path) {
     let bytes: Vec<Vec<u8>> = tensors
         .values()
         .map(|tensor| tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect())

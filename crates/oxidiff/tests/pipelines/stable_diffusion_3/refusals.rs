@@ -1,12 +1,12 @@
 //! Calls that are refused.
 
 use oxidiff::{
-    DiffusionPipeline, EulerDiscreteScheduler, Pipeline, PipelineImageInput, Request, Scheduler,
-    StableDiffusion3Img2ImgPipeline, StableDiffusion3InpaintPipeline, StableDiffusion3Pipeline,
-    StableDiffusion3TextToImage, Tensor,
+    Config, DiffusionPipeline, EulerDiscreteScheduler, Model, Pipeline, PipelineImageInput, Request,
+    SD3ControlNetModel, Scheduler, StableDiffusion3ControlNetPipeline, StableDiffusion3Img2ImgPipeline,
+    StableDiffusion3InpaintPipeline, StableDiffusion3Pipeline, StableDiffusion3TextToImage, Tensor,
 };
 
-use super::models::transformer;
+use super::models::{controlnet, transformer};
 use super::{error, expect, text_to_image};
 use crate::fixture::pictures::{blob, picture, values};
 
@@ -171,4 +171,45 @@ fn parts_that_do_not_fit_are_refused() {
         ..StableDiffusion3TextToImage::new("a")
     };
     expect(&error(pipeline.call(arguments)), &["EulerDiscreteScheduler"]);
+}
+
+#[test]
+fn controlnets_and_their_images_that_cannot_be_used_are_named() {
+    let components = || (*text_to_image()).clone();
+    let mut pipeline = StableDiffusion3ControlNetPipeline::new(components(), controlnet("plain")).unwrap();
+    pipeline.set_progress_bar(false);
+    let mut pipeline: DiffusionPipeline = pipeline.into();
+    let image = || picture("RGB", [32, 32]);
+    let mut refused = |call: Request| error(pipeline.call(call));
+    expect(&refused(request()), &["control_image"]);
+    let scale = request().with("control_image", image()).with("controlnet_conditioning_scale", f64::NAN);
+    expect(&refused(scale), &["`controlnet_conditioning_scale`"]);
+    let start = request().with("control_image", image()).with("control_guidance_start", 1.0);
+    expect(&refused(start), &["`control_guidance_start`"]);
+    let two = vec![image(), image()];
+    expect(&refused(request().with("control_image", two)), &["`control_image`", "got 2 for 1 prompt"]);
+    expect(&refused(request().with("control_image", picture("RGBA", [32, 32]))), &["`control_image`"]);
+    let uneven = PipelineImageInput::Tensor(values([1, 3, 24, 32], -1.0));
+    expect(&refused(request().with("control_image", uneven)), &["`height`", "24"]);
+    expect(&refused(request().with("control_image", image()).with("mu", 0.5)), &["`mu`"]);
+    // One that also takes a mask.
+    let mut masked: DiffusionPipeline =
+        StableDiffusion3ControlNetPipeline::new(components(), controlnet("masked")).unwrap().into();
+    masked.set_progress_bar(false);
+    let refused = error(masked.call(request().with("control_image", image())));
+    expect(&refused, &["`controlnet`", "17 channels", "16"]);
+    let mut parts = components();
+    parts.transformer = transformer("plain");
+    let wide = SD3ControlNetModel::from_config(
+        &Config::from_json(
+            r#"{"num_layers": 1, "sample_size": 8, "pooled_projection_dim": 24, "joint_attention_dim": 32}"#,
+        )
+        .unwrap(),
+        &oxidiff::Device::flex(),
+    );
+    let refused = StableDiffusion3ControlNetPipeline::new(parts, wide.unwrap());
+    expect(&error(refused), &["`controlnet`", "1152", "16"]);
+    let folder = super::checkpoint();
+    let loaded = StableDiffusion3ControlNetPipeline::from_pretrained(folder.path().to_str().unwrap());
+    expect(&error(loaded), &["`controlnet`", "must be given"]);
 }

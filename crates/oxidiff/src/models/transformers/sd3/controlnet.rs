@@ -8,7 +8,7 @@ use super::block::{JointBlock, SingleBlock};
 use super::condition::ConditionEmbedding;
 use super::inputs::check_conditions;
 use super::patch_embed::PatchEmbed;
-use super::{SD3ControlNetConfig, SD3Transformer2DModel};
+use super::{SD3ControlNetConfig, SD3Transformer2DModel, Sizes};
 use crate::error::{Error, Result};
 use crate::models::call::call;
 use crate::models::layers::linear::Linear;
@@ -100,6 +100,36 @@ impl SD3ControlNetModel {
     /// The device of the weights, on which the model computes.
     pub fn device(&self) -> Device {
         self.time_text_embed.device()
+    }
+
+    /// Checks that the model was made for a transformer like this one.
+    ///
+    /// # Errors
+    /// When it was not; the error names what differs.
+    pub fn check_fit(&self, transformer: &SD3Transformer2DModel) -> Result<()> {
+        let (own, other) = (self.config.sizes(), transformer.config().sizes());
+        let text = |sizes: &Sizes| sizes.text_features.unwrap_or_default();
+        for (field, own, other) in [
+            ("patch_size", own.patch_size, other.patch_size),
+            ("joint_attention_dim", own.text_features.unwrap_or(text(&other)), text(&other)),
+            ("pooled_projection_dim", own.pooled_features, other.pooled_features),
+        ] {
+            if own != other {
+                let message = format!("has {own} as `{field}`, but the transformer {other}");
+                return Err(Error::argument("controlnet", message));
+            }
+        }
+        if own.dim() != other.dim() || own.blocks > other.blocks {
+            let message = format!(
+                "has {} blocks for tokens of {} features, but the transformer {} for tokens of {}",
+                own.blocks,
+                own.dim(),
+                other.blocks,
+                other.dim()
+            );
+            return Err(Error::argument("controlnet", message));
+        }
+        Ok(())
     }
 
     /// What to add after the blocks of the transformer, one tensor `[batch, tokens, dim]` for each block of this model.
