@@ -275,14 +275,12 @@ impl LoraFile {
             if part != ALPHA && !NAMES.contains(&part) {
                 return Err(self.tensors.error(format!("tensor `{key}` does not belong to a LoRA")));
             }
-            let (original, is_final) = (module, module.starts_with(transformer_names::FINAL));
+            let original = module;
             let Some(module) = modules.get(original) else { continue };
             used.insert(key);
             let swaps = part == UP && transformer_names::shifts_first(original, module, weights);
             let parts = parts.entry(module.clone()).or_default();
             match part {
-                // Python leaves it out.
-                ALPHA if is_final && transformer_names::is_flux1(weights) => {}
                 ALPHA => parts.alpha = Some(scalar(tensor)?),
                 name => {
                     let swapped = if swaps { tensor.with_halves_swapped()? } else { None };

@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::OUT;
-use crate::loading::original::flux_names::{FINAL_MODULATION, FLUX1, Names};
+use crate::loading::original::flux_names::{FINAL_MODULATION, Names};
 use crate::loading::original::sd3_names;
 
 /// An old name of the blocks of FLUX.2, which some exports have.
 const FORMER_BLOCKS: &str = "sformer_blocks.";
-
-/// What the names of the last layers begin with in kohya's layout.
-pub(super) const FINAL: &str = "final_layer_";
 
 /// The name in diffusers of a module of the model with these weights.
 pub(super) fn canonical(module: String, weights: &BTreeMap<String, Vec<usize>>) -> String {
@@ -58,9 +55,4 @@ const SD3_MARK: &str = "attn.add_q_proj.weight";
 fn is_sd3(weights: &BTreeMap<String, Vec<usize>>) -> bool {
     weights.contains_key("pos_embed.proj.weight")
         && weights.contains_key(&format!("transformer_blocks.0.{SD3_MARK}"))
-}
-
-/// Whether these are the weights of FLUX.1.
-pub(super) fn is_flux1(weights: &BTreeMap<String, Vec<usize>>) -> bool {
-    Names::of(weights).is_some_and(|names| std::ptr::eq(names, &FLUX1))
 }

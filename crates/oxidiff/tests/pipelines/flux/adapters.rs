@@ -102,6 +102,45 @@ fn one_layer_stands_for_four() {
     expect(&error(with_lora(&plain, &theirs)), &["single_transformer_blocks.1.qkv_mlp", "rows"]);
 }
 
+/// Python forgets them.
+#[test]
+fn layers_outside_of_blocks_are_changed_in_kohyas_layout_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (theirs, ours) = (folder.path().join("theirs.safetensors"), folder.path().join("ours.safetensors"));
+    let values = |count: usize| (0..count).map(|index| (index % 11) as f32 / 5.0 - 1.0).collect::<Vec<f32>>();
+    let (mut kohya, mut diffusers) = (Vec::new(), Vec::new());
+    for (original, module, [rows, columns]) in [
+        ("img_in", "x_embedder", [32, 16]),
+        ("txt_in", "context_embedder", [32, 24]),
+        ("vector_in_in_layer", "time_text_embed.text_embedder.linear_1", [32, 12]),
+        ("guidance_in_out_layer", "time_text_embed.guidance_embedder.linear_2", [32, 32]),
+        ("final_layer_linear", "proj_out", [16, 32]),
+        ("final_layer_adaLN_modulation_1", "norm_out.linear", [64, 32]),
+    ] {
+        let (down, up) = (values(columns), values(rows));
+        let half = rows / 2;
+        // The shift comes first in the layout of the authors.
+        let swapped = match module {
+            "norm_out.linear" => [&up[half..], &up[..half]].concat(),
+            _ => up.clone(),
+        };
+        kohya.push((format!("lora_unet_{original}.lora_down.weight"), [1, columns], down.clone()));
+        kohya.push((format!("lora_unet_{original}.lora_up.weight"), [rows, 1], swapped));
+        kohya.push((format!("lora_unet_{original}.alpha"), [1, 1], vec![0.5]));
+        let halved: Vec<f32> = down.iter().map(|value| value / 2.0).collect();
+        diffusers.push((format!("transformer.{module}.lora_A.weight"), [1, columns], halved));
+        diffusers.push((format!("transformer.{module}.lora_B.weight"), [rows, 1], up));
+    }
+    write(&theirs, &kohya);
+    write(&ours, &diffusers);
+    let plain = text_to_image();
+    let changed = latents(&mut with_lora(&plain, &theirs).unwrap());
+    assert!(difference(changed.clone(), latents(&mut plain.clone())) > 0.02);
+    let scale = 1f32.max(changed.clone().abs().max().into_scalar());
+    let expected = latents(&mut with_lora(&plain, &ours).unwrap());
+    assert_close("outside", changed / scale, expected / scale, 1e-5);
+}
+
 #[test]
 fn adapters_change_the_text_encoder_too() {
     let folder = tempfile::tempdir().unwrap();

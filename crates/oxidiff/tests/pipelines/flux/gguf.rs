@@ -15,8 +15,9 @@ use super::{checkpoint, load, recorded};
 use crate::fixture::gguf::{self, Plain};
 use crate::fixture::pictures::values;
 
-/// What blocks of 8 bits may change, relative to the length of the result.
-const MOST: f32 = 2e-2;
+/// What blocks of 8 bits may change, relative to the length of the result: weights and activations of all layers are rounded, and random
+/// layers do not shrink what earlier ones have changed.
+const MOST: f32 = 2.5e-2;
 
 fn distance<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> f32 {
     let norm = |x: Tensor<D>| x.square().sum().into_scalar::<f32>().sqrt();
