@@ -284,6 +284,9 @@ pub(crate) struct LoadArguments {
     /// Weights of the model's second text encoder from another file, such as a GGUF file
     #[arg(long, value_name = "FILE")]
     text_encoder_2: Option<String>,
+    /// Weights of the model's third text encoder from another file, such as a GGUF file
+    #[arg(long, value_name = "FILE")]
+    text_encoder_3: Option<String>,
     /// Take the weights averaged over the training (EMA) from a model in one file that has both
     #[arg(long)]
     extract_ema: bool,
@@ -328,6 +331,7 @@ impl LoadArguments {
             ("--transformer", "transformer", &self.transformer),
             ("--text-encoder", "text_encoder", &self.text_encoder),
             ("--text-encoder-2", "text_encoder_2", &self.text_encoder_2),
+            ("--text-encoder-3", "text_encoder_3", &self.text_encoder_3),
         ];
         options.into_iter().filter_map(|(option, component, file)| Some((option, component, file.as_ref()?)))
     }

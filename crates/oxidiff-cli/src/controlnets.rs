@@ -4,7 +4,8 @@ use anyhow::{anyhow, bail};
 use oxidiff::image::DynamicImage;
 use oxidiff::{
     AutoPipeline, ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets,
-    DiffusionPipeline, Error, LoadOptions, Model, Request, SingleFileOptions, ZImageControlNetModel,
+    DiffusionPipeline, Error, FluxControlNet, FluxControlNetModel, LoadOptions, Model, Request,
+    SingleFileOptions, ZImageControlNetModel,
 };
 
 use crate::arguments::LoadArguments;
@@ -39,15 +40,17 @@ pub(crate) fn add(
 enum Loaded {
     Plain(Box<ControlNetModel>),
     Union(Box<ControlNetUnionModel>),
+    Flux(Box<FluxControlNetModel>),
     ZImage(Box<ZImageControlNetModel>),
 }
 
 fn load_all(names: &[String], options: &LoadOptions) -> anyhow::Result<ControlNets> {
-    let (mut plain, mut union, mut z_image) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut plain, mut union, mut flux, mut z_image) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for name in names {
         match load_one(name, options)? {
             Loaded::Plain(net) => plain.push(*net),
             Loaded::Union(net) => union.push(*net),
+            Loaded::Flux(net) => flux.push(*net),
             Loaded::ZImage(net) => z_image.push(net),
         }
     }
@@ -58,6 +61,15 @@ fn load_all(names: &[String], options: &LoadOptions) -> anyhow::Result<ControlNe
             "--controlnet {}: a {} works only alone",
             names.join(", "),
             ZImageControlNetModel::CLASS_NAME
+        ),
+    }
+    match (flux.len(), names.len()) {
+        (0, _) => {}
+        (own, all) if own == all => return Ok(FluxControlNet::of(flux)?.into()),
+        _ => bail!(
+            "--controlnet {}: a {} works only with others of its class",
+            names.join(", "),
+            FluxControlNetModel::CLASS_NAME
         ),
     }
     match (plain.is_empty(), union.is_empty()) {
@@ -95,6 +107,11 @@ fn load_one(name: &str, options: &LoadOptions) -> anyhow::Result<Loaded> {
                 load_folder(name, options).map(|net| Loaded::Union(Box::new(net)))
             }
             Err(Error::Config { field, message, .. })
+                if field == "_class_name" && message.contains(FluxControlNetModel::CLASS_NAME) =>
+            {
+                load_folder(name, options).map(|net| Loaded::Flux(Box::new(net)))
+            }
+            Err(Error::Config { field, message, .. })
                 if field == "_class_name" && message.contains(ZImageControlNetModel::CLASS_NAME) =>
             {
                 load_folder(name, options).map(|net| Loaded::ZImage(Box::new(net)))
@@ -127,7 +144,8 @@ pub(crate) fn set_images(
     images: Vec<DynamicImage>,
 ) -> anyhow::Result<()> {
     let class_name = pipeline.class_name();
-    let takes = pipeline.takes("controlnet_conditioning_scale");
+    // A transformer may follow an image without a ControlNet.
+    let takes = pipeline.takes("controlnet_conditioning_scale") || pipeline.takes("control_image");
     match images.is_empty() {
         true if takes && !request.has("image") => bail!("a {class_name} needs a --control-image"),
         true if pipeline.takes("control_image") => bail!("a {class_name} needs a --control-image"),

@@ -55,7 +55,7 @@ fn option(argument: ArgumentInfo) -> Arg {
     // Only the first sentence: the other options have one, too.
     let help = argument.summary();
     let option = Arg::new(id(&argument))
-        .long(argument.name.replace('_', "-"))
+        .long(long_name(argument.name))
         .help(help.replace('`', ""))
         .help_heading("Options of some pipelines")
         .action(ArgAction::Set);
@@ -118,5 +118,10 @@ fn shown(argument: &str) -> String {
 }
 
 fn option_name(argument: &str) -> String {
-    format!("--{}", argument.replace('_', "-"))
+    format!("--{}", long_name(argument))
+}
+
+/// Names that begin with an underscore in Python are written without it.
+fn long_name(argument: &str) -> String {
+    argument.trim_start_matches('_').replace('_', "-")
 }

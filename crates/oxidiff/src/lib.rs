@@ -75,7 +75,8 @@ pub use models::autoencoders::{
 pub use models::controlnets::{
     ControlNet, ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel,
     ControlNetOutput, ControlNetUnion, ControlNetUnionConfig, ControlNetUnionInputs, ControlNetUnionModel,
-    ControlNets, FromUNetOptions, MultiControlNetModel, MultiControlNetUnionModel,
+    ControlNets, FluxControlNet, FluxMultiControlNetModel, FromUNetOptions, MultiControlNetModel,
+    MultiControlNetUnionModel, SD3ControlNet, SD3MultiControlNetModel,
 };
 pub use models::ip_adapters::FacePictures;
 pub use models::layers::activations::Activation;
@@ -89,7 +90,10 @@ pub use models::model::Model;
 pub use models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapterConfig, T2IAdapterType, T2IAdapters};
 pub use models::transformers::{
     ControlNoiseRefiner, DiTTransformer2DConfig, DiTTransformer2DModel, Flux2Inputs, Flux2KVCache,
-    Flux2Transformer2DConfig, Flux2Transformer2DModel, ZImageControlInputs, ZImageControlNetConfig,
+    Flux2Transformer2DConfig, Flux2Transformer2DModel, FluxControlCondition, FluxControlNetConfig,
+    FluxControlNetInputs, FluxControlNetModel, FluxControlSamples, FluxInputs, FluxTransformer2DConfig,
+    FluxTransformer2DModel, SD3ControlNetConfig, SD3ControlNetInputs, SD3ControlNetModel, SD3Inputs,
+    SD3Transformer2DConfig, SD3Transformer2DModel, ZImageControlInputs, ZImageControlNetConfig,
     ZImageControlNetModel, ZImageInputs, ZImageTransformer2DConfig, ZImageTransformer2DModel,
 };
 pub use models::unets::{
@@ -127,8 +131,8 @@ pub use schedulers::{
 };
 pub use text_encoders::{
     CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTextOutput, CLIPTextProjectionOutput,
-    CLIPTokenizer, ChatMessage, ChatOptions, Qwen2Tokenizer, Qwen3Config, Qwen3Model, Qwen3Output,
-    TokenizedText, UnpaddedText,
+    CLIPTokenizer, ChatMessage, ChatOptions, Qwen2Tokenizer, Qwen3Config, Qwen3Model, Qwen3Output, T5Config,
+    T5EncoderModel, T5EncoderOutput, T5Tokenizer, TokenizedText, UnpaddedText,
 };
 pub use upscaling::{ImageUpscaler, UpscaleOptions};
 pub use vision::{

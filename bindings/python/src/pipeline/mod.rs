@@ -68,6 +68,8 @@ impl Held {
             Ok(Self::Owned(match loading::controlnets(core)? {
                 ControlNets::Plain(nets) => Box::new(nets),
                 ControlNets::Union(nets) => Box::new(nets),
+                ControlNets::Flux(nets) => nets,
+                ControlNets::SD3(nets) => nets,
                 ControlNets::ZImage(net) => net,
             }))
         } else {

@@ -20,6 +20,7 @@ mod not_finite;
 mod prompt_weighting;
 mod readme;
 mod sandbox;
+mod small_models;
 mod t2i_adapter;
 mod train;
 #[path = "../../../oxidiff/tests/fixture/true_size.rs"]

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use oxidiff::{
-    AutoencoderKL, AutoencoderKLFlux2, Config, Device, Flux2Transformer2DModel, Model, Qwen3Model,
-    ZImageControlNetModel, ZImageTransformer2DModel,
+    AutoencoderKL, Config, Device, FluxControlNetModel, Model, Qwen3Model, ZImageControlNetModel,
+    ZImageTransformer2DModel,
 };
 use oxidiff_kernels::QuantisedFormat;
 use safetensors::tensor::{Dtype, TensorView};
@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::gguf;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
+use crate::small_models::{flux1_config, write_flux1, write_flux2, write_initial, write_sd3, write_z_image};
 
 /// The commands that are not commands of the binary.
 const OTHER_COMMANDS: [&str; 6] = [
@@ -67,6 +68,7 @@ fn the_commands_work() {
     let sandbox = Sandbox::new();
     copy_folder(&Path::new(ROOT).join("models"), &sandbox.path("models"));
     write_z_image(&sandbox.path("Tongyi-MAI/Z-Image-Turbo"));
+    write_flux1(&sandbox.path("black-forest-labs/FLUX.1-schnell"), "schnell");
     write_flux2(&sandbox.path("black-forest-labs/FLUX.2-klein-4B"));
     let mut seen = BTreeSet::new();
     for (command, expected) in commands(&readme) {
@@ -80,7 +82,7 @@ fn the_commands_work() {
             command.strip_prefix("oxidiff ")
         };
         let mut arguments = words(arguments.unwrap_or_else(|| panic!("`{command}` is not known")));
-        if command.contains("Z-Image") || command.contains("FLUX.2") {
+        if command.contains("Z-Image") || command.contains("FLUX") {
             arguments.extend(["--height", "64", "--width", "64"].map(str::to_owned));
         }
         let printed = sandbox.run(&arguments).succeeded().stdout;
@@ -150,29 +152,6 @@ fn the_commands_of_the_page_about_steering_work() {
     }
 }
 
-/// A small Z-Image with initial weights.
-pub(crate) fn write_z_image(folder: &Path) {
-    copy_folder(&Path::new(ROOT).join("tests/fixtures/z_image/checkpoint"), folder);
-    write_initial::<ZImageTransformer2DModel>(&folder.join("transformer"));
-    write_initial::<Qwen3Model>(&folder.join("text_encoder"));
-    write_initial::<AutoencoderKL>(&folder.join("vae"));
-}
-
-/// A small FLUX.2 klein with initial weights.
-fn write_flux2(folder: &Path) {
-    let fixtures = Path::new(ROOT).join("tests/fixtures");
-    copy_folder(&fixtures.join("flux2/checkpoint"), folder);
-    copy_folder(&fixtures.join("z_image/checkpoint/tokenizer"), &folder.join("tokenizer"));
-    write_initial::<Flux2Transformer2DModel>(&folder.join("transformer"));
-    write_initial::<Qwen3Model>(&folder.join("text_encoder"));
-    write_initial::<AutoencoderKLFlux2>(&folder.join("vae"));
-}
-
-fn write_initial<M: Model>(folder: &Path) {
-    let config = Config::from_file(folder.join("config.json")).unwrap();
-    M::from_config(&config, &Device::flex()).unwrap().save_pretrained(folder).unwrap();
-}
-
 #[test]
 fn the_commands_of_the_page_about_models_work() {
     let page = std::fs::read_to_string(Path::new(ROOT).join("docs/models.md")).unwrap();
@@ -184,6 +163,24 @@ fn the_commands_of_the_page_about_models_work() {
     let controlnet = Config::from_json(&models["controlnet.layers"]["config"].to_string()).unwrap();
     let controlnet = ZImageControlNetModel::from_config(&controlnet, &Device::flex()).unwrap();
     controlnet.save_pretrained(sandbox.path("controlnet")).unwrap();
+    for (name, class_name, transformer) in [
+        ("dev", "FluxPipeline", "dev"),
+        ("schnell", "FluxPipeline", "schnell"),
+        ("Fill-dev", "FluxFillPipeline", "fill"),
+        ("Kontext-dev", "FluxKontextPipeline", "dev"),
+        ("Canny-dev", "FluxControlPipeline", "control"),
+    ] {
+        let folder = sandbox.path(&format!("black-forest-labs/FLUX.1-{name}"));
+        write_flux1(&folder, transformer);
+        let index = folder.join("model_index.json");
+        let text = std::fs::read_to_string(&index).unwrap().replace("FluxPipeline", class_name);
+        std::fs::write(&index, text).unwrap();
+    }
+    for (name, config) in [("flux-controlnet", "edges"), ("flux-controlnet-union", "union")] {
+        let config = Config::from_json(&flux1_config(&format!("controlnet.{config}")).to_string()).unwrap();
+        let controlnet = FluxControlNetModel::from_config(&config, &Device::flex()).unwrap();
+        controlnet.save_pretrained(sandbox.path(name)).unwrap();
+    }
     let flux2 = sandbox.path("black-forest-labs/FLUX.2-klein-4B");
     write_flux2(&flux2);
     for name in ["black-forest-labs/FLUX.2-klein-base-4B", "black-forest-labs/FLUX.2-klein-9b-kv"] {
@@ -193,6 +190,22 @@ fn the_commands_of_the_page_about_models_work() {
         let text = std::fs::read_to_string(&index).unwrap().replace("Flux2KleinPipeline", class_name);
         std::fs::write(&index, text).unwrap();
     }
+    let sd3 = sandbox.path("stabilityai/stable-diffusion-3.5-medium");
+    write_sd3(&sd3);
+    for name in ["stable-diffusion-3.5-large-turbo", "stable-diffusion-3-medium-diffusers"] {
+        copy_folder(&sd3, &sandbox.path("stabilityai").join(name));
+    }
+    for (part, file) in [
+        ("transformer/diffusion_pytorch_model.safetensors", "sd3.5_medium-Q8_0.gguf"),
+        ("text_encoder_3/model.safetensors", "t5-v1_1-xxl-encoder-Q8_0.gguf"),
+    ] {
+        let tensors = gguf::tensors(&sd3.join(part));
+        let tensors = match part.starts_with("transformer") {
+            true => gguf::original_sd3(&tensors),
+            false => gguf::t5_of_llama_cpp(&tensors),
+        };
+        gguf::write(&tensors, QuantisedFormat::Q8_0, &sandbox.path(file));
+    }
     for name in ["apple.png", "mask.png", "pose.png", "hat.png"] {
         image::RgbImage::from_pixel(64, 64, [200; 3].into()).save(sandbox.path(name)).unwrap();
     }
@@ -201,12 +214,17 @@ fn the_commands_of_the_page_about_models_work() {
     for (command, _) in commands {
         // A published file has the shapes of the published model.
         let command = command.replace("Z-Image-Turbo-Fun-Controlnet-Union.safetensors", "controlnet");
+        // The small model has three layers.
+        let command = command.replace("--skip-guidance-layers 7,8,9", "--skip-guidance-layers 1");
         let mut arguments = words(command.strip_prefix("oxidiff ").unwrap());
         if let Some(steps) = arguments.iter().position(|word| word == "--steps") {
             arguments.drain(steps..=steps + 1);
         }
         let smaller = ["--steps", "2", "--height", "64", "--width", "64"];
         arguments.extend(smaller.map(str::to_owned));
+        if command.contains("Kontext") {
+            arguments.extend(["--max-area", "4096", "--auto-resize", "false"].map(str::to_owned));
+        }
         sandbox.run(&arguments).succeeded();
     }
 }
@@ -241,11 +259,23 @@ fn the_commands_of_the_page_about_quantisation_work() {
     // What a file replaces is not needed.
     std::fs::remove_file(transformer).unwrap();
     write_lora(&sandbox.path("style.safetensors"));
+    let flux = sandbox.path("black-forest-labs/FLUX.1-schnell");
+    write_flux1(&flux, "schnell");
+    for (part, file) in [
+        ("transformer/diffusion_pytorch_model.safetensors", "flux1-schnell-Q4_K.gguf"),
+        ("text_encoder_2/model.safetensors", "t5-v1_1-xxl-encoder-Q4_K.gguf"),
+    ] {
+        let tensors = gguf::tensors(&flux.join(part));
+        let tensors = if part.starts_with("text") { gguf::t5_of_llama_cpp(&tensors) } else { tensors };
+        gguf::write(&tensors, QuantisedFormat::Q8_0, &sandbox.path(file));
+        std::fs::remove_file(flux.join(part)).unwrap();
+    }
 
     let commands = commands(&page);
     assert!(commands.len() >= 3, "{} commands", commands.len());
     for (command, _) in commands {
-        let command = command.replace("--steps 8", "--steps 2 --height 64 --width 64 --seed 1");
+        let small = "--steps 2 --height 64 --width 64 --seed 1";
+        let command = command.replace("--steps 8", small).replace("--steps 4", small);
         let arguments = words(command.strip_prefix("oxidiff ").unwrap());
         let run = sandbox.run(&arguments).succeeded();
         assert_eq!(run.stderr, "", "{command}");

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use image::{Rgb, RgbImage};
 
-use crate::readme::write_z_image;
 use crate::sandbox::Sandbox;
+use crate::small_models::write_z_image;
 
 /// A folder with images and the configuration of a small model.
 fn sandbox() -> Sandbox {

@@ -10,11 +10,14 @@ use crate::loading::single_file::SingleFileOptions;
 use crate::models::autoencoders::{AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny};
 use crate::models::controlnets::{ControlNetModel, ControlNetUnionModel};
 use crate::models::t2i_adapters::T2IAdapter;
-use crate::models::transformers::{DiTTransformer2DModel, Flux2Transformer2DModel, ZImageTransformer2DModel};
+use crate::models::transformers::{
+    DiTTransformer2DModel, Flux2Transformer2DModel, FluxTransformer2DModel, SD3Transformer2DModel,
+    ZImageTransformer2DModel,
+};
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
 use crate::pipelines::{ArgumentInfo, CallArguments};
-use crate::text_encoders::{CLIPTextModel, CLIPTextModelWithProjection, Qwen3Model};
+use crate::text_encoders::{CLIPTextModel, CLIPTextModelWithProjection, Qwen3Model, T5EncoderModel};
 use crate::vision::{CLIPVisionModelWithProjection, DPTForDepthEstimation};
 
 /// The classes, in alphabetical order.
@@ -30,8 +33,11 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<DPTForDepthEstimation>(),
     Entry::of::<DiTTransformer2DModel>(),
     Entry::of::<Flux2Transformer2DModel>(),
+    Entry::of::<FluxTransformer2DModel>(),
     Entry::of::<Qwen3Model>(),
+    Entry::of::<SD3Transformer2DModel>(),
     Entry::of::<T2IAdapter>(),
+    Entry::of::<T5EncoderModel>(),
     Entry::of::<UNet2DConditionModel>(),
     Entry::of::<UNet2DModel>(),
     Entry::of::<ZImageTransformer2DModel>(),

@@ -114,6 +114,12 @@ impl SingleFileOptions {
                  `first_stage_model`, `cond_stage_model` or `conditioner`; a single model, a LoRA or an embedding is loaded into a pipeline",
             ));
         }
+        if self.config.is_none() && original::loses_third_text_encoder(&original) {
+            tracing::warn!(
+                "{}: its third text encoder is left out, for want of a tokenizer: choose a folder that has one with `config`",
+                original.origin()
+            );
+        }
         self.with_configurations(original)
     }
 

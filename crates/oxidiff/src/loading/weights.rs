@@ -132,7 +132,11 @@ impl Checkpoint {
         }
         // Transformers once stored the numbers of the positions; batch normalization counts the batches of its training.
         let counts = ["position_ids", "num_batches_tracked"];
-        let is_unused = |key: &&str| !used.contains(*key) && !counts.iter().any(|count| key.ends_with(count));
+        // A weight that is in the file under both of its names.
+        let copies: BTreeSet<String> = used.iter().filter_map(|key| old_key(key)).collect();
+        let is_unused = |key: &&str| {
+            !used.contains(*key) && !copies.contains(*key) && !counts.iter().any(|count| key.ends_with(count))
+        };
         let unused: Vec<&str> = self.tensors.keys().filter(is_unused).collect();
         if !unused.is_empty() {
             let (origin, count) = (self.tensors.origin(), counted(unused.len(), "tensor"));

@@ -84,9 +84,9 @@ pub trait Model: Module {
     /// When the file is missing or damaged or has no such model, or its configuration cannot be found.
     fn from_single_file(path: &str, options: &SingleFileOptions) -> Result<Self> {
         let mut folder = options.open(path)?;
-        let subfolder = match &options.config {
-            Some(_) => options.subfolder.as_deref(),
-            None => original::subfolder(Self::CLASS_NAME),
+        let subfolder = match (&options.config, &folder) {
+            (None, Folder::Original { original, .. }) => original::subfolder(original, Self::CLASS_NAME),
+            _ => options.subfolder.as_deref(),
         };
         if let Some(subfolder) = subfolder {
             folder = folder.subfolder(subfolder);

@@ -6,6 +6,11 @@ use super::common::component_loader::ComponentLoader;
 use super::component::Components;
 use super::diffusion_pipeline::DiffusionPipeline;
 use super::dit::DiTPipeline;
+use super::flux::{
+    FluxControlImg2ImgPipeline, FluxControlInpaintPipeline, FluxControlNetImg2ImgPipeline,
+    FluxControlNetInpaintPipeline, FluxControlNetPipeline, FluxControlPipeline, FluxFillPipeline,
+    FluxImg2ImgPipeline, FluxInpaintPipeline, FluxKontextInpaintPipeline, FluxKontextPipeline, FluxPipeline,
+};
 use super::flux2::{Flux2KleinInpaintPipeline, Flux2KleinKVPipeline, Flux2KleinPipeline};
 use super::model_index::ModelIndex;
 use super::pipeline::Pipeline;
@@ -16,6 +21,10 @@ use super::stable_diffusion::{
     StableDiffusionControlNetPipeline, StableDiffusionDepth2ImgPipeline, StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
     StableDiffusionLatentUpscalePipeline, StableDiffusionPipeline, StableDiffusionUpscalePipeline,
+};
+use super::stable_diffusion_3::{
+    StableDiffusion3ControlNetInpaintingPipeline, StableDiffusion3ControlNetPipeline,
+    StableDiffusion3Img2ImgPipeline, StableDiffusion3InpaintPipeline, StableDiffusion3Pipeline,
 };
 use super::stable_diffusion_xl::{
     StableDiffusionXLAdapterPipeline, StableDiffusionXLControlNetImg2ImgPipeline,
@@ -80,6 +89,18 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<Flux2KleinPipeline>("flux2-klein", Task::TextToImage).also(Task::ImageToImage),
     Entry::of::<Flux2KleinInpaintPipeline>("flux2-klein", Task::Inpainting),
     Entry::of::<Flux2KleinKVPipeline>("flux2-klein-kv", Task::TextToImage),
+    Entry::of::<FluxPipeline>("flux", Task::TextToImage),
+    Entry::of::<FluxImg2ImgPipeline>("flux", Task::ImageToImage),
+    Entry::of::<FluxInpaintPipeline>("flux", Task::Inpainting),
+    Entry::of::<FluxControlPipeline>("flux-control", Task::TextToImage),
+    Entry::of::<FluxControlImg2ImgPipeline>("flux-control", Task::ImageToImage),
+    Entry::of::<FluxControlInpaintPipeline>("flux-control", Task::Inpainting),
+    Entry::of::<FluxControlNetPipeline>("flux-controlnet", Task::TextToImage),
+    Entry::of::<FluxControlNetImg2ImgPipeline>("flux-controlnet", Task::ImageToImage),
+    Entry::of::<FluxControlNetInpaintPipeline>("flux-controlnet", Task::Inpainting),
+    Entry::of::<FluxFillPipeline>("flux-fill", Task::Inpainting),
+    Entry::of::<FluxKontextPipeline>("flux-kontext", Task::TextToImage).also(Task::ImageToImage),
+    Entry::of::<FluxKontextInpaintPipeline>("flux-kontext", Task::Inpainting),
     Entry::of::<LatentConsistencyModelPipeline>("latent-consistency-models", Task::TextToImage),
     Entry::of::<LatentConsistencyModelImg2ImgPipeline>("latent-consistency-models", Task::ImageToImage),
     Entry::of::<PNDMPipeline>("pndm", Task::Unconditional),
@@ -98,6 +119,14 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<StableDiffusionLatentUpscalePipeline>(
         "stable-diffusion-latent-upscale",
         Task::SuperResolution,
+    ),
+    Entry::of::<StableDiffusion3Pipeline>("stable-diffusion-3", Task::TextToImage),
+    Entry::of::<StableDiffusion3Img2ImgPipeline>("stable-diffusion-3", Task::ImageToImage),
+    Entry::of::<StableDiffusion3InpaintPipeline>("stable-diffusion-3", Task::Inpainting),
+    Entry::of::<StableDiffusion3ControlNetPipeline>("stable-diffusion-3-controlnet", Task::TextToImage),
+    Entry::of::<StableDiffusion3ControlNetInpaintingPipeline>(
+        "stable-diffusion-3-controlnet",
+        Task::Inpainting,
     ),
     Entry::of::<StableDiffusionXLPipeline>("stable-diffusion-xl", Task::TextToImage),
     Entry::of::<StableDiffusionXLImg2ImgPipeline>("stable-diffusion-xl", Task::ImageToImage),

@@ -1,5 +1,6 @@
 //! Text encoders and their tokenizers.
 
+mod added_tokens;
 mod chat_template;
 mod clip_text;
 mod clip_text_with_projection;
@@ -9,6 +10,9 @@ mod clip_vocabulary;
 mod input_ids;
 mod qwen2_tokenizer;
 mod qwen3;
+mod t5;
+mod t5_tokenizer;
+mod tokenizer_config;
 mod vocabulary_files;
 
 pub use chat_template::{ChatMessage, ChatOptions};
@@ -17,3 +21,5 @@ pub use clip_text_with_projection::{CLIPTextModelWithProjection, CLIPTextProject
 pub use clip_tokenizer::{CLIPTokenizer, TokenizedText};
 pub use qwen2_tokenizer::{Qwen2Tokenizer, UnpaddedText};
 pub use qwen3::{Qwen3Config, Qwen3Model, Qwen3Output};
+pub use t5::{T5Config, T5EncoderModel, T5EncoderOutput};
+pub use t5_tokenizer::T5Tokenizer;

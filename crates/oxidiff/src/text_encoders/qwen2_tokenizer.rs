@@ -9,10 +9,12 @@ use tokenizers::normalizers::NFC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
+use tokenizers::{NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
 
+use super::added_tokens::with_added_tokens;
 use super::chat_template::{ChatMessage, ChatOptions, ChatTemplate};
 use super::clip_tokenizer::TokenizedText;
+use super::tokenizer_config::{CONFIG, check_class, is_left, token};
 use super::vocabulary_files::{read_json, read_merges, read_tokenizer, read_vocab, wrong};
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
@@ -20,7 +22,6 @@ use crate::loading::write_whole;
 use crate::pipelines::component::Component;
 
 const CLASS_NAME: &str = "Qwen2Tokenizer";
-const CONFIG: &str = "tokenizer_config.json";
 const CHAT_TEMPLATE: &str = "chat_template.jinja";
 /// The token that ends a text and fills up a batch, unless the configuration says otherwise.
 const END_OF_TEXT: &str = "<|endoftext|>";
@@ -90,13 +91,13 @@ impl Qwen2Tokenizer {
             false => Map::new(),
         };
         let origin = folder.locate(CONFIG).display().to_string();
-        check_class(&config, &origin)?;
+        check_class(&config, &Self::CLASSES, &origin)?;
         let (tokenizer, file) = if folder.has("tokenizer.json") {
             (read_tokenizer(folder, CLASS_NAME)?, "tokenizer.json")
         } else {
             (from_vocabulary(folder)?, "vocab.json")
         };
-        let tokenizer = with_added_tokens(tokenizer, folder, &config, file)?;
+        let tokenizer = with_added_tokens(tokenizer, folder, &config, (CLASS_NAME, file))?;
         let pad_token = token(&config, "pad_token", &origin)?;
         let pad_token_id = match &pad_token {
             Some(token) => Some(tokenizer.token_to_id(token).ok_or_else(|| {
@@ -220,42 +221,6 @@ impl Qwen2Tokenizer {
     }
 }
 
-/// Another tokenizer's files would split texts into tokens that the text encoder does not know.
-fn check_class(config: &Map<String, Value>, origin: &str) -> Result<()> {
-    match config.get("tokenizer_class") {
-        None | Some(Value::Null) => Ok(()),
-        Some(class) if class.as_str().is_some_and(|class| Qwen2Tokenizer::CLASSES.contains(&class)) => Ok(()),
-        Some(class) => {
-            let message = format!("must be \"{CLASS_NAME}\", not {class}");
-            Err(Error::config(origin, "tokenizer_class", message))
-        }
-    }
-}
-
-/// A special token of the configuration: its text, or an object with its `content`.
-fn token(config: &Map<String, Value>, name: &str, origin: &str) -> Result<Option<String>> {
-    match config.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.get("content").unwrap_or(value).as_str() {
-            Some(text) => Ok(Some(text.to_owned())),
-            None => {
-                let message = format!("must be a token or an object with its `content`, not {value}");
-                Err(Error::config(origin, name, message))
-            }
-        },
-    }
-}
-
-/// Whether a side in the configuration is the left one; by default it is the right.
-fn is_left(config: &Map<String, Value>, field: &str, origin: &str) -> Result<bool> {
-    match config.get(field) {
-        None | Some(Value::Null) => Ok(false),
-        Some(side) if side == "right" => Ok(false),
-        Some(side) if side == "left" => Ok(true),
-        Some(side) => Err(Error::config(origin, field, format!("must be \"left\" or \"right\", not {side}"))),
-    }
-}
-
 /// The tokenizer of a vocabulary and its merges, set up as in the training of Qwen.
 fn from_vocabulary(folder: &Folder) -> Result<Tokenizer> {
     let (vocab, merges) = (read_vocab(folder, CLASS_NAME)?, read_merges(folder, CLASS_NAME)?);
@@ -272,65 +237,5 @@ fn from_vocabulary(folder: &Folder) -> Result<Tokenizer> {
             PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, true, false)),
         ])))
         .with_decoder(Some(ByteLevel::default()));
-    Ok(tokenizer)
-}
-
-/// Adds the tokens that `tokenizer_config.json` and `added_tokens.json` name and `file` lacks.
-fn with_added_tokens(
-    mut tokenizer: Tokenizer,
-    folder: &Folder,
-    config: &Map<String, Value>,
-    file: &str,
-) -> Result<Tokenizer> {
-    const DECODER: &str = "added_tokens_decoder";
-    const ADDED: &str = "added_tokens.json";
-    let mut tokens: Vec<(u64, AddedToken, String)> = Vec::new();
-    if let Some(decoder) = config.get(DECODER) {
-        let origin = folder.locate(CONFIG).display().to_string();
-        let invalid = |message: String| Error::config(&origin, DECODER, message);
-        let decoder = decoder.as_object().ok_or_else(|| invalid("must be an object".into()))?;
-        for (id, description) in decoder {
-            let number: u64 = id.parse().map_err(|_| invalid(format!("`{id}` is not the id of a token")))?;
-            let content = description.get("content").and_then(Value::as_str);
-            let content = content.ok_or_else(|| invalid(format!("token {id} has no `content`")))?;
-            let flag = |name: &str| description.get(name).and_then(Value::as_bool).unwrap_or(false);
-            let token = AddedToken::from(content.to_owned(), flag("special"))
-                .lstrip(flag("lstrip"))
-                .rstrip(flag("rstrip"))
-                .single_word(flag("single_word"));
-            tokens.push((number, token, origin.clone()));
-        }
-    }
-    if folder.has(ADDED) {
-        let origin = folder.locate(ADDED).display().to_string();
-        for (content, id) in read_json(folder, ADDED, CLASS_NAME)? {
-            let number = id.as_u64().ok_or_else(|| Error::Tokenizer {
-                origin: origin.clone(),
-                message: format!("the id of token `{content}` is `{id}`"),
-            })?;
-            tokens.push((number, AddedToken::from(content, true), origin.clone()));
-        }
-    }
-    tokens.sort_by_key(|(number, ..)| *number);
-    // A token of both files is added once, as the first describes it.
-    tokens.dedup_by(|second, first| second.1.content == first.1.content);
-    for (number, token, origin) in tokens {
-        let content = token.content.clone();
-        let known = tokenizer.get_added_vocabulary().get_vocab().contains_key(&content);
-        if !known {
-            let tokens = [token];
-            let added = match tokens[0].special {
-                true => tokenizer.add_special_tokens(tokens),
-                false => tokenizer.add_tokens(tokens),
-            };
-            added.map_err(wrong(folder, file))?;
-        }
-        let id = tokenizer.token_to_id(&content);
-        if id.map(u64::from) != Some(number) {
-            let found = id.map_or("is missing".to_owned(), |id| format!("is {id}"));
-            let message = format!("token `{content}` should be {number}, but {found} in {file}");
-            return Err(Error::Tokenizer { origin, message });
-        }
-    }
     Ok(tokenizer)
 }

@@ -9,6 +9,7 @@ mod control_preprocessors;
 mod depth;
 mod image_processor;
 mod safety_checker;
+mod t5;
 mod training;
 mod unet_2d;
 mod upscaling;

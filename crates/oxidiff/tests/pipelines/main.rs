@@ -4,6 +4,7 @@
 mod fixture;
 
 mod checkpoints;
+mod flux;
 mod flux2;
 mod freeu;
 mod image_to_image;
@@ -11,6 +12,7 @@ mod new_family;
 mod pipeline;
 mod quicktour;
 mod stable_diffusion;
+mod stable_diffusion_3;
 mod stable_diffusion_xl;
 mod unconditional;
 mod z_image;

@@ -5,7 +5,7 @@ use burn::tensor::DType;
 use crate::any_model::callable::{CallableModel, ModelOutput, required};
 use crate::call_arguments;
 use crate::error::Result;
-use crate::text_encoders::{CLIPTextModel, CLIPTextModelWithProjection, Qwen3Model};
+use crate::text_encoders::{CLIPTextModel, CLIPTextModelWithProjection, Qwen3Model, T5EncoderModel};
 
 call_arguments! {
     /// The arguments of a call of a [`CLIPTextModel`].
@@ -58,6 +58,20 @@ impl CallableModel for CLIPTextModelWithProjection {
 }
 
 impl CallableModel for Qwen3Model {
+    type Arguments = TextEncoderArguments;
+
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn call(&self, arguments: TextEncoderArguments) -> Result<ModelOutput> {
+        let input_ids = tokens(required("input_ids", arguments.input_ids)?);
+        let output = self.forward(&input_ids, arguments.attention_mask.map(tokens).as_deref())?;
+        Ok(vec![("last_hidden_state", output.last_hidden_state.into())])
+    }
+}
+
+impl CallableModel for T5EncoderModel {
     type Arguments = TextEncoderArguments;
 
     fn dtype(&self) -> DType {

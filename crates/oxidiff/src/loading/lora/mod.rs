@@ -8,6 +8,7 @@
 mod alpha;
 mod choose_file;
 mod fused;
+mod keys;
 mod layer;
 mod original_names;
 mod peft_config;
@@ -19,22 +20,20 @@ use serde_json::{Map, Value};
 
 use self::alpha::{most_common, scalar};
 pub(crate) use self::choose_file::guess_file;
-use self::layer::{DOWN, NAMES, PEFT_MAGNITUDE, Parts, UP};
+use self::keys::{is_of_transformer, split_key};
+use self::layer::{DOWN, NAMES, Parts, UP};
 pub(crate) use self::layer::{
     Lengthened, LoraLayer, StoredChange, StoredFactor, StoredMagnitude, StoredProduct, Trainer,
 };
 use self::peft_config::PeftConfig;
 use crate::error::{Error, Result};
 use crate::loading::formats::state_dict::StateDict;
-use crate::loading::original::flux2_names::FINAL_MODULATION;
 use crate::wording::listed;
 
 /// The name of the number that a layer's change is multiplied by, after division by its rank.
 const ALPHA: &str = "alpha";
 /// The end of the name of the projection after an attention, which some trainers call `out`.
 const OUT: &str = ".to_out.0";
-/// A module that only the transformer of FLUX.2 has.
-const FLUX2_MARK: &str = "single_stream_modulation.linear";
 
 /// The key of the metadata under which diffusers keeps the configurations of PEFT.
 pub(crate) const METADATA_KEY: &str = "lora_adapter_metadata";
@@ -82,10 +81,10 @@ impl LoraTarget {
         }
     }
 
-    /// The name in diffusers of a module of this model.
-    fn canonical(self, module: String) -> String {
+    /// The name in diffusers of a module of this model, which has these weights.
+    fn canonical(self, module: String, weights: &BTreeMap<String, Vec<usize>>) -> String {
         match self {
-            Self::Transformer => transformer_names::canonical(module),
+            Self::Transformer => transformer_names::canonical(module, weights),
             _ => module,
         }
     }
@@ -110,6 +109,13 @@ impl LoraTarget {
             (Self::TextEncoder | Self::TextEncoder2, "to_k_lora") => "k_proj",
             (Self::TextEncoder | Self::TextEncoder2, "to_v_lora") => "v_proj",
             (Self::TextEncoder | Self::TextEncoder2, "to_out_lora") => "out_proj",
+            // XLabs' names for FLUX.1: those of the image, of the text, and of both.
+            (Self::Transformer, "qkv_lora1") => "img_attn.qkv",
+            (Self::Transformer, "proj_lora1") => "img_attn.proj",
+            (Self::Transformer, "qkv_lora2") => "txt_attn.qkv",
+            (Self::Transformer, "proj_lora2") => "txt_attn.proj",
+            (Self::Transformer, "qkv_lora") => "qkv",
+            (Self::Transformer, "proj_lora") => "linear2",
             _ => return None,
         })
     }
@@ -219,11 +225,18 @@ impl LoraFile {
         for (key, tensor) in self.tensors.iter() {
             let Some(rest) = target.without_prefix(key) else { continue };
             let Some((module, name)) = split_key(target, rest) else { continue };
-            let swaps = name == UP && module == FINAL_MODULATION;
-            let module = target.canonical(module);
-            if !has_weight(target, &module, weights) {
+            let original = module.clone();
+            let module = target.canonical(module, weights);
+            // The first text encoder may have a projection, and is then inside of a model.
+            let inner = format!("text_model.{module}");
+            let module = if has_weight(target, &module, weights) {
+                module
+            } else if target == LoraTarget::TextEncoder && has_weight(target, &inner, weights) {
+                inner
+            } else {
                 continue;
-            }
+            };
+            let swaps = name == UP && transformer_names::shifts_first(&original, &module, weights);
             let part = parts.entry(module).or_default();
             match name {
                 ALPHA => part.alpha = Some(scalar(tensor)?),
@@ -262,13 +275,16 @@ impl LoraFile {
             if part != ALPHA && !NAMES.contains(&part) {
                 return Err(self.tensors.error(format!("tensor `{key}` does not belong to a LoRA")));
             }
-            let Some(module) = modules.get(module) else { continue };
+            let original = module;
+            let Some(module) = modules.get(original) else { continue };
             used.insert(key);
+            let swaps = part == UP && transformer_names::shifts_first(original, module, weights);
             let parts = parts.entry(module.clone()).or_default();
             match part {
                 ALPHA => parts.alpha = Some(scalar(tensor)?),
                 name => {
-                    parts.tensors.insert(name, tensor.clone());
+                    let swapped = if swaps { tensor.with_halves_swapped()? } else { None };
+                    parts.tensors.insert(name, swapped.unwrap_or_else(|| tensor.clone()));
                 }
             }
         }
@@ -282,6 +298,9 @@ impl LoraFile {
         weights: &BTreeMap<String, Vec<usize>>,
     ) -> HashMap<String, String> {
         let mut modules = HashMap::new();
+        if target == LoraTarget::Transformer {
+            modules.extend(transformer_names::of_authors(weights));
+        }
         for module in weights.keys().filter_map(|key| key.strip_suffix(".weight")) {
             let flat = module.replace('.', "_");
             match target {
@@ -289,9 +308,6 @@ impl LoraFile {
                     modules.insert(format!("text_model_{flat}"), module.to_owned());
                 }
                 LoraTarget::Transformer => {
-                    if module == FLUX2_MARK {
-                        modules.extend(transformer_names::of_flux2(weights));
-                    }
                     if let Some(block) = module.strip_suffix(OUT) {
                         let flat = block.replace('.', "_");
                         modules.insert(format!("{flat}_out"), module.to_owned());
@@ -348,46 +364,4 @@ impl LoraFile {
 fn has_weight(target: LoraTarget, module: &str, weights: &BTreeMap<String, Vec<usize>>) -> bool {
     let is_fused = || target == LoraTarget::Transformer && fused::parts(module, weights).is_some();
     weights.contains_key(&format!("{module}.weight")) || is_fused()
-}
-
-/// Whether a key without `lora` in it can belong to an adapter of a transformer.
-fn is_of_transformer(key: &str) -> bool {
-    let has_prefix = ["transformer.", "diffusion_model."].iter().any(|prefix| key.starts_with(prefix));
-    has_prefix && key.rsplit_once('.').is_some_and(|(_, name)| name == ALPHA || NAMES.contains(&name))
-}
-
-/// The layer that a key belongs to, and the name of its tensor in kohya's layout, or PEFT's name for the lengths of DoRA.
-fn split_key(target: LoraTarget, key: &str) -> Option<(String, &'static str)> {
-    let key = key.replace(".processor.", ".").replace(".default.", ".");
-    if target == LoraTarget::Transformer {
-        for name in NAMES.into_iter().chain([ALPHA]) {
-            if let Some(module) = key.strip_suffix(name).and_then(|module| module.strip_suffix('.')) {
-                return Some((module.to_owned(), name));
-            }
-        }
-    }
-    let key = match target {
-        LoraTarget::UNet | LoraTarget::TextEncoder2 | LoraTarget::Transformer => &key,
-        LoraTarget::TextEncoder => key.strip_prefix("text_model.").unwrap_or(&key),
-    };
-    for (suffix, name) in [
-        (".lora_A.weight", DOWN),
-        (".lora_B.weight", UP),
-        (".lora_magnitude_vector", PEFT_MAGNITUDE),
-        (".lora_magnitude_vector.weight", PEFT_MAGNITUDE),
-        (".lora.down.weight", DOWN),
-        (".lora.up.weight", UP),
-        (".lora_linear_layer.down.weight", DOWN),
-        (".lora_linear_layer.up.weight", UP),
-    ] {
-        if let Some(module) = key.strip_suffix(suffix) {
-            return Some((module.to_owned(), name));
-        }
-    }
-    for (suffix, name) in [(".down.weight", DOWN), (".up.weight", UP)] {
-        if let Some((module, projection)) = key.strip_suffix(suffix).and_then(|rest| rest.rsplit_once('.')) {
-            return Some((format!("{module}.{}", target.projection(projection)?), name));
-        }
-    }
-    None
 }

@@ -5,12 +5,15 @@
 
 mod configs;
 mod controlnet;
-mod flux2;
-pub(crate) mod flux2_names;
+mod flux;
+pub(crate) mod flux_names;
 mod open_clip;
 mod qwen3;
+mod sd3;
+pub(crate) mod sd3_names;
 mod sdxl;
 mod stable_diffusion;
+mod t5;
 mod z_image;
 
 use crate::error::{Error, Result};
@@ -40,25 +43,22 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 8] = [
+static LAYOUTS: [&Layout; 11] = [
     &controlnet::LAYOUT,
-    &flux2::TRANSFORMER,
-    &flux2::AUTOENCODER,
+    &flux::FLUX1_TRANSFORMER,
+    &flux::FLUX2_TRANSFORMER,
+    &flux::FLUX2_AUTOENCODER,
     &z_image::LAYOUT,
     &z_image::CONTROLNET,
     &qwen3::LAYOUT,
+    &sd3::LAYOUT,
+    &t5::LAYOUT,
     &sdxl::LAYOUT,
     &stable_diffusion::LAYOUT,
 ];
 
 /// Keys that only files of other families have, and the family.
-const UNSUPPORTED: [(&str, &str); 5] = [
-    ("clip_txt_mapper.weight", "Stable Cascade"),
-    ("model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"),
-    ("joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"),
-    ("model.diffusion_model.double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
-    ("double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
-];
+const UNSUPPORTED: [(&str, &str); 1] = [("clip_txt_mapper.weight", "Stable Cascade")];
 
 fn layout_of(tensors: &StateDict) -> &'static Layout {
     let layout = LAYOUTS.into_iter().find(|layout| (layout.recognizes)(tensors));
@@ -81,13 +81,11 @@ fn width(tensors: &StateDict, key: &str) -> Option<usize> {
 /// # Errors
 /// When the file is a checkpoint of a family that is not supported.
 pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFolder> {
-    // Some of its tensors have the names of those of FLUX.1.
-    let is_flux2 = (flux2::TRANSFORMER.recognizes)(tensors);
-    if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| !is_flux2 && tensors.contains(key)) {
+    if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| tensors.contains(key)) {
         return Err(Error::unsupported(
             format!("`{}`, a checkpoint of {family}", tensors.origin()),
-            "only Stable Diffusion 1, 2 and XL, the transformers of Z-Image and FLUX.2, and the text encoder of Z-Image, are read from \
-             a single file; choose the configuration with `config` if it is one of them",
+            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, FLUX.1 and FLUX.2, the text encoder of Z-Image, and T5, are read from a \
+             single file; choose the configuration with `config` if it is one of them",
         ));
     }
     Ok((layout_of(tensors).configs)(tensors))
@@ -100,12 +98,18 @@ pub(crate) fn is_controlnet(tensors: &StateDict) -> bool {
 
 /// Whether a file is a transformer without its text encoder and autoencoder.
 pub(crate) fn is_transformer(tensors: &StateDict) -> bool {
-    [&flux2::TRANSFORMER, &z_image::LAYOUT].iter().any(|layout| (layout.recognizes)(tensors))
+    let layouts = [&flux::FLUX1_TRANSFORMER, &flux::FLUX2_TRANSFORMER, &z_image::LAYOUT];
+    layouts.iter().any(|layout| (layout.recognizes)(tensors)) || sd3::is_alone(tensors)
+}
+
+/// Whether a file has the third text encoder of Stable Diffusion 3, which the configurations that fit it leave out.
+pub(crate) fn loses_third_text_encoder(tensors: &StateDict) -> bool {
+    sd3::has_third_text_encoder(tensors)
 }
 
 /// Whether a file is a language model, which is only a part of a pipeline.
 pub(crate) fn is_language_model(tensors: &StateDict) -> bool {
-    (qwen3::LAYOUT.recognizes)(tensors)
+    [&qwen3::LAYOUT, &t5::LAYOUT].iter().any(|layout| (layout.recognizes)(tensors))
 }
 
 /// Whether a file has a UNet, an autoencoder or a text encoder in the layout of whole checkpoints.
@@ -136,9 +140,10 @@ pub(crate) fn with_averaged_weights(tensors: &StateDict) -> Result<StateDict> {
     Ok(averaged)
 }
 
-/// The folder of a pipeline that holds the configuration of a class.
-pub(crate) fn subfolder(class_name: &str) -> Option<&'static str> {
-    let mut models = LAYOUTS.into_iter().flat_map(|layout| layout.models);
+/// The folder of a pipeline that holds the configuration of a class: of those that fit a file, or else of any.
+pub(crate) fn subfolder(tensors: &StateDict, class_name: &str) -> Option<&'static str> {
+    let layouts = [layout_of(tensors)].into_iter().chain(LAYOUTS);
+    let mut models = layouts.flat_map(|layout| layout.models);
     models.find(|model| model.class_name == class_name).map(|model| model.subfolder)
 }
 
@@ -152,7 +157,7 @@ pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) ->
         Error::unsupported(
             format!("{class_name} from `{}`", tensors.origin()),
             "its layout is that of another model: single files have a UNet, an autoencoder and one or two text encoders, a ControlNet, a \
-             transformer, or a Qwen3 language model",
+             transformer, a Qwen3 language model, or the encoder of T5",
         )
     })?;
     let converted = (model.convert)(tensors, config)?;

@@ -1,11 +1,13 @@
 //! ControlNets of any class, to be given to a pipeline.
 
 use super::controlnet::ControlNetModel;
+use super::flux::{FluxControlNet, FluxMultiControlNetModel};
 use super::multi_controlnet::MultiControlNetModel;
 use super::one_or_several::ControlNet;
+use super::sd3::{SD3ControlNet, SD3MultiControlNetModel};
 use super::union::{ControlNetUnion, ControlNetUnionModel, MultiControlNetUnionModel};
 use crate::models::model::Model;
-use crate::models::transformers::ZImageControlNetModel;
+use crate::models::transformers::{FluxControlNetModel, SD3ControlNetModel, ZImageControlNetModel};
 use crate::pipelines::component::Component;
 
 /// ControlNets of one class: `controlnet=` in Python.
@@ -25,6 +27,10 @@ pub enum ControlNets {
     Plain(ControlNet),
     /// Each for several types of images.
     Union(ControlNetUnion),
+    /// Those of FLUX.1.
+    Flux(Box<FluxControlNet>),
+    /// Those of Stable Diffusion 3.
+    SD3(Box<SD3ControlNet>),
     /// That of Z-Image.
     ZImage(Box<ZImageControlNetModel>),
 }
@@ -35,6 +41,8 @@ impl ControlNets {
         match self {
             Self::Plain(nets) => nets,
             Self::Union(nets) => nets,
+            Self::Flux(nets) => &**nets,
+            Self::SD3(nets) => &**nets,
             Self::ZImage(net) => &**net,
         }
     }
@@ -44,6 +52,8 @@ impl ControlNets {
         match self {
             Self::Plain(_) => ControlNetModel::CLASS_NAME,
             Self::Union(_) => ControlNetUnionModel::CLASS_NAME,
+            Self::Flux(_) => FluxControlNetModel::CLASS_NAME,
+            Self::SD3(_) => SD3ControlNetModel::CLASS_NAME,
             Self::ZImage(_) => ZImageControlNetModel::CLASS_NAME,
         }
     }
@@ -69,4 +79,25 @@ from! {
     MultiControlNetUnionModel => Union,
     ControlNetUnion => Union,
     ZImageControlNetModel => ZImage
+}
+
+macro_rules! from_boxed {
+    ($($given:ty => $kind:ident),+) => {
+        $(
+            impl From<$given> for ControlNets {
+                fn from(given: $given) -> Self {
+                    Self::$kind(Box::new(given.into()))
+                }
+            }
+        )+
+    };
+}
+
+from_boxed! {
+    FluxControlNetModel => Flux,
+    FluxMultiControlNetModel => Flux,
+    FluxControlNet => Flux,
+    SD3ControlNetModel => SD3,
+    SD3MultiControlNetModel => SD3,
+    SD3ControlNet => SD3
 }

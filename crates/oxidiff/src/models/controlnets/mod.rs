@@ -2,19 +2,25 @@
 
 mod controlnet;
 mod encoder;
+mod flux;
 mod given;
 mod multi_controlnet;
 mod one_or_several;
+mod sd3;
 mod union;
 
+pub(crate) use controlnet::ControlNetConditioningEmbedding;
 pub use controlnet::{
     ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel, ControlNetOutput,
     FromUNetOptions,
 };
+pub use flux::{FluxControlNet, FluxMultiControlNetModel};
 pub use given::ControlNets;
 pub use multi_controlnet::MultiControlNetModel;
+use multi_controlnet::numbered;
 pub(crate) use multi_controlnet::suffix;
 pub use one_or_several::ControlNet;
+pub use sd3::{SD3ControlNet, SD3MultiControlNetModel};
 pub use union::{
     ControlNetUnion, ControlNetUnionConfig, ControlNetUnionInputs, ControlNetUnionModel,
     MultiControlNetUnionModel,

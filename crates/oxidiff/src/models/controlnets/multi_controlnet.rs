@@ -6,9 +6,68 @@ use burn::tensor::Tensor;
 
 use super::controlnet::{ControlNetInputs, ControlNetModel, ControlNetOutput};
 use crate::error::{Error, Result};
-use crate::loading::LoadOptions;
 use crate::models::model::Model;
 use crate::wording::counted;
+
+/// Inside `impl`, for a class with a field `nets`, a list of `$net`: makes, loads and saves the list.
+macro_rules! list_methods {
+    ($net:ident) => {
+        /// The given models.
+        ///
+        /// # Errors
+        /// When there are none.
+        pub fn new(nets: Vec<$net>) -> $crate::error::Result<Self> {
+            if nets.is_empty() {
+                return Err($crate::error::Error::argument("controlnet", "is an empty list"));
+            }
+            Ok(Self { nets })
+        }
+
+        /// The models, in their order.
+        pub fn nets(&self) -> &[$net] {
+            &self.nets
+        }
+
+        /// Loads the models from the folders `path`, `path_1`, `path_2` and so on, in `f32` on the CPU.
+        ///
+        /// # Errors
+        /// When there is no such folder, a file is missing or damaged, or weights and configuration do not match.
+        pub fn from_pretrained(path: impl AsRef<std::path::Path>) -> $crate::error::Result<Self> {
+            Self::from_pretrained_with(path, &$crate::loading::LoadOptions::default())
+        }
+
+        /// Loads the models with another element type, device or variant.
+        ///
+        /// # Errors
+        /// As for [`Self::from_pretrained`].
+        pub fn from_pretrained_with(
+            path: impl AsRef<std::path::Path>,
+            options: &$crate::loading::LoadOptions,
+        ) -> $crate::error::Result<Self> {
+            let folders = (0..).map(|number| $crate::models::controlnets::numbered(path.as_ref(), number));
+            let nets = folders
+                .take_while(|folder| folder.is_dir())
+                .map(|folder| $net::from_pretrained_with(&folder.to_string_lossy(), options))
+                .collect::<$crate::error::Result<Vec<_>>>()?;
+            if nets.is_empty() {
+                let message = format!("no such folder; a {} is in one or more", Self::CLASS_NAME);
+                return Err($crate::error::Error::MissingFile { path: path.as_ref().into(), message });
+            }
+            Self::new(nets)
+        }
+
+        /// Writes the models into the folders `folder`, `folder_1`, `folder_2` and so on.
+        ///
+        /// # Errors
+        /// When a folder cannot be written.
+        pub fn save_pretrained(&self, folder: impl AsRef<std::path::Path>) -> $crate::error::Result<()> {
+            let folders = (0..).map(|number| $crate::models::controlnets::numbered(folder.as_ref(), number));
+            self.nets.iter().zip(folders).try_for_each(|(net, folder)| net.save_pretrained(folder))
+        }
+    };
+}
+
+pub(super) use list_methods;
 
 /// Several ControlNets, whose results are added.
 ///
@@ -30,21 +89,7 @@ impl MultiControlNetModel {
     /// The name that `model_index.json` uses.
     pub const CLASS_NAME: &'static str = "MultiControlNetModel";
 
-    /// The given models.
-    ///
-    /// # Errors
-    /// When there are none.
-    pub fn new(nets: Vec<ControlNetModel>) -> Result<Self> {
-        if nets.is_empty() {
-            return Err(Error::argument("controlnet", "is an empty list"));
-        }
-        Ok(Self { nets })
-    }
-
-    /// The models, in their order.
-    pub fn nets(&self) -> &[ControlNetModel] {
-        &self.nets
-    }
+    list_methods!(ControlNetModel);
 
     /// The sum of what the models say to add inside a UNet: see [`ControlNetModel::forward`]. Each has its own image and its own
     /// scale.
@@ -81,44 +126,10 @@ impl MultiControlNetModel {
         }
         Ok(sum.expect("`new` refuses an empty list"))
     }
-
-    /// Loads the models from the folders `path`, `path_1`, `path_2` and so on, in `f32` on the CPU.
-    ///
-    /// # Errors
-    /// When there is no such folder, a file is missing or damaged, or weights and configuration do not match.
-    pub fn from_pretrained(path: impl AsRef<Path>) -> Result<Self> {
-        Self::from_pretrained_with(path, &LoadOptions::default())
-    }
-
-    /// Loads the models with another element type, device or variant.
-    ///
-    /// # Errors
-    /// As for [`Self::from_pretrained`].
-    pub fn from_pretrained_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self> {
-        let folders = (0..).map(|number| numbered(path.as_ref(), number));
-        let nets = folders
-            .take_while(|folder| folder.is_dir())
-            .map(|folder| ControlNetModel::from_pretrained_with(&folder.to_string_lossy(), options))
-            .collect::<Result<Vec<_>>>()?;
-        if nets.is_empty() {
-            let message = format!("no such folder; a {} is in one or more", Self::CLASS_NAME);
-            return Err(Error::MissingFile { path: path.as_ref().into(), message });
-        }
-        Self::new(nets)
-    }
-
-    /// Writes the models into the folders `folder`, `folder_1`, `folder_2` and so on.
-    ///
-    /// # Errors
-    /// When a folder cannot be written.
-    pub fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
-        let folders = (0..).map(|number| numbered(folder.as_ref(), number));
-        self.nets.iter().zip(folders).try_for_each(|(net, folder)| net.save_pretrained(folder))
-    }
 }
 
 /// The folder of a model by its place in the list.
-fn numbered(folder: &Path, number: usize) -> PathBuf {
+pub(super) fn numbered(folder: &Path, number: usize) -> PathBuf {
     let mut name = folder.as_os_str().to_owned();
     name.push(suffix(number));
     name.into()

@@ -49,18 +49,6 @@ macro_rules! one_or_several {
                 loader.$load("controlnet")
             }
 
-            /// Checks that each was made for a UNet with this configuration, in a pipeline whose latents have `latent_channels`.
-            ///
-            /// # Errors
-            /// When one was not; the error names what differs.
-            pub(crate) fn check_fit(
-                &self,
-                unet: &$crate::models::unets::UNet2DConditionConfig,
-                latent_channels: usize,
-            ) -> $crate::error::Result<()> {
-                self.nets().iter().try_for_each(|net| net.check_fits(unet, latent_channels))
-            }
-
             /// Those among the parts of a pipeline, which share their weights.
             ///
             /// # Errors
@@ -137,3 +125,26 @@ one_or_several! {
     /// The ControlNets of a pipeline.
     ControlNet of ControlNetModel, MultiControlNetModel, controlnet
 }
+
+/// Gives `$nets` a check that each was made for a UNet.
+macro_rules! fit_of_each {
+    ($nets:ident) => {
+        impl $nets {
+            /// Checks that each was made for a UNet with this configuration, in a pipeline whose latents have `latent_channels`.
+            ///
+            /// # Errors
+            /// When one was not; the error names what differs.
+            pub(crate) fn check_fit(
+                &self,
+                unet: &$crate::models::unets::UNet2DConditionConfig,
+                latent_channels: usize,
+            ) -> $crate::error::Result<()> {
+                self.nets().iter().try_for_each(|net| net.check_fits(unet, latent_channels))
+            }
+        }
+    };
+}
+
+pub(super) use fit_of_each;
+
+fit_of_each!(ControlNet);

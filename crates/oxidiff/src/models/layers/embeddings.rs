@@ -192,6 +192,16 @@ impl TimestepEmbedding {
         self.linear_1.in_features()
     }
 
+    /// The element type of the weights.
+    pub fn dtype(&self) -> DType {
+        self.linear_1.weight.val().dtype()
+    }
+
+    /// The device of the weights.
+    pub fn device(&self) -> Device {
+        self.linear_1.weight.val().device()
+    }
+
     /// `[batch, in_channels]`, and the condition `[batch, cond_proj_dim]`, to `[batch, time_embed_dim]`.
     pub fn forward(&self, sample: Tensor<2>, condition: Option<Tensor<2>>) -> Tensor<2> {
         let sample = match (condition, &self.cond_proj) {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, TensorData, module};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData, module};
 use oxidiff_kernels::{Place, geglu, linear, linear_geglu};
 
 use super::low_rank::LowRank;
@@ -65,6 +65,16 @@ impl Linear {
     /// Like [`Self::forward`], plus `residual` `[..., out_features]`.
     pub fn forward_added<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
         self.product(x, Some(residual))
+    }
+
+    /// Like [`Self::forward`], in `f32` whatever the type of `x` and of the weights.
+    pub fn forward_in_f32<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let x = x.cast(DType::F32);
+        if self.low_rank.is_some() || quantised(&self.weight, &x.device()).is_some() {
+            return self.forward(x);
+        }
+        let bias = self.bias.as_ref().map(|bias| bias.val().cast(DType::F32));
+        linear(x, self.weight.val().cast(DType::F32), bias, None)
     }
 
     /// The part of the result of [`Self::forward`] that these rows of the weight make: `[..., in_features]` to `[..., rows]`.
@@ -137,6 +147,13 @@ impl Embedding {
             .map(|index| usize::try_from(index).expect("an entry"))
             .collect();
         weight.matrix().selected(&numbers, weight.dtype(), &device).reshape([batch, tokens, features])
+    }
+
+    /// The vectors of the tokens of texts of the same length, `[batch, tokens, features]`.
+    pub fn of_texts(&self, input_ids: &[Vec<u32>], device: &Device) -> Tensor<3> {
+        let (batch, tokens) = (input_ids.len(), input_ids[0].len());
+        let ids: Vec<i64> = input_ids.iter().flatten().map(|&id| i64::from(id)).collect();
+        self.forward(Tensor::from_data(TensorData::new(ids, [batch, tokens]), device))
     }
 
     /// The vectors at `indices`, `[indices, features]`.

@@ -2,7 +2,7 @@
 //! then filled from a checkpoint, or initialized on first use.
 
 use burn::module::{Param, ParamId};
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
 
 /// A parameter drawn uniformly from ±`bound` on first use.
 pub(crate) fn uniform<const D: usize>(shape: [usize; D], bound: f64, device: &Device) -> Param<Tensor<D>> {
@@ -26,6 +26,15 @@ pub(crate) fn normal_scaled<const D: usize>(
 /// A parameter that starts as `value` everywhere.
 pub(crate) fn constant<const D: usize>(shape: [usize; D], value: f32, device: &Device) -> Param<Tensor<D>> {
     lazy(shape, device, move |device| Tensor::full(shape, value, device))
+}
+
+/// A parameter whose values are computed on first use.
+pub(crate) fn computed<const D: usize>(
+    shape: [usize; D],
+    values: impl FnOnce() -> Vec<f32> + Send + Sync + 'static,
+    device: &Device,
+) -> Param<Tensor<D>> {
+    lazy(shape, device, move |device| Tensor::from_data(TensorData::new(values(), shape), device))
 }
 
 fn lazy<const D: usize>(

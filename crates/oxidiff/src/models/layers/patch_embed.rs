@@ -53,7 +53,7 @@ impl PatchEmbed {
 
 /// Sines and cosines of the column, then of the row, of each position in a grid `[height, width]`: `embed_dim` values per
 /// position. Positions are scaled as if the grid had `base_size` rows and columns.
-fn position_embeddings(grid: [usize; 2], base_size: usize, embed_dim: usize) -> Vec<f32> {
+pub fn position_embeddings(grid: [usize; 2], base_size: usize, embed_dim: usize) -> Vec<f32> {
     let count = embed_dim / 4;
     let frequencies: Vec<f64> =
         (0..count).map(|i| 1.0 / 10_000f64.powf(i as f64 / (embed_dim as f64 / 4.0))).collect();

@@ -1,12 +1,22 @@
 //! Transformers over images.
 
 mod dit_transformer_2d;
+mod flux;
 mod flux2;
+mod sd3;
 mod transformer_2d;
 mod z_image;
 
 pub use dit_transformer_2d::{DiTTransformer2DConfig, DiTTransformer2DModel};
+pub use flux::{
+    FluxControlCondition, FluxControlNetConfig, FluxControlNetInputs, FluxControlNetModel,
+    FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel,
+};
 pub use flux2::{Flux2Inputs, Flux2KVCache, Flux2Transformer2DConfig, Flux2Transformer2DModel};
+pub use sd3::{
+    SD3ControlNetConfig, SD3ControlNetInputs, SD3ControlNetModel, SD3Inputs, SD3Transformer2DConfig,
+    SD3Transformer2DModel,
+};
 pub use transformer_2d::{Transformer2DConfig, Transformer2DModel};
 pub use z_image::{
     ControlNoiseRefiner, ZImageControlInputs, ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs,

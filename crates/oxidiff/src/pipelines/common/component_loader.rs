@@ -8,15 +8,16 @@ use crate::loading::folder::Folder;
 use crate::loading::single_file::SingleFileOptions;
 use crate::models::autoencoders::{self, Autoencoder};
 use crate::models::controlnets::{
-    ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, MultiControlNetModel,
-    MultiControlNetUnionModel, suffix,
+    ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, FluxControlNet,
+    FluxMultiControlNetModel, MultiControlNetModel, MultiControlNetUnionModel, SD3ControlNet,
+    SD3MultiControlNetModel, suffix,
 };
 use crate::models::model::Model;
 use crate::models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapters};
-use crate::models::transformers::ZImageControlNetModel;
+use crate::models::transformers::{FluxControlNetModel, SD3ControlNetModel, ZImageControlNetModel};
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
-use crate::text_encoders::{CLIPTokenizer, Qwen2Tokenizer};
+use crate::text_encoders::{CLIPTokenizer, Qwen2Tokenizer, T5Tokenizer};
 use crate::vision::{CLIPImageProcessor, ImageProcessor};
 
 /// A checkpoint that is being loaded: its folder, its index, and how to load it.
@@ -152,6 +153,42 @@ impl<'a> ComponentLoader<'a> {
         Ok(ControlNetUnion::Several(MultiControlNetUnionModel::new(self.numbered(component)?)?))
     }
 
+    /// As [`Self::controlnet`], for the ControlNets of FLUX.1.
+    ///
+    /// # Errors
+    /// As [`Self::controlnet`].
+    pub fn flux_controlnet(&self, component: &str) -> Result<FluxControlNet> {
+        match &self.options.controlnet {
+            Some(ControlNets::Flux(given)) => return Ok((**given).clone()),
+            Some(other) => {
+                return Err(other_controlnet(other.class_name(), FluxControlNetModel::CLASS_NAME));
+            }
+            None => {}
+        }
+        if self.controlnet_class(component)? != FluxMultiControlNetModel::CLASS_NAME {
+            return Ok(FluxControlNet::One(self.model(component)?));
+        }
+        Ok(FluxControlNet::Several(FluxMultiControlNetModel::new(self.numbered(component)?)?))
+    }
+
+    /// As [`Self::controlnet`], for the ControlNets of Stable Diffusion 3.
+    ///
+    /// # Errors
+    /// As [`Self::controlnet`].
+    pub fn sd3_controlnet(&self, component: &str) -> Result<SD3ControlNet> {
+        match &self.options.controlnet {
+            Some(ControlNets::SD3(given)) => return Ok((**given).clone()),
+            Some(other) => {
+                return Err(other_controlnet(other.class_name(), SD3ControlNetModel::CLASS_NAME));
+            }
+            None => {}
+        }
+        if self.controlnet_class(component)? != SD3MultiControlNetModel::CLASS_NAME {
+            return Ok(SD3ControlNet::One(self.model(component)?));
+        }
+        Ok(SD3ControlNet::Several(SD3MultiControlNetModel::new(self.numbered(component)?)?))
+    }
+
     /// As [`Self::controlnet`], for the ControlNet of Z-Image.
     ///
     /// # Errors
@@ -257,6 +294,20 @@ impl<'a> ComponentLoader<'a> {
             }
             other => {
                 let message = format!("is a `{other}`; only `Qwen2Tokenizer` can be loaded");
+                Err(Error::config(self.index.origin(), component, message))
+            }
+        }
+    }
+
+    /// The tokenizer of a T5 encoder of this name.
+    ///
+    /// # Errors
+    /// As [`Self::model`].
+    pub fn t5_tokenizer(&self, component: &str) -> Result<T5Tokenizer> {
+        match self.index.required(component)? {
+            class if T5Tokenizer::CLASSES.contains(&class) => T5Tokenizer::load(&self.folder(component)),
+            other => {
+                let message = format!("is a `{other}`; only `T5Tokenizer` can be loaded");
                 Err(Error::config(self.index.origin(), component, message))
             }
         }

@@ -42,12 +42,6 @@ pub(crate) fn choose_flow_timesteps(
     sigmas: Option<&[f32]>,
     mu: f64,
 ) -> Result<usize> {
-    if scheduler.role().model != ModelKind::Flow {
-        let class_name = scheduler.config().class_name().unwrap_or_default();
-        let message = "its steps are not those that a flow model was trained for";
-        return Err(Error::unsupported(format!("{class_name} in this pipeline"), message));
-    }
-    sigmas.unwrap_or_default().iter().try_for_each(|sigma| check_finite("sigmas", (*sigma).into()))?;
     let spread;
     let sigmas = match sigmas {
         Some(sigmas) => sigmas,
@@ -56,9 +50,31 @@ pub(crate) fn choose_flow_timesteps(
             &spread
         }
     };
-    let options = TimestepOptions { sigmas: Some(sigmas), mu: Some(mu), ..Default::default() };
+    choose_own_flow_timesteps(scheduler, num_inference_steps, Some(sigmas), Some(mu))
+}
+
+/// Sets a scheduler's timesteps: those of the given noise levels, or of `num_inference_steps` levels that the scheduler spreads itself.
+/// It shifts them by `mu` if it is configured so. Returns the number of steps.
+///
+/// # Errors
+/// As [`choose_flow_timesteps`].
+pub(crate) fn choose_own_flow_timesteps(
+    scheduler: &mut dyn Scheduler,
+    num_inference_steps: usize,
+    sigmas: Option<&[f32]>,
+    mu: Option<f64>,
+) -> Result<usize> {
+    if scheduler.role().model != ModelKind::Flow {
+        let class_name = scheduler.config().class_name().unwrap_or_default();
+        let message = "its steps are not those that a flow model was trained for";
+        return Err(Error::unsupported(format!("{class_name} in this pipeline"), message));
+    }
+    sigmas.unwrap_or_default().iter().try_for_each(|sigma| check_finite("sigmas", (*sigma).into()))?;
+    let num_inference_steps_alone = sigmas.is_none().then_some(num_inference_steps);
+    let options =
+        TimestepOptions { num_inference_steps: num_inference_steps_alone, sigmas, mu, ..Default::default() };
     scheduler.set_timesteps_with(options)?;
-    Ok(scheduler.timesteps().len())
+    Ok(sigmas.map_or(num_inference_steps, |_| scheduler.timesteps().len()))
 }
 
 /// `torch.linspace(1, 1 / count, count)`, which counts from both ends.

@@ -6,7 +6,7 @@ use burn::tensor::{DType, Device, Tensor};
 use image::DynamicImage;
 
 use super::image_latents::{PreparedImage, Scaling, sample_latents};
-use super::latents::{draw, repeat_batch};
+use super::latents::{draw, given_or_noise, repeat_batch};
 use crate::error::{Error, Result};
 use crate::image_processor::{
     CropRegion, Images, OutputType, PipelineImageInput, PreprocessOptions, ResizeMode, VaeImageProcessor,
@@ -148,6 +148,30 @@ impl Start {
     }
 }
 
+impl Start {
+    /// What a flow model starts from: the latents of `image`, one for each image of the call, with noise up to the level of
+    /// `timestep`. `given` latents are the noise, and replace the latents.
+    ///
+    /// # Errors
+    /// When the given latents have another shape, or the number of generators does not fit.
+    pub fn of_flow(
+        image: Tensor<4>,
+        given: Option<Tensor<4>>,
+        timestep: f32,
+        generator: &mut Generators,
+        scheduler: &dyn Scheduler,
+    ) -> Result<Self> {
+        let (shape, is_given) = (image.dims(), given.is_some());
+        generator.check(shape[0])?;
+        let noise = given_or_noise(given, shape, generator, DType::F32, &image.device())?.cast(DType::F32);
+        let latents = match is_given {
+            true => noise.clone(),
+            false => scheduler.add_noise(image.clone(), noise.clone(), &vec![timestep; shape[0]])?,
+        };
+        Ok(Self { latents, noise, image: Some(image) })
+    }
+}
+
 /// What a run begins with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Beginning {
@@ -261,7 +285,10 @@ impl Inpainting<'_> {
 }
 
 /// The image, grey in the masked part.
-fn without_masked_part(image: &PreparedImage, mask: &Tensor<4>) -> Result<PreparedImage> {
+///
+/// # Errors
+/// When image and mask do not fit each other.
+pub(crate) fn without_masked_part(image: &PreparedImage, mask: &Tensor<4>) -> Result<PreparedImage> {
     let image = image.clone().into_values();
     let ([images, _, height, width], [masks, _, mask_height, mask_width]) = (image.dims(), mask.dims());
     if [height, width] != [mask_height, mask_width] {

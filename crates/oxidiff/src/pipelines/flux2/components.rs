@@ -2,7 +2,6 @@
 
 use burn::tensor::Tensor;
 
-use super::patches::PATCH_SIZE;
 use crate::error::{Error, Result};
 use crate::image_processor::VaeImageProcessor;
 use crate::loading::lora::LoraTarget;
@@ -12,6 +11,7 @@ use crate::models::model::Model;
 use crate::models::transformers::Flux2Transformer2DModel;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::lora::LoraLoader;
+use crate::pipelines::common::patches::PATCH_SIZE;
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::Scheduler;

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Tensor};
 use super::arguments::Settings;
 use super::components::Flux2KleinComponents;
 use super::conditioning::Texts;
-use super::patches::{self, Place, from_tokens, to_tokens};
+use super::places::{Place, image_places, text_places};
 use super::reference_images::ReferenceTokens;
 use crate::error::Result;
 use crate::image_processor::{Images, OutputType, postprocess};
@@ -16,6 +16,7 @@ use crate::models::transformers::{Flux2Inputs, Flux2KVCache, Flux2Transformer2DM
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{AfterStep, Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
+use crate::pipelines::common::patches::{self, from_tokens, to_tokens};
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::schedulers::StepOptions;
@@ -114,7 +115,7 @@ impl Flux2KleinComponents {
             references: run.references.take(),
             keeps_references: run.keeps_references,
             kept: None,
-            places: patches::image_places(0.0, [rows, columns]).collect(),
+            places: image_places(0.0, [rows, columns]).collect(),
         };
         denoising.run(latents, |step, latents| {
             let (tokens, time) = (to_tokens(latents), step.timestep / NOISE_TIMESTEP);
@@ -154,7 +155,7 @@ impl Predictor<'_> {
     fn predict(&mut self, tokens: &Tensor<3>, text: &Tensor<3>, time: f32) -> Result<Tensor<3>> {
         let dtype = self.transformer.dtype();
         let times = [time];
-        let txt_ids = patches::text_places(text.dims()[1]);
+        let txt_ids = text_places(text.dims()[1]);
         let inputs = |hidden_states: Tensor<3>, img_ids| Flux2Inputs {
             hidden_states: hidden_states.cast(dtype),
             encoder_hidden_states: text.clone(),

@@ -1,6 +1,6 @@
 //! Inpainting: repaints a part of an image, which the transformer looks at as well.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 use image::DynamicImage;
 
 use super::arguments::prompt_arguments;
@@ -16,12 +16,11 @@ use crate::pipelines::common::flow_timesteps::start_flow_from_image;
 use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::image_latents::PreparedImage;
 use crate::pipelines::common::inpainting::{Crop, MaskedImage, PutBack, Start};
-use crate::pipelines::common::latents::{given_or_noise, repeat_batch};
+use crate::pipelines::common::latents::repeat_batch;
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
-use crate::random::Generators;
 use crate::schedulers::Scheduler;
 
 /// Repaints the masked part of an image according to a prompt, and possibly further reference images. The rest is put back after
@@ -82,28 +81,6 @@ impl Flux2KleinComponents {
             }
         }
     }
-
-    /// The image's standardised latents with noise up to the level of `timestep`, `shape`, and what they were made from. `given`
-    /// latents are the noise, and replace the latents.
-    fn inpainting_start(
-        &self,
-        image: &Tensor<4>,
-        given: Option<Tensor<4>>,
-        timestep: f32,
-        shape: [usize; 4],
-        generator: &mut Generators,
-    ) -> Result<Start> {
-        let [images, ..] = shape;
-        generator.check(images)?;
-        let image = repeat_batch("image", image.clone(), images)?;
-        let is_given = given.is_some();
-        let noise = given_or_noise(given, shape, generator, DType::F32, &image.device())?.cast(DType::F32);
-        let latents = match is_given {
-            true => noise.clone(),
-            false => self.scheduler.add_noise(image.clone(), noise.clone(), &vec![timestep; images])?,
-        };
-        Ok(Start { latents, noise, image: Some(image) })
-    }
 }
 
 impl Pipeline for Flux2KleinInpaintPipeline {
@@ -128,7 +105,7 @@ impl Pipeline for Flux2KleinInpaintPipeline {
             true => arguments.image.clone(),
             false => limited(&processor, &arguments.image)?,
         };
-        let size @ [rows, columns] = components.patch_grid_of(&image)?;
+        let size = components.patch_grid_of(&image)?;
         let pixels = size.map(|patches| patches * components.patch_pixels());
         let (mut mask, mut crop) = (arguments.mask_image.clone(), None);
         if let Some(pad) = arguments.padding_mask_crop {
@@ -153,8 +130,8 @@ impl Pipeline for Flux2KleinInpaintPipeline {
         let (timesteps, steps) = start_flow_from_image(&mut *components.scheduler, steps, strength)?;
         let image = components.encode(masked.image, &self.index)?;
         let (given, generator) = (arguments.latents.take(), &mut settings.generator);
-        let shape = [images, features, rows, columns];
-        let start = components.inpainting_start(&image, given, timesteps[0], shape, generator)?;
+        let image = repeat_batch("image", image, images)?;
+        let start = Start::of_flow(image, given, timesteps[0], generator, &*components.scheduler)?;
         let mut references = vec![start.image.clone().expect("made above")];
         if let Some(reference) = reference {
             references.push(components.encode(reference, &self.index).map_err(of_reference)?);

@@ -3,11 +3,11 @@
 use burn::tensor::{DType, Tensor};
 
 use super::components::Flux2KleinComponents;
-use super::patches;
 use crate::error::{Error, Result};
 use crate::pipelines::common::flow_timesteps::choose_flow_timesteps;
 use crate::pipelines::common::image_latents::{PreparedImage, likeliest_latents};
 use crate::pipelines::common::latents::given_or_noise;
+use crate::pipelines::common::patches;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::MOST_PIXELS;
 use crate::random::Generators;

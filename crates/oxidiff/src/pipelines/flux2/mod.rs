@@ -9,8 +9,8 @@ mod klein;
 mod klein_inpaint;
 mod klein_kv;
 mod latents;
-mod patches;
 mod pipeline_fields;
+mod places;
 mod reference_images;
 
 pub use components::Flux2KleinComponents;

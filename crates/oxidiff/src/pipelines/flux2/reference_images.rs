@@ -4,12 +4,13 @@ use burn::tensor::Tensor;
 use image::DynamicImage;
 
 use super::components::Flux2KleinComponents;
-use super::patches::{self, Place};
+use super::places::{Place, image_places};
 use crate::error::{Error, Result};
 use crate::image_processor::{
     CropRegion, PipelineImageInput, PreprocessOptions, ResizeMode, VaeImageProcessor, resize_nearest,
 };
 use crate::pipelines::common::image_latents::PreparedImage;
+use crate::pipelines::common::patches::to_tokens;
 
 /// Larger images are made smaller.
 const MOST_AREA: usize = 1024 * 1024;
@@ -43,8 +44,8 @@ impl ReferenceTokens {
             let each = if items == 1 || items == images { vec![latents] } else { latents.split(1, 0) };
             for latents in each {
                 time += TIME_BETWEEN;
-                places.extend(patches::image_places(time, [rows, columns]));
-                let own = patches::to_tokens(latents);
+                places.extend(image_places(time, [rows, columns]));
+                let own = to_tokens(latents);
                 let items = own.dims()[0];
                 tokens.push(own.repeat_dim(0, images / items));
             }

@@ -215,8 +215,8 @@ macro_rules! prompt_arguments {
         }
 
         impl $arguments {
-            fn prompts(&self) -> super::conditioning::XlPrompts<'_> {
-                super::conditioning::XlPrompts {
+            fn prompts(&self) -> $crate::pipelines::common::text::pooled_prompts::PooledPrompts<'_> {
+                $crate::pipelines::common::text::pooled_prompts::PooledPrompts {
                     prompts: $crate::pipelines::common::text::prompts::Prompts {
                         prompt: &self.prompt,
                         negative_prompt: &self.negative_prompt,

@@ -4,7 +4,7 @@ mod config;
 mod layer;
 
 use burn::module::Module;
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 use oxidiff_kernels::Pairs;
 
 pub use self::config::Qwen3Config;
@@ -148,10 +148,8 @@ impl Qwen3Model {
         numbers: &[usize],
         device: &Device,
     ) -> Result<Vec<Tensor<3>>> {
-        let (batch, tokens) = (input_ids.len(), input_ids[0].len());
-        let ids: Vec<i64> = input_ids.iter().flatten().map(|&id| i64::from(id)).collect();
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [batch, tokens]), device);
-        let mut x = self.embed_tokens.forward(ids);
+        let tokens = input_ids[0].len();
+        let mut x = self.embed_tokens.of_texts(input_ids, device);
 
         let angles = text_angles(self.config.rope_theta()?, self.config.head_dim, tokens);
         let rotary = RotaryEmbedding::new(&angles, tokens, Pairs::Halves, device);

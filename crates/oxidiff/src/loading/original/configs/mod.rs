@@ -20,11 +20,19 @@ embed! {
     CLIP_L = "text_encoder/clip_l.json";
     OPEN_CLIP_H = "text_encoder/open_clip_h.json";
     OPEN_CLIP_G = "text_encoder/open_clip_g.json";
+    T5_XXL = "text_encoder/t5_xxl.json";
     VAE = "vae/sd.json";
     VAE_XL = "vae/xl.json";
     PNDM = "scheduler/pndm.json";
     DDIM = "scheduler/ddim.json";
     EULER = "scheduler/euler.json";
+    FLOW_SHIFT_3 = "scheduler/flow_shift_3.json";
+    VAE_SD3 = "vae/sd3.json";
+    SD3_INDEX = "model_index/sd3.json";
+    SD3_INDEX_WITHOUT_TEXT = "model_index/sd3_without_text.json";
+    SD3_TRANSFORMER = "transformer/sd3_medium.json";
+    SD35_MEDIUM_TRANSFORMER = "transformer/sd35_medium.json";
+    SD35_LARGE_TRANSFORMER = "transformer/sd35_large.json";
 }
 
 const MODEL_INDEX: &str = "model_index.json";
@@ -36,6 +44,7 @@ const TEXT_ENCODER: &str = "text_encoder/config.json";
 const CONTROLNET: &str = "controlnet/config.json";
 const TRANSFORMER: &str = "transformer/config.json";
 const TEXT_ENCODER_2: &str = "text_encoder_2/config.json";
+const TEXT_ENCODER_3: &str = "text_encoder_3/config.json";
 
 /// A folder of the given files, and of the two of each tokenizer, which differ in the token that they pad with.
 macro_rules! folder {
@@ -183,6 +192,30 @@ pub(super) static CONTROLNET_XL: EmbeddedFolder = folder!(
     CONTROLNET: include_bytes!("controlnet/xl.json"),
 );
 
+pub(super) static FLUX1_DEV: EmbeddedFolder = folder!(
+    "black-forest-labs/FLUX.1-dev",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/flux1_dev.json"),
+);
+
+pub(super) static FLUX1_SCHNELL: EmbeddedFolder = folder!(
+    "black-forest-labs/FLUX.1-schnell",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/flux1_schnell.json"),
+);
+
+pub(super) static FLUX1_FILL: EmbeddedFolder = folder!(
+    "black-forest-labs/FLUX.1-Fill-dev",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/flux1_fill.json"),
+);
+
+pub(super) static FLUX1_CONTROL: EmbeddedFolder = folder!(
+    "black-forest-labs/FLUX.1-Depth-dev",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/flux1_control.json"),
+);
+
 pub(super) static FLUX2_DEV: EmbeddedFolder = folder!(
     "black-forest-labs/FLUX.2-dev",
     tokenizers: [],
@@ -225,4 +258,73 @@ pub(super) static Z_IMAGE_CONTROLNET_2_1: EmbeddedFolder = folder!(
     "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union-2.1",
     tokenizers: [],
     CONTROLNET: include_bytes!("controlnet/z_image_2_1.json"),
+);
+
+pub(super) static T5: EmbeddedFolder = folder!(
+    "google/t5-v1_1-xxl",
+    tokenizers: [],
+    TEXT_ENCODER: T5_XXL,
+);
+
+pub(super) static SD3_MEDIUM: EmbeddedFolder = folder!(
+    "stabilityai/stable-diffusion-3-medium-diffusers",
+    tokenizers: ["tokenizer": PAD_END, "tokenizer_2": PAD_EXCLAMATION_MARK],
+    MODEL_INDEX: SD3_INDEX,
+    TRANSFORMER: SD3_TRANSFORMER,
+    AUTOENCODER: VAE_SD3,
+    SCHEDULER: FLOW_SHIFT_3,
+    TEXT_ENCODER: CLIP_L,
+    TEXT_ENCODER_2: OPEN_CLIP_G,
+    TEXT_ENCODER_3: T5_XXL,
+);
+
+pub(super) static SD3_MEDIUM_WITHOUT_TEXT: EmbeddedFolder = folder!(
+    "stabilityai/stable-diffusion-3-medium-diffusers",
+    tokenizers: [],
+    MODEL_INDEX: SD3_INDEX_WITHOUT_TEXT,
+    TRANSFORMER: SD3_TRANSFORMER,
+    AUTOENCODER: VAE_SD3,
+    SCHEDULER: FLOW_SHIFT_3,
+);
+
+pub(super) static SD35_MEDIUM: EmbeddedFolder = folder!(
+    "stabilityai/stable-diffusion-3.5-medium",
+    tokenizers: ["tokenizer": PAD_END, "tokenizer_2": PAD_EXCLAMATION_MARK],
+    MODEL_INDEX: SD3_INDEX,
+    TRANSFORMER: SD35_MEDIUM_TRANSFORMER,
+    AUTOENCODER: VAE_SD3,
+    SCHEDULER: FLOW_SHIFT_3,
+    TEXT_ENCODER: CLIP_L,
+    TEXT_ENCODER_2: OPEN_CLIP_G,
+    TEXT_ENCODER_3: T5_XXL,
+);
+
+pub(super) static SD35_MEDIUM_WITHOUT_TEXT: EmbeddedFolder = folder!(
+    "stabilityai/stable-diffusion-3.5-medium",
+    tokenizers: [],
+    MODEL_INDEX: SD3_INDEX_WITHOUT_TEXT,
+    TRANSFORMER: SD35_MEDIUM_TRANSFORMER,
+    AUTOENCODER: VAE_SD3,
+    SCHEDULER: FLOW_SHIFT_3,
+);
+
+pub(super) static SD35_LARGE: EmbeddedFolder = folder!(
+    "stabilityai/stable-diffusion-3.5-large",
+    tokenizers: ["tokenizer": PAD_END, "tokenizer_2": PAD_EXCLAMATION_MARK],
+    MODEL_INDEX: SD3_INDEX,
+    TRANSFORMER: SD35_LARGE_TRANSFORMER,
+    AUTOENCODER: VAE_SD3,
+    SCHEDULER: FLOW_SHIFT_3,
+    TEXT_ENCODER: CLIP_L,
+    TEXT_ENCODER_2: OPEN_CLIP_G,
+    TEXT_ENCODER_3: T5_XXL,
+);
+
+pub(super) static SD35_LARGE_WITHOUT_TEXT: EmbeddedFolder = folder!(
+    "stabilityai/stable-diffusion-3.5-large",
+    tokenizers: [],
+    MODEL_INDEX: SD3_INDEX_WITHOUT_TEXT,
+    TRANSFORMER: SD35_LARGE_TRANSFORMER,
+    AUTOENCODER: VAE_SD3,
+    SCHEDULER: FLOW_SHIFT_3,
 );

@@ -9,7 +9,7 @@ mod from_unet;
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 
-pub(super) use self::conditioning_embedding::ControlNetConditioningEmbedding;
+pub(crate) use self::conditioning_embedding::ControlNetConditioningEmbedding;
 pub use self::config::{ControlNetChannelOrder, ControlNetConfig};
 pub(super) use self::fit::check_fits;
 pub use self::from_unet::FromUNetOptions;

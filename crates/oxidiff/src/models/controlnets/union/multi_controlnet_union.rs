@@ -1,13 +1,11 @@
 //! Several ControlNetUnions that steer one UNet together.
 
-use std::path::{Path, PathBuf};
-
 use burn::tensor::Tensor;
 
 use super::{ControlNetUnionInputs, ControlNetUnionModel};
 use crate::error::{Error, Result};
-use crate::loading::LoadOptions;
-use crate::models::controlnets::{ControlNetOutput, suffix};
+use crate::models::controlnets::ControlNetOutput;
+use crate::models::controlnets::multi_controlnet::list_methods;
 use crate::models::model::Model;
 use crate::wording::counted;
 
@@ -31,21 +29,7 @@ impl MultiControlNetUnionModel {
     /// The name that `model_index.json` uses.
     pub const CLASS_NAME: &'static str = "MultiControlNetUnionModel";
 
-    /// The given models.
-    ///
-    /// # Errors
-    /// When there are none.
-    pub fn new(nets: Vec<ControlNetUnionModel>) -> Result<Self> {
-        if nets.is_empty() {
-            return Err(Error::argument("controlnet", "is an empty list"));
-        }
-        Ok(Self { nets })
-    }
-
-    /// The models, in their order.
-    pub fn nets(&self) -> &[ControlNetUnionModel] {
-        &self.nets
-    }
+    list_methods!(ControlNetUnionModel);
 
     /// The sum of what the models say to add inside a UNet: see [`ControlNetUnionModel::forward`]. Each has its own images, their
     /// types, and one scale; a model whose scale is 0 is not asked. `None` if none is.
@@ -87,45 +71,4 @@ impl MultiControlNetUnionModel {
         }
         Ok(sum)
     }
-
-    /// Loads the models from the folders `path`, `path_1`, `path_2` and so on, in `f32` on the CPU.
-    ///
-    /// # Errors
-    /// When there is no such folder, a file is missing or damaged, or weights and configuration do not match.
-    pub fn from_pretrained(path: impl AsRef<Path>) -> Result<Self> {
-        Self::from_pretrained_with(path, &LoadOptions::default())
-    }
-
-    /// Loads the models with another element type, device or variant.
-    ///
-    /// # Errors
-    /// As for [`Self::from_pretrained`].
-    pub fn from_pretrained_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self> {
-        let folders = (0..).map(|number| numbered(path.as_ref(), number));
-        let nets = folders
-            .take_while(|folder| folder.is_dir())
-            .map(|folder| ControlNetUnionModel::from_pretrained_with(&folder.to_string_lossy(), options))
-            .collect::<Result<Vec<_>>>()?;
-        if nets.is_empty() {
-            let message = format!("no such folder; a {} is in one or more", Self::CLASS_NAME);
-            return Err(Error::MissingFile { path: path.as_ref().into(), message });
-        }
-        Self::new(nets)
-    }
-
-    /// Writes the models into the folders `folder`, `folder_1`, `folder_2` and so on.
-    ///
-    /// # Errors
-    /// When a folder cannot be written.
-    pub fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
-        let folders = (0..).map(|number| numbered(folder.as_ref(), number));
-        self.nets.iter().zip(folders).try_for_each(|(net, folder)| net.save_pretrained(folder))
-    }
-}
-
-/// The folder of a model by its place in the list.
-fn numbered(folder: &Path, number: usize) -> PathBuf {
-    let mut name = folder.as_os_str().to_owned();
-    name.push(suffix(number));
-    name.into()
 }

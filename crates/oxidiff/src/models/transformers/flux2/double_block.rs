@@ -5,10 +5,10 @@ use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::swiglu;
 
 use super::Flux2Transformer2DConfig;
-use super::modulation::Modulation;
 use super::references::References;
+use crate::models::layers::joint_attention::JointAttention;
 use crate::models::layers::linear::Linear;
-use crate::models::layers::normalization::RmsNorm;
+use crate::models::layers::modulation::Modulation;
 use crate::models::layers::rotary_embedding::RotaryEmbedding;
 
 #[derive(Module, Debug)]
@@ -17,25 +17,6 @@ pub(super) struct DoubleBlock {
     ff: FeedForward,
     ff_context: FeedForward,
     epsilon: f64,
-}
-
-/// Its layers for the text have `add` in their names.
-#[derive(Module, Debug)]
-struct JointAttention {
-    to_q: Linear,
-    to_k: Linear,
-    to_v: Linear,
-    to_out: [Linear; 1],
-    /// The norms are those of a head.
-    norm_q: RmsNorm,
-    norm_k: RmsNorm,
-    add_q_proj: Linear,
-    add_k_proj: Linear,
-    add_v_proj: Linear,
-    to_add_out: Linear,
-    norm_added_q: RmsNorm,
-    norm_added_k: RmsNorm,
-    heads: usize,
 }
 
 /// Its first layer makes the gate, then what is gated.
@@ -51,28 +32,17 @@ pub(super) type StreamModulation = [Modulation; 2];
 impl DoubleBlock {
     pub fn init(config: &Flux2Transformer2DConfig, device: &Device) -> Self {
         let (dim, inner) = (config.dim(), config.feed_forward_dim());
-        let projection = || Linear::init(dim, dim, false, device);
-        let norm = || RmsNorm::init(config.attention_head_dim, config.eps, device);
         let feed_forward = || FeedForward {
             linear_in: Linear::init(dim, 2 * inner, false, device),
             linear_out: Linear::init(inner, dim, false, device),
         };
         Self {
-            attn: JointAttention {
-                to_q: projection(),
-                to_k: projection(),
-                to_v: projection(),
-                to_out: [projection()],
-                norm_q: norm(),
-                norm_k: norm(),
-                add_q_proj: projection(),
-                add_k_proj: projection(),
-                add_v_proj: projection(),
-                to_add_out: projection(),
-                norm_added_q: norm(),
-                norm_added_k: norm(),
-                heads: config.num_attention_heads,
-            },
+            attn: JointAttention::init(
+                [config.num_attention_heads, config.attention_head_dim],
+                false,
+                config.eps,
+                device,
+            ),
             ff: feed_forward(),
             ff_context: feed_forward(),
             epsilon: config.eps,
@@ -89,37 +59,14 @@ impl DoubleBlock {
     ) -> [Tensor<3>; 2] {
         let norm = |modulation: &Modulation, x: &Tensor<3>| modulation.norm(x.clone(), self.epsilon);
         let normed = [norm(&of_text[0], &text), norm(&of_image[0], &image)];
-        let [text_result, image_result] = self.attn.forward(normed, rotary, references);
+        let [text_result, image_result] = self
+            .attn
+            .forward(normed, rotary, |query, key, value, heads| references.attend(query, key, value, heads));
         let text = of_text[0].add(text, text_result);
         let image = of_image[0].add(image, image_result);
         let text_result = self.ff_context.forward(norm(&of_text[1], &text));
         let image_result = self.ff.forward(norm(&of_image[1], &image));
         [of_text[1].add(text, text_result), of_image[1].add(image, image_result)]
-    }
-}
-
-impl JointAttention {
-    fn forward(
-        &self,
-        [text, image]: [Tensor<3>; 2],
-        rotary: &RotaryEmbedding,
-        references: &mut References<'_>,
-    ) -> [Tensor<3>; 2] {
-        let (text_tokens, image_tokens) = (text.dims()[1], image.dims()[1]);
-        let join = |text: Tensor<3>, image: Tensor<3>| Tensor::cat(vec![text, image], 1);
-        let query = join(
-            self.norm_added_q.forward_heads(self.add_q_proj.forward(text.clone())),
-            self.norm_q.forward_heads(self.to_q.forward(image.clone())),
-        );
-        let key = join(
-            self.norm_added_k.forward_heads(self.add_k_proj.forward(text.clone())),
-            self.norm_k.forward_heads(self.to_k.forward(image.clone())),
-        );
-        let value = join(self.add_v_proj.forward(text), self.to_v.forward(image));
-        let attended = references.attend(rotary.rotate(query), rotary.rotate(key), value, self.heads);
-        let of_text = attended.clone().narrow(1, 0, text_tokens);
-        let of_image = attended.narrow(1, text_tokens, image_tokens);
-        [self.to_add_out.forward(of_text), self.to_out[0].forward(of_image)]
     }
 }
 

@@ -4,7 +4,6 @@
 mod config;
 mod double_block;
 mod inputs;
-mod modulation;
 mod references;
 mod single_block;
 
@@ -15,7 +14,6 @@ use oxidiff_kernels::Pairs;
 pub use self::config::Flux2Transformer2DConfig;
 use self::double_block::DoubleBlock;
 pub use self::inputs::Flux2Inputs;
-use self::modulation::{Modulation, ModulationLayer};
 pub use self::references::Flux2KVCache;
 use self::references::References;
 use self::single_block::SingleBlock;
@@ -25,6 +23,7 @@ use crate::models::call::call;
 use crate::models::layers::activations::Activation;
 use crate::models::layers::embeddings::{TimestepEmbedding, Timesteps};
 use crate::models::layers::linear::Linear;
+use crate::models::layers::modulation::{Modulation, ModulationLayer};
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, axial_angles};
 use crate::models::least_memory;
 use crate::models::model::{Model, compiled_with_the_library};
@@ -102,16 +101,16 @@ impl Model for Flux2Transformer2DModel {
                 timestep_embedder: embedder(),
                 guidance_embedder: config.guidance_embeds.then(embedder),
             },
-            double_stream_modulation_img: ModulationLayer::init(dim, 6, device),
-            double_stream_modulation_txt: ModulationLayer::init(dim, 6, device),
-            single_stream_modulation: ModulationLayer::init(dim, 3, device),
+            double_stream_modulation_img: ModulationLayer::init(dim, 6, false, device),
+            double_stream_modulation_txt: ModulationLayer::init(dim, 6, false, device),
+            single_stream_modulation: ModulationLayer::init(dim, 3, false, device),
             x_embedder: linear(config.in_channels, dim),
             context_embedder: linear(config.joint_attention_dim, dim),
             transformer_blocks: (0..config.num_layers).map(|_| DoubleBlock::init(config, device)).collect(),
             single_transformer_blocks: (0..config.num_single_layers)
                 .map(|_| SingleBlock::init(config, device))
                 .collect(),
-            norm_out: ModulationLayer::init(dim, 2, device),
+            norm_out: ModulationLayer::init(dim, 2, false, device),
             proj_out: linear(dim, config.out_features()),
             config: config.clone(),
             adapters: Adapters::default(),

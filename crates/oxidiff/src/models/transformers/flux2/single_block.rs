@@ -6,9 +6,9 @@ use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::swiglu;
 
 use super::Flux2Transformer2DConfig;
-use super::modulation::Modulation;
 use super::references::References;
 use crate::models::layers::linear::Linear;
+use crate::models::layers::modulation::Modulation;
 use crate::models::layers::normalization::RmsNorm;
 use crate::models::layers::rotary_embedding::RotaryEmbedding;
 

@@ -125,7 +125,7 @@ impl ControlImages {
     ///
     /// # Errors
     /// When there is another number of images; the error is about `argument`.
-    pub(in crate::pipelines::common) fn for_each(
+    pub(crate) fn for_each(
         &self,
         argument: &'static str,
         nets: usize,
@@ -200,7 +200,7 @@ fn wrap(parts: Vec<Tensor<4>>, kind: fn(Tensor<4>) -> PipelineImageInput) -> Vec
 }
 
 /// The error of an image, under the name that it has in the call.
-pub(in crate::pipelines::common) fn about(argument: &'static str, error: Error) -> Error {
+pub(crate) fn about(argument: &'static str, error: Error) -> Error {
     match error {
         Error::InvalidArgument { argument: "image", message } => Error::argument(argument, message),
         other => other,

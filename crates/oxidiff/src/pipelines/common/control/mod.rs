@@ -14,6 +14,6 @@ pub(crate) use asked::Nets;
 pub use control_mode::ControlMode;
 pub use followed_images::FollowedImages;
 pub use images::ControlImages;
-pub(in crate::pipelines::common) use images::about;
+pub(crate) use images::about;
 pub use per_controlnet::PerControlNet;
-pub(crate) use run::{Control, ControlArguments, ControlCall, Size};
+pub(crate) use run::{Control, ControlArguments, ControlCall, Size, check_window, works_in};

@@ -60,12 +60,7 @@ impl PerControlNet {
     ///
     /// # Errors
     /// When there is another number of them, or one is not finite; the error is about `argument`.
-    pub(in crate::pipelines::common) fn expand(
-        &self,
-        argument: &'static str,
-        nets: usize,
-        kind: &str,
-    ) -> Result<Vec<f64>> {
+    pub(crate) fn expand(&self, argument: &'static str, nets: usize, kind: &str) -> Result<Vec<f64>> {
         let each = match self {
             Self::Same(number) => vec![*number; nets],
             Self::Each(each) if each.len() == nets => each.clone(),

@@ -239,12 +239,15 @@ impl Control<'_> {
 }
 
 /// Whether a part of the run has a step, of which it is known what part of the run is over before and after it.
-fn works_in([start, end]: [f64; 2], [before, after]: [f64; 2]) -> bool {
+pub(crate) fn works_in([start, end]: [f64; 2], [before, after]: [f64; 2]) -> bool {
     before >= start && after <= end
 }
 
 /// Checks a part of the run.
-fn check_window(&[start, end]: &[f64; 2]) -> Result<()> {
+///
+/// # Errors
+/// When it does not begin before it ends, or is not one.
+pub(crate) fn check_window(&[start, end]: &[f64; 2]) -> Result<()> {
     if start < 0.0 {
         return Err(Error::argument("control_guidance_start", format!("must be at least 0, is {start}")));
     }

@@ -1,5 +1,5 @@
 //! How the time changes the tokens of a block: it shifts and scales them after a norm, and gates what a layer adds to them
-//! (Peebles & Xie 2022, <https://arxiv.org/abs/2212.09748>, section 3.2). All blocks of a kind share one layer that says so.
+//! (Peebles & Xie 2022, <https://arxiv.org/abs/2212.09748>, section 3.2).
 
 use std::ops::Range;
 
@@ -7,18 +7,18 @@ use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 use oxidiff_kernels::layer_norm;
 
-use crate::models::layers::activations::Activation;
-use crate::models::layers::linear::Linear;
+use super::activations::Activation;
+use super::linear::Linear;
 
 /// Makes [`Modulation`]s out of the embedded time.
 #[derive(Module, Debug)]
-pub(super) struct ModulationLayer {
+pub struct ModulationLayer {
     linear: Linear,
 }
 
 /// What the time does to the tokens around a layer.
 #[derive(Clone, Debug)]
-pub(super) struct Modulation {
+pub struct Modulation {
     /// For all items, or for each.
     own: Vec<Change>,
     /// What it does to the tokens in this range, which have a time of their own.
@@ -37,8 +37,8 @@ struct Change {
 
 impl ModulationLayer {
     /// A layer for `parts` times `dim` values.
-    pub fn init(dim: usize, parts: usize, device: &Device) -> Self {
-        Self { linear: Linear::init(dim, parts * dim, false, device) }
+    pub fn init(dim: usize, parts: usize, bias: bool, device: &Device) -> Self {
+        Self { linear: Linear::init(dim, parts * dim, bias, device) }
     }
 
     /// `SETS` modulations by the embedded times `[rows, dim]`, with a row for all items or one for each.

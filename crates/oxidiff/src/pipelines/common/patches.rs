@@ -1,15 +1,12 @@
-//! Latents in patches of 2 by 2, each a token, and the places of tokens.
+//! Latents in patches of 2 by 2, each a token.
 
 use burn::tensor::Tensor;
 
 /// How many positions of the latents a patch has in each direction.
-pub(super) const PATCH_SIZE: usize = 2;
-
-/// The place of a token: in time, from top to bottom, from left to right, and in a text.
-pub(super) type Place = [f32; 4];
+pub(crate) const PATCH_SIZE: usize = 2;
 
 /// Latents `[images, channels, height, width]` as `[images, 4 * channels, height / 2, width / 2]`.
-pub(super) fn cut(latents: Tensor<4>) -> Tensor<4> {
+pub(crate) fn cut(latents: Tensor<4>) -> Tensor<4> {
     let [images, channels, height, width] = latents.dims();
     let (size, rows, columns) = (PATCH_SIZE, height / PATCH_SIZE, width / PATCH_SIZE);
     let cut: Tensor<6> = latents.reshape([images, channels, rows, size, columns, size]);
@@ -17,7 +14,7 @@ pub(super) fn cut(latents: Tensor<4>) -> Tensor<4> {
 }
 
 /// The inverse of [`cut`].
-pub(super) fn join(patches: Tensor<4>) -> Tensor<4> {
+pub(crate) fn join(patches: Tensor<4>) -> Tensor<4> {
     let [images, features, rows, columns] = patches.dims();
     let (size, channels) = (PATCH_SIZE, features / PATCH_SIZE.pow(2));
     let cut: Tensor<6> = patches.reshape([images, channels, size, size, rows, columns]);
@@ -25,25 +22,15 @@ pub(super) fn join(patches: Tensor<4>) -> Tensor<4> {
 }
 
 /// Patches `[images, features, rows, columns]` as tokens `[images, tokens, features]`.
-pub(super) fn to_tokens(patches: Tensor<4>) -> Tensor<3> {
+pub(crate) fn to_tokens(patches: Tensor<4>) -> Tensor<3> {
     let [images, features, rows, columns] = patches.dims();
     patches.reshape([images, features, rows * columns]).swap_dims(1, 2)
 }
 
 /// The inverse of [`to_tokens`].
-pub(super) fn from_tokens(tokens: Tensor<3>, [rows, columns]: [usize; 2]) -> Tensor<4> {
+pub(crate) fn from_tokens(tokens: Tensor<3>, [rows, columns]: [usize; 2]) -> Tensor<4> {
     let [images, _, features] = tokens.dims();
     tokens.swap_dims(1, 2).reshape([images, features, rows, columns])
-}
-
-/// The places of an image's tokens at a time.
-pub(super) fn image_places(time: f32, [rows, columns]: [usize; 2]) -> impl Iterator<Item = Place> {
-    (0..rows).flat_map(move |row| (0..columns).map(move |column| [time, row as f32, column as f32, 0.0]))
-}
-
-/// The places of a prompt's tokens.
-pub(super) fn text_places(tokens: usize) -> Vec<Place> {
-    (0..tokens).map(|token| [0.0, 0.0, 0.0, token as f32]).collect()
 }
 
 #[cfg(test)]
@@ -65,8 +52,5 @@ mod tests {
         assert_eq!(tokens.dims(), [2, 6, 12]);
         from_tokens(tokens, [2, 3]).into_data().assert_eq(&patches.clone().into_data(), true);
         join(patches).into_data().assert_eq(&latents.into_data(), true);
-        let places: Vec<Place> = image_places(10.0, [1, 2]).collect();
-        assert_eq!(places, [[10.0, 0.0, 0.0, 0.0], [10.0, 0.0, 1.0, 0.0]]);
-        assert_eq!(text_places(2), [[0.0; 4], [0.0, 0.0, 0.0, 1.0]]);
     }
 }

@@ -1,0 +1,72 @@
+//! Small models in the places of published ones.
+
+use std::path::Path;
+
+use oxidiff::{
+    AutoencoderKL, AutoencoderKLFlux2, CLIPTextModel, CLIPTextModelWithProjection, Config, Device,
+    Flux2Transformer2DModel, FluxTransformer2DModel, Model, Qwen3Model, SD3Transformer2DModel,
+    T5EncoderModel, ZImageTransformer2DModel,
+};
+use serde_json::Value;
+
+use crate::sandbox::{ROOT, copy_folder};
+
+/// A small Z-Image with initial weights.
+pub fn write_z_image(folder: &Path) {
+    copy_folder(&Path::new(ROOT).join("tests/fixtures/z_image/checkpoint"), folder);
+    write_initial::<ZImageTransformer2DModel>(&folder.join("transformer"));
+    write_initial::<Qwen3Model>(&folder.join("text_encoder"));
+    write_initial::<AutoencoderKL>(&folder.join("vae"));
+}
+
+/// A small FLUX.1 with initial weights, and with a recorded transformer's configuration.
+pub fn write_flux1(folder: &Path, transformer: &str) {
+    let fixtures = Path::new(ROOT).join("tests/fixtures");
+    copy_folder(&fixtures.join("flux/checkpoint"), folder);
+    copy_folder(&fixtures.join("stable_diffusion_xl/base/tokenizer"), &folder.join("tokenizer"));
+    copy_folder(&fixtures.join("t5/tokenizer"), &folder.join("tokenizer_2"));
+    let config = flux1_config(&format!("transformer.{transformer}")).to_string();
+    std::fs::write(folder.join("transformer/config.json"), config).unwrap();
+    write_initial::<FluxTransformer2DModel>(&folder.join("transformer"));
+    write_initial::<CLIPTextModel>(&folder.join("text_encoder"));
+    write_initial::<T5EncoderModel>(&folder.join("text_encoder_2"));
+    write_initial::<AutoencoderKL>(&folder.join("vae"));
+}
+
+/// The configuration of a recorded model.
+pub fn flux1_config(name: &str) -> Value {
+    let models = Path::new(ROOT).join("tests/fixtures/flux/models.json");
+    let models: Value = serde_json::from_slice(&std::fs::read(models).unwrap()).unwrap();
+    models[name]["config"].clone()
+}
+
+/// A small FLUX.2 klein with initial weights.
+pub fn write_flux2(folder: &Path) {
+    let fixtures = Path::new(ROOT).join("tests/fixtures");
+    copy_folder(&fixtures.join("flux2/checkpoint"), folder);
+    copy_folder(&fixtures.join("z_image/checkpoint/tokenizer"), &folder.join("tokenizer"));
+    write_initial::<Flux2Transformer2DModel>(&folder.join("transformer"));
+    write_initial::<Qwen3Model>(&folder.join("text_encoder"));
+    write_initial::<AutoencoderKLFlux2>(&folder.join("vae"));
+}
+
+/// A small Stable Diffusion 3 with initial weights.
+pub fn write_sd3(folder: &Path) {
+    let fixtures = Path::new(ROOT).join("tests/fixtures");
+    copy_folder(&fixtures.join("stable_diffusion_3/checkpoint"), folder);
+    for tokenizer in ["tokenizer", "tokenizer_2"] {
+        copy_folder(&fixtures.join("stable_diffusion_xl/base").join(tokenizer), &folder.join(tokenizer));
+    }
+    copy_folder(&fixtures.join("t5/tokenizer"), &folder.join("tokenizer_3"));
+    write_initial::<SD3Transformer2DModel>(&folder.join("transformer"));
+    write_initial::<CLIPTextModelWithProjection>(&folder.join("text_encoder"));
+    write_initial::<CLIPTextModelWithProjection>(&folder.join("text_encoder_2"));
+    write_initial::<T5EncoderModel>(&folder.join("text_encoder_3"));
+    write_initial::<AutoencoderKL>(&folder.join("vae"));
+}
+
+/// Writes initial weights beside a configuration.
+pub fn write_initial<M: Model>(folder: &Path) {
+    let config = Config::from_file(folder.join("config.json")).unwrap();
+    M::from_config(&config, &Device::flex()).unwrap().save_pretrained(folder).unwrap();
+}

@@ -1,0 +1,202 @@
+//! The transformer of FLUX.1 (Black Forest Labs 2024, <https://arxiv.org/abs/2506.15742>, section 2): text and images are two streams
+//! in the first blocks, then one. The time and the pooled prompt say how each block scales, shifts and gates its tokens.
+
+mod condition;
+mod config;
+mod controlnet;
+mod controlnet_config;
+mod double_block;
+mod inputs;
+mod single_block;
+mod sizes;
+
+use burn::module::Module;
+use burn::tensor::{DType, Device, Tensor};
+use oxidiff_kernels::Pairs;
+
+use self::condition::ConditionEmbedding;
+pub use self::config::FluxTransformer2DConfig;
+pub use self::controlnet::{FluxControlCondition, FluxControlNetInputs, FluxControlNetModel};
+pub use self::controlnet_config::FluxControlNetConfig;
+use self::double_block::DoubleBlock;
+pub use self::inputs::{FluxControlSamples, FluxInputs};
+use self::single_block::SingleBlock;
+use self::sizes::Sizes;
+use crate::error::Result;
+use crate::models::adapters::{Adaptable, Adapters};
+use crate::models::call::call;
+use crate::models::layers::linear::Linear;
+use crate::models::layers::modulation::ModulationLayer;
+use crate::models::layers::rotary_embedding::{RotaryEmbedding, axial_angles};
+use crate::models::least_memory;
+use crate::models::model::{Model, compiled_with_the_library};
+
+/// The epsilon of all norms.
+const EPSILON: f64 = 1e-6;
+/// The base of the frequencies by which queries and keys are rotated.
+const ROPE_THETA: f64 = 10_000.0;
+
+/// Predicts the velocity of images, given the time and embedded prompts.
+///
+/// ```
+/// use oxidiff::{Device, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel, Model, Tensor};
+///
+/// let config = FluxTransformer2DConfig {
+///     in_channels: 4,
+///     num_layers: 1,
+///     num_single_layers: 1,
+///     attention_head_dim: 6,
+///     num_attention_heads: 2,
+///     joint_attention_dim: 6,
+///     pooled_projection_dim: 5,
+///     axes_dims_rope: [2; 3],
+///     ..Default::default()
+/// };
+/// let device = Device::flex();
+/// let transformer = FluxTransformer2DModel::init(&config, &device)?;
+/// let made = transformer.forward(&FluxInputs {
+///     hidden_states: Tensor::zeros([1, 2, 4], &device),
+///     encoder_hidden_states: Tensor::zeros([1, 3, 6], &device),
+///     pooled_projections: Tensor::zeros([1, 5], &device),
+///     timestep: &[0.5],
+///     img_ids: &[[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]],
+///     txt_ids: &[[0.0; 3]; 3],
+///     guidance: None,
+/// })?;
+/// assert_eq!(made.dims(), [1, 2, 4]);
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Module, Debug)]
+pub struct FluxTransformer2DModel {
+    time_text_embed: ConditionEmbedding,
+    context_embedder: Linear,
+    x_embedder: Linear,
+    transformer_blocks: Vec<DoubleBlock>,
+    single_transformer_blocks: Vec<SingleBlock>,
+    norm_out: ModulationLayer,
+    proj_out: Linear,
+    #[module(skip)]
+    config: FluxTransformer2DConfig,
+    #[module(skip)]
+    adapters: Adapters,
+}
+
+impl Model for FluxTransformer2DModel {
+    type Config = FluxTransformer2DConfig;
+
+    const CLASS_NAME: &'static str = "FluxTransformer2DModel";
+
+    fn init(config: &FluxTransformer2DConfig, device: &Device) -> Result<Self> {
+        config.check()?;
+        let sizes = config.sizes();
+        let dim = sizes.dim();
+        let linear = |from, to| Linear::init(from, to, true, device);
+        Ok(Self {
+            time_text_embed: ConditionEmbedding::init(&sizes, device),
+            context_embedder: linear(config.joint_attention_dim, dim),
+            x_embedder: linear(config.in_channels, dim),
+            transformer_blocks: (0..config.num_layers).map(|_| DoubleBlock::init(&sizes, device)).collect(),
+            single_transformer_blocks: (0..config.num_single_layers)
+                .map(|_| SingleBlock::init(&sizes, device))
+                .collect(),
+            norm_out: ModulationLayer::init(dim, 2, true, device),
+            proj_out: linear(dim, config.out_features()),
+            config: config.clone(),
+            adapters: Adapters::default(),
+        })
+    }
+
+    fn config(&self) -> &FluxTransformer2DConfig {
+        &self.config
+    }
+
+    compiled_with_the_library!();
+}
+
+impl Adaptable for FluxTransformer2DModel {
+    fn adapters(&self) -> &Adapters {
+        &self.adapters
+    }
+
+    fn adapters_mut(&mut self) -> &mut Adapters {
+        &mut self.adapters
+    }
+}
+
+impl FluxTransformer2DModel {
+    /// The element type of the weights, in which the model computes.
+    pub fn dtype(&self) -> DType {
+        self.x_embedder.weight.val().dtype()
+    }
+
+    /// The device of the weights, on which the model computes.
+    pub fn device(&self) -> Device {
+        self.x_embedder.weight.val().device()
+    }
+
+    /// Predicts the velocity of the tokens of images: `[batch, tokens, out_channels]`.
+    ///
+    /// # Errors
+    /// When the numbers do not fit each other, or a shape is not what the configuration says.
+    pub fn forward(&self, inputs: &FluxInputs<'_>) -> Result<Tensor<3>> {
+        self.forward_with(inputs, &FluxControlSamples::default())
+    }
+
+    /// Like [`Self::forward`], with what ControlNets add after the blocks.
+    ///
+    /// # Errors
+    /// As for [`Self::forward`], and when the additions have another shape than the tokens in the blocks.
+    pub fn forward_with(&self, inputs: &FluxInputs<'_>, control: &FluxControlSamples) -> Result<Tensor<3>> {
+        let sizes = self.config.sizes();
+        inputs.check(&sizes)?;
+        let [batch, tokens, _] = inputs.hidden_states.dims();
+        control.check([batch, tokens, sizes.dim()])?;
+        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, control)))
+    }
+
+    /// Bytes that a call with this many tokens, of texts and images of all items, needs at least, without the weights.
+    pub(crate) fn least_memory(&self, tokens: usize) -> u64 {
+        // In a single block: the tokens, queries, keys, values, and the feed-forward with its input beside the attention's.
+        let sizes = self.config.sizes();
+        let features = 4 * sizes.dim() + 2 * sizes.feed_forward_dim();
+        least_memory::bytes([1, 1, tokens, features], self.dtype())
+    }
+
+    fn predict(&self, inputs: &FluxInputs<'_>, control: &FluxControlSamples) -> Tensor<3> {
+        let (dtype, device) = (self.dtype(), self.device());
+        let on_device = |x: &Tensor<3>| x.clone().to_device(&device).cast(dtype);
+        let condition = self.time_text_embed.forward(inputs, &device, dtype);
+        let rotary = rotary(self.config.axes_dims_rope, inputs.txt_ids, inputs.img_ids, &device);
+        let mut image = self.x_embedder.forward(on_device(&inputs.hidden_states));
+        let mut text = self.context_embedder.forward(on_device(&inputs.encoder_hidden_states));
+        let text_tokens = text.dims()[1];
+
+        let count = self.transformer_blocks.len();
+        for (index, block) in self.transformer_blocks.iter().enumerate() {
+            [text, image] = block.forward([text, image], &condition, &rotary);
+            image = control.add_to_block(image, index, count);
+        }
+        let mut both = Tensor::cat(vec![text, image], 1);
+        let of_image = |both: &Tensor<3>| {
+            let tokens = both.dims()[1] - text_tokens;
+            both.clone().narrow(1, text_tokens, tokens)
+        };
+        let count = self.single_transformer_blocks.len();
+        for (index, block) in self.single_transformer_blocks.iter().enumerate() {
+            both = block.forward(both, &condition, &rotary);
+            if !control.single_blocks.is_empty() {
+                let image = control.add_to_single_block(of_image(&both), index, count);
+                both = Tensor::cat(vec![both.narrow(1, 0, text_tokens), image], 1);
+            }
+        }
+        let modulation = self.norm_out.forward_ungated(&condition);
+        self.proj_out.forward(modulation.norm(of_image(&both), EPSILON))
+    }
+}
+
+/// The rotations of the tokens of a text and of images, by their places.
+fn rotary(axes: [usize; 3], text: &[[f32; 3]], image: &[[f32; 3]], device: &Device) -> RotaryEmbedding {
+    let places: Vec<[f64; 3]> = text.iter().chain(image).map(|place| place.map(f64::from)).collect();
+    let angles = axial_angles(ROPE_THETA, axes, &places);
+    RotaryEmbedding::new(&angles, places.len(), Pairs::Neighbours, device)
+}

@@ -1,0 +1,117 @@
+//! The parts and the arguments of pipelines with ControlNets.
+
+use crate::pipelines::flux::FluxComponents;
+
+/// The names that the index of a pipeline can have.
+pub(super) const INDEX_NAMES: [&str; 10] = {
+    let [a, b, c, d, e, f, g, h, i] = FluxComponents::INDEX_NAMES;
+    [a, b, c, d, e, f, g, h, i, "controlnet"]
+};
+
+/// Gives a pipeline its fields.
+macro_rules! expose_controlnet {
+    ($pipeline:ident) => {
+        impl $pipeline {
+            /// A pipeline with the given parts and ControlNets.
+            ///
+            /// # Errors
+            /// When the parts do not fit each other.
+            pub fn new(
+                components: $crate::FluxComponents,
+                controlnet: impl Into<$crate::FluxControlNet>,
+            ) -> $crate::Result<Self> {
+                let index = $crate::ModelIndex::of_class(<Self as $crate::Pipeline>::CLASS_NAME);
+                Self::assemble(components, controlnet.into(), index)
+            }
+
+            fn assemble(
+                components: $crate::FluxComponents,
+                controlnet: $crate::FluxControlNet,
+                mut index: $crate::ModelIndex,
+            ) -> $crate::Result<Self> {
+                components.prepare($crate::pipelines::flux::components::Sees::Nothing, &mut index)?;
+                let transformer = &components.transformer;
+                controlnet.nets().iter().try_for_each(|net| net.check_fit(transformer))?;
+                Ok(Self { controlnet, components, index, progress_bar: true })
+            }
+        }
+
+        $crate::pipelines::pipeline_fields::expose_components!($pipeline, $crate::FluxComponents);
+    };
+}
+
+/// Inside `impl Pipeline`: the methods that all pipelines with ControlNets share.
+macro_rules! controlnet_methods {
+    () => {
+        fn load(loader: &$crate::ComponentLoader<'_>) -> $crate::Result<Self> {
+            let controlnet = $crate::FluxControlNet::load(loader)?;
+            let components = $crate::FluxComponents::load(loader)?;
+            let index = loader.index().for_class(Self::CLASS_NAME, &super::parts::INDEX_NAMES);
+            Self::assemble(components, controlnet, index)
+        }
+
+        fn from_components(
+            components: &$crate::Components<'_>,
+            index: $crate::ModelIndex,
+        ) -> $crate::Result<Self> {
+            let index = index.for_class(Self::CLASS_NAME, &super::parts::INDEX_NAMES);
+            let controlnet = $crate::FluxControlNet::of_components(components)?;
+            Self::assemble($crate::FluxComponents::of(components)?, controlnet, index)
+        }
+
+        fn components(&self) -> $crate::Components<'_> {
+            let mut components = self.components.list();
+            components.push("controlnet", &self.controlnet);
+            components
+        }
+
+        $crate::pipelines::flux::pipeline_fields::shared_methods!();
+    };
+}
+
+/// Declares the arguments of a call with ControlNets: its own, those about the ControlNets, and those of all calls of the family.
+macro_rules! controlnet_arguments {
+    (
+        $(#[doc = $about:literal])*
+        pub struct $arguments:ident: $task:literal $(, with $negative:ident)? { $($own:tt)* }
+    ) => {
+        $crate::pipelines::flux::arguments::prompt_arguments! {
+            $(#[doc = $about])*
+            pub struct $arguments: $task, steps: 28, guidance: 7.0 $(, with $negative)? {
+                $($own)*
+                /// The images to follow: one for all prompts, or one for each; for several ControlNets or kinds of images, one for each of
+                /// them. They are resized to `height` and `width`; a tensor is taken as it is, with values in [-1, 1].
+                pub control_image: $crate::ControlImages = $crate::ControlImages::default(),
+                /// The kind of each image, for ControlNets that follow several kinds.
+                pub control_mode: $crate::ControlMode = $crate::ControlMode::default(),
+                /// How strongly to follow the images: one number, or one for each image.
+                pub controlnet_conditioning_scale: $crate::PerControlNet = $crate::PerControlNet::Same(1.0),
+                /// The part of the steps after which an image begins to count: one number from 0 to 1, or one for each image.
+                pub control_guidance_start: $crate::PerControlNet = $crate::PerControlNet::Same(0.0),
+                /// The part of the steps after which an image ceases to count, likewise.
+                pub control_guidance_end: $crate::PerControlNet = $crate::PerControlNet::Same(1.0),
+            }
+        }
+
+        impl $arguments {
+            /// Takes out what the ControlNets need.
+            fn take_control<'a>(
+                &mut self,
+                controlnet: &'a $crate::FluxControlNet,
+            ) -> $crate::pipelines::flux::shown::Shown<'a> {
+                $crate::pipelines::flux::shown::Shown::ControlNets(
+                    $crate::pipelines::flux::controlnet::ControlCall {
+                        controlnet,
+                        images: std::mem::take(&mut self.control_image),
+                        mode: std::mem::take(&mut self.control_mode),
+                        scale: self.controlnet_conditioning_scale.clone(),
+                        start: self.control_guidance_start.clone(),
+                        end: self.control_guidance_end.clone(),
+                    },
+                )
+            }
+        }
+    };
+}
+
+pub(super) use {controlnet_arguments, controlnet_methods, expose_controlnet};

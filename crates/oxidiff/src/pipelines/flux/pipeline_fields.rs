@@ -1,0 +1,71 @@
+//! Methods of the family's pipelines for their field `components`.
+
+/// Gives a pipeline without further parts its fields; `$sees` is what its transformer sees of each patch besides its latents.
+macro_rules! expose_fields {
+    ($pipeline:ident, $sees:ident) => {
+        impl $pipeline {
+            /// A pipeline with the given parts.
+            ///
+            /// # Errors
+            /// When the parts do not fit each other.
+            pub fn new(components: $crate::pipelines::flux::FluxComponents) -> $crate::error::Result<Self> {
+                let class_name = <Self as $crate::pipelines::pipeline::Pipeline>::CLASS_NAME;
+                Self::assemble(components, $crate::pipelines::model_index::ModelIndex::of_class(class_name))
+            }
+
+            fn assemble(
+                components: $crate::pipelines::flux::FluxComponents,
+                mut index: $crate::pipelines::model_index::ModelIndex,
+            ) -> $crate::error::Result<Self> {
+                components.prepare($crate::pipelines::flux::components::Sees::$sees, &mut index)?;
+                Ok(Self { components, index, progress_bar: true })
+            }
+        }
+
+        $crate::pipelines::pipeline_fields::expose_components!(
+            $pipeline,
+            $crate::pipelines::flux::FluxComponents
+        );
+    };
+}
+
+/// Inside `impl Pipeline`: the methods of pipelines that have no parts besides those of the family.
+macro_rules! pipeline_methods {
+    () => {
+        fn load(
+            loader: &$crate::pipelines::common::component_loader::ComponentLoader<'_>,
+        ) -> $crate::error::Result<Self> {
+            let components = $crate::pipelines::flux::FluxComponents::load(loader)?;
+            Self::assemble(components, loader.index().clone())
+        }
+
+        fn from_components(
+            components: &$crate::pipelines::component::Components<'_>,
+            index: $crate::pipelines::model_index::ModelIndex,
+        ) -> $crate::error::Result<Self> {
+            use $crate::pipelines::flux::FluxComponents;
+            let index = index.for_class(Self::CLASS_NAME, &FluxComponents::INDEX_NAMES);
+            Self::assemble(FluxComponents::of(components)?, index)
+        }
+
+        fn components(&self) -> $crate::pipelines::component::Components<'_> {
+            self.components.list()
+        }
+
+        $crate::pipelines::flux::pipeline_fields::shared_methods!();
+    };
+}
+
+/// Inside `impl Pipeline`: the methods that all pipelines of the family share.
+macro_rules! shared_methods {
+    () => {
+        fn lora_loader(&mut self) -> Option<&mut dyn $crate::pipelines::common::lora::LoraLoader> {
+            Some(&mut self.components)
+        }
+
+        $crate::pipelines::pipeline_fields::field_methods!();
+        $crate::pipelines::pipeline_fields::vae_methods!();
+    };
+}
+
+pub(super) use {expose_fields, pipeline_methods, shared_methods};

@@ -1,0 +1,96 @@
+//! Text to image.
+
+use super::arguments::{prompt_arguments, skip_layer_arguments};
+use super::components::StableDiffusion3Components;
+use super::denoising::Run;
+use super::pipeline_fields::{expose_fields, pipeline_methods};
+use crate::error::Result;
+use crate::pipelines::model_index::ModelIndex;
+use crate::pipelines::output::ImagePipelineOutput;
+use crate::pipelines::pipeline::Pipeline;
+
+/// Makes images from prompts.
+///
+/// Its fields are those of [`StableDiffusion3Components`].
+///
+/// ```no_run
+/// use oxidiff::{Pipeline, StableDiffusion3Pipeline, StableDiffusion3TextToImage};
+///
+/// let mut pipeline = StableDiffusion3Pipeline::from_pretrained("stabilityai/stable-diffusion-3.5-medium")?;
+/// let output = pipeline.call(StableDiffusion3TextToImage {
+///     num_inference_steps: 40,
+///     guidance_scale: 4.5,
+///     ..StableDiffusion3TextToImage::new("a capybara with a sign that says hello")
+/// })?;
+/// output.images.into_images()[0].save("capybara.png")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct StableDiffusion3Pipeline {
+    components: StableDiffusion3Components,
+    index: ModelIndex,
+    progress_bar: bool,
+}
+
+prompt_arguments! {
+    /// The arguments of a call; names and defaults are those of Python's `StableDiffusion3Pipeline.__call__`.
+    pub struct StableDiffusion3TextToImage: "text to image with Stable Diffusion 3", steps: 28, with mu {
+        /// Layers of the transformer to leave out for a further prediction, from which guidance leads away.
+        pub skip_guidance_layers: Option<Vec<usize>> = None,
+        /// How far that guidance goes.
+        pub skip_layer_guidance_scale: f64 = 2.8,
+        /// The part of the steps before which that guidance ends.
+        pub skip_layer_guidance_stop: f64 = 0.2,
+        /// The part of the steps after which that guidance starts.
+        pub skip_layer_guidance_start: f64 = 0.01,
+    }
+}
+
+skip_layer_arguments!(StableDiffusion3TextToImage);
+
+impl StableDiffusion3TextToImage {
+    /// Arguments with one prompt and the defaults.
+    pub fn new(prompt: impl Into<String>) -> Self {
+        Self { prompt: vec![prompt.into()], ..Self::default() }
+    }
+}
+
+impl<S: Into<String>> From<S> for StableDiffusion3TextToImage {
+    fn from(prompt: S) -> Self {
+        Self::new(prompt)
+    }
+}
+
+impl Pipeline for StableDiffusion3Pipeline {
+    const CLASS_NAME: &'static str = "StableDiffusion3Pipeline";
+
+    type Arguments = StableDiffusion3TextToImage;
+
+    /// Makes images from a prompt with the defaults, or from the arguments given.
+    fn call(&mut self, arguments: impl Into<StableDiffusion3TextToImage>) -> Result<ImagePipelineOutput> {
+        let mut arguments = arguments.into();
+        let mut settings = arguments.settings()?;
+        let skip_layers = arguments.skip_layer_guidance()?;
+        let components = &mut self.components;
+        let size = components.latent_size(settings.size)?;
+        let text = components.embed(&arguments.texts(), settings.guidance.copies() > 1)?;
+        let latents = components.initial_latents(arguments.latents.take(), &mut settings, size)?;
+        let steps = components.set_timesteps(&settings, size)?;
+        components.scheduler.set_begin_index(0);
+        let run = Run {
+            timesteps: components.scheduler.timesteps().to_vec(),
+            steps,
+            text,
+            skip_layers,
+            control: None,
+            further_channels: None,
+            after_step: None,
+            shifts: true,
+        };
+        components.run(latents, run, settings, &self.index, self.progress_bar)
+    }
+
+    pipeline_methods!();
+}
+
+expose_fields!(StableDiffusion3Pipeline, takes_mask: false);

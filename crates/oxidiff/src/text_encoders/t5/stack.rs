@@ -1,0 +1,93 @@
+//! The layers of the encoder.
+#![expect(non_snake_case, reason = "`SelfAttention` and `DenseReluDense` are keys in checkpoints")]
+
+use burn::module::Module;
+use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
+
+use super::T5Config;
+use super::attention::SelfAttention;
+use super::feed_forward::FeedForward;
+use crate::error::{Error, Result};
+use crate::models::layers::normalization::RmsNorm;
+
+#[derive(Module, Debug)]
+pub(super) struct Stack {
+    block: Vec<Block>,
+    pub final_layer_norm: RmsNorm,
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    layer: (AttentionLayer, FeedForwardLayer),
+}
+
+#[derive(Module, Debug)]
+struct AttentionLayer {
+    SelfAttention: SelfAttention,
+    layer_norm: RmsNorm,
+}
+
+#[derive(Module, Debug)]
+struct FeedForwardLayer {
+    DenseReluDense: FeedForward,
+    layer_norm: RmsNorm,
+}
+
+impl Stack {
+    pub fn init(config: &T5Config, device: &Device) -> Result<Self> {
+        let norm = || RmsNorm::init(config.d_model, config.layer_norm_epsilon, device);
+        let block = |number| {
+            // The first layer knows the positions; all others use what it found.
+            let attention = SelfAttention::init(config, number == 0, device);
+            let feed_forward = FeedForward::init(config, device)?;
+            let layer = (
+                AttentionLayer { SelfAttention: attention, layer_norm: norm() },
+                FeedForwardLayer { DenseReluDense: feed_forward, layer_norm: norm() },
+            );
+            Ok(Block { layer })
+        };
+        let block = (0..config.num_layers).map(block).collect::<Result<_>>()?;
+        Ok(Self { block, final_layer_norm: norm() })
+    }
+
+    /// `[batch, tokens, d_model]` to the same shape. No token sees those that are `hidden` in its text.
+    pub fn forward(&self, x: Tensor<3>, hidden: Option<&[Vec<bool>]>) -> Tensor<3> {
+        let ([_, tokens, _], dtype, device) = (x.dims(), x.dtype(), x.device());
+        let bias = self
+            .block
+            .first()
+            .and_then(|block| block.layer.0.SelfAttention.position_bias(tokens, &device))
+            .map(|bias| bias.cast(dtype));
+        let hidden = hidden.map(|hidden| mask(hidden, &device));
+        // As transformers does it: in `f16`, sums may become infinite.
+        let mut x = if dtype == DType::F16 { x.cast(DType::F32) } else { x };
+        for block in &self.block {
+            let (attention, feed_forward) = &block.layer;
+            let normalized = attention.layer_norm.forward(x.clone()).cast(dtype);
+            x = attention.SelfAttention.forward_added(normalized, bias.clone(), hidden.clone(), x);
+            let normalized = feed_forward.layer_norm.forward(x.clone()).cast(dtype);
+            x = feed_forward.DenseReluDense.forward_added(normalized, x);
+        }
+        self.final_layer_norm.forward(x).cast(dtype)
+    }
+}
+
+/// Which tokens a mask hides; `None` if it hides none.
+///
+/// # Errors
+/// When it hides a whole text.
+pub(super) fn hidden_tokens(mask: &[Vec<u32>]) -> Result<Option<Vec<Vec<bool>>>> {
+    let hidden: Vec<Vec<bool>> =
+        mask.iter().map(|row| row.iter().map(|value| *value == 0).collect()).collect();
+    if let Some(text) = hidden.iter().position(|row| row.iter().all(|hidden| *hidden)) {
+        let message = format!("hides all tokens of text {text}");
+        return Err(Error::argument("attention_mask", message));
+    }
+    Ok(hidden.iter().flatten().any(|hidden| *hidden).then_some(hidden))
+}
+
+/// True for the keys that are hidden, `[batch, 1, 1, tokens]`.
+fn mask(hidden: &[Vec<bool>], device: &Device) -> Tensor<4, Bool> {
+    let shape = [hidden.len(), 1, 1, hidden[0].len()];
+    Tensor::from_data(TensorData::new(hidden.concat(), shape), device)
+}
