@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use oxidiff::{
-    AutoencoderKL, Config, Device, FluxControlNetModel, Model, Qwen3Model, ZImageControlNetModel,
-    ZImageTransformer2DModel,
+    AutoencoderKL, Config, Device, FluxControlNetModel, Model, Qwen3Model, SD3ControlNetModel,
+    ZImageControlNetModel, ZImageTransformer2DModel,
 };
 use oxidiff_kernels::QuantisedFormat;
 use safetensors::tensor::{Dtype, TensorView};
