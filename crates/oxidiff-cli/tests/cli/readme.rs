@@ -266,11 +266,6 @@ fn the_commands_of_the_page_about_quantisation_work() {
     write_lora(&sandbox.path("style.safetensors"));
     let flux = sandbox.path("black-forest-labs/FLUX.1-schnell");
     write_flux1(&flux, "schnell");
-    let models = Path::new(ROOT).join("tests/fixtures/stable_diffusion_3/models.json");
-    let models: Value = serde_json::from_slice(&std::fs::read(models).unwrap()).unwrap();
-    let controlnet = Config::from_json(&models["controlnet.plain"]["config"].to_string()).unwrap();
-    let controlnet = SD3ControlNetModel::from_config(&controlnet, &Device::flex()).unwrap();
-    controlnet.save_pretrained(sandbox.path("sd3-controlnet")).unwrap();
     for (part, file) in [
         ("transformer/diffusion_pytorch_model.safetensors", "flux1-schnell-Q4_K.gguf"),
         ("text_encoder_2/model.safetensors", "t5-v1_1-xxl-encoder-Q4_K.gguf"),
