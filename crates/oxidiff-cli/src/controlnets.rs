@@ -5,7 +5,7 @@ use oxidiff::image::DynamicImage;
 use oxidiff::{
     AutoPipeline, ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets,
     DiffusionPipeline, Error, FluxControlNet, FluxControlNetModel, LoadOptions, Model, Request,
-    SingleFileOptions, ZImageControlNetModel,
+    SD3ControlNet, SD3ControlNetModel, SingleFileOptions, ZImageControlNetModel,
 };
 
 use crate::arguments::LoadArguments;
@@ -41,16 +41,19 @@ enum Loaded {
     Plain(Box<ControlNetModel>),
     Union(Box<ControlNetUnionModel>),
     Flux(Box<FluxControlNetModel>),
+    SD3(Box<SD3ControlNetModel>),
     ZImage(Box<ZImageControlNetModel>),
 }
 
 fn load_all(names: &[String], options: &LoadOptions) -> anyhow::Result<ControlNets> {
-    let (mut plain, mut union, mut flux, mut z_image) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut plain, mut union, mut flux) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut sd3, mut z_image) = (Vec::new(), Vec::new());
     for name in names {
         match load_one(name, options)? {
             Loaded::Plain(net) => plain.push(*net),
             Loaded::Union(net) => union.push(*net),
             Loaded::Flux(net) => flux.push(*net),
+            Loaded::SD3(net) => sd3.push(*net),
             Loaded::ZImage(net) => z_image.push(net),
         }
     }
@@ -63,14 +66,18 @@ fn load_all(names: &[String], options: &LoadOptions) -> anyhow::Result<ControlNe
             ZImageControlNetModel::CLASS_NAME
         ),
     }
+    let only_with_its_own = |class_name: &str| {
+        anyhow!("--controlnet {}: a {class_name} works only with others of its class", names.join(", "))
+    };
     match (flux.len(), names.len()) {
         (0, _) => {}
         (own, all) if own == all => return Ok(FluxControlNet::of(flux)?.into()),
-        _ => bail!(
-            "--controlnet {}: a {} works only with others of its class",
-            names.join(", "),
-            FluxControlNetModel::CLASS_NAME
-        ),
+        _ => return Err(only_with_its_own(FluxControlNetModel::CLASS_NAME)),
+    }
+    match (sd3.len(), names.len()) {
+        (0, _) => {}
+        (own, all) if own == all => return Ok(SD3ControlNet::of(sd3)?.into()),
+        _ => return Err(only_with_its_own(SD3ControlNetModel::CLASS_NAME)),
     }
     match (plain.is_empty(), union.is_empty()) {
         (false, false) => bail!(
@@ -110,6 +117,11 @@ fn load_one(name: &str, options: &LoadOptions) -> anyhow::Result<Loaded> {
                 if field == "_class_name" && message.contains(FluxControlNetModel::CLASS_NAME) =>
             {
                 load_folder(name, options).map(|net| Loaded::Flux(Box::new(net)))
+            }
+            Err(Error::Config { field, message, .. })
+                if field == "_class_name" && message.contains(SD3ControlNetModel::CLASS_NAME) =>
+            {
+                load_folder(name, options).map(|net| Loaded::SD3(Box::new(net)))
             }
             Err(Error::Config { field, message, .. })
                 if field == "_class_name" && message.contains(ZImageControlNetModel::CLASS_NAME) =>

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use oxidiff::{
-    AutoencoderKL, Config, Device, FluxControlNetModel, Model, Qwen3Model, ZImageControlNetModel,
-    ZImageTransformer2DModel,
+    AutoencoderKL, Config, Device, FluxControlNetModel, Model, Qwen3Model, SD3ControlNetModel,
+    ZImageControlNetModel, ZImageTransformer2DModel,
 };
 use oxidiff_kernels::QuantisedFormat;
 use safetensors::tensor::{Dtype, TensorView};
@@ -195,6 +195,11 @@ fn the_commands_of_the_page_about_models_work() {
     for name in ["stable-diffusion-3.5-large-turbo", "stable-diffusion-3-medium-diffusers"] {
         copy_folder(&sd3, &sandbox.path("stabilityai").join(name));
     }
+    let models = Path::new(ROOT).join("tests/fixtures/stable_diffusion_3/models.json");
+    let models: Value = serde_json::from_slice(&std::fs::read(models).unwrap()).unwrap();
+    let controlnet = Config::from_json(&models["controlnet.plain"]["config"].to_string()).unwrap();
+    let controlnet = SD3ControlNetModel::from_config(&controlnet, &Device::flex()).unwrap();
+    controlnet.save_pretrained(sandbox.path("sd3-controlnet")).unwrap();
     for (part, file) in [
         ("transformer/diffusion_pytorch_model.safetensors", "sd3.5_medium-Q8_0.gguf"),
         ("text_encoder_3/model.safetensors", "t5-v1_1-xxl-encoder-Q8_0.gguf"),

@@ -201,6 +201,7 @@ fn wrong_configurations_and_inputs_are_refused() {
         config.other.insert("is_decoder".into(), true.into());
     });
     expect(&decoder, &["is_decoder"]);
+    expect(&changed(|config| config.model_type = "umt5".into()), &["model_type", "umt5"]);
     let model = init(small).unwrap();
     expect(&error(model.forward(&[vec![9]], None)), &["token 9", "knows 9"]);
     expect(&error(model.forward(&[], None)), &["input_ids"]);

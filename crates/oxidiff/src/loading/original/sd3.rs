@@ -12,10 +12,14 @@ use crate::loading::formats::state_dict::StateDict;
 
 /// A tensor that only these transformers have.
 const MARK: &str = "joint_blocks.0.context_block.adaLN_modulation.1.bias";
-/// One that only the large one of version 3.5 has.
-const LARGE_MARK: &str = "joint_blocks.37.x_block.mlp.fc1.weight";
-/// The table of positions, which has as many rows in the medium one of version 3.5, and fewer in version 3.
-const POSITIONS: &str = "pos_embed";
+/// Tensors that only these have together in the layout of diffusers; ControlNets have the first alone.
+const MARKS_IN_DIFFUSERS: [&str; 2] = ["pos_embed.pos_embed", "proj_out.weight"];
+/// Those that only the large one of version 3.5 has, in both layouts.
+const LARGE_MARKS: [&str; 2] =
+    ["joint_blocks.37.x_block.mlp.fc1.weight", "transformer_blocks.37.ff.net.0.proj.weight"];
+/// The table of positions, in both layouts.
+const POSITIONS: [&str; 2] = ["pos_embed", "pos_embed.pos_embed"];
+/// It has as many rows in the medium one of version 3.5, and fewer in version 3.
 const POSITIONS_OF_MEDIUM: usize = 384 * 384;
 const AUTOENCODER: &str = "first_stage_model.";
 const CLIPS: [&str; 2] = ["text_encoders.clip_l.transformer.", "text_encoders.clip_g.transformer."];
@@ -23,7 +27,7 @@ const T5: &str = "text_encoders.t5xxl.transformer.";
 const TOKENS: &str = "text_model.embeddings.token_embedding.weight";
 
 pub(super) static LAYOUT: Layout = Layout {
-    recognizes: |tensors| has(tensors, MARK),
+    recognizes: |tensors| has(tensors, MARK) || MARKS_IN_DIFFUSERS.iter().all(|key| tensors.contains(key)),
     configs,
     models: &[
         OriginalModel { class_name: "SD3Transformer2DModel", subfolder: "transformer", convert: transformer },
@@ -50,9 +54,9 @@ pub(super) fn has_third_text_encoder(tensors: &StateDict) -> bool {
 
 fn configs(tensors: &StateDict) -> &'static EmbeddedFolder {
     let has_clips = CLIPS.iter().all(|prefix| tensors.contains(&format!("{prefix}{TOKENS}")));
-    let rows = tensors.get(POSITIONS).or_else(|| tensors.get(&format!("{UNET}{POSITIONS}")));
-    let rows = rows.and_then(|table| table.shape().iter().rev().nth(1).copied());
-    match (has(tensors, LARGE_MARK), rows, has_clips) {
+    let table = |key: &&str| tensors.get(key).or_else(|| tensors.get(&format!("{UNET}{key}")));
+    let rows = POSITIONS.iter().find_map(table).and_then(|table| table.shape().iter().rev().nth(1).copied());
+    match (LARGE_MARKS.iter().any(|key| has(tensors, key)), rows, has_clips) {
         (true, _, true) => &configs::SD35_LARGE,
         (true, _, false) => &configs::SD35_LARGE_WITHOUT_TEXT,
         (false, Some(POSITIONS_OF_MEDIUM), true) => &configs::SD35_MEDIUM,
@@ -75,13 +79,13 @@ fn transformer(tensors: &StateDict, _: &Config) -> Result<StateDict> {
     };
     let mut out = own.rename(|_| None);
     for (key, tensor) in own.iter() {
-        if key == POSITIONS {
+        if key == POSITIONS[0] {
             // Converters to GGUF may leave out dimensions of 1.
             let row = match *tensor.shape() {
                 [rows, features] => tensor.reshaped(&[1, rows, features]),
                 _ => None,
             };
-            out.insert("pos_embed.pos_embed".into(), row.unwrap_or_else(|| tensor.clone()));
+            out.insert(POSITIONS[1].to_owned(), row.unwrap_or_else(|| tensor.clone()));
             continue;
         }
         let Some((module, parameter)) = key.rsplit_once('.') else { continue };

@@ -109,6 +109,10 @@ impl T5Config {
             let message = format!("must be more than {}, which have buckets of their own", buckets / 4);
             return invalid("relative_attention_max_distance", message);
         }
+        if self.model_type == "umt5" {
+            let message = "is `umt5`, each of whose layers knows the positions; only T5 is supported";
+            return invalid("model_type", message.into());
+        }
         if self.other.get("is_decoder") == Some(&Value::Bool(true)) {
             return invalid("is_decoder", "is true, but only the encoder is supported".into());
         }
