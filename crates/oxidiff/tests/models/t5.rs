@@ -155,10 +155,10 @@ fn any_model_calls_it() {
     let any = AnyModel::from_pretrained(T5EncoderModel::CLASS_NAME, path, &LoadOptions::default()).unwrap();
     let ids: Vec<Vec<usize>> =
         texts(9).iter().map(|row| row.iter().map(|id| *id as usize).collect()).collect();
-    let output = any.call(Request::new().with("input_ids", ids)).unwrap();
+    let output = any.call(Request::default().with("input_ids", ids)).unwrap();
     let (name, state) = output.into_iter().next().unwrap();
     assert_eq!(name, "last_hidden_state");
-    assert_eq!(state.dims(), [2, 9, 16]);
+    assert_eq!(state.shape(), [2, 9, 16]);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn check(tokenizer: &T5Tokenizer) {
     assert!(cases.len() >= 15);
     for Case { text, ids, padded, mask, decoded } in cases {
         let whole = tokenizer.tokenize(&[&text], ids.len()).unwrap();
-        assert_eq!(whole.input_ids, [ids.clone()], "{text:?}");
+        assert_eq!(whole.input_ids, std::slice::from_ref(&ids), "{text:?}");
         assert_eq!(whole.truncated, [None], "{text:?}");
         let cut = tokenizer.tokenize(&[&text], 16).unwrap();
         assert_eq!((&cut.input_ids[0], &cut.attention_mask[0]), (&padded, &mask), "{text:?}");
@@ -296,7 +296,7 @@ fn damaged_files_are_refused() {
     let whole = std::fs::read(recorded("tokenizer/spiece.model")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     expect(&error(T5Tokenizer::from_pretrained(folder.path())), &["tokenizer.json", "not found"]);
-    let mut load = |bytes: &[u8]| {
+    let load = |bytes: &[u8]| {
         std::fs::write(folder.path().join("spiece.model"), bytes).unwrap();
         T5Tokenizer::from_pretrained(folder.path())
     };

@@ -27,6 +27,7 @@ pub struct SD3ControlNetModel {
     config: SD3ControlNetConfig,
 }
 
+#[expect(clippy::large_enum_variant, reason = "a model has one or two dozen of them")]
 #[derive(Module, Debug)]
 enum Block {
     Joint(JointBlock),
