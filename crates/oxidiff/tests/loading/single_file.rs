@@ -199,9 +199,13 @@ fn shaped(key: &str, shape: &[usize]) -> (String, Owned) {
 fn what_is_no_checkpoint_of_a_known_family_is_refused() {
     let error = error_of([shaped("unet.conv_in.weight", &[4])].into()).to_string();
     assert!(error.contains("model.safetensors") && error.contains("not a whole checkpoint"), "{error}");
+    let error = error_of([shaped("clip_txt_mapper.weight", &[4])].into());
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    assert!(error.to_string().contains("Stable Cascade"), "{error}");
+    // A transformer of another family.
     let key = "model.diffusion_model.double_blocks.0.img_attn.norm.key_norm.scale";
-    let error = error_of([shaped(key, &[4])].into());
-    assert!(matches!(error, Error::Unsupported { .. }) && error.to_string().contains("Flux"), "{error}");
+    let error = error_of([shaped(key, &[4])].into()).to_string();
+    assert!(error.contains("model.safetensors") && error.contains("no weights of CLIPTextModel"), "{error}");
 }
 
 /// A hub that nobody may ask: `knock` tells whether somebody did.

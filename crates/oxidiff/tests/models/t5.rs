@@ -165,10 +165,16 @@ fn any_model_calls_it() {
 fn gguf_files_are_multiplied_in_their_blocks() {
     for name in ["wide", "wide_plain"] {
         let folder = tempfile::tempdir().unwrap();
-        let model = model(name);
-        model.save_pretrained(folder.path()).unwrap();
+        model(name).save_pretrained(folder.path()).unwrap();
+        let file = folder.path().join("model.safetensors");
+        let mut tensors = gguf::tensors(&file);
+        // T5 does not scale its scores: those of random weights are so large that rounding decides which token counts.
+        for (_, query) in tensors.iter_mut().filter(|(key, _)| key.ends_with("SelfAttention.q.weight")) {
+            query.values.iter_mut().for_each(|value| *value /= 8.0);
+        }
+        write_safetensors(&tensors, &file);
+        let model = T5EncoderModel::from_pretrained(folder.path().to_str().unwrap()).unwrap();
         let file = folder.path().join("encoder.gguf");
-        let tensors = gguf::tensors(&folder.path().join("model.safetensors"));
         gguf::write(&gguf::t5_of_llama_cpp(&tensors), QuantisedFormat::Q8_0, &file);
         let config = Some(folder.path().to_str().unwrap().to_owned());
         let options = SingleFileOptions { config, ..Default::default() };
@@ -300,7 +306,7 @@ fn damaged_files_are_refused() {
         std::fs::write(folder.path().join("spiece.model"), bytes).unwrap();
         T5Tokenizer::from_pretrained(folder.path())
     };
-    expect(&error(load(b"")), &["spiece.model", "no pieces"]);
+    expect(&error(load(b"")), &["spiece.model", "empty"]);
     expect(&error(load(&whole[..whole.len() - 5])), &["spiece.model"]);
     // No change of a byte makes it look outside of the map.
     let texts = ["a ﬁne™ line… Ａ\t①", "\u{ff}\u{7ff}\u{ffff}\u{10ffff}"];
