@@ -1431,6 +1431,518 @@ class Flux2Transformer2DModel(ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
+class FluxControlImg2ImgPipeline(DiffusionPipeline):
+    """`FluxControlImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, control_image: ImageInput | None = None, *, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: FluxControlImg2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder, which reads them word by word; by default those of the first.
+            image (ImageInput): The images to start from: one for all prompts, or one for each.
+            control_image (ImageInput): The images to follow: one for all prompts, or one for each. A tensor is taken as it is, with values in [-1, 1].
+            strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image is left.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; FLUX.1 schnell needs 4.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so; others, as FLUX.1 schnell, ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class FluxControlInpaintPipeline(DiffusionPipeline):
+    """`FluxControlInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, control_image: ImageInput | None = None, *, masked_image_latents: ArrayLike | None = None, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: FluxControlInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder, which reads them word by word; by default those of the first.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each.
+            control_image (ImageInput): The images to follow: one for all prompts, or one for each. A tensor is taken as it is, with values in [-1, 1].
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            masked_image_latents (ArrayLike): Has no effect: the transformer does not look at the image without its masked part.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; FLUX.1 schnell needs 4.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so; others, as FLUX.1 schnell, ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class FluxControlNetImg2ImgPipeline(DiffusionPipeline):
+    """`FluxControlNetImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, control_image: ImageInput | None = None, *, strength: float = 0.6, control_mode: int | Sequence[int] | ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: FluxControlNetImg2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder, which reads them word by word; by default those of the first.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. A tensor with as many channels as the latents have is treated as latents.
+            strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image is left.
+            control_image (ImageInput): The images to follow: one for all prompts, or one for each; for several ControlNets or kinds of images, one for each of them. They are resized to `height` and `width`; a tensor is taken as it is, with values in [-1, 1].
+            control_mode (int | Sequence[int] | ArrayLike): The kind of each image, for ControlNets that follow several kinds.
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each image.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which an image begins to count: one number from 0 to 1, or one for each image.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which an image ceases to count, likewise.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; FLUX.1 schnell needs 4.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so; others, as FLUX.1 schnell, ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class FluxControlNetInpaintPipeline(DiffusionPipeline):
+    """`FluxControlNetInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, control_image: ImageInput | None = None, *, masked_image_latents: ArrayLike | None = None, strength: float = 0.6, padding_mask_crop: int | None = None, control_mode: int | Sequence[int] | ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: FluxControlNetInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder, which reads them word by word; by default those of the first.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each. A tensor with as many channels as the latents have is treated as latents.
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            masked_image_latents (ArrayLike): Has no effect, as in Python: the transformer does not look at the image without its masked part.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
+            padding_mask_crop (int): Repaint only the masked part and this many pixels around it, at the size of the whole image.
+            control_image (ImageInput): The images to follow: one for all prompts, or one for each; for several ControlNets or kinds of images, one for each of them. They are resized to `height` and `width`; a tensor is taken as it is, with values in [-1, 1].
+            control_mode (int | Sequence[int] | ArrayLike): The kind of each image, for ControlNets that follow several kinds.
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each image.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which an image begins to count: one number from 0 to 1, or one for each image.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which an image ceases to count, likewise.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; FLUX.1 schnell needs 4.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so; others, as FLUX.1 schnell, ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class FluxControlNetPipeline(DiffusionPipeline):
+    """`FluxControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, control_image: ImageInput | None = None, *, control_mode: int | Sequence[int] | ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: FluxControlNetPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder, which reads them word by word; by default those of the first.
+            control_image (ImageInput): The images to follow: one for all prompts, or one for each; for several ControlNets or kinds of images, one for each of them. They are resized to `height` and `width`; a tensor is taken as it is, with values in [-1, 1].
+            control_mode (int | Sequence[int] | ArrayLike): The kind of each image, for ControlNets that follow several kinds.
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each image.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which an image begins to count: one number from 0 to 1, or one for each image.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which an image ceases to count, likewise.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; FLUX.1 schnell needs 4.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so; others, as FLUX.1 schnell, ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default those of the first.
+            true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[1 or prompts, features]`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class FluxControlPipeline(DiffusionPipeline):
+    """`FluxControlPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, control_image: ImageInput | None = None, *, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 3.5, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: FluxControlPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder, which reads them word by word; by default those of the first.
+            control_image (ImageInput): The images to follow: one for all prompts, or one for each. They are resized to `height` and `width`; a tensor is taken as it is, with values in [-1, 1].
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; FLUX.1 schnell needs 4.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so; others, as FLUX.1 schnell, ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class FluxFillPipeline(DiffusionPipeline):
+    """`FluxFillPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, strength: float = 1.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 30.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: FluxFillPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder, which reads them word by word; by default those of the first.
+            image (ImageInput): The images to fill in part: one for all prompts, or one for each.
+            mask_image (ImageInput): The masks, white where to fill and black where to keep the image: one for all images, or one for each.
+            strength (float): How much noise to begin with, from 0 to 1; at 1 the run begins with noise alone.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; FLUX.1 schnell needs 4.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so; others, as FLUX.1 schnell, ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class FluxImg2ImgPipeline(DiffusionPipeline):
+    """`FluxImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: FluxImg2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder, which reads them word by word; by default those of the first.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. A tensor with as many channels as the latents have is treated as latents.
+            strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image is left.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; FLUX.1 schnell needs 4.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so; others, as FLUX.1 schnell, ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default those of the first.
+            true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[1 or prompts, features]`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class FluxInpaintPipeline(DiffusionPipeline):
+    """`FluxInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, masked_image_latents: ArrayLike | None = None, padding_mask_crop: int | None = None, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: FluxInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder, which reads them word by word; by default those of the first.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each. A tensor with as many channels as the latents have is treated as latents.
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            masked_image_latents (ArrayLike): Has no effect, as in Python: the transformer does not look at the image without its masked part.
+            padding_mask_crop (int): Repaint only the masked part and this many pixels around it, at the size of the whole image.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; FLUX.1 schnell needs 4.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so; others, as FLUX.1 schnell, ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default those of the first.
+            true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[1 or prompts, features]`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class FluxKontextInpaintPipeline(DiffusionPipeline):
+    """`FluxKontextInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, image_reference: ImageInput | None = None, strength: float = 1.0, padding_mask_crop: int | None = None, max_area: int = 1048576, _auto_resize: bool = True, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 3.5, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: FluxKontextInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder, which reads them word by word; by default those of the first.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each.
+            image_reference (ImageInput): Another image to look at, instead of the image itself.
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
+            padding_mask_crop (int): Repaint only the masked part and this many pixels around it, at the size of the whole image.
+            max_area (int): Has no effect, as in Python: the size of the image takes the place of what follows from it.
+            _auto_resize (bool): Whether the images are resized to sizes that the model was trained on.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; FLUX.1 schnell needs 4.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so; others, as FLUX.1 schnell, ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default those of the first.
+            true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[1 or prompts, features]`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class FluxKontextPipeline(DiffusionPipeline):
+    """`FluxKontextPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, max_area: int = 1048576, _auto_resize: bool = True, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 3.5, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: FluxKontextPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder, which reads them word by word; by default those of the first.
+            image (ImageInput): The image to edit: one for all prompts, or one for each. A tensor with as many channels as the latents have is treated as latents.
+            max_area (int): The area of the result in pixels.
+            _auto_resize (bool): Whether the image is resized to a size that the model was trained on.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; FLUX.1 schnell needs 4.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so; others, as FLUX.1 schnell, ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default those of the first.
+            true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[1 or prompts, features]`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class FluxPipeline(DiffusionPipeline):
+    """`FluxPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, *, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 3.5, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: FluxPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder, which reads them word by word; by default those of the first.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; FLUX.1 schnell needs 4.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so; others, as FLUX.1 schnell, ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default those of the first.
+            true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[1 or prompts, features]`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class FluxTransformer2DModel(ModelMixin):
+    """`FluxTransformer2DModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, pooled_projections: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, img_ids: Any | None = None, txt_ids: Any | None = None, guidance: float | Sequence[float] | ArrayLike | None = None, controlnet_block_samples: Any | None = None, controlnet_single_block_samples: Any | None = None, controlnet_blocks_repeat: bool = False, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the FluxTransformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The tokens of the images, `[batch, tokens, in_channels]`.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+            pooled_projections (ArrayLike): The pooled prompts, `[batch, pooled_projection_dim]`.
+            timestep (float | Sequence[float] | ArrayLike): The time from 1 (noise) to 0: one for all items, or one for each.
+            img_ids (Any): The places of the images' tokens, `[tokens, 3]`, or of each item, `[batch, tokens, 3]`; those of the first item count.
+            txt_ids (Any): The places of the prompts' tokens, as `img_ids`.
+            guidance (float | Sequence[float] | ArrayLike): How strongly to follow the prompt: one for all items, or one for each.
+            controlnet_block_samples (Any): What ControlNets add after the blocks with two streams, each `[batch, tokens, dim]`.
+            controlnet_single_block_samples (Any): What they add after the blocks with one stream, likewise.
+            controlnet_blocks_repeat (bool): Whether the additions are used from the first on again, where there are fewer than blocks.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, pooled_projections: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, img_ids: Any | None = None, txt_ids: Any | None = None, guidance: float | Sequence[float] | ArrayLike | None = None, controlnet_block_samples: Any | None = None, controlnet_single_block_samples: Any | None = None, controlnet_blocks_repeat: bool = False, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the FluxTransformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The tokens of the images, `[batch, tokens, in_channels]`.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+            pooled_projections (ArrayLike): The pooled prompts, `[batch, pooled_projection_dim]`.
+            timestep (float | Sequence[float] | ArrayLike): The time from 1 (noise) to 0: one for all items, or one for each.
+            img_ids (Any): The places of the images' tokens, `[tokens, 3]`, or of each item, `[batch, tokens, 3]`; those of the first item count.
+            txt_ids (Any): The places of the prompts' tokens, as `img_ids`.
+            guidance (float | Sequence[float] | ArrayLike): How strongly to follow the prompt: one for all items, or one for each.
+            controlnet_block_samples (Any): What ControlNets add after the blocks with two streams, each `[batch, tokens, dim]`.
+            controlnet_single_block_samples (Any): What they add after the blocks with one stream, likewise.
+            controlnet_blocks_repeat (bool): Whether the additions are used from the first on again, where there are fewer than blocks.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class FromUNetMixin:
     """Models that begin as a copy of a UNet."""
 
@@ -2262,6 +2774,45 @@ class SASolverScheduler(MultistepIndex, VariancePreserving, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
+class SD3Transformer2DModel(ModelMixin):
+    """`SD3Transformer2DModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, pooled_projections: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, block_controlnet_hidden_states: Any | None = None, skip_layers: int | Sequence[int] | ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the SD3Transformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The latents, `[batch, in_channels, height, width]`.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+            pooled_projections (ArrayLike): The pooled prompts, `[batch, pooled_projection_dim]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep from 1000 (noise) to 0: one for all items, or one for each.
+            block_controlnet_hidden_states (Any): What ControlNets add to the tokens of the image after the blocks, each `[batch, tokens, dim]`.
+            skip_layers (int | Sequence[int] | ArrayLike): The numbers of blocks that are left out.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, pooled_projections: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, block_controlnet_hidden_states: Any | None = None, skip_layers: int | Sequence[int] | ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the SD3Transformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The latents, `[batch, in_channels, height, width]`.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+            pooled_projections (ArrayLike): The pooled prompts, `[batch, pooled_projection_dim]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep from 1000 (noise) to 0: one for all items, or one for each.
+            block_controlnet_hidden_states (Any): What ControlNets add to the tokens of the image after the blocks, each `[batch, tokens, dim]`.
+            skip_layers (int | Sequence[int] | ArrayLike): The numbers of blocks that are left out.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class SchedulerMixin(JsonMixin):
     """Removes predicted noise from a sample, step by step.
 
@@ -2430,6 +2981,224 @@ class Shift:
     @property
     def shift(self) -> Any:
         """The shift of the noise levels of the next run, unless it is dynamic."""
+
+class StableDiffusion3ControlNetInpaintingPipeline(DiffusionPipeline):
+    """`StableDiffusion3ControlNetInpaintingPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, control_image: ImageInput | None = None, *, prompt_3: str | list[str] | None = None, control_mask: ImageInput | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusion3ControlNetInpaintingPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder; by default those of the first.
+            prompt_3 (str | list[str]): The prompts for the third text encoder; by default those of the first.
+            control_image (ImageInput): The images to follow: one for all prompts, or one for each; with several ControlNets, one for each of them. They are resized to `height` and `width`; a tensor is taken as it is, with values in [-1, 1].
+            control_mask (ImageInput): The masks, white where to repaint the images and black where to keep them: one for all images, or one for each.
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which a ControlNet begins: one number from 0 to 1, or one for each ControlNet.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which a ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            height (int): Height of the images in pixels, a multiple of 16; by default that of the model's training images.
+            width (int): Width of the images in pixels, a multiple of 16; by default that of the model's training images.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of its own.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt; 1 or less turns off guidance, and with it the negative prompt.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default those of the first.
+            negative_prompt_3 (str | list[str]): The negative prompts for the third text encoder; by default those of the first.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[prompts, features]`, to be given with `negative_prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            clip_skip (int): How many more of the last layers of the first two text encoders to leave out for the prompt.
+            callback_on_step_end (StepCallback): Called after each step.
+            max_sequence_length (int): The tokens of a prompt for the third text encoder, up to 512: more are cut off, fewer filled up.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusion3ControlNetPipeline(DiffusionPipeline):
+    """`StableDiffusion3ControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, control_image: ImageInput | None = None, *, prompt_3: str | list[str] | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusion3ControlNetPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder; by default those of the first.
+            prompt_3 (str | list[str]): The prompts for the third text encoder; by default those of the first.
+            control_image (ImageInput): The images to follow: one for all prompts, or one for each; with several ControlNets, one for each of them. They are resized to `height` and `width`; a tensor is taken as it is, with values in [-1, 1].
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which a ControlNet begins: one number from 0 to 1, or one for each ControlNet.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which a ControlNet ends: one number from 0 to 1, or one for each ControlNet.
+            height (int): Height of the images in pixels, a multiple of 16; by default that of the model's training images.
+            width (int): Width of the images in pixels, a multiple of 16; by default that of the model's training images.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of its own.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt; 1 or less turns off guidance, and with it the negative prompt.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default those of the first.
+            negative_prompt_3 (str | list[str]): The negative prompts for the third text encoder; by default those of the first.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[prompts, features]`, to be given with `negative_prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            clip_skip (int): How many more of the last layers of the first two text encoders to leave out for the prompt.
+            callback_on_step_end (StepCallback): Called after each step.
+            max_sequence_length (int): The tokens of a prompt for the third text encoder, up to 512: more are cut off, fewer filled up.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusion3Img2ImgPipeline(DiffusionPipeline):
+    """`StableDiffusion3Img2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, prompt_3: str | list[str] | None = None, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, mu: float | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusion3Img2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder; by default those of the first.
+            prompt_3 (str | list[str]): The prompts for the third text encoder; by default those of the first.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. A tensor with as many channels as the latents have is treated as latents.
+            strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image is left.
+            height (int): Height of the images in pixels, a multiple of 16; by default that of the model's training images.
+            width (int): Width of the images in pixels, a multiple of 16; by default that of the model's training images.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of its own.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt; 1 or less turns off guidance, and with it the negative prompt.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default those of the first.
+            negative_prompt_3 (str | list[str]): The negative prompts for the third text encoder; by default those of the first.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[prompts, features]`, to be given with `negative_prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            clip_skip (int): How many more of the last layers of the first two text encoders to leave out for the prompt.
+            callback_on_step_end (StepCallback): Called after each step.
+            max_sequence_length (int): The tokens of a prompt for the third text encoder, up to 512: more are cut off, fewer filled up.
+            mu (float): By how much to shift the noise levels, for schedulers that are configured to shift them by the size of the image.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusion3InpaintPipeline(DiffusionPipeline):
+    """`StableDiffusion3InpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, prompt_3: str | list[str] | None = None, masked_image_latents: ArrayLike | None = None, padding_mask_crop: int | None = None, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, mu: float | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusion3InpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder; by default those of the first.
+            prompt_3 (str | list[str]): The prompts for the third text encoder; by default those of the first.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each. A tensor with as many channels as the latents have is treated as latents.
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            masked_image_latents (ArrayLike): The image without its masked part, for a transformer that looks at it: pixels from -1 to 1, or latents that are not scaled.
+            padding_mask_crop (int): Repaint only the masked part and this many pixels around it, at the size of the whole image.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
+            height (int): Height of the images in pixels, a multiple of 16; by default that of the model's training images.
+            width (int): Width of the images in pixels, a multiple of 16; by default that of the model's training images.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of its own.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt; 1 or less turns off guidance, and with it the negative prompt.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default those of the first.
+            negative_prompt_3 (str | list[str]): The negative prompts for the third text encoder; by default those of the first.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[prompts, features]`, to be given with `negative_prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            clip_skip (int): How many more of the last layers of the first two text encoders to leave out for the prompt.
+            callback_on_step_end (StepCallback): Called after each step.
+            max_sequence_length (int): The tokens of a prompt for the third text encoder, up to 512: more are cut off, fewer filled up.
+            mu (float): By how much to shift the noise levels, for schedulers that are configured to shift them by the size of the image.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusion3Pipeline(DiffusionPipeline):
+    """`StableDiffusion3Pipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, *, prompt_3: str | list[str] | None = None, skip_guidance_layers: int | Sequence[int] | ArrayLike | None = None, skip_layer_guidance_scale: float = 2.8, skip_layer_guidance_stop: float = 0.2, skip_layer_guidance_start: float = 0.01, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, mu: float | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusion3Pipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder; by default those of the first.
+            prompt_3 (str | list[str]): The prompts for the third text encoder; by default those of the first.
+            skip_guidance_layers (int | Sequence[int] | ArrayLike): Layers of the transformer to leave out for a further prediction, from which guidance leads away.
+            skip_layer_guidance_scale (float): How far that guidance goes.
+            skip_layer_guidance_stop (float): The part of the steps before which that guidance ends.
+            skip_layer_guidance_start (float): The part of the steps after which that guidance starts.
+            height (int): Height of the images in pixels, a multiple of 16; by default that of the model's training images.
+            width (int): Width of the images in pixels, a multiple of 16; by default that of the model's training images.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of its own.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt; 1 or less turns off guidance, and with it the negative prompt.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default those of the first.
+            negative_prompt_3 (str | list[str]): The negative prompts for the third text encoder; by default those of the first.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[prompts, features]`, to be given with `negative_prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            clip_skip (int): How many more of the last layers of the first two text encoders to leave out for the prompt.
+            callback_on_step_end (StepCallback): Called after each step.
+            max_sequence_length (int): The tokens of a prompt for the third text encoder, up to 512: more are cut off, fewer filled up.
+            mu (float): By how much to shift the noise levels, for schedulers that are configured to shift them by the size of the image.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
 
 class StableDiffusionAdapterPipeline(DiffusionPipeline):
     """`StableDiffusionAdapterPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -3489,6 +4258,37 @@ class T2IAdapterMixin:
     @property
     def total_downscale_factor(self) -> Any:
         """How many pixels one position of the smallest feature stands for, in each direction."""
+
+class T5EncoderModel(ModelMixin):
+    """`T5EncoderModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the T5EncoderModel.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the T5EncoderModel.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
 
 class TCDScheduler(PreviousTimestep, StepIndex, Velocity, SchedulerMixin):
     """`TCDScheduler` of diffusers: see `SchedulerMixin` for its methods."""

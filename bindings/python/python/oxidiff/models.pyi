@@ -12,9 +12,12 @@ from . import ControlNetUnionModel as ControlNetUnionModel
 from . import DPTForDepthEstimation as DPTForDepthEstimation
 from . import DiTTransformer2DModel as DiTTransformer2DModel
 from . import Flux2Transformer2DModel as Flux2Transformer2DModel
+from . import FluxTransformer2DModel as FluxTransformer2DModel
 from . import ModelMixin as ModelMixin
 from . import Qwen3Model as Qwen3Model
+from . import SD3Transformer2DModel as SD3Transformer2DModel
 from . import T2IAdapter as T2IAdapter
+from . import T5EncoderModel as T5EncoderModel
 from . import UNet2DConditionModel as UNet2DConditionModel
 from . import UNet2DModel as UNet2DModel
 from . import ZImageTransformer2DModel as ZImageTransformer2DModel
