@@ -81,29 +81,46 @@ impl Checkpoints {
     ) -> Result<PathBuf> {
         let path = self.folder.join(format!("checkpoint-{step}"));
         let partial = self.aside(&path)?;
-        fs::create_dir_all(&partial).map_err(Error::io(&partial))?;
-        fill(&partial, &mut state)?;
-        state.write(&partial.join(STATE))?;
-        if path.exists() {
+        let filled = fs::create_dir_all(&partial)
+            .map_err(Error::io(&partial))
+            .and_then(|()| fill(&partial, &mut state))
+            .and_then(|()| Ok(state.write(&partial.join(STATE))?));
+        if let Err(error) = filled {
+            // The first error says more than that of removing the rest.
+            let _ = remove_rest(&partial);
+            return Err(error);
+        }
+        if path.is_dir() {
             self.remove(&path, "old")?;
         }
         fs::rename(&partial, &path).map_err(Error::io(&path))?;
         if let Some(limit) = self.limit {
-            let mut all = self.all()?;
-            all.truncate(all.len().saturating_sub(limit));
-            for (_, path) in all {
+            let mut others = self.all()?;
+            others.retain(|(_, other)| *other != path);
+            others.truncate((others.len() + 1).saturating_sub(limit));
+            for (_, path) in others {
                 self.remove(&path, "removed")?;
             }
         }
         Ok(path)
     }
 
-    /// Removes all checkpoints.
+    /// The first checkpoint after a step.
+    ///
+    /// # Errors
+    /// As for [`Self::all`].
+    pub fn after(&self, step: u64) -> Result<Option<PathBuf>> {
+        Ok(self.all()?.into_iter().find(|(other, _)| *other > step).map(|(_, path)| path))
+    }
+
+    /// Removes all checkpoints after a step, or all without exception.
     ///
     /// # Errors
     /// When one cannot be removed.
-    pub fn clear(&self) -> Result<()> {
-        self.all()?.iter().try_for_each(|(_, path)| self.remove(path, "removed"))
+    pub fn clear(&self, after: Option<u64>) -> Result<()> {
+        let mut all = self.all()?;
+        all.retain(|(step, _)| after.is_none_or(|after| *step > after));
+        all.iter().try_for_each(|(_, path)| self.remove(path, "removed"))
     }
 
     /// Removes a checkpoint, which is never there in part.
@@ -156,12 +173,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::new(folder.path(), Some(2));
         for step in [5, 10, 9, 100] {
-            write(&checkpoints, step);
+            // Never the one that was written last.
+            assert!(write(&checkpoints, step).is_dir());
         }
         assert_eq!(steps(&checkpoints), [10, 100]);
+        assert_eq!(checkpoints.after(10).unwrap(), Some(folder.path().join("checkpoint-100")));
         assert_eq!(checkpoints.find("latest").unwrap().unwrap(), folder.path().join("checkpoint-100"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-        checkpoints.clear().unwrap();
+        checkpoints.clear(Some(10)).unwrap();
+        assert_eq!(steps(&checkpoints), [10]);
+        checkpoints.clear(None).unwrap();
         assert_eq!(checkpoints.find("latest").unwrap(), None);
     }
 
@@ -190,6 +211,7 @@ mod tests {
             Err(Error::checkpoint(folder, "the disk is full"))
         });
         assert!(failed.is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(steps(&checkpoints), [3]);
     }
 

@@ -95,12 +95,27 @@ impl<T: Trained + Clone> Learner<T> {
     }
 }
 
+/// The folder of the average in a checkpoint.
+const AVERAGE: &str = "unet_ema";
+
+/// Checks that a checkpoint has no average, which would be lost.
+///
+/// # Errors
+/// When it has one.
+pub(crate) fn has_no_average(folder: &Path) -> Result<()> {
+    let folder = folder.join(AVERAGE);
+    match folder.is_dir() {
+        true => Err(Error::checkpoint(&folder, "is the average of a training with --use-ema: go on with it")),
+        false => Ok(()),
+    }
+}
+
 /// The average in a checkpoint: the folder `unet_ema`, which is a model's with the average's settings.
 ///
 /// # Errors
 /// When it is missing or damaged.
 pub(crate) fn saved_average<M: Model>(model: &M, config: EMAModelConfig, folder: &Path) -> Result<EMAModel> {
-    let folder = folder.join("unet_ema");
+    let folder = folder.join(AVERAGE);
     let file = folder.join("config.json");
     if !folder.is_dir() {
         let message = "does not exist, as the checkpoint was written without --use-ema";

@@ -125,9 +125,20 @@ pub fn train<S: Source>(
             );
             return Err(Error::option("output-dir", message));
         }
-        checkpoints.clear()?;
+        checkpoints.clear(None)?;
     }
     let start_step = resumed.as_ref().map_or(0, |resumed| resumed.progress.step);
+    if let Some(later) = checkpoints.after(start_step)? {
+        if !plan.overwrite_output_dir {
+            let message = format!(
+                "step {start_step} is before {}, which would be mistaken for a checkpoint of this training; remove the later ones with \
+                 --overwrite-output-dir",
+                later.display()
+            );
+            return Err(Error::option("resume-from-checkpoint", message));
+        }
+        checkpoints.clear(Some(start_step))?;
+    }
     let report = Report::open(ReportOptions { start_step, total_steps: plan.steps.total, ..report })?;
     if plan.resume_from_checkpoint.is_some() {
         let name = if start_step > 0 { format!("step {start_step}") } else { "the beginning".to_owned() };
@@ -355,5 +366,11 @@ fn resume<S: Source>(
     let random = Random::load(&state, "random")?;
     let random_of_fetch = Random::load(&state, "random_of_fetch")?;
     task.load(path, &state)?;
+    if let Some(name) = state.unread().next() {
+        let message = format!(
+            "has `{name}`, for which this training has no use: go on with the options of the training that wrote it"
+        );
+        return Err(Error::checkpoint(&file, message));
+    }
     Ok(Resumed { progress, random, random_of_fetch })
 }

@@ -10,7 +10,7 @@ use crate::batches::Batch;
 use crate::error::Result;
 use crate::image_transform::interpolation_mode;
 use crate::latent_diffusion::NoiseOptions;
-use crate::learner::{Learner, saved_average};
+use crate::learner::{Learner, has_no_average, saved_average};
 use crate::options::{
     CommonOptions, DatasetOptions, Differences, ModelOptions, RateCourse, not_negative, positive,
     with_defaults,
@@ -169,6 +169,8 @@ impl Task for TextToImageTask {
         let unet: UNet2DConditionModel = load_saved(&folder.join("unet"))?;
         if self.options.use_ema {
             self.learner.average = Some(saved_average(&unet, EMAModelConfig::default(), folder)?);
+        } else {
+            has_no_average(folder)?;
         }
         self.learner.load(unet, state)
     }

@@ -15,7 +15,7 @@ use oxidiff::{
 
 use crate::batches::Batch;
 use crate::error::{Error, Result};
-use crate::learner::{Learner, saved_average};
+use crate::learner::{Learner, has_no_average, saved_average};
 use crate::options::{CommonOptions, DatasetOptions, Differences, RateCourse, positive, with_defaults};
 use crate::random::Random;
 use crate::report::{Family, Method, ModelCard};
@@ -151,6 +151,11 @@ impl UnconditionalOptions {
         if config.num_class_embeds.is_some() || config.class_embed_type.is_some() {
             return refuse("the model has classes, but the training has none".to_owned());
         }
+        let step = 1 << (config.down_block_types.len() - 1);
+        if !self.common.resolution.is_multiple_of(step) {
+            let message = format!("is {}, but the model takes multiples of {step}", self.common.resolution);
+            return Err(Error::option("resolution", message));
+        }
         // Parameters are made when they are first read, in the order of the model's fields.
         device.seed(seed);
         model.read(&mut |_, _, _| {});
@@ -187,6 +192,13 @@ pub fn unconditional(options: &UnconditionalOptions, stop: &Stop) -> Result<Outc
     let UnconditionalOptions { common, dataset, .. } = options;
     common.check()?;
     let (scheduler, average) = (options.scheduler()?, options.average()?);
+    if options.ddpm_num_inference_steps > options.ddpm_num_steps {
+        let message = format!(
+            "is {}, but there are only {} timesteps (--ddpm-num-steps)",
+            options.ddpm_num_inference_steps, options.ddpm_num_steps
+        );
+        return Err(Error::option("ddpm-num-inference-steps", message));
+    }
     let random = common.random();
     let images = dataset.folder.open(Some("train"), random.torch.initial_seed())?;
     let images = dataset.captioned_images(images, None, common.resolution, Resample::Bilinear)?;
@@ -270,6 +282,8 @@ impl Task for UnconditionalTask {
         let model = UNet2DModel::from_pretrained(&folder.join("unet").to_string_lossy())?;
         if self.options.use_ema {
             self.learner.average = Some(saved_average(&model, self.options.average()?, folder)?);
+        } else {
+            has_no_average(folder)?;
         }
         self.learner.load(model, state)
     }

@@ -192,6 +192,23 @@ fn a_resumed_training_is_the_same() {
 }
 
 #[test]
+fn a_training_may_go_back_to_an_earlier_checkpoint() {
+    let folder = sandbox();
+    let mut options = eventful(folder.path(), "model");
+    complete(unconditional(&options, &Stop::default()).unwrap());
+    options.common.resume_from_checkpoint = Some("checkpoint-2".to_owned());
+    options.common.overwrite_output_dir = true;
+    options.common.checkpoints_total_limit = Some(1);
+    let stop = Stop::default();
+    stop.request();
+    let checkpoint = folder.path().join("model/checkpoint-3");
+    assert_eq!(unconditional(&options, &stop).unwrap(), Outcome::Stopped { checkpoint: checkpoint.clone() });
+    let left = fs::read_dir(folder.path().join("model")).unwrap().map(|entry| entry.unwrap().path());
+    let left = Vec::from_iter(left.filter(|path| path.join("state.safetensors").is_file()));
+    assert_eq!(left, [checkpoint]);
+}
+
+#[test]
 fn a_stopped_training_leaves_a_checkpoint() {
     let folder = sandbox();
     let mut options = eventful(folder.path(), "model");
@@ -315,6 +332,7 @@ fn the_parts_of_a_subjects_images_are_resumed() {
         damaged.put_bytes("cuts", changed);
         damaged.write(&path).unwrap();
         options.common.resume_from_checkpoint = Some("checkpoint-2".to_owned());
+        options.common.overwrite_output_dir = true;
         let error = dreambooth_lora_sdxl(&options, &Stop::default()).unwrap_err().to_string();
         assert!(error.contains(expected), "{expected}: {error}");
     }
@@ -362,6 +380,20 @@ fn missing_images_of_the_class_are_made_by_xl() {
     let mut names = Vec::from_iter(names);
     names.sort();
     assert_eq!(names, ["class-00000.png", "class-00001.png"]);
+
+    // Of what is there, only images count, and none is overwritten.
+    let kept = fs::read(class.join("class-00001.png")).unwrap();
+    fs::remove_file(class.join("class-00000.png")).unwrap();
+    fs::write(class.join("notes.txt"), "not an image").unwrap();
+    fs::create_dir(class.join("more")).unwrap();
+    options.common.overwrite_output_dir = true;
+    options.prior.num_class_images = 3;
+    complete(dreambooth_lora_sdxl(&options, &Stop::default()).unwrap());
+    assert!(fs::read(class.join("class-00001.png")).unwrap() == kept);
+    for name in ["class-00000.png", "class-00002.png"] {
+        assert!(class.join(name).is_file(), "{name}");
+    }
+    assert!(!class.join("class-00003.png").exists());
 }
 
 #[test]
@@ -469,7 +501,13 @@ fn learning_in_bf16_is_close_to_learning_in_f32() {
 #[test]
 fn bad_options_have_errors_that_name_them() {
     type Change = fn(&mut UnconditionalOptions, PathBuf);
-    let cases: [(&str, Change); 13] = [
+    let cases: [(&str, Change); 15] = [
+        ("--ddpm-num-inference-steps: is 1000, but there are only 100 timesteps", |options, _| {
+            (options.ddpm_num_steps, options.ddpm_num_inference_steps) = (100, 1000)
+        }),
+        ("--resolution: is 9, but the model takes multiples of 2", |options, _| {
+            options.common.resolution = 9
+        }),
         ("--train-data-dir: is needed", |options, _| options.dataset.folder.train_data_dir = None),
         ("absent: ", |options, folder| options.dataset.folder.train_data_dir = Some(folder.join("absent"))),
         ("column `picture` does not exist", |options, _| options.dataset.image_column = "picture".into()),
@@ -517,6 +555,13 @@ fn damaged_and_other_checkpoints_are_refused() {
     other = options.clone();
     other.common.max_train_steps = Some(1);
     refused(&other, "is at step 2, after the last one, 1");
+    other = options.clone();
+    other.use_ema = false;
+    refused(&other, "is the average of a training with --use-ema");
+    // An earlier one, while there are later ones.
+    other = options.clone();
+    other.common.resume_from_checkpoint = Some("checkpoint-1".to_owned());
+    refused(&other, "step 1 is before");
 
     for file in ["state.safetensors", "unet/diffusion_pytorch_model.safetensors", "unet_ema/config.json"] {
         let path = checkpoint.join(file);

@@ -259,9 +259,14 @@ fn damaged_batches_of_a_checkpoint_are_refused() {
     }
     // Other layers than those of the checkpoint.
     state.write(&path).unwrap();
+    let rank = options.rank;
     options.rank = 3;
     let error = dreambooth_lora_z_image(&options, &Stop::default()).unwrap_err().to_string();
     assert!(error.contains("values"), "{error}");
+    options.rank = rank;
+    options.lora_layers = Some("to_q".to_owned());
+    let error = dreambooth_lora_z_image(&options, &Stop::default()).unwrap_err().to_string();
+    assert!(error.contains("to_k") && error.contains("does not learn in this training"), "{error}");
 }
 
 #[test]

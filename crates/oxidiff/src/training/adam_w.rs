@@ -1,6 +1,6 @@
 //! AdamW (Loshchilov & Hutter 2017, <https://arxiv.org/abs/1711.05101>).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
@@ -129,17 +129,26 @@ impl AdamW {
     /// Checks that moments from a file belong to these parameters.
     ///
     /// # Errors
-    /// When a parameter has another number of values than its moments.
+    /// When a parameter has another number of values than its moments, or there are moments of other parameters.
     pub fn check_fits<T: Trained>(&self, trained: &T, file: &StateFile) -> Result<()> {
         let mut mismatch = None;
+        let mut others: BTreeSet<&str> = self.moments.keys().map(String::as_str).collect();
         trained.read(&mut |name, shape, _| {
+            others.remove(name);
             let len: usize = shape.iter().product();
             if self.moments.get(name).is_some_and(|moments| moments.first.len() != len) {
                 mismatch.get_or_insert_with(|| name.to_owned());
             }
         });
-        match mismatch {
-            Some(name) => Err(file.error(format!("the optimizer's means of `{name}` do not fit the model"))),
+        if let Some(name) = mismatch {
+            return Err(file.error(format!("the optimizer's means of `{name}` do not fit the model")));
+        }
+        match others.first() {
+            Some(name) => {
+                let message =
+                    format!("the optimizer has means of `{name}`, which does not learn in this training");
+                Err(file.error(message))
+            }
             None => Ok(()),
         }
     }

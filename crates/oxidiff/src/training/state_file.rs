@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use safetensors::tensor::{Dtype, SafeTensors, View};
 
@@ -23,6 +24,14 @@ struct Array {
     dtype: Dtype,
     shape: Vec<usize>,
     bytes: Vec<u8>,
+    /// Set once somebody asked for the values.
+    read: OnceLock<()>,
+}
+
+impl Array {
+    fn new(dtype: Dtype, shape: Vec<usize>, bytes: Vec<u8>) -> Self {
+        Self { dtype, shape, bytes, read: OnceLock::new() }
+    }
 }
 
 impl View for &Array {
@@ -59,9 +68,7 @@ impl StateFile {
             |error| Error::Weights { origin: path.display().to_string(), message: format!("{error}") };
         let tensors = SafeTensors::deserialize(&contents).map_err(damaged)?;
         let array = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
-            let array =
-                Array { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() };
-            (name, array)
+            (name, Array::new(view.dtype(), view.shape().to_vec(), view.data().to_vec()))
         };
         let arrays = tensors.tensors().into_iter().map(array).collect();
         let (_, header) = SafeTensors::read_metadata(&contents).map_err(damaged)?;
@@ -100,23 +107,28 @@ impl StateFile {
     pub fn put_f32(&mut self, name: impl Into<String>, shape: Vec<usize>, values: Vec<f32>) {
         assert_eq!(shape.iter().product::<usize>(), values.len(), "a shape that fits the values");
         let bytes = bytemuck::cast_slice(&values).to_vec();
-        self.arrays.insert(name.into(), Array { dtype: Dtype::F32, shape, bytes });
+        self.arrays.insert(name.into(), Array::new(Dtype::F32, shape, bytes));
     }
 
     /// Adds a number.
     pub fn put_u64(&mut self, name: impl Into<String>, value: u64) {
         let bytes = value.to_le_bytes().to_vec();
-        self.arrays.insert(name.into(), Array { dtype: Dtype::U64, shape: vec![], bytes });
+        self.arrays.insert(name.into(), Array::new(Dtype::U64, vec![], bytes));
     }
 
     /// Adds bytes.
     pub fn put_bytes(&mut self, name: impl Into<String>, bytes: Vec<u8>) {
-        self.arrays.insert(name.into(), Array { dtype: Dtype::U8, shape: vec![bytes.len()], bytes });
+        self.arrays.insert(name.into(), Array::new(Dtype::U8, vec![bytes.len()], bytes));
     }
 
     /// The names of the arrays.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.arrays.keys().map(String::as_str)
+    }
+
+    /// The names of the arrays whose values nobody has asked for.
+    pub fn unread(&self) -> impl Iterator<Item = &str> {
+        self.arrays.iter().filter(|(_, array)| array.read.get().is_none()).map(|(name, _)| name.as_str())
     }
 
     /// The shape of an array, if it is there.
@@ -156,6 +168,7 @@ impl StateFile {
         if array.dtype != dtype {
             return Err(self.error(format!("`{name}` is of type {:?}, not {dtype:?}", array.dtype)));
         }
+        array.read.get_or_init(|| ());
         Ok(array)
     }
 
@@ -180,7 +193,9 @@ mod tests {
         file.put_metadata("about", "a test".to_owned());
         file.write(&path).unwrap();
         let read = StateFile::open(&path).unwrap();
+        assert_eq!(read.unread().collect::<Vec<_>>(), ["random", "step", "weights"]);
         assert_eq!(read.f32("weights").unwrap()[0], 1.5);
+        assert_eq!(read.unread().collect::<Vec<_>>(), ["random", "step"]);
         assert!(read.f32("weights").unwrap()[1].is_nan());
         assert_eq!(read.shape("weights"), Some([2, 1].as_slice()));
         assert_eq!(read.u64("step").unwrap(), u64::MAX);
