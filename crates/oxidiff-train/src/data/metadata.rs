@@ -1,7 +1,7 @@
 //! Metadata files of an image folder: `metadata.jsonl`, `metadata.csv` and `metadata.parquet`.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -12,6 +12,9 @@ use super::parquet_files::{ParquetFiles, ParquetValue};
 
 /// The names that `datasets` takes for metadata.
 pub(super) const FILE_NAMES: [&str; 3] = ["metadata.csv", "metadata.jsonl", "metadata.parquet"];
+
+/// Follows the rows of a CSV file.
+const LAST_ROW: &str = "\n\u{0}end of the file\u{0}";
 
 /// A value of a metadata file.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,21 +97,40 @@ impl Metadata {
             let line = cause.position().map_or(1, csv::Position::line);
             DataError::metadata(path, line, cause.to_string())
         };
-        let mut reader = csv::Reader::from_path(path).map_err(broken)?;
+        // The last row shows whether a quote before it is still open, which the parser takes for closed at the end of the file.
+        let file = File::open(path).map_err(DataError::io(path))?;
+        let mut reader =
+            csv::ReaderBuilder::new().flexible(true).from_reader(file.chain(LAST_ROW.as_bytes()));
         let names = reader.headers().map_err(broken)?.clone();
+        if names.iter().eq([LAST_ROW.trim_start()]) {
+            return Ok(());
+        }
         for (at, name) in names.iter().enumerate() {
             if names.iter().take(at).any(|earlier| earlier == name) {
                 return Err(DataError::metadata(path, 1, format!("there are two columns `{name}`")));
             }
         }
+        let mut start = 1;
         for row in reader.records() {
             let row = row.map_err(broken)?;
             let line = row.position().map_or(1, csv::Position::line);
+            if row.get(0).is_some_and(|field| row.len() == 1 && LAST_ROW.trim_start() == field) {
+                return Ok(());
+            }
+            start = line;
+            if row.len() != names.len() {
+                let open = row.iter().next_back().is_some_and(|field| field.ends_with(LAST_ROW));
+                let message = match open {
+                    true => "a quote is not closed".to_owned(),
+                    false => format!("has {} fields, but there are {} columns", row.len(), names.len()),
+                };
+                return Err(DataError::metadata(path, line, message));
+            }
             let names = names.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned());
             let cells = row.iter().map(|field| Cell::Text(field.to_owned()));
             self.add(path, line, names.zip(cells));
         }
-        Ok(())
+        Err(DataError::metadata(path, start, "a quote is not closed"))
     }
 
     fn read_parquet(&mut self, path: &Path) -> Result<()> {
@@ -204,6 +226,16 @@ mod tests {
         assert!(message.contains("line 1: not a JSON object"), "{message}");
         let message = error("metadata.csv", "file_name,text\n1.png,a\n2.png\n");
         assert!(message.contains("metadata.csv, line 3:"), "{message}");
+        for text in [
+            "file_name,text\n1.png,\"a\n2.png,b\n",
+            "file_name,text\n0.png,\n1.png,\"a\n2.png\n",
+            "file_name,\"text\n",
+        ] {
+            let message = error("metadata.csv", text);
+            let line = text.split_once('"').map_or(0, |(before, _)| before.lines().count());
+            assert!(message.contains(&format!("line {line}: a quote is not closed")), "{message}");
+        }
+        assert!(read("metadata.csv", "").unwrap().rows.is_empty());
         let message = error("metadata.csv", "file_name,file_name\n");
         assert!(message.contains("line 1: there are two columns `file_name`"), "{message}");
         assert!(error("metadata.parquet", "PAR1").contains("metadata.parquet: "));
