@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Command, Error, Subcommand};
 use oxidiff_train::{
-    ControlNetOptions, DreamBoothLoraOptions, DreamBoothLoraSdxlOptions, DreamBoothLoraZImageOptions,
-    DreamBoothOptions, INTERRUPTED, Outcome, Stop, TextToImageLoraOptions, TextToImageLoraSdxlOptions,
-    TextToImageOptions, TextualInversionOptions, UnconditionalOptions,
+    CommonOptions, ControlNetOptions, DreamBoothLoraOptions, DreamBoothLoraSdxlOptions,
+    DreamBoothLoraZImageOptions, DreamBoothOptions, INTERRUPTED, Outcome, Stop, TextToImageLoraOptions,
+    TextToImageLoraSdxlOptions, TextToImageOptions, TextualInversionOptions, UnconditionalOptions,
 };
 
 use crate::standard_output::print_line;
@@ -149,21 +149,14 @@ pub(crate) fn refuse_flags(words: &[OsString], command: impl FnOnce() -> Command
 
 pub(crate) fn run(command: &TrainCommand) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_interrupt()?;
-    let (common, outcome) = match command {
-        TrainCommand::Unconditional(it) => (&it.common, oxidiff_train::unconditional(it, &stop)?),
-        TrainCommand::TextToImage(it) => (&it.common, oxidiff_train::text_to_image(it, &stop)?),
-        TrainCommand::TextToImageLora(it) => (&it.common, oxidiff_train::text_to_image_lora(it, &stop)?),
-        TrainCommand::TextToImageLoraSdxl(it) => {
-            (&it.common, oxidiff_train::text_to_image_lora_sdxl(it, &stop)?)
+    let (common, outcome) = match train(command, &stop) {
+        Ok(trained) => trained,
+        // Images of the class were being made.
+        Err(oxidiff_train::Error::Model(oxidiff::Error::Stopped { message })) => {
+            eprintln!("stopped: {message}");
+            return Ok(ExitCode::from(INTERRUPTED));
         }
-        TrainCommand::DreamBooth(it) => (&it.common, oxidiff_train::dreambooth(it, &stop)?),
-        TrainCommand::DreamBoothLora(it) => (&it.common, oxidiff_train::dreambooth_lora(it, &stop)?),
-        TrainCommand::DreamBoothLoraSdxl(it) => (&it.common, oxidiff_train::dreambooth_lora_sdxl(it, &stop)?),
-        TrainCommand::DreamBoothLoraZImage(it) => {
-            (&it.common, oxidiff_train::dreambooth_lora_z_image(it, &stop)?)
-        }
-        TrainCommand::TextualInversion(it) => (&it.common, oxidiff_train::textual_inversion(it, &stop)?),
-        TrainCommand::ControlNet(it) => (&it.common, oxidiff_train::controlnet(it, &stop)?),
+        Err(error) => return Err(error.into()),
     };
     match outcome {
         Outcome::Complete(_) => {
@@ -176,4 +169,24 @@ pub(crate) fn run(command: &TrainCommand) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(INTERRUPTED))
         }
     }
+}
+
+/// Runs the training.
+fn train<'a>(command: &'a TrainCommand, stop: &Stop) -> oxidiff_train::Result<(&'a CommonOptions, Outcome)> {
+    Ok(match command {
+        TrainCommand::Unconditional(it) => (&it.common, oxidiff_train::unconditional(it, stop)?),
+        TrainCommand::TextToImage(it) => (&it.common, oxidiff_train::text_to_image(it, stop)?),
+        TrainCommand::TextToImageLora(it) => (&it.common, oxidiff_train::text_to_image_lora(it, stop)?),
+        TrainCommand::TextToImageLoraSdxl(it) => {
+            (&it.common, oxidiff_train::text_to_image_lora_sdxl(it, stop)?)
+        }
+        TrainCommand::DreamBooth(it) => (&it.common, oxidiff_train::dreambooth(it, stop)?),
+        TrainCommand::DreamBoothLora(it) => (&it.common, oxidiff_train::dreambooth_lora(it, stop)?),
+        TrainCommand::DreamBoothLoraSdxl(it) => (&it.common, oxidiff_train::dreambooth_lora_sdxl(it, stop)?),
+        TrainCommand::DreamBoothLoraZImage(it) => {
+            (&it.common, oxidiff_train::dreambooth_lora_z_image(it, stop)?)
+        }
+        TrainCommand::TextualInversion(it) => (&it.common, oxidiff_train::textual_inversion(it, stop)?),
+        TrainCommand::ControlNet(it) => (&it.common, oxidiff_train::controlnet(it, stop)?),
+    })
 }

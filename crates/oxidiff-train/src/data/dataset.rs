@@ -92,6 +92,15 @@ impl Dataset {
         Ok(Self::from_folder(root, ImageFolder::plain(root, files::list(root)?)?))
     }
 
+    /// The number of images that [`Self::open_plain_folder`] finds, which may be none.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn images_in_plain_folder(path: impl AsRef<Path>) -> Result<usize> {
+        let files = files::list(path.as_ref())?;
+        Ok(files.iter().filter(|file| !file.relative.contains('/') && is_image(file)).count())
+    }
+
     fn from_folder(root: &Path, folder: ImageFolder) -> Self {
         let ImageFolder { columns, values, rows } = folder;
         Self { root: root.to_path_buf(), source: Source::Folder(values), columns, order: None, rows }

@@ -76,6 +76,9 @@ pub struct ControlNetOptions {
     pub validation_steps: u64,
 }
 
+/// The side of the smallest image that an autoencoder takes.
+const SMALLEST: u32 = 8;
+
 impl ControlNetOptions {
     /// The defaults, for a model and a folder of images, what steers them, and captions.
     pub fn new(
@@ -124,6 +127,15 @@ impl ControlNetOptions {
             oxidiff::image::open(path)
                 .map(|image| DynamicImage::ImageRgb8(image.into_rgb8()))
                 .map_err(|error| Error::option("validation-image", format!("{}: {error}", path.display())))
+                .and_then(|image| match image.width().min(image.height()) {
+                    0..SMALLEST => {
+                        let (path, width, height) = (path.display(), image.width(), image.height());
+                        let message =
+                            format!("{path}: is {width}x{height}, smaller than {SMALLEST}x{SMALLEST} pixels");
+                        Err(Error::option("validation-image", message))
+                    }
+                    _ => Ok(image),
+                })
         };
         let pairs = prompts.iter().cycle().zip(images.iter().cycle()).take(most);
         pairs.map(|(prompt, path)| Ok((prompt.clone(), open(path)?))).collect()

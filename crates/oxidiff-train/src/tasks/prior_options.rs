@@ -87,7 +87,7 @@ impl PriorOptions {
             return Ok(());
         };
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        let present = std::fs::read_dir(folder).map_err(Error::io(folder))?.count();
+        let present = Dataset::images_in_plain_folder(folder)?;
         let missing = (self.num_class_images as usize).saturating_sub(present);
         if missing == 0 {
             return Ok(());
@@ -95,6 +95,7 @@ impl PriorOptions {
         tracing::info!("making {missing} images of the class");
         pipeline.set_progress_bar(true);
         let mut calls = Calls::of(random.torch.clone());
+        let mut names = (0..).map(|number| folder.join(format!("class-{number:05}.png")));
         let mut made = 0;
         while made < missing {
             let count = (missing - made).min(self.sample_batch_size as usize);
@@ -105,7 +106,7 @@ impl PriorOptions {
                 return Err(oxidiff::Error::Stopped { message: "no training has begun".to_owned() }.into());
             };
             for image in images {
-                let path = folder.join(format!("class-{:05}.png", present + made));
+                let path = names.find(|path| !path.exists()).expect("there are names without end");
                 let bytes = crate::report::png_file::encode(&image, prompt, &path)?;
                 oxidiff::write_whole(&path, &bytes)?;
                 made += 1;
