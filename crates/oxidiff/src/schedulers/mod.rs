@@ -106,6 +106,7 @@ pub use common::prediction_type::PredictionType;
 pub use common::sigma_schedule::FinalSigmasType;
 pub use common::time_shift::TimeShiftType;
 pub use common::timestep_spacing::TimestepSpacing;
+pub(crate) use common::timestep_spacing::possible_steps;
 pub use common::unipc::UniPCSolverType;
 pub use common::variance_type::VarianceType;
 

@@ -4,7 +4,7 @@ use super::arguments::check_finite;
 use super::strength::Strength;
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
-use crate::schedulers::{ModelKind, Scheduler, TimestepOptions};
+use crate::schedulers::{ModelKind, Scheduler, TimestepOptions, possible_steps};
 
 /// µ, by which noise levels are shifted, for an image of this many tokens: it grows evenly from `base_shift` to `max_shift` of the
 /// scheduler's configuration.
@@ -46,6 +46,7 @@ pub(crate) fn choose_flow_timesteps(
     let sigmas = match sigmas {
         Some(sigmas) => sigmas,
         None => {
+            possible_steps(num_inference_steps)?;
             spread = evenly_spread(num_inference_steps);
             &spread
         }

@@ -36,6 +36,9 @@ pub struct Request {
     arguments: BTreeMap<String, Argument>,
 }
 
+/// The prompts that are those of the first text encoder unless they are given.
+const FURTHER_PROMPTS: [&str; 4] = ["prompt_2", "prompt_3", "negative_prompt_2", "negative_prompt_3"];
+
 impl Request {
     /// A request with a prompt and nothing else.
     pub fn new(prompt: impl Into<String>) -> Self {
@@ -49,9 +52,18 @@ impl Request {
         self
     }
 
-    /// Sets an argument.
+    /// Sets an argument. An empty string (not a list of them) for a second or third prompt means that of the first, as in Python.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<Argument>) {
-        self.arguments.insert(name.into(), value.into());
+        let name = name.into();
+        let value = match value.into() {
+            Argument::Text(text) | Argument::Written(text)
+                if text.is_empty() && FURTHER_PROMPTS.contains(&name.as_str()) =>
+            {
+                Argument::None
+            }
+            value => value,
+        };
+        self.arguments.insert(name, value);
     }
 
     /// Whether the argument is set.
@@ -90,5 +102,20 @@ impl Request {
             Some(name) => Err(Error::UnknownArgument { argument: name.to_owned(), taker: taker.to_owned() }),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_second_prompt_is_that_of_the_first() {
+        let taken =
+            |name, value: Argument| Request::default().with(name, value).take::<Vec<String>>(name).unwrap();
+        assert_eq!(taken("prompt_2", String::new().into()), None);
+        assert_eq!(taken("negative_prompt_3", Argument::Written(String::new())), None);
+        assert_eq!(taken("prompt_2", vec![String::new()].into()), Some(vec![String::new()]));
+        assert_eq!(taken("prompt", String::new().into()), Some(vec![String::new()]));
     }
 }
