@@ -66,18 +66,18 @@ fn load_all(names: &[String], options: &LoadOptions) -> anyhow::Result<ControlNe
             ZImageControlNetModel::CLASS_NAME
         ),
     }
-    let only_with_its_own = |class_name: &str| {
-        anyhow!("--controlnet {}: a {class_name} works only with others of its class", names.join(", "))
-    };
-    match (flux.len(), names.len()) {
-        (0, _) => {}
-        (own, all) if own == all => return Ok(FluxControlNet::of(flux)?.into()),
-        _ => return Err(only_with_its_own(FluxControlNetModel::CLASS_NAME)),
+    for (count, class_name) in
+        [(flux.len(), FluxControlNetModel::CLASS_NAME), (sd3.len(), SD3ControlNetModel::CLASS_NAME)]
+    {
+        if count != 0 && count != names.len() {
+            bail!("--controlnet {}: a {class_name} works only with others of its class", names.join(", "));
+        }
     }
-    match (sd3.len(), names.len()) {
-        (0, _) => {}
-        (own, all) if own == all => return Ok(SD3ControlNet::of(sd3)?.into()),
-        _ => return Err(only_with_its_own(SD3ControlNetModel::CLASS_NAME)),
+    if !flux.is_empty() {
+        return Ok(FluxControlNet::of(flux)?.into());
+    }
+    if !sd3.is_empty() {
+        return Ok(SD3ControlNet::of(sd3)?.into());
     }
     match (plain.is_empty(), union.is_empty()) {
         (false, false) => bail!(

@@ -22,6 +22,75 @@ macro_rules! expose_components {
     };
 }
 
+/// Inside `impl Pipeline`, for a pipeline whose parts are `$components`, changed by LoRA: all methods about them.
+macro_rules! component_methods {
+    ($components:ty) => {
+        fn load(
+            loader: &$crate::pipelines::common::component_loader::ComponentLoader<'_>,
+        ) -> $crate::error::Result<Self> {
+            let components = <$components>::load(loader)?;
+            Self::assemble(components, loader.index().clone())
+        }
+
+        fn from_components(
+            components: &$crate::pipelines::component::Components<'_>,
+            index: $crate::pipelines::model_index::ModelIndex,
+        ) -> $crate::error::Result<Self> {
+            let index = index.for_class(Self::CLASS_NAME, &<$components>::INDEX_NAMES);
+            Self::assemble(<$components>::of(components)?, index)
+        }
+
+        fn components(&self) -> $crate::pipelines::component::Components<'_> {
+            self.components.list()
+        }
+
+        $crate::pipelines::pipeline_fields::adaptable_methods!();
+    };
+}
+
+/// As [`component_methods`], for a pipeline with ControlNets of the type `$controlnet` besides, whose index can have `$index_names`.
+macro_rules! controlnet_component_methods {
+    ($components:ty, $controlnet:ty, $index_names:expr) => {
+        fn load(
+            loader: &$crate::pipelines::common::component_loader::ComponentLoader<'_>,
+        ) -> $crate::error::Result<Self> {
+            let controlnet = <$controlnet>::load(loader)?;
+            let components = <$components>::load(loader)?;
+            let index = loader.index().for_class(Self::CLASS_NAME, &$index_names);
+            Self::assemble(components, controlnet, index)
+        }
+
+        fn from_components(
+            components: &$crate::pipelines::component::Components<'_>,
+            index: $crate::pipelines::model_index::ModelIndex,
+        ) -> $crate::error::Result<Self> {
+            let index = index.for_class(Self::CLASS_NAME, &$index_names);
+            let controlnet = <$controlnet>::of_components(components)?;
+            Self::assemble(<$components>::of(components)?, controlnet, index)
+        }
+
+        fn components(&self) -> $crate::pipelines::component::Components<'_> {
+            let mut components = self.components.list();
+            components.push("controlnet", &self.controlnet);
+            components
+        }
+
+        $crate::pipelines::pipeline_fields::adaptable_methods!();
+    };
+}
+
+/// Inside `impl Pipeline`, for parts that LoRA can change, with a field `vae`.
+macro_rules! adaptable_methods {
+    () => {
+        fn lora_loader(&mut self) -> Option<&mut dyn $crate::pipelines::common::lora::LoraLoader> {
+            Some(&mut self.components)
+        }
+
+        $crate::pipelines::pipeline_fields::field_methods!();
+        $crate::pipelines::pipeline_fields::vae_methods!();
+    };
+}
+
 /// Inside `impl Pipeline`: the methods that return or set a field.
 macro_rules! field_methods {
     () => {
@@ -103,5 +172,6 @@ macro_rules! display_index {
 }
 
 pub(super) use {
-    display_index, expose_components, field_methods, freeu_methods, ip_adapter_methods, vae_methods,
+    adaptable_methods, component_methods, controlnet_component_methods, display_index, expose_components,
+    field_methods, freeu_methods, ip_adapter_methods, vae_methods,
 };

@@ -35,32 +35,9 @@ macro_rules! expose_fields {
 /// Inside `impl Pipeline`: the methods of the family's pipelines.
 macro_rules! pipeline_methods {
     () => {
-        fn load(
-            loader: &$crate::pipelines::common::component_loader::ComponentLoader<'_>,
-        ) -> $crate::error::Result<Self> {
-            let components = super::components::Flux2KleinComponents::load(loader)?;
-            Self::assemble(components, loader.index().clone())
-        }
-
-        fn from_components(
-            components: &$crate::pipelines::component::Components<'_>,
-            index: $crate::pipelines::model_index::ModelIndex,
-        ) -> $crate::error::Result<Self> {
-            use super::components::Flux2KleinComponents;
-            let index = index.for_class(Self::CLASS_NAME, &Flux2KleinComponents::INDEX_NAMES);
-            Self::assemble(Flux2KleinComponents::of(components)?, index)
-        }
-
-        fn components(&self) -> $crate::pipelines::component::Components<'_> {
-            self.components.list()
-        }
-
-        fn lora_loader(&mut self) -> Option<&mut dyn $crate::pipelines::common::lora::LoraLoader> {
-            Some(&mut self.components)
-        }
-
-        $crate::pipelines::pipeline_fields::field_methods!();
-        $crate::pipelines::pipeline_fields::vae_methods!();
+        $crate::pipelines::pipeline_fields::component_methods!(
+            $crate::pipelines::flux2::Flux2KleinComponents
+        );
     };
 }
 

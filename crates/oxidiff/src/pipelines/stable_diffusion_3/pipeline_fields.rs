@@ -36,40 +36,10 @@ macro_rules! expose_fields {
 /// Inside `impl Pipeline`: the methods of pipelines that have no parts besides those of the family.
 macro_rules! pipeline_methods {
     () => {
-        fn load(
-            loader: &$crate::pipelines::common::component_loader::ComponentLoader<'_>,
-        ) -> $crate::error::Result<Self> {
-            let components = super::components::StableDiffusion3Components::load(loader)?;
-            Self::assemble(components, loader.index().clone())
-        }
-
-        fn from_components(
-            components: &$crate::pipelines::component::Components<'_>,
-            index: $crate::pipelines::model_index::ModelIndex,
-        ) -> $crate::error::Result<Self> {
-            use super::components::StableDiffusion3Components;
-            let index = index.for_class(Self::CLASS_NAME, &StableDiffusion3Components::INDEX_NAMES);
-            Self::assemble(StableDiffusion3Components::of(components)?, index)
-        }
-
-        fn components(&self) -> $crate::pipelines::component::Components<'_> {
-            self.components.list()
-        }
-
-        $crate::pipelines::stable_diffusion_3::pipeline_fields::shared_methods!();
+        $crate::pipelines::pipeline_fields::component_methods!(
+            $crate::pipelines::stable_diffusion_3::StableDiffusion3Components
+        );
     };
 }
 
-/// Inside `impl Pipeline`: the methods that all pipelines of the family share.
-macro_rules! shared_methods {
-    () => {
-        fn lora_loader(&mut self) -> Option<&mut dyn $crate::pipelines::common::lora::LoraLoader> {
-            Some(&mut self.components)
-        }
-
-        $crate::pipelines::pipeline_fields::field_methods!();
-        $crate::pipelines::pipeline_fields::vae_methods!();
-    };
-}
-
-pub(super) use {expose_fields, pipeline_methods, shared_methods};
+pub(super) use {expose_fields, pipeline_methods};

@@ -44,29 +44,11 @@ macro_rules! expose_controlnet {
 /// Inside `impl Pipeline`: the methods that all pipelines with ControlNets share.
 macro_rules! controlnet_methods {
     () => {
-        fn load(loader: &$crate::ComponentLoader<'_>) -> $crate::Result<Self> {
-            let controlnet = $crate::SD3ControlNet::load(loader)?;
-            let components = $crate::StableDiffusion3Components::load(loader)?;
-            let index = loader.index().for_class(Self::CLASS_NAME, &super::parts::INDEX_NAMES);
-            Self::assemble(components, controlnet, index)
-        }
-
-        fn from_components(
-            components: &$crate::Components<'_>,
-            index: $crate::ModelIndex,
-        ) -> $crate::Result<Self> {
-            let index = index.for_class(Self::CLASS_NAME, &super::parts::INDEX_NAMES);
-            let controlnet = $crate::SD3ControlNet::of_components(components)?;
-            Self::assemble($crate::StableDiffusion3Components::of(components)?, controlnet, index)
-        }
-
-        fn components(&self) -> $crate::Components<'_> {
-            let mut components = self.components.list();
-            components.push("controlnet", &self.controlnet);
-            components
-        }
-
-        $crate::pipelines::stable_diffusion_3::pipeline_fields::shared_methods!();
+        $crate::pipelines::pipeline_fields::controlnet_component_methods!(
+            $crate::StableDiffusion3Components,
+            $crate::SD3ControlNet,
+            super::parts::INDEX_NAMES
+        );
     };
 }
 

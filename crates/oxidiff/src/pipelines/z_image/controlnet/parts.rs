@@ -33,7 +33,7 @@ macro_rules! controlnet_methods {
             components
         }
 
-        $crate::pipelines::z_image::pipeline_fields::shared_methods!();
+        $crate::pipelines::pipeline_fields::adaptable_methods!();
     };
 }
 
