@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use burn::tensor::DType;
 use oxidiff::{
     ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, Device, HubOptions,
-    IpAdapterOptions, LoadOptions, LoraOptions, Model, SingleFileOptions, T2IAdapter, T2IAdapters,
-    TextualInversionOptions,
+    IpAdapterOptions, LoadOptions, LoraOptions, Model, QuantizationConfig, SingleFileOptions, T2IAdapter,
+    T2IAdapters, TextualInversionOptions,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -42,6 +42,19 @@ fn hub(given: &Bound<'_, PyDict>) -> PyResult<HubOptions> {
         local_files_only: flag(given, "local_files_only", false)?,
         ..Default::default()
     })
+}
+
+/// Which weights to round: the fields of a `QuantizationConfig`.
+fn quantization(given: &Bound<'_, PyDict>) -> PyResult<Option<QuantizationConfig>> {
+    let Some(config) = given.get_item("quantization_config")?.filter(|config| !config.is_none()) else {
+        return Ok(None);
+    };
+    let names = |field: &str| config.getattr(field)?.extract::<Option<Vec<String>>>();
+    let mut quantization: QuantizationConfig =
+        config.getattr("format")?.extract::<String>()?.parse().map_err(to_py)?;
+    quantization.components = names("components_to_quantize")?;
+    quantization.modules_to_not_convert = names("modules_to_not_convert")?.unwrap_or_default();
+    Ok(Some(quantization))
 }
 
 /// The ControlNets that a pipeline is to have.
@@ -94,6 +107,7 @@ pub fn options(given: &Bound<'_, PyDict>) -> PyResult<LoadOptions> {
         controlnet: controlnet(given)?,
         adapter: adapter(given)?,
         weights: BTreeMap::new(),
+        quantization: quantization(given)?,
         hub: hub(given)?,
     })
 }
@@ -105,6 +119,7 @@ pub fn single_file(given: &Bound<'_, PyDict>) -> PyResult<SingleFileOptions> {
         config: text(given, "config")?,
         subfolder: text(given, "subfolder")?,
         extract_ema: flag(given, "extract_ema", false)?,
+        quantization: quantization(given)?,
         hub: hub(given)?,
     })
 }

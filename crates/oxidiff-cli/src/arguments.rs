@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use oxidiff::{ControlPreprocessor, DType, Device, FreeU, IpAdapterScale, LoadOptions, SingleFileOptions};
+use oxidiff::{
+    ControlPreprocessor, ConvertOptions, DType, Device, FreeU, HubOptions, IpAdapterScale, LoadOptions,
+    QuantizationConfig, SingleFileOptions,
+};
 
 use crate::train::TrainCommand;
 use crate::values::{
@@ -30,6 +33,8 @@ pub(crate) enum Command {
     Inspect(ModelArguments),
     /// Download a pipeline from the hub into the cache and print its folder
     Download(DownloadArguments),
+    /// Round a model's weights to small numbers and write them to a GGUF file
+    Convert(ConvertArguments),
     /// Train or finetune a model; options may be written with underscores, as those of Python's example scripts
     #[command(subcommand)]
     Train(TrainCommand),
@@ -229,6 +234,41 @@ pub(crate) struct BenchArguments {
     pub load: LoadArguments,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct ConvertArguments {
+    /// A file with weights, the folder of a model or of a pipeline, or a name on the hub
+    #[arg(value_name = "DIR_FILE_OR_HUB_ID", value_parser = NonEmptyStringValueParser::new())]
+    pub source: String,
+    /// The file to write
+    #[arg(value_name = "FILE.gguf")]
+    pub output: PathBuf,
+    /// The part of a pipeline to convert, such as transformer or text_encoder
+    #[arg(long, value_name = "NAME")]
+    component: Option<String>,
+    /// The type of the weights: q8_0, q5_1, q5_0, q4_1, q4_0 or q4_k
+    #[arg(long = "type", value_name = "FORMAT", default_value = "q8_0")]
+    quantization: QuantizationConfig,
+    /// Layers that stay as they are: those whose name contains one of these
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    modules_to_not_convert: Vec<String>,
+    /// Which variant of the weights to read, such as fp16
+    #[arg(long)]
+    variant: Option<String>,
+    /// Which revision to fetch from the hub: a branch, a tag or a commit
+    #[arg(long)]
+    revision: Option<String>,
+}
+
+impl ConvertArguments {
+    pub fn options(&self) -> ConvertOptions {
+        let mut quantization = self.quantization.clone();
+        quantization.modules_to_not_convert = self.modules_to_not_convert.clone();
+        let hub = HubOptions { revision: self.revision.clone(), ..HubOptions::default() };
+        let (component, variant) = (self.component.clone(), self.variant.clone());
+        ConvertOptions { quantization, component, variant, hub }
+    }
+}
+
 /// A device as the user names it.
 #[derive(Clone, Copy, Debug)]
 struct ChosenDevice {
@@ -287,6 +327,15 @@ pub(crate) struct LoadArguments {
     /// Weights of the model's third text encoder from another file, such as a GGUF file
     #[arg(long, value_name = "FILE")]
     text_encoder_3: Option<String>,
+    /// Round the weights of transformers, UNets and text encoders to small numbers while they are loaded: q8_0, q5_1, q5_0, q4_1, q4_0 or q4_k
+    #[arg(long, value_name = "FORMAT")]
+    quantize: Option<QuantizationConfig>,
+    /// The only components to quantise, such as transformer,text_encoder_2
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "quantize")]
+    components_to_quantize: Vec<String>,
+    /// Layers that are not quantised: those whose name contains one of these
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "quantize")]
+    modules_to_not_convert: Vec<String>,
     /// Take the weights averaged over the training (EMA) from a model in one file that has both
     #[arg(long)]
     extract_ema: bool,
@@ -322,7 +371,17 @@ impl LoadArguments {
         options.hub.revision = self.revision.clone();
         options.weights =
             self.weights().map(|(_, component, file)| (component.into(), file.clone())).collect();
+        options.quantization = self.quantization();
         Ok(options)
+    }
+
+    fn quantization(&self) -> Option<QuantizationConfig> {
+        let mut config = self.quantize.clone()?;
+        if !self.components_to_quantize.is_empty() {
+            config.components = Some(self.components_to_quantize.clone());
+        }
+        config.modules_to_not_convert = self.modules_to_not_convert.clone();
+        Some(config)
     }
 
     /// Files with weights of components: the option, the component and the file.
@@ -348,9 +407,9 @@ impl LoadArguments {
         if Path::new(model).is_file() && self.config.as_ref().is_none_or(is_local) {
             self.refuse_revision()?;
         }
-        let LoadOptions { dtype, device, hub, .. } = self.options()?;
+        let LoadOptions { dtype, device, hub, quantization, .. } = self.options()?;
         let (config, extract_ema) = (self.config.clone(), self.extract_ema);
-        Ok(SingleFileOptions { dtype, device, config, extract_ema, hub, subfolder: None })
+        Ok(SingleFileOptions { dtype, device, config, extract_ema, hub, quantization, subfolder: None })
     }
 
     /// Refuses `--revision` for a model that is not on the hub.

@@ -84,6 +84,9 @@ fn follow(command: Command) -> anyhow::Result<ExitCode> {
             let folder = oxidiff::download(&arguments.hub_id, &arguments.load.options()?)?;
             print_line(folder.display())?;
         }
+        Command::Convert(arguments) => {
+            oxidiff::convert(&arguments.source, &arguments.output, &arguments.options())?;
+        }
         Command::Train(command) => return train::run(&command),
         Command::Bench(arguments) => bench::run(&arguments)?,
     }

@@ -62,8 +62,10 @@ pub use image_processor::{
     VaeImageProcessor, load_image, load_image_unconverted,
 };
 pub use loading::config::{Config, DIFFUSERS_VERSION};
+pub use loading::convert::{ConvertOptions, convert};
 pub use loading::folder::EmbeddedFolder;
 pub use loading::hub::{HubOptions, HubRepo};
+pub use loading::quantisation::QuantizationConfig;
 pub use loading::single_file::SingleFileOptions;
 pub use loading::{LoadOptions, check_writable, download, write_whole};
 pub use models::adapters::{AdapterWeight, BlockWeight, BlockWeights};
@@ -149,6 +151,7 @@ pub use cards::cuda;
 #[doc(hidden)]
 pub use cards::interpreter;
 pub use image;
+pub use oxidiff_kernels::QuantisedFormat;
 
 /// The snippets of the page about steering an image.
 #[cfg(doctest)]

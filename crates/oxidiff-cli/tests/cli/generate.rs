@@ -98,7 +98,8 @@ fn every_compatible_scheduler_works() {
     for scheduler in own.compatibles().into_iter().chain(["LCMScheduler", "TCDScheduler"]) {
         let sandbox = Sandbox::new();
         // PNDM begins with Runge-Kutta steps unless its configuration says otherwise; they need four steps.
-        let four_steps = ["generate", "red apple", "--seed", "0", "--steps", "4", "--height", "64", "--width", "64"];
+        let four_steps =
+            ["generate", "red apple", "--seed", "0", "--steps", "4", "--height", "64", "--width", "64"];
         let scheduler_option = ["--scheduler", scheduler, "--output", "x.npy"];
         sandbox.run(four_steps.iter().chain(&scheduler_option)).succeeded();
         let (_, values) = read_npy(&std::fs::read(sandbox.path("x.npy")).unwrap());

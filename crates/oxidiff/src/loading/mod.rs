@@ -1,6 +1,7 @@
 //! From a name or a folder to a component: configuration files, weights and the hub.
 
 pub mod config;
+pub mod convert;
 pub(crate) mod device;
 pub mod folder;
 pub(crate) mod formats;
@@ -9,6 +10,7 @@ pub(crate) mod locate;
 pub(crate) mod lora;
 pub(crate) mod non_finite;
 pub(crate) mod original;
+pub mod quantisation;
 pub mod single_file;
 mod stored_elements;
 pub(crate) mod variant;
@@ -21,11 +23,13 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{DType, Device};
 
 pub(crate) use self::formats::{bare_tensor, state_dict};
+pub(crate) use self::write_whole::write_whole_with;
 pub use self::write_whole::{check_writable, write_whole};
 
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::hub::{HubOptions, HubRepo, is_configuration, model_files, model_weights};
+use crate::loading::quantisation::QuantizationConfig;
 use crate::models::controlnets::ControlNets;
 use crate::models::t2i_adapters::T2IAdapters;
 
@@ -50,6 +54,8 @@ pub struct LoadOptions {
     /// `transformer` and `text_encoder`: a path or a link to the hub, of a file that [`Model::from_single_file`](crate::Model) reads.
     /// Configurations are those of the checkpoint.
     pub weights: BTreeMap<String, String>,
+    /// Weights to round to small numbers while they are loaded: `quantization_config` in Python.
+    pub quantization: Option<QuantizationConfig>,
     /// Where and how to fetch files from the hub.
     pub hub: HubOptions,
 }
@@ -65,6 +71,7 @@ impl Default for LoadOptions {
             controlnet: None,
             adapter: None,
             weights: BTreeMap::new(),
+            quantization: None,
             hub: HubOptions::default(),
         }
     }
@@ -83,7 +90,35 @@ pub(crate) enum Needed {
     Configs,
 }
 
+/// How to load the weights of one model.
+#[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
+pub struct WeightOptions<'a> {
+    pub variant: Option<&'a str>,
+    pub dtype: DType,
+    pub device: &'a Device,
+    pub quantization: Option<&'a QuantizationConfig>,
+}
+
 impl LoadOptions {
+    /// How to load the weights of a model that is not part of a pipeline.
+    pub(crate) fn weight_options(&self) -> WeightOptions<'_> {
+        let Self { variant, dtype, device, quantization, .. } = self;
+        WeightOptions {
+            variant: variant.as_deref(),
+            dtype: *dtype,
+            device,
+            quantization: quantization.as_ref(),
+        }
+    }
+
+    /// How to load the weights of a part of a pipeline.
+    pub(crate) fn weight_options_of(&self, component: &str) -> WeightOptions<'_> {
+        let options = self.weight_options();
+        let quantization = options.quantization.filter(|config| config.includes(component));
+        WeightOptions { quantization, ..options }
+    }
+
     /// Finds the folder of a checkpoint by its path, or by its name on the hub, from where only the needed files are fetched.
     pub(crate) fn open(&self, name_or_path: &str, needed: Needed) -> Result<Folder> {
         let path = Path::new(name_or_path);

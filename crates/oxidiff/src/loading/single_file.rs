@@ -7,8 +7,10 @@ use burn::tensor::{DType, Device};
 
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
+use crate::loading::formats::float8;
 use crate::loading::formats::state_dict::StateDict;
 use crate::loading::hub::{HubOptions, HubRepo};
+use crate::loading::quantisation::QuantizationConfig;
 use crate::loading::{LoadOptions, Needed, original};
 
 const HUB_ADDRESSES: [&str; 4] = ["https://huggingface.co/", "https://hf.co/", "huggingface.co/", "hf.co/"];
@@ -28,6 +30,8 @@ pub struct SingleFileOptions {
     pub subfolder: Option<String>,
     /// Use the UNet's weights averaged over its training (EMA), from a file that has both.
     pub extract_ema: bool,
+    /// Weights to round to small numbers while they are loaded: `quantization_config` in Python.
+    pub quantization: Option<QuantizationConfig>,
     /// Where and how to fetch a file from the hub, or the configurations, if `config` is the name of a repository.
     pub hub: HubOptions,
 }
@@ -35,7 +39,7 @@ pub struct SingleFileOptions {
 impl Default for SingleFileOptions {
     fn default() -> Self {
         let LoadOptions { dtype, device, hub, .. } = LoadOptions::default();
-        Self { dtype, device, config: None, subfolder: None, extract_ema: false, hub }
+        Self { dtype, device, config: None, subfolder: None, extract_ema: false, quantization: None, hub }
     }
 }
 
@@ -44,6 +48,7 @@ impl SingleFileOptions {
         LoadOptions {
             dtype: self.dtype,
             device: self.device.clone(),
+            quantization: self.quantization.clone(),
             hub: self.hub.clone(),
             ..LoadOptions::default()
         }
@@ -63,7 +68,7 @@ impl SingleFileOptions {
     /// # Errors
     /// When the file is missing or damaged.
     pub(crate) fn open_weights(&self, path_or_link: &str) -> Result<StateDict> {
-        let mut original = StateDict::open(&self.locate(path_or_link)?)?;
+        let mut original = float8::with_scales(StateDict::open(&self.locate(path_or_link)?)?)?;
         if self.extract_ema {
             original = original::with_averaged_weights(&original)?;
         } else if original::has_averaged_weights(&original) {

@@ -7,10 +7,14 @@ use oxidiff_kernels::{QuantisedFormat, QuantisedMatrix};
 use safetensors::tensor::Dtype;
 
 use crate::error::Result;
+use crate::loading::formats::float8::{self, is_float8};
 use crate::loading::formats::state_dict::{Elements, StoredTensor};
 
+/// About this many values are rounded at a time.
+const VALUES_AT_ONCE: usize = 1 << 22;
+
 impl StoredTensor {
-    /// The type of the elements; of those in blocks, that of their values.
+    /// The type of the elements; of those in blocks or of 8 bits, that of their values.
     ///
     /// # Errors
     /// When it is not a numeric type.
@@ -29,6 +33,7 @@ impl StoredTensor {
             Dtype::U32 => DType::U32,
             Dtype::U16 => DType::U16,
             Dtype::U8 | Dtype::BOOL => DType::U8,
+            Dtype::F8_E4M3 | Dtype::F8_E5M2 => DType::F32,
             other => {
                 let message = format!("tensor `{name}` has elements of the unsupported type {other:?}");
                 return Err(self.error(message));
@@ -45,6 +50,39 @@ impl StoredTensor {
             return Ok(None);
         };
         Ok(QuantisedMatrix::new(format, self.read()?, [rows, columns]))
+    }
+
+    /// The matrix with its values rounded to blocks of `format`, a part of its rows at a time: the file need not be in memory as a
+    /// whole.
+    ///
+    /// # Errors
+    /// When the tensor is not a matrix whose rows are whole blocks, the file does not hold what its header says, or a value is not
+    /// finite.
+    pub(crate) fn rounded(&self, name: &str, format: QuantisedFormat) -> Result<QuantisedMatrix> {
+        let not_blocks = || {
+            let shape = self.shape();
+            self.error(format!(
+                "tensor `{name}` has shape {shape:?}, not rows of whole blocks of {}",
+                format.name()
+            ))
+        };
+        let &[rows, columns] = self.shape() else { return Err(not_blocks()) };
+        let row = format.row_bytes(columns).ok_or_else(not_blocks)?;
+        // A pickled tensor is read as a whole.
+        let at_once = if self.is_mapped() { (VALUES_AT_ONCE / columns.max(1)).max(1) } else { rows.max(1) };
+        let mut blocks = Vec::with_capacity(rows * row);
+        for start in (0..rows).step_by(at_once) {
+            let part = self.rows(start..(start + at_once).min(rows)).expect("rows of the matrix");
+            let values = oxidiff_kernels::convert(part.data(name)?, DType::F32);
+            let values = values.as_slice::<f32>().expect("values of the type that was asked for");
+            if values.iter().any(|value| !value.is_finite()) {
+                return Err(self.error(format!("tensor `{name}` has values that are not finite")));
+            }
+            let rounded = QuantisedMatrix::quantise(format, values, [part.shape()[0], columns]);
+            blocks.extend_from_slice(rounded.ok_or_else(not_blocks)?.blocks());
+            part.release();
+        }
+        Ok(QuantisedMatrix::new(format, blocks.into(), [rows, columns]).expect("all rows"))
     }
 
     /// Reads the tensor as `dtype` onto `device`. Where the file already holds `dtype`, a tensor on the CPU uses the mapped
@@ -76,6 +114,9 @@ impl StoredTensor {
             return Ok(TensorData::new(values, self.shape()));
         }
         let dtype = self.element_type(name)?;
+        if let Some(values) = float8::values(self, &self.read()?) {
+            return Ok(TensorData::new(values, self.shape()));
+        }
         Ok(TensorData::from_bytes_vec(self.read()?.to_vec(), self.shape(), dtype))
     }
 
@@ -92,7 +133,7 @@ impl StoredTensor {
         device: &Device,
     ) -> Result<Param<Tensor<D>>> {
         let stored = self.element_type(name)?;
-        let is_plain = matches!(self.elements(), Elements::Plain(_));
+        let is_plain = matches!(self.elements(), Elements::Plain(dtype) if !is_float8(dtype));
         if is_plain && (stored == dtype || !self.is_mapped()) {
             return Ok(Param::initialized(id, self.tensor(name, dtype, device)?));
         }
@@ -122,6 +163,11 @@ impl StoredTensor {
             let values = self.matrix(format, bytes).dequantised(nearest, device);
             self.release();
             return values.reshape(shape).cast(dtype);
+        }
+        if let Some(values) = float8::values(self, &bytes) {
+            let values = oxidiff_kernels::convert(TensorData::new(values, shape), dtype);
+            self.release();
+            return Tensor::from_data(values, (device, dtype));
         }
         let aligned = bytes.as_ptr().align_offset(stored.size()) == 0;
         let bytes = if aligned {

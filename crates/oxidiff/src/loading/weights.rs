@@ -13,11 +13,12 @@ use safetensors::tensor::{Dtype, TensorView};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::folder::Folder;
+use crate::loading::formats::float8::{self, is_float8};
 use crate::loading::formats::shard_index::ShardIndex;
 use crate::loading::formats::state_dict::{Elements, StateDict, StoredTensor};
 use crate::loading::original;
 use crate::loading::variant::available_variants;
-use crate::loading::write_whole;
+use crate::loading::{WeightOptions, write_whole};
 use crate::memory;
 use crate::models::layers::quantised_weight::QuantisedWeight;
 use crate::wording::{counted, listed};
@@ -26,6 +27,9 @@ use crate::wording::{counted, listed};
 pub(crate) struct Checkpoint {
     tensors: StateDict,
 }
+
+/// What the layers are called whose weights are rounded.
+const LINEAR: &str = "Struct:Linear";
 
 /// Maps a parameter's key to the key under which old checkpoints store it.
 pub(crate) type OldKey = fn(&str) -> Option<String>;
@@ -47,7 +51,8 @@ impl Checkpoint {
         let candidates = candidates(stem, variant);
         for Candidate { single, indices } in &candidates {
             if folder.has(single) {
-                return Ok(Self { tensors: folder.state_dict(single, class_name)? });
+                let tensors = float8::with_scales(folder.state_dict(single, class_name)?)?;
+                return Ok(Self { tensors });
             }
             for index in indices {
                 if folder.has(index) {
@@ -81,7 +86,12 @@ impl Checkpoint {
             let message = format!("tensor `{key}` is not in this shard, where the index says it is");
             return Err(Error::Weights { origin: folder.locate(file).display().to_string(), message });
         }
-        Ok(Self { tensors })
+        Ok(Self { tensors: float8::with_scales(tensors)? })
+    }
+
+    /// The tensors.
+    pub(crate) fn into_tensors(self) -> StateDict {
+        self.tensors
     }
 
     /// Whether any weights are quantised.
@@ -102,26 +112,35 @@ impl Checkpoint {
     pub(crate) fn load_into<M: Module>(
         &self,
         module: M,
-        dtype: DType,
-        device: &Device,
+        options: WeightOptions<'_>,
         (class_name, old_key): (&str, OldKey),
     ) -> Result<M> {
-        let is_copied = |name: &str, tensor: &StoredTensor| {
-            // Matrices in blocks are multiplied where they are.
-            matches!(tensor.elements(), Elements::Plain(_))
-                && (!tensor.is_mapped() || tensor.element_type(name).is_ok_and(|stored| stored != dtype))
+        let WeightOptions { dtype, device, quantization, .. } = options;
+        let copied = |(name, tensor): (&str, &StoredTensor)| {
+            let stored = match tensor.elements() {
+                // Matrices in blocks are multiplied where they are.
+                Elements::Quantised(_) => return 0,
+                Elements::Plain(stored) => stored,
+            };
+            if let Some(format) = quantization.and_then(|config| config.format_of(name, tensor.shape())) {
+                return (tensor.len() / format.block_len() * format.block_bytes()) as u64;
+            }
+            let stays = tensor.is_mapped()
+                && !is_float8(stored)
+                && tensor.element_type(name).is_ok_and(|stored| stored == dtype);
+            if stays { 0 } else { tensor.len() as u64 * dtype.size() as u64 }
         };
-        let copied = self.tensors.iter().filter(|(name, tensor)| is_copied(name, tensor));
-        let needed = copied.map(|(_, tensor)| tensor.len() as u64 * dtype.size() as u64).sum();
-        let advice = "compute in the type of the weights, which needs no conversion, or in a smaller one";
+        let needed = self.tensors.iter().map(copied).sum();
+        let advice =
+            "compute in the type of the weights, which needs no conversion, or in a smaller one, or quantise";
         memory::check(&format!("loading {}", self.tensors.origin()), needed, device, advice)?;
 
         let mut reader = Reader {
             tensors: &self.tensors,
-            dtype,
-            device,
+            options,
             old_key,
             path: Vec::new(),
+            container: String::new(),
             used: BTreeSet::new(),
             errors: vec![],
         };
@@ -209,10 +228,11 @@ fn candidates(stem: &str, variant: Option<&str>) -> Vec<Candidate> {
 /// Walks a module and replaces its parameters with those of a checkpoint.
 struct Reader<'a> {
     tensors: &'a StateDict,
-    dtype: DType,
-    device: &'a Device,
+    options: WeightOptions<'a>,
     old_key: OldKey,
     path: Vec<String>,
+    /// What the last field of the path belongs to.
+    container: String,
     used: BTreeSet<String>,
     errors: Vec<Error>,
 }
@@ -238,9 +258,25 @@ impl Reader<'_> {
             );
             return Err(found.error(message));
         }
-        let mut loaded = found.parameter(param.id, &stored, self.dtype, self.device)?;
-        if let Some(matrix) = found.quantised()? {
-            loaded = QuantisedWeight::attach(loaded, matrix, self.dtype, self.device);
+        let WeightOptions { dtype, device, quantization, .. } = self.options;
+        let format = quantization
+            .filter(|_| self.container == LINEAR)
+            .and_then(|config| config.format_of(&key, &shape));
+        let matrix = match format {
+            Some(format) if matches!(found.elements(), Elements::Plain(_)) => {
+                Some(found.rounded(&stored, format)?)
+            }
+            _ => found.quantised()?,
+        };
+        let mut loaded = found.parameter(param.id, &stored, dtype, device)?;
+        if let Some(matrix) = matrix {
+            if format.is_some() {
+                // Whoever needs the weight widens the blocks, so that the layer computes with the same numbers everywhere.
+                let values = matrix.clone();
+                let widen = move |device: &Device, _| values.dequantised(dtype, device).reshape(shape);
+                loaded = Param::uninitialized(param.id, widen, device.clone(), false, shape.into());
+            }
+            loaded = QuantisedWeight::attach(loaded, matrix, dtype, device);
         }
         self.used.insert(stored);
         Ok(loaded)
@@ -250,6 +286,7 @@ impl Reader<'_> {
 impl ModuleMapper for Reader<'_> {
     fn enter_module(&mut self, name: &str, container_type: &str) {
         push_field(&mut self.path, name, container_type);
+        container_type.clone_into(&mut self.container);
     }
 
     fn exit_module(&mut self, _name: &str, container_type: &str) {

@@ -1,7 +1,7 @@
 //! Writing files completely or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -21,22 +21,40 @@ const MOST_LINKS: usize = 40;
 /// # Errors
 /// When the folder does not exist or cannot be written; an existing file is then unchanged.
 pub fn write_whole(file: &Path, contents: &[u8]) -> Result<()> {
-    let target = link_target(file).map_err(Error::io(file))?;
-    write(&target, contents).map_err(|error| Error::io(file)(bare(error)))
+    write_whole_with(file, |out| out.write_all(contents).map_err(Error::io(file)))
 }
 
-fn write(target: &Path, contents: &[u8]) -> io::Result<()> {
+/// Like [`write_whole`], for contents that are made while they are written.
+///
+/// # Errors
+/// As [`write_whole`], and those of `contents`.
+pub(crate) fn write_whole_with(
+    file: &Path,
+    contents: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
+    let target = link_target(file).map_err(Error::io(file))?;
+    let mut failed = Ok(());
+    let written = write(&target, |out| {
+        let mut out = BufWriter::new(out);
+        failed = contents(&mut out);
+        if failed.is_err() { Err(io::ErrorKind::Other.into()) } else { out.flush() }
+    });
+    failed?;
+    written.map_err(|error| Error::io(file)(bare(error)))
+}
+
+fn write(target: &Path, contents: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let existing = fs::metadata(target).ok();
     // A pipe or a device has no contents to protect, and must not be replaced.
     if existing.as_ref().is_some_and(|existing| !existing.is_file() && !existing.is_dir()) {
-        return File::options().write(true).open(target)?.write_all(contents);
+        return contents(&mut File::options().write(true).open(target)?);
     }
     let mut builder = tempfile::Builder::new();
     // Temporary files are private by default; this one becomes an ordinary file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut temporary = builder.tempfile_in(folder_of(target))?;
-    temporary.write_all(contents)?;
+    contents(temporary.as_file_mut())?;
     if let Some(existing) = existing {
         temporary.as_file().set_permissions(existing.permissions())?;
     }

@@ -13,9 +13,10 @@ use crate::loading::config::Config;
 use crate::loading::device;
 use crate::loading::folder::Folder;
 use crate::loading::original;
+use crate::loading::quantisation::QuantizationConfig;
 use crate::loading::single_file::SingleFileOptions;
 use crate::loading::weights::{self, Checkpoint, OldKey};
-use crate::loading::{LoadOptions, Needed};
+use crate::loading::{LoadOptions, Needed, WeightOptions};
 use crate::models::layers::quantised_weight::quantised_weights;
 use crate::models::placement::not_on_cards;
 
@@ -73,7 +74,7 @@ pub trait Model: Module {
     fn from_pretrained_with(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
         let needed = Needed::Model { config: "config.json", weights: Self::WEIGHTS_NAME };
         let folder = options.open(name_or_path, needed)?;
-        Self::load_folder(&folder, options.variant.as_deref(), options.dtype, &options.device)
+        Self::load_folder(&folder, options.weight_options())
     }
 
     /// Loads the model from a checkpoint in the original layout of Stable Diffusion 1, 2 or XL, which is a single file: a path
@@ -91,7 +92,7 @@ pub trait Model: Module {
         if let Some(subfolder) = subfolder {
             folder = folder.subfolder(subfolder);
         }
-        Self::load_folder(&folder, None, options.dtype, &options.device)
+        Self::load_folder(&folder, options.load_options().weight_options())
     }
 
     /// Writes `config.json` and the weights into `folder`, which is created if it does not exist.
@@ -144,8 +145,8 @@ pub trait Model: Module {
 
     /// Loads the model from the folder that holds its `config.json` and its weights.
     #[doc(hidden)]
-    fn load_folder(folder: &Folder, variant: Option<&str>, dtype: DType, device: &Device) -> Result<Self> {
-        load(folder, variant, dtype, device)
+    fn load_folder(folder: &Folder, options: WeightOptions<'_>) -> Result<Self> {
+        load(folder, options)
     }
 
     /// As [`Model::save_pretrained`].
@@ -172,11 +173,9 @@ macro_rules! compiled_with_the_library {
 
         fn load_folder(
             folder: &$crate::loading::folder::Folder,
-            variant: Option<&str>,
-            dtype: burn::tensor::DType,
-            device: &burn::tensor::Device,
+            options: $crate::loading::WeightOptions<'_>,
         ) -> $crate::Result<Self> {
-            $crate::models::model::load(folder, variant, dtype, device)
+            $crate::models::model::load(folder, options)
         }
 
         fn cast(&self, dtype: burn::tensor::DType) -> Self {
@@ -217,7 +216,10 @@ pub(crate) fn in_memory_of_its_own<M: Module>(model: &M) -> M {
 pub(crate) fn save_model<M: Model>(model: &M, folder: &Path) -> Result<()> {
     if !quantised_weights(model).is_empty() {
         let what = format!("saving this {}", M::CLASS_NAME);
-        return Err(Error::unsupported(what, "its weights are quantised: keep the file that they are from"));
+        return Err(Error::unsupported(
+            what,
+            "its weights are quantised; `convert` writes such weights to a GGUF file",
+        ));
     }
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let config = model.saved_config();
@@ -275,13 +277,10 @@ pub(crate) fn saved_transformers_config<T: Serialize>(fields: &T) -> Config {
 ///
 /// # Errors
 /// When the device cannot be used, a file is missing or damaged, or weights and configuration do not match.
-pub(crate) fn load<M: Model>(
-    folder: &Folder,
-    variant: Option<&str>,
-    dtype: DType,
-    device: &Device,
-) -> Result<M> {
+pub(crate) fn load<M: Model>(folder: &Folder, options: WeightOptions<'_>) -> Result<M> {
+    let WeightOptions { variant, dtype, device, quantization } = options;
     device::check(device, dtype)?;
+    quantization.map_or(Ok(()), QuantizationConfig::check)?;
     let text = folder.read("config.json", M::CLASS_NAME)?;
     let config = Config::parse(&text, &folder.locate("config.json").display().to_string())?;
     let is_other = |name: &&str| *name != M::CLASS_NAME && !M::FORMER_CLASS_NAMES.contains(name);
@@ -293,11 +292,15 @@ pub(crate) fn load<M: Model>(
     let host = if is_card { &Device::flex() } else { device };
     let model = M::from_config(&config, host)?;
     let checkpoint = Checkpoint::open(folder, M::WEIGHTS_NAME, variant, M::CLASS_NAME)?;
-    if is_card && checkpoint.is_quantised() {
+    if is_card && (quantization.is_some() || checkpoint.is_quantised()) {
         let what = format!("a {} with quantised weights on a card", M::CLASS_NAME);
         return Err(Error::unsupported(what, "there are kernels for them on the CPU only"));
     }
-    let mut model = checkpoint.load_into(model, dtype, host, (M::CLASS_NAME, M::OLD_KEY))?;
+    let mut model = checkpoint.load_into(
+        model,
+        WeightOptions { device: host, ..options },
+        (M::CLASS_NAME, M::OLD_KEY),
+    )?;
     if is_card {
         model.place_on_card(device)?;
     }

@@ -5,6 +5,7 @@ use burn::tensor::{DType, Device};
 use super::rrdb_net::{COLOURS, RRDBNet, RRDBNetConfig};
 use super::srvgg_net_compact::{SRVGGNetCompact, SRVGGNetCompactConfig};
 use crate::error::{Error, Result};
+use crate::loading::WeightOptions;
 use crate::loading::state_dict::StateDict;
 use crate::loading::weights::Checkpoint;
 
@@ -35,21 +36,18 @@ impl Network {
     /// When they describe none that is known.
     pub fn of_file(tensors: StateDict, device: &Device) -> Result<Self> {
         let tensors = unnested(tensors);
+        let options = WeightOptions { variant: None, dtype: DType::F32, device, quantization: None };
         if tensors.contains("body.0.weight") {
             let config = compact(&tensors)?;
             let checkpoint = Checkpoint::of(tensors);
-            let network = checkpoint.load_into(
-                config.init(device),
-                DType::F32,
-                device,
-                ("SRVGGNetCompact", |_| None),
-            )?;
+            let network =
+                checkpoint.load_into(config.init(device), options, ("SRVGGNetCompact", |_| None))?;
             return Ok(Self::Compact(network));
         }
         let tensors = in_fields(&tensors);
         let config = rrdb(&tensors)?;
         let checkpoint = Checkpoint::of(tensors);
-        let network = checkpoint.load_into(config.init(device), DType::F32, device, ("RRDBNet", |_| None))?;
+        let network = checkpoint.load_into(config.init(device), options, ("RRDBNet", |_| None))?;
         Ok(Self::Rrdb(network))
     }
 }

@@ -1,18 +1,28 @@
 //! From values to blocks, as GGML rounds.
 
 use half::f16;
+use rayon::prelude::*;
 
 use super::encode_k::q4_k;
 use super::format::QuantisedFormat;
 
 /// Values in the small blocks.
 const BLOCK: usize = 32;
+/// Values per task: whole blocks of any format.
+const TASK: usize = 1 << 14;
 
 /// The blocks of `values`; `None` for a format that is only read.
 ///
 /// # Panics
 /// When blocks do not divide the values.
 pub(crate) fn quantised(format: QuantisedFormat, values: &[f32]) -> Option<Vec<u8>> {
+    let parts: Option<Vec<Vec<u8>>> =
+        values.par_chunks(TASK).map(|values| in_order(format, values)).collect();
+    Some(parts?.concat())
+}
+
+/// As [`quantised`], in this thread.
+fn in_order(format: QuantisedFormat, values: &[f32]) -> Option<Vec<u8>> {
     let bytes = format.row_bytes(values.len()).expect("whole blocks");
     let mut out = Vec::with_capacity(bytes);
     let encode: fn(&[f32; BLOCK], &mut Vec<u8>) = match format {

@@ -3,7 +3,8 @@
 pub(crate) mod bare_tensor;
 pub(crate) mod contents;
 pub(crate) mod file_kind;
-mod gguf;
+pub(crate) mod float8;
+pub(crate) mod gguf;
 mod pickle;
 mod plain_archive;
 pub(crate) mod safetensors;

@@ -47,6 +47,7 @@ pub(super) fn read(path: &Path) -> Result<StateDict> {
             origin: origin.clone(),
             elements: Elements::Plain(element_type(tensor.dtype())),
             shape: tensor.shape().to_vec(),
+            scale: 1.0,
             range: 0..elements.len(),
             source: Source::File(Arc::new(Contents::Memory(elements.into()))),
         };
@@ -94,6 +95,7 @@ pub(super) fn read(path: &Path) -> Result<StateDict> {
             origin: origin.clone(),
             elements: Elements::Plain(element_type(tensor.dtype())),
             shape: tensor.shape().to_vec(),
+            scale: 1.0,
             range: 0..tensor.byte_len(),
             source: Source::Pickled(Box::new(tensor)),
         };

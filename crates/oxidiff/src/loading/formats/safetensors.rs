@@ -26,6 +26,7 @@ pub(crate) fn read(contents: Contents, origin: &str) -> Result<StateDict> {
             origin: origin.clone(),
             elements: Elements::Plain(info.dtype),
             shape: info.shape.clone(),
+            scale: 1.0,
             source: Source::File(contents.clone()),
             range: data_start + start..data_start + end,
         };

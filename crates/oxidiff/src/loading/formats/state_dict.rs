@@ -27,6 +27,8 @@ pub(crate) struct StoredTensor {
     pub(super) origin: Arc<str>,
     pub(super) elements: Elements,
     pub(super) shape: Vec<usize>,
+    /// What the elements are multiplied with, if they have 8 bits.
+    pub(super) scale: f32,
     pub(super) source: Source,
     /// Which bytes of the source are this tensor's.
     pub(super) range: Range<usize>,
@@ -64,6 +66,13 @@ impl StateDict {
 
     pub(crate) fn insert(&mut self, key: String, tensor: StoredTensor) {
         self.tensors.insert(key, tensor);
+    }
+
+    /// Multiplies the elements of the tensor `key`.
+    pub(crate) fn set_scale(&mut self, key: &str, scale: f32) {
+        if let Some(tensor) = self.tensors.get_mut(key) {
+            tensor.scale = scale;
+        }
     }
 
     pub(crate) fn remove(&mut self, key: &str) {
@@ -113,6 +122,11 @@ impl StoredTensor {
 
     pub(crate) fn shape(&self) -> &[usize] {
         &self.shape
+    }
+
+    /// What the elements are multiplied with, if they have 8 bits.
+    pub(crate) fn scale(&self) -> f32 {
+        self.scale
     }
 
     /// Number of elements.

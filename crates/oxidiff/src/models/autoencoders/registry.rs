@@ -2,7 +2,7 @@
 
 use super::{Autoencoder, AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny};
 use crate::error::{Error, Result};
-use crate::loading::LoadOptions;
+use crate::loading::WeightOptions;
 use crate::loading::folder::Folder;
 use crate::models::model::Model;
 
@@ -10,7 +10,7 @@ use crate::models::model::Model;
 pub(crate) struct AutoencoderClass {
     pub name: &'static str,
     /// Loads one from the folder that holds its configuration and weights.
-    pub load: fn(&Folder, &LoadOptions) -> Result<Box<dyn Autoencoder>>,
+    pub load: fn(&Folder, WeightOptions<'_>) -> Result<Box<dyn Autoencoder>>,
 }
 
 /// One row per class.
@@ -22,14 +22,7 @@ pub(crate) const AUTOENCODERS: &[AutoencoderClass] = &[
 
 impl AutoencoderClass {
     const fn of<A: Autoencoder + Model + 'static>() -> Self {
-        Self {
-            name: A::CLASS_NAME,
-            load: |folder, options| {
-                let loaded =
-                    A::load_folder(folder, options.variant.as_deref(), options.dtype, &options.device)?;
-                Ok(Box::new(loaded))
-            },
-        }
+        Self { name: A::CLASS_NAME, load: |folder, options| Ok(Box::new(A::load_folder(folder, options)?)) }
     }
 }
 
@@ -38,7 +31,11 @@ impl AutoencoderClass {
 ///
 /// # Errors
 /// When there is no such class, or a file is missing or damaged.
-pub(crate) fn load(class_name: &str, folder: &Folder, options: &LoadOptions) -> Result<Box<dyn Autoencoder>> {
+pub(crate) fn load(
+    class_name: &str,
+    folder: &Folder,
+    options: WeightOptions<'_>,
+) -> Result<Box<dyn Autoencoder>> {
     match AUTOENCODERS.iter().find(|class| class.name == class_name) {
         Some(class) => (class.load)(folder, options),
         None => {

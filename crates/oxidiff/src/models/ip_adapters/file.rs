@@ -5,6 +5,7 @@ use burn::tensor::{DType, Device};
 
 use super::{ImageProjectionLayer, IpAdapter, IpProjections};
 use crate::error::Result;
+use crate::loading::WeightOptions;
 use crate::loading::state_dict::StateDict;
 use crate::loading::weights::Checkpoint;
 use crate::models::layers::linear::Linear;
@@ -45,7 +46,8 @@ impl IpAdapterFile {
         let projections =
             |attention| IpProjections { to_k_ip: linear(attention), to_v_ip: linear(attention) };
         let module = IpAdapter { image_proj, ip_adapter: attentions.iter().map(projections).collect() };
-        Checkpoint::of(tensors).load_into(module, dtype, device, ("IP-Adapter", |_| None))
+        let options = WeightOptions { variant: None, dtype, device, quantization: None };
+        Checkpoint::of(tensors).load_into(module, options, ("IP-Adapter", |_| None))
     }
 
     /// The LoRA that a FaceID adapter holds for all attentions, of which these are the paths; `None` without one.

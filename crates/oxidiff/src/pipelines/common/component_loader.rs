@@ -30,12 +30,19 @@ pub struct ComponentLoader<'a> {
 
 impl<'a> ComponentLoader<'a> {
     /// # Errors
-    /// When weights are given for a component that the checkpoint does not have.
+    /// When weights are given for a component that the checkpoint does not have, or such a component is to be quantised.
     pub(crate) fn new(folder: &'a Folder, index: ModelIndex, options: &'a LoadOptions) -> Result<Self> {
         for component in options.weights.keys() {
             if index.component_class(component)?.is_none() {
                 let message = format!("{} names no component `{component}`", index.origin());
                 return Err(Error::argument("weights", message));
+            }
+        }
+        let quantised = options.quantization.iter().flat_map(|config| config.components.iter().flatten());
+        for component in quantised {
+            if index.component_class(component)?.is_none() {
+                let message = format!("{} names no component `{component}`", index.origin());
+                return Err(Error::argument("quantization_config", message));
             }
         }
         Ok(Self { folder, index, options })
@@ -80,8 +87,7 @@ impl<'a> ComponentLoader<'a> {
         if !M::FORMER_CLASS_NAMES.contains(&class_name) {
             self.index.expect_class(component, M::CLASS_NAME)?;
         }
-        let variant = self.options.variant.as_deref();
-        M::load_folder(&self.model_folder(component)?, variant, self.options.dtype, &self.options.device)
+        M::load_folder(&self.model_folder(component)?, self.options.weight_options_of(component))
     }
 
     /// The folder of a model, with weights from another file where that was asked for.
@@ -237,9 +243,7 @@ impl<'a> ComponentLoader<'a> {
 
     /// The models in the folders `NAME`, `NAME_1` and so on.
     fn numbered<M: Model>(&self, component: &str) -> Result<Vec<M>> {
-        let load = |folder: Folder| {
-            M::load_folder(&folder, self.options.variant.as_deref(), self.options.dtype, &self.options.device)
-        };
+        let load = |folder: Folder| M::load_folder(&folder, self.options.weight_options_of(component));
         let others = (1..).map(|number| self.folder.subfolder(&format!("{component}{}", suffix(number))));
         let folders = [self.folder(component)].into_iter().chain(others.take_while(Folder::exists));
         folders.map(load).collect()
@@ -251,8 +255,12 @@ impl<'a> ComponentLoader<'a> {
     /// As [`Self::model`].
     pub fn autoencoder(&self, component: &str) -> Result<Box<dyn Autoencoder>> {
         let class_name = self.index.required(component)?;
-        autoencoders::registry::load(class_name, &self.model_folder(component)?, self.options)
-            .map_err(|error| error.in_file(self.index.origin()))
+        autoencoders::registry::load(
+            class_name,
+            &self.model_folder(component)?,
+            self.options.weight_options_of(component),
+        )
+        .map_err(|error| error.in_file(self.index.origin()))
     }
 
     /// The scheduler of this name.

@@ -7,6 +7,7 @@
 mod cursor;
 mod metadata;
 mod tensor_type;
+pub(crate) mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -110,6 +111,7 @@ impl File<'_> {
             origin: self.origin.clone(),
             elements,
             shape: true_shape(self.metadata, name, shape)?,
+            scale: 1.0,
             source: Source::File(self.contents.clone()),
             range: (end - bytes) as usize..end as usize,
         })

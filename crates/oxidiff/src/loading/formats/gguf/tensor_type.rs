@@ -31,6 +31,12 @@ fn supported(kind: u32) -> Option<Elements> {
     })
 }
 
+/// The number of a type.
+pub(super) fn number(elements: Elements) -> Option<u32> {
+    const MOST: u32 = 30;
+    (0..=MOST).find(|kind| supported(*kind) == Some(elements))
+}
+
 /// The name of a type that is not supported.
 fn name(kind: u32) -> Option<&'static str> {
     Some(match kind {
