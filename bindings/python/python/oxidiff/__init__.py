@@ -12,6 +12,7 @@ imported one of them.
 from . import _auto, _models, _pipelines, _schedulers, _submodules  # noqa: F401
 from ._config import FrozenDict
 from ._images import export_to_gif, load_image, make_image_grid
+from ._loading import QuantizationConfig
 from ._models import AutoModel, DiagonalGaussianDistribution, ModelMixin
 from ._outputs import BaseOutput, ImagePipelineOutput
 from ._oxidiff import (
@@ -49,7 +50,7 @@ globals().update(_CLASSES)
 
 __all__ = sorted([
     "AutoModel", "BaseOutput", "DiagonalGaussianDistribution", "DiffusionPipeline", "FrozenDict", "Generator",
-    "ImagePipelineOutput", "ModelMixin", "SchedulerMixin", "Tensor", "VaeImageProcessor", "__version__", "arange",
+    "ImagePipelineOutput", "ModelMixin", "QuantizationConfig", "SchedulerMixin", "Tensor", "VaeImageProcessor", "__version__", "arange",
     "bfloat16", "bool_", "cat", "default_generator", "dtype", "export_to_gif", "float16", "float32", "float64", "int16",
     "int32", "int64", "int8", "load_image", "make_image_grid", "manual_seed", "ones", "randn", "stack", "uint8", "zeros",
     *_CLASSES,

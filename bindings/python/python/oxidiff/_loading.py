@@ -1,5 +1,6 @@
 """The keyword arguments of `from_pretrained` and its siblings."""
 
+import dataclasses
 import os
 
 #: Passed on to the library.
@@ -18,7 +19,6 @@ LIMITED = {
     "trust_remote_code": (None, False),
     "custom_pipeline": (None,),
     "custom_revision": (None,),
-    "quantization_config": (None,),
     "from_flax": (None, False),
     "load_connected_pipeline": (None, False),
     "provider": (None,),
@@ -39,6 +39,17 @@ LIMITED = {
 }
 #: Models that join the parts of a pipeline, one or several, and their class.
 ADDITIONS = {"controlnet": "ControlNetModel or ControlNetUnionModel", "adapter": "T2IAdapter"}
+
+
+@dataclasses.dataclass
+class QuantizationConfig:
+    """Weights to round to small numbers while they are loaded: `format` is q8_0, q5_1, q5_0, q4_1, q4_0 or q4_k."""
+
+    format: str
+    components_to_quantize: list[str] | None = None
+    modules_to_not_convert: list[str] | None = None
+
+
 DTYPES = ("torch_dtype", "dtype", "mindspore_dtype")
 
 
@@ -51,6 +62,10 @@ def options(given):
                 options["dtype"] = element_type(name, value)
         elif name in ("token", "use_auth_token"):
             options.update(token_options(value))
+        elif name == "quantization_config":
+            if not (value is None or isinstance(value, QuantizationConfig)):
+                raise TypeError(f"`{name}`: must be a QuantizationConfig of this package, not {type(value).__name__}")
+            options[name] = value
         elif name in PASSED:
             options[name] = os.fspath(value) if isinstance(value, os.PathLike) else value
         elif name in ADDITIONS and value not in (None, False):

@@ -261,8 +261,6 @@ fn the_commands_of_the_page_about_quantisation_work() {
         &sandbox.path("z_image_turbo-Q8_0.gguf"),
     );
     gguf::write(&gguf::of_llama_cpp(&names), QuantisedFormat::Q8_0, &sandbox.path("Qwen3-4B-Q8_0.gguf"));
-    // What a file replaces is not needed.
-    std::fs::remove_file(transformer).unwrap();
     write_lora(&sandbox.path("style.safetensors"));
     let flux = sandbox.path("black-forest-labs/FLUX.1-schnell");
     write_flux1(&flux, "schnell");
@@ -273,6 +271,7 @@ fn the_commands_of_the_page_about_quantisation_work() {
         let tensors = gguf::tensors(&flux.join(part));
         let tensors = if part.starts_with("text") { gguf::t5_of_llama_cpp(&tensors) } else { tensors };
         gguf::write(&tensors, QuantisedFormat::Q8_0, &sandbox.path(file));
+        // What a file replaces is not needed.
         std::fs::remove_file(flux.join(part)).unwrap();
     }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use oxidiff::{
-    Config, DType, Device, Generator, Images, LoadOptions, LoraLoader, LoraOptions, Model, OutputType,
-    Pipeline, Qwen3Model, SingleFileOptions, Tensor, ZImagePipeline, ZImageTextToImage,
-    ZImageTransformer2DModel,
+    Config, ConvertOptions, DType, Device, Generator, HubOptions, Images, LoadOptions, LoraLoader,
+    LoraOptions, Model, OutputType, Pipeline, QuantizationConfig, Qwen3Model, SingleFileOptions, Tensor,
+    ZImagePipeline, ZImageTextToImage, ZImageTransformer2DModel, convert,
 };
 use oxidiff_kernels::QuantisedFormat;
 use safetensors::tensor::{Dtype, TensorView};
@@ -321,4 +321,167 @@ fn a_matrix_of_another_shape_than_the_configuration_says_is_refused() {
     expect(&refused, &["text_encoder.gguf", "embed_tokens.weight", "[40, 256]"]);
     let config = Config::from_file(recorded("text_encoder.json")).unwrap();
     assert_eq!(config.get("hidden_size").unwrap(), 256);
+}
+
+fn convert_options(format: QuantisedFormat, component: Option<&str>) -> ConvertOptions {
+    ConvertOptions {
+        quantization: QuantizationConfig::new(format),
+        component: component.map(str::to_owned),
+        variant: None,
+        hub: HubOptions::default(),
+    }
+}
+
+/// The same blocks, from a model that is rounded while it is loaded, from the file that its folder is converted to, and from a file in
+/// its authors' layout that is converted.
+#[test]
+fn weights_are_rounded_while_they_are_loaded_or_converted() {
+    for (format, most) in [(QuantisedFormat::Q8_0, OF_SINGLE_PRECISION), (QuantisedFormat::Q5_0, 0.15)] {
+        let quantised = Quantised::new(QuantisedFormat::Q8_0);
+        let folder = quantised.folder.path().to_str().unwrap();
+        let quantization = Some(QuantizationConfig::new(format));
+        let options =
+            LoadOptions { quantization, subfolder: Some("transformer".into()), ..Default::default() };
+        let rounded = ZImageTransformer2DModel::from_pretrained_with(folder, &options).unwrap();
+        let found = predict(&rounded, "many");
+        near(format.name(), found.clone(), outputs().floats("transformer.many.f32"), most);
+
+        let file = quantised.folder.path().join("converted.gguf");
+        convert(folder, &file, &convert_options(format, Some("transformer"))).unwrap();
+        let converted = from_file::<ZImageTransformer2DModel>(&file, &quantised.options("transformer"));
+        assert_eq!(distance(predict(&converted, "many"), found.clone()), 0.0);
+
+        let dense =
+            gguf::tensors(&quantised.folder.path().join("transformer/diffusion_pytorch_model.safetensors"));
+        let original = quantised.folder.path().join("original.safetensors");
+        gguf::write_safetensors(&original_z_image(&dense), &original);
+        convert(original.to_str().unwrap(), &file, &convert_options(format, None)).unwrap();
+        let converted = from_file::<ZImageTransformer2DModel>(&file, &quantised.options("transformer"));
+        assert_eq!(distance(predict(&converted, "many"), found), 0.0);
+        let again = convert(file.to_str().unwrap(), &file, &convert_options(format, None));
+        expect(&error(again), &["converted.gguf", "quantised already"]);
+    }
+}
+
+#[test]
+fn a_pipeline_rounds_the_parts_that_were_asked_for() {
+    let quantised = Quantised::new(QuantisedFormat::Q8_0);
+    let load = |quantization: Option<QuantizationConfig>| {
+        let options = LoadOptions { quantization, ..Default::default() };
+        let folder = quantised.folder.path().to_str().unwrap();
+        ZImagePipeline::from_pretrained_with(folder, &options).map(|mut pipeline| {
+            pipeline.set_progress_bar(false);
+            pipeline
+        })
+    };
+    let saves =
+        |model: &dyn Fn(&Path) -> oxidiff::Result<()>| model(tempfile::tempdir().unwrap().path()).is_ok();
+    let config = QuantizationConfig::new(QuantisedFormat::Q8_0);
+    let mut all = load(Some(config.clone())).unwrap();
+    assert!(!saves(&|folder| all.transformer().save_pretrained(folder)));
+    assert!(!saves(&|folder| all.text_encoder().save_pretrained(folder)));
+    near("all", latents(&mut all), latents(&mut load(None).unwrap()), 4e-2);
+
+    let text_encoder = QuantizationConfig { components: Some(vec!["text_encoder".into()]), ..config.clone() };
+    let one = load(Some(text_encoder)).unwrap();
+    assert!(saves(&|folder| one.transformer().save_pretrained(folder)));
+    assert!(!saves(&|folder| one.text_encoder().save_pretrained(folder)));
+
+    let none = QuantizationConfig { modules_to_not_convert: vec!["layers".into()], ..config.clone() };
+    assert!(saves(&|folder| load(Some(none.clone())).unwrap().text_encoder().save_pretrained(folder)));
+    let missing = QuantizationConfig { components: Some(vec!["text_encoder_9".into()]), ..config };
+    expect(&error(load(Some(missing))), &["quantization_config", "`text_encoder_9`"]);
+    let only_read = QuantizationConfig::new(QuantisedFormat::Q3K);
+    expect(&error(load(Some(only_read))), &["Q3_K", "only read", "Q8_0"]);
+}
+
+#[test]
+fn low_rank_adapters_work_on_weights_that_were_rounded_while_they_were_loaded() {
+    let quantised = Quantised::new(QuantisedFormat::Q8_0);
+    let file = quantised.folder.path().join("lora.safetensors");
+    let query = "transformer.layers.0.attention.to_q";
+    write_tensors(
+        &[
+            (&format!("{query}.lora_A.weight"), matrix(3, 96, -1.0)),
+            (&format!("{query}.lora_B.weight"), matrix(96, 3, -1.2)),
+        ],
+        &file,
+    );
+    let made = |quantization: Option<QuantizationConfig>| {
+        let options = LoadOptions { quantization, ..Default::default() };
+        let folder = quantised.folder.path().to_str().unwrap();
+        let mut pipeline = ZImagePipeline::from_pretrained_with(folder, &options).unwrap();
+        pipeline.set_progress_bar(false);
+        let plain = latents(&mut pipeline);
+        pipeline.load_lora_weights(file.to_str().unwrap(), &LoraOptions::default()).unwrap();
+        (plain, latents(&mut pipeline))
+    };
+    let (dense_plain, dense) = made(None);
+    let (_, rounded) = made(Some(QuantizationConfig::new(QuantisedFormat::Q8_0)));
+    assert!(distance(dense.clone(), dense_plain) > 0.05);
+    near("with", rounded, dense, 4e-2);
+}
+
+/// Weights of 8 bits with a point that floats, with scales as ComfyUI stores them, against the same values in single precision.
+#[test]
+fn weights_of_eight_bits_are_multiplied_with_their_scales() {
+    use float8::F8E4M3;
+    let quantised = Quantised::new(QuantisedFormat::Q8_0);
+    let folder = quantised.folder.path();
+    let dense =
+        original_z_image(&gguf::tensors(&folder.join("transformer/diffusion_pytorch_model.safetensors")));
+    let (mut narrow, mut wide) = (Vec::new(), Vec::new());
+    for (name, gguf::Plain { shape, values }) in dense {
+        let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        let key = format!("model.diffusion_model.{name}");
+        let Some(layer) = key.strip_suffix(".weight").filter(|_| shape.len() == 2) else {
+            narrow.push((key.clone(), Dtype::F32, shape.clone(), bytes(&values)));
+            wide.push((key, Dtype::F32, shape, bytes(&values)));
+            continue;
+        };
+        let scale = values.iter().fold(0.0f32, |most, value| most.max(value.abs())) / 448.0;
+        let rounded: Vec<F8E4M3> = values.iter().map(|value| F8E4M3::from_f32(value / scale)).collect();
+        let values: Vec<f32> = rounded.iter().map(|value| value.to_f32() * scale).collect();
+        narrow.push((format!("{layer}.scale_weight"), Dtype::F32, vec![], bytes(&[scale])));
+        narrow.push((format!("{layer}.scale_input"), Dtype::F32, vec![], bytes(&[1.0])));
+        let rounded = rounded.iter().map(F8E4M3::to_bits).collect();
+        narrow.push((key.clone(), Dtype::F8_E4M3, shape.clone(), rounded));
+        wide.push((key, Dtype::F32, shape, bytes(&values)));
+    }
+    narrow.push(("model.diffusion_model.scaled_fp8".into(), Dtype::F8_E4M3, vec![0], vec![]));
+    let write = |tensors: &[(String, Dtype, Vec<usize>, Vec<u8>)], name: &str| {
+        let views = tensors.iter().map(|(key, dtype, shape, bytes)| {
+            (key.clone(), TensorView::new(*dtype, shape.clone(), bytes).unwrap())
+        });
+        let file = folder.join(name);
+        std::fs::write(&file, safetensors::serialize(views, None).unwrap()).unwrap();
+        file
+    };
+    let load = |file: &Path, quantization: Option<QuantizationConfig>| {
+        let options = SingleFileOptions { quantization, ..quantised.options("transformer") };
+        ZImageTransformer2DModel::from_single_file(file.to_str().unwrap(), &options)
+    };
+    let expected = predict(&load(&write(&wide, "wide.safetensors"), None).unwrap(), "many");
+    let file = write(&narrow, "narrow.safetensors");
+    assert_eq!(distance(predict(&load(&file, None).unwrap(), "many"), expected.clone()), 0.0);
+    let rounded = load(&file, Some(QuantizationConfig::new(QuantisedFormat::Q8_0))).unwrap();
+    near("rounded", predict(&rounded, "many"), expected, OF_SINGLE_PRECISION);
+
+    let changed = |name: &str, change: &dyn Fn(&mut (String, Dtype, Vec<usize>, Vec<u8>))| {
+        let mut tensors = narrow.clone();
+        change(tensors.iter_mut().find(|(key, ..)| key.ends_with(name)).unwrap());
+        error(load(&write(&tensors, "changed.safetensors"), None))
+    };
+    let several = changed(".scale_weight", &|tensor| {
+        tensor.2 = vec![2];
+        tensor.3 = [tensor.3.clone(), tensor.3.clone()].concat();
+    });
+    expect(&several, &["changed.safetensors", "scale_weight", "[2]", "one number"]);
+    let stray = changed(".scale_weight", &|tensor| tensor.0 = "stray.scale_weight".into());
+    expect(&stray, &["stray.scale_weight", "`stray.weight` is not a weight of 8 bits"]);
+    let other = changed(".scale_input", &|tensor| {
+        let description = br#"{"format": "nvfp4"}"#;
+        *tensor = ("layer.comfy_quant".into(), Dtype::U8, vec![description.len()], description.to_vec());
+    });
+    expect(&other, &["layer.comfy_quant", "`nvfp4`", "float8_e4m3fn"]);
 }
