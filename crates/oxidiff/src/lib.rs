@@ -69,8 +69,8 @@ pub use loading::{LoadOptions, check_writable, download, write_whole};
 pub use models::adapters::{AdapterWeight, BlockWeight, BlockWeights};
 pub use models::autoencoders::{
     Autoencoder, AutoencoderKL, AutoencoderKLConfig, AutoencoderKLFlux2, AutoencoderKLFlux2Config,
-    AutoencoderTiny, AutoencoderTinyConfig, DiagonalGaussianDistribution, DownEncoderBlockType, EncodedImage,
-    UpDecoderBlockType, UpsampleFn,
+    AutoencoderKLQwenImage, AutoencoderKLQwenImageConfig, AutoencoderTiny, AutoencoderTinyConfig,
+    DiagonalGaussianDistribution, DownEncoderBlockType, EncodedImage, UpDecoderBlockType, UpsampleFn,
 };
 pub use models::controlnets::{
     ControlNet, ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel,

@@ -7,7 +7,9 @@ use crate::error::{Error, Result};
 use crate::loading::LoadOptions;
 use crate::loading::config::Config;
 use crate::loading::single_file::SingleFileOptions;
-use crate::models::autoencoders::{AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny};
+use crate::models::autoencoders::{
+    AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, AutoencoderTiny,
+};
 use crate::models::controlnets::{ControlNetModel, ControlNetUnionModel};
 use crate::models::t2i_adapters::T2IAdapter;
 use crate::models::transformers::{
@@ -24,6 +26,7 @@ use crate::vision::{CLIPVisionModelWithProjection, DPTForDepthEstimation};
 pub(super) const MODELS: &[Entry] = &[
     Entry::of::<AutoencoderKL>(),
     Entry::of::<AutoencoderKLFlux2>(),
+    Entry::of::<AutoencoderKLQwenImage>(),
     Entry::of::<AutoencoderTiny>(),
     Entry::of::<CLIPTextModel>(),
     Entry::of::<CLIPTextModelWithProjection>(),
