@@ -17,7 +17,7 @@ use crate::models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapters};
 use crate::models::transformers::{FluxControlNetModel, SD3ControlNetModel, ZImageControlNetModel};
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
-use crate::text_encoders::{CLIPTokenizer, Qwen2Tokenizer, T5Tokenizer};
+use crate::text_encoders::{CLIPTokenizer, Qwen2Tokenizer, Qwen2VLProcessor, T5Tokenizer};
 use crate::vision::{CLIPImageProcessor, ImageProcessor};
 
 /// A checkpoint that is being loaded: its folder, its index, and how to load it.
@@ -294,6 +294,22 @@ impl<'a> ComponentLoader<'a> {
             }
             other => {
                 let message = format!("is a `{other}`; only `Qwen2Tokenizer` can be loaded");
+                Err(Error::config(self.index.origin(), component, message))
+            }
+        }
+    }
+
+    /// The processor of texts with images of this name.
+    ///
+    /// # Errors
+    /// As [`Self::model`].
+    pub fn qwen2_vl_processor(&self, component: &str) -> Result<Qwen2VLProcessor> {
+        match self.index.required(component)? {
+            class if Qwen2VLProcessor::CLASSES.contains(&class) => {
+                Qwen2VLProcessor::load(&self.folder(component))
+            }
+            other => {
+                let message = format!("is a `{other}`; only `Qwen2VLProcessor` can be loaded");
                 Err(Error::config(self.index.origin(), component, message))
             }
         }

@@ -242,6 +242,12 @@ pub(super) static Z_IMAGE: EmbeddedFolder = folder!(
     TEXT_ENCODER: include_bytes!("text_encoder/qwen3_4b.json"),
 );
 
+pub(super) static QWEN2_5_VL: EmbeddedFolder = folder!(
+    "Qwen/Qwen-Image",
+    tokenizers: [],
+    TEXT_ENCODER: include_bytes!("text_encoder/qwen2_5_vl_7b.json"),
+);
+
 pub(super) static Z_IMAGE_CONTROLNET_1: EmbeddedFolder = folder!(
     "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union",
     tokenizers: [],

@@ -12,12 +12,12 @@ pub(super) struct Encoder {
     conv_in: CausalConv3d,
     down_blocks: Vec<DownLayer>,
     mid_block: MidBlock,
-    norm_out: PixelNorm<4>,
+    norm_out: PixelNorm,
     conv_out: CausalConv3d,
 }
 
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "most of them are the largest")]
+#[allow(clippy::large_enum_variant, reason = "most of them are the largest")]
 enum DownLayer {
     Residual(ResidualBlock),
     Attention(AttentionBlock),
@@ -29,7 +29,7 @@ pub(super) struct Decoder {
     pub conv_in: CausalConv3d,
     mid_block: MidBlock,
     up_blocks: Vec<UpBlock>,
-    norm_out: PixelNorm<4>,
+    norm_out: PixelNorm,
     conv_out: CausalConv3d,
 }
 

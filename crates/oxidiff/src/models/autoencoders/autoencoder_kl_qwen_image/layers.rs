@@ -11,44 +11,51 @@ use crate::models::layers::parameter;
 /// Keeps a pixel whose channels are all 0 from being divided by 0.
 const EPSILON: f64 = 1e-26;
 
-/// Divides the channels of each pixel by the root of their mean square. The weight has as many dimensions as in the checkpoint.
+/// Divides the channels of each pixel by the root of their mean square.
 #[derive(Module, Debug)]
-pub(super) struct PixelNorm<const D: usize> {
-    /// `[channels, 1, ...]`.
-    gamma: Param<Tensor<D>>,
+pub(super) struct PixelNorm {
+    /// `[channels, 1, 1, 1]`.
+    gamma: Param<Tensor<4>>,
 }
 
-impl<const D: usize> PixelNorm<D> {
+impl PixelNorm {
     pub fn init(channels: usize, device: &Device) -> Self {
-        let mut shape = [1; D];
-        shape[0] = channels;
-        Self { gamma: parameter::constant(shape, 1.0, device) }
-    }
-
-    fn weight(&self) -> Tensor<1> {
-        let gamma = self.gamma.val();
-        let [channels] = [gamma.dims()[0]];
-        gamma.reshape([channels])
-    }
-
-    /// `[batch, channels, height, width]` to `[batch, height * width, channels]`.
-    fn tokens(&self, x: Tensor<4>) -> Tensor<3> {
-        rms_norm(to_tokens(x), self.weight(), EPSILON)
+        Self { gamma: parameter::constant([channels, 1, 1, 1], 1.0, device) }
     }
 
     /// The norm, then SiLU: `[batch, channels, height, width]` to the same shape.
     pub fn forward_activated(&self, x: Tensor<4>) -> Tensor<4> {
-        let [_, _, height, width] = x.dims();
-        to_image(rms_norm_silu(to_tokens(x), self.weight(), EPSILON), height, width)
+        let [_, channels, height, width] = x.dims();
+        let weight = self.gamma.val().reshape([channels]);
+        to_image(rms_norm_silu(to_tokens(x), weight, EPSILON), height, width)
+    }
+}
+
+/// The same norm before an attention, where the weight has a dimension less.
+#[derive(Module, Debug)]
+struct TokenNorm {
+    /// `[channels, 1, 1]`.
+    gamma: Param<Tensor<3>>,
+}
+
+impl TokenNorm {
+    fn init(channels: usize, device: &Device) -> Self {
+        Self { gamma: parameter::constant([channels, 1, 1], 1.0, device) }
+    }
+
+    /// `[batch, tokens, channels]` to the same shape.
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let [_, _, channels] = x.dims();
+        rms_norm(x, self.gamma.val().reshape([channels]), EPSILON)
     }
 }
 
 /// Two convolutions, each after a norm and an activation, with a residual around them.
 #[derive(Module, Debug)]
 pub(super) struct ResidualBlock {
-    norm1: PixelNorm<4>,
+    norm1: PixelNorm,
     conv1: CausalConv3d,
-    norm2: PixelNorm<4>,
+    norm2: PixelNorm,
     conv2: CausalConv3d,
     conv_shortcut: Option<CausalConv3d>,
 }
@@ -79,7 +86,7 @@ impl ResidualBlock {
 /// Self-attention with one head among the pixels of a frame.
 #[derive(Module, Debug)]
 pub(super) struct AttentionBlock {
-    norm: PixelNorm<3>,
+    norm: TokenNorm,
     to_qkv: Conv2d,
     proj: Conv2d,
 }
@@ -87,7 +94,7 @@ pub(super) struct AttentionBlock {
 impl AttentionBlock {
     pub fn init(channels: usize, device: &Device) -> Self {
         Self {
-            norm: PixelNorm::init(channels, device),
+            norm: TokenNorm::init(channels, device),
             to_qkv: Conv2d::init(channels, 3 * channels, 1, device),
             proj: Conv2d::init(channels, channels, 1, device),
         }
@@ -96,7 +103,7 @@ impl AttentionBlock {
     /// `[batch, channels, height, width]` to the same shape.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [_, channels, height, width] = x.dims();
-        let tokens = self.norm.tokens(x.clone());
+        let tokens = self.norm.forward(to_tokens(x.clone()));
         let [weight, bias] = projection(&self.to_qkv);
         let [query, key, value] = [0, 1, 2].map(|part| {
             let rows = |matrix: &Tensor<2>| matrix.clone().narrow(0, part * channels, channels);
