@@ -9,6 +9,7 @@ mod clip_tokenizer_config;
 mod clip_vocabulary;
 mod input_ids;
 mod language_model;
+#[allow(non_camel_case_types, reason = "the classes have the names that transformers gives them")]
 mod qwen2_5_vl;
 mod qwen2_tokenizer;
 mod qwen2_vl_processor;

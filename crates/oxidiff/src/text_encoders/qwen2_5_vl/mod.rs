@@ -17,7 +17,7 @@ pub use self::inputs::Qwen2_5_VLInputs;
 use self::positions::{angles, positions};
 use self::vision::VisionTransformer;
 pub use self::vision_config::Qwen2_5_VLVisionConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
 use crate::models::call::call;
@@ -90,7 +90,7 @@ impl Model for Qwen2_5_VLForConditionalGeneration {
     const LIBRARY: &'static str = "transformers";
     const WEIGHTS_NAME: &'static str = "model";
 
-    /// In checkpoints of before transformers 4.52, `model` is the language model, beside what sees images.
+    /// In most checkpoints, `model` is the language model, beside what sees images.
     const OLD_KEY: OldKey = |key| {
         let key = key.strip_prefix("model.")?;
         let of_language_model = key.strip_prefix("language_model.").map(|key| format!("model.{key}"));

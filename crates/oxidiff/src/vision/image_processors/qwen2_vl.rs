@@ -45,7 +45,7 @@ const MOST_STRETCHED: f64 = 200.0;
 
 impl Qwen2VLImageProcessor {
     /// The names that the class has had.
-    pub(crate) const CLASSES: [&str; 5] = [
+    const CLASSES: [&str; 5] = [
         "Qwen2VLImageProcessor",
         "Qwen2VLImageProcessorFast",
         "Qwen2VLImageProcessorPil",
@@ -131,6 +131,12 @@ impl ImageProcessor for Qwen2VLImageProcessor {
 
     /// The edges of `size` are numbers of pixels here.
     fn new(config: ImageProcessorConfig) -> Result<Self> {
+        const CLASS: &str = "image_processor_type";
+        let class = config.other.get(CLASS).and_then(Value::as_str);
+        if let Some(other) = class.filter(|class| !Self::CLASSES.contains(class)) {
+            let message = format!("is `{other}`; only `{}` can be loaded", Self::CLASSES[0]);
+            return Err(Error::config("", CLASS, message));
+        }
         let size = config.size.unwrap_or_default();
         let pixels = [
             number(&config, "min_pixels", size.shortest_edge.unwrap_or(0))?,
