@@ -77,7 +77,7 @@ fn dim_images_are_decoded_as_in_python_in_each_type() {
     let latents = noise(&mut generator, [2, 4, 3, 5]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
-    vae.save_pretrained(path).unwrap();
+    Model::save_pretrained(&vae, path).unwrap();
     let file = folder.path().join("diffusion_pytorch_model.safetensors");
     let mut tensors = gguf::tensors(&file);
     let conv = tensors.get_mut("decoder.conv_out.weight").unwrap();
@@ -156,7 +156,7 @@ fn any_model_calls_it() {
     let (vae, _) = model("three");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
-    vae.save_pretrained(path).unwrap();
+    Model::save_pretrained(&vae, path).unwrap();
     let any = AnyModel::from_pretrained("AutoencoderKLQwenImage", path, &LoadOptions::default()).unwrap();
     let sample = Tensor::<4>::zeros([1, 3, 16, 24], &Device::flex());
     let output = any.call(oxidiff::Request::default().with("sample", sample)).unwrap();
