@@ -76,7 +76,8 @@ pub use models::controlnets::{
     ControlNet, ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel,
     ControlNetOutput, ControlNetUnion, ControlNetUnionConfig, ControlNetUnionInputs, ControlNetUnionModel,
     ControlNets, FluxControlNet, FluxMultiControlNetModel, FromUNetOptions, MultiControlNetModel,
-    MultiControlNetUnionModel, SD3ControlNet, SD3MultiControlNetModel,
+    MultiControlNetUnionModel, QwenImageControlNet, QwenImageMultiControlNetModel, SD3ControlNet,
+    SD3MultiControlNetModel,
 };
 pub use models::ip_adapters::FacePictures;
 pub use models::layers::activations::Activation;
@@ -92,9 +93,11 @@ pub use models::transformers::{
     ControlNoiseRefiner, DiTTransformer2DConfig, DiTTransformer2DModel, Flux2Inputs, Flux2KVCache,
     Flux2Transformer2DConfig, Flux2Transformer2DModel, FluxControlCondition, FluxControlNetConfig,
     FluxControlNetInputs, FluxControlNetModel, FluxControlSamples, FluxInputs, FluxTransformer2DConfig,
-    FluxTransformer2DModel, SD3ControlNetConfig, SD3ControlNetInputs, SD3ControlNetModel, SD3Inputs,
-    SD3Transformer2DConfig, SD3Transformer2DModel, ZImageControlInputs, ZImageControlNetConfig,
-    ZImageControlNetModel, ZImageInputs, ZImageTransformer2DConfig, ZImageTransformer2DModel,
+    FluxTransformer2DModel, QwenImageControlNetConfig, QwenImageControlNetInputs, QwenImageControlNetModel,
+    QwenImageInputs, QwenImageTransformer2DConfig, QwenImageTransformer2DModel, SD3ControlNetConfig,
+    SD3ControlNetInputs, SD3ControlNetModel, SD3Inputs, SD3Transformer2DConfig, SD3Transformer2DModel,
+    ZImageControlInputs, ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs,
+    ZImageTransformer2DConfig, ZImageTransformer2DModel,
 };
 pub use models::unets::{
     AddedConditions, AdditionEmbedType, ClassEmbedType, ClassLabels, DownBlockType, EncoderHidDimType, FreeU,

@@ -13,8 +13,8 @@ use crate::models::autoencoders::{
 use crate::models::controlnets::{ControlNetModel, ControlNetUnionModel};
 use crate::models::t2i_adapters::T2IAdapter;
 use crate::models::transformers::{
-    DiTTransformer2DModel, Flux2Transformer2DModel, FluxTransformer2DModel, SD3Transformer2DModel,
-    ZImageTransformer2DModel,
+    DiTTransformer2DModel, Flux2Transformer2DModel, FluxTransformer2DModel, QwenImageTransformer2DModel,
+    SD3Transformer2DModel, ZImageTransformer2DModel,
 };
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
@@ -42,6 +42,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<FluxTransformer2DModel>(),
     Entry::of::<Qwen2_5_VLForConditionalGeneration>(),
     Entry::of::<Qwen3Model>(),
+    Entry::of::<QwenImageTransformer2DModel>(),
     Entry::of::<SD3Transformer2DModel>(),
     Entry::of::<T2IAdapter>(),
     Entry::of::<T5EncoderModel>(),

@@ -10,6 +10,7 @@ pub(crate) mod flux_names;
 mod open_clip;
 mod qwen2_5_vl;
 mod qwen3;
+mod qwen_image;
 mod sd3;
 pub(crate) mod sd3_names;
 mod sdxl;
@@ -44,11 +45,12 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 12] = [
+static LAYOUTS: [&Layout; 13] = [
     &controlnet::LAYOUT,
     &flux::FLUX1_TRANSFORMER,
     &flux::FLUX2_TRANSFORMER,
     &flux::FLUX2_AUTOENCODER,
+    &qwen_image::LAYOUT,
     &z_image::LAYOUT,
     &z_image::CONTROLNET,
     &qwen3::LAYOUT,
@@ -86,7 +88,7 @@ pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFold
     if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| tensors.contains(key)) {
         return Err(Error::unsupported(
             format!("`{}`, a checkpoint of {family}", tensors.origin()),
-            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, FLUX.1 and FLUX.2, the text encoders of Z-Image and Qwen-Image, and T5, are read from a \
+            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, FLUX.1, FLUX.2 and Qwen-Image, the text encoders of Z-Image and Qwen-Image, and T5, are read from a \
              single file; choose the configuration with `config` if it is one of them",
         ));
     }
@@ -100,7 +102,7 @@ pub(crate) fn is_controlnet(tensors: &StateDict) -> bool {
 
 /// Whether a file is a transformer without its text encoder and autoencoder.
 pub(crate) fn is_transformer(tensors: &StateDict) -> bool {
-    let layouts = [&flux::FLUX1_TRANSFORMER, &flux::FLUX2_TRANSFORMER, &z_image::LAYOUT];
+    let layouts = [&flux::FLUX1_TRANSFORMER, &flux::FLUX2_TRANSFORMER, &qwen_image::LAYOUT, &z_image::LAYOUT];
     layouts.iter().any(|layout| (layout.recognizes)(tensors)) || sd3::is_alone(tensors)
 }
 

@@ -9,12 +9,14 @@ use crate::loading::single_file::SingleFileOptions;
 use crate::models::autoencoders::{self, Autoencoder};
 use crate::models::controlnets::{
     ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, FluxControlNet,
-    FluxMultiControlNetModel, MultiControlNetModel, MultiControlNetUnionModel, SD3ControlNet,
-    SD3MultiControlNetModel, suffix,
+    FluxMultiControlNetModel, MultiControlNetModel, MultiControlNetUnionModel, QwenImageControlNet,
+    QwenImageMultiControlNetModel, SD3ControlNet, SD3MultiControlNetModel, suffix,
 };
 use crate::models::model::Model;
 use crate::models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapters};
-use crate::models::transformers::{FluxControlNetModel, SD3ControlNetModel, ZImageControlNetModel};
+use crate::models::transformers::{
+    FluxControlNetModel, QwenImageControlNetModel, SD3ControlNetModel, ZImageControlNetModel,
+};
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
 use crate::text_encoders::{CLIPTokenizer, Qwen2Tokenizer, Qwen2VLProcessor, T5Tokenizer};
@@ -169,6 +171,24 @@ impl<'a> ComponentLoader<'a> {
             return Ok(FluxControlNet::One(self.model(component)?));
         }
         Ok(FluxControlNet::Several(FluxMultiControlNetModel::new(self.numbered(component)?)?))
+    }
+
+    /// As [`Self::controlnet`], for the ControlNets of Qwen-Image.
+    ///
+    /// # Errors
+    /// As [`Self::controlnet`].
+    pub fn qwen_image_controlnet(&self, component: &str) -> Result<QwenImageControlNet> {
+        match &self.options.controlnet {
+            Some(ControlNets::QwenImage(given)) => return Ok((**given).clone()),
+            Some(other) => {
+                return Err(other_controlnet(other.class_name(), QwenImageControlNetModel::CLASS_NAME));
+            }
+            None => {}
+        }
+        if self.controlnet_class(component)? != QwenImageMultiControlNetModel::CLASS_NAME {
+            return Ok(QwenImageControlNet::One(self.model(component)?));
+        }
+        Ok(QwenImageControlNet::Several(QwenImageMultiControlNetModel::new(self.numbered(component)?)?))
     }
 
     /// As [`Self::controlnet`], for the ControlNets of Stable Diffusion 3.

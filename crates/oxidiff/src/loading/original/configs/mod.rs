@@ -266,6 +266,24 @@ pub(super) static Z_IMAGE_CONTROLNET_2_1: EmbeddedFolder = folder!(
     CONTROLNET: include_bytes!("controlnet/z_image_2_1.json"),
 );
 
+pub(super) static QWEN_IMAGE: EmbeddedFolder = folder!(
+    "Qwen/Qwen-Image",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/qwen_image.json"),
+);
+
+pub(super) static QWEN_IMAGE_EDIT_2511: EmbeddedFolder = folder!(
+    "Qwen/Qwen-Image-Edit-2511",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/qwen_image_edit_2511.json"),
+);
+
+pub(super) static QWEN_IMAGE_LAYERED: EmbeddedFolder = folder!(
+    "Qwen/Qwen-Image-Layered",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/qwen_image_layered.json"),
+);
+
 pub(super) static T5: EmbeddedFolder = folder!(
     "google/t5-v1_1-xxl",
     tokenizers: [],
