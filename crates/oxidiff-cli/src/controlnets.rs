@@ -4,8 +4,9 @@ use anyhow::{anyhow, bail};
 use oxidiff::image::DynamicImage;
 use oxidiff::{
     AutoPipeline, ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets,
-    DiffusionPipeline, Error, FluxControlNet, FluxControlNetModel, LoadOptions, Model, Request,
-    SD3ControlNet, SD3ControlNetModel, SingleFileOptions, ZImageControlNetModel,
+    DiffusionPipeline, Error, FluxControlNet, FluxControlNetModel, LoadOptions, Model, QwenImageControlNet,
+    QwenImageControlNetModel, Request, SD3ControlNet, SD3ControlNetModel, SingleFileOptions,
+    ZImageControlNetModel,
 };
 
 use crate::arguments::LoadArguments;
@@ -41,18 +42,20 @@ enum Loaded {
     Plain(Box<ControlNetModel>),
     Union(Box<ControlNetUnionModel>),
     Flux(Box<FluxControlNetModel>),
+    QwenImage(Box<QwenImageControlNetModel>),
     SD3(Box<SD3ControlNetModel>),
     ZImage(Box<ZImageControlNetModel>),
 }
 
 fn load_all(names: &[String], options: &LoadOptions) -> anyhow::Result<ControlNets> {
     let (mut plain, mut union, mut flux) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut sd3, mut z_image) = (Vec::new(), Vec::new());
+    let (mut qwen_image, mut sd3, mut z_image) = (Vec::new(), Vec::new(), Vec::new());
     for name in names {
         match load_one(name, options)? {
             Loaded::Plain(net) => plain.push(*net),
             Loaded::Union(net) => union.push(*net),
             Loaded::Flux(net) => flux.push(*net),
+            Loaded::QwenImage(net) => qwen_image.push(*net),
             Loaded::SD3(net) => sd3.push(*net),
             Loaded::ZImage(net) => z_image.push(net),
         }
@@ -66,15 +69,20 @@ fn load_all(names: &[String], options: &LoadOptions) -> anyhow::Result<ControlNe
             ZImageControlNetModel::CLASS_NAME
         ),
     }
-    for (count, class_name) in
-        [(flux.len(), FluxControlNetModel::CLASS_NAME), (sd3.len(), SD3ControlNetModel::CLASS_NAME)]
-    {
+    for (count, class_name) in [
+        (flux.len(), FluxControlNetModel::CLASS_NAME),
+        (qwen_image.len(), QwenImageControlNetModel::CLASS_NAME),
+        (sd3.len(), SD3ControlNetModel::CLASS_NAME),
+    ] {
         if count != 0 && count != names.len() {
             bail!("--controlnet {}: a {class_name} works only with others of its class", names.join(", "));
         }
     }
     if !flux.is_empty() {
         return Ok(FluxControlNet::of(flux)?.into());
+    }
+    if !qwen_image.is_empty() {
+        return Ok(QwenImageControlNet::of(qwen_image)?.into());
     }
     if !sd3.is_empty() {
         return Ok(SD3ControlNet::of(sd3)?.into());
@@ -117,6 +125,11 @@ fn load_one(name: &str, options: &LoadOptions) -> anyhow::Result<Loaded> {
                 if field == "_class_name" && message.contains(FluxControlNetModel::CLASS_NAME) =>
             {
                 load_folder(name, options).map(|net| Loaded::Flux(Box::new(net)))
+            }
+            Err(Error::Config { field, message, .. })
+                if field == "_class_name" && message.contains(QwenImageControlNetModel::CLASS_NAME) =>
+            {
+                load_folder(name, options).map(|net| Loaded::QwenImage(Box::new(net)))
             }
             Err(Error::Config { field, message, .. })
                 if field == "_class_name" && message.contains(SD3ControlNetModel::CLASS_NAME) =>

@@ -38,6 +38,6 @@ pub use ops::layer_norm::layer_norm;
 pub use ops::linear::{linear, linear_geglu};
 pub use ops::quantised::{QuantisedMatrix, quantised_linear};
 pub use ops::recording;
-pub use ops::rms_norm::rms_norm;
+pub use ops::rms_norm::{rms_norm, rms_norm_silu};
 pub use ops::rotation::{Pairs, rotate};
 pub use ops::swiglu::swiglu;

@@ -71,14 +71,15 @@ pub use loading::{LoadOptions, check_writable, download, write_whole};
 pub use models::adapters::{AdapterWeight, BlockWeight, BlockWeights};
 pub use models::autoencoders::{
     Autoencoder, AutoencoderKL, AutoencoderKLConfig, AutoencoderKLFlux2, AutoencoderKLFlux2Config,
-    AutoencoderTiny, AutoencoderTinyConfig, DiagonalGaussianDistribution, DownEncoderBlockType, EncodedImage,
-    UpDecoderBlockType, UpsampleFn,
+    AutoencoderKLQwenImage, AutoencoderKLQwenImageConfig, AutoencoderTiny, AutoencoderTinyConfig,
+    DiagonalGaussianDistribution, DownEncoderBlockType, EncodedImage, UpDecoderBlockType, UpsampleFn,
 };
 pub use models::controlnets::{
     ControlNet, ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel,
     ControlNetOutput, ControlNetUnion, ControlNetUnionConfig, ControlNetUnionInputs, ControlNetUnionModel,
     ControlNets, FluxControlNet, FluxMultiControlNetModel, FromUNetOptions, MultiControlNetModel,
-    MultiControlNetUnionModel, SD3ControlNet, SD3MultiControlNetModel,
+    MultiControlNetUnionModel, QwenImageControlNet, QwenImageMultiControlNetModel, SD3ControlNet,
+    SD3MultiControlNetModel,
 };
 pub use models::ip_adapters::FacePictures;
 pub use models::layers::activations::Activation;
@@ -94,9 +95,11 @@ pub use models::transformers::{
     ControlNoiseRefiner, DiTTransformer2DConfig, DiTTransformer2DModel, Flux2Inputs, Flux2KVCache,
     Flux2Transformer2DConfig, Flux2Transformer2DModel, FluxControlCondition, FluxControlNetConfig,
     FluxControlNetInputs, FluxControlNetModel, FluxControlSamples, FluxInputs, FluxTransformer2DConfig,
-    FluxTransformer2DModel, SD3ControlNetConfig, SD3ControlNetInputs, SD3ControlNetModel, SD3Inputs,
-    SD3Transformer2DConfig, SD3Transformer2DModel, ZImageControlInputs, ZImageControlNetConfig,
-    ZImageControlNetModel, ZImageInputs, ZImageTransformer2DConfig, ZImageTransformer2DModel,
+    FluxTransformer2DModel, QwenImageControlNetConfig, QwenImageControlNetInputs, QwenImageControlNetModel,
+    QwenImageInputs, QwenImageTransformer2DConfig, QwenImageTransformer2DModel, SD3ControlNetConfig,
+    SD3ControlNetInputs, SD3ControlNetModel, SD3Inputs, SD3Transformer2DConfig, SD3Transformer2DModel,
+    ZImageControlInputs, ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs,
+    ZImageTransformer2DConfig, ZImageTransformer2DModel,
 };
 pub use models::unets::{
     AddedConditions, AdditionEmbedType, ClassEmbedType, ClassLabels, DownBlockType, EncoderHidDimType, FreeU,
@@ -133,15 +136,18 @@ pub use schedulers::{
 };
 pub use text_encoders::{
     CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTextOutput, CLIPTextProjectionOutput,
-    CLIPTokenizer, ChatMessage, ChatOptions, Qwen2Tokenizer, Qwen3Config, Qwen3Model, Qwen3Output, T5Config,
-    T5EncoderModel, T5EncoderOutput, T5Tokenizer, TokenizedText, UnpaddedText,
+    CLIPTokenizer, ChatMessage, ChatOptions, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLInputs, Qwen2_5_VLOutput, Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig, Qwen2Tokenizer,
+    Qwen2VLProcessed, Qwen2VLProcessor, Qwen3Config, Qwen3Model, Qwen3Output, T5Config, T5EncoderModel,
+    T5EncoderOutput, T5Tokenizer, TokenizedText, UnpaddedText,
 };
 pub use upscaling::{ImageUpscaler, UpscaleOptions};
 pub use vision::{
     BitConfig, BitLayerType, BitPadding, CLIPConfig, CLIPImageProcessor, CLIPVisionConfig,
     CLIPVisionModelWithProjection, CLIPVisionOutput, CLIPVisionProjectionOutput, DPTConfig,
     DPTForDepthEstimation, DPTImageProcessor, DPTReadoutType, DepthEstimatorOutput, ImageProcessor,
-    ImageProcessorConfig, ImageSize, SafetyCheckerOutput, StableDiffusionSafetyChecker,
+    ImageProcessorConfig, ImageSize, Qwen2VLImageProcessor, Qwen2VLImages, SafetyCheckerOutput,
+    StableDiffusionSafetyChecker,
 };
 
 pub use burn::tensor::{DType, Device, DeviceKind, Int, Tensor, TensorData};

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use oxidiff::{
-    AutoencoderKL, Config, Device, FluxControlNetModel, Model, Qwen3Model, SD3ControlNetModel,
-    ZImageControlNetModel, ZImageTransformer2DModel,
+    AutoencoderKL, Config, Device, FluxControlNetModel, Model, Qwen3Model, QwenImageControlNetModel,
+    SD3ControlNetModel, ZImageControlNetModel, ZImageTransformer2DModel,
 };
 use oxidiff_kernels::QuantisedFormat;
 use safetensors::tensor::{Dtype, TensorView};
@@ -13,7 +13,9 @@ use serde_json::Value;
 
 use crate::gguf;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
-use crate::small_models::{flux1_config, write_flux1, write_flux2, write_initial, write_sd3, write_z_image};
+use crate::small_models::{
+    flux1_config, write_flux1, write_flux2, write_initial, write_qwen_image, write_sd3, write_z_image,
+};
 
 /// The commands that are not commands of the binary.
 const OTHER_COMMANDS: [&str; 6] = [
@@ -190,6 +192,18 @@ fn the_commands_of_the_page_about_models_work() {
         let text = std::fs::read_to_string(&index).unwrap().replace("Flux2KleinPipeline", class_name);
         std::fs::write(&index, text).unwrap();
     }
+    for (name, class_name) in [
+        ("Qwen-Image", "QwenImagePipeline"),
+        ("Qwen-Image-Edit", "QwenImageEditPipeline"),
+        ("Qwen-Image-Edit-2511", "QwenImageEditPlusPipeline"),
+    ] {
+        write_qwen_image(&sandbox.path("Qwen").join(name), class_name);
+    }
+    let models = Path::new(ROOT).join("tests/fixtures/qwen_image/models.json");
+    let models: Value = serde_json::from_slice(&std::fs::read(models).unwrap()).unwrap();
+    let controlnet = Config::from_json(&models["controlnet.edges"]["config"].to_string()).unwrap();
+    let controlnet = QwenImageControlNetModel::from_config(&controlnet, &Device::flex()).unwrap();
+    controlnet.save_pretrained(sandbox.path("qwen-image-controlnet")).unwrap();
     let sd3 = sandbox.path("stabilityai/stable-diffusion-3.5-medium");
     write_sd3(&sd3);
     for name in ["stable-diffusion-3.5-large-turbo", "stable-diffusion-3-medium-diffusers"] {

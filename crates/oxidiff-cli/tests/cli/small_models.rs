@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use oxidiff::{
-    AutoencoderKL, AutoencoderKLFlux2, CLIPTextModel, CLIPTextModelWithProjection, Config, Device,
-    Flux2Transformer2DModel, FluxTransformer2DModel, Model, Qwen3Model, SD3Transformer2DModel,
+    AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, CLIPTextModel, CLIPTextModelWithProjection,
+    Config, Device, Flux2Transformer2DModel, FluxTransformer2DModel, Model,
+    Qwen2_5_VLForConditionalGeneration, Qwen3Model, QwenImageTransformer2DModel, SD3Transformer2DModel,
     T5EncoderModel, ZImageTransformer2DModel,
 };
 use serde_json::Value;
@@ -48,6 +49,22 @@ pub fn write_flux2(folder: &Path) {
     write_initial::<Flux2Transformer2DModel>(&folder.join("transformer"));
     write_initial::<Qwen3Model>(&folder.join("text_encoder"));
     write_initial::<AutoencoderKLFlux2>(&folder.join("vae"));
+}
+
+/// A small Qwen-Image with initial weights, or one of its relatives that edit.
+pub fn write_qwen_image(folder: &Path, class_name: &str) {
+    let fixtures = Path::new(ROOT).join("tests/fixtures/qwen_image");
+    copy_folder(&fixtures.join("checkpoint"), folder);
+    if class_name != "QwenImagePipeline" {
+        copy_folder(&fixtures.join("editing"), folder);
+        copy_folder(&folder.join("tokenizer"), &folder.join("processor"));
+        let index = folder.join("model_index.json");
+        let text = std::fs::read_to_string(&index).unwrap().replace("QwenImageEditPipeline", class_name);
+        std::fs::write(&index, text).unwrap();
+    }
+    write_initial::<QwenImageTransformer2DModel>(&folder.join("transformer"));
+    write_initial::<Qwen2_5_VLForConditionalGeneration>(&folder.join("text_encoder"));
+    write_initial::<AutoencoderKLQwenImage>(&folder.join("vae"));
 }
 
 /// A small Stable Diffusion 3 with initial weights.

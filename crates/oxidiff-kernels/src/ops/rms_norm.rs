@@ -1,7 +1,7 @@
 //! Root mean square normalization (Zhang & Sennrich 2019, <https://arxiv.org/abs/1910.07467>).
 
 use burn::backend::Flex;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Tensor, activation};
 use half::{bf16, f16};
 
 use super::gradients;
@@ -16,23 +16,36 @@ use crate::cpu;
 /// # Panics
 /// When there is not one weight per feature.
 pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    normalize::<D, false>(x, weight, epsilon)
+}
+
+/// [`rms_norm`], then SiLU, in one pass.
+///
+/// # Panics
+/// When there is not one weight per feature.
+pub fn rms_norm_silu<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    normalize::<D, true>(x, weight, epsilon)
+}
+
+fn normalize<const D: usize, const SILU: bool>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
     let features = x.dims()[D - 1];
     assert_eq!(weight.dims(), [features], "one weight per feature");
+    let activated = |normalized| if SILU { activation::silu(normalized) } else { normalized };
     if let Some(differentiable) = gradients::norms::rms_norm(&x, &weight, epsilon) {
-        return differentiable;
+        return activated(differentiable);
     }
     let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
-        return rms_norm_plain(x, weight, epsilon);
+        return activated(rms_norm_plain(x, weight, epsilon));
     };
     if features == 0 {
         return x;
     }
     let epsilon_f32 = epsilon as f32;
     Tensor::from_primitive::<Flex>(match x_flex.dtype() {
-        DType::F32 => cpu::norm::rms_norm::<f32>(x_flex, &parameter(weight), epsilon_f32),
-        DType::F16 => cpu::norm::rms_norm::<f16>(x_flex, &parameter(weight), epsilon_f32),
-        DType::BF16 => cpu::norm::rms_norm::<bf16>(x_flex, &parameter(weight), epsilon_f32),
-        _ => return rms_norm_plain(x, weight, epsilon),
+        DType::F32 => cpu::norm::rms_norm::<f32, SILU>(x_flex, &parameter(weight), epsilon_f32),
+        DType::F16 => cpu::norm::rms_norm::<f16, SILU>(x_flex, &parameter(weight), epsilon_f32),
+        DType::BF16 => cpu::norm::rms_norm::<bf16, SILU>(x_flex, &parameter(weight), epsilon_f32),
+        _ => return activated(rms_norm_plain(x, weight, epsilon)),
     })
 }
 
@@ -62,10 +75,13 @@ mod tests {
                 if shape[0] == 0 {
                     continue;
                 }
+                let activated = rms_norm_silu(x.clone(), weight.clone(), 1e-5);
                 let plain = rms_norm_plain(x.cast(DType::F32), weight, 1e-5);
-                let difference = (fast.cast(DType::F32) - plain.clone()).abs() / (plain.abs() + 1.0);
-                let difference = difference.max().into_scalar::<f32>();
-                assert!(difference <= tolerance, "{shape:?}, {dtype:?}: off by {difference}");
+                for (fast, plain) in [(fast, plain.clone()), (activated, activation::silu(plain))] {
+                    let difference = (fast.cast(DType::F32) - plain.clone()).abs() / (plain.abs() + 1.0);
+                    let difference = difference.max().into_scalar::<f32>();
+                    assert!(difference <= tolerance, "{shape:?}, {dtype:?}: off by {difference}");
+                }
             }
         }
     }

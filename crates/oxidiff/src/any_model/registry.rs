@@ -7,23 +7,29 @@ use crate::error::{Error, Result};
 use crate::loading::LoadOptions;
 use crate::loading::config::Config;
 use crate::loading::single_file::SingleFileOptions;
-use crate::models::autoencoders::{AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny};
+use crate::models::autoencoders::{
+    AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, AutoencoderTiny,
+};
 use crate::models::controlnets::{ControlNetModel, ControlNetUnionModel};
 use crate::models::t2i_adapters::T2IAdapter;
 use crate::models::transformers::{
-    DiTTransformer2DModel, Flux2Transformer2DModel, FluxTransformer2DModel, SD3Transformer2DModel,
-    ZImageTransformer2DModel,
+    DiTTransformer2DModel, Flux2Transformer2DModel, FluxTransformer2DModel, QwenImageTransformer2DModel,
+    SD3Transformer2DModel, ZImageTransformer2DModel,
 };
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
 use crate::pipelines::{ArgumentInfo, CallArguments};
-use crate::text_encoders::{CLIPTextModel, CLIPTextModelWithProjection, Qwen3Model, T5EncoderModel};
+use crate::text_encoders::{
+    CLIPTextModel, CLIPTextModelWithProjection, Qwen2_5_VLForConditionalGeneration, Qwen3Model,
+    T5EncoderModel,
+};
 use crate::vision::{CLIPVisionModelWithProjection, DPTForDepthEstimation};
 
 /// The classes, in alphabetical order.
 pub(super) const MODELS: &[Entry] = &[
     Entry::of::<AutoencoderKL>(),
     Entry::of::<AutoencoderKLFlux2>(),
+    Entry::of::<AutoencoderKLQwenImage>(),
     Entry::of::<AutoencoderTiny>(),
     Entry::of::<CLIPTextModel>(),
     Entry::of::<CLIPTextModelWithProjection>(),
@@ -34,7 +40,9 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<DiTTransformer2DModel>(),
     Entry::of::<Flux2Transformer2DModel>(),
     Entry::of::<FluxTransformer2DModel>(),
+    Entry::of::<Qwen2_5_VLForConditionalGeneration>(),
     Entry::of::<Qwen3Model>(),
+    Entry::of::<QwenImageTransformer2DModel>(),
     Entry::of::<SD3Transformer2DModel>(),
     Entry::of::<T2IAdapter>(),
     Entry::of::<T5EncoderModel>(),

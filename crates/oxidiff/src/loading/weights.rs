@@ -94,6 +94,20 @@ impl Checkpoint {
         self.tensors
     }
 
+    /// The checkpoint without the weights whose names begin with one of `prefixes`.
+    pub(crate) fn without(self, prefixes: &[&str]) -> Self {
+        if prefixes.is_empty() {
+            return self;
+        }
+        let is_kept = |key: &str| !prefixes.iter().any(|prefix| key.starts_with(prefix));
+        Self { tensors: self.tensors.rename(|key| is_kept(key).then(|| key.to_owned())) }
+    }
+
+    /// Whether there are weights whose names begin with `prefix`.
+    pub(crate) fn has(&self, prefix: &str) -> bool {
+        self.tensors.keys().any(|key| key.starts_with(prefix))
+    }
+
     /// Whether any weights are quantised.
     pub(crate) fn is_quantised(&self) -> bool {
         self.tensors.iter().any(|(_, tensor)| matches!(tensor.elements(), Elements::Quantised(_)))

@@ -42,6 +42,9 @@ pub trait Model: Module {
     /// The key under which an old checkpoint keeps a parameter, if not under its own key.
     const OLD_KEY: OldKey = |_| None;
 
+    /// The beginnings of the names of weights that checkpoints have and this class has no use for.
+    const UNUSED_WEIGHTS: &'static [&'static str] = &[];
+
     /// Builds the model with initial weights on `device`, which are created on first use.
     ///
     /// # Errors
@@ -141,6 +144,14 @@ pub trait Model: Module {
     #[doc(hidden)]
     fn resolve(config: &Config) -> Result<Self::Config> {
         resolve(config, Self::CLASS_NAME)
+    }
+
+    /// The configuration for a checkpoint that lacks parts which the class can do without, if it lacks any; `has` tells whether it
+    /// has weights whose names begin so.
+    #[doc(hidden)]
+    fn without_missing_parts(config: &Self::Config, has: &dyn Fn(&str) -> bool) -> Option<Self::Config> {
+        let _ = (config, has);
+        None
     }
 
     /// Loads the model from the folder that holds its `config.json` and its weights.
@@ -292,6 +303,11 @@ pub(crate) fn load<M: Model>(folder: &Folder, options: WeightOptions<'_>) -> Res
     let host = if is_card { &Device::flex() } else { device };
     let model = M::from_config(&config, host)?;
     let checkpoint = Checkpoint::open(folder, M::WEIGHTS_NAME, variant, M::CLASS_NAME)?;
+    let checkpoint = checkpoint.without(M::UNUSED_WEIGHTS);
+    let model = match M::without_missing_parts(model.config(), &|prefix| checkpoint.has(prefix)) {
+        Some(config) => M::init(&config, host)?,
+        None => model,
+    };
     if is_card && (quantization.is_some() || checkpoint.is_quantised()) {
         let what = format!("a {} with quantised weights on a card", M::CLASS_NAME);
         return Err(Error::unsupported(what, "there are kernels for them on the CPU only"));

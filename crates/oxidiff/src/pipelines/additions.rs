@@ -32,10 +32,12 @@ impl Addition {
     /// That of these ControlNets.
     fn of(given: &ControlNets) -> Self {
         match given {
-            ControlNets::Plain(_) | ControlNets::Flux(_) | ControlNets::SD3(_) | ControlNets::ZImage(_) => {
-                Self::CONTROLNET
-            }
             ControlNets::Union(_) => Self::CONTROLNET_UNION,
+            ControlNets::Plain(_)
+            | ControlNets::Flux(_)
+            | ControlNets::QwenImage(_)
+            | ControlNets::SD3(_)
+            | ControlNets::ZImage(_) => Self::CONTROLNET,
         }
     }
 

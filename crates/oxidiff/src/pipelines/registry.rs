@@ -14,6 +14,11 @@ use super::flux::{
 use super::flux2::{Flux2KleinInpaintPipeline, Flux2KleinKVPipeline, Flux2KleinPipeline};
 use super::model_index::ModelIndex;
 use super::pipeline::Pipeline;
+use super::qwen_image::{
+    QwenImageControlNetInpaintPipeline, QwenImageControlNetPipeline, QwenImageEditInpaintPipeline,
+    QwenImageEditPipeline, QwenImageEditPlusPipeline, QwenImageImg2ImgPipeline, QwenImageInpaintPipeline,
+    QwenImagePipeline,
+};
 use super::request::{ArgumentInfo, CallArguments};
 use super::stable_diffusion::{
     LatentConsistencyModelImg2ImgPipeline, LatentConsistencyModelPipeline, StableDiffusionAdapterPipeline,
@@ -104,6 +109,14 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<LatentConsistencyModelPipeline>("latent-consistency-models", Task::TextToImage),
     Entry::of::<LatentConsistencyModelImg2ImgPipeline>("latent-consistency-models", Task::ImageToImage),
     Entry::of::<PNDMPipeline>("pndm", Task::Unconditional),
+    Entry::of::<QwenImagePipeline>("qwenimage", Task::TextToImage),
+    Entry::of::<QwenImageImg2ImgPipeline>("qwenimage", Task::ImageToImage),
+    Entry::of::<QwenImageInpaintPipeline>("qwenimage", Task::Inpainting),
+    Entry::of::<QwenImageControlNetPipeline>("qwenimage-controlnet", Task::TextToImage),
+    Entry::of::<QwenImageControlNetInpaintPipeline>("qwenimage-controlnet", Task::Inpainting),
+    Entry::of::<QwenImageEditPipeline>("qwenimage-edit", Task::ImageToImage),
+    Entry::of::<QwenImageEditInpaintPipeline>("qwenimage-edit", Task::Inpainting),
+    Entry::of::<QwenImageEditPlusPipeline>("qwenimage-edit-plus", Task::ImageToImage),
     Entry::of::<RePaintPipeline>("repaint", Task::Inpainting),
     Entry::of::<ScoreSdeVePipeline>("score-sde-ve", Task::Unconditional),
     Entry::of::<StableDiffusionPipeline>("stable-diffusion", Task::TextToImage),

@@ -149,11 +149,34 @@ impl Qwen2Tokenizer {
         if max_length == 0 {
             return Err(Error::argument("max_length", "must be at least 1"));
         }
+        self.filled_up(self.all_unpadded(texts, max_length)?, max_length)
+    }
+
+    /// The tokens of each text, filled up to the length of the longest. With `max_length`, they are cut off to that.
+    ///
+    /// # Errors
+    /// When `max_length` is 0, a text cannot be tokenized, or one must be filled up and there is no token for that.
+    pub fn tokenize_longest(
+        &self,
+        texts: &[impl AsRef<str>],
+        max_length: Option<usize>,
+    ) -> Result<TokenizedText> {
+        if max_length == Some(0) {
+            return Err(Error::argument("max_length", "must be at least 1"));
+        }
+        let unpadded = self.all_unpadded(texts, max_length.unwrap_or(usize::MAX))?;
+        let longest = unpadded.iter().map(|text| text.input_ids.len()).max().unwrap_or(0);
+        self.filled_up(unpadded, longest)
+    }
+
+    fn all_unpadded(&self, texts: &[impl AsRef<str>], max_length: usize) -> Result<Vec<UnpaddedText>> {
+        texts.iter().map(|text| self.tokenize_unpadded(text.as_ref(), max_length)).collect()
+    }
+
+    fn filled_up(&self, texts: Vec<UnpaddedText>, length: usize) -> Result<TokenizedText> {
         let mut out = TokenizedText { input_ids: vec![], attention_mask: vec![], truncated: vec![] };
-        for text in texts {
-            let UnpaddedText { input_ids: kept, truncated } =
-                self.tokenize_unpadded(text.as_ref(), max_length)?;
-            let filling = max_length - kept.len();
+        for UnpaddedText { input_ids: kept, truncated } in texts {
+            let filling = length - kept.len();
             let pad = match (filling, self.pad_token_id) {
                 (0, _) => 0,
                 (_, Some(pad)) => pad,
@@ -190,6 +213,11 @@ impl Qwen2Tokenizer {
         };
         let truncated = (!lost.is_empty()).then(|| self.decode(lost));
         Ok(UnpaddedText { input_ids: kept.to_vec(), truncated })
+    }
+
+    /// The number of a token.
+    pub(crate) fn token_to_id(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
     }
 
     /// The text of tokens, without special ones.

@@ -14,5 +14,6 @@ pub use clip_vision_with_projection::{CLIPVisionModelWithProjection, CLIPVisionP
 pub use dpt::{DPTConfig, DPTForDepthEstimation, DPTReadoutType, DepthEstimatorOutput};
 pub use image_processors::{
     CLIPImageProcessor, DPTImageProcessor, ImageProcessor, ImageProcessorConfig, ImageSize,
+    Qwen2VLImageProcessor, Qwen2VLImages,
 };
 pub use safety_checker::{CLIPConfig, SafetyCheckerOutput, StableDiffusionSafetyChecker};

@@ -8,6 +8,7 @@ mod calls;
 mod control_preprocessors;
 mod depth;
 mod image_processor;
+mod qwen_vl;
 mod safety_checker;
 mod t5;
 mod training;

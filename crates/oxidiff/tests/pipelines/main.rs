@@ -11,6 +11,7 @@ mod image_to_image;
 mod new_family;
 mod pipeline;
 mod quicktour;
+mod qwen_image;
 mod stable_diffusion;
 mod stable_diffusion_3;
 mod stable_diffusion_xl;

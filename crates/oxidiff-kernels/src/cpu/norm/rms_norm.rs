@@ -1,4 +1,4 @@
-//! Root mean square normalization.
+//! Root mean square normalization, alone or fused with the activation that follows it.
 
 use std::ops::Range;
 
@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::layer_norm::sum;
 use crate::cpu::channels_last::contiguous;
+use crate::cpu::exponential::silu;
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
 use crate::cpu::vector::{load, store, whole};
@@ -17,8 +18,12 @@ use crate::host::scratch::Scratch;
 /// Values per task.
 const VALUES: usize = 1 << 14;
 
-/// Normalizes rows as long as `weight`, the last dimension of `x`.
-pub(crate) fn rms_norm<T: Storage>(x: FlexTensor, weight: &[f32], epsilon: f32) -> FlexTensor {
+/// Normalizes rows as long as `weight`, the last dimension of `x`. With `SILU`, that is applied to the result.
+pub(crate) fn rms_norm<T: Storage, const SILU: bool>(
+    x: FlexTensor,
+    weight: &[f32],
+    epsilon: f32,
+) -> FlexTensor {
     let x = x.to_contiguous();
     let values = x.as_slice::<T>().expect("contiguous, of the type just matched");
     let features = weight.len();
@@ -29,20 +34,20 @@ pub(crate) fn rms_norm<T: Storage>(x: FlexTensor, weight: &[f32], epsilon: f32) 
     values.par_chunks(task_len).enumerate().for_each(|(task, rows)| {
         // SAFETY: each row is written by one task.
         let out = unsafe { output.part(task * task_len, rows.len()) };
-        Arch::new().dispatch(Normalize { rows, weight, epsilon, out });
+        Arch::new().dispatch(Normalize::<_, SILU> { rows, weight, epsilon, out });
     });
     contiguous::<T>(output.finish(), x.layout().shape())
 }
 
 /// Normalizes some rows, each as long as `weight`.
-struct Normalize<'a, T> {
+struct Normalize<'a, T, const SILU: bool> {
     rows: &'a [T],
     weight: &'a [f32],
     epsilon: f32,
     out: &'a mut [T],
 }
 
-impl<T: Storage> WithSimd for Normalize<'_, T> {
+impl<T: Storage, const SILU: bool> WithSimd for Normalize<'_, T, SILU> {
     type Output = ();
 
     #[inline(always)]
@@ -55,8 +60,8 @@ impl<T: Storage> WithSimd for Normalize<'_, T> {
         for (values, out) in rows.chunks_exact(features).zip(out.chunks_exact_mut(features)) {
             T::widen(values, &mut row[..features]);
             let inverse = inverse_root(simd, &mut row, features, epsilon);
-            scale(simd, 0..whole, &row, inverse, weight, out);
-            scale(Scalar, whole..features, &row, inverse, weight, out);
+            scale::<S, T, SILU>(simd, 0..whole, &row, inverse, weight, out);
+            scale::<Scalar, T, SILU>(Scalar, whole..features, &row, inverse, weight, out);
         }
     }
 }
@@ -70,9 +75,9 @@ pub(crate) fn inverse_root<S: Simd>(simd: S, row: &mut [f32], features: usize, e
     1.0 / (squares / features as f32 + epsilon).sqrt()
 }
 
-/// `x * inverse * weight` for some values of a row.
+/// `x * inverse * weight` for some values of a row, then perhaps SiLU.
 #[inline(always)]
-fn scale<S: Simd, T: Storage>(
+fn scale<S: Simd, T: Storage, const SILU: bool>(
     simd: S,
     indices: Range<usize>,
     row: &[f32],
@@ -83,6 +88,7 @@ fn scale<S: Simd, T: Storage>(
     let inverse = simd.splat_f32s(inverse);
     for start in indices.step_by(S::F32_LANES) {
         let normalized = simd.mul_f32s(load::<S, f32>(row, start), inverse);
-        store::<S, T>(simd.mul_f32s(normalized, load::<S, f32>(weight, start)), out, start);
+        let scaled = simd.mul_f32s(normalized, load::<S, f32>(weight, start));
+        store::<S, T>(if SILU { silu(simd, scaled) } else { scaled }, out, start);
     }
 }

@@ -6,7 +6,7 @@ use crate::any_model::callable::{CallableModel, ModelOutput, required};
 use crate::call_arguments;
 use crate::error::Result;
 use crate::models::autoencoders::{
-    Autoencoder, AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny, EncodedImage,
+    Autoencoder, AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, AutoencoderTiny, EncodedImage,
 };
 use crate::pipelines::component::Component;
 use crate::random::Generators;
@@ -68,4 +68,5 @@ macro_rules! autoencoder {
 
 autoencoder!(AutoencoderKL);
 autoencoder!(AutoencoderKLFlux2);
+autoencoder!(AutoencoderKLQwenImage);
 autoencoder!(AutoencoderTiny);

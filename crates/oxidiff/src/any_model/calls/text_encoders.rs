@@ -5,7 +5,10 @@ use burn::tensor::DType;
 use crate::any_model::callable::{CallableModel, ModelOutput, required};
 use crate::call_arguments;
 use crate::error::Result;
-use crate::text_encoders::{CLIPTextModel, CLIPTextModelWithProjection, Qwen3Model, T5EncoderModel};
+use crate::text_encoders::{
+    CLIPTextModel, CLIPTextModelWithProjection, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs,
+    Qwen3Model, T5EncoderModel,
+};
 
 call_arguments! {
     /// The arguments of a call of a [`CLIPTextModel`].
@@ -54,6 +57,25 @@ impl CallableModel for CLIPTextModelWithProjection {
             ("text_embeds", output.text_embeds.into()),
             ("last_hidden_state", output.last_hidden_state.into()),
         ])
+    }
+}
+
+impl CallableModel for Qwen2_5_VLForConditionalGeneration {
+    type Arguments = TextEncoderArguments;
+
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn call(&self, arguments: TextEncoderArguments) -> Result<ModelOutput> {
+        let input_ids = tokens(required("input_ids", arguments.input_ids)?);
+        let attention_mask = arguments.attention_mask.map(tokens);
+        let inputs = Qwen2_5_VLInputs {
+            input_ids: &input_ids,
+            attention_mask: attention_mask.as_deref(),
+            ..Default::default()
+        };
+        Ok(vec![("last_hidden_state", self.last_hidden_state(&inputs)?.into())])
     }
 }
 

@@ -8,7 +8,9 @@ mod controlnet;
 mod flux;
 pub(crate) mod flux_names;
 mod open_clip;
+mod qwen2_5_vl;
 mod qwen3;
+mod qwen_image;
 mod sd3;
 pub(crate) mod sd3_names;
 mod sdxl;
@@ -43,14 +45,16 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 11] = [
+static LAYOUTS: [&Layout; 13] = [
     &controlnet::LAYOUT,
     &flux::FLUX1_TRANSFORMER,
     &flux::FLUX2_TRANSFORMER,
     &flux::FLUX2_AUTOENCODER,
+    &qwen_image::LAYOUT,
     &z_image::LAYOUT,
     &z_image::CONTROLNET,
     &qwen3::LAYOUT,
+    &qwen2_5_vl::LAYOUT,
     &sd3::LAYOUT,
     &t5::LAYOUT,
     &sdxl::LAYOUT,
@@ -84,7 +88,7 @@ pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFold
     if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| tensors.contains(key)) {
         return Err(Error::unsupported(
             format!("`{}`, a checkpoint of {family}", tensors.origin()),
-            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, FLUX.1 and FLUX.2, the text encoder of Z-Image, and T5, are read from a \
+            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, FLUX.1, FLUX.2 and Qwen-Image, the text encoders of Z-Image and Qwen-Image, and T5, are read from a \
              single file; choose the configuration with `config` if it is one of them",
         ));
     }
@@ -98,7 +102,7 @@ pub(crate) fn is_controlnet(tensors: &StateDict) -> bool {
 
 /// Whether a file is a transformer without its text encoder and autoencoder.
 pub(crate) fn is_transformer(tensors: &StateDict) -> bool {
-    let layouts = [&flux::FLUX1_TRANSFORMER, &flux::FLUX2_TRANSFORMER, &z_image::LAYOUT];
+    let layouts = [&flux::FLUX1_TRANSFORMER, &flux::FLUX2_TRANSFORMER, &qwen_image::LAYOUT, &z_image::LAYOUT];
     layouts.iter().any(|layout| (layout.recognizes)(tensors)) || sd3::is_alone(tensors)
 }
 
@@ -109,7 +113,7 @@ pub(crate) fn loses_third_text_encoder(tensors: &StateDict) -> bool {
 
 /// Whether a file is a language model, which is only a part of a pipeline.
 pub(crate) fn is_language_model(tensors: &StateDict) -> bool {
-    [&qwen3::LAYOUT, &t5::LAYOUT].iter().any(|layout| (layout.recognizes)(tensors))
+    [&qwen3::LAYOUT, &qwen2_5_vl::LAYOUT, &t5::LAYOUT].iter().any(|layout| (layout.recognizes)(tensors))
 }
 
 /// Whether a file has a UNet, an autoencoder or a text encoder in the layout of whole checkpoints.
@@ -157,7 +161,7 @@ pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) ->
         Error::unsupported(
             format!("{class_name} from `{}`", tensors.origin()),
             "its layout is that of another model: single files have a UNet, an autoencoder and one or two text encoders, a ControlNet, a \
-             transformer, a Qwen3 language model, or the encoder of T5",
+             transformer, a Qwen3 or Qwen2.5-VL language model, or the encoder of T5",
         )
     })?;
     let converted = (model.convert)(tensors, config)?;

@@ -29,7 +29,7 @@ fn model(tensors: &StateDict, _: &Config) -> Result<StateDict> {
 }
 
 /// The name in transformers of a tensor of a block: `blk.0.attn_q.weight` is `layers.0.self_attn.q_proj.weight`.
-fn in_block(key: &str) -> Option<String> {
+pub(super) fn in_block(key: &str) -> Option<String> {
     let (number, rest) = key.strip_prefix("blk.")?.split_once('.')?;
     let (module, parameter) = rest.rsplit_once('.')?;
     let module = match module {

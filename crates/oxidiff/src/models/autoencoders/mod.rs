@@ -5,6 +5,7 @@
 mod autoencoder;
 mod autoencoder_kl;
 mod autoencoder_kl_flux2;
+mod autoencoder_kl_qwen_image;
 mod autoencoder_tiny;
 mod encoded_image;
 pub(crate) mod registry;
@@ -14,5 +15,6 @@ mod upcasting;
 pub use autoencoder::Autoencoder;
 pub use autoencoder_kl::{AutoencoderKL, AutoencoderKLConfig, DownEncoderBlockType, UpDecoderBlockType};
 pub use autoencoder_kl_flux2::{AutoencoderKLFlux2, AutoencoderKLFlux2Config};
+pub use autoencoder_kl_qwen_image::{AutoencoderKLQwenImage, AutoencoderKLQwenImageConfig};
 pub use autoencoder_tiny::{AutoencoderTiny, AutoencoderTinyConfig, UpsampleFn};
 pub use encoded_image::{DiagonalGaussianDistribution, EncodedImage};

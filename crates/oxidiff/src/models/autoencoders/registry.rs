@@ -1,6 +1,6 @@
 //! The autoencoders that a pipeline can load.
 
-use super::{Autoencoder, AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny};
+use super::{Autoencoder, AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, AutoencoderTiny};
 use crate::error::{Error, Result};
 use crate::loading::WeightOptions;
 use crate::loading::folder::Folder;
@@ -17,6 +17,7 @@ pub(crate) struct AutoencoderClass {
 pub(crate) const AUTOENCODERS: &[AutoencoderClass] = &[
     AutoencoderClass::of::<AutoencoderKL>(),
     AutoencoderClass::of::<AutoencoderKLFlux2>(),
+    AutoencoderClass::of::<AutoencoderKLQwenImage>(),
     AutoencoderClass::of::<AutoencoderTiny>(),
 ];
 

@@ -4,10 +4,13 @@ use super::controlnet::ControlNetModel;
 use super::flux::{FluxControlNet, FluxMultiControlNetModel};
 use super::multi_controlnet::MultiControlNetModel;
 use super::one_or_several::ControlNet;
+use super::qwen_image::{QwenImageControlNet, QwenImageMultiControlNetModel};
 use super::sd3::{SD3ControlNet, SD3MultiControlNetModel};
 use super::union::{ControlNetUnion, ControlNetUnionModel, MultiControlNetUnionModel};
 use crate::models::model::Model;
-use crate::models::transformers::{FluxControlNetModel, SD3ControlNetModel, ZImageControlNetModel};
+use crate::models::transformers::{
+    FluxControlNetModel, QwenImageControlNetModel, SD3ControlNetModel, ZImageControlNetModel,
+};
 use crate::pipelines::component::Component;
 
 /// ControlNets of one class: `controlnet=` in Python.
@@ -29,6 +32,8 @@ pub enum ControlNets {
     Union(ControlNetUnion),
     /// Those of FLUX.1.
     Flux(Box<FluxControlNet>),
+    /// Those of Qwen-Image.
+    QwenImage(Box<QwenImageControlNet>),
     /// Those of Stable Diffusion 3.
     SD3(Box<SD3ControlNet>),
     /// That of Z-Image.
@@ -42,6 +47,7 @@ impl ControlNets {
             Self::Plain(nets) => nets,
             Self::Union(nets) => nets,
             Self::Flux(nets) => &**nets,
+            Self::QwenImage(nets) => &**nets,
             Self::SD3(nets) => &**nets,
             Self::ZImage(net) => &**net,
         }
@@ -53,6 +59,7 @@ impl ControlNets {
             Self::Plain(_) => ControlNetModel::CLASS_NAME,
             Self::Union(_) => ControlNetUnionModel::CLASS_NAME,
             Self::Flux(_) => FluxControlNetModel::CLASS_NAME,
+            Self::QwenImage(_) => QwenImageControlNetModel::CLASS_NAME,
             Self::SD3(_) => SD3ControlNetModel::CLASS_NAME,
             Self::ZImage(_) => ZImageControlNetModel::CLASS_NAME,
         }
@@ -97,6 +104,9 @@ from_boxed! {
     FluxControlNetModel => Flux,
     FluxMultiControlNetModel => Flux,
     FluxControlNet => Flux,
+    QwenImageControlNetModel => QwenImage,
+    QwenImageMultiControlNetModel => QwenImage,
+    QwenImageControlNet => QwenImage,
     SD3ControlNetModel => SD3,
     SD3MultiControlNetModel => SD3,
     SD3ControlNet => SD3

@@ -6,6 +6,7 @@ mod flux;
 mod given;
 mod multi_controlnet;
 mod one_or_several;
+mod qwen_image;
 mod sd3;
 mod union;
 
@@ -20,6 +21,7 @@ pub use multi_controlnet::MultiControlNetModel;
 use multi_controlnet::numbered;
 pub(crate) use multi_controlnet::suffix;
 pub use one_or_several::ControlNet;
+pub use qwen_image::{QwenImageControlNet, QwenImageMultiControlNetModel};
 pub use sd3::{SD3ControlNet, SD3MultiControlNetModel};
 pub use union::{
     ControlNetUnion, ControlNetUnionConfig, ControlNetUnionInputs, ControlNetUnionModel,

@@ -43,22 +43,27 @@ impl ModulationLayer {
 
     /// `SETS` modulations by the embedded times `[rows, dim]`, with a row for all items or one for each.
     pub fn forward<const SETS: usize>(&self, condition: &Tensor<2>) -> [Modulation; SETS] {
-        let mut parts = self.values(condition).chunk(3 * SETS, 1).into_iter();
-        std::array::from_fn(|_| {
-            let [shift, scale, gate] = std::array::from_fn(|_| parts.next().expect("three parts for each"));
-            Modulation::new(shift, scale, Some(gate))
-        })
+        modulations(&self.linear, condition)
     }
 
     /// A modulation without a gate, whose scale comes before its shift.
     pub fn forward_ungated(&self, condition: &Tensor<2>) -> Modulation {
-        let [scale, shift] = self.values(condition).chunk(2, 1).try_into().expect("two parts");
+        let [scale, shift] = values(&self.linear, condition).chunk(2, 1).try_into().expect("two parts");
         Modulation::new(shift, scale, None)
     }
+}
 
-    fn values(&self, condition: &Tensor<2>) -> Tensor<2> {
-        self.linear.forward(Activation::Silu.forward(condition.clone())).cast(DType::F32)
-    }
+/// What [`ModulationLayer::forward`] returns, made by a layer that has another name in its checkpoint.
+pub fn modulations<const SETS: usize>(layer: &Linear, condition: &Tensor<2>) -> [Modulation; SETS] {
+    let mut parts = values(layer, condition).chunk(3 * SETS, 1).into_iter();
+    std::array::from_fn(|_| {
+        let [shift, scale, gate] = std::array::from_fn(|_| parts.next().expect("three parts for each"));
+        Modulation::new(shift, scale, Some(gate))
+    })
+}
+
+fn values(layer: &Linear, condition: &Tensor<2>) -> Tensor<2> {
+    layer.forward(Activation::Silu.forward(condition.clone())).cast(DType::F32)
 }
 
 impl Modulation {

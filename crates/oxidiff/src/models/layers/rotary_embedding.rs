@@ -7,7 +7,7 @@ use oxidiff_kernels::{Pairs, rotate};
 /// The rotations of the tokens of a sequence.
 #[derive(Clone, Debug)]
 pub struct RotaryEmbedding {
-    /// `[tokens, pairs]` in `f32`, as `sin` is.
+    /// `[tokens, pairs]`, or `[batch * tokens, pairs]` if each item of a batch has its own, in `f32`, as `sin` is.
     cos: Tensor<2>,
     sin: Tensor<2>,
     pairs: Pairs,
@@ -15,6 +15,7 @@ pub struct RotaryEmbedding {
 
 impl RotaryEmbedding {
     /// Rotations by `angles`, those of one token after those of another; `pairs` says which features of a head belong together.
+    /// The tokens are those of one item, for all items of a batch, or those of all items, one after another.
     pub fn new(angles: &[impl Into<f64> + Copy], tokens: usize, pairs: Pairs, device: &Device) -> Self {
         let table = |value: fn(f64) -> f64| {
             let values: Vec<f32> = angles.iter().map(|angle| value((*angle).into()) as f32).collect();
@@ -26,7 +27,12 @@ impl RotaryEmbedding {
 
     /// Rotates each head of `x` `[batch, tokens, heads * dim]`.
     pub fn rotate(&self, x: Tensor<3>) -> Tensor<3> {
-        rotate(x, self.cos.clone(), self.sin.clone(), self.pairs)
+        let dims @ [batch, tokens, width] = x.dims();
+        let rotate = |x: Tensor<3>| rotate(x, self.cos.clone(), self.sin.clone(), self.pairs);
+        match self.cos.dims()[0] == tokens {
+            true => rotate(x),
+            false => rotate(x.reshape([1, batch * tokens, width])).reshape(dims),
+        }
     }
 }
 
@@ -44,13 +50,18 @@ pub fn axial_angles<const A: usize>(theta: f64, axes_dims: [usize; A], positions
     angles.collect()
 }
 
-/// The angles of the first `tokens` positions of a text for heads of length `dim`, rounded to `f32` where language models do.
-pub fn text_angles(theta: f64, dim: usize, tokens: usize) -> Vec<f32> {
+/// How far the pairs of a head of length `dim` turn per step, rounded to `f32` where language models do.
+pub fn text_frequencies(theta: f64, dim: usize) -> Vec<f32> {
     let frequency = |pair: usize| {
         let exponent = (2 * pair) as f32 / dim as f32;
         1.0 / (theta.powf(f64::from(exponent)) as f32)
     };
-    let frequencies: Vec<f32> = (0..dim / 2).map(frequency).collect();
+    (0..dim / 2).map(frequency).collect()
+}
+
+/// The angles of the first `tokens` positions of a text for heads of length `dim`, rounded to `f32` where language models do.
+pub fn text_angles(theta: f64, dim: usize, tokens: usize) -> Vec<f32> {
+    let frequencies = text_frequencies(theta, dim);
     (0..tokens).flat_map(|token| frequencies.iter().map(move |frequency| token as f32 * frequency)).collect()
 }
 

@@ -3,6 +3,7 @@
 mod dit_transformer_2d;
 mod flux;
 mod flux2;
+mod qwen_image;
 mod sd3;
 mod transformer_2d;
 mod z_image;
@@ -13,6 +14,11 @@ pub use flux::{
     FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel,
 };
 pub use flux2::{Flux2Inputs, Flux2KVCache, Flux2Transformer2DConfig, Flux2Transformer2DModel};
+pub(crate) use qwen_image::counting_tokens;
+pub use qwen_image::{
+    QwenImageControlNetConfig, QwenImageControlNetInputs, QwenImageControlNetModel, QwenImageInputs,
+    QwenImageTransformer2DConfig, QwenImageTransformer2DModel,
+};
 pub use sd3::{
     SD3ControlNetConfig, SD3ControlNetInputs, SD3ControlNetModel, SD3Inputs, SD3Transformer2DConfig,
     SD3Transformer2DModel,

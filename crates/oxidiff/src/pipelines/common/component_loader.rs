@@ -9,15 +9,17 @@ use crate::loading::single_file::SingleFileOptions;
 use crate::models::autoencoders::{self, Autoencoder};
 use crate::models::controlnets::{
     ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, FluxControlNet,
-    FluxMultiControlNetModel, MultiControlNetModel, MultiControlNetUnionModel, SD3ControlNet,
-    SD3MultiControlNetModel, suffix,
+    FluxMultiControlNetModel, MultiControlNetModel, MultiControlNetUnionModel, QwenImageControlNet,
+    QwenImageMultiControlNetModel, SD3ControlNet, SD3MultiControlNetModel, suffix,
 };
 use crate::models::model::Model;
 use crate::models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapters};
-use crate::models::transformers::{FluxControlNetModel, SD3ControlNetModel, ZImageControlNetModel};
+use crate::models::transformers::{
+    FluxControlNetModel, QwenImageControlNetModel, SD3ControlNetModel, ZImageControlNetModel,
+};
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
-use crate::text_encoders::{CLIPTokenizer, Qwen2Tokenizer, T5Tokenizer};
+use crate::text_encoders::{CLIPTokenizer, Qwen2Tokenizer, Qwen2VLProcessor, T5Tokenizer};
 use crate::vision::{CLIPImageProcessor, ImageProcessor};
 
 /// A checkpoint that is being loaded: its folder, its index, and how to load it.
@@ -177,6 +179,24 @@ impl<'a> ComponentLoader<'a> {
         Ok(FluxControlNet::Several(FluxMultiControlNetModel::new(self.numbered(component)?)?))
     }
 
+    /// As [`Self::controlnet`], for the ControlNets of Qwen-Image.
+    ///
+    /// # Errors
+    /// As [`Self::controlnet`].
+    pub fn qwen_image_controlnet(&self, component: &str) -> Result<QwenImageControlNet> {
+        match &self.options.controlnet {
+            Some(ControlNets::QwenImage(given)) => return Ok((**given).clone()),
+            Some(other) => {
+                return Err(other_controlnet(other.class_name(), QwenImageControlNetModel::CLASS_NAME));
+            }
+            None => {}
+        }
+        if self.controlnet_class(component)? != QwenImageMultiControlNetModel::CLASS_NAME {
+            return Ok(QwenImageControlNet::One(self.model(component)?));
+        }
+        Ok(QwenImageControlNet::Several(QwenImageMultiControlNetModel::new(self.numbered(component)?)?))
+    }
+
     /// As [`Self::controlnet`], for the ControlNets of Stable Diffusion 3.
     ///
     /// # Errors
@@ -302,6 +322,22 @@ impl<'a> ComponentLoader<'a> {
             }
             other => {
                 let message = format!("is a `{other}`; only `Qwen2Tokenizer` can be loaded");
+                Err(Error::config(self.index.origin(), component, message))
+            }
+        }
+    }
+
+    /// The processor of texts with images of this name.
+    ///
+    /// # Errors
+    /// As [`Self::model`].
+    pub fn qwen2_vl_processor(&self, component: &str) -> Result<Qwen2VLProcessor> {
+        match self.index.required(component)? {
+            class if Qwen2VLProcessor::CLASSES.contains(&class) => {
+                Qwen2VLProcessor::load(&self.folder(component))
+            }
+            other => {
+                let message = format!("is a `{other}`; only `Qwen2VLProcessor` can be loaded");
                 Err(Error::config(self.index.origin(), component, message))
             }
         }

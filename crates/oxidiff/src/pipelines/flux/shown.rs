@@ -1,19 +1,18 @@
 //! What a call shows the transformer besides the noisy image.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 
 use super::arguments::Settings;
 use super::components::FluxComponents;
 use super::controlnet::{Control, ControlCall};
 use crate::error::{Error, Result};
-use crate::image_processor::{PipelineImageInput, PreprocessOptions};
-use crate::pipelines::common::control::about;
+use crate::image_processor::PipelineImageInput;
+use crate::pipelines::common::control::{about, pixels_to_follow};
 use crate::pipelines::common::image_latents::{PreparedImage, Scaling, sample_latents};
 use crate::pipelines::common::inpainting::{MaskedImage, without_masked_part};
 use crate::pipelines::common::latents::repeat_batch;
 use crate::pipelines::common::patches::{self, PATCH_SIZE};
 use crate::pipelines::model_index::ModelIndex;
-use crate::wording::counted;
 
 /// The place of a token: of which image it is, from top to bottom, and from left to right.
 pub(super) type Place = [f32; 3];
@@ -117,34 +116,10 @@ impl FluxComponents {
         size: [usize; 2],
         settings: &Settings,
     ) -> Result<Tensor<4>> {
-        let [height, width] = size.map(|side| side * self.vae.scale_factor());
-        let pixels = match image {
-            PipelineImageInput::Tensor(values) => values.clone(),
-            image => {
-                let options =
-                    PreprocessOptions { height: Some(height), width: Some(width), ..Default::default() };
-                let prepared = self.image_processor().preprocess(image, options);
-                prepared.map_err(|error| about(argument, error))?
-            }
-        };
-        let [given, channels, rows, columns] = pixels.dims();
-        if [rows, columns] != [height, width] || channels != 3 {
-            let message = format!("has shape {:?}, this call needs [_, 3, {height}, {width}]", pixels.dims());
-            return Err(Error::argument(argument, message));
-        }
-        let Settings { images, num_images_per_prompt: copies, .. } = *settings;
-        let copies = match given {
-            1 => images,
-            given if given * copies == images => copies,
-            given => {
-                let message = format!("got {given} for {}", counted(images / copies.max(1), "prompt"));
-                return Err(Error::argument(argument, message));
-            }
-        };
-        // The images of one prompt are next to each other.
-        let each: Tensor<5> = pixels.reshape([given, 1, channels, height, width]).repeat_dim(1, copies);
-        let each = each.reshape([given * copies, channels, height, width]);
-        Ok(each.to_device(&self.transformer.device()).cast(DType::F32))
+        let pixels = size.map(|side| side * self.vae.scale_factor());
+        let images = [settings.images, settings.num_images_per_prompt];
+        let (processor, device) = (self.image_processor(), self.transformer.device());
+        pixels_to_follow(argument, image, &processor, pixels, images, &device)
     }
 
     /// Latents of pixels, drawn for each image.

@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::models::layers::hidden_activation::HiddenActivation;
+use crate::text_encoders::language_model::DecoderShape;
+use crate::text_encoders::language_model::checks::{check_heads, check_layers, check_sizes};
+use crate::text_encoders::language_model::rope_parameters::rope_theta;
 
 /// θ of the rotary embedding where a configuration does not say.
 const DEFAULT_ROPE_THETA: f64 = 10_000.0;
@@ -90,77 +93,46 @@ impl Qwen3Config {
         [self.num_attention_heads, self.num_key_value_heads.unwrap_or(self.num_attention_heads)]
     }
 
+    /// The shape of a layer.
+    pub(super) fn shape(&self) -> DecoderShape {
+        DecoderShape {
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            heads: self.heads(),
+            head_dim: self.head_dim,
+            epsilon: self.rms_norm_eps,
+            activation: self.hidden_act,
+            has_input_bias: self.attention_bias,
+            has_output_bias: self.attention_bias,
+            normalizes_heads: true,
+        }
+    }
+
     /// θ of the rotary embedding.
     ///
     /// # Errors
     /// When it is not a positive number, or the embedding is of a kind that stretches positions.
     pub(super) fn rope_theta(&self) -> Result<f64> {
-        for (field, parameters) in
-            [("rope_parameters", &self.rope_parameters), ("rope_scaling", &self.rope_scaling)]
-        {
-            let Some(parameters) = parameters else { continue };
-            let kind = parameters.get("rope_type").or_else(|| parameters.get("type"));
-            if let Some(kind) = kind.filter(|kind| *kind != "default") {
-                let message = format!("has the rope_type {kind}; only \"default\" is supported");
-                return Err(Error::config("", field, message));
-            }
-        }
-        let stored = self.rope_parameters.as_ref().and_then(|parameters| parameters.get("rope_theta"));
-        let theta = match stored {
-            Some(stored) => stored.as_f64(),
-            None => Some(self.rope_theta.unwrap_or(DEFAULT_ROPE_THETA)),
-        };
-        theta.filter(|theta| theta.is_finite() && *theta > 0.0).ok_or_else(|| {
-            let (field, found) = match stored {
-                Some(stored) => ("rope_parameters", stored.to_string()),
-                None => ("rope_theta", format!("{:?}", self.rope_theta)),
-            };
-            Error::config("", field, format!("θ must be a positive number, not {found}"))
-        })
+        let (parameters, scaling) = (self.rope_parameters.as_ref(), self.rope_scaling.as_ref());
+        rope_theta(parameters, scaling, (self.rope_theta, DEFAULT_ROPE_THETA), &["default"])
     }
 
     /// # Errors
     /// When the configuration contradicts itself, or asks for something that is not supported.
     pub(super) fn check(&self) -> Result<()> {
-        let invalid = |field: &str, message: String| Err(Error::config("", field, message));
-        let [heads, key_heads] = self.heads();
-        for (field, value) in [
+        let heads @ [query_heads, key_heads] = self.heads();
+        check_sizes(&[
             ("hidden_size", self.hidden_size),
             ("intermediate_size", self.intermediate_size),
-            ("num_attention_heads", heads),
+            ("num_attention_heads", query_heads),
             ("num_key_value_heads", key_heads),
             ("head_dim", self.head_dim),
             ("vocab_size", self.vocab_size),
-        ] {
-            if value == 0 || value > 1 << 24 {
-                return invalid(field, format!("cannot be {value}"));
-            }
-        }
-        if !heads.is_multiple_of(key_heads) {
-            let message = format!("{key_heads} heads of keys do not divide {heads} heads of queries");
-            return invalid("num_key_value_heads", message);
-        }
-        if !self.head_dim.is_multiple_of(2) {
-            return invalid("head_dim", format!("is {}, but pairs of features are rotated", self.head_dim));
-        }
-        if self.num_hidden_layers > 1024 {
-            return invalid("num_hidden_layers", "must be at most 1024".into());
-        }
-        if let Some(types) = &self.layer_types {
-            if types.len() < self.num_hidden_layers {
-                let message = format!("has {} values for {} layers", types.len(), self.num_hidden_layers);
-                return invalid("layer_types", message);
-            }
-            let mut types = types[..self.num_hidden_layers].iter();
-            if let Some(other) = types.find(|kind| *kind != "full_attention") {
-                return invalid("layer_types", format!("has `{other}`; only `full_attention` is supported"));
-            }
-        } else if self.use_sliding_window
-            && self.sliding_window.is_some()
-            && self.max_window_layers < self.num_hidden_layers
-        {
-            return invalid("use_sliding_window", "is true, but only full attention is supported".into());
-        }
+        ])?;
+        check_heads(heads, self.head_dim)?;
+        let slides = self.use_sliding_window && self.sliding_window.is_some();
+        let full_layers = if slides { self.max_window_layers } else { self.num_hidden_layers };
+        check_layers(self.num_hidden_layers, self.layer_types.as_deref(), full_layers)?;
         self.rope_theta().map(|_| ())
     }
 }

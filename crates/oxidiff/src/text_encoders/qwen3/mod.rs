@@ -1,15 +1,13 @@
 //! The language model Qwen3 (Yang et al. 2025, <https://arxiv.org/abs/2505.09388>) as a text encoder.
 
 mod config;
-mod layer;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 use oxidiff_kernels::Pairs;
 
 pub use self::config::Qwen3Config;
-use self::layer::DecoderLayer;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
 use crate::models::call::call;
@@ -19,6 +17,7 @@ use crate::models::layers::normalization::RmsNorm;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
 use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
 use crate::text_encoders::input_ids::check_input_ids;
+use crate::text_encoders::language_model::{self, DecoderLayer, check_numbers};
 
 /// The result of a [`Qwen3Model`].
 #[derive(Clone, Debug)]
@@ -74,9 +73,10 @@ impl Model for Qwen3Model {
 
     fn init(config: &Qwen3Config, device: &Device) -> Result<Self> {
         config.check()?;
+        let shape = config.shape();
         Ok(Self {
             embed_tokens: Embedding::init(config.vocab_size, config.hidden_size, device),
-            layers: (0..config.num_hidden_layers).map(|_| DecoderLayer::init(config, device)).collect(),
+            layers: (0..config.num_hidden_layers).map(|_| DecoderLayer::init(&shape, device)).collect(),
             norm: RmsNorm::init(config.hidden_size, config.rms_norm_eps, device),
             config: config.clone(),
         })
@@ -130,11 +130,7 @@ impl Qwen3Model {
         attention_mask: Option<&[Vec<u32>]>,
         numbers: &[usize],
     ) -> Result<Vec<Tensor<3>>> {
-        let count = self.config.num_hidden_layers;
-        if numbers.is_empty() || !numbers.is_sorted() || numbers.iter().any(|number| *number > count) {
-            let message = format!("are {numbers:?}, but must ascend up to {count}");
-            return Err(Error::argument("numbers", message));
-        }
+        check_numbers(numbers, self.config.num_hidden_layers)?;
         let (most, vocab_size) = (self.config.max_position_embeddings, self.config.vocab_size);
         check_input_ids(input_ids, attention_mask, most, vocab_size)?;
         let device = self.device();
@@ -149,22 +145,11 @@ impl Qwen3Model {
         device: &Device,
     ) -> Result<Vec<Tensor<3>>> {
         let tokens = input_ids[0].len();
-        let mut x = self.embed_tokens.of_texts(input_ids, device);
-
+        let x = self.embed_tokens.of_texts(input_ids, device);
         let angles = text_angles(self.config.rope_theta()?, self.config.head_dim, tokens);
         let rotary = RotaryEmbedding::new(&angles, tokens, Pairs::Halves, device);
         let hidden = attention_mask.and_then(|mask| HiddenTokens::of(mask, device));
-        let last = numbers[numbers.len() - 1];
-        let mut found = Vec::new();
-        for number in 0..=last {
-            if number > 0 {
-                x = self.layers[number - 1].forward(x, &rotary, hidden.as_ref());
-            }
-            if number == self.layers.len() {
-                x = self.norm.forward(x);
-            }
-            found.extend(numbers.iter().filter(|wanted| **wanted == number).map(|_| x.clone()));
-        }
-        Ok(found)
+        let layers = (self.layers.as_slice(), &self.norm);
+        Ok(language_model::hidden_states(x, layers, &rotary, hidden.as_ref(), numbers))
     }
 }

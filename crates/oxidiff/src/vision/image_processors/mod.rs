@@ -6,6 +6,7 @@
 mod clip;
 mod config;
 mod dpt;
+mod qwen2_vl;
 
 use std::path::Path;
 
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 pub use self::clip::CLIPImageProcessor;
 pub use self::config::{ImageProcessorConfig, ImageSize};
 pub use self::dpt::DPTImageProcessor;
+pub use self::qwen2_vl::{Qwen2VLImageProcessor, Qwen2VLImages};
 use crate::error::{Error, Result};
 use crate::image_processor::{Arithmetic, Bitmap, Resample, resampling_matrix};
 use crate::loading::config::Config;
@@ -122,26 +124,28 @@ pub trait ImageProcessor: Sized {
     /// # Errors
     /// When there are no images, they end up with different sizes, or one does not have the channels of the mean.
     fn preprocess(&self, images: &[DynamicImage]) -> Result<Tensor<4>> {
+        let processed: Result<Vec<Tensor<4>>> = images.iter().map(|image| self.prepared(image)).collect();
+        stack(self.padded(processed?)?)
+    }
+
+    /// An image, resized and normalized, `[1, channels, height, width]`.
+    #[doc(hidden)]
+    fn prepared(&self, image: &DynamicImage) -> Result<Tensor<4>> {
         let config = self.config();
-        let device = Device::flex();
-        let mut processed = Vec::new();
-        for image in images {
-            let mut bitmap = Bitmap::from_image(image)?;
-            check_size([bitmap.height, bitmap.width])?;
-            if config.do_convert_rgb == Some(true) {
-                bitmap = on_white(&bitmap);
-            }
-            if config.do_resize == Some(true) {
-                let [height, width] = self.resized([bitmap.height, bitmap.width])?;
-                bitmap = bitmap.resize_with(width, height, config.filter()?, Arithmetic::Torchvision);
-            }
-            let Bitmap { width, height, channels, bytes } = bitmap;
-            let values: Vec<f32> = bytes.into_iter().map(f32::from).collect();
-            let data = TensorData::new(values, [1, height, width, channels]);
-            let values = Tensor::<4>::from_data(data, (&device, DType::F32)).permute([0, 3, 1, 2]);
-            processed.push(config.crop_and_normalize(values)?);
+        let mut bitmap = Bitmap::from_image(image)?;
+        check_size([bitmap.height, bitmap.width])?;
+        if config.do_convert_rgb == Some(true) {
+            bitmap = on_white(&bitmap);
         }
-        stack(self.padded(processed)?)
+        if config.do_resize == Some(true) {
+            let [height, width] = self.resized([bitmap.height, bitmap.width])?;
+            bitmap = bitmap.resize_with(width, height, config.filter()?, Arithmetic::Torchvision);
+        }
+        let Bitmap { width, height, channels, bytes } = bitmap;
+        let values: Vec<f32> = bytes.into_iter().map(f32::from).collect();
+        let data = TensorData::new(values, [1, height, width, channels]);
+        let values = Tensor::<4>::from_data(data, (&Device::flex(), DType::F32)).permute([0, 3, 1, 2]);
+        config.crop_and_normalize(values)
     }
 
     /// Like [`ImageProcessor::preprocess`], for values `[images, channels, height, width]`.

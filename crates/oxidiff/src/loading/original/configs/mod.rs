@@ -242,6 +242,12 @@ pub(super) static Z_IMAGE: EmbeddedFolder = folder!(
     TEXT_ENCODER: include_bytes!("text_encoder/qwen3_4b.json"),
 );
 
+pub(super) static QWEN2_5_VL: EmbeddedFolder = folder!(
+    "Qwen/Qwen-Image",
+    tokenizers: [],
+    TEXT_ENCODER: include_bytes!("text_encoder/qwen2_5_vl_7b.json"),
+);
+
 pub(super) static Z_IMAGE_CONTROLNET_1: EmbeddedFolder = folder!(
     "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union",
     tokenizers: [],
@@ -258,6 +264,24 @@ pub(super) static Z_IMAGE_CONTROLNET_2_1: EmbeddedFolder = folder!(
     "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union-2.1",
     tokenizers: [],
     CONTROLNET: include_bytes!("controlnet/z_image_2_1.json"),
+);
+
+pub(super) static QWEN_IMAGE: EmbeddedFolder = folder!(
+    "Qwen/Qwen-Image",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/qwen_image.json"),
+);
+
+pub(super) static QWEN_IMAGE_EDIT_2511: EmbeddedFolder = folder!(
+    "Qwen/Qwen-Image-Edit-2511",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/qwen_image_edit_2511.json"),
+);
+
+pub(super) static QWEN_IMAGE_LAYERED: EmbeddedFolder = folder!(
+    "Qwen/Qwen-Image-Layered",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/qwen_image_layered.json"),
 );
 
 pub(super) static T5: EmbeddedFolder = folder!(

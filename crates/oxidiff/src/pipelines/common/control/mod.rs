@@ -7,6 +7,7 @@ mod control_mode;
 mod followed_images;
 mod images;
 mod per_controlnet;
+mod pixels;
 mod run;
 
 pub(crate) use arguments::{control_arguments, union_arguments};
@@ -16,4 +17,5 @@ pub use followed_images::FollowedImages;
 pub use images::ControlImages;
 pub(crate) use images::about;
 pub use per_controlnet::PerControlNet;
+pub(crate) use pixels::pixels_to_follow;
 pub(crate) use run::{Control, ControlArguments, ControlCall, Size, check_window, works_in};

@@ -1,0 +1,148 @@
+//! A layer of a language model: attention and a gated feed-forward, each with a norm before and a residual around it.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use oxidiff_kernels::swiglu;
+
+use crate::models::layers::causal_attention::{HiddenTokens, causal_attention};
+use crate::models::layers::hidden_activation::HiddenActivation;
+use crate::models::layers::linear::Linear;
+use crate::models::layers::normalization::RmsNorm;
+use crate::models::layers::rotary_embedding::RotaryEmbedding;
+
+/// The shape of a [`DecoderLayer`].
+#[derive(Clone, Copy, Debug)]
+pub struct DecoderShape {
+    pub hidden_size: usize,
+    pub intermediate_size: usize,
+    /// The heads of queries, and those of keys and values.
+    pub heads: [usize; 2],
+    pub head_dim: usize,
+    /// Added to mean squares.
+    pub epsilon: f64,
+    pub activation: HiddenActivation,
+    /// Whether the projections to queries, keys and values have biases.
+    pub has_input_bias: bool,
+    /// Whether the projection after the attention has one.
+    pub has_output_bias: bool,
+    /// Whether each head of queries and keys is normalized by itself.
+    pub normalizes_heads: bool,
+}
+
+#[derive(Module, Debug)]
+pub struct DecoderLayer {
+    input_layernorm: RmsNorm,
+    self_attn: SelfAttention,
+    post_attention_layernorm: RmsNorm,
+    mlp: GatedMlp,
+}
+
+#[derive(Module, Debug)]
+struct SelfAttention {
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    o_proj: Linear,
+    /// These normalize each head by itself.
+    q_norm: Option<RmsNorm>,
+    k_norm: Option<RmsNorm>,
+    heads: usize,
+    key_heads: usize,
+}
+
+/// A feed-forward with a gate (Shazeer 2020, <https://arxiv.org/abs/2002.05202>).
+#[derive(Module, Debug)]
+pub struct GatedMlp {
+    gate_proj: Linear,
+    up_proj: Linear,
+    down_proj: Linear,
+    #[module(skip)]
+    activation: HiddenActivation,
+}
+
+impl DecoderLayer {
+    pub fn init(shape: &DecoderShape, device: &Device) -> Self {
+        let hidden = shape.hidden_size;
+        let [heads, key_heads] = shape.heads;
+        let norm = |features| RmsNorm::init(features, shape.epsilon, device);
+        let head_norm = || shape.normalizes_heads.then(|| norm(shape.head_dim));
+        let (queries, keys) = (heads * shape.head_dim, key_heads * shape.head_dim);
+        let input = |features| Linear::init(hidden, features, shape.has_input_bias, device);
+        Self {
+            input_layernorm: norm(hidden),
+            self_attn: SelfAttention {
+                q_proj: input(queries),
+                k_proj: input(keys),
+                v_proj: input(keys),
+                o_proj: Linear::init(queries, hidden, shape.has_output_bias, device),
+                q_norm: head_norm(),
+                k_norm: head_norm(),
+                heads,
+                key_heads,
+            },
+            post_attention_layernorm: norm(hidden),
+            mlp: GatedMlp::init(hidden, shape.intermediate_size, false, shape.activation, device),
+        }
+    }
+
+    /// `[batch, tokens, hidden_size]` to the same shape.
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        rotary: &RotaryEmbedding,
+        hidden: Option<&HiddenTokens>,
+    ) -> Tensor<3> {
+        let x = self.self_attn.forward_added(self.input_layernorm.forward(x.clone()), rotary, hidden, x);
+        self.mlp.forward_added(self.post_attention_layernorm.forward(x.clone()), x)
+    }
+}
+
+impl SelfAttention {
+    fn forward_added(
+        &self,
+        x: Tensor<3>,
+        rotary: &RotaryEmbedding,
+        hidden: Option<&HiddenTokens>,
+        residual: Tensor<3>,
+    ) -> Tensor<3> {
+        let rotated = |projected: Tensor<3>, norm: &Option<RmsNorm>| {
+            rotary.rotate(match norm {
+                Some(norm) => norm.forward_heads(projected),
+                None => projected,
+            })
+        };
+        let query = rotated(self.q_proj.forward(x.clone()), &self.q_norm);
+        let key = rotated(self.k_proj.forward(x.clone()), &self.k_norm);
+        let value = self.v_proj.forward(x);
+        let attended = causal_attention(query, key, value, [self.heads, self.key_heads], hidden);
+        self.o_proj.forward_added(attended, residual)
+    }
+}
+
+impl GatedMlp {
+    /// From `hidden` features to `intermediate`, and back.
+    pub fn init(
+        hidden: usize,
+        intermediate: usize,
+        bias: bool,
+        activation: HiddenActivation,
+        device: &Device,
+    ) -> Self {
+        Self {
+            gate_proj: Linear::init(hidden, intermediate, bias, device),
+            up_proj: Linear::init(hidden, intermediate, bias, device),
+            down_proj: Linear::init(intermediate, hidden, bias, device),
+            activation,
+        }
+    }
+
+    /// The result for `x` `[batch, tokens, hidden]`, plus `residual` of the same shape.
+    pub fn forward_added(&self, x: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        let (gate, value) = (self.gate_proj.forward(x.clone()), self.up_proj.forward(x));
+        let gated = match self.activation {
+            HiddenActivation::Silu => swiglu(gate, value),
+            other => other.forward(gate) * value,
+        };
+        self.down_proj.forward_added(gated, residual)
+    }
+}

@@ -1,0 +1,49 @@
+//! What the language models that are text encoders have in common: causal attention with rotary embeddings and shared heads of
+//! keys and values, and gated feed-forwards.
+
+pub(super) mod checks;
+mod layer;
+pub(super) mod rope_parameters;
+
+use burn::tensor::Tensor;
+
+pub(super) use self::layer::{DecoderLayer, DecoderShape, GatedMlp};
+use crate::error::{Error, Result};
+use crate::models::layers::causal_attention::HiddenTokens;
+use crate::models::layers::normalization::RmsNorm;
+use crate::models::layers::rotary_embedding::RotaryEmbedding;
+
+/// Checks the numbers of hidden states to return, of a model with `count` layers.
+///
+/// # Errors
+/// When there is no layer of a number or the numbers do not ascend.
+pub(super) fn check_numbers(numbers: &[usize], count: usize) -> Result<()> {
+    if numbers.is_empty() || !numbers.is_sorted() || numbers.iter().any(|number| *number > count) {
+        let message = format!("are {numbers:?}, but must ascend up to {count}");
+        return Err(Error::argument("numbers", message));
+    }
+    Ok(())
+}
+
+/// Those hidden states of a text with the `numbers`: 0 is the embedding `x`, `[batch, tokens, hidden_size]`, the others are the
+/// results of the layers, the last of them after `norm`. Layers after the last number are not computed.
+pub(super) fn hidden_states(
+    mut x: Tensor<3>,
+    (layers, norm): (&[DecoderLayer], &RmsNorm),
+    rotary: &RotaryEmbedding,
+    hidden: Option<&HiddenTokens>,
+    numbers: &[usize],
+) -> Vec<Tensor<3>> {
+    let last = numbers[numbers.len() - 1];
+    let mut found = Vec::new();
+    for number in 0..=last {
+        if number > 0 {
+            x = layers[number - 1].forward(x, rotary, hidden);
+        }
+        if number == layers.len() {
+            x = norm.forward(x);
+        }
+        found.extend(numbers.iter().filter(|wanted| **wanted == number).map(|_| x.clone()));
+    }
+    found
+}
