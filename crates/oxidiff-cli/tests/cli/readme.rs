@@ -13,7 +13,9 @@ use serde_json::Value;
 
 use crate::gguf;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
-use crate::small_models::{flux1_config, write_flux1, write_flux2, write_initial, write_sd3, write_z_image};
+use crate::small_models::{
+    flux1_config, write_chroma, write_flux1, write_flux2, write_initial, write_sd3, write_z_image,
+};
 
 /// The commands that are not commands of the binary.
 const OTHER_COMMANDS: [&str; 6] = [
@@ -189,6 +191,16 @@ fn the_commands_of_the_page_about_models_work() {
         let class_name = if name.ends_with("kv") { "Flux2KleinKVPipeline" } else { "Flux2KleinPipeline" };
         let text = std::fs::read_to_string(&index).unwrap().replace("Flux2KleinPipeline", class_name);
         std::fs::write(&index, text).unwrap();
+    }
+    let chroma = sandbox.path("lodestones/Chroma1-HD");
+    write_chroma(&chroma);
+    for (part, file) in [
+        ("transformer/diffusion_pytorch_model.safetensors", "Chroma1-HD-Q8_0.gguf"),
+        ("text_encoder/model.safetensors", "t5-chroma-Q8_0.gguf"),
+    ] {
+        let tensors = gguf::tensors(&chroma.join(part));
+        let tensors = if part.starts_with("text") { gguf::t5_of_llama_cpp(&tensors) } else { tensors };
+        gguf::write(&tensors, QuantisedFormat::Q8_0, &sandbox.path(file));
     }
     let sd3 = sandbox.path("stabilityai/stable-diffusion-3.5-medium");
     write_sd3(&sd3);
