@@ -92,14 +92,15 @@ pub use models::layers::resnet::ResnetTimeScaleShift;
 pub use models::model::Model;
 pub use models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapterConfig, T2IAdapterType, T2IAdapters};
 pub use models::transformers::{
-    ControlNoiseRefiner, DiTTransformer2DConfig, DiTTransformer2DModel, Flux2Inputs, Flux2KVCache,
-    Flux2Transformer2DConfig, Flux2Transformer2DModel, FluxControlCondition, FluxControlNetConfig,
-    FluxControlNetInputs, FluxControlNetModel, FluxControlSamples, FluxInputs, FluxTransformer2DConfig,
-    FluxTransformer2DModel, QwenImageControlNetConfig, QwenImageControlNetInputs, QwenImageControlNetModel,
-    QwenImageInputs, QwenImageTransformer2DConfig, QwenImageTransformer2DModel, SD3ControlNetConfig,
-    SD3ControlNetInputs, SD3ControlNetModel, SD3Inputs, SD3Transformer2DConfig, SD3Transformer2DModel,
-    ZImageControlInputs, ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs,
-    ZImageTransformer2DConfig, ZImageTransformer2DModel,
+    ChromaInputs, ChromaTransformer2DConfig, ChromaTransformer2DModel, ControlNoiseRefiner,
+    DiTTransformer2DConfig, DiTTransformer2DModel, Flux2Inputs, Flux2KVCache, Flux2Transformer2DConfig,
+    Flux2Transformer2DModel, FluxControlCondition, FluxControlNetConfig, FluxControlNetInputs,
+    FluxControlNetModel, FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel,
+    QwenImageControlNetConfig, QwenImageControlNetInputs, QwenImageControlNetModel, QwenImageInputs,
+    QwenImageTransformer2DConfig, QwenImageTransformer2DModel, SD3ControlNetConfig, SD3ControlNetInputs,
+    SD3ControlNetModel, SD3Inputs, SD3Transformer2DConfig, SD3Transformer2DModel, ZImageControlInputs,
+    ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs, ZImageTransformer2DConfig,
+    ZImageTransformer2DModel,
 };
 pub use models::unets::{
     AddedConditions, AdditionEmbedType, ClassEmbedType, ClassLabels, DownBlockType, EncoderHidDimType, FreeU,

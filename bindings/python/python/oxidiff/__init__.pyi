@@ -351,6 +351,161 @@ class CMStochasticIterativeScheduler(NoiseLevels, StepIndex, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
+class ChromaImg2ImgPipeline(DiffusionPipeline):
+    """`ChromaImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, strength: float = 0.9, height: int | None = None, width: int | None = None, num_inference_steps: int = 35, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 5.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: ChromaImg2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. A tensor with as many channels as the latents have is treated as latents.
+            strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image is left.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, which is empty by default, towards that with the prompt. Above 1, each step takes two calls of the model.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            prompt_attention_mask (ArrayLike): Which tokens of `prompt_embeds` count, `[prompts, tokens]`: 1 for those of the text and the first that fills it up, 0 for the others. The values are numbers, as in a float mask in Python.
+            negative_prompt_attention_mask (ArrayLike): The same for `negative_prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The tokens of a prompt, up to 512: more are cut off, fewer filled up.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class ChromaInpaintPipeline(DiffusionPipeline):
+    """`ChromaInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, true_cfg_scale: float = 1.0, masked_image_latents: ArrayLike | None = None, padding_mask_crop: int | None = None, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: ChromaInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            true_cfg_scale (float): Has no effect, as in Python: `guidance_scale` guides.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each. A tensor with as many channels as the latents have is treated as latents.
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            masked_image_latents (ArrayLike): Has no effect, as in Python: the transformer does not look at the image without its masked part.
+            padding_mask_crop (int): Repaint only the masked part and this many pixels around it, at the size of the whole image.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, which is empty by default, towards that with the prompt. Above 1, each step takes two calls of the model.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            prompt_attention_mask (ArrayLike): Which tokens of `prompt_embeds` count, `[prompts, tokens]`: 1 for those of the text and the first that fills it up, 0 for the others. The values are numbers, as in a float mask in Python.
+            negative_prompt_attention_mask (ArrayLike): The same for `negative_prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The tokens of a prompt, up to 512: more are cut off, fewer filled up.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class ChromaPipeline(DiffusionPipeline):
+    """`ChromaPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, height: int | None = None, width: int | None = None, num_inference_steps: int = 35, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 5.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: ChromaPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, which is empty by default, towards that with the prompt. Above 1, each step takes two calls of the model.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            prompt_attention_mask (ArrayLike): Which tokens of `prompt_embeds` count, `[prompts, tokens]`: 1 for those of the text and the first that fills it up, 0 for the others. The values are numbers, as in a float mask in Python.
+            negative_prompt_attention_mask (ArrayLike): The same for `negative_prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The tokens of a prompt, up to 512: more are cut off, fewer filled up.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class ChromaTransformer2DModel(ModelMixin):
+    """`ChromaTransformer2DModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, img_ids: Any | None = None, txt_ids: Any | None = None, attention_mask: ArrayLike | None = None, controlnet_block_samples: Any | None = None, controlnet_single_block_samples: Any | None = None, controlnet_blocks_repeat: bool = False, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the ChromaTransformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The tokens of the images, `[batch, tokens, in_channels]`.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+            timestep (float | Sequence[float] | ArrayLike): The time from 1 (noise) to 0: one for all items, or one for each.
+            img_ids (Any): The places of the images' tokens, `[tokens, 3]`, or of each item, `[batch, tokens, 3]`; those of the first item count.
+            txt_ids (Any): The places of the prompts' tokens, as `img_ids`.
+            attention_mask (ArrayLike): How much each token counts, those of the prompts first, `[batch, tokens]`: numbers, as in a float mask in Python.
+            controlnet_block_samples (Any): What ControlNets add after the blocks with two streams, each `[batch, tokens, dim]`.
+            controlnet_single_block_samples (Any): What they add after the blocks with one stream, likewise.
+            controlnet_blocks_repeat (bool): Whether the additions are used from the first on again, where there are fewer than blocks.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, img_ids: Any | None = None, txt_ids: Any | None = None, attention_mask: ArrayLike | None = None, controlnet_block_samples: Any | None = None, controlnet_single_block_samples: Any | None = None, controlnet_blocks_repeat: bool = False, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the ChromaTransformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The tokens of the images, `[batch, tokens, in_channels]`.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+            timestep (float | Sequence[float] | ArrayLike): The time from 1 (noise) to 0: one for all items, or one for each.
+            img_ids (Any): The places of the images' tokens, `[tokens, 3]`, or of each item, `[batch, tokens, 3]`; those of the first item count.
+            txt_ids (Any): The places of the prompts' tokens, as `img_ids`.
+            attention_mask (ArrayLike): How much each token counts, those of the prompts first, `[batch, tokens]`: numbers, as in a float mask in Python.
+            controlnet_block_samples (Any): What ControlNets add after the blocks with two streams, each `[batch, tokens, dim]`.
+            controlnet_single_block_samples (Any): What they add after the blocks with one stream, likewise.
+            controlnet_blocks_repeat (bool): Whether the additions are used from the first on again, where there are fewer than blocks.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class ConsistencyModelPipeline(DiffusionPipeline):
     """`ConsistencyModelPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 

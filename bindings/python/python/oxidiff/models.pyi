@@ -7,6 +7,7 @@ from . import AutoencoderTiny as AutoencoderTiny
 from . import CLIPTextModel as CLIPTextModel
 from . import CLIPTextModelWithProjection as CLIPTextModelWithProjection
 from . import CLIPVisionModelWithProjection as CLIPVisionModelWithProjection
+from . import ChromaTransformer2DModel as ChromaTransformer2DModel
 from . import ControlNetModel as ControlNetModel
 from . import ControlNetUnionModel as ControlNetUnionModel
 from . import DPTForDepthEstimation as DPTForDepthEstimation

@@ -3,6 +3,9 @@
 from . import AutoPipelineForImage2Image as AutoPipelineForImage2Image
 from . import AutoPipelineForInpainting as AutoPipelineForInpainting
 from . import AutoPipelineForText2Image as AutoPipelineForText2Image
+from . import ChromaImg2ImgPipeline as ChromaImg2ImgPipeline
+from . import ChromaInpaintPipeline as ChromaInpaintPipeline
+from . import ChromaPipeline as ChromaPipeline
 from . import ConsistencyModelPipeline as ConsistencyModelPipeline
 from . import DDIMPipeline as DDIMPipeline
 from . import DDPMPipeline as DDPMPipeline

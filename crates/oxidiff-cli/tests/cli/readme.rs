@@ -14,7 +14,8 @@ use serde_json::Value;
 use crate::gguf;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 use crate::small_models::{
-    flux1_config, write_flux1, write_flux2, write_initial, write_qwen_image, write_sd3, write_z_image,
+    flux1_config, write_chroma, write_flux1, write_flux2, write_initial, write_qwen_image, write_sd3,
+    write_z_image,
 };
 
 /// The commands that are not commands of the binary.
@@ -204,6 +205,16 @@ fn the_commands_of_the_page_about_models_work() {
     let controlnet = Config::from_json(&models["controlnet.edges"]["config"].to_string()).unwrap();
     let controlnet = QwenImageControlNetModel::from_config(&controlnet, &Device::flex()).unwrap();
     controlnet.save_pretrained(sandbox.path("qwen-image-controlnet")).unwrap();
+    let chroma = sandbox.path("lodestones/Chroma1-HD");
+    write_chroma(&chroma);
+    for (part, file) in [
+        ("transformer/diffusion_pytorch_model.safetensors", "Chroma1-HD-Q8_0.gguf"),
+        ("text_encoder/model.safetensors", "t5-chroma-Q8_0.gguf"),
+    ] {
+        let tensors = gguf::tensors(&chroma.join(part));
+        let tensors = if part.starts_with("text") { gguf::t5_of_llama_cpp(&tensors) } else { tensors };
+        gguf::write(&tensors, QuantisedFormat::Q8_0, &sandbox.path(file));
+    }
     let sd3 = sandbox.path("stabilityai/stable-diffusion-3.5-medium");
     write_sd3(&sd3);
     for name in ["stable-diffusion-3.5-large-turbo", "stable-diffusion-3-medium-diffusers"] {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use oxidiff::{
     AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, CLIPTextModel, CLIPTextModelWithProjection,
-    Config, Device, Flux2Transformer2DModel, FluxTransformer2DModel, Model,
+    ChromaTransformer2DModel, Config, Device, Flux2Transformer2DModel, FluxTransformer2DModel, Model,
     Qwen2_5_VLForConditionalGeneration, Qwen3Model, QwenImageTransformer2DModel, SD3Transformer2DModel,
     T5EncoderModel, ZImageTransformer2DModel,
 };
@@ -39,6 +39,16 @@ pub fn flux1_config(name: &str) -> Value {
     let models = Path::new(ROOT).join("tests/fixtures/flux/models.json");
     let models: Value = serde_json::from_slice(&std::fs::read(models).unwrap()).unwrap();
     models[name]["config"].clone()
+}
+
+/// A small Chroma with initial weights.
+pub fn write_chroma(folder: &Path) {
+    let fixtures = Path::new(ROOT).join("tests/fixtures");
+    copy_folder(&fixtures.join("chroma/checkpoint"), folder);
+    copy_folder(&fixtures.join("t5/tokenizer"), &folder.join("tokenizer"));
+    write_initial::<ChromaTransformer2DModel>(&folder.join("transformer"));
+    write_initial::<T5EncoderModel>(&folder.join("text_encoder"));
+    write_initial::<AutoencoderKL>(&folder.join("vae"));
 }
 
 /// A small FLUX.2 klein with initial weights.

@@ -13,8 +13,8 @@ use crate::models::autoencoders::{
 use crate::models::controlnets::{ControlNetModel, ControlNetUnionModel};
 use crate::models::t2i_adapters::T2IAdapter;
 use crate::models::transformers::{
-    DiTTransformer2DModel, Flux2Transformer2DModel, FluxTransformer2DModel, QwenImageTransformer2DModel,
-    SD3Transformer2DModel, ZImageTransformer2DModel,
+    ChromaTransformer2DModel, DiTTransformer2DModel, Flux2Transformer2DModel, FluxTransformer2DModel,
+    QwenImageTransformer2DModel, SD3Transformer2DModel, ZImageTransformer2DModel,
 };
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
@@ -34,6 +34,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<CLIPTextModel>(),
     Entry::of::<CLIPTextModelWithProjection>(),
     Entry::of::<CLIPVisionModelWithProjection>(),
+    Entry::of::<ChromaTransformer2DModel>(),
     Entry::of::<ControlNetModel>(),
     Entry::of::<ControlNetUnionModel>(),
     Entry::of::<DPTForDepthEstimation>(),

@@ -6,6 +6,7 @@
 mod additions;
 mod any_pipeline;
 mod auto_pipeline;
+mod chroma;
 pub(crate) mod common;
 pub(crate) mod component;
 mod diffusion_pipeline;
@@ -31,6 +32,7 @@ pub use auto_pipeline::{
     AUTO_PIPELINES, AutoPipeline, AutoPipelineForImage2Image, AutoPipelineForInpainting,
     AutoPipelineForText2Image,
 };
+pub use chroma::*;
 pub use common::callback::{StepCallback, StepEnd, Stop};
 pub use common::component_loader::ComponentLoader;
 pub use common::control::{ControlImages, ControlMode, FollowedImages, PerControlNet};

@@ -2,6 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
+use super::chroma::{ChromaImg2ImgPipeline, ChromaInpaintPipeline, ChromaPipeline};
 use super::common::component_loader::ComponentLoader;
 use super::component::Components;
 use super::diffusion_pipeline::DiffusionPipeline;
@@ -87,6 +88,9 @@ impl Task {
 
 /// The classes of the library. Those of one family have the same parts, so that one can be made from another.
 const PIPELINES: &[Entry] = &[
+    Entry::of::<ChromaPipeline>("chroma", Task::TextToImage),
+    Entry::of::<ChromaImg2ImgPipeline>("chroma", Task::ImageToImage),
+    Entry::of::<ChromaInpaintPipeline>("chroma", Task::Inpainting),
     Entry::of::<ConsistencyModelPipeline>("consistency-models", Task::Unconditional),
     Entry::of::<DDIMPipeline>("ddim", Task::Unconditional),
     Entry::of::<DDPMPipeline>("ddpm", Task::Unconditional),

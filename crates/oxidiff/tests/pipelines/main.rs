@@ -4,6 +4,7 @@
 mod fixture;
 
 mod checkpoints;
+mod chroma;
 mod flux;
 mod flux2;
 mod freeu;

@@ -6,10 +6,60 @@ use crate::any_model::callable::{CallableModel, ModelOutput, required};
 use crate::call_arguments;
 use crate::error::{Error, Result};
 use crate::models::transformers::{
-    DiTTransformer2DModel, Flux2Inputs, Flux2Transformer2DModel, FluxControlSamples, FluxInputs,
-    FluxTransformer2DModel, SD3Inputs, SD3Transformer2DModel, ZImageInputs, ZImageTransformer2DModel,
+    ChromaInputs, ChromaTransformer2DModel, DiTTransformer2DModel, Flux2Inputs, Flux2Transformer2DModel,
+    FluxControlSamples, FluxInputs, FluxTransformer2DModel, SD3Inputs, SD3Transformer2DModel, ZImageInputs,
+    ZImageTransformer2DModel,
 };
 use crate::pipelines::AnyTensor;
+
+call_arguments! {
+    /// The arguments of a call of a [`ChromaTransformer2DModel`].
+    pub struct ChromaTransformer2DArguments: "ChromaTransformer2DModel" {
+        /// The tokens of the images, `[batch, tokens, in_channels]`.
+        pub hidden_states: Option<Tensor<3>> = None,
+        /// The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+        pub encoder_hidden_states: Option<Tensor<3>> = None,
+        /// The time from 1 (noise) to 0: one for all items, or one for each.
+        pub timestep: Option<Vec<f32>> = None,
+        /// The places of the images' tokens, `[tokens, 3]`, or of each item, `[batch, tokens, 3]`; those of the first item count.
+        pub img_ids: Option<AnyTensor> = None,
+        /// The places of the prompts' tokens, as `img_ids`.
+        pub txt_ids: Option<AnyTensor> = None,
+        /// How much each token counts, those of the prompts first, `[batch, tokens]`: numbers, as in a float mask in Python.
+        pub attention_mask: Option<Tensor<2>> = None,
+        /// What ControlNets add after the blocks with two streams, each `[batch, tokens, dim]`.
+        pub controlnet_block_samples: Vec<Tensor<3>> = Vec::new(),
+        /// What they add after the blocks with one stream, likewise.
+        pub controlnet_single_block_samples: Vec<Tensor<3>> = Vec::new(),
+        /// Whether the additions are used from the first on again, where there are fewer than blocks.
+        pub controlnet_blocks_repeat: bool = false,
+    }
+}
+
+impl CallableModel for ChromaTransformer2DModel {
+    type Arguments = ChromaTransformer2DArguments;
+
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn call(&self, arguments: ChromaTransformer2DArguments) -> Result<ModelOutput> {
+        let inputs = ChromaInputs {
+            hidden_states: required("hidden_states", arguments.hidden_states)?,
+            encoder_hidden_states: required("encoder_hidden_states", arguments.encoder_hidden_states)?,
+            timestep: &required("timestep", arguments.timestep)?,
+            img_ids: &places("img_ids", arguments.img_ids)?,
+            txt_ids: &places("txt_ids", arguments.txt_ids)?,
+            attention_mask: arguments.attention_mask,
+        };
+        let control = FluxControlSamples {
+            blocks: arguments.controlnet_block_samples,
+            single_blocks: arguments.controlnet_single_block_samples,
+            repeat: arguments.controlnet_blocks_repeat,
+        };
+        Ok(vec![("sample", self.forward_with(&inputs, &control)?.into())])
+    }
+}
 
 call_arguments! {
     /// The arguments of a call of a [`DiTTransformer2DModel`].

@@ -1,7 +1,7 @@
-//! The layouts of the transformers of FLUX.1 and FLUX.2, and of FLUX.2's autoencoder, in files of their own, as their authors published
+//! The layouts of the transformers of FLUX.1, FLUX.2 and Chroma, and of FLUX.2's autoencoder, in files of their own, as their authors published
 //! them and ComfyUI reads them: query, key and value are one matrix.
 
-use super::flux_names::{FINAL_MODULATION, FLUX1, FLUX2, Names, parts};
+use super::flux_names::{CHROMA, FINAL_MODULATION, FLUX1, FLUX2, Names, parts};
 use super::{Layout, OriginalModel, UNET, configs, stable_diffusion};
 use crate::error::Result;
 use crate::loading::formats::state_dict::{StateDict, StoredTensor};
@@ -11,6 +11,8 @@ const FLUX1_MARKS: [&str; 2] =
     ["single_blocks.0.modulation.lin.weight", "single_transformer_blocks.0.norm.linear.weight"];
 const FLUX2_MARKS: [&str; 2] =
     ["single_stream_modulation.lin.weight", "single_stream_modulation.linear.weight"];
+/// A tensor that only Chroma has, in both layouts.
+const CHROMA_MARKS: [&str; 1] = ["distilled_guidance_layer.in_proj.weight"];
 /// A tensor that ControlNets have.
 const CONTROLNET_MARK: &str = "controlnet_blocks.0.weight";
 /// The first layer in both layouts: its shape tells the models apart.
@@ -31,6 +33,16 @@ pub(super) static FLUX1_TRANSFORMER: Layout = Layout {
         class_name: "FluxTransformer2DModel",
         subfolder: "transformer",
         convert: |tensors, _| transformer(tensors, &FLUX1),
+    }],
+};
+
+pub(super) static CHROMA_TRANSFORMER: Layout = Layout {
+    recognizes: |tensors| has_one_of(tensors, &CHROMA_MARKS),
+    configs: |_| &configs::CHROMA,
+    models: &[OriginalModel {
+        class_name: "ChromaTransformer2DModel",
+        subfolder: "transformer",
+        convert: |tensors, _| transformer(tensors, &CHROMA),
     }],
 };
 
@@ -85,7 +97,7 @@ fn transformer(tensors: &StateDict, names: &Names) -> Result<StateDict> {
         let Some((module, parameter)) = bare(key).rsplit_once('.') else { continue };
         let parameter = if parameter == "scale" { "weight" } else { parameter };
         let Some(name) = names.in_diffusers(module) else {
-            out.insert(bare(key).to_owned(), tensor.clone());
+            out.insert(format!("{module}.{parameter}"), tensor.clone());
             continue;
         };
         let indivisible = |count: &str| {
@@ -145,7 +157,7 @@ mod tests {
                 tensors.push(("guidance_in.in_layer.weight", [1, 1]));
             }
             let file = file(&tensors);
-            let mut layouts = [&FLUX1_TRANSFORMER, &FLUX2_TRANSFORMER].into_iter();
+            let mut layouts = [&FLUX1_TRANSFORMER, &CHROMA_TRANSFORMER, &FLUX2_TRANSFORMER].into_iter();
             (layouts.find(|layout| (layout.recognizes)(&file)).unwrap().configs)(&file).name
         };
         let first = FLUX1_MARKS[0];
@@ -157,6 +169,7 @@ mod tests {
         assert!(name([3072, 128], second, false).ends_with("klein-4B"));
         assert!(name([4096, 128], second, false).ends_with("klein-9B"));
         assert!(name([6144, 128], second, true).ends_with("FLUX.2-dev"));
+        assert!(name([3072, 64], CHROMA_MARKS[0], false).ends_with("Chroma1-HD"));
         let controlnet =
             file(&[("x_embedder.weight", [1, 1]), (FLUX1_MARKS[1], [1, 1]), (CONTROLNET_MARK, [1, 1])]);
         assert!(!(FLUX1_TRANSFORMER.recognizes)(&controlnet));

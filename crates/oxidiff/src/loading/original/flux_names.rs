@@ -1,4 +1,4 @@
-//! The names of the layers of FLUX.1's and FLUX.2's transformers in their authors' layout, which single files and trainers use.
+//! The names of the layers of the transformers of FLUX.1, FLUX.2 and Chroma in their authors' layout, which single files and trainers use.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +13,8 @@ pub(crate) struct Names {
     double: &'static [Name],
     /// Those inside a block with one stream.
     single: &'static [Name],
+    /// Those inside a layer of the network that makes modulations.
+    approximator: &'static [Name],
 }
 
 /// FLUX.1's. The last layer in a block with one stream is only in files of low-rank additions.
@@ -53,6 +55,7 @@ pub(crate) static FLUX1: Names = Names {
         ("norm.key_norm", "attn.norm_k"),
         ("qkv", "attn.qkv"),
     ],
+    approximator: &[],
 };
 
 /// FLUX.2's.
@@ -90,6 +93,40 @@ pub(crate) static FLUX2: Names = Names {
         ("norm.query_norm", "attn.norm_q"),
         ("norm.key_norm", "attn.norm_k"),
     ],
+    approximator: &[],
+};
+
+/// Chroma's: FLUX.1's, but for the layers that make modulations.
+pub(crate) static CHROMA: Names = Names {
+    outside: &[
+        ("img_in", "x_embedder"),
+        ("txt_in", "context_embedder"),
+        ("distilled_guidance_layer.in_proj", "distilled_guidance_layer.in_proj"),
+        ("distilled_guidance_layer.out_proj", "distilled_guidance_layer.out_proj"),
+        ("final_layer.linear", "proj_out"),
+    ],
+    double: &[
+        ("img_attn.qkv", "attn.qkv"),
+        ("img_attn.proj", "attn.to_out.0"),
+        ("img_attn.norm.query_norm", "attn.norm_q"),
+        ("img_attn.norm.key_norm", "attn.norm_k"),
+        ("img_mlp.0", "ff.net.0.proj"),
+        ("img_mlp.2", "ff.net.2"),
+        ("txt_attn.qkv", "attn.added_qkv"),
+        ("txt_attn.proj", "attn.to_add_out"),
+        ("txt_attn.norm.query_norm", "attn.norm_added_q"),
+        ("txt_attn.norm.key_norm", "attn.norm_added_k"),
+        ("txt_mlp.0", "ff_context.net.0.proj"),
+        ("txt_mlp.2", "ff_context.net.2"),
+    ],
+    single: &[
+        ("linear1", "qkv_mlp"),
+        ("linear2", "proj_out"),
+        ("norm.query_norm", "attn.norm_q"),
+        ("norm.key_norm", "attn.norm_k"),
+        ("qkv", "attn.qkv"),
+    ],
+    approximator: &[("in_layer", "linear_1"), ("out_layer", "linear_2")],
 };
 
 /// The layer that makes a shift, then a scale; in diffusers the scale comes first.
@@ -114,6 +151,7 @@ impl Names {
     pub fn of(weights: &BTreeMap<String, Vec<usize>>) -> Option<&'static Self> {
         [
             ("single_stream_modulation.linear.weight", &FLUX2),
+            ("distilled_guidance_layer.in_proj.weight", &CHROMA),
             ("single_transformer_blocks.0.proj_mlp.weight", &FLUX1),
         ]
         .into_iter()
@@ -121,10 +159,12 @@ impl Names {
     }
 
     /// The lists of blocks, theirs and those of diffusers, and the names inside a block.
-    fn lists(&self) -> [(&'static str, &'static str, &'static [Name]); 2] {
+    fn lists(&self) -> [(&'static str, &'static str, &'static [Name]); 3] {
+        const APPROXIMATOR: &str = "distilled_guidance_layer.layers";
         [
             ("double_blocks", "transformer_blocks", self.double),
             ("single_blocks", "single_transformer_blocks", self.single),
+            (APPROXIMATOR, APPROXIMATOR, self.approximator),
         ]
     }
 
@@ -133,9 +173,11 @@ impl Names {
         if let Some((_, new)) = self.outside.iter().find(|(old, _)| *old == module) {
             return Some((*new).to_owned());
         }
-        let (list, rest) = module.split_once('.')?;
+        let (list, names, rest) = self
+            .lists()
+            .into_iter()
+            .find_map(|(old, new, names)| Some((new, names, module.strip_prefix(old)?.strip_prefix('.')?)))?;
         let (number, rest) = rest.split_once('.')?;
-        let (_, list, names) = self.lists().into_iter().find(|(old, ..)| *old == list)?;
         let (_, name) = names.iter().find(|(old, _)| *old == rest)?;
         number.bytes().all(|digit| digit.is_ascii_digit()).then(|| format!("{list}.{number}.{name}"))
     }
@@ -171,12 +213,14 @@ mod tests {
         for (names, first, count) in [
             (&FLUX1, "single_transformer_blocks.0.proj_mlp.weight", 10 + 2 * 14 + 6),
             (&FLUX2, "single_stream_modulation.linear.weight", 11 + 2 * 12 + 4),
+            (&CHROMA, "distilled_guidance_layer.in_proj.weight", 5 + 2 * 12 + 5 + 2),
         ] {
             let keys = [
                 first,
                 "transformer_blocks.0.attn.to_q.weight",
                 "transformer_blocks.1.attn.to_q.weight",
                 "single_transformer_blocks.0.attn.norm_q.weight",
+                "distilled_guidance_layer.layers.0.linear_1.weight",
             ];
             let weights = keys.map(|key| (key.to_owned(), vec![1])).into();
             assert!(std::ptr::eq(Names::of(&weights).unwrap(), names));

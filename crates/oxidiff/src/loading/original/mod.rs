@@ -45,9 +45,10 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 13] = [
+static LAYOUTS: [&Layout; 14] = [
     &controlnet::LAYOUT,
     &flux::FLUX1_TRANSFORMER,
+    &flux::CHROMA_TRANSFORMER,
     &flux::FLUX2_TRANSFORMER,
     &flux::FLUX2_AUTOENCODER,
     &qwen_image::LAYOUT,
@@ -88,7 +89,7 @@ pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFold
     if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| tensors.contains(key)) {
         return Err(Error::unsupported(
             format!("`{}`, a checkpoint of {family}", tensors.origin()),
-            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, FLUX.1, FLUX.2 and Qwen-Image, the text encoders of Z-Image and Qwen-Image, and T5, are read from a \
+            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, FLUX.1, FLUX.2, Chroma and Qwen-Image, the text encoders of Z-Image and Qwen-Image, and T5, are read from a \
              single file; choose the configuration with `config` if it is one of them",
         ));
     }
@@ -102,7 +103,13 @@ pub(crate) fn is_controlnet(tensors: &StateDict) -> bool {
 
 /// Whether a file is a transformer without its text encoder and autoencoder.
 pub(crate) fn is_transformer(tensors: &StateDict) -> bool {
-    let layouts = [&flux::FLUX1_TRANSFORMER, &flux::FLUX2_TRANSFORMER, &qwen_image::LAYOUT, &z_image::LAYOUT];
+    let layouts = [
+        &flux::FLUX1_TRANSFORMER,
+        &flux::CHROMA_TRANSFORMER,
+        &flux::FLUX2_TRANSFORMER,
+        &qwen_image::LAYOUT,
+        &z_image::LAYOUT,
+    ];
     layouts.iter().any(|layout| (layout.recognizes)(tensors)) || sd3::is_alone(tensors)
 }
 

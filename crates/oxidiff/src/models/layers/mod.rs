@@ -24,6 +24,7 @@ pub(crate) mod parameter;
 pub(crate) mod patch_embed;
 pub(crate) mod per_block;
 pub(crate) mod quantised_weight;
+pub(crate) mod raised_attention;
 pub(crate) mod recomputation;
 pub(crate) mod resnet;
 pub(crate) mod resnet_cond_norm;

@@ -67,7 +67,8 @@ fn values(layer: &Linear, condition: &Tensor<2>) -> Tensor<2> {
 }
 
 impl Modulation {
-    fn new(shift: Tensor<2>, scale: Tensor<2>, gate: Option<Tensor<2>>) -> Self {
+    /// From values in `f32`, each `[rows, features]` with a row for all items or one for each. Without a gate, nothing is added.
+    pub fn new(shift: Tensor<2>, scale: Tensor<2>, gate: Option<Tensor<2>>) -> Self {
         let row = |values: &Tensor<2>, row: usize| values.clone().narrow(0, row, 1).squeeze_dim::<1>(0);
         let change = |index: usize| Change {
             shift: row(&shift, index),

@@ -1,5 +1,6 @@
 //! Transformers over images.
 
+mod chroma;
 mod dit_transformer_2d;
 mod flux;
 mod flux2;
@@ -8,6 +9,7 @@ mod sd3;
 mod transformer_2d;
 mod z_image;
 
+pub use chroma::{ChromaInputs, ChromaTransformer2DConfig, ChromaTransformer2DModel};
 pub use dit_transformer_2d::{DiTTransformer2DConfig, DiTTransformer2DModel};
 pub use flux::{
     FluxControlCondition, FluxControlNetConfig, FluxControlNetInputs, FluxControlNetModel,

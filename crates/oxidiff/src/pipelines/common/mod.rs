@@ -15,6 +15,7 @@ pub(crate) mod inpainting;
 pub(crate) mod ip_adapter;
 pub(crate) mod latents;
 pub(crate) mod lora;
+pub(crate) mod packed_flow;
 pub(crate) mod patches;
 pub(crate) mod progress;
 pub(crate) mod steering;

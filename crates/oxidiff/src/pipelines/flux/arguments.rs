@@ -3,28 +3,8 @@
 use burn::tensor::Tensor;
 
 use crate::error::Result;
-use crate::image_processor::OutputType;
 use crate::pipelines::common::arguments::{check_finite, check_steps};
-use crate::pipelines::common::callback::StepCallback;
-use crate::pipelines::request::AnyTensor;
-use crate::random::Generators;
-
-/// What all calls of the family specify about the run and its result.
-pub(super) struct Settings {
-    pub guidance_scale: f64,
-    pub true_cfg_scale: f64,
-    pub num_inference_steps: usize,
-    pub sigmas: Option<Vec<f32>>,
-    /// Height and width of the images in pixels.
-    pub size: [Option<usize>; 2],
-    /// The number of images.
-    pub images: usize,
-    pub num_images_per_prompt: usize,
-    pub latents: Option<AnyTensor>,
-    pub generator: Generators,
-    pub output_type: OutputType,
-    pub callback: Option<StepCallback>,
-}
+pub(super) use crate::pipelines::common::packed_flow::Settings;
 
 /// Checks what all calls share.
 ///

@@ -1,7 +1,8 @@
 //! The parts that all pipelines of the family share.
 
+use burn::tensor::Device;
+
 use crate::error::{Error, Result};
-use crate::image_processor::VaeImageProcessor;
 use crate::loading::lora::LoraTarget;
 use crate::models::adapters::AnyAdaptable;
 use crate::models::autoencoders::Autoencoder;
@@ -9,6 +10,7 @@ use crate::models::model::Model;
 use crate::models::transformers::FluxTransformer2DModel;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::lora::LoraLoader;
+use crate::pipelines::common::packed_flow::PackedFlow;
 use crate::pipelines::common::patches::PATCH_SIZE;
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
@@ -182,24 +184,19 @@ impl FluxComponents {
         }
         Ok(())
     }
+}
 
-    /// The number of values of a patch.
-    pub(super) fn patch_features(&self) -> usize {
-        PATCH_SIZE * PATCH_SIZE * self.vae.latent_channels()
+impl PackedFlow for FluxComponents {
+    fn autoencoder(&self) -> &dyn Autoencoder {
+        &*self.vae
     }
 
-    /// How many pixels a patch has in each direction: sizes of images are multiples of this.
-    pub(super) fn patch_pixels(&self) -> usize {
-        PATCH_SIZE * self.vae.scale_factor()
+    fn scheduler_mut(&mut self) -> &mut dyn Scheduler {
+        &mut *self.scheduler
     }
 
-    /// Prepares images for the VAE; a tensor with as many channels as latents have is treated as latents.
-    pub(super) fn image_processor(&self) -> VaeImageProcessor {
-        VaeImageProcessor {
-            vae_scale_factor: self.patch_pixels(),
-            vae_latent_channels: self.vae.latent_channels(),
-            ..VaeImageProcessor::default()
-        }
+    fn device(&self) -> Device {
+        self.transformer.device()
     }
 }
 

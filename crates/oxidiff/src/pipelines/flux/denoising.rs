@@ -4,26 +4,22 @@ use burn::tensor::{DType, Tensor};
 
 use super::arguments::Settings;
 use super::components::FluxComponents;
-use super::shown::{Place, Seen, places, tokens};
+use super::shown::{Place, Seen, places};
 use crate::error::Result;
-use crate::image_processor::{Images, OutputType, postprocess};
+use crate::image_processor::OutputType;
 use crate::memory;
 use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
 use crate::models::model::Model;
 use crate::models::transformers::{FluxControlSamples, FluxInputs, FluxTransformer2DModel};
 use crate::pipelines::common::decoding;
-use crate::pipelines::common::denoising::{AfterStep, Denoising, Stepped};
+use crate::pipelines::common::denoising::{AfterStep, Denoising};
 use crate::pipelines::common::finite::{Condition, Watch};
-use crate::pipelines::common::latents::unscaled_and_shifted;
-use crate::pipelines::common::patches::{self, PATCH_SIZE};
+use crate::pipelines::common::packed_flow::{NOISE_TIMESTEP, Stepper, decode};
+use crate::pipelines::common::patches::PATCH_SIZE;
 use crate::pipelines::common::text::{PromptEncoding, TextEncoding};
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
-use crate::schedulers::StepOptions;
-
-/// The scheduler's timestep at which there is nothing but noise.
-const NOISE_TIMESTEP: f32 = 1000.0;
 
 /// A run of a call.
 pub(super) struct Run<'a> {
@@ -65,16 +61,10 @@ impl FluxComponents {
     ) -> Result<ImagePipelineOutput> {
         let output_type = settings.output_type;
         let latents = self.denoise(latents, run, settings, index, progress_bar)?;
-        let images = match output_type {
-            OutputType::Latent => Images::Latent(latents),
-            output_type => {
-                tracing::debug!("decoding");
-                self.transformer.release_memory();
-                let latents = unscaled_and_shifted(&*self.vae, latents.cast(self.vae.dtype()));
-                postprocess(decoding::decode(&*self.vae, latents, index)?, output_type)?
-            }
-        };
-        Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
+        if output_type != OutputType::Latent {
+            self.transformer.release_memory();
+        }
+        decode(&*self.vae, latents, output_type, index)
     }
 
     fn denoise(
@@ -111,38 +101,31 @@ impl FluxComponents {
         let places = places(0.0, [height, width]);
         let guidance = [settings.guidance_scale as f32];
         let count = run.timesteps.len() as f64;
-        let grid = [height, width].map(|side| side / PATCH_SIZE);
+        let true_cfg_scale = settings.true_cfg_scale;
+        let mut stepper = Stepper {
+            scheduler: &mut **scheduler,
+            generator: &mut settings.generator,
+            after_step: run.after_step.take(),
+        };
         denoising.run(latents, |step, latents| {
-            let latents = tokens(latents);
-            let inputs = StepInputs {
-                tokens: &latents,
-                places: &places,
-                text: positive,
-                time: &[step.timestep / NOISE_TIMESTEP],
-                guidance: &guidance,
-                window: [step.index as f64 / count, (step.index + 1) as f64 / count],
-            };
-            let samples = match &run.seen.control {
-                Some(control) => control.samples(&inputs)?,
-                None => FluxControlSamples::default(),
-            };
-            let positive = predict(transformer, &inputs, &run.seen, &samples)?;
-            let prediction = match negative {
-                None => positive,
-                Some(text) => {
-                    let negative = predict(transformer, &StepInputs { text, ..inputs }, &run.seen, &samples)?;
-                    negative.clone() + (positive - negative) * settings.true_cfg_scale
-                }
-            };
-            // The scheduler draws noise, if it needs any, in the order of tokens.
-            let [prediction, latents] = [prediction, latents].map(|tokens| tokens.unsqueeze_dim::<4>(3));
-            let options = StepOptions { generator: Some(&mut settings.generator), ..Default::default() };
-            let sample = scheduler.step(prediction.clone(), step.timestep, latents, options)?.prev_sample;
-            let mut sample = patches::join(patches::from_tokens(sample.squeeze_dim(3), grid));
-            if let Some(after_step) = &mut run.after_step {
-                sample = after_step(step.index, sample, &**scheduler)?;
-            }
-            Ok(Stepped { prediction: Some(prediction), sample })
+            stepper.step(step, latents, |latents| {
+                let inputs = StepInputs {
+                    tokens: latents,
+                    places: &places,
+                    text: positive,
+                    time: &[step.timestep / NOISE_TIMESTEP],
+                    guidance: &guidance,
+                    window: [step.index as f64 / count, (step.index + 1) as f64 / count],
+                };
+                let samples = match &run.seen.control {
+                    Some(control) => control.samples(&inputs)?,
+                    None => FluxControlSamples::default(),
+                };
+                let positive = predict(transformer, &inputs, &run.seen, &samples)?;
+                let Some(text) = negative else { return Ok(positive) };
+                let negative = predict(transformer, &StepInputs { text, ..inputs }, &run.seen, &samples)?;
+                Ok(negative.clone() + (positive - negative) * true_cfg_scale)
+            })
         })
     }
 

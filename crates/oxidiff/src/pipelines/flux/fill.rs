@@ -7,6 +7,7 @@ use super::shown::Shown;
 use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::pipelines::common::inpainting::MaskedImage;
+use crate::pipelines::common::packed_flow::PackedFlow;
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;

@@ -11,6 +11,7 @@ use crate::image_processor::{PipelineImageInput, PreprocessOptions};
 use crate::pipelines::common::flow_timesteps::start_flow_from_image;
 use crate::pipelines::common::image_latents::PreparedImage;
 use crate::pipelines::common::inpainting::Start;
+use crate::pipelines::common::packed_flow::PackedFlow;
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;

@@ -15,6 +15,7 @@ use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::image_latents::PreparedImage;
 use crate::pipelines::common::inpainting::{Crop, MaskedImage, PutBack, Start};
 use crate::pipelines::common::latents::draw;
+use crate::pipelines::common::packed_flow::PackedFlow;
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;

@@ -4,6 +4,7 @@ use super::components::FluxComponents;
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
 use crate::pipelines::common::image_latents::PreparedImage;
+use crate::pipelines::common::packed_flow::PackedFlow;
 
 /// Width and height of the images that Kontext was trained on.
 const TRAINED: [[usize; 2]; 17] = [

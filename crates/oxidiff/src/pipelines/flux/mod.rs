@@ -13,7 +13,6 @@ mod inpaint;
 mod kontext;
 mod kontext_inpaint;
 mod kontext_size;
-mod latents;
 mod pipeline_fields;
 mod shown;
 mod text2img;

@@ -11,11 +11,9 @@ use crate::pipelines::common::control::{about, pixels_to_follow};
 use crate::pipelines::common::image_latents::{PreparedImage, Scaling, sample_latents};
 use crate::pipelines::common::inpainting::{MaskedImage, without_masked_part};
 use crate::pipelines::common::latents::repeat_batch;
-use crate::pipelines::common::patches::{self, PATCH_SIZE};
+use crate::pipelines::common::packed_flow::PackedFlow;
+pub(super) use crate::pipelines::common::packed_flow::{Place, places, tokens};
 use crate::pipelines::model_index::ModelIndex;
-
-/// The place of a token: of which image it is, from top to bottom, and from left to right.
-pub(super) type Place = [f32; 3];
 
 /// What a call shows the transformer, before it is prepared.
 pub(super) enum Shown<'a> {
@@ -40,18 +38,6 @@ pub(super) struct Seen<'a> {
     /// Further tokens, `[images, tokens, features]`, and their places.
     pub after: Option<(Tensor<3>, Vec<Place>)>,
     pub control: Option<Control<'a>>,
-}
-
-/// The places of the tokens of an image with latents of this height and width.
-pub(super) fn places(image: f32, [height, width]: [usize; 2]) -> Vec<Place> {
-    let [rows, columns] = [height, width].map(|side| side / PATCH_SIZE);
-    let row = |row: usize| (0..columns).map(move |column| [image, row as f32, column as f32]);
-    (0..rows).flat_map(row).collect()
-}
-
-/// Latents as tokens.
-pub(super) fn tokens(latents: Tensor<4>) -> Tensor<3> {
-    patches::to_tokens(patches::cut(latents))
 }
 
 impl Seen<'_> {

@@ -7,6 +7,7 @@ use super::denoising::Run;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use super::shown::Shown;
 use crate::error::Result;
+use crate::pipelines::common::packed_flow::PackedFlow;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;

@@ -378,17 +378,17 @@ fn a_pipeline_rounds_the_parts_that_were_asked_for() {
         |model: &dyn Fn(&Path) -> oxidiff::Result<()>| model(tempfile::tempdir().unwrap().path()).is_ok();
     let config = QuantizationConfig::new(QuantisedFormat::Q8_0);
     let mut all = load(Some(config.clone())).unwrap();
-    assert!(!saves(&|folder| all.transformer().save_pretrained(folder)));
-    assert!(!saves(&|folder| all.text_encoder().save_pretrained(folder)));
+    assert!(!saves(&|folder| all.transformer.save_pretrained(folder)));
+    assert!(!saves(&|folder| all.text_encoder.save_pretrained(folder)));
     near("all", latents(&mut all), latents(&mut load(None).unwrap()), 4e-2);
 
     let text_encoder = QuantizationConfig { components: Some(vec!["text_encoder".into()]), ..config.clone() };
     let one = load(Some(text_encoder)).unwrap();
-    assert!(saves(&|folder| one.transformer().save_pretrained(folder)));
-    assert!(!saves(&|folder| one.text_encoder().save_pretrained(folder)));
+    assert!(saves(&|folder| one.transformer.save_pretrained(folder)));
+    assert!(!saves(&|folder| one.text_encoder.save_pretrained(folder)));
 
     let none = QuantizationConfig { modules_to_not_convert: vec!["layers".into()], ..config.clone() };
-    assert!(saves(&|folder| load(Some(none.clone())).unwrap().text_encoder().save_pretrained(folder)));
+    assert!(saves(&|folder| load(Some(none.clone())).unwrap().text_encoder.save_pretrained(folder)));
     let missing = QuantizationConfig { components: Some(vec!["text_encoder_9".into()]), ..config };
     expect(&error(load(Some(missing))), &["quantization_config", "`text_encoder_9`"]);
     let only_read = QuantizationConfig::new(QuantisedFormat::Q3K);

@@ -192,6 +192,12 @@ pub(super) static CONTROLNET_XL: EmbeddedFolder = folder!(
     CONTROLNET: include_bytes!("controlnet/xl.json"),
 );
 
+pub(super) static CHROMA: EmbeddedFolder = folder!(
+    "lodestones/Chroma1-HD",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/chroma.json"),
+);
+
 pub(super) static FLUX1_DEV: EmbeddedFolder = folder!(
     "black-forest-labs/FLUX.1-dev",
     tokenizers: [],

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 
-use super::{FluxInputs, Sizes};
+use super::{ConditionSizes, FluxInputs};
 use crate::models::layers::activations::Activation;
 use crate::models::layers::embeddings::{TimestepEmbedding, Timesteps};
 
@@ -19,9 +19,10 @@ pub(super) struct ConditionEmbedding {
 }
 
 impl ConditionEmbedding {
-    pub fn init(sizes: &Sizes, device: &Device) -> Self {
+    /// An embedding of length `dim`.
+    pub fn init(dim: usize, sizes: &ConditionSizes, device: &Device) -> Self {
         let embedder =
-            |features| TimestepEmbedding::init(features, sizes.dim(), Activation::Silu, None, None, device);
+            |features| TimestepEmbedding::init(features, dim, Activation::Silu, None, None, device);
         Self {
             timestep_embedder: embedder(RAW.num_channels),
             guidance_embedder: sizes.has_guidance.then(|| embedder(RAW.num_channels)),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Sizes;
+use super::{ConditionSizes, Sizes};
 use crate::error::{Error, Result};
 
 /// The configuration of a [`FluxTransformer2DModel`](super::FluxTransformer2DModel); fields and defaults are those of diffusers.
@@ -56,11 +56,13 @@ impl FluxTransformer2DConfig {
             heads: self.num_attention_heads,
             head_dim: self.attention_head_dim,
             text_features: self.joint_attention_dim,
-            pooled_features: self.pooled_projection_dim,
-            has_guidance: self.guidance_embeds,
             axes: self.axes_dims_rope,
             blocks: [self.num_layers, self.num_single_layers],
         }
+    }
+
+    pub(super) fn condition_sizes(&self) -> ConditionSizes {
+        ConditionSizes { pooled_features: self.pooled_projection_dim, has_guidance: self.guidance_embeds }
     }
 
     /// The length of a predicted token.
@@ -78,6 +80,7 @@ impl FluxTransformer2DConfig {
                 return Err(Error::config("", field, format!("cannot be {value}")));
             }
         }
+        self.condition_sizes().check()?;
         self.sizes().check()
     }
 }

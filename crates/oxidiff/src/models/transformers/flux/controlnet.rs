@@ -3,6 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
+use oxidiff_kernels::attention;
 
 use super::condition::ConditionEmbedding;
 use super::double_block::DoubleBlock;
@@ -70,7 +71,7 @@ impl Model for FluxControlNetModel {
         // Until it is trained, it changes nothing.
         let silent = |count: usize| (0..count).map(|_| linear(dim, dim).with_normal_weights(0.0)).collect();
         Ok(Self {
-            time_text_embed: ConditionEmbedding::init(&sizes, device),
+            time_text_embed: ConditionEmbedding::init(dim, &config.condition_sizes(), device),
             context_embedder: linear(config.joint_attention_dim, dim),
             x_embedder: linear(config.in_channels, dim),
             transformer_blocks: (0..config.num_layers).map(|_| DoubleBlock::init(&sizes, device)).collect(),
@@ -120,7 +121,11 @@ impl FluxControlNetModel {
         for (field, own, other) in [
             ("in_channels", own.in_channels, other.in_channels),
             ("joint_attention_dim", own.text_features, other.text_features),
-            ("pooled_projection_dim", own.pooled_features, other.pooled_features),
+            (
+                "pooled_projection_dim",
+                self.config.pooled_projection_dim,
+                transformer.config().pooled_projection_dim,
+            ),
         ] {
             if own != other {
                 let message = format!("has {own} as `{field}`, but the transformer {other}");
@@ -143,7 +148,7 @@ impl FluxControlNetModel {
     /// # Errors
     /// When the numbers do not fit each other, or a shape is not what the configuration says.
     pub fn forward(&self, inputs: &FluxControlNetInputs<'_>) -> Result<FluxControlSamples> {
-        inputs.inputs.check(&self.config.sizes())?;
+        inputs.inputs.check(&self.config.sizes(), &self.config.condition_sizes())?;
         self.check_mode(inputs)?;
         call(Self::CLASS_NAME, &self.device(), || self.samples(inputs))
     }
@@ -179,13 +184,13 @@ impl FluxControlNetModel {
 
         let mut samples = FluxControlSamples { repeat: self.takes_pixels(), ..Default::default() };
         for (block, layer) in self.transformer_blocks.iter().zip(&self.controlnet_blocks) {
-            [text, image] = block.forward([text, image], &condition, &rotary);
+            [text, image] = block.forward([text, image], &block.modulations(&condition), &rotary, attention);
             samples.blocks.push(scaled(layer, image.clone()));
         }
         let (text_tokens, image_tokens) = (text.dims()[1], image.dims()[1]);
         let mut both = Tensor::cat(vec![text, image], 1);
         for (block, layer) in self.single_transformer_blocks.iter().zip(&self.controlnet_single_blocks) {
-            both = block.forward(both, &condition, &rotary);
+            both = block.forward(both, &block.modulation(&condition), &rotary, attention);
             let image = both.clone().narrow(1, text_tokens, image_tokens);
             samples.single_blocks.push(scaled(layer, image));
         }

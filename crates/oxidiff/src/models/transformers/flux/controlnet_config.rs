@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Sizes;
+use super::{ConditionSizes, Sizes};
 use crate::error::{Error, Result};
 
 /// The configuration of a [`FluxControlNetModel`](super::FluxControlNetModel); fields and defaults are those of diffusers.
@@ -60,11 +60,13 @@ impl FluxControlNetConfig {
             heads: self.num_attention_heads,
             head_dim: self.attention_head_dim,
             text_features: self.joint_attention_dim,
-            pooled_features: self.pooled_projection_dim,
-            has_guidance: self.guidance_embeds,
             axes: self.axes_dims_rope,
             blocks: [self.num_layers, self.num_single_layers],
         }
+    }
+
+    pub(super) fn condition_sizes(&self) -> ConditionSizes {
+        ConditionSizes { pooled_features: self.pooled_projection_dim, has_guidance: self.guidance_embeds }
     }
 
     /// # Errors
@@ -88,6 +90,7 @@ impl FluxControlNetConfig {
             );
             return Err(Error::config("", "conditioning_embedding_channels", message));
         }
+        self.condition_sizes().check()?;
         self.sizes().check()
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::Sizes;
+use super::{ConditionSizes, Sizes};
 use crate::error::{Error, Result};
 use crate::wording::counted;
 
@@ -54,7 +54,7 @@ impl FluxControlSamples {
 
     /// # Errors
     /// When a tensor has another shape than the tokens in the blocks.
-    pub(super) fn check(&self, shape: [usize; 3]) -> Result<()> {
+    pub(in super::super) fn check(&self, shape: [usize; 3]) -> Result<()> {
         for (argument, samples) in [
             ("controlnet_block_samples", &self.blocks),
             ("controlnet_single_block_samples", &self.single_blocks),
@@ -83,46 +83,21 @@ impl FluxInputs<'_> {
     ///
     /// # Errors
     /// When the numbers do not fit each other, or a shape is not what the configuration says.
-    pub(super) fn check(&self, sizes: &Sizes) -> Result<()> {
-        let [batch, tokens, features] = self.hidden_states.dims();
-        if batch == 0 || tokens == 0 || features != sizes.in_channels {
+    pub(super) fn check(&self, sizes: &Sizes, condition: &ConditionSizes) -> Result<()> {
+        let [batch, tokens, text_tokens] =
+            check_streams(&self.hidden_states, &self.encoder_hidden_states, sizes)?;
+        if self.pooled_projections.dims() != [batch, condition.pooled_features] {
             let message = format!(
-                "have the shape {:?}; the model takes at least one token of {} features",
-                self.hidden_states.dims(),
-                sizes.in_channels
-            );
-            return Err(Error::argument("hidden_states", message));
-        }
-        let items = counted(batch, "item");
-        let [texts, text_tokens, features] = self.encoder_hidden_states.dims();
-        if texts != batch || text_tokens == 0 || features != sizes.text_features {
-            let message = format!(
-                "have the shape {:?}; the model takes at least one token of {} features for each of {items}",
-                self.encoder_hidden_states.dims(),
-                sizes.text_features
-            );
-            return Err(Error::argument("encoder_hidden_states", message));
-        }
-        if self.pooled_projections.dims() != [batch, sizes.pooled_features] {
-            let message = format!(
-                "have the shape {:?}; the model takes {} features for each of {items}",
+                "have the shape {:?}; the model takes {} features for each of {}",
                 self.pooled_projections.dims(),
-                sizes.pooled_features
+                condition.pooled_features,
+                counted(batch, "item")
             );
             return Err(Error::argument("pooled_projections", message));
         }
-        for (argument, ids, tokens) in
-            [("img_ids", self.img_ids, tokens), ("txt_ids", self.txt_ids, text_tokens)]
-        {
-            if ids.len() != tokens {
-                let message = format!("are for {}, but there are {tokens}", counted(ids.len(), "token"));
-                return Err(Error::argument(argument, message));
-            }
-            if ids.iter().flatten().any(|place| !place.is_finite()) {
-                return Err(Error::argument(argument, "have values that are not finite"));
-            }
-        }
-        match (self.guidance, sizes.has_guidance) {
+        check_places("img_ids", self.img_ids, tokens)?;
+        check_places("txt_ids", self.txt_ids, text_tokens)?;
+        match (self.guidance, condition.has_guidance) {
             (None, true) => {
                 let message =
                     "must be given: the model was trained to be told how strongly to follow the prompt";
@@ -135,15 +110,64 @@ impl FluxInputs<'_> {
             }
             _ => {}
         }
-        for (argument, values) in [("timestep", Some(self.timestep)), ("guidance", self.guidance)] {
-            let Some(values) = values else { continue };
-            if values.len() != 1 && values.len() != batch {
-                return Err(Error::argument(argument, format!("got {} for {items}", values.len())));
-            }
-            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-                return Err(Error::argument(argument, format!("cannot be {value}")));
-            }
-        }
-        Ok(())
+        check_each("timestep", self.timestep, batch)?;
+        self.guidance.map_or(Ok(()), |guidance| check_each("guidance", guidance, batch))
+    }
+}
+
+/// Checks the tokens of images and prompts, and returns the number of items, and of tokens of an image and of a prompt.
+///
+/// # Errors
+/// When there are none, or their shapes are not what the configuration says.
+pub(in super::super) fn check_streams(
+    hidden_states: &Tensor<3>,
+    encoder_hidden_states: &Tensor<3>,
+    sizes: &Sizes,
+) -> Result<[usize; 3]> {
+    let [batch, tokens, features] = hidden_states.dims();
+    if batch == 0 || tokens == 0 || features != sizes.in_channels {
+        let message = format!(
+            "have the shape {:?}; the model takes at least one token of {} features",
+            hidden_states.dims(),
+            sizes.in_channels
+        );
+        return Err(Error::argument("hidden_states", message));
+    }
+    let [texts, text_tokens, features] = encoder_hidden_states.dims();
+    if texts != batch || text_tokens == 0 || features != sizes.text_features {
+        let message = format!(
+            "have the shape {:?}; the model takes at least one token of {} features for each of {}",
+            encoder_hidden_states.dims(),
+            sizes.text_features,
+            counted(batch, "item")
+        );
+        return Err(Error::argument("encoder_hidden_states", message));
+    }
+    Ok([batch, tokens, text_tokens])
+}
+
+/// # Errors
+/// When there is not one place for each token, or one is not finite.
+pub(in super::super) fn check_places(argument: &'static str, ids: &[[f32; 3]], tokens: usize) -> Result<()> {
+    if ids.len() != tokens {
+        let message = format!("are for {}, but there are {tokens}", counted(ids.len(), "token"));
+        return Err(Error::argument(argument, message));
+    }
+    if ids.iter().flatten().any(|place| !place.is_finite()) {
+        return Err(Error::argument(argument, "have values that are not finite"));
+    }
+    Ok(())
+}
+
+/// # Errors
+/// When there is neither one value for all items nor one for each, or one is not finite.
+pub(in super::super) fn check_each(argument: &'static str, values: &[f32], batch: usize) -> Result<()> {
+    if values.len() != 1 && values.len() != batch {
+        let message = format!("got {} for {}", values.len(), counted(batch, "item"));
+        return Err(Error::argument(argument, message));
+    }
+    match values.iter().find(|value| !value.is_finite()) {
+        Some(value) => Err(Error::argument(argument, format!("cannot be {value}"))),
+        None => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! The transformer of FLUX.1 (Black Forest Labs 2024, <https://arxiv.org/abs/2506.15742>, section 2): text and images are two streams
 //! in the first blocks, then one. The time and the pooled prompt say how each block scales, shifts and gates its tokens.
 
+mod blocks;
 mod condition;
 mod config;
 mod controlnet;
@@ -12,16 +13,19 @@ mod sizes;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
-use oxidiff_kernels::Pairs;
+use oxidiff_kernels::{Pairs, attention};
 
+pub(super) use self::blocks::Blocks;
 use self::condition::ConditionEmbedding;
 pub use self::config::FluxTransformer2DConfig;
 pub use self::controlnet::{FluxControlCondition, FluxControlNetInputs, FluxControlNetModel};
 pub use self::controlnet_config::FluxControlNetConfig;
-use self::double_block::DoubleBlock;
+pub(super) use self::double_block::DoubleBlock;
 pub use self::inputs::{FluxControlSamples, FluxInputs};
-use self::single_block::SingleBlock;
-use self::sizes::Sizes;
+pub(super) use self::inputs::{check_each, check_places, check_streams};
+pub(super) use self::single_block::SingleBlock;
+use self::sizes::ConditionSizes;
+pub(super) use self::sizes::{Sizes, check_sizes};
 use crate::error::Result;
 use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::call::call;
@@ -32,7 +36,7 @@ use crate::models::least_memory;
 use crate::models::model::{Model, compiled_with_the_library};
 
 /// The epsilon of all norms.
-const EPSILON: f64 = 1e-6;
+pub(super) const EPSILON: f64 = 1e-6;
 /// The base of the frequencies by which queries and keys are rotated.
 const ROPE_THETA: f64 = 10_000.0;
 
@@ -92,7 +96,7 @@ impl Model for FluxTransformer2DModel {
         let dim = sizes.dim();
         let linear = |from, to| Linear::init(from, to, true, device);
         Ok(Self {
-            time_text_embed: ConditionEmbedding::init(&sizes, device),
+            time_text_embed: ConditionEmbedding::init(dim, &config.condition_sizes(), device),
             context_embedder: linear(config.joint_attention_dim, dim),
             x_embedder: linear(config.in_channels, dim),
             transformer_blocks: (0..config.num_layers).map(|_| DoubleBlock::init(&sizes, device)).collect(),
@@ -148,7 +152,7 @@ impl FluxTransformer2DModel {
     /// As for [`Self::forward`], and when the additions have another shape than the tokens in the blocks.
     pub fn forward_with(&self, inputs: &FluxInputs<'_>, control: &FluxControlSamples) -> Result<Tensor<3>> {
         let sizes = self.config.sizes();
-        inputs.check(&sizes)?;
+        inputs.check(&sizes, &self.config.condition_sizes())?;
         let [batch, tokens, _] = inputs.hidden_states.dims();
         control.check([batch, tokens, sizes.dim()])?;
         call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, control)))
@@ -156,10 +160,7 @@ impl FluxTransformer2DModel {
 
     /// Bytes that a call with this many tokens, of texts and images of all items, needs at least, without the weights.
     pub(crate) fn least_memory(&self, tokens: usize) -> u64 {
-        // In a single block: the tokens, queries, keys, values, and the feed-forward with its input beside the attention's.
-        let sizes = self.config.sizes();
-        let features = 4 * sizes.dim() + 2 * sizes.feed_forward_dim();
-        least_memory::bytes([1, 1, tokens, features], self.dtype())
+        least_memory::bytes([1, 1, tokens, self.config.sizes().least_features()], self.dtype())
     }
 
     fn predict(&self, inputs: &FluxInputs<'_>, control: &FluxControlSamples) -> Tensor<3> {
@@ -167,35 +168,32 @@ impl FluxTransformer2DModel {
         let on_device = |x: &Tensor<3>| x.clone().to_device(&device).cast(dtype);
         let condition = self.time_text_embed.forward(inputs, &device, dtype);
         let rotary = rotary(self.config.axes_dims_rope, inputs.txt_ids, inputs.img_ids, &device);
-        let mut image = self.x_embedder.forward(on_device(&inputs.hidden_states));
-        let mut text = self.context_embedder.forward(on_device(&inputs.encoder_hidden_states));
-        let text_tokens = text.dims()[1];
-
-        let count = self.transformer_blocks.len();
-        for (index, block) in self.transformer_blocks.iter().enumerate() {
-            [text, image] = block.forward([text, image], &condition, &rotary);
-            image = control.add_to_block(image, index, count);
-        }
-        let mut both = Tensor::cat(vec![text, image], 1);
-        let of_image = |both: &Tensor<3>| {
-            let tokens = both.dims()[1] - text_tokens;
-            both.clone().narrow(1, text_tokens, tokens)
+        let image = self.x_embedder.forward(on_device(&inputs.hidden_states));
+        let text = self.context_embedder.forward(on_device(&inputs.encoder_hidden_states));
+        let blocks = Blocks {
+            double: &self.transformer_blocks,
+            single: &self.single_transformer_blocks,
+            rotary: &rotary,
+            control,
         };
-        let count = self.single_transformer_blocks.len();
-        for (index, block) in self.single_transformer_blocks.iter().enumerate() {
-            both = block.forward(both, &condition, &rotary);
-            if !control.single_blocks.is_empty() {
-                let image = control.add_to_single_block(of_image(&both), index, count);
-                both = Tensor::cat(vec![both.narrow(1, 0, text_tokens), image], 1);
-            }
-        }
+        let image = blocks.run(
+            [text, image],
+            |_, block| block.modulations(&condition),
+            |_, block| block.modulation(&condition),
+            &attention,
+        );
         let modulation = self.norm_out.forward_ungated(&condition);
-        self.proj_out.forward(modulation.norm(of_image(&both), EPSILON))
+        self.proj_out.forward(modulation.norm(image, EPSILON))
     }
 }
 
 /// The rotations of the tokens of a text and of images, by their places.
-fn rotary(axes: [usize; 3], text: &[[f32; 3]], image: &[[f32; 3]], device: &Device) -> RotaryEmbedding {
+pub(super) fn rotary(
+    axes: [usize; 3],
+    text: &[[f32; 3]],
+    image: &[[f32; 3]],
+    device: &Device,
+) -> RotaryEmbedding {
     let places: Vec<[f64; 3]> = text.iter().chain(image).map(|place| place.map(f64::from)).collect();
     let angles = axial_angles(ROPE_THETA, axes, &places);
     RotaryEmbedding::new(&angles, places.len(), Pairs::Neighbours, device)

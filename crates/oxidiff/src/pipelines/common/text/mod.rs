@@ -3,6 +3,7 @@
 pub(crate) mod chat;
 mod chunks;
 pub(crate) mod clip_prompt;
+pub(crate) mod masked;
 pub(crate) mod pooled_prompts;
 pub(crate) mod prompts;
 mod weighting;

@@ -1,26 +1,57 @@
 //! The latents that a run starts from, and its noise levels.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
-use super::arguments::Settings;
-use super::components::FluxComponents;
+use super::Settings;
 use crate::error::{Error, Result};
+use crate::image_processor::VaeImageProcessor;
+use crate::models::autoencoders::Autoencoder;
 use crate::pipelines::common::flow_timesteps::{choose_flow_timesteps, flow_shift};
 use crate::pipelines::common::image_latents::{PreparedImage, Scaling, likeliest_latents, sample_latents};
 use crate::pipelines::common::latents::{given_or_noise, repeat_batch, shifted_and_scaled};
 use crate::pipelines::common::patches::{self, PATCH_SIZE};
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::MOST_PIXELS;
+use crate::schedulers::Scheduler;
 
 /// The sides of the latents of an image, where its size is not given.
 const DEFAULT_SIDE: usize = 128;
 
-impl FluxComponents {
+/// The parts of a pipeline whose transformer predicts the velocity of latents in patches of 2 by 2.
+pub(crate) trait PackedFlow {
+    /// Encodes images as latents and decodes them.
+    fn autoencoder(&self) -> &dyn Autoencoder;
+
+    /// Removes predicted noise, step by step.
+    fn scheduler_mut(&mut self) -> &mut dyn Scheduler;
+
+    /// The device of the transformer.
+    fn device(&self) -> Device;
+
+    /// The number of values of a patch.
+    fn patch_features(&self) -> usize {
+        PATCH_SIZE * PATCH_SIZE * self.autoencoder().latent_channels()
+    }
+
+    /// How many pixels a patch has in each direction: sizes of images are multiples of this.
+    fn patch_pixels(&self) -> usize {
+        PATCH_SIZE * self.autoencoder().scale_factor()
+    }
+
+    /// Prepares images for the VAE; a tensor with as many channels as latents have is treated as latents.
+    fn image_processor(&self) -> VaeImageProcessor {
+        VaeImageProcessor {
+            vae_scale_factor: self.patch_pixels(),
+            vae_latent_channels: self.autoencoder().latent_channels(),
+            ..VaeImageProcessor::default()
+        }
+    }
+
     /// Height and width of the latents of an image with the given size in pixels, which is rounded down.
     ///
     /// # Errors
     /// When a side is smaller than a patch, or too large.
-    pub(super) fn latent_size(&self, [height, width]: [Option<usize>; 2]) -> Result<[usize; 2]> {
+    fn latent_size(&self, [height, width]: [Option<usize>; 2]) -> Result<[usize; 2]> {
         let multiple = self.patch_pixels();
         let size = |argument, given: Option<usize>| {
             let Some(pixels) = given else { return Ok(DEFAULT_SIDE) };
@@ -38,34 +69,27 @@ impl FluxComponents {
     }
 
     /// The shape of the latents of a call.
-    pub(super) fn latent_shape(&self, images: usize, [height, width]: [usize; 2]) -> [usize; 4] {
-        [images, self.vae.latent_channels(), height, width]
+    fn latent_shape(&self, images: usize, [height, width]: [usize; 2]) -> [usize; 4] {
+        [images, self.autoencoder().latent_channels(), height, width]
     }
 
     /// Sets the timesteps of a run for latents of this height and width, and returns their number.
     ///
     /// # Errors
     /// When the scheduler is for another kind of model or refuses the noise levels.
-    pub(super) fn set_timesteps(
-        &mut self,
-        settings: &Settings,
-        [height, width]: [usize; 2],
-    ) -> Result<usize> {
+    fn set_timesteps(&mut self, settings: &Settings, [height, width]: [usize; 2]) -> Result<usize> {
         let tokens = (height / PATCH_SIZE) * (width / PATCH_SIZE);
-        let mu = flow_shift(self.scheduler.config(), tokens)?;
+        let scheduler = self.scheduler_mut();
+        let mu = flow_shift(scheduler.config(), tokens)?;
         let sigmas = settings.sigmas.as_deref();
-        choose_flow_timesteps(&mut *self.scheduler, settings.num_inference_steps, sigmas, mu)
+        choose_flow_timesteps(scheduler, settings.num_inference_steps, sigmas, mu)
     }
 
     /// The latents that a call gives, out of their patches if they are in some.
     ///
     /// # Errors
     /// When they have another shape than this call needs.
-    pub(super) fn given_latents(
-        &self,
-        settings: &mut Settings,
-        size: [usize; 2],
-    ) -> Result<Option<Tensor<4>>> {
+    fn given_latents(&self, settings: &mut Settings, size: [usize; 2]) -> Result<Option<Tensor<4>>> {
         const NAME: &str = "latents";
         let Some(given) = settings.latents.take() else { return Ok(None) };
         let shape = self.latent_shape(settings.images, size);
@@ -87,25 +111,25 @@ impl FluxComponents {
         } else {
             return wrong(&dims);
         };
-        Ok(Some(latents.to_device(&self.transformer.device()).cast(DType::F32)))
+        Ok(Some(latents.to_device(&self.device()).cast(DType::F32)))
     }
 
     /// The given latents, or noise.
     ///
     /// # Errors
     /// When the given latents have another shape, or the number of generators does not fit.
-    pub(super) fn initial_latents(&self, settings: &mut Settings, size: [usize; 2]) -> Result<Tensor<4>> {
+    fn initial_latents(&self, settings: &mut Settings, size: [usize; 2]) -> Result<Tensor<4>> {
         settings.generator.check(settings.images)?;
         let given = self.given_latents(settings, size)?;
         let shape = self.latent_shape(settings.images, size);
-        given_or_noise(given, shape, &mut settings.generator, DType::F32, &self.transformer.device())
+        given_or_noise(given, shape, &mut settings.generator, DType::F32, &self.device())
     }
 
     /// The latents of an image for each image of the call: drawn, or the likeliest ones.
     ///
     /// # Errors
     /// When the image does not fit the autoencoder, or its latents or their number do not fit the call.
-    pub(super) fn image_latents(
+    fn image_latents(
         &self,
         image: PreparedImage,
         is_drawn: bool,
@@ -114,14 +138,14 @@ impl FluxComponents {
         index: &ModelIndex,
     ) -> Result<Tensor<4>> {
         settings.generator.check(settings.images)?;
-        let image = image.cast(DType::F32, &self.transformer.device());
+        let image = image.cast(DType::F32, &self.device());
         let latents = match (&image, is_drawn) {
             (PreparedImage::Pixels(_), false) => {
-                shifted_and_scaled(&*self.vae, likeliest_latents(&*self.vae, image, index)?)
+                shifted_and_scaled(self.autoencoder(), likeliest_latents(self.autoencoder(), image, index)?)
             }
             _ => {
                 let generator = &mut settings.generator;
-                sample_latents(&*self.vae, image, Scaling::FactorAndShift, generator, index)?
+                sample_latents(self.autoencoder(), image, Scaling::FactorAndShift, generator, index)?
             }
         };
         let [_, _, height, width] = latents.dims();
