@@ -422,6 +422,9 @@ fn low_rank_adapters_work_on_weights_that_were_rounded_while_they_were_loaded() 
     near("with", rounded, dense, 4e-2);
 }
 
+/// A tensor of a safetensors file: name, type, shape and bytes.
+type Stored = (String, Dtype, Vec<usize>, Vec<u8>);
+
 /// Weights of 8 bits with a point that floats, with scales as ComfyUI stores them, against the same values in single precision.
 #[test]
 fn weights_of_eight_bits_are_multiplied_with_their_scales() {
@@ -449,7 +452,7 @@ fn weights_of_eight_bits_are_multiplied_with_their_scales() {
         wide.push((key, Dtype::F32, shape, bytes(&values)));
     }
     narrow.push(("model.diffusion_model.scaled_fp8".into(), Dtype::F8_E4M3, vec![0], vec![]));
-    let write = |tensors: &[(String, Dtype, Vec<usize>, Vec<u8>)], name: &str| {
+    let write = |tensors: &[Stored], name: &str| {
         let views = tensors.iter().map(|(key, dtype, shape, bytes)| {
             (key.clone(), TensorView::new(*dtype, shape.clone(), bytes).unwrap())
         });
@@ -467,7 +470,7 @@ fn weights_of_eight_bits_are_multiplied_with_their_scales() {
     let rounded = load(&file, Some(QuantizationConfig::new(QuantisedFormat::Q8_0))).unwrap();
     near("rounded", predict(&rounded, "many"), expected, OF_SINGLE_PRECISION);
 
-    let changed = |name: &str, change: &dyn Fn(&mut (String, Dtype, Vec<usize>, Vec<u8>))| {
+    let changed = |name: &str, change: &dyn Fn(&mut Stored)| {
         let mut tensors = narrow.clone();
         change(tensors.iter_mut().find(|(key, ..)| key.ends_with(name)).unwrap());
         error(load(&write(&tensors, "changed.safetensors"), None))
