@@ -362,3 +362,21 @@ def test_progress(stable_diffusion, capsys):
     pipeline.set_progress_bar_config(disable=True)
     images(pipeline, num_inference_steps=3)
     assert capsys.readouterr().err == ""
+
+
+def test_weights_are_rounded_while_they_are_loaded(emoji):
+    def image(config):
+        return images(DiffusionPipeline.from_pretrained(emoji, quantization_config=config))
+
+    plain, rounded = image(None), image(oxidiff.QuantizationConfig("q8_0"))
+    assert 0 < largest_difference(rounded, plain) < 0.1
+    text_encoder = oxidiff.QuantizationConfig("q4_0", components_to_quantize=["text_encoder"])
+    assert largest_difference(image(text_encoder), rounded) > 0
+    everything_stays = oxidiff.QuantizationConfig("q8_0", modules_to_not_convert=["."])
+    assert largest_difference(image(everything_stays), plain) == 0
+    with pytest.raises(ValueError, match="`q9` is none of Q8_0"):
+        image(oxidiff.QuantizationConfig("q9"))
+    with pytest.raises(TypeError, match="must be a QuantizationConfig of this package, not str"):
+        image("q8_0")
+    with pytest.raises(ValueError, match="`unet_9`"):
+        image(oxidiff.QuantizationConfig("q8_0", components_to_quantize=["unet_9"]))
