@@ -71,7 +71,7 @@ pub(crate) fn new(
         bail!("--num-images: 1 to {MOST_IMAGES} images can be made at once, not {images} times {labels}");
     }
     let several = inputs.image.len();
-    if several > 1 && !takes("adapter_conditioning_scale") && !looks_at_images(pipeline) {
+    if several > 1 && !takes("adapter_conditioning_scale") && !takes_several_images(pipeline) {
         bail!("--image: a {class_name} takes one image, not {several}");
     }
     let mut image = (several > 0).then_some(inputs.image);
@@ -98,6 +98,11 @@ pub(crate) fn new(
     let Call { mut request, .. } = call;
     pipeline.generation_config().fill(&mut request, takes);
     Ok(request)
+}
+
+/// Whether the pipeline looks at any number of images for one result.
+fn takes_several_images(pipeline: &DiffusionPipeline) -> bool {
+    looks_at_images(pipeline) || pipeline.class_name() == "QwenImageEditPlusPipeline"
 }
 
 /// Whether the pipeline makes an image from a prompt, and may look at any number of others meanwhile.

@@ -76,8 +76,8 @@ fn what_cannot_be_edited_is_refused() {
     let call =
         QwenImageEdit { prompt: vec!["a".into(), "b".into()], ..QwenImageEdit::new("", three.clone()) };
     expect(&error(pipeline.call(call)), &["`image`", "got 3 for 2 prompts"]);
-    let narrow = QwenImageEdit::new("a red apple", picture("RGB", [1, 4000]));
-    expect(&error(pipeline.call(narrow)), &["`image`", "1x4000", "narrow"]);
+    let narrow = QwenImageEdit::new("a red apple", picture("RGB", [1, 8000]));
+    expect(&error(pipeline.call(narrow)), &["`image`", "1x8000", "narrow"]);
     let processor = pipeline.processor.clone();
     let mut plus = QwenImageEditPlusPipeline::new((*pipeline).clone(), processor).unwrap();
     let call =

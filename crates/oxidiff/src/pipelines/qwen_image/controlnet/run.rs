@@ -68,11 +68,20 @@ impl<'a> ControlCall<'a> {
     ) -> Result<Control<'a>> {
         const KIND: &str = "control image";
         let nets = self.controlnet.nets();
-        let count = match (self.controlnet, &self.images) {
+        let images = match (self.controlnet, self.images) {
+            (
+                QwenImageControlNet::Several(_),
+                ControlImages::Together(PipelineImageInput::Images(images)),
+            ) if nets.len() == 1 => {
+                ControlImages::Each(images.into_iter().map(PipelineImageInput::from).collect())
+            }
+            (_, images) => images,
+        };
+        let count = match (self.controlnet, &images) {
             (QwenImageControlNet::Several(_), ControlImages::Each(each)) if nets.len() == 1 => each.len(),
             _ => nets.len(),
         };
-        let images = self.images.for_each("control_image", count, KIND)?;
+        let images = images.for_each("control_image", count, KIND)?;
         let scales = self.scale.expand("controlnet_conditioning_scale", count, KIND)?;
         let starts = self.start.expand("control_guidance_start", count, KIND)?;
         let ends = self.end.expand("control_guidance_end", count, KIND)?;
