@@ -129,6 +129,39 @@ class AutoencoderKLFlux2(AutoencoderMixin, ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
+class AutoencoderKLQwenImage(AutoencoderMixin, ModelMixin):
+    """`AutoencoderKLQwenImage` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, sample: ArrayLike | None = None, sample_posterior: bool = False, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the AutoencoderKLQwenImage.
+
+        Args:
+            sample (ArrayLike): The images, `[batch, in_channels, height, width]`, with values in [-1, 1].
+            sample_posterior (bool): Whether to draw the latents, where the model encodes an image as a distribution, or to take the most likely ones.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from; by default a freshly seeded generator.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, sample: ArrayLike | None = None, sample_posterior: bool = False, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the AutoencoderKLQwenImage.
+
+        Args:
+            sample (ArrayLike): The images, `[batch, in_channels, height, width]`, with values in [-1, 1].
+            sample_posterior (bool): Whether to draw the latents, where the model encodes an image as a distribution, or to take the most likely ones.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from; by default a freshly seeded generator.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class AutoencoderMixin:
     """What autoencoders do besides being called."""
 
@@ -2789,6 +2822,46 @@ class PreviousTimestep:
     def previous_timestep(self, timestep: int | float | ArrayLike) -> Any:
         """The timestep that a step from `timestep` leads to; -1 after the last."""
 
+class QuantizationConfig:
+    """Weights to round to small numbers while they are loaded: `format` is q8_0, q5_1, q5_0, q4_1, q4_0 or q4_k."""
+
+    def __eq__(self, other: Any) -> Any: ...  # type: ignore[override]
+
+    def __init__(self, format: Any, components_to_quantize: Any = None, modules_to_not_convert: Any = None) -> None: ...
+
+    def __repr__(self) -> str: ...
+
+class Qwen2_5_VLForConditionalGeneration(ModelMixin):
+    """`Qwen2_5_VLForConditionalGeneration` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the Qwen2_5_VLForConditionalGeneration.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the Qwen2_5_VLForConditionalGeneration.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class Qwen3Model(ModelMixin):
     """`Qwen3Model` of Python: see `ModelMixin` for its methods."""
 
@@ -2812,6 +2885,352 @@ class Qwen3Model(ModelMixin):
         Args:
             input_ids (Any): The tokens, `[batch, tokens]`.
             attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class QwenImageControlNetInpaintPipeline(DiffusionPipeline):
+    """`QwenImageControlNetInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, control_image: ImageInput | None = None, *, control_mask: ImageInput | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, negative_prompt: str | list[str] | None = None, true_cfg_scale: float = 4.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 1.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, prompt_embeds_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_embeds_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: QwenImageControlNetInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            control_image (ImageInput): The images to follow: one for all prompts, or one for each; for several ControlNets, or for a list of one that follows several images, one for each of them. They are resized to `height` and `width`; a tensor is taken as it is, with values in [-1, 1].
+            control_mask (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each. They are resized to `height` and `width`; a tensor is taken as it is, with values in [0, 1].
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each image.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which an image begins to count: one number from 0 to 1, or one for each image.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which an image ceases to count, likewise.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each. Guidance needs one, if only `" "`.
+            true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so. There are none yet; others ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, with an axis of length 1 for frames before or after the channels or without it, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_embeds_mask (ArrayLike): Which of their tokens count, `[prompts, tokens]`: 0 for those that fill up a prompt. By default all count.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_prompt_embeds_mask (ArrayLike): Which of their tokens count, `[1 or prompts, tokens]`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The most tokens of a prompt, up to 1024: more are cut off.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class QwenImageControlNetPipeline(DiffusionPipeline):
+    """`QwenImageControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, control_image: ImageInput | None = None, *, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, negative_prompt: str | list[str] | None = None, true_cfg_scale: float = 4.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, prompt_embeds_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_embeds_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: QwenImageControlNetPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            control_image (ImageInput): The images to follow: one for all prompts, or one for each; for several ControlNets, or for a list of one that follows several images, one for each of them. They are resized to `height` and `width`; a tensor is taken as it is, with values in [-1, 1].
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each image.
+            control_guidance_start (float | Sequence[float] | ArrayLike): The part of the steps after which an image begins to count: one number from 0 to 1, or one for each image.
+            control_guidance_end (float | Sequence[float] | ArrayLike): The part of the steps after which an image ceases to count, likewise.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each. Guidance needs one, if only `" "`.
+            true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so. There are none yet; others ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, with an axis of length 1 for frames before or after the channels or without it, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_embeds_mask (ArrayLike): Which of their tokens count, `[prompts, tokens]`: 0 for those that fill up a prompt. By default all count.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_prompt_embeds_mask (ArrayLike): Which of their tokens count, `[1 or prompts, tokens]`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The most tokens of a prompt, up to 1024: more are cut off.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class QwenImageEditInpaintPipeline(DiffusionPipeline):
+    """`QwenImageEditInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, masked_image_latents: ArrayLike | None = None, padding_mask_crop: int | None = None, strength: float = 0.6, negative_prompt: str | list[str] | None = None, true_cfg_scale: float = 4.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, prompt_embeds_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_embeds_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: QwenImageEditInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each.
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            masked_image_latents (ArrayLike): Has no effect, as in Python: the transformer does not look at the image without its masked part.
+            padding_mask_crop (int): Repaint only the masked part and this many pixels around it, at the size of the whole image.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each. Guidance needs one, if only `" "`.
+            true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so. There are none yet; others ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, with an axis of length 1 for frames before or after the channels or without it, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_embeds_mask (ArrayLike): Which of their tokens count, `[prompts, tokens]`: 0 for those that fill up a prompt. By default all count.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_prompt_embeds_mask (ArrayLike): Which of their tokens count, `[1 or prompts, tokens]`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The most tokens of a prompt, up to 1024: more are cut off.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class QwenImageEditPipeline(DiffusionPipeline):
+    """`QwenImageEditPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, true_cfg_scale: float = 4.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, prompt_embeds_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_embeds_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: QwenImageEditPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to change: one for all prompts, or one for each.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each. Guidance needs one, if only `" "`.
+            true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so. There are none yet; others ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, with an axis of length 1 for frames before or after the channels or without it, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_embeds_mask (ArrayLike): Which of their tokens count, `[prompts, tokens]`: 0 for those that fill up a prompt. By default all count.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_prompt_embeds_mask (ArrayLike): Which of their tokens count, `[1 or prompts, tokens]`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The most tokens of a prompt, up to 1024: more are cut off.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class QwenImageEditPlusPipeline(DiffusionPipeline):
+    """`QwenImageEditPlusPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, true_cfg_scale: float = 4.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, prompt_embeds_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_embeds_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: QwenImageEditPlusPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to look at, all of them together.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each. Guidance needs one, if only `" "`.
+            true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so. There are none yet; others ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, with an axis of length 1 for frames before or after the channels or without it, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_embeds_mask (ArrayLike): Which of their tokens count, `[prompts, tokens]`: 0 for those that fill up a prompt. By default all count.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_prompt_embeds_mask (ArrayLike): Which of their tokens count, `[1 or prompts, tokens]`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The most tokens of a prompt, up to 1024: more are cut off.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class QwenImageImg2ImgPipeline(DiffusionPipeline):
+    """`QwenImageImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, strength: float = 0.6, negative_prompt: str | list[str] | None = None, true_cfg_scale: float = 4.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, prompt_embeds_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_embeds_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: QwenImageImg2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. A tensor with as many channels as the latents have is treated as latents.
+            strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image is left.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each. Guidance needs one, if only `" "`.
+            true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so. There are none yet; others ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, with an axis of length 1 for frames before or after the channels or without it, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_embeds_mask (ArrayLike): Which of their tokens count, `[prompts, tokens]`: 0 for those that fill up a prompt. By default all count.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_prompt_embeds_mask (ArrayLike): Which of their tokens count, `[1 or prompts, tokens]`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The most tokens of a prompt, up to 1024: more are cut off.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class QwenImageInpaintPipeline(DiffusionPipeline):
+    """`QwenImageInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, masked_image_latents: ArrayLike | None = None, padding_mask_crop: int | None = None, strength: float = 0.6, negative_prompt: str | list[str] | None = None, true_cfg_scale: float = 4.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, prompt_embeds_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_embeds_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: QwenImageInpaintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to repaint in part: one for all prompts, or one for each. A tensor with as many channels as the latents have is treated as latents.
+            mask_image (ImageInput): The masks, white where to repaint and black where to keep the image: one for all images, or one for each.
+            masked_image_latents (ArrayLike): Has no effect, as in Python: the transformer does not look at the image without its masked part.
+            padding_mask_crop (int): Repaint only the masked part and this many pixels around it, at the size of the whole image.
+            strength (float): How much of the masked part to change, from 0 to 1; at 1 nothing of it is left.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each. Guidance needs one, if only `" "`.
+            true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so. There are none yet; others ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, with an axis of length 1 for frames before or after the channels or without it, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_embeds_mask (ArrayLike): Which of their tokens count, `[prompts, tokens]`: 0 for those that fill up a prompt. By default all count.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_prompt_embeds_mask (ArrayLike): Which of their tokens count, `[1 or prompts, tokens]`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The most tokens of a prompt, up to 1024: more are cut off.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class QwenImagePipeline(DiffusionPipeline):
+    """`QwenImagePipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, true_cfg_scale: float = 4.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, prompt_embeds_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_embeds_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: QwenImagePipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each. Guidance needs one, if only `" "`.
+            true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so. There are none yet; others ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from, `[images, channels, height / 8, width / 8]`, with an axis of length 1 for frames before or after the channels or without it, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_embeds_mask (ArrayLike): Which of their tokens count, `[prompts, tokens]`: 0 for those that fill up a prompt. By default all count.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_prompt_embeds_mask (ArrayLike): Which of their tokens count, `[1 or prompts, tokens]`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The most tokens of a prompt, up to 1024: more are cut off.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class QwenImageTransformer2DModel(ModelMixin):
+    """`QwenImageTransformer2DModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, encoder_hidden_states_mask: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, img_shapes: Any | None = None, guidance: float | Sequence[float] | ArrayLike | None = None, controlnet_block_samples: Any | None = None, additional_t_cond: int | Sequence[int] | ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the QwenImageTransformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The tokens of the images, `[batch, tokens, in_channels]`.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+            encoder_hidden_states_mask (ArrayLike): Which tokens of the prompts count, `[batch, tokens]`: 0 for those that fill up a prompt. By default all count.
+            timestep (float | Sequence[float] | ArrayLike): The time from 1 (noise) to 0: one for all items, or one for each.
+            img_shapes (Any): Frames, rows and columns of the tokens of each image of an item.
+            guidance (float | Sequence[float] | ArrayLike): How strongly to follow the prompt. No model of this class has a layer for it.
+            controlnet_block_samples (Any): What ControlNets add to the tokens of the images after the blocks, each `[batch, tokens, dim]`.
+            additional_t_cond (int | Sequence[int] | ArrayLike): What to make, for a model that is told so: 0 for an image, 1 for its layers.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, encoder_hidden_states_mask: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, img_shapes: Any | None = None, guidance: float | Sequence[float] | ArrayLike | None = None, controlnet_block_samples: Any | None = None, additional_t_cond: int | Sequence[int] | ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the QwenImageTransformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The tokens of the images, `[batch, tokens, in_channels]`.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+            encoder_hidden_states_mask (ArrayLike): Which tokens of the prompts count, `[batch, tokens]`: 0 for those that fill up a prompt. By default all count.
+            timestep (float | Sequence[float] | ArrayLike): The time from 1 (noise) to 0: one for all items, or one for each.
+            img_shapes (Any): Frames, rows and columns of the tokens of each image of an item.
+            guidance (float | Sequence[float] | ArrayLike): How strongly to follow the prompt. No model of this class has a layer for it.
+            controlnet_block_samples (Any): What ControlNets add to the tokens of the images after the blocks, each `[batch, tokens, dim]`.
+            additional_t_cond (int | Sequence[int] | ArrayLike): What to make, for a model that is told so: 0 for an image, 1 for its layers.
 
         Returns:
             An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.

@@ -3,6 +3,7 @@
 from . import AutoModel as AutoModel
 from . import AutoencoderKL as AutoencoderKL
 from . import AutoencoderKLFlux2 as AutoencoderKLFlux2
+from . import AutoencoderKLQwenImage as AutoencoderKLQwenImage
 from . import AutoencoderTiny as AutoencoderTiny
 from . import CLIPTextModel as CLIPTextModel
 from . import CLIPTextModelWithProjection as CLIPTextModelWithProjection
@@ -15,7 +16,9 @@ from . import DiTTransformer2DModel as DiTTransformer2DModel
 from . import Flux2Transformer2DModel as Flux2Transformer2DModel
 from . import FluxTransformer2DModel as FluxTransformer2DModel
 from . import ModelMixin as ModelMixin
+from . import Qwen2_5_VLForConditionalGeneration as Qwen2_5_VLForConditionalGeneration
 from . import Qwen3Model as Qwen3Model
+from . import QwenImageTransformer2DModel as QwenImageTransformer2DModel
 from . import SD3Transformer2DModel as SD3Transformer2DModel
 from . import T2IAdapter as T2IAdapter
 from . import T5EncoderModel as T5EncoderModel

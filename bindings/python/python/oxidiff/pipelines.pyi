@@ -30,6 +30,14 @@ from . import ImagePipelineOutput as ImagePipelineOutput
 from . import LatentConsistencyModelImg2ImgPipeline as LatentConsistencyModelImg2ImgPipeline
 from . import LatentConsistencyModelPipeline as LatentConsistencyModelPipeline
 from . import PNDMPipeline as PNDMPipeline
+from . import QwenImageControlNetInpaintPipeline as QwenImageControlNetInpaintPipeline
+from . import QwenImageControlNetPipeline as QwenImageControlNetPipeline
+from . import QwenImageEditInpaintPipeline as QwenImageEditInpaintPipeline
+from . import QwenImageEditPipeline as QwenImageEditPipeline
+from . import QwenImageEditPlusPipeline as QwenImageEditPlusPipeline
+from . import QwenImageImg2ImgPipeline as QwenImageImg2ImgPipeline
+from . import QwenImageInpaintPipeline as QwenImageInpaintPipeline
+from . import QwenImagePipeline as QwenImagePipeline
 from . import RePaintPipeline as RePaintPipeline
 from . import ScoreSdeVePipeline as ScoreSdeVePipeline
 from . import StableDiffusion3ControlNetInpaintingPipeline as StableDiffusion3ControlNetInpaintingPipeline
