@@ -100,6 +100,13 @@ pub struct WeightOptions<'a> {
     pub quantization: Option<&'a QuantizationConfig>,
 }
 
+impl<'a> WeightOptions<'a> {
+    /// Plain weights of this type on `device`.
+    pub(crate) fn new(dtype: DType, device: &'a Device) -> Self {
+        Self { variant: None, dtype, device, quantization: None }
+    }
+}
+
 impl LoadOptions {
     /// How to load the weights of a model that is not part of a pipeline.
     pub(crate) fn weight_options(&self) -> WeightOptions<'_> {

@@ -75,13 +75,10 @@ impl QuantizationConfig {
         {
             return None;
         }
-        let smaller = match self.format {
-            QuantisedFormat::Q2K | QuantisedFormat::Q3K => QuantisedFormat::Q4_0,
-            QuantisedFormat::Q4K => QuantisedFormat::Q5_0,
-            QuantisedFormat::Q5K => QuantisedFormat::Q5_1,
-            _ => QuantisedFormat::Q8_0,
-        };
-        [self.format, smaller].into_iter().find(|format| columns.is_multiple_of(format.block_len()))
+        // Of the formats that are written, only `Q4_K` has larger blocks than `Q5_0`.
+        [self.format, QuantisedFormat::Q5_0]
+            .into_iter()
+            .find(|format| columns.is_multiple_of(format.block_len()))
     }
 
     /// # Errors

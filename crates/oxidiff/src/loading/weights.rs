@@ -276,20 +276,18 @@ impl Reader<'_> {
         let format = quantization
             .filter(|_| self.container == LINEAR)
             .and_then(|config| config.format_of(&key, &shape));
-        let matrix = match format {
+        let (mut loaded, matrix) = match format {
             Some(format) if matches!(found.elements(), Elements::Plain(_)) => {
-                Some(found.rounded(&stored, format)?)
-            }
-            _ => found.quantised()?,
-        };
-        let mut loaded = found.parameter(param.id, &stored, dtype, device)?;
-        if let Some(matrix) = matrix {
-            if format.is_some() {
+                let matrix = found.rounded(&stored, format)?;
                 // Whoever needs the weight widens the blocks, so that the layer computes with the same numbers everywhere.
                 let values = matrix.clone();
                 let widen = move |device: &Device, _| values.dequantised(dtype, device).reshape(shape);
-                loaded = Param::uninitialized(param.id, widen, device.clone(), false, shape.into());
+                let widened = Param::uninitialized(param.id, widen, device.clone(), false, shape.into());
+                (widened, Some(matrix))
             }
+            _ => (found.parameter(param.id, &stored, dtype, device)?, found.quantised()?),
+        };
+        if let Some(matrix) = matrix {
             loaded = QuantisedWeight::attach(loaded, matrix, dtype, device);
         }
         self.used.insert(stored);

@@ -22,6 +22,35 @@ macro_rules! expose_components {
     };
 }
 
+/// Inside the `impl` of the parts of a pipeline: takes them from another pipeline, and lists them in this order. Each is `required` or
+/// `optional`.
+macro_rules! parts {
+    (@take required $components:ident, $name:expr) => { $components.take($name) };
+    (@take optional $components:ident, $name:expr) => { $components.take_optional($name) };
+    (@push required $list:ident, $name:expr, $part:expr) => { $list.push($name, $part) };
+    (@push optional $list:ident, $name:expr, $part:expr) => { $list.push_optional($name, $part) };
+    ($($need:ident $part:ident),+ $(,)?) => {
+        /// Takes the parts of another pipeline, and shares their weights.
+        ///
+        /// # Errors
+        /// When a part is missing, or of another class.
+        pub(super) fn of(
+            components: &$crate::pipelines::component::Components<'_>,
+        ) -> $crate::error::Result<Self> {
+            use $crate::pipelines::pipeline_fields::parts;
+            Ok(Self { $($part: parts!(@take $need components, stringify!($part))?),+ })
+        }
+
+        /// The parts, by their names in `model_index.json`.
+        pub(super) fn list(&self) -> $crate::pipelines::component::Components<'_> {
+            use $crate::pipelines::pipeline_fields::parts;
+            let mut list = $crate::pipelines::component::Components::default();
+            $(parts!(@push $need list, stringify!($part), &self.$part);)+
+            list
+        }
+    };
+}
+
 /// Inside `impl Pipeline`, for a pipeline whose parts are `$components`, changed by LoRA: all methods about them.
 macro_rules! component_methods {
     ($components:ty) => {
@@ -173,5 +202,5 @@ macro_rules! display_index {
 
 pub(super) use {
     adaptable_methods, component_methods, controlnet_component_methods, display_index, expose_components,
-    field_methods, freeu_methods, ip_adapter_methods, vae_methods,
+    field_methods, freeu_methods, ip_adapter_methods, parts, vae_methods,
 };

@@ -36,7 +36,7 @@ impl Network {
     /// When they describe none that is known.
     pub fn of_file(tensors: StateDict, device: &Device) -> Result<Self> {
         let tensors = unnested(tensors);
-        let options = WeightOptions { variant: None, dtype: DType::F32, device, quantization: None };
+        let options = WeightOptions::new(DType::F32, device);
         if tensors.contains("body.0.weight") {
             let config = compact(&tensors)?;
             let checkpoint = Checkpoint::of(tensors);

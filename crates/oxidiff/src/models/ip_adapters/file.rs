@@ -46,7 +46,7 @@ impl IpAdapterFile {
         let projections =
             |attention| IpProjections { to_k_ip: linear(attention), to_v_ip: linear(attention) };
         let module = IpAdapter { image_proj, ip_adapter: attentions.iter().map(projections).collect() };
-        let options = WeightOptions { variant: None, dtype, device, quantization: None };
+        let options = WeightOptions::new(dtype, device);
         Checkpoint::of(tensors).load_into(module, options, ("IP-Adapter", |_| None))
     }
 

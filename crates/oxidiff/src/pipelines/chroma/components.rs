@@ -12,7 +12,6 @@ use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::lora::LoraLoader;
 use crate::pipelines::common::packed_flow::PackedFlow;
 use crate::pipelines::common::patches::PATCH_SIZE;
-use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::Scheduler;
 use crate::text_encoders::{T5EncoderModel, T5Tokenizer};
@@ -68,29 +67,12 @@ impl ChromaComponents {
         })
     }
 
-    /// Takes the parts of another pipeline, and shares their weights.
-    ///
-    /// # Errors
-    /// When a part is missing, or of another class.
-    pub(super) fn of(components: &Components<'_>) -> Result<Self> {
-        Ok(Self {
-            scheduler: components.take("scheduler")?,
-            vae: components.take("vae")?,
-            text_encoder: components.take_optional("text_encoder")?,
-            tokenizer: components.take_optional("tokenizer")?,
-            transformer: components.take("transformer")?,
-        })
-    }
-
-    /// The parts, by their names in `model_index.json`.
-    pub(super) fn list(&self) -> Components<'_> {
-        let mut list = Components::default();
-        list.push("scheduler", &self.scheduler);
-        list.push("vae", &self.vae);
-        list.push_optional("text_encoder", &self.text_encoder);
-        list.push_optional("tokenizer", &self.tokenizer);
-        list.push("transformer", &self.transformer);
-        list
+    crate::pipelines::pipeline_fields::parts! {
+        required scheduler,
+        required vae,
+        optional text_encoder,
+        optional tokenizer,
+        required transformer,
     }
 
     /// Checks that the parts fit each other, and marks absent ones in the index of a pipeline; the present ones are added from

@@ -34,17 +34,13 @@ impl<'a> ComponentLoader<'a> {
     /// # Errors
     /// When weights are given for a component that the checkpoint does not have, or such a component is to be quantised.
     pub(crate) fn new(folder: &'a Folder, index: ModelIndex, options: &'a LoadOptions) -> Result<Self> {
-        for component in options.weights.keys() {
-            if index.component_class(component)?.is_none() {
-                let message = format!("{} names no component `{component}`", index.origin());
-                return Err(Error::argument("weights", message));
-            }
-        }
+        let weights = options.weights.keys().map(|component| ("weights", component));
         let quantised = options.quantization.iter().flat_map(|config| config.components.iter().flatten());
-        for component in quantised {
+        let quantised = quantised.map(|component| ("quantization_config", component));
+        for (argument, component) in weights.chain(quantised) {
             if index.component_class(component)?.is_none() {
                 let message = format!("{} names no component `{component}`", index.origin());
-                return Err(Error::argument("quantization_config", message));
+                return Err(Error::argument(argument, message));
             }
         }
         Ok(Self { folder, index, options })

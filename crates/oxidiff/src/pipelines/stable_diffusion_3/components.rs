@@ -9,7 +9,6 @@ use crate::models::model::Model;
 use crate::models::transformers::SD3Transformer2DModel;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::lora::LoraLoader;
-use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::Scheduler;
 use crate::text_encoders::{CLIPTextModelWithProjection, CLIPTokenizer, T5EncoderModel, T5Tokenizer};
@@ -83,37 +82,16 @@ impl StableDiffusion3Components {
         })
     }
 
-    /// Takes the parts of another pipeline, and shares their weights.
-    ///
-    /// # Errors
-    /// When a part is missing, or of another class.
-    pub(super) fn of(components: &Components<'_>) -> Result<Self> {
-        Ok(Self {
-            transformer: components.take("transformer")?,
-            scheduler: components.take("scheduler")?,
-            vae: components.take("vae")?,
-            text_encoder: components.take_optional("text_encoder")?,
-            tokenizer: components.take_optional("tokenizer")?,
-            text_encoder_2: components.take_optional("text_encoder_2")?,
-            tokenizer_2: components.take_optional("tokenizer_2")?,
-            text_encoder_3: components.take_optional("text_encoder_3")?,
-            tokenizer_3: components.take_optional("tokenizer_3")?,
-        })
-    }
-
-    /// The parts, by their names in `model_index.json`.
-    pub(super) fn list(&self) -> Components<'_> {
-        let mut list = Components::default();
-        list.push("transformer", &self.transformer);
-        list.push("scheduler", &self.scheduler);
-        list.push("vae", &self.vae);
-        list.push_optional("text_encoder", &self.text_encoder);
-        list.push_optional("tokenizer", &self.tokenizer);
-        list.push_optional("text_encoder_2", &self.text_encoder_2);
-        list.push_optional("tokenizer_2", &self.tokenizer_2);
-        list.push_optional("text_encoder_3", &self.text_encoder_3);
-        list.push_optional("tokenizer_3", &self.tokenizer_3);
-        list
+    crate::pipelines::pipeline_fields::parts! {
+        required transformer,
+        required scheduler,
+        required vae,
+        optional text_encoder,
+        optional tokenizer,
+        optional text_encoder_2,
+        optional tokenizer_2,
+        optional text_encoder_3,
+        optional tokenizer_3,
     }
 
     /// Marks absent parts in the index of a pipeline; the present ones are added from [`Self::list`].

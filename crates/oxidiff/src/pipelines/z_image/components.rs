@@ -9,7 +9,6 @@ use crate::models::model::Model;
 use crate::models::transformers::ZImageTransformer2DModel;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::lora::LoraLoader;
-use crate::pipelines::component::Components;
 use crate::schedulers::Scheduler;
 use crate::text_encoders::{Qwen2Tokenizer, Qwen3Model};
 
@@ -52,29 +51,12 @@ impl ZImageComponents {
         })
     }
 
-    /// Takes the parts of another pipeline, and shares their weights.
-    ///
-    /// # Errors
-    /// When a part is missing, or of another class.
-    pub(super) fn of(components: &Components<'_>) -> Result<Self> {
-        Ok(Self {
-            scheduler: components.take("scheduler")?,
-            vae: components.take("vae")?,
-            text_encoder: components.take("text_encoder")?,
-            tokenizer: components.take("tokenizer")?,
-            transformer: components.take("transformer")?,
-        })
-    }
-
-    /// The parts, by their names in `model_index.json`.
-    pub(super) fn list(&self) -> Components<'_> {
-        let mut list = Components::default();
-        list.push("scheduler", &self.scheduler);
-        list.push("vae", &self.vae);
-        list.push("text_encoder", &self.text_encoder);
-        list.push("tokenizer", &self.tokenizer);
-        list.push("transformer", &self.transformer);
-        list
+    crate::pipelines::pipeline_fields::parts! {
+        required scheduler,
+        required vae,
+        required text_encoder,
+        required tokenizer,
+        required transformer,
     }
 
     /// Checks that the parts fit each other.

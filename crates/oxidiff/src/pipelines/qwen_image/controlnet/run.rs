@@ -68,17 +68,15 @@ impl<'a> ControlCall<'a> {
     ) -> Result<Control<'a>> {
         const KIND: &str = "control image";
         let nets = self.controlnet.nets();
-        let images = match (self.controlnet, self.images) {
-            (
-                QwenImageControlNet::Several(_),
-                ControlImages::Together(PipelineImageInput::Images(images)),
-            ) if nets.len() == 1 => {
+        let repeats = nets.len() == 1 && matches!(self.controlnet, QwenImageControlNet::Several(_));
+        let images = match self.images {
+            ControlImages::Together(PipelineImageInput::Images(images)) if repeats => {
                 ControlImages::Each(images.into_iter().map(PipelineImageInput::from).collect())
             }
-            (_, images) => images,
+            images => images,
         };
-        let count = match (self.controlnet, &images) {
-            (QwenImageControlNet::Several(_), ControlImages::Each(each)) if nets.len() == 1 => each.len(),
+        let count = match &images {
+            ControlImages::Each(each) if repeats => each.len(),
             _ => nets.len(),
         };
         let images = images.for_each("control_image", count, KIND)?;
