@@ -14,6 +14,7 @@ mod loading;
 mod lock;
 mod logging;
 mod memory;
+mod memory_limit;
 mod model;
 mod pipeline;
 mod processor;
@@ -32,6 +33,7 @@ fn _oxidiff(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(array::scalar, module)?)?;
     module.add_function(wrap_pyfunction!(array::imported_like, module)?)?;
     module.add_function(wrap_pyfunction!(generator::draw_classes, module)?)?;
+    module.add_function(wrap_pyfunction!(memory_limit::set_max_memory, module)?)?;
     module.add_class::<scheduler::PyScheduler>()?;
     module.add_class::<model::PyModel>()?;
     module.add_class::<pipeline::PyPipeline>()?;

@@ -319,6 +319,21 @@ def test_what_is_not_there_says_so(pipeline):
     pipeline.enable_model_cpu_offload()
 
 
+def test_memory_is_limited(copied):
+    pipeline = DiffusionPipeline.from_pretrained(copied, max_memory={"cpu": "1MB"})
+    try:
+        with pytest.raises(MemoryError, match="available"):
+            pipeline("a", num_inference_steps=1)
+    finally:
+        oxidiff.set_max_memory(None)
+    pipeline("a", num_inference_steps=1)
+    for limit in (0, "many"):
+        with pytest.raises(ValueError, match="12GiB"):
+            oxidiff.set_max_memory(limit)
+    with pytest.raises(TypeError, match="limit"):
+        oxidiff.set_max_memory(1.5)
+
+
 def test_files(copied, caplog):
     DiffusionPipeline.from_pretrained(copied, no_such=1)
     assert "no_such" in caplog.text and caplog.records[0].name == "oxidiff"

@@ -9,8 +9,8 @@ use oxidiff::{
     ZImageControlNetModel,
 };
 
-use crate::arguments::LoadArguments;
 use crate::keywords;
+use crate::load_arguments::LoadArguments;
 
 /// The pipeline for a task with the parts of another one and with ControlNets: folders, or names on the hub.
 pub(crate) fn add(

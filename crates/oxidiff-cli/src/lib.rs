@@ -13,6 +13,7 @@ mod embedded_model;
 mod generate;
 mod ip_adapters;
 mod keywords;
+mod load_arguments;
 mod output;
 mod parsing;
 mod request;
@@ -31,6 +32,7 @@ use oxidiff::{DiffusionPipeline, ModelIndex};
 use tracing_subscriber::EnvFilter;
 
 use crate::arguments::{Command, ModelArguments};
+use crate::load_arguments::LoadArguments;
 pub use crate::parsing::command;
 use crate::standard_output::print_line;
 
@@ -112,7 +114,8 @@ fn is_single_file(model: &str) -> bool {
 }
 
 /// Loads the given pipeline, or the embedded one.
-fn load(model: Option<&str>, load: &arguments::LoadArguments) -> anyhow::Result<DiffusionPipeline> {
+fn load(model: Option<&str>, load: &LoadArguments) -> anyhow::Result<DiffusionPipeline> {
+    load.limit_memory();
     if let Some(model) = model.filter(|model| is_single_file(model)) {
         return Ok(DiffusionPipeline::from_single_file(model, &load.single_file_options(model)?)?);
     }

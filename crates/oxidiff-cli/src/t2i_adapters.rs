@@ -3,8 +3,8 @@
 use anyhow::anyhow;
 use oxidiff::{DiffusionPipeline, Error, T2IAdapter, T2IAdapters};
 
-use crate::arguments::LoadArguments;
 use crate::controlnets;
+use crate::load_arguments::LoadArguments;
 
 /// The pipeline for the same task with T2I-Adapters: folders, or names on the hub.
 pub(crate) fn add(

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bytesize::ByteSize;
 use oxidiff::{ControlPreprocessor, FreeU, IpAdapterScale};
 
 use crate::arguments::Lora;
@@ -17,6 +18,14 @@ pub(crate) fn number(value: &str) -> Result<f64, String> {
 pub(crate) fn at_least_one(value: &str) -> Result<usize, String> {
     let most = usize::MAX;
     value.parse().ok().filter(|number| *number > 0).ok_or(format!("must be a whole number from 1 to {most}"))
+}
+
+/// A number of bytes with a unit, such as 12GiB or 800 MB.
+pub(crate) fn size_of_memory(value: &str) -> Result<u64, String> {
+    match value.parse() {
+        Ok(ByteSize(bytes)) if bytes > 0 => Ok(bytes),
+        _ => Err("must be a number of bytes above 0 with a unit, such as 12GiB or 800MB".into()),
+    }
 }
 
 /// A file and a scale. A colon that no number follows is part of the file's name, unless what is before it is a file.

@@ -19,7 +19,7 @@ pub use cpu::quantised::format::QuantisedFormat;
 pub use host::breakdown::{Cost, add_cost, breakdown_is_running, finish_breakdown, start_breakdown};
 pub use host::mapped_file::MappedFile;
 pub use host::mapped_tensor::{release_mapped, release_mapped_integers};
-pub use host::memory_limit::memory_shortage;
+pub use host::memory_limit::{memory_shortage, set_max_memory};
 pub use host::out_of_memory::OutOfMemory;
 pub use host::place::Place;
 #[cfg(feature = "vulkan")]

@@ -68,6 +68,7 @@ pub use loading::hub::{HubOptions, HubRepo};
 pub use loading::quantisation::QuantizationConfig;
 pub use loading::single_file::SingleFileOptions;
 pub use loading::{LoadOptions, check_writable, download, write_whole};
+pub use memory::set_max_memory;
 pub use models::adapters::{AdapterWeight, BlockWeight, BlockWeights};
 pub use models::autoencoders::{
     Autoencoder, AutoencoderKL, AutoencoderKLConfig, AutoencoderKLFlux2, AutoencoderKLFlux2Config,

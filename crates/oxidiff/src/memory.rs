@@ -3,6 +3,25 @@
 use burn::tensor::Device;
 use oxidiff_kernels::memory_shortage;
 
+/// Sets how many bytes of memory this process may use; `None`, as at the start, leaves it to the machine.
+///
+/// Work for which too little is left is done in smaller parts, as images that are decoded in tiles, or refused before it starts.
+/// Weights that stay in their files, mapped into memory, do not count: the system takes their pages back when it needs them. The memory
+/// of a GPU is not limited.
+///
+/// ```
+/// oxidiff::set_max_memory(Some(12 << 30));
+/// # oxidiff::set_max_memory(None);
+/// ```
+pub fn set_max_memory(bytes: Option<u64>) {
+    oxidiff_kernels::set_max_memory(bytes);
+}
+
+/// The bytes that are available on `device`, if fewer than `needed`.
+pub(crate) fn shortage(needed: u64, device: &Device) -> Option<u64> {
+    if *device == Device::flex() { memory_shortage(needed) } else { None }
+}
+
 use crate::error::{Error, Result};
 
 /// Refuses work that needs at least `needed` bytes if fewer are available. The memory of a GPU is not checked.
@@ -10,10 +29,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// When the work does not fit; the error contains both numbers and `advice`.
 pub(crate) fn check(work: &str, needed: u64, device: &Device, advice: &str) -> Result<()> {
-    if *device != Device::flex() {
-        return Ok(());
-    }
-    match memory_shortage(needed) {
+    match shortage(needed, device) {
         Some(available) => Err(Error::OutOfMemory {
             work: work.to_owned(),
             message: format!(

@@ -36,6 +36,7 @@ from ._oxidiff import (
     manual_seed,
     ones,
     randn,
+    set_max_memory,
     stack,
     uint8,
     zeros,
@@ -52,7 +53,7 @@ __all__ = sorted([
     "AutoModel", "BaseOutput", "DiagonalGaussianDistribution", "DiffusionPipeline", "FrozenDict", "Generator",
     "ImagePipelineOutput", "ModelMixin", "QuantizationConfig", "SchedulerMixin", "Tensor", "VaeImageProcessor", "__version__", "arange",
     "bfloat16", "bool_", "cat", "default_generator", "dtype", "export_to_gif", "float16", "float32", "float64", "int16",
-    "int32", "int64", "int8", "load_image", "make_image_grid", "manual_seed", "ones", "randn", "stack", "uint8", "zeros",
+    "int32", "int64", "int8", "load_image", "make_image_grid", "manual_seed", "ones", "randn", "set_max_memory", "stack", "uint8", "zeros",
     *_CLASSES,
 ])
 

@@ -8,7 +8,7 @@ PASSED = ("variant", "subfolder", "revision", "cache_dir", "local_files_only", "
           "weight_name", "adapter_name")
 #: Without effect on the result here: weights are mapped from files and converted when they are used.
 HARMLESS = ("use_safetensors", "low_cpu_mem_usage", "resume_download", "mirror", "offload_folder", "offload_state_dict",
-            "disable_mmap", "max_memory", "local_dir_use_symlinks", "user_agent", "requires_safety_checker",
+            "disable_mmap", "local_dir_use_symlinks", "user_agent", "requires_safety_checker",
             "add_prefix_space", "low_cpu_mem_usage_text_encoder", "_fast_init")
 #: Accepted with these values only.
 LIMITED = {
@@ -76,12 +76,26 @@ def options(given):
         elif name in LIMITED:
             if not any(value is known or (type(value) is type(known) and value == known) for known in LIMITED[name]):
                 raise NotImplementedError(f"`{name}={value!r}` is not supported")
+        elif name == "max_memory":
+            limit_memory(value)
         elif name not in HARMLESS:
             rest[name] = value
     if rest.get("safety_checker", True) is None:
         # Not even read from the checkpoint.
         options["safety_checker"] = False
     return options, rest
+
+
+def limit_memory(limits):
+    """Limits the memory of the process to what a dictionary says for the CPU; this package computes on no other device."""
+    if limits is None:
+        return
+    if not isinstance(limits, dict):
+        raise TypeError(f"`max_memory`: must be a dictionary such as {{'cpu': '12GiB'}}, not {type(limits).__name__}")
+    if "cpu" in limits:
+        from . import _oxidiff
+
+        _oxidiff.set_max_memory(limits["cpu"])
 
 
 def others(given):

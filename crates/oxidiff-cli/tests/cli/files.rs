@@ -184,3 +184,17 @@ fn calls_that_do_not_fit_into_memory_are_refused() {
     limited(1 << 21, "--num-images 4096").failed_with(&["MiB", "available", "fewer"]);
     limited(1 << 21, "--num-images 20000 --height 8 --width 8").failed_with(&["MiB", "available", "fewer"]);
 }
+
+#[test]
+fn memory_is_limited_on_demand() {
+    let sandbox = Sandbox::new();
+    let run = |limit: &str| {
+        let arguments = "generate cat --steps 1 --height 512 --width 512 --no-progress --max-memory";
+        sandbox.shell(&format!("exec {} {arguments} {limit}", env!("CARGO_BIN_EXE_oxidiff")))
+    };
+    assert_eq!(run("64GiB").succeeded().stderr, "");
+    let limited = run("180MB").succeeded().stderr;
+    assert!(limited.contains("decoding 1 x 64x64 latents") && limited.contains("in tiles"), "{limited}");
+    run("1MB").failed_with(&["MiB", "available"]);
+    run("many").failed_with(&["--max-memory", "12GiB"]);
+}

@@ -1,6 +1,6 @@
 //! From latents to the pixels of an autoencoder.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use super::finite;
 use crate::error::Result;
@@ -9,29 +9,45 @@ use crate::models::autoencoders::{Autoencoder, EncodedImage};
 use crate::models::call::SMALLER_CALL;
 use crate::pipelines::model_index::ModelIndex;
 
+/// What autoencoders were seen to need, as a multiple of [`Autoencoder::least_memory`]: blocks wait to be used again.
+const OVER_LEAST: u64 = 2;
+
 /// Decodes latents `[images, channels, height, width]`, scaled as the autoencoder made them. If half precision overflows,
-/// they are decoded again in `f32`.
+/// they are decoded again in `f32`. Images that do not fit into memory are decoded one after another and in tiles.
 ///
 /// # Errors
 /// When the latents do not fit the model, the images do not fit into memory, or a value is not finite even in `f32`.
 pub(crate) fn decode(vae: &dyn Autoencoder, latents: Tensor<4>, index: &ModelIndex) -> Result<Tensor<4>> {
-    check_size(vae, &latents)?;
+    let [images, _, height, width] = latents.dims();
+    let work = decoding(&latents);
+    let in_parts = in_parts_if_needed(vae, &work, [images, height, width], &latents.device())?;
+    let vae = in_parts.as_deref().unwrap_or(vae);
     let decoded = vae.decode_upcasting(latents)?;
     finite::check_autoencoder(vae, &decoded, "the decoded image", index)?;
     Ok(decoded)
 }
 
-/// Checks that decoding latents `[images, channels, height, width]` fits into the available memory.
+/// Checks that decoding latents `[images, channels, height, width]` fits into the available memory, if need be in tiles.
 ///
 /// # Errors
 /// When it does not.
 pub(crate) fn check_size(vae: &dyn Autoencoder, latents: &Tensor<4>) -> Result<()> {
     let [images, _, height, width] = latents.dims();
-    let work = format!("decoding {images} x {height}x{width} latents");
-    memory::check(&work, vae.least_memory(images, height, width), &latents.device(), advice(vae))
+    let (device, needed) = (latents.device(), vae.least_memory(images, height, width));
+    if memory::shortage(needed, &device).is_none() {
+        return Ok(());
+    }
+    let needed = in_parts(vae).least_memory(images, height, width);
+    memory::check(&decoding(latents), needed, &device, SMALLER_CALL)
 }
 
-/// Encodes images `[images, channels, height, width]`; if half precision overflows, again in `f32`.
+fn decoding(latents: &Tensor<4>) -> String {
+    let [images, _, height, width] = latents.dims();
+    format!("decoding {images} x {height}x{width} latents")
+}
+
+/// Encodes images `[images, channels, height, width]`; if half precision overflows, again in `f32`. Images that do not fit into memory
+/// are encoded one after another and in tiles.
 ///
 /// # Errors
 /// When the images do not fit the model or into memory, or their latents are not finite.
@@ -39,13 +55,40 @@ pub(crate) fn encode(vae: &dyn Autoencoder, pixels: Tensor<4>, index: &ModelInde
     let [images, _, height, width] = pixels.dims();
     let work = format!("encoding {images} x {height}x{width} pixels");
     let factor = vae.scale_factor();
-    let needed = vae.least_memory(images, height / factor, width / factor);
-    memory::check(&work, needed, &pixels.device(), advice(vae))?;
+    let latents = [images, height / factor, width / factor];
+    let in_parts = in_parts_if_needed(vae, &work, latents, &pixels.device())?;
+    let vae = in_parts.as_deref().unwrap_or(vae);
     let encoded = vae.encode_upcasting(pixels)?;
     finite::check_autoencoder(vae, &encoded.mode(), "the encoded image", index)?;
     Ok(encoded)
 }
 
-fn advice(vae: &dyn Autoencoder) -> &'static str {
-    if vae.is_tiling() { SMALLER_CALL } else { "turn on vae tiling, or make smaller images or fewer at once" }
+/// The autoencoder to use instead of `vae` if its work on latents `[images, height, width]` does not fit into memory: the same, but
+/// coding images one after another and in tiles, which changes them a little. `None` if all fits.
+///
+/// # Errors
+/// When tiles do not fit, either.
+fn in_parts_if_needed(
+    vae: &dyn Autoencoder,
+    work: &str,
+    [images, height, width]: [usize; 3],
+    device: &Device,
+) -> Result<Option<Box<dyn Autoencoder>>> {
+    let needed = vae.least_memory(images, height, width).saturating_mul(OVER_LEAST);
+    let Some(available) = memory::shortage(needed, device) else { return Ok(None) };
+    let in_parts = in_parts(vae);
+    memory::check(work, in_parts.least_memory(images, height, width), device, SMALLER_CALL)?;
+    let [needed, available] = [needed, available].map(memory::mebibytes);
+    tracing::warn!(
+        "{work} needs about {needed} of memory, only {available} are available: it is done in tiles"
+    );
+    Ok(Some(in_parts))
+}
+
+/// The same autoencoder, but coding images one after another and in tiles. It shares the weights.
+fn in_parts(vae: &dyn Autoencoder) -> Box<dyn Autoencoder> {
+    let mut in_parts = vae.clone_box();
+    in_parts.enable_slicing();
+    in_parts.enable_tiling();
+    in_parts
 }

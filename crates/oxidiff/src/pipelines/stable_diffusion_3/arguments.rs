@@ -194,29 +194,4 @@ macro_rules! declare_arguments {
     };
 }
 
-/// The arguments of text to image and image to image that leave out layers.
-macro_rules! skip_layer_arguments {
-    ($arguments:ident) => {
-        impl $arguments {
-            /// The layers to leave out, if any.
-            fn skip_layer_guidance(
-                &mut self,
-            ) -> $crate::error::Result<
-                Option<$crate::pipelines::stable_diffusion_3::skip_layer_guidance::SkipLayerGuidance>,
-            > {
-                use $crate::pipelines::stable_diffusion_3::skip_layer_guidance::SkipLayerGuidance;
-                let Some(layers) = self.skip_guidance_layers.take() else { return Ok(None) };
-                let guidance = SkipLayerGuidance {
-                    layers,
-                    scale: self.skip_layer_guidance_scale,
-                    start: self.skip_layer_guidance_start,
-                    stop: self.skip_layer_guidance_stop,
-                };
-                guidance.check()?;
-                Ok(Some(guidance))
-            }
-        }
-    };
-}
-
-pub(super) use {declare_arguments, prompt_arguments, skip_layer_arguments};
+pub(super) use {declare_arguments, prompt_arguments};

@@ -85,7 +85,7 @@ impl Texts<'_> {
     }
 
     /// Warns of texts and embeddings that do not reach the transformer.
-    fn warn_of_ignored(&self, is_guided: bool) {
+    fn warn_of_ignored(&self, is_guided: bool, has_third_encoder: bool) {
         let Prompts { prompt_embeds, negative_prompt, negative_prompt_embeds, .. } = self.prompts;
         let why = "it is only used together with `prompt_embeds`";
         warn_of_ignored("pooled_prompt_embeds", self.pooled.is_some() && prompt_embeds.is_none(), why);
@@ -99,6 +99,11 @@ impl Texts<'_> {
             warn_of_ignored("negative_prompt_3", !self.further_negative[1].is_empty(), why);
             warn_of_ignored("negative_prompt_embeds", negative_prompt_embeds.is_some(), why);
         }
+        if !has_third_encoder {
+            let why = "the pipeline has no `text_encoder_3`";
+            warn_of_ignored("prompt_3", !self.further[1].is_empty(), why);
+            warn_of_ignored("negative_prompt_3", is_guided && !self.further_negative[1].is_empty(), why);
+        }
     }
 }
 
@@ -110,7 +115,7 @@ impl StableDiffusion3Components {
     pub(super) fn embed(&self, texts: &Texts<'_>, is_guided: bool) -> Result<PromptEncoding> {
         let Prompts { prompt, negative_prompt, .. } = texts.prompts;
         let count = texts.prompts.count()?;
-        texts.warn_of_ignored(is_guided);
+        texts.warn_of_ignored(is_guided, self.text_encoder_3.is_some());
         let or = |texts: &[String], others: &[String]| {
             let chosen = if texts.is_empty() { others } else { texts };
             broadcast(chosen, count)

@@ -67,7 +67,6 @@ impl StableDiffusion3Components {
         progress_bar: bool,
     ) -> Result<Tensor<4>> {
         let guidance = settings.guidance;
-        let skip_layers = run.skip_layers.take().filter(|_| guidance.copies() > 1);
         let alone = run.text.positive.clone();
         let text = run.text.for_guidance();
         self.check_memory(&latents, &text)?;
@@ -121,7 +120,7 @@ impl StableDiffusion3Components {
                 Ok::<_, crate::error::Error>(transformer.forward(&inputs)?.cast(DType::F32))
             };
             let predicted = call(copies, &text, &[])?;
-            let prediction = match &skip_layers {
+            let prediction = match &run.skip_layers {
                 Some(skip) if skip.is_on(step.index, run.steps) => {
                     let without = call(1, &alone, &skip.layers)?;
                     let images = without.dims()[0];

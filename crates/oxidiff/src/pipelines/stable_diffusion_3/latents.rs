@@ -7,6 +7,7 @@ use super::components::StableDiffusion3Components;
 use crate::error::{Error, Result};
 use crate::models::model::Model;
 use crate::pipelines::common::flow_timesteps::{choose_own_flow_timesteps, flow_shift};
+use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::image_latents::{PreparedImage, Scaling, sample_latents};
 use crate::pipelines::common::latents::{given_or_noise, repeat_batch};
 use crate::pipelines::model_index::ModelIndex;
@@ -46,6 +47,8 @@ impl StableDiffusion3Components {
     ) -> Result<usize> {
         let config = self.scheduler.config();
         let shifts = config.get("use_dynamic_shifting").and_then(serde_json::Value::as_bool).unwrap_or(false);
+        let why = "the scheduler's `use_dynamic_shifting` is off";
+        warn_of_ignored("mu", settings.mu.is_some() && !shifts, why);
         let mu = match settings.mu {
             None if shifts => {
                 let patch = self.transformer.config().patch_size;

@@ -1,10 +1,13 @@
 //! Text to image.
 
-use super::arguments::{prompt_arguments, skip_layer_arguments};
+use super::arguments::prompt_arguments;
 use super::components::StableDiffusion3Components;
 use super::denoising::Run;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
+use super::skip_layer_guidance::SkipLayerGuidance;
 use crate::error::Result;
+use crate::models::model::Model;
+use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
@@ -46,12 +49,25 @@ prompt_arguments! {
     }
 }
 
-skip_layer_arguments!(StableDiffusion3TextToImage);
-
 impl StableDiffusion3TextToImage {
     /// Arguments with one prompt and the defaults.
     pub fn new(prompt: impl Into<String>) -> Self {
         Self { prompt: vec![prompt.into()], ..Self::default() }
+    }
+
+    /// The layers to leave out of a transformer of this many blocks, if the call names some and is guided.
+    fn skip_layer_guidance(&mut self, blocks: usize, is_guided: bool) -> Result<Option<SkipLayerGuidance>> {
+        let Some(layers) = self.skip_guidance_layers.take() else { return Ok(None) };
+        let why = "the call uses no guidance, which a `guidance_scale` above 1 turns on";
+        warn_of_ignored("skip_guidance_layers", !is_guided, why);
+        let guidance = SkipLayerGuidance {
+            layers,
+            scale: self.skip_layer_guidance_scale,
+            start: self.skip_layer_guidance_start,
+            stop: self.skip_layer_guidance_stop,
+        };
+        guidance.check(blocks)?;
+        Ok(Some(guidance).filter(|_| is_guided))
     }
 }
 
@@ -70,10 +86,12 @@ impl Pipeline for StableDiffusion3Pipeline {
     fn call(&mut self, arguments: impl Into<StableDiffusion3TextToImage>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
         let mut settings = arguments.settings()?;
-        let skip_layers = arguments.skip_layer_guidance()?;
+        let is_guided = settings.guidance.copies() > 1;
         let components = &mut self.components;
+        let blocks = components.transformer.config().num_layers;
+        let skip_layers = arguments.skip_layer_guidance(blocks, is_guided)?;
         let size = components.latent_size(settings.size)?;
-        let text = components.embed(&arguments.texts(), settings.guidance.copies() > 1)?;
+        let text = components.embed(&arguments.texts(), is_guided)?;
         let latents = components.initial_latents(arguments.latents.take(), &mut settings, size)?;
         let steps = components.set_timesteps(&settings, size)?;
         components.scheduler.set_begin_index(0);
