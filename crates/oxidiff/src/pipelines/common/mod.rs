@@ -18,6 +18,7 @@ pub(crate) mod lora;
 pub(crate) mod packed_flow;
 pub(crate) mod patches;
 pub(crate) mod progress;
+pub(crate) mod resolution_binning;
 pub(crate) mod steering;
 pub(crate) mod strength;
 pub(crate) mod t2i;
