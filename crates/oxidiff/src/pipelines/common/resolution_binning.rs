@@ -158,3 +158,36 @@ fn resize_and_crop(images: Tensor<4>, asked @ [new_height, new_width]: [usize; 2
     let images = interpolate(images, [height, width], Interpolation::Bilinear, Corners::Free);
     images.narrow(2, (height - new_height) / 2, new_height).narrow(3, (width - new_width) / 2, new_width)
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn sizes_are_classified_as_in_python() {
+        let recorded = include_str!("../../../../../tests/fixtures/pixart/bins.json");
+        let cases: Vec<(usize, [usize; 2], [usize; 2])> = serde_json::from_str(recorded).unwrap();
+        for (side, asked, made) in cases {
+            let bins = match side {
+                256 => ResolutionBins::Side256,
+                512 => ResolutionBins::Side512,
+                1024 => ResolutionBins::Side1024,
+                2048 => ResolutionBins::Side2048,
+                _ => ResolutionBins::Side4096,
+            };
+            assert_eq!(bins.classify(asked).unwrap(), BinnedSize { asked, made }, "{side}");
+        }
+        assert!(ResolutionBins::Side512.classify([0, 8]).is_err());
+    }
+
+    #[test]
+    fn an_image_gets_the_size_that_was_asked_for() {
+        for (asked, made) in [([50, 30], [32, 48]), ([49, 7], [7, 49]), ([16, 16], [16, 16])] {
+            let images = Tensor::ones([1, 3, made[0], made[1]], &Device::flex());
+            let resized = BinnedSize { asked, made }.resize_and_crop(images);
+            assert_eq!(resized.dims(), [1, 3, asked[0], asked[1]]);
+        }
+    }
+}
