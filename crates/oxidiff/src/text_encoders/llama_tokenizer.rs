@@ -4,19 +4,22 @@ use std::any::Any;
 use std::path::Path;
 
 use serde_json::{Map, Value};
+use tokenizers::Tokenizer;
 use tokenizers::processors::template::TemplateProcessing;
 
 use super::added_tokens::with_added_tokens;
 use super::clip_tokenizer::TokenizedText;
-use super::filled_tokenizer::{FilledTokenizer, TOKENIZER};
+use super::text_lengths::TextLengths;
 use super::tokenizer_config::{CONFIG, check_class, token};
 use super::vocabulary_files::{read_json, read_tokenizer};
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
+use crate::loading::write_whole;
 use crate::pipelines::component::Component;
 
 const CLASS_NAME: &str = "LlamaTokenizer";
 const SENTENCEPIECE: &str = "tokenizer.model";
+const TOKENIZER: &str = "tokenizer.json";
 
 /// Splits texts into the tokens of an encoder that was trained with Llama's.
 ///
@@ -29,7 +32,11 @@ const SENTENCEPIECE: &str = "tokenizer.model";
 /// # Ok::<(), oxidiff::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct LlamaTokenizer(FilledTokenizer);
+pub struct LlamaTokenizer {
+    tokenizer: Tokenizer,
+    config: Map<String, Value>,
+    lengths: TextLengths,
+}
 
 impl Component for LlamaTokenizer {
     fn class(&self) -> (&'static str, String) {
@@ -59,7 +66,7 @@ impl LlamaTokenizer {
     }
 
     pub(crate) fn load(folder: &Folder) -> Result<Self> {
-        let mut config = match folder.has(CONFIG) {
+        let config = match folder.has(CONFIG) {
             true => read_json(folder, CONFIG, CLASS_NAME)?,
             false => Map::new(),
         };
@@ -74,9 +81,13 @@ impl LlamaTokenizer {
         let tokenizer = read_tokenizer(folder, CLASS_NAME)?;
         let mut tokenizer = with_added_tokens(tokenizer, folder, &config, (CLASS_NAME, TOKENIZER))?;
         // Whether a text has a token at its start and its end, if the configuration says so.
-        let flag = |field: &str| config.get(field).and_then(Value::as_bool);
+        let flag = |field: &str| match config.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(other) => Err(Error::config(&origin, field, format!("must be true or false, not {other}"))),
+        };
         let ends =
-            [(flag("add_bos_token"), "bos_token", "<s>"), (flag("add_eos_token"), "eos_token", "</s>")];
+            [(flag("add_bos_token")?, "bos_token", "<s>"), (flag("add_eos_token")?, "eos_token", "</s>")];
         if ends.iter().any(|(flag, ..)| flag.is_some()) {
             let mut special = Vec::new();
             for (_, name, default) in ends.into_iter().filter(|(flag, ..)| *flag == Some(true)) {
@@ -101,14 +112,13 @@ impl LlamaTokenizer {
         let pad_token = token(&config, "pad_token", &origin)?.ok_or_else(|| {
             Error::config(&origin, "pad_token", "is missing, but texts are filled up to the same length")
         })?;
-        // Where the file does not say so, the class decides.
-        config.entry("padding_side").or_insert_with(|| "left".into());
-        FilledTokenizer::new(tokenizer, config, pad_token, &origin).map(Self)
+        let lengths = TextLengths::new(&tokenizer, pad_token, true, (&config, &origin))?;
+        Ok(Self { tokenizer, config, lengths })
     }
 
     /// Number of tokens.
     pub fn vocab_size(&self) -> usize {
-        self.0.vocab_size()
+        self.tokenizer.get_vocab_size(true)
     }
 
     /// The tokens of each text, with the tokens that begin and end it, cut off or filled up to `max_length`.
@@ -116,12 +126,12 @@ impl LlamaTokenizer {
     /// # Errors
     /// When `max_length` leaves no room for these, or a text cannot be tokenized.
     pub fn tokenize(&self, texts: &[impl AsRef<str>], max_length: usize) -> Result<TokenizedText> {
-        self.0.tokenize(texts, max_length)
+        self.lengths.tokenize(&self.tokenizer, texts, max_length)
     }
 
     /// The text of tokens, without special ones.
     pub fn decode(&self, ids: &[u32]) -> String {
-        self.0.decode(ids)
+        self.tokenizer.decode(ids, true).unwrap_or_default()
     }
 
     /// Writes `tokenizer.json` and `tokenizer_config.json` into `folder`, which is created if it does not exist.
@@ -129,6 +139,17 @@ impl LlamaTokenizer {
     /// # Errors
     /// When the folder cannot be written.
     pub fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
-        self.0.save(folder.as_ref(), CLASS_NAME)
+        let folder = folder.as_ref();
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        let file = folder.join(TOKENIZER);
+        let text = self.tokenizer.to_string(true).map_err(|error| Error::Tokenizer {
+            origin: file.display().to_string(),
+            message: error.to_string(),
+        })?;
+        write_whole(&file, text.as_bytes())?;
+        let mut config = self.config.clone();
+        config.insert("tokenizer_class".into(), CLASS_NAME.into());
+        let text = crate::loading::config::to_sorted_json(&config);
+        write_whole(&folder.join(CONFIG), (text + "\n").as_bytes())
     }
 }

@@ -7,7 +7,6 @@ mod clip_text_with_projection;
 mod clip_tokenizer;
 mod clip_tokenizer_config;
 mod clip_vocabulary;
-mod filled_tokenizer;
 mod input_ids;
 mod language_model;
 mod llama_tokenizer;
@@ -18,6 +17,7 @@ mod qwen2_vl_processor;
 mod qwen3;
 mod t5;
 mod t5_tokenizer;
+mod text_lengths;
 mod tokenizer_config;
 mod vocabulary_files;
 
