@@ -22,7 +22,7 @@ fn parts(plain: &PixArtAlphaPipeline, call: &RecordedCall) -> PixArtComponents {
 #[test]
 fn alpha_makes_the_image_that_python_makes() {
     let plain = text_to_image();
-    compare_calls(&recorded(""), "alpha", 18, |call| {
+    compare_calls(&recorded(""), "alpha", 17, |call| {
         PixArtAlphaPipeline::new(parts(&plain, call)).unwrap().into()
     });
 }
@@ -30,7 +30,7 @@ fn alpha_makes_the_image_that_python_makes() {
 #[test]
 fn sigma_makes_the_image_that_python_makes() {
     let plain = text_to_image();
-    compare_calls(&recorded(""), "sigma", 16, |call| {
+    compare_calls(&recorded(""), "sigma", 15, |call| {
         PixArtSigmaPipeline::new(parts(&plain, call)).unwrap().into()
     });
 }
