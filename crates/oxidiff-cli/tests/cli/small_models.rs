@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use oxidiff::{
-    AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, CLIPTextModel, CLIPTextModelWithProjection,
-    ChromaTransformer2DModel, Config, Device, Flux2Transformer2DModel, FluxTransformer2DModel, Model,
-    Qwen2_5_VLForConditionalGeneration, Qwen3Model, QwenImageTransformer2DModel, SD3Transformer2DModel,
-    T5EncoderModel, ZImageTransformer2DModel,
+    AuraFlowTransformer2DModel, AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, CLIPTextModel,
+    CLIPTextModelWithProjection, ChromaTransformer2DModel, Config, Device, Flux2Transformer2DModel,
+    FluxTransformer2DModel, Model, PixArtTransformer2DModel, Qwen2_5_VLForConditionalGeneration, Qwen3Model,
+    QwenImageTransformer2DModel, SD3Transformer2DModel, T5EncoderModel, UMT5EncoderModel,
+    ZImageTransformer2DModel,
 };
 use serde_json::Value;
 
@@ -39,6 +40,32 @@ pub fn flux1_config(name: &str) -> Value {
     let models = Path::new(ROOT).join("tests/fixtures/flux/models.json");
     let models: Value = serde_json::from_slice(&std::fs::read(models).unwrap()).unwrap();
     models[name]["config"].clone()
+}
+
+/// A small AuraFlow with initial weights.
+pub fn write_aura_flow(folder: &Path) {
+    copy_folder(&Path::new(ROOT).join("tests/fixtures/aura_flow/checkpoint"), folder);
+    write_initial::<AuraFlowTransformer2DModel>(&folder.join("transformer"));
+    write_initial::<UMT5EncoderModel>(&folder.join("text_encoder"));
+    write_initial::<AutoencoderKL>(&folder.join("vae"));
+}
+
+/// A small PixArt with initial weights, for images of 256 pixels.
+pub fn write_pixart(folder: &Path, class_name: &str) {
+    let fixtures = Path::new(ROOT).join("tests/fixtures");
+    copy_folder(&fixtures.join("pixart/checkpoint"), folder);
+    copy_folder(&fixtures.join("t5/tokenizer"), &folder.join("tokenizer"));
+    for (file, from, to) in [
+        ("model_index.json", "PixArtAlphaPipeline", class_name),
+        ("transformer/config.json", "\"sample_size\": 128", "\"sample_size\": 32"),
+    ] {
+        let file = folder.join(file);
+        let text = std::fs::read_to_string(&file).unwrap().replace(from, to);
+        std::fs::write(&file, text).unwrap();
+    }
+    write_initial::<PixArtTransformer2DModel>(&folder.join("transformer"));
+    write_initial::<T5EncoderModel>(&folder.join("text_encoder"));
+    write_initial::<AutoencoderKL>(&folder.join("vae"));
 }
 
 /// A small Chroma with initial weights.

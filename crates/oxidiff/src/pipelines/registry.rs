@@ -2,6 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
+use super::aura_flow::AuraFlowPipeline;
 use super::chroma::{ChromaImg2ImgPipeline, ChromaInpaintPipeline, ChromaPipeline};
 use super::common::component_loader::ComponentLoader;
 use super::component::Components;
@@ -15,6 +16,7 @@ use super::flux::{
 use super::flux2::{Flux2KleinInpaintPipeline, Flux2KleinKVPipeline, Flux2KleinPipeline};
 use super::model_index::ModelIndex;
 use super::pipeline::Pipeline;
+use super::pixart::{PixArtAlphaPipeline, PixArtSigmaPAGPipeline, PixArtSigmaPipeline};
 use super::qwen_image::{
     QwenImageControlNetInpaintPipeline, QwenImageControlNetPipeline, QwenImageEditInpaintPipeline,
     QwenImageEditPipeline, QwenImageEditPlusPipeline, QwenImageImg2ImgPipeline, QwenImageInpaintPipeline,
@@ -88,6 +90,7 @@ impl Task {
 
 /// The classes of the library. Those of one family have the same parts, so that one can be made from another.
 const PIPELINES: &[Entry] = &[
+    Entry::of::<AuraFlowPipeline>("auraflow", Task::TextToImage),
     Entry::of::<ChromaPipeline>("chroma", Task::TextToImage),
     Entry::of::<ChromaImg2ImgPipeline>("chroma", Task::ImageToImage),
     Entry::of::<ChromaInpaintPipeline>("chroma", Task::Inpainting),
@@ -113,6 +116,9 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<LatentConsistencyModelPipeline>("latent-consistency-models", Task::TextToImage),
     Entry::of::<LatentConsistencyModelImg2ImgPipeline>("latent-consistency-models", Task::ImageToImage),
     Entry::of::<PNDMPipeline>("pndm", Task::Unconditional),
+    Entry::of::<PixArtAlphaPipeline>("pixart-alpha", Task::TextToImage),
+    Entry::of::<PixArtSigmaPipeline>("pixart-sigma", Task::TextToImage),
+    Entry::of::<PixArtSigmaPAGPipeline>("pixart-sigma-pag", Task::TextToImage),
     Entry::of::<QwenImagePipeline>("qwenimage", Task::TextToImage),
     Entry::of::<QwenImageImg2ImgPipeline>("qwenimage", Task::ImageToImage),
     Entry::of::<QwenImageInpaintPipeline>("qwenimage", Task::Inpainting),

@@ -9,6 +9,7 @@ mod clip_tokenizer_config;
 mod clip_vocabulary;
 mod input_ids;
 mod language_model;
+mod llama_tokenizer;
 #[allow(non_camel_case_types, reason = "the classes have the names that transformers gives them")]
 mod qwen2_5_vl;
 mod qwen2_tokenizer;
@@ -16,6 +17,7 @@ mod qwen2_vl_processor;
 mod qwen3;
 mod t5;
 mod t5_tokenizer;
+mod text_lengths;
 mod tokenizer_config;
 mod vocabulary_files;
 
@@ -23,6 +25,7 @@ pub use chat_template::{ChatMessage, ChatOptions};
 pub use clip_text::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput};
 pub use clip_text_with_projection::{CLIPTextModelWithProjection, CLIPTextProjectionOutput};
 pub use clip_tokenizer::{CLIPTokenizer, TokenizedText};
+pub use llama_tokenizer::LlamaTokenizer;
 pub use qwen2_5_vl::{
     Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs, Qwen2_5_VLOutput,
     Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig,
@@ -30,5 +33,5 @@ pub use qwen2_5_vl::{
 pub use qwen2_tokenizer::{Qwen2Tokenizer, UnpaddedText};
 pub use qwen2_vl_processor::{Qwen2VLProcessed, Qwen2VLProcessor};
 pub use qwen3::{Qwen3Config, Qwen3Model, Qwen3Output};
-pub use t5::{T5Config, T5EncoderModel, T5EncoderOutput};
+pub use t5::{T5Config, T5EncoderModel, T5EncoderOutput, UMT5Config, UMT5EncoderModel};
 pub use t5_tokenizer::T5Tokenizer;

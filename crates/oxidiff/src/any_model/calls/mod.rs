@@ -1,7 +1,9 @@
 //! The arguments of each class, and what it returns.
 
+mod aura_flow;
 mod autoencoders;
 mod controlnets;
+mod pixart;
 mod qwen_image;
 mod t2i_adapters;
 mod text_encoders;

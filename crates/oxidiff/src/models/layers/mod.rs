@@ -2,8 +2,10 @@
 
 pub(crate) mod activations;
 pub(crate) mod ada_group_norm;
+pub(crate) mod ada_layer_norm_single;
 pub(crate) mod attention;
 pub(crate) mod attention_context;
+pub(crate) mod caption_projection;
 pub(crate) mod causal_attention;
 pub(crate) mod clip_encoder;
 pub(crate) mod convolution;

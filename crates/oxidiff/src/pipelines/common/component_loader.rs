@@ -19,7 +19,7 @@ use crate::models::transformers::{
 };
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
-use crate::text_encoders::{CLIPTokenizer, Qwen2Tokenizer, Qwen2VLProcessor, T5Tokenizer};
+use crate::text_encoders::{CLIPTokenizer, LlamaTokenizer, Qwen2Tokenizer, Qwen2VLProcessor, T5Tokenizer};
 use crate::vision::{CLIPImageProcessor, ImageProcessor};
 
 /// A checkpoint that is being loaded: its folder, its index, and how to load it.
@@ -348,6 +348,22 @@ impl<'a> ComponentLoader<'a> {
             class if T5Tokenizer::CLASSES.contains(&class) => T5Tokenizer::load(&self.folder(component)),
             other => {
                 let message = format!("is a `{other}`; only `T5Tokenizer` can be loaded");
+                Err(Error::config(self.index.origin(), component, message))
+            }
+        }
+    }
+
+    /// The tokenizer of Llama of this name, under any of the names that its class has had.
+    ///
+    /// # Errors
+    /// When it is of another class; when its file is missing or damaged.
+    pub fn llama_tokenizer(&self, component: &str) -> Result<LlamaTokenizer> {
+        match self.index.required(component)? {
+            class if LlamaTokenizer::CLASSES.contains(&class) => {
+                LlamaTokenizer::load(&self.folder(component))
+            }
+            other => {
+                let message = format!("is a `{other}`; only `LlamaTokenizer` can be loaded");
                 Err(Error::config(self.index.origin(), component, message))
             }
         }

@@ -192,6 +192,18 @@ pub(super) static CONTROLNET_XL: EmbeddedFolder = folder!(
     CONTROLNET: include_bytes!("controlnet/xl.json"),
 );
 
+pub(super) static AURA_FLOW_1: EmbeddedFolder = folder!(
+    "fal/AuraFlow",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/aura_flow_1.json"),
+);
+
+pub(super) static AURA_FLOW_3: EmbeddedFolder = folder!(
+    "fal/AuraFlow-v0.3",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/aura_flow_3.json"),
+);
+
 pub(super) static CHROMA: EmbeddedFolder = folder!(
     "lodestones/Chroma1-HD",
     tokenizers: [],
