@@ -137,10 +137,11 @@ pub use schedulers::{
 };
 pub use text_encoders::{
     CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTextOutput, CLIPTextProjectionOutput,
-    CLIPTokenizer, ChatMessage, ChatOptions, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration,
-    Qwen2_5_VLInputs, Qwen2_5_VLOutput, Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig, Qwen2Tokenizer,
-    Qwen2VLProcessed, Qwen2VLProcessor, Qwen3Config, Qwen3Model, Qwen3Output, T5Config, T5EncoderModel,
-    T5EncoderOutput, T5Tokenizer, TokenizedText, UnpaddedText,
+    CLIPTokenizer, ChatMessage, ChatOptions, Gemma2Config, Gemma2Model, Gemma2Output, GemmaTokenizer,
+    Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs, Qwen2_5_VLOutput,
+    Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig, Qwen2Tokenizer, Qwen2VLProcessed, Qwen2VLProcessor,
+    Qwen3Config, Qwen3Model, Qwen3Output, T5Config, T5EncoderModel, T5EncoderOutput, T5Tokenizer,
+    TokenizedText, UnpaddedText,
 };
 pub use upscaling::{ImageUpscaler, UpscaleOptions};
 pub use vision::{

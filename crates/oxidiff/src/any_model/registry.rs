@@ -20,7 +20,7 @@ use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
 use crate::pipelines::{ArgumentInfo, CallArguments};
 use crate::text_encoders::{
-    CLIPTextModel, CLIPTextModelWithProjection, Qwen2_5_VLForConditionalGeneration, Qwen3Model,
+    CLIPTextModel, CLIPTextModelWithProjection, Gemma2Model, Qwen2_5_VLForConditionalGeneration, Qwen3Model,
     T5EncoderModel,
 };
 use crate::vision::{CLIPVisionModelWithProjection, DPTForDepthEstimation};
@@ -41,6 +41,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<DiTTransformer2DModel>(),
     Entry::of::<Flux2Transformer2DModel>(),
     Entry::of::<FluxTransformer2DModel>(),
+    Entry::of::<Gemma2Model>(),
     Entry::of::<Qwen2_5_VLForConditionalGeneration>(),
     Entry::of::<Qwen3Model>(),
     Entry::of::<QwenImageTransformer2DModel>(),

@@ -7,6 +7,7 @@ mod configs;
 mod controlnet;
 mod flux;
 pub(crate) mod flux_names;
+mod gemma2;
 mod open_clip;
 mod qwen2_5_vl;
 mod qwen3;
@@ -45,7 +46,7 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 14] = [
+static LAYOUTS: [&Layout; 15] = [
     &controlnet::LAYOUT,
     &flux::FLUX1_TRANSFORMER,
     &flux::CHROMA_TRANSFORMER,
@@ -55,6 +56,7 @@ static LAYOUTS: [&Layout; 14] = [
     &z_image::LAYOUT,
     &z_image::CONTROLNET,
     &qwen3::LAYOUT,
+    &gemma2::LAYOUT,
     &qwen2_5_vl::LAYOUT,
     &sd3::LAYOUT,
     &t5::LAYOUT,
@@ -168,7 +170,7 @@ pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) ->
         Error::unsupported(
             format!("{class_name} from `{}`", tensors.origin()),
             "its layout is that of another model: single files have a UNet, an autoencoder and one or two text encoders, a ControlNet, a \
-             transformer, a Qwen3 or Qwen2.5-VL language model, or the encoder of T5",
+             transformer, a Gemma2, Qwen3 or Qwen2.5-VL language model, or the encoder of T5",
         )
     })?;
     let converted = (model.convert)(tensors, config)?;
