@@ -96,11 +96,11 @@ pub use models::transformers::{
     DiTTransformer2DConfig, DiTTransformer2DModel, Flux2Inputs, Flux2KVCache, Flux2Transformer2DConfig,
     Flux2Transformer2DModel, FluxControlCondition, FluxControlNetConfig, FluxControlNetInputs,
     FluxControlNetModel, FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel,
-    QwenImageControlNetConfig, QwenImageControlNetInputs, QwenImageControlNetModel, QwenImageInputs,
-    QwenImageTransformer2DConfig, QwenImageTransformer2DModel, SD3ControlNetConfig, SD3ControlNetInputs,
-    SD3ControlNetModel, SD3Inputs, SD3Transformer2DConfig, SD3Transformer2DModel, ZImageControlInputs,
-    ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs, ZImageTransformer2DConfig,
-    ZImageTransformer2DModel,
+    Lumina2Inputs, Lumina2Transformer2DConfig, Lumina2Transformer2DModel, QwenImageControlNetConfig,
+    QwenImageControlNetInputs, QwenImageControlNetModel, QwenImageInputs, QwenImageTransformer2DConfig,
+    QwenImageTransformer2DModel, SD3ControlNetConfig, SD3ControlNetInputs, SD3ControlNetModel, SD3Inputs,
+    SD3Transformer2DConfig, SD3Transformer2DModel, ZImageControlInputs, ZImageControlNetConfig,
+    ZImageControlNetModel, ZImageInputs, ZImageTransformer2DConfig, ZImageTransformer2DModel,
 };
 pub use models::unets::{
     AddedConditions, AdditionEmbedType, ClassEmbedType, ClassLabels, DownBlockType, EncoderHidDimType, FreeU,

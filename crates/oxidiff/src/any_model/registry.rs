@@ -14,7 +14,7 @@ use crate::models::controlnets::{ControlNetModel, ControlNetUnionModel};
 use crate::models::t2i_adapters::T2IAdapter;
 use crate::models::transformers::{
     ChromaTransformer2DModel, DiTTransformer2DModel, Flux2Transformer2DModel, FluxTransformer2DModel,
-    QwenImageTransformer2DModel, SD3Transformer2DModel, ZImageTransformer2DModel,
+    Lumina2Transformer2DModel, QwenImageTransformer2DModel, SD3Transformer2DModel, ZImageTransformer2DModel,
 };
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
@@ -42,6 +42,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<Flux2Transformer2DModel>(),
     Entry::of::<FluxTransformer2DModel>(),
     Entry::of::<Gemma2Model>(),
+    Entry::of::<Lumina2Transformer2DModel>(),
     Entry::of::<Qwen2_5_VLForConditionalGeneration>(),
     Entry::of::<Qwen3Model>(),
     Entry::of::<QwenImageTransformer2DModel>(),

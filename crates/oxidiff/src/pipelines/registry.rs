@@ -13,6 +13,7 @@ use super::flux::{
     FluxImg2ImgPipeline, FluxInpaintPipeline, FluxKontextInpaintPipeline, FluxKontextPipeline, FluxPipeline,
 };
 use super::flux2::{Flux2KleinInpaintPipeline, Flux2KleinKVPipeline, Flux2KleinPipeline};
+use super::lumina2::Lumina2Pipeline;
 use super::model_index::ModelIndex;
 use super::pipeline::Pipeline;
 use super::qwen_image::{
@@ -112,6 +113,7 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<FluxKontextInpaintPipeline>("flux-kontext", Task::Inpainting),
     Entry::of::<LatentConsistencyModelPipeline>("latent-consistency-models", Task::TextToImage),
     Entry::of::<LatentConsistencyModelImg2ImgPipeline>("latent-consistency-models", Task::ImageToImage),
+    Entry::of::<Lumina2Pipeline>("lumina2", Task::TextToImage),
     Entry::of::<PNDMPipeline>("pndm", Task::Unconditional),
     Entry::of::<QwenImagePipeline>("qwenimage", Task::TextToImage),
     Entry::of::<QwenImageImg2ImgPipeline>("qwenimage", Task::ImageToImage),

@@ -8,6 +8,8 @@ mod controlnet;
 mod flux;
 pub(crate) mod flux_names;
 mod gemma2;
+mod lumina2;
+pub(crate) mod lumina2_names;
 mod open_clip;
 mod qwen2_5_vl;
 mod qwen3;
@@ -46,7 +48,7 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 15] = [
+static LAYOUTS: [&Layout; 16] = [
     &controlnet::LAYOUT,
     &flux::FLUX1_TRANSFORMER,
     &flux::CHROMA_TRANSFORMER,
@@ -55,6 +57,7 @@ static LAYOUTS: [&Layout; 15] = [
     &qwen_image::LAYOUT,
     &z_image::LAYOUT,
     &z_image::CONTROLNET,
+    &lumina2::LAYOUT,
     &qwen3::LAYOUT,
     &gemma2::LAYOUT,
     &qwen2_5_vl::LAYOUT,
@@ -91,7 +94,7 @@ pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFold
     if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| tensors.contains(key)) {
         return Err(Error::unsupported(
             format!("`{}`, a checkpoint of {family}", tensors.origin()),
-            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, FLUX.1, FLUX.2, Chroma and Qwen-Image, the text encoders of Z-Image and Qwen-Image, and T5, are read from a \
+            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, Lumina 2, FLUX.1, FLUX.2, Chroma and Qwen-Image, the text encoders of these, and T5, are read from a \
              single file; choose the configuration with `config` if it is one of them",
         ));
     }

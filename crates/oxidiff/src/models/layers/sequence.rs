@@ -2,19 +2,14 @@
 //! attention and modulation need to know where an item ends.
 
 use burn::module::Module;
-use burn::tensor::{DType, Device, Tensor};
-use oxidiff_kernels::Pairs;
+use burn::tensor::{DType, Tensor};
 
-use super::ZImageTransformer2DConfig;
-use crate::models::layers::normalization::RmsNorm;
-use crate::models::layers::rotary_embedding::{RotaryEmbedding, axial_angles};
-
-/// Positions of tokens: in time, from top to bottom, and from left to right.
-pub(super) type Position = [usize; 3];
+use super::normalization::RmsNorm;
+use super::rotary_embedding::RotaryEmbedding;
 
 /// Where the items of a sequence are, and what rotates their tokens. It has no parameters.
 #[derive(Module, Debug)]
-pub(super) struct Sequence {
+pub struct Sequence {
     #[module(skip)]
     lengths: Vec<usize>,
     #[module(skip)]
@@ -22,17 +17,9 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    /// The sequence of items whose tokens have these positions.
-    pub fn new(items: &[Vec<Position>], config: &ZImageTransformer2DConfig, device: &Device) -> Self {
-        let places: Vec<_> = items.iter().flatten().map(|place| place.map(|axis| axis as f64)).collect();
-        // Rounded, as the table of the reference is.
-        let angles: Vec<f32> = axial_angles(config.rope_theta, config.axes_dims, &places)
-            .into_iter()
-            .map(|angle| angle as f32)
-            .collect();
-        let lengths: Vec<usize> = items.iter().map(Vec::len).collect();
-        let tokens = lengths.iter().sum();
-        Self { lengths, rotary: RotaryEmbedding::new(&angles, tokens, Pairs::Neighbours, device) }
+    /// The sequence of items with so many tokens each; `rotary` rotates those of all items.
+    pub fn new(lengths: Vec<usize>, rotary: RotaryEmbedding) -> Self {
+        Self { lengths, rotary }
     }
 
     pub fn rotary(&self) -> &RotaryEmbedding {

@@ -254,6 +254,12 @@ pub(super) static GEMMA2: EmbeddedFolder = folder!(
     TEXT_ENCODER: include_bytes!("text_encoder/gemma2_2b.json"),
 );
 
+pub(super) static LUMINA2: EmbeddedFolder = folder!(
+    "Alpha-VLLM/Lumina-Image-2.0",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/lumina2.json"),
+);
+
 pub(super) static QWEN2_5_VL: EmbeddedFolder = folder!(
     "Qwen/Qwen-Image",
     tokenizers: [],
