@@ -180,6 +180,9 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<ZImageControlNetInpaintPipeline>("z-image-controlnet", Task::Inpainting),
 ];
 
+/// Classes that had another name in earlier versions of diffusers, and their names now.
+const FORMER_NAMES: [(&str, &str); 1] = [("Lumina2Text2ImgPipeline", Lumina2Pipeline::CLASS_NAME)];
+
 /// The classes of other crates.
 static REGISTERED: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
 
@@ -250,6 +253,11 @@ pub fn register_pipeline<P: Pipeline>(family: &'static str, task: Task) {
 pub(crate) fn entries() -> impl Iterator<Item = Entry> {
     let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner).clone();
     registered.into_iter().chain(PIPELINES.iter().copied())
+}
+
+/// What a class is called now, if it had this name before.
+pub(crate) fn current_name(former: &str) -> Option<&'static str> {
+    FORMER_NAMES.iter().find(|(name, _)| *name == former).map(|(_, current)| *current)
 }
 
 /// The class of this name.

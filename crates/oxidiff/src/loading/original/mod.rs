@@ -114,6 +114,7 @@ pub(crate) fn is_transformer(tensors: &StateDict) -> bool {
         &flux::FLUX2_TRANSFORMER,
         &qwen_image::LAYOUT,
         &z_image::LAYOUT,
+        &lumina2::LAYOUT,
     ];
     layouts.iter().any(|layout| (layout.recognizes)(tensors)) || sd3::is_alone(tensors)
 }
@@ -125,7 +126,8 @@ pub(crate) fn loses_third_text_encoder(tensors: &StateDict) -> bool {
 
 /// Whether a file is a language model, which is only a part of a pipeline.
 pub(crate) fn is_language_model(tensors: &StateDict) -> bool {
-    [&qwen3::LAYOUT, &qwen2_5_vl::LAYOUT, &t5::LAYOUT].iter().any(|layout| (layout.recognizes)(tensors))
+    let layouts = [&qwen3::LAYOUT, &gemma2::LAYOUT, &qwen2_5_vl::LAYOUT, &t5::LAYOUT];
+    layouts.iter().any(|layout| (layout.recognizes)(tensors))
 }
 
 /// Whether a file has a UNet, an autoencoder or a text encoder in the layout of whole checkpoints.

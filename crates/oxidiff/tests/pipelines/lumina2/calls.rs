@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use oxidiff::{
-    AutoPipelineForText2Image, Generator, Lumina2Components, Lumina2Pipeline, Lumina2TextToImage, Pipeline,
-    Tensor,
+    AutoPipelineForText2Image, Generator, Lumina2Components, Lumina2Pipeline, Lumina2TextToImage, Tensor,
 };
 
 use super::models::transformer;

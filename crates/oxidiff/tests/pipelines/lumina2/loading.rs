@@ -41,11 +41,13 @@ fn other_names_of_the_classes_are_known() {
     let mut pipeline = load::<Lumina2Pipeline>(folder.path()).unwrap();
     let file = folder.path().join("model_index.json");
     let mut index: Value = fixture::json(&file);
+    index["_class_name"] = "Lumina2Text2ImgPipeline".into();
     index["text_encoder"][1] = "Gemma2ForCausalLM".into();
     index["tokenizer"][1] = "GemmaTokenizerFast".into();
     std::fs::write(&file, index.to_string()).unwrap();
     let mut other = load::<Lumina2Pipeline>(folder.path()).unwrap();
     assert_eq!(fixture::difference(latents(&mut other), latents(&mut pipeline)), 0.0);
+    assert!(other.to_string().starts_with("Lumina2Pipeline"), "{other}");
 }
 
 /// Parts of names in diffusers, and those in the layout of the authors.

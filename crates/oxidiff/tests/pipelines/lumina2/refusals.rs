@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use oxidiff::{Lumina2Pipeline, Lumina2TextToImage, Pipeline};
+use oxidiff::{
+    Device, Lumina2Components, Lumina2Pipeline, Lumina2TextToImage, Lumina2Transformer2DConfig,
+    Lumina2Transformer2DModel, Model, Pipeline,
+};
 use serde_json::{Value, json};
 
 use super::{checkpoint, error, expect, load, text_to_image};
@@ -80,8 +83,16 @@ fn parts_that_do_not_fit_each_other_are_refused() {
     expect(&class("transformer", "ZImageTransformer2DModel"), &["transformer", "ZImageTransformer2DModel"]);
     let null = changed("model_index.json", "text_encoder", json!([null, null]), None);
     expect(&null, &["model_index.json", "text_encoder"]);
-    let latents = changed("transformer/config.json", "cap_feat_dim", json!(17), None);
-    expect(&latents, &["cap_feat"]);
     expect(&changed("transformer/config.json", "sample_size", json!("large"), None), &["sample_size"]);
     expect(&changed("transformer/config.json", "axes_dim_rope", json!([4, 4]), None), &["axes_dim_rope"]);
+    let whole = text_to_image();
+    let with = |change: fn(&mut Lumina2Transformer2DConfig)| {
+        let mut config = whole.transformer.config().clone();
+        change(&mut config);
+        let transformer = Lumina2Transformer2DModel::init(&config, &Device::flex()).unwrap();
+        error(Lumina2Pipeline::new(Lumina2Components { transformer, ..(*whole).clone() }))
+    };
+    expect(&with(|config| config.cap_feat_dim = 17), &["cap_feat_dim", "17", "16 features"]);
+    expect(&with(|config| config.in_channels = 5), &["in_channels", "5", "4 channels"]);
+    expect(&with(|config| config.out_channels = Some(8)), &["out_channels", "8", "4 channels"]);
 }
