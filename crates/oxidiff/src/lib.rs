@@ -97,12 +97,13 @@ pub use models::transformers::{
     ChromaTransformer2DConfig, ChromaTransformer2DModel, ControlNoiseRefiner, DiTTransformer2DConfig,
     DiTTransformer2DModel, Flux2Inputs, Flux2KVCache, Flux2Transformer2DConfig, Flux2Transformer2DModel,
     FluxControlCondition, FluxControlNetConfig, FluxControlNetInputs, FluxControlNetModel,
-    FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel, PixArtInputs,
-    PixArtTransformer2DConfig, PixArtTransformer2DModel, QwenImageControlNetConfig,
-    QwenImageControlNetInputs, QwenImageControlNetModel, QwenImageInputs, QwenImageTransformer2DConfig,
-    QwenImageTransformer2DModel, SD3ControlNetConfig, SD3ControlNetInputs, SD3ControlNetModel, SD3Inputs,
-    SD3Transformer2DConfig, SD3Transformer2DModel, ZImageControlInputs, ZImageControlNetConfig,
-    ZImageControlNetModel, ZImageInputs, ZImageTransformer2DConfig, ZImageTransformer2DModel,
+    FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel, Lumina2Inputs,
+    Lumina2Transformer2DConfig, Lumina2Transformer2DModel, PixArtInputs, PixArtTransformer2DConfig,
+    PixArtTransformer2DModel, QwenImageControlNetConfig, QwenImageControlNetInputs, QwenImageControlNetModel,
+    QwenImageInputs, QwenImageTransformer2DConfig, QwenImageTransformer2DModel, SD3ControlNetConfig,
+    SD3ControlNetInputs, SD3ControlNetModel, SD3Inputs, SD3Transformer2DConfig, SD3Transformer2DModel,
+    ZImageControlInputs, ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs,
+    ZImageTransformer2DConfig, ZImageTransformer2DModel,
 };
 pub use models::unets::{
     AddedConditions, AdditionEmbedType, ClassEmbedType, ClassLabels, DownBlockType, EncoderHidDimType, FreeU,
@@ -139,11 +140,11 @@ pub use schedulers::{
 };
 pub use text_encoders::{
     CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTextOutput, CLIPTextProjectionOutput,
-    CLIPTokenizer, ChatMessage, ChatOptions, LlamaTokenizer, Qwen2_5_VLConfig,
-    Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs, Qwen2_5_VLOutput, Qwen2_5_VLTextConfig,
-    Qwen2_5_VLVisionConfig, Qwen2Tokenizer, Qwen2VLProcessed, Qwen2VLProcessor, Qwen3Config, Qwen3Model,
-    Qwen3Output, T5Config, T5EncoderModel, T5EncoderOutput, T5Tokenizer, TokenizedText, UMT5Config,
-    UMT5EncoderModel, UnpaddedText,
+    CLIPTokenizer, ChatMessage, ChatOptions, Gemma2Config, Gemma2Model, Gemma2Output, GemmaTokenizer,
+    LlamaTokenizer, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs, Qwen2_5_VLOutput,
+    Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig, Qwen2Tokenizer, Qwen2VLProcessed, Qwen2VLProcessor,
+    Qwen3Config, Qwen3Model, Qwen3Output, T5Config, T5EncoderModel, T5EncoderOutput, T5Tokenizer,
+    TokenizedText, UMT5Config, UMT5EncoderModel, UnpaddedText,
 };
 pub use upscaling::{ImageUpscaler, UpscaleOptions};
 pub use vision::{

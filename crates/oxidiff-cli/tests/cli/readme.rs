@@ -14,8 +14,8 @@ use serde_json::Value;
 use crate::gguf;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 use crate::small_models::{
-    flux1_config, write_aura_flow, write_chroma, write_flux1, write_flux2, write_initial, write_pixart,
-    write_qwen_image, write_sd3, write_z_image,
+    flux1_config, write_aura_flow, write_chroma, write_flux1, write_flux2, write_initial, write_lumina2,
+    write_pixart, write_qwen_image, write_sd3, write_z_image,
 };
 
 /// The commands that are not commands of the binary.
@@ -229,6 +229,14 @@ fn the_commands_of_the_page_about_models_work() {
     let t5 = sandbox.path("PixArt-alpha/PixArt-Sigma-XL-2-1024-MS/text_encoder/model.safetensors");
     let tensors = gguf::t5_of_llama_cpp(&gguf::tensors(&t5));
     gguf::write(&tensors, QuantisedFormat::Q8_0, &sandbox.path("t5-pixart-Q8_0.gguf"));
+    let lumina2 = sandbox.path("Alpha-VLLM/Lumina-Image-2.0");
+    write_lumina2(&lumina2);
+    for (part, file) in [
+        ("transformer/diffusion_pytorch_model.safetensors", "lumina2-Q8_0.gguf"),
+        ("text_encoder/model.safetensors", "gemma-2-2b-Q8_0.gguf"),
+    ] {
+        gguf::write(&gguf::tensors(&lumina2.join(part)), QuantisedFormat::Q8_0, &sandbox.path(file));
+    }
     let sd3 = sandbox.path("stabilityai/stable-diffusion-3.5-medium");
     write_sd3(&sd3);
     for name in ["stable-diffusion-3.5-large-turbo", "stable-diffusion-3-medium-diffusers"] {

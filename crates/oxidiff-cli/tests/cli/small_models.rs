@@ -5,9 +5,9 @@ use std::path::Path;
 use oxidiff::{
     AuraFlowTransformer2DModel, AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, CLIPTextModel,
     CLIPTextModelWithProjection, ChromaTransformer2DModel, Config, Device, Flux2Transformer2DModel,
-    FluxTransformer2DModel, Model, PixArtTransformer2DModel, Qwen2_5_VLForConditionalGeneration, Qwen3Model,
-    QwenImageTransformer2DModel, SD3Transformer2DModel, T5EncoderModel, UMT5EncoderModel,
-    ZImageTransformer2DModel,
+    FluxTransformer2DModel, Gemma2Model, Lumina2Transformer2DModel, Model, PixArtTransformer2DModel,
+    Qwen2_5_VLForConditionalGeneration, Qwen3Model, QwenImageTransformer2DModel, SD3Transformer2DModel,
+    T5EncoderModel, UMT5EncoderModel, ZImageTransformer2DModel,
 };
 use serde_json::Value;
 
@@ -75,6 +75,16 @@ pub fn write_chroma(folder: &Path) {
     copy_folder(&fixtures.join("t5/tokenizer"), &folder.join("tokenizer"));
     write_initial::<ChromaTransformer2DModel>(&folder.join("transformer"));
     write_initial::<T5EncoderModel>(&folder.join("text_encoder"));
+    write_initial::<AutoencoderKL>(&folder.join("vae"));
+}
+
+/// A small Lumina 2 with initial weights.
+pub fn write_lumina2(folder: &Path) {
+    let fixtures = Path::new(ROOT).join("tests/fixtures");
+    copy_folder(&fixtures.join("lumina2/checkpoint"), folder);
+    copy_folder(&fixtures.join("gemma2/tokenizer"), &folder.join("tokenizer"));
+    write_initial::<Lumina2Transformer2DModel>(&folder.join("transformer"));
+    write_initial::<Gemma2Model>(&folder.join("text_encoder"));
     write_initial::<AutoencoderKL>(&folder.join("vae"));
 }
 

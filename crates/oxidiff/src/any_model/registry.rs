@@ -14,14 +14,14 @@ use crate::models::controlnets::{ControlNetModel, ControlNetUnionModel};
 use crate::models::t2i_adapters::T2IAdapter;
 use crate::models::transformers::{
     AuraFlowTransformer2DModel, ChromaTransformer2DModel, DiTTransformer2DModel, Flux2Transformer2DModel,
-    FluxTransformer2DModel, PixArtTransformer2DModel, QwenImageTransformer2DModel, SD3Transformer2DModel,
-    ZImageTransformer2DModel,
+    FluxTransformer2DModel, Lumina2Transformer2DModel, PixArtTransformer2DModel, QwenImageTransformer2DModel,
+    SD3Transformer2DModel, ZImageTransformer2DModel,
 };
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
 use crate::pipelines::{ArgumentInfo, CallArguments};
 use crate::text_encoders::{
-    CLIPTextModel, CLIPTextModelWithProjection, Qwen2_5_VLForConditionalGeneration, Qwen3Model,
+    CLIPTextModel, CLIPTextModelWithProjection, Gemma2Model, Qwen2_5_VLForConditionalGeneration, Qwen3Model,
     T5EncoderModel, UMT5EncoderModel,
 };
 use crate::vision::{CLIPVisionModelWithProjection, DPTForDepthEstimation};
@@ -44,6 +44,8 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<Flux2Transformer2DModel>(),
     Entry::of::<FluxTransformer2DModel>(),
     Entry::of::<PixArtTransformer2DModel>(),
+    Entry::of::<Gemma2Model>(),
+    Entry::of::<Lumina2Transformer2DModel>(),
     Entry::of::<Qwen2_5_VLForConditionalGeneration>(),
     Entry::of::<Qwen3Model>(),
     Entry::of::<QwenImageTransformer2DModel>(),

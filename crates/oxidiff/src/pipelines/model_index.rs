@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 
 use super::generation_config::GenerationConfig;
+use super::registry;
 use crate::error::{Error, Result};
 use crate::loading::config::{DIFFUSERS_VERSION, to_sorted_json};
 use crate::loading::folder::{EmbeddedFolder, Folder};
@@ -63,6 +64,10 @@ impl ModelIndex {
         let text = folder.read(MODEL_INDEX, "a pipeline")?;
         let mut values: Map<String, Value> = serde_json::from_slice(&text)
             .map_err(|error| Error::config(&origin, ".", format!("not a JSON object: {error}")))?;
+        let class_name = values.get("_class_name").and_then(Value::as_str);
+        if let Some(current) = class_name.and_then(registry::current_name) {
+            values.insert("_class_name".into(), current.into());
+        }
         values.insert("_name_or_path".into(), folder.name().display().to_string().into());
         let (generation_config, folder) = (GenerationConfig::read(folder)?, Some(folder.clone()));
         Ok(Self { origin, values, folder, generation_config }.with_version())

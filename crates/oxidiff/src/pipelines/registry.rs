@@ -14,6 +14,7 @@ use super::flux::{
     FluxImg2ImgPipeline, FluxInpaintPipeline, FluxKontextInpaintPipeline, FluxKontextPipeline, FluxPipeline,
 };
 use super::flux2::{Flux2KleinInpaintPipeline, Flux2KleinKVPipeline, Flux2KleinPipeline};
+use super::lumina2::Lumina2Pipeline;
 use super::model_index::ModelIndex;
 use super::pipeline::Pipeline;
 use super::pixart::{PixArtAlphaPipeline, PixArtSigmaPAGPipeline, PixArtSigmaPipeline};
@@ -115,6 +116,7 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<FluxKontextInpaintPipeline>("flux-kontext", Task::Inpainting),
     Entry::of::<LatentConsistencyModelPipeline>("latent-consistency-models", Task::TextToImage),
     Entry::of::<LatentConsistencyModelImg2ImgPipeline>("latent-consistency-models", Task::ImageToImage),
+    Entry::of::<Lumina2Pipeline>("lumina2", Task::TextToImage),
     Entry::of::<PNDMPipeline>("pndm", Task::Unconditional),
     Entry::of::<PixArtAlphaPipeline>("pixart-alpha", Task::TextToImage),
     Entry::of::<PixArtSigmaPipeline>("pixart-sigma", Task::TextToImage),
@@ -183,6 +185,9 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<ZImageControlNetPipeline>("z-image-controlnet", Task::TextToImage),
     Entry::of::<ZImageControlNetInpaintPipeline>("z-image-controlnet", Task::Inpainting),
 ];
+
+/// Classes that had another name in earlier versions of diffusers, and their names now.
+const FORMER_NAMES: [(&str, &str); 1] = [("Lumina2Text2ImgPipeline", Lumina2Pipeline::CLASS_NAME)];
 
 /// The classes of other crates.
 static REGISTERED: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
@@ -254,6 +259,11 @@ pub fn register_pipeline<P: Pipeline>(family: &'static str, task: Task) {
 pub(crate) fn entries() -> impl Iterator<Item = Entry> {
     let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner).clone();
     registered.into_iter().chain(PIPELINES.iter().copied())
+}
+
+/// What a class is called now, if it had this name before.
+pub(crate) fn current_name(former: &str) -> Option<&'static str> {
+    FORMER_NAMES.iter().find(|(name, _)| *name == former).map(|(_, current)| *current)
 }
 
 /// The class of this name.

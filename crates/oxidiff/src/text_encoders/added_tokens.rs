@@ -34,6 +34,10 @@ pub(super) fn with_added_tokens(
                 .lstrip(flag("lstrip"))
                 .rstrip(flag("rstrip"))
                 .single_word(flag("single_word"));
+            let token = match description.get("normalized").and_then(Value::as_bool) {
+                Some(normalized) => token.normalized(normalized),
+                None => token,
+            };
             tokens.push((number, token, origin.clone()));
         }
     }

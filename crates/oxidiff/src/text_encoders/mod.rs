@@ -7,6 +7,8 @@ mod clip_text_with_projection;
 mod clip_tokenizer;
 mod clip_tokenizer_config;
 mod clip_vocabulary;
+mod gemma2;
+mod gemma_tokenizer;
 mod input_ids;
 mod language_model;
 mod llama_tokenizer;
@@ -15,6 +17,7 @@ mod qwen2_5_vl;
 mod qwen2_tokenizer;
 mod qwen2_vl_processor;
 mod qwen3;
+mod sentencepiece;
 mod t5;
 mod t5_tokenizer;
 mod text_lengths;
@@ -25,6 +28,8 @@ pub use chat_template::{ChatMessage, ChatOptions};
 pub use clip_text::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput};
 pub use clip_text_with_projection::{CLIPTextModelWithProjection, CLIPTextProjectionOutput};
 pub use clip_tokenizer::{CLIPTokenizer, TokenizedText};
+pub use gemma_tokenizer::GemmaTokenizer;
+pub use gemma2::{Gemma2Config, Gemma2Model, Gemma2Output};
 pub use llama_tokenizer::LlamaTokenizer;
 pub use qwen2_5_vl::{
     Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs, Qwen2_5_VLOutput,

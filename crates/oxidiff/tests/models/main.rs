@@ -7,6 +7,7 @@ mod autoencoder_tiny;
 mod calls;
 mod control_preprocessors;
 mod depth;
+mod gemma2;
 mod image_processor;
 mod qwen_vl;
 mod safety_checker;

@@ -10,6 +10,7 @@ mod flux;
 mod flux2;
 mod freeu;
 mod image_to_image;
+mod lumina2;
 mod new_family;
 mod pipeline;
 mod pixart;

@@ -3,6 +3,7 @@
 mod aura_flow;
 mod autoencoders;
 mod controlnets;
+mod lumina2;
 mod pixart;
 mod qwen_image;
 mod t2i_adapters;

@@ -5,7 +5,8 @@ use burn::tensor::{DType, Tensor};
 use crate::any_model::callable::{CallableModel, ModelOutput, required};
 use crate::call_arguments;
 use crate::error::{Error, Result};
-use crate::models::transformers::{QwenImageInputs, QwenImageTransformer2DModel, counting_tokens};
+use crate::models::layers::counting_tokens::counting_tokens;
+use crate::models::transformers::{QwenImageInputs, QwenImageTransformer2DModel};
 
 call_arguments! {
     /// The arguments of a call of a [`QwenImageTransformer2DModel`].

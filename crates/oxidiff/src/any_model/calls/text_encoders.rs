@@ -6,8 +6,8 @@ use crate::any_model::callable::{CallableModel, ModelOutput, required};
 use crate::call_arguments;
 use crate::error::Result;
 use crate::text_encoders::{
-    CLIPTextModel, CLIPTextModelWithProjection, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs,
-    Qwen3Model, T5EncoderModel, UMT5EncoderModel,
+    CLIPTextModel, CLIPTextModelWithProjection, Gemma2Model, Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLInputs, Qwen3Model, T5EncoderModel, UMT5EncoderModel,
 };
 
 call_arguments! {
@@ -57,6 +57,20 @@ impl CallableModel for CLIPTextModelWithProjection {
             ("text_embeds", output.text_embeds.into()),
             ("last_hidden_state", output.last_hidden_state.into()),
         ])
+    }
+}
+
+impl CallableModel for Gemma2Model {
+    type Arguments = TextEncoderArguments;
+
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn call(&self, arguments: TextEncoderArguments) -> Result<ModelOutput> {
+        let input_ids = tokens(required("input_ids", arguments.input_ids)?);
+        let output = self.forward(&input_ids, arguments.attention_mask.map(tokens).as_deref())?;
+        Ok(vec![("last_hidden_state", output.last_hidden_state.into())])
     }
 }
 

@@ -215,6 +215,22 @@ impl StoredTensor {
         Ok(Some(Self { source, range, ..self.clone() }))
     }
 
+    /// The elements less `number`, in memory.
+    ///
+    /// # Errors
+    /// When the file does not hold what its header says, or the elements are not in `f32`.
+    pub(crate) fn less(&self, number: f32) -> Result<Self> {
+        if self.elements != Elements::Plain(Dtype::F32) {
+            return Err(self.error("a norm is not in `f32`"));
+        }
+        let elements = self.read()?;
+        let values = elements.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value) - number);
+        let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+        let range = 0..bytes.len();
+        let source = Source::File(Arc::new(Contents::Memory(bytes.into())));
+        Ok(Self { source, range, ..self.clone() })
+    }
+
     /// The entries of the first dimension in `range`; `None` where it has fewer.
     pub(crate) fn rows(&self, range: Range<usize>) -> Option<Self> {
         let (rows, rest) = self.shape.split_first()?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::OUT;
 use crate::loading::original::flux_names::{FINAL_MODULATION, Names};
+use crate::loading::original::lumina2_names;
 use crate::loading::original::sd3_names;
 
 /// An old name of the blocks of FLUX.2, which some exports have.
@@ -15,6 +16,9 @@ pub(super) fn canonical(module: String, weights: &BTreeMap<String, Vec<usize>>) 
         return name;
     }
     if let Some(name) = sd3_names::in_diffusers(&module).filter(|_| is_sd3(weights)) {
+        return name;
+    }
+    if let Some(name) = lumina2_names::in_diffusers(&module).filter(|_| lumina2_names::is_lumina2(weights)) {
         return name;
     }
     if let Some(rest) = module.strip_prefix(FORMER_BLOCKS) {
@@ -32,7 +36,9 @@ pub(super) fn of_authors(weights: &BTreeMap<String, Vec<usize>>) -> impl Iterato
     let blocks =
         (0..).take_while(|number| weights.contains_key(&format!("transformer_blocks.{number}.{SD3_MARK}")));
     let of_sd3 = is_sd3(weights).then(|| sd3_names::all(blocks.count()));
-    names.chain(of_sd3.into_iter().flatten()).map(|(original, module)| (original.replace('.', "_"), module))
+    let of_lumina2 = lumina2_names::is_lumina2(weights).then(|| lumina2_names::all(weights));
+    let all = names.chain(of_sd3.into_iter().flatten()).chain(of_lumina2.into_iter().flatten());
+    all.map(|(original, module)| (original.replace('.', "_"), module))
 }
 
 /// Whether a module, by its name in its authors' layout or in kohya's, makes a shift, then a scale, which diffusers has the other way

@@ -8,6 +8,9 @@ mod configs;
 mod controlnet;
 mod flux;
 pub(crate) mod flux_names;
+mod gemma2;
+mod lumina2;
+pub(crate) mod lumina2_names;
 mod open_clip;
 mod qwen2_5_vl;
 mod qwen3;
@@ -46,7 +49,7 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 15] = [
+static LAYOUTS: [&Layout; 17] = [
     &controlnet::LAYOUT,
     &flux::FLUX1_TRANSFORMER,
     &flux::CHROMA_TRANSFORMER,
@@ -56,7 +59,9 @@ static LAYOUTS: [&Layout; 15] = [
     &qwen_image::LAYOUT,
     &z_image::LAYOUT,
     &z_image::CONTROLNET,
+    &lumina2::LAYOUT,
     &qwen3::LAYOUT,
+    &gemma2::LAYOUT,
     &qwen2_5_vl::LAYOUT,
     &sd3::LAYOUT,
     &t5::LAYOUT,
@@ -91,7 +96,7 @@ pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFold
     if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| tensors.contains(key)) {
         return Err(Error::unsupported(
             format!("`{}`, a checkpoint of {family}", tensors.origin()),
-            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, FLUX.1, FLUX.2, Chroma, AuraFlow and Qwen-Image, the text encoders of Z-Image and Qwen-Image, and T5, are read from a \
+            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, Lumina 2, FLUX.1, FLUX.2, Chroma, AuraFlow and Qwen-Image, the text encoders of these, and T5, are read from a \
              single file; choose the configuration with `config` if it is one of them",
         ));
     }
@@ -112,6 +117,7 @@ pub(crate) fn is_transformer(tensors: &StateDict) -> bool {
         &aura_flow::LAYOUT,
         &qwen_image::LAYOUT,
         &z_image::LAYOUT,
+        &lumina2::LAYOUT,
     ];
     layouts.iter().any(|layout| (layout.recognizes)(tensors)) || sd3::is_alone(tensors)
 }
@@ -123,7 +129,8 @@ pub(crate) fn loses_third_text_encoder(tensors: &StateDict) -> bool {
 
 /// Whether a file is a language model, which is only a part of a pipeline.
 pub(crate) fn is_language_model(tensors: &StateDict) -> bool {
-    [&qwen3::LAYOUT, &qwen2_5_vl::LAYOUT, &t5::LAYOUT].iter().any(|layout| (layout.recognizes)(tensors))
+    let layouts = [&qwen3::LAYOUT, &gemma2::LAYOUT, &qwen2_5_vl::LAYOUT, &t5::LAYOUT];
+    layouts.iter().any(|layout| (layout.recognizes)(tensors))
 }
 
 /// Whether a file has a UNet, an autoencoder or a text encoder in the layout of whole checkpoints.
@@ -171,7 +178,7 @@ pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) ->
         Error::unsupported(
             format!("{class_name} from `{}`", tensors.origin()),
             "its layout is that of another model: single files have a UNet, an autoencoder and one or two text encoders, a ControlNet, a \
-             transformer, a Qwen3 or Qwen2.5-VL language model, or the encoder of T5",
+             transformer, a Gemma2, Qwen3 or Qwen2.5-VL language model, or the encoder of T5",
         )
     })?;
     let converted = (model.convert)(tensors, config)?;

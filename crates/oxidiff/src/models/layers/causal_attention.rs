@@ -12,38 +12,61 @@ pub struct HiddenTokens {
     keys: Tensor<4, Bool>,
     /// True for queries that see nothing, `[batch, tokens, 1]`.
     blind: Tensor<3, Bool>,
+    /// Whether these get the mean of all values instead of zeros.
+    averages: bool,
+}
+
+/// How strongly a query is drawn to a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Scores {
+    /// What products are multiplied with; by default one over the root of their length.
+    pub scale: Option<f64>,
+    /// The limit that scores approach, if they have one.
+    pub softcap: Option<f64>,
 }
 
 impl HiddenTokens {
     /// The tokens whose value in `mask` is 0. `None` if there are none.
     pub fn of(mask: &[Vec<u32>], device: &Device) -> Option<Self> {
-        if mask.iter().flatten().all(|value| *value != 0) {
+        Self::outside(mask, usize::MAX, device)
+    }
+
+    /// As [`Self::of`], and a token sees only the last `window` tokens up to itself.
+    pub fn outside(mask: &[Vec<u32>], window: usize, device: &Device) -> Option<Self> {
+        let (batch, tokens) = (mask.len(), mask[0].len());
+        if tokens <= window && mask.iter().flatten().all(|value| *value != 0) {
             return None;
         }
-        let (batch, tokens) = (mask.len(), mask[0].len());
-        let is_blind = |row: &[u32], query: usize| row[..=query].iter().all(|value| *value == 0);
         let (mut keys, mut blind) = (Vec::new(), Vec::new());
         for row in mask {
             for query in 0..tokens {
-                let sees_nothing = is_blind(row, query);
-                keys.extend((0..tokens).map(|key| !sees_nothing && (key > query || row[key] == 0)));
+                let seen = (query + 1).saturating_sub(window)..=query;
+                let sees_nothing = row[seen.clone()].iter().all(|value| *value == 0);
+                keys.extend((0..tokens).map(|key| !sees_nothing && (!seen.contains(&key) || row[key] == 0)));
                 blind.push(sees_nothing);
             }
         }
         Some(Self {
             keys: Tensor::from_data(TensorData::new(keys, [batch, 1, tokens, tokens]), device),
             blind: Tensor::from_data(TensorData::new(blind, [batch, tokens, 1]), device),
+            averages: false,
         })
+    }
+
+    /// The same, but queries that see nothing get the mean of all values: so does the attention of transformers that limits scores.
+    pub fn averaging(self) -> Self {
+        Self { averages: true, ..self }
     }
 }
 
 /// Attends from `query` `[batch, tokens, heads * dim]` to `key` and `value` `[batch, tokens, key_heads * dim]`. Queries that see
-/// nothing get zeros, as in PyTorch.
+/// nothing get zeros, as in PyTorch, unless [`HiddenTokens::averaging`] says otherwise.
 pub fn causal_attention(
     query: Tensor<3>,
     key: Tensor<3>,
     value: Tensor<3>,
     [heads, key_heads]: [usize; 2],
+    scores: Scores,
     hidden: Option<&HiddenTokens>,
 ) -> Tensor<3> {
     let dims @ [batch, tokens, width] = query.dims();
@@ -58,12 +81,17 @@ pub fn causal_attention(
         let x: Tensor<5> = x.reshape([batch, key_heads, 1, tokens, dim]).repeat_dim(2, group);
         x.reshape([batch, heads, tokens, dim])
     };
-    let options = AttentionModuleOptions { is_causal: hidden.is_none(), ..Default::default() };
+    let options =
+        AttentionModuleOptions { scale: scores.scale, softcap: scores.softcap, is_causal: hidden.is_none() };
     let mask = hidden.map(|hidden| hidden.keys.clone().expand([batch, heads, tokens, tokens]));
-    let attended = module::attention(query, shared(key), shared(value), mask, None, options);
+    let value = shared(value);
+    let attended = module::attention(query, shared(key), value.clone(), mask, None, options);
     let attended = attended.swap_dims(1, 2).reshape(dims);
-    match hidden {
-        Some(hidden) => attended.mask_fill(hidden.blind.clone().expand(dims), 0.0),
-        None => attended,
+    let Some(hidden) = hidden else { return attended };
+    let blind = hidden.blind.clone().expand(dims);
+    if !hidden.averages {
+        return attended.mask_fill(blind, 0.0);
     }
+    let mean = value.mean_dim(2).swap_dims(1, 2).reshape([batch, 1, width]);
+    attended.mask_where(blind, mean.expand(dims))
 }

@@ -45,22 +45,34 @@ pub struct RmsNorm {
     /// `[features]`.
     pub weight: Param<Tensor<1>>,
     epsilon: f64,
+    /// Whether the weights are what is added to 1.
+    is_centered: bool,
 }
 
 impl RmsNorm {
     /// A norm over `features` values with weights of 1.
     pub fn init(features: usize, epsilon: f64, device: &Device) -> Self {
-        Self { weight: parameter::constant([features], 1.0, device), epsilon }
+        Self { weight: parameter::constant([features], 1.0, device), epsilon, is_centered: false }
+    }
+
+    /// As [`Self::init`], for weights that are what is added to 1.
+    pub fn init_centered(features: usize, epsilon: f64, device: &Device) -> Self {
+        Self { weight: parameter::constant([features], 0.0, device), epsilon, is_centered: true }
     }
 
     /// `[..., features]` to the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        rms_norm(x, self.weight.val(), self.epsilon)
+        rms_norm(x, self.factors(), self.epsilon)
+    }
+
+    fn factors(&self) -> Tensor<1> {
+        let weight = self.weight.val();
+        if self.is_centered { weight.cast(DType::F32) + 1.0 } else { weight }
     }
 
     /// Like [`Self::forward`], with the result multiplied by `factors` `[features]`, in the same pass.
     pub fn forward_scaled<const D: usize>(&self, x: Tensor<D>, factors: Tensor<1>) -> Tensor<D> {
-        let weight = self.weight.val().cast(DType::F32) * factors.cast(DType::F32);
+        let weight = self.factors().cast(DType::F32) * factors.cast(DType::F32);
         rms_norm(x, weight, self.epsilon)
     }
 

@@ -5,6 +5,7 @@ mod chroma;
 mod dit_transformer_2d;
 mod flux;
 mod flux2;
+mod lumina2;
 mod pixart;
 mod qwen_image;
 mod sd3;
@@ -19,9 +20,9 @@ pub use flux::{
     FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel,
 };
 pub use flux2::{Flux2Inputs, Flux2KVCache, Flux2Transformer2DConfig, Flux2Transformer2DModel};
+pub use lumina2::{Lumina2Inputs, Lumina2Transformer2DConfig, Lumina2Transformer2DModel};
 pub(crate) use pixart::Perturbed;
 pub use pixart::{PixArtInputs, PixArtTransformer2DConfig, PixArtTransformer2DModel};
-pub(crate) use qwen_image::counting_tokens;
 pub use qwen_image::{
     QwenImageControlNetConfig, QwenImageControlNetInputs, QwenImageControlNetModel, QwenImageInputs,
     QwenImageTransformer2DConfig, QwenImageTransformer2DModel,

@@ -19,7 +19,9 @@ use crate::models::transformers::{
 };
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
-use crate::text_encoders::{CLIPTokenizer, LlamaTokenizer, Qwen2Tokenizer, Qwen2VLProcessor, T5Tokenizer};
+use crate::text_encoders::{
+    CLIPTokenizer, GemmaTokenizer, LlamaTokenizer, Qwen2Tokenizer, Qwen2VLProcessor, T5Tokenizer,
+};
 use crate::vision::{CLIPImageProcessor, ImageProcessor};
 
 /// A checkpoint that is being loaded: its folder, its index, and how to load it.
@@ -302,6 +304,22 @@ impl<'a> ComponentLoader<'a> {
             "CLIPTokenizer" | "CLIPTokenizerFast" => CLIPTokenizer::load(&self.folder(component)),
             other => {
                 let message = format!("is a `{other}`; only `CLIPTokenizer` can be loaded");
+                Err(Error::config(self.index.origin(), component, message))
+            }
+        }
+    }
+
+    /// The tokenizer of a Gemma language model of this name.
+    ///
+    /// # Errors
+    /// As [`Self::model`].
+    pub fn gemma_tokenizer(&self, component: &str) -> Result<GemmaTokenizer> {
+        match self.index.required(component)? {
+            class if GemmaTokenizer::CLASSES.contains(&class) => {
+                GemmaTokenizer::load(&self.folder(component))
+            }
+            other => {
+                let message = format!("is a `{other}`; only `GemmaTokenizer` can be loaded");
                 Err(Error::config(self.index.origin(), component, message))
             }
         }

@@ -4,8 +4,8 @@ use burn::tensor::{DType, Tensor};
 
 use super::components::QwenImageComponents;
 use crate::error::{Error, Result};
+use crate::models::layers::counting_tokens::counting_tokens;
 use crate::models::model::Model;
-use crate::models::transformers::counting_tokens;
 use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::text::chat::{embed_each, warn_of_truncation};
 use crate::pipelines::common::text::prompts::{Prompts, broadcast};

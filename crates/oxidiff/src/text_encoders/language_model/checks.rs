@@ -38,20 +38,28 @@ pub fn check_heads([heads, key_heads]: [usize; 2], head_dim: usize) -> Result<()
 /// # Errors
 /// When there are too many layers, or one has another kind of attention.
 pub fn check_layers(count: usize, layer_types: Option<&[String]>, full_layers: usize) -> Result<()> {
-    if count > 1024 {
-        return invalid("num_hidden_layers", "must be at most 1024".into());
-    }
-    let Some(types) = layer_types else {
+    let Some(types) = known_types(count, layer_types)? else {
         if full_layers < count {
             return invalid("use_sliding_window", "is true, but only full attention is supported".into());
         }
         return Ok(());
     };
-    if types.len() < count {
-        return invalid("layer_types", format!("has {} values for {count} layers", types.len()));
-    }
-    match types[..count].iter().find(|kind| *kind != "full_attention") {
+    match types.iter().find(|kind| *kind != "full_attention") {
         Some(other) => invalid("layer_types", format!("has `{other}`; only `full_attention` is supported")),
         None => Ok(()),
     }
+}
+
+/// The kinds of attention of `count` layers, if the configuration has them.
+///
+/// # Errors
+/// When there are too many layers, or fewer kinds.
+pub fn known_types(count: usize, layer_types: Option<&[String]>) -> Result<Option<&[String]>> {
+    if count > 1024 {
+        return Err(Error::config("", "num_hidden_layers", "must be at most 1024"));
+    }
+    let Some(types) = layer_types else { return Ok(None) };
+    types.get(..count).map(Some).ok_or_else(|| {
+        Error::config("", "layer_types", format!("has {} values for {count} layers", types.len()))
+    })
 }

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::swiglu;
 
-use crate::models::layers::causal_attention::{HiddenTokens, causal_attention};
+use crate::models::layers::causal_attention::{HiddenTokens, Scores, causal_attention};
 use crate::models::layers::hidden_activation::HiddenActivation;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::normalization::RmsNorm;
@@ -27,13 +27,28 @@ pub struct DecoderShape {
     pub has_output_bias: bool,
     /// Whether each head of queries and keys is normalized by itself.
     pub normalizes_heads: bool,
+    pub norms: LayerNorms,
+    pub scores: Scores,
+}
+
+/// Where a layer normalizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerNorms {
+    /// What attention and feed-forward get.
+    Before,
+    /// And their results, before these are added (Gemma Team 2024, <https://arxiv.org/abs/2408.00118>). The weights are what is added
+    /// to 1.
+    BeforeAndAfter,
 }
 
 #[derive(Module, Debug)]
 pub struct DecoderLayer {
     input_layernorm: RmsNorm,
     self_attn: SelfAttention,
+    /// For the result of the attention if the layer normalizes results, else for what the feed-forward gets.
     post_attention_layernorm: RmsNorm,
+    pre_feedforward_layernorm: Option<RmsNorm>,
+    post_feedforward_layernorm: Option<RmsNorm>,
     mlp: GatedMlp,
 }
 
@@ -48,6 +63,8 @@ struct SelfAttention {
     k_norm: Option<RmsNorm>,
     heads: usize,
     key_heads: usize,
+    #[module(skip)]
+    scores: Scores,
 }
 
 /// A feed-forward with a gate (Shazeer 2020, <https://arxiv.org/abs/2002.05202>).
@@ -64,7 +81,11 @@ impl DecoderLayer {
     pub fn init(shape: &DecoderShape, device: &Device) -> Self {
         let hidden = shape.hidden_size;
         let [heads, key_heads] = shape.heads;
-        let norm = |features| RmsNorm::init(features, shape.epsilon, device);
+        let after = shape.norms == LayerNorms::BeforeAndAfter;
+        let norm = |features| match after {
+            true => RmsNorm::init_centered(features, shape.epsilon, device),
+            false => RmsNorm::init(features, shape.epsilon, device),
+        };
         let head_norm = || shape.normalizes_heads.then(|| norm(shape.head_dim));
         let (queries, keys) = (heads * shape.head_dim, key_heads * shape.head_dim);
         let input = |features| Linear::init(hidden, features, shape.has_input_bias, device);
@@ -79,8 +100,11 @@ impl DecoderLayer {
                 k_norm: head_norm(),
                 heads,
                 key_heads,
+                scores: shape.scores,
             },
             post_attention_layernorm: norm(hidden),
+            pre_feedforward_layernorm: after.then(|| norm(hidden)),
+            post_feedforward_layernorm: after.then(|| norm(hidden)),
             mlp: GatedMlp::init(hidden, shape.intermediate_size, false, shape.activation, device),
         }
     }
@@ -92,19 +116,24 @@ impl DecoderLayer {
         rotary: &RotaryEmbedding,
         hidden: Option<&HiddenTokens>,
     ) -> Tensor<3> {
-        let x = self.self_attn.forward_added(self.input_layernorm.forward(x.clone()), rotary, hidden, x);
-        self.mlp.forward_added(self.post_attention_layernorm.forward(x.clone()), x)
+        let attended = self.self_attn.attend(self.input_layernorm.forward(x.clone()), rotary, hidden);
+        let project = &self.self_attn.o_proj;
+        match (&self.pre_feedforward_layernorm, &self.post_feedforward_layernorm) {
+            (Some(before), Some(after)) => {
+                let x = x + self.post_attention_layernorm.forward(project.forward(attended));
+                x.clone() + after.forward(self.mlp.forward(before.forward(x)))
+            }
+            _ => {
+                let x = project.forward_added(attended, x);
+                self.mlp.forward_added(self.post_attention_layernorm.forward(x.clone()), x)
+            }
+        }
     }
 }
 
 impl SelfAttention {
-    fn forward_added(
-        &self,
-        x: Tensor<3>,
-        rotary: &RotaryEmbedding,
-        hidden: Option<&HiddenTokens>,
-        residual: Tensor<3>,
-    ) -> Tensor<3> {
+    /// What the tokens of `x` see, before the last projection.
+    fn attend(&self, x: Tensor<3>, rotary: &RotaryEmbedding, hidden: Option<&HiddenTokens>) -> Tensor<3> {
         let rotated = |projected: Tensor<3>, norm: &Option<RmsNorm>| {
             rotary.rotate(match norm {
                 Some(norm) => norm.forward_heads(projected),
@@ -114,8 +143,7 @@ impl SelfAttention {
         let query = rotated(self.q_proj.forward(x.clone()), &self.q_norm);
         let key = rotated(self.k_proj.forward(x.clone()), &self.k_norm);
         let value = self.v_proj.forward(x);
-        let attended = causal_attention(query, key, value, [self.heads, self.key_heads], hidden);
-        self.o_proj.forward_added(attended, residual)
+        causal_attention(query, key, value, [self.heads, self.key_heads], self.scores, hidden)
     }
 }
 
@@ -136,13 +164,21 @@ impl GatedMlp {
         }
     }
 
+    /// `[batch, tokens, hidden]` to the same shape.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.down_proj.forward(self.gated(x))
+    }
+
     /// The result for `x` `[batch, tokens, hidden]`, plus `residual` of the same shape.
     pub fn forward_added(&self, x: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        self.down_proj.forward_added(self.gated(x), residual)
+    }
+
+    fn gated(&self, x: Tensor<3>) -> Tensor<3> {
         let (gate, value) = (self.gate_proj.forward(x.clone()), self.up_proj.forward(x));
-        let gated = match self.activation {
+        match self.activation {
             HiddenActivation::Silu => swiglu(gate, value),
             other => other.forward(gate) * value,
-        };
-        self.down_proj.forward_added(gated, residual)
+        }
     }
 }

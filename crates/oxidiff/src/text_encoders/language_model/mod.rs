@@ -7,7 +7,7 @@ pub(super) mod rope_parameters;
 
 use burn::tensor::Tensor;
 
-pub(super) use self::layer::{DecoderLayer, DecoderShape, GatedMlp};
+pub(super) use self::layer::{DecoderLayer, DecoderShape, GatedMlp, LayerNorms};
 use crate::error::{Error, Result};
 use crate::models::layers::causal_attention::HiddenTokens;
 use crate::models::layers::normalization::RmsNorm;
@@ -26,19 +26,20 @@ pub(super) fn check_numbers(numbers: &[usize], count: usize) -> Result<()> {
 }
 
 /// Those hidden states of a text with the `numbers`: 0 is the embedding `x`, `[batch, tokens, hidden_size]`, the others are the
-/// results of the layers, the last of them after `norm`. Layers after the last number are not computed.
-pub(super) fn hidden_states(
+/// results of the layers, the last of them after `norm`. Layers after the last number are not computed. `hidden` says which tokens a
+/// layer hides, by its place.
+pub(super) fn hidden_states<'a>(
     mut x: Tensor<3>,
     (layers, norm): (&[DecoderLayer], &RmsNorm),
     rotary: &RotaryEmbedding,
-    hidden: Option<&HiddenTokens>,
+    hidden: impl Fn(usize) -> Option<&'a HiddenTokens>,
     numbers: &[usize],
 ) -> Vec<Tensor<3>> {
     let last = numbers[numbers.len() - 1];
     let mut found = Vec::new();
     for number in 0..=last {
         if number > 0 {
-            x = layers[number - 1].forward(x, rotary, hidden);
+            x = layers[number - 1].forward(x, rotary, hidden(number - 1));
         }
         if number == layers.len() {
             x = norm.forward(x);

@@ -5,10 +5,11 @@ use serde_json::{Map, Value};
 
 use super::vision_config::Qwen2_5_VLVisionConfig;
 use crate::error::{Error, Result};
+use crate::models::layers::causal_attention::Scores;
 use crate::models::layers::hidden_activation::HiddenActivation;
-use crate::text_encoders::language_model::DecoderShape;
 use crate::text_encoders::language_model::checks::{check_heads, check_layers, check_sizes};
 use crate::text_encoders::language_model::rope_parameters::rope_theta;
+use crate::text_encoders::language_model::{DecoderShape, LayerNorms};
 
 /// θ of the rotary embedding where a configuration does not say.
 const DEFAULT_ROPE_THETA: f64 = 1_000_000.0;
@@ -192,6 +193,8 @@ impl Qwen2_5_VLTextConfig {
             has_input_bias: true,
             has_output_bias: false,
             normalizes_heads: false,
+            norms: LayerNorms::Before,
+            scores: Scores::default(),
         }
     }
 

@@ -221,7 +221,7 @@ impl Qwen2_5_VLForConditionalGeneration {
         let rotary = RotaryEmbedding::new(&angles, rows, Pairs::Halves, device);
         let hidden = inputs.attention_mask.and_then(|mask| HiddenTokens::of(mask, device));
         let layers = (parts.layers.as_slice(), &parts.norm);
-        Ok(language_model::hidden_states(x, layers, &rotary, hidden.as_ref(), numbers))
+        Ok(language_model::hidden_states(x, layers, &rotary, |_| hidden.as_ref(), numbers))
     }
 
     /// The embedding `[batch, tokens, hidden_size]` with `seen` `[squares, hidden_size]` in the place of the tokens of images.

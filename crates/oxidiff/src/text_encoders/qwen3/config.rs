@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::Result;
+use crate::models::layers::causal_attention::Scores;
 use crate::models::layers::hidden_activation::HiddenActivation;
-use crate::text_encoders::language_model::DecoderShape;
 use crate::text_encoders::language_model::checks::{check_heads, check_layers, check_sizes};
 use crate::text_encoders::language_model::rope_parameters::rope_theta;
+use crate::text_encoders::language_model::{DecoderShape, LayerNorms};
 
 /// θ of the rotary embedding where a configuration does not say.
 const DEFAULT_ROPE_THETA: f64 = 10_000.0;
@@ -105,6 +106,8 @@ impl Qwen3Config {
             has_input_bias: self.attention_bias,
             has_output_bias: self.attention_bias,
             normalizes_heads: true,
+            norms: LayerNorms::Before,
+            scores: Scores::default(),
         }
     }
 

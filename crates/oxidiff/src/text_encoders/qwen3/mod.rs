@@ -150,6 +150,6 @@ impl Qwen3Model {
         let rotary = RotaryEmbedding::new(&angles, tokens, Pairs::Halves, device);
         let hidden = attention_mask.and_then(|mask| HiddenTokens::of(mask, device));
         let layers = (self.layers.as_slice(), &self.norm);
-        Ok(language_model::hidden_states(x, layers, &rotary, hidden.as_ref(), numbers))
+        Ok(language_model::hidden_states(x, layers, &rotary, |_| hidden.as_ref(), numbers))
     }
 }

@@ -1,18 +1,19 @@
 //! The tokenizer of T5: the most probable split of a text into pieces (Kudo 2018, <https://arxiv.org/abs/1804.10959>).
 
-mod character_map;
-mod sentencepiece;
+mod unigram;
 
 use std::any::Any;
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use tokenizers::{AddedToken, PaddingDirection, PostProcessor, Tokenizer, TruncationDirection};
+use tokenizers::{AddedToken, Tokenizer};
 
-use self::character_map::check_normalizer;
+use self::unigram::{extra_id, extra_ids};
 use super::added_tokens::with_added_tokens;
 use super::clip_tokenizer::TokenizedText;
-use super::tokenizer_config::{CONFIG, check_class, is_left, token};
+use super::sentencepiece::{ModelType, SentencePieces, check_normalizer};
+use super::text_lengths::TextLengths;
+use super::tokenizer_config::{CONFIG, check_class, token};
 use super::vocabulary_files::{read_json, read_tokenizer, wrong};
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
@@ -37,10 +38,7 @@ const TOKENIZER: &str = "tokenizer.json";
 pub struct T5Tokenizer {
     tokenizer: Tokenizer,
     config: Map<String, Value>,
-    pad_token: String,
-    pad_token_id: u32,
-    pads_left: bool,
-    truncates_left: bool,
+    lengths: TextLengths,
 }
 
 impl Component for T5Tokenizer {
@@ -88,10 +86,12 @@ impl T5Tokenizer {
             let tokenizer = read_tokenizer(folder, CLASS_NAME)?;
             (with_added_tokens(tokenizer, folder, &config, (CLASS_NAME, TOKENIZER))?, TOKENIZER)
         } else {
-            let pieces = sentencepiece::read(folder, &config, CLASS_NAME)?;
-            let tokenizer = pieces.tokenizer(&special[1])?;
+            let model = SentencePieces::read(folder, SENTENCEPIECE, CLASS_NAME, ModelType::Unigram)?;
+            let extra_ids = extra_ids(&config, &origin)?;
+            let tokenizer = unigram::tokenizer(&model, extra_ids, &special[1])?;
             let tokenizer = with_added_tokens(tokenizer, folder, &config, (CLASS_NAME, SENTENCEPIECE))?;
-            (pieces.with_special_pieces(tokenizer).map_err(wrong(folder, SENTENCEPIECE))?, SENTENCEPIECE)
+            let whole = model.with_special_pieces(tokenizer, (0..extra_ids).map(extra_id));
+            (whole.map_err(wrong(folder, SENTENCEPIECE))?, SENTENCEPIECE)
         };
         let missing = special.iter().filter(|token| {
             let is_added = tokenizer.get_added_vocabulary().get_vocab().contains_key(*token);
@@ -100,18 +100,8 @@ impl T5Tokenizer {
         let missing: Vec<AddedToken> = missing.map(|token| AddedToken::from(token.clone(), true)).collect();
         tokenizer.add_special_tokens(missing).map_err(wrong(folder, file))?;
         let [pad_token, ..] = special;
-        let pad_token_id = tokenizer.token_to_id(&pad_token).ok_or_else(|| {
-            let message = format!("`{pad_token}` is not in the vocabulary");
-            Error::config(&origin, "pad_token", message)
-        })?;
-        Ok(Self {
-            pad_token,
-            pad_token_id,
-            pads_left: is_left(&config, "padding_side", &origin)?,
-            truncates_left: is_left(&config, "truncation_side", &origin)?,
-            tokenizer,
-            config,
-        })
+        let lengths = TextLengths::new(&tokenizer, pad_token, false, (&config, &origin))?;
+        Ok(Self { tokenizer, config, lengths })
     }
 
     /// Number of tokens.
@@ -124,35 +114,7 @@ impl T5Tokenizer {
     /// # Errors
     /// When `max_length` leaves no room for the end, or a text cannot be tokenized.
     pub fn tokenize(&self, texts: &[impl AsRef<str>], max_length: usize) -> Result<TokenizedText> {
-        let ends = self.tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
-        if max_length < ends.max(1) {
-            let message = format!("{max_length} leaves no room for the end of a text");
-            return Err(Error::argument("max_length", message));
-        }
-        let failed = |error: tokenizers::Error| Error::Tokenizer {
-            origin: "prompt".into(),
-            message: error.to_string(),
-        };
-        let truncated_side = match self.truncates_left {
-            true => TruncationDirection::Left,
-            false => TruncationDirection::Right,
-        };
-        let padded_side = if self.pads_left { PaddingDirection::Left } else { PaddingDirection::Right };
-        let mut out = TokenizedText { input_ids: vec![], attention_mask: vec![], truncated: vec![] };
-        for text in texts {
-            let mut encoding = self.tokenizer.encode(text.as_ref(), false).map_err(failed)?;
-            let all = encoding.get_ids().to_vec();
-            let over = all.len().saturating_sub(max_length - ends);
-            let lost = if self.truncates_left { &all[..over] } else { &all[all.len() - over..] };
-            encoding.truncate(max_length - ends, 0, truncated_side);
-            encoding.take_overflowing();
-            let mut encoding = self.tokenizer.post_process(encoding, None, true).map_err(failed)?;
-            encoding.pad(max_length, self.pad_token_id, 0, &self.pad_token, padded_side);
-            out.input_ids.push(encoding.get_ids().to_vec());
-            out.attention_mask.push(encoding.get_attention_mask().to_vec());
-            out.truncated.push((!lost.is_empty()).then(|| self.decode(lost)));
-        }
-        Ok(out)
+        self.lengths.tokenize(&self.tokenizer, texts, max_length)
     }
 
     /// The text of tokens, without special ones.
@@ -175,7 +137,7 @@ impl T5Tokenizer {
         write_whole(&file, text.as_bytes())?;
         let mut config = self.config.clone();
         config.insert("tokenizer_class".into(), CLASS_NAME.into());
-        config.insert("pad_token".into(), self.pad_token.clone().into());
+        config.insert("pad_token".into(), self.lengths.pad_token.clone().into());
         let text = crate::loading::config::to_sorted_json(&config);
         write_whole(&folder.join(CONFIG), (text + "\n").as_bytes())
     }

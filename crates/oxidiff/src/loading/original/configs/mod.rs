@@ -260,6 +260,18 @@ pub(super) static Z_IMAGE: EmbeddedFolder = folder!(
     TEXT_ENCODER: include_bytes!("text_encoder/qwen3_4b.json"),
 );
 
+pub(super) static GEMMA2: EmbeddedFolder = folder!(
+    "google/gemma-2-2b",
+    tokenizers: [],
+    TEXT_ENCODER: include_bytes!("text_encoder/gemma2_2b.json"),
+);
+
+pub(super) static LUMINA2: EmbeddedFolder = folder!(
+    "Alpha-VLLM/Lumina-Image-2.0",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/lumina2.json"),
+);
+
 pub(super) static QWEN2_5_VL: EmbeddedFolder = folder!(
     "Qwen/Qwen-Image",
     tokenizers: [],

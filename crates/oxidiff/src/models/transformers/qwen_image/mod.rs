@@ -22,7 +22,6 @@ pub use self::inputs::QwenImageInputs;
 use self::inputs::Taken;
 use self::sizes::Sizes;
 use self::text_mask::TextMask;
-pub(crate) use self::text_mask::counting_tokens;
 use self::time::TimeEmbedding;
 use crate::error::{Error, Result};
 use crate::models::adapters::{Adaptable, Adapters};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 use oxidiff_kernels::attention;
 
 /// For each item, the ranges of tokens that are attended to, or nothing if those are all.
@@ -41,13 +41,6 @@ impl TextMask {
         let parts = ranges.iter().chain([&images]).map(|range| x.clone().narrow(1, range.start, range.len()));
         Tensor::cat(parts.collect(), 1)
     }
-}
-
-/// Which tokens of each text a mask `[texts, tokens]` lets count: those with a value other than 0.
-pub(crate) fn counting_tokens(mask: &Tensor<2>) -> Vec<Vec<bool>> {
-    let tokens = mask.dims()[1].max(1);
-    let values: Vec<f32> = mask.clone().cast(DType::F32).into_data().iter().collect();
-    values.chunks(tokens).map(|text| text.iter().map(|value| *value != 0.0).collect()).collect()
 }
 
 /// The ranges of `true`.

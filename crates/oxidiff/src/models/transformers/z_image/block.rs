@@ -6,10 +6,11 @@ use burn::tensor::{DType, Device, Tensor};
 use oxidiff_kernels::{attention, swiglu};
 
 use super::ZImageTransformer2DConfig;
-use super::sequence::Sequence;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::normalization::RmsNorm;
+use crate::models::layers::normed_layers::{LayerNorms, NormedModulation};
 use crate::models::layers::recomputation::{self, input, recompute};
+use crate::models::layers::sequence::Sequence;
 
 /// Added to the mean square of queries and keys.
 const QK_NORM_EPS: f64 = 1e-5;
@@ -46,14 +47,6 @@ struct FeedForward {
     w1: Linear,
     w2: Linear,
     w3: Linear,
-}
-
-/// What the condition does to the tokens of a block, each `[rows, dim]` in `f32`, with a row for all items or one for each.
-struct Modulation {
-    scale_attention: Tensor<2>,
-    gate_attention: Tensor<2>,
-    scale_feed_forward: Tensor<2>,
-    gate_feed_forward: Tensor<2>,
 }
 
 impl Block {
@@ -149,43 +142,20 @@ impl Block {
     }
 
     fn compute(&self, x: Tensor<3>, sequence: &Sequence, condition: Option<&Tensor<2>>) -> Tensor<3> {
-        let modulation = self.modulation(condition);
-        let modulation = modulation.as_ref();
-        let normed = sequence.scaled_norm(
-            &self.attention_norm1,
-            x.clone(),
-            modulation.map(|modulation| &modulation.scale_attention),
-        );
-        let attended = self.attention.forward(normed, sequence);
-        let x = x + sequence.scaled_norm(
-            &self.attention_norm2,
-            attended,
-            modulation.map(|modulation| &modulation.gate_attention),
-        );
-        let normed = sequence.scaled_norm(
-            &self.ffn_norm1,
-            x.clone(),
-            modulation.map(|modulation| &modulation.scale_feed_forward),
-        );
-        let fed = self.feed_forward.forward(normed);
-        x + sequence.scaled_norm(
-            &self.ffn_norm2,
-            fed,
-            modulation.map(|modulation| &modulation.gate_feed_forward),
+        let layer = self.adaLN_modulation.as_ref().map(|[layer]| layer);
+        let modulation =
+            layer.zip(condition).map(|(layer, condition)| NormedModulation::new(layer, condition));
+        let norms = LayerNorms {
+            attention: [&self.attention_norm1, &self.attention_norm2],
+            feed_forward: [&self.ffn_norm1, &self.ffn_norm2],
+        };
+        norms.forward(
+            x,
+            sequence,
+            modulation.as_ref(),
+            |x| self.attention.forward(x, sequence),
+            |x| self.feed_forward.forward(x),
         )
-    }
-
-    fn modulation(&self, condition: Option<&Tensor<2>>) -> Option<Modulation> {
-        let [linear] = self.adaLN_modulation.as_ref()?;
-        let values = linear.forward(condition?.clone()).cast(DType::F32);
-        let parts: [Tensor<2>; 4] = values.chunk(4, 1).try_into().expect("four parts");
-        let [scale_attention, gate_attention, scale_feed_forward, gate_feed_forward] = parts;
-        Some(Modulation {
-            scale_attention: scale_attention + 1.0,
-            gate_attention: gate_attention.tanh(),
-            scale_feed_forward: scale_feed_forward + 1.0,
-            gate_feed_forward: gate_feed_forward.tanh(),
-        })
     }
 }
 

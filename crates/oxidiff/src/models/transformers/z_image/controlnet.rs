@@ -11,11 +11,11 @@ use super::block::Block;
 use super::controlnet_config::{ControlNoiseRefiner, ZImageControlNetConfig};
 use super::embedded::padded;
 use super::inputs::{PatchSize, patches};
-use super::sequence::Sequence;
 use crate::error::{Error, Result};
 use crate::models::call::call;
 use crate::models::layers::keyed::Keyed;
 use crate::models::layers::linear::Linear;
+use crate::models::layers::sequence::Sequence;
 use crate::models::model::{Model, compiled_with_the_library};
 
 /// Tells a [`ZImageTransformer2DModel`] what to add so that the result follows an image, such as edges, a depth map or a pose.

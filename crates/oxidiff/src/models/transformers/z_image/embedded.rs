@@ -6,9 +6,10 @@ use burn::tensor::Tensor;
 use super::ZImageTransformer2DModel;
 use super::inputs::{Checked, Positions};
 use super::patches::padding;
-use super::sequence::{Position, Sequence};
+use super::sequence::{Position, sequence};
 use crate::models::layers::activations::Activation;
 use crate::models::layers::embeddings::Timesteps;
+use crate::models::layers::sequence::Sequence;
 
 /// Length of the raw embedding of a timestep, and of its hidden layer.
 pub(super) const TIMESTEP_CHANNELS: [usize; 2] = [256, 1024];
@@ -39,9 +40,9 @@ impl Embedded {
 impl ZImageTransformer2DModel {
     pub(super) fn embed(&self, x: &[Tensor<4>], cap_feats: &[Tensor<2>], checked: &Checked) -> Embedded {
         let (dtype, device) = (self.dtype(), self.device());
-        let sequence = |part: fn(&Positions) -> Vec<Position>| {
+        let sequence_of = |part: fn(&Positions) -> Vec<Position>| {
             let items: Vec<Vec<Position>> = checked.positions.iter().map(part).collect();
-            Sequence::new(&items, &self.config, &device)
+            sequence(&items, &self.config, &device)
         };
         let embedder = self.all_x_embedder.get(&checked.size.key()).expect("checked with the images");
         let images = x.iter().zip(&checked.patches).map(|(image, patches)| {
@@ -54,7 +55,7 @@ impl ZImageTransformer2DModel {
             let caption = caption.clone().to_device(&device).cast(dtype);
             padded(linear.forward(norm.forward(caption)), &self.cap_pad_token)
         });
-        let caption_sequence = sequence(|positions| positions.caption.clone());
+        let caption_sequence = sequence_of(|positions| positions.caption.clone());
         let mut captions = Tensor::cat(captions.collect(), 1);
         for block in &self.context_refiner {
             captions = block.forward(captions, &caption_sequence, None);
@@ -62,9 +63,9 @@ impl ZImageTransformer2DModel {
         Embedded {
             images,
             captions,
-            image_sequence: sequence(|positions| positions.image.clone()),
+            image_sequence: sequence_of(|positions| positions.image.clone()),
             caption_sequence,
-            unified_sequence: sequence(Positions::unified),
+            unified_sequence: sequence_of(Positions::unified),
             condition: self.condition(&checked.times),
         }
     }

@@ -22,7 +22,6 @@ pub use self::config::ZImageTransformer2DConfig;
 pub use self::controlnet::{ZImageControlInputs, ZImageControlNetModel};
 pub use self::controlnet_config::{ControlNoiseRefiner, ZImageControlNetConfig};
 use self::inputs::{Checked, PatchSize};
-use self::sequence::{Sequence, multiplied};
 use crate::error::{Error, Result};
 use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::call::call;
@@ -30,8 +29,10 @@ use crate::models::layers::activations::Activation;
 use crate::models::layers::feed_forward::Dropout;
 use crate::models::layers::keyed::Keyed;
 use crate::models::layers::linear::Linear;
-use crate::models::layers::normalization::{RmsNorm, layer_norm_without_parameters};
+use crate::models::layers::normalization::RmsNorm;
+use crate::models::layers::normed_layers::scaled_by_time;
 use crate::models::layers::parameter;
+use crate::models::layers::sequence::Sequence;
 use crate::models::least_memory;
 use crate::models::model::{Model, compiled_with_the_library};
 
@@ -269,10 +270,7 @@ impl FinalLayer {
     /// `[1, tokens, dim]` to `[1, tokens, patch]`.
     fn forward(&self, x: Tensor<3>, sequence: &Sequence, condition: &Tensor<2>) -> Tensor<3> {
         let (_, linear) = &self.adaLN_modulation;
-        let scale = linear.forward(Activation::Silu.forward(condition.clone())).cast(DType::F32) + 1.0;
-        let normed = layer_norm_without_parameters(x, FINAL_NORM_EPS);
-        let row = |item: usize| scale.clone().narrow(0, item, 1).squeeze_dim::<1>(0);
-        let scaled = sequence.by_row(normed, scale.dims()[0], |x, item| multiplied(x, row(item)));
-        self.linear.forward(scaled)
+        let condition = Activation::Silu.forward(condition.clone());
+        self.linear.forward(scaled_by_time(x, sequence, (linear, condition), FINAL_NORM_EPS))
     }
 }

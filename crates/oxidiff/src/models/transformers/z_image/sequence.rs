@@ -1,104 +1,27 @@
-//! The tokens of several items as one sequence without padding: `[1, tokens, dim]`, those of one item after those of another. Only
-//! attention and modulation need to know where an item ends.
+//! Where the tokens of images and captions are.
 
-use burn::module::Module;
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::Device;
 use oxidiff_kernels::Pairs;
 
 use super::ZImageTransformer2DConfig;
-use crate::models::layers::normalization::RmsNorm;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, axial_angles};
+use crate::models::layers::sequence::Sequence;
 
 /// Positions of tokens: in time, from top to bottom, and from left to right.
 pub(super) type Position = [usize; 3];
 
-/// Where the items of a sequence are, and what rotates their tokens. It has no parameters.
-#[derive(Module, Debug)]
-pub(super) struct Sequence {
-    #[module(skip)]
-    lengths: Vec<usize>,
-    #[module(skip)]
-    rotary: RotaryEmbedding,
-}
-
-impl Sequence {
-    /// The sequence of items whose tokens have these positions.
-    pub fn new(items: &[Vec<Position>], config: &ZImageTransformer2DConfig, device: &Device) -> Self {
-        let places: Vec<_> = items.iter().flatten().map(|place| place.map(|axis| axis as f64)).collect();
-        // Rounded, as the table of the reference is.
-        let angles: Vec<f32> = axial_angles(config.rope_theta, config.axes_dims, &places)
-            .into_iter()
-            .map(|angle| angle as f32)
-            .collect();
-        let lengths: Vec<usize> = items.iter().map(Vec::len).collect();
-        let tokens = lengths.iter().sum();
-        Self { lengths, rotary: RotaryEmbedding::new(&angles, tokens, Pairs::Neighbours, device) }
-    }
-
-    pub fn rotary(&self) -> &RotaryEmbedding {
-        &self.rotary
-    }
-
-    /// The tokens of each item, `[1, tokens, features]`.
-    pub fn split(&self, x: &Tensor<3>) -> Vec<Tensor<3>> {
-        if self.lengths.len() == 1 {
-            return vec![x.clone()];
-        }
-        let mut start = 0;
-        let items = self.lengths.iter().map(|length| {
-            let item = x.clone().narrow(1, start, *length);
-            start += length;
-            item
-        });
-        items.collect()
-    }
-
-    /// Computes the result of each item from the tokens of that item alone, `[items, tokens, features]`: all at once if they have
-    /// the same length.
-    pub fn by_item<const N: usize>(
-        &self,
-        tensors: [Tensor<3>; N],
-        compute: impl Fn([Tensor<3>; N]) -> Tensor<3>,
-    ) -> Tensor<3> {
-        let (items, length) = (self.lengths.len(), self.lengths[0]);
-        if self.lengths.iter().all(|other| *other == length) {
-            let batch = tensors.map(|tensor| {
-                let features = tensor.dims()[2];
-                tensor.reshape([items, length, features])
-            });
-            let result = compute(batch);
-            let features = result.dims()[2];
-            return result.reshape([1, items * length, features]);
-        }
-        let tensors = tensors.map(|tensor| self.split(&tensor));
-        let results = (0..items).map(|item| compute(tensors.each_ref().map(|tensor| tensor[item].clone())));
-        Tensor::cat(results.collect(), 1)
-    }
-
-    /// Normalizes `x` and multiplies it by `factors` `[rows, features]`, if there are some: a row for all items or one for each.
-    pub fn scaled_norm(&self, norm: &RmsNorm, x: Tensor<3>, factors: Option<&Tensor<2>>) -> Tensor<3> {
-        let Some(factors) = factors else { return norm.forward(x) };
-        let row = |item: usize| factors.clone().narrow(0, item, 1).squeeze_dim::<1>(0);
-        self.by_row(x, factors.dims()[0], |x, item| norm.forward_scaled(x, row(item)))
-    }
-
-    /// Computes the result of all tokens with the only row, or of each item with its own one of `rows`.
-    pub fn by_row(
-        &self,
-        x: Tensor<3>,
-        rows: usize,
-        compute: impl Fn(Tensor<3>, usize) -> Tensor<3>,
-    ) -> Tensor<3> {
-        if rows == 1 {
-            return compute(x, 0);
-        }
-        let items = self.split(&x).into_iter().enumerate().map(|(item, x)| compute(x, item));
-        Tensor::cat(items.collect(), 1)
-    }
-}
-
-/// Multiplies tokens `[1, tokens, features]` by `factors` `[features]` in the element type of the tokens.
-pub(super) fn multiplied(x: Tensor<3>, factors: Tensor<1>) -> Tensor<3> {
-    let dtype = x.dtype();
-    (x.cast(DType::F32) * factors.cast(DType::F32).unsqueeze()).cast(dtype)
+/// The sequence of items whose tokens have these positions.
+pub(super) fn sequence(
+    items: &[Vec<Position>],
+    config: &ZImageTransformer2DConfig,
+    device: &Device,
+) -> Sequence {
+    let places: Vec<_> = items.iter().flatten().map(|place| place.map(|axis| axis as f64)).collect();
+    // Rounded, as the table of the reference is.
+    let angles: Vec<f32> = axial_angles(config.rope_theta, config.axes_dims, &places)
+        .into_iter()
+        .map(|angle| angle as f32)
+        .collect();
+    let rotary = RotaryEmbedding::new(&angles, places.len(), Pairs::Neighbours, device);
+    Sequence::new(items.iter().map(Vec::len).collect(), rotary)
 }

@@ -62,6 +62,25 @@ impl MaskedTexts {
         Ok(Self { tokens, mask })
     }
 
+    /// Texts `[1, tokens, features]` of several lengths, filled up with zeros.
+    pub fn filled_up(texts: Vec<Tensor<3>>) -> Self {
+        let longest = texts.iter().map(|text| text.dims()[1]).max().unwrap_or_default();
+        let mut mask = Vec::new();
+        let texts = texts.into_iter().map(|text| {
+            let [_, tokens, features] = text.dims();
+            mask.extend((0..longest).map(|token| if token < tokens { 1.0 } else { 0.0 }));
+            if tokens == longest {
+                return text;
+            }
+            let zeros = Tensor::zeros([1, longest - tokens, features], (&text.device(), text.dtype()));
+            Tensor::cat(vec![text, zeros], 1)
+        });
+        let texts: Vec<Tensor<3>> = texts.collect();
+        let mask = TensorData::new(mask, [texts.len(), longest]);
+        let mask = Tensor::from_data(mask, (&texts[0].device(), DType::F32));
+        Self { tokens: Tensor::cat(texts, 0), mask }
+    }
+
     /// Texts that were given with their masks, as the arguments of these names, for a model that takes so many features.
     ///
     /// # Errors
