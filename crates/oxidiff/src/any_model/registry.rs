@@ -14,13 +14,13 @@ use crate::models::controlnets::{ControlNetModel, ControlNetUnionModel};
 use crate::models::t2i_adapters::T2IAdapter;
 use crate::models::transformers::{
     ChromaTransformer2DModel, DiTTransformer2DModel, Flux2Transformer2DModel, FluxTransformer2DModel,
-    QwenImageTransformer2DModel, SD3Transformer2DModel, ZImageTransformer2DModel,
+    HunyuanDiT2DModel, QwenImageTransformer2DModel, SD3Transformer2DModel, ZImageTransformer2DModel,
 };
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
 use crate::pipelines::{ArgumentInfo, CallArguments};
 use crate::text_encoders::{
-    CLIPTextModel, CLIPTextModelWithProjection, Qwen2_5_VLForConditionalGeneration, Qwen3Model,
+    BertModel, CLIPTextModel, CLIPTextModelWithProjection, Qwen2_5_VLForConditionalGeneration, Qwen3Model,
     T5EncoderModel,
 };
 use crate::vision::{CLIPVisionModelWithProjection, DPTForDepthEstimation};
@@ -31,6 +31,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<AutoencoderKLFlux2>(),
     Entry::of::<AutoencoderKLQwenImage>(),
     Entry::of::<AutoencoderTiny>(),
+    Entry::of::<BertModel>(),
     Entry::of::<CLIPTextModel>(),
     Entry::of::<CLIPTextModelWithProjection>(),
     Entry::of::<CLIPVisionModelWithProjection>(),
@@ -41,6 +42,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<DiTTransformer2DModel>(),
     Entry::of::<Flux2Transformer2DModel>(),
     Entry::of::<FluxTransformer2DModel>(),
+    Entry::of::<HunyuanDiT2DModel>(),
     Entry::of::<Qwen2_5_VLForConditionalGeneration>(),
     Entry::of::<Qwen3Model>(),
     Entry::of::<QwenImageTransformer2DModel>(),

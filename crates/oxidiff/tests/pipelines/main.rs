@@ -8,6 +8,7 @@ mod chroma;
 mod flux;
 mod flux2;
 mod freeu;
+mod hunyuan_dit;
 mod image_to_image;
 mod new_family;
 mod pipeline;

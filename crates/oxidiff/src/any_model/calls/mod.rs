@@ -2,6 +2,7 @@
 
 mod autoencoders;
 mod controlnets;
+mod hunyuan_dit;
 mod qwen_image;
 mod t2i_adapters;
 mod text_encoders;

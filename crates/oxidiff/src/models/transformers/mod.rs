@@ -4,6 +4,7 @@ mod chroma;
 mod dit_transformer_2d;
 mod flux;
 mod flux2;
+mod hunyuan_dit;
 mod qwen_image;
 mod sd3;
 mod transformer_2d;
@@ -16,6 +17,11 @@ pub use flux::{
     FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel,
 };
 pub use flux2::{Flux2Inputs, Flux2KVCache, Flux2Transformer2DConfig, Flux2Transformer2DModel};
+pub(crate) use hunyuan_dit::Perturbed;
+pub use hunyuan_dit::{
+    HunyuanDiT2DConfig, HunyuanDiT2DControlNetConfig, HunyuanDiT2DControlNetInputs,
+    HunyuanDiT2DControlNetModel, HunyuanDiT2DModel, HunyuanDiTInputs, get_2d_rotary_pos_embed,
+};
 pub(crate) use qwen_image::counting_tokens;
 pub use qwen_image::{
     QwenImageControlNetConfig, QwenImageControlNetInputs, QwenImageControlNetModel, QwenImageInputs,

@@ -18,6 +18,7 @@ pub(crate) mod lora;
 pub(crate) mod packed_flow;
 pub(crate) mod patches;
 pub(crate) mod progress;
+pub(crate) mod safety;
 pub(crate) mod steering;
 pub(crate) mod strength;
 pub(crate) mod t2i;

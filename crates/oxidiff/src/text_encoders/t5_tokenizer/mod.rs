@@ -6,17 +6,16 @@ mod sentencepiece;
 use std::any::Any;
 use std::path::Path;
 
-use serde_json::{Map, Value};
-use tokenizers::{AddedToken, PaddingDirection, PostProcessor, Tokenizer, TruncationDirection};
+use serde_json::Map;
 
 use self::character_map::check_normalizer;
 use super::added_tokens::with_added_tokens;
 use super::clip_tokenizer::TokenizedText;
-use super::tokenizer_config::{CONFIG, check_class, is_left, token};
+use super::fixed_length::FixedLengthTokenizer;
+use super::tokenizer_config::{CONFIG, check_class, token};
 use super::vocabulary_files::{read_json, read_tokenizer, wrong};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::loading::folder::Folder;
-use crate::loading::write_whole;
 use crate::pipelines::component::Component;
 
 const CLASS_NAME: &str = "T5Tokenizer";
@@ -34,14 +33,7 @@ const TOKENIZER: &str = "tokenizer.json";
 /// # Ok::<(), oxidiff::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct T5Tokenizer {
-    tokenizer: Tokenizer,
-    config: Map<String, Value>,
-    pad_token: String,
-    pad_token_id: u32,
-    pads_left: bool,
-    truncates_left: bool,
-}
+pub struct T5Tokenizer(FixedLengthTokenizer);
 
 impl Component for T5Tokenizer {
     fn class(&self) -> (&'static str, String) {
@@ -59,8 +51,14 @@ impl Component for T5Tokenizer {
 
 impl T5Tokenizer {
     /// The classes that write configurations for this tokenizer. The last two stand for any tokenizer.
-    pub(crate) const CLASSES: [&str; 4] =
-        [CLASS_NAME, "T5TokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"];
+    pub(crate) const CLASSES: [&str; 6] = [
+        CLASS_NAME,
+        "T5TokenizerFast",
+        "MT5Tokenizer",
+        "MT5TokenizerFast",
+        "PreTrainedTokenizerFast",
+        "TokenizersBackend",
+    ];
 
     /// Loads a tokenizer from a folder that holds `tokenizer.json` or `spiece.model`.
     ///
@@ -82,7 +80,7 @@ impl T5Tokenizer {
         };
         let special =
             [named("pad_token", "<pad>")?, named("eos_token", "</s>")?, named("unk_token", "<unk>")?];
-        let (mut tokenizer, file) = if folder.has(TOKENIZER) || !folder.has(SENTENCEPIECE) {
+        let (tokenizer, file) = if folder.has(TOKENIZER) || !folder.has(SENTENCEPIECE) {
             let text = folder.read(TOKENIZER, CLASS_NAME)?;
             check_normalizer(&text, &folder.locate(TOKENIZER).display().to_string())?;
             let tokenizer = read_tokenizer(folder, CLASS_NAME)?;
@@ -93,30 +91,12 @@ impl T5Tokenizer {
             let tokenizer = with_added_tokens(tokenizer, folder, &config, (CLASS_NAME, SENTENCEPIECE))?;
             (pieces.with_special_pieces(tokenizer).map_err(wrong(folder, SENTENCEPIECE))?, SENTENCEPIECE)
         };
-        let missing = special.iter().filter(|token| {
-            let is_added = tokenizer.get_added_vocabulary().get_vocab().contains_key(*token);
-            !is_added && tokenizer.token_to_id(token).is_some()
-        });
-        let missing: Vec<AddedToken> = missing.map(|token| AddedToken::from(token.clone(), true)).collect();
-        tokenizer.add_special_tokens(missing).map_err(wrong(folder, file))?;
-        let [pad_token, ..] = special;
-        let pad_token_id = tokenizer.token_to_id(&pad_token).ok_or_else(|| {
-            let message = format!("`{pad_token}` is not in the vocabulary");
-            Error::config(&origin, "pad_token", message)
-        })?;
-        Ok(Self {
-            pad_token,
-            pad_token_id,
-            pads_left: is_left(&config, "padding_side", &origin)?,
-            truncates_left: is_left(&config, "truncation_side", &origin)?,
-            tokenizer,
-            config,
-        })
+        Ok(Self(FixedLengthTokenizer::new(tokenizer, config, &special, (folder, file))?))
     }
 
     /// Number of tokens.
     pub fn vocab_size(&self) -> usize {
-        self.tokenizer.get_vocab_size(true)
+        self.0.vocab_size()
     }
 
     /// The tokens of each text, with the token that ends it, cut off or filled up to `max_length`.
@@ -124,40 +104,12 @@ impl T5Tokenizer {
     /// # Errors
     /// When `max_length` leaves no room for the end, or a text cannot be tokenized.
     pub fn tokenize(&self, texts: &[impl AsRef<str>], max_length: usize) -> Result<TokenizedText> {
-        let ends = self.tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
-        if max_length < ends.max(1) {
-            let message = format!("{max_length} leaves no room for the end of a text");
-            return Err(Error::argument("max_length", message));
-        }
-        let failed = |error: tokenizers::Error| Error::Tokenizer {
-            origin: "prompt".into(),
-            message: error.to_string(),
-        };
-        let truncated_side = match self.truncates_left {
-            true => TruncationDirection::Left,
-            false => TruncationDirection::Right,
-        };
-        let padded_side = if self.pads_left { PaddingDirection::Left } else { PaddingDirection::Right };
-        let mut out = TokenizedText { input_ids: vec![], attention_mask: vec![], truncated: vec![] };
-        for text in texts {
-            let mut encoding = self.tokenizer.encode(text.as_ref(), false).map_err(failed)?;
-            let all = encoding.get_ids().to_vec();
-            let over = all.len().saturating_sub(max_length - ends);
-            let lost = if self.truncates_left { &all[..over] } else { &all[all.len() - over..] };
-            encoding.truncate(max_length - ends, 0, truncated_side);
-            encoding.take_overflowing();
-            let mut encoding = self.tokenizer.post_process(encoding, None, true).map_err(failed)?;
-            encoding.pad(max_length, self.pad_token_id, 0, &self.pad_token, padded_side);
-            out.input_ids.push(encoding.get_ids().to_vec());
-            out.attention_mask.push(encoding.get_attention_mask().to_vec());
-            out.truncated.push((!lost.is_empty()).then(|| self.decode(lost)));
-        }
-        Ok(out)
+        self.0.tokenize(texts, max_length)
     }
 
     /// The text of tokens, without special ones.
     pub fn decode(&self, ids: &[u32]) -> String {
-        self.tokenizer.decode(ids, true).unwrap_or_default()
+        self.0.decode(ids)
     }
 
     /// Writes `tokenizer.json` and `tokenizer_config.json` into `folder`, which is created if it does not exist.
@@ -165,18 +117,6 @@ impl T5Tokenizer {
     /// # Errors
     /// When the folder cannot be written.
     pub fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
-        let folder = folder.as_ref();
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        let file = folder.join(TOKENIZER);
-        let text = self.tokenizer.to_string(true).map_err(|error| Error::Tokenizer {
-            origin: file.display().to_string(),
-            message: error.to_string(),
-        })?;
-        write_whole(&file, text.as_bytes())?;
-        let mut config = self.config.clone();
-        config.insert("tokenizer_class".into(), CLASS_NAME.into());
-        config.insert("pad_token".into(), self.pad_token.clone().into());
-        let text = crate::loading::config::to_sorted_json(&config);
-        write_whole(&folder.join(CONFIG), (text + "\n").as_bytes())
+        self.0.save(folder.as_ref(), CLASS_NAME)
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use super::chat::{embed_each, warn_of_truncation};
 use crate::error::{Error, Result};
 use crate::models::finite::is_finite;
-use crate::text_encoders::{T5EncoderModel, T5Tokenizer};
+use crate::text_encoders::{BertModel, BertTokenizer, T5EncoderModel, T5Tokenizer};
 use crate::wording::counted;
 
 /// Encoded texts, one for each item of a batch.
@@ -29,17 +29,54 @@ impl MaskedTexts {
         max_length: usize,
         counts: impl Fn(&[u32]) -> Vec<f32>,
     ) -> Result<Self> {
-        let embedded = embed_each(texts, |text| {
+        let device = encoder.device();
+        Self::encoded(texts, max_length, &device, |text| {
             let tokens = tokenizer.tokenize(&[text], max_length)?;
             warn_of_truncation(tokens.truncated[0].as_deref(), max_length);
             let hidden_states =
                 encoder.forward(&tokens.input_ids, Some(&tokens.attention_mask))?.last_hidden_state;
             Ok((hidden_states, counts(&tokens.attention_mask[0])))
-        })?;
-        let (tokens, counts): (Vec<_>, Vec<_>) = embedded.into_iter().unzip();
+        })
+    }
+
+    /// The texts as BERT encodes them, up to `max_length` tokens each; it does not look at what fills them up, which does not count.
+    ///
+    /// # Errors
+    /// When a text cannot be tokenized, or the encoder refuses it.
+    pub fn of_bert(
+        (encoder, tokenizer): (&BertModel, &BertTokenizer),
+        texts: &[String],
+        max_length: usize,
+    ) -> Result<Self> {
+        let device = encoder.device();
+        Self::encoded(texts, max_length, &device, |text| {
+            let tokens = tokenizer.tokenize(&[text], max_length)?;
+            warn_of_truncation(tokens.truncated[0].as_deref(), max_length);
+            let hidden_states =
+                encoder.forward(&tokens.input_ids, Some(&tokens.attention_mask))?.last_hidden_state;
+            Ok((hidden_states, as_counts(&tokens.attention_mask[0])))
+        })
+    }
+
+    /// Texts that `encode` turns into as many tokens each, and says which of them count.
+    fn encoded(
+        texts: &[String],
+        max_length: usize,
+        device: &Device,
+        encode: impl FnMut(&str) -> Result<(Tensor<3>, Vec<f32>)>,
+    ) -> Result<Self> {
+        let (tokens, counts): (Vec<_>, Vec<_>) = embed_each(texts, encode)?.into_iter().unzip();
         let mask = TensorData::new(counts.concat(), [texts.len(), max_length]);
-        let mask = Tensor::from_data(mask, (&encoder.device(), DType::F32));
+        let mask = Tensor::from_data(mask, (device, DType::F32));
         Ok(Self { tokens: Tensor::cat(tokens, 0), mask })
+    }
+
+    /// Several batches as one.
+    pub fn cat(parts: &[Self]) -> Self {
+        Self {
+            tokens: Tensor::cat(parts.iter().map(|part| part.tokens.clone()).collect(), 0),
+            mask: Tensor::cat(parts.iter().map(|part| part.mask.clone()).collect(), 0),
+        }
     }
 
     /// Texts that were given with their masks, as the arguments of these names, for a model that takes so many features.
@@ -103,4 +140,9 @@ impl MaskedTexts {
             mask: mask.repeat_dim(1, copies).reshape([texts * copies, length]),
         })
     }
+}
+
+/// A tokenizer's mask, as numbers.
+pub(crate) fn as_counts(mask: &[u32]) -> Vec<f32> {
+    mask.iter().map(|own| if *own == 0 { 0.0 } else { 1.0 }).collect()
 }
