@@ -150,8 +150,9 @@ pub use vision::{
     BitConfig, BitLayerType, BitPadding, CLIPConfig, CLIPImageProcessor, CLIPVisionConfig,
     CLIPVisionModelWithProjection, CLIPVisionOutput, CLIPVisionProjectionOutput, DPTConfig,
     DPTForDepthEstimation, DPTImageProcessor, DPTReadoutType, DepthEstimatorOutput, ImageProcessor,
-    ImageProcessorConfig, ImageSize, Qwen2VLImageProcessor, Qwen2VLImages, SafetyCheckerOutput,
-    StableDiffusionSafetyChecker,
+    ImageProcessorConfig, ImageSize, Qwen2VLImageProcessor, Qwen2VLImages, ReduxImageEncoder,
+    ReduxImageEncoderConfig, SafetyCheckerOutput, SiglipImageProcessor, SiglipVisionConfig,
+    SiglipVisionModel, SiglipVisionOutput, StableDiffusionSafetyChecker,
 };
 
 pub use burn::tensor::{DType, Device, DeviceKind, Int, Tensor, TensorData};
