@@ -4,9 +4,9 @@ use anyhow::{anyhow, bail};
 use oxidiff::image::DynamicImage;
 use oxidiff::{
     AutoPipeline, ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets,
-    DiffusionPipeline, Error, FluxControlNet, FluxControlNetModel, LoadOptions, Model, QwenImageControlNet,
-    QwenImageControlNetModel, Request, SD3ControlNet, SD3ControlNetModel, SingleFileOptions,
-    ZImageControlNetModel,
+    DiffusionPipeline, Error, FluxControlNet, FluxControlNetModel, HunyuanDiT2DControlNetModel,
+    HunyuanDiTControlNet, LoadOptions, Model, QwenImageControlNet, QwenImageControlNetModel, Request,
+    SD3ControlNet, SD3ControlNetModel, SingleFileOptions, ZImageControlNetModel,
 };
 
 use crate::keywords;
@@ -42,6 +42,7 @@ enum Loaded {
     Plain(Box<ControlNetModel>),
     Union(Box<ControlNetUnionModel>),
     Flux(Box<FluxControlNetModel>),
+    HunyuanDiT(Box<HunyuanDiT2DControlNetModel>),
     QwenImage(Box<QwenImageControlNetModel>),
     SD3(Box<SD3ControlNetModel>),
     ZImage(Box<ZImageControlNetModel>),
@@ -49,12 +50,14 @@ enum Loaded {
 
 fn load_all(names: &[String], options: &LoadOptions) -> anyhow::Result<ControlNets> {
     let (mut plain, mut union, mut flux) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut qwen_image, mut sd3, mut z_image) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut hunyuan_dit, mut qwen_image) = (Vec::new(), Vec::new());
+    let (mut sd3, mut z_image) = (Vec::new(), Vec::new());
     for name in names {
         match load_one(name, options)? {
             Loaded::Plain(net) => plain.push(*net),
             Loaded::Union(net) => union.push(*net),
             Loaded::Flux(net) => flux.push(*net),
+            Loaded::HunyuanDiT(net) => hunyuan_dit.push(*net),
             Loaded::QwenImage(net) => qwen_image.push(*net),
             Loaded::SD3(net) => sd3.push(*net),
             Loaded::ZImage(net) => z_image.push(net),
@@ -71,6 +74,7 @@ fn load_all(names: &[String], options: &LoadOptions) -> anyhow::Result<ControlNe
     }
     for (count, class_name) in [
         (flux.len(), FluxControlNetModel::CLASS_NAME),
+        (hunyuan_dit.len(), HunyuanDiT2DControlNetModel::CLASS_NAME),
         (qwen_image.len(), QwenImageControlNetModel::CLASS_NAME),
         (sd3.len(), SD3ControlNetModel::CLASS_NAME),
     ] {
@@ -80,6 +84,9 @@ fn load_all(names: &[String], options: &LoadOptions) -> anyhow::Result<ControlNe
     }
     if !flux.is_empty() {
         return Ok(FluxControlNet::of(flux)?.into());
+    }
+    if !hunyuan_dit.is_empty() {
+        return Ok(HunyuanDiTControlNet::of(hunyuan_dit)?.into());
     }
     if !qwen_image.is_empty() {
         return Ok(QwenImageControlNet::of(qwen_image)?.into());
@@ -125,6 +132,11 @@ fn load_one(name: &str, options: &LoadOptions) -> anyhow::Result<Loaded> {
                 if field == "_class_name" && message.contains(FluxControlNetModel::CLASS_NAME) =>
             {
                 load_folder(name, options).map(|net| Loaded::Flux(Box::new(net)))
+            }
+            Err(Error::Config { field, message, .. })
+                if field == "_class_name" && message.contains(HunyuanDiT2DControlNetModel::CLASS_NAME) =>
+            {
+                load_folder(name, options).map(|net| Loaded::HunyuanDiT(Box::new(net)))
             }
             Err(Error::Config { field, message, .. })
                 if field == "_class_name" && message.contains(QwenImageControlNetModel::CLASS_NAME) =>

@@ -78,9 +78,9 @@ pub use models::autoencoders::{
 pub use models::controlnets::{
     ControlNet, ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel,
     ControlNetOutput, ControlNetUnion, ControlNetUnionConfig, ControlNetUnionInputs, ControlNetUnionModel,
-    ControlNets, FluxControlNet, FluxMultiControlNetModel, FromUNetOptions, MultiControlNetModel,
-    MultiControlNetUnionModel, QwenImageControlNet, QwenImageMultiControlNetModel, SD3ControlNet,
-    SD3MultiControlNetModel,
+    ControlNets, FluxControlNet, FluxMultiControlNetModel, FromUNetOptions, HunyuanDiT2DMultiControlNetModel,
+    HunyuanDiTControlNet, MultiControlNetModel, MultiControlNetUnionModel, QwenImageControlNet,
+    QwenImageMultiControlNetModel, SD3ControlNet, SD3MultiControlNetModel,
 };
 pub use models::ip_adapters::FacePictures;
 pub use models::layers::activations::Activation;
@@ -97,13 +97,15 @@ pub use models::transformers::{
     ChromaTransformer2DConfig, ChromaTransformer2DModel, ControlNoiseRefiner, DiTTransformer2DConfig,
     DiTTransformer2DModel, Flux2Inputs, Flux2KVCache, Flux2Transformer2DConfig, Flux2Transformer2DModel,
     FluxControlCondition, FluxControlNetConfig, FluxControlNetInputs, FluxControlNetModel,
-    FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel, Lumina2Inputs,
-    Lumina2Transformer2DConfig, Lumina2Transformer2DModel, PixArtInputs, PixArtTransformer2DConfig,
-    PixArtTransformer2DModel, QwenImageControlNetConfig, QwenImageControlNetInputs, QwenImageControlNetModel,
-    QwenImageInputs, QwenImageTransformer2DConfig, QwenImageTransformer2DModel, SD3ControlNetConfig,
-    SD3ControlNetInputs, SD3ControlNetModel, SD3Inputs, SD3Transformer2DConfig, SD3Transformer2DModel,
-    ZImageControlInputs, ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs,
-    ZImageTransformer2DConfig, ZImageTransformer2DModel,
+    FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel, HunyuanDiT2DConfig,
+    HunyuanDiT2DControlNetConfig, HunyuanDiT2DControlNetInputs, HunyuanDiT2DControlNetModel,
+    HunyuanDiT2DModel, HunyuanDiTInputs, Lumina2Inputs, Lumina2Transformer2DConfig,
+    Lumina2Transformer2DModel, PixArtInputs, PixArtTransformer2DConfig, PixArtTransformer2DModel,
+    QwenImageControlNetConfig, QwenImageControlNetInputs, QwenImageControlNetModel, QwenImageInputs,
+    QwenImageTransformer2DConfig, QwenImageTransformer2DModel, SD3ControlNetConfig, SD3ControlNetInputs,
+    SD3ControlNetModel, SD3Inputs, SD3Transformer2DConfig, SD3Transformer2DModel, ZImageControlInputs,
+    ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs, ZImageTransformer2DConfig,
+    ZImageTransformer2DModel, get_2d_rotary_pos_embed,
 };
 pub use models::unets::{
     AddedConditions, AdditionEmbedType, ClassEmbedType, ClassLabels, DownBlockType, EncoderHidDimType, FreeU,
@@ -139,20 +141,22 @@ pub use schedulers::{
     VQDiffusionScheduler, VQDiffusionSchedulerConfig, VarianceType, from_config as scheduler_from_config,
 };
 pub use text_encoders::{
-    CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTextOutput, CLIPTextProjectionOutput,
-    CLIPTokenizer, ChatMessage, ChatOptions, Gemma2Config, Gemma2Model, Gemma2Output, GemmaTokenizer,
-    LlamaTokenizer, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs, Qwen2_5_VLOutput,
-    Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig, Qwen2Tokenizer, Qwen2VLProcessed, Qwen2VLProcessor,
-    Qwen3Config, Qwen3Model, Qwen3Output, T5Config, T5EncoderModel, T5EncoderOutput, T5Tokenizer,
-    TokenizedText, UMT5Config, UMT5EncoderModel, UnpaddedText,
+    BertConfig, BertModel, BertOutput, BertTokenizer, CLIPTextConfig, CLIPTextModel,
+    CLIPTextModelWithProjection, CLIPTextOutput, CLIPTextProjectionOutput, CLIPTokenizer, ChatMessage,
+    ChatOptions, Gemma2Config, Gemma2Model, Gemma2Output, GemmaTokenizer, LlamaTokenizer, Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs, Qwen2_5_VLOutput, Qwen2_5_VLTextConfig,
+    Qwen2_5_VLVisionConfig, Qwen2Tokenizer, Qwen2VLProcessed, Qwen2VLProcessor, Qwen3Config, Qwen3Model,
+    Qwen3Output, T5Config, T5EncoderModel, T5EncoderOutput, T5Tokenizer, TokenizedText, UMT5Config,
+    UMT5EncoderModel, UnpaddedText,
 };
 pub use upscaling::{ImageUpscaler, UpscaleOptions};
 pub use vision::{
     BitConfig, BitLayerType, BitPadding, CLIPConfig, CLIPImageProcessor, CLIPVisionConfig,
     CLIPVisionModelWithProjection, CLIPVisionOutput, CLIPVisionProjectionOutput, DPTConfig,
     DPTForDepthEstimation, DPTImageProcessor, DPTReadoutType, DepthEstimatorOutput, ImageProcessor,
-    ImageProcessorConfig, ImageSize, Qwen2VLImageProcessor, Qwen2VLImages, SafetyCheckerOutput,
-    StableDiffusionSafetyChecker,
+    ImageProcessorConfig, ImageSize, Qwen2VLImageProcessor, Qwen2VLImages, ReduxImageEncoder,
+    ReduxImageEncoderConfig, SafetyCheckerOutput, SiglipImageProcessor, SiglipVisionConfig,
+    SiglipVisionModel, SiglipVisionOutput, StableDiffusionSafetyChecker,
 };
 
 pub use burn::tensor::{DType, Device, DeviceKind, Int, Tensor, TensorData};

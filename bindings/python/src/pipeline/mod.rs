@@ -69,6 +69,7 @@ impl Held {
                 ControlNets::Plain(nets) => Box::new(nets),
                 ControlNets::Union(nets) => Box::new(nets),
                 ControlNets::Flux(nets) => nets,
+                ControlNets::HunyuanDiT(nets) => nets,
                 ControlNets::QwenImage(nets) => nets,
                 ControlNets::SD3(nets) => nets,
                 ControlNets::ZImage(net) => net,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use oxidiff::{
-    AutoencoderKL, Config, Device, FluxControlNetModel, Model, Qwen3Model, QwenImageControlNetModel,
-    SD3ControlNetModel, ZImageControlNetModel, ZImageTransformer2DModel,
+    AutoencoderKL, Config, Device, FluxControlNetModel, HunyuanDiT2DControlNetModel, Model, Qwen3Model,
+    QwenImageControlNetModel, SD3ControlNetModel, ZImageControlNetModel, ZImageTransformer2DModel,
 };
 use oxidiff_kernels::QuantisedFormat;
 use safetensors::tensor::{Dtype, TensorView};
@@ -14,8 +14,9 @@ use serde_json::Value;
 use crate::gguf;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 use crate::small_models::{
-    flux1_config, write_aura_flow, write_chroma, write_flux1, write_flux2, write_initial, write_lumina2,
-    write_pixart, write_qwen_image, write_sd3, write_z_image,
+    flux1_config, hunyuan_dit_config, write_aura_flow, write_chroma, write_flux1, write_flux2,
+    write_hunyuan_dit, write_initial, write_lumina2, write_pixart, write_qwen_image, write_sd3,
+    write_z_image,
 };
 
 /// The commands that are not commands of the binary.
@@ -237,6 +238,14 @@ fn the_commands_of_the_page_about_models_work() {
     ] {
         gguf::write(&gguf::tensors(&lumina2.join(part)), QuantisedFormat::Q8_0, &sandbox.path(file));
     }
+    for (version, transformer) in
+        [("v1.1-Diffusers", "style"), ("v1.2-Diffusers", "plain"), ("v1.2-Diffusers-Distilled", "plain")]
+    {
+        write_hunyuan_dit(&sandbox.path(&format!("Tencent-Hunyuan/HunyuanDiT-{version}")), transformer);
+    }
+    let controlnet = Config::from_json(&hunyuan_dit_config("controlnet.plain").to_string()).unwrap();
+    let controlnet = HunyuanDiT2DControlNetModel::from_config(&controlnet, &Device::flex()).unwrap();
+    controlnet.save_pretrained(sandbox.path("hunyuan-dit-controlnet")).unwrap();
     let sd3 = sandbox.path("stabilityai/stable-diffusion-3.5-medium");
     write_sd3(&sd3);
     for name in ["stable-diffusion-3.5-large-turbo", "stable-diffusion-3-medium-diffusers"] {
@@ -279,6 +288,9 @@ fn the_commands_of_the_page_about_models_work() {
         }
         let smaller = ["--steps", "2", "--height", "64", "--width", "64"];
         arguments.extend(smaller.map(str::to_owned));
+        if command.contains("HunyuanDiT") {
+            arguments.extend(["--use-resolution-binning", "false"].map(str::to_owned));
+        }
         if command.contains("Kontext") {
             arguments.extend(["--max-area", "4096", "--auto-resize", "false"].map(str::to_owned));
         }

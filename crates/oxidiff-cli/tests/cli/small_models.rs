@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use oxidiff::{
-    AuraFlowTransformer2DModel, AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, CLIPTextModel,
-    CLIPTextModelWithProjection, ChromaTransformer2DModel, Config, Device, Flux2Transformer2DModel,
-    FluxTransformer2DModel, Gemma2Model, Lumina2Transformer2DModel, Model, PixArtTransformer2DModel,
-    Qwen2_5_VLForConditionalGeneration, Qwen3Model, QwenImageTransformer2DModel, SD3Transformer2DModel,
-    T5EncoderModel, UMT5EncoderModel, ZImageTransformer2DModel,
+    AuraFlowTransformer2DModel, AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, BertModel,
+    CLIPTextModel, CLIPTextModelWithProjection, ChromaTransformer2DModel, Config, Device,
+    Flux2Transformer2DModel, FluxTransformer2DModel, Gemma2Model, HunyuanDiT2DModel,
+    Lumina2Transformer2DModel, Model, PixArtTransformer2DModel, Qwen2_5_VLForConditionalGeneration,
+    Qwen3Model, QwenImageTransformer2DModel, SD3Transformer2DModel, T5EncoderModel, UMT5EncoderModel,
+    ZImageTransformer2DModel,
 };
 use serde_json::Value;
 
@@ -86,6 +87,27 @@ pub fn write_lumina2(folder: &Path) {
     write_initial::<Lumina2Transformer2DModel>(&folder.join("transformer"));
     write_initial::<Gemma2Model>(&folder.join("text_encoder"));
     write_initial::<AutoencoderKL>(&folder.join("vae"));
+}
+
+/// A small HunyuanDiT with initial weights, and with a recorded transformer's configuration.
+pub fn write_hunyuan_dit(folder: &Path, transformer: &str) {
+    let fixtures = Path::new(ROOT).join("tests/fixtures");
+    copy_folder(&fixtures.join("hunyuan_dit/checkpoint"), folder);
+    let pieces = folder.join("tokenizer_2/spiece.model");
+    std::fs::copy(fixtures.join("t5/tokenizer/spiece.model"), pieces).unwrap();
+    let config = hunyuan_dit_config(&format!("transformer.{transformer}")).to_string();
+    std::fs::write(folder.join("transformer/config.json"), config).unwrap();
+    write_initial::<HunyuanDiT2DModel>(&folder.join("transformer"));
+    write_initial::<BertModel>(&folder.join("text_encoder"));
+    write_initial::<T5EncoderModel>(&folder.join("text_encoder_2"));
+    write_initial::<AutoencoderKL>(&folder.join("vae"));
+}
+
+/// The configuration of a recorded model.
+pub fn hunyuan_dit_config(name: &str) -> Value {
+    let models = Path::new(ROOT).join("tests/fixtures/hunyuan_dit/models.json");
+    let models: Value = serde_json::from_slice(&std::fs::read(models).unwrap()).unwrap();
+    models[name]["config"].clone()
 }
 
 /// A small FLUX.2 klein with initial weights.

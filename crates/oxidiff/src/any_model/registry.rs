@@ -14,15 +14,15 @@ use crate::models::controlnets::{ControlNetModel, ControlNetUnionModel};
 use crate::models::t2i_adapters::T2IAdapter;
 use crate::models::transformers::{
     AuraFlowTransformer2DModel, ChromaTransformer2DModel, DiTTransformer2DModel, Flux2Transformer2DModel,
-    FluxTransformer2DModel, Lumina2Transformer2DModel, PixArtTransformer2DModel, QwenImageTransformer2DModel,
-    SD3Transformer2DModel, ZImageTransformer2DModel,
+    FluxTransformer2DModel, HunyuanDiT2DModel, Lumina2Transformer2DModel, PixArtTransformer2DModel,
+    QwenImageTransformer2DModel, SD3Transformer2DModel, ZImageTransformer2DModel,
 };
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
 use crate::pipelines::{ArgumentInfo, CallArguments};
 use crate::text_encoders::{
-    CLIPTextModel, CLIPTextModelWithProjection, Gemma2Model, Qwen2_5_VLForConditionalGeneration, Qwen3Model,
-    T5EncoderModel, UMT5EncoderModel,
+    BertModel, CLIPTextModel, CLIPTextModelWithProjection, Gemma2Model, Qwen2_5_VLForConditionalGeneration,
+    Qwen3Model, T5EncoderModel, UMT5EncoderModel,
 };
 use crate::vision::{CLIPVisionModelWithProjection, DPTForDepthEstimation};
 
@@ -33,6 +33,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<AutoencoderKLFlux2>(),
     Entry::of::<AutoencoderKLQwenImage>(),
     Entry::of::<AutoencoderTiny>(),
+    Entry::of::<BertModel>(),
     Entry::of::<CLIPTextModel>(),
     Entry::of::<CLIPTextModelWithProjection>(),
     Entry::of::<CLIPVisionModelWithProjection>(),
@@ -46,6 +47,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<PixArtTransformer2DModel>(),
     Entry::of::<Gemma2Model>(),
     Entry::of::<Lumina2Transformer2DModel>(),
+    Entry::of::<HunyuanDiT2DModel>(),
     Entry::of::<Qwen2_5_VLForConditionalGeneration>(),
     Entry::of::<Qwen3Model>(),
     Entry::of::<QwenImageTransformer2DModel>(),

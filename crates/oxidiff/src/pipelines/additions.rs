@@ -35,6 +35,7 @@ impl Addition {
             ControlNets::Union(_) => Self::CONTROLNET_UNION,
             ControlNets::Plain(_)
             | ControlNets::Flux(_)
+            | ControlNets::HunyuanDiT(_)
             | ControlNets::QwenImage(_)
             | ControlNets::SD3(_)
             | ControlNets::ZImage(_) => Self::CONTROLNET,

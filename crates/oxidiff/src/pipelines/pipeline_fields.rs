@@ -54,6 +54,14 @@ macro_rules! parts {
 /// Inside `impl Pipeline`, for a pipeline whose parts are `$components`, changed by LoRA: all methods about them.
 macro_rules! component_methods {
     ($components:ty) => {
+        $crate::pipelines::pipeline_fields::part_methods!($components);
+        $crate::pipelines::pipeline_fields::adaptable_methods!();
+    };
+}
+
+/// Inside `impl Pipeline`, for a pipeline whose parts are `$components`: loads, takes over and lists them.
+macro_rules! part_methods {
+    ($components:ty) => {
         fn load(
             loader: &$crate::pipelines::common::component_loader::ComponentLoader<'_>,
         ) -> $crate::error::Result<Self> {
@@ -72,13 +80,19 @@ macro_rules! component_methods {
         fn components(&self) -> $crate::pipelines::component::Components<'_> {
             self.components.list()
         }
-
-        $crate::pipelines::pipeline_fields::adaptable_methods!();
     };
 }
 
 /// As [`component_methods`], for a pipeline with ControlNets of the type `$controlnet` besides, whose index can have `$index_names`.
 macro_rules! controlnet_component_methods {
+    ($components:ty, $controlnet:ty, $index_names:expr) => {
+        $crate::pipelines::pipeline_fields::controlnet_part_methods!($components, $controlnet, $index_names);
+        $crate::pipelines::pipeline_fields::adaptable_methods!();
+    };
+}
+
+/// As [`part_methods`], for a pipeline with ControlNets of the type `$controlnet` besides, whose index can have `$index_names`.
+macro_rules! controlnet_part_methods {
     ($components:ty, $controlnet:ty, $index_names:expr) => {
         fn load(
             loader: &$crate::pipelines::common::component_loader::ComponentLoader<'_>,
@@ -103,8 +117,6 @@ macro_rules! controlnet_component_methods {
             components.push("controlnet", &self.controlnet);
             components
         }
-
-        $crate::pipelines::pipeline_fields::adaptable_methods!();
     };
 }
 
@@ -201,6 +213,7 @@ macro_rules! display_index {
 }
 
 pub(super) use {
-    adaptable_methods, component_methods, controlnet_component_methods, display_index, expose_components,
-    field_methods, freeu_methods, ip_adapter_methods, parts, vae_methods,
+    adaptable_methods, component_methods, controlnet_component_methods, controlnet_part_methods,
+    display_index, expose_components, field_methods, freeu_methods, ip_adapter_methods, part_methods, parts,
+    vae_methods,
 };

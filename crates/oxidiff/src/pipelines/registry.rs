@@ -14,6 +14,7 @@ use super::flux::{
     FluxImg2ImgPipeline, FluxInpaintPipeline, FluxKontextInpaintPipeline, FluxKontextPipeline, FluxPipeline,
 };
 use super::flux2::{Flux2KleinInpaintPipeline, Flux2KleinKVPipeline, Flux2KleinPipeline};
+use super::hunyuan_dit::{HunyuanDiTControlNetPipeline, HunyuanDiTPAGPipeline, HunyuanDiTPipeline};
 use super::lumina2::Lumina2Pipeline;
 use super::model_index::ModelIndex;
 use super::pipeline::Pipeline;
@@ -114,6 +115,9 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<FluxFillPipeline>("flux-fill", Task::Inpainting),
     Entry::of::<FluxKontextPipeline>("flux-kontext", Task::TextToImage).also(Task::ImageToImage),
     Entry::of::<FluxKontextInpaintPipeline>("flux-kontext", Task::Inpainting),
+    Entry::of::<HunyuanDiTPipeline>("hunyuan", Task::TextToImage),
+    Entry::of::<HunyuanDiTControlNetPipeline>("hunyuan-controlnet", Task::TextToImage),
+    Entry::of::<HunyuanDiTPAGPipeline>("hunyuan-pag", Task::TextToImage),
     Entry::of::<LatentConsistencyModelPipeline>("latent-consistency-models", Task::TextToImage),
     Entry::of::<LatentConsistencyModelImg2ImgPipeline>("latent-consistency-models", Task::ImageToImage),
     Entry::of::<Lumina2Pipeline>("lumina2", Task::TextToImage),

@@ -1,14 +1,18 @@
 //! Text encoders and their tokenizers.
 
 mod added_tokens;
+mod bert;
+mod bert_tokenizer;
 mod chat_template;
 mod clip_text;
 mod clip_text_with_projection;
 mod clip_tokenizer;
 mod clip_tokenizer_config;
 mod clip_vocabulary;
+mod fixed_length;
 mod gemma2;
 mod gemma_tokenizer;
+mod hidden_tokens;
 mod input_ids;
 mod language_model;
 mod llama_tokenizer;
@@ -24,6 +28,8 @@ mod text_lengths;
 mod tokenizer_config;
 mod vocabulary_files;
 
+pub use bert::{BertConfig, BertModel, BertOutput};
+pub use bert_tokenizer::BertTokenizer;
 pub use chat_template::{ChatMessage, ChatOptions};
 pub use clip_text::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput};
 pub use clip_text_with_projection::{CLIPTextModelWithProjection, CLIPTextProjectionOutput};

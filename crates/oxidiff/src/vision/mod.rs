@@ -5,7 +5,9 @@ mod clip_vision;
 mod clip_vision_with_projection;
 mod dpt;
 mod image_processors;
+mod redux_image_encoder;
 mod safety_checker;
+mod siglip_vision;
 mod vit;
 
 pub use bit::{BitConfig, BitLayerType, BitPadding};
@@ -14,6 +16,8 @@ pub use clip_vision_with_projection::{CLIPVisionModelWithProjection, CLIPVisionP
 pub use dpt::{DPTConfig, DPTForDepthEstimation, DPTReadoutType, DepthEstimatorOutput};
 pub use image_processors::{
     CLIPImageProcessor, DPTImageProcessor, ImageProcessor, ImageProcessorConfig, ImageSize,
-    Qwen2VLImageProcessor, Qwen2VLImages,
+    Qwen2VLImageProcessor, Qwen2VLImages, SiglipImageProcessor,
 };
+pub use redux_image_encoder::{ReduxImageEncoder, ReduxImageEncoderConfig};
 pub use safety_checker::{CLIPConfig, SafetyCheckerOutput, StableDiffusionSafetyChecker};
+pub use siglip_vision::{SiglipVisionConfig, SiglipVisionModel, SiglipVisionOutput};

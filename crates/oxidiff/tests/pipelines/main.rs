@@ -9,6 +9,7 @@ mod chroma;
 mod flux;
 mod flux2;
 mod freeu;
+mod hunyuan_dit;
 mod image_to_image;
 mod lumina2;
 mod new_family;

@@ -3,6 +3,7 @@
 mod aura_flow;
 mod autoencoders;
 mod controlnets;
+mod hunyuan_dit;
 mod lumina2;
 mod pixart;
 mod qwen_image;

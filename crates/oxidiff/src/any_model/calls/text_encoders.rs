@@ -6,7 +6,7 @@ use crate::any_model::callable::{CallableModel, ModelOutput, required};
 use crate::call_arguments;
 use crate::error::Result;
 use crate::text_encoders::{
-    CLIPTextModel, CLIPTextModelWithProjection, Gemma2Model, Qwen2_5_VLForConditionalGeneration,
+    BertModel, CLIPTextModel, CLIPTextModelWithProjection, Gemma2Model, Qwen2_5_VLForConditionalGeneration,
     Qwen2_5_VLInputs, Qwen3Model, T5EncoderModel, UMT5EncoderModel,
 };
 
@@ -24,6 +24,23 @@ call_arguments! {
 fn tokens(rows: Vec<Vec<usize>>) -> Vec<Vec<u32>> {
     let token = |token: usize| u32::try_from(token).unwrap_or(u32::MAX);
     rows.into_iter().map(|row| row.into_iter().map(token).collect()).collect()
+}
+
+impl CallableModel for BertModel {
+    type Arguments = TextEncoderArguments;
+
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn call(&self, arguments: TextEncoderArguments) -> Result<ModelOutput> {
+        let input_ids = tokens(required("input_ids", arguments.input_ids)?);
+        let output = self.forward(&input_ids, arguments.attention_mask.map(tokens).as_deref())?;
+        Ok(vec![
+            ("last_hidden_state", output.last_hidden_state.into()),
+            ("pooler_output", output.pooler_output.into()),
+        ])
+    }
 }
 
 impl CallableModel for CLIPTextModel {

@@ -2,6 +2,7 @@
 
 use super::controlnet::ControlNetModel;
 use super::flux::{FluxControlNet, FluxMultiControlNetModel};
+use super::hunyuan_dit::{HunyuanDiT2DMultiControlNetModel, HunyuanDiTControlNet};
 use super::multi_controlnet::MultiControlNetModel;
 use super::one_or_several::ControlNet;
 use super::qwen_image::{QwenImageControlNet, QwenImageMultiControlNetModel};
@@ -9,7 +10,8 @@ use super::sd3::{SD3ControlNet, SD3MultiControlNetModel};
 use super::union::{ControlNetUnion, ControlNetUnionModel, MultiControlNetUnionModel};
 use crate::models::model::Model;
 use crate::models::transformers::{
-    FluxControlNetModel, QwenImageControlNetModel, SD3ControlNetModel, ZImageControlNetModel,
+    FluxControlNetModel, HunyuanDiT2DControlNetModel, QwenImageControlNetModel, SD3ControlNetModel,
+    ZImageControlNetModel,
 };
 use crate::pipelines::component::Component;
 
@@ -32,6 +34,8 @@ pub enum ControlNets {
     Union(ControlNetUnion),
     /// Those of FLUX.1.
     Flux(Box<FluxControlNet>),
+    /// Those of HunyuanDiT.
+    HunyuanDiT(Box<HunyuanDiTControlNet>),
     /// Those of Qwen-Image.
     QwenImage(Box<QwenImageControlNet>),
     /// Those of Stable Diffusion 3.
@@ -47,6 +51,7 @@ impl ControlNets {
             Self::Plain(nets) => nets,
             Self::Union(nets) => nets,
             Self::Flux(nets) => &**nets,
+            Self::HunyuanDiT(nets) => &**nets,
             Self::QwenImage(nets) => &**nets,
             Self::SD3(nets) => &**nets,
             Self::ZImage(net) => &**net,
@@ -59,6 +64,7 @@ impl ControlNets {
             Self::Plain(_) => ControlNetModel::CLASS_NAME,
             Self::Union(_) => ControlNetUnionModel::CLASS_NAME,
             Self::Flux(_) => FluxControlNetModel::CLASS_NAME,
+            Self::HunyuanDiT(_) => HunyuanDiT2DControlNetModel::CLASS_NAME,
             Self::QwenImage(_) => QwenImageControlNetModel::CLASS_NAME,
             Self::SD3(_) => SD3ControlNetModel::CLASS_NAME,
             Self::ZImage(_) => ZImageControlNetModel::CLASS_NAME,
@@ -104,6 +110,9 @@ from_boxed! {
     FluxControlNetModel => Flux,
     FluxMultiControlNetModel => Flux,
     FluxControlNet => Flux,
+    HunyuanDiT2DControlNetModel => HunyuanDiT,
+    HunyuanDiT2DMultiControlNetModel => HunyuanDiT,
+    HunyuanDiTControlNet => HunyuanDiT,
     QwenImageControlNetModel => QwenImage,
     QwenImageMultiControlNetModel => QwenImage,
     QwenImageControlNet => QwenImage,

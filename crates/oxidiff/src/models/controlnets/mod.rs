@@ -4,6 +4,7 @@ mod controlnet;
 mod encoder;
 mod flux;
 mod given;
+mod hunyuan_dit;
 mod multi_controlnet;
 mod one_or_several;
 mod qwen_image;
@@ -17,6 +18,7 @@ pub use controlnet::{
 };
 pub use flux::{FluxControlNet, FluxMultiControlNetModel};
 pub use given::ControlNets;
+pub use hunyuan_dit::{HunyuanDiT2DMultiControlNetModel, HunyuanDiTControlNet};
 pub use multi_controlnet::MultiControlNetModel;
 use multi_controlnet::numbered;
 pub(crate) use multi_controlnet::suffix;

@@ -27,6 +27,7 @@ pub(crate) mod normed_layers;
 pub(crate) mod parameter;
 pub(crate) mod patch_embed;
 pub(crate) mod per_block;
+pub(crate) mod perturbed;
 pub(crate) mod quantised_weight;
 pub(crate) mod raised_attention;
 pub(crate) mod recomputation;

@@ -25,6 +25,16 @@ impl RotaryEmbedding {
         Self { cos: table(f64::cos), sin: table(f64::sin), pairs }
     }
 
+    /// Rotations whose cosines and sines are known for each feature of a head, `[tokens, dim]`, of which two neighbours belong together.
+    pub fn of_features(tables: [Tensor<2>; 2]) -> Self {
+        let [cos, sin] = tables.map(|table| {
+            let [tokens, dim] = table.dims();
+            let pairs: Tensor<3> = table.cast(DType::F32).reshape([tokens, dim / 2, 2]);
+            pairs.narrow(2, 0, 1).reshape([tokens, dim / 2])
+        });
+        Self { cos, sin, pairs: Pairs::Neighbours }
+    }
+
     /// Rotates each head of `x` `[batch, tokens, heads * dim]`.
     pub fn rotate(&self, x: Tensor<3>) -> Tensor<3> {
         let dims @ [batch, tokens, width] = x.dims();

@@ -5,6 +5,7 @@ mod chroma;
 mod dit_transformer_2d;
 mod flux;
 mod flux2;
+mod hunyuan_dit;
 mod lumina2;
 mod pixart;
 mod qwen_image;
@@ -20,8 +21,11 @@ pub use flux::{
     FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel,
 };
 pub use flux2::{Flux2Inputs, Flux2KVCache, Flux2Transformer2DConfig, Flux2Transformer2DModel};
+pub use hunyuan_dit::{
+    HunyuanDiT2DConfig, HunyuanDiT2DControlNetConfig, HunyuanDiT2DControlNetInputs,
+    HunyuanDiT2DControlNetModel, HunyuanDiT2DModel, HunyuanDiTInputs, get_2d_rotary_pos_embed,
+};
 pub use lumina2::{Lumina2Inputs, Lumina2Transformer2DConfig, Lumina2Transformer2DModel};
-pub(crate) use pixart::Perturbed;
 pub use pixart::{PixArtInputs, PixArtTransformer2DConfig, PixArtTransformer2DModel};
 pub use qwen_image::{
     QwenImageControlNetConfig, QwenImageControlNetInputs, QwenImageControlNetModel, QwenImageInputs,

@@ -9,18 +9,21 @@ use crate::loading::single_file::SingleFileOptions;
 use crate::models::autoencoders::{self, Autoencoder};
 use crate::models::controlnets::{
     ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, FluxControlNet,
-    FluxMultiControlNetModel, MultiControlNetModel, MultiControlNetUnionModel, QwenImageControlNet,
-    QwenImageMultiControlNetModel, SD3ControlNet, SD3MultiControlNetModel, suffix,
+    FluxMultiControlNetModel, HunyuanDiT2DMultiControlNetModel, HunyuanDiTControlNet, MultiControlNetModel,
+    MultiControlNetUnionModel, QwenImageControlNet, QwenImageMultiControlNetModel, SD3ControlNet,
+    SD3MultiControlNetModel, suffix,
 };
 use crate::models::model::Model;
 use crate::models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapters};
 use crate::models::transformers::{
-    FluxControlNetModel, QwenImageControlNetModel, SD3ControlNetModel, ZImageControlNetModel,
+    FluxControlNetModel, HunyuanDiT2DControlNetModel, QwenImageControlNetModel, SD3ControlNetModel,
+    ZImageControlNetModel,
 };
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
 use crate::text_encoders::{
-    CLIPTokenizer, GemmaTokenizer, LlamaTokenizer, Qwen2Tokenizer, Qwen2VLProcessor, T5Tokenizer,
+    BertTokenizer, CLIPTokenizer, GemmaTokenizer, LlamaTokenizer, Qwen2Tokenizer, Qwen2VLProcessor,
+    T5Tokenizer,
 };
 use crate::vision::{CLIPImageProcessor, ImageProcessor};
 
@@ -30,6 +33,27 @@ pub struct ComponentLoader<'a> {
     folder: &'a Folder,
     index: ModelIndex,
     options: &'a LoadOptions,
+}
+
+/// The method `$load` for the ControlNets of a family, which are `$kind` among those that can be given.
+macro_rules! controlnets_of {
+    ($(#[doc = $about:literal])* $load:ident: $kind:ident of $nets:ident, $net:ident, $several:ident) => {
+        $(#[doc = $about])*
+        ///
+        /// # Errors
+        /// As [`Self::controlnet`].
+        pub fn $load(&self, component: &str) -> Result<$nets> {
+            match &self.options.controlnet {
+                Some(ControlNets::$kind(given)) => return Ok((**given).clone()),
+                Some(other) => return Err(other_controlnet(other.class_name(), $net::CLASS_NAME)),
+                None => {}
+            }
+            if self.controlnet_class(component)? != $several::CLASS_NAME {
+                return Ok($nets::One(self.model(component)?));
+            }
+            Ok($nets::Several($several::new(self.numbered(component)?)?))
+        }
+    };
 }
 
 impl<'a> ComponentLoader<'a> {
@@ -159,58 +183,24 @@ impl<'a> ComponentLoader<'a> {
         Ok(ControlNetUnion::Several(MultiControlNetUnionModel::new(self.numbered(component)?)?))
     }
 
-    /// As [`Self::controlnet`], for the ControlNets of FLUX.1.
-    ///
-    /// # Errors
-    /// As [`Self::controlnet`].
-    pub fn flux_controlnet(&self, component: &str) -> Result<FluxControlNet> {
-        match &self.options.controlnet {
-            Some(ControlNets::Flux(given)) => return Ok((**given).clone()),
-            Some(other) => {
-                return Err(other_controlnet(other.class_name(), FluxControlNetModel::CLASS_NAME));
-            }
-            None => {}
-        }
-        if self.controlnet_class(component)? != FluxMultiControlNetModel::CLASS_NAME {
-            return Ok(FluxControlNet::One(self.model(component)?));
-        }
-        Ok(FluxControlNet::Several(FluxMultiControlNetModel::new(self.numbered(component)?)?))
+    controlnets_of! {
+        /// As [`Self::controlnet`], for the ControlNets of FLUX.1.
+        flux_controlnet: Flux of FluxControlNet, FluxControlNetModel, FluxMultiControlNetModel
     }
 
-    /// As [`Self::controlnet`], for the ControlNets of Qwen-Image.
-    ///
-    /// # Errors
-    /// As [`Self::controlnet`].
-    pub fn qwen_image_controlnet(&self, component: &str) -> Result<QwenImageControlNet> {
-        match &self.options.controlnet {
-            Some(ControlNets::QwenImage(given)) => return Ok((**given).clone()),
-            Some(other) => {
-                return Err(other_controlnet(other.class_name(), QwenImageControlNetModel::CLASS_NAME));
-            }
-            None => {}
-        }
-        if self.controlnet_class(component)? != QwenImageMultiControlNetModel::CLASS_NAME {
-            return Ok(QwenImageControlNet::One(self.model(component)?));
-        }
-        Ok(QwenImageControlNet::Several(QwenImageMultiControlNetModel::new(self.numbered(component)?)?))
+    controlnets_of! {
+        /// As [`Self::controlnet`], for the ControlNets of HunyuanDiT.
+        hunyuan_dit_controlnet: HunyuanDiT of HunyuanDiTControlNet, HunyuanDiT2DControlNetModel, HunyuanDiT2DMultiControlNetModel
     }
 
-    /// As [`Self::controlnet`], for the ControlNets of Stable Diffusion 3.
-    ///
-    /// # Errors
-    /// As [`Self::controlnet`].
-    pub fn sd3_controlnet(&self, component: &str) -> Result<SD3ControlNet> {
-        match &self.options.controlnet {
-            Some(ControlNets::SD3(given)) => return Ok((**given).clone()),
-            Some(other) => {
-                return Err(other_controlnet(other.class_name(), SD3ControlNetModel::CLASS_NAME));
-            }
-            None => {}
-        }
-        if self.controlnet_class(component)? != SD3MultiControlNetModel::CLASS_NAME {
-            return Ok(SD3ControlNet::One(self.model(component)?));
-        }
-        Ok(SD3ControlNet::Several(SD3MultiControlNetModel::new(self.numbered(component)?)?))
+    controlnets_of! {
+        /// As [`Self::controlnet`], for the ControlNets of Qwen-Image.
+        qwen_image_controlnet: QwenImage of QwenImageControlNet, QwenImageControlNetModel, QwenImageMultiControlNetModel
+    }
+
+    controlnets_of! {
+        /// As [`Self::controlnet`], for the ControlNets of Stable Diffusion 3.
+        sd3_controlnet: SD3 of SD3ControlNet, SD3ControlNetModel, SD3MultiControlNetModel
     }
 
     /// As [`Self::controlnet`], for the ControlNet of Z-Image.
@@ -320,6 +310,20 @@ impl<'a> ComponentLoader<'a> {
             }
             other => {
                 let message = format!("is a `{other}`; only `GemmaTokenizer` can be loaded");
+                Err(Error::config(self.index.origin(), component, message))
+            }
+        }
+    }
+
+    /// The tokenizer of BERT of this name.
+    ///
+    /// # Errors
+    /// As [`Self::model`].
+    pub fn bert_tokenizer(&self, component: &str) -> Result<BertTokenizer> {
+        match self.index.required(component)? {
+            class if BertTokenizer::CLASSES.contains(&class) => BertTokenizer::load(&self.folder(component)),
+            other => {
+                let message = format!("is a `{other}`; only `BertTokenizer` can be loaded");
                 Err(Error::config(self.index.origin(), component, message))
             }
         }

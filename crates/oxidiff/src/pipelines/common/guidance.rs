@@ -65,7 +65,7 @@ impl Guidance {
 }
 
 /// Gives a guided prediction part of the contrast of the conditional one.
-fn rescaled<const D: usize>(guided: Tensor<D>, conditional: Tensor<D>, part: f64) -> Tensor<D> {
+pub(crate) fn rescaled<const D: usize>(guided: Tensor<D>, conditional: Tensor<D>, part: f64) -> Tensor<D> {
     if part <= 0.0 {
         return guided;
     }

@@ -20,6 +20,7 @@ pub(crate) mod patches;
 pub(crate) mod perturbed_layers;
 pub(crate) mod progress;
 pub(crate) mod resolution_binning;
+pub(crate) mod safety;
 pub(crate) mod steering;
 pub(crate) mod strength;
 pub(crate) mod t2i;

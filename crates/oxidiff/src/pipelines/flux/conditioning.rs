@@ -11,6 +11,7 @@ use crate::pipelines::common::text::clip_prompt::ClipPrompt;
 use crate::pipelines::common::text::pooled_prompts::PooledPrompts;
 use crate::pipelines::common::text::prompts::broadcast;
 use crate::pipelines::common::text::{PromptEncoding, TextEncoding};
+use crate::text_encoders::{CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5Tokenizer};
 use crate::wording::counted;
 
 /// The most tokens of a prompt.
@@ -154,23 +155,52 @@ impl FluxComponents {
         Ok(TextEncoding { tokens: tokens.clone(), pooled: Some(pooled.clone()) })
     }
 
-    /// Pools the first texts, and embeds the tokens of the second ones; these are filled up to `max_length`, and what fills them is
-    /// looked at like the rest.
-    fn encode(&self, [first, second]: [&[String]; 2], max_length: usize) -> Result<TextEncoding> {
-        let (Some(text_encoder), Some(tokenizer), Some(text_encoder_2), Some(tokenizer_2)) =
-            (&self.text_encoder, &self.tokenizer, &self.text_encoder_2, &self.tokenizer_2)
-        else {
-            let message =
-                "the pipeline lacks a text encoder: give `prompt_embeds` and `pooled_prompt_embeds`";
-            return Err(Error::argument("prompt", message));
+    fn encode(&self, texts: [&[String]; 2], max_length: usize) -> Result<TextEncoding> {
+        let encoders = Encoders {
+            text_encoder: self.text_encoder.as_ref(),
+            tokenizer: self.tokenizer.as_ref(),
+            text_encoder_2: self.text_encoder_2.as_ref(),
+            tokenizer_2: self.tokenizer_2.as_ref(),
         };
-        let clip = ClipPrompt { tokenizer, text_encoder, name: "text_encoder", weighting: false };
-        let pooled = clip.encode_earlier(first, clip.max_length(), 0, None)?.pooled;
-        let embedded = embed_each(second, |text| {
-            let tokens = tokenizer_2.tokenize(&[text.to_owned()], max_length)?;
-            warn_of_truncation(tokens.truncated[0].as_deref(), max_length);
-            Ok(text_encoder_2.forward(&tokens.input_ids, None)?.last_hidden_state)
-        })?;
-        Ok(TextEncoding { tokens: Tensor::cat(embedded, 0), pooled: Some(pooled) })
+        encode_texts(encoders, texts, max_length)
     }
+}
+
+/// The text encoders of a pipeline and their tokenizers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Encoders<'a> {
+    pub text_encoder: Option<&'a CLIPTextModel>,
+    pub tokenizer: Option<&'a CLIPTokenizer>,
+    pub text_encoder_2: Option<&'a T5EncoderModel>,
+    pub tokenizer_2: Option<&'a T5Tokenizer>,
+}
+
+/// Pools the first texts, and embeds the tokens of the second ones; these are filled up to `max_length`, and what fills them is looked at
+/// like the rest.
+///
+/// # Errors
+/// When a text encoder or its tokenizer is missing, or refuses a text.
+pub(super) fn encode_texts(
+    encoders: Encoders<'_>,
+    [first, second]: [&[String]; 2],
+    max_length: usize,
+) -> Result<TextEncoding> {
+    let Encoders {
+        text_encoder: Some(text_encoder),
+        tokenizer: Some(tokenizer),
+        text_encoder_2: Some(text_encoder_2),
+        tokenizer_2: Some(tokenizer_2),
+    } = encoders
+    else {
+        let message = "the pipeline lacks a text encoder: give `prompt_embeds` and `pooled_prompt_embeds`";
+        return Err(Error::argument("prompt", message));
+    };
+    let clip = ClipPrompt { tokenizer, text_encoder, name: "text_encoder", weighting: false };
+    let pooled = clip.encode_earlier(first, clip.max_length(), 0, None)?.pooled;
+    let embedded = embed_each(second, |text| {
+        let tokens = tokenizer_2.tokenize(&[text.to_owned()], max_length)?;
+        warn_of_truncation(tokens.truncated[0].as_deref(), max_length);
+        Ok(text_encoder_2.forward(&tokens.input_ids, None)?.last_hidden_state)
+    })?;
+    Ok(TextEncoding { tokens: Tensor::cat(embedded, 0), pooled: Some(pooled) })
 }

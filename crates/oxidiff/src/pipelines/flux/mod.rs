@@ -14,6 +14,7 @@ mod kontext;
 mod kontext_inpaint;
 mod kontext_size;
 mod pipeline_fields;
+mod redux;
 mod shown;
 mod text2img;
 
@@ -31,4 +32,5 @@ pub use img2img::{FluxImageToImage, FluxImg2ImgPipeline};
 pub use inpaint::{FluxInpaint, FluxInpaintPipeline};
 pub use kontext::{FluxKontext, FluxKontextPipeline};
 pub use kontext_inpaint::{FluxKontextInpaint, FluxKontextInpaintPipeline};
+pub use redux::{FluxPriorRedux, FluxPriorReduxPipeline, FluxPriorReduxPipelineOutput};
 pub use text2img::{FluxPipeline, FluxTextToImage};

@@ -10,8 +10,9 @@ use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
 use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
+use crate::models::layers::perturbed::Perturbed;
 use crate::models::model::Model;
-use crate::models::transformers::{Perturbed, PixArtInputs};
+use crate::models::transformers::PixArtInputs;
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
@@ -154,10 +155,10 @@ impl PixArtComponents {
         let [pixel_rows, pixel_columns] = run.size.made.map(|side| side as f32);
         let (resolution, aspect_ratio) = ([[pixel_rows, pixel_columns]], [pixel_rows / pixel_columns]);
         let told = transformer.config().sample_size == TOLD_SAMPLE_SIZE;
-        let perturbed = combination
-            .perturbation
-            .as_ref()
-            .map(|perturbation| Perturbed { blocks: perturbation.blocks, first: (copies - 1) * images });
+        let perturbed = match &combination.perturbation {
+            Some(perturbation) => Perturbed { items: images, blocks: perturbation.blocks },
+            None => Perturbed::default(),
+        };
         let mut denoised = None;
         let sample = denoising.run(latents, |step, latents| {
             let input = Tensor::cat(vec![latents.clone(); copies], 0);

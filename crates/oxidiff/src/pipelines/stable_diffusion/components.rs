@@ -2,7 +2,6 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::safety::no_feature_extractor;
 use crate::error::{Error, Result};
 use crate::image_processor::VaeImageProcessor;
 use crate::loading::lora::LoraTarget;
@@ -17,6 +16,7 @@ use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::ip_adapter::{IpAdapterLoader, IpAdapterParts, IpAdapterPartsMut};
 use crate::pipelines::common::lora::LoraLoader;
+use crate::pipelines::common::safety::{REQUIRES, Safety};
 use crate::pipelines::common::textual_inversion::{TextualInversionLoader, WordEncoder};
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
@@ -61,7 +61,7 @@ impl StableDiffusionComponents {
         "safety_checker",
         "feature_extractor",
         "image_encoder",
-        "requires_safety_checker",
+        REQUIRES,
     ];
 
     /// Loads the parts that the index of a checkpoint names.
@@ -124,18 +124,15 @@ impl StableDiffusionComponents {
         for component in Self::OPTIONAL.into_iter().filter(|component| own.contains(component)) {
             index.set_component(component, None);
         }
-        const REQUIRES: &str = "requires_safety_checker";
-        let requires =
-            own.contains(&REQUIRES) && index.option(REQUIRES).is_none_or(|requires| *requires == true);
-        if self.safety_checker.is_none() && requires {
-            tracing::warn!(
-                "the pipeline runs without the safety checker that it requires: check images before you show them"
-            );
+        match own.contains(&REQUIRES) {
+            true => self.safety().check_parts(index),
+            false => self.safety().check_extractor(),
         }
-        if self.safety_checker.is_some() && self.feature_extractor.is_none() {
-            return Err(no_feature_extractor());
-        }
-        Ok(())
+    }
+
+    /// The safety checker with what it needs.
+    pub(super) fn safety(&self) -> Safety<'_> {
+        Safety { checker: self.safety_checker.as_ref(), feature_extractor: self.feature_extractor.as_ref() }
     }
 
     /// Lets attention work on some heads at a time. This saves memory on devices where attention holds the scores of all

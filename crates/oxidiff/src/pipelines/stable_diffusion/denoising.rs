@@ -157,14 +157,9 @@ impl StableDiffusionComponents {
         }
         tracing::debug!("decoding");
         self.unet.release_memory();
-        let mut decoded = decoding::decode(&*self.vae, latents / self.vae.scaling_factor(), index)?;
-        let nsfw_content_detected = self.run_safety_checker(&decoded)?;
-        for (index, _) in nsfw_content_detected.iter().flatten().enumerate().filter(|(_, flagged)| **flagged)
-        {
-            let [_, channels, height, width] = decoded.dims();
-            let black = decoded.clone().narrow(0, index, 1).full_like(-1.0);
-            decoded = decoded.slice_assign([index..index + 1, 0..channels, 0..height, 0..width], black);
-        }
+        let decoded = decoding::decode(&*self.vae, latents / self.vae.scaling_factor(), index)?;
+        let (decoded, nsfw_content_detected) =
+            self.safety().check_images(decoded, self.text_encoder.dtype())?;
         Ok(ImagePipelineOutput { images: postprocess(decoded, output_type)?, nsfw_content_detected })
     }
 }

@@ -14,7 +14,6 @@ mod latent_upscale;
 mod latents;
 mod outdated_scheduler;
 mod pipeline_fields;
-mod safety;
 mod t2i_adapter;
 mod text2img;
 mod upscale;

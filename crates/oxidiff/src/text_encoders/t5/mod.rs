@@ -19,6 +19,7 @@ use crate::loading::weights::OldKey;
 use crate::models::call::call;
 use crate::models::layers::linear::Embedding;
 use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
+use crate::text_encoders::hidden_tokens::hidden_tokens;
 use crate::text_encoders::input_ids::check_input_ids;
 
 /// The result of a [`T5EncoderModel`].
@@ -62,6 +63,8 @@ impl Model for T5EncoderModel {
     type Config = T5Config;
 
     const CLASS_NAME: &'static str = "T5EncoderModel";
+    /// The encoder of mT5 (Xue et al. 2020, <https://arxiv.org/abs/2010.11934>) is the same with another vocabulary.
+    const FORMER_CLASS_NAMES: &'static [&'static str] = &["MT5EncoderModel"];
     const LIBRARY: &'static str = "transformers";
     const WEIGHTS_NAME: &'static str = "model";
 
@@ -109,7 +112,7 @@ impl T5EncoderModel {
         attention_mask: Option<&[Vec<u32>]>,
     ) -> Result<T5EncoderOutput> {
         check_input_ids(input_ids, attention_mask, usize::MAX, self.config.vocab_size)?;
-        let hidden = attention_mask.map(stack::hidden_tokens).transpose()?.flatten();
+        let hidden = attention_mask.map(hidden_tokens).transpose()?.flatten();
         let device = self.device();
         call(Self::CLASS_NAME, &device, || {
             let x = self.shared.of_texts(input_ids, &device);

@@ -2,13 +2,14 @@
 #![expect(non_snake_case, reason = "`SelfAttention` and `DenseReluDense` are keys in checkpoints")]
 
 use burn::module::Module;
-use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 
 use super::T5Config;
 use super::attention::SelfAttention;
 use super::feed_forward::FeedForward;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::models::layers::normalization::RmsNorm;
+use crate::text_encoders::hidden_tokens::key_mask;
 
 #[derive(Module, Debug)]
 pub(super) struct Stack {
@@ -54,7 +55,7 @@ impl Stack {
     pub fn forward(&self, x: Tensor<3>, hidden: Option<&[Vec<bool>]>) -> Tensor<3> {
         let ([_, tokens, _], dtype, device) = (x.dims(), x.dtype(), x.device());
         let mut bias = None;
-        let hidden = hidden.map(|hidden| mask(hidden, &device));
+        let hidden = hidden.map(|hidden| key_mask(hidden, &device));
         // As transformers does it: in `f16`, sums may become infinite.
         let mut x = if dtype == DType::F16 { x.cast(DType::F32) } else { x };
         for block in &self.block {
@@ -69,24 +70,4 @@ impl Stack {
         }
         self.final_layer_norm.forward(x).cast(dtype)
     }
-}
-
-/// Which tokens a mask hides; `None` if it hides none.
-///
-/// # Errors
-/// When it hides a whole text.
-pub(super) fn hidden_tokens(mask: &[Vec<u32>]) -> Result<Option<Vec<Vec<bool>>>> {
-    let hidden: Vec<Vec<bool>> =
-        mask.iter().map(|row| row.iter().map(|value| *value == 0).collect()).collect();
-    if let Some(text) = hidden.iter().position(|row| row.iter().all(|hidden| *hidden)) {
-        let message = format!("hides all tokens of text {text}");
-        return Err(Error::argument("attention_mask", message));
-    }
-    Ok(hidden.iter().flatten().any(|hidden| *hidden).then_some(hidden))
-}
-
-/// True for the keys that are hidden, `[batch, 1, 1, tokens]`.
-fn mask(hidden: &[Vec<bool>], device: &Device) -> Tensor<4, Bool> {
-    let shape = [hidden.len(), 1, 1, hidden[0].len()];
-    Tensor::from_data(TensorData::new(hidden.concat(), shape), device)
 }

@@ -6,7 +6,7 @@ use burn::tensor::{DType, Device};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::stack::{self, Stack};
+use super::stack::Stack;
 use super::{T5Config, T5EncoderOutput};
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
@@ -14,6 +14,7 @@ use crate::loading::weights::OldKey;
 use crate::models::call::call;
 use crate::models::layers::linear::Embedding;
 use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
+use crate::text_encoders::hidden_tokens::hidden_tokens;
 use crate::text_encoders::input_ids::check_input_ids;
 
 /// The configuration of a [`UMT5EncoderModel`]; fields and defaults are those of transformers.
@@ -174,7 +175,7 @@ impl UMT5EncoderModel {
         attention_mask: Option<&[Vec<u32>]>,
     ) -> Result<T5EncoderOutput> {
         check_input_ids(input_ids, attention_mask, usize::MAX, self.config.vocab_size)?;
-        let hidden = attention_mask.map(stack::hidden_tokens).transpose()?.flatten();
+        let hidden = attention_mask.map(hidden_tokens).transpose()?.flatten();
         let device = self.device();
         call(Self::CLASS_NAME, &device, || {
             let x = self.shared.of_texts(input_ids, &device);

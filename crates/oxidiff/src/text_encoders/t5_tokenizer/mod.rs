@@ -5,19 +5,17 @@ mod unigram;
 use std::any::Any;
 use std::path::Path;
 
-use serde_json::{Map, Value};
-use tokenizers::{AddedToken, Tokenizer};
+use serde_json::Map;
 
 use self::unigram::{extra_id, extra_ids};
 use super::added_tokens::with_added_tokens;
 use super::clip_tokenizer::TokenizedText;
+use super::fixed_length::FixedLengthTokenizer;
 use super::sentencepiece::{ModelType, SentencePieces, check_normalizer};
-use super::text_lengths::TextLengths;
 use super::tokenizer_config::{CONFIG, check_class, token};
 use super::vocabulary_files::{read_json, read_tokenizer, wrong};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::loading::folder::Folder;
-use crate::loading::write_whole;
 use crate::pipelines::component::Component;
 
 const CLASS_NAME: &str = "T5Tokenizer";
@@ -35,11 +33,7 @@ const TOKENIZER: &str = "tokenizer.json";
 /// # Ok::<(), oxidiff::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct T5Tokenizer {
-    tokenizer: Tokenizer,
-    config: Map<String, Value>,
-    lengths: TextLengths,
-}
+pub struct T5Tokenizer(FixedLengthTokenizer);
 
 impl Component for T5Tokenizer {
     fn class(&self) -> (&'static str, String) {
@@ -57,8 +51,14 @@ impl Component for T5Tokenizer {
 
 impl T5Tokenizer {
     /// The classes that write configurations for this tokenizer. The last two stand for any tokenizer.
-    pub(crate) const CLASSES: [&str; 4] =
-        [CLASS_NAME, "T5TokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"];
+    pub(crate) const CLASSES: [&str; 6] = [
+        CLASS_NAME,
+        "T5TokenizerFast",
+        "MT5Tokenizer",
+        "MT5TokenizerFast",
+        "PreTrainedTokenizerFast",
+        "TokenizersBackend",
+    ];
 
     /// Loads a tokenizer from a folder that holds `tokenizer.json` or `spiece.model`.
     ///
@@ -80,7 +80,7 @@ impl T5Tokenizer {
         };
         let special =
             [named("pad_token", "<pad>")?, named("eos_token", "</s>")?, named("unk_token", "<unk>")?];
-        let (mut tokenizer, file) = if folder.has(TOKENIZER) || !folder.has(SENTENCEPIECE) {
+        let (tokenizer, file) = if folder.has(TOKENIZER) || !folder.has(SENTENCEPIECE) {
             let text = folder.read(TOKENIZER, CLASS_NAME)?;
             check_normalizer(&text, &folder.locate(TOKENIZER).display().to_string())?;
             let tokenizer = read_tokenizer(folder, CLASS_NAME)?;
@@ -93,20 +93,12 @@ impl T5Tokenizer {
             let whole = model.with_special_pieces(tokenizer, (0..extra_ids).map(extra_id));
             (whole.map_err(wrong(folder, SENTENCEPIECE))?, SENTENCEPIECE)
         };
-        let missing = special.iter().filter(|token| {
-            let is_added = tokenizer.get_added_vocabulary().get_vocab().contains_key(*token);
-            !is_added && tokenizer.token_to_id(token).is_some()
-        });
-        let missing: Vec<AddedToken> = missing.map(|token| AddedToken::from(token.clone(), true)).collect();
-        tokenizer.add_special_tokens(missing).map_err(wrong(folder, file))?;
-        let [pad_token, ..] = special;
-        let lengths = TextLengths::new(&tokenizer, pad_token, false, (&config, &origin))?;
-        Ok(Self { tokenizer, config, lengths })
+        Ok(Self(FixedLengthTokenizer::new(tokenizer, config, &special, (folder, file))?))
     }
 
     /// Number of tokens.
     pub fn vocab_size(&self) -> usize {
-        self.tokenizer.get_vocab_size(true)
+        self.0.vocab_size()
     }
 
     /// The tokens of each text, with the token that ends it, cut off or filled up to `max_length`.
@@ -114,12 +106,12 @@ impl T5Tokenizer {
     /// # Errors
     /// When `max_length` leaves no room for the end, or a text cannot be tokenized.
     pub fn tokenize(&self, texts: &[impl AsRef<str>], max_length: usize) -> Result<TokenizedText> {
-        self.lengths.tokenize(&self.tokenizer, texts, max_length)
+        self.0.tokenize(texts, max_length)
     }
 
     /// The text of tokens, without special ones.
     pub fn decode(&self, ids: &[u32]) -> String {
-        self.tokenizer.decode(ids, true).unwrap_or_default()
+        self.0.decode(ids)
     }
 
     /// Writes `tokenizer.json` and `tokenizer_config.json` into `folder`, which is created if it does not exist.
@@ -127,18 +119,6 @@ impl T5Tokenizer {
     /// # Errors
     /// When the folder cannot be written.
     pub fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
-        let folder = folder.as_ref();
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        let file = folder.join(TOKENIZER);
-        let text = self.tokenizer.to_string(true).map_err(|error| Error::Tokenizer {
-            origin: file.display().to_string(),
-            message: error.to_string(),
-        })?;
-        write_whole(&file, text.as_bytes())?;
-        let mut config = self.config.clone();
-        config.insert("tokenizer_class".into(), CLASS_NAME.into());
-        config.insert("pad_token".into(), self.lengths.pad_token.clone().into());
-        let text = crate::loading::config::to_sorted_json(&config);
-        write_whole(&folder.join(CONFIG), (text + "\n").as_bytes())
+        self.0.save(folder.as_ref(), CLASS_NAME)
     }
 }

@@ -93,36 +93,8 @@ impl ImageProcessor for CLIPImageProcessor {
         json!({ "shortest_edge": number })
     }
 
-    fn resized(&self, [height, width]: [usize; 2]) -> Result<[usize; 2]> {
-        let size = self.config.size.unwrap_or_default();
-        let resized = match size {
-            ImageSize { shortest_edge: Some(shortest), longest_edge: Some(longest), .. } => {
-                within_edges([height, width], shortest, longest)
-            }
-            ImageSize { shortest_edge: Some(shortest), .. } => {
-                let longer = |long: usize, short: usize| (shortest * long) / short;
-                if width <= height {
-                    [longer(height, width), shortest]
-                } else {
-                    [shortest, longer(width, height)]
-                }
-            }
-            ImageSize { max_height: Some(max_height), max_width: Some(max_width), .. } => {
-                let scale = (max_height as f64 / height as f64).min(max_width as f64 / width as f64);
-                [height, width].map(|side| (side as f64 * scale) as usize)
-            }
-            ImageSize { height: Some(height), width: Some(width), .. } => [height, width],
-            _ => {
-                let message =
-                    "must have `shortest_edge`, or `height` and `width`, or `max_height` and `max_width`";
-                return Err(Error::config("", "size", message));
-            }
-        };
-        if resized.contains(&0) || resized.iter().any(|&side| side > 1 << 20) {
-            let message = format!("an image of {height}x{width} would become {resized:?}");
-            return Err(Error::argument("images", message));
-        }
-        Ok(resized)
+    fn resized(&self, size: [usize; 2]) -> Result<[usize; 2]> {
+        resized(&self.config, size)
     }
 
     /// Adds zeros at the bottom and the right until all images have the size of the largest, or `pad_size`.
@@ -145,6 +117,42 @@ impl ImageProcessor for CLIPImageProcessor {
         };
         images.into_iter().map(pad).collect()
     }
+}
+
+/// The height and width that an image is resized to, by the size in a configuration.
+///
+/// # Errors
+/// When the size is incomplete, or the image would become too small or too large.
+pub(super) fn resized(config: &ImageProcessorConfig, [height, width]: [usize; 2]) -> Result<[usize; 2]> {
+    let size = config.size.unwrap_or_default();
+    let resized = match size {
+        ImageSize { shortest_edge: Some(shortest), longest_edge: Some(longest), .. } => {
+            within_edges([height, width], shortest, longest)
+        }
+        ImageSize { shortest_edge: Some(shortest), .. } => {
+            let longer = |long: usize, short: usize| (shortest * long) / short;
+            if width <= height {
+                [longer(height, width), shortest]
+            } else {
+                [shortest, longer(width, height)]
+            }
+        }
+        ImageSize { max_height: Some(max_height), max_width: Some(max_width), .. } => {
+            let scale = (max_height as f64 / height as f64).min(max_width as f64 / width as f64);
+            [height, width].map(|side| (side as f64 * scale) as usize)
+        }
+        ImageSize { height: Some(height), width: Some(width), .. } => [height, width],
+        _ => {
+            let message =
+                "must have `shortest_edge`, or `height` and `width`, or `max_height` and `max_width`";
+            return Err(Error::config("", "size", message));
+        }
+    };
+    if resized.contains(&0) || resized.iter().any(|&side| side > 1 << 20) {
+        let message = format!("an image of {height}x{width} would become {resized:?}");
+        return Err(Error::argument("images", message));
+    }
+    Ok(resized)
 }
 
 /// The size whose shorter side is `shortest`, or less if the longer side would exceed `longest`.

@@ -7,6 +7,7 @@ mod clip;
 mod config;
 mod dpt;
 mod qwen2_vl;
+mod siglip;
 
 use std::path::Path;
 
@@ -18,6 +19,7 @@ pub use self::clip::CLIPImageProcessor;
 pub use self::config::{ImageProcessorConfig, ImageSize};
 pub use self::dpt::DPTImageProcessor;
 pub use self::qwen2_vl::{Qwen2VLImageProcessor, Qwen2VLImages};
+pub use self::siglip::SiglipImageProcessor;
 use crate::error::{Error, Result};
 use crate::image_processor::{Arithmetic, Bitmap, Resample, resampling_matrix};
 use crate::loading::config::Config;

@@ -6,6 +6,7 @@ mod calls;
 mod gguf;
 mod loading;
 mod models;
+mod redux;
 mod refusals;
 
 use std::path::{Path, PathBuf};

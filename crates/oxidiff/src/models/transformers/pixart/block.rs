@@ -60,8 +60,8 @@ impl Block {
         }
     }
 
-    /// `[batch, tokens, dim]` to the same shape. Of the items from `perturbed` on, each token sees only itself in the self-attention.
-    pub fn forward(&self, x: Tensor<3>, inputs: &BlockInputs, perturbed: Option<usize>) -> Tensor<3> {
+    /// `[batch, tokens, dim]` to the same shape. Each token of the last `perturbed` items sees only itself in the self-attention.
+    pub fn forward(&self, x: Tensor<3>, inputs: &BlockInputs, perturbed: usize) -> Tensor<3> {
         let table: Tensor<3> = self.scale_shift_table.val().cast(DType::F32).unsqueeze_dim(0);
         let parts = (inputs.time.clone() + table).chunk(6, 1).into_iter();
         let mut parts = parts.map(|part| part.squeeze_dim::<2>(1));
@@ -83,7 +83,7 @@ impl Block {
         feed_forward.add(x, self.ff.forward(normed))
     }
 
-    fn attend(&self, x: Tensor<3>, inputs: &BlockInputs, perturbed: Option<usize>) -> Tensor<3> {
+    fn attend(&self, x: Tensor<3>, inputs: &BlockInputs, perturbed: usize) -> Tensor<3> {
         let attend = |x: Tensor<3>| match &inputs.raised_image {
             Some(raised) => {
                 let items = x.dims()[0];
@@ -91,10 +91,12 @@ impl Block {
             }
             None => self.attn1.forward(x, None),
         };
-        let Some(first) = perturbed else { return attend(x) };
-        let [batch, ..] = x.dims();
-        let rest = self.attn1.forward_perturbed(x.clone().narrow(0, first, batch - first));
-        Tensor::cat(vec![attend(x.narrow(0, 0, first)), rest], 0)
+        if perturbed == 0 {
+            return attend(x);
+        }
+        let seeing = x.dims()[0] - perturbed;
+        let rest = self.attn1.forward_perturbed(x.clone().narrow(0, seeing, perturbed));
+        Tensor::cat(vec![attend(x.narrow(0, 0, seeing)), rest], 0)
     }
 }
 

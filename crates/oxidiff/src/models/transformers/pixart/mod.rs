@@ -19,6 +19,7 @@ use crate::models::layers::linear::Linear;
 use crate::models::layers::modulation::Modulation;
 use crate::models::layers::parameter;
 use crate::models::layers::patch_embed::{PatchEmbed, image_of_patches};
+use crate::models::layers::perturbed::Perturbed;
 use crate::models::least_memory;
 use crate::models::model::{Model, compiled_with_the_library};
 use crate::wording::counted;
@@ -46,14 +47,6 @@ pub struct PixArtInputs<'a> {
     pub encoder_attention_mask: Option<Tensor<2>>,
     /// Which patches of the images count, from left to right and from top to bottom, `[batch, patches]`.
     pub attention_mask: Option<Tensor<2>>,
-}
-
-/// The blocks in whose self-attention the tokens of some items see only themselves.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Perturbed<'a> {
-    pub blocks: &'a [usize],
-    /// The first item.
-    pub first: usize,
 }
 
 /// Predicts the noise in latents, given the timestep and embedded prompts.
@@ -162,7 +155,7 @@ impl PixArtTransformer2DModel {
     /// # Errors
     /// When the numbers do not fit each other, or a shape is not what the configuration says.
     pub fn forward(&self, inputs: &PixArtInputs<'_>) -> Result<Tensor<4>> {
-        self.forward_with(inputs, None)
+        self.forward_with(inputs, Perturbed::default())
     }
 
     /// Like [`Self::forward`], with perturbed attention in some blocks.
@@ -172,7 +165,7 @@ impl PixArtTransformer2DModel {
     pub(crate) fn forward_with(
         &self,
         inputs: &PixArtInputs<'_>,
-        perturbed: Option<Perturbed<'_>>,
+        perturbed: Perturbed<'_>,
     ) -> Result<Tensor<4>> {
         let sizes = self.check_inputs(inputs)?;
         call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, sizes, perturbed)))
@@ -188,7 +181,7 @@ impl PixArtTransformer2DModel {
         &self,
         inputs: &PixArtInputs<'_>,
         sizes: Option<ImageSizes<'_>>,
-        perturbed: Option<Perturbed<'_>>,
+        perturbed: Perturbed<'_>,
     ) -> Tensor<4> {
         let (dtype, device) = (self.dtype(), self.device());
         let [_, _, height, width] = inputs.hidden_states.dims();
@@ -211,8 +204,7 @@ impl PixArtTransformer2DModel {
         };
         let mut x = self.pos_embed.forward(inputs.hidden_states.clone().to_device(&device).cast(dtype));
         for (index, block) in self.transformer_blocks.iter().enumerate() {
-            let first = perturbed.filter(|perturbed| perturbed.blocks.contains(&index));
-            x = block.forward(x, &of_blocks, first.map(|perturbed| perturbed.first));
+            x = block.forward(x, &of_blocks, perturbed.items_in(index));
         }
         let table: Tensor<3> = self.scale_shift_table.val().cast(DType::F32).unsqueeze_dim(0);
         let values = table + time.embedded.unsqueeze_dim::<3>(1);

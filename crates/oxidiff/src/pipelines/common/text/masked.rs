@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use super::chat::{embed_each, warn_of_truncation};
 use crate::error::{Error, Result};
 use crate::models::finite::is_finite;
-use crate::text_encoders::{T5EncoderModel, T5Tokenizer, TokenizedText};
+use crate::text_encoders::{BertModel, BertTokenizer, T5EncoderModel, T5Tokenizer, TokenizedText};
 use crate::wording::counted;
 
 /// Encoded texts, one for each item of a batch.
@@ -38,6 +38,24 @@ impl MaskedTexts {
         )
     }
 
+    /// The texts as BERT encodes them, up to `max_length` tokens each; it does not look at what fills them up, which does not count.
+    ///
+    /// # Errors
+    /// When a text cannot be tokenized, or the encoder refuses it.
+    pub fn of_bert(
+        (encoder, tokenizer): (&BertModel, &BertTokenizer),
+        texts: &[String],
+        max_length: usize,
+    ) -> Result<Self> {
+        Self::encoded(
+            texts,
+            max_length,
+            |text| tokenizer.tokenize(&[text], max_length),
+            |ids, mask| Ok(encoder.forward(ids, Some(mask))?.last_hidden_state),
+            as_counts,
+        )
+    }
+
     /// As [`Self::of_t5`], with another encoder: `encode` embeds tokens, which have a mask.
     ///
     /// # Errors
@@ -60,6 +78,14 @@ impl MaskedTexts {
         let mask = TensorData::new(counts.concat(), [texts.len(), max_length]);
         let mask = Tensor::from_data(mask, (&tokens.device(), DType::F32));
         Ok(Self { tokens, mask })
+    }
+
+    /// Several batches as one.
+    pub fn cat(parts: &[Self]) -> Self {
+        Self {
+            tokens: Tensor::cat(parts.iter().map(|part| part.tokens.clone()).collect(), 0),
+            mask: Tensor::cat(parts.iter().map(|part| part.mask.clone()).collect(), 0),
+        }
     }
 
     /// Texts `[1, tokens, features]` of several lengths, filled up with zeros.
@@ -142,4 +168,9 @@ impl MaskedTexts {
             mask: mask.repeat_dim(1, copies).reshape([texts * copies, length]),
         })
     }
+}
+
+/// A tokenizer's mask, as numbers.
+pub(crate) fn as_counts(mask: &[u32]) -> Vec<f32> {
+    mask.iter().map(|own| if *own == 0 { 0.0 } else { 1.0 }).collect()
 }

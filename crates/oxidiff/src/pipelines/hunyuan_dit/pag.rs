@@ -1,0 +1,152 @@
+//! Text to image with perturbed attention guidance (Ahn et al. 2024, <https://arxiv.org/abs/2403.17377>): a further prediction, in which
+//! tokens see only themselves in some blocks, shows what to go away from.
+
+use burn::tensor::Tensor;
+use tokenizers::utils::SysRegex;
+
+use super::arguments::prompt_arguments;
+use super::components::{HunyuanDiTComponents, expose_fields, pipeline_methods};
+use super::denoising::Run;
+use crate::error::{Error, Result};
+use crate::models::model::Model;
+use crate::pipelines::common::arguments::check_finite;
+use crate::pipelines::common::guidance::{Guidance, rescaled};
+use crate::pipelines::model_index::ModelIndex;
+use crate::pipelines::output::ImagePipelineOutput;
+use crate::pipelines::pipeline::Pipeline;
+
+/// The timesteps of training.
+const TIMESTEPS: f64 = 1000.0;
+
+/// How a run goes away from predictions whose tokens see only themselves.
+#[derive(Clone, Debug)]
+pub(super) struct PerturbedGuidance {
+    /// The blocks in which they do.
+    pub blocks: Vec<usize>,
+    scale: f64,
+    /// By how much the scale falls with each timestep.
+    adaptive_scale: f64,
+}
+
+impl PerturbedGuidance {
+    /// Combines predictions: those with the negative prompts, if the guidance uses them, those with the prompts, and the perturbed ones.
+    pub fn combine(&self, predictions: Tensor<4>, guidance: Guidance, timestep: f32) -> Tensor<4> {
+        let scale = match self.adaptive_scale > 0.0 {
+            true => (self.scale - self.adaptive_scale * (TIMESTEPS - f64::from(timestep))).max(0.0),
+            false => self.scale,
+        };
+        let mut parts = predictions.chunk(guidance.copies() + 1, 0);
+        let perturbed = parts.pop().expect("two parts or three");
+        let text = parts.pop().expect("two parts or three");
+        let away = (text.clone() - perturbed) * scale;
+        match (guidance, parts.pop()) {
+            (Guidance::ClassifierFree { scale, rescale }, Some(negative)) => {
+                let guided = negative.clone() + (text.clone() - negative) * scale + away;
+                rescaled(guided, text, rescale)
+            }
+            _ => text + away,
+        }
+    }
+}
+
+/// Makes images from prompts in Chinese or English, with perturbed attention guidance.
+///
+/// Its fields are those of [`HunyuanDiTComponents`], and `pag_applied_layers`.
+///
+/// ```no_run
+/// use oxidiff::{HunyuanDiTPAGPipeline, HunyuanDiTPAGTextToImage, Pipeline};
+///
+/// let mut pipeline = HunyuanDiTPAGPipeline::from_pretrained("Tencent-Hunyuan/HunyuanDiT-v1.2-Diffusers")?;
+/// pipeline.pag_applied_layers = vec!["blocks.14".into()];
+/// let images = pipeline.call(HunyuanDiTPAGTextToImage {
+///     guidance_scale: 4.0,
+///     pag_scale: 3.0,
+///     ..HunyuanDiTPAGTextToImage::new("一个宇航员在骑马")
+/// })?;
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct HunyuanDiTPAGPipeline {
+    /// Regular expressions for the names of the layers in which tokens see only themselves, such as `blocks.14.attn1`. As in Python, a
+    /// part of a name is enough: `blocks.1` means `blocks.10` as well.
+    pub pag_applied_layers: Vec<String>,
+    components: HunyuanDiTComponents,
+    index: ModelIndex,
+    progress_bar: bool,
+}
+
+prompt_arguments! {
+    /// The arguments of a call; names and defaults are those of Python's `HunyuanDiTPAGPipeline.__call__`.
+    pub struct HunyuanDiTPAGTextToImage: "text to image with HunyuanDiT and perturbed attention guidance" {
+        /// How far to go away from the prediction whose tokens see only themselves in some layers; 0 turns it off.
+        pub pag_scale: f64 = 3.0,
+        /// By how much `pag_scale` falls with each timestep of training; it falls to 0 at most.
+        pub pag_adaptive_scale: f64 = 0.0,
+        /// The layers, instead of the pipeline's: regular expressions for their names, such as `blocks.14.attn1`.
+        pub pag_applied_layers: Option<Vec<String>> = None,
+    }
+}
+
+impl From<&str> for HunyuanDiTPAGTextToImage {
+    fn from(prompt: &str) -> Self {
+        Self::new(prompt)
+    }
+}
+
+impl HunyuanDiTPAGPipeline {
+    /// Python's default.
+    fn pag_applied_layers() -> Vec<String> {
+        vec!["blocks.1".to_owned()]
+    }
+
+    /// The blocks whose self-attention the expressions match.
+    ///
+    /// # Errors
+    /// When one is no regular expression, or matches none.
+    fn perturbed_blocks(&self, layers: &[String]) -> Result<Vec<usize>> {
+        const ARGUMENT: &str = "pag_applied_layers";
+        let mut blocks = Vec::new();
+        for layer in layers {
+            let expression = SysRegex::new(layer)
+                .map_err(|error| Error::argument(ARGUMENT, format!("`{layer}`: {error}")))?;
+            let is_meant =
+                |block: &usize| expression.find_iter(&format!("blocks.{block}.attn1")).next().is_some();
+            let count = self.transformer.config().num_layers;
+            let meant: Vec<usize> = (0..count).filter(is_meant).collect();
+            if meant.is_empty() {
+                let message =
+                    format!("`{layer}` is no part of `blocks.0.attn1` to `blocks.{}.attn1`", count - 1);
+                return Err(Error::argument(ARGUMENT, message));
+            }
+            blocks.extend(meant);
+        }
+        Ok(blocks)
+    }
+}
+
+impl Pipeline for HunyuanDiTPAGPipeline {
+    const CLASS_NAME: &'static str = "HunyuanDiTPAGPipeline";
+
+    type Arguments = HunyuanDiTPAGTextToImage;
+
+    /// Makes images from a prompt with the defaults, or from the arguments given.
+    fn call(&mut self, arguments: impl Into<HunyuanDiTPAGTextToImage>) -> Result<ImagePipelineOutput> {
+        let mut arguments = arguments.into();
+        let settings = arguments.settings()?;
+        let (scale, adaptive_scale) = (arguments.pag_scale, arguments.pag_adaptive_scale);
+        check_finite("pag_scale", scale)?;
+        check_finite("pag_adaptive_scale", adaptive_scale)?;
+        let layers = arguments.pag_applied_layers.take();
+        let blocks = self.perturbed_blocks(layers.as_deref().unwrap_or(&self.pag_applied_layers))?;
+        let is_on = scale > 0.0 && !blocks.is_empty();
+        let perturbed = is_on.then_some(PerturbedGuidance { blocks, scale, adaptive_scale });
+        let size = self.components.image_size(&settings.sizes)?;
+        let texts = self.components.embed(&arguments.prompts())?;
+        let run = Run { size, texts, latents: arguments.latents.take(), control: None, perturbed };
+        self.components.run(run, settings, &self.index, self.progress_bar)
+    }
+
+    pipeline_methods!();
+}
+
+expose_fields!(HunyuanDiTPAGPipeline, pag_applied_layers);

@@ -1,0 +1,85 @@
+//! Texts as so many tokens: what is too long is cut off, what is too short is filled up.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use tokenizers::{AddedToken, Tokenizer};
+
+use super::clip_tokenizer::TokenizedText;
+use super::text_lengths::TextLengths;
+use super::tokenizer_config::CONFIG;
+use super::vocabulary_files::wrong;
+use crate::error::{Error, Result};
+use crate::loading::folder::Folder;
+use crate::loading::write_whole;
+
+const TOKENIZER: &str = "tokenizer.json";
+
+/// A tokenizer with what its configuration says about lengths.
+#[derive(Clone, Debug)]
+pub(super) struct FixedLengthTokenizer {
+    tokenizer: Tokenizer,
+    config: Map<String, Value>,
+    lengths: TextLengths,
+}
+
+impl FixedLengthTokenizer {
+    /// The tokenizer of a folder, made from `file`. The `special` tokens, of which the first fills up texts, are found in a text before
+    /// it is normalized.
+    ///
+    /// # Errors
+    /// When the configuration contradicts the vocabulary.
+    pub fn new(
+        mut tokenizer: Tokenizer,
+        config: Map<String, Value>,
+        special: &[String],
+        (folder, file): (&Folder, &str),
+    ) -> Result<Self> {
+        let missing = special.iter().filter(|token| {
+            let is_added = tokenizer.get_added_vocabulary().get_vocab().contains_key(*token);
+            !is_added && tokenizer.token_to_id(token).is_some()
+        });
+        let missing: Vec<AddedToken> = missing.map(|token| AddedToken::from(token.clone(), true)).collect();
+        tokenizer.add_special_tokens(missing).map_err(wrong(folder, file))?;
+        let origin = folder.locate(CONFIG).display().to_string();
+        let lengths = TextLengths::new(&tokenizer, special[0].clone(), false, (&config, &origin))?;
+        Ok(Self { tokenizer, config, lengths })
+    }
+
+    /// Number of tokens.
+    pub fn vocab_size(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
+    /// The tokens of each text, with those that begin and end it, cut off or filled up to `max_length`.
+    ///
+    /// # Errors
+    /// When `max_length` leaves no room for beginning and end, or a text cannot be tokenized.
+    pub fn tokenize(&self, texts: &[impl AsRef<str>], max_length: usize) -> Result<TokenizedText> {
+        self.lengths.tokenize(&self.tokenizer, texts, max_length)
+    }
+
+    /// The text of tokens, without special ones.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        self.tokenizer.decode(ids, true).unwrap_or_default()
+    }
+
+    /// Writes `tokenizer.json` and `tokenizer_config.json` into `folder`, which is created if it does not exist.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn save(&self, folder: &Path, class_name: &str) -> Result<()> {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        let file = folder.join(TOKENIZER);
+        let text = self.tokenizer.to_string(true).map_err(|error| Error::Tokenizer {
+            origin: file.display().to_string(),
+            message: error.to_string(),
+        })?;
+        write_whole(&file, text.as_bytes())?;
+        let mut config = self.config.clone();
+        config.insert("tokenizer_class".into(), class_name.into());
+        config.insert("pad_token".into(), self.lengths.pad_token.clone().into());
+        let text = crate::loading::config::to_sorted_json(&config);
+        write_whole(&folder.join(CONFIG), (text + "\n").as_bytes())
+    }
+}

@@ -1,0 +1,292 @@
+//! The vision model of SigLIP (Zhai et al. 2023, <https://arxiv.org/abs/2303.15343>).
+
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Device, Tensor};
+use oxidiff_kernels::{attention, linear, to_tokens};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::loading::config::Config;
+use crate::loading::weights::OldKey;
+use crate::models::call::call;
+use crate::models::layers::clip_encoder::{ClipEncoder, ClipShape, Visible};
+use crate::models::layers::convolution::Conv2d;
+use crate::models::layers::hidden_activation::HiddenActivation;
+use crate::models::layers::linear::{Embedding, Linear};
+use crate::models::layers::normalization::LayerNorm;
+use crate::models::layers::parameter;
+use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
+
+/// The configuration of a [`SiglipVisionModel`]; fields and defaults are those of transformers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are documented by the library whose configuration files this reads"
+)]
+pub struct SiglipVisionConfig {
+    pub architectures: Option<Vec<String>>,
+    pub attention_dropout: f64,
+    pub hidden_act: HiddenActivation,
+    pub hidden_size: usize,
+    pub image_size: usize,
+    pub intermediate_size: usize,
+    pub layer_norm_eps: f64,
+    pub model_type: String,
+    pub num_attention_heads: usize,
+    pub num_channels: usize,
+    pub num_hidden_layers: usize,
+    pub patch_size: usize,
+    /// Whether a head pools what the image shows as a whole.
+    pub vision_use_head: bool,
+    /// Fields that this class does not know; they are kept.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl Default for SiglipVisionConfig {
+    fn default() -> Self {
+        Self {
+            architectures: Some(vec!["SiglipVisionModel".into()]),
+            attention_dropout: 0.0,
+            hidden_act: HiddenActivation::GeluPytorchTanh,
+            hidden_size: 768,
+            image_size: 224,
+            intermediate_size: 3072,
+            layer_norm_eps: 1e-6,
+            model_type: "siglip_vision_model".into(),
+            num_attention_heads: 12,
+            num_channels: 3,
+            num_hidden_layers: 12,
+            patch_size: 16,
+            vision_use_head: true,
+            other: Map::new(),
+        }
+    }
+}
+
+impl SiglipVisionConfig {
+    fn shape(&self) -> ClipShape {
+        ClipShape {
+            hidden_size: self.hidden_size,
+            layers: self.num_hidden_layers,
+            heads: self.num_attention_heads,
+            intermediate_size: self.intermediate_size,
+            activation: self.hidden_act,
+            norm_epsilon: self.layer_norm_eps,
+            initializer_factor: 1.0,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let invalid = |field: &str, message: &str| Err(Error::config("", field, message));
+        if self.patch_size == 0 || self.patch_size > self.image_size {
+            return invalid("patch_size", "must be between 1 and `image_size`");
+        }
+        if self.image_size > 1 << 16 {
+            return invalid("image_size", "must be at most 65536");
+        }
+        if self.num_channels == 0 {
+            return invalid("num_channels", "must not be 0");
+        }
+        self.shape().check()
+    }
+}
+
+/// The result of a [`SiglipVisionModel`].
+#[derive(Clone, Debug)]
+pub struct SiglipVisionOutput {
+    /// A vector for each patch, `[batch, patches, hidden_size]`.
+    pub last_hidden_state: Tensor<3>,
+    /// What each image shows as a whole, `[batch, hidden_size]`, if the model has a head for it.
+    pub pooler_output: Option<Tensor<2>>,
+}
+
+/// Embeds images: `SiglipVisionModel` of transformers.
+///
+/// ```
+/// use oxidiff::{Device, Model, SiglipVisionConfig, SiglipVisionModel, Tensor};
+///
+/// let config = SiglipVisionConfig {
+///     hidden_size: 16,
+///     intermediate_size: 32,
+///     num_attention_heads: 2,
+///     num_hidden_layers: 2,
+///     image_size: 32,
+///     ..Default::default()
+/// };
+/// let model = SiglipVisionModel::init(&config, &Device::flex())?;
+/// let output = model.forward(Tensor::zeros([1, 3, 32, 32], &Device::flex()))?;
+/// assert_eq!(output.last_hidden_state.dims(), [1, 4, 16]);
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Module, Debug)]
+pub struct SiglipVisionModel {
+    embeddings: Embeddings,
+    encoder: ClipEncoder,
+    post_layernorm: LayerNorm,
+    head: Option<Head>,
+    #[module(skip)]
+    config: SiglipVisionConfig,
+}
+
+#[derive(Module, Debug)]
+struct Embeddings {
+    patch_embedding: Conv2d,
+    position_embedding: Embedding,
+}
+
+/// Pools all patches by an attention from a learned vector.
+#[derive(Module, Debug)]
+struct Head {
+    /// `[1, 1, hidden_size]`.
+    probe: Param<Tensor<3>>,
+    attention: HeadAttention,
+    layernorm: LayerNorm,
+    mlp: Mlp,
+}
+
+#[derive(Module, Debug)]
+struct HeadAttention {
+    /// Query, key and value, `[3 * hidden_size, hidden_size]`.
+    in_proj_weight: Param<Tensor<2>>,
+    in_proj_bias: Param<Tensor<1>>,
+    out_proj: Linear,
+    heads: usize,
+}
+
+#[derive(Module, Debug)]
+struct Mlp {
+    fc1: Linear,
+    fc2: Linear,
+    #[module(skip)]
+    activation: HiddenActivation,
+}
+
+impl Model for SiglipVisionModel {
+    type Config = SiglipVisionConfig;
+
+    const CLASS_NAME: &'static str = "SiglipVisionModel";
+    const LIBRARY: &'static str = "transformers";
+    const WEIGHTS_NAME: &'static str = "model";
+    const OLD_KEY: OldKey = |key| Some(format!("vision_model.{key}"));
+    /// The other half of a whole SigLIP.
+    const UNUSED_WEIGHTS: &'static [&'static str] = &["text_model.", "logit_scale", "logit_bias"];
+
+    fn init(config: &SiglipVisionConfig, device: &Device) -> Result<Self> {
+        config.check()?;
+        let (hidden, patch) = (config.hidden_size, config.patch_size);
+        let patches = (config.image_size / patch) * (config.image_size / patch);
+        let norm = || LayerNorm::init(hidden, config.layer_norm_eps, device);
+        Ok(Self {
+            embeddings: Embeddings {
+                patch_embedding: Conv2d::init(config.num_channels, hidden, patch, device)
+                    .with_stride(patch, 0),
+                position_embedding: Embedding::init(patches, hidden, device),
+            },
+            encoder: ClipEncoder::init(&config.shape(), device),
+            post_layernorm: norm(),
+            head: config.vision_use_head.then(|| Head::init(config, device)),
+            config: config.clone(),
+        })
+    }
+
+    fn config(&self) -> &SiglipVisionConfig {
+        &self.config
+    }
+
+    /// The configuration of a whole SigLIP keeps that of its vision half under `vision_config`.
+    fn from_config(config: &Config, device: &Device) -> Result<Self> {
+        let own = match config.get("vision_config") {
+            Some(vision) => Config::parse(vision.to_string().as_bytes(), config.origin())?,
+            None => config.clone(),
+        };
+        let (typed, _) = own.resolve::<SiglipVisionConfig>(Self::CLASS_NAME)?;
+        Self::init(&typed, device).map_err(|error| error.in_file(config.origin()))
+    }
+
+    fn place_on_card(&mut self, _: &Device) -> Result<()> {
+        // It runs once for an image, and stays on the CPU.
+        Ok(())
+    }
+
+    fn saved_config(&self) -> Config {
+        saved_transformers_config(&self.config)
+    }
+
+    compiled_with_the_library!();
+}
+
+impl SiglipVisionModel {
+    /// The element type of the weights, in which the model computes.
+    pub fn dtype(&self) -> DType {
+        self.post_layernorm.weight.val().dtype()
+    }
+
+    /// The device of the weights, on which the model computes.
+    pub fn device(&self) -> Device {
+        self.post_layernorm.weight.val().device()
+    }
+
+    /// Embeds images `[batch, num_channels, image_size, image_size]`, as an image processor prepares them.
+    ///
+    /// # Errors
+    /// When the images have another size or number of channels than the model takes.
+    pub fn forward(&self, pixel_values: Tensor<4>) -> Result<SiglipVisionOutput> {
+        let [_, channels, height, width] = pixel_values.dims();
+        let expected = [self.config.num_channels, self.config.image_size, self.config.image_size];
+        if [channels, height, width] != expected {
+            let message = format!("has shape {:?}, the model takes {expected:?}", [channels, height, width]);
+            return Err(Error::argument("pixel_values", message));
+        }
+        let pixels = pixel_values.to_device(&self.device()).cast(self.dtype());
+        call(Self::CLASS_NAME, &self.device(), || {
+            let positions = self.embeddings.position_embedding.weight.val().unsqueeze_dim(0);
+            let tokens = to_tokens(self.embeddings.patch_embedding.forward(pixels)) + positions;
+            let mut states = self.encoder.forward(tokens, &Visible::All);
+            let last = states.pop().expect("the encoder returns its input at least");
+            let last_hidden_state = self.post_layernorm.forward(last);
+            let pooler_output = self.head.as_ref().map(|head| head.forward(last_hidden_state.clone()));
+            Ok(SiglipVisionOutput { last_hidden_state, pooler_output })
+        })
+    }
+}
+
+impl Head {
+    fn init(config: &SiglipVisionConfig, device: &Device) -> Self {
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let bound = 1.0 / (hidden as f64).sqrt();
+        Self {
+            probe: parameter::normal([1, 1, hidden], device),
+            attention: HeadAttention {
+                in_proj_weight: parameter::uniform([3 * hidden, hidden], bound, device),
+                in_proj_bias: parameter::constant([3 * hidden], 0.0, device),
+                out_proj: Linear::init(hidden, hidden, true, device),
+                heads: config.num_attention_heads,
+            },
+            layernorm: LayerNorm::init(hidden, config.layer_norm_eps, device),
+            mlp: Mlp {
+                fc1: Linear::init(hidden, inner, true, device),
+                fc2: Linear::init(inner, hidden, true, device),
+                activation: config.hidden_act,
+            },
+        }
+    }
+
+    /// `[batch, patches, hidden_size]` to `[batch, hidden_size]`.
+    fn forward(&self, x: Tensor<3>) -> Tensor<2> {
+        let [batch, _, hidden] = x.dims();
+        let probe = self.probe.val().repeat_dim(0, batch);
+        let project = |x: Tensor<3>, part: usize| {
+            let weight = self.attention.in_proj_weight.val().narrow(0, part * hidden, hidden);
+            let bias = self.attention.in_proj_bias.val().narrow(0, part * hidden, hidden);
+            linear(x, weight, Some(bias), None)
+        };
+        let (query, key, value) = (project(probe, 0), project(x.clone(), 1), project(x, 2));
+        let pooled = self.attention.out_proj.forward(attention(query, key, value, self.attention.heads));
+        let Mlp { fc1, fc2, activation } = &self.mlp;
+        let inner = activation.forward(fc1.forward(self.layernorm.forward(pooled.clone())));
+        (fc2.forward(inner) + pooled).squeeze_dim(1)
+    }
+}
