@@ -2,13 +2,13 @@
 
 use burn::tensor::Tensor;
 
-use super::conditioning::AuraFlowPrompts;
 use crate::call_arguments;
 use crate::error::Result;
 use crate::image_processor::OutputType;
 use crate::pipelines::CallDefaults;
 use crate::pipelines::common::arguments::{check_finite, check_steps};
 use crate::pipelines::common::callback::StepCallback;
+use crate::pipelines::common::text::masked_prompts::MaskedPrompts;
 use crate::pipelines::common::text::prompts::Prompts;
 use crate::random::Generators;
 
@@ -78,8 +78,8 @@ impl AuraFlowTextToImage {
     }
 
     /// The texts, and how they are read.
-    pub(super) fn prompts(&self) -> AuraFlowPrompts<'_> {
-        AuraFlowPrompts {
+    pub(super) fn prompts(&self) -> MaskedPrompts<'_> {
+        MaskedPrompts {
             given: Prompts {
                 prompt: &self.prompt,
                 negative_prompt: &self.negative_prompt,

@@ -46,7 +46,7 @@ impl Pipeline for PixArtAlphaPipeline {
         let components = &mut self.components;
         let run = Run {
             size: components.image_size(&settings, alpha_bins)?,
-            texts: components.embed(&arguments.prompts())?,
+            texts: components.embed(&arguments.prompts(), arguments.clean_caption)?,
             combination: Combination { guidance_scale: settings.guidance_scale, perturbation: None },
             // Models of one step, such as PixArt-DMD, predict the image itself.
             ends_denoised: true,

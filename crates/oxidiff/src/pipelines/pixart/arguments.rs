@@ -118,8 +118,8 @@ macro_rules! prompt_arguments {
             }
 
             /// The texts, and how they are read.
-            fn prompts(&self) -> $crate::pipelines::pixart::conditioning::PixArtPrompts<'_> {
-                $crate::pipelines::pixart::conditioning::PixArtPrompts {
+            fn prompts(&self) -> $crate::pipelines::common::text::masked_prompts::MaskedPrompts<'_> {
+                $crate::pipelines::common::text::masked_prompts::MaskedPrompts {
                     given: $crate::pipelines::common::text::prompts::Prompts {
                         prompt: &self.prompt,
                         negative_prompt: &self.negative_prompt,
@@ -131,7 +131,6 @@ macro_rules! prompt_arguments {
                     prompt_attention_mask: self.prompt_attention_mask.as_ref(),
                     negative_prompt_attention_mask: self.negative_prompt_attention_mask.as_ref(),
                     is_guided: self.guidance_scale > 1.0,
-                    clean_caption: self.clean_caption,
                     max_sequence_length: self.max_sequence_length,
                 }
             }
@@ -146,7 +145,7 @@ macro_rules! prompt_arguments {
                     size: [self.height, self.width],
                     use_resolution_binning: self.use_resolution_binning,
                     eta: self.eta,
-                    images: self.prompts().images()?,
+                    images: self.prompts().given.images()?,
                     latents: self.latents.take(),
                     generator: self.generator.take().unwrap_or_else($crate::random::Generators::from_entropy),
                     output_type: self.output_type,

@@ -4,7 +4,6 @@ use burn::tensor::Tensor;
 
 use super::arguments::Settings;
 use super::components::{PixArtComponents, TOLD_SAMPLE_SIZE};
-use super::conditioning::Texts;
 use crate::error::Result;
 use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
@@ -18,6 +17,7 @@ use crate::pipelines::common::denoising::{Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
 use crate::pipelines::common::latents::given_or_noise;
 use crate::pipelines::common::resolution_binning::BinnedSize;
+use crate::pipelines::common::text::masked_prompts::GuidedTexts;
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -40,7 +40,7 @@ pub(super) struct Perturbation<'a> {
 
 /// A run of a call.
 pub(super) struct Run<'a> {
-    pub texts: Texts,
+    pub texts: GuidedTexts,
     pub size: BinnedSize,
     pub combination: Combination<'a>,
     /// Whether a run of one step ends with the scheduler's estimate of the noise-free latents.
@@ -123,7 +123,7 @@ impl PixArtComponents {
         index: &ModelIndex,
         progress_bar: bool,
     ) -> Result<Tensor<4>> {
-        let Texts { positive, negative } = &run.texts;
+        let GuidedTexts { positive, negative } = &run.texts;
         let combination = &run.combination;
         let [images, channels, height, width] = latents.dims();
         let negative_tokens = negative.as_ref().map(|texts| texts.tokens.clone());

@@ -45,7 +45,7 @@ impl Pipeline for PixArtSigmaPipeline {
         let components = &mut self.components;
         let run = Run {
             size: components.image_size(&settings, sigma_bins)?,
-            texts: components.embed(&arguments.prompts())?,
+            texts: components.embed(&arguments.prompts(), arguments.clean_caption)?,
             combination: Combination { guidance_scale: settings.guidance_scale, perturbation: None },
             ends_denoised: false,
         };

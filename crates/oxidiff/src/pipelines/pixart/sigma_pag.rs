@@ -84,7 +84,7 @@ impl Pipeline for PixArtSigmaPAGPipeline {
         let perturbation = Perturbation { blocks: &blocks, scale: &scale };
         let run = Run {
             size: components.image_size(&settings, sigma_bins)?,
-            texts: components.embed(&arguments.prompts())?,
+            texts: components.embed(&arguments.prompts(), arguments.clean_caption)?,
             combination: Combination {
                 guidance_scale: settings.guidance_scale,
                 perturbation: (!blocks.is_empty()).then_some(perturbation),

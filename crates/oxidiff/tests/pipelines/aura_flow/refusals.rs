@@ -4,7 +4,7 @@ use std::path::Path;
 
 use oxidiff::{
     AuraFlowComponents, AuraFlowPipeline, AuraFlowTextToImage, DPMSolverMultistepScheduler,
-    DiffusionPipeline, Pipeline, Request, Scheduler,
+    DiffusionPipeline, Pipeline, Request,
 };
 use serde_json::{Value, json};
 

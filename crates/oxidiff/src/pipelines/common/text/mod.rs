@@ -6,6 +6,7 @@ mod chunks;
 mod clean_caption;
 pub(crate) mod clip_prompt;
 pub(crate) mod masked;
+pub(crate) mod masked_prompts;
 pub(crate) mod pooled_prompts;
 pub(crate) mod prompts;
 mod weighting;
