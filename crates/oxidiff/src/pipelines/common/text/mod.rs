@@ -4,6 +4,7 @@ pub(crate) mod chat;
 mod chunks;
 pub(crate) mod clip_prompt;
 pub(crate) mod masked;
+pub(crate) mod masked_prompts;
 pub(crate) mod pooled_prompts;
 pub(crate) mod prompts;
 mod weighting;

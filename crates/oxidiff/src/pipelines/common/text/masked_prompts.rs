@@ -1,0 +1,92 @@
+//! Prompts that are encoded with masks, and their conversion to what a run needs.
+
+use burn::tensor::{DType, Device, Tensor};
+
+use super::masked::MaskedTexts;
+use super::prompts::{Prompts, broadcast};
+use crate::error::{Error, Result};
+use crate::pipelines::common::ignored::warn_of_ignored;
+
+/// The most tokens of a prompt.
+const MOST_TOKENS: usize = 512;
+
+/// The texts of a call, or the embeddings that replace them, with their masks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MaskedPrompts<'a> {
+    pub given: Prompts<'a>,
+    pub prompt_attention_mask: Option<&'a Tensor<2>>,
+    pub negative_prompt_attention_mask: Option<&'a Tensor<2>>,
+    /// Whether a step calls the model twice.
+    pub is_guided: bool,
+    pub max_sequence_length: usize,
+}
+
+/// The texts of a run, one for each image.
+pub(crate) struct GuidedTexts {
+    pub positive: MaskedTexts,
+    /// With guidance.
+    pub negative: Option<MaskedTexts>,
+}
+
+impl MaskedPrompts<'_> {
+    /// Checks everything that can be checked without the model, and returns the number of images.
+    ///
+    /// # Errors
+    /// When there is no prompt, when both texts and embeddings are given, or when their numbers do not fit.
+    pub fn images(&self) -> Result<usize> {
+        if !(1..=MOST_TOKENS).contains(&self.max_sequence_length) {
+            let message = format!("must be between 1 and {MOST_TOKENS}, but is {}", self.max_sequence_length);
+            return Err(Error::argument("max_sequence_length", message));
+        }
+        self.given.images()
+    }
+
+    /// The texts for each image, for a transformer that takes so many features. `encode` encodes those of an argument.
+    ///
+    /// # Errors
+    /// When embeddings do not fit the transformer, or `encode` refuses a text.
+    pub fn embed(
+        &self,
+        features: usize,
+        (dtype, device): (DType, &Device),
+        encode: impl Fn(&'static str, &[String]) -> Result<MaskedTexts>,
+    ) -> Result<GuidedTexts> {
+        let prompts = self.given.count()?;
+        self.warn_of_ignored();
+        let positive = match self.given.prompt_embeds {
+            Some(tokens) => {
+                let names = ["prompt_embeds", "prompt_attention_mask"];
+                MaskedTexts::given(names, tokens, self.prompt_attention_mask, features)?
+            }
+            None => encode("prompt", self.given.prompt)?,
+        };
+        let negative = match self.given.negative_prompt_embeds {
+            _ if !self.is_guided => None,
+            Some(tokens) => {
+                let names = ["negative_prompt_embeds", "negative_prompt_attention_mask"];
+                Some(MaskedTexts::given(names, tokens, self.negative_prompt_attention_mask, features)?)
+            }
+            None => Some(encode("negative_prompt", &broadcast(self.given.negative_prompt, prompts))?),
+        };
+        let for_each_image = |argument, texts: MaskedTexts| {
+            texts.for_each_image(argument, [prompts, self.given.num_images_per_prompt], dtype, device)
+        };
+        Ok(GuidedTexts {
+            positive: for_each_image("prompt_embeds", positive)?,
+            negative: negative.map(|texts| for_each_image("negative_prompt_embeds", texts)).transpose()?,
+        })
+    }
+
+    /// Warns of arguments that have no effect, as in Python.
+    fn warn_of_ignored(&self) {
+        let Prompts { prompt_embeds, negative_prompt, negative_prompt_embeds, .. } = self.given;
+        let why = "the mask of texts follows from their lengths; give embedded prompts with it";
+        let (mask, negative_mask) = (self.prompt_attention_mask, self.negative_prompt_attention_mask);
+        warn_of_ignored("prompt_attention_mask", mask.is_some() && prompt_embeds.is_none(), why);
+        let unused = negative_mask.is_some() && negative_prompt_embeds.is_none();
+        warn_of_ignored("negative_prompt_attention_mask", unused, why);
+        let why = "the call uses no guidance, which `guidance_scale` turns on above 1";
+        warn_of_ignored("negative_prompt", !negative_prompt.is_empty() && !self.is_guided, why);
+        warn_of_ignored("negative_prompt_embeds", negative_prompt_embeds.is_some() && !self.is_guided, why);
+    }
+}
