@@ -82,8 +82,8 @@ macro_rules! prompt_arguments {
 
         impl $arguments {
             /// The texts, and how they are read.
-            fn prompts(&self) -> $crate::pipelines::chroma::conditioning::ChromaPrompts<'_> {
-                $crate::pipelines::chroma::conditioning::ChromaPrompts {
+            fn prompts(&self) -> $crate::pipelines::common::text::masked_prompts::MaskedPrompts<'_> {
+                $crate::pipelines::common::text::masked_prompts::MaskedPrompts {
                     given: $crate::pipelines::common::text::prompts::Prompts {
                         prompt: &self.prompt,
                         negative_prompt: &self.negative_prompt,

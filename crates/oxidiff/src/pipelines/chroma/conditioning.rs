@@ -1,98 +1,25 @@
 //! From prompts to the transformer's inputs.
 
-use burn::tensor::Tensor;
-
 use super::components::ChromaComponents;
 use crate::error::{Error, Result};
 use crate::models::model::Model;
-use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::text::masked::MaskedTexts;
-use crate::pipelines::common::text::prompts::{Prompts, broadcast};
-
-/// The most tokens of a prompt.
-const MOST_TOKENS: usize = 512;
-
-/// The texts of a call, and how they are read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ChromaPrompts<'a> {
-    pub given: Prompts<'a>,
-    pub prompt_attention_mask: Option<&'a Tensor<2>>,
-    pub negative_prompt_attention_mask: Option<&'a Tensor<2>>,
-    /// Whether a step calls the model twice.
-    pub is_guided: bool,
-    pub max_sequence_length: usize,
-}
-
-/// The texts of a run, one for each image.
-pub(super) struct Texts {
-    pub positive: MaskedTexts,
-    /// With guidance.
-    pub negative: Option<MaskedTexts>,
-}
-
-impl ChromaPrompts<'_> {
-    /// Checks everything that can be checked without the model, and returns the number of images.
-    ///
-    /// # Errors
-    /// When there is no prompt, when both texts and embeddings are given, or when their numbers do not fit.
-    pub fn images(&self) -> Result<usize> {
-        if !(1..=MOST_TOKENS).contains(&self.max_sequence_length) {
-            let message = format!("must be between 1 and {MOST_TOKENS}, but is {}", self.max_sequence_length);
-            return Err(Error::argument("max_sequence_length", message));
-        }
-        self.given.images()
-    }
-
-    /// Warns of arguments that have no effect, as in Python.
-    fn warn_of_ignored(&self) {
-        let Prompts { prompt_embeds, negative_prompt, negative_prompt_embeds, .. } = self.given;
-        let why = "the mask of texts follows from their lengths; give embedded prompts with it";
-        let (mask, negative_mask) = (self.prompt_attention_mask, self.negative_prompt_attention_mask);
-        warn_of_ignored("prompt_attention_mask", mask.is_some() && prompt_embeds.is_none(), why);
-        let unused = negative_mask.is_some() && negative_prompt_embeds.is_none();
-        warn_of_ignored("negative_prompt_attention_mask", unused, why);
-        let why = "the call uses no guidance, which `guidance_scale` turns on above 1";
-        warn_of_ignored("negative_prompt", !negative_prompt.is_empty() && !self.is_guided, why);
-        warn_of_ignored("negative_prompt_embeds", negative_prompt_embeds.is_some() && !self.is_guided, why);
-    }
-}
+use crate::pipelines::common::text::masked_prompts::{GuidedTexts, MaskedPrompts};
 
 impl ChromaComponents {
     /// Embeds the texts for each image.
     ///
     /// # Errors
     /// When embeddings do not fit the transformer, there is no text encoder, or it refuses a prompt.
-    pub(super) fn embed(&self, call: &ChromaPrompts<'_>) -> Result<Texts> {
-        let given = &call.given;
-        let prompts = given.count()?;
-        call.warn_of_ignored();
+    pub(super) fn embed(&self, call: &MaskedPrompts<'_>) -> Result<GuidedTexts> {
         let features = self.transformer.config().joint_attention_dim;
-        let positive = match given.prompt_embeds {
-            Some(tokens) => {
-                let names = ["prompt_embeds", "prompt_attention_mask"];
-                MaskedTexts::given(names, tokens, call.prompt_attention_mask, features)?
-            }
-            None => self.encode(given.prompt, call.max_sequence_length)?,
-        };
-        let negative = match given.negative_prompt_embeds {
-            _ if !call.is_guided => None,
-            Some(tokens) => {
-                let names = ["negative_prompt_embeds", "negative_prompt_attention_mask"];
-                Some(MaskedTexts::given(names, tokens, call.negative_prompt_attention_mask, features)?)
-            }
-            None => Some(self.encode(&broadcast(given.negative_prompt, prompts), call.max_sequence_length)?),
-        };
+        let target = (self.transformer.dtype(), &self.transformer.device());
+        let texts = call
+            .embed_of_any_length(features, target, |_, texts| self.encode(texts, call.max_sequence_length))?;
         if let Some(encoder) = &self.text_encoder {
             encoder.release_memory();
         }
-        let for_each_image = |argument, texts: MaskedTexts| {
-            let (dtype, device) = (self.transformer.dtype(), self.transformer.device());
-            texts.for_each_image(argument, [prompts, given.num_images_per_prompt], dtype, &device)
-        };
-        Ok(Texts {
-            positive: for_each_image("prompt_embeds", positive)?,
-            negative: negative.map(|texts| for_each_image("negative_prompt_embeds", texts)).transpose()?,
-        })
+        Ok(texts)
     }
 
     /// Embeds texts, filled up to `max_length` tokens. The first of those that fill them counts in the transformer, the others do not.

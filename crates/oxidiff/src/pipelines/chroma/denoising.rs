@@ -3,7 +3,6 @@
 use burn::tensor::{DType, Tensor};
 
 use super::components::ChromaComponents;
-use super::conditioning::Texts;
 use crate::error::Result;
 use crate::image_processor::OutputType;
 use crate::memory;
@@ -14,9 +13,10 @@ use crate::models::transformers::{ChromaInputs, ChromaTransformer2DModel};
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{AfterStep, Denoising};
 use crate::pipelines::common::finite::{Condition, Watch};
-use crate::pipelines::common::packed_flow::{NOISE_TIMESTEP, Place, Settings, Stepper, decode, places};
+use crate::pipelines::common::packed_flow::{NOISE_TIMESTEP, Place, Settings, Stepper, places};
 use crate::pipelines::common::patches::PATCH_SIZE;
 use crate::pipelines::common::text::masked::MaskedTexts;
+use crate::pipelines::common::text::masked_prompts::GuidedTexts;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 
@@ -26,7 +26,7 @@ pub(super) struct Run<'a> {
     pub timesteps: Vec<f32>,
     /// The number of steps.
     pub steps: usize,
-    pub texts: Texts,
+    pub texts: GuidedTexts,
     pub after_step: Option<AfterStep<'a>>,
 }
 
@@ -48,7 +48,7 @@ impl ChromaComponents {
         if output_type != OutputType::Latent {
             self.transformer.release_memory();
         }
-        decode(&*self.vae, latents, output_type, index)
+        decoding::decode_flow(&*self.vae, latents, output_type, index)
     }
 
     fn denoise(
@@ -64,7 +64,7 @@ impl ChromaComponents {
         if settings.output_type != OutputType::Latent {
             decoding::check_size(&*self.vae, &latents)?;
         }
-        let Texts { positive, negative } = &run.texts;
+        let GuidedTexts { positive, negative } = &run.texts;
         let Self { transformer, scheduler, text_encoder, .. } = self;
         let encoder = text_encoder.as_ref().map(|encoder| ("text_encoder", encoder as &dyn Suspect));
         let denoising = Denoising {
@@ -100,7 +100,7 @@ impl ChromaComponents {
     }
 
     /// Checks that calling the model for latents of this shape fits into the available memory.
-    fn check_memory(&self, texts: &Texts, [images, _, height, width]: [usize; 4]) -> Result<()> {
+    fn check_memory(&self, texts: &GuidedTexts, [images, _, height, width]: [usize; 4]) -> Result<()> {
         let text = |texts: &MaskedTexts| texts.tokens.dims()[1];
         let texts = text(&texts.positive).max(texts.negative.as_ref().map_or(0, text));
         let tokens = (height / PATCH_SIZE) * (width / PATCH_SIZE) + texts;

@@ -3,11 +3,14 @@
 use burn::tensor::{Device, Tensor};
 
 use super::finite;
+use super::latents::unscaled_and_shifted;
 use crate::error::Result;
+use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
 use crate::models::autoencoders::{Autoencoder, EncodedImage};
 use crate::models::call::SMALLER_CALL;
 use crate::pipelines::model_index::ModelIndex;
+use crate::pipelines::output::ImagePipelineOutput;
 
 /// What autoencoders were seen to need, as a multiple of [`Autoencoder::least_memory`]: blocks wait to be used again.
 const OVER_LEAST: u64 = 2;
@@ -25,6 +28,27 @@ pub(crate) fn decode(vae: &dyn Autoencoder, latents: Tensor<4>, index: &ModelInd
     let decoded = vae.decode_upcasting(latents)?;
     finite::check_autoencoder(vae, &decoded, "the decoded image", index)?;
     Ok(decoded)
+}
+
+/// Converts the latents of a flow model, at the end of a run, to the requested output.
+///
+/// # Errors
+/// When the autoencoder cannot decode them.
+pub(crate) fn decode_flow(
+    vae: &dyn Autoencoder,
+    latents: Tensor<4>,
+    output_type: OutputType,
+    index: &ModelIndex,
+) -> Result<ImagePipelineOutput> {
+    let images = match output_type {
+        OutputType::Latent => Images::Latent(latents),
+        output_type => {
+            tracing::debug!("decoding");
+            let latents = unscaled_and_shifted(vae, latents.cast(vae.dtype()));
+            postprocess(decode(vae, latents, index)?, output_type)?
+        }
+    };
+    Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
 }
 
 /// Checks that decoding latents `[images, channels, height, width]` fits into the available memory, if need be in tiles.

@@ -15,7 +15,7 @@ use crate::models::transformers::{FluxControlSamples, FluxInputs, FluxTransforme
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{AfterStep, Denoising};
 use crate::pipelines::common::finite::{Condition, Watch};
-use crate::pipelines::common::packed_flow::{NOISE_TIMESTEP, Stepper, decode};
+use crate::pipelines::common::packed_flow::{NOISE_TIMESTEP, Stepper};
 use crate::pipelines::common::patches::PATCH_SIZE;
 use crate::pipelines::common::text::{PromptEncoding, TextEncoding};
 use crate::pipelines::model_index::ModelIndex;
@@ -64,7 +64,7 @@ impl FluxComponents {
         if output_type != OutputType::Latent {
             self.transformer.release_memory();
         }
-        decode(&*self.vae, latents, output_type, index)
+        decoding::decode_flow(&*self.vae, latents, output_type, index)
     }
 
     fn denoise(

@@ -3,10 +3,9 @@
 use burn::tensor::{DType, Tensor};
 
 use super::components::Lumina2Components;
-use super::conditioning::Texts;
 use super::guidance::Guidance;
 use crate::error::{Error, Result};
-use crate::image_processor::{Images, OutputType, postprocess};
+use crate::image_processor::OutputType;
 use crate::memory;
 use crate::models::call::SMALLER_CALL;
 use crate::models::model::Model;
@@ -15,8 +14,8 @@ use crate::pipelines::common::callback::StepCallback;
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
-use crate::pipelines::common::latents::unscaled_and_shifted;
 use crate::pipelines::common::text::masked::MaskedTexts;
+use crate::pipelines::common::text::masked_prompts::GuidedTexts;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::random::Generators;
@@ -26,7 +25,7 @@ use crate::schedulers::{Scheduler, StepOptions};
 pub(super) struct Run {
     /// The number of steps.
     pub steps: usize,
-    pub texts: Texts,
+    pub texts: GuidedTexts,
     pub guidance: Guidance,
     pub generator: Generators,
     pub output_type: OutputType,
@@ -47,7 +46,10 @@ impl Lumina2Components {
     ) -> Result<ImagePipelineOutput> {
         let output_type = run.output_type;
         let latents = self.denoise(latents, run, index, progress_bar)?;
-        self.decode(latents, output_type, index)
+        if output_type != OutputType::Latent {
+            self.transformer.release_memory();
+        }
+        decoding::decode_flow(&*self.vae, latents, output_type, index)
     }
 
     fn denoise(
@@ -62,7 +64,7 @@ impl Lumina2Components {
             decoding::check_size(&*self.vae, &latents)?;
         }
         let Self { transformer, scheduler, text_encoder, .. } = self;
-        let Texts { positive, negative } = &run.texts;
+        let GuidedTexts { positive, negative } = &run.texts;
         let noise_timestep = noise_timestep(&**scheduler)?;
         let timesteps = scheduler.timesteps().to_vec();
         let denoising = Denoising {
@@ -97,7 +99,7 @@ impl Lumina2Components {
     }
 
     /// Checks that calling the model for latents of this shape fits into the available memory.
-    fn check_memory(&self, texts: &Texts, [images, _, height, width]: [usize; 4]) -> Result<()> {
+    fn check_memory(&self, texts: &GuidedTexts, [images, _, height, width]: [usize; 4]) -> Result<()> {
         let size = self.transformer.config().patch_size;
         let text = |texts: &MaskedTexts| texts.tokens.dims()[1];
         let texts = text(&texts.positive).max(texts.negative.as_ref().map_or(0, text));
@@ -105,25 +107,6 @@ impl Lumina2Components {
         let work = format!("denoising {images} x {height}x{width} latents");
         let needed = self.transformer.least_memory(images.saturating_mul(tokens));
         memory::check(&work, needed, &self.transformer.device(), SMALLER_CALL)
-    }
-
-    /// Converts the latents at the end of a run to the requested output.
-    fn decode(
-        &self,
-        latents: Tensor<4>,
-        output_type: OutputType,
-        index: &ModelIndex,
-    ) -> Result<ImagePipelineOutput> {
-        let images = match output_type {
-            OutputType::Latent => Images::Latent(latents),
-            output_type => {
-                tracing::debug!("decoding");
-                self.transformer.release_memory();
-                let latents = unscaled_and_shifted(&*self.vae, latents.cast(self.vae.dtype()));
-                postprocess(decoding::decode(&*self.vae, latents, index)?, output_type)?
-            }
-        };
-        Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
     }
 }
 

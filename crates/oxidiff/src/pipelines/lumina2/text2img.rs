@@ -3,7 +3,6 @@
 use burn::tensor::{DType, Tensor};
 
 use super::components::Lumina2Components;
-use super::conditioning::Lumina2Prompts;
 use super::denoising::Run;
 use super::guidance::Guidance;
 use crate::error::Result;
@@ -14,6 +13,7 @@ use crate::pipelines::common::arguments::check_steps;
 use crate::pipelines::common::callback::StepCallback;
 use crate::pipelines::common::flow_timesteps::{choose_flow_timesteps, flow_shift};
 use crate::pipelines::common::latents::given_or_noise;
+use crate::pipelines::common::text::masked_prompts::MaskedPrompts;
 use crate::pipelines::common::text::prompts::Prompts;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -94,8 +94,8 @@ impl Lumina2TextToImage {
         Self { prompt: vec![prompt.into()], ..Self::default() }
     }
 
-    fn prompts(&self) -> Lumina2Prompts<'_> {
-        Lumina2Prompts {
+    fn prompts(&self) -> MaskedPrompts<'_> {
+        MaskedPrompts {
             given: Prompts {
                 prompt: &self.prompt,
                 negative_prompt: &self.negative_prompt,
@@ -106,7 +106,6 @@ impl Lumina2TextToImage {
             },
             prompt_attention_mask: self.prompt_attention_mask.as_ref(),
             negative_prompt_attention_mask: self.negative_prompt_attention_mask.as_ref(),
-            system_prompt: self.system_prompt.as_deref(),
             is_guided: self.guidance().is_on(),
             max_sequence_length: self.max_sequence_length,
         }
@@ -166,7 +165,7 @@ impl Pipeline for Lumina2Pipeline {
         let images = arguments.prompts().images()?;
         let components = &mut self.components;
         let [rows, columns] = components.latent_size(arguments.height, arguments.width)?;
-        let texts = components.embed(&arguments.prompts())?;
+        let texts = components.embed(&arguments.prompts(), arguments.system_prompt.as_deref())?;
         let channels = components.transformer.config().in_channels;
         let mut generator = arguments.generator.take().unwrap_or_else(Generators::from_entropy);
         let shape = [images, channels, rows, columns];

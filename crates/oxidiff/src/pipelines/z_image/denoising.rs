@@ -7,7 +7,7 @@ use super::components::{PATCH_SIZE, ZImageComponents};
 use super::conditioning::Captions;
 use super::control::Control;
 use crate::error::Result;
-use crate::image_processor::{Images, OutputType, postprocess};
+use crate::image_processor::OutputType;
 use crate::memory;
 use crate::models::call::SMALLER_CALL;
 use crate::models::model::Model;
@@ -15,7 +15,6 @@ use crate::models::transformers::ZImageInputs;
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{AfterStep, Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
-use crate::pipelines::common::latents::unscaled_and_shifted;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::schedulers::StepOptions;
@@ -51,7 +50,10 @@ impl ZImageComponents {
     ) -> Result<ImagePipelineOutput> {
         let output_type = settings.output_type;
         let latents = self.denoise(latents, run, settings, index, progress_bar)?;
-        self.decode(latents, output_type, index)
+        if output_type != OutputType::Latent {
+            self.transformer.release_memory();
+        }
+        decoding::decode_flow(&*self.vae, latents, output_type, index)
     }
 
     fn denoise(
@@ -139,24 +141,5 @@ impl ZImageComponents {
         let work = format!("denoising {batch} x {height}x{width} latents");
         let device = self.transformer.device();
         memory::check(&work, self.transformer.least_memory(tokens), &device, SMALLER_CALL)
-    }
-
-    /// Converts the latents at the end of a run to the requested output.
-    fn decode(
-        &self,
-        latents: Tensor<4>,
-        output_type: OutputType,
-        index: &ModelIndex,
-    ) -> Result<ImagePipelineOutput> {
-        let images = match output_type {
-            OutputType::Latent => Images::Latent(latents),
-            output_type => {
-                tracing::debug!("decoding");
-                self.transformer.release_memory();
-                let latents = unscaled_and_shifted(&*self.vae, latents.cast(self.vae.dtype()));
-                postprocess(decoding::decode(&*self.vae, latents, index)?, output_type)?
-            }
-        };
-        Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
     }
 }

@@ -10,14 +10,12 @@ pub use self::config::Gemma2Config;
 use crate::error::Result;
 use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
-use crate::models::call::call;
 use crate::models::layers::causal_attention::HiddenTokens;
 use crate::models::layers::linear::Embedding;
 use crate::models::layers::normalization::RmsNorm;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
 use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
-use crate::text_encoders::input_ids::check_input_ids;
-use crate::text_encoders::language_model::{self, DecoderLayer, check_numbers};
+use crate::text_encoders::language_model::{self, DecoderLayer, embedding_methods};
 
 /// The result of a [`Gemma2Model`].
 #[derive(Clone, Debug)]
@@ -93,50 +91,9 @@ impl Model for Gemma2Model {
     compiled_with_the_library!();
 }
 
+embedding_methods!(Gemma2Model, Gemma2Output);
+
 impl Gemma2Model {
-    /// The device of the weights.
-    pub fn device(&self) -> Device {
-        self.norm.weight.val().device()
-    }
-
-    /// The element type of the weights, in which the model computes.
-    pub fn dtype(&self) -> DType {
-        self.norm.weight.val().dtype()
-    }
-
-    /// Embeds `input_ids` `[batch, tokens]`. With `attention_mask`, of the same shape, no token sees those whose value is 0.
-    ///
-    /// # Errors
-    /// When there are more tokens than positions, a token is not in the vocabulary, or the mask has another shape.
-    pub fn forward(
-        &self,
-        input_ids: &[Vec<u32>],
-        attention_mask: Option<&[Vec<u32>]>,
-    ) -> Result<Gemma2Output> {
-        let all: Vec<usize> = (0..=self.config.num_hidden_layers).collect();
-        let hidden_states = self.hidden_states(input_ids, attention_mask, &all)?;
-        let last_hidden_state = hidden_states.last().expect("at least the embedding").clone();
-        Ok(Gemma2Output { last_hidden_state, hidden_states })
-    }
-
-    /// Those of the [`hidden_states`](Gemma2Output::hidden_states) with these numbers, in ascending order. Layers after the last of
-    /// them are not computed.
-    ///
-    /// # Errors
-    /// As for [`Self::forward`], and when there is no layer of a number or the numbers do not ascend.
-    pub fn hidden_states(
-        &self,
-        input_ids: &[Vec<u32>],
-        attention_mask: Option<&[Vec<u32>]>,
-        numbers: &[usize],
-    ) -> Result<Vec<Tensor<3>>> {
-        check_numbers(numbers, self.config.num_hidden_layers)?;
-        let (most, vocab_size) = (self.config.max_position_embeddings, self.config.vocab_size);
-        check_input_ids(input_ids, attention_mask, most, vocab_size)?;
-        let device = self.device();
-        call(Self::CLASS_NAME, &device, || self.embed(input_ids, attention_mask, numbers, &device))
-    }
-
     fn embed(
         &self,
         input_ids: &[Vec<u32>],

@@ -14,7 +14,7 @@ use crate::fixture::{assert_close, difference};
 #[test]
 fn text_becomes_the_image_that_python_makes() {
     let plain = text_to_image();
-    compare_calls(&recorded(""), "text2img", 20, |call| {
+    compare_calls(&recorded(""), "text2img", 22, |call| {
         let mut components: Lumina2Components = (*plain).clone();
         if let Some(name) = &call.transformer {
             components.transformer = transformer(name);

@@ -6,7 +6,7 @@ mod step;
 use burn::tensor::Tensor;
 
 pub(crate) use self::latents::PackedFlow;
-pub(crate) use self::step::{Stepper, decode};
+pub(crate) use self::step::Stepper;
 use super::callback::StepCallback;
 use super::patches::{self, PATCH_SIZE};
 use crate::image_processor::OutputType;

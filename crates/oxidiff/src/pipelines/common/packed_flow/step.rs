@@ -1,17 +1,11 @@
-//! The end of a step, and of a run.
+//! The end of a step.
 
 use burn::tensor::Tensor;
 
 use super::tokens;
 use crate::error::Result;
-use crate::image_processor::{Images, OutputType, postprocess};
-use crate::models::autoencoders::Autoencoder;
-use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{AfterStep, Step, Stepped};
-use crate::pipelines::common::latents::unscaled_and_shifted;
 use crate::pipelines::common::patches::{self, PATCH_SIZE};
-use crate::pipelines::model_index::ModelIndex;
-use crate::pipelines::output::ImagePipelineOutput;
 use crate::random::Generators;
 use crate::schedulers::{Scheduler, StepOptions};
 
@@ -47,25 +41,4 @@ impl Stepper<'_, '_> {
         }
         Ok(Stepped { prediction: Some(prediction), sample })
     }
-}
-
-/// Converts the latents at the end of a run to the requested output.
-///
-/// # Errors
-/// When the autoencoder cannot decode them.
-pub(crate) fn decode(
-    vae: &dyn Autoencoder,
-    latents: Tensor<4>,
-    output_type: OutputType,
-    index: &ModelIndex,
-) -> Result<ImagePipelineOutput> {
-    let images = match output_type {
-        OutputType::Latent => Images::Latent(latents),
-        output_type => {
-            tracing::debug!("decoding");
-            let latents = unscaled_and_shifted(vae, latents.cast(vae.dtype()));
-            postprocess(decoding::decode(vae, latents, index)?, output_type)?
-        }
-    };
-    Ok(ImagePipelineOutput { images, nsfw_content_detected: None })
 }

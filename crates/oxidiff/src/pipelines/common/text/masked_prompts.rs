@@ -7,6 +7,9 @@ use super::prompts::{Prompts, broadcast};
 use crate::error::{Error, Result};
 use crate::pipelines::common::ignored::warn_of_ignored;
 
+/// The most tokens of a prompt.
+const MOST_TOKENS: usize = 512;
+
 /// The texts of a call, and how they are read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MaskedPrompts<'a> {
@@ -18,7 +21,7 @@ pub(crate) struct MaskedPrompts<'a> {
     pub max_sequence_length: usize,
 }
 
-/// The texts of a run, one for each image. All have the same number of tokens.
+/// The texts of a run, one for each image.
 pub(crate) struct GuidedTexts {
     pub positive: MaskedTexts,
     /// With guidance.
@@ -63,6 +66,54 @@ impl MaskedPrompts<'_> {
                 Some(texts)
             }
             None => Some(encode(&broadcast(self.given.negative_prompt, prompts), length)?),
+        };
+        let for_each_image = |argument, texts: MaskedTexts| {
+            texts.for_each_image(argument, [prompts, self.given.num_images_per_prompt], dtype, device)
+        };
+        Ok(GuidedTexts {
+            positive: for_each_image("prompt_embeds", positive)?,
+            negative: negative.map(|texts| for_each_image("negative_prompt_embeds", texts)).transpose()?,
+        })
+    }
+
+    /// Checks everything that can be checked without the model, and returns the number of images.
+    ///
+    /// # Errors
+    /// When there is no prompt, when both texts and embeddings are given, or when their numbers do not fit.
+    pub fn images(&self) -> Result<usize> {
+        if !(1..=MOST_TOKENS).contains(&self.max_sequence_length) {
+            let message = format!("must be between 1 and {MOST_TOKENS}, but is {}", self.max_sequence_length);
+            return Err(Error::argument("max_sequence_length", message));
+        }
+        self.given.images()
+    }
+
+    /// As [`Self::embed`], for a model that takes positive and negative texts of different lengths. `encode` embeds those of an argument.
+    ///
+    /// # Errors
+    /// When embeddings do not fit the transformer, or `encode` refuses a text.
+    pub fn embed_of_any_length(
+        &self,
+        features: usize,
+        (dtype, device): (DType, &Device),
+        encode: impl Fn(&'static str, &[String]) -> Result<MaskedTexts>,
+    ) -> Result<GuidedTexts> {
+        let prompts = self.given.count()?;
+        self.warn_of_ignored();
+        let positive = match self.given.prompt_embeds {
+            Some(tokens) => {
+                let names = ["prompt_embeds", "prompt_attention_mask"];
+                MaskedTexts::given(names, tokens, self.prompt_attention_mask, features)?
+            }
+            None => encode("prompt", self.given.prompt)?,
+        };
+        let negative = match self.given.negative_prompt_embeds {
+            _ if !self.is_guided => None,
+            Some(tokens) => {
+                let names = ["negative_prompt_embeds", "negative_prompt_attention_mask"];
+                Some(MaskedTexts::given(names, tokens, self.negative_prompt_attention_mask, features)?)
+            }
+            None => Some(encode("negative_prompt", &broadcast(self.given.negative_prompt, prompts))?),
         };
         let for_each_image = |argument, texts: MaskedTexts| {
             texts.for_each_image(argument, [prompts, self.given.num_images_per_prompt], dtype, device)
