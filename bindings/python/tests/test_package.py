@@ -132,7 +132,7 @@ for missing in ("oxidiff.no_such_module", "oxidiff.schedulers.no_such_module", "
 from oxidiff.schedulers.scheduling_ddim import *
 assert EulerDiscreteScheduler is oxidiff.EulerDiscreteScheduler
 import oxidiff.models.attention_processor, oxidiff.pipelines
-for module, name in ((oxidiff.models.attention_processor, "AttnProcessor2_0"), (oxidiff.pipelines, "PixArtAlphaPipeline"),
+for module, name in ((oxidiff.models.attention_processor, "AttnProcessor2_0"), (oxidiff.pipelines, "KolorsPipeline"),
                      (oxidiff.schedulers, "KarrasDiffusionSchedulers")):
     try:
         getattr(module, name)

@@ -70,9 +70,10 @@ pub use loading::single_file::SingleFileOptions;
 pub use loading::{LoadOptions, check_writable, download, write_whole};
 pub use models::adapters::{AdapterWeight, BlockWeight, BlockWeights};
 pub use models::autoencoders::{
-    Autoencoder, AutoencoderKL, AutoencoderKLConfig, AutoencoderKLFlux2, AutoencoderKLFlux2Config,
-    AutoencoderKLQwenImage, AutoencoderKLQwenImageConfig, AutoencoderTiny, AutoencoderTinyConfig,
-    DiagonalGaussianDistribution, DownEncoderBlockType, EncodedImage, UpDecoderBlockType, UpsampleFn,
+    Autoencoder, AutoencoderDC, AutoencoderDCConfig, AutoencoderKL, AutoencoderKLConfig, AutoencoderKLFlux2,
+    AutoencoderKLFlux2Config, AutoencoderKLQwenImage, AutoencoderKLQwenImageConfig, AutoencoderTiny,
+    AutoencoderTinyConfig, DCBlockType, DCNormType, DCTiles, DiagonalGaussianDistribution,
+    DownEncoderBlockType, EncodedImage, UpDecoderBlockType, UpsampleFn,
 };
 pub use models::controlnets::{
     ControlNet, ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel,
@@ -92,13 +93,16 @@ pub use models::layers::resnet::ResnetTimeScaleShift;
 pub use models::model::Model;
 pub use models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapterConfig, T2IAdapterType, T2IAdapters};
 pub use models::transformers::{
-    ChromaInputs, ChromaTransformer2DConfig, ChromaTransformer2DModel, ControlNoiseRefiner,
-    DiTTransformer2DConfig, DiTTransformer2DModel, Flux2Inputs, Flux2KVCache, Flux2Transformer2DConfig,
-    Flux2Transformer2DModel, FluxControlCondition, FluxControlNetConfig, FluxControlNetInputs,
-    FluxControlNetModel, FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel,
-    QwenImageControlNetConfig, QwenImageControlNetInputs, QwenImageControlNetModel, QwenImageInputs,
-    QwenImageTransformer2DConfig, QwenImageTransformer2DModel, SD3ControlNetConfig, SD3ControlNetInputs,
-    SD3ControlNetModel, SD3Inputs, SD3Transformer2DConfig, SD3Transformer2DModel, ZImageControlInputs,
+    AuraFlowInputs, AuraFlowTransformer2DConfig, AuraFlowTransformer2DModel, ChromaInputs,
+    ChromaTransformer2DConfig, ChromaTransformer2DModel, ControlNoiseRefiner, DiTTransformer2DConfig,
+    DiTTransformer2DModel, Flux2Inputs, Flux2KVCache, Flux2Transformer2DConfig, Flux2Transformer2DModel,
+    FluxControlCondition, FluxControlNetConfig, FluxControlNetInputs, FluxControlNetModel,
+    FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel, PixArtInputs,
+    PixArtTransformer2DConfig, PixArtTransformer2DModel, QwenImageControlNetConfig,
+    QwenImageControlNetInputs, QwenImageControlNetModel, QwenImageInputs, QwenImageTransformer2DConfig,
+    QwenImageTransformer2DModel, SD3ControlNetConfig, SD3ControlNetInputs, SD3ControlNetModel, SD3Inputs,
+    SD3Transformer2DConfig, SD3Transformer2DModel, SanaControlNetConfig, SanaControlNetInputs,
+    SanaControlNetModel, SanaInputs, SanaTransformer2DConfig, SanaTransformer2DModel, ZImageControlInputs,
     ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs, ZImageTransformer2DConfig,
     ZImageTransformer2DModel,
 };
@@ -128,20 +132,21 @@ pub use schedulers::{
     KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig,
     LCMScheduler, LCMSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, MaskingSchedule,
     NoiseSamplerSeed, PNDMScheduler, PNDMSchedulerConfig, PredictionType, RePaintScheduler,
-    RePaintSchedulerConfig, SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig, Scheduler,
-    SchedulerOutput, ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput, SigmaSchedule, SolverType,
-    StepOptions, TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput, TimeShiftType, TimestepOptions,
-    TimestepSpacing, TimestepType, TrainingNoise, UnCLIPScheduler, UnCLIPSchedulerConfig,
-    UniPCMultistepScheduler, UniPCMultistepSchedulerConfig, UniPCSolverType, UpscaleMode,
-    VQDiffusionScheduler, VQDiffusionSchedulerConfig, VarianceType, from_config as scheduler_from_config,
+    RePaintSchedulerConfig, SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig, SCMScheduler,
+    SCMSchedulerConfig, Scheduler, SchedulerOutput, ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig,
+    SdeVeOutput, SigmaSchedule, SolverType, StepOptions, TCDScheduler, TCDSchedulerConfig,
+    TCDSchedulerOutput, TimeShiftType, TimestepOptions, TimestepSpacing, TimestepType, TrainingNoise,
+    UnCLIPScheduler, UnCLIPSchedulerConfig, UniPCMultistepScheduler, UniPCMultistepSchedulerConfig,
+    UniPCSolverType, UpscaleMode, VQDiffusionScheduler, VQDiffusionSchedulerConfig, VarianceType,
+    from_config as scheduler_from_config,
 };
 pub use text_encoders::{
     CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTextOutput, CLIPTextProjectionOutput,
     CLIPTokenizer, ChatMessage, ChatOptions, Gemma2Config, Gemma2Model, Gemma2Output, GemmaTokenizer,
-    Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs, Qwen2_5_VLOutput,
+    LlamaTokenizer, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs, Qwen2_5_VLOutput,
     Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig, Qwen2Tokenizer, Qwen2VLProcessed, Qwen2VLProcessor,
     Qwen3Config, Qwen3Model, Qwen3Output, T5Config, T5EncoderModel, T5EncoderOutput, T5Tokenizer,
-    TokenizedText, UnpaddedText,
+    TokenizedText, UMT5Config, UMT5EncoderModel, UnpaddedText,
 };
 pub use upscaling::{ImageUpscaler, UpscaleOptions};
 pub use vision::{

@@ -71,6 +71,7 @@ impl Held {
                 ControlNets::Flux(nets) => nets,
                 ControlNets::QwenImage(nets) => nets,
                 ControlNets::SD3(nets) => nets,
+                ControlNets::Sana(net) => net,
                 ControlNets::ZImage(net) => net,
             }))
         } else {

@@ -14,8 +14,8 @@ use serde_json::Value;
 use crate::gguf;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 use crate::small_models::{
-    flux1_config, write_chroma, write_flux1, write_flux2, write_initial, write_qwen_image, write_sd3,
-    write_z_image,
+    flux1_config, write_aura_flow, write_chroma, write_flux1, write_flux2, write_initial, write_pixart,
+    write_qwen_image, write_sana, write_sana_controlnet, write_sd3, write_z_image,
 };
 
 /// The commands that are not commands of the binary.
@@ -215,6 +215,24 @@ fn the_commands_of_the_page_about_models_work() {
         let tensors = if part.starts_with("text") { gguf::t5_of_llama_cpp(&tensors) } else { tensors };
         gguf::write(&tensors, QuantisedFormat::Q8_0, &sandbox.path(file));
     }
+    let aura_flow = sandbox.path("fal/AuraFlow-v0.3");
+    write_aura_flow(&aura_flow);
+    let tensors = gguf::tensors(&aura_flow.join("transformer/diffusion_pytorch_model.safetensors"));
+    gguf::write(&tensors, QuantisedFormat::Q8_0, &sandbox.path("aura_flow_0.3-Q8_0.gguf"));
+    for (name, class_name) in [
+        ("PixArt-XL-2-1024-MS", "PixArtAlphaPipeline"),
+        ("PixArt-LCM-XL-2-1024-MS", "PixArtAlphaPipeline"),
+        ("PixArt-Sigma-XL-2-1024-MS", "PixArtSigmaPipeline"),
+    ] {
+        write_pixart(&sandbox.path("PixArt-alpha").join(name), class_name);
+    }
+    let t5 = sandbox.path("PixArt-alpha/PixArt-Sigma-XL-2-1024-MS/text_encoder/model.safetensors");
+    let tensors = gguf::t5_of_llama_cpp(&gguf::tensors(&t5));
+    gguf::write(&tensors, QuantisedFormat::Q8_0, &sandbox.path("t5-pixart-Q8_0.gguf"));
+    let sana = sandbox.path("Efficient-Large-Model");
+    write_sana(&sana.join("Sana_1600M_1024px_BF16_diffusers"), false);
+    write_sana(&sana.join("Sana_Sprint_1.6B_1024px_diffusers"), true);
+    write_sana_controlnet(&sandbox.path("sana-controlnet"));
     let sd3 = sandbox.path("stabilityai/stable-diffusion-3.5-medium");
     write_sd3(&sd3);
     for name in ["stable-diffusion-3.5-large-turbo", "stable-diffusion-3-medium-diffusers"] {
@@ -249,6 +267,11 @@ fn the_commands_of_the_page_about_models_work() {
         let mut arguments = words(command.strip_prefix("oxidiff ").unwrap());
         if let Some(steps) = arguments.iter().position(|word| word == "--steps") {
             arguments.drain(steps..=steps + 1);
+        }
+        for size in ["--height", "--width"] {
+            if let Some(at) = arguments.iter().position(|word| word == size) {
+                arguments.drain(at..=at + 1);
+            }
         }
         let smaller = ["--steps", "2", "--height", "64", "--width", "64"];
         arguments.extend(smaller.map(str::to_owned));

@@ -37,6 +37,7 @@ impl Addition {
             | ControlNets::Flux(_)
             | ControlNets::QwenImage(_)
             | ControlNets::SD3(_)
+            | ControlNets::Sana(_)
             | ControlNets::ZImage(_) => Self::CONTROLNET,
         }
     }

@@ -5,6 +5,7 @@
 
 mod additions;
 mod any_pipeline;
+mod aura_flow;
 mod auto_pipeline;
 mod chroma;
 pub(crate) mod common;
@@ -18,9 +19,11 @@ mod model_index;
 mod output;
 mod pipeline;
 mod pipeline_fields;
+mod pixart;
 mod qwen_image;
 mod registry;
 mod request;
+mod sana;
 mod stable_diffusion;
 mod stable_diffusion_3;
 mod stable_diffusion_xl;
@@ -28,6 +31,7 @@ mod unconditional;
 mod z_image;
 
 pub use any_pipeline::PipelineArguments;
+pub use aura_flow::*;
 pub use auto_pipeline::{
     AUTO_PIPELINES, AutoPipeline, AutoPipelineForImage2Image, AutoPipelineForInpainting,
     AutoPipelineForText2Image,
@@ -52,9 +56,11 @@ pub use generation_config::{CallDefaults, GenerationConfig};
 pub use model_index::ModelIndex;
 pub use output::ImagePipelineOutput;
 pub use pipeline::Pipeline;
+pub use pixart::*;
 pub use qwen_image::*;
 pub use registry::{Task, register_pipeline};
 pub use request::{AnyTensor, Argument, ArgumentInfo, ArgumentKind, CallArguments, FromArgument, Request};
+pub use sana::*;
 pub use stable_diffusion::*;
 pub use stable_diffusion_3::*;
 pub use stable_diffusion_xl::*;

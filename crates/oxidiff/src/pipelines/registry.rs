@@ -2,6 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
+use super::aura_flow::AuraFlowPipeline;
 use super::chroma::{ChromaImg2ImgPipeline, ChromaInpaintPipeline, ChromaPipeline};
 use super::common::component_loader::ComponentLoader;
 use super::component::Components;
@@ -15,12 +16,14 @@ use super::flux::{
 use super::flux2::{Flux2KleinInpaintPipeline, Flux2KleinKVPipeline, Flux2KleinPipeline};
 use super::model_index::ModelIndex;
 use super::pipeline::Pipeline;
+use super::pixart::{PixArtAlphaPipeline, PixArtSigmaPAGPipeline, PixArtSigmaPipeline};
 use super::qwen_image::{
     QwenImageControlNetInpaintPipeline, QwenImageControlNetPipeline, QwenImageEditInpaintPipeline,
     QwenImageEditPipeline, QwenImageEditPlusPipeline, QwenImageImg2ImgPipeline, QwenImageInpaintPipeline,
     QwenImagePipeline,
 };
 use super::request::{ArgumentInfo, CallArguments};
+use super::sana::{SanaControlNetPipeline, SanaPipeline, SanaSprintImg2ImgPipeline, SanaSprintPipeline};
 use super::stable_diffusion::{
     LatentConsistencyModelImg2ImgPipeline, LatentConsistencyModelPipeline, StableDiffusionAdapterPipeline,
     StableDiffusionControlNetImg2ImgPipeline, StableDiffusionControlNetInpaintPipeline,
@@ -88,6 +91,7 @@ impl Task {
 
 /// The classes of the library. Those of one family have the same parts, so that one can be made from another.
 const PIPELINES: &[Entry] = &[
+    Entry::of::<AuraFlowPipeline>("auraflow", Task::TextToImage),
     Entry::of::<ChromaPipeline>("chroma", Task::TextToImage),
     Entry::of::<ChromaImg2ImgPipeline>("chroma", Task::ImageToImage),
     Entry::of::<ChromaInpaintPipeline>("chroma", Task::Inpainting),
@@ -113,6 +117,9 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<LatentConsistencyModelPipeline>("latent-consistency-models", Task::TextToImage),
     Entry::of::<LatentConsistencyModelImg2ImgPipeline>("latent-consistency-models", Task::ImageToImage),
     Entry::of::<PNDMPipeline>("pndm", Task::Unconditional),
+    Entry::of::<PixArtAlphaPipeline>("pixart-alpha", Task::TextToImage),
+    Entry::of::<PixArtSigmaPipeline>("pixart-sigma", Task::TextToImage),
+    Entry::of::<PixArtSigmaPAGPipeline>("pixart-sigma-pag", Task::TextToImage),
     Entry::of::<QwenImagePipeline>("qwenimage", Task::TextToImage),
     Entry::of::<QwenImageImg2ImgPipeline>("qwenimage", Task::ImageToImage),
     Entry::of::<QwenImageInpaintPipeline>("qwenimage", Task::Inpainting),
@@ -122,6 +129,10 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<QwenImageEditInpaintPipeline>("qwenimage-edit", Task::Inpainting),
     Entry::of::<QwenImageEditPlusPipeline>("qwenimage-edit-plus", Task::ImageToImage),
     Entry::of::<RePaintPipeline>("repaint", Task::Inpainting),
+    Entry::of::<SanaPipeline>("sana", Task::TextToImage),
+    Entry::of::<SanaControlNetPipeline>("sana-controlnet", Task::TextToImage),
+    Entry::of::<SanaSprintPipeline>("sana-sprint", Task::TextToImage),
+    Entry::of::<SanaSprintImg2ImgPipeline>("sana-sprint", Task::ImageToImage),
     Entry::of::<ScoreSdeVePipeline>("score-sde-ve", Task::Unconditional),
     Entry::of::<StableDiffusionPipeline>("stable-diffusion", Task::TextToImage),
     Entry::of::<StableDiffusionImg2ImgPipeline>("stable-diffusion", Task::ImageToImage),

@@ -11,6 +11,7 @@ mod gemma2;
 mod gemma_tokenizer;
 mod input_ids;
 mod language_model;
+mod llama_tokenizer;
 #[allow(non_camel_case_types, reason = "the classes have the names that transformers gives them")]
 mod qwen2_5_vl;
 mod qwen2_tokenizer;
@@ -29,6 +30,7 @@ pub use clip_text_with_projection::{CLIPTextModelWithProjection, CLIPTextProject
 pub use clip_tokenizer::{CLIPTokenizer, TokenizedText};
 pub use gemma_tokenizer::GemmaTokenizer;
 pub use gemma2::{Gemma2Config, Gemma2Model, Gemma2Output};
+pub use llama_tokenizer::LlamaTokenizer;
 pub use qwen2_5_vl::{
     Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs, Qwen2_5_VLOutput,
     Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig,
@@ -36,5 +38,5 @@ pub use qwen2_5_vl::{
 pub use qwen2_tokenizer::{Qwen2Tokenizer, UnpaddedText};
 pub use qwen2_vl_processor::{Qwen2VLProcessed, Qwen2VLProcessor};
 pub use qwen3::{Qwen3Config, Qwen3Model, Qwen3Output};
-pub use t5::{T5Config, T5EncoderModel, T5EncoderOutput};
+pub use t5::{T5Config, T5EncoderModel, T5EncoderOutput, UMT5Config, UMT5EncoderModel};
 pub use t5_tokenizer::T5Tokenizer;

@@ -3,6 +3,7 @@
 #[path = "../fixture/mod.rs"]
 mod fixture;
 
+mod aura_flow;
 mod checkpoints;
 mod chroma;
 mod flux;
@@ -11,8 +12,10 @@ mod freeu;
 mod image_to_image;
 mod new_family;
 mod pipeline;
+mod pixart;
 mod quicktour;
 mod qwen_image;
+mod sana;
 mod stable_diffusion;
 mod stable_diffusion_3;
 mod stable_diffusion_xl;

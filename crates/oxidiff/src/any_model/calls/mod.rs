@@ -1,8 +1,11 @@
 //! The arguments of each class, and what it returns.
 
+mod aura_flow;
 mod autoencoders;
 mod controlnets;
+mod pixart;
 mod qwen_image;
+mod sana;
 mod t2i_adapters;
 mod text_encoders;
 mod transformers;

@@ -7,7 +7,7 @@ use crate::call_arguments;
 use crate::error::Result;
 use crate::text_encoders::{
     CLIPTextModel, CLIPTextModelWithProjection, Gemma2Model, Qwen2_5_VLForConditionalGeneration,
-    Qwen2_5_VLInputs, Qwen3Model, T5EncoderModel,
+    Qwen2_5_VLInputs, Qwen3Model, T5EncoderModel, UMT5EncoderModel,
 };
 
 call_arguments! {
@@ -108,6 +108,20 @@ impl CallableModel for Qwen3Model {
 }
 
 impl CallableModel for T5EncoderModel {
+    type Arguments = TextEncoderArguments;
+
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn call(&self, arguments: TextEncoderArguments) -> Result<ModelOutput> {
+        let input_ids = tokens(required("input_ids", arguments.input_ids)?);
+        let output = self.forward(&input_ids, arguments.attention_mask.map(tokens).as_deref())?;
+        Ok(vec![("last_hidden_state", output.last_hidden_state.into())])
+    }
+}
+
+impl CallableModel for UMT5EncoderModel {
     type Arguments = TextEncoderArguments;
 
     fn dtype(&self) -> DType {

@@ -3,6 +3,7 @@
 //!
 //! A layout is a file of this folder and a row of [`LAYOUTS`].
 
+mod aura_flow;
 mod configs;
 mod controlnet;
 mod flux;
@@ -12,6 +13,7 @@ mod open_clip;
 mod qwen2_5_vl;
 mod qwen3;
 mod qwen_image;
+mod sana;
 mod sd3;
 pub(crate) mod sd3_names;
 mod sdxl;
@@ -46,15 +48,18 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 15] = [
+static LAYOUTS: [&Layout; 18] = [
     &controlnet::LAYOUT,
     &flux::FLUX1_TRANSFORMER,
     &flux::CHROMA_TRANSFORMER,
     &flux::FLUX2_TRANSFORMER,
     &flux::FLUX2_AUTOENCODER,
+    &aura_flow::LAYOUT,
     &qwen_image::LAYOUT,
     &z_image::LAYOUT,
     &z_image::CONTROLNET,
+    &sana::TRANSFORMER,
+    &sana::AUTOENCODER,
     &qwen3::LAYOUT,
     &gemma2::LAYOUT,
     &qwen2_5_vl::LAYOUT,
@@ -91,7 +96,7 @@ pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFold
     if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| tensors.contains(key)) {
         return Err(Error::unsupported(
             format!("`{}`, a checkpoint of {family}", tensors.origin()),
-            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, FLUX.1, FLUX.2, Chroma and Qwen-Image, the text encoders of Z-Image and Qwen-Image, and T5, are read from a \
+            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, FLUX.1, FLUX.2, Chroma, AuraFlow, Qwen-Image and Sana, the text encoders of Z-Image and Qwen-Image, and T5, are read from a \
              single file; choose the configuration with `config` if it is one of them",
         ));
     }
@@ -109,8 +114,10 @@ pub(crate) fn is_transformer(tensors: &StateDict) -> bool {
         &flux::FLUX1_TRANSFORMER,
         &flux::CHROMA_TRANSFORMER,
         &flux::FLUX2_TRANSFORMER,
+        &aura_flow::LAYOUT,
         &qwen_image::LAYOUT,
         &z_image::LAYOUT,
+        &sana::TRANSFORMER,
     ];
     layouts.iter().any(|layout| (layout.recognizes)(tensors)) || sd3::is_alone(tensors)
 }

@@ -9,7 +9,8 @@ use super::sd3::{SD3ControlNet, SD3MultiControlNetModel};
 use super::union::{ControlNetUnion, ControlNetUnionModel, MultiControlNetUnionModel};
 use crate::models::model::Model;
 use crate::models::transformers::{
-    FluxControlNetModel, QwenImageControlNetModel, SD3ControlNetModel, ZImageControlNetModel,
+    FluxControlNetModel, QwenImageControlNetModel, SD3ControlNetModel, SanaControlNetModel,
+    ZImageControlNetModel,
 };
 use crate::pipelines::component::Component;
 
@@ -36,6 +37,8 @@ pub enum ControlNets {
     QwenImage(Box<QwenImageControlNet>),
     /// Those of Stable Diffusion 3.
     SD3(Box<SD3ControlNet>),
+    /// That of Sana.
+    Sana(Box<SanaControlNetModel>),
     /// That of Z-Image.
     ZImage(Box<ZImageControlNetModel>),
 }
@@ -49,6 +52,7 @@ impl ControlNets {
             Self::Flux(nets) => &**nets,
             Self::QwenImage(nets) => &**nets,
             Self::SD3(nets) => &**nets,
+            Self::Sana(net) => &**net,
             Self::ZImage(net) => &**net,
         }
     }
@@ -61,6 +65,7 @@ impl ControlNets {
             Self::Flux(_) => FluxControlNetModel::CLASS_NAME,
             Self::QwenImage(_) => QwenImageControlNetModel::CLASS_NAME,
             Self::SD3(_) => SD3ControlNetModel::CLASS_NAME,
+            Self::Sana(_) => SanaControlNetModel::CLASS_NAME,
             Self::ZImage(_) => ZImageControlNetModel::CLASS_NAME,
         }
     }
@@ -109,5 +114,6 @@ from_boxed! {
     QwenImageControlNet => QwenImage,
     SD3ControlNetModel => SD3,
     SD3MultiControlNetModel => SD3,
-    SD3ControlNet => SD3
+    SD3ControlNet => SD3,
+    SanaControlNetModel => Sana
 }

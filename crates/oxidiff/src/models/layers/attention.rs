@@ -9,6 +9,7 @@ use super::ip_attention::IpAttention;
 use super::last_context::LastContext;
 use super::linear::Linear;
 use super::normalization::LayerNorm;
+use super::raised_attention::raised_attention;
 
 /// How many heads attention works on at a time: fewer heads need less memory, but more time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,6 +141,21 @@ impl Attention {
         self.to_out[0].forward_added(attended, residual)
     }
 
+    /// Like [`Self::forward`], with the scores by which each token of the context is seen raised by a number: `raised` is
+    /// `[batch, context_tokens]`.
+    pub fn forward_raised(&self, x: Tensor<3>, context: Option<Tensor<3>>, raised: &Tensor<2>) -> Tensor<3> {
+        let (key, value) = self.keys_and_values(&x, context);
+        let query = self.to_q.forward(x);
+        let [batch, tokens, _] = query.dims();
+        let ones = Tensor::ones([batch, tokens], (&query.device(), query.dtype()));
+        self.to_out[0].forward(raised_attention(query, key, value, self.heads, [&ones, raised]))
+    }
+
+    /// As [`Self::forward`] among the tokens of `x`, each of which sees only itself (Ahn et al. 2024, <https://arxiv.org/abs/2403.17377>).
+    pub fn forward_perturbed(&self, x: Tensor<3>) -> Tensor<3> {
+        self.to_out[0].forward(self.to_v.forward(x))
+    }
+
     /// Like [`Self::forward_added`], for a text and the images of IP-Adapters.
     pub fn forward_prompted(
         &self,
@@ -161,10 +177,7 @@ impl Attention {
 
     /// The queries, and the attention itself, with all heads at once or some at a time.
     fn attend(&self, x: Tensor<3>, context: Option<Tensor<3>>) -> (Tensor<3>, Tensor<3>) {
-        let (key, value) = match context {
-            Some(context) => self.project_context(context),
-            None => (self.to_k.forward(x.clone()), self.to_v.forward(x.clone())),
-        };
+        let (key, value) = self.keys_and_values(&x, context);
         let query = self.to_q.forward(x);
         let at_once = self.slice.map_or(self.heads, |slice| slice.of(self.heads));
         if at_once == self.heads {
@@ -180,6 +193,14 @@ impl Attention {
         });
         let attended = Tensor::cat(slices.collect(), 2);
         (query, attended)
+    }
+
+    /// Keys and values of `context`, or of `x` itself.
+    fn keys_and_values(&self, x: &Tensor<3>, context: Option<Tensor<3>>) -> (Tensor<3>, Tensor<3>) {
+        match context {
+            Some(context) => self.project_context(context),
+            None => (self.to_k.forward(x.clone()), self.to_v.forward(x.clone())),
+        }
     }
 
     /// Keys and values of a context; those of the last call if neither the context nor the weights have changed.

@@ -2,14 +2,18 @@
 
 pub(crate) mod activations;
 pub(crate) mod ada_group_norm;
+pub(crate) mod ada_layer_norm_single;
 pub(crate) mod attention;
 pub(crate) mod attention_context;
+pub(crate) mod caption_projection;
 pub(crate) mod causal_attention;
 pub(crate) mod clip_encoder;
 pub(crate) mod convolution;
+pub(crate) mod depthwise_convolution;
 pub(crate) mod embeddings;
 pub(crate) mod feed_forward;
 pub(crate) mod fixed_resample;
+pub(crate) mod glumb_conv;
 pub(crate) mod hidden_activation;
 pub(crate) mod ip_attention;
 pub(crate) mod joint_attention;

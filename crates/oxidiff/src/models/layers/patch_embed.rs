@@ -13,6 +13,7 @@ pub struct PatchEmbed {
     proj: Conv2d,
     patch_size: usize,
     base_size: usize,
+    interpolation_scale: f64,
 }
 
 impl PatchEmbed {
@@ -29,7 +30,14 @@ impl PatchEmbed {
             proj: Conv2d::init(in_channels, embed_dim, patch_size, device).with_stride(patch_size, 0),
             patch_size,
             base_size: sample_size / patch_size,
+            interpolation_scale: 1.0,
         }
+    }
+
+    /// The same layer, with positions that are this many times as close.
+    pub fn with_interpolation_scale(mut self, scale: f64) -> Self {
+        self.interpolation_scale = scale;
+        self
     }
 
     /// `[batch, in_channels, height, width]` to `[batch, patches, embed_dim]`.
@@ -40,6 +48,7 @@ impl PatchEmbed {
         let positions = position_embeddings(
             [height / self.patch_size, width / self.patch_size],
             self.base_size,
+            self.interpolation_scale,
             embed_dim,
         );
         let data = TensorData::new(
@@ -52,14 +61,19 @@ impl PatchEmbed {
 }
 
 /// Sines and cosines of the column, then of the row, of each position in a grid `[height, width]`: `embed_dim` values per
-/// position. Positions are scaled as if the grid had `base_size` rows and columns.
-pub fn position_embeddings(grid: [usize; 2], base_size: usize, embed_dim: usize) -> Vec<f32> {
+/// position. Positions are scaled as if the grid had `base_size` rows and columns, and divided by `interpolation_scale`.
+pub fn position_embeddings(
+    grid: [usize; 2],
+    base_size: usize,
+    interpolation_scale: f64,
+    embed_dim: usize,
+) -> Vec<f32> {
     let count = embed_dim / 4;
     let frequencies: Vec<f64> =
         (0..count).map(|i| 1.0 / 10_000f64.powf(i as f64 / (embed_dim as f64 / 4.0))).collect();
     let position = |index: usize, size: usize| {
         let stretch = size as f64 / base_size as f64;
-        f64::from(index as f32 / stretch as f32)
+        f64::from(index as f32 / stretch as f32 / interpolation_scale as f32)
     };
     let [height, width] = grid;
     let mut values = Vec::with_capacity(height * width * embed_dim);
@@ -73,4 +87,18 @@ pub fn position_embeddings(grid: [usize; 2], base_size: usize, embed_dim: usize)
         }
     }
     values
+}
+
+/// The image of patches of `patch_size` by `patch_size` pixels in a grid of `[height, width]`, each of which is a token of
+/// `[patch_size, patch_size, channels]` values: `[batch, channels, height * patch_size, width * patch_size]`.
+pub fn image_of_patches(
+    tokens: Tensor<3>,
+    [height, width]: [usize; 2],
+    patch_size: usize,
+    channels: usize,
+) -> Tensor<4> {
+    let batch = tokens.dims()[0];
+    let patches: Tensor<6> = tokens.reshape([batch, height, width, patch_size, patch_size, channels]);
+    let size = [batch, channels, height * patch_size, width * patch_size];
+    patches.permute([0, 5, 1, 3, 2, 4]).reshape(size)
 }

@@ -6,8 +6,9 @@ use oxidiff_kernels::attention;
 /// Heads are filled up to a multiple of this, for which all kernels are fast.
 const MULTIPLE: usize = 32;
 
-/// `softmax(Q Kᵀ / sqrt(dim) + m mᵀ) V` for each head, where `m` has a value for each token: the score by which one token sees another is
-/// raised by the product of their values. `mask` is `[batch, tokens]`, the others are `[batch, tokens, heads * dim]`.
+/// `softmax(Q Kᵀ / sqrt(dim) + a bᵀ) V` for each head, where `a` and `b` have a value for each query and each key: the score by which one
+/// token sees another is raised by the product of their values. `raised` are `[batch, queries]` and `[batch, keys]`, the others
+/// `[batch, tokens, heads * dim]`.
 ///
 /// What is added has rank one, so it is one more feature of queries and keys, and no matrix of tokens by tokens is made.
 pub fn raised_attention(
@@ -15,22 +16,22 @@ pub fn raised_attention(
     key: Tensor<3>,
     value: Tensor<3>,
     heads: usize,
-    mask: &Tensor<2>,
+    [of_query, of_key]: [&Tensor<2>; 2],
 ) -> Tensor<3> {
-    let [batch, tokens, width] = query.dims();
-    let dim = width / heads;
+    let dim = query.dims()[2] / heads;
     let longer = (dim + 1).next_multiple_of(MULTIPLE);
     // Scores are divided by the root of the new length.
     let root = (longer as f64).sqrt();
-    let mask: Tensor<4> = mask.clone().reshape([batch, tokens, 1, 1]).repeat_dim(2, heads);
-    let lengthen = |x: Tensor<3>, factors: [f64; 2]| {
+    let lengthen = |x: Tensor<3>, raised: &Tensor<2>, factors: [f64; 2]| {
+        let [batch, tokens, _] = x.dims();
         let x: Tensor<4> = x.reshape([batch, tokens, heads, dim]);
+        let raised: Tensor<4> = raised.clone().reshape([batch, tokens, 1, 1]).repeat_dim(2, heads);
         let rest = Tensor::zeros([batch, tokens, heads, longer - dim - 1], (&x.device(), x.dtype()));
-        let parts = vec![x * factors[0], mask.clone() * factors[1], rest];
+        let parts = vec![x * factors[0], raised * factors[1], rest];
         Tensor::cat(parts, 3).reshape([batch, tokens, heads * longer])
     };
-    let query = lengthen(query, [root / (dim as f64).sqrt(), root]);
-    attention(query, lengthen(key, [1.0, 1.0]), value, heads)
+    let query = lengthen(query, of_query, [root / (dim as f64).sqrt(), root]);
+    attention(query, lengthen(key, of_key, [1.0, 1.0]), value, heads)
 }
 
 #[cfg(test)]
@@ -54,7 +55,7 @@ mod tests {
                 mask.clone().unsqueeze_dim::<3>(2).matmul(mask.clone().unsqueeze_dim::<3>(1));
             let weights = softmax(scores + raised.unsqueeze_dim::<4>(1), 3);
             let expected = weights.matmul(split(value.clone())).swap_dims(1, 2).reshape([2, 5, heads * dim]);
-            let made = raised_attention(query, key, value, heads, &mask);
+            let made = raised_attention(query, key, value, heads, [&mask; 2]);
             made.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
         }
     }

@@ -14,7 +14,7 @@ use crate::models::layers::embeddings::{TimestepEmbedding, Timesteps};
 use crate::models::layers::feed_forward::{FeedForward, FeedForwardActivation};
 use crate::models::layers::linear::{Embedding, Linear};
 use crate::models::layers::normalization::{LayerNorm, layer_norm_without_parameters};
-use crate::models::layers::patch_embed::PatchEmbed;
+use crate::models::layers::patch_embed::{PatchEmbed, image_of_patches};
 use crate::models::model::{Model, compiled_with_the_library};
 
 /// Length of the raw embedding of a timestep.
@@ -175,7 +175,7 @@ impl DiTTransformer2DModel {
     }
 
     fn predict(&self, sample: Tensor<4>, timesteps: &[f32], class_labels: &[usize]) -> Result<Tensor<4>> {
-        let [batch, _, size, _] = sample.dims();
+        let size = sample.dims()[2];
         let mut x = self.pos_embed.forward(sample.cast(self.dtype()));
         for block in &self.transformer_blocks {
             x = block.forward(x, timesteps, class_labels)?;
@@ -190,12 +190,8 @@ impl DiTTransformer2DModel {
             scale,
         ));
 
-        // Each token holds the pixels of one patch.
-        let (patch, channels) = (self.config.patch_size, self.config.predicted_channels());
-        let patches = size / patch;
-        let x: Tensor<6> = x.reshape([batch, patches, patches, patch, patch, channels]);
-        let side = patches * patch;
-        Ok(x.permute([0, 5, 1, 3, 2, 4]).reshape([batch, channels, side, side]))
+        let patch = self.config.patch_size;
+        Ok(image_of_patches(x, [size / patch; 2], patch, self.config.predicted_channels()))
     }
 
     /// Checks the inputs and returns one timestep per item of the batch.

@@ -1,14 +1,18 @@
 //! Transformers over images.
 
+mod aura_flow;
 mod chroma;
 mod dit_transformer_2d;
 mod flux;
 mod flux2;
+mod pixart;
 mod qwen_image;
+mod sana;
 mod sd3;
 mod transformer_2d;
 mod z_image;
 
+pub use aura_flow::{AuraFlowInputs, AuraFlowTransformer2DConfig, AuraFlowTransformer2DModel};
 pub use chroma::{ChromaInputs, ChromaTransformer2DConfig, ChromaTransformer2DModel};
 pub use dit_transformer_2d::{DiTTransformer2DConfig, DiTTransformer2DModel};
 pub use flux::{
@@ -16,10 +20,16 @@ pub use flux::{
     FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel,
 };
 pub use flux2::{Flux2Inputs, Flux2KVCache, Flux2Transformer2DConfig, Flux2Transformer2DModel};
+pub(crate) use pixart::Perturbed;
+pub use pixart::{PixArtInputs, PixArtTransformer2DConfig, PixArtTransformer2DModel};
 pub(crate) use qwen_image::counting_tokens;
 pub use qwen_image::{
     QwenImageControlNetConfig, QwenImageControlNetInputs, QwenImageControlNetModel, QwenImageInputs,
     QwenImageTransformer2DConfig, QwenImageTransformer2DModel,
+};
+pub use sana::{
+    SanaControlNetConfig, SanaControlNetInputs, SanaControlNetModel, SanaInputs, SanaTransformer2DConfig,
+    SanaTransformer2DModel,
 };
 pub use sd3::{
     SD3ControlNetConfig, SD3ControlNetInputs, SD3ControlNetModel, SD3Inputs, SD3Transformer2DConfig,

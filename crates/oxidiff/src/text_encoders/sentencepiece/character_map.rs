@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// When a map is damaged.
-pub(super) fn check_normalizer(text: &[u8], origin: &str) -> Result<()> {
+pub(in crate::text_encoders) fn check_normalizer(text: &[u8], origin: &str) -> Result<()> {
     #[derive(Deserialize)]
     struct Tokenizer {
         normalizer: Option<Value>,
@@ -32,7 +32,7 @@ pub(super) fn check_normalizer(text: &[u8], origin: &str) -> Result<()> {
 ///
 /// # Errors
 /// When the map is damaged.
-pub(super) fn check(map: &[u8], origin: &str) -> Result<()> {
+pub(in crate::text_encoders) fn check(map: &[u8], origin: &str) -> Result<()> {
     let is_whole = Units::of(map).is_some_and(|units| units.are_whole());
     match is_whole {
         true => Ok(()),

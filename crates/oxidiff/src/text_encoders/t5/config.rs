@@ -110,7 +110,8 @@ impl T5Config {
             return invalid("relative_attention_max_distance", message);
         }
         if self.model_type == "umt5" {
-            let message = "is `umt5`, each of whose layers knows the positions; only T5 is supported";
+            let message =
+                "is `umt5`, each of whose layers knows the positions: such a model is a `UMT5EncoderModel`";
             return invalid("model_type", message.into());
         }
         if self.other.get("is_decoder") == Some(&Value::Bool(true)) {

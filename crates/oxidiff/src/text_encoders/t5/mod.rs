@@ -5,12 +5,14 @@ mod config;
 mod feed_forward;
 mod relative_position;
 mod stack;
+mod umt5;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 
 pub use self::config::T5Config;
 use self::stack::Stack;
+pub use self::umt5::{UMT5Config, UMT5EncoderModel};
 use crate::error::Result;
 use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
@@ -70,7 +72,7 @@ impl Model for T5EncoderModel {
         config.check()?;
         Ok(Self {
             shared: Embedding::init(config.vocab_size, config.d_model, device),
-            encoder: Stack::init(config, device)?,
+            encoder: Stack::init(config, false, device)?,
             config: config.clone(),
         })
     }

@@ -34,11 +34,11 @@ struct FeedForwardLayer {
 }
 
 impl Stack {
-    pub fn init(config: &T5Config, device: &Device) -> Result<Self> {
+    /// The first layer knows the positions, or each does, if `all_know_positions`.
+    pub fn init(config: &T5Config, all_know_positions: bool, device: &Device) -> Result<Self> {
         let norm = || RmsNorm::init(config.d_model, config.layer_norm_epsilon, device);
         let block = |number| {
-            // The first layer knows the positions; all others use what it found.
-            let attention = SelfAttention::init(config, number == 0, device);
+            let attention = SelfAttention::init(config, number == 0 || all_know_positions, device);
             let feed_forward = FeedForward::init(config, device)?;
             let layer = (
                 AttentionLayer { SelfAttention: attention, layer_norm: norm() },
@@ -53,16 +53,15 @@ impl Stack {
     /// `[batch, tokens, d_model]` to the same shape. No token sees those that are `hidden` in its text.
     pub fn forward(&self, x: Tensor<3>, hidden: Option<&[Vec<bool>]>) -> Tensor<3> {
         let ([_, tokens, _], dtype, device) = (x.dims(), x.dtype(), x.device());
-        let bias = self
-            .block
-            .first()
-            .and_then(|block| block.layer.0.SelfAttention.position_bias(tokens, &device))
-            .map(|bias| bias.cast(dtype));
+        let mut bias = None;
         let hidden = hidden.map(|hidden| mask(hidden, &device));
         // As transformers does it: in `f16`, sums may become infinite.
         let mut x = if dtype == DType::F16 { x.cast(DType::F32) } else { x };
         for block in &self.block {
             let (attention, feed_forward) = &block.layer;
+            // A layer that does not know the positions uses what the one before it has found.
+            let own = attention.SelfAttention.position_bias(tokens, &device);
+            bias = own.map(|bias| bias.cast(dtype)).or(bias);
             let normalized = attention.layer_norm.forward(x.clone()).cast(dtype);
             x = attention.SelfAttention.forward_added(normalized, bias.clone(), hidden.clone(), x);
             let normalized = feed_forward.layer_norm.forward(x.clone()).cast(dtype);

@@ -182,7 +182,7 @@ impl ChromaTransformer2DModel {
         let rotary = rotary(self.config.axes_dims_rope, inputs.txt_ids, inputs.img_ids, &device);
         let mask = inputs.attention_mask.as_ref().map(|mask| mask.clone().to_device(&device).cast(dtype));
         let attend = |query, key, value, heads| match &mask {
-            Some(mask) => raised_attention(query, key, value, heads, mask),
+            Some(mask) => raised_attention(query, key, value, heads, [mask; 2]),
             None => attention(query, key, value, heads),
         };
         let image = self.x_embedder.forward(on_device(&inputs.hidden_states));

@@ -27,6 +27,7 @@ use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::call::call;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::modulation::ModulationLayer;
+use crate::models::layers::patch_embed::image_of_patches;
 use crate::models::least_memory;
 use crate::models::model::{Model, compiled_with_the_library};
 
@@ -162,7 +163,7 @@ impl SD3Transformer2DModel {
         let (dtype, device) = (self.dtype(), self.device());
         let condition =
             self.time_text_embed.forward(inputs.timestep, &inputs.pooled_projections, &device, dtype);
-        let [batch, _, height, width] = inputs.hidden_states.dims();
+        let [_, _, height, width] = inputs.hidden_states.dims();
         let mut image = self.pos_embed.forward(inputs.hidden_states.clone().to_device(&device).cast(dtype));
         let text = inputs.encoder_hidden_states.clone().to_device(&device).cast(dtype);
         let mut text = self.context_embedder.forward(text);
@@ -180,8 +181,6 @@ impl SD3Transformer2DModel {
         let modulation = self.norm_out.forward_ungated(&condition);
         let tokens = self.proj_out.forward(modulation.norm(image, EPSILON));
         let (size, channels) = (self.config.patch_size, self.config.channels());
-        let [rows, columns] = [height / size, width / size];
-        let patches: Tensor<6> = tokens.reshape([batch, rows, columns, size, size, channels]);
-        patches.permute([0, 5, 1, 3, 2, 4]).reshape([batch, channels, height, width])
+        image_of_patches(tokens, [height / size, width / size], size, channels)
     }
 }

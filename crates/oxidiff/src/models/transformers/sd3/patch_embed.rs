@@ -25,7 +25,7 @@ impl PatchEmbed {
         let Sizes { patch_size, table, sample_size, .. } = *sizes;
         let dim = sizes.dim();
         let positions = || {
-            let values = move || position_embeddings([table; 2], sample_size / patch_size, dim);
+            let values = move || position_embeddings([table; 2], sample_size / patch_size, 1.0, dim);
             parameter::computed([1, table * table, dim], values, device)
         };
         Self {

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use super::chat::{embed_each, warn_of_truncation};
 use crate::error::{Error, Result};
 use crate::models::finite::is_finite;
-use crate::text_encoders::{T5EncoderModel, T5Tokenizer};
+use crate::text_encoders::{T5EncoderModel, T5Tokenizer, TokenizedText};
 use crate::wording::counted;
 
 /// Encoded texts, one for each item of a batch.
@@ -29,17 +29,37 @@ impl MaskedTexts {
         max_length: usize,
         counts: impl Fn(&[u32]) -> Vec<f32>,
     ) -> Result<Self> {
+        Self::encoded(
+            texts,
+            max_length,
+            |text| tokenizer.tokenize(&[text], max_length),
+            |ids, mask| Ok(encoder.forward(ids, Some(mask))?.last_hidden_state),
+            counts,
+        )
+    }
+
+    /// As [`Self::of_t5`], with another encoder: `encode` embeds tokens, which have a mask.
+    ///
+    /// # Errors
+    /// When a text cannot be tokenized, or the encoder refuses it.
+    pub fn encoded(
+        texts: &[String],
+        max_length: usize,
+        tokenize: impl Fn(&str) -> Result<TokenizedText>,
+        encode: impl Fn(&[Vec<u32>], &[Vec<u32>]) -> Result<Tensor<3>>,
+        counts: impl Fn(&[u32]) -> Vec<f32>,
+    ) -> Result<Self> {
         let embedded = embed_each(texts, |text| {
-            let tokens = tokenizer.tokenize(&[text], max_length)?;
+            let tokens = tokenize(text)?;
             warn_of_truncation(tokens.truncated[0].as_deref(), max_length);
-            let hidden_states =
-                encoder.forward(&tokens.input_ids, Some(&tokens.attention_mask))?.last_hidden_state;
+            let hidden_states = encode(&tokens.input_ids, &tokens.attention_mask)?;
             Ok((hidden_states, counts(&tokens.attention_mask[0])))
         })?;
         let (tokens, counts): (Vec<_>, Vec<_>) = embedded.into_iter().unzip();
+        let tokens = Tensor::cat(tokens, 0);
         let mask = TensorData::new(counts.concat(), [texts.len(), max_length]);
-        let mask = Tensor::from_data(mask, (&encoder.device(), DType::F32));
-        Ok(Self { tokens: Tensor::cat(tokens, 0), mask })
+        let mask = Tensor::from_data(mask, (&tokens.device(), DType::F32));
+        Ok(Self { tokens, mask })
     }
 
     /// Texts that were given with their masks, as the arguments of these names, for a model that takes so many features.

@@ -1,7 +1,9 @@
 //! From prompts to the embeddings that a denoiser attends to.
 
+pub(crate) mod caption;
 pub(crate) mod chat;
 mod chunks;
+mod clean_caption;
 pub(crate) mod clip_prompt;
 pub(crate) mod masked;
 pub(crate) mod pooled_prompts;

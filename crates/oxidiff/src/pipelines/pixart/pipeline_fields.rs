@@ -1,0 +1,46 @@
+//! Methods of the family's pipelines for their field `components`.
+
+/// Gives a pipeline its fields.
+macro_rules! expose_fields {
+    ($pipeline:ident) => {
+        $crate::pipelines::pipeline_fields::expose_components!(
+            $pipeline,
+            $crate::pipelines::pixart::PixArtComponents
+        );
+    };
+}
+
+/// Inside `impl Pipeline`: the methods of the family's pipelines.
+macro_rules! pipeline_methods {
+    () => {
+        $crate::pipelines::pipeline_fields::component_methods!($crate::pipelines::pixart::PixArtComponents);
+    };
+}
+
+/// The functions that make a pipeline of its parts, which `$check` has checked.
+macro_rules! constructors {
+    ($pipeline:ident, $check:expr $(, $field:ident: $value:expr)*) => {
+        impl $pipeline {
+            /// A pipeline with the given parts.
+            ///
+            /// # Errors
+            /// When the parts do not fit each other.
+            pub fn new(
+                components: $crate::pipelines::pixart::PixArtComponents,
+            ) -> $crate::error::Result<Self> {
+                let class_name = <Self as $crate::pipelines::pipeline::Pipeline>::CLASS_NAME;
+                Self::assemble(components, $crate::pipelines::model_index::ModelIndex::of_class(class_name))
+            }
+
+            fn assemble(
+                components: $crate::pipelines::pixart::PixArtComponents,
+                mut index: $crate::pipelines::model_index::ModelIndex,
+            ) -> $crate::error::Result<Self> {
+                components.prepare(&mut index, $check)?;
+                Ok(Self { components, index, progress_bar: true $(, $field: $value)* })
+            }
+        }
+    };
+}
+
+pub(super) use {constructors, expose_fields, pipeline_methods};

@@ -1,0 +1,64 @@
+//! PixArt-alpha and PixArt-Sigma against Python diffusers: the transformer and the pipelines. Models are at most 1e-4 apart, results of
+//! pipelines 1e-3.
+
+mod adapters;
+mod calls;
+mod loading;
+mod models;
+mod refusals;
+
+use std::path::PathBuf;
+
+use oxidiff::{
+    AutoencoderKL, Generator, Images, OutputType, Pipeline, PixArtAlphaPipeline, PixArtAlphaTextToImage,
+    PixArtTransformer2DModel, T5EncoderModel, Tensor,
+};
+use tempfile::TempDir;
+
+use crate::checkpoints::{copy_folder, draw_part, error, expect, load};
+use crate::fixture::fixtures;
+
+/// A file or folder of the recorded ones.
+fn recorded(name: &str) -> PathBuf {
+    fixtures().join("pixart").join(name)
+}
+
+/// The seeds of the script.
+const TRANSFORMER_SEED: u64 = 1;
+const TEXT_ENCODER_SEED: u64 = 2;
+const VAE_SEED: u64 = 3;
+
+/// The recorded checkpoint, with its weights and the tokenizer of T5.
+fn checkpoint() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(&recorded("checkpoint"), folder.path());
+    copy_folder(&fixtures().join("t5/tokenizer"), &folder.path().join("tokenizer"));
+    draw_part::<PixArtTransformer2DModel>("transformer", TRANSFORMER_SEED, folder.path());
+    draw_part::<T5EncoderModel>("text_encoder", TEXT_ENCODER_SEED, folder.path());
+    draw_part::<AutoencoderKL>("vae", VAE_SEED, folder.path());
+    folder
+}
+
+fn text_to_image() -> PixArtAlphaPipeline {
+    load::<PixArtAlphaPipeline>(checkpoint().path()).unwrap()
+}
+
+fn short(prompt: &str) -> PixArtAlphaTextToImage {
+    PixArtAlphaTextToImage {
+        height: Some(16),
+        width: Some(48),
+        num_inference_steps: 2,
+        max_sequence_length: 16,
+        use_resolution_binning: false,
+        generator: Some(Generator::manual_seed(5).into()),
+        output_type: OutputType::Latent,
+        ..PixArtAlphaTextToImage::new(prompt)
+    }
+}
+
+fn latents(pipeline: &mut PixArtAlphaPipeline) -> Tensor<4> {
+    match pipeline.call(short("a red apple")).unwrap().images {
+        Images::Latent(latents) => latents,
+        _ => panic!("latents were asked for"),
+    }
+}
