@@ -27,7 +27,7 @@ fn images_are_encoded_and_decoded_as_in_python() {
     for name in NAMES {
         let mut vae: AutoencoderDC = model(name);
         let (image, latents) = (values([2, 3, 24, 32], -1.0), values([2, 4, 5, 3], -1.5));
-        let mut check = |what: &str, made: Tensor<4>| {
+        let check = |what: &str, made: Tensor<4>| {
             let key = format!("{name}.{what}");
             let theirs: Tensor<4> = expected.floats(&key);
             let scale = 1f32.max(theirs.clone().abs().max().into_scalar());
@@ -70,7 +70,7 @@ fn configurations_that_contradict_themselves_are_refused() {
     for (field, value, words) in [
         ("latent_channels", json!(0), &["latent_channels", "0"][..]),
         ("latent_channels", json!(5), &["encoder_block_out_channels", "16", "5"]),
-        ("encoder_block_out_channels", json!([8, 8]), &["encoder_layers_per_block", "3", "2"]),
+        ("encoder_block_out_channels", json!([8, 8]), &["decoder_block_out_channels", "3", "2"]),
         ("decoder_block_out_channels", json!([8, 8, 16, 16]), &["decoder_block_out_channels", "4", "3"]),
         ("encoder_block_out_channels", json!([8, 6, 16]), &["encoder_block_out_channels", "8", "6"]),
         ("encoder_block_types", json!(["ResBlock", "SwinBlock", "ResBlock"]), &["encoder_block_types"]),

@@ -11,6 +11,8 @@ use crate::fixture::pictures::values;
 use crate::fixture::{Recorded, assert_close, json};
 
 const TOLERANCE: f32 = 1e-4;
+/// Where no token of a caption counts, Python adds -10000 to all scores, which rounds them.
+const ROUNDED: f32 = 1e-3;
 const TRANSFORMERS: [&str; 7] = ["plain", "positions", "sprint", "layer_norm", "l2", "learned", "small"];
 
 fn captions() -> Tensor<3> {
@@ -51,7 +53,8 @@ fn latents_are_predicted_as_in_python() {
         for (suffix, timestep, encoder_attention_mask) in cases {
             let key = format!("transformer.{name}{suffix}");
             let call = SanaInputs { encoder_attention_mask, ..inputs(timestep, guidance) };
-            assert_close(&key, net.forward(&call).unwrap(), expected.floats(&key), TOLERANCE);
+            let tolerance = if suffix == ".hidden" { ROUNDED } else { TOLERANCE };
+            assert_close(&key, net.forward(&call).unwrap(), expected.floats(&key), tolerance);
         }
     }
 }
@@ -83,7 +86,8 @@ fn a_controlnet_adds_to_the_tokens_as_in_python() {
                 Tensor::cat(kept.collect::<Vec<_>>(), 2)
             };
             let made = Tensor::stack::<4>(made.iter().map(thin).collect(), 0);
-            assert_close(&key, made, theirs, TOLERANCE);
+            let tolerance = if suffix == ".hidden" { ROUNDED } else { TOLERANCE };
+            assert_close(&key, made, theirs, tolerance);
         }
     }
 }
