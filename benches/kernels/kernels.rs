@@ -5,8 +5,8 @@ use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};
 use burn::tensor::{DType, Device, Distribution, Tensor, activation, module};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use oxidiff_kernels::{
-    Addends, GroupNormActivation, QuantisedFormat, QuantisedMatrix, attention, conv2d, geglu, group_norm,
-    layer_norm, linear, linear_geglu, quantised_linear,
+    Addends, GroupNormActivation, QuantisedFormat, QuantisedMatrix, attention, conv2d, depthwise_glu, geglu,
+    group_norm, layer_norm, linear, linear_attention, linear_geglu, quantised_linear,
 };
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
@@ -196,5 +196,53 @@ fn blocks(format: QuantisedFormat, [rows, columns]: [usize; 2], seed: u64) -> Qu
     QuantisedMatrix::new(format, random.collect::<Vec<u8>>().into(), [rows, columns]).expect("whole blocks")
 }
 
-criterion_group!(kernels, project, project_quantised, attend, convolve, normalize, normalize_tokens, gate);
+/// Of Sana at 1024x1024: 32 by 32 tokens.
+fn attend_linearly(criterion: &mut Criterion) {
+    let (tokens, heads, dim) = (1024, 70, 32);
+    let mut group = criterion.benchmark_group(format!("linear attention {tokens}, {heads} heads of {dim}"));
+    group.sample_size(10);
+    let [query, key, value] = [0, 1, 2].map(|_| random([1, tokens, heads * dim]));
+    group.bench_function("kernel", |b| {
+        b.iter(|| linear_attention(query.clone(), key.clone(), value.clone(), heads));
+    });
+    group.bench_function("burn", |b| {
+        b.iter(|| {
+            let split = |x: &Tensor<3>| x.clone().reshape([1, tokens, heads, dim]).swap_dims(1, 2);
+            let (query, key) = (activation::relu(split(&query)), activation::relu(split(&key)));
+            let divisor = query.clone().matmul(key.clone().sum_dim(2).swap_dims(2, 3)) + 1e-15;
+            query.matmul(key.swap_dims(2, 3).matmul(split(&value))) / divisor
+        });
+    });
+}
+
+fn gate_neighbours(criterion: &mut Criterion) {
+    let channels = 11200;
+    let mut group = criterion.benchmark_group(format!("depthwise gate {channels}x32x32"));
+    group.sample_size(10);
+    let (x, weight, bias) = (image([1, channels, 32, 32]), random([channels, 1, 3, 3]), random([channels]));
+    group.bench_function("kernel", |b| {
+        b.iter(|| depthwise_glu(x.clone(), weight.clone(), Some(bias.clone())));
+    });
+    group.bench_function("burn", |b| {
+        b.iter(|| {
+            let options = ConvOptions::new([1, 1], [1, 1], [1, 1], channels);
+            let y = module::conv2d(x.clone(), weight.clone(), Some(bias.clone()), options);
+            let [value, gate] = y.chunk(2, 1).try_into().expect("two halves");
+            value * activation::silu(gate)
+        });
+    });
+}
+
+criterion_group!(
+    kernels,
+    project,
+    project_quantised,
+    attend,
+    convolve,
+    normalize,
+    normalize_tokens,
+    gate,
+    attend_linearly,
+    gate_neighbours
+);
 criterion_main!(kernels);

@@ -6,7 +6,7 @@ use oxidiff::{
     AutoPipeline, ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets,
     DiffusionPipeline, Error, FluxControlNet, FluxControlNetModel, HunyuanDiT2DControlNetModel,
     HunyuanDiTControlNet, LoadOptions, Model, QwenImageControlNet, QwenImageControlNetModel, Request,
-    SD3ControlNet, SD3ControlNetModel, SingleFileOptions, ZImageControlNetModel,
+    SD3ControlNet, SD3ControlNetModel, SanaControlNetModel, SingleFileOptions, ZImageControlNetModel,
 };
 
 use crate::keywords;
@@ -45,13 +45,14 @@ enum Loaded {
     HunyuanDiT(Box<HunyuanDiT2DControlNetModel>),
     QwenImage(Box<QwenImageControlNetModel>),
     SD3(Box<SD3ControlNetModel>),
+    Sana(Box<SanaControlNetModel>),
     ZImage(Box<ZImageControlNetModel>),
 }
 
 fn load_all(names: &[String], options: &LoadOptions) -> anyhow::Result<ControlNets> {
     let (mut plain, mut union, mut flux) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut hunyuan_dit, mut qwen_image) = (Vec::new(), Vec::new());
-    let (mut sd3, mut z_image) = (Vec::new(), Vec::new());
+    let (mut hunyuan_dit, mut qwen_image, mut sd3) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut sana, mut z_image) = (Vec::new(), Vec::new());
     for name in names {
         match load_one(name, options)? {
             Loaded::Plain(net) => plain.push(*net),
@@ -60,17 +61,20 @@ fn load_all(names: &[String], options: &LoadOptions) -> anyhow::Result<ControlNe
             Loaded::HunyuanDiT(net) => hunyuan_dit.push(*net),
             Loaded::QwenImage(net) => qwen_image.push(*net),
             Loaded::SD3(net) => sd3.push(*net),
+            Loaded::Sana(net) => sana.push(net),
             Loaded::ZImage(net) => z_image.push(net),
         }
     }
-    match (z_image.len(), names.len()) {
-        (0, _) => {}
-        (1, 1) => return Ok(ControlNets::ZImage(z_image.remove(0))),
-        _ => bail!(
-            "--controlnet {}: a {} works only alone",
-            names.join(", "),
-            ZImageControlNetModel::CLASS_NAME
-        ),
+    for (count, class_name) in
+        [(sana.len(), SanaControlNetModel::CLASS_NAME), (z_image.len(), ZImageControlNetModel::CLASS_NAME)]
+    {
+        if count > 0 && names.len() > 1 {
+            bail!("--controlnet {}: a {class_name} works only alone", names.join(", "));
+        }
+    }
+    let alone = z_image.pop().map(ControlNets::ZImage).or_else(|| sana.pop().map(ControlNets::Sana));
+    if let Some(alone) = alone {
+        return Ok(alone);
     }
     for (count, class_name) in [
         (flux.len(), FluxControlNetModel::CLASS_NAME),
@@ -147,6 +151,11 @@ fn load_one(name: &str, options: &LoadOptions) -> anyhow::Result<Loaded> {
                 if field == "_class_name" && message.contains(SD3ControlNetModel::CLASS_NAME) =>
             {
                 load_folder(name, options).map(|net| Loaded::SD3(Box::new(net)))
+            }
+            Err(Error::Config { field, message, .. })
+                if field == "_class_name" && message.contains(SanaControlNetModel::CLASS_NAME) =>
+            {
+                load_folder(name, options).map(|net| Loaded::Sana(Box::new(net)))
             }
             Err(Error::Config { field, message, .. })
                 if field == "_class_name" && message.contains(ZImageControlNetModel::CLASS_NAME) =>

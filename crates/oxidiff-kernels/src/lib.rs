@@ -28,16 +28,20 @@ pub use host::worker::on_worker;
 pub use ops::attention::attention;
 pub use ops::conversion::{convert, in_memory};
 pub use ops::convolution::{Addends, conv2d};
+pub use ops::depthwise::{depthwise_conv2d, depthwise_glu};
 pub use ops::geglu::geglu;
 pub use ops::gradients::recomputation::{
     MOST_RECOMPUTED_INPUTS, RecomputedGradient, RecomputedInput, recomputed,
 };
 pub use ops::group_norm::{GroupNormActivation, group_norm};
+pub use ops::grouped_linear::grouped_linear;
 pub use ops::images::{join_channels, nearest, to_image, to_tokens};
 pub use ops::layer_norm::layer_norm;
 pub use ops::linear::{linear, linear_geglu};
+pub use ops::linear_attention::{joined_linear_attention, linear_attention};
 pub use ops::quantised::{QuantisedMatrix, quantised_linear};
 pub use ops::recording;
 pub use ops::rms_norm::{rms_norm, rms_norm_silu};
+pub use ops::rms_norm_added::rms_norm_added;
 pub use ops::rotation::{Pairs, rotate};
 pub use ops::swiglu::swiglu;

@@ -71,9 +71,10 @@ pub use loading::{LoadOptions, check_writable, download, write_whole};
 pub use memory::set_max_memory;
 pub use models::adapters::{AdapterWeight, BlockWeight, BlockWeights};
 pub use models::autoencoders::{
-    Autoencoder, AutoencoderKL, AutoencoderKLConfig, AutoencoderKLFlux2, AutoencoderKLFlux2Config,
-    AutoencoderKLQwenImage, AutoencoderKLQwenImageConfig, AutoencoderTiny, AutoencoderTinyConfig,
-    DiagonalGaussianDistribution, DownEncoderBlockType, EncodedImage, UpDecoderBlockType, UpsampleFn,
+    Autoencoder, AutoencoderDC, AutoencoderDCConfig, AutoencoderKL, AutoencoderKLConfig, AutoencoderKLFlux2,
+    AutoencoderKLFlux2Config, AutoencoderKLQwenImage, AutoencoderKLQwenImageConfig, AutoencoderTiny,
+    AutoencoderTinyConfig, DCBlockType, DCNormType, DCTiles, DiagonalGaussianDistribution,
+    DownEncoderBlockType, EncodedImage, UpDecoderBlockType, UpsampleFn,
 };
 pub use models::controlnets::{
     ControlNet, ControlNetChannelOrder, ControlNetConfig, ControlNetInputs, ControlNetModel,
@@ -103,9 +104,10 @@ pub use models::transformers::{
     Lumina2Transformer2DModel, PixArtInputs, PixArtTransformer2DConfig, PixArtTransformer2DModel,
     QwenImageControlNetConfig, QwenImageControlNetInputs, QwenImageControlNetModel, QwenImageInputs,
     QwenImageTransformer2DConfig, QwenImageTransformer2DModel, SD3ControlNetConfig, SD3ControlNetInputs,
-    SD3ControlNetModel, SD3Inputs, SD3Transformer2DConfig, SD3Transformer2DModel, ZImageControlInputs,
-    ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs, ZImageTransformer2DConfig,
-    ZImageTransformer2DModel, get_2d_rotary_pos_embed,
+    SD3ControlNetModel, SD3Inputs, SD3Transformer2DConfig, SD3Transformer2DModel, SanaControlNetConfig,
+    SanaControlNetInputs, SanaControlNetModel, SanaInputs, SanaTransformer2DConfig, SanaTransformer2DModel,
+    ZImageControlInputs, ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs,
+    ZImageTransformer2DConfig, ZImageTransformer2DModel, get_2d_rotary_pos_embed,
 };
 pub use models::unets::{
     AddedConditions, AdditionEmbedType, ClassEmbedType, ClassLabels, DownBlockType, EncoderHidDimType, FreeU,
@@ -133,12 +135,13 @@ pub use schedulers::{
     KDPM2AncestralDiscreteSchedulerConfig, KDPM2DiscreteScheduler, KDPM2DiscreteSchedulerConfig,
     LCMScheduler, LCMSchedulerConfig, LMSDiscreteScheduler, LMSDiscreteSchedulerConfig, MaskingSchedule,
     NoiseSamplerSeed, PNDMScheduler, PNDMSchedulerConfig, PredictionType, RePaintScheduler,
-    RePaintSchedulerConfig, SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig, Scheduler,
-    SchedulerOutput, ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig, SdeVeOutput, SigmaSchedule, SolverType,
-    StepOptions, TCDScheduler, TCDSchedulerConfig, TCDSchedulerOutput, TimeShiftType, TimestepOptions,
-    TimestepSpacing, TimestepType, TrainingNoise, UnCLIPScheduler, UnCLIPSchedulerConfig,
-    UniPCMultistepScheduler, UniPCMultistepSchedulerConfig, UniPCSolverType, UpscaleMode,
-    VQDiffusionScheduler, VQDiffusionSchedulerConfig, VarianceType, from_config as scheduler_from_config,
+    RePaintSchedulerConfig, SAAlgorithmType, SASolverScheduler, SASolverSchedulerConfig, SCMScheduler,
+    SCMSchedulerConfig, Scheduler, SchedulerOutput, ScoreSdeVeScheduler, ScoreSdeVeSchedulerConfig,
+    SdeVeOutput, SigmaSchedule, SolverType, StepOptions, TCDScheduler, TCDSchedulerConfig,
+    TCDSchedulerOutput, TimeShiftType, TimestepOptions, TimestepSpacing, TimestepType, TrainingNoise,
+    UnCLIPScheduler, UnCLIPSchedulerConfig, UniPCMultistepScheduler, UniPCMultistepSchedulerConfig,
+    UniPCSolverType, UpscaleMode, VQDiffusionScheduler, VQDiffusionSchedulerConfig, VarianceType,
+    from_config as scheduler_from_config,
 };
 pub use text_encoders::{
     BertConfig, BertModel, BertOutput, BertTokenizer, CLIPTextConfig, CLIPTextModel,

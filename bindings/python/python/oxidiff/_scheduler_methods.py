@@ -319,6 +319,7 @@ FURTHER = {
     "PNDMScheduler": (RungeKutta,),
     "RePaintScheduler": (BackAndForth,),
     "SASolverScheduler": (MultistepIndex, VariancePreserving),
+    "SCMScheduler": (StepIndex,),
     "ScoreSdeVeScheduler": (PredictorCorrector,),
     "TCDScheduler": (PreviousTimestep, StepIndex, Velocity),
     "UniPCMultistepScheduler": (MultistepIndex, TimeShift, VariancePreserving),

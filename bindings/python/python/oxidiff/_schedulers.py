@@ -290,7 +290,8 @@ def _class(class_name, step_arguments, timestep_arguments, is_for_flows):
                 "s_tmax": float("inf"), "s_noise": 1.0, "order": 4, "return_dict": True}
     names = step_arguments if "return_dict" in step_arguments else [*step_arguments, "return_dict"]
     parameters += [(name, defaults.get(name)) for name in names]
-    timestep_defaults = {"strength": 1.0, "jump_length": 10, "jump_n_sample": 10}
+    timestep_defaults = {"strength": 1.0, "jump_length": 10, "jump_n_sample": 10, "max_timesteps": 1.5708,
+                         "intermediate_timesteps": 1.3}
     timestep_parameters = [
         (name, timestep_defaults.get(name)) for name in ("num_inference_steps", *timestep_arguments)
     ]
@@ -336,6 +337,8 @@ TIMESTEP_ARGUMENTS = {
     "num_train_timesteps": "(int): The timesteps of the training to spread the run over, instead of the configuration's.",
     "jump_length": "(int): How many steps the run goes back at a time.",
     "jump_n_sample": "(int): How often the run makes the steps between.",
+    "max_timesteps": "(float): The first timestep.",
+    "intermediate_timesteps": "(float): The second timestep of a run of two steps; must be None for other runs.",
 }
 #: The default of `eta` where it is not 0.
 ETA = {"TCDScheduler": 0.3, "RePaintScheduler": None}

@@ -72,6 +72,7 @@ impl Held {
                 ControlNets::HunyuanDiT(nets) => nets,
                 ControlNets::QwenImage(nets) => nets,
                 ControlNets::SD3(nets) => nets,
+                ControlNets::Sana(net) => net,
                 ControlNets::ZImage(net) => net,
             }))
         } else {

@@ -270,6 +270,8 @@ impl PyScheduler {
             num_train_timesteps: whole("num_train_timesteps")?,
             jump_length: whole("jump_length")?,
             jump_n_sample: whole("jump_n_sample")?,
+            max_timesteps: float("max_timesteps")?,
+            intermediate_timesteps: float("intermediate_timesteps")?,
         };
         self.lock().set_timesteps_with(options).map_err(to_py)
     }

@@ -51,6 +51,7 @@ fn schedulers_of_other_models() {
         "FlowMatchEulerDiscreteScheduler",
         "FlowMatchHeunDiscreteScheduler",
         "FlowMatchLCMScheduler",
+        "SCMScheduler",
         "ScoreSdeVeScheduler",
     ] {
         refused(&["--scheduler", scheduler], &[scheduler, "this pipeline"]);

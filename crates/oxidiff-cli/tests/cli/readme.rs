@@ -15,8 +15,8 @@ use crate::gguf;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 use crate::small_models::{
     flux1_config, hunyuan_dit_config, write_aura_flow, write_chroma, write_flux1, write_flux2,
-    write_hunyuan_dit, write_initial, write_lumina2, write_pixart, write_qwen_image, write_sd3,
-    write_z_image,
+    write_hunyuan_dit, write_initial, write_lumina2, write_pixart, write_qwen_image, write_sana,
+    write_sana_controlnet, write_sd3, write_z_image,
 };
 
 /// The commands that are not commands of the binary.
@@ -246,6 +246,10 @@ fn the_commands_of_the_page_about_models_work() {
     let controlnet = Config::from_json(&hunyuan_dit_config("controlnet.plain").to_string()).unwrap();
     let controlnet = HunyuanDiT2DControlNetModel::from_config(&controlnet, &Device::flex()).unwrap();
     controlnet.save_pretrained(sandbox.path("hunyuan-dit-controlnet")).unwrap();
+    let sana = sandbox.path("Efficient-Large-Model");
+    write_sana(&sana.join("Sana_1600M_1024px_BF16_diffusers"), false);
+    write_sana(&sana.join("Sana_Sprint_1.6B_1024px_diffusers"), true);
+    write_sana_controlnet(&sandbox.path("sana-controlnet"));
     let sd3 = sandbox.path("stabilityai/stable-diffusion-3.5-medium");
     write_sd3(&sd3);
     for name in ["stable-diffusion-3.5-large-turbo", "stable-diffusion-3-medium-diffusers"] {

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use oxidiff::{
-    AuraFlowTransformer2DModel, AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, BertModel,
-    CLIPTextModel, CLIPTextModelWithProjection, ChromaTransformer2DModel, Config, Device,
+    AuraFlowTransformer2DModel, AutoencoderDC, AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage,
+    BertModel, CLIPTextModel, CLIPTextModelWithProjection, ChromaTransformer2DModel, Config, Device,
     Flux2Transformer2DModel, FluxTransformer2DModel, Gemma2Model, HunyuanDiT2DModel,
     Lumina2Transformer2DModel, Model, PixArtTransformer2DModel, Qwen2_5_VLForConditionalGeneration,
-    Qwen3Model, QwenImageTransformer2DModel, SD3Transformer2DModel, T5EncoderModel, UMT5EncoderModel,
-    ZImageTransformer2DModel,
+    Qwen3Model, QwenImageTransformer2DModel, SD3Transformer2DModel, SanaControlNetModel,
+    SanaTransformer2DModel, T5EncoderModel, UMT5EncoderModel, ZImageTransformer2DModel,
 };
 use serde_json::Value;
 
@@ -49,6 +49,34 @@ pub fn write_aura_flow(folder: &Path) {
     write_initial::<AuraFlowTransformer2DModel>(&folder.join("transformer"));
     write_initial::<UMT5EncoderModel>(&folder.join("text_encoder"));
     write_initial::<AutoencoderKL>(&folder.join("vae"));
+}
+
+/// A small Sana with initial weights, or a SANA-Sprint.
+pub fn write_sana(folder: &Path, is_sprint: bool) {
+    let fixtures = Path::new(ROOT).join("tests/fixtures");
+    copy_folder(&fixtures.join("sana/checkpoint"), folder);
+    copy_folder(&fixtures.join("gemma2/tokenizer"), &folder.join("tokenizer"));
+    if is_sprint {
+        let models: Value =
+            serde_json::from_slice(&std::fs::read(fixtures.join("sana/models.json")).unwrap()).unwrap();
+        let config = &models["transformer.sprint"]["config"];
+        std::fs::write(folder.join("transformer/config.json"), config.to_string()).unwrap();
+        std::fs::write(folder.join("scheduler/scheduler_config.json"), r#"{"_class_name": "SCMScheduler"}"#)
+            .unwrap();
+        let index = folder.join("model_index.json");
+        let text = std::fs::read_to_string(&index).unwrap();
+        let text = text.replace("SanaPipeline", "SanaSprintPipeline");
+        std::fs::write(&index, text.replace("DPMSolverMultistepScheduler", "SCMScheduler")).unwrap();
+    }
+    write_initial::<SanaTransformer2DModel>(&folder.join("transformer"));
+    write_initial::<Gemma2Model>(&folder.join("text_encoder"));
+    write_initial::<AutoencoderDC>(&folder.join("vae"));
+}
+
+/// A small ControlNet of Sana with initial weights.
+pub fn write_sana_controlnet(folder: &Path) {
+    copy_folder(&Path::new(ROOT).join("tests/fixtures/sana/controlnet"), folder);
+    write_initial::<SanaControlNetModel>(folder);
 }
 
 /// A small PixArt with initial weights, for images of 256 pixels.

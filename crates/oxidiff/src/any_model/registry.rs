@@ -8,14 +8,14 @@ use crate::loading::LoadOptions;
 use crate::loading::config::Config;
 use crate::loading::single_file::SingleFileOptions;
 use crate::models::autoencoders::{
-    AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, AutoencoderTiny,
+    AutoencoderDC, AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, AutoencoderTiny,
 };
 use crate::models::controlnets::{ControlNetModel, ControlNetUnionModel};
 use crate::models::t2i_adapters::T2IAdapter;
 use crate::models::transformers::{
     AuraFlowTransformer2DModel, ChromaTransformer2DModel, DiTTransformer2DModel, Flux2Transformer2DModel,
     FluxTransformer2DModel, HunyuanDiT2DModel, Lumina2Transformer2DModel, PixArtTransformer2DModel,
-    QwenImageTransformer2DModel, SD3Transformer2DModel, ZImageTransformer2DModel,
+    QwenImageTransformer2DModel, SD3Transformer2DModel, SanaTransformer2DModel, ZImageTransformer2DModel,
 };
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
@@ -29,6 +29,7 @@ use crate::vision::{CLIPVisionModelWithProjection, DPTForDepthEstimation};
 /// The classes, in alphabetical order.
 pub(super) const MODELS: &[Entry] = &[
     Entry::of::<AuraFlowTransformer2DModel>(),
+    Entry::of::<AutoencoderDC>(),
     Entry::of::<AutoencoderKL>(),
     Entry::of::<AutoencoderKLFlux2>(),
     Entry::of::<AutoencoderKLQwenImage>(),
@@ -44,14 +45,15 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<DiTTransformer2DModel>(),
     Entry::of::<Flux2Transformer2DModel>(),
     Entry::of::<FluxTransformer2DModel>(),
-    Entry::of::<PixArtTransformer2DModel>(),
     Entry::of::<Gemma2Model>(),
-    Entry::of::<Lumina2Transformer2DModel>(),
     Entry::of::<HunyuanDiT2DModel>(),
+    Entry::of::<Lumina2Transformer2DModel>(),
+    Entry::of::<PixArtTransformer2DModel>(),
     Entry::of::<Qwen2_5_VLForConditionalGeneration>(),
     Entry::of::<Qwen3Model>(),
     Entry::of::<QwenImageTransformer2DModel>(),
     Entry::of::<SD3Transformer2DModel>(),
+    Entry::of::<SanaTransformer2DModel>(),
     Entry::of::<T2IAdapter>(),
     Entry::of::<T5EncoderModel>(),
     Entry::of::<UMT5EncoderModel>(),

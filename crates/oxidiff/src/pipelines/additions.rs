@@ -38,6 +38,7 @@ impl Addition {
             | ControlNets::HunyuanDiT(_)
             | ControlNets::QwenImage(_)
             | ControlNets::SD3(_)
+            | ControlNets::Sana(_)
             | ControlNets::ZImage(_) => Self::CONTROLNET,
         }
     }

@@ -25,6 +25,7 @@ use super::qwen_image::{
     QwenImagePipeline,
 };
 use super::request::{ArgumentInfo, CallArguments};
+use super::sana::{SanaControlNetPipeline, SanaPipeline, SanaSprintImg2ImgPipeline, SanaSprintPipeline};
 use super::stable_diffusion::{
     LatentConsistencyModelImg2ImgPipeline, LatentConsistencyModelPipeline, StableDiffusionAdapterPipeline,
     StableDiffusionControlNetImg2ImgPipeline, StableDiffusionControlNetInpaintPipeline,
@@ -134,6 +135,10 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<QwenImageEditInpaintPipeline>("qwenimage-edit", Task::Inpainting),
     Entry::of::<QwenImageEditPlusPipeline>("qwenimage-edit-plus", Task::ImageToImage),
     Entry::of::<RePaintPipeline>("repaint", Task::Inpainting),
+    Entry::of::<SanaPipeline>("sana", Task::TextToImage),
+    Entry::of::<SanaControlNetPipeline>("sana-controlnet", Task::TextToImage),
+    Entry::of::<SanaSprintPipeline>("sana-sprint", Task::TextToImage),
+    Entry::of::<SanaSprintImg2ImgPipeline>("sana-sprint", Task::ImageToImage),
     Entry::of::<ScoreSdeVePipeline>("score-sde-ve", Task::Unconditional),
     Entry::of::<StableDiffusionPipeline>("stable-diffusion", Task::TextToImage),
     Entry::of::<StableDiffusionImg2ImgPipeline>("stable-diffusion", Task::ImageToImage),

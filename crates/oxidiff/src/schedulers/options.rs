@@ -119,6 +119,10 @@ pub struct TimestepOptions<'a> {
     pub jump_length: Option<usize>,
     /// How often they are made; by default 10 (RePaint).
     pub jump_n_sample: Option<usize>,
+    /// The first timestep; by default 1.5708 (SCM).
+    pub max_timesteps: Option<f64>,
+    /// The second timestep of a run of two steps; by default 1.3, if the first is not given either (SCM).
+    pub intermediate_timesteps: Option<f64>,
 }
 
 impl TimestepOptions<'_> {
@@ -139,6 +143,8 @@ impl TimestepOptions<'_> {
             ("num_train_timesteps", self.num_train_timesteps.is_some(), no_argument),
             ("jump_length", self.jump_length.is_some(), no_argument),
             ("jump_n_sample", self.jump_n_sample.is_some(), no_argument),
+            ("max_timesteps", self.max_timesteps.is_some(), no_argument),
+            ("intermediate_timesteps", self.intermediate_timesteps.is_some(), no_argument),
         ];
         match arguments.into_iter().find(|(name, given, _)| *given && !known.contains(name)) {
             Some((name, _, reason)) => Err(Error::argument(name, format!("the {class_name} {reason}"))),

@@ -9,7 +9,7 @@ use super::{
     EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler,
     FlowMatchLCMScheduler, HeunDiscreteScheduler, IPNDMScheduler, KDPM2AncestralDiscreteScheduler,
     KDPM2DiscreteScheduler, LCMScheduler, LMSDiscreteScheduler, PNDMScheduler, RePaintScheduler,
-    SASolverScheduler, Scheduler, ScoreSdeVeScheduler, TCDScheduler, UnCLIPScheduler,
+    SASolverScheduler, SCMScheduler, Scheduler, ScoreSdeVeScheduler, TCDScheduler, UnCLIPScheduler,
     UniPCMultistepScheduler, tokens,
 };
 use crate::error::{Error, Result};
@@ -130,6 +130,10 @@ const SCHEDULERS: &[Entry] = &[
         .whole_timesteps()
         .uses_eta(),
     Entry::new::<SASolverScheduler>("SASolverScheduler").step(DRAWS).whole_timesteps().replaceable(),
+    Entry::new::<SCMScheduler>("SCMScheduler")
+        .timesteps(&["timesteps", "device", "max_timesteps", "intermediate_timesteps"])
+        .step(DRAWS)
+        .model(ModelKind::TrigFlow),
     Entry::new::<ScoreSdeVeScheduler>("ScoreSdeVeScheduler").model(ModelKind::Score),
     Entry::new::<TCDScheduler>("TCDScheduler")
         .timesteps(&["device", "original_inference_steps", "timesteps", "strength"])
@@ -156,6 +160,8 @@ pub enum ModelKind {
     Flow,
     /// Score models, which predict the gradient of the samples' log density.
     Score,
+    /// Consistency models along a circle between data and noise.
+    TrigFlow,
 }
 
 /// What a scheduler class can be used for.

@@ -17,6 +17,7 @@ mod pipeline;
 mod pixart;
 mod quicktour;
 mod qwen_image;
+mod sana;
 mod stable_diffusion;
 mod stable_diffusion_3;
 mod stable_diffusion_xl;

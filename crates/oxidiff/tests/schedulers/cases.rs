@@ -145,6 +145,8 @@ fn start(case: &Value) -> oxidiff::Result<Box<dyn Scheduler>> {
         num_train_timesteps: arguments["num_train_timesteps"].as_u64().map(|steps| steps as usize),
         jump_length: arguments["jump_length"].as_u64().map(|steps| steps as usize),
         jump_n_sample: arguments["jump_n_sample"].as_u64().map(|steps| steps as usize),
+        max_timesteps: arguments["max_timesteps"].as_f64(),
+        intermediate_timesteps: arguments["intermediate_timesteps"].as_f64(),
     };
     // Without any of them, the scheduler stays as it was built.
     if options != TimestepOptions::default() {

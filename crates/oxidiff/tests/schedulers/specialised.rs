@@ -4,8 +4,8 @@
 use oxidiff::{
     CMStochasticIterativeScheduler, Config, CosineDPMSolverMultistepScheduler, DType, Device,
     EDMEulerScheduler, FlowMatchEulerDiscreteScheduler, FlowMatchEulerDiscreteSchedulerConfig, Generator,
-    Generators, LCMScheduler, RePaintScheduler, RePaintSchedulerConfig, Scheduler, ScoreSdeVeScheduler,
-    StepOptions, TCDScheduler, Tensor, TimestepOptions, UnCLIPScheduler, schedulers,
+    Generators, LCMScheduler, RePaintScheduler, RePaintSchedulerConfig, SCMScheduler, Scheduler,
+    ScoreSdeVeScheduler, StepOptions, TCDScheduler, Tensor, TimestepOptions, UnCLIPScheduler, schedulers,
 };
 
 use super::cases::{Fixtures, compare_cases, compare_swaps, model};
@@ -311,4 +311,38 @@ fn only_edm_euler_is_compatible_with_others_and_only_in_one_direction() {
             "{class_name}"
         );
     }
+}
+
+#[test]
+fn scm_turns_from_noise_to_data() {
+    let fixtures = fixtures();
+    let mut scm = SCMScheduler::new(Default::default()).unwrap();
+    scm.set_timesteps(4).unwrap();
+    for (ours, theirs) in scm.timesteps().iter().zip([15708, 11781, 7854, 3927, 0]) {
+        let theirs = theirs as f32 / 1e4;
+        assert!((ours - theirs).abs() < 1e-6, "{ours} instead of {theirs}");
+    }
+    scm.set_timesteps(2).unwrap();
+    let first: f32 = 15708.0 / 1e4;
+    assert_eq!(scm.timesteps(), [first, 1.3, 0.0]);
+    let (sample, output, noise) = (fixtures.tensor("sample"), fixtures.tensor("pattern"), fixtures.noise(1));
+    let options = StepOptions { variance_noise: Some(noise.clone()), ..Default::default() };
+    let stepped = scm.step(output.clone(), first, sample.clone(), options).unwrap();
+    let (sin, cos) = first.sin_cos();
+    let original = sample * cos - output * sin;
+    let (sin, cos) = 1.3f32.sin_cos();
+    let expected = original.clone() * cos + noise * (0.5 * sin);
+    assert_close("prev_sample", stepped.prev_sample, expected, TOLERANCE);
+    assert_close("original", stepped.pred_original_sample.unwrap(), original, TOLERANCE);
+
+    let mut refused = |options: TimestepOptions<'_>| scm.set_timesteps_with(options).unwrap_err().to_string();
+    let given = TimestepOptions { timesteps: Some(&[1.5, 1.0, 0.0]), ..Default::default() };
+    let both = refused(TimestepOptions { max_timesteps: Some(1.5), ..given });
+    assert!(both.contains("max_timesteps") && both.contains("timesteps"), "{both}");
+    let other = refused(TimestepOptions { num_inference_steps: Some(3), ..given });
+    assert!(other.contains("one more than steps"), "{other}");
+    let one = refused(TimestepOptions { intermediate_timesteps: Some(1.3), ..TimestepOptions::steps(1) });
+    assert!(one.contains("intermediate_timesteps"), "{one}");
+    scm.set_timesteps_with(given).unwrap();
+    assert_eq!(scm.timesteps(), [1.5, 1.0, 0.0]);
 }

@@ -6,7 +6,8 @@ use crate::any_model::callable::{CallableModel, ModelOutput, required};
 use crate::call_arguments;
 use crate::error::Result;
 use crate::models::autoencoders::{
-    Autoencoder, AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, AutoencoderTiny, EncodedImage,
+    Autoencoder, AutoencoderDC, AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, AutoencoderTiny,
+    EncodedImage,
 };
 use crate::pipelines::component::Component;
 use crate::random::Generators;
@@ -66,6 +67,7 @@ macro_rules! autoencoder {
     };
 }
 
+autoencoder!(AutoencoderDC);
 autoencoder!(AutoencoderKL);
 autoencoder!(AutoencoderKLFlux2);
 autoencoder!(AutoencoderKLQwenImage);

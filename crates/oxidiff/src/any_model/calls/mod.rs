@@ -7,6 +7,7 @@ mod hunyuan_dit;
 mod lumina2;
 mod pixart;
 mod qwen_image;
+mod sana;
 mod t2i_adapters;
 mod text_encoders;
 mod transformers;

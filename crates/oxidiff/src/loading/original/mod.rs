@@ -15,6 +15,7 @@ mod open_clip;
 mod qwen2_5_vl;
 mod qwen3;
 mod qwen_image;
+mod sana;
 mod sd3;
 pub(crate) mod sd3_names;
 mod sdxl;
@@ -49,7 +50,7 @@ struct OriginalModel {
 }
 
 /// All layouts. The first that recognises a file counts; the last recognises every file.
-static LAYOUTS: [&Layout; 17] = [
+static LAYOUTS: [&Layout; 19] = [
     &controlnet::LAYOUT,
     &flux::FLUX1_TRANSFORMER,
     &flux::CHROMA_TRANSFORMER,
@@ -60,6 +61,8 @@ static LAYOUTS: [&Layout; 17] = [
     &z_image::LAYOUT,
     &z_image::CONTROLNET,
     &lumina2::LAYOUT,
+    &sana::TRANSFORMER,
+    &sana::AUTOENCODER,
     &qwen3::LAYOUT,
     &gemma2::LAYOUT,
     &qwen2_5_vl::LAYOUT,
@@ -96,7 +99,7 @@ pub(crate) fn infer_configs(tensors: &StateDict) -> Result<&'static EmbeddedFold
     if let Some((_, family)) = UNSUPPORTED.into_iter().find(|(key, _)| tensors.contains(key)) {
         return Err(Error::unsupported(
             format!("`{}`, a checkpoint of {family}", tensors.origin()),
-            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, Lumina 2, FLUX.1, FLUX.2, Chroma, AuraFlow and Qwen-Image, the text encoders of these, and T5, are read from a \
+            "only Stable Diffusion 1, 2, XL and 3, the transformers of Z-Image, Lumina 2, FLUX.1, FLUX.2, Chroma, AuraFlow, Qwen-Image and Sana, the text encoders of these, and T5, are read from a \
              single file; choose the configuration with `config` if it is one of them",
         ));
     }
@@ -118,6 +121,7 @@ pub(crate) fn is_transformer(tensors: &StateDict) -> bool {
         &qwen_image::LAYOUT,
         &z_image::LAYOUT,
         &lumina2::LAYOUT,
+        &sana::TRANSFORMER,
     ];
     layouts.iter().any(|layout| (layout.recognizes)(tensors)) || sd3::is_alone(tensors)
 }

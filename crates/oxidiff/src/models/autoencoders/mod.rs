@@ -3,6 +3,7 @@
 //! An autoencoder is a file or folder here, with its `impl Autoencoder`, and a row of [`AUTOENCODERS`](registry::AUTOENCODERS).
 
 mod autoencoder;
+mod autoencoder_dc;
 mod autoencoder_kl;
 mod autoencoder_kl_flux2;
 mod autoencoder_kl_qwen_image;
@@ -13,6 +14,7 @@ mod slicing;
 mod upcasting;
 
 pub use autoencoder::Autoencoder;
+pub use autoencoder_dc::{AutoencoderDC, AutoencoderDCConfig, DCBlockType, DCNormType, DCTiles};
 pub use autoencoder_kl::{AutoencoderKL, AutoencoderKLConfig, DownEncoderBlockType, UpDecoderBlockType};
 pub use autoencoder_kl_flux2::{AutoencoderKLFlux2, AutoencoderKLFlux2Config};
 pub use autoencoder_kl_qwen_image::{AutoencoderKLQwenImage, AutoencoderKLQwenImageConfig};

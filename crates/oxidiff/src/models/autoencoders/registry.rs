@@ -1,6 +1,8 @@
 //! The autoencoders that a pipeline can load.
 
-use super::{Autoencoder, AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, AutoencoderTiny};
+use super::{
+    Autoencoder, AutoencoderDC, AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, AutoencoderTiny,
+};
 use crate::error::{Error, Result};
 use crate::loading::WeightOptions;
 use crate::loading::folder::Folder;
@@ -15,6 +17,7 @@ pub(crate) struct AutoencoderClass {
 
 /// One row per class.
 pub(crate) const AUTOENCODERS: &[AutoencoderClass] = &[
+    AutoencoderClass::of::<AutoencoderDC>(),
     AutoencoderClass::of::<AutoencoderKL>(),
     AutoencoderClass::of::<AutoencoderKLFlux2>(),
     AutoencoderClass::of::<AutoencoderKLQwenImage>(),

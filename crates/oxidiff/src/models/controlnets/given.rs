@@ -11,7 +11,7 @@ use super::union::{ControlNetUnion, ControlNetUnionModel, MultiControlNetUnionMo
 use crate::models::model::Model;
 use crate::models::transformers::{
     FluxControlNetModel, HunyuanDiT2DControlNetModel, QwenImageControlNetModel, SD3ControlNetModel,
-    ZImageControlNetModel,
+    SanaControlNetModel, ZImageControlNetModel,
 };
 use crate::pipelines::component::Component;
 
@@ -40,6 +40,8 @@ pub enum ControlNets {
     QwenImage(Box<QwenImageControlNet>),
     /// Those of Stable Diffusion 3.
     SD3(Box<SD3ControlNet>),
+    /// That of Sana.
+    Sana(Box<SanaControlNetModel>),
     /// That of Z-Image.
     ZImage(Box<ZImageControlNetModel>),
 }
@@ -54,6 +56,7 @@ impl ControlNets {
             Self::HunyuanDiT(nets) => &**nets,
             Self::QwenImage(nets) => &**nets,
             Self::SD3(nets) => &**nets,
+            Self::Sana(net) => &**net,
             Self::ZImage(net) => &**net,
         }
     }
@@ -67,6 +70,7 @@ impl ControlNets {
             Self::HunyuanDiT(_) => HunyuanDiT2DControlNetModel::CLASS_NAME,
             Self::QwenImage(_) => QwenImageControlNetModel::CLASS_NAME,
             Self::SD3(_) => SD3ControlNetModel::CLASS_NAME,
+            Self::Sana(_) => SanaControlNetModel::CLASS_NAME,
             Self::ZImage(_) => ZImageControlNetModel::CLASS_NAME,
         }
     }
@@ -118,5 +122,6 @@ from_boxed! {
     QwenImageControlNet => QwenImage,
     SD3ControlNetModel => SD3,
     SD3MultiControlNetModel => SD3,
-    SD3ControlNet => SD3
+    SD3ControlNet => SD3,
+    SanaControlNetModel => Sana
 }

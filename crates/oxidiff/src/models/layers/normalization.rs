@@ -2,7 +2,9 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, module};
-use oxidiff_kernels::{GroupNormActivation, group_norm, layer_norm, rms_norm};
+use oxidiff_kernels::{
+    GroupNormActivation, group_norm, layer_norm, rms_norm, rms_norm_added, to_image, to_tokens,
+};
 
 use super::activations::Activation;
 use super::parameter;
@@ -82,6 +84,34 @@ impl RmsNorm {
         let [features] = self.weight.lazy_shape().dims();
         let heads: Tensor<4> = x.reshape([batch, tokens, width / features, features]);
         self.forward(heads).reshape(dims)
+    }
+}
+
+/// Normalizes the channels of each pixel by the root of their mean square, and has a bias besides.
+#[derive(Module, Debug)]
+pub struct ChannelRmsNorm {
+    /// `[channels]`.
+    pub weight: Param<Tensor<1>>,
+    /// `[channels]`.
+    pub bias: Param<Tensor<1>>,
+    epsilon: f64,
+}
+
+impl ChannelRmsNorm {
+    /// A norm over `channels` that starts with weights of 1 and biases of 0.
+    pub fn init(channels: usize, epsilon: f64, device: &Device) -> Self {
+        Self {
+            weight: parameter::constant([channels], 1.0, device),
+            bias: parameter::constant([channels], 0.0, device),
+            epsilon,
+        }
+    }
+
+    /// `[batch, channels, height, width]`, plus a residual of the same shape, to that shape.
+    pub fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
+        let [_, _, height, width] = x.dims();
+        let (x, residual) = (to_tokens(x), residual.map(to_tokens));
+        to_image(rms_norm_added(x, self.weight.val(), self.bias.val(), residual, self.epsilon), height, width)
     }
 }
 

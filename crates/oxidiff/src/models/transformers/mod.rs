@@ -9,6 +9,7 @@ mod hunyuan_dit;
 mod lumina2;
 mod pixart;
 mod qwen_image;
+mod sana;
 mod sd3;
 mod transformer_2d;
 mod z_image;
@@ -30,6 +31,10 @@ pub use pixart::{PixArtInputs, PixArtTransformer2DConfig, PixArtTransformer2DMod
 pub use qwen_image::{
     QwenImageControlNetConfig, QwenImageControlNetInputs, QwenImageControlNetModel, QwenImageInputs,
     QwenImageTransformer2DConfig, QwenImageTransformer2DModel,
+};
+pub use sana::{
+    SanaControlNetConfig, SanaControlNetInputs, SanaControlNetModel, SanaInputs, SanaTransformer2DConfig,
+    SanaTransformer2DModel,
 };
 pub use sd3::{
     SD3ControlNetConfig, SD3ControlNetInputs, SD3ControlNetModel, SD3Inputs, SD3Transformer2DConfig,

@@ -1,5 +1,7 @@
 //! Loads the components that the index of a checkpoint names.
 
+mod controlnets;
+
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -7,18 +9,9 @@ use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
 use crate::loading::single_file::SingleFileOptions;
 use crate::models::autoencoders::{self, Autoencoder};
-use crate::models::controlnets::{
-    ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, FluxControlNet,
-    FluxMultiControlNetModel, HunyuanDiT2DMultiControlNetModel, HunyuanDiTControlNet, MultiControlNetModel,
-    MultiControlNetUnionModel, QwenImageControlNet, QwenImageMultiControlNetModel, SD3ControlNet,
-    SD3MultiControlNetModel, suffix,
-};
+use crate::models::controlnets::suffix;
 use crate::models::model::Model;
 use crate::models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapters};
-use crate::models::transformers::{
-    FluxControlNetModel, HunyuanDiT2DControlNetModel, QwenImageControlNetModel, SD3ControlNetModel,
-    ZImageControlNetModel,
-};
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
 use crate::text_encoders::{
@@ -33,27 +26,6 @@ pub struct ComponentLoader<'a> {
     folder: &'a Folder,
     index: ModelIndex,
     options: &'a LoadOptions,
-}
-
-/// The method `$load` for the ControlNets of a family, which are `$kind` among those that can be given.
-macro_rules! controlnets_of {
-    ($(#[doc = $about:literal])* $load:ident: $kind:ident of $nets:ident, $net:ident, $several:ident) => {
-        $(#[doc = $about])*
-        ///
-        /// # Errors
-        /// As [`Self::controlnet`].
-        pub fn $load(&self, component: &str) -> Result<$nets> {
-            match &self.options.controlnet {
-                Some(ControlNets::$kind(given)) => return Ok((**given).clone()),
-                Some(other) => return Err(other_controlnet(other.class_name(), $net::CLASS_NAME)),
-                None => {}
-            }
-            if self.controlnet_class(component)? != $several::CLASS_NAME {
-                return Ok($nets::One(self.model(component)?));
-            }
-            Ok($nets::Several($several::new(self.numbered(component)?)?))
-        }
-    };
 }
 
 impl<'a> ComponentLoader<'a> {
@@ -146,86 +118,6 @@ impl<'a> ComponentLoader<'a> {
             None | Some("DPTImageProcessor" | "DPTImageProcessorFast" | "DPTFeatureExtractor") => Ok(None),
             Some(_) => self.image_processor(component, &CLASSES).map(Some),
         }
-    }
-
-    /// The ControlNet of this name, or several, which are in the folders `NAME`, `NAME_1` and so on; or those that were given
-    /// to be used instead.
-    ///
-    /// # Errors
-    /// As [`Self::model`], and when the checkpoint has none and none is given, or those given are of another class.
-    pub fn controlnet(&self, component: &str) -> Result<ControlNet> {
-        match &self.options.controlnet {
-            Some(ControlNets::Plain(given)) => return Ok(given.clone()),
-            Some(other) => return Err(other_controlnet(other.class_name(), ControlNetModel::CLASS_NAME)),
-            None => {}
-        }
-        if self.controlnet_class(component)? != MultiControlNetModel::CLASS_NAME {
-            return Ok(ControlNet::One(self.model(component)?));
-        }
-        Ok(ControlNet::Several(MultiControlNetModel::new(self.numbered(component)?)?))
-    }
-
-    /// As [`Self::controlnet`], for ControlNets that take several types of images.
-    ///
-    /// # Errors
-    /// As [`Self::controlnet`].
-    pub fn controlnet_union(&self, component: &str) -> Result<ControlNetUnion> {
-        match &self.options.controlnet {
-            Some(ControlNets::Union(given)) => return Ok(given.clone()),
-            Some(other) => {
-                return Err(other_controlnet(other.class_name(), ControlNetUnionModel::CLASS_NAME));
-            }
-            None => {}
-        }
-        if self.controlnet_class(component)? != MultiControlNetUnionModel::CLASS_NAME {
-            return Ok(ControlNetUnion::One(self.model(component)?));
-        }
-        Ok(ControlNetUnion::Several(MultiControlNetUnionModel::new(self.numbered(component)?)?))
-    }
-
-    controlnets_of! {
-        /// As [`Self::controlnet`], for the ControlNets of FLUX.1.
-        flux_controlnet: Flux of FluxControlNet, FluxControlNetModel, FluxMultiControlNetModel
-    }
-
-    controlnets_of! {
-        /// As [`Self::controlnet`], for the ControlNets of HunyuanDiT.
-        hunyuan_dit_controlnet: HunyuanDiT of HunyuanDiTControlNet, HunyuanDiT2DControlNetModel, HunyuanDiT2DMultiControlNetModel
-    }
-
-    controlnets_of! {
-        /// As [`Self::controlnet`], for the ControlNets of Qwen-Image.
-        qwen_image_controlnet: QwenImage of QwenImageControlNet, QwenImageControlNetModel, QwenImageMultiControlNetModel
-    }
-
-    controlnets_of! {
-        /// As [`Self::controlnet`], for the ControlNets of Stable Diffusion 3.
-        sd3_controlnet: SD3 of SD3ControlNet, SD3ControlNetModel, SD3MultiControlNetModel
-    }
-
-    /// As [`Self::controlnet`], for the ControlNet of Z-Image.
-    ///
-    /// # Errors
-    /// As [`Self::controlnet`].
-    pub fn z_image_controlnet(&self, component: &str) -> Result<ZImageControlNetModel> {
-        match &self.options.controlnet {
-            Some(ControlNets::ZImage(given)) => return Ok((**given).clone()),
-            Some(other) => {
-                return Err(other_controlnet(other.class_name(), ZImageControlNetModel::CLASS_NAME));
-            }
-            None => {}
-        }
-        self.controlnet_class(component)?;
-        self.model(component)
-    }
-
-    fn controlnet_class(&self, component: &str) -> Result<&str> {
-        self.index.component_class(component)?.ok_or_else(|| {
-            let origin = self.index.origin();
-            let message =
-                format!("must be given: {origin} names none, and a pipeline with ControlNets needs one");
-            Error::argument("controlnet", message)
-        })
     }
 
     /// The T2I-Adapter of this name, or several, which are in the folders `NAME`, `NAME_1` and so on; or those that were given
@@ -407,9 +299,4 @@ impl<'a> ComponentLoader<'a> {
         }
         P::load(&self.folder(component))
     }
-}
-
-/// The error for ControlNets of another class than that which the pipeline takes.
-fn other_controlnet(given: &str, taken: &str) -> Error {
-    Error::argument("controlnet", format!("is a {given}, but this pipeline takes a {taken}"))
 }

@@ -22,6 +22,33 @@ pub(crate) fn choose_timesteps(
         let message = "its steps are not those that a Stable Diffusion model was trained for";
         return Err(Error::unsupported(format!("{class_name} in this pipeline"), message));
     }
+    choose(scheduler, num_inference_steps, timesteps, sigmas)
+}
+
+/// As [`choose_timesteps`], for a flow model that schedulers of flows and of diffusion models both step.
+///
+/// # Errors
+/// As [`choose_timesteps`].
+pub(crate) fn choose_timesteps_of_flow(
+    scheduler: &mut dyn Scheduler,
+    num_inference_steps: usize,
+    timesteps: Option<&[f32]>,
+    sigmas: Option<&[f32]>,
+) -> Result<usize> {
+    if !matches!(scheduler.role().model, ModelKind::Diffusion | ModelKind::Flow) {
+        let class_name = scheduler.config().class_name().unwrap_or_default();
+        let message = "its steps are not those that a flow model was trained for";
+        return Err(Error::unsupported(format!("{class_name} in this pipeline"), message));
+    }
+    choose(scheduler, num_inference_steps, timesteps, sigmas)
+}
+
+fn choose(
+    scheduler: &mut dyn Scheduler,
+    num_inference_steps: usize,
+    timesteps: Option<&[f32]>,
+    sigmas: Option<&[f32]>,
+) -> Result<usize> {
     for (argument, list) in [("timesteps", timesteps), ("sigmas", sigmas)] {
         list.unwrap_or_default().iter().try_for_each(|number| check_finite(argument, (*number).into()))?;
     }

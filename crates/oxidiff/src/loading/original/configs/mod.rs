@@ -192,6 +192,25 @@ pub(super) static CONTROLNET_XL: EmbeddedFolder = folder!(
     CONTROLNET: include_bytes!("controlnet/xl.json"),
 );
 
+/// Folders of one file.
+macro_rules! alone {
+    ($($name:ident = $repository:literal, $path:ident: $file:literal;)*) => {
+        $(
+            pub(super) static $name: EmbeddedFolder =
+                folder!($repository, tokenizers: [], $path: include_bytes!($file));
+        )*
+    };
+}
+
+alone! {
+    SANA_1600M = "Efficient-Large-Model/Sana_1600M_1024px_diffusers", TRANSFORMER: "transformer/sana_1600m.json";
+    SANA_600M = "Efficient-Large-Model/Sana_600M_1024px_diffusers", TRANSFORMER: "transformer/sana_600m.json";
+    DC_SANA = "mit-han-lab/dc-ae-f32c32-sana-1.0-diffusers", AUTOENCODER: "vae/dc_sana.json";
+    DC_F32C32 = "mit-han-lab/dc-ae-f32c32-mix-1.0-diffusers", AUTOENCODER: "vae/dc_f32c32.json";
+    DC_F64C128 = "mit-han-lab/dc-ae-f64c128-mix-1.0-diffusers", AUTOENCODER: "vae/dc_f64c128.json";
+    DC_F128C512 = "mit-han-lab/dc-ae-f128c512-mix-1.0-diffusers", AUTOENCODER: "vae/dc_f128c512.json";
+}
+
 pub(super) static AURA_FLOW_1: EmbeddedFolder = folder!(
     "fal/AuraFlow",
     tokenizers: [],

@@ -123,10 +123,10 @@ macro_rules! coding_methods {
                         }
                     })
                 };
-                let tiles = $crate::models::autoencoders::autoencoder_kl::tiles::Tiles {
-                    from: self.sample_tile(),
-                    to: self.latent_tile(),
-                };
+                let tiles = $crate::models::autoencoders::autoencoder_kl::tiles::Tiles::squares(
+                    self.sample_tile(),
+                    self.latent_tile(),
+                );
                 if self.use_tiling && tiles.are_needed(&image) {
                     tiles.map(image, encode)
                 } else {
@@ -146,10 +146,10 @@ macro_rules! coding_methods {
                         })
                     })
                 };
-                let tiles = $crate::models::autoencoders::autoencoder_kl::tiles::Tiles {
-                    from: self.latent_tile(),
-                    to: self.sample_tile(),
-                };
+                let tiles = $crate::models::autoencoders::autoencoder_kl::tiles::Tiles::squares(
+                    self.latent_tile(),
+                    self.sample_tile(),
+                );
                 if self.use_tiling && tiles.are_needed(&latent) {
                     tiles.map(latent, decode)
                 } else {

@@ -146,7 +146,7 @@ impl AutoencoderKLQwenImage {
     pub fn encode(&self, image: Tensor<4>) -> Result<DiagonalGaussianDistribution> {
         let [_, channels, height, width] = image.dims();
         check_channels("image", channels, self.config.input_channels)?;
-        let tiles = Tiles { from: TILE_PIXELS, to: TILE_PIXELS / self.scale_factor() };
+        let tiles = Tiles::squares(TILE_PIXELS, TILE_PIXELS / self.scale_factor());
         let in_tiles = self.use_tiling && tiles.are_needed(&image);
         let smallest = |side: usize| if in_tiles { (side - 1) % TILE_STRIDE + 1 } else { side };
         if height == 0 || width == 0 || smallest(height).min(smallest(width)) < self.scale_factor() {
@@ -176,7 +176,7 @@ impl AutoencoderKLQwenImage {
         if height == 0 || width == 0 {
             return Err(Error::argument("latents", format!("is {height}x{width}")));
         }
-        let tiles = Tiles { from: TILE_PIXELS / self.scale_factor(), to: TILE_PIXELS };
+        let tiles = Tiles::squares(TILE_PIXELS / self.scale_factor(), TILE_PIXELS);
         let in_tiles = self.use_tiling && tiles.are_needed(&latents);
         let latents = latents.cast(self.dtype());
         let decoder = for_single_frames(&self.decoder);
