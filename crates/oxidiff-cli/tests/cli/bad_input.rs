@@ -51,11 +51,11 @@ fn schedulers_of_other_models() {
         "FlowMatchEulerDiscreteScheduler",
         "FlowMatchHeunDiscreteScheduler",
         "FlowMatchLCMScheduler",
-        "SCMScheduler",
         "ScoreSdeVeScheduler",
     ] {
         refused(&["--scheduler", scheduler], &[scheduler, "this pipeline"]);
     }
+    refused(&["--scheduler", "SCMScheduler"], &["--scheduler", "prediction_type", "trigflow"]);
 }
 
 #[test]
