@@ -17,6 +17,73 @@ GeneratorLike: TypeAlias = Any
 StepCallback: TypeAlias = Callable[[Any, int, Any, dict[str, Any]], Mapping[str, Any] | None]
 
 
+class AuraFlowPipeline(DiffusionPipeline):
+    """`AuraFlowPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 3.5, num_images_per_prompt: int = 1, height: int = 1024, width: int = 1024, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, max_sequence_length: int = 256, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: AuraFlowPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of its own.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, which is empty by default, towards that with the prompt. Above 1, each step predicts both.
+            num_images_per_prompt (int): Number of images for each prompt.
+            height (int): Height of the images in pixels, a multiple of 16; without it that of the model's training images.
+            width (int): Width of the images in pixels, a multiple of 16; without it that of the model's training images.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_attention_mask (ArrayLike): Which tokens of `prompt_embeds` count, `[prompts, tokens]`. Must be given with them but has no effect, as in Python: the transformer looks at all tokens, and those that fill up a prompt are zeros.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_prompt_attention_mask (ArrayLike): As `prompt_attention_mask`.
+            max_sequence_length (int): The tokens of a prompt: more are cut off, fewer filled up.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class AuraFlowTransformer2DModel(ModelMixin):
+    """`AuraFlowTransformer2DModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the AuraFlowTransformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The noisy latents, `[batch, in_channels, height, width]`.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+            timestep (float | Sequence[float] | ArrayLike): The time from 1 (noise) to 0: one for all items, or one for each.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the AuraFlowTransformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The noisy latents, `[batch, in_channels, height, width]`.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+            timestep (float | Sequence[float] | ArrayLike): The time from 1 (noise) to 0: one for all items, or one for each.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class AutoModel:
     """Loads a model of the class that its configuration names."""
 
@@ -62,6 +129,39 @@ class AutoPipelineForText2Image:
     @classmethod
     def from_pretrained(cls, pretrained_model_or_path: Any, **kwargs: Any) -> DiffusionPipeline:
         """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`."""
+
+class AutoencoderDC(AutoencoderMixin, ModelMixin):
+    """`AutoencoderDC` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, sample: ArrayLike | None = None, sample_posterior: bool = False, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the AutoencoderDC.
+
+        Args:
+            sample (ArrayLike): The images, `[batch, in_channels, height, width]`, with values in [-1, 1].
+            sample_posterior (bool): Whether to draw the latents, where the model encodes an image as a distribution, or to take the most likely ones.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from; by default a freshly seeded generator.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, sample: ArrayLike | None = None, sample_posterior: bool = False, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the AutoencoderDC.
+
+        Args:
+            sample (ArrayLike): The images, `[batch, in_channels, height, width]`, with values in [-1, 1].
+            sample_posterior (bool): Whether to draw the latents, where the model encodes an image as a distribution, or to take the most likely ones.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from; by default a freshly seeded generator.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
 
 class AutoencoderKL(AutoencoderMixin, ModelMixin):
     """`AutoencoderKL` of Python: see `ModelMixin` for its methods."""
@@ -260,6 +360,37 @@ class BaseOutput(OrderedDict):
         If E is present and has a .keys() method, then does:  for k in E: D[k] = E[k]
         If E is present and lacks a .keys() method, then does:  for k, v in E: D[k] = v
         In either case, this is followed by: for k in F:  D[k] = F[k]
+        """
+
+class BertModel(ModelMixin):
+    """`BertModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the BertModel.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the BertModel.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
         """
 
 class CLIPTextModel(ModelMixin):
@@ -2179,6 +2310,37 @@ class FrozenDict(OrderedDict):
         In either case, this is followed by: for k in F:  D[k] = F[k]
         """
 
+class Gemma2Model(ModelMixin):
+    """`Gemma2Model` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the Gemma2Model.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the Gemma2Model.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class Generator:
     """A generator with the random numbers of PyTorch's CPU generator: `oxidiff.Generator(0)` is
     `torch.Generator().manual_seed(0)`, and a call continues where the call before it stopped.
@@ -2252,6 +2414,184 @@ class HeunDiscreteScheduler(HalfSteps, StepIndex, SchedulerMixin):
 
         Raises:
             ValueError: when a shape or the timestep does not fit.
+        """
+
+class HunyuanDiT2DModel(ModelMixin):
+    """`HunyuanDiT2DModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, text_embedding_mask: ArrayLike | None = None, encoder_hidden_states_t5: ArrayLike | None = None, text_embedding_mask_t5: ArrayLike | None = None, image_meta_size: ArrayLike | None = None, style: int | Sequence[int] | ArrayLike | None = None, image_rotary_emb: Any | None = None, controlnet_block_samples: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the HunyuanDiT2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The latents, `[batch, in_channels, height, width]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep from 1000 (noise) to 0: one for all items, or one for each.
+            encoder_hidden_states (ArrayLike): The prompts as the first text encoder embeds them, `[batch, text_len, cross_attention_dim]`.
+            text_embedding_mask (ArrayLike): Which of its tokens count, `[batch, text_len]`: those that are not 0.
+            encoder_hidden_states_t5 (ArrayLike): The prompts as T5 embeds them, `[batch, text_len_t5, cross_attention_dim_t5]`.
+            text_embedding_mask_t5 (ArrayLike): Which of its tokens count, `[batch, text_len_t5]`: those that are not 0.
+            image_meta_size (ArrayLike): For each item the height and width of the original, those of the result, and from where on it was cropped, `[batch, 6]`.
+            style (int | Sequence[int] | ArrayLike): The style of each item. There is one, 0.
+            image_rotary_emb (Any): By how much places turn the features of a head: cosines and sines, each `[patches, attention_head_dim]`.
+            controlnet_block_samples (Any): What ControlNets add to the results of the first half's blocks, each `[batch, tokens, hidden_size]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, text_embedding_mask: ArrayLike | None = None, encoder_hidden_states_t5: ArrayLike | None = None, text_embedding_mask_t5: ArrayLike | None = None, image_meta_size: ArrayLike | None = None, style: int | Sequence[int] | ArrayLike | None = None, image_rotary_emb: Any | None = None, controlnet_block_samples: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the HunyuanDiT2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The latents, `[batch, in_channels, height, width]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep from 1000 (noise) to 0: one for all items, or one for each.
+            encoder_hidden_states (ArrayLike): The prompts as the first text encoder embeds them, `[batch, text_len, cross_attention_dim]`.
+            text_embedding_mask (ArrayLike): Which of its tokens count, `[batch, text_len]`: those that are not 0.
+            encoder_hidden_states_t5 (ArrayLike): The prompts as T5 embeds them, `[batch, text_len_t5, cross_attention_dim_t5]`.
+            text_embedding_mask_t5 (ArrayLike): Which of its tokens count, `[batch, text_len_t5]`: those that are not 0.
+            image_meta_size (ArrayLike): For each item the height and width of the original, those of the result, and from where on it was cropped, `[batch, 6]`.
+            style (int | Sequence[int] | ArrayLike): The style of each item. There is one, 0.
+            image_rotary_emb (Any): By how much places turn the features of a head: cosines and sines, each `[patches, attention_head_dim]`.
+            controlnet_block_samples (Any): What ControlNets add to the results of the first half's blocks, each `[batch, tokens, hidden_size]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class HunyuanDiTControlNetPipeline(DiffusionPipeline):
+    """`HunyuanDiTControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, control_image: ImageInput | None = None, *, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, guidance_scale: float = 5.0, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, negative_prompt: str | list[str] | None = None, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_embeds_2: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_embeds_2: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, prompt_attention_mask_2: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, negative_prompt_attention_mask_2: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, guidance_rescale: float = 0.0, original_size: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., use_resolution_binning: bool = True, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: HunyuanDiTControlNetPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default that of the model's training images.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default that of the model's training images.
+            num_inference_steps (int): Number of denoising steps.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt; 1 or less turns off guidance, and with it the negative prompt.
+            control_image (ImageInput): The images to follow: one for all prompts, or one for each; with several ControlNets, one for each of them. They are resized to the size of the result; a tensor is taken as it is, with values in [-1, 1].
+            controlnet_conditioning_scale (float | Sequence[float] | ArrayLike): How strongly to follow the images: one number, or one for each ControlNet.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            num_images_per_prompt (int): Number of images for each prompt. With prompts of several lengths, tokens count in other images than those of their prompt, as in Python.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`.
+            prompt_embeds (ArrayLike): Prompts as the first text encoder embeds them, `[prompts, 77, features]`, instead of `prompt`.
+            prompt_embeds_2 (ArrayLike): Prompts as T5 embeds them, `[prompts, 256, features]`.
+            negative_prompt_embeds (ArrayLike): Negative prompts as the first text encoder embeds them, `[prompts, 77, features]`, instead of `negative_prompt`.
+            negative_prompt_embeds_2 (ArrayLike): Negative prompts as T5 embeds them, `[prompts, 256, features]`.
+            prompt_attention_mask (ArrayLike): Which tokens of `prompt_embeds` count, `[prompts, 77]`: those that are not 0.
+            prompt_attention_mask_2 (ArrayLike): The same for `prompt_embeds_2`, `[prompts, 256]`.
+            negative_prompt_attention_mask (ArrayLike): The same for `negative_prompt_embeds`.
+            negative_prompt_attention_mask_2 (ArrayLike): The same for `negative_prompt_embeds_2`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+            guidance_rescale (float): How far to restore the contrast that guidance changes, from 0 to 1.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it in versions up to 1.1, height and width.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as these models are conditioned on it, height and width; by default the actual size.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as these models are conditioned on it: how much was cut off at the top and at the left.
+            use_resolution_binning (bool): Whether images have the size nearest to the asked for among 1024x1024, 1280x1280, 1024x768, 1152x864, 1280x960, 768x1024, 864x1152, 960x1280, 1280x768, and 768x1280.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class HunyuanDiTPAGPipeline(DiffusionPipeline):
+    """`HunyuanDiTPAGPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, *, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, guidance_scale: float = 5.0, pag_scale: float = 3.0, pag_adaptive_scale: float = 0.0, pag_applied_layers: str | list[str] | None = None, negative_prompt: str | list[str] | None = None, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_embeds_2: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_embeds_2: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, prompt_attention_mask_2: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, negative_prompt_attention_mask_2: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, guidance_rescale: float = 0.0, original_size: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., use_resolution_binning: bool = True, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: HunyuanDiTPAGPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default that of the model's training images.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default that of the model's training images.
+            num_inference_steps (int): Number of denoising steps.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt; 1 or less turns off guidance, and with it the negative prompt.
+            pag_scale (float): How far to go away from the prediction whose tokens see only themselves in some layers; 0 turns it off.
+            pag_adaptive_scale (float): By how much `pag_scale` falls with each timestep of training; it falls to 0 at most.
+            pag_applied_layers (str | list[str]): The layers, instead of the pipeline's: regular expressions for their names, such as `blocks.14.attn1`.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            num_images_per_prompt (int): Number of images for each prompt. With prompts of several lengths, tokens count in other images than those of their prompt, as in Python.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`.
+            prompt_embeds (ArrayLike): Prompts as the first text encoder embeds them, `[prompts, 77, features]`, instead of `prompt`.
+            prompt_embeds_2 (ArrayLike): Prompts as T5 embeds them, `[prompts, 256, features]`.
+            negative_prompt_embeds (ArrayLike): Negative prompts as the first text encoder embeds them, `[prompts, 77, features]`, instead of `negative_prompt`.
+            negative_prompt_embeds_2 (ArrayLike): Negative prompts as T5 embeds them, `[prompts, 256, features]`.
+            prompt_attention_mask (ArrayLike): Which tokens of `prompt_embeds` count, `[prompts, 77]`: those that are not 0.
+            prompt_attention_mask_2 (ArrayLike): The same for `prompt_embeds_2`, `[prompts, 256]`.
+            negative_prompt_attention_mask (ArrayLike): The same for `negative_prompt_embeds`.
+            negative_prompt_attention_mask_2 (ArrayLike): The same for `negative_prompt_embeds_2`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+            guidance_rescale (float): How far to restore the contrast that guidance changes, from 0 to 1.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it in versions up to 1.1, height and width.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as these models are conditioned on it, height and width; by default the actual size.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as these models are conditioned on it: how much was cut off at the top and at the left.
+            use_resolution_binning (bool): Whether images have the size nearest to the asked for among 1024x1024, 1280x1280, 1024x768, 1152x864, 1280x960, 768x1024, 864x1152, 960x1280, 1280x768, and 768x1280.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class HunyuanDiTPipeline(DiffusionPipeline):
+    """`HunyuanDiTPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, *, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, guidance_scale: float = 5.0, negative_prompt: str | list[str] | None = None, num_images_per_prompt: int = 1, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_embeds_2: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_embeds_2: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, prompt_attention_mask_2: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, negative_prompt_attention_mask_2: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, guidance_rescale: float = 0.0, original_size: int | Sequence[int] | ArrayLike = ..., target_size: int | Sequence[int] | ArrayLike | None = None, crops_coords_top_left: int | Sequence[int] | ArrayLike = ..., use_resolution_binning: bool = True, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: HunyuanDiTPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16; by default that of the model's training images.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16; by default that of the model's training images.
+            num_inference_steps (int): Number of denoising steps.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt; 1 or less turns off guidance, and with it the negative prompt.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            num_images_per_prompt (int): Number of images for each prompt. With prompts of several lengths, tokens count in other images than those of their prompt, as in Python.
+            eta (float): Noise of each step of a `DDIMScheduler`, from 0 (none) to 1 (as much as DDPM). Other schedulers ignore it.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`.
+            prompt_embeds (ArrayLike): Prompts as the first text encoder embeds them, `[prompts, 77, features]`, instead of `prompt`.
+            prompt_embeds_2 (ArrayLike): Prompts as T5 embeds them, `[prompts, 256, features]`.
+            negative_prompt_embeds (ArrayLike): Negative prompts as the first text encoder embeds them, `[prompts, 77, features]`, instead of `negative_prompt`.
+            negative_prompt_embeds_2 (ArrayLike): Negative prompts as T5 embeds them, `[prompts, 256, features]`.
+            prompt_attention_mask (ArrayLike): Which tokens of `prompt_embeds` count, `[prompts, 77]`: those that are not 0.
+            prompt_attention_mask_2 (ArrayLike): The same for `prompt_embeds_2`, `[prompts, 256]`.
+            negative_prompt_attention_mask (ArrayLike): The same for `negative_prompt_embeds`.
+            negative_prompt_attention_mask_2 (ArrayLike): The same for `negative_prompt_embeds_2`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+            guidance_rescale (float): How far to restore the contrast that guidance changes, from 0 to 1.
+            original_size (int | Sequence[int] | ArrayLike): The original size of the image as the model is conditioned on it in versions up to 1.1, height and width.
+            target_size (int | Sequence[int] | ArrayLike): The size of the result as these models are conditioned on it, height and width; by default the actual size.
+            crops_coords_top_left (int | Sequence[int] | ArrayLike): The crop of the image as these models are conditioned on it: how much was cut off at the top and at the left.
+            use_resolution_binning (bool): Whether images have the size nearest to the asked for among 1024x1024, 1280x1280, 1024x768, 1152x864, 1280x960, 768x1024, 864x1152, 960x1280, 1280x768, and 768x1280.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
         """
 
 class IPAdapterMixin:
@@ -2606,6 +2946,78 @@ class LoraMixin:
     def unload_lora_weights(self) -> Any:
         """Removes all adapters. Fused adapters stay in the weights."""
 
+class Lumina2Pipeline(DiffusionPipeline):
+    """`Lumina2Pipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, *, width: int | None = None, height: int | None = None, num_inference_steps: int = 30, guidance_scale: float = 4.0, negative_prompt: str | list[str] | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, system_prompt: str | None = None, cfg_trunc_ratio: float = 1.0, cfg_normalization: bool = True, max_sequence_length: int = 256, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: Lumina2Pipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            width (int): Width of the images in pixels, a multiple of 16; by default that of the model's training images.
+            height (int): Height of the images in pixels, a multiple of 16; by default that of the model's training images.
+            num_inference_steps (int): Number of denoising steps.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, which is empty by default, towards that with the prompt. Above 1, each step takes two calls of the model.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            prompt_attention_mask (ArrayLike): Which tokens of `prompt_embeds` count, `[prompts, tokens]`: 1 for those of the text, 0 for those after them.
+            negative_prompt_attention_mask (ArrayLike): The same for `negative_prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+            system_prompt (str): What the model is told before each prompt; by default, what it was trained with.
+            cfg_trunc_ratio (float): The part of the steps after which there is no guidance.
+            cfg_normalization (bool): Whether guidance leaves each row of latents as long as it is with the prompt alone.
+            max_sequence_length (int): The most tokens of a prompt with what is told before it, up to 512; more are cut off.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class Lumina2Transformer2DModel(ModelMixin):
+    """`Lumina2Transformer2DModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, encoder_attention_mask: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the Lumina2Transformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The noisy latents, `[batch, in_channels, height, width]`.
+            timestep (float | Sequence[float] | ArrayLike): The time from 0 (noise) to 1: one for all items, or one for each.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, cap_feat_dim]`.
+            encoder_attention_mask (ArrayLike): 1 for the tokens of each prompt and 0 for those after them, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, encoder_attention_mask: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the Lumina2Transformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The noisy latents, `[batch, in_channels, height, width]`.
+            timestep (float | Sequence[float] | ArrayLike): The time from 0 (noise) to 1: one for all items, or one for each.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, cap_feat_dim]`.
+            encoder_attention_mask (ArrayLike): 1 for the tokens of each prompt and 0 for those after them, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class ModelMixin(JsonMixin):
     """A neural network with a configuration.
 
@@ -2786,6 +3198,163 @@ class PNDMScheduler(RungeKutta, SchedulerMixin):
 
 class PerToken:
     """Schedulers whose tokens can have timesteps of their own, as in videos with some given frames."""
+
+class PixArtAlphaPipeline(DiffusionPipeline):
+    """`PixArtAlphaPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, num_inference_steps: int = 20, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 4.5, num_images_per_prompt: int = 1, height: int | None = None, width: int | None = None, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, clean_caption: bool = False, use_resolution_binning: bool = True, max_sequence_length: int = 120, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: PixArtAlphaPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            num_inference_steps (int): Number of denoising steps.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the denoising loop, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the denoising loop, instead of the scheduler's own.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, which is empty by default, towards that with the prompt. Above 1, each step predicts both.
+            num_images_per_prompt (int): Number of images for each prompt.
+            height (int): Height of the images in pixels; by default that of the model's training images.
+            width (int): Width of the images in pixels; by default that of the model's training images.
+            eta (float): How much noise a DDIM scheduler adds in each step, from 0 to 1.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_attention_mask (ArrayLike): Which tokens of `prompt_embeds` count, `[prompts, tokens]`: 1 for those that do, 0 for the others.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_prompt_attention_mask (ArrayLike): Which tokens of `negative_prompt_embeds` count, likewise.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+            clean_caption (bool): Whether to remove from the prompts what captions of web pages have and pictures do not show: links, markup, names of files and the like.
+            use_resolution_binning (bool): Whether images are made in the size of the training images whose proportions come closest, then resized and cropped.
+            max_sequence_length (int): The tokens of a prompt: more are cut off, fewer filled up.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class PixArtSigmaPAGPipeline(DiffusionPipeline):
+    """`PixArtSigmaPAGPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, num_inference_steps: int = 20, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 4.5, num_images_per_prompt: int = 1, height: int | None = None, width: int | None = None, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, clean_caption: bool = False, use_resolution_binning: bool = True, max_sequence_length: int = 300, pag_scale: float = 3.0, pag_adaptive_scale: float = 0.0, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: PixArtSigmaPAGPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            num_inference_steps (int): Number of denoising steps.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the denoising loop, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the denoising loop, instead of the scheduler's own.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, which is empty by default, towards that with the prompt. Above 1, each step predicts both.
+            num_images_per_prompt (int): Number of images for each prompt.
+            height (int): Height of the images in pixels; by default that of the model's training images.
+            width (int): Width of the images in pixels; by default that of the model's training images.
+            eta (float): How much noise a DDIM scheduler adds in each step, from 0 to 1.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_attention_mask (ArrayLike): Which tokens of `prompt_embeds` count, `[prompts, tokens]`: 1 for those that do, 0 for the others.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_prompt_attention_mask (ArrayLike): Which tokens of `negative_prompt_embeds` count, likewise.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+            clean_caption (bool): Whether to remove from the prompts what captions of web pages have and pictures do not show: links, markup, names of files and the like.
+            use_resolution_binning (bool): Whether images are made in the size of the training images whose proportions come closest, then resized and cropped.
+            max_sequence_length (int): The tokens of a prompt: more are cut off, fewer filled up.
+            pag_scale (float): How far to go away from the prediction with perturbed attention; 0 turns it off.
+            pag_adaptive_scale (float): How much less to go for each timestep that the noise has become weaker; with 0, always as far.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class PixArtSigmaPipeline(DiffusionPipeline):
+    """`PixArtSigmaPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, num_inference_steps: int = 20, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 4.5, num_images_per_prompt: int = 1, height: int | None = None, width: int | None = None, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, clean_caption: bool = False, use_resolution_binning: bool = True, max_sequence_length: int = 300, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: PixArtSigmaPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            num_inference_steps (int): Number of denoising steps.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the denoising loop, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the denoising loop, instead of the scheduler's own.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, which is empty by default, towards that with the prompt. Above 1, each step predicts both.
+            num_images_per_prompt (int): Number of images for each prompt.
+            height (int): Height of the images in pixels; by default that of the model's training images.
+            width (int): Width of the images in pixels; by default that of the model's training images.
+            eta (float): How much noise a DDIM scheduler adds in each step, from 0 to 1.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 8, width / 8]`, instead of drawing it.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_attention_mask (ArrayLike): Which tokens of `prompt_embeds` count, `[prompts, tokens]`: 1 for those that do, 0 for the others.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_prompt_attention_mask (ArrayLike): Which tokens of `negative_prompt_embeds` count, likewise.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+            clean_caption (bool): Whether to remove from the prompts what captions of web pages have and pictures do not show: links, markup, names of files and the like.
+            use_resolution_binning (bool): Whether images are made in the size of the training images whose proportions come closest, then resized and cropped.
+            max_sequence_length (int): The tokens of a prompt: more are cut off, fewer filled up.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class PixArtTransformer2DModel(ModelMixin):
+    """`PixArtTransformer2DModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, resolution: ArrayLike | None = None, aspect_ratio: Any | None = None, attention_mask: ArrayLike | None = None, encoder_attention_mask: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the PixArtTransformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The noisy latents, `[batch, in_channels, height, width]`.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, features]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep: one for all items, or one for each.
+            resolution (ArrayLike): Height and width of the images in pixels, `[batch, 2]`.
+            aspect_ratio (Any): Height divided by width, `[batch, 1]` or `[batch]`.
+            attention_mask (ArrayLike): Which patches of the images count, `[batch, patches]`.
+            encoder_attention_mask (ArrayLike): Which tokens of the prompts count, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, resolution: ArrayLike | None = None, aspect_ratio: Any | None = None, attention_mask: ArrayLike | None = None, encoder_attention_mask: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the PixArtTransformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The noisy latents, `[batch, in_channels, height, width]`.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, features]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep: one for all items, or one for each.
+            resolution (ArrayLike): Height and width of the images in pixels, `[batch, 2]`.
+            aspect_ratio (Any): Height divided by width, `[batch, 1]` or `[batch]`.
+            attention_mask (ArrayLike): Which patches of the images count, `[batch, patches]`.
+            encoder_attention_mask (ArrayLike): Which tokens of the prompts count, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
 
 class Preconditioned:
     """Schedulers of EDM, which scale what goes into the model and what comes out (Karras et al. 2022,
@@ -3348,6 +3917,39 @@ class SASolverScheduler(MultistepIndex, VariancePreserving, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
+class SCMScheduler(StepIndex, SchedulerMixin):
+    """`SCMScheduler` of diffusers: see `SchedulerMixin` for its methods."""
+
+    def __init__(self, num_train_timesteps: Any = 1000, prediction_type: Any = 'trigflow', sigma_data: Any = 0.5) -> None:
+        """A scheduler with these values of its configuration, and the defaults for the others."""
+
+    def set_timesteps(self, num_inference_steps: int | None = None, timesteps: Any = None, device: Any = None, max_timesteps: Any = 1.5708, intermediate_timesteps: Any = 1.3) -> None:
+        """Chooses the timesteps of a run.
+
+        Args:
+            num_inference_steps (int): The number of steps.
+            timesteps (Sequence[float]): The timesteps of the run instead, in descending order.
+            device (str): Must be the CPU.
+            max_timesteps (float): The first timestep.
+            intermediate_timesteps (float): The second timestep of a run of two steps; must be None for other runs.
+        """
+
+    def step(self, model_output: ArrayLike, timestep: int | float | ArrayLike, sample: ArrayLike, generator: GeneratorLike | list[GeneratorLike] | None = None, return_dict: bool = True) -> Any:
+        """One step: from the sample at a timestep to the less noisy one before it.
+
+        Args:
+            model_output (ArrayLike): What the model predicted, `[batch, channels, ...]`.
+            timestep (int | float | ArrayLike): The timestep of the sample, one of `timesteps`.
+            sample (ArrayLike): The sample, of the same shape.
+            return_dict (bool): Whether to return a `SchedulerOutput` rather than a tuple.
+
+        Returns:
+            A `SchedulerOutput`, whose arrays are of the kind of `sample`.
+
+        Raises:
+            ValueError: when a shape or the timestep does not fit.
+        """
+
 class SD3Transformer2DModel(ModelMixin):
     """`SD3Transformer2DModel` of Python: see `ModelMixin` for its methods."""
 
@@ -3379,6 +3981,201 @@ class SD3Transformer2DModel(ModelMixin):
             timestep (float | Sequence[float] | ArrayLike): The timestep from 1000 (noise) to 0: one for all items, or one for each.
             block_controlnet_hidden_states (Any): What ControlNets add to the tokens of the image after the blocks, each `[batch, tokens, dim]`.
             skip_layers (int | Sequence[int] | ArrayLike): The numbers of blocks that are left out.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class SanaControlNetPipeline(DiffusionPipeline):
+    """`SanaControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, control_image: ImageInput | None = None, *, negative_prompt: str | list[str] | None = None, controlnet_conditioning_scale: float = 1.0, guidance_scale: float = 4.5, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, eta: float = 0.0, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, num_inference_steps: int = 20, num_images_per_prompt: int = 1, height: int = 1024, width: int = 1024, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, clean_caption: bool = False, use_resolution_binning: bool = True, max_sequence_length: int = 300, complex_human_instruction: str | list[str] = ..., callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: SanaControlNetPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            control_image (ImageInput): The images to follow: one for all prompts, or one for each. They are resized to the size of the result; a tensor is taken as it is, with values in [-1, 1], and gives the result its size.
+            controlnet_conditioning_scale (float): How strongly to follow them; 0 is not at all.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, which is empty by default, towards that with the prompt. Above 1, each step predicts both.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the denoising loop, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the denoising loop, instead of the scheduler's own.
+            eta (float): How much noise a DDIM scheduler adds in each step, from 0 to 1.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_prompt_attention_mask (ArrayLike): Which tokens of `negative_prompt_embeds` count, likewise.
+            num_inference_steps (int): Number of denoising steps.
+            num_images_per_prompt (int): Number of images for each prompt.
+            height (int): Height of the images in pixels.
+            width (int): Width of the images in pixels.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 32, width / 32]`, instead of drawing it.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_attention_mask (ArrayLike): Which tokens of `prompt_embeds` count, `[prompts, tokens]`: 1 for those that do, 0 for the others.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+            clean_caption (bool): Whether to remove from the prompts what captions of web pages have and pictures do not show: links, markup, names of files and the like.
+            use_resolution_binning (bool): Whether images are made in the size of the training images whose proportions come closest, then resized and cropped.
+            max_sequence_length (int): The tokens of a prompt: more are cut off.
+            complex_human_instruction (str | list[str]): The lines of the instruction that the text encoder reads before each prompt, though not before negative prompts. An empty list is none.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class SanaPipeline(DiffusionPipeline):
+    """`SanaPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, guidance_scale: float = 4.5, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, eta: float = 0.0, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, num_inference_steps: int = 20, num_images_per_prompt: int = 1, height: int = 1024, width: int = 1024, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, clean_caption: bool = False, use_resolution_binning: bool = True, max_sequence_length: int = 300, complex_human_instruction: str | list[str] = ..., callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: SanaPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, which is empty by default, towards that with the prompt. Above 1, each step predicts both.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the denoising loop, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the denoising loop, instead of the scheduler's own.
+            eta (float): How much noise a DDIM scheduler adds in each step, from 0 to 1.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_prompt_attention_mask (ArrayLike): Which tokens of `negative_prompt_embeds` count, likewise.
+            num_inference_steps (int): Number of denoising steps.
+            num_images_per_prompt (int): Number of images for each prompt.
+            height (int): Height of the images in pixels.
+            width (int): Width of the images in pixels.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 32, width / 32]`, instead of drawing it.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_attention_mask (ArrayLike): Which tokens of `prompt_embeds` count, `[prompts, tokens]`: 1 for those that do, 0 for the others.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+            clean_caption (bool): Whether to remove from the prompts what captions of web pages have and pictures do not show: links, markup, names of files and the like.
+            use_resolution_binning (bool): Whether images are made in the size of the training images whose proportions come closest, then resized and cropped.
+            max_sequence_length (int): The tokens of a prompt: more are cut off.
+            complex_human_instruction (str | list[str]): The lines of the instruction that the text encoder reads before each prompt, though not before negative prompts. An empty list is none.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class SanaSprintImg2ImgPipeline(DiffusionPipeline):
+    """`SanaSprintImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, strength: float = 0.6, timesteps: float | Sequence[float] | ArrayLike | None = None, max_timesteps: float | None = None, intermediate_timesteps: float | None = None, guidance_scale: float = 4.5, eta: float = 0.0, num_inference_steps: int = 2, num_images_per_prompt: int = 1, height: int = 1024, width: int = 1024, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, clean_caption: bool = False, use_resolution_binning: bool = True, max_sequence_length: int = 300, complex_human_instruction: str | list[str] = ..., callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: SanaSprintImg2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. They are resized to the size of the result. A tensor has values in [0, 1] or [-1, 1]; one with as many channels as latents have is taken as these.
+            strength (float): How much of the image to change, from 0 to 1: the part of the steps that are made.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the run, from about π/2 (noise) to the 0 (data) where it ends: one more than steps.
+            max_timesteps (float): The first timestep; by default 1.5708. It cannot be given with `timesteps`.
+            intermediate_timesteps (float): The second timestep of a run of two steps; by default 1.3. Others have none.
+            guidance_scale (float): The guidance that the model imitates.
+            eta (float): Has no effect: it is for schedulers that these models are not for.
+            num_inference_steps (int): Number of denoising steps.
+            num_images_per_prompt (int): Number of images for each prompt.
+            height (int): Height of the images in pixels.
+            width (int): Width of the images in pixels.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 32, width / 32]`, instead of drawing it.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_attention_mask (ArrayLike): Which tokens of `prompt_embeds` count, `[prompts, tokens]`: 1 for those that do, 0 for the others.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+            clean_caption (bool): Whether to remove from the prompts what captions of web pages have and pictures do not show: links, markup, names of files and the like.
+            use_resolution_binning (bool): Whether images are made in the size of the training images whose proportions come closest, then resized and cropped.
+            max_sequence_length (int): The tokens of a prompt: more are cut off.
+            complex_human_instruction (str | list[str]): The lines of the instruction that the text encoder reads before each prompt, though not before negative prompts. An empty list is none.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class SanaSprintPipeline(DiffusionPipeline):
+    """`SanaSprintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, *, timesteps: float | Sequence[float] | ArrayLike | None = None, max_timesteps: float | None = None, intermediate_timesteps: float | None = None, guidance_scale: float = 4.5, eta: float = 0.0, num_inference_steps: int = 2, num_images_per_prompt: int = 1, height: int = 1024, width: int = 1024, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, clean_caption: bool = False, use_resolution_binning: bool = True, max_sequence_length: int = 300, complex_human_instruction: str | list[str] = ..., callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: SanaSprintPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the run, from about π/2 (noise) to the 0 (data) where it ends: one more than steps.
+            max_timesteps (float): The first timestep; by default 1.5708. It cannot be given with `timesteps`.
+            intermediate_timesteps (float): The second timestep of a run of two steps; by default 1.3. Others have none.
+            guidance_scale (float): The guidance that the model imitates.
+            eta (float): Has no effect: it is for schedulers that these models are not for.
+            num_inference_steps (int): Number of denoising steps.
+            num_images_per_prompt (int): Number of images for each prompt.
+            height (int): Height of the images in pixels.
+            width (int): Width of the images in pixels.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 32, width / 32]`, instead of drawing it.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_attention_mask (ArrayLike): Which tokens of `prompt_embeds` count, `[prompts, tokens]`: 1 for those that do, 0 for the others.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+            clean_caption (bool): Whether to remove from the prompts what captions of web pages have and pictures do not show: links, markup, names of files and the like.
+            use_resolution_binning (bool): Whether images are made in the size of the training images whose proportions come closest, then resized and cropped.
+            max_sequence_length (int): The tokens of a prompt: more are cut off.
+            complex_human_instruction (str | list[str]): The lines of the instruction that the text encoder reads before each prompt, though not before negative prompts. An empty list is none.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class SanaTransformer2DModel(ModelMixin):
+    """`SanaTransformer2DModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, guidance: float | Sequence[float] | ArrayLike | None = None, encoder_attention_mask: ArrayLike | None = None, controlnet_block_samples: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the SanaTransformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The latents, `[batch, in_channels, height, width]`.
+            encoder_hidden_states (ArrayLike): The embedded captions, `[batch, tokens, caption_channels]`.
+            timestep (float | Sequence[float] | ArrayLike): The time: one for all items, or one for each.
+            guidance (float | Sequence[float] | ArrayLike): The guidance that a model with `guidance_embeds` imitates, likewise.
+            encoder_attention_mask (ArrayLike): Which tokens of the captions count, `[batch, tokens]`: 1 for those, 0 for others. By default all count.
+            controlnet_block_samples (Any): What a ControlNet adds to the tokens after the blocks, from the second on, each `[batch, tokens, dim]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, guidance: float | Sequence[float] | ArrayLike | None = None, encoder_attention_mask: ArrayLike | None = None, controlnet_block_samples: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the SanaTransformer2DModel.
+
+        Args:
+            hidden_states (ArrayLike): The latents, `[batch, in_channels, height, width]`.
+            encoder_hidden_states (ArrayLike): The embedded captions, `[batch, tokens, caption_channels]`.
+            timestep (float | Sequence[float] | ArrayLike): The time: one for all items, or one for each.
+            guidance (float | Sequence[float] | ArrayLike): The guidance that a model with `guidance_embeds` imitates, likewise.
+            encoder_attention_mask (ArrayLike): Which tokens of the captions count, `[batch, tokens]`: 1 for those, 0 for others. By default all count.
+            controlnet_block_samples (Any): What a ControlNet adds to the tokens after the blocks, from the second on, each `[batch, tokens, dim]`.
 
         Returns:
             An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
@@ -5169,6 +5966,37 @@ class TrainedLevels:
     def sigma_min(self) -> Any:
         """The lowest noise level of the training."""
 
+class UMT5EncoderModel(ModelMixin):
+    """`UMT5EncoderModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the UMT5EncoderModel.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the UMT5EncoderModel.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class UNet2DConditionModel(ModelMixin):
     """`UNet2DConditionModel` of Python: see `ModelMixin` for its methods."""
 
@@ -5679,6 +6507,12 @@ def ones(*size: Any, dtype: Any = None) -> Tensor:
 def randn(*size: Any, generator: GeneratorLike | list[GeneratorLike] | None = None, dtype: Any = None) -> Tensor:
     """Samples of the standard normal distribution: the values of `torch.randn` with a generator of the same seed. Without a
     generator, they come from the default one: see `manual_seed`.
+    """
+
+def set_max_memory(limit: Any) -> Any:
+    """Sets how much memory this process may use: bytes, or a text such as "12GiB"; `None` leaves it to the machine.
+
+    Images that do not fit are decoded in tiles, other work is refused before it starts. Weights that stay in their files do not count.
     """
 
 def stack(tensors: Any, dim: Any = 0) -> Tensor:

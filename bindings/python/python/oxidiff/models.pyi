@@ -1,10 +1,13 @@
 """Written by `generate_stubs.py`: do not edit."""
 
+from . import AuraFlowTransformer2DModel as AuraFlowTransformer2DModel
 from . import AutoModel as AutoModel
+from . import AutoencoderDC as AutoencoderDC
 from . import AutoencoderKL as AutoencoderKL
 from . import AutoencoderKLFlux2 as AutoencoderKLFlux2
 from . import AutoencoderKLQwenImage as AutoencoderKLQwenImage
 from . import AutoencoderTiny as AutoencoderTiny
+from . import BertModel as BertModel
 from . import CLIPTextModel as CLIPTextModel
 from . import CLIPTextModelWithProjection as CLIPTextModelWithProjection
 from . import CLIPVisionModelWithProjection as CLIPVisionModelWithProjection
@@ -15,13 +18,19 @@ from . import DPTForDepthEstimation as DPTForDepthEstimation
 from . import DiTTransformer2DModel as DiTTransformer2DModel
 from . import Flux2Transformer2DModel as Flux2Transformer2DModel
 from . import FluxTransformer2DModel as FluxTransformer2DModel
+from . import Gemma2Model as Gemma2Model
+from . import HunyuanDiT2DModel as HunyuanDiT2DModel
+from . import Lumina2Transformer2DModel as Lumina2Transformer2DModel
 from . import ModelMixin as ModelMixin
+from . import PixArtTransformer2DModel as PixArtTransformer2DModel
 from . import Qwen2_5_VLForConditionalGeneration as Qwen2_5_VLForConditionalGeneration
 from . import Qwen3Model as Qwen3Model
 from . import QwenImageTransformer2DModel as QwenImageTransformer2DModel
 from . import SD3Transformer2DModel as SD3Transformer2DModel
+from . import SanaTransformer2DModel as SanaTransformer2DModel
 from . import T2IAdapter as T2IAdapter
 from . import T5EncoderModel as T5EncoderModel
+from . import UMT5EncoderModel as UMT5EncoderModel
 from . import UNet2DConditionModel as UNet2DConditionModel
 from . import UNet2DModel as UNet2DModel
 from . import ZImageTransformer2DModel as ZImageTransformer2DModel

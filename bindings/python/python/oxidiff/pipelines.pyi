@@ -1,5 +1,6 @@
 """Written by `generate_stubs.py`: do not edit."""
 
+from . import AuraFlowPipeline as AuraFlowPipeline
 from . import AutoPipelineForImage2Image as AutoPipelineForImage2Image
 from . import AutoPipelineForInpainting as AutoPipelineForInpainting
 from . import AutoPipelineForText2Image as AutoPipelineForText2Image
@@ -26,10 +27,17 @@ from . import FluxInpaintPipeline as FluxInpaintPipeline
 from . import FluxKontextInpaintPipeline as FluxKontextInpaintPipeline
 from . import FluxKontextPipeline as FluxKontextPipeline
 from . import FluxPipeline as FluxPipeline
+from . import HunyuanDiTControlNetPipeline as HunyuanDiTControlNetPipeline
+from . import HunyuanDiTPAGPipeline as HunyuanDiTPAGPipeline
+from . import HunyuanDiTPipeline as HunyuanDiTPipeline
 from . import ImagePipelineOutput as ImagePipelineOutput
 from . import LatentConsistencyModelImg2ImgPipeline as LatentConsistencyModelImg2ImgPipeline
 from . import LatentConsistencyModelPipeline as LatentConsistencyModelPipeline
+from . import Lumina2Pipeline as Lumina2Pipeline
 from . import PNDMPipeline as PNDMPipeline
+from . import PixArtAlphaPipeline as PixArtAlphaPipeline
+from . import PixArtSigmaPAGPipeline as PixArtSigmaPAGPipeline
+from . import PixArtSigmaPipeline as PixArtSigmaPipeline
 from . import QwenImageControlNetInpaintPipeline as QwenImageControlNetInpaintPipeline
 from . import QwenImageControlNetPipeline as QwenImageControlNetPipeline
 from . import QwenImageEditInpaintPipeline as QwenImageEditInpaintPipeline
@@ -39,6 +47,10 @@ from . import QwenImageImg2ImgPipeline as QwenImageImg2ImgPipeline
 from . import QwenImageInpaintPipeline as QwenImageInpaintPipeline
 from . import QwenImagePipeline as QwenImagePipeline
 from . import RePaintPipeline as RePaintPipeline
+from . import SanaControlNetPipeline as SanaControlNetPipeline
+from . import SanaPipeline as SanaPipeline
+from . import SanaSprintImg2ImgPipeline as SanaSprintImg2ImgPipeline
+from . import SanaSprintPipeline as SanaSprintPipeline
 from . import ScoreSdeVePipeline as ScoreSdeVePipeline
 from . import StableDiffusion3ControlNetInpaintingPipeline as StableDiffusion3ControlNetInpaintingPipeline
 from . import StableDiffusion3ControlNetPipeline as StableDiffusion3ControlNetPipeline

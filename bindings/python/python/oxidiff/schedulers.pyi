@@ -27,6 +27,7 @@ from . import LMSDiscreteScheduler as LMSDiscreteScheduler
 from . import PNDMScheduler as PNDMScheduler
 from . import RePaintScheduler as RePaintScheduler
 from . import SASolverScheduler as SASolverScheduler
+from . import SCMScheduler as SCMScheduler
 from . import SchedulerMixin as SchedulerMixin
 from . import ScoreSdeVeScheduler as ScoreSdeVeScheduler
 from . import TCDScheduler as TCDScheduler
