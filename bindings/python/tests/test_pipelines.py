@@ -323,7 +323,7 @@ def test_memory_is_limited(copied):
     pipeline = DiffusionPipeline.from_pretrained(copied, max_memory={"cpu": "1MB"})
     try:
         with pytest.raises(MemoryError, match="available"):
-            pipeline("a", num_inference_steps=1)
+            pipeline("a", num_inference_steps=1, height=8192, width=8192)
     finally:
         oxidiff.set_max_memory(None)
     pipeline("a", num_inference_steps=1)

@@ -222,7 +222,8 @@ def test_steps_with_a_stand_in_for_mindspore(monkeypatch):
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
 def test_steps_leave_their_inputs_as_they_are(kind):
     scheduler = kind()
-    scheduler.set_timesteps(5)
+    # As in Python, this one needs `intermediate_timesteps=None` for another number of steps.
+    scheduler.set_timesteps(2 if kind.__name__ == "SCMScheduler" else 5)
     given, output = sample.copy(), sample * 0.1
     further = {"original_image": sample, "mask": sample} if kind.__name__ == "RePaintScheduler" else {}
     for timestep in list(scheduler.timesteps)[:3]:

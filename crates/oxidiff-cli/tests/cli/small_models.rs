@@ -56,13 +56,6 @@ pub fn write_sana(folder: &Path, is_sprint: bool) {
     let fixtures = Path::new(ROOT).join("tests/fixtures");
     copy_folder(&fixtures.join("sana/checkpoint"), folder);
     copy_folder(&fixtures.join("gemma2/tokenizer"), &folder.join("tokenizer"));
-    // So that rows have whole blocks of quantised weights.
-    for (part, field) in [("text_encoder", "hidden_size"), ("transformer", "cap_feat_dim")] {
-        let file = folder.join(part).join("config.json");
-        let mut config: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        config[field] = 32.into();
-        std::fs::write(file, config.to_string()).unwrap();
-    }
     if is_sprint {
         let models: Value =
             serde_json::from_slice(&std::fs::read(fixtures.join("sana/models.json")).unwrap()).unwrap();
@@ -119,6 +112,13 @@ pub fn write_lumina2(folder: &Path) {
     let fixtures = Path::new(ROOT).join("tests/fixtures");
     copy_folder(&fixtures.join("lumina2/checkpoint"), folder);
     copy_folder(&fixtures.join("gemma2/tokenizer"), &folder.join("tokenizer"));
+    // So that rows have whole blocks of quantised weights.
+    for (part, field) in [("text_encoder", "hidden_size"), ("transformer", "cap_feat_dim")] {
+        let file = folder.join(part).join("config.json");
+        let mut config: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        config[field] = 32.into();
+        std::fs::write(file, config.to_string()).unwrap();
+    }
     write_initial::<Lumina2Transformer2DModel>(&folder.join("transformer"));
     write_initial::<Gemma2Model>(&folder.join("text_encoder"));
     write_initial::<AutoencoderKL>(&folder.join("vae"));
