@@ -95,7 +95,7 @@ impl BertTokenizer {
             .map_err(wrong(folder, file))?;
         tokenizer.add_tokens(added).map_err(wrong(folder, file))?;
         let tokenizer = with_added_tokens(tokenizer, folder, &config, (CLASS_NAME, file))?;
-        Ok(Self(FixedLengthTokenizer::new(tokenizer, config, &special, (folder, file))?))
+        Ok(Self(FixedLengthTokenizer::new(tokenizer, config, &special, false, (folder, file))?))
     }
 
     /// Number of tokens.

@@ -7,18 +7,17 @@ use std::any::Any;
 use std::path::Path;
 
 use serde_json::{Map, Value};
+use tokenizers::Tokenizer;
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, Tokenizer};
 
 use super::added_tokens::with_added_tokens;
 use super::clip_tokenizer::TokenizedText;
+use super::fixed_length::FixedLengthTokenizer;
 use super::sentencepiece::{ModelType, SentencePieces};
-use super::text_lengths::{TextLengths, failed};
 use super::tokenizer_config::{CONFIG, check_class, token};
 use super::vocabulary_files::{read_json, read_tokenizer, wrong};
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
-use crate::loading::write_whole;
 use crate::pipelines::component::Component;
 
 const CLASS_NAME: &str = "GemmaTokenizer";
@@ -36,11 +35,7 @@ const TOKENIZER: &str = "tokenizer.json";
 /// # Ok::<(), oxidiff::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct GemmaTokenizer {
-    tokenizer: Tokenizer,
-    config: Map<String, Value>,
-    lengths: TextLengths,
-}
+pub struct GemmaTokenizer(FixedLengthTokenizer);
 
 impl Component for GemmaTokenizer {
     fn class(&self) -> (&'static str, String) {
@@ -79,55 +74,40 @@ impl GemmaTokenizer {
         let named = |name: &str, default: &str| -> Result<String> {
             Ok(token(&config, name, &origin)?.unwrap_or_else(|| default.to_owned()))
         };
-        let [pad_token, bos_token, eos_token, unk_token] = [
+        let special = [
             named("pad_token", "<pad>")?,
             named("bos_token", "<bos>")?,
             named("eos_token", "<eos>")?,
             named("unk_token", "<unk>")?,
         ];
-        let (mut tokenizer, file) = if folder.has(TOKENIZER) || !folder.has(SENTENCEPIECE) {
+        let [_, bos_token, eos_token, unk_token] = &special;
+        let (tokenizer, file) = if folder.has(TOKENIZER) || !folder.has(SENTENCEPIECE) {
             let tokenizer = read_tokenizer(folder, CLASS_NAME)?;
             (with_added_tokens(tokenizer, folder, &config, (CLASS_NAME, TOKENIZER))?, TOKENIZER)
         } else {
             let model = SentencePieces::read(folder, SENTENCEPIECE, CLASS_NAME, ModelType::Bpe)?;
-            let tokenizer = byte_pairs::tokenizer(&model, &unk_token)?;
+            let tokenizer = byte_pairs::tokenizer(&model, unk_token)?;
             let tokenizer = with_added_tokens(tokenizer, folder, &config, (CLASS_NAME, SENTENCEPIECE))?;
             let tokenizer = model
                 .with_special_pieces(tokenizer, std::iter::empty())
                 .map_err(wrong(folder, SENTENCEPIECE))?;
-            let ends = [("add_bos_token", true, &bos_token), ("add_eos_token", false, &eos_token)];
+            let ends = [("add_bos_token", true, bos_token), ("add_eos_token", false, eos_token)];
             (with_ends(tokenizer, ends, (&config, &origin))?, SENTENCEPIECE)
         };
-        let missing = [&pad_token, &bos_token, &eos_token, &unk_token].into_iter().filter(|token| {
-            let is_added = tokenizer.get_added_vocabulary().get_vocab().contains_key(*token);
-            !is_added && tokenizer.token_to_id(token).is_some()
-        });
-        let missing: Vec<AddedToken> =
-            missing.map(|token| AddedToken::from(token.clone(), true).normalized(false)).collect();
-        tokenizer.add_special_tokens(missing).map_err(wrong(folder, file))?;
-        let lengths = TextLengths::new(&tokenizer, pad_token, true, (&config, &origin))?;
-        Ok(Self { tokenizer, config, lengths })
+        Ok(Self(FixedLengthTokenizer::new(tokenizer, config, &special, true, (folder, file))?))
     }
 
     /// The same tokenizer, which fills up texts on the `"left"` or the `"right"`.
     ///
     /// # Errors
     /// When `side` is another word.
-    pub fn with_padding_side(mut self, side: &str) -> Result<Self> {
-        self.lengths.pads_left = match side {
-            "left" => true,
-            "right" => false,
-            other => {
-                let message = format!("must be \"left\" or \"right\", not \"{other}\"");
-                return Err(Error::argument("padding_side", message));
-            }
-        };
-        Ok(self)
+    pub fn with_padding_side(self, side: &str) -> Result<Self> {
+        self.0.with_padding_side(side).map(Self)
     }
 
     /// Number of tokens.
     pub fn vocab_size(&self) -> usize {
-        self.tokenizer.get_vocab_size(true)
+        self.0.vocab_size()
     }
 
     /// The tokens of each text, after the one that begins it, cut off or filled up to `max_length`.
@@ -135,7 +115,7 @@ impl GemmaTokenizer {
     /// # Errors
     /// When `max_length` leaves no room for the beginning, or a text cannot be tokenized.
     pub fn tokenize(&self, texts: &[impl AsRef<str>], max_length: usize) -> Result<TokenizedText> {
-        self.lengths.tokenize(&self.tokenizer, texts, max_length)
+        self.0.tokenize(texts, max_length)
     }
 
     /// The tokens of a text, however many they are, after the one that begins it.
@@ -143,12 +123,12 @@ impl GemmaTokenizer {
     /// # Errors
     /// When the text cannot be tokenized.
     pub fn tokenize_unpadded(&self, text: &str) -> Result<Vec<u32>> {
-        Ok(self.tokenizer.encode(text, true).map_err(failed)?.get_ids().to_vec())
+        self.0.tokenize_unpadded(text)
     }
 
     /// The text of tokens, without special ones.
     pub fn decode(&self, ids: &[u32]) -> String {
-        self.tokenizer.decode(ids, true).unwrap_or_default()
+        self.0.decode(ids)
     }
 
     /// Writes `tokenizer.json` and `tokenizer_config.json` into `folder`, which is created if it does not exist.
@@ -156,21 +136,7 @@ impl GemmaTokenizer {
     /// # Errors
     /// When the folder cannot be written.
     pub fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
-        let folder = folder.as_ref();
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        let file = folder.join(TOKENIZER);
-        let text = self.tokenizer.to_string(true).map_err(|error| Error::Tokenizer {
-            origin: file.display().to_string(),
-            message: error.to_string(),
-        })?;
-        write_whole(&file, text.as_bytes())?;
-        let mut config = self.config.clone();
-        config.insert("tokenizer_class".into(), CLASS_NAME.into());
-        config.insert("pad_token".into(), self.lengths.pad_token.clone().into());
-        let side = if self.lengths.pads_left { "left" } else { "right" };
-        config.insert("padding_side".into(), side.into());
-        let text = crate::loading::config::to_sorted_json(&config);
-        write_whole(&folder.join(CONFIG), (text + "\n").as_bytes())
+        self.0.save(folder.as_ref(), CLASS_NAME)
     }
 }
 

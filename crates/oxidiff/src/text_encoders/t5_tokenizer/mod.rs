@@ -93,7 +93,7 @@ impl T5Tokenizer {
             let whole = model.with_special_pieces(tokenizer, (0..extra_ids).map(extra_id));
             (whole.map_err(wrong(folder, SENTENCEPIECE))?, SENTENCEPIECE)
         };
-        Ok(Self(FixedLengthTokenizer::new(tokenizer, config, &special, (folder, file))?))
+        Ok(Self(FixedLengthTokenizer::new(tokenizer, config, &special, false, (folder, file))?))
     }
 
     /// Number of tokens.
