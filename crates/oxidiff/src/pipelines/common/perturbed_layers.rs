@@ -22,9 +22,9 @@ impl Default for PerturbedLayers {
 impl PerturbedLayers {
     /// # Errors
     /// When an expression is not a regular one.
-    pub fn new(layers: &[&str]) -> Result<Self> {
-        let compiled = layers.iter().map(|layer| match SysRegex::new(layer) {
-            Ok(regex) => Ok(((*layer).to_owned(), Arc::new(regex))),
+    pub fn new(layers: &[impl AsRef<str>]) -> Result<Self> {
+        let compiled = layers.iter().map(AsRef::as_ref).map(|layer| match SysRegex::new(layer) {
+            Ok(regex) => Ok((layer.to_owned(), Arc::new(regex))),
             Err(error) => {
                 Err(Error::argument(ARGUMENT, format!("`{layer}` is no regular expression: {error}")))
             }
@@ -46,8 +46,12 @@ impl PerturbedLayers {
                 }
             }
             if !is_somewhere {
-                let known = names.first().map_or("the model has none", String::as_str);
-                let message = format!("`{layer}` is in the name of no layer; the first is `{known}`");
+                let known = match names {
+                    [first, .., last] => format!("they are `{first}` to `{last}`"),
+                    [only] => format!("the only one is `{only}`"),
+                    [] => "the model has none".to_owned(),
+                };
+                let message = format!("`{layer}` is in the name of no layer: {known}");
                 return Err(Error::argument(ARGUMENT, message));
             }
         }

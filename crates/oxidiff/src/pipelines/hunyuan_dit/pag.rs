@@ -2,43 +2,34 @@
 //! tokens see only themselves in some blocks, shows what to go away from.
 
 use burn::tensor::Tensor;
-use tokenizers::utils::SysRegex;
 
 use super::arguments::prompt_arguments;
 use super::components::{HunyuanDiTComponents, expose_fields, pipeline_methods};
 use super::denoising::Run;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::models::model::Model;
-use crate::pipelines::common::arguments::check_finite;
 use crate::pipelines::common::guidance::{Guidance, rescaled};
+use crate::pipelines::common::perturbed_layers::PerturbedLayers;
+use crate::pipelines::common::perturbed_scale::PerturbedScale;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
-
-/// The timesteps of training.
-const TIMESTEPS: f64 = 1000.0;
 
 /// How a run goes away from predictions whose tokens see only themselves.
 #[derive(Clone, Debug)]
 pub(super) struct PerturbedGuidance {
     /// The blocks in which they do.
     pub blocks: Vec<usize>,
-    scale: f64,
-    /// By how much the scale falls with each timestep.
-    adaptive_scale: f64,
+    scale: PerturbedScale,
 }
 
 impl PerturbedGuidance {
     /// Combines predictions: those with the negative prompts, if the guidance uses them, those with the prompts, and the perturbed ones.
     pub fn combine(&self, predictions: Tensor<4>, guidance: Guidance, timestep: f32) -> Tensor<4> {
-        let scale = match self.adaptive_scale > 0.0 {
-            true => (self.scale - self.adaptive_scale * (TIMESTEPS - f64::from(timestep))).max(0.0),
-            false => self.scale,
-        };
         let mut parts = predictions.chunk(guidance.copies() + 1, 0);
         let perturbed = parts.pop().expect("two parts or three");
         let text = parts.pop().expect("two parts or three");
-        let away = (text.clone() - perturbed) * scale;
+        let away = (text.clone() - perturbed) * self.scale.at(timestep);
         match (guidance, parts.pop()) {
             (Guidance::ClassifierFree { scale, rescale }, Some(negative)) => {
                 let guided = negative.clone() + (text.clone() - negative) * scale + away;
@@ -104,23 +95,9 @@ impl HunyuanDiTPAGPipeline {
     /// # Errors
     /// When one is no regular expression, or matches none.
     fn perturbed_blocks(&self, layers: &[String]) -> Result<Vec<usize>> {
-        const ARGUMENT: &str = "pag_applied_layers";
-        let mut blocks = Vec::new();
-        for layer in layers {
-            let expression = SysRegex::new(layer)
-                .map_err(|error| Error::argument(ARGUMENT, format!("`{layer}`: {error}")))?;
-            let is_meant =
-                |block: &usize| expression.find_iter(&format!("blocks.{block}.attn1")).next().is_some();
-            let count = self.transformer.config().num_layers;
-            let meant: Vec<usize> = (0..count).filter(is_meant).collect();
-            if meant.is_empty() {
-                let message =
-                    format!("`{layer}` is no part of `blocks.0.attn1` to `blocks.{}.attn1`", count - 1);
-                return Err(Error::argument(ARGUMENT, message));
-            }
-            blocks.extend(meant);
-        }
-        Ok(blocks)
+        let blocks = 0..self.transformer.config().num_layers;
+        let names: Vec<String> = blocks.map(|block| format!("blocks.{block}.attn1")).collect();
+        PerturbedLayers::new(layers)?.among(&names)
     }
 }
 
@@ -134,12 +111,12 @@ impl Pipeline for HunyuanDiTPAGPipeline {
         let mut arguments = arguments.into();
         let settings = arguments.settings()?;
         let (scale, adaptive_scale) = (arguments.pag_scale, arguments.pag_adaptive_scale);
-        check_finite("pag_scale", scale)?;
-        check_finite("pag_adaptive_scale", adaptive_scale)?;
+        let scale = PerturbedScale { scale, adaptive_scale };
+        scale.check()?;
         let layers = arguments.pag_applied_layers.take();
         let blocks = self.perturbed_blocks(layers.as_deref().unwrap_or(&self.pag_applied_layers))?;
-        let is_on = scale > 0.0 && !blocks.is_empty();
-        let perturbed = is_on.then_some(PerturbedGuidance { blocks, scale, adaptive_scale });
+        let is_on = scale.scale > 0.0 && !blocks.is_empty();
+        let perturbed = is_on.then_some(PerturbedGuidance { blocks, scale });
         let size = self.components.image_size(&settings.sizes)?;
         let texts = self.components.embed(&arguments.prompts())?;
         let run = Run { size, texts, latents: arguments.latents.take(), control: None, perturbed };

@@ -16,6 +16,7 @@ use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
 use crate::pipelines::common::latents::given_or_noise;
+use crate::pipelines::common::perturbed_scale::PerturbedScale;
 use crate::pipelines::common::resolution_binning::BinnedSize;
 use crate::pipelines::common::text::masked_prompts::GuidedTexts;
 use crate::pipelines::common::timesteps::choose_timesteps;
@@ -34,8 +35,7 @@ pub(super) struct Combination<'a> {
 pub(super) struct Perturbation<'a> {
     /// The blocks with perturbed attention.
     pub blocks: &'a [usize],
-    /// How far to go at a timestep.
-    pub scale: &'a dyn Fn(f32) -> f64,
+    pub scale: PerturbedScale,
 }
 
 /// A run of a call.
@@ -68,7 +68,7 @@ impl Combination<'_> {
         };
         match perturbed {
             Some((perturbation, perturbed)) => {
-                guided + (conditional - perturbed) * (perturbation.scale)(timestep)
+                guided + (conditional - perturbed) * perturbation.scale.at(timestep)
             }
             None => guided,
         }

@@ -7,8 +7,8 @@ use super::pipeline_fields::{constructors, expose_fields, pipeline_methods};
 use super::size::sigma_bins;
 use crate::error::Result;
 use crate::models::model::Model;
-use crate::pipelines::common::arguments::check_finite;
 use crate::pipelines::common::perturbed_layers::PerturbedLayers;
+use crate::pipelines::common::perturbed_scale::PerturbedScale;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
@@ -68,20 +68,16 @@ impl Pipeline for PixArtSigmaPAGPipeline {
     /// Makes images from a prompt with the defaults, or from the arguments given.
     fn call(&mut self, arguments: impl Into<PixArtSigmaPAGTextToImage>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
-        let (pag_scale, adaptive) = (arguments.pag_scale, arguments.pag_adaptive_scale);
-        check_finite("pag_scale", pag_scale)?;
-        check_finite("pag_adaptive_scale", adaptive)?;
+        let (scale, adaptive_scale) = (arguments.pag_scale, arguments.pag_adaptive_scale);
+        let scale = PerturbedScale { scale, adaptive_scale };
+        scale.check()?;
         let settings = arguments.settings()?;
         let components = &mut self.components;
         let count = components.transformer.config().num_layers;
         let names: Vec<String> =
             (0..count).map(|block| format!("transformer_blocks.{block}.attn1")).collect();
-        let blocks = if pag_scale > 0.0 { self.layers.among(&names)? } else { Vec::new() };
-        let scale = |timestep: f32| match adaptive > 0.0 {
-            true => (pag_scale - adaptive * (1000.0 - f64::from(timestep))).max(0.0),
-            false => pag_scale,
-        };
-        let perturbation = Perturbation { blocks: &blocks, scale: &scale };
+        let blocks = if scale.scale > 0.0 { self.layers.among(&names)? } else { Vec::new() };
+        let perturbation = Perturbation { blocks: &blocks, scale };
         let run = Run {
             size: components.image_size(&settings, sigma_bins)?,
             texts: components.embed(&arguments.prompts(), arguments.clean_caption)?,
