@@ -14,8 +14,9 @@ impl ChromaComponents {
     pub(super) fn embed(&self, call: &MaskedPrompts<'_>) -> Result<GuidedTexts> {
         let features = self.transformer.config().joint_attention_dim;
         let target = (self.transformer.dtype(), &self.transformer.device());
-        let texts = call
-            .embed_of_any_length(features, target, |_, texts| self.encode(texts, call.max_sequence_length))?;
+        let texts = call.embed_of_any_length(Some(features), target, |_, texts, _| {
+            self.encode(texts, call.max_sequence_length)
+        })?;
         if let Some(encoder) = &self.text_encoder {
             encoder.release_memory();
         }

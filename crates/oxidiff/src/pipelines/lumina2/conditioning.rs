@@ -25,7 +25,7 @@ impl Lumina2Components {
         let system_prompt = system_prompt.unwrap_or(SYSTEM_PROMPT);
         let features = self.transformer.config().cap_feat_dim;
         let target = (self.transformer.dtype(), &self.transformer.device());
-        let texts = call.embed_of_any_length(features, target, |argument, texts| {
+        let texts = call.embed_of_any_length(Some(features), target, |argument, texts, _| {
             let whole = texts.iter().map(|text| match argument {
                 "prompt" => format!("{system_prompt}{PROMPT_START}{text}"),
                 _ => text.clone(),

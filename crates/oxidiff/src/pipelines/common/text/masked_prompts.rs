@@ -29,16 +29,40 @@ pub(crate) struct GuidedTexts {
 }
 
 impl MaskedPrompts<'_> {
-    /// The texts for each image, for a model that takes so many features, or any number: `encode` embeds texts, filled up to a number of
-    /// tokens. Tokens are in `dtype`.
+    /// The texts for each image, all with the same number of tokens, for a model that takes so many features, or any number: `encode`
+    /// embeds texts, filled up to a number of tokens. Tokens are in `dtype`.
     ///
     /// # Errors
-    /// Those of `encode`, and when embeddings do not fit the model or each other.
+    /// As [`Self::embed_of_any_length`], and when embeddings have different numbers of tokens.
     pub fn embed(
         &self,
         features: Option<usize>,
         encode: impl Fn(&[String], usize) -> Result<MaskedTexts>,
+        target: (DType, &Device),
+    ) -> Result<GuidedTexts> {
+        let encode = |_: &str, texts: &[String], length: usize| encode(texts, length);
+        let texts = self.embed_of_any_length(features, target, encode)?;
+        let length = texts.positive.tokens.dims()[1];
+        if let Some(own) = texts.negative.as_ref().map(|texts| texts.tokens.dims()[1])
+            && own != length
+        {
+            let message = format!("has {own} tokens, must have as many as the prompts: {length}");
+            return Err(Error::argument("negative_prompt_embeds", message));
+        }
+        Ok(texts)
+    }
+
+    /// The texts for each image, for a model that takes positive and negative texts of different lengths, and so many features, or any
+    /// number. `encode` embeds those of an argument, and is told how many tokens there may be: negative texts as many as the positive
+    /// ones have.
+    ///
+    /// # Errors
+    /// Those of `encode`, and when embeddings do not fit the model or the prompts.
+    pub fn embed_of_any_length(
+        &self,
+        features: Option<usize>,
         (dtype, device): (DType, &Device),
+        encode: impl Fn(&'static str, &[String], usize) -> Result<MaskedTexts>,
     ) -> Result<GuidedTexts> {
         let prompts = self.given.count()?;
         self.warn_of_ignored();
@@ -50,22 +74,16 @@ impl MaskedPrompts<'_> {
                 let names = ["prompt_embeds", "prompt_attention_mask"];
                 given(names, tokens, self.prompt_attention_mask)?
             }
-            None => encode(self.given.prompt, self.max_sequence_length)?,
+            None => encode("prompt", self.given.prompt, self.max_sequence_length)?,
         };
         let length = positive.tokens.dims()[1];
         let negative = match self.given.negative_prompt_embeds {
             _ if !self.is_guided => None,
             Some(tokens) => {
                 let names = ["negative_prompt_embeds", "negative_prompt_attention_mask"];
-                let texts = given(names, tokens, self.negative_prompt_attention_mask)?;
-                let own = texts.tokens.dims()[1];
-                if own != length {
-                    let message = format!("has {own} tokens, must have as many as the prompts: {length}");
-                    return Err(Error::argument("negative_prompt_embeds", message));
-                }
-                Some(texts)
+                Some(given(names, tokens, self.negative_prompt_attention_mask)?)
             }
-            None => Some(encode(&broadcast(self.given.negative_prompt, prompts), length)?),
+            None => Some(encode("negative_prompt", &broadcast(self.given.negative_prompt, prompts), length)?),
         };
         let for_each_image = |argument, texts: MaskedTexts| {
             texts.for_each_image(argument, [prompts, self.given.num_images_per_prompt], dtype, device)
@@ -86,42 +104,6 @@ impl MaskedPrompts<'_> {
             return Err(Error::argument("max_sequence_length", message));
         }
         self.given.images()
-    }
-
-    /// As [`Self::embed`], for a model that takes positive and negative texts of different lengths. `encode` embeds those of an argument.
-    ///
-    /// # Errors
-    /// When embeddings do not fit the transformer, or `encode` refuses a text.
-    pub fn embed_of_any_length(
-        &self,
-        features: usize,
-        (dtype, device): (DType, &Device),
-        encode: impl Fn(&'static str, &[String]) -> Result<MaskedTexts>,
-    ) -> Result<GuidedTexts> {
-        let prompts = self.given.count()?;
-        self.warn_of_ignored();
-        let positive = match self.given.prompt_embeds {
-            Some(tokens) => {
-                let names = ["prompt_embeds", "prompt_attention_mask"];
-                MaskedTexts::given(names, tokens, self.prompt_attention_mask, features)?
-            }
-            None => encode("prompt", self.given.prompt)?,
-        };
-        let negative = match self.given.negative_prompt_embeds {
-            _ if !self.is_guided => None,
-            Some(tokens) => {
-                let names = ["negative_prompt_embeds", "negative_prompt_attention_mask"];
-                Some(MaskedTexts::given(names, tokens, self.negative_prompt_attention_mask, features)?)
-            }
-            None => Some(encode("negative_prompt", &broadcast(self.given.negative_prompt, prompts))?),
-        };
-        let for_each_image = |argument, texts: MaskedTexts| {
-            texts.for_each_image(argument, [prompts, self.given.num_images_per_prompt], dtype, device)
-        };
-        Ok(GuidedTexts {
-            positive: for_each_image("prompt_embeds", positive)?,
-            negative: negative.map(|texts| for_each_image("negative_prompt_embeds", texts)).transpose()?,
-        })
     }
 
     /// Warns of arguments that have no effect, as in Python.
