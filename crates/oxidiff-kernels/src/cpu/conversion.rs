@@ -2,10 +2,10 @@
 
 use burn::tensor::TensorData;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::output::Output;
 use super::storage::Storage;
+use super::tasks::chunks_in_parallel;
 
 /// Values per task.
 pub(crate) const CHUNK: usize = 1 << 18;
@@ -16,7 +16,7 @@ pub(crate) const BLOCK: usize = 1 << 10;
 pub(crate) fn converted<T: Storage, U: Storage>(data: &TensorData) -> TensorData {
     let values: &[T] = data.as_slice().expect("of the type that was matched");
     let output = Output::<U>::new(values.len());
-    values.par_chunks(CHUNK).enumerate().for_each(|(index, values)| {
+    chunks_in_parallel(values, CHUNK, |index, values| {
         // SAFETY: every part is written by one task.
         let out = unsafe { output.part(index * CHUNK, values.len()) };
         Arch::new().dispatch(Convert { values, out });

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use burn_flex::FlexTensor;
 use pulp::{Arch, Scalar, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::channels_last::{Image, tensor};
 use super::exponential::silu;
 use super::output::Output;
 use super::storage::Storage;
+use super::tasks::in_parallel;
 use super::vector::{load, store, whole};
 use crate::host::breakdown::operation;
 
@@ -47,7 +47,7 @@ pub(crate) fn depthwise<T: Storage, const GATED: bool>(x: FlexTensor, kernels: &
     let bytes = size_of::<T>() * (values.len() + batch * height * width * out_channels);
     let _running = operation("depthwise convolution", flop, bytes as f64);
     let output = Output::<T>::new(batch * height * width * out_channels);
-    (0..batch * height).into_par_iter().for_each(|row| {
+    in_parallel(batch * height, &|row| {
         let length = width * out_channels;
         // SAFETY: each row is written by one task.
         let out = unsafe { output.part(row * length, length) };

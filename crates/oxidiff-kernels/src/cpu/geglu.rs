@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use burn_flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::channels_last::contiguous;
 use super::exponential::gelu;
 use super::output::Output;
 use super::storage::Storage;
+use super::tasks::chunks_in_parallel;
 use super::vector::{load, store, whole};
 
 /// `value * gelu(gate)`, where `x` `[batch, tokens, 2 * features]` holds the values, then the gates of each token.
@@ -22,7 +22,7 @@ pub(crate) fn geglu<T: Storage>(x: FlexTensor) -> FlexTensor {
 
     let output = Output::<T>::new(input.len() / 2);
     let row_len = features.max(1);
-    input.par_chunks(2 * row_len).enumerate().for_each(|(row, values)| {
+    chunks_in_parallel(input, 2 * row_len, |row, values| {
         let (values, gates) = values.split_at(features);
         // SAFETY: each row is written by one task.
         let out = unsafe { output.part(row * features, features) };

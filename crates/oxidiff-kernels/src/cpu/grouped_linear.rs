@@ -2,11 +2,11 @@
 
 use burn_flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::channels_last::contiguous;
 use super::output::Output;
 use super::storage::Storage;
+use super::tasks::chunks_in_parallel;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
 
@@ -28,7 +28,7 @@ pub(crate) fn grouped_linear<T: Storage>(
     let _running =
         operation("grouped linear", flop, (size_of::<T>() * (values.len() + tokens * out_width)) as f64);
     let output = Output::<T>::new(tokens * out_width);
-    values.par_chunks(TOKENS * width).enumerate().for_each(|(task, rows)| {
+    chunks_in_parallel(values, TOKENS * width, |task, rows| {
         // SAFETY: each token is written by one task.
         let out = unsafe { output.part(task * TOKENS * out_width, rows.len() / width * out_width) };
         Arch::new().dispatch(Product { rows, matrices, groups, shape: [from, to], out });

@@ -1,11 +1,11 @@
 //! Kernels that copy pixels.
 
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
 
 use super::channels_last::{Image, tensor};
 use super::output::Output;
 use super::storage::Storage;
+use super::tasks::in_parallel;
 use crate::host::breakdown::operation;
 
 /// The channels of `x`, followed by those of `y`.
@@ -23,7 +23,7 @@ pub(crate) fn join_channels<T: Storage>(x: FlexTensor, y: FlexTensor) -> FlexTen
     let _running = operation("join channels", 0.0, bytes as f64);
     let output = Output::<T>::new(pixels * channels);
     let (x, y) = (x.values::<T>(), y.values::<T>());
-    (0..batch * height).into_par_iter().for_each(|row| {
+    in_parallel(batch * height, &|row| {
         for pixel in row * width..(row + 1) * width {
             // SAFETY: every pixel is written once, by one task.
             unsafe {
@@ -47,7 +47,7 @@ pub(crate) fn nearest<T: Storage>(x: FlexTensor, [out_height, out_width]: [usize
     let outputs = batch * out_height * out_width * channels;
     let _running = operation("nearest pixels", 0.0, (size_of::<T>() * (values.len() + outputs)) as f64);
     let output = Output::<T>::new(outputs);
-    (0..batch * out_height).into_par_iter().for_each(|row| {
+    in_parallel(batch * out_height, &|row| {
         let y = row % out_height * height / out_height;
         let line = &values[(row / out_height * height + y) * width * channels..][..width * channels];
         for column in 0..out_width {

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::channels_last::contiguous;
 use super::output::Output;
 use super::storage::Storage;
+use super::tasks::{chunks_in_parallel_mut, in_parallel};
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
 
@@ -74,7 +75,7 @@ pub(crate) fn linear_attention<T: Storage>(
         })
         .collect();
     if chunks > 1 {
-        sums.par_chunks_mut(chunks).for_each(|parts| {
+        chunks_in_parallel_mut(&mut sums, chunks, |_, parts| {
             let [whole, parts @ ..] = parts else { return };
             for part in parts {
                 whole.iter_mut().zip(part.iter()).for_each(|(sum, part)| *sum += part);
@@ -82,7 +83,7 @@ pub(crate) fn linear_attention<T: Storage>(
         });
     }
     let output = Output::<T>::new(batch * tokens * heads * dim);
-    (0..batch * heads * chunks).into_par_iter().for_each(|task| {
+    in_parallel(batch * heads * chunks, &|task| {
         let (item, head) = (task / chunks / heads, task / chunks % heads);
         let (start, end) = chunk(task);
         let tokens = item * tokens + start..item * tokens + end;

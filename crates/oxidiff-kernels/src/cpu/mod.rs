@@ -22,5 +22,6 @@ pub(crate) mod quantised;
 pub(crate) mod rotation;
 pub(crate) mod storage;
 pub(crate) mod swiglu;
+pub(crate) mod tasks;
 pub(crate) mod transpose;
 pub(crate) mod vector;

@@ -2,11 +2,11 @@
 
 use burn_flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::channels_last::contiguous;
 use super::output::Output;
 use super::storage::Storage;
+use super::tasks::chunks_in_parallel;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
 use crate::ops::rotation::Pairs;
@@ -24,7 +24,7 @@ pub(crate) fn rotate<T: Storage>(x: FlexTensor, cos: &[f32], sin: &[f32], pairs:
     let bytes = size_of::<T>() * 2 * values.len();
     let _running = operation("rotation", 3.0 * values.len() as f64, bytes as f64);
     let output = Output::<T>::new(values.len());
-    values.par_chunks(TOKENS * width).enumerate().for_each(|(task, rows)| {
+    chunks_in_parallel(values, TOKENS * width, |task, rows| {
         // SAFETY: each token is written by one task.
         let out = unsafe { output.part(task * TOKENS * width, rows.len()) };
         let tables = [cos, sin];

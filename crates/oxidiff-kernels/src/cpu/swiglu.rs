@@ -2,12 +2,12 @@
 
 use burn_flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::channels_last::contiguous;
 use super::exponential::silu;
 use super::output::Output;
 use super::storage::Storage;
+use super::tasks::chunks_in_parallel;
 use super::vector::{MOST_LANES, load, store, whole};
 use crate::host::breakdown::operation;
 
@@ -22,13 +22,12 @@ pub(crate) fn swiglu<T: Storage>(gate: FlexTensor, value: FlexTensor) -> FlexTen
     let bytes = size_of::<T>() * 3 * values.len();
     let _running = operation("swiglu", 8.0 * values.len() as f64, bytes as f64);
     let output = Output::<T>::new(values.len());
-    gates.par_chunks(VALUES).zip(values.par_chunks(VALUES)).enumerate().for_each(
-        |(task, (gates, values))| {
-            // SAFETY: each value is written by one task.
-            let out = unsafe { output.part(task * VALUES, values.len()) };
-            Arch::new().dispatch(Gate { gates, values, out });
-        },
-    );
+    chunks_in_parallel(values, VALUES, |task, values| {
+        let gates = &gates[task * VALUES..][..values.len()];
+        // SAFETY: each value is written by one task.
+        let out = unsafe { output.part(task * VALUES, values.len()) };
+        Arch::new().dispatch(Gate { gates, values, out });
+    });
     contiguous::<T>(output.finish(), value.layout().shape())
 }
 

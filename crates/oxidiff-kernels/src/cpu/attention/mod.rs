@@ -7,7 +7,6 @@ use std::ops::Range;
 
 use burn_flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 pub(crate) use self::heads::{HeadLayout, Heads};
 use self::softmax::{MOST_WIDTH, Softmax};
@@ -15,6 +14,7 @@ use super::channels_last::contiguous;
 use super::output::Output;
 use super::prefetch::Ahead;
 use super::product::{Operand, Rows, Unit, panel};
+use super::tasks::{chunks_in_parallel_mut, in_parallel};
 use super::transpose::into_columns;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
@@ -77,13 +77,14 @@ fn attend<T: Operand<U>, U: Unit>(
     let output = Output::<T>::new(batch * queries * heads * value_dim);
     for first in (0..pairs).step_by(at_once) {
         let count = at_once.min(pairs - first);
-        let heads = keys.par_chunks_mut(key_len.max(1)).zip(values.par_chunks_mut(value_len.max(1)));
-        heads.take(count).enumerate().for_each(|(index, (keys, values))| {
+        chunks_in_parallel_mut(&mut keys[..count * key_len], key_len.max(1), |index, keys| {
             key.rows(first + index, keys);
+        });
+        chunks_in_parallel_mut(&mut values[..count * value_len], value_len.max(1), |index, values| {
             value.column_blocks(first + index, values);
         });
         let (keys, values) = (&keys[..], &values[..]);
-        (0..count * blocks).into_par_iter().for_each(|task| {
+        in_parallel(count * blocks, &|task| {
             let (index, block) = (task / blocks, task % blocks);
             Arch::new().dispatch(Attend {
                 query,

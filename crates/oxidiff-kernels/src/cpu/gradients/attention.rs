@@ -15,6 +15,7 @@ use crate::cpu::prefetch::Ahead;
 use crate::cpu::product::panel::{self, VECTORS};
 use crate::cpu::product::{Operand, Rows, Unit};
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::{chunks_in_parallel_mut, in_parallel};
 use crate::cpu::transpose::into_columns;
 use crate::cpu::vector::MOST_LANES;
 use crate::host::breakdown::operation;
@@ -95,13 +96,14 @@ pub(crate) fn attention<T: Operand<U>, U: Unit>(
             });
         };
         if sums_len == 0 {
-            (0..count * chunks).into_par_iter().for_each(|task| run(task, &mut []));
+            in_parallel(count * chunks, &|task| run(task, &mut []));
             continue;
         }
-        let tasks = sums.par_chunks_mut(sums_len).take(count * chunks);
-        tasks.enumerate().for_each(|(task, sums)| run(task, sums));
+        chunks_in_parallel_mut(&mut sums[..count * chunks * sums_len], sums_len, |task, sums| {
+            run(task, sums)
+        });
         let sums = &sums[..];
-        (0..count * panels).into_par_iter().for_each(|task| {
+        in_parallel(count * panels, &|task| {
             let (index, panel) = (task / panels, task % panels);
             let tokens = panel * width..((panel + 1) * width).min(keys);
             let chunks = sums[index * chunks * sums_len..][..chunks * sums_len].chunks_exact(sums_len);

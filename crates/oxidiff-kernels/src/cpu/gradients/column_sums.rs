@@ -1,8 +1,7 @@
 //! Sums over tokens or pixels: gradients of biases.
 
-use rayon::prelude::*;
-
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::chunks_in_parallel_mut;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
 
@@ -22,7 +21,7 @@ pub(crate) fn column_sums<T: Storage>(values: &[T], [items, rows, columns]: [usi
     }
     let blocks = rows.div_ceil(ROWS);
     let mut of_blocks = Scratch::zeros(items * blocks * columns);
-    of_blocks.par_chunks_exact_mut(columns).enumerate().for_each(|(block, sums)| {
+    chunks_in_parallel_mut(&mut of_blocks, columns, |block, sums| {
         let (item, block) = (block / blocks, block % blocks);
         let rows = item * rows + block * ROWS..item * rows + ((block + 1) * ROWS).min(rows);
         let mut widened = Scratch::new(columns);

@@ -2,13 +2,13 @@
 
 use burn_flex::FlexTensor;
 use pulp::{Arch, Simd};
-use rayon::prelude::*;
 
 use super::gated::{Activation, Gated};
 use crate::cpu::channels_last::contiguous;
 use crate::cpu::exponential::gelu_and_slope;
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::chunks_in_parallel;
 use crate::host::breakdown::operation;
 
 /// The gradient of `x` `[batch, tokens, 2 * features]`, from `gradient` `[batch, tokens, features]`, that of `geglu(x)`.
@@ -23,7 +23,7 @@ pub(crate) fn geglu<T: Storage>(x: FlexTensor, gradient: FlexTensor) -> FlexTens
     let _running = operation("GEGLU, gradient", 0.0, (5 * size_of_val(gradient)) as f64);
     let output = Output::<T>::new(input.len());
     let row_len = features.max(1);
-    gradient.par_chunks(row_len).enumerate().for_each(|(row, gradient)| {
+    chunks_in_parallel(gradient, row_len, |row, gradient| {
         let (values, gates) = input[2 * row * features..][..2 * features].split_at(features);
         // SAFETY: each row is written by one task.
         let out = unsafe { output.part(2 * row * features, 2 * features) };

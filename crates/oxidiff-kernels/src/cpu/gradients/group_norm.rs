@@ -11,6 +11,7 @@ use crate::cpu::exponential::silu_derivative;
 use crate::cpu::norm::{GroupNormActivation, GroupStatistics, normalization};
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::in_parallel;
 use crate::cpu::vector::{load, store, whole};
 use crate::host::breakdown::operation;
 
@@ -98,7 +99,7 @@ pub(crate) fn group_norm<T: Storage>(
         if !wants_x {
             continue;
         }
-        (0..items.len() * chunks).into_par_iter().for_each(|task| {
+        in_parallel(items.len() * chunks, &|task| {
             let (index, range) = part(task);
             // SAFETY: each pixel is written by one task.
             let out = unsafe { output.part(range.start, range.len()) };

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
 
 use crate::cpu::channels_last::{Image, tensor};
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::in_parallel;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
 
@@ -23,7 +23,7 @@ pub(crate) fn channels<T: Storage>(gradient: FlexTensor, channels: Range<usize>)
     let pixels = batch * height * width;
     let _running = operation("some channels", 0.0, (2 * size_of::<T>() * pixels * count) as f64);
     let output = Output::<T>::new(pixels * count);
-    (0..batch * height).into_par_iter().for_each(|row| {
+    in_parallel(batch * height, &|row| {
         for pixel in row * width..(row + 1) * width {
             // SAFETY: every pixel is written once, by one task.
             unsafe { output.copy(pixel * count, &values[pixel * stride..][channels.clone()]) };
@@ -43,7 +43,7 @@ pub(crate) fn nearest<T: Storage>(gradient: FlexTensor, [height, width]: [usize;
     let output = Output::<T>::new(batch * height * line_len);
     // The first row or column of the result that copies this one or a later one.
     let first = |index: usize, side: usize, out_side: usize| (index * out_side).div_ceil(side);
-    (0..batch * height).into_par_iter().for_each(|row| {
+    in_parallel(batch * height, &|row| {
         let (item, y) = (row / height, row % height);
         let mut sums = Scratch::zeros(line_len);
         let mut widened = Scratch::new(channels);

@@ -2,12 +2,12 @@
 
 use burn_flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::cpu::channels_last::contiguous;
 use crate::cpu::norm::{inverse_root, statistics};
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::{chunks_in_parallel_mut, in_parallel};
 use crate::cpu::vector::MOST_LANES;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
@@ -70,9 +70,9 @@ pub(crate) fn row_norm<T: Storage>(
     let tasks = values.len().div_ceil(ROWS * features);
     let mut sums = Scratch::new(tasks * sums_len);
     if wants_parameters {
-        sums.par_chunks_mut(sums_len).enumerate().for_each(|(task, sums)| run(task, sums));
+        chunks_in_parallel_mut(&mut sums, sums_len, |task, sums| run(task, sums));
     } else {
-        (0..tasks).into_par_iter().for_each(|task| run(task, &mut []));
+        in_parallel(tasks, &|task| run(task, &mut []));
     }
 
     let parameters = wants_parameters.then(|| {

@@ -2,11 +2,11 @@
 
 use burn_flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::cpu::channels_last::{Image, contiguous, tensor};
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::chunks_in_parallel;
 use crate::cpu::vector::store_sums;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
@@ -36,7 +36,8 @@ pub(crate) fn sum<T: Storage>(a: FlexTensor, b: FlexTensor) -> FlexTensor {
 fn sums<T: Storage>(a: &[T], b: &[T]) -> Output<T> {
     let _running = operation("sum of gradients", a.len() as f64, (3 * size_of_val(a)) as f64);
     let output = Output::<T>::new(a.len());
-    a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK)).enumerate().for_each(|(index, (a, b))| {
+    chunks_in_parallel(a, CHUNK, |index, a| {
+        let b = &b[index * CHUNK..][..a.len()];
         // SAFETY: every chunk is written by one task.
         let out = unsafe { output.part(index * CHUNK, a.len()) };
         Arch::new().dispatch(Add { a, b, out });

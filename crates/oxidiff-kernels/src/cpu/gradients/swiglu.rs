@@ -2,13 +2,13 @@
 
 use burn_flex::FlexTensor;
 use pulp::{Arch, Simd};
-use rayon::prelude::*;
 
 use super::gated::{Activation, Gated};
 use crate::cpu::channels_last::contiguous;
 use crate::cpu::exponential::{silu, silu_derivative};
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::chunks_in_parallel;
 use crate::host::breakdown::operation;
 
 /// Values per task.
@@ -27,7 +27,7 @@ pub(crate) fn swiglu<T: Storage>(
 
     let _running = operation("swiglu, gradient", 0.0, (5 * size_of_val(gradients)) as f64);
     let outputs = [(); 2].map(|()| Output::<T>::new(gradients.len()));
-    gradients.par_chunks(VALUES).enumerate().for_each(|(task, gradient)| {
+    chunks_in_parallel(gradients, VALUES, |task, gradient| {
         let start = task * VALUES;
         let [gates, values] = [gates, values].map(|all| &all[start..][..gradient.len()]);
         // SAFETY: each value is written by one task.

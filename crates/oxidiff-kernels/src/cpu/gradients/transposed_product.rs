@@ -4,11 +4,11 @@
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::cpu::parts::Parts;
 use crate::cpu::prefetch::Ahead;
 use crate::cpu::product::{Operand, Rows, Unit, panel};
+use crate::cpu::tasks::{chunks_in_parallel_mut, in_parallel};
 use crate::cpu::transpose::into_columns;
 use crate::host::scratch::Scratch;
 
@@ -71,7 +71,7 @@ pub(super) fn multiply_transposed<T: Operand<U>, U: Unit>(
     let mut sums = Scratch::new(parts * rows * columns);
     // SAFETY: the sums outlive all parts, and are accessed only through them until the tasks are done.
     let shared = unsafe { Parts::new(&mut sums) };
-    (0..parts * row_tasks * panel_tasks).into_par_iter().for_each(|task| {
+    in_parallel(parts * row_tasks * panel_tasks, &|task| {
         let (part, tile) = (task / (row_tasks * panel_tasks), task % (row_tasks * panel_tasks));
         let (row, panel) = (tile / panel_tasks * rows_each, tile % panel_tasks * panels_each);
         let block = |part: usize| (part * blocks / parts * block_len).min(length);
@@ -89,7 +89,7 @@ pub(super) fn multiply_transposed<T: Operand<U>, U: Unit>(
         });
     });
     let (first, others) = sums.split_at_mut(rows * columns);
-    first.par_chunks_mut(columns).enumerate().for_each(|(row, sums)| {
+    chunks_in_parallel_mut(first, columns, |row, sums| {
         for other in others.chunks_exact(rows * columns) {
             for (sum, value) in sums.iter_mut().zip(&other[row * columns..]) {
                 *sum += value;

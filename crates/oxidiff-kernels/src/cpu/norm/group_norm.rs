@@ -10,6 +10,7 @@ use crate::cpu::channels_last::{Image, tensor};
 use crate::cpu::exponential::silu;
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::chunks_in_parallel;
 use crate::cpu::vector::{load, store, whole};
 use crate::host::breakdown::operation;
 
@@ -58,7 +59,7 @@ pub(crate) fn group_norm<T: Storage>(
         let statistics = statistics(&chunks, [groups, channels], epsilon);
         let (scale, shift) = normalization(&statistics, weight, bias);
         all_statistics.extend(statistics);
-        values.par_chunks(chunk_len).enumerate().for_each(|(index, pixels)| {
+        chunks_in_parallel(values, chunk_len, |index, pixels| {
             // SAFETY: each pixel is written by one task.
             let out = unsafe { output.part(item * item_len + index * chunk_len, pixels.len()) };
             Arch::new().dispatch(Normalize { pixels, scale: &scale, shift: &shift, activation, out });

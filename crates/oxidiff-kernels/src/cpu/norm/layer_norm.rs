@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use burn_flex::FlexTensor;
 use pulp::{Arch, Scalar, Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::cpu::channels_last::contiguous;
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::chunks_in_parallel;
 use crate::cpu::vector::{load, store, whole};
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
@@ -29,7 +29,7 @@ pub(crate) fn layer_norm<T: Storage>(
     let bytes = size_of::<T>() * 2 * values.len();
     let _running = operation("layer norm", 8.0 * values.len() as f64, bytes as f64);
     let output = Output::<T>::new(values.len());
-    values.par_chunks(ROWS * features).enumerate().for_each(|(task, rows)| {
+    chunks_in_parallel(values, ROWS * features, |task, rows| {
         // SAFETY: each row is written by one task.
         let out = unsafe { output.part(task * ROWS * features, rows.len()) };
         Arch::new().dispatch(Normalize { rows, weight, bias, epsilon, out });

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use burn_flex::FlexTensor;
 use pulp::{Arch, Scalar, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::layer_norm::sum;
 use crate::cpu::channels_last::contiguous;
 use crate::cpu::exponential::silu;
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::chunks_in_parallel;
 use crate::cpu::vector::{load, store, whole};
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
@@ -31,7 +31,7 @@ pub(crate) fn rms_norm<T: Storage, const SILU: bool>(
     let _running = operation("rms norm", 4.0 * values.len() as f64, bytes as f64);
     let output = Output::<T>::new(values.len());
     let task_len = VALUES.div_ceil(features) * features;
-    values.par_chunks(task_len).enumerate().for_each(|(task, rows)| {
+    chunks_in_parallel(values, task_len, |task, rows| {
         // SAFETY: each row is written by one task.
         let out = unsafe { output.part(task * task_len, rows.len()) };
         Arch::new().dispatch(Normalize::<_, SILU> { rows, weight, epsilon, out });

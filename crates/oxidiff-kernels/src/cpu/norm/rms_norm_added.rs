@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use burn_flex::FlexTensor;
 use pulp::{Arch, Scalar, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::rms_norm::inverse_root;
 use crate::cpu::channels_last::contiguous;
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::chunks_in_parallel;
 use crate::cpu::vector::{load, store, whole};
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
@@ -34,7 +34,7 @@ pub(crate) fn rms_norm_added<T: Storage>(
     let _running = operation("rms norm", 6.0 * values.len() as f64, bytes as f64);
     let output = Output::<T>::new(values.len());
     let task_len = VALUES.div_ceil(features) * features;
-    values.par_chunks(task_len).enumerate().for_each(|(task, rows)| {
+    chunks_in_parallel(values, task_len, |task, rows| {
         let start = task * task_len;
         // SAFETY: each row is written by one task.
         let out = unsafe { output.part(start, rows.len()) };

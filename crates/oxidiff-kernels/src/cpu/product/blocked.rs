@@ -5,7 +5,6 @@
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::factor::{Left, Right};
 use super::few_rows;
@@ -14,6 +13,7 @@ use super::operand::Operand;
 use super::panel::{self, Unit};
 use super::sink::{Sink, Transposed};
 use crate::cpu::prefetch::Ahead;
+use crate::cpu::tasks::{chunks_in_parallel_mut, in_parallel};
 use crate::host::scratch::Scratch;
 
 /// Rows per task: the columns of them that are multiplied at once stay in the second-level cache.
@@ -85,12 +85,12 @@ pub(crate) fn multiply<U: Unit, L: Left<U>, R: Right<U>, K: Sink>(left: &L, righ
     for first_panel in (0..size.panels).step_by(at_once) {
         let count = at_once.min(size.panels - first_panel);
         let packed = &mut packed[..count * packed_len];
-        packed.par_chunks_mut(packed_len).enumerate().for_each(|(index, out)| {
+        chunks_in_parallel_mut(packed, packed_len, |index, out| {
             let panel = first_panel + index;
             Arch::new().dispatch(Pack { right, panel, width, depth: size.depth, out });
         });
         let packed = &*packed;
-        (0..blocks).into_par_iter().for_each(|block| {
+        in_parallel(blocks, &|block| {
             let rows = block_start(block)..block_start(block + 1);
             let panels = first_panel..first_panel + count;
             Arch::new().dispatch(Block { left, packed, sink, rows, panels, size });

@@ -4,13 +4,13 @@
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::blocked::{ROWS, Size, most_depth};
 use super::factor::{Left, Right};
 use super::panel::{self, Unit};
 use super::sink::Sink;
 use crate::cpu::prefetch::Ahead;
+use crate::cpu::tasks::in_parallel;
 use crate::host::scratch::Scratch;
 
 /// At most this many rows per task.
@@ -32,7 +32,7 @@ pub(super) fn multiply<U: Unit, L: Left<U>, R: Right<U>, K: Sink>(left: &L, righ
     let tasks = 4 * rayon::current_num_threads();
     let panels_each = (panels * row_groups).div_ceil(tasks).clamp(1, most);
     // Tasks for the same panels are neighbours, so that what one reads is in the cache for the next.
-    (0..panels.div_ceil(panels_each) * row_groups).into_par_iter().for_each(|task| {
+    in_parallel(panels.div_ceil(panels_each) * row_groups, &|task| {
         let (group, first) = (task % row_groups * rows_each, task / row_groups * panels_each);
         let rows = group..(group + rows_each).min(rows);
         let panels = first..(first + panels_each).min(panels);

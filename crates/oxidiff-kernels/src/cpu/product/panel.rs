@@ -115,7 +115,30 @@ pub(crate) fn multiply<S: Simd, U: Unit>(
     };
     // SAFETY: all matrices are inside their slices, as just checked, and `out`, borrowed mutably, overlaps neither of the
     // others.
-    unsafe { U::multiply(simd, rows, product) }
+    unsafe { multiply_apart(simd, rows, product) }
+}
+
+/// [`Unit::multiply`] as a function of its own. The unrolled loops are long and have dozens of callers for each kind of
+/// vectors: a copy in each would double what there is to compile.
+///
+/// # Safety
+/// As for [`Unit::multiply`].
+#[inline(never)]
+unsafe fn multiply_apart<S: Simd, U: Unit>(simd: S, rows: usize, product: Product<U>) {
+    struct Apart<U> {
+        rows: usize,
+        product: Product<U>,
+    }
+    impl<U: Unit> WithSimd for Apart<U> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            // SAFETY: the caller of the function makes the same promises.
+            unsafe { U::multiply(simd, self.rows, self.product) }
+        }
+    }
+    simd.vectorize(Apart { rows, product });
 }
 
 /// The matrices of a product.

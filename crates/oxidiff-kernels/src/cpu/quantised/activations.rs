@@ -2,10 +2,10 @@
 
 use bytemuck::{Pod, Zeroable};
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::chunk::{CHUNK, GROUP, GROUPS};
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::chunks_in_parallel_mut;
 use crate::host::scratch::Scratch;
 
 /// Values with a common scale.
@@ -42,10 +42,10 @@ impl Activations {
         let per_row = depth.div_ceil(CHUNK);
         let rows = values.len().checked_div(depth).unwrap_or(0);
         let mut chunks = Scratch::new(rows * per_row);
-        chunks
-            .par_chunks_mut(per_row.max(1))
-            .zip(values.par_chunks(depth.max(1)))
-            .for_each(|(out, values)| Arch::new().dispatch(Round { values, out }));
+        chunks_in_parallel_mut(&mut chunks, per_row.max(1), |row, out| {
+            let values = &values[row * depth..][..depth];
+            Arch::new().dispatch(Round { values, out });
+        });
         Self { chunks, per_row, rows }
     }
 

@@ -2,7 +2,6 @@
 //! no value is widened.
 
 use pulp::Scalar;
-use rayon::prelude::*;
 
 use super::activations::{ActivationChunk, Activations, Rows};
 use super::chunk::{Blocks, Chunk, GROUPS};
@@ -10,6 +9,7 @@ use super::format::{QuantisedFormat, with_blocks};
 use super::integer_dot::{self, Instructions};
 use crate::cpu::prefetch::{LINE, prefetch};
 use crate::cpu::product::Sink;
+use crate::cpu::tasks::in_parallel;
 use crate::host::scratch::Scratch;
 
 /// Bytes between what is multiplied and what is fetched: the processor itself does not look beyond a page.
@@ -47,7 +47,7 @@ pub(super) fn multiply_with<K: Sink>(
 ) {
     let rows_per_task = weights.rows.div_ceil(TASKS * rayon::current_num_threads()).max(1);
     let row_bytes = weights.row_bytes();
-    (0..weights.rows.div_ceil(rows_per_task)).into_par_iter().for_each(|task| {
+    in_parallel(weights.rows.div_ceil(rows_per_task), &|task| {
         let first = task * rows_per_task;
         let rows = rows_per_task.min(weights.rows - first);
         let blocks = &weights.blocks[first * row_bytes..][..rows * row_bytes];

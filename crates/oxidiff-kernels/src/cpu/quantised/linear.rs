@@ -4,7 +4,6 @@ use burn::tensor::DType;
 use burn_flex::FlexTensor;
 use half::bf16;
 use pulp::Arch;
-use rayon::prelude::*;
 
 use super::activations::Activations;
 use super::dequantised::{Dequantised, Widened};
@@ -15,6 +14,7 @@ use crate::cpu::linear::Sum;
 use crate::cpu::output::Output;
 use crate::cpu::product::{Group, Matrix, Operand, Size, Transposed, bf16_dot, multiply};
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::chunks_in_parallel_mut;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
 
@@ -70,9 +70,9 @@ fn many_rows<X: Operand<U>, U: Widened, T: Storage>(
 /// The nearest values of fewer bits, for instructions that multiply them.
 fn rounded<T: Storage>(values: &[T]) -> Scratch<bf16> {
     let mut rounded = Scratch::new(values.len());
-    rounded
-        .par_chunks_mut(CHUNK)
-        .zip(values.par_chunks(CHUNK))
-        .for_each(|(out, values)| Arch::new().dispatch(Convert { values, out }));
+    chunks_in_parallel_mut(&mut rounded, CHUNK, |index, out| {
+        let values = &values[index * CHUNK..][..out.len()];
+        Arch::new().dispatch(Convert { values, out });
+    });
     rounded
 }

@@ -2,12 +2,12 @@
 
 use burn::tensor::Bytes;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::chunk::{Blocks, CHUNK, Chunk, GROUP};
 use super::format::{QuantisedFormat, with_blocks};
 use crate::cpu::output::Output;
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::chunks_in_parallel;
 
 /// Chunks per task.
 const CHUNKS: usize = 256;
@@ -20,7 +20,7 @@ pub(crate) fn dequantised<T: Storage>(format: QuantisedFormat, blocks: &[u8], le
     assert_eq!(format.row_bytes(len), Some(blocks.len()), "blocks of {len} values");
     let output = Output::<T>::new(len);
     with_blocks!(format, B => {
-        blocks.par_chunks(CHUNKS * B::CHUNK_BYTES).enumerate().for_each(|(task, blocks)| {
+        chunks_in_parallel(blocks, CHUNKS * B::CHUNK_BYTES, |task, blocks| {
             let start = task * CHUNKS * CHUNK;
             let len = blocks.len() / B::BYTES * B::LEN;
             // SAFETY: each value is written by one task.

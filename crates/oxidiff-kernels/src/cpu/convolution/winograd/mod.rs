@@ -13,7 +13,6 @@ mod transforms;
 mod weight_gradient;
 
 use pulp::Arch;
-use rayon::prelude::*;
 
 pub(in crate::cpu) use self::kernels::{Kernels, Stored, Turned};
 use self::patches::transform_patches;
@@ -24,6 +23,7 @@ pub(in crate::cpu) use self::weight_gradient::weight_gradient;
 use super::pixel_sink::PixelSink;
 use crate::cpu::product::{ROW_STEP, panel};
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::in_parallel;
 use crate::host::scratch::Scratch;
 
 /// At most this many values in the transformed patches of a part of the image: they stay in the third-level cache.
@@ -60,7 +60,7 @@ pub(in crate::cpu) fn convolve<T: Storage, K: Kernels>(
         let panels = out_channels.div_ceil(width);
         let groups = groups_of_tiles(panels, rayon::current_num_threads());
         let group_len = tiles.len().div_ceil(groups).next_multiple_of(ROW_STEP);
-        (0..panels * tiles.len().div_ceil(group_len)).into_par_iter().for_each(|task| {
+        in_parallel(panels * tiles.len().div_ceil(group_len), &|task| {
             let first_channel = task % panels * width;
             let start = tiles.start + task / panels * group_len;
             Arch::new().dispatch(Products {

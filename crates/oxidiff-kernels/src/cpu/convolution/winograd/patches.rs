@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::tiling::{PATCH, Pixel, Tiling};
 use super::transforms::{across, patch_line};
 use crate::cpu::parts::Parts;
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::in_parallel;
 use crate::cpu::vector::load;
 use crate::host::scratch::Scratch;
 
@@ -26,7 +26,7 @@ pub(super) fn transform_patches<T: Storage>(
     let first = tiles.start;
     // SAFETY: the patches outlive the transform, and are accessed only through the parts while it runs.
     let parts = unsafe { Parts::new(patches) };
-    (0..tiles.len().div_ceil(TILES)).into_par_iter().for_each(|task| {
+    in_parallel(tiles.len().div_ceil(TILES), &|task| {
         let start = first + task * TILES;
         let these = start..(start + TILES).min(tiles.end);
         Arch::new().dispatch(Patches { input, tiling, tiles: these, first, position_len, parts: &parts });

@@ -7,7 +7,6 @@
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::MOST_VALUES;
 use super::patches::{transform_patches, vectors};
@@ -17,6 +16,7 @@ use crate::cpu::parts::Parts;
 use crate::cpu::prefetch::Ahead;
 use crate::cpu::product::{ROW_STEP, Rows, panel};
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::in_parallel;
 use crate::cpu::transpose::into_columns;
 use crate::cpu::vector::{load, store};
 use crate::host::scratch::Scratch;
@@ -68,7 +68,7 @@ pub(in crate::cpu) fn weight_gradient<T: Storage>(gradient: &[T], input: &[T], t
         // SAFETY: the gradients outlive the transform, and are accessed only through the parts while it runs.
         let parts = unsafe { Parts::new(&mut gradients) };
         let blocks = out_channels.div_ceil(CHANNELS);
-        (0..tiles.len().div_ceil(TOGETHER) * blocks).into_par_iter().for_each(|task| {
+        in_parallel(tiles.len().div_ceil(TOGETHER) * blocks, &|task| {
             let start = tiles.start + task / blocks * TOGETHER;
             // Blocks have about equally many channels, at least as many as a vector has lanes.
             let channel = |block: usize| block * out_channels / blocks;
@@ -86,7 +86,7 @@ pub(in crate::cpu) fn weight_gradient<T: Storage>(gradient: &[T], input: &[T], t
         let (patches, gradients) = (&patches[..], &gradients[..]);
         // SAFETY: the sums outlive the products, and are accessed only through the parts while they run.
         let parts = unsafe { Parts::new(&mut sums) };
-        (0..panels * out_channels.div_ceil(rows_each)).into_par_iter().for_each(|task| {
+        in_parallel(panels * out_channels.div_ceil(rows_each), &|task| {
             let (first_channel, row) = (task % panels * width, task / panels * rows_each);
             Arch::new().dispatch(Products {
                 patches,

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use burn_flex::FlexTensor;
 use pulp::Simd;
-use rayon::prelude::*;
 
 use crate::cpu::channels_last::{Image, tensor};
 use crate::cpu::convolution::pixel_sink::PixelSink;
@@ -15,6 +14,7 @@ use crate::cpu::output::Output;
 use crate::cpu::prefetch::Ahead;
 use crate::cpu::product::{Left, Matrix, Operand, Right, RowMajor, Rows, Sink, Size, Unit, multiply};
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::in_parallel;
 use crate::cpu::transpose::into_columns;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
@@ -108,7 +108,7 @@ fn scatter<T: Operand<U>, U: Unit>(
         let distance = (position + padding).checked_sub(tap)?;
         (distance.is_multiple_of(stride) && distance / stride < len).then_some(distance / stride)
     };
-    (0..batch * height * width).into_par_iter().for_each(|pixel| {
+    in_parallel(batch * height * width, &|pixel| {
         let (item, y, x) = (pixel / width / height, pixel / width % height, pixel % width);
         let mut sums = Scratch::zeros(in_channels);
         for tap in 0..taps {

@@ -4,7 +4,6 @@
 use std::ops::Range;
 
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
 
 use crate::cpu::channels_last::{Image, contiguous};
 use crate::cpu::convolution::{ConvolutionShape, Tiling, in_tiles, winograd};
@@ -12,6 +11,7 @@ use crate::cpu::gradients::transposed_product::{Gather, Sizes, multiply_transpos
 use crate::cpu::output::Output;
 use crate::cpu::product::{Operand, Unit};
 use crate::cpu::storage::Storage;
+use crate::cpu::tasks::chunks_in_parallel;
 use crate::cpu::transpose::into_columns;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
@@ -56,7 +56,7 @@ pub(crate) fn weight<T: Operand<U>, U: Unit>(
     let turned = ConvolutionShape { in_channels: out_channels, out_channels: in_channels, ..shape };
     if in_tiles::<U>(&shape) && in_tiles::<U>(&turned) {
         let sums = winograd::weight_gradient(gradient, values, Tiling::new(&shape));
-        sums.par_chunks_exact(sizes.columns).enumerate().for_each(|(row, sums)| store(row, sums));
+        chunks_in_parallel(&sums, sizes.columns, store);
     } else {
         let shifted = Shifted { values, shape, output: output_size };
         multiply_transposed::<T, U>(gradient, &shifted, sizes, &store);
