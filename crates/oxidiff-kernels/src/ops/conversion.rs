@@ -36,14 +36,22 @@ pub fn in_memory<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
         return tensor;
     }
     let data = tensor.clone().into_data();
-    let data = match data.dtype() {
-        DType::F32 => converted::<f32, f32>(&data),
-        DType::F16 => converted::<f16, f16>(&data),
-        DType::BF16 => converted::<bf16, bf16>(&data),
-        _ => return tensor,
-    };
+    let Some(data) = copied(&data) else { return tensor };
     release_mapped(&tensor);
     Tensor::from_data(data, (&tensor.device(), tensor.dtype()))
+}
+
+/// A copy in memory of its own, if there is a kernel for this type.
+///
+/// Not generic, and not inlined: otherwise each crate that calls the operation would compile the kernels again.
+#[inline(never)]
+fn copied(data: &TensorData) -> Option<TensorData> {
+    match data.dtype() {
+        DType::F32 => Some(converted::<f32, f32>(data)),
+        DType::F16 => Some(converted::<f16, f16>(data)),
+        DType::BF16 => Some(converted::<bf16, bf16>(data)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, module};
+use burn_flex::FlexTensor;
 use burn_ir::ScalarIr;
 use half::{bf16, f16};
 
@@ -37,16 +38,27 @@ pub fn layer_norm<const D: usize>(
         let scalars = vec![ScalarIr::Float(epsilon)];
         return record(LAYER_NORM, vec![recorded, weight, bias], scalars, x.dims());
     };
-    if features == 0 || !matches!(x_flex.dtype(), DType::F32 | DType::F16 | DType::BF16) {
+    let Some(kernel) = kernel(x_flex.dtype()).filter(|_| features > 0) else {
         return module::layer_norm(x, weight, Some(bias), epsilon);
-    }
+    };
     let (weight, bias) = (parameter(weight), parameter(bias));
-    Tensor::from_primitive::<Flex>(match x_flex.dtype() {
-        DType::F32 => cpu::norm::layer_norm::<f32>(x_flex, &weight, &bias, epsilon as f32),
-        DType::F16 => cpu::norm::layer_norm::<f16>(x_flex, &weight, &bias, epsilon as f32),
-        DType::BF16 => cpu::norm::layer_norm::<bf16>(x_flex, &weight, &bias, epsilon as f32),
-        other => unreachable!("{other:?} was sent to Burn's operation"),
-    })
+    Tensor::from_primitive::<Flex>(kernel(x_flex, &weight, &bias, epsilon as f32))
+}
+
+/// A kernel: `x`, weight, bias and epsilon.
+type Kernel = fn(FlexTensor, &[f32], &[f32], f32) -> FlexTensor;
+
+/// The kernel for elements of this type.
+///
+/// Not generic, and not inlined: otherwise each crate that calls the operation would compile the kernels again.
+#[inline(never)]
+fn kernel(dtype: DType) -> Option<Kernel> {
+    match dtype {
+        DType::F32 => Some(cpu::norm::layer_norm::<f32>),
+        DType::F16 => Some(cpu::norm::layer_norm::<f16>),
+        DType::BF16 => Some(cpu::norm::layer_norm::<bf16>),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

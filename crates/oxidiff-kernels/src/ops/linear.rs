@@ -2,6 +2,7 @@
 
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, module};
+use burn_flex::FlexTensor;
 use half::{bf16, f16};
 
 use super::geglu::geglu;
@@ -47,17 +48,28 @@ pub fn linear<const D: usize>(
     let dtype = x_flex.dtype();
     let same = weight_flex.dtype() == dtype
         && residual_flex.as_ref().is_none_or(|residual| residual.dtype() == dtype);
+    let Some(kernel) = kernel(dtype, in_features).filter(|_| same) else {
+        return linear_plain(x, weight, bias, residual);
+    };
     let inputs = (x_flex, weight_flex, residual_flex);
-    let values = |bias: Option<Tensor<1>>| bias.map(parameter);
-    Tensor::from_primitive::<Flex>(match dtype {
-        DType::F32 if same => cpu::linear::linear::<f32, f32>(inputs, values(bias), &dims),
-        DType::F16 if same => cpu::linear::linear::<f16, f32>(inputs, values(bias), &dims),
-        DType::BF16 if same && bf16_dot::fits(in_features) => {
-            cpu::linear::linear::<bf16, Group>(inputs, values(bias), &dims)
-        }
-        DType::BF16 if same => cpu::linear::linear::<bf16, f32>(inputs, values(bias), &dims),
-        _ => return linear_plain(x, weight, bias, residual),
-    })
+    Tensor::from_primitive::<Flex>(kernel(inputs, bias.map(parameter), &dims))
+}
+
+/// A kernel: `x`, the weight and the residual, the bias, and the shape of the result.
+type Kernel = fn((FlexTensor, FlexTensor, Option<FlexTensor>), Option<Vec<f32>>, &[usize]) -> FlexTensor;
+
+/// The kernel for elements of this type.
+///
+/// Not generic, and not inlined: otherwise each crate that calls the operation would compile the kernels again.
+#[inline(never)]
+fn kernel(dtype: DType, in_features: usize) -> Option<Kernel> {
+    match dtype {
+        DType::F32 => Some(cpu::linear::linear::<f32, f32>),
+        DType::F16 => Some(cpu::linear::linear::<f16, f32>),
+        DType::BF16 if bf16_dot::fits(in_features) => Some(cpu::linear::linear::<bf16, Group>),
+        DType::BF16 => Some(cpu::linear::linear::<bf16, f32>),
+        _ => None,
+    }
 }
 
 /// Records the operation, if the tensors are on a recording device.

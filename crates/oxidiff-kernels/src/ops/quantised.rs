@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use burn::backend::Flex;
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn_flex::FlexTensor;
 use bytes::Bytes;
 use half::{bf16, f16};
 
@@ -13,7 +14,7 @@ use super::parameter::parameter;
 use crate::cpu::quantised::encode;
 use crate::cpu::quantised::few_rows::Weights;
 use crate::cpu::quantised::format::QuantisedFormat;
-use crate::cpu::quantised::linear as kernel;
+use crate::cpu::quantised::linear as kernels;
 use crate::cpu::quantised::values::dequantised;
 
 /// A matrix in blocks of a [`QuantisedFormat`], which divide its rows. The blocks can be in a mapped file; they are never copied.
@@ -153,14 +154,27 @@ pub fn quantised_linear<const D: usize>(
     };
     let dtype = x_flex.dtype();
     let same = residual_flex.as_ref().is_none_or(|residual| residual.dtype() == dtype);
-    let kernel = match dtype {
-        DType::F32 if same => kernel::linear::<f32>,
-        DType::F16 if same => kernel::linear::<f16>,
-        DType::BF16 if same => kernel::linear::<bf16>,
-        _ => return quantised_linear_plain(x, weight, bias, residual),
+    let Some(kernel) = kernel(dtype).filter(|_| same) else {
+        return quantised_linear_plain(x, weight, bias, residual);
     };
     let weights = Weights { format: weight.format, blocks: &weight.blocks, rows, depth: columns };
     Tensor::from_primitive::<Flex>(kernel((x_flex, residual_flex), weights, bias.map(parameter), &dims))
+}
+
+/// A kernel: `x` and the residual, the weights, the bias, and the shape of the result.
+type Kernel = fn((FlexTensor, Option<FlexTensor>), Weights<'_>, Option<Vec<f32>>, &[usize]) -> FlexTensor;
+
+/// The kernel for elements of this type.
+///
+/// Not generic, and not inlined: otherwise each crate that calls the operation would compile the kernels again.
+#[inline(never)]
+fn kernel(dtype: DType) -> Option<Kernel> {
+    match dtype {
+        DType::F32 => Some(kernels::linear::<f32>),
+        DType::F16 => Some(kernels::linear::<f16>),
+        DType::BF16 => Some(kernels::linear::<bf16>),
+        _ => None,
+    }
 }
 
 /// The plain expression: the widened weights in a linear layer.

@@ -2,6 +2,7 @@
 
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, activation};
+use burn_flex::FlexTensor;
 use half::{bf16, f16};
 
 use super::gradients;
@@ -40,13 +41,29 @@ fn normalize<const D: usize, const SILU: bool>(x: Tensor<D>, weight: Tensor<1>, 
     if features == 0 {
         return x;
     }
-    let epsilon_f32 = epsilon as f32;
-    Tensor::from_primitive::<Flex>(match x_flex.dtype() {
-        DType::F32 => cpu::norm::rms_norm::<f32, SILU>(x_flex, &parameter(weight), epsilon_f32),
-        DType::F16 => cpu::norm::rms_norm::<f16, SILU>(x_flex, &parameter(weight), epsilon_f32),
-        DType::BF16 => cpu::norm::rms_norm::<bf16, SILU>(x_flex, &parameter(weight), epsilon_f32),
-        _ => return activated(rms_norm_plain(x, weight, epsilon)),
-    })
+    let Some(kernel) = kernel(x_flex.dtype(), SILU) else {
+        return activated(rms_norm_plain(x, weight, epsilon));
+    };
+    Tensor::from_primitive::<Flex>(kernel(x_flex, &parameter(weight), epsilon as f32))
+}
+
+/// A kernel: `x`, weight and epsilon.
+type Kernel = fn(FlexTensor, &[f32], f32) -> FlexTensor;
+
+/// The kernel for elements of this type, with SiLU or without it.
+///
+/// Not generic, and not inlined: otherwise each crate that calls the operation would compile the kernels again.
+#[inline(never)]
+fn kernel(dtype: DType, silu: bool) -> Option<Kernel> {
+    match (dtype, silu) {
+        (DType::F32, false) => Some(cpu::norm::rms_norm::<f32, false>),
+        (DType::F32, true) => Some(cpu::norm::rms_norm::<f32, true>),
+        (DType::F16, false) => Some(cpu::norm::rms_norm::<f16, false>),
+        (DType::F16, true) => Some(cpu::norm::rms_norm::<f16, true>),
+        (DType::BF16, false) => Some(cpu::norm::rms_norm::<bf16, false>),
+        (DType::BF16, true) => Some(cpu::norm::rms_norm::<bf16, true>),
+        _ => None,
+    }
 }
 
 /// The plain expression, in Burn's own operations.

@@ -2,6 +2,7 @@
 
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor};
+use burn_flex::FlexTensor;
 use half::{bf16, f16};
 
 use super::parameter::parameter;
@@ -37,14 +38,25 @@ pub fn rms_norm_added<const D: usize>(
     if features == 0 || !same || weight.clone().try_into_primitive::<Flex>().is_err() {
         return plain(x, residual);
     }
-    let kernel = match x_flex.dtype() {
-        DType::F32 => cpu::norm::rms_norm_added::<f32>,
-        DType::F16 => cpu::norm::rms_norm_added::<f16>,
-        DType::BF16 => cpu::norm::rms_norm_added::<bf16>,
-        _ => return plain(x, residual),
-    };
+    let Some(kernel) = kernel(x_flex.dtype()) else { return plain(x, residual) };
     let (weight, bias) = (parameter(weight), parameter(bias));
     Tensor::from_primitive::<Flex>(kernel(x_flex, [&weight, &bias], residual_flex, epsilon as f32))
+}
+
+/// A kernel: `x`, weight and bias, the residual, and epsilon.
+type Kernel = fn(FlexTensor, [&[f32]; 2], Option<FlexTensor>, f32) -> FlexTensor;
+
+/// The kernel for elements of this type.
+///
+/// Not generic, and not inlined: otherwise each crate that calls the operation would compile the kernels again.
+#[inline(never)]
+fn kernel(dtype: DType) -> Option<Kernel> {
+    match dtype {
+        DType::F32 => Some(cpu::norm::rms_norm_added::<f32>),
+        DType::F16 => Some(cpu::norm::rms_norm_added::<f16>),
+        DType::BF16 => Some(cpu::norm::rms_norm_added::<bf16>),
+        _ => None,
+    }
 }
 
 /// The plain expression, in Burn's own operations.

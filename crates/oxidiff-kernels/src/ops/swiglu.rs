@@ -3,6 +3,7 @@
 
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, activation};
+use burn_flex::FlexTensor;
 use half::{bf16, f16};
 
 use super::gradients;
@@ -19,13 +20,23 @@ pub fn swiglu<const D: usize>(gate: Tensor<D>, value: Tensor<D>) -> Tensor<D> {
     }
     let primitives = (gate.clone().try_into_primitive::<Flex>(), value.clone().try_into_primitive::<Flex>());
     let (Ok(gate_flex), Ok(value_flex)) = primitives else { return swiglu_plain(gate, value) };
-    let swiglu = match (gate_flex.dtype(), value_flex.dtype()) {
-        (DType::F32, DType::F32) => cpu::swiglu::swiglu::<f32>,
-        (DType::F16, DType::F16) => cpu::swiglu::swiglu::<f16>,
-        (DType::BF16, DType::BF16) => cpu::swiglu::swiglu::<bf16>,
-        _ => return swiglu_plain(gate, value),
+    let Some(kernel) = kernel(gate_flex.dtype()).filter(|_| gate_flex.dtype() == value_flex.dtype()) else {
+        return swiglu_plain(gate, value);
     };
-    Tensor::from_primitive::<Flex>(swiglu(gate_flex, value_flex))
+    Tensor::from_primitive::<Flex>(kernel(gate_flex, value_flex))
+}
+
+/// The kernel for elements of this type.
+///
+/// Not generic, and not inlined: otherwise each crate that calls the operation would compile the kernels again.
+#[inline(never)]
+fn kernel(dtype: DType) -> Option<fn(FlexTensor, FlexTensor) -> FlexTensor> {
+    match dtype {
+        DType::F32 => Some(cpu::swiglu::swiglu::<f32>),
+        DType::F16 => Some(cpu::swiglu::swiglu::<f16>),
+        DType::BF16 => Some(cpu::swiglu::swiglu::<bf16>),
+        _ => None,
+    }
 }
 
 /// The plain expression, in Burn's own operations.
