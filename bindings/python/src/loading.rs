@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use burn::tensor::DType;
 use oxidiff::{
-    ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, Device, HubOptions,
-    IpAdapterOptions, LoadOptions, LoraOptions, Model, QuantizationConfig, SingleFileOptions, T2IAdapter,
-    T2IAdapters, TextualInversionOptions,
+    AnyModel, ControlNets, Device, HubOptions, IpAdapterOptions, LoadOptions, LoraOptions, Model,
+    QuantizationConfig, SingleFileOptions, T2IAdapter, T2IAdapters, TextualInversionOptions,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -64,16 +63,9 @@ pub fn controlnet(given: &Bound<'_, PyDict>) -> PyResult<Option<ControlNets>> {
 
 /// A list of ControlNets of one class as one part of a pipeline.
 pub fn controlnets(cores: &Bound<'_, PyAny>) -> PyResult<ControlNets> {
-    let is_union = |core: PyResult<Bound<'_, PyAny>>| -> PyResult<bool> {
-        let component = core?.cast::<PyModel>()?.get().lock().to_component();
-        Ok(component.as_any().is::<ControlNetUnionModel>())
-    };
-    let first = cores.try_iter()?.next();
-    Ok(if first.map_or(Ok(false), is_union)? {
-        ControlNetUnion::of(models::<ControlNetUnionModel>("controlnet", cores)?).map_err(to_py)?.into()
-    } else {
-        ControlNet::of(models::<ControlNetModel>("controlnet", cores)?).map_err(to_py)?.into()
-    })
+    let model = |core: PyResult<Bound<'_, PyAny>>| Ok(core?.cast::<PyModel>()?.get().lock().clone());
+    let models: Vec<AnyModel> = cores.try_iter()?.map(model).collect::<PyResult<_>>()?;
+    ControlNets::try_from(models).map_err(to_py)
 }
 
 /// The T2I-Adapters that a pipeline is to have.

@@ -3,10 +3,8 @@
 use anyhow::{anyhow, bail};
 use oxidiff::image::DynamicImage;
 use oxidiff::{
-    AutoPipeline, ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets,
-    DiffusionPipeline, Error, FluxControlNet, FluxControlNetModel, HunyuanDiT2DControlNetModel,
-    HunyuanDiTControlNet, LoadOptions, Model, QwenImageControlNet, QwenImageControlNetModel, Request,
-    SD3ControlNet, SD3ControlNetModel, SanaControlNetModel, SingleFileOptions, ZImageControlNetModel,
+    AnyModel, AutoPipeline, ControlNetModel, ControlNets, DiffusionPipeline, Error, LoadOptions, Model,
+    Request, SingleFileOptions, ZImageControlNetModel,
 };
 
 use crate::keywords;
@@ -37,142 +35,48 @@ pub(crate) fn add(
     })
 }
 
-/// A ControlNet for one type of images, or for several.
-enum Loaded {
-    Plain(Box<ControlNetModel>),
-    Union(Box<ControlNetUnionModel>),
-    Flux(Box<FluxControlNetModel>),
-    HunyuanDiT(Box<HunyuanDiT2DControlNetModel>),
-    QwenImage(Box<QwenImageControlNetModel>),
-    SD3(Box<SD3ControlNetModel>),
-    Sana(Box<SanaControlNetModel>),
-    ZImage(Box<ZImageControlNetModel>),
-}
-
 fn load_all(names: &[String], options: &LoadOptions) -> anyhow::Result<ControlNets> {
-    let (mut plain, mut union, mut flux) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut hunyuan_dit, mut qwen_image, mut sd3) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut sana, mut z_image) = (Vec::new(), Vec::new());
-    for name in names {
-        match load_one(name, options)? {
-            Loaded::Plain(net) => plain.push(*net),
-            Loaded::Union(net) => union.push(*net),
-            Loaded::Flux(net) => flux.push(*net),
-            Loaded::HunyuanDiT(net) => hunyuan_dit.push(*net),
-            Loaded::QwenImage(net) => qwen_image.push(*net),
-            Loaded::SD3(net) => sd3.push(*net),
-            Loaded::Sana(net) => sana.push(net),
-            Loaded::ZImage(net) => z_image.push(net),
-        }
-    }
-    for (count, class_name) in
-        [(sana.len(), SanaControlNetModel::CLASS_NAME), (z_image.len(), ZImageControlNetModel::CLASS_NAME)]
-    {
-        if count > 0 && names.len() > 1 {
-            bail!("--controlnet {}: a {class_name} works only alone", names.join(", "));
-        }
-    }
-    let alone = z_image.pop().map(ControlNets::ZImage).or_else(|| sana.pop().map(ControlNets::Sana));
-    if let Some(alone) = alone {
-        return Ok(alone);
-    }
-    for (count, class_name) in [
-        (flux.len(), FluxControlNetModel::CLASS_NAME),
-        (hunyuan_dit.len(), HunyuanDiT2DControlNetModel::CLASS_NAME),
-        (qwen_image.len(), QwenImageControlNetModel::CLASS_NAME),
-        (sd3.len(), SD3ControlNetModel::CLASS_NAME),
-    ] {
-        if count != 0 && count != names.len() {
-            bail!("--controlnet {}: a {class_name} works only with others of its class", names.join(", "));
-        }
-    }
-    if !flux.is_empty() {
-        return Ok(FluxControlNet::of(flux)?.into());
-    }
-    if !hunyuan_dit.is_empty() {
-        return Ok(HunyuanDiTControlNet::of(hunyuan_dit)?.into());
-    }
-    if !qwen_image.is_empty() {
-        return Ok(QwenImageControlNet::of(qwen_image)?.into());
-    }
-    if !sd3.is_empty() {
-        return Ok(SD3ControlNet::of(sd3)?.into());
-    }
-    match (plain.is_empty(), union.is_empty()) {
-        (false, false) => bail!(
-            "--controlnet {}: a {} and a {} do not work together",
-            names.join(", "),
-            ControlNetModel::CLASS_NAME,
-            ControlNetUnionModel::CLASS_NAME
-        ),
-        (_, true) => Ok(ControlNet::of(plain)?.into()),
-        _ => Ok(ControlNetUnion::of(union)?.into()),
-    }
+    let models: Vec<AnyModel> = names.iter().map(|name| load_one(name, options)).collect::<Result<_, _>>()?;
+    ControlNets::try_from(models).map_err(|error| match error {
+        Error::InvalidArgument { message, .. } => anyhow!("--controlnet {}: {message}", names.join(", ")),
+        other => anyhow!(other).context("--controlnet"),
+    })
 }
 
-fn load_one(name: &str, options: &LoadOptions) -> anyhow::Result<Loaded> {
+/// A ControlNet of the class that its configuration names. A single file has none: it is one of a U-Net or of Z-Image.
+fn load_one(name: &str, options: &LoadOptions) -> anyhow::Result<AnyModel> {
     let loaded = if crate::is_single_file(name) {
         let LoadOptions { dtype, device, hub, .. } = options.clone();
         let options = SingleFileOptions { dtype, device, hub, ..SingleFileOptions::default() };
-        match ControlNetModel::from_single_file(name, &options) {
-            // It is of the other family.
+        match AnyModel::from_single_file(ControlNetModel::CLASS_NAME, name, &options) {
             Err(Error::Config { field, message, .. })
                 if field == "_class_name" && message.contains(ZImageControlNetModel::CLASS_NAME) =>
             {
-                ZImageControlNetModel::from_single_file(name, &options)
-                    .map(|net| Loaded::ZImage(Box::new(net)))
+                AnyModel::from_single_file(ZImageControlNetModel::CLASS_NAME, name, &options)
             }
-            loaded => loaded.map(|net| Loaded::Plain(Box::new(net))),
+            loaded => loaded,
         }
     } else {
-        match load_folder(name, options) {
-            // It is of the other class.
-            Err(Error::Config { field, message, .. })
-                if field == "_class_name" && message.contains(ControlNetUnionModel::CLASS_NAME) =>
-            {
-                load_folder(name, options).map(|net| Loaded::Union(Box::new(net)))
-            }
-            Err(Error::Config { field, message, .. })
-                if field == "_class_name" && message.contains(FluxControlNetModel::CLASS_NAME) =>
-            {
-                load_folder(name, options).map(|net| Loaded::Flux(Box::new(net)))
-            }
-            Err(Error::Config { field, message, .. })
-                if field == "_class_name" && message.contains(HunyuanDiT2DControlNetModel::CLASS_NAME) =>
-            {
-                load_folder(name, options).map(|net| Loaded::HunyuanDiT(Box::new(net)))
-            }
-            Err(Error::Config { field, message, .. })
-                if field == "_class_name" && message.contains(QwenImageControlNetModel::CLASS_NAME) =>
-            {
-                load_folder(name, options).map(|net| Loaded::QwenImage(Box::new(net)))
-            }
-            Err(Error::Config { field, message, .. })
-                if field == "_class_name" && message.contains(SD3ControlNetModel::CLASS_NAME) =>
-            {
-                load_folder(name, options).map(|net| Loaded::SD3(Box::new(net)))
-            }
-            Err(Error::Config { field, message, .. })
-                if field == "_class_name" && message.contains(SanaControlNetModel::CLASS_NAME) =>
-            {
-                load_folder(name, options).map(|net| Loaded::Sana(Box::new(net)))
-            }
-            Err(Error::Config { field, message, .. })
-                if field == "_class_name" && message.contains(ZImageControlNetModel::CLASS_NAME) =>
-            {
-                load_folder(name, options).map(|net| Loaded::ZImage(Box::new(net)))
-            }
-            loaded => loaded.map(|net| Loaded::Plain(Box::new(net))),
-        }
+        AnyModel::load_config(name, options).and_then(|config| {
+            let class_name = config.class_name().unwrap_or(ControlNetModel::CLASS_NAME);
+            with_or_without_variant(options, |options| AnyModel::from_pretrained(class_name, name, options))
+        })
     };
     loaded.map_err(|error| anyhow!(error).context(format!("--controlnet {name}")))
 }
 
 pub(crate) fn load_folder<M: Model>(name: &str, options: &LoadOptions) -> oxidiff::Result<M> {
-    match M::from_pretrained_with(name, options) {
-        // Like any part of a model, it need not have the variant.
+    with_or_without_variant(options, |options| M::from_pretrained_with(name, options))
+}
+
+/// Like any part of a model, an addition need not have the variant.
+fn with_or_without_variant<T>(
+    options: &LoadOptions,
+    load: impl Fn(&LoadOptions) -> oxidiff::Result<T>,
+) -> oxidiff::Result<T> {
+    match load(options) {
         Err(Error::InvalidArgument { argument: "variant", .. }) => {
-            M::from_pretrained_with(name, &LoadOptions { variant: None, ..options.clone() })
+            load(&LoadOptions { variant: None, ..options.clone() })
         }
         other => other,
     }

@@ -47,11 +47,17 @@ def call(pipeline, given):
     return _output(pipeline, images, flagged, whole)
 
 
+#: The names that families have for the same dictionary.
+ATTENTION_ARGUMENTS = ("cross_attention_kwargs", "joint_attention_kwargs", "attention_kwargs")
+
+
 def _lora_scale(pipeline, given):
     """Refuses arguments that the class does not take; returns the scale of LoRAs, if one is given, and turns masks into an
     argument."""
     others = given.pop("others")
-    attention = dict(others.pop("cross_attention_kwargs", None) or {})
+    attention = {}
+    for name in ATTENTION_ARGUMENTS:
+        attention.update(others.pop(name, None) or {})
     for name, value in others.items():
         if name not in UNSUPPORTED_ARGUMENTS:
             raise TypeError(f"{type(pipeline).__name__}.__call__() got an unexpected keyword argument '{name}'")
@@ -62,7 +68,8 @@ def _lora_scale(pipeline, given):
         given["ip_adapter_masks"] = masks
     scale = attention.pop("scale", None)
     if attention:
-        raise NotImplementedError("`cross_attention_kwargs` takes `scale` and `ip_adapter_masks` only")
+        names = ", ".join(f"`{name}`" for name in ATTENTION_ARGUMENTS)
+        raise NotImplementedError(f"{names}: take `scale` and `ip_adapter_masks` only, not {', '.join(attention)}")
     return None if scale is None else float(scale)
 
 

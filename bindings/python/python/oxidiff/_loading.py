@@ -38,7 +38,7 @@ LIMITED = {
     "add_watermarker": (None, False),
 }
 #: Models that join the parts of a pipeline, one or several, and their class.
-ADDITIONS = {"controlnet": "ControlNetModel or ControlNetUnionModel", "adapter": "T2IAdapter"}
+ADDITIONS = {"controlnet": "ControlNet", "adapter": "T2IAdapter"}
 
 
 @dataclasses.dataclass
@@ -92,6 +92,9 @@ def limit_memory(limits):
         return
     if not isinstance(limits, dict):
         raise TypeError(f"`max_memory`: must be a dictionary such as {{'cpu': '12GiB'}}, not {type(limits).__name__}")
+    others = [device for device in limits if device != "cpu"]
+    if others:
+        raise NotImplementedError(f"`max_memory`: has a limit for {others[0]!r}; this package computes on the CPU alone")
     if "cpu" in limits:
         from . import _oxidiff
 

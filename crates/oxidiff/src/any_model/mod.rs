@@ -4,6 +4,7 @@
 
 mod callable;
 mod calls;
+mod controlnets;
 mod registry;
 
 use std::fmt;

@@ -14,8 +14,10 @@ use crate::models::controlnets::{ControlNetModel, ControlNetUnionModel};
 use crate::models::t2i_adapters::T2IAdapter;
 use crate::models::transformers::{
     AuraFlowTransformer2DModel, ChromaTransformer2DModel, DiTTransformer2DModel, Flux2Transformer2DModel,
-    FluxTransformer2DModel, HunyuanDiT2DModel, Lumina2Transformer2DModel, PixArtTransformer2DModel,
-    QwenImageTransformer2DModel, SD3Transformer2DModel, SanaTransformer2DModel, ZImageTransformer2DModel,
+    FluxControlNetModel, FluxTransformer2DModel, HunyuanDiT2DControlNetModel, HunyuanDiT2DModel,
+    Lumina2Transformer2DModel, PixArtTransformer2DModel, QwenImageControlNetModel,
+    QwenImageTransformer2DModel, SD3ControlNetModel, SD3Transformer2DModel, SanaControlNetModel,
+    SanaTransformer2DModel, ZImageControlNetModel, ZImageTransformer2DModel,
 };
 use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
@@ -44,21 +46,27 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<DPTForDepthEstimation>(),
     Entry::of::<DiTTransformer2DModel>(),
     Entry::of::<Flux2Transformer2DModel>(),
+    Entry::of::<FluxControlNetModel>(),
     Entry::of::<FluxTransformer2DModel>(),
     Entry::of::<Gemma2Model>(),
+    Entry::of::<HunyuanDiT2DControlNetModel>(),
     Entry::of::<HunyuanDiT2DModel>(),
     Entry::of::<Lumina2Transformer2DModel>(),
     Entry::of::<PixArtTransformer2DModel>(),
     Entry::of::<Qwen2_5_VLForConditionalGeneration>(),
     Entry::of::<Qwen3Model>(),
+    Entry::of::<QwenImageControlNetModel>(),
     Entry::of::<QwenImageTransformer2DModel>(),
+    Entry::of::<SD3ControlNetModel>(),
     Entry::of::<SD3Transformer2DModel>(),
+    Entry::of::<SanaControlNetModel>(),
     Entry::of::<SanaTransformer2DModel>(),
     Entry::of::<T2IAdapter>(),
     Entry::of::<T5EncoderModel>(),
     Entry::of::<UMT5EncoderModel>(),
     Entry::of::<UNet2DConditionModel>(),
     Entry::of::<UNet2DModel>(),
+    Entry::of::<ZImageControlNetModel>(),
     Entry::of::<ZImageTransformer2DModel>(),
 ];
 

@@ -40,14 +40,27 @@ impl CallableModel for HunyuanDiT2DModel {
         self.dtype()
     }
 
-    fn call(&self, arguments: HunyuanDiT2DArguments) -> Result<ModelOutput> {
+    fn call(&self, mut arguments: HunyuanDiT2DArguments) -> Result<ModelOutput> {
+        let added = std::mem::take(&mut arguments.controlnet_block_samples);
+        let sample = arguments.with_inputs(|inputs| self.forward_with(&inputs, &added))?;
+        Ok(vec![("sample", sample.into())])
+    }
+}
+
+impl HunyuanDiT2DArguments {
+    /// Calls a model with what the transformer and its ControlNets both take.
+    ///
+    /// # Errors
+    /// When an argument is missing, has a wrong form, or the model refuses it.
+    pub(super) fn with_inputs<T>(self, model: impl FnOnce(HunyuanDiTInputs<'_>) -> Result<T>) -> Result<T> {
+        let arguments = self;
         let sizes = arguments.image_meta_size.map(rows).transpose()?;
         let places = arguments.image_rotary_emb.map(|tables| {
             let wrong = |_| Error::argument("image_rotary_emb", "must be cosines and sines");
             <[Tensor<2>; 2]>::try_from(tables).map_err(wrong)
         });
         let places = places.transpose()?;
-        let inputs = HunyuanDiTInputs {
+        model(HunyuanDiTInputs {
             hidden_states: required("hidden_states", arguments.hidden_states)?,
             timestep: &required("timestep", arguments.timestep)?,
             encoder_hidden_states: required("encoder_hidden_states", arguments.encoder_hidden_states)?,
@@ -60,9 +73,7 @@ impl CallableModel for HunyuanDiT2DModel {
             image_meta_size: sizes.as_deref(),
             style: arguments.style.as_deref(),
             image_rotary_emb: places.as_ref(),
-        };
-        let sample = self.forward_with(&inputs, &arguments.controlnet_block_samples)?;
-        Ok(vec![("sample", sample.into())])
+        })
     }
 }
 

@@ -10,6 +10,7 @@ mod qwen_image;
 mod sana;
 mod t2i_adapters;
 mod text_encoders;
+mod transformer_controlnets;
 mod transformers;
 mod unets;
 mod vision;

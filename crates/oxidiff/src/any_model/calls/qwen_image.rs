@@ -30,6 +30,12 @@ call_arguments! {
     }
 }
 
+/// Frames, rows and columns of the tokens of each image.
+pub(super) fn shapes(given: Option<Vec<Vec<usize>>>) -> Result<Vec<[usize; 3]>> {
+    let wrong = |_| Error::argument("img_shapes", "must each be frames, rows and columns");
+    required("img_shapes", given)?.into_iter().map(|shape| shape.try_into().map_err(wrong)).collect()
+}
+
 impl CallableModel for QwenImageTransformer2DModel {
     type Arguments = QwenImageTransformer2DArguments;
 
@@ -38,17 +44,13 @@ impl CallableModel for QwenImageTransformer2DModel {
     }
 
     fn call(&self, arguments: QwenImageTransformer2DArguments) -> Result<ModelOutput> {
-        let shapes = required("img_shapes", arguments.img_shapes)?.into_iter().map(|shape| {
-            let wrong = |_| Error::argument("img_shapes", "must each be frames, rows and columns");
-            <[usize; 3]>::try_from(shape).map_err(wrong)
-        });
         let mask = arguments.encoder_hidden_states_mask.as_ref().map(counting_tokens);
         let inputs = QwenImageInputs {
             hidden_states: required("hidden_states", arguments.hidden_states)?,
             encoder_hidden_states: required("encoder_hidden_states", arguments.encoder_hidden_states)?,
             encoder_hidden_states_mask: mask.as_deref(),
             timestep: &required("timestep", arguments.timestep)?,
-            img_shapes: &shapes.collect::<Result<Vec<_>>>()?,
+            img_shapes: &shapes(arguments.img_shapes)?,
             guidance: arguments.guidance.as_deref(),
             additional_t_cond: arguments.additional_t_cond.as_deref(),
         };

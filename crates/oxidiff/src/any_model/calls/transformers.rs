@@ -107,7 +107,10 @@ call_arguments! {
 }
 
 /// The places of tokens, of the first item if each has its own.
-fn places<const A: usize>(argument: &'static str, ids: Option<AnyTensor>) -> Result<Vec<[f32; A]>> {
+pub(super) fn places<const A: usize>(
+    argument: &'static str,
+    ids: Option<AnyTensor>,
+) -> Result<Vec<[f32; A]>> {
     let ids = required(argument, ids)?;
     let ids: Tensor<2> = match ids.shape()[..] {
         [items, tokens, axes] if items > 0 => {

@@ -6,7 +6,7 @@ use super::denoising::Run;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
-use crate::pipelines::common::flow_timesteps::start_flow_from_image;
+use crate::pipelines::common::flow_timesteps::{SpreadBy, start_flow_from_image};
 use crate::pipelines::common::image_latents::PreparedImage;
 use crate::pipelines::common::inpainting::Start;
 use crate::pipelines::common::packed_flow::PackedFlow;
@@ -59,7 +59,7 @@ impl Pipeline for ChromaImg2ImgPipeline {
         let options = PreprocessOptions { height, width, ..Default::default() };
         let image = PreparedImage::new(&components.image_processor(), &arguments.image, options)?;
         let texts = components.embed(&arguments.prompts())?;
-        let steps = components.set_timesteps(&settings, size)?;
+        let steps = components.set_timesteps(&settings, size, SpreadBy::Pipeline)?;
         let (timesteps, steps) = start_flow_from_image(&mut *components.scheduler, steps, strength)?;
         let latents = match components.given_latents(&mut settings, size)? {
             Some(given) => given,

@@ -8,7 +8,7 @@ use super::denoising::Run;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
-use crate::pipelines::common::flow_timesteps::start_flow_from_image;
+use crate::pipelines::common::flow_timesteps::{SpreadBy, start_flow_from_image};
 use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::inpainting::{Crop, MaskedImage, PutBack, Start};
 use crate::pipelines::common::packed_flow::PackedFlow;
@@ -92,7 +92,7 @@ impl Pipeline for ChromaInpaintPipeline {
         let (processor, device) = (components.image_processor(), components.device());
         let masked = MaskedImage::new(&processor, image, mask, pixels, crop.as_ref(), &device)?;
         let texts = components.embed(&arguments.prompts())?;
-        let steps = components.set_timesteps(&settings, size)?;
+        let steps = components.set_timesteps(&settings, size, SpreadBy::Pipeline)?;
         let (timesteps, steps) = start_flow_from_image(&mut *components.scheduler, steps, strength)?;
         let mask = masked.latent_mask(components.latent_shape(settings.images, size), DType::F32)?;
         let image = components.image_latents(masked.image, true, Some(size), &mut settings, &self.index)?;

@@ -5,6 +5,7 @@ use super::components::ChromaComponents;
 use super::denoising::Run;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
+use crate::pipelines::common::flow_timesteps::SpreadBy;
 use crate::pipelines::common::packed_flow::PackedFlow;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -63,7 +64,7 @@ impl Pipeline for ChromaPipeline {
         let size = components.latent_size(settings.size)?;
         let texts = components.embed(&arguments.prompts())?;
         let latents = components.initial_latents(&mut settings, size)?;
-        let steps = components.set_timesteps(&settings, size)?;
+        let steps = components.set_timesteps(&settings, size, SpreadBy::Pipeline)?;
         components.scheduler.set_begin_index(0);
         let timesteps = components.scheduler.timesteps().to_vec();
         let run = Run { timesteps, steps, texts, after_step: None };

@@ -1,6 +1,7 @@
 //! The timesteps of a run of a flow model.
 
 use super::arguments::check_finite;
+use super::ignored::warn_of_ignored;
 use super::strength::Strength;
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
@@ -31,6 +32,20 @@ pub(crate) fn flow_shift(config: &Config, tokens: usize) -> Result<f64> {
     Err(Error::config(config.origin(), "max_image_seq_len", message))
 }
 
+/// Who spreads the noise levels of a run whose scheduler is one of diffusion models, with `use_flow_sigmas` in its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SpreadBy {
+    /// The pipeline, as for all other schedulers.
+    Pipeline,
+    /// The scheduler: the given noise levels have no effect.
+    Scheduler,
+}
+
+/// Whether a scheduler of diffusion models is configured for the noise levels of a flow.
+fn uses_flow_sigmas(scheduler: &dyn Scheduler) -> bool {
+    scheduler.config().get("use_flow_sigmas").and_then(serde_json::Value::as_bool).unwrap_or(false)
+}
+
 /// Sets a scheduler's timesteps: those of the given noise levels, or of `num_inference_steps` levels that are evenly spread
 /// from 1. The scheduler shifts them by `mu` if it is configured so. Returns the number of steps.
 ///
@@ -41,7 +56,12 @@ pub(crate) fn choose_flow_timesteps(
     num_inference_steps: usize,
     sigmas: Option<&[f32]>,
     mu: f64,
+    spread_by: SpreadBy,
 ) -> Result<usize> {
+    if spread_by == SpreadBy::Scheduler && uses_flow_sigmas(scheduler) {
+        warn_of_ignored("sigmas", sigmas.is_some(), "the scheduler's `use_flow_sigmas` is on");
+        return choose_own_flow_timesteps(scheduler, num_inference_steps, None, Some(mu));
+    }
     let spread;
     let sigmas = match sigmas {
         Some(sigmas) => sigmas,
@@ -65,9 +85,14 @@ pub(crate) fn choose_own_flow_timesteps(
     sigmas: Option<&[f32]>,
     mu: Option<f64>,
 ) -> Result<usize> {
-    if scheduler.role().model != ModelKind::Flow {
+    let steps_a_flow = match scheduler.role().model {
+        ModelKind::Flow => true,
+        ModelKind::Diffusion => uses_flow_sigmas(scheduler),
+        _ => false,
+    };
+    if !steps_a_flow {
         let class_name = scheduler.config().class_name().unwrap_or_default();
-        let message = "its steps are not those that a flow model was trained for";
+        let message = "without `use_flow_sigmas`, its steps are not those that a flow model was trained for";
         return Err(Error::unsupported(format!("{class_name} in this pipeline"), message));
     }
     sigmas.unwrap_or_default().iter().try_for_each(|sigma| check_finite("sigmas", (*sigma).into()))?;
@@ -93,12 +118,20 @@ fn evenly_spread(count: usize) -> Vec<f32> {
 /// only a part would be left is run. Returns the remaining timesteps and the number of steps.
 ///
 /// # Errors
-/// When no timestep is left.
+/// When no timestep is left, or the scheduler is one of diffusion models, none of which adds noise to an image as a flow does.
 pub(crate) fn start_flow_from_image(
     scheduler: &mut dyn Scheduler,
     steps: usize,
     strength: Strength,
 ) -> Result<(Vec<f32>, usize)> {
+    if scheduler.role().model == ModelKind::Diffusion {
+        let class_name = scheduler.config().class_name().unwrap_or_default();
+        let message = "it does not add noise to an image as a flow does";
+        return Err(Error::unsupported(
+            format!("{class_name} in a pipeline that starts from an image"),
+            message,
+        ));
+    }
     let run = (steps as f64 * strength.value).min(steps as f64);
     let left_out = (steps as f64 - run).max(0.0) as usize;
     let begin = left_out * scheduler.order();
@@ -131,7 +164,7 @@ mod tests {
         let mut scheduler =
             FlowMatchEulerDiscreteScheduler::new(FlowMatchEulerDiscreteSchedulerConfig::default()).unwrap();
         for (strength, left) in [(1.0, 4), (0.9, 4), (0.75, 3), (0.6, 3), (0.26, 2), (0.1, 1)] {
-            let steps = choose_flow_timesteps(&mut scheduler, 4, None, 0.0).unwrap();
+            let steps = choose_flow_timesteps(&mut scheduler, 4, None, 0.0, SpreadBy::Pipeline).unwrap();
             let strength = Strength { value: strength, default: 0.6 };
             let (timesteps, steps) = start_flow_from_image(&mut scheduler, steps, strength).unwrap();
             assert_eq!((timesteps.len(), steps), (left, left), "{strength}");

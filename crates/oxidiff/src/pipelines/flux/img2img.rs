@@ -8,7 +8,7 @@ use super::pipeline_fields::{expose_fields, pipeline_methods};
 use super::shown::Shown;
 use crate::error::Result;
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
-use crate::pipelines::common::flow_timesteps::start_flow_from_image;
+use crate::pipelines::common::flow_timesteps::{SpreadBy, start_flow_from_image};
 use crate::pipelines::common::image_latents::PreparedImage;
 use crate::pipelines::common::inpainting::Start;
 use crate::pipelines::common::packed_flow::PackedFlow;
@@ -65,7 +65,7 @@ impl FluxComponents {
         let options = PreprocessOptions { height, width, ..Default::default() };
         let image = PreparedImage::new(&self.image_processor(), image, options)?;
         let texts = self.embed(prompts)?;
-        let steps = self.set_timesteps(&settings, size)?;
+        let steps = self.set_timesteps(&settings, size, SpreadBy::Pipeline)?;
         let (timesteps, steps) = start_flow_from_image(&mut *self.scheduler, steps, strength)?;
         // Noise is drawn in this order: for an image to follow, for the image to change, for the latents, for what is left of it.
         let (early, late) = match shown {

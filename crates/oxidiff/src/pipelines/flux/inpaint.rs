@@ -10,7 +10,7 @@ use super::pipeline_fields::{expose_fields, pipeline_methods};
 use super::shown::{Seen, Shown};
 use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
-use crate::pipelines::common::flow_timesteps::start_flow_from_image;
+use crate::pipelines::common::flow_timesteps::{SpreadBy, start_flow_from_image};
 use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::image_latents::PreparedImage;
 use crate::pipelines::common::inpainting::{Crop, MaskedImage, PutBack, Start};
@@ -105,7 +105,7 @@ impl FluxComponents {
         let (processor, device) = (self.image_processor(), self.transformer.device());
         let masked = MaskedImage::new(&processor, image, mask, pixels, crop.as_ref(), &device)?;
         let texts = self.embed(prompts)?;
-        let steps = self.set_timesteps(&settings, size)?;
+        let steps = self.set_timesteps(&settings, size, SpreadBy::Pipeline)?;
         let (timesteps, steps) = start_flow_from_image(&mut *self.scheduler, steps, call.strength)?;
         let mask = masked.latent_mask(self.latent_shape(settings.images, size), DType::F32)?;
         if let (Shown::Beside(_), PreparedImage::Pixels(pixels)) = (&shown, &masked.image) {

@@ -7,6 +7,7 @@ use super::denoising::Run;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use super::shown::Shown;
 use crate::error::Result;
+use crate::pipelines::common::flow_timesteps::SpreadBy;
 use crate::pipelines::common::packed_flow::PackedFlow;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -67,9 +68,12 @@ impl FluxComponents {
     ) -> Result<ImagePipelineOutput> {
         let size = shown.latent_size(self, settings.size)?;
         let texts = self.embed(prompts)?;
+        // Of FLUX.1's pipelines, only this one leaves the noise levels to a scheduler that has a rule for them.
+        let shows_nothing = matches!(shown, Shown::Nothing);
         let seen = shown.prepare(self, size, &mut settings, index)?;
         let latents = self.initial_latents(&mut settings, size)?;
-        let steps = self.set_timesteps(&settings, size)?;
+        let spread_by = if shows_nothing { SpreadBy::Scheduler } else { SpreadBy::Pipeline };
+        let steps = self.set_timesteps(&settings, size, spread_by)?;
         self.scheduler.set_begin_index(0);
         let timesteps = self.scheduler.timesteps().to_vec();
         let run = Run { timesteps, steps, texts, seen, after_step: None };

@@ -4,7 +4,7 @@ use burn::tensor::{DType, Tensor};
 
 use super::components::Flux2KleinComponents;
 use crate::error::{Error, Result};
-use crate::pipelines::common::flow_timesteps::choose_flow_timesteps;
+use crate::pipelines::common::flow_timesteps::{SpreadBy, choose_flow_timesteps};
 use crate::pipelines::common::image_latents::{PreparedImage, likeliest_latents};
 use crate::pipelines::common::latents::given_or_noise;
 use crate::pipelines::common::patches;
@@ -48,7 +48,7 @@ impl Flux2KleinComponents {
         [rows, columns]: [usize; 2],
     ) -> Result<usize> {
         let mu = empirical_shift(rows * columns, num_inference_steps);
-        choose_flow_timesteps(&mut *self.scheduler, num_inference_steps, sigmas, mu)
+        choose_flow_timesteps(&mut *self.scheduler, num_inference_steps, sigmas, mu, SpreadBy::Scheduler)
     }
 
     /// The given latents in patches, or noise: `shape`.

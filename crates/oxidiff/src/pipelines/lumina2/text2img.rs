@@ -11,7 +11,7 @@ use crate::models::model::Model;
 use crate::pipelines::CallDefaults;
 use crate::pipelines::common::arguments::check_steps;
 use crate::pipelines::common::callback::StepCallback;
-use crate::pipelines::common::flow_timesteps::{choose_flow_timesteps, flow_shift};
+use crate::pipelines::common::flow_timesteps::{SpreadBy, choose_flow_timesteps, flow_shift};
 use crate::pipelines::common::latents::given_or_noise;
 use crate::pipelines::common::text::masked_prompts::MaskedPrompts;
 use crate::pipelines::common::text::prompts::Prompts;
@@ -174,7 +174,7 @@ impl Pipeline for Lumina2Pipeline {
         // The reference takes the second dimension for the number of tokens; here that is channels.
         let mu = flow_shift(components.scheduler.config(), channels)?;
         let (steps, sigmas) = (arguments.num_inference_steps, arguments.sigmas.as_deref());
-        let steps = choose_flow_timesteps(&mut *components.scheduler, steps, sigmas, mu)?;
+        let steps = choose_flow_timesteps(&mut *components.scheduler, steps, sigmas, mu, SpreadBy::Pipeline)?;
         components.scheduler.set_begin_index(0);
         let run = Run {
             steps,

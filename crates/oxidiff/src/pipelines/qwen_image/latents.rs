@@ -5,7 +5,7 @@ use burn::tensor::{DType, Tensor};
 use super::arguments::Settings;
 use super::components::QwenImageComponents;
 use crate::error::{Error, Result};
-use crate::pipelines::common::flow_timesteps::{choose_flow_timesteps, flow_shift};
+use crate::pipelines::common::flow_timesteps::{SpreadBy, choose_flow_timesteps, flow_shift};
 use crate::pipelines::common::image_latents::{PreparedImage, Scaling, likeliest_latents, sample_latents};
 use crate::pipelines::common::latents::{given_or_noise, repeat_batch, scaled};
 use crate::pipelines::common::patches::{self, PATCH_SIZE};
@@ -59,7 +59,13 @@ impl QwenImageComponents {
         let tokens = (height / PATCH_SIZE) * (width / PATCH_SIZE);
         let mu = flow_shift(self.scheduler.config(), tokens)?;
         let sigmas = settings.sigmas.as_deref();
-        choose_flow_timesteps(&mut *self.scheduler, settings.num_inference_steps, sigmas, mu)
+        choose_flow_timesteps(
+            &mut *self.scheduler,
+            settings.num_inference_steps,
+            sigmas,
+            mu,
+            SpreadBy::Pipeline,
+        )
     }
 
     /// The latents that a call gives, out of their patches if they are in some.

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Tensor};
 use super::components::{PATCH_SIZE, ZImageComponents};
 use crate::error::{Error, Result};
 use crate::image_processor::PipelineImageInput;
-use crate::pipelines::common::flow_timesteps::{choose_flow_timesteps, flow_shift};
+use crate::pipelines::common::flow_timesteps::{SpreadBy, choose_flow_timesteps, flow_shift};
 use crate::pipelines::common::image_latents::{PreparedImage, Scaling, sample_latents};
 use crate::pipelines::common::inpainting::Start;
 use crate::pipelines::common::latents::{given_or_noise, repeat_batch};
@@ -67,7 +67,7 @@ impl ZImageComponents {
     ) -> Result<usize> {
         let tokens = (height / PATCH_SIZE) * (width / PATCH_SIZE);
         let mu = flow_shift(self.scheduler.config(), tokens)?;
-        choose_flow_timesteps(&mut *self.scheduler, num_inference_steps, sigmas, mu)
+        choose_flow_timesteps(&mut *self.scheduler, num_inference_steps, sigmas, mu, SpreadBy::Pipeline)
     }
 
     /// The given latents, or noise: `shape`.

@@ -6,7 +6,7 @@ use super::Settings;
 use crate::error::{Error, Result};
 use crate::image_processor::VaeImageProcessor;
 use crate::models::autoencoders::Autoencoder;
-use crate::pipelines::common::flow_timesteps::{choose_flow_timesteps, flow_shift};
+use crate::pipelines::common::flow_timesteps::{SpreadBy, choose_flow_timesteps, flow_shift};
 use crate::pipelines::common::image_latents::{PreparedImage, Scaling, likeliest_latents, sample_latents};
 use crate::pipelines::common::latents::{given_or_noise, repeat_batch, shifted_and_scaled};
 use crate::pipelines::common::patches::{self, PATCH_SIZE};
@@ -77,12 +77,17 @@ pub(crate) trait PackedFlow {
     ///
     /// # Errors
     /// When the scheduler is for another kind of model or refuses the noise levels.
-    fn set_timesteps(&mut self, settings: &Settings, [height, width]: [usize; 2]) -> Result<usize> {
+    fn set_timesteps(
+        &mut self,
+        settings: &Settings,
+        [height, width]: [usize; 2],
+        spread_by: SpreadBy,
+    ) -> Result<usize> {
         let tokens = (height / PATCH_SIZE) * (width / PATCH_SIZE);
         let scheduler = self.scheduler_mut();
         let mu = flow_shift(scheduler.config(), tokens)?;
         let sigmas = settings.sigmas.as_deref();
-        choose_flow_timesteps(scheduler, settings.num_inference_steps, sigmas, mu)
+        choose_flow_timesteps(scheduler, settings.num_inference_steps, sigmas, mu, spread_by)
     }
 
     /// The latents that a call gives, out of their patches if they are in some.
