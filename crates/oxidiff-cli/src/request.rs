@@ -40,7 +40,7 @@ pub(crate) fn new(
         ("mask_image", "--mask-image", inputs.mask.is_some()),
     ] {
         let is_optional =
-            name == "image" && (controlnets::follows_image(pipeline) || looks_at_images(pipeline));
+            name == "image" && (controlnets::follows_image(pipeline) || may_look_at_images(pipeline));
         if takes(name) && !given && !is_optional {
             bail!("a {class_name} needs {} {option}", if name == "image" { "an" } else { "a" });
         }
@@ -71,7 +71,7 @@ pub(crate) fn new(
         bail!("--num-images: 1 to {MOST_IMAGES} images can be made at once, not {images} times {labels}");
     }
     let several = inputs.image.len();
-    if several > 1 && !takes("adapter_conditioning_scale") && !takes_several_images(pipeline) {
+    if several > 1 && !takes("adapter_conditioning_scale") && !pipeline.looks_at_images() {
         bail!("--image: a {class_name} takes one image, not {several}");
     }
     let mut image = (several > 0).then_some(inputs.image);
@@ -100,13 +100,8 @@ pub(crate) fn new(
     Ok(request)
 }
 
-/// Whether the pipeline looks at any number of images for one result.
-fn takes_several_images(pipeline: &DiffusionPipeline) -> bool {
-    looks_at_images(pipeline) || pipeline.class_name() == "QwenImageEditPlusPipeline"
-}
-
-/// Whether the pipeline makes an image from a prompt, and may look at any number of others meanwhile.
-fn looks_at_images(pipeline: &DiffusionPipeline) -> bool {
+/// Whether the pipeline makes an image from a prompt, and may look at others meanwhile.
+fn may_look_at_images(pipeline: &DiffusionPipeline) -> bool {
     pipeline.task() == Some(Task::TextToImage)
         && pipeline.takes("image")
         && !pipeline.takes("adapter_conditioning_scale")

@@ -24,7 +24,9 @@ use crate::text_encoders::{
     BertModel, CLIPTextModel, CLIPTextModelWithProjection, Gemma2Model, Qwen2_5_VLForConditionalGeneration,
     Qwen3Model, T5EncoderModel, UMT5EncoderModel,
 };
-use crate::vision::{CLIPVisionModelWithProjection, DPTForDepthEstimation};
+use crate::vision::{
+    CLIPVisionModelWithProjection, DPTForDepthEstimation, Siglip2VisionModel, SiglipVisionModel,
+};
 
 /// The classes, in alphabetical order.
 pub(super) const MODELS: &[Entry] = &[
@@ -54,6 +56,8 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<QwenImageTransformer2DModel>(),
     Entry::of::<SD3Transformer2DModel>(),
     Entry::of::<SanaTransformer2DModel>(),
+    Entry::of::<Siglip2VisionModel>(),
+    Entry::of::<SiglipVisionModel>(),
     Entry::of::<T2IAdapter>(),
     Entry::of::<T5EncoderModel>(),
     Entry::of::<UMT5EncoderModel>(),

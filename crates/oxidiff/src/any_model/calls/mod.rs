@@ -13,3 +13,4 @@ mod text_encoders;
 mod transformers;
 mod unets;
 mod vision;
+mod z_image;

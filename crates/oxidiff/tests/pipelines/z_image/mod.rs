@@ -6,6 +6,8 @@ mod calls;
 mod gguf;
 mod loading;
 mod models;
+mod omni;
+mod omni_models;
 mod refusals;
 mod tokenizer;
 
