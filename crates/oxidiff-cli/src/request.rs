@@ -2,7 +2,9 @@
 
 use anyhow::bail;
 use oxidiff::image::DynamicImage;
-use oxidiff::{Argument, DiffusionPipeline, Generator, OutputType, Request, Task};
+use oxidiff::{
+    Argument, DiffusionPipeline, FluxPriorReduxPipelineOutput, Generator, OutputType, Request, Task,
+};
 
 use crate::arguments::GenerateArguments;
 use crate::controlnets;
@@ -18,6 +20,8 @@ pub(crate) struct Inputs {
     pub mask: Option<DynamicImage>,
     /// For ControlNets.
     pub control: Vec<DynamicImage>,
+    /// What takes the place of the prompt.
+    pub embedded: Option<FluxPriorReduxPipelineOutput>,
     pub generator: Generator,
     pub output_type: OutputType,
 }
@@ -32,7 +36,7 @@ pub(crate) fn new(
     let takes = |name: &str| pipeline.takes(name);
     let images = arguments.num_images;
     let prompt = arguments.prompt();
-    if takes("prompt") && prompt.is_none() {
+    if takes("prompt") && prompt.is_none() && inputs.embedded.is_none() {
         bail!("PROMPT: a {class_name} needs a prompt");
     }
     for (name, option, given) in [
@@ -61,6 +65,10 @@ pub(crate) fn new(
     call.set("--clip-skip", "clip_skip", arguments.clip_skip)?;
     for (name, value) in arguments.keywords {
         call.set(&format!("--{}", name.replace('_', "-")), name, Some(Argument::Written(value)))?;
+    }
+    if let Some(embedded) = inputs.embedded {
+        call.request.set("prompt_embeds", embedded.prompt_embeds);
+        call.request.set("pooled_prompt_embeds", embedded.pooled_prompt_embeds);
     }
     call.request.set("generator", inputs.generator);
     call.request.set("output_type", inputs.output_type);

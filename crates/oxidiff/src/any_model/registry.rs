@@ -25,7 +25,8 @@ use crate::text_encoders::{
     Qwen3Model, T5EncoderModel, UMT5EncoderModel,
 };
 use crate::vision::{
-    CLIPVisionModelWithProjection, DPTForDepthEstimation, Siglip2VisionModel, SiglipVisionModel,
+    CLIPVisionModelWithProjection, DPTForDepthEstimation, ReduxImageEncoder, Siglip2VisionModel,
+    SiglipVisionModel,
 };
 
 /// The classes, in alphabetical order.
@@ -54,6 +55,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<Qwen2_5_VLForConditionalGeneration>(),
     Entry::of::<Qwen3Model>(),
     Entry::of::<QwenImageTransformer2DModel>(),
+    Entry::of::<ReduxImageEncoder>(),
     Entry::of::<SD3Transformer2DModel>(),
     Entry::of::<SanaTransformer2DModel>(),
     Entry::of::<Siglip2VisionModel>(),

@@ -7,8 +7,8 @@ use crate::any_model::callable::{CallableModel, ModelOutput, required};
 use crate::call_arguments;
 use crate::error::{Error, Result};
 use crate::vision::{
-    CLIPVisionModelWithProjection, DPTForDepthEstimation, Siglip2VisionModel, SiglipVisionModel,
-    SiglipVisionOutput,
+    CLIPVisionModelWithProjection, DPTForDepthEstimation, ReduxImageEncoder, Siglip2VisionModel,
+    SiglipVisionModel, SiglipVisionOutput,
 };
 
 call_arguments! {
@@ -110,4 +110,24 @@ impl CallableModel for Siglip2VisionModel {
 fn seen(output: SiglipVisionOutput) -> ModelOutput {
     let pooled = output.pooler_output.map(|pooled| ("pooler_output", pooled.into()));
     [("last_hidden_state", output.last_hidden_state.into())].into_iter().chain(pooled).collect()
+}
+
+call_arguments! {
+    /// The arguments of a call of a [`ReduxImageEncoder`].
+    pub struct ReduxImageEncoderArguments: "ReduxImageEncoder" {
+        /// The embedded images, `[batch, patches, redux_dim]`.
+        pub x: Option<Tensor<3>> = None,
+    }
+}
+
+impl CallableModel for ReduxImageEncoder {
+    type Arguments = ReduxImageEncoderArguments;
+
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn call(&self, arguments: ReduxImageEncoderArguments) -> Result<ModelOutput> {
+        Ok(vec![("image_embeds", self.forward(required("x", arguments.x)?)?.into())])
+    }
 }

@@ -9,6 +9,7 @@ mod models;
 mod omni;
 mod omni_models;
 mod refusals;
+mod siglip2;
 mod tokenizer;
 
 use std::path::PathBuf;

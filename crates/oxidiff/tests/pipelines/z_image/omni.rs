@@ -4,15 +4,18 @@ use std::path::PathBuf;
 
 use oxidiff::image::DynamicImage;
 use oxidiff::{
-    Argument, Autoencoder, AutoencoderKL, DType, DiffusionPipeline, Generator, Images, LoraLoader,
-    LoraOptions, Model, OutputType, Pipeline, Qwen3Model, Request, Siglip2ImageProcessor, Siglip2VisionModel,
-    Tensor, ZImageOmni, ZImageOmniPipeline, ZImageTransformer2DModel,
+    Argument, Autoencoder, AutoencoderKL, DType, DiffusionPipeline, Generator, Images, LoadOptions,
+    LoraLoader, LoraOptions, Model, OutputType, Pipeline, Qwen3Model, Request, Siglip2ImageProcessor,
+    Siglip2VisionModel, SingleFileOptions, Tensor, ZImageOmni, ZImageOmniPipeline, ZImageTransformer2DModel,
 };
+use oxidiff_kernels::QuantisedFormat;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::loading::original;
 use super::{error, expect};
 use crate::checkpoints::{copy_folder, draw_part, load};
+use crate::fixture::gguf::{self, original_z_image};
 use crate::fixture::pictures::{picture, values};
 use crate::fixture::recorded_calls::compare_calls;
 use crate::fixture::{Recorded, assert_close, difference, fixtures};
@@ -120,6 +123,39 @@ fn adapters_change_what_looks_at_images_as_in_python() {
     assert_close("lora", latents(&mut pipeline, call()), expected.floats("diffusers"), TOLERANCE);
     pipeline.fuse_lora(1.0, None).unwrap();
     assert_close("fused", latents(&mut pipeline, call()), expected.floats("diffusers"), TOLERANCE);
+}
+
+#[test]
+fn a_transformer_that_looks_at_images_may_be_a_single_file_or_quantised() {
+    let folder = checkpoint();
+    let mut pipeline = omni();
+    let expected = latents(&mut pipeline, one_image());
+    let options = SingleFileOptions {
+        config: Some(folder.path().to_str().unwrap().to_owned()),
+        subfolder: Some("transformer".into()),
+        ..Default::default()
+    };
+    let file = original(folder.path(), "model.diffusion_model.");
+    let name = file.to_str().unwrap();
+    pipeline.transformer = ZImageTransformer2DModel::from_single_file(name, &options).unwrap();
+    assert_eq!(difference(latents(&mut pipeline, one_image()), expected.clone()), 0.0);
+    // Without a configuration, it is the published one.
+    let published = ZImageTransformer2DModel::from_single_file(name, &SingleFileOptions::default());
+    expect(&error(published), &["z_image.safetensors", "3840"]);
+    let tensors = gguf::tensors(&folder.path().join("transformer/diffusion_pytorch_model.safetensors"));
+    // As some converters write it, without dimensions of 1.
+    let mut tensors = original_z_image(&tensors);
+    for name in ["siglip_pad_token", "cap_pad_token"] {
+        tensors.get_mut(name).unwrap().shape = vec![24];
+    }
+    let file = folder.path().join("transformer.gguf");
+    gguf::write(&tensors, QuantisedFormat::Q8_0, &file);
+    let weights = [("transformer".to_owned(), file.to_str().unwrap().to_owned())].into();
+    let options = LoadOptions { weights, ..Default::default() };
+    let name = folder.path().to_str().unwrap();
+    let mut quantised = ZImageOmniPipeline::from_pretrained_with(name, &options).unwrap();
+    quantised.set_progress_bar(false);
+    assert_close("quantised", latents(&mut quantised, one_image()), expected, 0.1);
 }
 
 fn request() -> Request {
