@@ -18,6 +18,7 @@ mod memory_limit;
 mod model;
 mod pipeline;
 mod processor;
+mod redux;
 mod scheduler;
 mod tensor;
 
@@ -38,6 +39,7 @@ fn _oxidiff(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<model::PyModel>()?;
     module.add_class::<pipeline::PyPipeline>()?;
     module.add_class::<pipeline::PyPart>()?;
+    module.add_class::<redux::PyRedux>()?;
     module.add_function(wrap_pyfunction!(scheduler::scheduler_classes, module)?)?;
     module.add_function(wrap_pyfunction!(model::model_classes, module)?)?;
     module.add_function(wrap_pyfunction!(model::model_config, module)?)?;

@@ -56,7 +56,7 @@ pub(crate) struct GenerateArguments {
     /// The classes to show, by number or name, for models that were trained on classes
     #[arg(long, value_name = "CLASS,...", value_delimiter = ',')]
     pub class_labels: Vec<String>,
-    /// An image to start from, to edit, to enlarge, or for a T2I-Adapter to follow; can be given several times, once for each T2I-Adapter or for each image that FLUX.2 looks at
+    /// An image to start from, to edit, to enlarge, or for a T2I-Adapter to follow; can be given several times, once for each T2I-Adapter, or for each image that FLUX.2, Qwen-Image-Edit, Z-Image-Omni or --redux looks at
     #[arg(long, value_name = "FILE")]
     pub image: Vec<PathBuf>,
     /// Which part of the image to repaint (white) and to keep (black); the other way round for a RePaintPipeline, as in Python
@@ -86,6 +86,15 @@ pub(crate) struct GenerateArguments {
     /// Where a picture counts (white); can be given several times, once for each picture
     #[arg(long, value_name = "FILE", requires = "ip_adapter_image")]
     pub ip_adapter_masks: Vec<PathBuf>,
+    /// FLUX.1 Redux, which lets each --image act as the end of the prompt: a folder or a name on the hub
+    #[arg(long, value_name = "DIR_OR_HUB_ID", requires = "image", conflicts_with = "adapter")]
+    pub redux: Option<String>,
+    /// How strongly the prompt and the images of --redux count, 1 by default: a number, or one for each image
+    #[arg(long, value_name = "SCALE,...", requires = "redux", value_delimiter = ',', value_parser = number)]
+    pub prompt_embeds_scale: Vec<f64>,
+    /// How strongly the pooled prompt of --redux counts, 1 by default: a number, or one for each image
+    #[arg(long, value_name = "SCALE,...", requires = "redux", value_delimiter = ',', value_parser = number)]
+    pub pooled_prompt_embeds_scale: Vec<f64>,
     /// A T2I-Adapter, which makes the result follow --image: a folder or a name on the hub; can be given several times
     #[arg(long, value_name = "DIR_OR_HUB_ID", requires = "image", conflicts_with = "controlnet")]
     pub adapter: Vec<String>,
@@ -154,6 +163,17 @@ pub(crate) struct GenerateArguments {
 impl GenerateArguments {
     pub fn prompt(&self) -> Option<String> {
         self.prompt.clone().or_else(|| self.prompt_option.clone())
+    }
+
+    /// Takes the prompt away.
+    pub fn take_prompt(&mut self) -> Option<String> {
+        self.prompt.take().or_else(|| self.prompt_option.take())
+    }
+
+    /// Takes away the value of a keyword argument.
+    pub fn take_keyword(&mut self, name: &str) -> Option<String> {
+        let place = self.keywords.iter().position(|(keyword, _)| keyword == name)?;
+        Some(self.keywords.remove(place).1)
     }
 }
 

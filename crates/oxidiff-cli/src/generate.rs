@@ -14,13 +14,15 @@ use crate::arguments::GenerateArguments;
 use crate::controlnets;
 use crate::ip_adapters;
 use crate::output::Output;
+use crate::redux;
 use crate::request::{self, Inputs};
 use crate::standard_output::print_line;
 use crate::t2i_adapters;
 
-pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
+pub(crate) fn run(mut arguments: GenerateArguments) -> anyhow::Result<()> {
     let output = Output::new("--output", arguments.output.clone(), arguments.num_images)?;
-    let images = InputImages::read(&arguments)?.preprocessed(&arguments)?;
+    let mut images = InputImages::read(&arguments)?.preprocessed(&arguments)?;
+    let redux = arguments.redux.clone().map(|name| (name, std::mem::take(&mut images.image)));
     let pipeline = crate::load(arguments.model.as_deref(), &arguments.load)?;
     let mut pipeline = match (arguments.controlnet.as_slice(), arguments.adapter.as_slice()) {
         ([], []) => for_task(pipeline, &images)?,
@@ -55,8 +57,10 @@ pub(crate) fn run(arguments: GenerateArguments) -> anyhow::Result<()> {
 
     let generator = arguments.seed.map_or_else(Generator::from_entropy, Generator::manual_seed);
     let seed = generator.initial_seed();
+    let embedded =
+        redux.map(|(name, images)| redux::prompt(&pipeline, &name, images, &mut arguments)).transpose()?;
     let InputImages { image, mask, control } = images;
-    let inputs = Inputs { image, mask, control, generator, output_type: output.output_type() };
+    let inputs = Inputs { image, mask, control, embedded, generator, output_type: output.output_type() };
     let request = request::new(&pipeline, arguments, inputs)?;
     let made = match pipeline.call(request) {
         Ok(made) => made,
@@ -74,7 +78,7 @@ fn class_of(scheduler: &dyn Scheduler) -> &str {
 
 /// The images from the given files.
 struct InputImages {
-    /// Several only for T2I-Adapters.
+    /// Several only for T2I-Adapters, and for models that look at reference images.
     image: Vec<DynamicImage>,
     mask: Option<DynamicImage>,
     /// For ControlNets.

@@ -16,6 +16,7 @@ mod keywords;
 mod load_arguments;
 mod output;
 mod parsing;
+mod redux;
 mod request;
 mod standard_output;
 mod t2i_adapters;

@@ -2,7 +2,9 @@
 
 use anyhow::bail;
 use oxidiff::image::DynamicImage;
-use oxidiff::{Argument, DiffusionPipeline, Generator, OutputType, Request, Task};
+use oxidiff::{
+    Argument, DiffusionPipeline, FluxPriorReduxPipelineOutput, Generator, OutputType, Request, Task,
+};
 
 use crate::arguments::GenerateArguments;
 use crate::controlnets;
@@ -18,6 +20,8 @@ pub(crate) struct Inputs {
     pub mask: Option<DynamicImage>,
     /// For ControlNets.
     pub control: Vec<DynamicImage>,
+    /// What takes the place of the prompt.
+    pub embedded: Option<FluxPriorReduxPipelineOutput>,
     pub generator: Generator,
     pub output_type: OutputType,
 }
@@ -32,7 +36,7 @@ pub(crate) fn new(
     let takes = |name: &str| pipeline.takes(name);
     let images = arguments.num_images;
     let prompt = arguments.prompt();
-    if takes("prompt") && prompt.is_none() {
+    if takes("prompt") && prompt.is_none() && inputs.embedded.is_none() {
         bail!("PROMPT: a {class_name} needs a prompt");
     }
     for (name, option, given) in [
@@ -40,7 +44,7 @@ pub(crate) fn new(
         ("mask_image", "--mask-image", inputs.mask.is_some()),
     ] {
         let is_optional =
-            name == "image" && (controlnets::follows_image(pipeline) || looks_at_images(pipeline));
+            name == "image" && (controlnets::follows_image(pipeline) || may_look_at_images(pipeline));
         if takes(name) && !given && !is_optional {
             bail!("a {class_name} needs {} {option}", if name == "image" { "an" } else { "a" });
         }
@@ -62,6 +66,10 @@ pub(crate) fn new(
     for (name, value) in arguments.keywords {
         call.set(&format!("--{}", name.replace('_', "-")), name, Some(Argument::Written(value)))?;
     }
+    if let Some(embedded) = inputs.embedded {
+        call.request.set("prompt_embeds", embedded.prompt_embeds);
+        call.request.set("pooled_prompt_embeds", embedded.pooled_prompt_embeds);
+    }
     call.request.set("generator", inputs.generator);
     call.request.set("output_type", inputs.output_type);
 
@@ -71,7 +79,7 @@ pub(crate) fn new(
         bail!("--num-images: 1 to {MOST_IMAGES} images can be made at once, not {images} times {labels}");
     }
     let several = inputs.image.len();
-    if several > 1 && !takes("adapter_conditioning_scale") && !takes_several_images(pipeline) {
+    if several > 1 && !takes("adapter_conditioning_scale") && !pipeline.looks_at_images() {
         bail!("--image: a {class_name} takes one image, not {several}");
     }
     let mut image = (several > 0).then_some(inputs.image);
@@ -100,13 +108,8 @@ pub(crate) fn new(
     Ok(request)
 }
 
-/// Whether the pipeline looks at any number of images for one result.
-fn takes_several_images(pipeline: &DiffusionPipeline) -> bool {
-    looks_at_images(pipeline) || pipeline.class_name() == "QwenImageEditPlusPipeline"
-}
-
-/// Whether the pipeline makes an image from a prompt, and may look at any number of others meanwhile.
-fn looks_at_images(pipeline: &DiffusionPipeline) -> bool {
+/// Whether the pipeline makes an image from a prompt, and may look at others meanwhile.
+fn may_look_at_images(pipeline: &DiffusionPipeline) -> bool {
     pipeline.task() == Some(Task::TextToImage)
         && pipeline.takes("image")
         && !pipeline.takes("adapter_conditioning_scale")

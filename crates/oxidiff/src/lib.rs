@@ -106,7 +106,7 @@ pub use models::transformers::{
     QwenImageTransformer2DConfig, QwenImageTransformer2DModel, SD3ControlNetConfig, SD3ControlNetInputs,
     SD3ControlNetModel, SD3Inputs, SD3Transformer2DConfig, SD3Transformer2DModel, SanaControlNetConfig,
     SanaControlNetInputs, SanaControlNetModel, SanaInputs, SanaTransformer2DConfig, SanaTransformer2DModel,
-    ZImageControlInputs, ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs,
+    ZImageControlInputs, ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs, ZImageOmniInputs,
     ZImageTransformer2DConfig, ZImageTransformer2DModel, get_2d_rotary_pos_embed,
 };
 pub use models::unets::{
@@ -158,8 +158,9 @@ pub use vision::{
     CLIPVisionModelWithProjection, CLIPVisionOutput, CLIPVisionProjectionOutput, DPTConfig,
     DPTForDepthEstimation, DPTImageProcessor, DPTReadoutType, DepthEstimatorOutput, ImageProcessor,
     ImageProcessorConfig, ImageSize, Qwen2VLImageProcessor, Qwen2VLImages, ReduxImageEncoder,
-    ReduxImageEncoderConfig, SafetyCheckerOutput, SiglipImageProcessor, SiglipVisionConfig,
-    SiglipVisionModel, SiglipVisionOutput, StableDiffusionSafetyChecker,
+    ReduxImageEncoderConfig, SafetyCheckerOutput, Siglip2ImageProcessor, Siglip2Images, Siglip2VisionConfig,
+    Siglip2VisionModel, SiglipImageProcessor, SiglipVisionConfig, SiglipVisionModel, SiglipVisionOutput,
+    StableDiffusionSafetyChecker,
 };
 
 pub use burn::tensor::{DType, Device, DeviceKind, Int, Tensor, TensorData};

@@ -63,6 +63,11 @@ StableDiffusionPipelineOutput = output_class(
     ["images", "nsfw_content_detected"],
     "The images that a pipeline made, and which of them the safety checker found; `None` without a check.",
 )
+FluxPriorReduxPipelineOutput = output_class(
+    "FluxPriorReduxPipelineOutput",
+    ["prompt_embeds", "pooled_prompt_embeds"],
+    "A prompt, embedded, for a call of a pipeline of FLUX.1.",
+)
 SchedulerOutput = output_class(
     "SchedulerOutput",
     ["prev_sample", "pred_original_sample"],

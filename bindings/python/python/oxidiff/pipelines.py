@@ -3,6 +3,7 @@
 from ._auto import AUTO
 from ._outputs import ImagePipelineOutput
 from ._pipelines import CLASSES, DiffusionPipeline
+from ._redux import CLASSES as REDUX
 from ._submodules import find
 
 __getattr__ = find
@@ -10,6 +11,6 @@ __getattr__ = find
 #: A package for Python, so that it can look for further modules in it: see `_submodules`.
 __path__ = []
 
-globals().update(CLASSES, **AUTO)
+globals().update(CLASSES, **REDUX, **AUTO)
 
-__all__ = ["DiffusionPipeline", "ImagePipelineOutput", *CLASSES, *AUTO]
+__all__ = ["DiffusionPipeline", "ImagePipelineOutput", *CLASSES, *REDUX, *AUTO]

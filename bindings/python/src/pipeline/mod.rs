@@ -48,13 +48,14 @@ pub struct PyPart {
 }
 
 /// A part that a pipeline can be made from.
-enum Held {
+pub enum Held {
     Owned(Box<dyn Component>),
     Pipeline(DiffusionPipeline, String),
 }
 
 impl Held {
-    fn of(name: &str, core: &Bound<'_, PyAny>) -> PyResult<Self> {
+    /// The part that an object of Python holds.
+    pub fn of(name: &str, core: &Bound<'_, PyAny>) -> PyResult<Self> {
         if let Ok(model) = core.cast::<PyModel>() {
             Ok(Self::Owned(model.get().lock().to_component()))
         } else if let Ok(scheduler) = core.cast::<PyScheduler>() {
@@ -83,7 +84,7 @@ impl Held {
         }
     }
 
-    fn get(&self) -> &dyn Component {
+    pub fn get(&self) -> &dyn Component {
         match self {
             Self::Owned(component) => &**component,
             Self::Pipeline(pipeline, name) => {

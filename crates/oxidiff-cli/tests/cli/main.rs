@@ -19,6 +19,7 @@ mod new_family;
 mod not_finite;
 mod prompt_weighting;
 mod readme;
+mod redux;
 mod sandbox;
 mod small_models;
 mod t2i_adapter;

@@ -15,8 +15,8 @@ use crate::gguf;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 use crate::small_models::{
     flux1_config, hunyuan_dit_config, write_aura_flow, write_chroma, write_flux1, write_flux2,
-    write_hunyuan_dit, write_initial, write_lumina2, write_pixart, write_qwen_image, write_sana,
-    write_sana_controlnet, write_sd3, write_z_image,
+    write_hunyuan_dit, write_initial, write_lumina2, write_pixart, write_qwen_image, write_redux, write_sana,
+    write_sana_controlnet, write_sd3, write_z_image, write_z_image_omni,
 };
 
 /// The commands that are not commands of the binary.
@@ -162,6 +162,8 @@ fn the_commands_of_the_page_about_models_work() {
     let sandbox = Sandbox::new();
     write_z_image(&sandbox.path("Tongyi-MAI/Z-Image-Turbo"));
     copy_folder(&sandbox.path("Tongyi-MAI/Z-Image-Turbo"), &sandbox.path("Tongyi-MAI/Z-Image"));
+    write_redux(&sandbox.path("black-forest-labs/FLUX.1-Redux-dev"));
+    write_z_image_omni(&sandbox.path("Tongyi-MAI/Z-Image-Omni-Base"));
     let models = Path::new(ROOT).join("tests/fixtures/z_image/models.json");
     let models: Value = serde_json::from_slice(&std::fs::read(models).unwrap()).unwrap();
     let controlnet = Config::from_json(&models["controlnet.layers"]["config"].to_string()).unwrap();
@@ -271,7 +273,7 @@ fn the_commands_of_the_page_about_models_work() {
         };
         gguf::write(&tensors, QuantisedFormat::Q8_0, &sandbox.path(file));
     }
-    for name in ["apple.png", "mask.png", "pose.png", "hat.png"] {
+    for name in ["apple.png", "cat.png", "mask.png", "pose.png", "hat.png"] {
         image::RgbImage::from_pixel(64, 64, [200; 3].into()).save(sandbox.path(name)).unwrap();
     }
     let commands = commands(&page);

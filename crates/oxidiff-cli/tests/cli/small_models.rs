@@ -7,8 +7,9 @@ use oxidiff::{
     BertModel, CLIPTextModel, CLIPTextModelWithProjection, ChromaTransformer2DModel, Config, Device,
     Flux2Transformer2DModel, FluxTransformer2DModel, Gemma2Model, HunyuanDiT2DModel,
     Lumina2Transformer2DModel, Model, PixArtTransformer2DModel, Qwen2_5_VLForConditionalGeneration,
-    Qwen3Model, QwenImageTransformer2DModel, SD3Transformer2DModel, SanaControlNetModel,
-    SanaTransformer2DModel, T5EncoderModel, UMT5EncoderModel, ZImageTransformer2DModel,
+    Qwen3Model, QwenImageTransformer2DModel, ReduxImageEncoder, SD3Transformer2DModel, SanaControlNetModel,
+    SanaTransformer2DModel, Siglip2VisionModel, SiglipVisionModel, T5EncoderModel, UMT5EncoderModel,
+    ZImageTransformer2DModel,
 };
 use serde_json::Value;
 
@@ -20,6 +21,15 @@ pub fn write_z_image(folder: &Path) {
     write_initial::<ZImageTransformer2DModel>(&folder.join("transformer"));
     write_initial::<Qwen3Model>(&folder.join("text_encoder"));
     write_initial::<AutoencoderKL>(&folder.join("vae"));
+}
+
+/// A small Z-Image-Omni with initial weights.
+pub fn write_z_image_omni(folder: &Path) {
+    copy_folder(&Path::new(ROOT).join("tests/fixtures/z_image_omni/checkpoint"), folder);
+    write_initial::<ZImageTransformer2DModel>(&folder.join("transformer"));
+    write_initial::<Qwen3Model>(&folder.join("text_encoder"));
+    write_initial::<AutoencoderKL>(&folder.join("vae"));
+    write_initial::<Siglip2VisionModel>(&folder.join("siglip"));
 }
 
 /// A small FLUX.1 with initial weights, and with a recorded transformer's configuration.
@@ -34,6 +44,13 @@ pub fn write_flux1(folder: &Path, transformer: &str) {
     write_initial::<CLIPTextModel>(&folder.join("text_encoder"));
     write_initial::<T5EncoderModel>(&folder.join("text_encoder_2"));
     write_initial::<AutoencoderKL>(&folder.join("vae"));
+}
+
+/// A small FLUX.1 Redux with initial weights.
+pub fn write_redux(folder: &Path) {
+    copy_folder(&Path::new(ROOT).join("tests/fixtures/flux_redux/checkpoint"), folder);
+    write_initial::<SiglipVisionModel>(&folder.join("image_encoder"));
+    write_initial::<ReduxImageEncoder>(&folder.join("image_embedder"));
 }
 
 /// The configuration of a recorded model.

@@ -26,7 +26,10 @@ use crate::text_encoders::{
     BertModel, CLIPTextModel, CLIPTextModelWithProjection, Gemma2Model, Qwen2_5_VLForConditionalGeneration,
     Qwen3Model, T5EncoderModel, UMT5EncoderModel,
 };
-use crate::vision::{CLIPVisionModelWithProjection, DPTForDepthEstimation};
+use crate::vision::{
+    CLIPVisionModelWithProjection, DPTForDepthEstimation, ReduxImageEncoder, Siglip2VisionModel,
+    SiglipVisionModel,
+};
 
 /// The classes, in alphabetical order.
 pub(super) const MODELS: &[Entry] = &[
@@ -57,10 +60,13 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<Qwen3Model>(),
     Entry::of::<QwenImageControlNetModel>(),
     Entry::of::<QwenImageTransformer2DModel>(),
+    Entry::of::<ReduxImageEncoder>(),
     Entry::of::<SD3ControlNetModel>(),
     Entry::of::<SD3Transformer2DModel>(),
     Entry::of::<SanaControlNetModel>(),
     Entry::of::<SanaTransformer2DModel>(),
+    Entry::of::<Siglip2VisionModel>(),
+    Entry::of::<SiglipVisionModel>(),
     Entry::of::<T2IAdapter>(),
     Entry::of::<T5EncoderModel>(),
     Entry::of::<UMT5EncoderModel>(),

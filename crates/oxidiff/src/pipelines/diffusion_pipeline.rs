@@ -251,6 +251,11 @@ impl DiffusionPipeline {
         registry::find(self.class_name()).ok().map(|entry| entry.task)
     }
 
+    /// Whether the pipeline looks at all images of its argument `image` together for one result, instead of at one for each.
+    pub fn looks_at_images(&self) -> bool {
+        registry::find(self.class_name()).is_ok_and(|entry| entry.looks_at_images)
+    }
+
     /// Makes images from a prompt, with the defaults of the pipeline's class or with the arguments given: a
     /// [`Request`](crate::Request), or the class's own.
     ///

@@ -49,7 +49,7 @@ use super::unconditional::{
 };
 use super::z_image::{
     ZImageControlNetInpaintPipeline, ZImageControlNetPipeline, ZImageImg2ImgPipeline, ZImageInpaintPipeline,
-    ZImagePipeline,
+    ZImageOmniPipeline, ZImagePipeline,
 };
 use crate::error::{Error, Result};
 
@@ -101,9 +101,11 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<DDIMPipeline>("ddim", Task::Unconditional),
     Entry::of::<DDPMPipeline>("ddpm", Task::Unconditional),
     Entry::of::<DiTPipeline>("dit", Task::ClassConditional),
-    Entry::of::<Flux2KleinPipeline>("flux2-klein", Task::TextToImage).also(Task::ImageToImage),
+    Entry::of::<Flux2KleinPipeline>("flux2-klein", Task::TextToImage)
+        .also(Task::ImageToImage)
+        .looking_at_images(),
     Entry::of::<Flux2KleinInpaintPipeline>("flux2-klein", Task::Inpainting),
-    Entry::of::<Flux2KleinKVPipeline>("flux2-klein-kv", Task::TextToImage),
+    Entry::of::<Flux2KleinKVPipeline>("flux2-klein-kv", Task::TextToImage).looking_at_images(),
     Entry::of::<FluxPipeline>("flux", Task::TextToImage),
     Entry::of::<FluxImg2ImgPipeline>("flux", Task::ImageToImage),
     Entry::of::<FluxInpaintPipeline>("flux", Task::Inpainting),
@@ -133,7 +135,7 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<QwenImageControlNetInpaintPipeline>("qwenimage-controlnet", Task::Inpainting),
     Entry::of::<QwenImageEditPipeline>("qwenimage-edit", Task::ImageToImage),
     Entry::of::<QwenImageEditInpaintPipeline>("qwenimage-edit", Task::Inpainting),
-    Entry::of::<QwenImageEditPlusPipeline>("qwenimage-edit-plus", Task::ImageToImage),
+    Entry::of::<QwenImageEditPlusPipeline>("qwenimage-edit-plus", Task::ImageToImage).looking_at_images(),
     Entry::of::<RePaintPipeline>("repaint", Task::Inpainting),
     Entry::of::<SanaPipeline>("sana", Task::TextToImage),
     Entry::of::<SanaControlNetPipeline>("sana-controlnet", Task::TextToImage),
@@ -193,6 +195,7 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<ZImageInpaintPipeline>("z-image", Task::Inpainting),
     Entry::of::<ZImageControlNetPipeline>("z-image-controlnet", Task::TextToImage),
     Entry::of::<ZImageControlNetInpaintPipeline>("z-image-controlnet", Task::Inpainting),
+    Entry::of::<ZImageOmniPipeline>("z-image-omni", Task::TextToImage).looking_at_images(),
 ];
 
 /// Classes that had another name in earlier versions of diffusers, and their names now.
@@ -209,6 +212,8 @@ pub(crate) struct Entry {
     pub task: Task,
     /// Another task of the class, with further arguments.
     also: Option<Task>,
+    /// Whether it looks at any number of images together for one result.
+    pub looks_at_images: bool,
     pub arguments: &'static [ArgumentInfo],
     /// Whether a call takes an argument; some of `arguments` are for other classes of the family.
     pub takes: fn(&str) -> bool,
@@ -223,6 +228,7 @@ impl Entry {
             family,
             task,
             also: None,
+            looks_at_images: false,
             arguments: P::Arguments::ALL,
             takes: P::takes,
             load: |loader| {
@@ -240,6 +246,12 @@ impl Entry {
     /// The same class with another task.
     const fn also(mut self, task: Task) -> Self {
         self.also = Some(task);
+        self
+    }
+
+    /// The same class, which looks at any number of images together for one result.
+    const fn looking_at_images(mut self) -> Self {
+        self.looks_at_images = true;
         self
     }
 

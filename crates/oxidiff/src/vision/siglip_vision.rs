@@ -1,11 +1,12 @@
 //! The vision model of SigLIP (Zhai et al. 2023, <https://arxiv.org/abs/2303.15343>).
 
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
-use oxidiff_kernels::{attention, linear, to_tokens};
+use oxidiff_kernels::to_tokens;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::siglip_head::SiglipHead;
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
@@ -13,10 +14,25 @@ use crate::models::call::call;
 use crate::models::layers::clip_encoder::{ClipEncoder, ClipShape, Visible};
 use crate::models::layers::convolution::Conv2d;
 use crate::models::layers::hidden_activation::HiddenActivation;
-use crate::models::layers::linear::{Embedding, Linear};
+use crate::models::layers::linear::Embedding;
 use crate::models::layers::normalization::LayerNorm;
-use crate::models::layers::parameter;
 use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
+
+/// The key of a tensor in a file of a whole SigLIP.
+pub(super) const KEY_IN_WHOLE: OldKey = |key| Some(format!("vision_model.{key}"));
+/// The weights of a whole SigLIP that its vision half has no use for.
+pub(super) const OTHER_HALF: [&str; 3] = ["text_model.", "logit_scale", "logit_bias"];
+
+/// The configuration of the vision half, which that of a whole SigLIP keeps under `vision_config`.
+///
+/// # Errors
+/// When that is no object.
+pub(super) fn vision_half(config: &Config) -> Result<Config> {
+    match config.get("vision_config") {
+        Some(vision) => Config::parse(vision.to_string().as_bytes(), config.origin()),
+        None => Ok(config.clone()),
+    }
+}
 
 /// The configuration of a [`SiglipVisionModel`]; fields and defaults are those of transformers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -126,7 +142,7 @@ pub struct SiglipVisionModel {
     embeddings: Embeddings,
     encoder: ClipEncoder,
     post_layernorm: LayerNorm,
-    head: Option<Head>,
+    head: Option<SiglipHead>,
     #[module(skip)]
     config: SiglipVisionConfig,
 }
@@ -137,42 +153,14 @@ struct Embeddings {
     position_embedding: Embedding,
 }
 
-/// Pools all patches by an attention from a learned vector.
-#[derive(Module, Debug)]
-struct Head {
-    /// `[1, 1, hidden_size]`.
-    probe: Param<Tensor<3>>,
-    attention: HeadAttention,
-    layernorm: LayerNorm,
-    mlp: Mlp,
-}
-
-#[derive(Module, Debug)]
-struct HeadAttention {
-    /// Query, key and value, `[3 * hidden_size, hidden_size]`.
-    in_proj_weight: Param<Tensor<2>>,
-    in_proj_bias: Param<Tensor<1>>,
-    out_proj: Linear,
-    heads: usize,
-}
-
-#[derive(Module, Debug)]
-struct Mlp {
-    fc1: Linear,
-    fc2: Linear,
-    #[module(skip)]
-    activation: HiddenActivation,
-}
-
 impl Model for SiglipVisionModel {
     type Config = SiglipVisionConfig;
 
     const CLASS_NAME: &'static str = "SiglipVisionModel";
     const LIBRARY: &'static str = "transformers";
     const WEIGHTS_NAME: &'static str = "model";
-    const OLD_KEY: OldKey = |key| Some(format!("vision_model.{key}"));
-    /// The other half of a whole SigLIP.
-    const UNUSED_WEIGHTS: &'static [&'static str] = &["text_model.", "logit_scale", "logit_bias"];
+    const OLD_KEY: OldKey = KEY_IN_WHOLE;
+    const UNUSED_WEIGHTS: &'static [&'static str] = &OTHER_HALF;
 
     fn init(config: &SiglipVisionConfig, device: &Device) -> Result<Self> {
         config.check()?;
@@ -187,7 +175,7 @@ impl Model for SiglipVisionModel {
             },
             encoder: ClipEncoder::init(&config.shape(), device),
             post_layernorm: norm(),
-            head: config.vision_use_head.then(|| Head::init(config, device)),
+            head: config.vision_use_head.then(|| SiglipHead::init(&config.shape(), device)),
             config: config.clone(),
         })
     }
@@ -196,13 +184,8 @@ impl Model for SiglipVisionModel {
         &self.config
     }
 
-    /// The configuration of a whole SigLIP keeps that of its vision half under `vision_config`.
     fn from_config(config: &Config, device: &Device) -> Result<Self> {
-        let own = match config.get("vision_config") {
-            Some(vision) => Config::parse(vision.to_string().as_bytes(), config.origin())?,
-            None => config.clone(),
-        };
-        let (typed, _) = own.resolve::<SiglipVisionConfig>(Self::CLASS_NAME)?;
+        let (typed, _) = vision_half(config)?.resolve::<SiglipVisionConfig>(Self::CLASS_NAME)?;
         Self::init(&typed, device).map_err(|error| error.in_file(config.origin()))
     }
 
@@ -247,46 +230,8 @@ impl SiglipVisionModel {
             let mut states = self.encoder.forward(tokens, &Visible::All);
             let last = states.pop().expect("the encoder returns its input at least");
             let last_hidden_state = self.post_layernorm.forward(last);
-            let pooler_output = self.head.as_ref().map(|head| head.forward(last_hidden_state.clone()));
+            let pooler_output = self.head.as_ref().map(|head| head.forward(last_hidden_state.clone(), None));
             Ok(SiglipVisionOutput { last_hidden_state, pooler_output })
         })
-    }
-}
-
-impl Head {
-    fn init(config: &SiglipVisionConfig, device: &Device) -> Self {
-        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-        let bound = 1.0 / (hidden as f64).sqrt();
-        Self {
-            probe: parameter::normal([1, 1, hidden], device),
-            attention: HeadAttention {
-                in_proj_weight: parameter::uniform([3 * hidden, hidden], bound, device),
-                in_proj_bias: parameter::constant([3 * hidden], 0.0, device),
-                out_proj: Linear::init(hidden, hidden, true, device),
-                heads: config.num_attention_heads,
-            },
-            layernorm: LayerNorm::init(hidden, config.layer_norm_eps, device),
-            mlp: Mlp {
-                fc1: Linear::init(hidden, inner, true, device),
-                fc2: Linear::init(inner, hidden, true, device),
-                activation: config.hidden_act,
-            },
-        }
-    }
-
-    /// `[batch, patches, hidden_size]` to `[batch, hidden_size]`.
-    fn forward(&self, x: Tensor<3>) -> Tensor<2> {
-        let [batch, _, hidden] = x.dims();
-        let probe = self.probe.val().repeat_dim(0, batch);
-        let project = |x: Tensor<3>, part: usize| {
-            let weight = self.attention.in_proj_weight.val().narrow(0, part * hidden, hidden);
-            let bias = self.attention.in_proj_bias.val().narrow(0, part * hidden, hidden);
-            linear(x, weight, Some(bias), None)
-        };
-        let (query, key, value) = (project(probe, 0), project(x.clone(), 1), project(x, 2));
-        let pooled = self.attention.out_proj.forward(attention(query, key, value, self.attention.heads));
-        let Mlp { fc1, fc2, activation } = &self.mlp;
-        let inner = activation.forward(fc1.forward(self.layernorm.forward(pooled.clone())));
-        (fc2.forward(inner) + pooled).squeeze_dim(1)
     }
 }

@@ -14,3 +14,4 @@ mod transformer_controlnets;
 mod transformers;
 mod unets;
 mod vision;
+mod z_image;

@@ -21,7 +21,7 @@ call_arguments! {
 }
 
 /// Tokens as the models take them. One that is too large for them is in no vocabulary.
-fn tokens(rows: Vec<Vec<usize>>) -> Vec<Vec<u32>> {
+pub(super) fn tokens(rows: Vec<Vec<usize>>) -> Vec<Vec<u32>> {
     let token = |token: usize| u32::try_from(token).unwrap_or(u32::MAX);
     rows.into_iter().map(|row| row.into_iter().map(token).collect()).collect()
 }

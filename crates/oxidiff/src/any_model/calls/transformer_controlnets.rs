@@ -263,7 +263,18 @@ impl CallableModel for HunyuanDiT2DControlNetModel {
 
 call_arguments! {
     /// A [`ZImageControlNetModel`] computes with parts of its transformer, so that it is called in a pipeline only.
-    pub struct ZImageControlNetArguments: "ZImageControlNetModel" {}
+    pub struct ZImageControlNetArguments: "ZImageControlNetModel" {
+        /// The noisy latents of each image, `[in_channels, frames, height, width]`.
+        pub x: Option<Vec<Tensor<4>>> = None,
+        /// The time from 0 (noise) to 1: one for all images, or one for each.
+        pub t: Option<Vec<f32>> = None,
+        /// The hidden states of each caption, `[tokens, cap_feat_dim]`.
+        pub cap_feats: Option<Vec<Tensor<2>>> = None,
+        /// The image to follow for each image, `[control_in_dim, frames, height, width]`.
+        pub control_context: Option<Vec<Tensor<4>>> = None,
+        /// A factor of the results.
+        pub conditioning_scale: f64 = 1.0,
+    }
 }
 
 impl CallableModel for ZImageControlNetModel {

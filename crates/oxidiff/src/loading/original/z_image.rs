@@ -8,18 +8,25 @@ use crate::loading::formats::state_dict::StateDict;
 
 /// A tensor that only these models have, in both layouts.
 const MARK: &str = "cap_pad_token";
-const PAD_TOKENS: [&str; 2] = ["x_pad_token", "cap_pad_token"];
+/// One that only those have that look at images with SigLIP 2 (so400m).
+const OMNI_MARK: &str = "siglip_pad_token";
+const PAD_TOKENS: [&str; 3] = ["x_pad_token", MARK, OMNI_MARK];
 const FUSED: &str = ".attention.qkv.weight";
 
 pub(super) static LAYOUT: Layout = Layout {
-    recognizes: |tensors| tensors.keys().any(|key| key.strip_prefix(UNET).unwrap_or(key) == MARK),
-    configs: |_| &configs::Z_IMAGE,
+    recognizes: |tensors| has(tensors, MARK),
+    configs: |tensors| if has(tensors, OMNI_MARK) { &configs::Z_IMAGE_OMNI } else { &configs::Z_IMAGE },
     models: &[OriginalModel {
         class_name: "ZImageTransformer2DModel",
         subfolder: "transformer",
         convert: transformer,
     }],
 };
+
+/// Whether there is a tensor of this name, with or without ComfyUI's prefix.
+fn has(tensors: &StateDict, name: &str) -> bool {
+    tensors.keys().any(|key| key.strip_prefix(UNET).unwrap_or(key) == name)
+}
 
 /// A tensor that only the ControlNets have.
 const CONTROL_MARK: &str = "control_all_x_embedder.2-1.weight";
@@ -134,6 +141,16 @@ mod tests {
         assert!(name(&[second[0], second[1], (refiner, 0.0)]).ends_with("2.0"));
         assert!(name(&[second[0], second[1], (refiner, 0.5)]).ends_with("2.1"));
         assert!((LAYOUT.recognizes)(&file(&[("model.diffusion_model.cap_pad_token", 1.0)])));
+    }
+
+    #[test]
+    fn a_transformer_that_looks_at_images_has_another_configuration() {
+        let name = |tensors: &[(&str, f32)]| (LAYOUT.configs)(&file(tensors)).name;
+        assert!(name(&[(MARK, 1.0)]).ends_with("Turbo"));
+        let prefixed = "model.diffusion_model.siglip_pad_token";
+        assert!(
+            name(&[("model.diffusion_model.cap_pad_token", 1.0), (prefixed, 1.0)]).ends_with("Omni-Base")
+        );
     }
 
     #[test]

@@ -159,15 +159,9 @@ impl SelfAttention {
         let query = self.q_proj.forward(x.clone());
         let key = self.k_proj.forward(x.clone());
         let value = self.v_proj.forward(x);
-        let masked = |mask: Option<Tensor<4, Bool>>| {
-            let options = AttentionModuleOptions { is_causal: mask.is_none(), ..Default::default() };
-            let [query, key, value] =
-                [&query, &key, &value].map(|tokens| split_heads(tokens.clone(), self.heads));
-            merge_heads(module::attention(query, key, value, mask, None, options))
-        };
         let attended = match visible {
-            Visible::Earlier => masked(None),
-            Visible::ButFor(mask) => masked(Some(mask.clone())),
+            Visible::Earlier => masked_attention([query, key, value], self.heads, None),
+            Visible::ButFor(mask) => masked_attention([query, key, value], self.heads, Some(mask.clone())),
             Visible::All => attention(query, key, value, self.heads),
         };
         self.out_proj.forward(attended)
@@ -178,6 +172,18 @@ impl Mlp {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         self.fc2.forward(self.activation.forward(self.fc1.forward(x)))
     }
+}
+
+/// The attention of query, key and value, each `[batch, tokens, heads * dim]`, except where `mask` `[batch, heads, queries, keys]` is
+/// true; without a mask, of each token to itself and earlier ones.
+pub(crate) fn masked_attention(
+    query_key_value: [Tensor<3>; 3],
+    heads: usize,
+    mask: Option<Tensor<4, Bool>>,
+) -> Tensor<3> {
+    let options = AttentionModuleOptions { is_causal: mask.is_none(), ..Default::default() };
+    let [query, key, value] = query_key_value.map(|tokens| split_heads(tokens, heads));
+    merge_heads(module::attention(query, key, value, mask, None, options))
 }
 
 /// `[batch, tokens, heads * dim]` to `[batch, heads, tokens, dim]`.

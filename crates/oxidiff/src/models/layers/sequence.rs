@@ -14,12 +14,28 @@ pub struct Sequence {
     lengths: Vec<usize>,
     #[module(skip)]
     rotary: RotaryEmbedding,
+    /// How many tokens after each other each row of a modulation is for, where it is not for whole items.
+    #[module(skip)]
+    runs: Option<Vec<(usize, usize)>>,
 }
 
 impl Sequence {
     /// The sequence of items with so many tokens each; `rotary` rotates those of all items.
     pub fn new(lengths: Vec<usize>, rotary: RotaryEmbedding) -> Self {
-        Self { lengths, rotary }
+        Self { lengths, rotary, runs: None }
+    }
+
+    /// The same sequence, whose tokens are modulated by other rows than one for each item: so many tokens by the row of this number,
+    /// then so many by another, and so on for all tokens.
+    pub fn with_runs(self, runs: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        let mut merged: Vec<(usize, usize)> = Vec::new();
+        for (tokens, row) in runs {
+            match merged.last_mut() {
+                Some((before, same)) if *same == row => *before += tokens,
+                _ => merged.push((tokens, row)),
+            }
+        }
+        Self { runs: Some(merged), ..self }
     }
 
     pub fn rotary(&self) -> &RotaryEmbedding {
@@ -62,14 +78,15 @@ impl Sequence {
         Tensor::cat(results.collect(), 1)
     }
 
-    /// Normalizes `x` and multiplies it by `factors` `[rows, features]`, if there are some: a row for all items or one for each.
+    /// Normalizes `x` and multiplies it by `factors` `[rows, features]`, if there are some: a row for all items or one for each, or as
+    /// the runs of the sequence say.
     pub fn scaled_norm(&self, norm: &RmsNorm, x: Tensor<3>, factors: Option<&Tensor<2>>) -> Tensor<3> {
         let Some(factors) = factors else { return norm.forward(x) };
         let row = |item: usize| factors.clone().narrow(0, item, 1).squeeze_dim::<1>(0);
         self.by_row(x, factors.dims()[0], |x, item| norm.forward_scaled(x, row(item)))
     }
 
-    /// Computes the result of all tokens with the only row, or of each item with its own one of `rows`.
+    /// Computes the result of all tokens with the only row, or of each item with its own one of `rows`, or of each run with its row.
     pub fn by_row(
         &self,
         x: Tensor<3>,
@@ -78,6 +95,15 @@ impl Sequence {
     ) -> Tensor<3> {
         if rows == 1 {
             return compute(x, 0);
+        }
+        if let Some(runs) = &self.runs {
+            let mut start = 0;
+            let results = runs.iter().map(|(tokens, row)| {
+                let run = x.clone().narrow(1, start, *tokens);
+                start += tokens;
+                compute(run, *row)
+            });
+            return Tensor::cat(results.collect(), 1);
         }
         let items = self.split(&x).into_iter().enumerate().map(|(item, x)| compute(x, item));
         Tensor::cat(items.collect(), 1)

@@ -43,5 +43,5 @@ pub use sd3::{
 pub use transformer_2d::{Transformer2DConfig, Transformer2DModel};
 pub use z_image::{
     ControlNoiseRefiner, ZImageControlInputs, ZImageControlNetConfig, ZImageControlNetModel, ZImageInputs,
-    ZImageTransformer2DConfig, ZImageTransformer2DModel,
+    ZImageOmniInputs, ZImageTransformer2DConfig, ZImageTransformer2DModel,
 };

@@ -20,6 +20,7 @@ pub(crate) mod patches;
 pub(crate) mod perturbed_layers;
 pub(crate) mod perturbed_scale;
 pub(crate) mod progress;
+pub(crate) mod reference_images;
 pub(crate) mod resolution_binning;
 pub(crate) mod safety;
 pub(crate) mod steering;

@@ -17,7 +17,7 @@ use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::control::PerControlNet;
 use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::text::TextEncoding;
-use crate::pipelines::component::Components;
+use crate::pipelines::component::{Component, Components};
 use crate::pipelines::model_index::ModelIndex;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5Tokenizer};
 use crate::vision::{ImageProcessor, ReduxImageEncoder, SiglipImageProcessor, SiglipVisionModel};
@@ -161,6 +161,28 @@ impl FluxPriorReduxPipeline {
         list.push_optional("text_encoder_2", &self.text_encoder_2);
         list.push_optional("tokenizer_2", &self.tokenizer_2);
         list
+    }
+
+    /// The same pipeline with another part of this name, or without an optional one. Text encoders and tokenizers of another pipeline
+    /// make it take prompts.
+    ///
+    /// # Errors
+    /// When it has no part of this name, the part is of another class, or it must be there.
+    pub fn with_component(&self, name: &str, part: Option<&dyn Component>) -> Result<Self> {
+        let mut changed = self.clone();
+        let list: Components<'_> = part.map(|part| (name, part)).into_iter().collect();
+        match name {
+            "image_encoder" => changed.image_encoder = list.take(name)?,
+            "feature_extractor" => changed.feature_extractor = list.take(name)?,
+            "image_embedder" => changed.image_embedder = list.take(name)?,
+            "text_encoder" => changed.text_encoder = list.take_optional(name)?,
+            "tokenizer" => changed.tokenizer = list.take_optional(name)?,
+            "text_encoder_2" => changed.text_encoder_2 = list.take_optional(name)?,
+            "tokenizer_2" => changed.tokenizer_2 = list.take_optional(name)?,
+            _ => return Err(Error::unsupported(format!("`{name}`"), "the pipeline has no such part")),
+        }
+        changed.check_parts()?;
+        Ok(changed)
     }
 
     /// # Errors

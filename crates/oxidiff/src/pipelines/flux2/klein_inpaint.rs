@@ -7,7 +7,7 @@ use super::arguments::prompt_arguments;
 use super::components::Flux2KleinComponents;
 use super::denoising::Run;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
-use super::reference_images::{ReferenceTokens, limited};
+use super::reference_images::ReferenceTokens;
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, ResizeMode, VaeImageProcessor};
 use crate::interpolation::{Corners, Interpolation, interpolate};
@@ -17,6 +17,7 @@ use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::image_latents::PreparedImage;
 use crate::pipelines::common::inpainting::{Crop, MaskedImage, PutBack, Start};
 use crate::pipelines::common::latents::repeat_batch;
+use crate::pipelines::common::reference_images::{MOST_AREA, limited};
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -103,7 +104,7 @@ impl Pipeline for Flux2KleinInpaintPipeline {
             matches!(&arguments.image, PipelineImageInput::Tensor(values) if values.dims()[1] == features);
         let image = match is_latent {
             true => arguments.image.clone(),
-            false => limited(&processor, &arguments.image)?,
+            false => limited(&processor, &arguments.image, MOST_AREA)?,
         };
         let size = components.patch_grid_of(&image)?;
         let pixels = size.map(|patches| patches * components.patch_pixels());

@@ -118,7 +118,20 @@ macro_rules! from_list {
     };
 }
 
-from_list!(&str, String, usize, i32, f32, f64, PipelineImageInput, Tensor<2>, Tensor<4>, Vec<usize>);
+from_list!(
+    &str,
+    String,
+    usize,
+    i32,
+    f32,
+    f64,
+    PipelineImageInput,
+    Tensor<2>,
+    Tensor<4>,
+    Vec<usize>,
+    Vec<Tensor<2>>,
+    Vec<Tensor<4>>
+);
 
 impl<T: Into<Self>> From<Option<T>> for Argument {
     fn from(value: Option<T>) -> Self {

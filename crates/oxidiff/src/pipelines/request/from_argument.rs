@@ -287,6 +287,17 @@ impl<const D: usize> FromArgument for Vec<Tensor<D>> {
     }
 }
 
+impl<const D: usize> FromArgument for Vec<Vec<Tensor<D>>> {
+    const CAN_BE_WRITTEN: bool = false;
+
+    fn from_argument(argument: Argument) -> Result<Self, String> {
+        match argument {
+            Argument::List(lists) => lists.into_iter().map(Vec::from_argument).collect(),
+            other => other_kind("a list of lists of tensors", &other),
+        }
+    }
+}
+
 /// The numbers of nested lists, in order, and the length of each level.
 fn flatten(argument: Argument, shape: &mut [usize], values: &mut Vec<f32>) -> Result<(), String> {
     let Some((length, inner)) = shape.split_first_mut() else {

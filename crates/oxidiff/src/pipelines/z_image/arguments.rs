@@ -58,7 +58,16 @@ pub(super) fn check(num_inference_steps: usize, guidance: Guidance) -> Result<()
 macro_rules! declare_arguments {
     (
         $(#[doc = $about:literal])*
-        pub struct $arguments:ident: $task:literal {
+        pub struct $arguments:ident: $task:literal { $($fields:tt)* }
+    ) => {
+        $crate::pipelines::z_image::arguments::declare_arguments! {
+            $(#[doc = $about])*
+            pub struct $arguments: $task, embeds: burn::tensor::Tensor<2> = "each `[tokens, features]`", { $($fields)* }
+        }
+    };
+    (
+        $(#[doc = $about:literal])*
+        pub struct $arguments:ident: $task:literal, embeds: $embeds:ty = $shape:literal, {
             $(
                 $(#[doc = $doc:literal])*
                 pub $field:ident: $type:ty = $default:expr,
@@ -99,10 +108,14 @@ macro_rules! declare_arguments {
                 /// The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an
                 /// image argument, latents that are denoised as they are.
                 pub latents: Option<burn::tensor::Tensor<4>> = None,
-                /// Embedded prompts, each `[tokens, features]`, instead of `prompt`.
-                pub prompt_embeds: Option<Vec<burn::tensor::Tensor<2>>> = None,
-                /// Embedded negative prompts, each `[tokens, features]`, instead of `negative_prompt`.
-                pub negative_prompt_embeds: Option<Vec<burn::tensor::Tensor<2>>> = None,
+                #[doc = " Embedded prompts, "]
+                #[doc = $shape]
+                #[doc = ", instead of `prompt`."]
+                pub prompt_embeds: Option<Vec<$embeds>> = None,
+                #[doc = " Embedded negative prompts, "]
+                #[doc = $shape]
+                #[doc = ", instead of `negative_prompt`."]
+                pub negative_prompt_embeds: Option<Vec<$embeds>> = None,
                 /// The most tokens of a prompt with the words around it that the language model expects; more are cut off.
                 pub max_sequence_length: usize = 512,
                 /// The type of the returned images.
@@ -129,11 +142,11 @@ macro_rules! declare_arguments {
 macro_rules! prompt_arguments {
     (
         $(#[doc = $about:literal])*
-        pub struct $arguments:ident: $task:literal { $($fields:tt)* }
+        pub struct $arguments:ident: $task:literal $(, embeds: $embeds:ty = $shape:literal,)? { $($fields:tt)* }
     ) => {
         $crate::pipelines::z_image::arguments::declare_arguments! {
             $(#[doc = $about])*
-            pub struct $arguments: $task { $($fields)* }
+            pub struct $arguments: $task $(, embeds: $embeds = $shape,)? { $($fields)* }
         }
 
         impl $arguments {
@@ -141,8 +154,8 @@ macro_rules! prompt_arguments {
                 super::conditioning::Prompts {
                     prompt: &self.prompt,
                     negative_prompt: &self.negative_prompt,
-                    prompt_embeds: self.prompt_embeds.as_deref(),
-                    negative_prompt_embeds: self.negative_prompt_embeds.as_deref(),
+                    prompt_embeds: super::conditioning::captions(self.prompt_embeds.as_deref()),
+                    negative_prompt_embeds: super::conditioning::captions(self.negative_prompt_embeds.as_deref()),
                     num_images_per_prompt: self.num_images_per_prompt,
                     max_sequence_length: self.max_sequence_length,
                 }

@@ -4,8 +4,9 @@ use burn::tensor::{DType, Tensor};
 
 use super::arguments::Settings;
 use super::components::{PATCH_SIZE, ZImageComponents};
-use super::conditioning::Captions;
+use super::conditioning::{Caption, Captions};
 use super::control::Control;
+use super::references::References;
 use crate::error::Result;
 use crate::image_processor::OutputType;
 use crate::memory;
@@ -31,6 +32,8 @@ pub(super) struct Run<'a> {
     pub captions: Captions,
     /// A ControlNet and what it follows.
     pub control: Option<Control<'a>>,
+    /// The images that are part of the prompts, none or more, for a model that such prompts are for.
+    pub references: Option<References>,
     pub after_step: Option<AfterStep<'a>>,
 }
 
@@ -66,13 +69,12 @@ impl ZImageComponents {
     ) -> Result<Tensor<4>> {
         let [images, _, height, width] = latents.dims();
         let guidance = settings.guidance;
-        self.check_memory(&run.captions, [height, width])?;
+        self.check_memory(&run.captions, run.references.as_ref(), [height, width])?;
         if settings.output_type != OutputType::Latent {
             decoding::check_size(&*self.vae, &latents)?;
         }
-        let Captions { positive, negative } = run.captions;
         let Self { transformer, scheduler, text_encoder, .. } = self;
-        let texts = positive.iter().chain(&negative).map(|text| text.clone().unsqueeze_dim(0));
+        let texts = run.captions.parts().map(|text| text.clone().unsqueeze_dim(0));
         let denoising = Denoising {
             timesteps: &run.timesteps,
             steps: run.steps,
@@ -88,6 +90,7 @@ impl ZImageComponents {
             callback: settings.callback.take(),
             progress_bar,
         };
+        let Captions { positive, negative } = run.captions;
         denoising.run(latents, |step, latents| {
             let time = (NOISE_TIMESTEP - step.timestep) / NOISE_TIMESTEP;
             let scale = if guidance.is_on() { guidance.scale_at(time) } else { 0.0 };
@@ -102,11 +105,18 @@ impl ZImageComponents {
                 input.extend(input.clone());
                 captions.extend(negative.iter().cloned());
             }
-            let mut inputs = ZImageInputs::default();
-            if let Some(control) = &run.control {
-                inputs.controlnet_block_samples = control.samples(transformer, &input, time, &captions)?;
-            }
-            let predictions = transformer.forward_with(&input, &[time], &captions, &inputs)?;
+            let predictions = match &run.references {
+                Some(references) => references.predict(transformer, &input, time, &captions)?,
+                None => {
+                    let captions: Vec<Tensor<2>> = captions.into_iter().flatten().collect();
+                    let mut inputs = ZImageInputs::default();
+                    if let Some(control) = &run.control {
+                        inputs.controlnet_block_samples =
+                            control.samples(transformer, &input, time, &captions)?;
+                    }
+                    transformer.forward_with(&input, &[time], &captions, &inputs)?
+                }
+            };
             let mut predictions = predictions.into_iter().map(|prediction| prediction.cast(DType::F32));
             let positive: Vec<Tensor<4>> = predictions.by_ref().take(images).collect();
             let guided: Vec<Tensor<4>> = match scale > 0.0 {
@@ -132,12 +142,20 @@ impl ZImageComponents {
     }
 
     /// Checks that calling the model on latents of this height and width fits into the available memory.
-    fn check_memory(&self, captions: &Captions, [height, width]: [usize; 2]) -> Result<()> {
-        let captions = captions.positive.iter().chain(&captions.negative);
+    fn check_memory(
+        &self,
+        captions: &Captions,
+        references: Option<&References>,
+        [height, width]: [usize; 2],
+    ) -> Result<()> {
         let patches = (height / PATCH_SIZE).saturating_mul(width / PATCH_SIZE);
-        let batch = captions.clone().count();
-        let tokens =
-            captions.map(|caption| caption.dims()[0].saturating_add(patches)).fold(0, usize::saturating_add);
+        let seen = references.map_or(0, References::tokens);
+        let of_text = |caption: &Caption| caption.iter().map(|part| part.dims()[0]).sum::<usize>();
+        let texts = captions.positive.iter().chain(&captions.negative);
+        let batch = texts.clone().count();
+        let tokens = texts
+            .map(|caption| of_text(caption).saturating_add(patches).saturating_add(seen))
+            .fold(0, usize::saturating_add);
         let work = format!("denoising {batch} x {height}x{width} latents");
         let device = self.transformer.device();
         memory::check(&work, self.transformer.least_memory(tokens), &device, SMALLER_CALL)

@@ -2,6 +2,7 @@
 
 use super::arguments::prompt_arguments;
 use super::components::ZImageComponents;
+use super::conditioning::Wording;
 use super::denoising::Run;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
@@ -75,7 +76,7 @@ impl Pipeline for ZImageImg2ImgPipeline {
             ..Default::default()
         };
         let image = PreparedImage::new(&components.image_processor(), &arguments.image, options)?;
-        let captions = components.embed(&arguments.prompts(), settings.guidance.is_on())?;
+        let captions = components.embed(&arguments.prompts(), Wording::Chat, settings.guidance.is_on())?;
         let steps = components.set_timesteps(
             arguments.num_inference_steps,
             arguments.sigmas.as_deref(),
@@ -92,7 +93,7 @@ impl Pipeline for ZImageImg2ImgPipeline {
                 start.latents
             }
         };
-        let run = Run { timesteps, steps, captions, control: None, after_step: None };
+        let run = Run { timesteps, steps, captions, control: None, references: None, after_step: None };
         components.run(latents, run, settings, &self.index, self.progress_bar)
     }
 

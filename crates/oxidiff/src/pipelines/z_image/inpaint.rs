@@ -4,6 +4,7 @@ use burn::tensor::{DType, Tensor};
 
 use super::arguments::prompt_arguments;
 use super::components::ZImageComponents;
+use super::conditioning::Wording;
 use super::denoising::Run;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use crate::error::Result;
@@ -93,7 +94,7 @@ impl Pipeline for ZImageInpaintPipeline {
         let device = components.transformer.device();
         let masks = &arguments.mask_image;
         let masked = MaskedImage::new(&processor, &arguments.image, masks, size, None, &device)?;
-        let captions = components.embed(&arguments.prompts(), settings.guidance.is_on())?;
+        let captions = components.embed(&arguments.prompts(), Wording::Chat, settings.guidance.is_on())?;
         let steps = components.set_timesteps(
             arguments.num_inference_steps,
             arguments.sigmas.as_deref(),
@@ -115,7 +116,14 @@ impl Pipeline for ZImageInpaintPipeline {
         let mut put_back = |index: usize, latents: Tensor<4>, scheduler: &dyn Scheduler| {
             put_back.apply(index, latents, scheduler)
         };
-        let run = Run { timesteps, steps, captions, control: None, after_step: Some(&mut put_back) };
+        let run = Run {
+            timesteps,
+            steps,
+            captions,
+            control: None,
+            references: None,
+            after_step: Some(&mut put_back),
+        };
         components.run(latents, run, settings, &self.index, self.progress_bar)
     }
 

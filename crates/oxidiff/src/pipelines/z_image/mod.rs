@@ -10,7 +10,9 @@ mod denoising;
 mod img2img;
 mod inpaint;
 mod latents;
+mod omni;
 mod pipeline_fields;
+mod references;
 mod text2img;
 
 pub use cfg_normalization::CfgNormalization;
@@ -21,4 +23,5 @@ pub use controlnet::{
 };
 pub use img2img::{ZImageImageToImage, ZImageImg2ImgPipeline};
 pub use inpaint::{ZImageInpaint, ZImageInpaintPipeline};
+pub use omni::{ZImageOmni, ZImageOmniPipeline};
 pub use text2img::{ZImagePipeline, ZImageTextToImage};

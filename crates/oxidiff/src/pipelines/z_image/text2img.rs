@@ -2,6 +2,7 @@
 
 use super::arguments::prompt_arguments;
 use super::components::ZImageComponents;
+use super::conditioning::Wording;
 use super::control::ControlCall;
 use super::denoising::Run;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
@@ -86,7 +87,7 @@ impl ZImageComponents {
             Some(control) => control.latent_size(self, given)?,
             None => given,
         };
-        let captions = self.embed(&arguments.prompts(), settings.guidance.is_on())?;
+        let captions = self.embed(&arguments.prompts(), Wording::Chat, settings.guidance.is_on())?;
         let counts = [images, arguments.num_images_per_prompt];
         let control = control.map(|control| control.prepare(self, size, counts, index)).transpose()?;
         let [rows, columns] = size;
@@ -96,7 +97,7 @@ impl ZImageComponents {
         let steps = self.set_timesteps(steps, sigmas, size)?;
         self.scheduler.set_begin_index(0);
         let timesteps = self.scheduler.timesteps().to_vec();
-        let run = Run { timesteps, steps, captions, control, after_step: None };
+        let run = Run { timesteps, steps, captions, control, references: None, after_step: None };
         self.run(latents, run, settings, index, progress_bar)
     }
 }

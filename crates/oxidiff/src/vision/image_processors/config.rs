@@ -87,6 +87,31 @@ impl ImageProcessorConfig {
         }
     }
 
+    /// A whole number that a configuration may have, or else a default.
+    ///
+    /// # Errors
+    /// When it is no positive number.
+    pub(super) fn number(&self, field: &str, default: usize) -> Result<usize> {
+        match self.other.get(field) {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => match value.as_u64().filter(|value| (1..=1 << 40).contains(value)) {
+                Some(value) => Ok(value as usize),
+                None => Err(Error::config("", field, format!("must be a positive number, not {value}"))),
+            },
+        }
+    }
+
+    /// As [`Self::number`], for the side of a patch or a square of patches.
+    ///
+    /// # Errors
+    /// As [`Self::number`], and when it is large beyond reason.
+    pub(super) fn side(&self, field: &str, default: usize) -> Result<usize> {
+        match self.number(field, default)? {
+            side if side > 1024 => Err(Error::config("", field, format!("{side} makes no sense"))),
+            side => Ok(side),
+        }
+    }
+
     /// Checks the configuration.
     pub(super) fn check(&self) -> Result<()> {
         let invalid = |field: &str, message: &str| Err(Error::config("", field, message));

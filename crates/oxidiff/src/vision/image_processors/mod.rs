@@ -8,6 +8,7 @@ mod config;
 mod dpt;
 mod qwen2_vl;
 mod siglip;
+mod siglip2;
 
 use std::path::Path;
 
@@ -20,6 +21,7 @@ pub use self::config::{ImageProcessorConfig, ImageSize};
 pub use self::dpt::DPTImageProcessor;
 pub use self::qwen2_vl::{Qwen2VLImageProcessor, Qwen2VLImages};
 pub use self::siglip::SiglipImageProcessor;
+pub use self::siglip2::{Siglip2ImageProcessor, Siglip2Images};
 use crate::error::{Error, Result};
 use crate::image_processor::{Arithmetic, Bitmap, Resample, resampling_matrix};
 use crate::loading::config::Config;
@@ -192,7 +194,14 @@ fn on_white(bitmap: &Bitmap) -> Bitmap {
 }
 
 /// Resamples values without rounding, along rows and then along columns.
-fn resize_values(x: Tensor<4>, [height, width]: [usize; 2], filter: Resample) -> Result<Tensor<4>> {
+///
+/// # Errors
+/// When the filter picks pixels instead of weighing them.
+pub(in crate::vision) fn resize_values(
+    x: Tensor<4>,
+    [height, width]: [usize; 2],
+    filter: Resample,
+) -> Result<Tensor<4>> {
     let along_rows = |x: Tensor<4>, new: usize| -> Result<Tensor<4>> {
         let [batch, channels, rows, old] = x.dims();
         if old == new {

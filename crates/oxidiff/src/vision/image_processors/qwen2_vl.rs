@@ -96,17 +96,6 @@ impl Qwen2VLImageProcessor {
     }
 }
 
-/// A whole number that a configuration may have, or else a default.
-fn number(config: &ImageProcessorConfig, field: &str, default: usize) -> Result<usize> {
-    match config.other.get(field) {
-        None | Some(Value::Null) => Ok(default),
-        Some(value) => match value.as_u64().filter(|value| (1..=1 << 40).contains(value)) {
-            Some(value) => Ok(value as usize),
-            None => Err(Error::config("", field, format!("must be a positive number, not {value}"))),
-        },
-    }
-}
-
 impl ImageProcessor for Qwen2VLImageProcessor {
     const CLASS_NAME: &'static str = "Qwen2VLImageProcessor";
 
@@ -139,23 +128,19 @@ impl ImageProcessor for Qwen2VLImageProcessor {
         }
         let size = config.size.unwrap_or_default();
         let pixels = [
-            number(&config, "min_pixels", size.shortest_edge.unwrap_or(0))?,
-            number(&config, "max_pixels", size.longest_edge.unwrap_or(0))?,
+            config.number("min_pixels", size.shortest_edge.unwrap_or(0))?,
+            config.number("max_pixels", size.longest_edge.unwrap_or(0))?,
         ];
         if pixels[0] == 0 || pixels[0] > pixels[1] {
             let message = format!("must have a `shortest_edge` and a larger `longest_edge`, not {pixels:?}");
             return Err(Error::config("", "size", message));
         }
         ImageProcessorConfig { size: Some(ImageSize::default()), ..config.clone() }.check()?;
-        let side = |field, default| {
-            let side = number(&config, field, default)?;
-            if side > 1024 {
-                return Err(Error::config("", field, format!("{side} makes no sense")));
-            }
-            Ok(side)
-        };
-        let [patch_size, temporal_patch_size, merge_size] =
-            [side("patch_size", 14)?, side("temporal_patch_size", 2)?, side("merge_size", 2)?];
+        let [patch_size, temporal_patch_size, merge_size] = [
+            config.side("patch_size", 14)?,
+            config.side("temporal_patch_size", 2)?,
+            config.side("merge_size", 2)?,
+        ];
         Ok(Self { pixels, patch_size, temporal_patch_size, merge_size, config })
     }
 

@@ -120,7 +120,7 @@ fn weights_in_half_precision_stay_so() {
 }
 
 /// The transformer in one file, as ComfyUI has it.
-fn original(folder: &Path, prefix: &str) -> std::path::PathBuf {
+pub fn original(folder: &Path, prefix: &str) -> std::path::PathBuf {
     let bytes = std::fs::read(folder.join("transformer/diffusion_pytorch_model.safetensors")).unwrap();
     let stored = SafeTensors::deserialize(&bytes).unwrap();
     let mut out: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();

@@ -6,7 +6,10 @@ mod calls;
 mod gguf;
 mod loading;
 mod models;
+mod omni;
+mod omni_models;
 mod refusals;
+mod siglip2;
 mod tokenizer;
 
 use std::path::PathBuf;

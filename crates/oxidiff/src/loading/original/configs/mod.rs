@@ -279,6 +279,13 @@ pub(super) static Z_IMAGE: EmbeddedFolder = folder!(
     TEXT_ENCODER: include_bytes!("text_encoder/qwen3_4b.json"),
 );
 
+pub(super) static Z_IMAGE_OMNI: EmbeddedFolder = folder!(
+    "Tongyi-MAI/Z-Image-Omni-Base",
+    tokenizers: [],
+    TRANSFORMER: include_bytes!("transformer/z_image_omni.json"),
+    TEXT_ENCODER: include_bytes!("text_encoder/qwen3_4b.json"),
+);
+
 pub(super) static GEMMA2: EmbeddedFolder = folder!(
     "google/gemma-2-2b",
     tokenizers: [],

@@ -70,7 +70,8 @@ impl ZImageTransformer2DModel {
         }
     }
 
-    fn condition(&self, times: &[f32]) -> Tensor<2> {
+    /// The embedded times, `[times, condition_dim]`.
+    pub(super) fn condition(&self, times: &[f32]) -> Tensor<2> {
         let scaled: Vec<f32> = times.iter().map(|time| time * self.config.t_scale as f32).collect();
         let embedding = Timesteps {
             num_channels: TIMESTEP_CHANNELS[0],

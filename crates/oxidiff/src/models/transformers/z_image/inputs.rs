@@ -66,27 +66,29 @@ impl ZImageTransformer2DModel {
         if x.is_empty() {
             return Err(Error::argument("x", "must hold at least one image"));
         }
-        if self.all_x_embedder.get(&size.key()).is_none() {
-            let sizes = self.config.patch_sizes();
-            let known: Vec<String> = sizes.map(|(size, frames)| PatchSize { size, frames }.key()).collect();
-            let message = format!(
-                "is {} with {} frames; the model has patches of {}",
-                size.size,
-                size.frames,
-                known.join(", ")
-            );
-            return Err(Error::argument("patch_size", message));
-        }
+        self.check_patch_size(size)?;
         let patches = patches("x", x, self.config.in_channels, size)?;
         self.check_captions(x.len(), cap_feats)?;
-        let times = match t {
-            [time] => vec![*time],
-            _ if t.len() == x.len() && t.windows(2).all(|pair| pair[0] == pair[1]) => vec![t[0]],
-            _ if t.len() == x.len() => t.to_vec(),
-            _ => return Err(Error::argument("t", format!("{} times for {} images", t.len(), x.len()))),
-        };
+        let times = times(t, x.len())?;
         let positions = self.positions(&patches, cap_feats)?;
         Ok(Checked { size, times, patches, positions })
+    }
+
+    /// # Errors
+    /// When the model has no such patches.
+    pub(super) fn check_patch_size(&self, size: PatchSize) -> Result<()> {
+        if self.all_x_embedder.get(&size.key()).is_some() {
+            return Ok(());
+        }
+        let sizes = self.config.patch_sizes();
+        let known: Vec<String> = sizes.map(|(size, frames)| PatchSize { size, frames }.key()).collect();
+        let message = format!(
+            "is {} with {} frames; the model has patches of {}",
+            size.size,
+            size.frames,
+            known.join(", ")
+        );
+        Err(Error::argument("patch_size", message))
     }
 
     fn check_captions(&self, images: usize, cap_feats: &[Tensor<2>]) -> Result<()> {
@@ -94,6 +96,12 @@ impl ZImageTransformer2DModel {
             let message = format!("{} captions for {images} images", cap_feats.len());
             return Err(Error::argument("cap_feats", message));
         }
+        self.check_tokens(cap_feats)
+    }
+
+    /// # Errors
+    /// When a text has no tokens, or such of another length.
+    pub(super) fn check_tokens(&self, cap_feats: &[Tensor<2>]) -> Result<()> {
         for caption in cap_feats {
             let [tokens, features] = caption.dims();
             if tokens == 0 || features != self.config.cap_feat_dim {
@@ -114,21 +122,41 @@ impl ZImageTransformer2DModel {
             let tokens = caption.dims()[0];
             let tokens = tokens + padding(tokens);
             let last = [tokens + patches.grid[0], patches.grid[1] - 1, patches.grid[2] - 1];
-            for (axis, (last, length)) in last.iter().zip(self.config.axes_lens).enumerate() {
-                if *last >= length {
-                    let what = ["caption tokens and frames", "rows", "columns"][axis];
-                    let message = format!(
-                        "would give position {last} to the last of its {what}, but `axes_lens` has {length} positions"
-                    );
-                    return Err(Error::argument(if axis == 0 { "cap_feats" } else { "x" }, message));
-                }
-            }
+            self.check_positions(last)?;
             Ok(Positions {
                 image: patches.positions(tokens + 1),
                 caption: (1..=tokens).map(|time| [time, 0, 0]).collect(),
             })
         });
         positions.collect()
+    }
+
+    /// # Errors
+    /// When the model does not have as many positions as the last of the tokens need.
+    pub(super) fn check_positions(&self, last: Position) -> Result<()> {
+        for (axis, (last, length)) in last.iter().zip(self.config.axes_lens).enumerate() {
+            if *last >= length {
+                let what = ["caption tokens and frames", "rows", "columns"][axis];
+                let message = format!(
+                    "would give position {last} to the last of its {what}, but `axes_lens` has {length} positions"
+                );
+                return Err(Error::argument(if axis == 0 { "cap_feats" } else { "x" }, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The times of so many items: one for all, or one for each.
+///
+/// # Errors
+/// When there are as many as neither.
+pub(super) fn times(t: &[f32], items: usize) -> Result<Vec<f32>> {
+    match t {
+        [time] => Ok(vec![*time]),
+        _ if t.len() == items && t.windows(2).all(|pair| pair[0] == pair[1]) => Ok(vec![t[0]]),
+        _ if t.len() == items => Ok(t.to_vec()),
+        _ => Err(Error::argument("t", format!("{} times for {items} images", t.len()))),
     }
 }
 

@@ -26,6 +26,10 @@ impl LowRankTarget for ZImageTransformer2DModel {
         layers.push(("t_embedder.mlp.0".to_owned(), first));
         layers.push(("t_embedder.mlp.2".to_owned(), second));
         layers.push(("cap_embedder.1".to_owned(), &mut self.cap_embedder.1));
+        if let Some((_, embedder)) = &mut self.siglip_embedder {
+            layers.push(("siglip_embedder.1".to_owned(), embedder));
+        }
+        layers.extend(of_blocks("siglip_refiner", self.siglip_refiner.iter_mut().flatten()));
         layers.extend(of_blocks("layers", &mut self.layers));
         Ok(layers)
     }
@@ -33,9 +37,9 @@ impl LowRankTarget for ZImageTransformer2DModel {
 
 fn of_blocks<'a>(
     name: &'static str,
-    blocks: &'a mut [Block],
+    blocks: impl IntoIterator<Item = &'a mut Block>,
 ) -> impl Iterator<Item = (String, &'a mut Linear)> {
-    let blocks = blocks.iter_mut().enumerate();
+    let blocks = blocks.into_iter().enumerate();
     blocks.flat_map(move |(index, block)| inside(format!("{name}.{index}"), block.linear_layers_mut()))
 }
 

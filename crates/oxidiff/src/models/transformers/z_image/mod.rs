@@ -9,6 +9,8 @@ mod controlnet_config;
 mod embedded;
 mod inputs;
 mod low_rank;
+mod omni;
+mod omni_places;
 mod patches;
 mod sequence;
 
@@ -22,6 +24,7 @@ pub use self::config::ZImageTransformer2DConfig;
 pub use self::controlnet::{ZImageControlInputs, ZImageControlNetModel};
 pub use self::controlnet_config::{ControlNoiseRefiner, ZImageControlNetConfig};
 use self::inputs::{Checked, PatchSize};
+pub use self::omni::ZImageOmniInputs;
 use crate::error::{Error, Result};
 use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::call::call;
@@ -211,7 +214,7 @@ impl ZImageTransformer2DModel {
     ) -> Result<Vec<Tensor<4>>> {
         let size = PatchSize { size: inputs.patch_size, frames: inputs.f_patch_size };
         let checked = self.check(x, t, cap_feats, size)?;
-        self.check_control(&checked, inputs)?;
+        self.check_control(checked.tokens(), inputs)?;
         call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(x, cap_feats, &checked, inputs)))
     }
 
@@ -234,24 +237,40 @@ impl ZImageTransformer2DModel {
         for block in &self.noise_refiner {
             images = block.forward(images, &embedded.image_sequence, Some(condition));
         }
-        let mut unified = embedded.with_captions(&images);
-        for (number, block) in self.layers.iter().enumerate() {
-            unified = block.forward(unified, &embedded.unified_sequence, Some(condition));
-            if let Some(control) = inputs.controlnet_block_samples.get(&number) {
-                unified = unified + control.clone().to_device(&self.device()).cast(self.dtype());
-            }
-        }
-        let last = self.all_final_layer.get(&checked.size.key()).expect("there is one for each embedder");
-        let unified = last.forward(unified, &embedded.unified_sequence, condition);
+        let unified = embedded.with_captions(&images);
+        let unified =
+            self.predict_tokens(unified, &embedded.unified_sequence, condition, checked.size, inputs);
         let items = embedded.unified_sequence.split(&unified).into_iter().zip(&checked.patches);
         let images = items
             .map(|(tokens, patches)| patches.join(tokens.squeeze_dim::<2>(0).narrow(0, 0, patches.count())));
         images.collect()
     }
 
-    fn check_control(&self, checked: &Checked, inputs: &ZImageInputs) -> Result<()> {
+    /// What the blocks for all tokens and the last layer make of tokens, `[1, tokens, dim]`.
+    fn predict_tokens(
+        &self,
+        tokens: Tensor<3>,
+        sequence: &Sequence,
+        condition: &Tensor<2>,
+        size: PatchSize,
+        inputs: &ZImageInputs,
+    ) -> Tensor<3> {
+        let mut tokens = tokens;
+        for (number, block) in self.layers.iter().enumerate() {
+            tokens = block.forward(tokens, sequence, Some(condition));
+            if let Some(control) = inputs.controlnet_block_samples.get(&number) {
+                tokens = tokens + control.clone().to_device(&self.device()).cast(self.dtype());
+            }
+        }
+        let last = self.all_final_layer.get(&size.key()).expect("there is one for each embedder");
+        last.forward(tokens, sequence, condition)
+    }
+
+    /// # Errors
+    /// When what a ControlNet adds does not fit the layers, or as many tokens.
+    fn check_control(&self, tokens: usize, inputs: &ZImageInputs) -> Result<()> {
         const ARGUMENT: &str = "controlnet_block_samples";
-        let expected: [usize; 3] = [1, checked.tokens(), self.config.dim];
+        let expected: [usize; 3] = [1, tokens, self.config.dim];
         for (layer, sample) in &inputs.controlnet_block_samples {
             if *layer >= self.layers.len() {
                 let message = format!("has layer {layer}, but the model has {}", self.layers.len());

@@ -23,6 +23,11 @@ pub(super) struct Patches {
 }
 
 impl Patches {
+    /// The height and width of the image.
+    pub fn sides(&self) -> [usize; 2] {
+        [1, 2].map(|axis| self.grid[axis] * self.size[axis])
+    }
+
     /// The number of patches.
     pub fn count(&self) -> usize {
         self.grid.iter().product()
