@@ -157,11 +157,20 @@ impl Checkpoint {
             container: String::new(),
             used: BTreeSet::new(),
             errors: vec![],
+            rounded: false,
         };
         let module = module.map(&mut reader);
-        let Reader { used, mut errors, .. } = reader;
+        let Reader { used, mut errors, rounded, .. } = reader;
         if !errors.is_empty() {
             return Err(errors.swap_remove(0));
+        }
+        if let Some(config) = quantization.filter(|_| !rounded) {
+            let why = match self.is_quantised() {
+                true => "they are quantised already",
+                false => "no layer in its blocks is large enough, or all are excluded",
+            };
+            let (origin, format) = (self.tensors.origin(), config.format.name());
+            tracing::warn!("{origin}: no weights of the {class_name} are rounded to {format}: {why}");
         }
         // Transformers once stored the numbers of the positions; batch normalization counts the batches of its training.
         let counts = ["position_ids", "num_batches_tracked"];
@@ -249,6 +258,8 @@ struct Reader<'a> {
     container: String,
     used: BTreeSet<String>,
     errors: Vec<Error>,
+    /// Whether any weight was rounded to small numbers.
+    rounded: bool,
 }
 
 impl Reader<'_> {
@@ -290,6 +301,7 @@ impl Reader<'_> {
         if let Some(matrix) = matrix {
             loaded = QuantisedWeight::attach(loaded, matrix, dtype, device);
         }
+        self.rounded |= format.is_some_and(|_| matches!(found.elements(), Elements::Plain(_)));
         self.used.insert(stored);
         Ok(loaded)
     }

@@ -61,12 +61,14 @@ impl DiffusionPipeline {
         registry::entries().map(|entry| entry.class_name).collect()
     }
 
-    /// All arguments that any class takes, each once.
+    /// All arguments that any class takes, each once, as a class describes it in which it has an effect.
     pub fn all_arguments() -> Vec<ArgumentInfo> {
         let mut all: Vec<ArgumentInfo> = Vec::new();
         for argument in registry::entries().flat_map(|entry| entry.arguments) {
-            if !all.iter().any(|other| other.name == argument.name) {
-                all.push(*argument);
+            match all.iter_mut().find(|other| other.name == argument.name) {
+                None => all.push(*argument),
+                Some(other) if other.summary().starts_with("Has no effect") => *other = *argument,
+                Some(_) => {}
             }
         }
         all

@@ -66,8 +66,9 @@ impl FluxPrompts<'_> {
         warn_of_ignored("pooled_prompt_embeds", pooled.is_some() && prompts.prompt_embeds.is_none(), why);
         let unused = negative_pooled.is_some() && prompts.negative_prompt_embeds.is_none();
         warn_of_ignored("negative_pooled_prompt_embeds", unused, why);
-        let why = "the call uses no guidance: that needs a negative prompt and a `true_cfg_scale` above 1";
+        let why = "there is no negative prompt, so that the call uses no guidance";
         warn_of_ignored("true_cfg_scale", self.true_cfg_scale > 1.0 && !self.has_negative(), why);
+        let why = "the call uses no guidance: that needs a `true_cfg_scale` above 1";
         let is_guided = self.is_guided();
         warn_of_ignored("negative_prompt", !prompts.negative_prompt.is_empty() && !is_guided, why);
         warn_of_ignored("negative_prompt_2", !negative_prompt_2.is_empty() && !is_guided, why);

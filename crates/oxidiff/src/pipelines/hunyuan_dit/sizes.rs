@@ -61,8 +61,8 @@ impl HunyuanDiTComponents {
             let standard = standard_size(size);
             if standard != size {
                 tracing::warn!(
-                    "images have height {} and width {}, the size nearest to the asked for that the model was trained on; \
-                     `use_resolution_binning` turns this off",
+                    "images have height {} and width {}, the nearest size that the model was trained on; \
+                     `use_resolution_binning=false` keeps the given size",
                     standard[0],
                     standard[1]
                 );

@@ -100,8 +100,9 @@ impl QwenImagePrompts<'_> {
     /// Warns of arguments that have no effect, as in Python.
     fn warn_of_ignored(&self) {
         let given = &self.given;
-        let why = "the call uses no guidance: that needs a negative prompt and a `true_cfg_scale` above 1";
+        let why = "there is no negative prompt, so that the call uses no guidance";
         warn_of_ignored("true_cfg_scale", self.true_cfg_scale > 1.0 && !self.has_negative(), why);
+        let why = "the call uses no guidance: that needs a `true_cfg_scale` above 1";
         let is_guided = self.is_guided();
         warn_of_ignored("negative_prompt", !given.negative_prompt.is_empty() && !is_guided, why);
         let has_embeds = given.negative_prompt_embeds.is_some();

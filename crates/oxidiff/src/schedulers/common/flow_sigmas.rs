@@ -153,6 +153,11 @@ impl FlowSigmas {
             sigmas = spacing.between(max, min, count);
         }
         if let Some(sigma) = sigmas.iter().find(|sigma| !sigma.is_finite()) {
+            if count == 1 && self.shift_terminal.is_some() {
+                let message =
+                    "must be at least 2: `shift_terminal` of the scheduler stretches the levels below 1";
+                return Err(Error::argument("num_inference_steps", message));
+            }
             let message = format!("lead to a noise level of {sigma} with the shifts of the configuration");
             return Err(Error::argument("sigmas", message));
         }
