@@ -45,7 +45,9 @@ impl Output {
     pub fn check_transparent(&self, images: usize) -> anyhow::Result<()> {
         if self.format == Format::Image(ImageFormat::Jpeg) {
             let (option, path) = (self.option, self.path.display());
-            bail!("{option} {path}: JPEG has no transparency: layers need a name that ends in .png, .webp or .npy");
+            bail!(
+                "{option} {path}: JPEG has no transparency: layers need a name that ends in .png, .webp or .npy"
+            );
         }
         self.check_writable(images)
     }

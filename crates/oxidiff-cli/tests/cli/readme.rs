@@ -15,8 +15,8 @@ use crate::gguf;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 use crate::small_models::{
     flux1_config, hunyuan_dit_config, write_aura_flow, write_chroma, write_flux1, write_flux2,
-    write_hunyuan_dit, write_initial, write_lumina2, write_pixart, write_qwen_image, write_qwen_image_layered, write_sana,
-    write_sana_controlnet, write_sd3, write_z_image,
+    write_hunyuan_dit, write_initial, write_lumina2, write_pixart, write_qwen_image,
+    write_qwen_image_layered, write_sana, write_sana_controlnet, write_sd3, write_z_image,
 };
 
 /// The commands that are not commands of the binary.
