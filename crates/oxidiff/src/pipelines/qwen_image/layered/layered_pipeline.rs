@@ -17,7 +17,7 @@ use crate::pipelines::qwen_image::components::QwenImageComponents;
 use crate::pipelines::qwen_image::denoising::{Run, Seen};
 use crate::pipelines::qwen_image::latents::tokens;
 use crate::pipelines::qwen_image::processor::{expose_processor, processor_methods};
-use crate::pipelines::qwen_image::size::{pictures, size_of};
+use crate::pipelines::qwen_image::size::{pictures, resized, size_of};
 use crate::text_encoders::Qwen2VLProcessor;
 
 /// The sides of a square with as many pixels as the result can have.
@@ -154,8 +154,13 @@ impl QwenImageComponents {
     ) -> Result<Tensor<4>> {
         let [height, width] = pixels.map(Some);
         let options = PreprocessOptions { height, width, ..Default::default() };
-        let given = self.with_channels(pictures)?.into();
-        let values = self.image_processor().preprocess(&given, options)?;
+        let processor = self.image_processor();
+        let mut given = self.with_channels(pictures)?;
+        // As in Python, one image is resized twice, which matters for autoencoders whose patches have more than 32 pixels.
+        if let [one] = given.as_mut_slice() {
+            *one = resized(&processor, one, pixels)?;
+        }
+        let values = processor.preprocess(&given.into(), options)?;
         let latents = self.image_latents(PreparedImage::Pixels(values), false, size, settings, index)?;
         // Images of one prompt are next to each other.
         let order = (0..settings.images).map(|image| image / settings.num_images_per_prompt % pictures.len());
