@@ -118,7 +118,7 @@ impl PyVaeImageProcessor {
         let values = array.tensor()?.to_rank::<4>("image").map_err(to_py)?;
         let processor = VaeImageProcessor { do_normalize: normalized, ..self.0 };
         match py.detach(|| processor.postprocess(values, form)).map_err(to_py)? {
-            Images::Image(images) => list(py, images),
+            images @ (Images::Image(_) | Images::Layers(_)) => list(py, images.into_images()),
             Images::Array(values) | Images::Latent(values) if output_type == "pt" => {
                 like.give(py, Array::from_tensor(values.permute([0, 3, 1, 2]).into())?)
             }

@@ -147,7 +147,7 @@ pub(crate) struct GenerateArguments {
     /// Decode several images one by one, which takes less memory
     #[arg(long)]
     pub vae_slicing: bool,
-    /// The file to write: .png, .jpg, .webp, or .npy for the values in [0, 1] as float32 [N, H, W, 3]
+    /// The file to write: .png, .jpg, .webp, or .npy for the values in [0, 1] as float32 [N, H, W, 3]; several images, or the layers of one, get numbers
     #[arg(long, value_name = "FILE", default_value = "output.png")]
     pub output: PathBuf,
     /// Hide the progress bar

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow, bail};
 use oxidiff::image::DynamicImage;
 use oxidiff::{
     AutoPipelineForImage2Image, AutoPipelineForInpainting, DiffusionPipeline, Error, Generator, LoadOptions,
-    Scheduler, Task, load_image,
+    Scheduler, Task, load_image, load_image_unconverted,
 };
 
 use crate::adapters;
@@ -29,6 +29,10 @@ pub(crate) fn run(mut arguments: GenerateArguments) -> anyhow::Result<()> {
         ([], names) => t2i_adapters::add(&pipeline, names, &arguments.load)?,
         (names, _) => controlnets::add(pipeline, names, &arguments.load, images.task_with_controlnet())?,
     };
+    if let Some(layers) = layers(&pipeline, &arguments) {
+        output.check_transparent(arguments.num_images.saturating_mul(layers))?;
+        images.image = transparent(&arguments.image)?;
+    }
     adapters::load(&mut pipeline, &arguments)?;
     ip_adapters::load(&mut pipeline, &arguments)?;
     if let Some(class_name) = &arguments.scheduler {
@@ -74,6 +78,23 @@ pub(crate) fn run(mut arguments: GenerateArguments) -> anyhow::Result<()> {
 
 fn class_of(scheduler: &dyn Scheduler) -> &str {
     scheduler.config().class_name().unwrap_or_default()
+}
+
+/// The layers that the pipeline makes of each image, if it takes images apart.
+fn layers(pipeline: &DiffusionPipeline, arguments: &GenerateArguments) -> Option<usize> {
+    let known = DiffusionPipeline::arguments_of(pipeline.class_name()).ok()?;
+    let usual = known.into_iter().find(|argument| argument.name == "layers")?;
+    let written = arguments.keywords.iter().find(|(name, _)| name == "layers");
+    match written {
+        // The library says what is wrong with it.
+        Some((_, value)) => Some(value.parse().unwrap_or(1)),
+        None => (usual.default)().as_u64().map(|layers| layers as usize),
+    }
+}
+
+/// Images from files, with their transparency.
+fn transparent(paths: &[PathBuf]) -> anyhow::Result<Vec<DynamicImage>> {
+    paths.iter().map(|path| load_image_unconverted(path).context("--image")).collect()
 }
 
 /// The images from the given files.

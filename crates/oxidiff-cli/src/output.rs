@@ -10,6 +10,7 @@ use oxidiff::{Images, OutputType, check_writable, write_whole};
 /// A file to write to, and its format.
 #[derive(Debug)]
 pub(crate) struct Output {
+    option: &'static str,
     path: PathBuf,
     format: Format,
 }
@@ -35,13 +36,29 @@ impl Output {
         if path.to_string_lossy().ends_with(std::path::is_separator) {
             bail!("{option} {}: is a folder", path.display());
         }
-        let output = Self { path, format };
+        let output = Self { option, path, format };
+        output.check_writable(images)?;
+        Ok(output)
+    }
+
+    /// Checks, before anything is computed, that this number of `images` with transparency can be written.
+    pub fn check_transparent(&self, images: usize) -> anyhow::Result<()> {
+        if self.format == Format::Image(ImageFormat::Jpeg) {
+            let (option, path) = (self.option, self.path.display());
+            bail!(
+                "{option} {path}: JPEG has no transparency: layers need a name that ends in .png, .webp or .npy"
+            );
+        }
+        self.check_writable(images)
+    }
+
+    fn check_writable(&self, images: usize) -> anyhow::Result<()> {
         // More images than this do not fit into any memory; the pipeline will refuse them.
         const MOST_IMAGES: usize = 4096;
-        for path in output.paths(images.min(MOST_IMAGES)) {
-            check_writable(&path).with_context(|| format!("{option} {}", output.path.display()))?;
+        for path in self.paths(images.min(MOST_IMAGES)) {
+            check_writable(&path).with_context(|| format!("{} {}", self.option, self.path.display()))?;
         }
-        Ok(output)
+        Ok(())
     }
 
     /// The output type to request from a pipeline.

@@ -3730,6 +3730,44 @@ class QwenImageInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+class QwenImageLayeredPipeline(DiffusionPipeline):
+    """`QwenImageLayeredPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, layers: int = 4, resolution: int = 640, cfg_normalize: bool = False, use_en_prompt: bool = False, negative_prompt: str | list[str] | None = None, true_cfg_scale: float = 4.0, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, prompt_embeds_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_embeds_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: QwenImageLayeredPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to take apart, opaque or not: one for all prompts, or one for each.
+            layers (int): The number of layers of each image.
+            resolution (int): The side of a square with about as many pixels as the layers: 640 or 1024.
+            cfg_normalize (bool): Whether each token of the result stays as long as without guidance.
+            use_en_prompt (bool): The language of the caption that Python writes where there is no prompt. Has no effect: a prompt is needed here.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each. Guidance needs one, if only `" "`.
+            true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt, for models that were trained to be told so. There are none yet; others ignore it.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (Any): The latents to start from: for each image the whole, then its layers, `[images * (layers + 1), channels, height / 8, width / 8]` or `[images, layers + 1, channels, height / 8, width / 8]`, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_embeds_mask (ArrayLike): Which of their tokens count, `[prompts, tokens]`: 0 for those that fill up a prompt. By default all count.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_prompt_embeds_mask (ArrayLike): Which of their tokens count, `[1 or prompts, tokens]`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned layers. Latents are not in patches: for each image the whole, then its layers, `[images * (layers + 1), channels, height / 8, width / 8]`.
+            callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
+            max_sequence_length (int): The most tokens of a prompt, up to 1024: more are cut off.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
 class QwenImagePipeline(DiffusionPipeline):
     """`QwenImagePipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 

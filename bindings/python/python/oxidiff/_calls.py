@@ -168,7 +168,9 @@ def _progress_bar(pipeline, steps):
 
 
 def _tensor(images):
-    """Images of numpy `[batch, height, width, channels]` as a tensor `[batch, channels, height, width]`."""
+    """Images of numpy `[batch, height, width, channels]` as a tensor `[batch, channels, height, width]`, or a list with that of each image's layers."""
+    if isinstance(images, list):
+        return [_tensor(layers) for layers in images]
     tensor = _oxidiff.Tensor(images).permute(0, 3, 1, 2)
     return _oxidiff.imported_like(tensor)
 

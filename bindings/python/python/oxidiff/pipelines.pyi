@@ -45,6 +45,7 @@ from . import QwenImageEditPipeline as QwenImageEditPipeline
 from . import QwenImageEditPlusPipeline as QwenImageEditPlusPipeline
 from . import QwenImageImg2ImgPipeline as QwenImageImg2ImgPipeline
 from . import QwenImageInpaintPipeline as QwenImageInpaintPipeline
+from . import QwenImageLayeredPipeline as QwenImageLayeredPipeline
 from . import QwenImagePipeline as QwenImagePipeline
 from . import RePaintPipeline as RePaintPipeline
 from . import SanaControlNetPipeline as SanaControlNetPipeline

@@ -58,16 +58,18 @@ impl PyPipeline {
             return Err(error);
         }
         let made = made.map_err(to_py)?;
-        let images = match made.images {
-            Images::Image(images) => {
-                let images =
-                    images.into_iter().map(|image| to_pillow(py, image)).collect::<PyResult<Vec<_>>>()?;
-                PyList::new(py, images)?.into_any().unbind()
-            }
-            Images::Array(values) => Kind::Numpy.give(py, Array::from_tensor(values.into())?)?,
-            Images::Latent(latents) => like.give(py, Array::from_tensor(latents.into())?)?,
-        };
-        Ok((images, made.nsfw_content_detected))
+        Ok((give(py, made.images, &like)?, made.nsfw_content_detected))
+    }
+}
+
+/// Images as Python has them: a list of Pillow's, an array, or a list with the layers of each image.
+fn give(py: Python<'_>, images: Images, like: &Like) -> PyResult<Py<PyAny>> {
+    let list = |items: PyResult<Vec<Py<PyAny>>>| Ok(PyList::new(py, items?)?.into_any().unbind());
+    match images {
+        Images::Image(images) => list(images.into_iter().map(|image| to_pillow(py, image)).collect()),
+        Images::Array(values) => Kind::Numpy.give(py, Array::from_tensor(values.into())?),
+        Images::Latent(latents) => like.give(py, Array::from_tensor(latents.into())?),
+        Images::Layers(images) => list(images.into_iter().map(|layers| give(py, layers, like)).collect()),
     }
 }
 

@@ -15,6 +15,7 @@ mod hub;
 mod ignored_arguments;
 mod images;
 mod ip_adapter;
+mod layers;
 mod new_family;
 mod not_finite;
 mod prompt_weighting;

@@ -15,8 +15,9 @@ use crate::gguf;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 use crate::small_models::{
     flux1_config, hunyuan_dit_config, write_aura_flow, write_chroma, write_flux1, write_flux2,
-    write_hunyuan_dit, write_initial, write_lumina2, write_pixart, write_qwen_image, write_redux, write_sana,
-    write_sana_controlnet, write_sd3, write_z_image, write_z_image_omni,
+    write_hunyuan_dit, write_initial, write_lumina2, write_pixart, write_qwen_image,
+    write_qwen_image_layered, write_redux, write_sana, write_sana_controlnet, write_sd3, write_z_image,
+    write_z_image_omni,
 };
 
 /// The commands that are not commands of the binary.
@@ -203,6 +204,7 @@ fn the_commands_of_the_page_about_models_work() {
     ] {
         write_qwen_image(&sandbox.path("Qwen").join(name), class_name);
     }
+    write_qwen_image_layered(&sandbox.path("Qwen/Qwen-Image-Layered"));
     let models = Path::new(ROOT).join("tests/fixtures/qwen_image/models.json");
     let models: Value = serde_json::from_slice(&std::fs::read(models).unwrap()).unwrap();
     let controlnet = Config::from_json(&models["controlnet.edges"]["config"].to_string()).unwrap();
@@ -292,8 +294,10 @@ fn the_commands_of_the_page_about_models_work() {
                 arguments.drain(at..=at + 1);
             }
         }
-        let smaller = ["--steps", "2", "--height", "64", "--width", "64"];
-        arguments.extend(smaller.map(str::to_owned));
+        arguments.extend(["--steps", "2"].map(str::to_owned));
+        if !command.contains("Layered") {
+            arguments.extend(["--height", "64", "--width", "64"].map(str::to_owned));
+        }
         if command.contains("HunyuanDiT") {
             arguments.extend(["--use-resolution-binning", "false"].map(str::to_owned));
         }

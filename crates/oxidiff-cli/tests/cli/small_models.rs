@@ -188,6 +188,14 @@ pub fn write_qwen_image(folder: &Path, class_name: &str) {
     write_initial::<AutoencoderKLQwenImage>(&folder.join("vae"));
 }
 
+/// A small Qwen-Image-Layered with initial weights.
+pub fn write_qwen_image_layered(folder: &Path) {
+    write_qwen_image(folder, "QwenImageLayeredPipeline");
+    copy_folder(&Path::new(ROOT).join("tests/fixtures/qwen_image_layered/checkpoint"), folder);
+    write_initial::<QwenImageTransformer2DModel>(&folder.join("transformer"));
+    write_initial::<AutoencoderKLQwenImage>(&folder.join("vae"));
+}
+
 /// A small Stable Diffusion 3 with initial weights.
 pub fn write_sd3(folder: &Path) {
     let fixtures = Path::new(ROOT).join("tests/fixtures");

@@ -1,7 +1,7 @@
 //! The images that a pipeline returns, and their forms.
 
 use burn::tensor::{DType, Tensor};
-use image::{DynamicImage, GrayImage, RgbImage};
+use image::{DynamicImage, GrayImage, RgbImage, RgbaImage};
 
 use crate::error::{Error, Result};
 
@@ -26,24 +26,49 @@ pub enum Images {
     Array(Tensor<4>),
     /// Latents, `[batch, latent_channels, height, width]`.
     Latent(Tensor<4>),
+    /// For each image its layers, from the back to the front: images, or an array.
+    Layers(Vec<Self>),
 }
 
 impl Images {
-    /// The images; those of an array are rounded to 8 bits. Empty for latents, and for an array with neither one nor three
-    /// channels.
+    /// The images; those of an array are rounded to 8 bits. Empty for latents, and for an array with neither one, three nor
+    /// four channels. Those of layers, image by image.
     pub fn into_images(self) -> Vec<DynamicImage> {
         match self {
             Self::Image(images) => images,
             Self::Array(values) => to_images(values).unwrap_or_default(),
             Self::Latent(_) => Vec::new(),
+            Self::Layers(images) => images.into_iter().flat_map(Self::into_images).collect(),
         }
     }
 
-    /// The tensor, if the form is a tensor.
+    /// The tensor, if the form is a tensor. Layers are side by side in the batch, image by image.
     pub fn into_tensor(self) -> Option<Tensor<4>> {
         match self {
             Self::Image(_) => None,
             Self::Array(values) | Self::Latent(values) => Some(values),
+            Self::Layers(images) => {
+                let tensors: Option<Vec<_>> = images.into_iter().map(Self::into_tensor).collect();
+                tensors.filter(|tensors| !tensors.is_empty()).map(|tensors| Tensor::cat(tensors, 0))
+            }
+        }
+    }
+
+    /// Images, so many in a row of which are the layers of one. Latents stay as they are.
+    pub(crate) fn in_layers(self, layers: usize) -> Self {
+        match self {
+            Self::Image(images) => {
+                let mut images = images.into_iter().peekable();
+                let rows = std::iter::from_fn(|| {
+                    images.peek()?;
+                    Some(Self::Image(images.by_ref().take(layers).collect()))
+                });
+                Self::Layers(rows.collect())
+            }
+            Self::Array(values) => {
+                Self::Layers(values.split(layers, 0).into_iter().map(Self::Array).collect())
+            }
+            other => other,
         }
     }
 }
@@ -70,11 +95,15 @@ fn to_images(values: Tensor<4>) -> Result<Vec<DynamicImage>> {
         .map(|index| match channels {
             1 => GrayImage::from_raw(w, h, item(index)).map(DynamicImage::from),
             3 => RgbImage::from_raw(w, h, item(index)).map(DynamicImage::from),
+            4 => RgbaImage::from_raw(w, h, item(index)).map(DynamicImage::from),
             _ => None,
         })
         .map(|image| {
             image.ok_or_else(|| {
-                Error::unsupported(format!("an image of {channels} channels"), "images have one or three")
+                Error::unsupported(
+                    format!("an image of {channels} channels"),
+                    "images have one, three or four",
+                )
             })
         })
         .collect()

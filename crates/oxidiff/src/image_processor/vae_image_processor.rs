@@ -198,7 +198,7 @@ impl VaeImageProcessor {
     /// mapped from [-1, 1] to [0, 1].
     ///
     /// # Errors
-    /// When images are requested and the tensor has neither one nor three channels, or a value is not finite.
+    /// When images are requested and the tensor has neither one, three nor four channels, or a value is not finite.
     pub fn postprocess(&self, image: Tensor<4>, output_type: OutputType) -> Result<Images> {
         // Clamping would hide an infinite value.
         if output_type != OutputType::Latent && !is_finite(&image) {
@@ -333,7 +333,7 @@ pub(crate) fn resize_nearest(values: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
 /// Turns decoded images, `[batch, channels, height, width]` in about [-1, 1], into the requested form.
 ///
 /// # Errors
-/// When images are requested and the tensor has neither one nor three channels, or a value is not finite.
+/// When images are requested and the tensor has neither one, three nor four channels, or a value is not finite.
 pub(crate) fn postprocess(decoded: Tensor<4>, output_type: OutputType) -> Result<Images> {
     VaeImageProcessor::default().postprocess(decoded, output_type)
 }

@@ -22,7 +22,7 @@ use super::pixart::{PixArtAlphaPipeline, PixArtSigmaPAGPipeline, PixArtSigmaPipe
 use super::qwen_image::{
     QwenImageControlNetInpaintPipeline, QwenImageControlNetPipeline, QwenImageEditInpaintPipeline,
     QwenImageEditPipeline, QwenImageEditPlusPipeline, QwenImageImg2ImgPipeline, QwenImageInpaintPipeline,
-    QwenImagePipeline,
+    QwenImageLayeredPipeline, QwenImagePipeline,
 };
 use super::request::{ArgumentInfo, CallArguments};
 use super::sana::{SanaControlNetPipeline, SanaPipeline, SanaSprintImg2ImgPipeline, SanaSprintPipeline};
@@ -136,6 +136,7 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<QwenImageEditPipeline>("qwenimage-edit", Task::ImageToImage),
     Entry::of::<QwenImageEditInpaintPipeline>("qwenimage-edit", Task::Inpainting),
     Entry::of::<QwenImageEditPlusPipeline>("qwenimage-edit-plus", Task::ImageToImage).looking_at_images(),
+    Entry::of::<QwenImageLayeredPipeline>("qwenimage-layered", Task::ImageToImage),
     Entry::of::<RePaintPipeline>("repaint", Task::Inpainting),
     Entry::of::<SanaPipeline>("sana", Task::TextToImage),
     Entry::of::<SanaControlNetPipeline>("sana-controlnet", Task::TextToImage),

@@ -49,6 +49,48 @@ macro_rules! prompt_arguments {
             )*
         }
     ) => {
+        $crate::pipelines::qwen_image::arguments::prompt_arguments! {
+            $(#[doc = $about])*
+            pub struct $arguments: $task, guidance: $guidance, size: |given: &$arguments| [given.height, given.width], {
+                $(
+                    $(#[doc = $doc])*
+                    pub $field: $type = $default,
+                )*
+            }, {
+                /// Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
+                pub height: Option<usize> = None,
+                /// Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
+                pub width: Option<usize> = None,
+            }, {
+                /// The latents to start from, `[images, channels, height / 8, width / 8]`, with an axis of length 1 for frames before
+                /// or after the channels or without it, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
+                pub latents: Option<$crate::pipelines::AnyTensor> = None,
+            }, {
+                /// The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
+                pub output_type: $crate::image_processor::OutputType = Default::default(),
+            }
+        }
+    };
+    (
+        $(#[doc = $about:literal])*
+        pub struct $arguments:ident: $task:literal, guidance: $guidance:expr, size: $size_of:expr, {
+            $(
+                $(#[doc = $doc:literal])*
+                pub $field:ident: $type:ty = $default:expr,
+            )*
+        }, {
+            $(
+                $(#[doc = $side_doc:literal])*
+                pub $side:ident: $side_type:ty = $side_default:expr,
+            )*
+        }, {
+            $(#[doc = $latents_doc:literal])*
+            pub latents: $latents_type:ty = $latents_default:expr,
+        }, {
+            $(#[doc = $output_doc:literal])*
+            pub output_type: $output_type:ty = $output_default:expr,
+        }
+    ) => {
         $crate::call_arguments! {
             $(#[doc = $about])*
             pub struct $arguments: $task {
@@ -63,10 +105,10 @@ macro_rules! prompt_arguments {
                 /// How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a
                 /// negative prompt, each step takes two calls of the model.
                 pub true_cfg_scale: f64 = 4.0,
-                /// Height of the images in pixels, rounded down to a multiple of 16; by default 1024.
-                pub height: Option<usize> = None,
-                /// Width of the images in pixels, rounded down to a multiple of 16; by default 1024.
-                pub width: Option<usize> = None,
+                $(
+                    $(#[doc = $side_doc])*
+                    pub $side: $side_type = $side_default,
+                )*
                 /// Number of denoising steps.
                 pub num_inference_steps: usize = 50,
                 /// The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
@@ -77,9 +119,8 @@ macro_rules! prompt_arguments {
                 pub num_images_per_prompt: usize = 1,
                 /// Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
                 pub generator: Option<$crate::random::Generators> = None,
-                /// The latents to start from, `[images, channels, height / 8, width / 8]`, with an axis of length 1 for frames before
-                /// or after the channels or without it, or in patches of 2 by 2, `[images, patches, 4 * channels]`.
-                pub latents: Option<$crate::pipelines::AnyTensor> = None,
+                $(#[doc = $latents_doc])*
+                pub latents: $latents_type = $latents_default,
                 /// Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
                 pub prompt_embeds: Option<burn::tensor::Tensor<3>> = None,
                 /// Which of their tokens count, `[prompts, tokens]`: 0 for those that fill up a prompt. By default all count.
@@ -88,8 +129,8 @@ macro_rules! prompt_arguments {
                 pub negative_prompt_embeds: Option<burn::tensor::Tensor<3>> = None,
                 /// Which of their tokens count, `[1 or prompts, tokens]`.
                 pub negative_prompt_embeds_mask: Option<burn::tensor::Tensor<2>> = None,
-                /// The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
-                pub output_type: $crate::image_processor::OutputType = Default::default(),
+                $(#[doc = $output_doc])*
+                pub output_type: $output_type = $output_default,
                 /// Called after each step, with the latents, which are not in patches.
                 pub callback_on_step_end: Option<$crate::pipelines::common::callback::StepCallback> = None,
                 /// The most tokens of a prompt, up to 1024: more are cut off.
@@ -133,13 +174,14 @@ macro_rules! prompt_arguments {
                 let images = self.prompts().images()?;
                 // The default asks for nothing.
                 const USUAL: Option<f64> = $guidance;
+                let size_of: fn(&Self) -> [Option<usize>; 2] = $size_of;
                 let guidance_scale = scale.filter(|_| scale != USUAL);
                 Ok($crate::pipelines::qwen_image::arguments::Settings {
                     guidance_scale,
                     true_cfg_scale: self.true_cfg_scale,
                     num_inference_steps: steps,
                     sigmas: self.sigmas.take(),
-                    size: [self.height, self.width],
+                    size: size_of(self),
                     images,
                     num_images_per_prompt: self.num_images_per_prompt,
                     latents: self.latents.take(),

@@ -68,7 +68,7 @@ impl Pipeline for QwenImageImg2ImgPipeline {
                 Start::of_flow(image, None, timesteps[0], generator, &*components.scheduler)?.latents
             }
         };
-        let run = Run { timesteps, steps, texts, seen: Seen::default(), after_step: None };
+        let run = Run { timesteps, steps, texts, layering: None, seen: Seen::default(), after_step: None };
         components.run(latents, run, settings, &self.index, self.progress_bar)
     }
 

@@ -116,7 +116,7 @@ impl QwenImageComponents {
         let mut put_back = |index: usize, latents: Tensor<4>, scheduler: &dyn Scheduler| {
             put_back.apply(index, latents, scheduler)
         };
-        let run = Run { timesteps, steps, texts, seen, after_step: Some(&mut put_back) };
+        let run = Run { timesteps, steps, texts, layering: None, seen, after_step: Some(&mut put_back) };
         let mut made = self.run(latents, run, settings, index, progress_bar)?;
         if let Some(crop) = crop {
             made.images = crop.put_back(&processor, made.images)?;

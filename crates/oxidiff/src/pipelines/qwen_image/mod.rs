@@ -9,8 +9,11 @@ mod edit;
 mod img2img;
 mod inpaint;
 mod latents;
+mod layered;
 mod norm_of_guidance;
 mod pipeline_fields;
+mod processor;
+mod size;
 mod text2img;
 
 pub use components::QwenImageComponents;
@@ -24,4 +27,5 @@ pub use edit::{
 };
 pub use img2img::{QwenImageImageToImage, QwenImageImg2ImgPipeline};
 pub use inpaint::{QwenImageInpaint, QwenImageInpaintPipeline};
+pub use layered::{QwenImageLayered, QwenImageLayeredPipeline};
 pub use text2img::{QwenImagePipeline, QwenImageTextToImage};

@@ -88,7 +88,7 @@ impl QwenImageComponents {
         let steps = self.set_timesteps(&settings, size)?;
         self.scheduler.set_begin_index(0);
         let timesteps = self.scheduler.timesteps().to_vec();
-        let run = Run { timesteps, steps, texts, seen, after_step: None };
+        let run = Run { timesteps, steps, texts, layering: None, seen, after_step: None };
         self.run(latents, run, settings, index, progress_bar)
     }
 }

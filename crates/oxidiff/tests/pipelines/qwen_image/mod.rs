@@ -5,6 +5,7 @@ mod adapters;
 mod calls;
 mod editing;
 mod gguf;
+mod layered;
 mod loading;
 mod models;
 mod refusals;

@@ -3,9 +3,7 @@
 use burn::tensor::Tensor;
 use image::DynamicImage;
 
-use super::parts::{expose_processor, processor_methods};
 use super::reading::Looked;
-use super::size::{TRANSFORMER_AREA, pictures, resized, size_of};
 use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::pipelines::common::ignored::warn_of_ignored;
@@ -16,6 +14,8 @@ use crate::pipelines::pipeline::Pipeline;
 use crate::pipelines::qwen_image::arguments::prompt_arguments;
 use crate::pipelines::qwen_image::components::QwenImageComponents;
 use crate::pipelines::qwen_image::inpaint::{Repainted, warn_of_masked_latents};
+use crate::pipelines::qwen_image::processor::{expose_processor, processor_methods};
+use crate::pipelines::qwen_image::size::{TRANSFORMER_AREA, pictures, resized, size_of};
 use crate::text_encoders::Qwen2VLProcessor;
 
 /// Changes the masked part of an image as a prompt says. The rest is put back after each step.

@@ -1,10 +1,8 @@
 //! Editing: the language model and the transformer look at images, and a prompt says what to change.
 
 mod inpaint;
-mod parts;
 mod plus;
 mod reading;
-mod size;
 mod whole;
 
 pub use inpaint::{QwenImageEditInpaint, QwenImageEditInpaintPipeline};

@@ -2,9 +2,7 @@
 
 use image::DynamicImage;
 
-use super::parts::{expose_processor, processor_methods};
 use super::reading::Looked;
-use super::size::{LANGUAGE_MODEL_AREA, TRANSFORMER_AREA, pictures, resized, size_of};
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
 use crate::pipelines::common::image_latents::PreparedImage;
@@ -15,6 +13,8 @@ use crate::pipelines::qwen_image::arguments::prompt_arguments;
 use crate::pipelines::qwen_image::components::QwenImageComponents;
 use crate::pipelines::qwen_image::denoising::Seen;
 use crate::pipelines::qwen_image::latents::tokens;
+use crate::pipelines::qwen_image::processor::{expose_processor, processor_methods};
+use crate::pipelines::qwen_image::size::{LANGUAGE_MODEL_AREA, TRANSFORMER_AREA, pictures, resized, size_of};
 use crate::text_encoders::Qwen2VLProcessor;
 
 /// Makes an image out of one or several others as a prompt says, which can speak of "Picture 1", "Picture 2" and so on.

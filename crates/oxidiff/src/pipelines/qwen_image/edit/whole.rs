@@ -2,9 +2,7 @@
 
 use image::DynamicImage;
 
-use super::parts::{expose_processor, processor_methods};
 use super::reading::Looked;
-use super::size::{TRANSFORMER_AREA, pictures, resized, size_of};
 use crate::error::Result;
 use crate::image_processor::{PipelineImageInput, PreprocessOptions};
 use crate::pipelines::common::image_latents::PreparedImage;
@@ -15,6 +13,8 @@ use crate::pipelines::qwen_image::arguments::prompt_arguments;
 use crate::pipelines::qwen_image::components::QwenImageComponents;
 use crate::pipelines::qwen_image::denoising::Seen;
 use crate::pipelines::qwen_image::latents::tokens;
+use crate::pipelines::qwen_image::processor::{expose_processor, processor_methods};
+use crate::pipelines::qwen_image::size::{TRANSFORMER_AREA, pictures, resized, size_of};
 use crate::text_encoders::Qwen2VLProcessor;
 
 /// Changes an image as a prompt says.

@@ -1,4 +1,4 @@
-//! The parts of pipelines that edit.
+//! The parts of pipelines whose language model looks at images.
 
 use crate::pipelines::qwen_image::QwenImageComponents;
 
@@ -43,7 +43,7 @@ macro_rules! expose_processor {
 macro_rules! processor_methods {
     () => {
         fn load(loader: &$crate::ComponentLoader<'_>) -> $crate::Result<Self> {
-            let processor = loader.qwen2_vl_processor(super::parts::PROCESSOR)?;
+            let processor = loader.qwen2_vl_processor($crate::pipelines::qwen_image::processor::PROCESSOR)?;
             Self::assemble($crate::QwenImageComponents::load(loader)?, processor, loader.index().clone())
         }
 
@@ -51,14 +51,15 @@ macro_rules! processor_methods {
             components: &$crate::Components<'_>,
             index: $crate::ModelIndex,
         ) -> $crate::Result<Self> {
-            let index = index.for_class(Self::CLASS_NAME, &super::parts::INDEX_NAMES);
-            let processor = components.take(super::parts::PROCESSOR)?;
+            let index =
+                index.for_class(Self::CLASS_NAME, &$crate::pipelines::qwen_image::processor::INDEX_NAMES);
+            let processor = components.take($crate::pipelines::qwen_image::processor::PROCESSOR)?;
             Self::assemble($crate::QwenImageComponents::of(components)?, processor, index)
         }
 
         fn components(&self) -> $crate::Components<'_> {
             let mut components = self.components.list();
-            components.push(super::parts::PROCESSOR, &self.processor);
+            components.push($crate::pipelines::qwen_image::processor::PROCESSOR, &self.processor);
             components
         }
 

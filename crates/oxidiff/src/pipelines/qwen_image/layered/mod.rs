@@ -1,0 +1,7 @@
+//! Taking images apart into layers.
+
+mod layered_pipeline;
+mod layering;
+
+pub use layered_pipeline::{QwenImageLayered, QwenImageLayeredPipeline};
+pub(super) use layering::Layering;
