@@ -3,8 +3,9 @@
 use burn::tensor::Tensor;
 use image::DynamicImage;
 
-use super::components::Flux2KleinComponents;
+use super::components::Flux2Components;
 use super::places::{Place, image_places};
+use super::prompt_encoder::PromptEncoder;
 use crate::error::{Error, Result};
 use crate::image_processor::{
     CropRegion, PipelineImageInput, PreprocessOptions, ResizeMode, VaeImageProcessor, resize_nearest,
@@ -57,7 +58,7 @@ impl ReferenceTokens {
     }
 }
 
-impl Flux2KleinComponents {
+impl<E: PromptEncoder> Flux2Components<E> {
     /// Prepares each reference image of a call by itself, so that they may have different sizes.
     ///
     /// # Errors
