@@ -34,7 +34,7 @@ fn load(
     change: impl Fn(&mut Value),
 ) -> oxidiff::Result<Mistral3ForConditionalGeneration> {
     let Described { seed, config } = described(name);
-    let parse = |config: &Value| Config::parse(config.to_string().as_bytes(), "config.json").unwrap();
+    let parse = |config: &Value| Config::from_json(&config.to_string()).unwrap();
     draw_weights::<Mistral3ForConditionalGeneration>(&parse(&config), seed, folder);
     let mut config = config;
     change(&mut config);
