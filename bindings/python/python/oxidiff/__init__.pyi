@@ -1711,6 +1711,39 @@ class Flux2KleinPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+class Flux2Pipeline(DiffusionPipeline):
+    """`Flux2Pipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, caption_upsample_temperature: float | None = None, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 4.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, max_sequence_length: int = 512, text_encoder_out_layers: int | Sequence[int] | ArrayLike = ..., output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: Flux2Pipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to look at, all of them for each prompt: each has a size of its own, with sides of at least 64 pixels. Those of more than a megapixel are made smaller.
+            caption_upsample_temperature (float): How freely a language model rewrites the prompts first. That is not supported: it must be nothing or 0.
+            height (int): Height of the images in pixels, rounded down to a multiple of 16.
+            width (int): Width of the images in pixels, rounded down to a multiple of 16.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; distilled models need 4.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How strongly to follow the prompt.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The noise to start from, in patches of 2 by 2 latents: `[images, 4 * channels, height / 16, width / 16]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            max_sequence_length (int): The tokens of a prompt with the words around it that the language model expects: more are cut off, fewer filled up.
+            text_encoder_out_layers (int | Sequence[int] | ArrayLike): The layers of the language model whose hidden states embed a prompt.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step, with the latents in patches.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
 class Flux2Transformer2DModel(ModelMixin):
     """`Flux2Transformer2DModel` of Python: see `ModelMixin` for its methods."""
 
@@ -3010,6 +3043,37 @@ class Lumina2Transformer2DModel(ModelMixin):
             timestep (float | Sequence[float] | ArrayLike): The time from 0 (noise) to 1: one for all items, or one for each.
             encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, cap_feat_dim]`.
             encoder_attention_mask (ArrayLike): 1 for the tokens of each prompt and 0 for those after them, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class Mistral3ForConditionalGeneration(ModelMixin):
+    """`Mistral3ForConditionalGeneration` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the Mistral3ForConditionalGeneration.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, input_ids: Any | None = None, attention_mask: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the Mistral3ForConditionalGeneration.
+
+        Args:
+            input_ids (Any): The tokens, `[batch, tokens]`.
+            attention_mask (Any): 1 for each token that counts and 0 for each that is masked, `[batch, tokens]`.
 
         Returns:
             An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.

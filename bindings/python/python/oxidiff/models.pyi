@@ -21,6 +21,7 @@ from . import FluxTransformer2DModel as FluxTransformer2DModel
 from . import Gemma2Model as Gemma2Model
 from . import HunyuanDiT2DModel as HunyuanDiT2DModel
 from . import Lumina2Transformer2DModel as Lumina2Transformer2DModel
+from . import Mistral3ForConditionalGeneration as Mistral3ForConditionalGeneration
 from . import ModelMixin as ModelMixin
 from . import PixArtTransformer2DModel as PixArtTransformer2DModel
 from . import Qwen2_5_VLForConditionalGeneration as Qwen2_5_VLForConditionalGeneration

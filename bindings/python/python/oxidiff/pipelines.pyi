@@ -15,6 +15,7 @@ from . import DiffusionPipeline as DiffusionPipeline
 from . import Flux2KleinInpaintPipeline as Flux2KleinInpaintPipeline
 from . import Flux2KleinKVPipeline as Flux2KleinKVPipeline
 from . import Flux2KleinPipeline as Flux2KleinPipeline
+from . import Flux2Pipeline as Flux2Pipeline
 from . import FluxControlImg2ImgPipeline as FluxControlImg2ImgPipeline
 from . import FluxControlInpaintPipeline as FluxControlInpaintPipeline
 from . import FluxControlNetImg2ImgPipeline as FluxControlNetImg2ImgPipeline

@@ -15,7 +15,7 @@ use crate::gguf;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 use crate::small_models::{
     flux1_config, hunyuan_dit_config, write_aura_flow, write_chroma, write_flux1, write_flux2,
-    write_hunyuan_dit, write_initial, write_lumina2, write_pixart, write_qwen_image,
+    write_flux2_dev, write_hunyuan_dit, write_initial, write_lumina2, write_pixart, write_qwen_image,
     write_qwen_image_layered, write_redux, write_sana, write_sana_controlnet, write_sd3, write_z_image,
     write_z_image_omni,
 };
@@ -188,6 +188,7 @@ fn the_commands_of_the_page_about_models_work() {
         let controlnet = FluxControlNetModel::from_config(&config, &Device::flex()).unwrap();
         controlnet.save_pretrained(sandbox.path(name)).unwrap();
     }
+    write_flux2_dev(&sandbox.path("black-forest-labs/FLUX.2-dev"));
     let flux2 = sandbox.path("black-forest-labs/FLUX.2-klein-4B");
     write_flux2(&flux2);
     for name in ["black-forest-labs/FLUX.2-klein-base-4B", "black-forest-labs/FLUX.2-klein-9b-kv"] {

@@ -6,10 +6,10 @@ use oxidiff::{
     AuraFlowTransformer2DModel, AutoencoderDC, AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage,
     BertModel, CLIPTextModel, CLIPTextModelWithProjection, ChromaTransformer2DModel, Config, Device,
     Flux2Transformer2DModel, FluxTransformer2DModel, Gemma2Model, HunyuanDiT2DModel,
-    Lumina2Transformer2DModel, Model, PixArtTransformer2DModel, Qwen2_5_VLForConditionalGeneration,
-    Qwen3Model, QwenImageTransformer2DModel, ReduxImageEncoder, SD3Transformer2DModel, SanaControlNetModel,
-    SanaTransformer2DModel, Siglip2VisionModel, SiglipVisionModel, T5EncoderModel, UMT5EncoderModel,
-    ZImageTransformer2DModel,
+    Lumina2Transformer2DModel, Mistral3ForConditionalGeneration, Model, PixArtTransformer2DModel,
+    Qwen2_5_VLForConditionalGeneration, Qwen3Model, QwenImageTransformer2DModel, ReduxImageEncoder,
+    SD3Transformer2DModel, SanaControlNetModel, SanaTransformer2DModel, Siglip2VisionModel,
+    SiglipVisionModel, T5EncoderModel, UMT5EncoderModel, ZImageTransformer2DModel,
 };
 use serde_json::Value;
 
@@ -169,6 +169,14 @@ pub fn write_flux2(folder: &Path) {
     copy_folder(&fixtures.join("z_image/checkpoint/tokenizer"), &folder.join("tokenizer"));
     write_initial::<Flux2Transformer2DModel>(&folder.join("transformer"));
     write_initial::<Qwen3Model>(&folder.join("text_encoder"));
+    write_initial::<AutoencoderKLFlux2>(&folder.join("vae"));
+}
+
+/// A small FLUX.2-dev with initial weights.
+pub fn write_flux2_dev(folder: &Path) {
+    copy_folder(&Path::new(ROOT).join("tests/fixtures/flux2_dev/checkpoint"), folder);
+    write_initial::<Flux2Transformer2DModel>(&folder.join("transformer"));
+    write_initial::<Mistral3ForConditionalGeneration>(&folder.join("text_encoder"));
     write_initial::<AutoencoderKLFlux2>(&folder.join("vae"));
 }
 

@@ -23,8 +23,8 @@ use crate::models::unets::{UNet2DConditionModel, UNet2DModel};
 use crate::pipelines::component::Component;
 use crate::pipelines::{ArgumentInfo, CallArguments};
 use crate::text_encoders::{
-    BertModel, CLIPTextModel, CLIPTextModelWithProjection, Gemma2Model, Qwen2_5_VLForConditionalGeneration,
-    Qwen3Model, T5EncoderModel, UMT5EncoderModel,
+    BertModel, CLIPTextModel, CLIPTextModelWithProjection, Gemma2Model, Mistral3ForConditionalGeneration,
+    Qwen2_5_VLForConditionalGeneration, Qwen3Model, T5EncoderModel, UMT5EncoderModel,
 };
 use crate::vision::{
     CLIPVisionModelWithProjection, DPTForDepthEstimation, ReduxImageEncoder, Siglip2VisionModel,
@@ -55,6 +55,7 @@ pub(super) const MODELS: &[Entry] = &[
     Entry::of::<HunyuanDiT2DControlNetModel>(),
     Entry::of::<HunyuanDiT2DModel>(),
     Entry::of::<Lumina2Transformer2DModel>(),
+    Entry::of::<Mistral3ForConditionalGeneration>(),
     Entry::of::<PixArtTransformer2DModel>(),
     Entry::of::<Qwen2_5_VLForConditionalGeneration>(),
     Entry::of::<Qwen3Model>(),

@@ -13,7 +13,7 @@ use super::flux::{
     FluxControlNetInpaintPipeline, FluxControlNetPipeline, FluxControlPipeline, FluxFillPipeline,
     FluxImg2ImgPipeline, FluxInpaintPipeline, FluxKontextInpaintPipeline, FluxKontextPipeline, FluxPipeline,
 };
-use super::flux2::{Flux2KleinInpaintPipeline, Flux2KleinKVPipeline, Flux2KleinPipeline};
+use super::flux2::{Flux2KleinInpaintPipeline, Flux2KleinKVPipeline, Flux2KleinPipeline, Flux2Pipeline};
 use super::hunyuan_dit::{HunyuanDiTControlNetPipeline, HunyuanDiTPAGPipeline, HunyuanDiTPipeline};
 use super::lumina2::Lumina2Pipeline;
 use super::model_index::ModelIndex;
@@ -106,6 +106,7 @@ const PIPELINES: &[Entry] = &[
         .looking_at_images(),
     Entry::of::<Flux2KleinInpaintPipeline>("flux2-klein", Task::Inpainting),
     Entry::of::<Flux2KleinKVPipeline>("flux2-klein-kv", Task::TextToImage).looking_at_images(),
+    Entry::of::<Flux2Pipeline>("flux2", Task::TextToImage).also(Task::ImageToImage).looking_at_images(),
     Entry::of::<FluxPipeline>("flux", Task::TextToImage),
     Entry::of::<FluxImg2ImgPipeline>("flux", Task::ImageToImage),
     Entry::of::<FluxInpaintPipeline>("flux", Task::Inpainting),

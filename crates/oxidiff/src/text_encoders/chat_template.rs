@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 use serde_json::{Map, Value};
 
+use super::strftime_now::strftime_now;
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
 
@@ -20,13 +21,45 @@ pub struct ChatMessage {
     /// Who says it: `system`, `user` or `assistant`.
     pub role: String,
     /// What is said.
-    pub content: String,
+    pub content: ChatContent,
+}
+
+/// What a message says, in the form that a template expects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ChatContent {
+    /// As a text.
+    Text(String),
+    /// As parts, of which each says what it is.
+    Parts(Vec<ChatPart>),
+}
+
+/// A part of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum ChatPart {
+    /// A text.
+    Text {
+        /// The text itself.
+        text: String,
+    },
+}
+
+impl<T: Into<String>> From<T> for ChatContent {
+    fn from(text: T) -> Self {
+        Self::Text(text.into())
+    }
 }
 
 impl ChatMessage {
     /// A message of the user.
     pub fn user(content: impl Into<String>) -> Self {
-        Self { role: "user".into(), content: content.into() }
+        Self { role: "user".into(), content: ChatContent::Text(content.into()) }
+    }
+
+    /// A message of this role with a text as its only part.
+    pub fn of_parts(role: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { role: role.into(), content: ChatContent::Parts(vec![ChatPart::Text { text: text.into() }]) }
     }
 }
 
@@ -86,6 +119,19 @@ impl ChatTemplate {
         Ok(Some(Self { text, origin: origin(file) }))
     }
 
+    /// The template of a tokenizer of this class.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn required<'a>(template: Option<&'a Self>, class_name: &str) -> Result<&'a Self> {
+        template.ok_or_else(|| Error::Tokenizer {
+            origin: class_name.into(),
+            message: format!(
+                "there is no chat template, neither in `{FILE}` nor in the `{FIELD}` of `tokenizer_config.json`"
+            ),
+        })
+    }
+
     /// The template itself.
     pub fn text(&self) -> &str {
         &self.text
@@ -109,6 +155,13 @@ impl ChatTemplate {
             "raise_exception",
             |message: String| -> std::result::Result<String, minijinja::Error> {
                 Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+            },
+        );
+        environment.add_function(
+            "strftime_now",
+            |format: String| -> std::result::Result<String, minijinja::Error> {
+                strftime_now(&format)
+                    .map_err(|message| minijinja::Error::new(ErrorKind::InvalidOperation, message))
             },
         );
         environment.add_filter("tojson", python_json);

@@ -16,12 +16,15 @@ mod hidden_tokens;
 mod input_ids;
 mod language_model;
 mod llama_tokenizer;
+mod mistral3;
+mod pixtral_processor;
 #[allow(non_camel_case_types, reason = "the classes have the names that transformers gives them")]
 mod qwen2_5_vl;
 mod qwen2_tokenizer;
 mod qwen2_vl_processor;
 mod qwen3;
 mod sentencepiece;
+mod strftime_now;
 mod t5;
 mod t5_tokenizer;
 mod text_lengths;
@@ -30,13 +33,15 @@ mod vocabulary_files;
 
 pub use bert::{BertConfig, BertModel, BertOutput};
 pub use bert_tokenizer::BertTokenizer;
-pub use chat_template::{ChatMessage, ChatOptions};
+pub use chat_template::{ChatContent, ChatMessage, ChatOptions, ChatPart};
 pub use clip_text::{CLIPTextConfig, CLIPTextModel, CLIPTextOutput};
 pub use clip_text_with_projection::{CLIPTextModelWithProjection, CLIPTextProjectionOutput};
 pub use clip_tokenizer::{CLIPTokenizer, TokenizedText};
 pub use gemma_tokenizer::GemmaTokenizer;
 pub use gemma2::{Gemma2Config, Gemma2Model, Gemma2Output};
 pub use llama_tokenizer::LlamaTokenizer;
+pub use mistral3::{Mistral3Config, Mistral3ForConditionalGeneration, Mistral3Output, MistralConfig};
+pub use pixtral_processor::PixtralProcessor;
 pub use qwen2_5_vl::{
     Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs, Qwen2_5_VLOutput,
     Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig,

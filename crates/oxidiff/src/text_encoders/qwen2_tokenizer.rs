@@ -14,7 +14,7 @@ use tokenizers::{NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior,
 use super::added_tokens::with_added_tokens;
 use super::chat_template::{ChatMessage, ChatOptions, ChatTemplate};
 use super::clip_tokenizer::TokenizedText;
-use super::tokenizer_config::{CONFIG, check_class, is_left, token};
+use super::tokenizer_config::{CONFIG, check_class, is_left, special_tokens, token};
 use super::vocabulary_files::{read_json, read_merges, read_tokenizer, read_vocab, wrong};
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
@@ -126,19 +126,8 @@ impl Qwen2Tokenizer {
     /// # Errors
     /// When the tokenizer has no chat template, or that cannot be used.
     pub fn apply_chat_template(&self, messages: &[ChatMessage], options: ChatOptions) -> Result<String> {
-        let template = self.chat_template.as_ref().ok_or_else(|| Error::Tokenizer {
-            origin: CLASS_NAME.into(),
-            message: format!(
-                "there is no chat template, neither in `{CHAT_TEMPLATE}` nor in the `chat_template` of `{CONFIG}`"
-            ),
-        })?;
-        let mut special = Map::new();
-        for name in ["bos_token", "eos_token", "pad_token", "unk_token"] {
-            if let Some(token) = token(&self.config, name, CONFIG)? {
-                special.insert(name.into(), token.into());
-            }
-        }
-        template.render(messages, options, &special)
+        let template = ChatTemplate::required(self.chat_template.as_ref(), CLASS_NAME)?;
+        template.render(messages, options, &special_tokens(&self.config)?)
     }
 
     /// The tokens of each text, cut off or filled up to `max_length`.

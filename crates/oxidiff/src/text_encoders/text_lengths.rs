@@ -48,7 +48,22 @@ impl TextLengths {
         texts: &[impl AsRef<str>],
         max_length: usize,
     ) -> Result<TokenizedText> {
-        let added = tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
+        self.tokenize_with(tokenizer, texts, max_length, true)
+    }
+
+    /// As [`Self::tokenize`]; `adds_special` says whether the template adds tokens.
+    ///
+    /// # Errors
+    /// As [`Self::tokenize`].
+    pub fn tokenize_with(
+        &self,
+        tokenizer: &Tokenizer,
+        texts: &[impl AsRef<str>],
+        max_length: usize,
+        adds_special: bool,
+    ) -> Result<TokenizedText> {
+        let processor = tokenizer.get_post_processor().filter(|_| adds_special);
+        let added = processor.map_or(0, |processor| processor.added_tokens(false));
         if max_length < added.max(1) {
             let message = format!("{max_length} leaves no room for the {added} tokens that every text has");
             return Err(Error::argument("max_length", message));
@@ -66,7 +81,7 @@ impl TextLengths {
             let lost = if self.truncates_left { &all[..over] } else { &all[all.len() - over..] };
             encoding.truncate(max_length - added, 0, truncated_side);
             encoding.take_overflowing();
-            let mut encoding = tokenizer.post_process(encoding, None, true).map_err(failed)?;
+            let mut encoding = tokenizer.post_process(encoding, None, adds_special).map_err(failed)?;
             encoding.pad(max_length, self.pad_token_id, 0, &self.pad_token, padded_side);
             out.input_ids.push(encoding.get_ids().to_vec());
             out.attention_mask.push(encoding.get_attention_mask().to_vec());

@@ -38,6 +38,20 @@ pub(super) fn token(config: &Map<String, Value>, name: &str, origin: &str) -> Re
     }
 }
 
+/// The special tokens that chat templates know, by name.
+///
+/// # Errors
+/// When one is no token.
+pub(super) fn special_tokens(config: &Map<String, Value>) -> Result<Map<String, Value>> {
+    let mut special = Map::new();
+    for name in ["bos_token", "eos_token", "pad_token", "unk_token"] {
+        if let Some(token) = token(config, name, CONFIG)? {
+            special.insert(name.into(), token.into());
+        }
+    }
+    Ok(special)
+}
+
 /// Whether a side in the configuration is the left one; by default it is the right.
 ///
 /// # Errors

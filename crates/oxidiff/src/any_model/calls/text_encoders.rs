@@ -6,8 +6,8 @@ use crate::any_model::callable::{CallableModel, ModelOutput, required};
 use crate::call_arguments;
 use crate::error::Result;
 use crate::text_encoders::{
-    BertModel, CLIPTextModel, CLIPTextModelWithProjection, Gemma2Model, Qwen2_5_VLForConditionalGeneration,
-    Qwen2_5_VLInputs, Qwen3Model, T5EncoderModel, UMT5EncoderModel,
+    BertModel, CLIPTextModel, CLIPTextModelWithProjection, Gemma2Model, Mistral3ForConditionalGeneration,
+    Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs, Qwen3Model, T5EncoderModel, UMT5EncoderModel,
 };
 
 call_arguments! {
@@ -107,6 +107,20 @@ impl CallableModel for Qwen2_5_VLForConditionalGeneration {
             ..Default::default()
         };
         Ok(vec![("last_hidden_state", self.last_hidden_state(&inputs)?.into())])
+    }
+}
+
+impl CallableModel for Mistral3ForConditionalGeneration {
+    type Arguments = TextEncoderArguments;
+
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn call(&self, arguments: TextEncoderArguments) -> Result<ModelOutput> {
+        let input_ids = tokens(required("input_ids", arguments.input_ids)?);
+        let output = self.forward(&input_ids, arguments.attention_mask.map(tokens).as_deref())?;
+        Ok(vec![("last_hidden_state", output.last_hidden_state.into())])
     }
 }
 

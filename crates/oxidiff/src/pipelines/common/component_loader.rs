@@ -15,8 +15,8 @@ use crate::models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapters};
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
 use crate::text_encoders::{
-    BertTokenizer, CLIPTokenizer, GemmaTokenizer, LlamaTokenizer, Qwen2Tokenizer, Qwen2VLProcessor,
-    T5Tokenizer,
+    BertTokenizer, CLIPTokenizer, GemmaTokenizer, LlamaTokenizer, PixtralProcessor, Qwen2Tokenizer,
+    Qwen2VLProcessor, T5Tokenizer,
 };
 use crate::vision::{CLIPImageProcessor, ImageProcessor};
 
@@ -248,6 +248,22 @@ impl<'a> ComponentLoader<'a> {
             }
             other => {
                 let message = format!("is a `{other}`; only `Qwen2VLProcessor` can be loaded");
+                Err(Error::config(self.index.origin(), component, message))
+            }
+        }
+    }
+
+    /// The processor of texts for Mistral 3 of this name.
+    ///
+    /// # Errors
+    /// As [`Self::model`].
+    pub fn pixtral_processor(&self, component: &str) -> Result<PixtralProcessor> {
+        match self.index.required(component)? {
+            class if PixtralProcessor::CLASSES.contains(&class) => {
+                PixtralProcessor::load(&self.folder(component))
+            }
+            other => {
+                let message = format!("is a `{other}`; only `PixtralProcessor` can be loaded");
                 Err(Error::config(self.index.origin(), component, message))
             }
         }

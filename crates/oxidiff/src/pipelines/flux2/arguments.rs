@@ -22,15 +22,18 @@ pub(super) fn check(num_inference_steps: usize, guidance_scale: f64) -> Result<(
     check_finite("guidance_scale", guidance_scale)
 }
 
-/// The layers of the language model whose hidden states embed a prompt.
-pub(super) const OUT_LAYERS: [usize; 3] = [9, 18, 27];
+/// The layers of klein's language model whose hidden states embed a prompt.
+pub(super) const KLEIN_LAYERS: [usize; 3] = [9, 18, 27];
+/// Those of the language model of dev.
+pub(super) const DEV_LAYERS: [usize; 3] = [10, 20, 30];
 
 /// Declares the arguments of a call: its own, with their defaults, and those that all calls of the family share. A call with
-/// guidance says how strong it is by default.
+/// guidance says how strong it is by default, as does one whose model is told of it (`embedded`).
 macro_rules! prompt_arguments {
     (
         $(#[doc = $about:literal])*
-        pub struct $arguments:ident: $task:literal, steps: $steps:literal $(, guidance: $guidance:literal)? {
+        pub struct $arguments:ident: $task:literal, steps: $steps:literal, layers: $layers:ident
+            $(, guidance: $guidance:literal)? $(, embedded: $embedded:literal)? {
             $(
                 $(#[doc = $doc:literal])*
                 pub $field:ident: $type:ty = $default:expr,
@@ -61,6 +64,10 @@ macro_rules! prompt_arguments {
                     /// Embedded empty prompts, or others of what not to show, `[1 or prompts, tokens, features]`.
                     pub negative_prompt_embeds: Option<burn::tensor::Tensor<3>> = None,
                 )?
+                $(
+                    /// How strongly to follow the prompt.
+                    pub guidance_scale: f64 = $embedded,
+                )?
                 /// Number of images for each prompt.
                 pub num_images_per_prompt: usize = 1,
                 /// Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
@@ -73,7 +80,7 @@ macro_rules! prompt_arguments {
                 /// up.
                 pub max_sequence_length: usize = 512,
                 /// The layers of the language model whose hidden states embed a prompt.
-                pub text_encoder_out_layers: Vec<usize> = $crate::pipelines::flux2::arguments::OUT_LAYERS.to_vec(),
+                pub text_encoder_out_layers: Vec<usize> = $crate::pipelines::flux2::arguments::$layers.to_vec(),
                 /// The type of the returned images.
                 pub output_type: $crate::image_processor::OutputType = Default::default(),
                 /// Called after each step, with the latents in patches.
@@ -86,7 +93,7 @@ macro_rules! prompt_arguments {
                 self.num_inference_steps = steps;
             }
 
-            $crate::pipelines::flux2::arguments::guidance_default!($($guidance)?);
+            $crate::pipelines::flux2::arguments::guidance_default!($($guidance)? $($embedded)?);
         }
 
         impl $arguments {

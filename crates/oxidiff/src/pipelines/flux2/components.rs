@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use super::prompt_encoder::PromptEncoder;
 use crate::error::{Error, Result};
 use crate::image_processor::VaeImageProcessor;
 use crate::loading::lora::LoraTarget;
@@ -14,24 +15,30 @@ use crate::pipelines::common::lora::LoraLoader;
 use crate::pipelines::common::patches::PATCH_SIZE;
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::Scheduler;
-use crate::text_encoders::{Qwen2Tokenizer, Qwen3Model};
+use crate::text_encoders::{Mistral3ForConditionalGeneration, Qwen3Model};
 
 /// The option of a pipeline that says whether its model was distilled, so that it needs no guidance.
 pub(super) const IS_DISTILLED: &str = "is_distilled";
 
-/// The parts of a FLUX.2 klein pipeline. They can be replaced: `pipeline.vae = ...`.
+/// The parts of a FLUX.2 klein pipeline.
+pub type Flux2KleinComponents = Flux2Components<Qwen3Model>;
+
+/// The parts of a FLUX.2-dev pipeline.
+pub type Flux2DevComponents = Flux2Components<Mistral3ForConditionalGeneration>;
+
+/// The parts of a FLUX.2 pipeline. They can be replaced: `pipeline.vae = ...`.
 ///
 /// A copy shares the weights: tensors are reference counted.
 #[derive(Clone, Debug)]
-pub struct Flux2KleinComponents {
+pub struct Flux2Components<E: PromptEncoder> {
     /// Removes predicted noise, step by step.
     pub scheduler: Box<dyn Scheduler>,
     /// Encodes images as latents and decodes them; it knows the statistics of latents.
     pub vae: Box<dyn Autoencoder>,
     /// Embeds the tokens of a prompt.
-    pub text_encoder: Qwen3Model,
+    pub text_encoder: E,
     /// Splits a prompt into tokens.
-    pub tokenizer: Qwen2Tokenizer,
+    pub tokenizer: E::Tokenizer,
     /// Predicts the velocity of latents.
     pub transformer: Flux2Transformer2DModel,
 }
@@ -40,7 +47,9 @@ impl Flux2KleinComponents {
     /// The names that the index of a pipeline can have.
     pub(super) const INDEX_NAMES: [&str; 6] =
         ["scheduler", "vae", "text_encoder", "tokenizer", "transformer", IS_DISTILLED];
+}
 
+impl<E: PromptEncoder> Flux2Components<E> {
     /// Loads the parts that the index of a checkpoint names.
     ///
     /// # Errors
@@ -48,7 +57,7 @@ impl Flux2KleinComponents {
     pub(super) fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
         Ok(Self {
             scheduler: loader.scheduler("scheduler")?,
-            tokenizer: loader.qwen2_tokenizer("tokenizer")?,
+            tokenizer: E::load_tokenizer(loader, "tokenizer")?,
             text_encoder: loader.model("text_encoder")?,
             transformer: loader.model("transformer")?,
             vae: loader.autoencoder("vae")?,
@@ -81,7 +90,7 @@ impl Flux2KleinComponents {
                 return Err(Error::config(TRANSFORMER, field, message));
             }
         }
-        let hidden_size = self.text_encoder.config().hidden_size;
+        let [_, hidden_size] = self.text_encoder.layers_and_features();
         if !config.joint_attention_dim.is_multiple_of(hidden_size) {
             let message = format!(
                 "is {}, no multiple of the {hidden_size} features of the text encoder's hidden states",
@@ -138,7 +147,7 @@ impl Flux2KleinComponents {
 ///
 /// # Errors
 /// When the option is neither true nor false.
-pub(super) fn read_distilled(index: &mut ModelIndex, default: bool) -> Result<()> {
+pub(super) fn read_distilled(mut index: ModelIndex, default: bool) -> Result<ModelIndex> {
     match index.option(IS_DISTILLED) {
         None => index.set_option(IS_DISTILLED, default),
         Some(value) if value.is_boolean() => {}
@@ -147,7 +156,7 @@ pub(super) fn read_distilled(index: &mut ModelIndex, default: bool) -> Result<()
             return Err(Error::config(index.origin(), IS_DISTILLED, message));
         }
     }
-    Ok(())
+    Ok(index)
 }
 
 /// Whether the model was distilled.
@@ -155,7 +164,7 @@ pub(super) fn is_distilled(index: &ModelIndex) -> bool {
     index.option(IS_DISTILLED).is_some_and(|value| value == true)
 }
 
-impl LoraLoader for Flux2KleinComponents {
+impl<E: PromptEncoder> LoraLoader for Flux2Components<E> {
     fn adaptable(&self) -> Vec<(LoraTarget, &dyn AnyAdaptable)> {
         vec![(LoraTarget::Transformer, &self.transformer)]
     }

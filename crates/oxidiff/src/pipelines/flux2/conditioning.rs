@@ -2,12 +2,13 @@
 
 use burn::tensor::Tensor;
 
-use super::components::{Flux2KleinComponents, is_distilled};
+use super::components::{Flux2Components, is_distilled};
+use super::prompt_encoder::PromptEncoder;
 use crate::error::{Error, Result};
 use crate::models::model::Model;
 use crate::pipelines::common::arguments::check_images;
 use crate::pipelines::common::ignored::warn_of_ignored;
-use crate::pipelines::common::text::chat::{conversation, embed_each, warn_of_truncation};
+use crate::pipelines::common::text::chat::{embed_each, warn_of_truncation};
 use crate::pipelines::common::text::prompts::count_texts;
 use crate::pipelines::model_index::ModelIndex;
 use crate::wording::counted;
@@ -61,7 +62,7 @@ impl Prompts<'_> {
     }
 }
 
-impl Flux2KleinComponents {
+impl<E: PromptEncoder> Flux2Components<E> {
     /// Embeds the texts for each image.
     ///
     /// # Errors
@@ -116,8 +117,8 @@ impl Flux2KleinComponents {
     /// The hidden states of several layers for each text, side by side: `[texts, tokens, features]`. Texts are filled up to the same
     /// length, and the transformer looks at what fills them.
     fn embed_texts(&self, prompts: &Prompts<'_>, texts: &[String]) -> Result<Tensor<3>> {
-        let (layers, most) = (prompts.out_layers, self.text_encoder.config().num_hidden_layers);
-        let needed = self.transformer.config().joint_attention_dim / self.text_encoder.config().hidden_size;
+        let ([most, features], layers) = (self.text_encoder.layers_and_features(), prompts.out_layers);
+        let needed = self.transformer.config().joint_attention_dim / features;
         if layers.len() != needed || layers.iter().any(|layer| *layer > most) {
             let message = format!(
                 "are {layers:?}, but must be {needed} numbers up to {most}, the number of the text encoder's layers"
@@ -128,11 +129,9 @@ impl Flux2KleinComponents {
         ascending.sort_unstable();
         let max_length = prompts.max_sequence_length;
         let embedded = embed_each(texts, |text| {
-            let tokens =
-                self.tokenizer.tokenize(&[conversation(&self.tokenizer, text, false)?], max_length)?;
+            let tokens = E::tokens(&self.tokenizer, text, max_length)?;
             warn_of_truncation(tokens.truncated[0].as_deref(), max_length);
-            let (ids, mask) = (&tokens.input_ids, &tokens.attention_mask);
-            let states = self.text_encoder.hidden_states(ids, Some(mask), &ascending)?;
+            let states = self.text_encoder.states(&tokens, &ascending)?;
             let place =
                 |layer: &usize| ascending.iter().position(|other| other == layer).expect("the same layers");
             Ok(Tensor::cat(layers.iter().map(|layer| states[place(layer)].clone()).collect(), 2))

@@ -3,9 +3,10 @@
 use burn::tensor::{DType, Tensor};
 
 use super::arguments::Settings;
-use super::components::Flux2KleinComponents;
+use super::components::Flux2Components;
 use super::conditioning::Texts;
 use super::places::{Place, image_places, text_places};
+use super::prompt_encoder::PromptEncoder;
 use super::reference_images::ReferenceTokens;
 use crate::error::Result;
 use crate::image_processor::{Images, OutputType, postprocess};
@@ -36,6 +37,8 @@ pub(super) struct Run<'a> {
     pub references: Option<ReferenceTokens>,
     /// Whether the reference images are only looked at in the first step, which keeps what later ones need of them.
     pub keeps_references: bool,
+    /// How strongly to follow the prompt, for a model that is told so.
+    pub guidance: Option<f32>,
     pub after_step: Option<AfterStep<'a>>,
 }
 
@@ -45,11 +48,12 @@ struct Predictor<'a> {
     references: Option<ReferenceTokens>,
     keeps_references: bool,
     kept: Option<Flux2KVCache>,
+    guidance: Option<[f32; 1]>,
     /// The places of the image's own tokens.
     places: Vec<Place>,
 }
 
-impl Flux2KleinComponents {
+impl<E: PromptEncoder> Flux2Components<E> {
     /// Makes images from latents in patches, `[images, features, rows, columns]`: denoises them step by step and decodes the
     /// result.
     ///
@@ -115,6 +119,7 @@ impl Flux2KleinComponents {
             references: run.references.take(),
             keeps_references: run.keeps_references,
             kept: None,
+            guidance: run.guidance.map(|scale| [scale]),
             places: image_places(0.0, [rows, columns]).collect(),
         };
         denoising.run(latents, |step, latents| {
@@ -162,7 +167,7 @@ impl Predictor<'_> {
             timestep: &times,
             img_ids,
             txt_ids: &txt_ids,
-            guidance: None,
+            guidance: self.guidance.as_ref().map(<[f32; 1]>::as_slice),
         };
         let own = tokens.dims()[1];
         let alone = |tokens: &Tensor<3>| inputs(tokens.clone(), &self.places);

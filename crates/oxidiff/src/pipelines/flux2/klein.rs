@@ -3,10 +3,11 @@
 use burn::tensor::Tensor;
 
 use super::arguments::{Settings, prompt_arguments};
-use super::components::Flux2KleinComponents;
+use super::components::{Flux2Components, Flux2KleinComponents};
 use super::conditioning::Prompts;
 use super::denoising::Run;
-use super::pipeline_fields::{expose_fields, pipeline_methods};
+use super::pipeline_fields::expose_fields;
+use super::prompt_encoder::PromptEncoder;
 use super::reference_images::ReferenceTokens;
 use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
@@ -39,7 +40,7 @@ pub struct Flux2KleinPipeline {
 prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `Flux2KleinPipeline.__call__`. The result has the size of
     /// the first image, or 1024 by 1024 pixels, unless another size is given.
-    pub struct Flux2KleinTextToImage: "text to image and editing with FLUX.2 klein", steps: 50, guidance: 4.0 {
+    pub struct Flux2KleinTextToImage: "text to image and editing with FLUX.2 klein", steps: 50, layers: KLEIN_LAYERS, guidance: 4.0 {
         /// The images to look at: each has a size of its own, with sides of at least 64 pixels. Those of more than a megapixel are made
         /// smaller.
         pub image: Option<PipelineImageInput> = None,
@@ -68,6 +69,8 @@ pub(super) struct FromNoise {
     pub sigmas: Option<Vec<f32>>,
     pub latents: Option<Tensor<4>>,
     pub keeps_references: bool,
+    /// How strongly to follow the prompt, for a model that is told so.
+    pub guidance: Option<f32>,
 }
 
 /// The values of a [`FromNoise`] in arguments.
@@ -81,12 +84,13 @@ macro_rules! from_noise {
             sigmas: $arguments.sigmas.take(),
             latents: $arguments.latents.take(),
             keeps_references: $keeps,
+            guidance: None,
         }
     };
 }
 pub(super) use from_noise;
 
-impl Flux2KleinComponents {
+impl<E: PromptEncoder> Flux2Components<E> {
     /// Makes images.
     ///
     /// # Errors
@@ -118,8 +122,8 @@ impl Flux2KleinComponents {
         let steps = self.set_timesteps(call.num_inference_steps, call.sigmas.as_deref(), size)?;
         self.scheduler.set_begin_index(0);
         let timesteps = self.scheduler.timesteps().to_vec();
-        let keeps_references = call.keeps_references;
-        let run = Run { timesteps, steps, texts, references, keeps_references, after_step: None };
+        let (keeps_references, guidance) = (call.keeps_references, call.guidance);
+        let run = Run { timesteps, steps, texts, references, keeps_references, guidance, after_step: None };
         self.run(latents, run, settings, index, progress_bar)
     }
 }
@@ -139,7 +143,7 @@ impl Pipeline for Flux2KleinPipeline {
         components.make_from_noise(call, &arguments.prompts(), settings, index, self.progress_bar)
     }
 
-    pipeline_methods!();
+    crate::pipelines::pipeline_fields::component_methods!(Flux2KleinComponents);
 }
 
-expose_fields!(Flux2KleinPipeline, false);
+expose_fields!(Flux2KleinPipeline, Flux2KleinComponents, distilled: false);

@@ -6,7 +6,7 @@ use image::DynamicImage;
 use super::arguments::prompt_arguments;
 use super::components::Flux2KleinComponents;
 use super::denoising::Run;
-use super::pipeline_fields::{expose_fields, pipeline_methods};
+use super::pipeline_fields::expose_fields;
 use super::reference_images::ReferenceTokens;
 use crate::error::{Error, Result};
 use crate::image_processor::{PipelineImageInput, ResizeMode, VaeImageProcessor};
@@ -38,7 +38,7 @@ pub struct Flux2KleinInpaintPipeline {
 prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `Flux2KleinInpaintPipeline.__call__`. The result has the
     /// size of the image, rounded down to a multiple of 16; an image of more than a megapixel is made smaller.
-    pub struct Flux2KleinInpaint: "inpainting with FLUX.2 klein", steps: 50, guidance: 8.0 {
+    pub struct Flux2KleinInpaint: "inpainting with FLUX.2 klein", steps: 50, layers: KLEIN_LAYERS, guidance: 8.0 {
         /// The images to repaint in part: one for all prompts, or one for each. A tensor with as many channels as a patch has values is
         /// treated as latents in patches.
         pub image: PipelineImageInput = PipelineImageInput::Images(Vec::new()),
@@ -144,7 +144,8 @@ impl Pipeline for Flux2KleinInpaintPipeline {
             put_back.apply(index, latents, scheduler)
         };
         let after_step: Option<AfterStep<'_>> = Some(&mut put_back);
-        let run = Run { timesteps, steps, texts, references, keeps_references: false, after_step };
+        let run =
+            Run { timesteps, steps, texts, references, keeps_references: false, guidance: None, after_step };
         let mut made = components.run(latents, run, settings, &self.index, self.progress_bar)?;
         if let Some(crop) = crop {
             made.images = crop.put_back(&processor, made.images)?;
@@ -152,7 +153,7 @@ impl Pipeline for Flux2KleinInpaintPipeline {
         Ok(made)
     }
 
-    pipeline_methods!();
+    crate::pipelines::pipeline_fields::component_methods!(Flux2KleinComponents);
 }
 
 /// A mask in the size that its image was made smaller to, if it was.
@@ -184,4 +185,4 @@ fn of_reference(error: Error) -> Error {
     }
 }
 
-expose_fields!(Flux2KleinInpaintPipeline, false);
+expose_fields!(Flux2KleinInpaintPipeline, Flux2KleinComponents, distilled: false);

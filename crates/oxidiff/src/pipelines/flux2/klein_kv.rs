@@ -3,7 +3,7 @@
 use super::arguments::prompt_arguments;
 use super::components::Flux2KleinComponents;
 use super::klein::from_noise;
-use super::pipeline_fields::{expose_fields, pipeline_methods};
+use super::pipeline_fields::expose_fields;
 use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::pipelines::model_index::ModelIndex;
@@ -24,7 +24,7 @@ pub struct Flux2KleinKVPipeline {
 prompt_arguments! {
     /// The arguments of a call; names and defaults are those of Python's `Flux2KleinKVPipeline.__call__`. The result has the size of
     /// the first image, or 1024 by 1024 pixels, unless another size is given.
-    pub struct Flux2KleinKVTextToImage: "text to image and editing with FLUX.2 klein KV", steps: 4 {
+    pub struct Flux2KleinKVTextToImage: "text to image and editing with FLUX.2 klein KV", steps: 4, layers: KLEIN_LAYERS {
         /// The images to look at: each has a size of its own, with sides of at least 64 pixels. Those of more than a megapixel are made
         /// smaller.
         pub image: Option<PipelineImageInput> = None,
@@ -59,7 +59,7 @@ impl Pipeline for Flux2KleinKVPipeline {
         components.make_from_noise(call, &arguments.prompts(), settings, index, self.progress_bar)
     }
 
-    pipeline_methods!();
+    crate::pipelines::pipeline_fields::component_methods!(Flux2KleinComponents);
 }
 
-expose_fields!(Flux2KleinKVPipeline, true);
+expose_fields!(Flux2KleinKVPipeline, Flux2KleinComponents, distilled: true);

@@ -2,7 +2,8 @@
 
 use burn::tensor::{DType, Tensor};
 
-use super::components::Flux2KleinComponents;
+use super::components::Flux2Components;
+use super::prompt_encoder::PromptEncoder;
 use crate::error::{Error, Result};
 use crate::pipelines::common::flow_timesteps::{SpreadBy, choose_flow_timesteps};
 use crate::pipelines::common::image_latents::{PreparedImage, likeliest_latents};
@@ -15,7 +16,7 @@ use crate::random::Generators;
 /// The sides of an image in pixels, where neither they nor an image is given.
 const DEFAULT_PIXELS: usize = 1024;
 
-impl Flux2KleinComponents {
+impl<E: PromptEncoder> Flux2Components<E> {
     /// Rows and columns of the patches of an image with the given size in pixels, which is rounded down.
     ///
     /// # Errors

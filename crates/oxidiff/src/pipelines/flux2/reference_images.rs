@@ -2,8 +2,9 @@
 
 use burn::tensor::Tensor;
 
-use super::components::Flux2KleinComponents;
+use super::components::Flux2Components;
 use super::places::{Place, image_places};
+use super::prompt_encoder::PromptEncoder;
 use crate::error::{Error, Result};
 use crate::image_processor::PipelineImageInput;
 use crate::pipelines::common::image_latents::PreparedImage;
@@ -49,7 +50,7 @@ impl ReferenceTokens {
     }
 }
 
-impl Flux2KleinComponents {
+impl<E: PromptEncoder> Flux2Components<E> {
     /// Prepares each reference image of a call by itself, so that they may have different sizes.
     ///
     /// # Errors

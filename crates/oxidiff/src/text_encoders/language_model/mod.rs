@@ -4,12 +4,14 @@
 pub(super) mod checks;
 mod layer;
 mod methods;
+mod parts;
 pub(super) mod rope_parameters;
 
 use burn::tensor::Tensor;
 
 pub(super) use self::layer::{DecoderLayer, DecoderShape, GatedMlp, LayerNorms};
 pub(super) use self::methods::embedding_methods;
+pub(super) use self::parts::LanguageModel;
 use crate::error::{Error, Result};
 use crate::models::layers::causal_attention::HiddenTokens;
 use crate::models::layers::normalization::RmsNorm;

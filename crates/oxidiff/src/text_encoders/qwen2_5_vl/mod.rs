@@ -22,12 +22,10 @@ use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
 use crate::models::call::call;
 use crate::models::layers::causal_attention::HiddenTokens;
-use crate::models::layers::linear::Embedding;
-use crate::models::layers::normalization::RmsNorm;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
 use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
 use crate::text_encoders::input_ids::check_input_ids;
-use crate::text_encoders::language_model::{self, DecoderLayer, check_numbers};
+use crate::text_encoders::language_model::{self, LanguageModel, check_numbers};
 use crate::vision::Qwen2VLImages;
 
 /// The result of a [`Qwen2_5_VLForConditionalGeneration`].
@@ -76,13 +74,6 @@ struct Parts {
     visual: Option<VisionTransformer>,
 }
 
-#[derive(Module, Debug)]
-struct LanguageModel {
-    embed_tokens: Embedding,
-    layers: Vec<DecoderLayer>,
-    norm: RmsNorm,
-}
-
 impl Model for Qwen2_5_VLForConditionalGeneration {
     type Config = Qwen2_5_VLConfig;
 
@@ -105,11 +96,7 @@ impl Model for Qwen2_5_VLForConditionalGeneration {
         let shape = text.shape();
         Ok(Self {
             model: Parts {
-                language_model: LanguageModel {
-                    embed_tokens: Embedding::init(text.vocab_size, text.hidden_size, device),
-                    layers: (0..text.num_hidden_layers).map(|_| DecoderLayer::init(&shape, device)).collect(),
-                    norm: RmsNorm::init(text.hidden_size, text.rms_norm_eps, device),
-                },
+                language_model: LanguageModel::init(&shape, text.vocab_size, text.num_hidden_layers, device),
                 visual: config.vision_config.as_ref().map(|vision| VisionTransformer::init(vision, device)),
             },
             config,
@@ -140,12 +127,12 @@ impl Model for Qwen2_5_VLForConditionalGeneration {
 impl Qwen2_5_VLForConditionalGeneration {
     /// The device of the weights.
     pub fn device(&self) -> Device {
-        self.model.language_model.norm.weight.val().device()
+        self.model.language_model.device()
     }
 
     /// The element type of the weights, in which the model computes.
     pub fn dtype(&self) -> DType {
-        self.model.language_model.norm.weight.val().dtype()
+        self.model.language_model.dtype()
     }
 
     /// Whether the model sees images: files of the language model alone do not have what that takes.
@@ -203,7 +190,7 @@ impl Qwen2_5_VLForConditionalGeneration {
 
     fn embed(&self, inputs: &Qwen2_5_VLInputs, numbers: &[usize], device: &Device) -> Result<Vec<Tensor<3>>> {
         let parts = &self.model.language_model;
-        let mut x = parts.embed_tokens.of_texts(inputs.input_ids, device);
+        let mut x = parts.embed(inputs.input_ids, device);
         if let Some(images) = inputs.images {
             x = self.with_images(x, inputs.input_ids, self.see(images)?);
         }

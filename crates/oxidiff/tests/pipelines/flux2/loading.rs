@@ -293,7 +293,10 @@ fn what_is_missing_or_does_not_fit_is_named() {
     let folder = checkpoint();
     set("model_index.json", "_class_name", "Flux2Pipeline".into())(folder.path());
     let whole = DiffusionPipeline::from_pretrained(folder.path().to_str().unwrap());
-    expect(&error(whole), &["Flux2Pipeline", "Flux2KleinPipeline"]);
+    expect(&error(whole), &["tokenizer", "Qwen2Tokenizer", "PixtralProcessor"]);
+    set("model_index.json", "_class_name", "Flux3Pipeline".into())(folder.path());
+    let whole = DiffusionPipeline::from_pretrained(folder.path().to_str().unwrap());
+    expect(&error(whole), &["Flux3Pipeline", "Flux2KleinPipeline"]);
 
     // Parts that do not fit each other.
     let pipeline = load::<Flux2KleinPipeline>(checkpoint().path()).unwrap();

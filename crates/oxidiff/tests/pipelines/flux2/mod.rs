@@ -1,10 +1,12 @@
-//! FLUX.2 klein against Python diffusers: its transformer, its autoencoder, and its pipelines. Models are at most 1e-4 apart, results
+//! FLUX.2 and FLUX.2 klein against Python diffusers: transformer, autoencoder, text encoder, and pipelines. Models are at most 1e-4 apart, results
 //! of pipelines 1e-3.
 
 mod adapters;
 mod calls;
+mod dev;
 mod gguf;
 mod loading;
+mod mistral;
 mod models;
 mod refusals;
 
@@ -21,7 +23,12 @@ fn recorded(name: &str) -> PathBuf {
     fixtures().join("flux2").join(name)
 }
 
-/// The seeds of the script.
+/// A file or folder of those of FLUX.2-dev.
+fn recorded_of_dev(name: &str) -> PathBuf {
+    fixtures().join("flux2_dev").join(name)
+}
+
+/// The seeds of the scripts.
 const TRANSFORMER_SEED: u64 = 1;
 const TEXT_ENCODER_SEED: u64 = 2;
 const VAE_SEED: u64 = 3;

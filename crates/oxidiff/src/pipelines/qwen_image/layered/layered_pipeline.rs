@@ -6,7 +6,7 @@ use image::DynamicImage;
 use super::Layering;
 use crate::error::{Error, Result};
 use crate::image_processor::{Bitmap, PipelineImageInput, PreprocessOptions};
-use crate::pipelines::common::flow_timesteps::choose_flow_timesteps;
+use crate::pipelines::common::flow_timesteps::{SpreadBy, choose_flow_timesteps};
 use crate::pipelines::common::image_latents::PreparedImage;
 use crate::pipelines::common::patches::PATCH_SIZE;
 use crate::pipelines::model_index::ModelIndex;
@@ -191,7 +191,8 @@ impl Pipeline for QwenImageLayeredPipeline {
         let in_image = size.iter().map(|side| side / PATCH_SIZE).product::<usize>();
         let shift = (in_image as f64 / BASE_TOKENS).sqrt();
         let (count, sigmas) = (settings.num_inference_steps, settings.sigmas.as_deref());
-        let steps = choose_flow_timesteps(&mut *components.scheduler, count, sigmas, shift)?;
+        let steps =
+            choose_flow_timesteps(&mut *components.scheduler, count, sigmas, shift, SpreadBy::Pipeline)?;
         components.scheduler.set_begin_index(0);
         let timesteps = components.scheduler.timesteps().to_vec();
         let seen = Seen { images: vec![(tokens(whole), size)], ..Seen::default() };

@@ -1,0 +1,124 @@
+//! Mistral 3 (Mistral AI 2025, <https://mistral.ai/news/mistral-small-3-1>), a language model that sees images, as an encoder of
+//! texts. Its layers are those of Mistral 7B (Jiang et al. 2023, <https://arxiv.org/abs/2310.06825>).
+
+mod config;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use oxidiff_kernels::Pairs;
+
+pub use self::config::{Mistral3Config, MistralConfig};
+use crate::error::Result;
+use crate::loading::config::Config;
+use crate::loading::weights::OldKey;
+use crate::models::layers::causal_attention::HiddenTokens;
+use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
+use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
+use crate::text_encoders::language_model::{self, LanguageModel, embedding_methods};
+
+/// The result of a [`Mistral3ForConditionalGeneration`].
+#[derive(Clone, Debug)]
+pub struct Mistral3Output {
+    /// The last layer's result after the final norm, `[batch, tokens, hidden_size]`.
+    pub last_hidden_state: Tensor<3>,
+    /// The embedding, then the result of each layer; the last one is after the final norm.
+    pub hidden_states: Vec<Tensor<3>>,
+}
+
+/// Embeds a text, each token in the light of those before it. What sees images and what predicts the next token is not loaded.
+///
+/// ```
+/// use oxidiff::{Device, Mistral3Config, Mistral3ForConditionalGeneration, MistralConfig, Model};
+///
+/// let text_config = MistralConfig {
+///     hidden_size: 16,
+///     intermediate_size: 32,
+///     num_hidden_layers: 2,
+///     num_attention_heads: 4,
+///     num_key_value_heads: Some(2),
+///     head_dim: Some(8),
+///     vocab_size: 50,
+///     ..Default::default()
+/// };
+/// let config = Mistral3Config { text_config, ..Default::default() };
+/// let model = Mistral3ForConditionalGeneration::init(&config, &Device::flex())?;
+/// let output = model.forward(&[vec![3, 1, 4, 1, 5]], None)?;
+/// assert_eq!(output.last_hidden_state.dims(), [1, 5, 16]);
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
+#[derive(Module, Debug)]
+pub struct Mistral3ForConditionalGeneration {
+    model: Parts,
+    #[module(skip)]
+    config: Mistral3Config,
+    #[module(skip)]
+    text: MistralConfig,
+}
+
+#[derive(Module, Debug)]
+struct Parts {
+    language_model: LanguageModel,
+}
+
+impl Model for Mistral3ForConditionalGeneration {
+    type Config = Mistral3Config;
+
+    const CLASS_NAME: &'static str = "Mistral3ForConditionalGeneration";
+    const LIBRARY: &'static str = "transformers";
+    const WEIGHTS_NAME: &'static str = "model";
+
+    /// In files, the language model is a whole one, which predicts tokens, and holds this one in its field `model`.
+    const OLD_KEY: OldKey =
+        |key| Some(format!("language_model.model.{}", key.strip_prefix("model.language_model.")?));
+
+    const UNUSED_WEIGHTS: &'static [&'static str] = &[
+        "lm_head.",
+        "language_model.lm_head.",
+        "vision_tower.",
+        "model.vision_tower.",
+        "multi_modal_projector.",
+        "model.multi_modal_projector.",
+    ];
+
+    fn init(config: &Mistral3Config, device: &Device) -> Result<Self> {
+        config.check()?;
+        let text = config.text_config.clone();
+        let shape = text.shape();
+        let language_model = LanguageModel::init(&shape, text.vocab_size, text.num_hidden_layers, device);
+        Ok(Self { model: Parts { language_model }, config: config.clone(), text })
+    }
+
+    fn config(&self) -> &Mistral3Config {
+        &self.config
+    }
+
+    fn saved_config(&self) -> Config {
+        saved_transformers_config(&self.config)
+    }
+
+    compiled_with_the_library!();
+}
+
+embedding_methods!(Mistral3ForConditionalGeneration, Mistral3Output, [model.language_model.norm], [text]);
+
+impl Mistral3ForConditionalGeneration {
+    fn embed(
+        &self,
+        input_ids: &[Vec<u32>],
+        attention_mask: Option<&[Vec<u32>]>,
+        numbers: &[usize],
+        device: &Device,
+    ) -> Result<Vec<Tensor<3>>> {
+        let (parts, tokens) = (&self.model.language_model, input_ids[0].len());
+        let x = parts.embed(input_ids, device);
+        let angles = text_angles(self.text.rope_theta()?, self.text.head_dim(), tokens);
+        let rotary = RotaryEmbedding::new(&angles, tokens, Pairs::Halves, device);
+        let window = self.text.sliding_window.unwrap_or(usize::MAX);
+        let hidden = match attention_mask {
+            Some(mask) => HiddenTokens::outside(mask, window, device),
+            None => HiddenTokens::outside(&vec![vec![1; tokens]; input_ids.len()], window, device),
+        };
+        let layers = (parts.layers.as_slice(), &parts.norm);
+        Ok(language_model::hidden_states(x, layers, &rotary, |_| hidden.as_ref(), numbers))
+    }
+}
