@@ -161,11 +161,13 @@ fn what_is_missing_or_does_not_fit_is_named() {
     expect(&refused(&class), &["text_encoder", "Qwen3VLModel"]);
     let tokenizer = set("model_index.json", "tokenizer", json!([null, null]));
     expect(&refused(&tokenizer), &["tokenizer", "needs its tokenizer"]);
-    for class in ["QwenImageLayeredPipeline", "QwenImage21Pipeline"] {
+    for (class, message) in
+        [("QwenImageLayeredPipeline", "processor"), ("QwenImage21Pipeline", "QwenImagePipeline")]
+    {
         let folder = checkpoint();
         set("model_index.json", "_class_name", class.into())(folder.path());
         let whole = DiffusionPipeline::from_pretrained(folder.path().to_str().unwrap());
-        expect(&error(whole), &[class, "QwenImagePipeline"]);
+        expect(&error(whole), &[class, message]);
     }
 
     // Parts that do not fit each other.
