@@ -1936,6 +1936,53 @@ class FluxControlNetInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+class FluxControlNetModel(ModelMixin):
+    """`FluxControlNetModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, hidden_states: ArrayLike | None = None, controlnet_cond: Any | None = None, controlnet_mode: int | Sequence[int] | ArrayLike | None = None, conditioning_scale: float = 1.0, encoder_hidden_states: ArrayLike | None = None, pooled_projections: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, img_ids: Any | None = None, txt_ids: Any | None = None, guidance: float | Sequence[float] | ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the FluxControlNetModel.
+
+        Args:
+            hidden_states (ArrayLike): The tokens of the images, `[batch, tokens, in_channels]`.
+            controlnet_cond (Any): The image to follow: tokens `[batch, tokens, in_channels]`, or pixels `[batch, 3, height, width]` for a model that embeds them itself.
+            controlnet_mode (int | Sequence[int] | ArrayLike): The kind of image of each item, for a union model.
+            conditioning_scale (float): A factor of the results.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+            pooled_projections (ArrayLike): The pooled prompts, `[batch, pooled_projection_dim]`.
+            timestep (float | Sequence[float] | ArrayLike): The time from 1 (noise) to 0: one for all items, or one for each.
+            img_ids (Any): The places of the images' tokens, `[tokens, 3]`, or of each item, `[batch, tokens, 3]`; those of the first item count.
+            txt_ids (Any): The places of the prompts' tokens, as `img_ids`.
+            guidance (float | Sequence[float] | ArrayLike): How strongly to follow the prompt: one for all items, or one for each.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, hidden_states: ArrayLike | None = None, controlnet_cond: Any | None = None, controlnet_mode: int | Sequence[int] | ArrayLike | None = None, conditioning_scale: float = 1.0, encoder_hidden_states: ArrayLike | None = None, pooled_projections: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, img_ids: Any | None = None, txt_ids: Any | None = None, guidance: float | Sequence[float] | ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the FluxControlNetModel.
+
+        Args:
+            hidden_states (ArrayLike): The tokens of the images, `[batch, tokens, in_channels]`.
+            controlnet_cond (Any): The image to follow: tokens `[batch, tokens, in_channels]`, or pixels `[batch, 3, height, width]` for a model that embeds them itself.
+            controlnet_mode (int | Sequence[int] | ArrayLike): The kind of image of each item, for a union model.
+            conditioning_scale (float): A factor of the results.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+            pooled_projections (ArrayLike): The pooled prompts, `[batch, pooled_projection_dim]`.
+            timestep (float | Sequence[float] | ArrayLike): The time from 1 (noise) to 0: one for all items, or one for each.
+            img_ids (Any): The places of the images' tokens, `[tokens, 3]`, or of each item, `[batch, tokens, 3]`; those of the first item count.
+            txt_ids (Any): The places of the prompts' tokens, as `img_ids`.
+            guidance (float | Sequence[float] | ArrayLike): How strongly to follow the prompt: one for all items, or one for each.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class FluxControlNetPipeline(DiffusionPipeline):
     """`FluxControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -2248,6 +2295,76 @@ class FluxPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+class FluxPriorReduxPipeline:
+    """`FluxPriorReduxPipeline` of diffusers: turns images into embedded prompts for pipelines of FLUX.1.
+
+    >>> prompt = redux(image)
+    >>> image = pipeline(**prompt, guidance_scale=2.5).images[0]
+    """
+
+    def __call__(self, image: Any = None, prompt: str | list[str] | None = None, prompt_2: Any = None, prompt_embeds: Any = None, pooled_prompt_embeds: Any = None, prompt_embeds_scale: Any = 1.0, pooled_prompt_embeds_scale: Any = 1.0, return_dict: bool = True) -> Any:
+        """Embeds images, after a prompt if there are text encoders, as the prompt of a call.
+
+        Args:
+            image (ImageInput): The images; several become one prompt, the sum of theirs.
+            prompt (str | list[str]): The prompts: one for all images, or one for each. They need text encoders, which the checkpoint does not have.
+            prompt_2 (str | list[str]): The prompts for the second text encoder; by default those of the first.
+            prompt_embeds (ArrayLike): Embedded prompts, `[images, tokens, features]`, instead of `prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[images, features]`, to be given with `prompt_embeds`.
+            prompt_embeds_scale (float | Sequence[float] | ArrayLike): A factor of the result: one number, or one for each image.
+            pooled_prompt_embeds_scale (float | Sequence[float] | ArrayLike): A factor of the pooled result: one number, or one for each image.
+
+        Returns:
+            An output with `prompt_embeds` and `pooled_prompt_embeds`; with `return_dict=False`, a tuple of them.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+        """
+
+    def __getattr__(self, name: Any) -> Any: ...
+
+    def __init__(self, **parts: Any) -> None: ...
+
+    def __repr__(self) -> str: ...
+
+    def __setattr__(self, name: Any, value: Any) -> None: ...
+
+    @property
+    def components(self) -> dict[str, Any]:
+        """The parts by name; `None` for those that are not there."""
+
+    config_name: str
+
+    @property
+    def device(self) -> Any:
+        """The device of the models: the CPU."""
+
+    @property
+    def dtype(self) -> Any:
+        """The element type of the models."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Self:
+        """Loads the pipeline from a folder or from the hub.
+
+        Args:
+            pretrained_model_name_or_path (str): The folder, or the name of a repository.
+            torch_dtype, dtype, mindspore_dtype: The element type to compute in: float32 (the default), float16 or bfloat16.
+            variant (str), revision (str), cache_dir (str), token (str), local_files_only (bool): As for other pipelines.
+            text_encoder, tokenizer, text_encoder_2, tokenizer_2: Those of a pipeline of FLUX.1, so that a call takes prompts.
+            image_encoder, image_embedder: Parts to use instead of those of the checkpoint.
+
+        Raises:
+            OSError: when a file is missing or damaged.
+            ValueError: when a configuration has a value that its class does not know, or a part does not fit.
+        """
+
+    def save_pretrained(self, save_directory: Any, safe_serialization: Any = True, variant: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
+        """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there."""
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Converts the weights to another element type. A device must be the CPU."""
+
 class FluxTransformer2DModel(ModelMixin):
     """`FluxTransformer2DModel` of Python: see `ModelMixin` for its methods."""
 
@@ -2447,6 +2564,55 @@ class HeunDiscreteScheduler(HalfSteps, StepIndex, SchedulerMixin):
 
         Raises:
             ValueError: when a shape or the timestep does not fit.
+        """
+
+class HunyuanDiT2DControlNetModel(ModelMixin):
+    """`HunyuanDiT2DControlNetModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, controlnet_cond: ArrayLike | None = None, conditioning_scale: float = 1.0, encoder_hidden_states: ArrayLike | None = None, text_embedding_mask: ArrayLike | None = None, encoder_hidden_states_t5: ArrayLike | None = None, text_embedding_mask_t5: ArrayLike | None = None, image_meta_size: ArrayLike | None = None, style: int | Sequence[int] | ArrayLike | None = None, image_rotary_emb: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the HunyuanDiT2DControlNetModel.
+
+        Args:
+            hidden_states (ArrayLike): The latents, `[batch, in_channels, height, width]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep from 1000 (noise) to 0: one for all items, or one for each.
+            controlnet_cond (ArrayLike): The latents of the image to follow, of the shape of `hidden_states`.
+            conditioning_scale (float): A factor of the results.
+            encoder_hidden_states (ArrayLike): The prompts as the first text encoder embeds them, `[batch, text_len, cross_attention_dim]`.
+            text_embedding_mask (ArrayLike): Which of its tokens count, `[batch, text_len]`: those that are not 0.
+            encoder_hidden_states_t5 (ArrayLike): The prompts as T5 embeds them, `[batch, text_len_t5, cross_attention_dim_t5]`.
+            text_embedding_mask_t5 (ArrayLike): Which of its tokens count, `[batch, text_len_t5]`: those that are not 0.
+            image_meta_size (ArrayLike): For each item the height and width of the original, those of the result, and from where on it was cropped, `[batch, 6]`.
+            style (int | Sequence[int] | ArrayLike): The style of each item. There is one, 0.
+            image_rotary_emb (Any): By how much places turn the features of a head: cosines and sines, each `[patches, attention_head_dim]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, controlnet_cond: ArrayLike | None = None, conditioning_scale: float = 1.0, encoder_hidden_states: ArrayLike | None = None, text_embedding_mask: ArrayLike | None = None, encoder_hidden_states_t5: ArrayLike | None = None, text_embedding_mask_t5: ArrayLike | None = None, image_meta_size: ArrayLike | None = None, style: int | Sequence[int] | ArrayLike | None = None, image_rotary_emb: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the HunyuanDiT2DControlNetModel.
+
+        Args:
+            hidden_states (ArrayLike): The latents, `[batch, in_channels, height, width]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep from 1000 (noise) to 0: one for all items, or one for each.
+            controlnet_cond (ArrayLike): The latents of the image to follow, of the shape of `hidden_states`.
+            conditioning_scale (float): A factor of the results.
+            encoder_hidden_states (ArrayLike): The prompts as the first text encoder embeds them, `[batch, text_len, cross_attention_dim]`.
+            text_embedding_mask (ArrayLike): Which of its tokens count, `[batch, text_len]`: those that are not 0.
+            encoder_hidden_states_t5 (ArrayLike): The prompts as T5 embeds them, `[batch, text_len_t5, cross_attention_dim_t5]`.
+            text_embedding_mask_t5 (ArrayLike): Which of its tokens count, `[batch, text_len_t5]`: those that are not 0.
+            image_meta_size (ArrayLike): For each item the height and width of the original, those of the result, and from where on it was cropped, `[batch, 6]`.
+            style (int | Sequence[int] | ArrayLike): The style of each item. There is one, 0.
+            image_rotary_emb (Any): By how much places turn the features of a head: cosines and sines, each `[patches, attention_head_dim]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
         """
 
 class HunyuanDiT2DModel(ModelMixin):
@@ -3566,6 +3732,47 @@ class QwenImageControlNetInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+class QwenImageControlNetModel(ModelMixin):
+    """`QwenImageControlNetModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, hidden_states: ArrayLike | None = None, controlnet_cond: ArrayLike | None = None, conditioning_scale: float = 1.0, encoder_hidden_states: ArrayLike | None = None, encoder_hidden_states_mask: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, img_shapes: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the QwenImageControlNetModel.
+
+        Args:
+            hidden_states (ArrayLike): The tokens of the images, `[batch, tokens, in_channels]`.
+            controlnet_cond (ArrayLike): The tokens of the image to follow, `[batch, tokens, in_channels + extra_condition_channels]`.
+            conditioning_scale (float): A factor of the results.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+            encoder_hidden_states_mask (ArrayLike): Which tokens of the prompts count, `[batch, tokens]`: those that are not 0. By default all count.
+            timestep (float | Sequence[float] | ArrayLike): The time from 1 (noise) to 0: one for all items, or one for each.
+            img_shapes (Any): Frames, rows and columns of the tokens of each image of an item.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, hidden_states: ArrayLike | None = None, controlnet_cond: ArrayLike | None = None, conditioning_scale: float = 1.0, encoder_hidden_states: ArrayLike | None = None, encoder_hidden_states_mask: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, img_shapes: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the QwenImageControlNetModel.
+
+        Args:
+            hidden_states (ArrayLike): The tokens of the images, `[batch, tokens, in_channels]`.
+            controlnet_cond (ArrayLike): The tokens of the image to follow, `[batch, tokens, in_channels + extra_condition_channels]`.
+            conditioning_scale (float): A factor of the results.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`.
+            encoder_hidden_states_mask (ArrayLike): Which tokens of the prompts count, `[batch, tokens]`: those that are not 0. By default all count.
+            timestep (float | Sequence[float] | ArrayLike): The time from 1 (noise) to 0: one for all items, or one for each.
+            img_shapes (Any): Frames, rows and columns of the tokens of each image of an item.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class QwenImageControlNetPipeline(DiffusionPipeline):
     """`QwenImageControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -3968,6 +4175,35 @@ class RePaintScheduler(BackAndForth, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
+class ReduxImageEncoder(ModelMixin):
+    """`ReduxImageEncoder` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, x: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the ReduxImageEncoder.
+
+        Args:
+            x (ArrayLike): The embedded images, `[batch, patches, redux_dim]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, x: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the ReduxImageEncoder.
+
+        Args:
+            x (ArrayLike): The embedded images, `[batch, patches, redux_dim]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class RungeKutta:
     """Runs that begin with steps of one method and continue with those of another. `step` chooses between them."""
 
@@ -4052,6 +4288,45 @@ class SCMScheduler(StepIndex, SchedulerMixin):
             ValueError: when a shape or the timestep does not fit.
         """
 
+class SD3ControlNetModel(ModelMixin):
+    """`SD3ControlNetModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, hidden_states: ArrayLike | None = None, controlnet_cond: ArrayLike | None = None, conditioning_scale: float = 1.0, encoder_hidden_states: ArrayLike | None = None, pooled_projections: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the SD3ControlNetModel.
+
+        Args:
+            hidden_states (ArrayLike): The latents, `[batch, in_channels, height, width]`.
+            controlnet_cond (ArrayLike): The latents of the image to follow and possibly further channels, `[batch, channels, height, width]`.
+            conditioning_scale (float): A factor of the results.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`, for a model that reads them.
+            pooled_projections (ArrayLike): The pooled prompts, `[batch, pooled_projection_dim]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep from 1000 (noise) to 0: one for all items, or one for each.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, hidden_states: ArrayLike | None = None, controlnet_cond: ArrayLike | None = None, conditioning_scale: float = 1.0, encoder_hidden_states: ArrayLike | None = None, pooled_projections: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the SD3ControlNetModel.
+
+        Args:
+            hidden_states (ArrayLike): The latents, `[batch, in_channels, height, width]`.
+            controlnet_cond (ArrayLike): The latents of the image to follow and possibly further channels, `[batch, channels, height, width]`.
+            conditioning_scale (float): A factor of the results.
+            encoder_hidden_states (ArrayLike): The embedded prompts, `[batch, tokens, joint_attention_dim]`, for a model that reads them.
+            pooled_projections (ArrayLike): The pooled prompts, `[batch, pooled_projection_dim]`.
+            timestep (float | Sequence[float] | ArrayLike): The timestep from 1000 (noise) to 0: one for all items, or one for each.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class SD3Transformer2DModel(ModelMixin):
     """`SD3Transformer2DModel` of Python: see `ModelMixin` for its methods."""
 
@@ -4083,6 +4358,45 @@ class SD3Transformer2DModel(ModelMixin):
             timestep (float | Sequence[float] | ArrayLike): The timestep from 1000 (noise) to 0: one for all items, or one for each.
             block_controlnet_hidden_states (Any): What ControlNets add to the tokens of the image after the blocks, each `[batch, tokens, dim]`.
             skip_layers (int | Sequence[int] | ArrayLike): The numbers of blocks that are left out.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class SanaControlNetModel(ModelMixin):
+    """`SanaControlNetModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, controlnet_cond: ArrayLike | None = None, conditioning_scale: float = 1.0, encoder_attention_mask: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the SanaControlNetModel.
+
+        Args:
+            hidden_states (ArrayLike): The latents, `[batch, in_channels, height, width]`.
+            encoder_hidden_states (ArrayLike): The embedded captions, `[batch, tokens, caption_channels]`.
+            timestep (float | Sequence[float] | ArrayLike): The time: one for all items, or one for each.
+            controlnet_cond (ArrayLike): The latents of the image to follow, of the shape of `hidden_states`.
+            conditioning_scale (float): A factor of the results.
+            encoder_attention_mask (ArrayLike): Which tokens of the captions count, `[batch, tokens]`: 1 for those, 0 for others. By default all count.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, hidden_states: ArrayLike | None = None, encoder_hidden_states: ArrayLike | None = None, timestep: float | Sequence[float] | ArrayLike | None = None, controlnet_cond: ArrayLike | None = None, conditioning_scale: float = 1.0, encoder_attention_mask: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the SanaControlNetModel.
+
+        Args:
+            hidden_states (ArrayLike): The latents, `[batch, in_channels, height, width]`.
+            encoder_hidden_states (ArrayLike): The embedded captions, `[batch, tokens, caption_channels]`.
+            timestep (float | Sequence[float] | ArrayLike): The time: one for all items, or one for each.
+            controlnet_cond (ArrayLike): The latents of the image to follow, of the shape of `hidden_states`.
+            conditioning_scale (float): A factor of the results.
+            encoder_attention_mask (ArrayLike): Which tokens of the captions count, `[batch, tokens]`: 1 for those, 0 for others. By default all count.
 
         Returns:
             An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
@@ -4454,6 +4768,68 @@ class Shift:
     @property
     def shift(self) -> Any:
         """The shift of the noise levels of the next run, unless it is dynamic."""
+
+class Siglip2VisionModel(ModelMixin):
+    """`Siglip2VisionModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, pixel_values: ArrayLike | None = None, pixel_attention_mask: Any | None = None, spatial_shapes: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the Siglip2VisionModel.
+
+        Args:
+            pixel_values (ArrayLike): The images in patches, `[batch, patches, channels * patch_size * patch_size]`.
+            pixel_attention_mask (Any): 1 for each patch of an image and 0 for each empty one, `[batch, patches]`.
+            spatial_shapes (Any): Height and width of each image in patches, `[batch, 2]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, pixel_values: ArrayLike | None = None, pixel_attention_mask: Any | None = None, spatial_shapes: Any | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the Siglip2VisionModel.
+
+        Args:
+            pixel_values (ArrayLike): The images in patches, `[batch, patches, channels * patch_size * patch_size]`.
+            pixel_attention_mask (Any): 1 for each patch of an image and 0 for each empty one, `[batch, patches]`.
+            spatial_shapes (Any): Height and width of each image in patches, `[batch, 2]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+class SiglipVisionModel(ModelMixin):
+    """`SiglipVisionModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, pixel_values: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the SiglipVisionModel.
+
+        Args:
+            pixel_values (ArrayLike): The prepared images, `[batch, channels, height, width]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, pixel_values: ArrayLike | None = None, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the SiglipVisionModel.
+
+        Args:
+            pixel_values (ArrayLike): The prepared images, `[batch, channels, height, width]`.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
 
 class StableDiffusion3ControlNetInpaintingPipeline(DiffusionPipeline):
     """`StableDiffusion3ControlNetInpaintingPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -6350,6 +6726,43 @@ class ZImageControlNetInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+class ZImageControlNetModel(ModelMixin):
+    """`ZImageControlNetModel` of Python: see `ModelMixin` for its methods."""
+
+    def __call__(self, x: Any | None = None, t: float | Sequence[float] | ArrayLike | None = None, cap_feats: Any | None = None, control_context: Any | None = None, conditioning_scale: float = 1.0, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the ZImageControlNetModel.
+
+        Args:
+            x (Any): The noisy latents of each image, `[in_channels, frames, height, width]`.
+            t (float | Sequence[float] | ArrayLike): The time from 0 (noise) to 1: one for all images, or one for each.
+            cap_feats (Any): The hidden states of each caption, `[tokens, cap_feat_dim]`.
+            control_context (Any): The image to follow for each image, `[control_in_dim, frames, height, width]`.
+            conditioning_scale (float): A factor of the results.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
+    def forward(self, x: Any | None = None, t: float | Sequence[float] | ArrayLike | None = None, cap_feats: Any | None = None, control_context: Any | None = None, conditioning_scale: float = 1.0, return_dict: bool = True, **others: Any) -> Any:
+        """Calls the ZImageControlNetModel.
+
+        Args:
+            x (Any): The noisy latents of each image, `[in_channels, frames, height, width]`.
+            t (float | Sequence[float] | ArrayLike): The time from 0 (noise) to 1: one for all images, or one for each.
+            cap_feats (Any): The hidden states of each caption, `[tokens, cap_feat_dim]`.
+            control_context (Any): The image to follow for each image, `[control_in_dim, frames, height, width]`.
+            conditioning_scale (float): A factor of the results.
+
+        Returns:
+            An output whose arrays are of the kind of the first array given; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument is missing, or a shape does not fit.
+        """
+
 class ZImageControlNetPipeline(DiffusionPipeline):
     """`ZImageControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -6460,6 +6873,41 @@ class ZImageInpaintPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+class ZImageOmniPipeline(DiffusionPipeline):
+    """`ZImageOmniPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, image: ImageInput | None = None, *, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 5.0, cfg_normalization: bool = False, cfg_truncation: float = 1.0, negative_prompt: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: Any | None = None, negative_prompt_embeds: Any | None = None, max_sequence_length: int = 512, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: ZImageOmniPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            image (ImageInput): The images to look at: each has a size of its own, with sides of at least 64 pixels. Those of more than a megapixel are resized.
+            height (int): Height of the images in pixels, a multiple of 16.
+            width (int): Width of the images in pixels, a multiple of 16.
+            num_inference_steps (int): Number of denoising steps. The default is Python's; Z-Image-Turbo needs 8.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of evenly spread ones.
+            guidance_scale (float): How far to go beyond the prediction with the prompt, away from the one with the negative prompt; 0 turns off guidance, and with it the negative prompt. The default is Python's; Z-Image-Turbo needs 0.
+            cfg_normalization (bool): Limits how much longer guidance makes a prediction: `true` to the length of the one with the prompt, a number to this many times as much.
+            cfg_truncation (float): The time from 0 (noise) to 1 after which there is no guidance.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`: noise, or for a pipeline with an image argument, latents that are denoised as they are.
+            prompt_embeds (Any): Embedded prompts, for each its parts, `[tokens, features]`: one before each image, and any number after the last, instead of `prompt`.
+            negative_prompt_embeds (Any): Embedded negative prompts, for each its parts, `[tokens, features]`: one before each image, and any number after the last, instead of `negative_prompt`.
+            max_sequence_length (int): The most tokens of a prompt with the words around it that the language model expects; more are cut off.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
 class ZImagePipeline(DiffusionPipeline):
     """`ZImagePipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -6497,13 +6945,15 @@ class ZImagePipeline(DiffusionPipeline):
 class ZImageTransformer2DModel(ModelMixin):
     """`ZImageTransformer2DModel` of Python: see `ModelMixin` for its methods."""
 
-    def __call__(self, x: Any | None = None, t: float | Sequence[float] | ArrayLike | None = None, cap_feats: Any | None = None, patch_size: int = 2, f_patch_size: int = 1, return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, x: Any | None = None, t: float | Sequence[float] | ArrayLike | None = None, cap_feats: Any | None = None, siglip_feats: Any | None = None, image_noise_mask: Any | None = None, patch_size: int = 2, f_patch_size: int = 1, return_dict: bool = True, **others: Any) -> Any:
         """Calls the ZImageTransformer2DModel.
 
         Args:
-            x (Any): The noisy latents of each image, `[in_channels, frames, height, width]`.
+            x (Any): The noisy latents of each image, `[in_channels, frames, height, width]`; or lists of images for each item, the last noisy.
             t (float | Sequence[float] | ArrayLike): The time from 0 (noise) to 1: one for all images, or one for each.
-            cap_feats (Any): The hidden states of each caption, `[tokens, cap_feat_dim]`.
+            cap_feats (Any): The hidden states of each caption, `[tokens, cap_feat_dim]`; or lists of its parts, one before each image.
+            siglip_feats (Any): With lists of images, what a vision model saw in each of them, `[rows, columns, siglip_feat_dim]`.
+            image_noise_mask (Any): With lists of images, 1 for each that is noisy and 0 for each that is not.
             patch_size (int): The height and width of a patch.
             f_patch_size (int): The frames of a patch.
 
@@ -6514,13 +6964,15 @@ class ZImageTransformer2DModel(ModelMixin):
             ValueError: when an argument is missing, or a shape does not fit.
         """
 
-    def forward(self, x: Any | None = None, t: float | Sequence[float] | ArrayLike | None = None, cap_feats: Any | None = None, patch_size: int = 2, f_patch_size: int = 1, return_dict: bool = True, **others: Any) -> Any:
+    def forward(self, x: Any | None = None, t: float | Sequence[float] | ArrayLike | None = None, cap_feats: Any | None = None, siglip_feats: Any | None = None, image_noise_mask: Any | None = None, patch_size: int = 2, f_patch_size: int = 1, return_dict: bool = True, **others: Any) -> Any:
         """Calls the ZImageTransformer2DModel.
 
         Args:
-            x (Any): The noisy latents of each image, `[in_channels, frames, height, width]`.
+            x (Any): The noisy latents of each image, `[in_channels, frames, height, width]`; or lists of images for each item, the last noisy.
             t (float | Sequence[float] | ArrayLike): The time from 0 (noise) to 1: one for all images, or one for each.
-            cap_feats (Any): The hidden states of each caption, `[tokens, cap_feat_dim]`.
+            cap_feats (Any): The hidden states of each caption, `[tokens, cap_feat_dim]`; or lists of its parts, one before each image.
+            siglip_feats (Any): With lists of images, what a vision model saw in each of them, `[rows, columns, siglip_feat_dim]`.
+            image_noise_mask (Any): With lists of images, 1 for each that is noisy and 0 for each that is not.
             patch_size (int): The height and width of a patch.
             f_patch_size (int): The frames of a patch.
 

@@ -28,6 +28,7 @@ from . import FluxInpaintPipeline as FluxInpaintPipeline
 from . import FluxKontextInpaintPipeline as FluxKontextInpaintPipeline
 from . import FluxKontextPipeline as FluxKontextPipeline
 from . import FluxPipeline as FluxPipeline
+from . import FluxPriorReduxPipeline as FluxPriorReduxPipeline
 from . import HunyuanDiTControlNetPipeline as HunyuanDiTControlNetPipeline
 from . import HunyuanDiTPAGPipeline as HunyuanDiTPAGPipeline
 from . import HunyuanDiTPipeline as HunyuanDiTPipeline
@@ -85,4 +86,5 @@ from . import ZImageControlNetInpaintPipeline as ZImageControlNetInpaintPipeline
 from . import ZImageControlNetPipeline as ZImageControlNetPipeline
 from . import ZImageImg2ImgPipeline as ZImageImg2ImgPipeline
 from . import ZImageInpaintPipeline as ZImageInpaintPipeline
+from . import ZImageOmniPipeline as ZImageOmniPipeline
 from . import ZImagePipeline as ZImagePipeline
