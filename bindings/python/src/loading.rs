@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::DType;
 use oxidiff::{
-    AnyModel, ControlNets, Device, HubOptions, IpAdapterOptions, LoadOptions, LoraOptions, Model,
+    AnyModel, ControlNets, Device, Error, HubOptions, IpAdapterOptions, LoadOptions, LoraOptions, Model,
     QuantizationConfig, SingleFileOptions, T2IAdapter, T2IAdapters, TextualInversionOptions,
 };
 use pyo3::exceptions::PyTypeError;
@@ -65,7 +65,11 @@ pub fn controlnet(given: &Bound<'_, PyDict>) -> PyResult<Option<ControlNets>> {
 pub fn controlnets(cores: &Bound<'_, PyAny>) -> PyResult<ControlNets> {
     let model = |core: PyResult<Bound<'_, PyAny>>| Ok(core?.cast::<PyModel>()?.get().lock().clone());
     let models: Vec<AnyModel> = cores.try_iter()?.map(model).collect::<PyResult<_>>()?;
-    ControlNets::try_from(models).map_err(to_py)
+    ControlNets::try_from(models).map_err(|error| match error {
+        // To Python, what is of another class is of another type.
+        Error::InvalidArgument { .. } => PyTypeError::new_err(error.to_string()),
+        other => to_py(other),
+    })
 }
 
 /// The T2I-Adapters that a pipeline is to have.

@@ -82,7 +82,7 @@ class FluxPriorReduxPipeline:
         dtype = moved(args, kwargs)
         if dtype is not None:
             for part in self._parts.values():
-                if hasattr(part, "num_parameters"):
+                if not isinstance(part, Part):
                     part.to(dtype)
         return self
 
@@ -107,7 +107,7 @@ class FluxPriorReduxPipeline:
     def _synchronise(self):
         """Hands on what was done to the models."""
         for name, part in self._parts.items():
-            if hasattr(part, "num_parameters"):
+            if not isinstance(part, Part):
                 self._core.set_part(name, part._core)
 
     def __getattr__(self, name):
