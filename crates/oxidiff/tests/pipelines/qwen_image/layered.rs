@@ -184,7 +184,7 @@ fn a_saved_pipeline_takes_images_apart_in_the_same_way() {
 }
 
 #[test]
-fn adapters_change_the_layers() {
+fn adapters_of_another_transformer_are_refused() {
     let mut pipeline = pipeline();
     let plain = latents(&mut pipeline, short());
     let file = recorded("lora/kohya.safetensors");
