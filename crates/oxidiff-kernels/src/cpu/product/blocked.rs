@@ -169,7 +169,17 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
                     let next = Ahead::rows(next.as_ptr(), 1, next.len(), next.len());
                     let [one, other] = left.ahead(share(panel)..share(panel + 1), next_columns.clone());
                     let ahead = [next, one, other];
-                    panel::multiply(simd, count, columns.len(), block, these, ahead, sums, width, start > 0);
+                    panel::multiply_apart(
+                        simd,
+                        count,
+                        columns.len(),
+                        block,
+                        these,
+                        ahead,
+                        sums,
+                        width,
+                        start > 0,
+                    );
                     if columns.end == depth {
                         sink.take_rows(simd, rows.clone(), (first_panel + panel) * width, width, sums);
                     }

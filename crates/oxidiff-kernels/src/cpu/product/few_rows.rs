@@ -103,7 +103,7 @@ impl<U: Unit, L: Left<U>, R: Right<U>, K: Sink> WithSimd for Task<'_, U, L, R, K
                         let sums = &mut sums[panel * sums_len + (first - rows.start) * width..];
                         let count = block_rows.len();
                         let ahead = [ahead, Ahead::NONE, Ahead::NONE];
-                        panel::multiply(
+                        panel::multiply_apart(
                             simd,
                             count,
                             columns.len(),

@@ -99,32 +99,30 @@ pub(crate) fn multiply<S: Simd, U: Unit>(
     if rows == 0 {
         return;
     }
-    let width = width::<S>();
-    assert!(left.values.len() >= (rows - 1) * left.stride + depth, "the left matrix");
-    assert!(panel.len() >= depth * width, "the panel");
-    assert!(out.len() >= (rows - 1) * out_stride + width, "the product");
-    let product = Product {
-        depth,
-        left: left.values.as_ptr(),
-        left_stride: left.stride,
-        panel: panel.as_ptr(),
-        ahead,
-        out: out.as_mut_ptr(),
-        out_stride,
-        add,
-    };
-    // SAFETY: all matrices are inside their slices, as just checked, and `out`, borrowed mutably, overlaps neither of the
+    let product = Product::of(width::<S>(), rows, depth, left, panel, ahead, out, out_stride, add);
+    // SAFETY: all matrices are inside their slices, as was just checked, and `out`, borrowed mutably, overlaps neither of the
     // others.
-    unsafe { multiply_apart(simd, rows, product) }
+    unsafe { U::multiply(simd, rows, product) }
 }
 
-/// [`Unit::multiply`] as a function of its own. The unrolled loops are long and have dozens of callers for each kind of
-/// vectors: a copy in each would double what there is to compile.
+/// [`multiply`] as a function of its own, for callers of which there are dozens for each kind of vectors: a copy of the unrolled
+/// loops in each would double what there is to compile. A call costs little beside the product of a whole block.
 ///
-/// # Safety
-/// As for [`Unit::multiply`].
+/// # Panics
+/// As [`multiply`].
 #[inline(never)]
-unsafe fn multiply_apart<S: Simd, U: Unit>(simd: S, rows: usize, product: Product<U>) {
+#[expect(clippy::too_many_arguments, reason = "three matrices with their shapes")]
+pub(crate) fn multiply_apart<S: Simd, U: Unit>(
+    simd: S,
+    rows: usize,
+    depth: usize,
+    left: Rows<'_, U>,
+    panel: &[U],
+    ahead: [Ahead; 3],
+    out: &mut [f32],
+    out_stride: usize,
+    add: bool,
+) {
     struct Apart<U> {
         rows: usize,
         product: Product<U>,
@@ -134,11 +132,15 @@ unsafe fn multiply_apart<S: Simd, U: Unit>(simd: S, rows: usize, product: Produc
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
-            // SAFETY: the caller of the function makes the same promises.
+            // SAFETY: all matrices are inside their slices, as was checked for the product, and `out`, borrowed mutably until the
+            // function returns, overlaps neither of the others.
             unsafe { U::multiply(simd, self.rows, self.product) }
         }
     }
-    simd.vectorize(Apart { rows, product });
+    if rows > 0 {
+        let product = Product::of(width::<S>(), rows, depth, left, panel, ahead, out, out_stride, add);
+        simd.vectorize(Apart { rows, product });
+    }
 }
 
 /// The matrices of a product.
@@ -153,6 +155,38 @@ pub(crate) struct Product<U> {
     pub out: *mut f32,
     pub out_stride: usize,
     pub add: bool,
+}
+
+impl<U> Product<U> {
+    /// # Panics
+    /// When a matrix reaches past the end of its slice.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "three matrices with their shapes")]
+    fn of(
+        width: usize,
+        rows: usize,
+        depth: usize,
+        left: Rows<'_, U>,
+        panel: &[U],
+        ahead: [Ahead; 3],
+        out: &mut [f32],
+        out_stride: usize,
+        add: bool,
+    ) -> Self {
+        assert!(left.values.len() >= (rows - 1) * left.stride + depth, "the left matrix");
+        assert!(panel.len() >= depth * width, "the panel");
+        assert!(out.len() >= (rows - 1) * out_stride + width, "the product");
+        Self {
+            depth,
+            left: left.values.as_ptr(),
+            left_stride: left.stride,
+            panel: panel.as_ptr(),
+            ahead,
+            out: out.as_mut_ptr(),
+            out_stride,
+            add,
+        }
+    }
 }
 
 impl Unit for f32 {
