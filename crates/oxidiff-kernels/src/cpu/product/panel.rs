@@ -99,8 +99,21 @@ pub(crate) fn multiply<S: Simd, U: Unit>(
     if rows == 0 {
         return;
     }
-    let product = Product::of(width::<S>(), rows, depth, left, panel, ahead, out, out_stride, add);
-    // SAFETY: all matrices are inside their slices, as was just checked, and `out`, borrowed mutably, overlaps neither of the
+    let width = width::<S>();
+    assert!(left.values.len() >= (rows - 1) * left.stride + depth, "the left matrix");
+    assert!(panel.len() >= depth * width, "the panel");
+    assert!(out.len() >= (rows - 1) * out_stride + width, "the product");
+    let product = Product {
+        depth,
+        left: left.values.as_ptr(),
+        left_stride: left.stride,
+        panel: panel.as_ptr(),
+        ahead,
+        out: out.as_mut_ptr(),
+        out_stride,
+        add,
+    };
+    // SAFETY: all matrices are inside their slices, as just checked, and `out`, borrowed mutably, overlaps neither of the
     // others.
     unsafe { U::multiply(simd, rows, product) }
 }
@@ -123,24 +136,10 @@ pub(crate) fn multiply_apart<S: Simd, U: Unit>(
     out_stride: usize,
     add: bool,
 ) {
-    struct Apart<U> {
-        rows: usize,
-        product: Product<U>,
-    }
-    impl<U: Unit> WithSimd for Apart<U> {
-        type Output = ();
-
+    simd.vectorize(
         #[inline(always)]
-        fn with_simd<S: Simd>(self, simd: S) {
-            // SAFETY: all matrices are inside their slices, as was checked for the product, and `out`, borrowed mutably until the
-            // function returns, overlaps neither of the others.
-            unsafe { U::multiply(simd, self.rows, self.product) }
-        }
-    }
-    if rows > 0 {
-        let product = Product::of(width::<S>(), rows, depth, left, panel, ahead, out, out_stride, add);
-        simd.vectorize(Apart { rows, product });
-    }
+        || multiply(simd, rows, depth, left, panel, ahead, out, out_stride, add),
+    );
 }
 
 /// The matrices of a product.
@@ -155,38 +154,6 @@ pub(crate) struct Product<U> {
     pub out: *mut f32,
     pub out_stride: usize,
     pub add: bool,
-}
-
-impl<U> Product<U> {
-    /// # Panics
-    /// When a matrix reaches past the end of its slice.
-    #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "three matrices with their shapes")]
-    fn of(
-        width: usize,
-        rows: usize,
-        depth: usize,
-        left: Rows<'_, U>,
-        panel: &[U],
-        ahead: [Ahead; 3],
-        out: &mut [f32],
-        out_stride: usize,
-        add: bool,
-    ) -> Self {
-        assert!(left.values.len() >= (rows - 1) * left.stride + depth, "the left matrix");
-        assert!(panel.len() >= depth * width, "the panel");
-        assert!(out.len() >= (rows - 1) * out_stride + width, "the product");
-        Self {
-            depth,
-            left: left.values.as_ptr(),
-            left_stride: left.stride,
-            panel: panel.as_ptr(),
-            ahead,
-            out: out.as_mut_ptr(),
-            out_stride,
-            add,
-        }
-    }
 }
 
 impl Unit for f32 {
