@@ -15,7 +15,7 @@ use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimi
 
 use super::clip_tokenizer_config::TokenizerConfig;
 use super::clip_vocabulary::{self, MERGES_OF_CLIP};
-use super::vocabulary_files::{read_merges, read_tokenizer, read_vocab, wrong};
+use super::vocabulary_files::{read_merges, read_tokenizer, read_vocab, write_tokenizer, wrong};
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
 use crate::pipelines::component::Component;
@@ -210,22 +210,13 @@ impl CLIPTokenizer {
     /// # Errors
     /// When the folder cannot be written.
     pub fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
-        let folder = folder.as_ref();
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        let text = self.tokenizer.to_string(true).map_err(|error| Error::Tokenizer {
-            origin: folder.join("tokenizer.json").display().to_string(),
-            message: error.to_string(),
-        })?;
-        crate::loading::write_whole(&folder.join("tokenizer.json"), text.as_bytes())?;
-
         let mut config = self.config.clone();
         let token = |id| Value::from(self.tokenizer.id_to_token(id).unwrap_or_default());
         config.insert("tokenizer_class".into(), "CLIPTokenizer".into());
         config.insert("bos_token".into(), token(self.bos_token_id));
         config.insert("eos_token".into(), token(self.eos_token_id));
         config.insert("pad_token".into(), token(self.pad_token_id));
-        let text = crate::loading::config::to_sorted_json(&config);
-        crate::loading::write_whole(&folder.join("tokenizer_config.json"), (text + "\n").as_bytes())
+        write_tokenizer(folder.as_ref(), &self.tokenizer, &config)
     }
 }
 

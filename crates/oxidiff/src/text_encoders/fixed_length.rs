@@ -8,12 +8,10 @@ use tokenizers::{AddedToken, Tokenizer};
 use super::clip_tokenizer::TokenizedText;
 use super::text_lengths::{TextLengths, failed};
 use super::tokenizer_config::CONFIG;
-use super::vocabulary_files::wrong;
+use super::vocabulary_files::{write_tokenizer, wrong};
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
-use crate::loading::write_whole;
 
-const TOKENIZER: &str = "tokenizer.json";
 /// The field of a configuration that names the side on which texts are filled up.
 const PADDING_SIDE: &str = "padding_side";
 
@@ -100,17 +98,9 @@ impl FixedLengthTokenizer {
     /// # Errors
     /// When the folder cannot be written.
     pub fn save(&self, folder: &Path, class_name: &str) -> Result<()> {
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        let file = folder.join(TOKENIZER);
-        let text = self.tokenizer.to_string(true).map_err(|error| Error::Tokenizer {
-            origin: file.display().to_string(),
-            message: error.to_string(),
-        })?;
-        write_whole(&file, text.as_bytes())?;
         let mut config = self.config.clone();
         config.insert("tokenizer_class".into(), class_name.into());
         config.insert("pad_token".into(), self.lengths.pad_token.clone().into());
-        let text = crate::loading::config::to_sorted_json(&config);
-        write_whole(&folder.join(CONFIG), (text + "\n").as_bytes())
+        write_tokenizer(folder, &self.tokenizer, &config)
     }
 }

@@ -11,10 +11,9 @@ use super::added_tokens::with_added_tokens;
 use super::clip_tokenizer::TokenizedText;
 use super::text_lengths::TextLengths;
 use super::tokenizer_config::{CONFIG, check_class, token};
-use super::vocabulary_files::{read_json, read_tokenizer};
+use super::vocabulary_files::{read_json, read_tokenizer, write_tokenizer};
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
-use crate::loading::write_whole;
 use crate::pipelines::component::Component;
 
 const CLASS_NAME: &str = "LlamaTokenizer";
@@ -139,17 +138,8 @@ impl LlamaTokenizer {
     /// # Errors
     /// When the folder cannot be written.
     pub fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
-        let folder = folder.as_ref();
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        let file = folder.join(TOKENIZER);
-        let text = self.tokenizer.to_string(true).map_err(|error| Error::Tokenizer {
-            origin: file.display().to_string(),
-            message: error.to_string(),
-        })?;
-        write_whole(&file, text.as_bytes())?;
         let mut config = self.config.clone();
         config.insert("tokenizer_class".into(), CLASS_NAME.into());
-        let text = crate::loading::config::to_sorted_json(&config);
-        write_whole(&folder.join(CONFIG), (text + "\n").as_bytes())
+        write_tokenizer(folder.as_ref(), &self.tokenizer, &config)
     }
 }

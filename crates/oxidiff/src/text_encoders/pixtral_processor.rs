@@ -12,7 +12,7 @@ use super::chat_template::{ChatMessage, ChatOptions, ChatTemplate};
 use super::clip_tokenizer::TokenizedText;
 use super::text_lengths::TextLengths;
 use super::tokenizer_config::{CONFIG, check_class, special_tokens, token};
-use super::vocabulary_files::{read_json, read_tokenizer};
+use super::vocabulary_files::{read_json, read_tokenizer, write_tokenizer};
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
 use crate::loading::write_whole;
@@ -137,22 +137,14 @@ impl PixtralProcessor {
     /// When the folder cannot be written.
     pub fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
         let folder = folder.as_ref();
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        let file = folder.join(TOKENIZER);
-        let text = self.tokenizer.to_string(true).map_err(|error| Error::Tokenizer {
-            origin: file.display().to_string(),
-            message: error.to_string(),
-        })?;
-        write_whole(&file, text.as_bytes())?;
         let mut config = self.config.clone();
-        if let Some(template) = &self.chat_template {
+        if self.chat_template.is_some() {
             config.remove("chat_template");
+        }
+        write_tokenizer(folder, &self.tokenizer, &config)?;
+        if let Some(template) = &self.chat_template {
             write_whole(&folder.join(CHAT_TEMPLATE), template.text().as_bytes())?;
         }
-        for (file, bytes) in &self.image_files {
-            write_whole(&folder.join(file), bytes)?;
-        }
-        let text = crate::loading::config::to_sorted_json(&config);
-        write_whole(&folder.join(CONFIG), (text + "\n").as_bytes())
+        self.image_files.iter().try_for_each(|(file, bytes)| write_whole(&folder.join(file), bytes))
     }
 }

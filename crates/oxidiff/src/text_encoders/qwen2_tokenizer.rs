@@ -15,7 +15,7 @@ use super::added_tokens::with_added_tokens;
 use super::chat_template::{ChatMessage, ChatOptions, ChatTemplate};
 use super::clip_tokenizer::TokenizedText;
 use super::tokenizer_config::{CONFIG, check_class, is_left, special_tokens, token};
-use super::vocabulary_files::{read_json, read_merges, read_tokenizer, read_vocab, wrong};
+use super::vocabulary_files::{read_json, read_merges, read_tokenizer, read_vocab, write_tokenizer, wrong};
 use crate::error::{Error, Result};
 use crate::loading::folder::Folder;
 use crate::loading::write_whole;
@@ -221,20 +221,16 @@ impl Qwen2Tokenizer {
     /// When the folder cannot be written.
     pub fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<()> {
         let folder = folder.as_ref();
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        let text = self.tokenizer.to_string(true).map_err(|error| Error::Tokenizer {
-            origin: folder.join("tokenizer.json").display().to_string(),
-            message: error.to_string(),
-        })?;
-        write_whole(&folder.join("tokenizer.json"), text.as_bytes())?;
         let mut config = self.config.clone();
         config.insert("tokenizer_class".into(), CLASS_NAME.into());
-        if let Some(template) = &self.chat_template {
+        if self.chat_template.is_some() {
             config.remove("chat_template");
-            write_whole(&folder.join(CHAT_TEMPLATE), template.text().as_bytes())?;
         }
-        let text = crate::loading::config::to_sorted_json(&config);
-        write_whole(&folder.join(CONFIG), (text + "\n").as_bytes())
+        write_tokenizer(folder, &self.tokenizer, &config)?;
+        match &self.chat_template {
+            Some(template) => write_whole(&folder.join(CHAT_TEMPLATE), template.text().as_bytes()),
+            None => Ok(()),
+        }
     }
 }
 

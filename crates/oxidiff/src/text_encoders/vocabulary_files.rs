@@ -1,11 +1,18 @@
 //! The files of a tokenizer: JSON objects, vocabularies and merges.
 
+use std::path::Path;
+
 use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 use tokenizers::models::bpe::{Merges, Vocab};
 
+use super::tokenizer_config::CONFIG;
 use crate::error::{Error, Result};
+use crate::loading::config::to_sorted_json;
 use crate::loading::folder::Folder;
+use crate::loading::write_whole;
+
+const TOKENIZER: &str = "tokenizer.json";
 
 /// Reads a JSON object.
 ///
@@ -24,11 +31,10 @@ pub(super) fn read_json(folder: &Folder, file: &str, needed_by: &str) -> Result<
 /// # Errors
 /// When the file is missing or damaged.
 pub(super) fn read_tokenizer(folder: &Folder, needed_by: &str) -> Result<Tokenizer> {
-    let file = "tokenizer.json";
-    let text = folder.read(file, needed_by)?;
-    let mut tokenizer = Tokenizer::from_bytes(&text).map_err(wrong(folder, file))?;
+    let text = folder.read(TOKENIZER, needed_by)?;
+    let mut tokenizer = Tokenizer::from_bytes(&text).map_err(wrong(folder, TOKENIZER))?;
     tokenizer.with_padding(None);
-    tokenizer.with_truncation(None).map_err(wrong(folder, file))?;
+    tokenizer.with_truncation(None).map_err(wrong(folder, TOKENIZER))?;
     Ok(tokenizer)
 }
 
@@ -74,4 +80,24 @@ pub(super) fn parse_merges(text: &[u8], origin: &str) -> Result<Merges> {
 pub(super) fn wrong(folder: &Folder, file: &str) -> impl FnOnce(tokenizers::Error) -> Error {
     let origin = folder.locate(file).display().to_string();
     move |error| Error::Tokenizer { origin, message: error.to_string() }
+}
+
+/// Writes a tokenizer and its configuration into a folder, which is created if it does not exist.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub(super) fn write_tokenizer(
+    folder: &Path,
+    tokenizer: &Tokenizer,
+    config: &Map<String, Value>,
+) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let file = folder.join(TOKENIZER);
+    let text = tokenizer.to_string(true).map_err(|error| Error::Tokenizer {
+        origin: file.display().to_string(),
+        message: error.to_string(),
+    })?;
+    write_whole(&file, text.as_bytes())?;
+    let text = to_sorted_json(config);
+    write_whole(&folder.join(CONFIG), (text + "\n").as_bytes())
 }

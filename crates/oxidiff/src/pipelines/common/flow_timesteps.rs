@@ -3,6 +3,7 @@
 use super::arguments::check_finite;
 use super::ignored::warn_of_ignored;
 use super::strength::Strength;
+use super::timesteps::unfit;
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
 use crate::schedulers::{ModelKind, Scheduler, TimestepOptions, possible_steps};
@@ -91,9 +92,8 @@ pub(crate) fn choose_own_flow_timesteps(
         _ => false,
     };
     if !steps_a_flow {
-        let class_name = scheduler.config().class_name().unwrap_or_default();
-        let message = "without `use_flow_sigmas`, its steps are not those that a flow model was trained for";
-        return Err(Error::unsupported(format!("{class_name} in this pipeline"), message));
+        let why = "without `use_flow_sigmas`, its steps are not those that a flow model was trained for";
+        return Err(unfit(scheduler, "this pipeline", why));
     }
     sigmas.unwrap_or_default().iter().try_for_each(|sigma| check_finite("sigmas", (*sigma).into()))?;
     let num_inference_steps_alone = sigmas.is_none().then_some(num_inference_steps);
@@ -125,12 +125,8 @@ pub(crate) fn start_flow_from_image(
     strength: Strength,
 ) -> Result<(Vec<f32>, usize)> {
     if scheduler.role().model == ModelKind::Diffusion {
-        let class_name = scheduler.config().class_name().unwrap_or_default();
-        let message = "it does not add noise to an image as a flow does";
-        return Err(Error::unsupported(
-            format!("{class_name} in a pipeline that starts from an image"),
-            message,
-        ));
+        let why = "it does not add noise to an image as a flow does";
+        return Err(unfit(scheduler, "a pipeline that starts from an image", why));
     }
     let run = (steps as f64 * strength.value).min(steps as f64);
     let left_out = (steps as f64 - run).max(0.0) as usize;

@@ -18,9 +18,8 @@ pub(crate) fn choose_timesteps(
     sigmas: Option<&[f32]>,
 ) -> Result<usize> {
     if scheduler.role().model != ModelKind::Diffusion {
-        let class_name = scheduler.config().class_name().unwrap_or_default();
-        let message = "its steps are not those that a Stable Diffusion model was trained for";
-        return Err(Error::unsupported(format!("{class_name} in this pipeline"), message));
+        let why = "its steps are not those that a Stable Diffusion model was trained for";
+        return Err(unfit(scheduler, "this pipeline", why));
     }
     choose(scheduler, num_inference_steps, timesteps, sigmas)
 }
@@ -36,11 +35,16 @@ pub(crate) fn choose_timesteps_of_flow(
     sigmas: Option<&[f32]>,
 ) -> Result<usize> {
     if !matches!(scheduler.role().model, ModelKind::Diffusion | ModelKind::Flow) {
-        let class_name = scheduler.config().class_name().unwrap_or_default();
-        let message = "its steps are not those that a flow model was trained for";
-        return Err(Error::unsupported(format!("{class_name} in this pipeline"), message));
+        let why = "its steps are not those that a flow model was trained for";
+        return Err(unfit(scheduler, "this pipeline", why));
     }
     choose(scheduler, num_inference_steps, timesteps, sigmas)
+}
+
+/// The error that a scheduler does not work in some pipelines.
+pub(super) fn unfit(scheduler: &dyn Scheduler, pipelines: &str, why: &str) -> Error {
+    let class_name = scheduler.config().class_name().unwrap_or_default();
+    Error::unsupported(format!("{class_name} in {pipelines}"), why)
 }
 
 fn choose(

@@ -6,7 +6,7 @@ macro_rules! embedding_methods {
     ($model:ident, $output:ident) => {
         $crate::text_encoders::language_model::embedding_methods!($model, $output, [norm], [config]);
     };
-    ($model:ident, $output:ident, [$($norm:ident).+], [$config:ident]) => {
+    ($model:ident, $output:ident, [$($norm:ident).+], [$($config:ident).+]) => {
         impl $model {
             /// The device of the weights.
             pub fn device(&self) -> burn::tensor::Device {
@@ -27,7 +27,7 @@ macro_rules! embedding_methods {
                 input_ids: &[Vec<u32>],
                 attention_mask: Option<&[Vec<u32>]>,
             ) -> $crate::Result<$output> {
-                let all: Vec<usize> = (0..=self.$config.num_hidden_layers).collect();
+                let all: Vec<usize> = (0..=self.$($config).+.num_hidden_layers).collect();
                 let hidden_states = self.hidden_states(input_ids, attention_mask, &all)?;
                 let last_hidden_state = hidden_states.last().expect("at least the embedding").clone();
                 Ok($output { last_hidden_state, hidden_states })
@@ -44,8 +44,8 @@ macro_rules! embedding_methods {
                 attention_mask: Option<&[Vec<u32>]>,
                 numbers: &[usize],
             ) -> $crate::Result<Vec<burn::tensor::Tensor<3>>> {
-                $crate::text_encoders::language_model::check_numbers(numbers, self.$config.num_hidden_layers)?;
-                let (most, vocab_size) = (self.$config.max_position_embeddings, self.$config.vocab_size);
+                $crate::text_encoders::language_model::check_numbers(numbers, self.$($config).+.num_hidden_layers)?;
+                let (most, vocab_size) = (self.$($config).+.max_position_embeddings, self.$($config).+.vocab_size);
                 $crate::text_encoders::input_ids::check_input_ids(
                     input_ids,
                     attention_mask,

@@ -51,8 +51,6 @@ pub struct Mistral3ForConditionalGeneration {
     model: Parts,
     #[module(skip)]
     config: Mistral3Config,
-    #[module(skip)]
-    text: MistralConfig,
 }
 
 #[derive(Module, Debug)]
@@ -82,10 +80,10 @@ impl Model for Mistral3ForConditionalGeneration {
 
     fn init(config: &Mistral3Config, device: &Device) -> Result<Self> {
         config.check()?;
-        let text = config.text_config.clone();
+        let text = &config.text_config;
         let shape = text.shape();
         let language_model = LanguageModel::init(&shape, text.vocab_size, text.num_hidden_layers, device);
-        Ok(Self { model: Parts { language_model }, config: config.clone(), text })
+        Ok(Self { model: Parts { language_model }, config: config.clone() })
     }
 
     fn config(&self) -> &Mistral3Config {
@@ -99,7 +97,12 @@ impl Model for Mistral3ForConditionalGeneration {
     compiled_with_the_library!();
 }
 
-embedding_methods!(Mistral3ForConditionalGeneration, Mistral3Output, [model.language_model.norm], [text]);
+embedding_methods!(
+    Mistral3ForConditionalGeneration,
+    Mistral3Output,
+    [model.language_model.norm],
+    [config.text_config]
+);
 
 impl Mistral3ForConditionalGeneration {
     fn embed(
@@ -111,9 +114,10 @@ impl Mistral3ForConditionalGeneration {
     ) -> Result<Vec<Tensor<3>>> {
         let (parts, tokens) = (&self.model.language_model, input_ids[0].len());
         let x = parts.embed(input_ids, device);
-        let angles = text_angles(self.text.rope_theta()?, self.text.head_dim(), tokens);
+        let text = &self.config.text_config;
+        let angles = text_angles(text.rope_theta()?, text.head_dim(), tokens);
         let rotary = RotaryEmbedding::new(&angles, tokens, Pairs::Halves, device);
-        let window = self.text.sliding_window.unwrap_or(usize::MAX);
+        let window = text.sliding_window.unwrap_or(usize::MAX);
         let hidden = match attention_mask {
             Some(mask) => HiddenTokens::outside(mask, window, device),
             None => HiddenTokens::outside(&vec![vec![1; tokens]; input_ids.len()], window, device),
