@@ -1,4 +1,4 @@
-"""ControlNets, alone and several at once. `crates/oxidiff/tests/steering/controlnet` compares their images with recorded ones."""
+"""ControlNets, alone and several at once. `crates/oxidiff-tests/tests/steering/controlnet` compares their images with recorded ones."""
 
 import numpy
 import pytest

@@ -1,4 +1,4 @@
-"""ControlNets for several types of images. `crates/oxidiff/tests/steering/controlnet_union` compares their images with recorded ones."""
+"""ControlNets for several types of images. `crates/oxidiff-tests/tests/steering/controlnet_union` compares their images with recorded ones."""
 
 import numpy
 import pytest

@@ -1,4 +1,4 @@
-"""T2I-Adapters, alone and several at once. `crates/oxidiff/tests/steering/t2i_adapter` compares their images with recorded ones."""
+"""T2I-Adapters, alone and several at once. `crates/oxidiff-tests/tests/steering/t2i_adapter` compares their images with recorded ones."""
 
 import numpy
 import pytest

@@ -9,7 +9,7 @@ mod controlnet_union;
 mod files;
 mod generate;
 mod generation_config;
-#[path = "../../../oxidiff/tests/fixture/gguf.rs"]
+#[path = "../../../oxidiff-tests/tests/fixture/gguf.rs"]
 mod gguf;
 mod hub;
 mod ignored_arguments;
@@ -25,7 +25,7 @@ mod sandbox;
 mod small_models;
 mod t2i_adapter;
 mod train;
-#[path = "../../../oxidiff/tests/fixture/true_size.rs"]
+#[path = "../../../oxidiff-tests/tests/fixture/true_size.rs"]
 mod true_size;
 mod upscale;
 mod values;

@@ -1,6 +1,6 @@
 //! A family of pipelines that the command line does not know, registered by a test.
 
-#[path = "../../../oxidiff/tests/pipelines/new_family/plain_colour.rs"]
+#[path = "../../../oxidiff-tests/tests/pipelines/new_family/plain_colour.rs"]
 mod plain_colour;
 
 use std::ffi::OsString;

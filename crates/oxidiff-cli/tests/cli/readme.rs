@@ -416,7 +416,7 @@ fn the_tests_of_the_tasks_exist() {
     for command in commands {
         // The program, and its module.
         let (program, module) = command.strip_suffix("::").and_then(|words| words.split_once(' ')).unwrap();
-        let program = Path::new(ROOT).join("crates/oxidiff/tests").join(program);
+        let program = Path::new(ROOT).join("crates/oxidiff-tests/tests").join(program);
         let main = std::fs::read_to_string(program.join("main.rs")).unwrap();
         assert!(main.contains(&format!("\nmod {module};\n")), "{command}");
         let files = [program.join(module).with_extension("rs"), program.join(module).join("mod.rs")];

@@ -1,14 +1,14 @@
 //! The sections of the quicktour in `examples/quicktour`, on small models.
 
-#[path = "../../examples/quicktour/denoising_loop.rs"]
+#[path = "../../../oxidiff/examples/quicktour/denoising_loop.rs"]
 mod denoising_loop;
-#[path = "../../examples/quicktour/models.rs"]
+#[path = "../../../oxidiff/examples/quicktour/models.rs"]
 mod models;
-#[path = "../../examples/quicktour/pipeline.rs"]
+#[path = "../../../oxidiff/examples/quicktour/pipeline.rs"]
 mod pipeline;
-#[path = "../../examples/quicktour/schedulers.rs"]
+#[path = "../../../oxidiff/examples/quicktour/schedulers.rs"]
 mod schedulers;
-#[path = "../../examples/quicktour/swapping_schedulers.rs"]
+#[path = "../../../oxidiff/examples/quicktour/swapping_schedulers.rs"]
 mod swapping_schedulers;
 
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Compares trainings with PyTorch's, step by step: losses and weights at most 1e-4 apart, relative to PyTorch's.
 
-#[path = "../../examples/train_butterflies/butterflies.rs"]
+#[path = "../../../oxidiff/examples/train_butterflies/butterflies.rs"]
 mod butterflies;
 
 use std::collections::BTreeMap;
