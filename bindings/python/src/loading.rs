@@ -61,11 +61,15 @@ pub fn controlnet(given: &Bound<'_, PyDict>) -> PyResult<Option<ControlNets>> {
     given.get_item("controlnet")?.map(|cores| controlnets(&cores)).transpose()
 }
 
-/// A list of ControlNets of one class as one part of a pipeline.
+/// A ControlNet, or a list of them of one class, as one part of a pipeline.
 pub fn controlnets(cores: &Bound<'_, PyAny>) -> PyResult<ControlNets> {
     let model = |core: PyResult<Bound<'_, PyAny>>| Ok(core?.cast::<PyModel>()?.get().lock().clone());
-    let models: Vec<AnyModel> = cores.try_iter()?.map(model).collect::<PyResult<_>>()?;
-    ControlNets::try_from(models).map_err(|error| match error {
+    let nets = if cores.is_instance_of::<PyModel>() {
+        ControlNets::try_from(model(Ok(cores.clone()))?)
+    } else {
+        ControlNets::try_from(cores.try_iter()?.map(model).collect::<PyResult<Vec<AnyModel>>>()?)
+    };
+    nets.map_err(|error| match error {
         // To Python, what is of another class is of another type.
         Error::InvalidArgument { .. } => PyTypeError::new_err(error.to_string()),
         other => to_py(other),

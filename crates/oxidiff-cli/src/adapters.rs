@@ -11,7 +11,7 @@ pub(crate) fn load(pipeline: &mut DiffusionPipeline, arguments: &GenerateArgumen
     let class_name = pipeline.class_name();
     for file in &arguments.textual_inversion {
         let Some(loader) = pipeline.textual_inversion_loader() else {
-            bail!("--textual-inversion: a {class_name} does not take it");
+            bail!("--textual-inversion: {class_name} does not take it");
         };
         let loaded = loader.load_textual_inversion(file, &TextualInversionOptions::default());
         loaded.map_err(|error| about_file("--textual-inversion", file, &error))?;
@@ -25,7 +25,7 @@ fn load_loras(pipeline: &mut DiffusionPipeline, loras: &[Lora]) -> anyhow::Resul
         return Ok(());
     }
     let class_name = pipeline.class_name();
-    let Some(loader) = pipeline.lora_loader() else { bail!("--lora: a {class_name} does not take it") };
+    let Some(loader) = pipeline.lora_loader() else { bail!("--lora: {class_name} does not take it") };
     // The same file can be given twice.
     let name = |number: usize, lora: &Lora| format!("--lora {} ({})", lora.file, number + 1);
     let named = loras.iter().enumerate().map(|(number, lora)| (name(number, lora), lora));

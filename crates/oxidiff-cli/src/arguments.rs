@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
-use oxidiff::{ControlPreprocessor, ConvertOptions, FreeU, HubOptions, IpAdapterScale, QuantizationConfig};
+use oxidiff::{
+    ControlPreprocessor, ConvertOptions, Error, FreeU, HubOptions, IpAdapterScale, QuantizationConfig,
+};
 
 use crate::load_arguments::LoadArguments;
 use crate::train::TrainCommand;
@@ -283,5 +286,13 @@ impl ConvertArguments {
         let hub = HubOptions { revision: self.revision.clone(), ..HubOptions::default() };
         let (component, variant) = (self.component.clone(), self.variant.clone());
         ConvertOptions { quantization, component, variant, hub }
+    }
+
+    /// Names the option that an error is about.
+    pub fn name_option(error: Error) -> anyhow::Error {
+        match error {
+            Error::InvalidArgument { argument: "component", message } => anyhow!("--component: {message}"),
+            other => other.into(),
+        }
     }
 }

@@ -100,7 +100,7 @@ pub(crate) fn set_images(
         true if takes && !request.has("image") => bail!("a {class_name} needs a --control-image"),
         true if pipeline.takes("control_image") => bail!("a {class_name} needs a --control-image"),
         true => Ok(()),
-        false if !takes => bail!("--control-image: a {class_name} does not take it; give a --controlnet"),
+        false if !takes => bail!("--control-image: {class_name} does not take it; give a --controlnet"),
         false => {
             request.set(if follows_image(pipeline) { "image" } else { "control_image" }, images);
             Ok(())

@@ -176,7 +176,7 @@ fn for_task(pipeline: DiffusionPipeline, images: &InputImages) -> anyhow::Result
     };
     made.map_err(|error| match error {
         // The message of the library is about classes that a user of the command line does not choose.
-        Error::Unsupported { .. } => anyhow!("{option}: a {} does not take it", pipeline.class_name()),
+        Error::Unsupported { .. } => anyhow!("{option}: {} does not take it", pipeline.class_name()),
         other => anyhow!(other).context(option),
     })
 }

@@ -16,7 +16,7 @@ pub(crate) fn load(pipeline: &mut DiffusionPipeline, arguments: &GenerateArgumen
     }
     let class_name = pipeline.class_name();
     let Some(loader) = pipeline.ip_adapter_loader() else {
-        bail!("--ip-adapter: a {class_name} does not take it");
+        bail!("--ip-adapter: {class_name} does not take it");
     };
     let adapters: Vec<_> = names.iter().map(|name| source(name, arguments)).collect();
     loader

@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use oxidiff::{DiffusionPipeline, ModelIndex};
 use tracing_subscriber::EnvFilter;
 
-use crate::arguments::{Command, ModelArguments};
+use crate::arguments::{Command, ConvertArguments, ModelArguments};
 use crate::load_arguments::LoadArguments;
 pub use crate::parsing::command;
 use crate::standard_output::print_line;
@@ -88,7 +88,8 @@ fn follow(command: Command) -> anyhow::Result<ExitCode> {
             print_line(folder.display())?;
         }
         Command::Convert(arguments) => {
-            oxidiff::convert(&arguments.source, &arguments.output, &arguments.options())?;
+            let converted = oxidiff::convert(&arguments.source, &arguments.output, &arguments.options());
+            converted.map_err(ConvertArguments::name_option)?;
         }
         Command::Train(command) => return train::run(&command),
         Command::Bench(arguments) => bench::run(&arguments)?,
@@ -118,15 +119,17 @@ fn is_single_file(model: &str) -> bool {
 fn load(model: Option<&str>, load: &LoadArguments) -> anyhow::Result<DiffusionPipeline> {
     load.limit_memory();
     if let Some(model) = model.filter(|model| is_single_file(model)) {
-        return Ok(DiffusionPipeline::from_single_file(model, &load.single_file_options(model)?)?);
+        let loaded = DiffusionPipeline::from_single_file(model, &load.single_file_options(model)?);
+        return loaded.map_err(|error| load.name_option(error));
     }
     load.refuse_single_file_options()?;
     if model.is_none_or(|model| Path::new(model).is_dir()) {
         load.refuse_revision()?;
     }
     let options = load.options()?;
-    Ok(match model {
-        Some(model) => DiffusionPipeline::from_pretrained_with(model, &options)?,
-        None => DiffusionPipeline::from_embedded(&embedded_model::EMOJI_DIFFUSION, &options)?,
-    })
+    let loaded = match model {
+        Some(model) => DiffusionPipeline::from_pretrained_with(model, &options),
+        None => DiffusionPipeline::from_embedded(&embedded_model::EMOJI_DIFFUSION, &options),
+    };
+    loaded.map_err(|error| load.name_option(error))
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
-use oxidiff::{DType, Device, LoadOptions, QuantizationConfig, SingleFileOptions};
+use oxidiff::{DType, Device, Error, LoadOptions, QuantizationConfig, SingleFileOptions};
 
 use crate::values::size_of_memory;
 
@@ -157,6 +157,28 @@ impl LoadArguments {
         let LoadOptions { dtype, device, hub, quantization, .. } = self.options()?;
         let (config, extract_ema) = (self.config.clone(), self.extract_ema);
         Ok(SingleFileOptions { dtype, device, config, extract_ema, hub, quantization, subfolder: None })
+    }
+
+    /// Names the option that an error of loading is about.
+    pub fn name_option(&self, error: Error) -> anyhow::Error {
+        let options = match &error {
+            Error::InvalidArgument { argument: "weights", .. } => {
+                self.weights().map(|(option, ..)| option).collect()
+            }
+            Error::InvalidArgument { argument: "quantization_config", .. } => {
+                match self.components_to_quantize.is_empty() {
+                    true => vec!["--quantize"],
+                    false => vec!["--components-to-quantize"],
+                }
+            }
+            _ => vec![],
+        };
+        match error {
+            Error::InvalidArgument { message, .. } if !options.is_empty() => {
+                anyhow!("{}: {message}", options.join(", "))
+            }
+            other => other.into(),
+        }
     }
 
     /// Refuses `--revision` for a model that is not on the hub.

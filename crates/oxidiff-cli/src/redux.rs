@@ -22,7 +22,7 @@ pub(crate) fn prompt(
     if components.get::<FluxTransformer2DModel>("transformer").is_none()
         || !pipeline.takes("pooled_prompt_embeds")
     {
-        bail!("--redux: a {} does not take it", pipeline.class_name());
+        bail!("--redux: {} does not take it", pipeline.class_name());
     }
     let mut options = arguments.load.options()?;
     // The revision is that of the model, and so are the files with other weights.

@@ -132,7 +132,7 @@ impl Call<'_> {
     ) -> anyhow::Result<()> {
         let (name, Some(value)) = (name.into(), value) else { return Ok(()) };
         if !self.pipeline.takes(&name) {
-            bail!("{option}: a {} does not take it", self.pipeline.class_name());
+            bail!("{option}: {} does not take it", self.pipeline.class_name());
         }
         self.request.set(name, value);
         Ok(())

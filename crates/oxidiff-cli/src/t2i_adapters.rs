@@ -23,7 +23,7 @@ pub(crate) fn add(
     let listed = names.join(", ");
     let made = T2IAdapters::of(adapters).and_then(|adapters| pipeline.with_adapter(adapters));
     made.map_err(|error| match error {
-        Error::Unsupported { .. } => anyhow!("--adapter: a {} does not take it", pipeline.class_name()),
+        Error::Unsupported { .. } => anyhow!("--adapter: {} does not take it", pipeline.class_name()),
         Error::InvalidArgument { argument: "adapter", message } => anyhow!("--adapter {listed}: {message}"),
         other => anyhow!(other).context("--adapter"),
     })

@@ -79,7 +79,7 @@ pub enum Error {
     },
 
     /// A call was given an argument that it does not take.
-    #[error("`{argument}`: a {taker} does not take it")]
+    #[error("`{argument}`: {taker} does not take it")]
     UnknownArgument {
         /// The argument's name.
         argument: String,

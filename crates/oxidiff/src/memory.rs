@@ -33,7 +33,7 @@ pub(crate) fn check(work: &str, needed: u64, device: &Device, advice: &str) -> R
         Some(available) => Err(Error::OutOfMemory {
             work: work.to_owned(),
             message: format!(
-                "needs at least {} of memory, but only {} are available: {advice}",
+                "needs at least {} of memory, which is more than the {} available: {advice}",
                 mebibytes(needed),
                 mebibytes(available)
             ),

@@ -13,6 +13,9 @@ def call(pipeline, given):
     scale = _lora_scale(pipeline, given)
     function = given.pop("callback_on_step_end", None)
     inputs = _tensor_inputs(function, given.pop("callback_on_step_end_tensor_inputs", ("latents",)))
+    # None is how diffusers says that there is none.
+    if given.get("complex_human_instruction", ()) is None:
+        given["complex_human_instruction"] = []
     for name in pipeline._never_none:
         if name in given and given[name] is None:
             raise TypeError(f"{type(pipeline).__name__}.__call__(): `{name}` must not be None")

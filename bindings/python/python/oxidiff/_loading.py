@@ -72,7 +72,9 @@ def options(given):
             nets = value if isinstance(value, (list, tuple)) else [value]
             if not all(hasattr(net, "_core") for net in nets):
                 raise TypeError(f"`{name}`: must be a {ADDITIONS[name]} of this package, or a list of them")
-            options[name] = [net._core for net in nets]
+            cores = [net._core for net in nets]
+            # A ControlNet and a list of one are not the same to every pipeline.
+            options[name] = value._core if name == "controlnet" and not isinstance(value, (list, tuple)) else cores
         elif name in LIMITED:
             if not any(value is known or (type(value) is type(known) and value == known) for known in LIMITED[name]):
                 raise NotImplementedError(f"`{name}={value!r}` is not supported")

@@ -137,7 +137,7 @@ fn what_does_not_fit_is_named() {
     run(&sandbox, &[&LINES[..], &["--control-guidance-end", "1.5"]].concat())
         .failed_with(&["--control-guidance-end", "at most 1"]);
     run(&sandbox, &["--controlnet-conditioning-scale", "0.5"])
-        .failed_with(&["--controlnet-conditioning-scale: a StableDiffusionPipeline does not take it"]);
+        .failed_with(&["--controlnet-conditioning-scale: StableDiffusionPipeline does not take it"]);
     let upscaler = fixtures().join("stable_diffusion_xl/base");
     let words = ["generate", "dog", "--model", upscaler.to_str().unwrap(), "--controlnet", "edges"];
     sandbox.run(words).failed_with(&["--controlnet"]);

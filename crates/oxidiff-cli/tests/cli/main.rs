@@ -6,6 +6,7 @@ mod bench;
 mod checkpoint_files;
 mod controlnet;
 mod controlnet_union;
+mod convert;
 mod files;
 mod generate;
 mod generation_config;

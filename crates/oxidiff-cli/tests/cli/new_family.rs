@@ -40,7 +40,7 @@ fn the_command_line_knows_a_registered_family() {
     let words = ["generate", "grey", "--model", model, "--output", made, "--brightness", "high"];
     assert_eq!(run(&words).unwrap_err().to_string(), "--brightness: must be a number, not `high`");
     let words = ["generate", "grey", "--model", model, "--output", made, "--clip-skip", "1"];
-    assert_eq!(run(&words).unwrap_err().to_string(), "--clip-skip: a PlainColourPipeline does not take it");
+    assert_eq!(run(&words).unwrap_err().to_string(), "--clip-skip: PlainColourPipeline does not take it");
 
     let help = oxidiff_cli::command().find_subcommand("generate").unwrap().clone().render_help().to_string();
     assert!(help.contains("--brightness") && help.contains("How bright the colour is"), "{help}");

@@ -83,10 +83,10 @@ fn what_does_not_fit_names_the_option() {
     run(&sandbox, &["--image", "in.png", "--image", "other.png"])
         .failed_with(&["--image: a StableDiffusionImg2ImgPipeline takes one image, not 2"]);
     run(&sandbox, &["--adapter-conditioning-scale", "0.5"])
-        .failed_with(&["--adapter-conditioning-scale: a StableDiffusionPipeline does not take it"]);
+        .failed_with(&["--adapter-conditioning-scale: StableDiffusionPipeline does not take it"]);
     let factor = ["--adapter", "lines", "--image", "in.png", "--adapter-conditioning-factor", "0.5"];
     run(&sandbox, &factor)
-        .failed_with(&["--adapter-conditioning-factor: a StableDiffusionAdapterPipeline does not take it"]);
+        .failed_with(&["--adapter-conditioning-factor: StableDiffusionAdapterPipeline does not take it"]);
     // An adapter of Stable Diffusion 1.5 on XL.
     let xl = Path::new(ROOT).join("tests/fixtures/stable_diffusion_xl/base");
     let words =

@@ -4,7 +4,7 @@ use super::AnyModel;
 use crate::error::{Error, Result};
 use crate::models::controlnets::{
     ControlNet, ControlNetModel, ControlNetUnion, ControlNetUnionModel, ControlNets, FluxControlNet,
-    HunyuanDiTControlNet, QwenImageControlNet, SD3ControlNet,
+    HunyuanDiTControlNet, QwenImageControlNet, QwenImageMultiControlNetModel, SD3ControlNet,
 };
 use crate::models::model::Model;
 use crate::models::transformers::{
@@ -12,7 +12,8 @@ use crate::models::transformers::{
     SanaControlNetModel, ZImageControlNetModel,
 };
 
-/// One ControlNet, or several of the same class.
+/// A list of ControlNets of the same class. A list of one is as good as the model alone, except for Qwen-Image, where it follows
+/// several images.
 ///
 /// # Errors
 /// When there is none, a model is no ControlNet, or they do not work together.
@@ -30,7 +31,10 @@ impl TryFrom<Vec<AnyModel>> for ControlNets {
             HunyuanDiT2DControlNetModel::CLASS_NAME => {
                 HunyuanDiTControlNet::of(of_one_class(&models)?)?.into()
             }
-            QwenImageControlNetModel::CLASS_NAME => QwenImageControlNet::of(of_one_class(&models)?)?.into(),
+            QwenImageControlNetModel::CLASS_NAME => {
+                let nets = QwenImageMultiControlNetModel::new(of_one_class(&models)?)?;
+                QwenImageControlNet::from(nets).into()
+            }
             SD3ControlNetModel::CLASS_NAME => SD3ControlNet::of(of_one_class(&models)?)?.into(),
             SanaControlNetModel::CLASS_NAME => alone::<SanaControlNetModel>(&models)?.into(),
             ZImageControlNetModel::CLASS_NAME => alone::<ZImageControlNetModel>(&models)?.into(),
@@ -39,6 +43,21 @@ impl TryFrom<Vec<AnyModel>> for ControlNets {
                 return Err(Error::argument("controlnet", message));
             }
         })
+    }
+}
+
+/// One ControlNet.
+///
+/// # Errors
+/// When the model is no ControlNet.
+impl TryFrom<AnyModel> for ControlNets {
+    type Error = Error;
+
+    fn try_from(model: AnyModel) -> Result<Self> {
+        if model.class_name() == QwenImageControlNetModel::CLASS_NAME {
+            return Ok(QwenImageControlNet::from(alone::<QwenImageControlNetModel>(&[model])?).into());
+        }
+        Self::try_from(vec![model])
     }
 }
 

@@ -14,6 +14,7 @@ use crate::loading::formats::state_dict::{Elements, StateDict, StoredTensor};
 use crate::loading::hub::HubOptions;
 use crate::loading::quantisation::QuantizationConfig;
 use crate::loading::weights::Checkpoint;
+use crate::loading::write_whole::check_writable;
 use crate::loading::{LoadOptions, Needed};
 
 /// How GGML's blocks are laid out, since 2023.
@@ -54,6 +55,7 @@ pub struct ConvertOptions {
 /// When the weights are missing, damaged or quantised already, no weight can be rounded to the format, or the file cannot be written.
 pub fn convert(source: &str, file: &Path, options: &ConvertOptions) -> Result<()> {
     options.quantization.check()?;
+    check_writable(file)?;
     let Opened { tensors, class } = open(source, options)?;
     if tensors.iter().any(|(_, tensor)| matches!(tensor.elements(), Elements::Quantised(_))) {
         return Err(
@@ -102,6 +104,7 @@ fn open(source: &str, options: &ConvertOptions) -> Result<Opened> {
         let tensors = float8::with_scales(StateDict::open(Path::new(source))?)?;
         return Ok(Opened { tensors, class: None });
     }
+    check_component(source, component.as_deref())?;
     // The models of transformers are called otherwise than those of diffusers.
     let is_text = component.as_ref().is_some_and(|component| component.starts_with("text_encoder"));
     let weights = if is_text { "model" } else { "diffusion_pytorch_model" };
@@ -118,6 +121,22 @@ fn open(source: &str, options: &ConvertOptions) -> Result<Opened> {
     let class =
         config.get("model_type").and_then(|model| model.as_str()).or(config.class_name()).map(str::to_owned);
     Ok(Opened { tensors: checkpoint.into_tensors(), class })
+}
+
+/// The folder of a pipeline holds several models: one of them must be chosen.
+fn check_component(source: &str, component: Option<&str>) -> Result<()> {
+    let folder = Path::new(source);
+    if !folder.join("model_index.json").is_file() {
+        return Ok(());
+    }
+    let message = match component {
+        None => format!("{source} is a pipeline: choose the part to convert, such as transformer"),
+        Some(component) if !folder.join(component).is_dir() => {
+            format!("{source} has no part `{component}`")
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(Error::argument("component", message))
 }
 
 /// How a tensor is stored.

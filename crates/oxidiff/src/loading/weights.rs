@@ -145,8 +145,7 @@ impl Checkpoint {
             if stays { 0 } else { tensor.len() as u64 * dtype.size() as u64 }
         };
         let needed = self.tensors.iter().map(copied).sum();
-        let advice =
-            "compute in the type of the weights, which needs no conversion, or in a smaller one, or quantise";
+        let advice = "compute in the type of the weights, which needs no conversion, or in a smaller one, or quantise the weights";
         memory::check(&format!("loading {}", self.tensors.origin()), needed, device, advice)?;
 
         let mut reader = Reader {

@@ -33,7 +33,7 @@ fn a_family_is_a_folder_and_a_row() {
 
     let unknown = pipeline.call(Request::new("grey").with("strength", 0.5)).unwrap_err();
     assert!(matches!(unknown, Error::UnknownArgument { .. }), "{unknown}");
-    assert_eq!(unknown.to_string(), "`strength`: a PlainColourPipeline does not take it");
+    assert_eq!(unknown.to_string(), "`strength`: PlainColourPipeline does not take it");
     let wrong = pipeline.call(Request::new("grey").with("brightness", "high")).unwrap_err();
     assert_eq!(wrong.to_string(), "`brightness`: must be a number, not a string");
 

@@ -40,6 +40,17 @@ struct Layout {
     models: &'static [OriginalModel],
 }
 
+impl Layout {
+    fn has(&self, class_name: &str) -> bool {
+        self.models.iter().any(|model| model.class_name == class_name)
+    }
+
+    /// The classes of its models, for messages.
+    fn class_names(&self) -> String {
+        self.models.iter().map(|model| model.class_name).collect::<Vec<_>>().join(" or ")
+    }
+}
+
 /// A model in a file.
 struct OriginalModel {
     class_name: &'static str,
@@ -177,14 +188,20 @@ pub(crate) fn subfolder(tensors: &StateDict, class_name: &str) -> Option<&'stati
 /// # Errors
 /// When the file has no such model, or its layout has no model of this class.
 pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) -> Result<StateDict> {
-    let model = layout_of(tensors).models.iter().find(|model| model.class_name == class_name);
-    let model = model.ok_or_else(|| {
-        Error::unsupported(
-            format!("{class_name} from `{}`", tensors.origin()),
-            "its layout is that of another model: single files have a UNet, an autoencoder and one or two text encoders, a ControlNet, a \
-             transformer, a Gemma2, Qwen3 or Qwen2.5-VL language model, or the encoder of T5",
-        )
-    })?;
+    let layout = layout_of(tensors);
+    let Some(model) = layout.models.iter().find(|model| model.class_name == class_name) else {
+        // Models that were only ever published in the layout of diffusers.
+        if !LAYOUTS.iter().any(|layout| layout.has(class_name)) {
+            return Ok(tensors.clone());
+        }
+        // The last layout takes whatever the others do not know.
+        let is_known = has_models(tensors) || input_channels(tensors).is_some();
+        let why = match is_known || !std::ptr::eq(layout, &stable_diffusion::LAYOUT) {
+            true => format!("the file's layout is that of {}", layout.class_names()),
+            false => "the file's layout is unknown".to_owned(),
+        };
+        return Err(Error::unsupported(format!("{class_name} from `{}`", tensors.origin()), why));
+    };
     let converted = (model.convert)(tensors, config)?;
     if converted.is_empty() {
         return Err(tensors.error(format!("the file has no weights of {class_name} in the original layout")));

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::pipelines::common::flow_timesteps::{SpreadBy, start_flow_from_image};
 use crate::pipelines::common::ignored::warn_of_ignored;
-use crate::pipelines::common::inpainting::{Crop, MaskedImage, PutBack, Start};
+use crate::pipelines::common::inpainting::{Crop, MaskedImage, PutBack, Start, proportions};
 use crate::pipelines::common::packed_flow::PackedFlow;
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::model_index::ModelIndex;
@@ -87,7 +87,7 @@ impl Pipeline for ChromaInpaintPipeline {
         let ChromaInpaint { image, mask_image: mask, .. } = &arguments;
         let crop = arguments
             .padding_mask_crop
-            .map(|pad| Crop::new(image, mask, pad, pixels, settings.output_type))
+            .map(|pad| Crop::new(image, mask, pad, proportions(settings.size, pixels), settings.output_type))
             .transpose()?;
         let (processor, device) = (components.image_processor(), components.device());
         let masked = MaskedImage::new(&processor, image, mask, pixels, crop.as_ref(), &device)?;

@@ -26,6 +26,12 @@ pub(crate) struct Crop {
     region: CropRegion,
 }
 
+/// Height and width as they were asked for, else as they are: the proportions of the part that [`Crop`] takes. The image itself
+/// has sides that the model can make.
+pub(crate) fn proportions(asked: [Option<usize>; 2], size: [usize; 2]) -> [usize; 2] {
+    [asked[0].unwrap_or(size[0]), asked[1].unwrap_or(size[1])]
+}
+
 impl Crop {
     /// The masked part and `pad` pixels around it, in the aspect ratio of `size`, height and width.
     ///

@@ -1,12 +1,12 @@
 //! Images of any sizes that a model looks at while it makes another.
 
 use burn::tensor::Tensor;
-use image::DynamicImage;
+use image::{DynamicImage, imageops};
 
 use super::image_latents::PreparedImage;
 use crate::error::{Error, Result};
 use crate::image_processor::{
-    CropRegion, PipelineImageInput, PreprocessOptions, ResizeMode, VaeImageProcessor, resize_nearest,
+    PipelineImageInput, PreprocessOptions, ResizeMode, VaeImageProcessor, resize_nearest,
 };
 
 /// Larger images are resized.
@@ -29,7 +29,8 @@ pub(crate) fn pictures(image: &PipelineImageInput) -> Result<&[DynamicImage]> {
     Ok(images)
 }
 
-/// Prepares images of one size: what is more than a multiple of a patch is cut off around the middle.
+/// Prepares images as large as the first, whose sides become multiples of a patch. The middle of a larger image is kept, and a
+/// smaller one lies in the middle of a black frame.
 ///
 /// # Errors
 /// When an image cannot be prepared.
@@ -38,13 +39,20 @@ pub(crate) fn cropped(processor: &VaeImageProcessor, image: &PipelineImageInput)
     let options = PreprocessOptions { height: Some(height), width: Some(width), ..Default::default() };
     let Some(images) = image.images() else { return PreparedImage::new(processor, image, options) };
     let prepared = images.iter().map(|image| {
-        let middle = |side: u32, kept: usize| (side as usize).saturating_sub(kept) as u32 / 2;
-        let (x1, y1) = (middle(image.width(), width), middle(image.height(), height));
-        let region = CropRegion { x1, y1, x2: x1 + width as u32, y2: y1 + height as u32 };
-        let options = PreprocessOptions { crops_coords: Some(region), ..options };
-        Ok(PreparedImage::new(processor, &image.clone().into(), options)?.into_values())
+        let framed = framed(image, [height as u32, width as u32]);
+        Ok(PreparedImage::new(processor, &framed.into(), options)?.into_values())
     });
     Ok(PreparedImage::Pixels(Tensor::cat(prepared.collect::<Result<_>>()?, 0)))
+}
+
+/// An image of this height and width with another in its middle.
+fn framed(image: &DynamicImage, [height, width]: [u32; 2]) -> DynamicImage {
+    // Rounded down, also below zero, as Python does.
+    let offset = |side: u32, kept: u32| (i64::from(side) - i64::from(kept)).div_euclid(2);
+    let (left, top) = (offset(image.width(), width), offset(image.height(), height));
+    let mut framed = DynamicImage::new(width, height, image.color());
+    imageops::replace(&mut framed, image, -left, -top);
+    framed
 }
 
 /// Images of at most about a megapixel: those whose first is larger are resized in proportion, to about `area` pixels.

@@ -13,7 +13,7 @@ use crate::image_processor::PipelineImageInput;
 use crate::pipelines::common::flow_timesteps::{SpreadBy, start_flow_from_image};
 use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::image_latents::PreparedImage;
-use crate::pipelines::common::inpainting::{Crop, MaskedImage, PutBack, Start};
+use crate::pipelines::common::inpainting::{Crop, MaskedImage, PutBack, Start, proportions};
 use crate::pipelines::common::latents::draw;
 use crate::pipelines::common::packed_flow::PackedFlow;
 use crate::pipelines::common::strength::Strength;
@@ -71,6 +71,8 @@ pub(super) struct Repainted<'a> {
     pub image: &'a PipelineImageInput,
     pub mask_image: &'a PipelineImageInput,
     pub padding_mask_crop: Option<usize>,
+    /// Height and width as they were asked for.
+    pub asked: [Option<usize>; 2],
     pub strength: Strength,
     /// Whether the image's latents are drawn, and not the likeliest ones.
     pub is_drawn: bool,
@@ -99,8 +101,9 @@ impl FluxComponents {
         let size = shown.latent_size(self, settings.size)?;
         let pixels = size.map(|side| side * self.vae.scale_factor());
         let Repainted { image, mask_image: mask, .. } = *call;
+        let proportions = proportions(call.asked, pixels);
         let crop =
-            call.padding_mask_crop.map(|pad| Crop::new(image, mask, pad, pixels, settings.output_type));
+            call.padding_mask_crop.map(|pad| Crop::new(image, mask, pad, proportions, settings.output_type));
         let crop = crop.transpose()?;
         let (processor, device) = (self.image_processor(), self.transformer.device());
         let masked = MaskedImage::new(&processor, image, mask, pixels, crop.as_ref(), &device)?;
@@ -150,6 +153,7 @@ impl Pipeline for FluxInpaintPipeline {
             image: &arguments.image,
             mask_image: &arguments.mask_image,
             padding_mask_crop: arguments.padding_mask_crop,
+            asked: settings.size,
             strength,
             is_drawn: true,
         };

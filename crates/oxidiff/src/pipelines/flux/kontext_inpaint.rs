@@ -87,6 +87,7 @@ impl Pipeline for FluxKontextInpaintPipeline {
             image: &arguments.image,
             mask_image: &arguments.mask_image,
             padding_mask_crop: arguments.padding_mask_crop,
+            asked: [None; 2],
             strength,
             is_drawn: false,
         };

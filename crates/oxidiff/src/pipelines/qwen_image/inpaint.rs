@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::pipelines::common::flow_timesteps::start_flow_from_image;
 use crate::pipelines::common::ignored::warn_of_ignored;
-use crate::pipelines::common::inpainting::{Crop, MaskedImage, PutBack, Start};
+use crate::pipelines::common::inpainting::{Crop, MaskedImage, PutBack, Start, proportions};
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -68,6 +68,8 @@ pub(super) struct Repainted<'a> {
     pub image: &'a PipelineImageInput,
     pub mask_image: &'a PipelineImageInput,
     pub padding_mask_crop: Option<usize>,
+    /// Height and width as they were asked for.
+    pub asked: [Option<usize>; 2],
     pub strength: Strength,
     /// Whether the transformer sees the image.
     pub is_seen: bool,
@@ -95,8 +97,9 @@ impl QwenImageComponents {
     ) -> Result<ImagePipelineOutput> {
         let pixels = size.map(|side| side * self.vae.scale_factor());
         let Repainted { image, mask_image: mask, .. } = *call;
+        let proportions = proportions(call.asked, pixels);
         let crop =
-            call.padding_mask_crop.map(|pad| Crop::new(image, mask, pad, pixels, settings.output_type));
+            call.padding_mask_crop.map(|pad| Crop::new(image, mask, pad, proportions, settings.output_type));
         let crop = crop.transpose()?;
         let (processor, device) = (self.image_processor(), self.transformer.device());
         let masked = MaskedImage::new(&processor, image, mask, pixels, crop.as_ref(), &device)?;
@@ -139,6 +142,7 @@ impl Pipeline for QwenImageInpaintPipeline {
             image: &arguments.image,
             mask_image: &arguments.mask_image,
             padding_mask_crop: arguments.padding_mask_crop,
+            asked: settings.size,
             strength,
             is_seen: false,
         };

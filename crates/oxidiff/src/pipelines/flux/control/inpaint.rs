@@ -74,6 +74,7 @@ impl Pipeline for FluxControlInpaintPipeline {
             image: &arguments.image,
             mask_image: &arguments.mask_image,
             padding_mask_crop: None,
+            asked: settings.size,
             strength,
             is_drawn: true,
         };

@@ -78,6 +78,7 @@ impl Pipeline for FluxControlNetInpaintPipeline {
             image: &arguments.image,
             mask_image: &arguments.mask_image,
             padding_mask_crop: arguments.padding_mask_crop,
+            asked: settings.size,
             strength,
             is_drawn: true,
         };

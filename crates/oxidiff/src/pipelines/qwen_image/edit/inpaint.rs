@@ -97,6 +97,7 @@ impl Pipeline for QwenImageEditInpaintPipeline {
             image: &looked.into(),
             mask_image: &mask,
             padding_mask_crop: arguments.padding_mask_crop,
+            asked: [None; 2],
             strength,
             is_seen: true,
         };
