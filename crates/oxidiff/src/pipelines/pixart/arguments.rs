@@ -89,7 +89,7 @@ macro_rules! prompt_arguments {
                 pub callback_on_step_end: Option<$crate::pipelines::common::callback::StepCallback> = None,
                 /// Whether to remove from the prompts what captions of web pages have and pictures do not show: links, markup, names of
                 /// files and the like.
-                pub clean_caption: bool = false,
+                pub clean_caption: bool = true,
                 /// Whether images are made in the size of the training images whose proportions come closest, then resized and cropped.
                 pub use_resolution_binning: bool = true,
                 /// The tokens of a prompt: more are cut off, fewer filled up.
