@@ -1,6 +1,6 @@
 //! `generation_config.json` of a language model: how it chooses the next token.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::loading::config::Config;
@@ -84,9 +84,18 @@ impl GenerationFile {
         Ok(Some(Self(Config::parse(&folder.read(GENERATION_CONFIG, class_name)?, &origin)?)))
     }
 
-    /// The file of a model without one: its configuration says which tokens end a text.
-    pub fn of_config(config: Config) -> Self {
-        Self(config)
+    /// What stands for a file where there is none: the first of these fields of configurations that is not `null`.
+    ///
+    /// # Errors
+    /// When the fields are no JSON, which cannot be.
+    pub fn of_fields(configs: &[&Map<String, Value>]) -> Result<Self> {
+        let mut fields = Map::new();
+        for (field, value) in configs.iter().rev().flat_map(|config| config.iter()) {
+            if !value.is_null() {
+                fields.insert(field.clone(), value.clone());
+            }
+        }
+        Ok(Self(Config::parse(Value::Object(fields).to_string().as_bytes(), "text_encoder/config.json")?))
     }
 
     /// Writes the file as it was.
