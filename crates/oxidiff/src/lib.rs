@@ -144,7 +144,7 @@ pub use schedulers::{
     from_config as scheduler_from_config,
 };
 pub use text_encoders::{
-    Generation, TextProgress,
+    Generation, TextProgress, TextStep,
     BertConfig, BertModel, BertOutput, BertTokenizer, CLIPTextConfig, CLIPTextModel,
     CLIPTextModelWithProjection, CLIPTextOutput, CLIPTextProjectionOutput, CLIPTokenizer, ChatContent,
     ChatMessage, ChatOptions, ChatPart, Gemma2Config, Gemma2Model, Gemma2Output, GemmaTokenizer,

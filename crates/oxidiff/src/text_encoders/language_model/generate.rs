@@ -13,8 +13,17 @@ use crate::models::layers::linear::Linear;
 use crate::models::layers::rotary_embedding::RotaryEmbedding;
 use crate::random::Generator;
 
-/// Called with the number of tokens after each; an error ends the writing.
-pub type TextProgress<'a> = &'a mut dyn FnMut(usize) -> Result<()>;
+/// Called after each token; an error ends the writing.
+pub type TextProgress<'a> = &'a mut dyn FnMut(TextStep<'_>) -> Result<()>;
+
+/// A token of each text that was just written.
+#[derive(Clone, Copy, Debug)]
+pub struct TextStep<'a> {
+    /// The number of tokens so far.
+    pub done: usize,
+    /// What scores the model gave to all tokens, before `generation_config.json` changed them: those for one text after another.
+    pub scores: &'a [f32],
+}
 
 /// How a text is written. What it does not say is in the `generation_config.json` of the model.
 pub struct Generation<'a> {
@@ -74,14 +83,14 @@ impl Writer<'_> {
         let (mut kept, mut scores) =
             call(self.class_name, &device, || Ok(self.begin(embedded, &angles, &mask, &device)))?;
         for count in 1..=max_new_tokens {
-            let tokens = choice.next(scores, &texts, generator)?;
+            let tokens = choice.next(&scores, &texts, generator)?;
             for ((text, token), is_done) in texts.iter_mut().zip(&tokens).zip(&mut is_done) {
                 if !*is_done {
                     text.push(*token);
                     *is_done = choice.end.contains(token);
                 }
             }
-            progress(count)?;
+            progress(TextStep { done: count, scores: &scores })?;
             if count == max_new_tokens || is_done.iter().all(|is_done| *is_done) {
                 break;
             }
@@ -186,4 +195,9 @@ pub fn text_positions(mask: &[Vec<u32>]) -> Vec<usize> {
         })
     });
     rows.collect()
+}
+
+/// The positions after the last tokens of texts.
+pub fn next_text_positions(mask: &[Vec<u32>]) -> Vec<usize> {
+    mask.iter().map(|row| row.iter().filter(|shown| **shown != 0).count()).collect()
 }

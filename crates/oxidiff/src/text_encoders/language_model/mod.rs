@@ -14,8 +14,8 @@ mod token_choice;
 
 use burn::tensor::Tensor;
 
-pub(super) use self::generate::{Beginning, Writer, check_mask, text_positions};
-pub use self::generate::{Generation, TextProgress};
+pub(super) use self::generate::{Beginning, Writer, check_mask, next_text_positions, text_positions};
+pub use self::generate::{Generation, TextProgress, TextStep};
 pub(super) use self::generation_config::GenerationFile;
 pub(super) use self::head::{LM_HEAD, head};
 pub(super) use self::layer::{DecoderLayer, DecoderShape, GatedMlp, LayerNorms};

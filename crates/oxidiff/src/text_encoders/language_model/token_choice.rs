@@ -14,7 +14,7 @@ impl TokenChoice {
     /// When a score is not finite.
     pub(super) fn next(
         &self,
-        mut scores: Vec<f32>,
+        scores: &[f32],
         texts: &[Vec<u32>],
         generator: &mut Generator,
     ) -> Result<Vec<u32>> {
@@ -22,7 +22,7 @@ impl TokenChoice {
             let message = "the scores of the next token are not finite; compute in `f32` or `bf16`".into();
             return Err(Error::NonFinite { place: "text_encoder".into(), message });
         }
-        let count = scores.len() / texts.len();
+        let (count, mut scores) = (scores.len() / texts.len(), scores.to_vec());
         for (scores, text) in scores.chunks_exact_mut(count).zip(texts) {
             self.punish_repetition(scores, text);
         }
@@ -147,8 +147,8 @@ mod tests {
         let mut generator = Generator::manual_seed(0);
         let texts = [vec![0, 0, 9], vec![2]];
         let scores = vec![3.0, 2.0, 1.0, -1.0, -3.0, -2.0];
-        assert_eq!(choice.next(scores, &texts, &mut generator).unwrap(), [1, 0]);
-        let error = choice.next(vec![f32::NAN; 6], &texts, &mut generator).unwrap_err().to_string();
+        assert_eq!(choice.next(&scores, &texts, &mut generator).unwrap(), [1, 0]);
+        let error = choice.next(&[f32::NAN; 6], &texts, &mut generator).unwrap_err().to_string();
         assert!(error.contains("not finite"), "{error}");
     }
 }
