@@ -26,7 +26,8 @@ impl Mistral3ForConditionalGeneration {
         generation: Generation<'_>,
     ) -> Result<Vec<Vec<u32>>> {
         let text = &self.config.text_config;
-        check_input_ids(input_ids, attention_mask, text.max_position_embeddings, text.vocab_size)?;
+        // As in Python, texts may become longer than those that the model was trained on.
+        check_input_ids(input_ids, attention_mask, usize::MAX, text.vocab_size)?;
         let mask = check_mask(input_ids, attention_mask)?;
         let parts = &self.model.language_model;
         // Transformers has it so where a configuration does not say.
