@@ -118,9 +118,11 @@ fn write(case: &Case, folder: &Path, most: usize, dtype: DType) -> Result<(Ids, 
             images: images.as_ref(),
             mm_token_type_ids: Some(&case.mm_token_type_ids),
         };
-        Qwen2_5_VLForConditionalGeneration::from_pretrained_with(name, &options)?.generate(&inputs, generation)
+        Qwen2_5_VLForConditionalGeneration::from_pretrained_with(name, &options)?
+            .generate(&inputs, generation)
     } else {
-        Mistral3ForConditionalGeneration::from_pretrained_with(name, &options)?.generate(ids, mask, generation)
+        Mistral3ForConditionalGeneration::from_pretrained_with(name, &options)?
+            .generate(ids, mask, generation)
     };
     Ok((written?, scores, steps))
 }
@@ -162,9 +164,9 @@ fn a_saved_model_writes_the_same() {
         let folder = checkpoint(&case, &config);
         let (path, saved) = (folder.path().to_str().unwrap(), tempfile::tempdir().unwrap());
         match case.model.contains("qwen") {
-            true => {
-                Qwen2_5_VLForConditionalGeneration::from_pretrained(path).unwrap().save_pretrained(saved.path())
-            }
+            true => Qwen2_5_VLForConditionalGeneration::from_pretrained(path)
+                .unwrap()
+                .save_pretrained(saved.path()),
             false => {
                 Mistral3ForConditionalGeneration::from_pretrained(path).unwrap().save_pretrained(saved.path())
             }

@@ -110,8 +110,7 @@ pub fn attention_to_kept(
     // The heads that share keys stand where tokens usually are, so that keys need not be repeated.
     let group = width / dim / key_heads;
     let query: Tensor<4> = query.reshape([batch, key_heads, group, dim]);
-    let options =
-        AttentionModuleOptions { scale: scores.scale, softcap: scores.softcap, is_causal: false };
+    let options = AttentionModuleOptions { scale: scores.scale, softcap: scores.softcap, is_causal: false };
     let mask = hidden.map(|hidden| hidden.clone().expand([batch, key_heads, group, tokens]));
     module::attention(query, keys, values, mask, None, options).reshape(dims)
 }

@@ -21,7 +21,9 @@ pub(super) fn checked(temperature: Option<f64>, has_images: bool, has_prompts: b
     let Some(temperature) = temperature.filter(|temperature| *temperature != 0.0) else { return Ok(None) };
     let invalid = |message| Err(Error::argument("caption_upsample_temperature", message));
     if !(temperature > 0.0 && temperature.is_finite()) {
-        return invalid(format!("must be above 0, or 0 or nothing to leave prompts as they are, but is {temperature}"));
+        return invalid(format!(
+            "must be above 0, or 0 or nothing to leave prompts as they are, but is {temperature}"
+        ));
     }
     if has_images {
         let message = "rewrites prompts by what the images show, which needs the eyes of Mistral 3 (`PixtralVisionModel`): these are not \

@@ -77,7 +77,8 @@ impl Writer<'_> {
         let device = self.parts.device();
         let Beginning { embedded, input_ids, mut mask, angles, next } = beginning;
         // The texts without what fills them up.
-        let mut texts: Vec<Vec<u32>> = input_ids.iter().zip(&mask).map(|(ids, mask)| shown(ids, mask)).collect();
+        let mut texts: Vec<Vec<u32>> =
+            input_ids.iter().zip(&mask).map(|(ids, mask)| shown(ids, mask)).collect();
         let begun: Vec<usize> = texts.iter().map(Vec::len).collect();
         let mut is_done = vec![false; texts.len()];
         let (mut kept, mut scores) =
@@ -97,8 +98,9 @@ impl Writer<'_> {
             mask.iter_mut().for_each(|mask| mask.push(1));
             // Texts that have ended go on, as no other sees them.
             let places: Vec<usize> = next.iter().map(|next| next + count - 1).collect();
-            scores =
-                call(self.class_name, &device, || Ok(self.go_on(&tokens, &places, &mut kept, &mask, &device)))?;
+            scores = call(self.class_name, &device, || {
+                Ok(self.go_on(&tokens, &places, &mut kept, &mask, &device))
+            })?;
         }
         Ok(texts.iter().zip(begun).map(|(text, begun)| text[begun..].to_vec()).collect())
     }
@@ -133,7 +135,8 @@ impl Writer<'_> {
         device: &Device,
     ) -> Vec<f32> {
         let ids: Vec<Vec<u32>> = tokens.iter().map(|token| vec![*token]).collect();
-        let turns = places.iter().flat_map(|place| self.frequencies.iter().map(move |turn| *place as f32 * turn));
+        let turns =
+            places.iter().flat_map(|place| self.frequencies.iter().map(move |turn| *place as f32 * turn));
         let rotary = self.rotary(&turns.collect::<Vec<f32>>(), device);
         let hidden = self.hidden_from_last(mask, device);
         let mut x = self.parts.embed(&ids, device);

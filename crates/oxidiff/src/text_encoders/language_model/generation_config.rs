@@ -170,7 +170,13 @@ impl GenerationFile {
         Ok(())
     }
 
-    fn number(&self, field: &str, default: f64, range: &str, is_possible: impl Fn(f64) -> bool) -> Result<f64> {
+    fn number(
+        &self,
+        field: &str,
+        default: f64,
+        range: &str,
+        is_possible: impl Fn(f64) -> bool,
+    ) -> Result<f64> {
         let Some(value) = self.field(field) else { return Ok(default) };
         value
             .as_f64()

@@ -5,9 +5,7 @@ use burn::tensor::{Bool, Device, Tensor};
 use oxidiff_kernels::swiglu;
 
 use super::kept_tokens::KeptTokens;
-use crate::models::layers::causal_attention::{
-    HiddenTokens, Scores, attention_to_kept, causal_attention,
-};
+use crate::models::layers::causal_attention::{HiddenTokens, Scores, attention_to_kept, causal_attention};
 use crate::models::layers::hidden_activation::HiddenActivation;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::normalization::RmsNorm;

@@ -36,7 +36,8 @@ impl Mistral3ForConditionalGeneration {
         let choice = self.generation_file()?.choice(generation.temperature)?;
         let frequencies = text_frequencies(text.rope_theta()?, text.head_dim());
         let positions = text_positions(&mask);
-        let angles = positions.iter().flat_map(|place| frequencies.iter().map(move |turn| *place as f32 * turn));
+        let angles =
+            positions.iter().flat_map(|place| frequencies.iter().map(move |turn| *place as f32 * turn));
         let device = self.device();
         let beginning = Beginning {
             embedded: call(Self::CLASS_NAME, &device, || Ok(parts.embed(input_ids, &device)))?,

@@ -80,12 +80,8 @@ impl Model for Mistral3ForConditionalGeneration {
         None => key.starts_with(LM_HEAD).then(|| format!("language_model.{key}")),
     };
 
-    const UNUSED_WEIGHTS: &'static [&'static str] = &[
-        "vision_tower.",
-        "model.vision_tower.",
-        "multi_modal_projector.",
-        "model.multi_modal_projector.",
-    ];
+    const UNUSED_WEIGHTS: &'static [&'static str] =
+        &["vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector."];
 
     fn init(config: &Mistral3Config, device: &Device) -> Result<Self> {
         config.check()?;

@@ -247,7 +247,10 @@ fn captions_that_cannot_be_written_are_refused() {
     };
     expect(&refused(None), &["`prompt`", "text encoder", "caption"]);
     let said = serde_json::json!({"do_sample": true, "top_p": 3});
-    expect(&refused(Some(saying(&checkpoint, &said))), &["text_encoder/generation_config.json", "top_p", "3"]);
+    expect(
+        &refused(Some(saying(&checkpoint, &said))),
+        &["text_encoder/generation_config.json", "top_p", "3"],
+    );
     draw_part::<Qwen2_5_VLForConditionalGeneration>(
         "text_encoder",
         super::TEXT_ENCODER_SEED,
@@ -259,7 +262,8 @@ fn captions_that_cannot_be_written_are_refused() {
     let stop = || Err(Error::Stopped { message: "enough".to_owned() });
     let mut pipeline = plain;
     pipeline.set_progress_bar(false);
-    let stopped = interruptible(stop, || error(pipeline.call(QwenImageLayered { prompt: vec![], ..short() })));
+    let stopped =
+        interruptible(stop, || error(pipeline.call(QwenImageLayered { prompt: vec![], ..short() })));
     expect(&stopped, &["stopped", "enough"]);
 }
 
