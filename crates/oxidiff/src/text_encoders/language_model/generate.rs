@@ -84,19 +84,21 @@ impl Writer<'_> {
         let (mut kept, mut scores) =
             call(self.class_name, &device, || Ok(self.begin(embedded, &angles, &mask, &device)))?;
         for count in 1..=max_new_tokens {
-            let tokens = choice.next(&scores, &texts, generator)?;
-            for ((text, token), is_done) in texts.iter_mut().zip(&tokens).zip(&mut is_done) {
-                if !*is_done {
-                    text.push(*token);
-                    *is_done = choice.end.contains(token);
+            let mut tokens = choice.next(&scores, &texts, generator)?;
+            for ((text, token), is_done) in texts.iter_mut().zip(&mut tokens).zip(&mut is_done) {
+                if *is_done {
+                    *token = choice.filling;
+                    continue;
                 }
+                text.push(*token);
+                *is_done = choice.end.contains(token);
             }
             progress(TextStep { done: count, scores: &scores })?;
             if count == max_new_tokens || is_done.iter().all(|is_done| *is_done) {
                 break;
             }
             mask.iter_mut().for_each(|mask| mask.push(1));
-            // Texts that have ended go on, as no other sees them.
+            // Texts that have ended are filled up: no other sees them.
             let places: Vec<usize> = next.iter().map(|next| next + count - 1).collect();
             scores = call(self.class_name, &device, || {
                 Ok(self.go_on(&tokens, &places, &mut kept, &mask, &device))

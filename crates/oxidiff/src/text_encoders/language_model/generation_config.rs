@@ -56,6 +56,8 @@ pub struct TokenChoice {
     pub repetition_penalty: f32,
     /// The tokens that end a text.
     pub end: Vec<u32>,
+    /// The token that fills up a text which has ended before others.
+    pub filling: u32,
 }
 
 /// How tokens are drawn.
@@ -120,7 +122,9 @@ impl GenerationFile {
         let draw = (do_sample || temperature.is_some()).then(|| self.draw(temperature)).transpose()?;
         let repetition_penalty =
             self.number("repetition_penalty", 1.0, "above 0", |value| value > 0.0 && value.is_finite())?;
-        Ok(TokenChoice { draw, repetition_penalty: repetition_penalty as f32, end: self.end()? })
+        let end = self.tokens("eos_token_id")?;
+        let filling = self.tokens("pad_token_id")?.first().or(end.first()).copied().unwrap_or_default();
+        Ok(TokenChoice { draw, repetition_penalty: repetition_penalty as f32, end, filling })
     }
 
     fn draw(&self, temperature: Option<f64>) -> Result<Draw> {
@@ -140,10 +144,9 @@ impl GenerationFile {
         })
     }
 
-    /// The tokens that end a text: one, or a list.
-    fn end(&self) -> Result<Vec<u32>> {
-        const FIELD: &str = "eos_token_id";
-        let values = match self.field(FIELD) {
+    /// A token, or a list of them.
+    fn tokens(&self, field: &str) -> Result<Vec<u32>> {
+        let values = match self.field(field) {
             None => return Ok(Vec::new()),
             Some(Value::Array(values)) => values.as_slice(),
             Some(one) => std::slice::from_ref(one),
@@ -151,7 +154,7 @@ impl GenerationFile {
         // As in Python, a negative number ends nothing.
         let ids: Option<Vec<i64>> = values.iter().map(Value::as_i64).collect();
         let ids = ids.ok_or_else(|| {
-            self.wrong(FIELD, format!("must be a token or a list of tokens, not {}", Value::from(values)))
+            self.wrong(field, format!("must be a token or a list of tokens, not {}", Value::from(values)))
         })?;
         Ok(ids.into_iter().filter_map(|id| u32::try_from(id).ok()).collect())
     }

@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn tokens_of_the_text_are_less_likely() {
-        let choice = TokenChoice { draw: None, repetition_penalty: 2.0, end: vec![] };
+        let choice = TokenChoice { draw: None, repetition_penalty: 2.0, end: vec![], filling: 0 };
         let mut generator = Generator::manual_seed(0);
         let texts = [vec![0, 0, 9], vec![2]];
         let scores = vec![3.0, 2.0, 1.0, -1.0, -3.0, -2.0];
