@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 
 use oxidiff::{
     Config, DType, Device, Generation, Generator, LoadOptions, Mistral3ForConditionalGeneration, Model,
-    Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs, Qwen2VLImages, Result, Tensor, TextStep,
+    Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs, Qwen2VLImages, Result, SingleFileOptions, Tensor,
+    TextStep,
 };
+use oxidiff_kernels::QuantisedFormat;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::fixture::drawn::{draw_head, draw_weights};
+use crate::fixture::gguf;
 use crate::fixture::pictures::values;
 use crate::fixture::{Recorded, assert_close, fixtures, json};
 
@@ -188,6 +191,33 @@ fn as_many_tokens_are_written_as_are_asked_for() {
     // In half the precision: the first tokens are the same.
     let (written, ..) = write(&case, folder.path(), 2, DType::BF16).unwrap();
     assert_eq!(written[0], case.written[0][..2]);
+}
+
+#[test]
+fn llama_cpp_files_write_the_same() {
+    let (case, config) = case("qwen.greedy");
+    let folder = checkpoint(&case, &config);
+    let path = folder.path().to_str().unwrap();
+    let stored = gguf::tensors(&folder.path().join("model.safetensors"));
+    let of_language_model = stored.iter().filter_map(|(key, tensor)| {
+        Some((key.strip_prefix("model.language_model.")?.to_owned(), tensor.clone()))
+    });
+    let mut tensors = gguf::of_llama_cpp(&of_language_model.collect());
+    tensors.insert("output.weight".into(), stored["lm_head.weight"].clone());
+    let file = folder.path().join("model.gguf");
+    gguf::write(&tensors, QuantisedFormat::Q8_0, &file);
+    let options = SingleFileOptions { config: Some(path.to_owned()), ..Default::default() };
+    let model =
+        Qwen2_5_VLForConditionalGeneration::from_single_file(file.to_str().unwrap(), &options).unwrap();
+    let inputs = Qwen2_5_VLInputs { input_ids: &case.input_ids, ..Default::default() };
+    let mut generator = Generator::manual_seed(0);
+    let generation = Generation {
+        max_new_tokens: 3,
+        temperature: None,
+        generator: &mut generator,
+        progress: &mut |_| Ok(()),
+    };
+    assert_eq!(model.generate(&inputs, generation).unwrap()[0], case.written[0][..3]);
 }
 
 #[test]

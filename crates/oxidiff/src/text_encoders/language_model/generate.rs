@@ -87,7 +87,8 @@ impl Writer<'_> {
             let mut tokens = choice.next(&scores, &texts, generator)?;
             for ((text, token), is_done) in texts.iter_mut().zip(&mut tokens).zip(&mut is_done) {
                 if *is_done {
-                    *token = choice.filling;
+                    // Any token of the vocabulary will do.
+                    *token = choice.filling.min((scores.len() / begun.len() - 1) as u32);
                     continue;
                 }
                 text.push(*token);
