@@ -26,6 +26,35 @@ pub struct TextStep<'a> {
 }
 
 /// How a text is written. What it does not say is in the `generation_config.json` of the model.
+///
+/// ```
+/// use oxidiff::{Device, Generation, Generator, Mistral3Config, Mistral3ForConditionalGeneration, MistralConfig, Model};
+///
+/// let text_config = MistralConfig {
+///     hidden_size: 16,
+///     intermediate_size: 32,
+///     num_hidden_layers: 2,
+///     num_attention_heads: 4,
+///     num_key_value_heads: Some(2),
+///     head_dim: Some(8),
+///     vocab_size: 50,
+///     ..Default::default()
+/// };
+/// let config = Mistral3Config { text_config, ..Default::default() };
+/// let model = Mistral3ForConditionalGeneration::init(&config, &Device::flex())?;
+/// let generation = Generation {
+///     max_new_tokens: 4,
+///     temperature: Some(0.7),
+///     generator: &mut Generator::manual_seed(0),
+///     progress: &mut |step| {
+///         println!("{} tokens", step.done);
+///         Ok(())
+///     },
+/// };
+/// let written = model.generate(&[vec![3, 1, 4, 1, 5]], None, generation)?;
+/// assert_eq!(written[0].len(), 4);
+/// # Ok::<(), oxidiff::Error>(())
+/// ```
 pub struct Generation<'a> {
     /// The most tokens that are written.
     pub max_new_tokens: usize,
