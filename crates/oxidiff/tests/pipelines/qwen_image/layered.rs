@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use oxidiff::image::{DynamicImage, GenericImageView};
 use oxidiff::{
     AutoPipelineForImage2Image, AutoencoderKLQwenImage, Config, DiffusionPipeline, Error, Generator, Images,
-    LoraLoader, LoraOptions, OutputType, Pipeline, PipelineImageInput, Qwen2_5_VLForConditionalGeneration,
-    QwenImageComponents, QwenImageLayered, QwenImageLayeredPipeline, QwenImageTransformer2DModel, Request,
-    Tensor, interruptible,
+    LoraLoader, LoraOptions, Model, OutputType, Pipeline, PipelineImageInput,
+    Qwen2_5_VLForConditionalGeneration, QwenImageComponents, QwenImageLayered, QwenImageLayeredPipeline,
+    QwenImageTransformer2DModel, Request, Tensor, interruptible,
 };
 use serde_json::Value;
 use tempfile::TempDir;
