@@ -36,7 +36,8 @@ pub(crate) fn new(
     let takes = |name: &str| pipeline.takes(name);
     let images = arguments.num_images;
     let prompt = arguments.prompt();
-    if takes("prompt") && prompt.is_none() && inputs.embedded.is_none() {
+    // Where a caption has a language, the model writes it if there is no prompt.
+    if takes("prompt") && prompt.is_none() && inputs.embedded.is_none() && !takes("use_en_prompt") {
         bail!("PROMPT: a {class_name} needs a prompt");
     }
     for (name, option, given) in [

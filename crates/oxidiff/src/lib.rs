@@ -146,12 +146,12 @@ pub use schedulers::{
 pub use text_encoders::{
     BertConfig, BertModel, BertOutput, BertTokenizer, CLIPTextConfig, CLIPTextModel,
     CLIPTextModelWithProjection, CLIPTextOutput, CLIPTextProjectionOutput, CLIPTokenizer, ChatContent,
-    ChatMessage, ChatOptions, ChatPart, Gemma2Config, Gemma2Model, Gemma2Output, GemmaTokenizer,
+    ChatMessage, ChatOptions, ChatPart, Gemma2Config, Gemma2Model, Gemma2Output, GemmaTokenizer, Generation,
     LlamaTokenizer, Mistral3Config, Mistral3ForConditionalGeneration, Mistral3Output, MistralConfig,
     PixtralProcessor, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLInputs,
     Qwen2_5_VLOutput, Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig, Qwen2Tokenizer, Qwen2VLProcessed,
     Qwen2VLProcessor, Qwen3Config, Qwen3Model, Qwen3Output, T5Config, T5EncoderModel, T5EncoderOutput,
-    T5Tokenizer, TokenizedText, UMT5Config, UMT5EncoderModel, UnpaddedText,
+    T5Tokenizer, TextProgress, TextStep, TokenizedText, UMT5Config, UMT5EncoderModel, UnpaddedText,
 };
 pub use upscaling::{ImageUpscaler, UpscaleOptions};
 pub use vision::{

@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
-use oxidiff::{AnyTensor, Argument, DiffusionPipeline, Error, Images, StepCallback, StepEnd, Stop};
+use oxidiff::{
+    AnyTensor, Argument, DiffusionPipeline, Error, Images, StepCallback, StepEnd, Stop, interruptible,
+};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -51,7 +53,7 @@ impl PyPipeline {
         }
         // A copy, which shares the weights: the pipeline stays usable in callbacks and in other threads.
         let mut running = self.lock().clone();
-        let made = py.detach(|| running.call(request));
+        let made = py.detach(|| interruptible(signals(raised.clone()), || running.call(request)));
         self.lock().set_scheduler(running.scheduler().clone_box());
         lent.give_back(py)?;
         if let Some(error) = lock(&raised).take() {
@@ -80,6 +82,17 @@ fn uses_torch(generator: &Bound<'_, PyAny>) -> PyResult<bool> {
         _ => generator.clone(),
     };
     Ok(first.get_type().fully_qualified_name()?.to_string().starts_with("torch."))
+}
+
+/// Lets signals of Python, such as Ctrl-C, end a call where it has no steps.
+fn signals(raised: Raised) -> impl FnMut() -> oxidiff::Result<()> {
+    move || {
+        Python::attach(|py| py.check_signals()).map_err(|error| {
+            let message = error.to_string();
+            *lock(&raised) = Some(error);
+            Error::Stopped { message }
+        })
+    }
 }
 
 /// Runs Python after each step: its signals, such as Ctrl-C, and the program's function.

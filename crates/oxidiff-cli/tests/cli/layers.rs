@@ -52,6 +52,20 @@ fn what_layers_cannot_be_made_of_is_refused() {
     refused(&[&image[..], &["--resolution", "512"]].concat(), &["--resolution", "640 or 1024"]);
     refused(&[&image[..], &["--height", "512"]].concat(), &["--height", "QwenImageLayeredPipeline"]);
     refused(&[], &["QwenImageLayeredPipeline needs an --image"]);
-    let unnamed = ["generate", "", "--model", "model", "--image", "in.png"];
-    sandbox.run(unnamed).failed_with(&["PROMPT", "say what the whole image shows"]);
+}
+
+#[test]
+fn the_model_says_what_the_image_shows_where_nobody_does() {
+    let sandbox = with_model();
+    let usual = ["--model", "model", "--image", "in.png", "--steps", "1", "--seed", "0", "--layers", "1"];
+    let made = |prompt: &[&str], name: &str| {
+        let arguments = [&["generate"], prompt, &usual, &["--output", name]].concat();
+        sandbox.run(arguments).succeeded();
+        std::fs::read(sandbox.path(name)).unwrap()
+    };
+    let chinese = made(&[], "chinese.png");
+    assert_eq!(made(&[""], "empty.png"), chinese);
+    assert_ne!(made(&["--use-en-prompt"], "english.png"), chinese);
+    assert_ne!(made(&["a red apple"], "apple.png"), chinese);
+    sandbox.run(["generate", "--model", "model", "--use-en-prompt"]).failed_with(&["needs an --image"]);
 }

@@ -196,10 +196,15 @@ pub fn write_qwen_image(folder: &Path, class_name: &str) {
     write_initial::<AutoencoderKLQwenImage>(&folder.join("vae"));
 }
 
-/// A small Qwen-Image-Layered with initial weights.
+/// A small Qwen-Image-Layered with initial weights, whose text encoder can write.
 pub fn write_qwen_image_layered(folder: &Path) {
     write_qwen_image(folder, "QwenImageLayeredPipeline");
     copy_folder(&Path::new(ROOT).join("tests/fixtures/qwen_image_layered/checkpoint"), folder);
+    let config = folder.join("text_encoder/config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let tied = text.replace("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true");
+    assert_ne!(tied, text);
+    std::fs::write(&config, tied).unwrap();
     write_initial::<QwenImageTransformer2DModel>(&folder.join("transformer"));
     write_initial::<AutoencoderKLQwenImage>(&folder.join("vae"));
 }

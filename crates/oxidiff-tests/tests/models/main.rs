@@ -15,3 +15,4 @@ mod t5;
 mod training;
 mod unet_2d;
 mod upscaling;
+mod written_texts;

@@ -30,6 +30,9 @@ pub(crate) struct Checkpoint {
 
 /// What the layers are called whose weights are rounded.
 const LINEAR: &str = "Struct:Linear";
+/// What gives scores to the tokens of a language model is large, and few calls write texts: rounding it takes time that others should
+/// not wait for.
+const LM_HEAD: &str = "lm_head.weight";
 
 /// Maps a parameter's key to the key under which old checkpoints store it.
 pub(crate) type OldKey = fn(&str) -> Option<String>;
@@ -136,7 +139,8 @@ impl Checkpoint {
                 Elements::Quantised(_) => return 0,
                 Elements::Plain(stored) => stored,
             };
-            if let Some(format) = quantization.and_then(|config| config.format_of(name, tensor.shape())) {
+            let rounded = quantization.filter(|_| !name.ends_with(LM_HEAD));
+            if let Some(format) = rounded.and_then(|config| config.format_of(name, tensor.shape())) {
                 return (tensor.len() / format.block_len() * format.block_bytes()) as u64;
             }
             let stays = tensor.is_mapped()
@@ -284,7 +288,7 @@ impl Reader<'_> {
         }
         let WeightOptions { dtype, device, quantization, .. } = self.options;
         let format = quantization
-            .filter(|_| self.container == LINEAR)
+            .filter(|_| self.container == LINEAR && !key.ends_with(LM_HEAD))
             .and_then(|config| config.format_of(&key, &shape));
         let (mut loaded, matrix) = match format {
             Some(format) if matches!(found.elements(), Elements::Plain(_)) => {

@@ -154,6 +154,21 @@ pub trait Model: Module {
         None
     }
 
+    /// The model with the parts that only some checkpoints have, and with what other files of the folder say; `has` tells whether
+    /// the checkpoint has weights whose names begin so.
+    #[doc(hidden)]
+    fn with_parts_of(self, folder: &Folder, has: &dyn Fn(&str) -> bool) -> Result<Self> {
+        let _ = (folder, has);
+        Ok(self)
+    }
+
+    /// Writes the files that the model has beside `config.json` and its weights.
+    #[doc(hidden)]
+    fn save_other_files(&self, folder: &Path) -> Result<()> {
+        let _ = folder;
+        Ok(())
+    }
+
     /// Loads the model from the folder that holds its `config.json` and its weights.
     #[doc(hidden)]
     fn load_folder(folder: &Folder, options: WeightOptions<'_>) -> Result<Self> {
@@ -235,6 +250,7 @@ pub(crate) fn save_model<M: Model>(model: &M, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let config = model.saved_config();
     crate::loading::write_whole(&folder.join("config.json"), (config.to_json() + "\n").as_bytes())?;
+    model.save_other_files(folder)?;
     weights::save(model, &folder.join(format!("{}.safetensors", M::WEIGHTS_NAME)))
 }
 
@@ -308,6 +324,7 @@ pub(crate) fn load<M: Model>(folder: &Folder, options: WeightOptions<'_>) -> Res
         Some(config) => M::init(&config, host)?,
         None => model,
     };
+    let model = model.with_parts_of(folder, &|prefix| checkpoint.has(prefix))?;
     if is_card && (quantization.is_some() || checkpoint.is_quantised()) {
         let what = format!("a {} with quantised weights on a card", M::CLASS_NAME);
         return Err(Error::unsupported(what, "there are kernels for them on the CPU only"));

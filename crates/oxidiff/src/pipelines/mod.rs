@@ -42,6 +42,7 @@ pub use chroma::*;
 pub use common::callback::{StepCallback, StepEnd, Stop};
 pub use common::component_loader::ComponentLoader;
 pub use common::control::{ControlImages, ControlMode, FollowedImages, PerControlNet};
+pub use common::interruption::interruptible;
 pub use common::ip_adapter::{
     IPAdapterMaskProcessor, IpAdapterEmbeds, IpAdapterImages, IpAdapterLoader, IpAdapterMasks,
     IpAdapterOptions, IpAdapterScale,

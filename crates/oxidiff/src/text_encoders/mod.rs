@@ -39,6 +39,7 @@ pub use clip_text_with_projection::{CLIPTextModelWithProjection, CLIPTextProject
 pub use clip_tokenizer::{CLIPTokenizer, TokenizedText};
 pub use gemma_tokenizer::GemmaTokenizer;
 pub use gemma2::{Gemma2Config, Gemma2Model, Gemma2Output};
+pub use language_model::{Generation, TextProgress, TextStep};
 pub use llama_tokenizer::LlamaTokenizer;
 pub use mistral3::{Mistral3Config, Mistral3ForConditionalGeneration, Mistral3Output, MistralConfig};
 pub use pixtral_processor::PixtralProcessor;

@@ -126,7 +126,8 @@ fn checkpoints_of_each_layout_are_read() {
     // language model, too.
     let config = model.config().clone();
     let text = config.text_config.clone().unwrap();
-    let head = Plain { shape: vec![1], values: vec![f32::NAN] };
+    let shape = vec![text.vocab_size, text.hidden_size];
+    let head = Plain { values: vec![f32::NAN; shape.iter().product()], shape };
     tensors.insert("lm_head.weight".into(), head);
     let old = |key: &str| match key.strip_prefix("model.language_model.") {
         Some(rest) => format!("model.{rest}"),

@@ -1,18 +1,20 @@
 //! The pipeline of FLUX.2-dev.
 
+use std::collections::BTreeMap;
+
 use oxidiff::{
-    AutoPipelineForImage2Image, AutoPipelineForText2Image, AutoencoderKLFlux2, DiffusionPipeline,
-    Flux2KleinPipeline, Flux2Pipeline, Flux2Transformer2DModel, Mistral3ForConditionalGeneration, Pipeline,
-    Request,
+    Argument, AutoPipelineForImage2Image, AutoPipelineForText2Image, AutoencoderKLFlux2, DiffusionPipeline,
+    Flux2KleinPipeline, Flux2Pipeline, Flux2Transformer2DModel, Generator, Images,
+    Mistral3ForConditionalGeneration, Pipeline, Request,
 };
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{TEXT_ENCODER_SEED, TRANSFORMER_SEED, VAE_SEED, error, expect, klein, load, recorded_of_dev};
 use crate::checkpoints::{copy_folder, draw_part};
-use crate::fixture::json;
-use crate::fixture::pictures::values;
+use crate::fixture::pictures::{picture, values};
 use crate::fixture::recorded_calls::compare_calls;
+use crate::fixture::{difference, json};
 
 fn checkpoint() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -30,7 +32,36 @@ fn dev() -> DiffusionPipeline {
 #[test]
 fn text_and_images_become_the_image_that_python_makes() {
     let pipeline = dev();
-    compare_calls(&recorded_of_dev(""), "dev", 19, |_| pipeline.clone());
+    compare_calls(&recorded_of_dev(""), "dev", 21, |_| pipeline.clone());
+}
+
+#[test]
+fn prompts_are_rewritten_as_in_python() {
+    let pipeline = dev();
+    let rewritten: BTreeMap<String, Vec<String>> = json(&recorded_of_dev("rewritten.json"));
+    assert_eq!(rewritten.len(), 2);
+    let calls: Vec<Value> = json(&recorded_of_dev("dev.json"));
+    let latents = |request: Request| {
+        let request = request.with("output_type", "latent").with("height", 16).with("width", 32);
+        match pipeline.clone().call(request.with("num_inference_steps", 1)).unwrap().images {
+            Images::Latent(latents) => latents,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (name, expected) in rewritten {
+        let call = calls.iter().find(|call| call["name"] == *name).unwrap();
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+        let seeds = list(&call["seed"]).iter().map(|seed| Generator::manual_seed(seed.as_u64().unwrap()));
+        let generators: Vec<Generator> = seeds.collect();
+        let generator = || Argument::Generator(generators.clone().into());
+        let given: Vec<String> =
+            list(&call["prompt"]).iter().map(|prompt| prompt.as_str().unwrap().to_owned()).collect();
+        let temperature = call["caption_upsample_temperature"].as_f64().unwrap();
+        let ours = Request::default().with("prompt", given).with("caption_upsample_temperature", temperature);
+        let theirs = Request::default().with("prompt", expected);
+        let [ours, theirs] = [ours, theirs].map(|request| latents(request.with("generator", generator())));
+        assert_eq!(difference(ours, theirs), 0.0, "{name}");
+    }
 }
 
 #[test]
@@ -49,7 +80,7 @@ fn it_is_found_by_its_class_and_saved_as_it_is() {
     }
     assert!(ours.get("is_distilled").is_none());
     let again: DiffusionPipeline = load::<Flux2Pipeline>(saved.path()).unwrap().into();
-    compare_calls(&recorded_of_dev(""), "dev", 19, |_| again.clone());
+    compare_calls(&recorded_of_dev(""), "dev", 21, |_| again.clone());
     // Its text encoder is not that of klein.
     let refused = error(Flux2Pipeline::from_pipe(&klein()));
     expect(&refused, &["text_encoder", "Qwen3Model"]);
@@ -63,8 +94,16 @@ fn arguments_that_cannot_be_used_are_named() {
     let request =
         || Request::new("a red apple").with("height", 32).with("width", 32).with("num_inference_steps", 1);
     let refused = |call: Request| error(pipeline.clone().call(call));
-    let call = request().with("caption_upsample_temperature", 0.15);
-    expect(&refused(call), &["`caption_upsample_temperature`", "0.15", "not supported"]);
+    for (temperature, shown) in [(-0.5, "-0.5"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
+        let call = request().with("caption_upsample_temperature", temperature);
+        expect(&refused(call), &["`caption_upsample_temperature`", shown]);
+    }
+    let rewritten = |call: Request| refused(call.with("caption_upsample_temperature", 0.15));
+    let looking = request().with("image", vec![picture("RGB", [64, 64])]);
+    expect(&rewritten(looking), &["`caption_upsample_temperature`", "images", "not supported"]);
+    let embeds = values([1, 1, 5, 48], 0.0).reshape::<3, _>([1, 5, 48]);
+    let embedded = Request::default().with("prompt_embeds", embeds).with("height", 32).with("width", 32);
+    expect(&rewritten(embedded), &["`caption_upsample_temperature`", "embedded"]);
     expect(&refused(request().with("guidance_scale", f64::NAN)), &["`guidance_scale`", "NaN"]);
     expect(&refused(request().with("max_sequence_length", 513)), &["512"]);
     expect(&refused(request().with("max_sequence_length", 0)), &["`max_sequence_length`"]);

@@ -104,15 +104,19 @@ fn files_of_python_are_read_with_all_that_sees_images() {
         assert!(ours.names().iter().any(|ours| of_python(ours) == *key), "{key}");
     }
     let zeros = [0; 4];
+    // The tokens and features of the configuration.
+    let (scores, shape) = (vec![0; 4 * 60 * 16], vec![60, 16]);
     for [head, tower] in [["language_model.lm_head", ""], ["lm_head", "model."]] {
         let own = ours.tensors().into_iter().map(|(key, view)| match tower {
             "" => (of_python(&key), view),
             _ => (key, view),
         });
         let unused = theirs.iter().filter(|key| !key.starts_with("language_model."));
-        let unused = unused.map(|key| format!("{tower}{key}")).chain([format!("{head}.weight")]);
+        let unused = unused.map(|key| format!("{tower}{key}"));
         let unused =
             unused.map(|key| (key, TensorView::new(safetensors::Dtype::F32, vec![1], &zeros).unwrap()));
+        let scores = TensorView::new(safetensors::Dtype::F32, shape.clone(), &scores).unwrap();
+        let unused = unused.chain([(format!("{head}.weight"), scores)]);
         let written = safetensors::serialize(own.chain(unused).collect::<Vec<_>>(), None).unwrap();
         std::fs::write(&file, written).unwrap();
         let name = folder.path().to_str().unwrap();

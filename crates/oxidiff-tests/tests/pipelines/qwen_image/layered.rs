@@ -1,20 +1,21 @@
 //! The pipeline that takes images apart, seed for seed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use oxidiff::image::{DynamicImage, GenericImageView};
 use oxidiff::{
-    AutoPipelineForImage2Image, AutoencoderKLQwenImage, Config, DiffusionPipeline, Generator, Images,
-    LoraLoader, LoraOptions, OutputType, Pipeline, PipelineImageInput, Qwen2_5_VLForConditionalGeneration,
-    QwenImageComponents, QwenImageLayered, QwenImageLayeredPipeline, QwenImageTransformer2DModel, Request,
-    Tensor,
+    AutoPipelineForImage2Image, AutoencoderKLQwenImage, Config, DiffusionPipeline, Error, Generator, Images,
+    LoraLoader, LoraOptions, Model, OutputType, Pipeline, PipelineImageInput,
+    Qwen2_5_VLForConditionalGeneration, QwenImageComponents, QwenImageLayered, QwenImageLayeredPipeline,
+    QwenImageTransformer2DModel, Request, Tensor, interruptible,
 };
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{error, expect, load, recorded};
 use crate::checkpoints::{copy_folder, draw_part};
-use crate::fixture::drawn::drawn;
+use crate::fixture::drawn::{draw_head, drawn};
 use crate::fixture::pictures::{picture, values};
 use crate::fixture::recorded_calls::compare_calls;
 use crate::fixture::{difference, fixtures, json};
@@ -24,6 +25,7 @@ const TRANSFORMER_SEED: u64 = 31;
 const CLEAN_REFERENCE_SEED: u64 = 32;
 const PLAIN_SEED: u64 = 33;
 const VAE_SEED: u64 = 34;
+const HEAD_SEED: u64 = 35;
 
 fn folder() -> PathBuf {
     fixtures().join("qwen_image_layered")
@@ -40,6 +42,7 @@ fn layered_checkpoint() -> TempDir {
     copy_folder(&recorded("checkpoint/tokenizer"), &made.path().join("processor"));
     draw_part::<QwenImageTransformer2DModel>("transformer", TRANSFORMER_SEED, made.path());
     draw_part::<Qwen2_5_VLForConditionalGeneration>("text_encoder", super::TEXT_ENCODER_SEED, made.path());
+    draw_head(&made.path().join("text_encoder"), HEAD_SEED);
     draw_part::<AutoencoderKLQwenImage>("vae", VAE_SEED, made.path());
     made
 }
@@ -59,9 +62,13 @@ fn transformer(changes: &[(&str, bool)], seed: u64) -> QwenImageTransformer2DMod
 
 #[test]
 fn images_are_taken_apart_as_in_python() {
-    let plain = pipeline();
-    compare_calls(&folder(), "layered", 26, |call| {
+    let checkpoint = layered_checkpoint();
+    let plain: QwenImageLayeredPipeline = load(checkpoint.path()).unwrap();
+    compare_calls(&folder(), "layered", 30, |call| {
         let mut components: QwenImageComponents = (*plain).clone();
+        if let Some(said) = &call.said {
+            components.text_encoder = Some(saying(&checkpoint, said));
+        }
         match call.transformer.as_deref() {
             Some("clean_reference") => {
                 components.transformer = transformer(&[("zero_cond_t", true)], CLEAN_REFERENCE_SEED);
@@ -74,6 +81,39 @@ fn images_are_taken_apart_as_in_python() {
         }
         QwenImageLayeredPipeline::new(components, plain.processor.clone()).unwrap().into()
     });
+}
+
+/// The text encoder of the checkpoint, which chooses the words of captions as `generation_config.json` says.
+fn saying(checkpoint: &TempDir, said: &Value) -> Qwen2_5_VLForConditionalGeneration {
+    let folder = checkpoint.path().join("text_encoder");
+    std::fs::write(folder.join("generation_config.json"), said.to_string()).unwrap();
+    Qwen2_5_VLForConditionalGeneration::from_pretrained(folder.to_str().unwrap()).unwrap()
+}
+
+/// Without a prompt, a call makes the same as with the caption that Python writes.
+#[test]
+fn captions_are_those_of_python() {
+    let checkpoint = layered_checkpoint();
+    let plain: QwenImageLayeredPipeline = load(checkpoint.path()).unwrap();
+    let captions: BTreeMap<String, String> = json(&folder().join("captions.json"));
+    let calls: Vec<Value> = json(&folder().join("layered.json"));
+    assert_eq!(captions.len(), 4);
+    for (name, caption) in captions {
+        let call = calls.iter().find(|call| call["name"] == *name).unwrap();
+        let (mode, width, height): (String, u32, u32) =
+            serde_json::from_value(call["image"][0].clone()).unwrap();
+        let mut components: QwenImageComponents = (*plain).clone();
+        components.text_encoder = Some(saying(&checkpoint, &call["said"]));
+        let mut pipeline = QwenImageLayeredPipeline::new(components, plain.processor.clone()).unwrap();
+        pipeline.set_progress_bar(false);
+        let given = QwenImageLayered { image: picture(&mode, [width, height]).into(), ..short() };
+        let with_caption = QwenImageLayered { prompt: vec![caption], ..given };
+        let given = QwenImageLayered { image: picture(&mode, [width, height]).into(), ..short() };
+        let is_english = call["use_en_prompt"] == true;
+        let without = QwenImageLayered { prompt: vec![], use_en_prompt: is_english, ..given };
+        let off = difference(latents(&mut pipeline, without), latents(&mut pipeline, with_caption));
+        assert_eq!(off, 0.0, "{name}");
+    }
 }
 
 /// A call with a small result.
@@ -195,12 +235,46 @@ fn adapters_of_another_transformer_are_refused() {
 }
 
 #[test]
+fn captions_that_cannot_be_written_are_refused() {
+    let checkpoint = layered_checkpoint();
+    let plain: QwenImageLayeredPipeline = load(checkpoint.path()).unwrap();
+    let refused = |encoder: Option<Qwen2_5_VLForConditionalGeneration>| {
+        let tokenizer = plain.tokenizer.clone();
+        let components = QwenImageComponents { text_encoder: encoder, tokenizer, ..(*plain).clone() };
+        let mut pipeline = QwenImageLayeredPipeline::new(components, plain.processor.clone()).unwrap();
+        pipeline.set_progress_bar(false);
+        error(pipeline.call(QwenImageLayered { prompt: vec![" ".to_owned()], ..short() }))
+    };
+    expect(&refused(None), &["`prompt`", "text encoder", "caption"]);
+    let said = serde_json::json!({"do_sample": true, "top_p": 3});
+    expect(
+        &refused(Some(saying(&checkpoint, &said))),
+        &["text_encoder/generation_config.json", "top_p", "3"],
+    );
+    draw_part::<Qwen2_5_VLForConditionalGeneration>(
+        "text_encoder",
+        super::TEXT_ENCODER_SEED,
+        checkpoint.path(),
+    );
+    let mute = load::<QwenImageLayeredPipeline>(checkpoint.path()).unwrap().text_encoder.clone();
+    expect(&refused(mute), &["lm_head.weight"]);
+    // Something outside ends the call.
+    let stop = || Err(Error::Stopped { message: "enough".to_owned() });
+    let mut pipeline = plain;
+    pipeline.set_progress_bar(false);
+    let stopped =
+        interruptible(stop, || error(pipeline.call(QwenImageLayered { prompt: vec![], ..short() })));
+    expect(&stopped, &["stopped", "enough"]);
+}
+
+#[test]
 fn what_cannot_be_taken_apart_is_refused() {
     let mut pipeline = pipeline();
     let mut refused = |call: QwenImageLayered| error(pipeline.call(call));
-    for prompt in [vec![], vec![String::new()], vec![" ".to_owned()]] {
-        expect(&refused(QwenImageLayered { prompt, ..short() }), &["`prompt`", "missing", "caption"]);
-    }
+    let two: PipelineImageInput = vec![picture("RGBA", [32, 32]); 2].into();
+    expect(&refused(QwenImageLayered::captioned(two)), &["`prompt`", "missing", "several"]);
+    let lone = QwenImageLayered { prompt: vec![], true_cfg_scale: f64::NAN, ..short() };
+    expect(&refused(lone), &["`true_cfg_scale`", "NaN"]);
     for layers in [0, 5000] {
         expect(&refused(QwenImageLayered { layers, ..short() }), &["`layers`", "1024"]);
     }

@@ -36,8 +36,7 @@ fn model(tensors: &StateDict, _: &Config) -> Result<StateDict> {
     Ok(tensors.rename(|key| {
         let of_language_model = |key: &str| Some(format!("model.language_model.{key}"));
         match key {
-            // What predicts the next token.
-            "output.weight" | "lm_head.weight" => None,
+            "output.weight" => Some("lm_head.weight".to_owned()),
             "token_embd.weight" => of_language_model("embed_tokens.weight"),
             "output_norm.weight" => of_language_model("norm.weight"),
             _ if key.starts_with("visual.") => Some(format!("model.{key}")),

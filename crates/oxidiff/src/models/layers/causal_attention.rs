@@ -95,3 +95,22 @@ pub fn causal_attention(
     let mean = value.mean_dim(2).swap_dims(1, 2).reshape([batch, 1, width]);
     attended.mask_where(blind, mean.expand(dims))
 }
+
+/// Attends from one `query` of each text `[batch, 1, heads * dim]` to all `keys` and `values` `[batch, key_heads, tokens, dim]`.
+/// `hidden`, `[batch, 1, 1, tokens]`, is true for keys that are not seen; each query sees at least one.
+pub fn attention_to_kept(
+    query: Tensor<3>,
+    keys: Tensor<4>,
+    values: Tensor<4>,
+    scores: Scores,
+    hidden: Option<&Tensor<4, Bool>>,
+) -> Tensor<3> {
+    let dims @ [batch, _, width] = query.dims();
+    let [_, key_heads, tokens, dim] = keys.dims();
+    // The heads that share keys stand where tokens usually are, so that keys need not be repeated.
+    let group = width / dim / key_heads;
+    let query: Tensor<4> = query.reshape([batch, key_heads, group, dim]);
+    let options = AttentionModuleOptions { scale: scores.scale, softcap: scores.softcap, is_causal: false };
+    let mask = hidden.map(|hidden| hidden.clone().expand([batch, key_heads, group, tokens]));
+    module::attention(query, keys, values, mask, None, options).reshape(dims)
+}

@@ -12,6 +12,7 @@ pub(crate) mod guidance;
 pub(crate) mod ignored;
 pub(crate) mod image_latents;
 pub(crate) mod inpainting;
+pub(crate) mod interruption;
 pub(crate) mod ip_adapter;
 pub(crate) mod latents;
 pub(crate) mod lora;

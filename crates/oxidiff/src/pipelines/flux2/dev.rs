@@ -4,7 +4,8 @@ use super::arguments::prompt_arguments;
 use super::components::Flux2DevComponents;
 use super::klein::from_noise;
 use super::pipeline_fields::expose_fields;
-use crate::error::{Error, Result};
+use super::rewriting::checked;
+use crate::error::Result;
 use crate::image_processor::PipelineImageInput;
 use crate::models::model::Model;
 use crate::pipelines::common::arguments::check_finite;
@@ -12,6 +13,7 @@ use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::random::Generators;
 
 /// Makes images from prompts, or edits images as prompts say: the transformer looks at them while it makes another. It was distilled
 /// from predictions with guidance (Meng et al. 2023, <https://arxiv.org/abs/2210.03142>), so that each step takes one prediction.
@@ -43,7 +45,8 @@ prompt_arguments! {
         /// The images to look at, all of them for each prompt: each has a size of its own, with sides of at least 64 pixels. Those of
         /// more than a megapixel are made smaller.
         pub image: Option<PipelineImageInput> = None,
-        /// How freely a language model rewrites the prompts first. That is not supported: it must be nothing or 0.
+        /// How freely the text encoder first writes the prompts anew, with more details: the temperature with which words are drawn. 0.15
+        /// is recommended; nothing or 0 leaves the prompts as they are. Not with images.
         pub caption_upsample_temperature: Option<f64> = None,
     }
 }
@@ -54,20 +57,10 @@ impl Flux2TextToImage {
         Self { prompt: vec![prompt.into()], ..Self::default() }
     }
 
-    /// Checks what only these arguments have.
-    fn check_own(&self) -> Result<()> {
+    /// Checks what only these arguments have, and returns the temperature of a call that rewrites its prompts.
+    fn check_own(&self) -> Result<Option<f64>> {
         check_finite("guidance_scale", self.guidance_scale)?;
-        match self.caption_upsample_temperature {
-            // Python takes 0 for nothing as well.
-            None | Some(0.0) => Ok(()),
-            Some(temperature) => Err(Error::argument(
-                "caption_upsample_temperature",
-                format!(
-                    "is {temperature}, but rewriting prompts needs a language model that generates text, which is not supported; \
-                     leave it out, and write the prompt in full"
-                ),
-            )),
-        }
+        checked(self.caption_upsample_temperature, self.image.is_some(), !self.prompt.is_empty())
     }
 }
 
@@ -90,8 +83,15 @@ impl Pipeline for Flux2Pipeline {
     /// Makes images from a prompt with the defaults, or from the arguments given.
     fn call(&mut self, arguments: impl Into<Flux2TextToImage>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
-        arguments.check_own()?;
+        let temperature = arguments.check_own()?;
         let images = arguments.check()?;
+        if let Some(temperature) = temperature {
+            let generators = arguments.generator.get_or_insert_with(Generators::from_entropy);
+            let components = &self.components;
+            let rewritten =
+                components.rewritten(&arguments.prompt, temperature, generators, self.progress_bar)?;
+            arguments.prompt = rewritten;
+        }
         let settings = arguments.settings();
         let mut call = from_noise!(arguments, images, keeps_references: false);
         let takes_guidance = self.transformer.config().guidance_embeds;

@@ -14,6 +14,7 @@ mod pipeline_fields;
 mod places;
 mod prompt_encoder;
 mod reference_images;
+mod rewriting;
 
 pub use components::{Flux2Components, Flux2DevComponents, Flux2KleinComponents};
 pub use dev::{Flux2Pipeline, Flux2TextToImage};

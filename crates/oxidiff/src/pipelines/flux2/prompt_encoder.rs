@@ -17,6 +17,11 @@ const SYSTEM_MESSAGE: &str = "You are an AI that reasons about image description
 /// The token in the place of an image; a prompt cannot have any.
 const IMAGE: &str = "[IMG]";
 
+/// A prompt without the tokens that stand for images.
+pub(super) fn without_images(prompt: &str) -> String {
+    prompt.replace(IMAGE, "")
+}
+
 /// A language model whose hidden states embed prompts.
 pub trait PromptEncoder: Model + Component + Suspect + Clone + 'static {
     /// Splits prompts into tokens.
@@ -77,9 +82,8 @@ impl PromptEncoder for Mistral3ForConditionalGeneration {
     }
 
     fn tokens(tokenizer: &PixtralProcessor, prompt: &str, max_length: usize) -> Result<TokenizedText> {
-        let prompt = prompt.replace(IMAGE, "");
-        let messages =
-            [ChatMessage::of_parts("system", SYSTEM_MESSAGE), ChatMessage::of_parts("user", prompt)];
+        let user = ChatMessage::of_parts("user", without_images(prompt));
+        let messages = [ChatMessage::of_parts("system", SYSTEM_MESSAGE), user];
         tokenizer.tokenize(&[tokenizer.apply_chat_template(&messages, ChatOptions::default())?], max_length)
     }
 

@@ -1,10 +1,11 @@
 //! A layer of a language model: attention and a gated feed-forward, each with a norm before and a residual around it.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 use oxidiff_kernels::swiglu;
 
-use crate::models::layers::causal_attention::{HiddenTokens, Scores, causal_attention};
+use super::kept_tokens::KeptTokens;
+use crate::models::layers::causal_attention::{HiddenTokens, Scores, attention_to_kept, causal_attention};
 use crate::models::layers::hidden_activation::HiddenActivation;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::normalization::RmsNorm;
@@ -116,7 +117,38 @@ impl DecoderLayer {
         rotary: &RotaryEmbedding,
         hidden: Option<&HiddenTokens>,
     ) -> Tensor<3> {
-        let attended = self.self_attn.attend(self.input_layernorm.forward(x.clone()), rotary, hidden);
+        let [query, key, value] = self.self_attn.project(self.input_layernorm.forward(x.clone()), rotary);
+        self.finish(x, self.self_attn.attend([query, key, value], hidden))
+    }
+
+    /// As [`Self::forward`], and keeps what later tokens need of these.
+    pub fn forward_keeping(
+        &self,
+        x: Tensor<3>,
+        rotary: &RotaryEmbedding,
+        hidden: Option<&HiddenTokens>,
+    ) -> (Tensor<3>, KeptTokens) {
+        let [query, key, value] = self.self_attn.project(self.input_layernorm.forward(x.clone()), rotary);
+        let kept = KeptTokens::new(key.clone(), value.clone(), self.self_attn.key_heads);
+        (self.finish(x, self.self_attn.attend([query, key, value], hidden)), kept)
+    }
+
+    /// The result for the next token of each text, `[batch, 1, hidden_size]`, which is kept as well. `hidden`, `[batch, 1, 1, tokens]`, is
+    /// true for tokens that it does not see.
+    pub fn forward_next(
+        &self,
+        x: Tensor<3>,
+        rotary: &RotaryEmbedding,
+        kept: &mut KeptTokens,
+        hidden: Option<&Tensor<4, Bool>>,
+    ) -> Tensor<3> {
+        let [query, key, value] = self.self_attn.project(self.input_layernorm.forward(x.clone()), rotary);
+        let [keys, values] = kept.add(key, value);
+        self.finish(x, attention_to_kept(query, keys, values, self.self_attn.scores, hidden))
+    }
+
+    /// The result for `x`, whose tokens saw `attended`.
+    fn finish(&self, x: Tensor<3>, attended: Tensor<3>) -> Tensor<3> {
         let project = &self.self_attn.o_proj;
         match (&self.pre_feedforward_layernorm, &self.post_feedforward_layernorm) {
             (Some(before), Some(after)) => {
@@ -132,8 +164,8 @@ impl DecoderLayer {
 }
 
 impl SelfAttention {
-    /// What the tokens of `x` see, before the last projection.
-    fn attend(&self, x: Tensor<3>, rotary: &RotaryEmbedding, hidden: Option<&HiddenTokens>) -> Tensor<3> {
+    /// Queries, keys and values.
+    fn project(&self, x: Tensor<3>, rotary: &RotaryEmbedding) -> [Tensor<3>; 3] {
         let rotated = |projected: Tensor<3>, norm: &Option<RmsNorm>| {
             rotary.rotate(match norm {
                 Some(norm) => norm.forward_heads(projected),
@@ -142,7 +174,11 @@ impl SelfAttention {
         };
         let query = rotated(self.q_proj.forward(x.clone()), &self.q_norm);
         let key = rotated(self.k_proj.forward(x.clone()), &self.k_norm);
-        let value = self.v_proj.forward(x);
+        [query, key, self.v_proj.forward(x)]
+    }
+
+    /// What the tokens see, before the last projection.
+    fn attend(&self, [query, key, value]: [Tensor<3>; 3], hidden: Option<&HiddenTokens>) -> Tensor<3> {
         causal_attention(query, key, value, [self.heads, self.key_heads], self.scores, hidden)
     }
 }

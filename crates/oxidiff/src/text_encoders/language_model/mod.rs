@@ -2,13 +2,22 @@
 //! keys and values, and gated feed-forwards.
 
 pub(super) mod checks;
+mod generate;
+mod generation_config;
+mod head;
+mod kept_tokens;
 mod layer;
 mod methods;
 mod parts;
 pub(super) mod rope_parameters;
+mod token_choice;
 
 use burn::tensor::Tensor;
 
+pub(super) use self::generate::{Beginning, Writer, check_mask, next_text_positions, text_positions};
+pub use self::generate::{Generation, TextProgress, TextStep};
+pub(super) use self::generation_config::GenerationFile;
+pub(super) use self::head::{LM_HEAD, head};
 pub(super) use self::layer::{DecoderLayer, DecoderShape, GatedMlp, LayerNorms};
 pub(super) use self::methods::embedding_methods;
 pub(super) use self::parts::LanguageModel;

@@ -2,6 +2,9 @@
 //! texts. Its layers are those of Mistral 7B (Jiang et al. 2023, <https://arxiv.org/abs/2310.06825>).
 
 mod config;
+mod generate;
+
+use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -10,11 +13,13 @@ use oxidiff_kernels::Pairs;
 pub use self::config::{Mistral3Config, MistralConfig};
 use crate::error::Result;
 use crate::loading::config::Config;
+use crate::loading::folder::Folder;
 use crate::loading::weights::OldKey;
 use crate::models::layers::causal_attention::HiddenTokens;
+use crate::models::layers::linear::Linear;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
 use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
-use crate::text_encoders::language_model::{self, LanguageModel, embedding_methods};
+use crate::text_encoders::language_model::{self, GenerationFile, LM_HEAD, LanguageModel, embedding_methods};
 
 /// The result of a [`Mistral3ForConditionalGeneration`].
 #[derive(Clone, Debug)]
@@ -25,7 +30,7 @@ pub struct Mistral3Output {
     pub hidden_states: Vec<Tensor<3>>,
 }
 
-/// Embeds a text, each token in the light of those before it. What sees images and what predicts the next token is not loaded.
+/// Embeds a text, each token in the light of those before it, and writes texts: see [`Self::generate`]. What sees images is not loaded.
 ///
 /// ```
 /// use oxidiff::{Device, Mistral3Config, Mistral3ForConditionalGeneration, MistralConfig, Model};
@@ -49,6 +54,10 @@ pub struct Mistral3Output {
 #[derive(Module, Debug)]
 pub struct Mistral3ForConditionalGeneration {
     model: Parts,
+    /// Gives scores to the next token, if the checkpoint has it.
+    lm_head: Option<Linear>,
+    #[module(skip)]
+    generation: Option<GenerationFile>,
     #[module(skip)]
     config: Mistral3Config,
 }
@@ -66,24 +75,21 @@ impl Model for Mistral3ForConditionalGeneration {
     const WEIGHTS_NAME: &'static str = "model";
 
     /// In files, the language model is a whole one, which predicts tokens, and holds this one in its field `model`.
-    const OLD_KEY: OldKey =
-        |key| Some(format!("language_model.model.{}", key.strip_prefix("model.language_model.")?));
+    const OLD_KEY: OldKey = |key| match key.strip_prefix("model.language_model.") {
+        Some(rest) => Some(format!("language_model.model.{rest}")),
+        None => key.starts_with(LM_HEAD).then(|| format!("language_model.{key}")),
+    };
 
-    const UNUSED_WEIGHTS: &'static [&'static str] = &[
-        "lm_head.",
-        "language_model.lm_head.",
-        "vision_tower.",
-        "model.vision_tower.",
-        "multi_modal_projector.",
-        "model.multi_modal_projector.",
-    ];
+    const UNUSED_WEIGHTS: &'static [&'static str] =
+        &["vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector."];
 
     fn init(config: &Mistral3Config, device: &Device) -> Result<Self> {
         config.check()?;
         let text = &config.text_config;
         let shape = text.shape();
         let language_model = LanguageModel::init(&shape, text.vocab_size, text.num_hidden_layers, device);
-        Ok(Self { model: Parts { language_model }, config: config.clone() })
+        let config = config.clone();
+        Ok(Self { model: Parts { language_model }, lm_head: None, generation: None, config })
     }
 
     fn config(&self) -> &Mistral3Config {
@@ -92,6 +98,19 @@ impl Model for Mistral3ForConditionalGeneration {
 
     fn saved_config(&self) -> Config {
         saved_transformers_config(&self.config)
+    }
+
+    fn with_parts_of(mut self, folder: &Folder, has: &dyn Fn(&str) -> bool) -> Result<Self> {
+        self.generation = GenerationFile::read(folder, Self::CLASS_NAME)?;
+        let text = &self.config.text_config;
+        let has_head = has(LM_HEAD) || has("language_model.lm_head.");
+        let head = || Linear::init(text.hidden_size, text.vocab_size, false, &self.device());
+        self.lm_head = has_head.then(head);
+        Ok(self)
+    }
+
+    fn save_other_files(&self, folder: &Path) -> Result<()> {
+        self.generation.as_ref().map_or(Ok(()), |file| file.write(folder))
     }
 
     compiled_with_the_library!();

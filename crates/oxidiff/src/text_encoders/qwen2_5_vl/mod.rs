@@ -2,11 +2,14 @@
 //! images.
 
 mod config;
+mod generate;
 mod inputs;
 mod positions;
 mod vision;
 mod vision_config;
 mod windows;
+
+use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -19,13 +22,15 @@ use self::vision::VisionTransformer;
 pub use self::vision_config::Qwen2_5_VLVisionConfig;
 use crate::error::Result;
 use crate::loading::config::Config;
+use crate::loading::folder::Folder;
 use crate::loading::weights::OldKey;
 use crate::models::call::call;
 use crate::models::layers::causal_attention::HiddenTokens;
+use crate::models::layers::linear::Linear;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
 use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
 use crate::text_encoders::input_ids::check_input_ids;
-use crate::text_encoders::language_model::{self, LanguageModel, check_numbers};
+use crate::text_encoders::language_model::{self, GenerationFile, LM_HEAD, LanguageModel, check_numbers};
 use crate::vision::Qwen2VLImages;
 
 /// The result of a [`Qwen2_5_VLForConditionalGeneration`].
@@ -37,7 +42,7 @@ pub struct Qwen2_5_VLOutput {
     pub hidden_states: Vec<Tensor<3>>,
 }
 
-/// Embeds texts with images, each token in the light of those before it. What predicts the next token is not loaded.
+/// Embeds texts with images, each token in the light of those before it, and writes texts: see [`Self::generate`].
 ///
 /// ```
 /// use oxidiff::{
@@ -62,6 +67,10 @@ pub struct Qwen2_5_VLOutput {
 #[derive(Module, Debug)]
 pub struct Qwen2_5_VLForConditionalGeneration {
     model: Parts,
+    /// Gives scores to the next token, if the checkpoint has it.
+    lm_head: Option<Linear>,
+    #[module(skip)]
+    generation: Option<GenerationFile>,
     #[module(skip)]
     config: Qwen2_5_VLConfig,
     #[module(skip)]
@@ -88,8 +97,6 @@ impl Model for Qwen2_5_VLForConditionalGeneration {
         Some(of_language_model.unwrap_or_else(|| key.to_owned()))
     };
 
-    const UNUSED_WEIGHTS: &'static [&'static str] = &["lm_head."];
-
     fn init(config: &Qwen2_5_VLConfig, device: &Device) -> Result<Self> {
         let config = config.resolved()?;
         let text = config.text_config.clone().expect("just resolved");
@@ -99,6 +106,8 @@ impl Model for Qwen2_5_VLForConditionalGeneration {
                 language_model: LanguageModel::init(&shape, text.vocab_size, text.num_hidden_layers, device),
                 visual: config.vision_config.as_ref().map(|vision| VisionTransformer::init(vision, device)),
             },
+            lm_head: None,
+            generation: None,
             config,
             text,
         })
@@ -119,6 +128,17 @@ impl Model for Qwen2_5_VLForConditionalGeneration {
     ) -> Option<Qwen2_5_VLConfig> {
         let is_blind = config.vision_config.is_some() && !has("model.visual.") && !has("visual.");
         is_blind.then(|| Qwen2_5_VLConfig { vision_config: None, ..config.clone() })
+    }
+
+    fn with_parts_of(mut self, folder: &Folder, has: &dyn Fn(&str) -> bool) -> Result<Self> {
+        self.generation = GenerationFile::read(folder, Self::CLASS_NAME)?;
+        let (hidden, tokens) = (self.text.hidden_size, self.text.vocab_size);
+        self.lm_head = has(LM_HEAD).then(|| Linear::init(hidden, tokens, false, &self.device()));
+        Ok(self)
+    }
+
+    fn save_other_files(&self, folder: &Path) -> Result<()> {
+        self.generation.as_ref().map_or(Ok(()), |file| file.write(folder))
     }
 
     compiled_with_the_library!();
@@ -167,11 +187,15 @@ impl Qwen2_5_VLForConditionalGeneration {
     /// As for [`Self::forward`], and when there is no layer of a number or the numbers do not ascend.
     pub fn hidden_states(&self, inputs: &Qwen2_5_VLInputs, numbers: &[usize]) -> Result<Vec<Tensor<3>>> {
         check_numbers(numbers, self.text.num_hidden_layers)?;
-        let (most, vocab_size) = (self.text.max_position_embeddings, self.text.vocab_size);
-        check_input_ids(inputs.input_ids, inputs.attention_mask, most, vocab_size)?;
-        inputs.check(self.config.image_token_id, self.config.vision_config.as_ref())?;
+        self.check(inputs)?;
         let device = self.device();
         call(Self::CLASS_NAME, &device, || self.embed(inputs, numbers, &device))
+    }
+
+    fn check(&self, inputs: &Qwen2_5_VLInputs) -> Result<()> {
+        let (most, vocab_size) = (self.text.max_position_embeddings, self.text.vocab_size);
+        check_input_ids(inputs.input_ids, inputs.attention_mask, most, vocab_size)?;
+        inputs.check(self.config.image_token_id, self.config.vision_config.as_ref())
     }
 
     /// What the language model gets of images: `[squares, hidden_size]`, in the order of the images.
@@ -190,10 +214,7 @@ impl Qwen2_5_VLForConditionalGeneration {
 
     fn embed(&self, inputs: &Qwen2_5_VLInputs, numbers: &[usize], device: &Device) -> Result<Vec<Tensor<3>>> {
         let parts = &self.model.language_model;
-        let mut x = parts.embed(inputs.input_ids, device);
-        if let Some(images) = inputs.images {
-            x = self.with_images(x, inputs.input_ids, self.see(images)?);
-        }
+        let x = self.embed_tokens(inputs, device)?;
         let tokens = inputs.input_ids[0].len();
         let angles = match (inputs.images, inputs.mm_token_type_ids) {
             (Some(images), Some(types)) => {
@@ -209,6 +230,15 @@ impl Qwen2_5_VLForConditionalGeneration {
         let hidden = inputs.attention_mask.and_then(|mask| HiddenTokens::of(mask, device));
         let layers = (parts.layers.as_slice(), &parts.norm);
         Ok(language_model::hidden_states(x, layers, &rotary, |_| hidden.as_ref(), numbers))
+    }
+
+    /// The embedding of texts and images, `[batch, tokens, hidden_size]`.
+    fn embed_tokens(&self, inputs: &Qwen2_5_VLInputs, device: &Device) -> Result<Tensor<3>> {
+        let x = self.model.language_model.embed(inputs.input_ids, device);
+        match inputs.images {
+            Some(images) => Ok(self.with_images(x, inputs.input_ids, self.see(images)?)),
+            None => Ok(x),
+        }
     }
 
     /// The embedding `[batch, tokens, hidden_size]` with `seen` `[squares, hidden_size]` in the place of the tokens of images.

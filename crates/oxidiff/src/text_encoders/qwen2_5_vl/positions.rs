@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::models::layers::rotary_embedding::text_frequencies;
 
 /// A position on the axes of time, height and width.
-type Position = [usize; 3];
+pub(super) type Position = [usize; 3];
 
 /// What `mm_token_type_ids` says of a token of an image.
 const IMAGE: u32 = 1;

@@ -10,6 +10,7 @@ pub(crate) mod masked_prompts;
 pub(crate) mod pooled_prompts;
 pub(crate) mod prompts;
 mod weighting;
+pub(crate) mod written;
 
 use burn::tensor::{DType, Device, Tensor};
 

@@ -12,12 +12,13 @@ use crate::pipelines::common::patches::PATCH_SIZE;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
-use crate::pipelines::qwen_image::arguments::{Settings, prompt_arguments};
+use crate::pipelines::qwen_image::arguments::{Settings, check, prompt_arguments};
 use crate::pipelines::qwen_image::components::QwenImageComponents;
 use crate::pipelines::qwen_image::denoising::{Run, Seen};
 use crate::pipelines::qwen_image::latents::tokens;
 use crate::pipelines::qwen_image::processor::{expose_processor, processor_methods};
 use crate::pipelines::qwen_image::size::{pictures, resized, size_of};
+use crate::random::Generators;
 use crate::text_encoders::Qwen2VLProcessor;
 
 /// The sides of a square with as many pixels as the result can have.
@@ -26,7 +27,7 @@ const RESOLUTIONS: [usize; 2] = [640, 1024];
 const BASE_TOKENS: f64 = 256.0;
 
 /// Takes an image apart into layers with transparency, which laid over each other make the image again (Qwen-Image-Layered, Yin et al.
-/// 2025, <https://arxiv.org/abs/2512.15603>). The prompt says what the whole image shows.
+/// 2025, <https://arxiv.org/abs/2512.15603>). The prompt says what the whole image shows; without one, the text encoder writes it.
 ///
 /// Its fields are those of [`QwenImageComponents`], and `processor`.
 ///
@@ -37,7 +38,7 @@ const BASE_TOKENS: f64 = 256.0;
 /// let made = pipeline.call(QwenImageLayered {
 ///     layers: 3,
 ///     negative_prompt: vec![" ".to_owned()],
-///     ..QwenImageLayered::new("an apple on a table", load_image_unconverted("apple.png")?)
+///     ..QwenImageLayered::captioned(load_image_unconverted("apple.png")?)
 /// })?;
 /// for (index, layer) in made.images.into_images().into_iter().enumerate() {
 ///     layer.save(format!("layer-{index}.png")).expect("the folder can be written");
@@ -65,7 +66,7 @@ prompt_arguments! {
         pub resolution: usize = 640,
         /// Whether each token of the result stays as long as without guidance.
         pub cfg_normalize: bool = false,
-        /// The language of the caption that Python writes where there is no prompt. Has no effect: a prompt is needed here.
+        /// Whether the caption that the text encoder writes where there is no prompt is in English; otherwise it is in Chinese.
         pub use_en_prompt: bool = false,
     }, {}, {
         /// The latents to start from: for each image the whole, then its layers, `[images * (layers + 1), channels, height / 8, width / 8]`
@@ -84,20 +85,19 @@ impl QwenImageLayered {
         Self { prompt: vec![prompt.into()], image: image.into(), ..Self::default() }
     }
 
-    /// # Errors
-    /// When Python would write a caption.
-    fn check_prompt(&self) -> Result<()> {
+    /// Arguments with an image to take apart, and the defaults: the text encoder says what the image shows.
+    pub fn captioned(image: impl Into<PipelineImageInput>) -> Self {
+        Self { image: image.into(), ..Self::default() }
+    }
+
+    /// Whether there is nothing that says what the image shows.
+    fn lacks_prompt(&self) -> bool {
         let is_missing = match self.prompt.as_slice() {
             [] => true,
             [one] => one.is_empty() || one == " ",
             _ => false,
         };
-        if !is_missing || self.prompt_embeds.is_some() {
-            return Ok(());
-        }
-        let message = "is missing: say what the whole image shows. Python has the language model write a caption then, \
-                       which is not supported";
-        Err(Error::argument("prompt", message))
+        is_missing && self.prompt_embeds.is_none()
     }
 
     /// The pixels of a layer.
@@ -170,6 +170,23 @@ impl QwenImageComponents {
     }
 }
 
+impl QwenImageLayeredPipeline {
+    /// What the image shows that is to be taken apart.
+    ///
+    /// # Errors
+    /// When there are several, or the text encoder cannot write.
+    fn caption(&self, arguments: &mut QwenImageLayered, pixels: [usize; 2]) -> Result<String> {
+        let [image] = pictures(&arguments.image)? else {
+            let message = "is missing: a caption is written for one image, several need prompts";
+            return Err(Error::argument("prompt", message));
+        };
+        let components = &self.components;
+        let image = resized(&components.image_processor(), image, pixels)?;
+        let generators = arguments.generator.get_or_insert_with(Generators::from_entropy);
+        components.caption(&self.processor, image, arguments.use_en_prompt, generators, self.progress_bar)
+    }
+}
+
 impl Pipeline for QwenImageLayeredPipeline {
     const CLASS_NAME: &'static str = "QwenImageLayeredPipeline";
 
@@ -177,14 +194,20 @@ impl Pipeline for QwenImageLayeredPipeline {
 
     fn call(&mut self, arguments: impl Into<QwenImageLayered>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
-        arguments.check_prompt()?;
         let layering = Layering::new(arguments.layers, arguments.cfg_normalize)?;
         let area = arguments.area()?;
+        let pixels = size_of(&pictures(&arguments.image)?[0], area)?;
+        let size = self.components.latent_size(pixels.map(Some))?;
+        if arguments.lacks_prompt() {
+            // What the rest of the call would refuse is refused before a caption is written, which takes long.
+            arguments.prompt = vec![String::new()];
+            check(arguments.num_inference_steps, arguments.guidance_scale, arguments.true_cfg_scale)?;
+            arguments.prompts().images()?;
+            arguments.prompt = vec![self.caption(&mut arguments, pixels)?];
+        }
         let mut settings = arguments.settings()?;
-        let (components, index) = (&mut self.components, &self.index);
         let pictures = pictures(&arguments.image)?;
-        let pixels = size_of(&pictures[0], area)?;
-        let size = components.latent_size(pixels.map(Some))?;
+        let (components, index) = (&mut self.components, &self.index);
         let texts = components.embed(&arguments.prompts())?;
         let whole = components.reference_latents(pictures, pixels, size, &mut settings, index)?;
         let latents = components.initial_frames(&mut settings, layering, size)?;

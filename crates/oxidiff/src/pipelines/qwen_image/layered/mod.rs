@@ -1,5 +1,6 @@
 //! Taking images apart into layers.
 
+mod captioning;
 mod layered_pipeline;
 mod layering;
 

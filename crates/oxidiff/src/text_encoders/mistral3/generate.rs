@@ -1,0 +1,61 @@
+//! Texts that the model writes.
+
+use super::Mistral3ForConditionalGeneration;
+use crate::error::Result;
+use crate::models::call::call;
+use crate::models::layers::rotary_embedding::text_frequencies;
+use crate::models::model::Model;
+use crate::text_encoders::input_ids::check_input_ids;
+use crate::text_encoders::language_model::{
+    Beginning, Generation, GenerationFile, Writer, check_mask, head, next_text_positions, text_positions,
+};
+
+impl Mistral3ForConditionalGeneration {
+    /// Writes on after texts: the new tokens of each, up to the one that ends the text. Texts are filled up before they begin.
+    ///
+    /// The checkpoint says in `generation_config.json` how tokens are chosen, and which ones end a text. A drawn token takes as many numbers
+    /// of the generator as all tokens and texts are: they are those of `torch.multinomial`.
+    ///
+    /// # Errors
+    /// As [`Self::forward`], when the checkpoint has nothing that gives scores to tokens, when `generation_config.json` has an impossible
+    /// value or asks for something that is not supported, and when a score is not finite.
+    pub fn generate(
+        &self,
+        input_ids: &[Vec<u32>],
+        attention_mask: Option<&[Vec<u32>]>,
+        generation: Generation<'_>,
+    ) -> Result<Vec<Vec<u32>>> {
+        let text = &self.config.text_config;
+        // As in Python, texts may become longer than those that the model was trained on.
+        check_input_ids(input_ids, attention_mask, usize::MAX, text.vocab_size)?;
+        let mask = check_mask(input_ids, attention_mask)?;
+        let parts = &self.model.language_model;
+        // Transformers has it so where a configuration does not say.
+        let is_tied = self.config.other.get("tie_word_embeddings").is_none_or(|tied| tied != false);
+        let head = head(self.lm_head.as_ref(), parts, is_tied, Self::CLASS_NAME)?;
+        let choice = self.generation_file()?.choice(generation.temperature)?;
+        let frequencies = text_frequencies(text.rope_theta()?, text.head_dim());
+        let positions = text_positions(&mask);
+        let angles =
+            positions.iter().flat_map(|place| frequencies.iter().map(move |turn| *place as f32 * turn));
+        let device = self.device();
+        let beginning = Beginning {
+            embedded: call(Self::CLASS_NAME, &device, || Ok(parts.embed(input_ids, &device)))?,
+            input_ids,
+            angles: angles.collect(),
+            next: next_text_positions(&mask),
+            mask,
+        };
+        let window = text.sliding_window.unwrap_or(usize::MAX);
+        let writer = Writer { class_name: Self::CLASS_NAME, parts, head: &head, frequencies, window };
+        writer.write(beginning, &choice, generation)
+    }
+
+    fn generation_file(&self) -> Result<GenerationFile> {
+        match &self.generation {
+            Some(file) => Ok(file.clone()),
+            // Older checkpoints have one configuration for all.
+            None => GenerationFile::of_fields(&[&self.config.other, &self.config.text_config.other]),
+        }
+    }
+}
