@@ -3,16 +3,18 @@
 
 mod arguments;
 mod embeds;
+mod encoders;
 mod images;
 mod loader;
 mod masks;
 mod prompts;
 mod scale;
+mod unet;
 
 pub(crate) use arguments::{IpAdapterArguments, TakesIpAdapter, ip_adapter_arguments};
 pub use embeds::IpAdapterEmbeds;
 pub use images::IpAdapterImages;
 pub use loader::{IpAdapterLoader, IpAdapterOptions};
-pub(crate) use loader::{IpAdapterParts, IpAdapterPartsMut};
 pub use masks::{IPAdapterMaskProcessor, IpAdapterMasks};
 pub use scale::IpAdapterScale;
+pub(crate) use unet::{IpAdapterParts, IpAdapterPartsMut, UNetIpAdapters};
