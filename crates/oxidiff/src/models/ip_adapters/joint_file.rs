@@ -32,11 +32,11 @@ pub(crate) fn load_joint(
             return Err(tensors.error(message));
         }
     }
-    let image_proj = ImageProjectionLayer::of_file(&fields, device)?;
-    if !image_proj.takes_whole_image() {
+    if !fields.contains("image_proj.image_embeds.weight") {
         let message = "its image projection is not the linear layer that adapters for such a transformer have";
         return Err(tensors.error(message));
     }
+    let image_proj = ImageProjectionLayer::of_file(&fields, device)?;
     check_fit(&fields, &image_proj, fits)?;
     let linear = || Linear::init(fits.text_features, fits.dim, true, device);
     let projections = |_| IpProjections { to_k_ip: linear(), to_v_ip: linear() };

@@ -94,8 +94,7 @@ impl JointAttention {
         let join = |text: Tensor<3>, image: Tensor<3>| Tensor::cat(vec![text, image], 1);
         let image_query = self.norm_q.forward_heads(self.to_q.forward(image.clone()));
         let kept_query = self.processor.as_ref().map(|_| image_query.clone());
-        let query =
-            join(self.norm_added_q.forward_heads(self.add_q_proj.forward(text.clone())), image_query);
+        let query = join(self.norm_added_q.forward_heads(self.add_q_proj.forward(text.clone())), image_query);
         let key = join(
             self.norm_added_k.forward_heads(self.add_k_proj.forward(text.clone())),
             self.norm_k.forward_heads(self.to_k.forward(image.clone())),

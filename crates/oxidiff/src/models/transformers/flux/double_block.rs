@@ -13,7 +13,7 @@ use crate::models::layers::modulation::{Modulation, ModulationLayer};
 use crate::models::layers::rotary_embedding::RotaryEmbedding;
 
 #[derive(Module, Debug)]
-pub(in super::super) struct DoubleBlock {
+pub(crate) struct DoubleBlock {
     norm1: Option<ModulationLayer>,
     norm1_context: Option<ModulationLayer>,
     attn: JointAttention,
@@ -22,13 +22,13 @@ pub(in super::super) struct DoubleBlock {
 }
 
 impl DoubleBlock {
-    pub fn init(sizes: &Sizes, device: &Device) -> Self {
+    pub(in super::super) fn init(sizes: &Sizes, device: &Device) -> Self {
         let modulation = || Some(ModulationLayer::init(sizes.dim(), 6, true, device));
         Self { norm1: modulation(), norm1_context: modulation(), ..Self::without_modulation(sizes, device) }
     }
 
     /// A block that is told how to modulate its tokens.
-    pub fn without_modulation(sizes: &Sizes, device: &Device) -> Self {
+    pub(in super::super) fn without_modulation(sizes: &Sizes, device: &Device) -> Self {
         let feed_forward = || FeedForward::init(sizes.dim(), FeedForwardActivation::GeluApproximate, device);
         Self {
             norm1: None,

@@ -29,6 +29,18 @@ pub(crate) trait TakesPictures {
 
     fn ip_adapters_mut(&mut self) -> (&mut IpAdapters, &mut [DoubleBlock]);
 
+    /// The type and the device of the weights.
+    fn place(&self) -> (DType, Device);
+
+    /// The tokens that the adapters make of embedded pictures.
+    ///
+    /// # Errors
+    /// When there is another number of adapters, or embeddings have another shape than theirs.
+    fn image_tokens(&self, image_embeds: Vec<Tensor<4>>) -> Result<Vec<Tensor<4>>> {
+        let (dtype, device) = self.place();
+        self.ip_adapters().tokens(image_embeds, dtype, &device)
+    }
+
     /// Replaces the IP-Adapters.
     fn set_ip_adapters(&mut self, adapters: Vec<IpAdapter>) {
         self.unload_ip_adapters();
@@ -76,12 +88,7 @@ impl IpAdapters {
     ///
     /// # Errors
     /// When there is another number of adapters, or embeddings have another shape than theirs.
-    pub fn tokens(
-        &self,
-        image_embeds: Vec<Tensor<4>>,
-        dtype: DType,
-        device: &Device,
-    ) -> Result<Vec<Tensor<4>>> {
+    fn tokens(&self, image_embeds: Vec<Tensor<4>>, dtype: DType, device: &Device) -> Result<Vec<Tensor<4>>> {
         self.check_count("ip_adapter_image_embeds", image_embeds.len())?;
         let made = self.0.iter().zip(image_embeds);
         made.map(|(layer, embeds)| layer.forward(embeds.to_device(device).cast(dtype))).collect()

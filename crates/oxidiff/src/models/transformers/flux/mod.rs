@@ -23,9 +23,9 @@ pub use self::controlnet::{FluxControlCondition, FluxControlNetInputs, FluxContr
 pub use self::controlnet_config::FluxControlNetConfig;
 pub(super) use self::double_block::DoubleBlock;
 pub use self::inputs::{FluxControlSamples, FluxInputs};
-use self::ip_adapters::IpAdapters;
-pub(crate) use self::ip_adapters::{TakesPictures, Pictured};
 pub(super) use self::inputs::{check_each, check_places, check_streams};
+use self::ip_adapters::IpAdapters;
+pub(crate) use self::ip_adapters::{Pictured, TakesPictures};
 pub(super) use self::single_block::SingleBlock;
 use self::sizes::ConditionSizes;
 pub(super) use self::sizes::{Sizes, check_sizes};
@@ -140,6 +140,10 @@ impl TakesPictures for FluxTransformer2DModel {
         Pictured { blocks: self.config.num_layers, dim, text_features: self.config.joint_attention_dim }
     }
 
+    fn place(&self) -> (DType, Device) {
+        (self.dtype(), self.device())
+    }
+
     fn ip_adapters(&self) -> &IpAdapters {
         &self.ip_adapters
     }
@@ -200,7 +204,7 @@ impl FluxTransformer2DModel {
     /// # Errors
     /// When there is another number of adapters, or embeddings have another shape than theirs.
     pub fn image_tokens(&self, image_embeds: Vec<Tensor<4>>) -> Result<Vec<Tensor<4>>> {
-        self.ip_adapters.tokens(image_embeds, self.dtype(), &self.device())
+        TakesPictures::image_tokens(self, image_embeds)
     }
 
     /// Bytes that a call with this many tokens, of texts and images of all items, needs at least, without the weights.
