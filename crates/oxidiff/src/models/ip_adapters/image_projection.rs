@@ -80,11 +80,11 @@ pub struct FacePictures {
 }
 
 /// The shapes in a file, which describe its layers.
-struct Shapes<'a>(&'a StateDict);
+pub(super) struct Shapes<'a>(pub &'a StateDict);
 
 impl Shapes<'_> {
     /// Length of an axis of a tensor.
-    fn of(&self, key: &str, axis: usize) -> Result<usize> {
+    pub fn of(&self, key: &str, axis: usize) -> Result<usize> {
         let tensor = self.0.get(key).ok_or_else(|| {
             self.0.error(format!("not an IP-Adapter of a known kind: there is no tensor `{key}`"))
         })?;
@@ -95,7 +95,7 @@ impl Shapes<'_> {
     }
 
     /// The lengths of the tokens before, inside and after a feed-forward.
-    fn feed_forward(&self, path: &str) -> Result<[usize; 3]> {
+    pub fn feed_forward(&self, path: &str) -> Result<[usize; 3]> {
         let proj = format!("{path}.net.0.proj.weight");
         Ok([self.of(&proj, 1)?, self.of(&proj, 0)?, self.of(&format!("{path}.net.2.weight"), 0)?])
     }

@@ -33,7 +33,8 @@ pub(crate) fn load_joint(
         }
     }
     if !fields.contains("image_proj.image_embeds.weight") {
-        let message = "its image projection is not the linear layer that adapters for such a transformer have";
+        let message =
+            "its image projection is not the linear layer that adapters for such a transformer have";
         return Err(tensors.error(message));
     }
     let image_proj = ImageProjectionLayer::of_file(&fields, device)?;

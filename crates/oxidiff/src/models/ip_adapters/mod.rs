@@ -8,6 +8,7 @@ mod image_projection;
 mod joint_file;
 mod masks;
 mod resampler;
+mod time_image_projection;
 
 use burn::module::Module;
 
@@ -16,6 +17,7 @@ pub use self::image_projection::FacePictures;
 pub(crate) use self::image_projection::ImageProjectionLayer;
 pub(crate) use self::joint_file::load_joint;
 pub(crate) use self::masks::masks_at;
+pub(crate) use self::time_image_projection::{TimeImageProjection, TimedTokens};
 use super::layers::linear::Linear;
 
 /// The layers of an IP-Adapter.

@@ -1,5 +1,6 @@
 //! The arguments that all calls of the family share.
 
+use super::ip_adapter::Picture;
 use crate::error::Result;
 use crate::image_processor::OutputType;
 use crate::pipelines::common::arguments::{check_finite, check_steps};
@@ -22,6 +23,8 @@ pub(super) struct Settings {
     pub generator: Generators,
     pub output_type: OutputType,
     pub callback: Option<StepCallback>,
+    /// The picture for an IP-Adapter.
+    pub picture: Picture,
 }
 
 /// Checks what all calls share.
@@ -139,6 +142,11 @@ macro_rules! declare_arguments {
                 /// The tokens of a prompt for the third text encoder, up to 512: more are cut off, fewer filled up.
                 pub max_sequence_length: usize = 256,
                 $($further)*
+                /// The picture that the IP-Adapter looks at.
+                pub ip_adapter_image: $crate::IpAdapterImages = $crate::IpAdapterImages::default(),
+                /// The embedded picture instead: `[1, tokens, features]`, and with guidance `[2, tokens, features]`, where the embedding
+                /// of no picture comes first. Each can also be repeated for each image.
+                pub ip_adapter_image_embeds: Option<$crate::IpAdapterEmbeds> = None,
             }
         }
 
@@ -188,6 +196,10 @@ macro_rules! declare_arguments {
                     generator: self.generator.take().unwrap_or_else($crate::random::Generators::from_entropy),
                     output_type: self.output_type,
                     callback: self.callback_on_step_end.take(),
+                    picture: $crate::pipelines::stable_diffusion_3::ip_adapter::Picture {
+                        image: std::mem::take(&mut self.ip_adapter_image),
+                        image_embeds: self.ip_adapter_image_embeds.take(),
+                    },
                 })
             }
         }

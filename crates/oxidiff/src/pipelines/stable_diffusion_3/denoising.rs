@@ -74,6 +74,8 @@ impl StableDiffusion3Components {
             decoding::check_size(&*self.vae, &latents)?;
         }
         let copies = guidance.copies();
+        let picture =
+            self.embed_picture(std::mem::take(&mut settings.picture), copies > 1, settings.images)?;
         let Self { transformer, scheduler, text_encoder, text_encoder_2, text_encoder_3, .. } = self;
         let mut encoders: Vec<(&'static str, &dyn Suspect)> = Vec::new();
         encoders.extend(text_encoder.iter().map(|model| ("text_encoder", model as _)));
@@ -109,6 +111,11 @@ impl StableDiffusion3Components {
                 if let Some(further) = &run.further_channels {
                     input = Tensor::cat(vec![input, further.clone()], 1);
                 }
+                // A call with the prompt alone is about the last items.
+                let picture = picture.clone().map(|all| {
+                    let (first, items) = (all.dims()[0], input.dims()[0] * copies);
+                    all.narrow(0, first - items, items)
+                });
                 let inputs = SD3Inputs {
                     hidden_states: input.repeat_dim(0, copies),
                     encoder_hidden_states: text.tokens.clone(),
@@ -117,7 +124,9 @@ impl StableDiffusion3Components {
                     block_controlnet_hidden_states: &samples,
                     skip_layers,
                 };
-                Ok::<_, crate::error::Error>(transformer.forward(&inputs)?.cast(DType::F32))
+                Ok::<_, crate::error::Error>(
+                    transformer.forward_with_picture(&inputs, picture.as_ref())?.cast(DType::F32),
+                )
             };
             let predicted = call(copies, &text, &[])?;
             let prediction = match &run.skip_layers {

@@ -14,6 +14,7 @@ use crate::pipelines::common::strength::Strength;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 
 /// Changes an image according to a prompt: adds noise to its latents, part of the way, and removes it again, guided by the
 /// text.
@@ -91,6 +92,7 @@ impl Pipeline for StableDiffusion3Img2ImgPipeline {
     }
 
     pipeline_methods!();
+    ip_adapter_methods!();
 }
 
 expose_fields!(StableDiffusion3Img2ImgPipeline, takes_mask: false);

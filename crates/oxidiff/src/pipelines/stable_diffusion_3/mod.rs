@@ -8,6 +8,7 @@ mod controlnet;
 mod denoising;
 mod img2img;
 mod inpaint;
+mod ip_adapter;
 mod latents;
 mod pipeline_fields;
 mod skip_layer_guidance;

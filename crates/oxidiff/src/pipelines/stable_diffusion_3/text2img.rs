@@ -11,6 +11,7 @@ use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 
 /// Makes images from prompts.
 ///
@@ -109,6 +110,7 @@ impl Pipeline for StableDiffusion3Pipeline {
     }
 
     pipeline_methods!();
+    ip_adapter_methods!();
 }
 
 expose_fields!(StableDiffusion3Pipeline, takes_mask: false);

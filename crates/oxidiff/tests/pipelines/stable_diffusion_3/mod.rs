@@ -3,6 +3,7 @@
 
 mod adapters;
 mod calls;
+mod ip_adapters;
 mod loading;
 mod models;
 mod refusals;

@@ -190,7 +190,7 @@ impl SD3ControlNetModel {
         for (block, output) in self.transformer_blocks.iter().zip(&self.controlnet_blocks) {
             (text, image) = match (block, text) {
                 (Block::Joint(block), Some(text)) => {
-                    let [text, image] = block.forward([text, image], &condition);
+                    let [text, image] = block.forward([text, image], &condition, None);
                     (Some(text), image)
                 }
                 (Block::Single(block), text) => (text, block.forward(image, &condition)),

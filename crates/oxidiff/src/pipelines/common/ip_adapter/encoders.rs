@@ -13,7 +13,7 @@ use crate::vision::ImageProcessor;
 
 /// What [`IpAdapterOptions::image_encoder_folder`] with a slash means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EncoderNames {
+pub(crate) enum EncoderNames {
     /// A folder inside the adapter's own.
     Folders,
     /// That, or else a folder or a repository of its own.
@@ -22,7 +22,7 @@ pub(super) enum EncoderNames {
 
 impl IpAdapterOptions {
     /// The image encoder that belongs to the file at `path`. There need not be one on disk: a call can bring embeddings.
-    pub(super) fn image_encoder<M: Model>(
+    pub(crate) fn image_encoder<M: Model>(
         &self,
         name_or_path: &str,
         path: &Path,
@@ -37,7 +37,7 @@ impl IpAdapterOptions {
     }
 
     /// Where the image encoder is: the folder or the repository, and the folder inside it.
-    pub(super) fn image_encoder_place(
+    pub(crate) fn image_encoder_place(
         &self,
         name_or_path: &str,
         path: &Path,
@@ -77,7 +77,7 @@ impl IpAdapterOptions {
 ///
 /// # Errors
 /// When there is none, or it cannot take the pictures.
-pub(super) fn pixels<'a, E, P: ImageProcessor>(
+pub(crate) fn pixels<'a, E, P: ImageProcessor>(
     (encoder, processor): (Option<&'a E>, Option<&P>),
     [argument, embeds]: [&'static str; 2],
     pictures: &PipelineImageInput,

@@ -134,7 +134,7 @@ pub trait IpAdapterLoader: LoraLoader {
 
 impl IpAdapterOptions {
     /// The file, fetched if it is on the hub.
-    pub(super) fn locate(&self, name_or_path: &str) -> Result<PathBuf> {
+    pub(crate) fn locate(&self, name_or_path: &str) -> Result<PathBuf> {
         locate(name_or_path, self.subfolder.as_deref(), &self.hub, |names| match &self.weight_name {
             Some(name) => Ok(name.clone()),
             None => only_file(names, name_or_path),

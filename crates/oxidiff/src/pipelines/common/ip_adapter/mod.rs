@@ -15,10 +15,12 @@ mod unet;
 
 pub(crate) use arguments::{IpAdapterArguments, TakesIpAdapter, ip_adapter_arguments};
 pub use embeds::IpAdapterEmbeds;
+pub(crate) use encoders::{EncoderNames, pixels};
 pub(crate) use guided::{GuidedPictures, PictureTokens, Pictures, TransformerParts};
 pub use images::IpAdapterImages;
 pub use loader::{IpAdapterLoader, IpAdapterOptions};
 pub use masks::{IPAdapterMaskProcessor, IpAdapterMasks};
+pub(crate) use prompts::no_adapter;
 pub use scale::IpAdapterScale;
 pub(crate) use transformer::{TransformerPartsMut, ip_adapters_of_transformer};
 pub(crate) use unet::{IpAdapterParts, IpAdapterPartsMut, UNetIpAdapters};

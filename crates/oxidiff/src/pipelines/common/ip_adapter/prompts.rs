@@ -173,6 +173,6 @@ fn in_order(guidance: Guidance, embeds: [Tensor<4>; 2], images: usize) -> Tensor
     }
 }
 
-pub(super) fn no_adapter(argument: &'static str) -> Error {
+pub(crate) fn no_adapter(argument: &'static str) -> Error {
     Error::argument(argument, "is given, but no IP-Adapter is loaded: call `load_ip_adapter` first")
 }

@@ -8,6 +8,7 @@ use crate::pipelines::common::control::ControlImages;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 use crate::pipelines::stable_diffusion_3::arguments::Settings;
 use crate::pipelines::stable_diffusion_3::components::StableDiffusion3Components;
 use crate::pipelines::stable_diffusion_3::conditioning::Texts;
@@ -93,6 +94,7 @@ impl Pipeline for StableDiffusion3ControlNetPipeline {
     }
 
     controlnet_methods!();
+    ip_adapter_methods!();
 }
 
 expose_controlnet!(StableDiffusion3ControlNetPipeline);
