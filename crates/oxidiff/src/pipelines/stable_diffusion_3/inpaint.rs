@@ -185,6 +185,7 @@ impl Pipeline for StableDiffusion3InpaintPipeline {
             steps,
             text,
             skip_layers: None,
+            perturbed: None,
             control: None,
             further_channels,
             after_step,

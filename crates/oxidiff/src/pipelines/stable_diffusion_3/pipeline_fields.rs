@@ -2,7 +2,7 @@
 
 /// Gives a pipeline its fields. If it says so, its transformer may take the mask and the masked image beside the latents.
 macro_rules! expose_fields {
-    ($pipeline:ident, takes_mask: $takes_mask:literal) => {
+    ($pipeline:ident, takes_mask: $takes_mask:literal $(, $own:ident)?) => {
         impl $pipeline {
             /// A pipeline with the given parts.
             ///
@@ -22,7 +22,7 @@ macro_rules! expose_fields {
             ) -> $crate::error::Result<Self> {
                 components.check($takes_mask)?;
                 components.prepare_index(&mut index)?;
-                Ok(Self { components, index, progress_bar: true })
+                Ok(Self { $($own: Self::$own(),)? components, index, progress_bar: true })
             }
         }
 

@@ -1,6 +1,7 @@
 //! The attention of a block: image tokens attend to each other and to the text, if there is one.
 
 use burn::module::Module;
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::attention;
 
@@ -112,6 +113,38 @@ impl Attention {
         (found_by_text, self.to_out[0].forward(found))
     }
 
+    /// As [`Self::forward_joint`], but the tokens of the image see only themselves and the text in the last `items` of the batch. Queries and
+    /// keys are not normalized, in no item, as in Python.
+    pub fn forward_perturbed(
+        &self,
+        [text, image]: [Tensor<3>; 2],
+        items: usize,
+    ) -> (Option<Tensor<3>>, Tensor<3>) {
+        let ([batch, text_tokens, _], tokens) = (text.dims(), image.dims()[1]);
+        let of_text = [&self.add_q_proj, &self.add_k_proj, &self.add_v_proj]
+            .map(|layer| layer.as_ref().expect("an attention with a text").forward(text.clone()));
+        let of_image = self.project(image);
+        let items_of = |all: &[Tensor<3>; 3], from: usize, count: usize| {
+            all.each_ref().map(|tokens| tokens.clone().narrow(0, from, count))
+        };
+        let joined = |image: [Tensor<3>; 3], text: [Tensor<3>; 3]| {
+            let mut text = text.into_iter();
+            image.map(|image| Tensor::cat(vec![image, text.next().expect("as many")], 1))
+        };
+        let usual = batch - items;
+        let [query, key, value] = joined(items_of(&of_image, 0, usual), items_of(&of_text, 0, usual));
+        let usual_found = attention(query, key, value, self.heads);
+        let (image, text) = (items_of(&of_image, usual, items), items_of(&of_text, usual, items));
+        let [_, key, value] = joined(image.clone(), text.clone());
+        let [text_query, text_key, text_value] = text;
+        let text_found = attention(text_query, key, value, self.heads);
+        let image_found = to_itself_and_text(image, [text_key, text_value], self.heads);
+        let found = Tensor::cat(vec![usual_found, Tensor::cat(vec![image_found, text_found], 1)], 0);
+        let found_by_text =
+            self.to_add_out.as_ref().map(|layer| layer.forward(found.clone().narrow(1, tokens, text_tokens)));
+        (found_by_text, self.to_out[0].forward(found.narrow(1, 0, tokens)))
+    }
+
     /// Queries, keys and values of the image.
     fn project(&self, image: Tensor<3>) -> [Tensor<3>; 3] {
         [&self.to_q, &self.to_k, &self.to_v].map(|layer| layer.forward(image.clone()))
@@ -129,6 +162,28 @@ impl Attention {
             _ => found,
         }
     }
+}
+
+/// What each token of an image finds in itself and in a text, from queries, keys and values of the image and keys and values of the text.
+fn to_itself_and_text(
+    image: [Tensor<3>; 3],
+    text: [Tensor<3>; 2],
+    heads: usize,
+) -> Tensor<3> {
+    let [batch, tokens, dim] = image[0].dims();
+    let by_head = |x: Tensor<3>| {
+        let [batch, tokens, dim] = x.dims();
+        x.reshape([batch, tokens, heads, dim / heads]).swap_dims(1, 2)
+    };
+    let ([query, key, value], [text_key, text_value]) = (image.map(by_head), text.map(by_head));
+    let query = query / ((dim / heads) as f64).sqrt();
+    let to_itself = (query.clone() * key).sum_dim(3);
+    let to_text = query.matmul(text_key.swap_dims(2, 3));
+    let weights = softmax(Tensor::cat(vec![to_itself, to_text], 3), 3);
+    let text_tokens = weights.dims()[3] - 1;
+    let of_text = weights.clone().narrow(3, 1, text_tokens).matmul(text_value);
+    let found = value * weights.narrow(3, 0, 1) + of_text;
+    found.swap_dims(1, 2).reshape([batch, tokens, dim])
 }
 
 fn normed(norm: &Option<RmsNorm>, x: Tensor<3>) -> Tensor<3> {

@@ -9,6 +9,15 @@ use crate::models::ip_adapters::TimedTokens;
 use crate::models::layers::feed_forward::{FeedForward, FeedForwardActivation};
 use crate::models::layers::modulation::{Modulation, ModulationLayer};
 
+/// What a block does besides the usual.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Steering<'a> {
+    /// The picture that an IP-Adapter sees.
+    pub picture: Option<&'a TimedTokens>,
+    /// How many of the last items are perturbed: the tokens of their images see only themselves and the text.
+    pub perturbed_items: usize,
+}
+
 /// A block of two streams, text and image.
 #[derive(Module, Debug)]
 pub(super) struct JointBlock {
@@ -58,13 +67,12 @@ impl JointBlock {
         std::iter::once(&self.attn).chain(&self.attn2)
     }
 
-    /// The tokens of text and image, each `[batch, tokens, dim]`, to the same shapes. `condition` is `[batch, dim]`,
-    /// `picture` what an IP-Adapter sees.
+    /// The tokens of text and image, each `[batch, tokens, dim]`, to the same shapes. `condition` is `[batch, dim]`.
     pub fn forward(
         &self,
         [text, image]: [Tensor<3>; 2],
         condition: &Tensor<2>,
-        picture: Option<&TimedTokens>,
+        steering: Steering<'_>,
     ) -> [Tensor<3>; 2] {
         let norm = |modulation: &Modulation, x: &Tensor<3>| modulation.norm(x.clone(), EPSILON);
         let (of_image, dual): ([Modulation; 2], Option<(&Attention, Modulation)>) = match &self.attn2 {
@@ -81,7 +89,13 @@ impl JointBlock {
             None => norm(&self.norm1_context.forward_ungated(condition), &text),
         };
         let (text_result, image_result) =
-            self.attn.forward_joint([normed_text, norm(&of_image[0], &image)], picture);
+                    let normed = [normed_text, norm(&of_image[0], &image)];
+        let Steering { picture, perturbed_items } = steering;
+        let (text_result, image_result) = match perturbed_items {
+            0 => self.attn.forward_joint(normed, picture),
+            items => self.attn.forward_perturbed(normed, items),
+        };
+
         let alone = dual.map(|(attention, modulation)| {
             let found = attention.forward(norm(&modulation, &image), picture);
             (modulation, found)

@@ -16,7 +16,7 @@ mod sizes;
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 
-use self::block::JointBlock;
+use self::block::{JointBlock, Steering};
 use self::condition::ConditionEmbedding;
 pub use self::config::SD3Transformer2DConfig;
 pub use self::controlnet::{SD3ControlNetInputs, SD3ControlNetModel};
@@ -30,6 +30,7 @@ use crate::models::call::call;
 use crate::models::ip_adapters::TimeImageProjection;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::modulation::ModulationLayer;
+use crate::models::layers::perturbed::Perturbed;
 use crate::models::layers::patch_embed::image_of_patches;
 use crate::models::least_memory;
 use crate::models::model::{Model, compiled_with_the_library};
@@ -146,6 +147,19 @@ impl SD3Transformer2DModel {
         self.forward_with_picture(inputs, None)
     }
 
+    /// Like [`Self::forward`], with perturbed attention in some blocks.
+    ///
+    /// # Errors
+    /// As for [`Self::forward`].
+    pub(crate) fn forward_perturbed(
+        &self,
+        inputs: &SD3Inputs<'_>,
+        perturbed: Perturbed<'_>,
+    ) -> Result<Tensor<4>> {
+        self.check(inputs)?;
+        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, None, perturbed)))
+    }
+
     /// Like [`Self::forward`], with embedded pictures `[batch, tokens, features]` for an IP-Adapter.
     ///
     /// # Errors
@@ -159,7 +173,7 @@ impl SD3Transformer2DModel {
         if let Some(embeds) = image_embeds {
             self.projection_for(embeds, inputs.hidden_states.dims()[0])?;
         }
-        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, image_embeds)))
+        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, image_embeds, Perturbed::default())))
     }
 
     /// The tokens of latents `[batch, in_channels, height, width]`, as the first block takes them: `[batch, tokens, dim]`. ControlNets
@@ -180,7 +194,12 @@ impl SD3Transformer2DModel {
         least_memory::bytes([1, 1, tokens, 10 * self.config.sizes().dim()], self.dtype())
     }
 
-    fn predict(&self, inputs: &SD3Inputs<'_>, image_embeds: Option<&Tensor<3>>) -> Tensor<4> {
+    fn predict(
+        &self,
+        inputs: &SD3Inputs<'_>,
+        image_embeds: Option<&Tensor<3>>,
+        perturbed: Perturbed<'_>,
+    ) -> Tensor<4> {
         let (dtype, device) = (self.dtype(), self.device());
         let condition =
             self.time_text_embed.forward(inputs.timestep, &inputs.pooled_projections, &device, dtype);
@@ -192,7 +211,9 @@ impl SD3Transformer2DModel {
         let (blocks, samples) = (self.transformer_blocks.len(), inputs.block_controlnet_hidden_states);
         for (index, block) in self.transformer_blocks.iter().enumerate() {
             if !inputs.skip_layers.contains(&index) {
-                [text, image] = block.forward([text, image], &condition, picture.as_ref());
+                let steering =
+                    Steering { picture: picture.as_ref(), perturbed_items: perturbed.items_in(index) };
+                [text, image] = block.forward([text, image], &condition, steering);
             }
             if !samples.is_empty() && index + 1 < blocks {
                 // As Python divides: a sample is for several blocks in a row.

@@ -67,6 +67,7 @@ impl StableDiffusion3Components {
             steps,
             text,
             skip_layers: None,
+            perturbed: None,
             control: Some(control),
             further_channels: None,
             after_step: None,
