@@ -60,7 +60,8 @@ impl SanaComponents {
         let Texts { positive, negative } = texts;
         let Further { control, perturbed, has_plain_times } = further;
         // The prompts are read once more for perturbed attention.
-        let parts = || negative.iter().chain(std::iter::repeat_n(positive, 1 + usize::from(perturbed.is_some())));
+        let parts =
+            || negative.iter().chain(std::iter::repeat_n(positive, 1 + usize::from(perturbed.is_some())));
         let joined = MaskedTexts {
             tokens: Tensor::cat(parts().map(|part| part.tokens.clone()).collect(), 0),
             mask: Tensor::cat(parts().map(|part| part.mask.clone()).collect(), 0),

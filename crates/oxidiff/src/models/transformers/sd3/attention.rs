@@ -165,11 +165,7 @@ impl Attention {
 }
 
 /// What each token of an image finds in itself and in a text, from queries, keys and values of the image and keys and values of the text.
-fn to_itself_and_text(
-    image: [Tensor<3>; 3],
-    text: [Tensor<3>; 2],
-    heads: usize,
-) -> Tensor<3> {
+fn to_itself_and_text(image: [Tensor<3>; 3], text: [Tensor<3>; 2], heads: usize) -> Tensor<3> {
     let [batch, tokens, dim] = image[0].dims();
     let by_head = |x: Tensor<3>| {
         let [batch, tokens, dim] = x.dims();

@@ -88,8 +88,7 @@ impl JointBlock {
             Some([first, _]) => norm(first, &text),
             None => norm(&self.norm1_context.forward_ungated(condition), &text),
         };
-        let (text_result, image_result) =
-                    let normed = [normed_text, norm(&of_image[0], &image)];
+        let normed = [normed_text, norm(&of_image[0], &image)];
         let Steering { picture, perturbed_items } = steering;
         let (text_result, image_result) = match perturbed_items {
             0 => self.attn.forward_joint(normed, picture),

@@ -30,8 +30,8 @@ use crate::models::call::call;
 use crate::models::ip_adapters::TimeImageProjection;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::modulation::ModulationLayer;
-use crate::models::layers::perturbed::Perturbed;
 use crate::models::layers::patch_embed::image_of_patches;
+use crate::models::layers::perturbed::Perturbed;
 use crate::models::least_memory;
 use crate::models::model::{Model, compiled_with_the_library};
 
@@ -173,7 +173,9 @@ impl SD3Transformer2DModel {
         if let Some(embeds) = image_embeds {
             self.projection_for(embeds, inputs.hidden_states.dims()[0])?;
         }
-        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, image_embeds, Perturbed::default())))
+        call(Self::CLASS_NAME, &self.device(), || {
+            Ok(self.predict(inputs, image_embeds, Perturbed::default()))
+        })
     }
 
     /// The tokens of latents `[batch, in_channels, height, width]`, as the first block takes them: `[batch, tokens, dim]`. ControlNets

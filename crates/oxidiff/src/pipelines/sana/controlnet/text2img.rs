@@ -116,8 +116,7 @@ impl Pipeline for SanaControlNetPipeline {
         let control = Control { net: &self.controlnet, scale, latents: followed };
         let progress_bar = self.progress_bar;
         let further = Further { control: Some(&control), has_plain_times: true, ..Further::default() };
-        let latents =
-            components.denoise(latents, &texts, further, &mut settings, index, progress_bar)?;
+        let latents = components.denoise(latents, &texts, further, &mut settings, index, progress_bar)?;
         // Without bins, a tensor to follow decides on the size.
         let size = settings.use_resolution_binning.then_some(size);
         components.decode(latents, size, settings.output_type, index)
