@@ -160,7 +160,10 @@ fn pictures_that_do_not_fit_are_refused() {
     let blocks = oxidiff::IpAdapterScale::from_json(&serde_json::json!({"up": 0.5})).unwrap();
     expect(&error(loader.set_ip_adapter_scale(&[blocks])), &["ip_adapter_scale", "list of numbers"]);
     expect(&error(loader.set_ip_adapter_scale(&[f64::NAN.into()])), &["ip_adapter_scale", "NaN"]);
-    expect(&error(loader.set_ip_adapter_scale(&[0.5.into(), 0.5.into()])), &["2 scales", "1 IP-Adapter"]);
+    expect(
+        &error(loader.set_ip_adapter_scale(&[0.5.into(), 0.5.into(), 0.5.into()])),
+        &["3 scales", "1 IP-Adapter"],
+    );
     let guided = loader.prepare_ip_adapter_image_embeds(shown().into(), 1, true);
     expect(&error(guided), &["do_classifier_free_guidance", "negative_ip_adapter_image"]);
     expect(&error(loader.encode_image(&shown().into())), &["hidden states"]);

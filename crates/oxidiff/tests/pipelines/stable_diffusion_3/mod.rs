@@ -6,6 +6,7 @@ mod calls;
 mod ip_adapters;
 mod loading;
 mod models;
+mod perturbed;
 mod refusals;
 
 use std::path::PathBuf;

@@ -49,17 +49,28 @@ impl<M: TakesPictures> TransformerPartsMut<'_, M> {
         Ok(())
     }
 
-    /// Sets how strongly the pictures of each adapter count: one number, or one for each block.
+    /// Sets how strongly the pictures of each adapter count: one number, or one for each block. As in Python, one number is for all
+    /// adapters, and a list of numbers, one for each block, can be for the only one.
     ///
     /// # Errors
     /// When there is another number of adapters or blocks, or a number is not finite.
     pub fn set_scale(self, scales: &[IpAdapterScale]) -> Result<()> {
         let adapters = self.transformer.ip_adapters().count();
+        let numbers = scales.iter().map(|scale| match scale {
+            IpAdapterScale::Pictures(AdapterWeight::All(number)) => Some(*number),
+            _ => None,
+        });
+        let numbers: Option<Vec<f64>> = numbers.collect();
+        let blocks = self.transformer.pictured().blocks;
+        let scales = match numbers {
+            Some(each) if adapters == 1 && each.len() == blocks => vec![IpAdapterScale::EachPicture(each)],
+            Some(one) if one.len() == 1 && adapters > 0 => vec![one[0].into(); adapters],
+            _ => scales.to_vec(),
+        };
         if scales.len() != adapters {
             let (given, adapters) = (counted(scales.len(), "scale"), counted(adapters, "IP-Adapter"));
             return Err(Error::argument(SCALE, format!("has {given} for {adapters}")));
         }
-        let blocks = self.transformer.pictured().blocks;
         let each = scales.iter().map(|scale| of_blocks(scale, blocks)).collect::<Result<Vec<_>>>()?;
         self.transformer.set_ip_adapter_scales(&each);
         Ok(())
