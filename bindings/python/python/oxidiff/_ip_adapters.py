@@ -33,10 +33,10 @@ class IPAdapterMixin:
         """
         if image_encoder_pretrained_model_name_or_path is not NOT_GIVEN:
             image_encoder_folder = image_encoder_pretrained_model_name_or_path
-        if image_encoder_folder is not None and os.path.isdir(image_encoder_folder):
-            image_encoder_folder = os.path.abspath(os.path.join(image_encoder_folder, image_encoder_subfolder))
-        elif image_encoder_subfolder:
-            raise NotImplementedError("`image_encoder_subfolder`: only of a folder on disk")
+            if image_encoder_folder is not None and os.path.isdir(image_encoder_folder):
+                image_encoder_folder = os.path.abspath(os.path.join(image_encoder_folder, image_encoder_subfolder))
+            elif image_encoder_subfolder:
+                raise NotImplementedError("`image_encoder_subfolder`: only of a folder on disk")
         files = _listed(weight_name)
         sources = _repeated(pretrained_model_name_or_path_or_dict, len(files), "pretrained_model_name_or_path_or_dict")
         folders = _repeated(subfolder, len(files), "subfolder")

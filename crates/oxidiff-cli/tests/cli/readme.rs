@@ -5,7 +5,8 @@ use std::path::Path;
 
 use oxidiff::{
     AutoencoderKL, Config, Device, FluxControlNetModel, HunyuanDiT2DControlNetModel, Model, Qwen3Model,
-    QwenImageControlNetModel, SD3ControlNetModel, ZImageControlNetModel, ZImageTransformer2DModel,
+    QwenImageControlNetModel, SD3ControlNetModel, SiglipVisionModel, ZImageControlNetModel,
+    ZImageTransformer2DModel,
 };
 use oxidiff_kernels::QuantisedFormat;
 use safetensors::tensor::{Dtype, TensorView};
@@ -157,6 +158,26 @@ fn the_commands_of_the_page_about_steering_work() {
     }
 }
 
+/// The IP-Adapters of transformers, with image encoders of their own.
+fn write_ip_adapters(sandbox: &Sandbox) {
+    let fixtures = Path::new(ROOT).join("tests/fixtures");
+    for (from, to) in [
+        ("flux_ip_adapter/xlabs.safetensors", "XLabs-AI/flux-ip-adapter/ip_adapter.safetensors"),
+        ("stable_diffusion_3_ip_adapter/ip-adapter.bin", "InstantX/SD3.5-Large-IP-Adapter/ip-adapter.bin"),
+    ] {
+        let to = sandbox.path(to);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(fixtures.join(from), to).unwrap();
+    }
+    let clip = fixtures.join("ip_adapter/models/image_encoder");
+    copy_folder(&clip, &sandbox.path("openai/clip-vit-large-patch14"));
+    let from = fixtures.join("stable_diffusion_3_ip_adapter/image_encoder");
+    let siglip = sandbox.path("google/siglip-so400m-patch14-384");
+    let config = Config::from_file(from.join("config.json")).unwrap();
+    SiglipVisionModel::from_config(&config, &Device::flex()).unwrap().save_pretrained(&siglip).unwrap();
+    std::fs::copy(from.join("preprocessor_config.json"), siglip.join("preprocessor_config.json")).unwrap();
+}
+
 #[test]
 fn the_commands_of_the_page_about_models_work() {
     let page = std::fs::read_to_string(Path::new(ROOT).join("docs/models.md")).unwrap();
@@ -257,7 +278,11 @@ fn the_commands_of_the_page_about_models_work() {
     write_sana_controlnet(&sandbox.path("sana-controlnet"));
     let sd3 = sandbox.path("stabilityai/stable-diffusion-3.5-medium");
     write_sd3(&sd3);
-    for name in ["stable-diffusion-3.5-large-turbo", "stable-diffusion-3-medium-diffusers"] {
+    for name in [
+        "stable-diffusion-3.5-large",
+        "stable-diffusion-3.5-large-turbo",
+        "stable-diffusion-3-medium-diffusers",
+    ] {
         copy_folder(&sd3, &sandbox.path("stabilityai").join(name));
     }
     let models = Path::new(ROOT).join("tests/fixtures/stable_diffusion_3/models.json");
@@ -276,6 +301,7 @@ fn the_commands_of_the_page_about_models_work() {
         };
         gguf::write(&tensors, QuantisedFormat::Q8_0, &sandbox.path(file));
     }
+    write_ip_adapters(&sandbox);
     for name in ["apple.png", "cat.png", "mask.png", "pose.png", "hat.png"] {
         image::RgbImage::from_pixel(64, 64, [200; 3].into()).save(sandbox.path(name)).unwrap();
     }
@@ -286,6 +312,10 @@ fn the_commands_of_the_page_about_models_work() {
         let command = command.replace("Z-Image-Turbo-Fun-Controlnet-Union.safetensors", "controlnet");
         // The small model has three layers.
         let command = command.replace("--skip-guidance-layers 7,8,9", "--skip-guidance-layers 1");
+        let mut command = command;
+        for block in ["blocks.8", "blocks.13", "blocks.14"] {
+            command = command.replace(&format!("{block} "), "blocks.1 ");
+        }
         let mut arguments = words(command.strip_prefix("oxidiff ").unwrap());
         if let Some(steps) = arguments.iter().position(|word| word == "--steps") {
             arguments.drain(steps..=steps + 1);
