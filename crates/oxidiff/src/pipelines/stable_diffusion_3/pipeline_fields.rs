@@ -9,7 +9,7 @@ macro_rules! expose_fields {
             /// # Errors
             /// When the parts do not fit each other.
             pub fn new(
-                components: super::components::StableDiffusion3Components,
+                components: $crate::pipelines::stable_diffusion_3::StableDiffusion3Components,
             ) -> $crate::error::Result<Self> {
                 use $crate::pipelines::pipeline::Pipeline;
                 let index = $crate::pipelines::model_index::ModelIndex::of_class(Self::CLASS_NAME);
@@ -17,7 +17,7 @@ macro_rules! expose_fields {
             }
 
             fn assemble(
-                components: super::components::StableDiffusion3Components,
+                components: $crate::pipelines::stable_diffusion_3::StableDiffusion3Components,
                 mut index: $crate::pipelines::model_index::ModelIndex,
             ) -> $crate::error::Result<Self> {
                 components.check($takes_mask)?;
