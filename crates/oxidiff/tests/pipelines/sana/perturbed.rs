@@ -1,7 +1,7 @@
 //! Perturbed attention guidance, against what generate_perturbed.py recorded.
 
 use oxidiff::{
-    AutoPipelineForText2Image, Config, DiffusionPipeline, Model, Pipeline, Request, SanaPAGPipeline,
+    AutoPipelineForText2Image, Config, DiffusionPipeline, Model, Request, SanaPAGPipeline,
     SanaTransformer2DModel,
 };
 

@@ -1,7 +1,7 @@
 //! Perturbed attention guidance, against what generate_perturbed.py recorded.
 
 use oxidiff::{
-    AutoPipelineForImage2Image, AutoPipelineForText2Image, DiffusionPipeline, Pipeline, Request,
+    AutoPipelineForImage2Image, AutoPipelineForText2Image, DiffusionPipeline, Request,
     StableDiffusion3Components, StableDiffusion3PAGImg2ImgPipeline, StableDiffusion3PAGPipeline,
 };
 
