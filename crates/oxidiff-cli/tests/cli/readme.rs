@@ -5,8 +5,7 @@ use std::path::Path;
 
 use oxidiff::{
     AutoencoderKL, Config, Device, FluxControlNetModel, HunyuanDiT2DControlNetModel, Model, Qwen3Model,
-    QwenImageControlNetModel, SD3ControlNetModel, SiglipVisionModel, ZImageControlNetModel,
-    ZImageTransformer2DModel,
+    QwenImageControlNetModel, SD3ControlNetModel, ZImageControlNetModel, ZImageTransformer2DModel,
 };
 use oxidiff_kernels::QuantisedFormat;
 use safetensors::tensor::{Dtype, TensorView};
@@ -16,9 +15,9 @@ use crate::gguf;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 use crate::small_models::{
     flux1_config, hunyuan_dit_config, write_aura_flow, write_chroma, write_flux1, write_flux2,
-    write_flux2_dev, write_hunyuan_dit, write_initial, write_lumina2, write_pixart, write_qwen_image,
-    write_qwen_image_layered, write_redux, write_sana, write_sana_controlnet, write_sd3, write_z_image,
-    write_z_image_omni,
+    write_flux2_dev, write_hunyuan_dit, write_initial, write_ip_adapters, write_lumina2, write_pixart,
+    write_qwen_image, write_qwen_image_layered, write_redux, write_sana, write_sana_controlnet, write_sd3,
+    write_z_image, write_z_image_omni,
 };
 
 /// The commands that are not commands of the binary.
@@ -156,26 +155,6 @@ fn the_commands_of_the_page_about_steering_work() {
         }
         sandbox.run(&arguments).succeeded();
     }
-}
-
-/// The IP-Adapters of transformers, with image encoders of their own.
-fn write_ip_adapters(sandbox: &Sandbox) {
-    let fixtures = Path::new(ROOT).join("tests/fixtures");
-    for (from, to) in [
-        ("flux_ip_adapter/xlabs.safetensors", "XLabs-AI/flux-ip-adapter/ip_adapter.safetensors"),
-        ("stable_diffusion_3_ip_adapter/ip-adapter.bin", "InstantX/SD3.5-Large-IP-Adapter/ip-adapter.bin"),
-    ] {
-        let to = sandbox.path(to);
-        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-        std::fs::copy(fixtures.join(from), to).unwrap();
-    }
-    let clip = fixtures.join("ip_adapter/models/image_encoder");
-    copy_folder(&clip, &sandbox.path("openai/clip-vit-large-patch14"));
-    let from = fixtures.join("stable_diffusion_3_ip_adapter/image_encoder");
-    let siglip = sandbox.path("google/siglip-so400m-patch14-384");
-    let config = Config::from_file(from.join("config.json")).unwrap();
-    SiglipVisionModel::from_config(&config, &Device::flex()).unwrap().save_pretrained(&siglip).unwrap();
-    std::fs::copy(from.join("preprocessor_config.json"), siglip.join("preprocessor_config.json")).unwrap();
 }
 
 #[test]
