@@ -20,8 +20,9 @@ pub struct IpAdapterOptions {
     pub weight_name: Option<String>,
     /// The folder of the file inside the folder or repository.
     pub subfolder: Option<String>,
-    /// The folder of the image encoder: beside the file, or if it contains a slash, inside the folder or repository. `None` loads
-    /// no image encoder, so that calls take embeddings only.
+    /// The folder of the image encoder: beside the file, or if it contains a slash, inside the folder or repository. With FLUX.1 and
+    /// Stable Diffusion 3, one with a slash can also be a folder or a repository of its own. `None` loads no image encoder, so that calls
+    /// take embeddings only.
     pub image_encoder_folder: Option<String>,
     /// Where and how to fetch the files.
     pub hub: HubOptions,
@@ -67,7 +68,7 @@ pub trait IpAdapterLoader: LoraLoader {
     ///
     /// # Errors
     /// When there is no such file, or no image encoder on the hub; when the file holds no IP-Adapter, or one that was made for
-    /// another UNet; when no adapter has layers for the UNet: those with K blocks or with an `encoder_hid_dim_type`.
+    /// another model; when no adapter has layers for the UNet: those with K blocks or with an `encoder_hid_dim_type`.
     fn load_ip_adapter(&mut self, name_or_path: &str, options: &IpAdapterOptions) -> Result<()> {
         self.load_ip_adapters(&[(name_or_path, options.clone())])
     }
@@ -78,10 +79,11 @@ pub trait IpAdapterLoader: LoraLoader {
     /// As [`IpAdapterLoader::load_ip_adapter`].
     fn load_ip_adapters(&mut self, adapters: &[(&str, IpAdapterOptions)]) -> Result<()>;
 
-    /// Sets how strongly the pictures of each IP-Adapter count.
+    /// Sets how strongly the pictures of each IP-Adapter count. With FLUX.1, one number can be for all adapters, and a list of numbers, one
+    /// for each block with two streams, for the only one; Stable Diffusion 3 has one adapter and takes one number.
     ///
     /// # Errors
-    /// When there is another number of adapters, the UNet has no block that is named, or a number is not finite.
+    /// When there is another number of adapters, the model has no block that is named, or a number is not finite.
     fn set_ip_adapter_scale(&mut self, scales: &[IpAdapterScale]) -> Result<()>;
 
     /// Gives a FaceID Plus adapter, counted from 0, the pictures of the faces whose embeddings calls will bring: in Python, the
@@ -109,7 +111,7 @@ pub trait IpAdapterLoader: LoraLoader {
     /// ```
     ///
     /// # Errors
-    /// When there is no image encoder.
+    /// When there is no image encoder, or the pipeline is one of FLUX.1, whose adapters look at no hidden states.
     fn encode_image(&self, pictures: &PipelineImageInput) -> Result<[Tensor<3>; 2]> {
         let _ = pictures;
         let message = "has no hidden states here: the IP-Adapters of this pipeline look at embeddings of whole pictures";
@@ -120,7 +122,7 @@ pub trait IpAdapterLoader: LoraLoader {
     /// first. Calls take the result as `ip_adapter_image_embeds`, except for editing by instructions, which wants another order.
     ///
     /// # Errors
-    /// When there is another number of adapters, or no image encoder.
+    /// When there is another number of adapters, or no image encoder; with FLUX.1, when `do_classifier_free_guidance` is true.
     fn prepare_ip_adapter_image_embeds(
         &self,
         ip_adapter_image: IpAdapterImages,
