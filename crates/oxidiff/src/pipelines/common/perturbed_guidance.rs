@@ -28,9 +28,12 @@ impl PerturbedGuidance {
     ) -> Result<Option<Self>> {
         let scale = PerturbedScale { scale, adaptive_scale };
         scale.check()?;
-        let blocks = PerturbedLayers::new(layers)?.among(names)?;
-        let is_on = scale.scale > 0.0 && !blocks.is_empty();
-        Ok(is_on.then_some(Self { blocks, scale }))
+        let layers = PerturbedLayers::new(layers)?;
+        if scale.scale <= 0.0 {
+            return Ok(None);
+        }
+        let blocks = layers.among(names)?;
+        Ok((!blocks.is_empty()).then_some(Self { blocks, scale }))
     }
 
     /// Combines predictions: those with the negative prompts, if the guidance uses them, those with the prompts, and the perturbed ones.
