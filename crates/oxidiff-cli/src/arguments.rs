@@ -80,10 +80,13 @@ pub(crate) struct GenerateArguments {
     /// A picture for an IP-Adapter; can be given several times, once for each IP-Adapter, or for one IP-Adapter
     #[arg(long, value_name = "FILE", requires = "ip_adapter")]
     pub ip_adapter_image: Vec<PathBuf>,
-    /// How strongly the pictures count, 1 by default: a number, one for each picture that has a mask (0.7,0.3), or JSON for the blocks of the UNet; can be given several times, once for each IP-Adapter
+    /// A picture for an IP-Adapter of FLUX.1 beside the negative prompt, black by default; can be given several times, once for each IP-Adapter
+    #[arg(long, value_name = "FILE", requires = "ip_adapter")]
+    pub negative_ip_adapter_image: Vec<PathBuf>,
+    /// How strongly the pictures count, 1 by default (0.5 with Stable Diffusion 3): a number, one for each picture that has a mask (0.7,0.3), JSON for the blocks of the UNet, or with FLUX.1 a number for each block; can be given several times, once for each IP-Adapter
     #[arg(long, value_name = "SCALE", requires = "ip_adapter", value_parser = ip_adapter_scale)]
     pub ip_adapter_scale: Vec<IpAdapterScale>,
-    /// The folder of the IP-Adapter's image encoder, if it is not beside the file: on disk, or if it contains a slash, in the repository on the hub
+    /// The folder of the IP-Adapter's image encoder, if it is not beside the file: on disk, or if it contains a slash, in the repository on the hub; with FLUX.1 and Stable Diffusion 3, also a repository of its own (OWNER/NAME)
     #[arg(long, value_name = "FOLDER", requires = "ip_adapter")]
     pub ip_adapter_image_encoder: Option<String>,
     /// Where a picture counts (white); can be given several times, once for each picture

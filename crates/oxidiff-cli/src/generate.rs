@@ -29,6 +29,7 @@ pub(crate) fn run(mut arguments: GenerateArguments) -> anyhow::Result<()> {
         ([], names) => t2i_adapters::add(&pipeline, names, &arguments.load)?,
         (names, _) => controlnets::add(pipeline, names, &arguments.load, images.task_with_controlnet())?,
     };
+    pipeline = perturbed(pipeline, &arguments)?;
     if let Some(layers) = layers(&pipeline, &arguments) {
         output.check_transparent(arguments.num_images.saturating_mul(layers))?;
         images.image = transparent(&arguments.image)?;
@@ -78,6 +79,21 @@ pub(crate) fn run(mut arguments: GenerateArguments) -> anyhow::Result<()> {
 
 fn class_of(scheduler: &dyn Scheduler) -> &str {
     scheduler.config().class_name().unwrap_or_default()
+}
+
+/// The pipeline that guides by perturbed attention, if an option asks for it.
+fn perturbed(
+    pipeline: DiffusionPipeline,
+    arguments: &GenerateArguments,
+) -> anyhow::Result<DiffusionPipeline> {
+    let asked = arguments.keywords.iter().find(|(name, _)| name.starts_with("pag_"));
+    match asked {
+        Some((name, _)) if !pipeline.takes(name) => {
+            let option = format!("--{}", name.replace('_', "-"));
+            pipeline.with_perturbed_attention().with_context(|| option)
+        }
+        _ => Ok(pipeline),
+    }
 }
 
 /// The layers that the pipeline makes of each image, if it takes images apart.

@@ -56,6 +56,7 @@ fn source<'a>(name: &'a str, arguments: &GenerateArguments) -> (&'a str, IpAdapt
 pub(crate) fn set_pictures(request: &mut Request, arguments: &GenerateArguments) -> anyhow::Result<()> {
     for (option, name, files) in [
         ("--ip-adapter-image", "ip_adapter_image", &arguments.ip_adapter_image),
+        ("--negative-ip-adapter-image", "negative_ip_adapter_image", &arguments.negative_ip_adapter_image),
         ("--ip-adapter-masks", "ip_adapter_masks", &arguments.ip_adapter_masks),
     ] {
         let read = |file| load_image(file).map_err(|error| anyhow!(error).context(option));

@@ -2,6 +2,7 @@
 
 from . import _oxidiff
 from ._loading import options, path
+from ._perturbed import take_perturbation
 from ._pipelines import DiffusionPipeline
 
 
@@ -12,17 +13,21 @@ def _auto(class_name):
 
         @classmethod
         def from_pretrained(cls, pretrained_model_or_path, **kwargs):
-            """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`."""
+            """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`. `enable_pag=True` chooses a class that guides
+            by perturbed attention, in the layers that `pag_applied_layers` names."""
+            applied = take_perturbation(kwargs)
             chosen, others = options(kwargs)
             core = _oxidiff.PipelineCore.from_pretrained(path(pretrained_model_or_path), chosen, class_name)
             pipeline = DiffusionPipeline._of(core)
             pipeline._replace(others)
-            return pipeline
+            return applied(pipeline)
 
         @classmethod
         def from_pipe(cls, pipeline, **kwargs):
-            """Makes the pipeline for the task from the parts of another, which shares its weights."""
-            return DiffusionPipeline._made_from(pipeline, class_name, kwargs)
+            """Makes the pipeline for the task from the parts of another, which shares its weights. `enable_pag` and `pag_applied_layers`
+            are those of `from_pretrained`."""
+            applied = take_perturbation(kwargs)
+            return applied(DiffusionPipeline._made_from(pipeline, class_name, kwargs))
 
     Auto.__name__ = Auto.__qualname__ = class_name
     Auto.__module__ = "oxidiff"

@@ -23,6 +23,8 @@ def call(pipeline, given):
         # What diffusers returns for every form that it does not know.
         given["output_type"] = "np"
     _draw_class_labels(pipeline, given)
+    if given.get("pag_applied_layers") is None and "pag_applied_layers" in pipeline.__dict__:
+        given["pag_applied_layers"] = pipeline.pag_applied_layers
     if pipeline._class_name == "StableDiffusionPipeline":
         _ignore_one_side(given)
     form = given.get("output_type")

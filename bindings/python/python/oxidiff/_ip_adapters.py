@@ -5,12 +5,16 @@ import os
 
 from ._loading import own_options, path
 
+#: An argument that was not given, where `None` means something.
+NOT_GIVEN = object()
+
 
 class IPAdapterMixin:
     """Methods of pipelines that take pictures as prompts."""
 
     def load_ip_adapter(self, pretrained_model_name_or_path_or_dict, subfolder="", weight_name=None,
-                        image_encoder_folder="image_encoder", **kwargs):
+                        image_encoder_folder="image_encoder", image_encoder_pretrained_model_name_or_path=NOT_GIVEN,
+                        image_encoder_subfolder="", image_encoder_dtype=None, **kwargs):
         """Loads one or several IP-Adapters, in place of those that are loaded, and an image encoder if the pipeline has none.
 
         Args:
@@ -18,11 +22,21 @@ class IPAdapterMixin:
             subfolder (str or list of str): The folder of the file in it.
             weight_name (str or list of str): The file.
             image_encoder_folder (str): The folder of the image encoder: beside the file, or if it contains a slash, in the
-                folder or repository. `None` loads none, so that calls take `ip_adapter_image_embeds` only.
+                folder or repository; with FLUX.1 and Stable Diffusion 3, it can also be a folder or a repository of its own.
+                `None` loads none, so that calls take `ip_adapter_image_embeds` only.
+            image_encoder_pretrained_model_name_or_path (str): Another name of `image_encoder_folder`, for FLUX.1.
+            image_encoder_subfolder (str): The folder of the image encoder in that one, which must be on disk.
+            image_encoder_dtype: Ignored: the image encoder computes in the type of the pipeline.
 
         Raises:
             OSError: when there is no such file, it holds no IP-Adapter, or one that was made for another UNet.
         """
+        if image_encoder_pretrained_model_name_or_path is not NOT_GIVEN:
+            image_encoder_folder = image_encoder_pretrained_model_name_or_path
+            if image_encoder_folder is not None and os.path.isdir(image_encoder_folder):
+                image_encoder_folder = os.path.abspath(os.path.join(image_encoder_folder, image_encoder_subfolder))
+            elif image_encoder_subfolder:
+                raise NotImplementedError("`image_encoder_subfolder`: only of a folder on disk")
         files = _listed(weight_name)
         sources = _repeated(pretrained_model_name_or_path_or_dict, len(files), "pretrained_model_name_or_path_or_dict")
         folders = _repeated(subfolder, len(files), "subfolder")
@@ -38,7 +52,8 @@ class IPAdapterMixin:
     def set_ip_adapter_scale(self, scale):
         """Sets how strongly the pictures of each IP-Adapter count: a number, `{"down": {"block_2": [0.0, 1.0]}, "up": 0.5}` for the
         blocks of the UNet, of which others do not count, or a list with one for each adapter. With masks, an adapter can have a
-        list of a number for each picture.
+        list of a number for each picture. FLUX.1 takes a number for all adapters, or for one adapter a list with a number for each
+        block, or a list with one of these for each adapter.
         """
         scales = scale if isinstance(scale, list) else [scale]
         self._change("set_ip_adapter_scale", [json.dumps(each) for each in scales])

@@ -83,6 +83,7 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
             safety_checker: `None` leaves it out.
             controlnet, adapter: A ControlNet or a `T2IAdapter`, or a list of them, for a class that takes one;
                 `DiffusionPipeline` and the AutoPipelines then choose such a class.
+            pag_applied_layers (str or list of str): See `set_pag_applied_layers`.
             scheduler, vae, unet, ...: Parts to use instead of those of the checkpoint.
 
         Raises:
@@ -105,10 +106,23 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
 
     @classmethod
     def _load(cls, load, name_or_path, kwargs):
+        layers = kwargs.pop("pag_applied_layers", None)
         chosen, others = options(kwargs)
         pipeline = cls._of(load(path(name_or_path), chosen, cls._class_name))
         pipeline._replace(others)
+        if layers is not None:
+            pipeline.set_pag_applied_layers(layers)
         return pipeline
+
+    def set_pag_applied_layers(self, pag_applied_layers):
+        """Sets the layers whose attention is perturbed: one or several regular expressions for their names. Only pipelines with `PAG`
+        in their names have any."""
+        if "PAG" not in type(self).__name__:
+            raise NotImplementedError(f"`pag_applied_layers`: a {type(self).__name__} does not perturb attention")
+        layers = pag_applied_layers if isinstance(pag_applied_layers, list) else [pag_applied_layers]
+        if not all(isinstance(layer, str) for layer in layers):
+            raise ValueError("`pag_applied_layers`: must be a string or a list of strings")
+        self.pag_applied_layers = layers
 
     def _replace(self, parts):
         """Replaces parts; warns about those that the pipeline does not have, as diffusers does."""

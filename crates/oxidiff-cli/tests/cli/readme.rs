@@ -15,9 +15,9 @@ use crate::gguf;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 use crate::small_models::{
     flux1_config, hunyuan_dit_config, write_aura_flow, write_chroma, write_flux1, write_flux2,
-    write_flux2_dev, write_hunyuan_dit, write_initial, write_lumina2, write_pixart, write_qwen_image,
-    write_qwen_image_layered, write_redux, write_sana, write_sana_controlnet, write_sd3, write_z_image,
-    write_z_image_omni,
+    write_flux2_dev, write_hunyuan_dit, write_initial, write_ip_adapters, write_lumina2, write_pixart,
+    write_qwen_image, write_qwen_image_layered, write_redux, write_sana, write_sana_controlnet, write_sd3,
+    write_z_image, write_z_image_omni,
 };
 
 /// The commands that are not commands of the binary.
@@ -257,7 +257,11 @@ fn the_commands_of_the_page_about_models_work() {
     write_sana_controlnet(&sandbox.path("sana-controlnet"));
     let sd3 = sandbox.path("stabilityai/stable-diffusion-3.5-medium");
     write_sd3(&sd3);
-    for name in ["stable-diffusion-3.5-large-turbo", "stable-diffusion-3-medium-diffusers"] {
+    for name in [
+        "stable-diffusion-3.5-large",
+        "stable-diffusion-3.5-large-turbo",
+        "stable-diffusion-3-medium-diffusers",
+    ] {
         copy_folder(&sd3, &sandbox.path("stabilityai").join(name));
     }
     let models = Path::new(ROOT).join("tests/fixtures/stable_diffusion_3/models.json");
@@ -276,6 +280,7 @@ fn the_commands_of_the_page_about_models_work() {
         };
         gguf::write(&tensors, QuantisedFormat::Q8_0, &sandbox.path(file));
     }
+    write_ip_adapters(&sandbox);
     for name in ["apple.png", "cat.png", "mask.png", "pose.png", "hat.png"] {
         image::RgbImage::from_pixel(64, 64, [200; 3].into()).save(sandbox.path(name)).unwrap();
     }
@@ -286,6 +291,10 @@ fn the_commands_of_the_page_about_models_work() {
         let command = command.replace("Z-Image-Turbo-Fun-Controlnet-Union.safetensors", "controlnet");
         // The small model has three layers.
         let command = command.replace("--skip-guidance-layers 7,8,9", "--skip-guidance-layers 1");
+        let mut command = command;
+        for block in ["blocks.8", "blocks.13", "blocks.14"] {
+            command = command.replace(&format!("{block} "), "blocks.1 ");
+        }
         let mut arguments = words(command.strip_prefix("oxidiff ").unwrap());
         if let Some(steps) = arguments.iter().position(|word| word == "--steps") {
             arguments.drain(steps..=steps + 1);

@@ -13,7 +13,7 @@ use oxidiff::{
 };
 use serde_json::Value;
 
-use crate::sandbox::{ROOT, copy_folder};
+use crate::sandbox::{ROOT, Sandbox, copy_folder};
 
 /// A small Z-Image with initial weights.
 pub fn write_z_image(folder: &Path) {
@@ -228,4 +228,22 @@ pub fn write_sd3(folder: &Path) {
 pub fn write_initial<M: Model>(folder: &Path) {
     let config = Config::from_file(folder.join("config.json")).unwrap();
     M::from_config(&config, &Device::flex()).unwrap().save_pretrained(folder).unwrap();
+}
+
+/// The IP-Adapters of transformers, with image encoders of their own.
+pub fn write_ip_adapters(sandbox: &Sandbox) {
+    let fixtures = Path::new(ROOT).join("tests/fixtures");
+    for (from, to) in [
+        ("flux_ip_adapter/xlabs.safetensors", "XLabs-AI/flux-ip-adapter/ip_adapter.safetensors"),
+        ("stable_diffusion_3_ip_adapter/ip-adapter.bin", "InstantX/SD3.5-Large-IP-Adapter/ip-adapter.bin"),
+    ] {
+        let to = sandbox.path(to);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(fixtures.join(from), to).unwrap();
+    }
+    let clip = fixtures.join("ip_adapter/models/image_encoder");
+    copy_folder(&clip, &sandbox.path("openai/clip-vit-large-patch14"));
+    let siglip = sandbox.path("google/siglip-so400m-patch14-384");
+    copy_folder(&fixtures.join("stable_diffusion_3_ip_adapter/image_encoder"), &siglip);
+    write_initial::<SiglipVisionModel>(&siglip);
 }

@@ -19,6 +19,7 @@ mod hunyuan_dit;
 mod lumina2;
 mod model_index;
 mod output;
+mod perturbed;
 mod pipeline;
 mod pipeline_fields;
 mod pixart;

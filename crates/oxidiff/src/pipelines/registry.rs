@@ -25,7 +25,9 @@ use super::qwen_image::{
     QwenImageLayeredPipeline, QwenImagePipeline,
 };
 use super::request::{ArgumentInfo, CallArguments};
-use super::sana::{SanaControlNetPipeline, SanaPipeline, SanaSprintImg2ImgPipeline, SanaSprintPipeline};
+use super::sana::{
+    SanaControlNetPipeline, SanaPAGPipeline, SanaPipeline, SanaSprintImg2ImgPipeline, SanaSprintPipeline,
+};
 use super::stable_diffusion::{
     LatentConsistencyModelImg2ImgPipeline, LatentConsistencyModelPipeline, StableDiffusionAdapterPipeline,
     StableDiffusionControlNetImg2ImgPipeline, StableDiffusionControlNetInpaintPipeline,
@@ -35,7 +37,8 @@ use super::stable_diffusion::{
 };
 use super::stable_diffusion_3::{
     StableDiffusion3ControlNetInpaintingPipeline, StableDiffusion3ControlNetPipeline,
-    StableDiffusion3Img2ImgPipeline, StableDiffusion3InpaintPipeline, StableDiffusion3Pipeline,
+    StableDiffusion3Img2ImgPipeline, StableDiffusion3InpaintPipeline, StableDiffusion3PAGImg2ImgPipeline,
+    StableDiffusion3PAGPipeline, StableDiffusion3Pipeline,
 };
 use super::stable_diffusion_xl::{
     StableDiffusionXLAdapterPipeline, StableDiffusionXLControlNetImg2ImgPipeline,
@@ -141,6 +144,7 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<RePaintPipeline>("repaint", Task::Inpainting),
     Entry::of::<SanaPipeline>("sana", Task::TextToImage),
     Entry::of::<SanaControlNetPipeline>("sana-controlnet", Task::TextToImage),
+    Entry::of::<SanaPAGPipeline>("sana-pag", Task::TextToImage),
     Entry::of::<SanaSprintPipeline>("sana-sprint", Task::TextToImage),
     Entry::of::<SanaSprintImg2ImgPipeline>("sana-sprint", Task::ImageToImage),
     Entry::of::<ScoreSdeVePipeline>("score-sde-ve", Task::Unconditional),
@@ -161,6 +165,8 @@ const PIPELINES: &[Entry] = &[
     Entry::of::<StableDiffusion3Pipeline>("stable-diffusion-3", Task::TextToImage),
     Entry::of::<StableDiffusion3Img2ImgPipeline>("stable-diffusion-3", Task::ImageToImage),
     Entry::of::<StableDiffusion3InpaintPipeline>("stable-diffusion-3", Task::Inpainting),
+    Entry::of::<StableDiffusion3PAGPipeline>("stable-diffusion-3-pag", Task::TextToImage),
+    Entry::of::<StableDiffusion3PAGImg2ImgPipeline>("stable-diffusion-3-pag", Task::ImageToImage),
     Entry::of::<StableDiffusion3ControlNetPipeline>("stable-diffusion-3-controlnet", Task::TextToImage),
     Entry::of::<StableDiffusion3ControlNetInpaintingPipeline>(
         "stable-diffusion-3-controlnet",

@@ -235,12 +235,12 @@ impl Siglip2VisionModel {
                 }
                 None => Visible::All,
             };
-            let mut states = self.encoder.forward(tokens, &visible);
-            let last = states.pop().expect("the encoder returns its input at least");
+            let states = self.encoder.forward(tokens, &visible);
+            let last = states.last().expect("the encoder returns its input at least").clone();
             let last_hidden_state = self.post_layernorm.forward(last);
             let pooler_output =
                 self.head.as_ref().map(|head| head.forward(last_hidden_state.clone(), hidden));
-            Ok(SiglipVisionOutput { last_hidden_state, pooler_output })
+            Ok(SiglipVisionOutput { last_hidden_state, pooler_output, hidden_states: states })
         })
     }
 

@@ -117,6 +117,8 @@ pub struct SiglipVisionOutput {
     pub last_hidden_state: Tensor<3>,
     /// What each image shows as a whole, `[batch, hidden_size]`, if the model has a head for it.
     pub pooler_output: Option<Tensor<2>>,
+    /// What goes into the first layer, and what each layer makes, each `[batch, tokens, hidden_size]`.
+    pub hidden_states: Vec<Tensor<3>>,
 }
 
 /// Embeds images: `SiglipVisionModel` of transformers.
@@ -227,11 +229,11 @@ impl SiglipVisionModel {
         call(Self::CLASS_NAME, &self.device(), || {
             let positions = self.embeddings.position_embedding.weight.val().unsqueeze_dim(0);
             let tokens = to_tokens(self.embeddings.patch_embedding.forward(pixels)) + positions;
-            let mut states = self.encoder.forward(tokens, &Visible::All);
-            let last = states.pop().expect("the encoder returns its input at least");
+            let states = self.encoder.forward(tokens, &Visible::All);
+            let last = states.last().expect("the encoder returns its input at least").clone();
             let last_hidden_state = self.post_layernorm.forward(last);
             let pooler_output = self.head.as_ref().map(|head| head.forward(last_hidden_state.clone(), None));
-            Ok(SiglipVisionOutput { last_hidden_state, pooler_output })
+            Ok(SiglipVisionOutput { last_hidden_state, pooler_output, hidden_states: states })
         })
     }
 }

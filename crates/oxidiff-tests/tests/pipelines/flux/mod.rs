@@ -4,6 +4,7 @@
 mod adapters;
 mod calls;
 mod gguf;
+mod ip_adapters;
 mod loading;
 mod models;
 mod redux;

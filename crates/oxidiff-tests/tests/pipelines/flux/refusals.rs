@@ -161,9 +161,6 @@ fn what_is_missing_or_does_not_fit_is_named() {
     expect(&refused(&class), &["text_encoder_2", "UMT5EncoderModel"]);
     let tokenizer = set("model_index.json", "tokenizer_2", json!([null, null]));
     expect(&refused(&tokenizer), &["tokenizer_2", "needs its tokenizer"]);
-    let adapter =
-        set("model_index.json", "image_encoder", json!(["transformers", "CLIPVisionModelWithProjection"]));
-    expect(&refused(&adapter), &["image_encoder", "IP-Adapters"]);
     for class in ["FluxPriorReduxPipeline", "FluxModularPipeline"] {
         let folder = checkpoint();
         set("model_index.json", "_class_name", class.into())(folder.path());

@@ -5,6 +5,7 @@ mod autoencoder;
 mod calls;
 mod loading;
 mod models;
+mod perturbed;
 mod refusals;
 
 use std::collections::BTreeMap;

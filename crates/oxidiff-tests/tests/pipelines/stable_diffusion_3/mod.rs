@@ -3,8 +3,10 @@
 
 mod adapters;
 mod calls;
+mod ip_adapters;
 mod loading;
 mod models;
+mod perturbed;
 mod refusals;
 
 use std::path::PathBuf;

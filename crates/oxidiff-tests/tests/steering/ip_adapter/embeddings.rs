@@ -2,7 +2,7 @@
 
 use oxidiff::{
     CLIPImageProcessor, CLIPVisionModelWithProjection, FacePictures, ImageProcessor, ImageSize,
-    IpAdapterImages, PipelineImageInput, Tensor, image::DynamicImage,
+    IpAdapterImages, PipelineImageInput, Tensor, UNet2DConditionModel, image::DynamicImage,
 };
 
 use super::calls::two_faces;
@@ -87,8 +87,7 @@ fn image_projections_compute_what_python_does() {
             _ => "text2img",
         };
         let mut pipeline = pipeline(kind, checkpoint);
-        let loader = pipeline.ip_adapter_loader().unwrap();
-        load_adapters(loader, &[adapter]);
+        load_adapters(pipeline.ip_adapter_loader().unwrap(), &[adapter]);
         let embeds = match adapter {
             "plus" | "full_face" | "xl_plus" => states.clone(),
             "face_id" | "face_id_plus" => two_faces(8).unsqueeze_dim(2),
@@ -102,9 +101,9 @@ fn image_projections_compute_what_python_does() {
                     shortcut: *version == "_v2",
                     shortcut_scale: 0.8,
                 };
-                loader.set_face_pictures(0, pictures).unwrap();
+                pipeline.ip_adapter_loader().unwrap().set_face_pictures(0, pictures).unwrap();
             }
-            let unet = loader.ip_adapter_parts().unet;
+            let unet = pipeline.components().get::<UNet2DConditionModel>("unet").unwrap();
             let tokens = unet.image_tokens(vec![embeds.clone()]).unwrap().remove(0);
             let name = format!("{adapter}{version}");
             assert_close(&name, tokens, expected.floats(&name), TOLERANCE);

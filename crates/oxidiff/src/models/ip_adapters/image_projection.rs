@@ -13,8 +13,6 @@ use crate::models::layers::parameter;
 
 /// The epsilon of the norms.
 const EPSILON: f64 = 1e-5;
-/// Tokens that the embedding of a picture as a whole becomes.
-const TOKENS: usize = 4;
 
 /// The image projection of an IP-Adapter, one of those that have been published.
 #[derive(Module, Debug)]
@@ -36,6 +34,7 @@ pub(crate) enum ImageProjectionLayer {
 pub(crate) struct LinearProjection {
     image_embeds: Linear,
     norm: LayerNorm,
+    tokens: usize,
 }
 
 #[derive(Module, Debug)]
@@ -81,11 +80,11 @@ pub struct FacePictures {
 }
 
 /// The shapes in a file, which describe its layers.
-struct Shapes<'a>(&'a StateDict);
+pub(super) struct Shapes<'a>(pub &'a StateDict);
 
 impl Shapes<'_> {
     /// Length of an axis of a tensor.
-    fn of(&self, key: &str, axis: usize) -> Result<usize> {
+    pub fn of(&self, key: &str, axis: usize) -> Result<usize> {
         let tensor = self.0.get(key).ok_or_else(|| {
             self.0.error(format!("not an IP-Adapter of a known kind: there is no tensor `{key}`"))
         })?;
@@ -96,7 +95,7 @@ impl Shapes<'_> {
     }
 
     /// The lengths of the tokens before, inside and after a feed-forward.
-    fn feed_forward(&self, path: &str) -> Result<[usize; 3]> {
+    pub fn feed_forward(&self, path: &str) -> Result<[usize; 3]> {
         let proj = format!("{path}.net.0.proj.weight");
         Ok([self.of(&proj, 1)?, self.of(&proj, 0)?, self.of(&format!("{path}.net.2.weight"), 0)?])
     }
@@ -146,12 +145,9 @@ impl ImageProjectionLayer {
             let key = "image_proj.image_embeds.weight";
             let (from, to) = (shapes.of(key, 1)?, shapes.of(key, 0)?);
             let length = shapes.of("image_proj.norm.weight", 0)?;
-            if to != TOKENS * length {
-                let message = format!("its projection makes {to} numbers, not {TOKENS} tokens of {length}");
-                return Err(tensors.error(message));
-            }
+            let tokens = shapes.tokens(to, length)?;
             let image_embeds = Linear::init(from, to, true, device);
-            return Ok(Self::Linear(LinearProjection { image_embeds, norm: norm(length) }));
+            return Ok(Self::Linear(LinearProjection { image_embeds, norm: norm(length), tokens }));
         }
         if has("ff.net.0.proj.weight") {
             let sizes = shapes.feed_forward("image_proj.ff")?;
@@ -234,9 +230,9 @@ impl ImageProjectionLayer {
         };
         let flat = || embeds.clone().reshape([batch * images, tokens, features]);
         let made = match self {
-            Self::Linear(LinearProjection { image_embeds, norm }) => {
+            Self::Linear(LinearProjection { image_embeds, norm, tokens }) => {
                 check(image_embeds.in_features(), true)?;
-                norm.forward(in_tokens(image_embeds.forward(flat()), TOKENS))
+                norm.forward(in_tokens(image_embeds.forward(flat()), *tokens))
             }
             Self::Full(FullProjection { ff, norm }) => {
                 check(ff.in_features(), false)?;

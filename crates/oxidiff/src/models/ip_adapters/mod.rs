@@ -5,22 +5,27 @@
 
 mod file;
 mod image_projection;
+mod joint_file;
 mod masks;
 mod resampler;
+mod time_image_projection;
 
 use burn::module::Module;
 
 pub(crate) use self::file::IpAdapterFile;
 pub use self::image_projection::FacePictures;
 pub(crate) use self::image_projection::ImageProjectionLayer;
+pub(crate) use self::joint_file::load_joint;
 pub(crate) use self::masks::masks_at;
+pub(crate) use self::time_image_projection::{TimeImageProjection, TimedTokens};
 use super::layers::linear::Linear;
 
 /// The layers of an IP-Adapter.
 #[derive(Module, Debug)]
 pub(crate) struct IpAdapter {
     pub image_proj: ImageProjectionLayer,
-    /// For each attention to the text: those of the down blocks, the up blocks and the middle block, in this order.
+    /// For each attention to the text: in a UNet those of the down blocks, the up blocks and the middle block, in this order, in a
+    /// transformer those of its blocks with two streams.
     pub ip_adapter: Vec<IpProjections>,
 }
 

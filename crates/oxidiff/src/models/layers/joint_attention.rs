@@ -4,6 +4,8 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use super::attention_context::ImagePrompt;
+use super::ip_attention::IpAttention;
 use super::linear::Linear;
 use super::normalization::RmsNorm;
 use super::rotary_embedding::RotaryEmbedding;
@@ -24,6 +26,8 @@ pub struct JointAttention {
     to_add_out: Linear,
     norm_added_q: RmsNorm,
     norm_added_k: RmsNorm,
+    /// The layers of IP-Adapters.
+    processor: Option<IpAttention>,
     heads: usize,
 }
 
@@ -45,6 +49,7 @@ impl JointAttention {
             to_add_out: projection(),
             norm_added_q: norm(),
             norm_added_k: norm(),
+            processor: None,
             heads,
         }
     }
@@ -57,12 +62,39 @@ impl JointAttention {
         rotary: &RotaryEmbedding,
         attend: impl FnOnce(Tensor<3>, Tensor<3>, Tensor<3>, usize) -> Tensor<3>,
     ) -> [Tensor<3>; 2] {
+        self.forward_with_query([text, image], rotary, attend).0
+    }
+
+    /// The layers of IP-Adapters.
+    pub fn ip_adapters_mut(&mut self) -> &mut Option<IpAttention> {
+        &mut self.processor
+    }
+
+    /// `x` `[batch, tokens, dim]` plus what the queries of the images find in the pictures of IP-Adapters.
+    pub fn add_pictures(
+        &self,
+        x: Tensor<3>,
+        query: Option<Tensor<3>>,
+        pictures: &[ImagePrompt],
+    ) -> Tensor<3> {
+        match (&self.processor, query) {
+            (Some(adapters), Some(query)) => adapters.add_to(x, &query, pictures, self.heads),
+            _ => x,
+        }
+    }
+
+    /// Like [`Self::forward`], with the queries of the images before they are rotated, if there are IP-Adapters.
+    pub fn forward_with_query(
+        &self,
+        [text, image]: [Tensor<3>; 2],
+        rotary: &RotaryEmbedding,
+        attend: impl FnOnce(Tensor<3>, Tensor<3>, Tensor<3>, usize) -> Tensor<3>,
+    ) -> ([Tensor<3>; 2], Option<Tensor<3>>) {
         let (text_tokens, image_tokens) = (text.dims()[1], image.dims()[1]);
         let join = |text: Tensor<3>, image: Tensor<3>| Tensor::cat(vec![text, image], 1);
-        let query = join(
-            self.norm_added_q.forward_heads(self.add_q_proj.forward(text.clone())),
-            self.norm_q.forward_heads(self.to_q.forward(image.clone())),
-        );
+        let image_query = self.norm_q.forward_heads(self.to_q.forward(image.clone()));
+        let kept_query = self.processor.as_ref().map(|_| image_query.clone());
+        let query = join(self.norm_added_q.forward_heads(self.add_q_proj.forward(text.clone())), image_query);
         let key = join(
             self.norm_added_k.forward_heads(self.add_k_proj.forward(text.clone())),
             self.norm_k.forward_heads(self.to_k.forward(image.clone())),
@@ -71,6 +103,6 @@ impl JointAttention {
         let attended = attend(rotary.rotate(query), rotary.rotate(key), value, self.heads);
         let of_text = attended.clone().narrow(1, 0, text_tokens);
         let of_image = attended.narrow(1, text_tokens, image_tokens);
-        [self.to_add_out.forward(of_text), self.to_out[0].forward(of_image)]
+        ([self.to_add_out.forward(of_text), self.to_out[0].forward(of_image)], kept_query)
     }
 }

@@ -21,6 +21,7 @@ pub use flux::{
     FluxControlCondition, FluxControlNetConfig, FluxControlNetInputs, FluxControlNetModel,
     FluxControlSamples, FluxInputs, FluxTransformer2DConfig, FluxTransformer2DModel,
 };
+pub(crate) use flux::{Pictured, TakesPictures};
 pub use flux2::{Flux2Inputs, Flux2KVCache, Flux2Transformer2DConfig, Flux2Transformer2DModel};
 pub use hunyuan_dit::{
     HunyuanDiT2DConfig, HunyuanDiT2DControlNetConfig, HunyuanDiT2DControlNetInputs,

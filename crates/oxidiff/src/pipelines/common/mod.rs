@@ -18,6 +18,7 @@ pub(crate) mod latents;
 pub(crate) mod lora;
 pub(crate) mod packed_flow;
 pub(crate) mod patches;
+pub(crate) mod perturbed_guidance;
 pub(crate) mod perturbed_layers;
 pub(crate) mod perturbed_scale;
 pub(crate) mod progress;

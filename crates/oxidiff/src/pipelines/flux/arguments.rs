@@ -20,7 +20,7 @@ pub(super) fn check(num_inference_steps: usize, guidance_scale: f64, true_cfg_sc
 pub(super) type NegativeEmbeds<'a> = (Option<&'a Tensor<3>>, Option<&'a Tensor<2>>);
 
 /// Declares the arguments of a call: its own, with their defaults, and those that all calls of the family share. `with negative` adds
-/// those of negative prompts.
+/// those of negative prompts, and of pictures for IP-Adapters.
 macro_rules! prompt_arguments {
     (
         $(#[doc = $about:literal])*
@@ -40,6 +40,15 @@ macro_rules! prompt_arguments {
                 pub negative_prompt_embeds: Option<burn::tensor::Tensor<3>> = None,
                 /// Pooled negative prompts, `[1 or prompts, features]`.
                 pub negative_pooled_prompt_embeds: Option<burn::tensor::Tensor<2>> = None,
+                /// The pictures that the IP-Adapters look at: one for each adapter, or several. Black if only others are given that are
+                /// not to be shown.
+                pub ip_adapter_image: $crate::IpAdapterImages = $crate::IpAdapterImages::default(),
+                /// Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[1 or images, pictures, features]`.
+                pub ip_adapter_image_embeds: Option<$crate::IpAdapterEmbeds> = None,
+                /// The pictures that the IP-Adapters look at together with the negative prompt; by default black ones.
+                pub negative_ip_adapter_image: $crate::IpAdapterImages = $crate::IpAdapterImages::default(),
+                /// Embedded pictures instead of `negative_ip_adapter_image`, of the same shape.
+                pub negative_ip_adapter_image_embeds: Option<$crate::IpAdapterEmbeds> = None,
             ]
             $(#[doc = $about])*
             pub struct $arguments: $task, steps: $steps, guidance: $guidance { $($own)* }
@@ -56,6 +65,20 @@ macro_rules! prompt_arguments {
 
             fn true_cfg(&self) -> f64 {
                 self.true_cfg_scale
+            }
+
+            fn pictures(&self) -> $crate::pipelines::common::ip_adapter::GuidedPictures<'_> {
+                use $crate::pipelines::common::ip_adapter::{GuidedPictures, Pictures};
+                GuidedPictures {
+                    positive: Pictures {
+                        image: Some(&self.ip_adapter_image),
+                        image_embeds: self.ip_adapter_image_embeds.as_ref(),
+                    },
+                    negative: Pictures {
+                        image: Some(&self.negative_ip_adapter_image),
+                        image_embeds: self.negative_ip_adapter_image_embeds.as_ref(),
+                    },
+                }
             }
         }
     };
@@ -80,6 +103,10 @@ macro_rules! prompt_arguments {
 
             fn true_cfg(&self) -> f64 {
                 1.0
+            }
+
+            fn pictures(&self) -> $crate::pipelines::common::ip_adapter::GuidedPictures<'_> {
+                $crate::pipelines::common::ip_adapter::GuidedPictures::default()
             }
         }
     };
@@ -172,6 +199,7 @@ macro_rules! declare_arguments {
                     },
                     true_cfg_scale: self.true_cfg(),
                     max_sequence_length: self.max_sequence_length,
+                    pictures: self.pictures(),
                 }
             }
 

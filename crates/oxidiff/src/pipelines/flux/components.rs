@@ -9,12 +9,16 @@ use crate::models::autoencoders::Autoencoder;
 use crate::models::model::Model;
 use crate::models::transformers::FluxTransformer2DModel;
 use crate::pipelines::common::component_loader::ComponentLoader;
+use crate::pipelines::common::ip_adapter::{
+    TransformerParts, TransformerPartsMut, ip_adapters_of_transformer,
+};
 use crate::pipelines::common::lora::LoraLoader;
 use crate::pipelines::common::packed_flow::PackedFlow;
 use crate::pipelines::common::patches::PATCH_SIZE;
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::Scheduler;
 use crate::text_encoders::{CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5Tokenizer};
+use crate::vision::{CLIPImageProcessor, CLIPVisionModelWithProjection};
 
 /// The parts of a FLUX.1 pipeline. They can be replaced: `pipeline.vae = ...`.
 ///
@@ -35,6 +39,10 @@ pub struct FluxComponents {
     pub tokenizer_2: Option<T5Tokenizer>,
     /// Predicts the velocity of latents.
     pub transformer: FluxTransformer2DModel,
+    /// Embeds pictures for IP-Adapters.
+    pub image_encoder: Option<CLIPVisionModelWithProjection>,
+    /// Prepares pictures for the image encoder.
+    pub feature_extractor: Option<CLIPImageProcessor>,
 }
 
 /// What the transformer of a pipeline sees of each patch besides its latents.
@@ -49,7 +57,7 @@ pub(super) enum Sees {
 }
 
 impl FluxComponents {
-    /// The optional parts; those of an image for adapters are none of ours.
+    /// The optional parts.
     const OPTIONAL: [&str; 6] =
         ["text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2", "image_encoder", "feature_extractor"];
 
@@ -72,10 +80,6 @@ impl FluxComponents {
     /// When a part is of another class, or a file is missing or damaged.
     pub(super) fn load(loader: &ComponentLoader<'_>) -> Result<Self> {
         let has = |name: &str| -> Result<bool> { Ok(loader.index().component_class(name)?.is_some()) };
-        if has("image_encoder")? {
-            let message = "is not supported: pipelines of FLUX.1 cannot look at pictures with IP-Adapters";
-            return Err(Error::config(loader.index().origin(), "image_encoder", message));
-        }
         Ok(Self {
             scheduler: loader.scheduler("scheduler")?,
             tokenizer: has("tokenizer")?.then(|| loader.clip_tokenizer("tokenizer")).transpose()?,
@@ -84,6 +88,8 @@ impl FluxComponents {
             text_encoder_2: loader.optional_model("text_encoder_2")?,
             transformer: loader.model("transformer")?,
             vae: loader.autoencoder("vae")?,
+            image_encoder: loader.optional_model("image_encoder")?,
+            feature_extractor: loader.clip_image_processor("feature_extractor")?,
         })
     }
 
@@ -95,6 +101,8 @@ impl FluxComponents {
         optional text_encoder_2,
         optional tokenizer_2,
         required transformer,
+        optional image_encoder,
+        optional feature_extractor,
     }
 
     /// Checks that the parts fit each other, and marks absent ones in the index of a pipeline; the present ones are added from
@@ -179,6 +187,27 @@ impl PackedFlow for FluxComponents {
         self.transformer.device()
     }
 }
+
+impl FluxComponents {
+    /// The parts that work with IP-Adapters.
+    pub(super) fn pictures(&self) -> TransformerParts<'_, FluxTransformer2DModel> {
+        TransformerParts {
+            transformer: &self.transformer,
+            image_encoder: self.image_encoder.as_ref(),
+            feature_extractor: self.feature_extractor.as_ref(),
+        }
+    }
+
+    fn pictures_mut(&mut self) -> TransformerPartsMut<'_, FluxTransformer2DModel> {
+        TransformerPartsMut {
+            transformer: &mut self.transformer,
+            image_encoder: &mut self.image_encoder,
+            feature_extractor: &mut self.feature_extractor,
+        }
+    }
+}
+
+ip_adapters_of_transformer!(FluxComponents);
 
 impl LoraLoader for FluxComponents {
     fn adaptable(&self) -> Vec<(LoraTarget, &dyn AnyAdaptable)> {

@@ -6,6 +6,7 @@ use super::components::FluxComponents;
 use crate::error::{Error, Result};
 use crate::models::model::Model;
 use crate::pipelines::common::ignored::warn_of_ignored;
+use crate::pipelines::common::ip_adapter::{GuidedPictures, PictureTokens};
 use crate::pipelines::common::text::chat::{embed_each, warn_of_truncation};
 use crate::pipelines::common::text::clip_prompt::ClipPrompt;
 use crate::pipelines::common::text::pooled_prompts::PooledPrompts;
@@ -24,6 +25,14 @@ pub(super) struct FluxPrompts<'a> {
     /// How far to go beyond the prediction with the negative prompt.
     pub true_cfg_scale: f64,
     pub max_sequence_length: usize,
+    /// The pictures for IP-Adapters.
+    pub pictures: GuidedPictures<'a>,
+}
+
+/// What the transformer is told in each step.
+pub(super) struct FluxConditions {
+    pub texts: PromptEncoding,
+    pub pictures: PictureTokens,
 }
 
 impl FluxPrompts<'_> {
@@ -81,11 +90,17 @@ impl FluxPrompts<'_> {
 }
 
 impl FluxComponents {
-    /// Embeds the texts for each image.
+    /// Embeds the texts and the pictures for each image.
     ///
     /// # Errors
-    /// When embeddings do not fit the transformer, there is no text encoder, or it refuses a prompt.
-    pub(super) fn embed(&self, call: &FluxPrompts<'_>) -> Result<PromptEncoding> {
+    /// When embeddings do not fit the transformer, there is no text encoder, or it refuses a prompt; when the pictures do not fit the
+    /// IP-Adapters.
+    pub(super) fn embed(&self, call: &FluxPrompts<'_>) -> Result<FluxConditions> {
+        let pictures = self.pictures().prepare(call.pictures, call.is_guided(), call.given.images()?)?;
+        Ok(FluxConditions { texts: self.embed_texts(call)?, pictures })
+    }
+
+    fn embed_texts(&self, call: &FluxPrompts<'_>) -> Result<PromptEncoding> {
         let given = &call.given;
         let prompts = &given.prompts;
         let count = prompts.count()?;

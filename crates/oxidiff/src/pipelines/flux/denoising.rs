@@ -4,6 +4,7 @@ use burn::tensor::{DType, Tensor};
 
 use super::arguments::Settings;
 use super::components::FluxComponents;
+use super::conditioning::FluxConditions;
 use super::shown::{Place, Seen, places};
 use crate::error::Result;
 use crate::image_processor::OutputType;
@@ -27,7 +28,7 @@ pub(super) struct Run<'a> {
     pub timesteps: Vec<f32>,
     /// The number of steps.
     pub steps: usize,
-    pub texts: PromptEncoding,
+    pub conditions: FluxConditions,
     pub seen: Seen<'a>,
     pub after_step: Option<AfterStep<'a>>,
 }
@@ -38,6 +39,8 @@ pub(super) struct StepInputs<'a> {
     pub tokens: &'a Tensor<3>,
     pub places: &'a [Place],
     pub text: &'a TextEncoding,
+    /// The tokens of the pictures of each IP-Adapter.
+    pub pictures: &'a [Tensor<4>],
     /// The time from 1 (noise) to 0.
     pub time: &'a [f32],
     /// How strongly to follow the prompt.
@@ -80,7 +83,7 @@ impl FluxComponents {
         if settings.output_type != OutputType::Latent {
             decoding::check_size(&*self.vae, &latents)?;
         }
-        let PromptEncoding { positive, negative } = &run.texts;
+        let FluxConditions { texts: PromptEncoding { positive, negative }, pictures } = &run.conditions;
         let Self { transformer, scheduler, text_encoder_2, .. } = self;
         let encoders = text_encoder_2.as_ref().map(|encoder| ("text_encoder_2", encoder as &dyn Suspect));
         let denoising = Denoising {
@@ -113,6 +116,7 @@ impl FluxComponents {
                     tokens: latents,
                     places: &places,
                     text: positive,
+                    pictures: &pictures.positive,
                     time: &[step.timestep / NOISE_TIMESTEP],
                     guidance: &guidance,
                     window: [step.index as f64 / count, (step.index + 1) as f64 / count],
@@ -123,7 +127,8 @@ impl FluxComponents {
                 };
                 let positive = predict(transformer, &inputs, &run.seen, &samples)?;
                 let Some(text) = negative else { return Ok(positive) };
-                let negative = predict(transformer, &StepInputs { text, ..inputs }, &run.seen, &samples)?;
+                let inputs = StepInputs { text, pictures: &pictures.negative, ..inputs };
+                let negative = predict(transformer, &inputs, &run.seen, &samples)?;
                 Ok(negative.clone() + (positive - negative) * true_cfg_scale)
             })
         })
@@ -132,7 +137,8 @@ impl FluxComponents {
     /// Checks that calling the model for latents of this shape fits into the available memory.
     fn check_memory(&self, run: &Run<'_>, [images, _, height, width]: [usize; 4]) -> Result<()> {
         let text = |encoding: &TextEncoding| encoding.tokens.dims()[1];
-        let texts = text(&run.texts.positive).max(run.texts.negative.as_ref().map_or(0, text));
+        let texts = &run.conditions.texts;
+        let texts = text(&texts.positive).max(texts.negative.as_ref().map_or(0, text));
         let after = run.seen.after.as_ref().map_or(0, |(_, places)| places.len());
         let tokens = (height / PATCH_SIZE) * (width / PATCH_SIZE) + after + texts;
         let work = format!("denoising {images} x {height}x{width} latents");
@@ -161,7 +167,8 @@ fn predict(
     let guidance = transformer.config().guidance_embeds.then_some(step.guidance);
     let inputs = step.inputs(hidden_states, &img_ids, guidance, transformer.dtype());
     let text = vec![[0.0; 3]; step.text.tokens.dims()[1]];
-    let predicted = transformer.forward_with(&FluxInputs { txt_ids: &text, ..inputs }, samples)?;
+    let inputs = FluxInputs { txt_ids: &text, ..inputs };
+    let predicted = transformer.forward_with_pictures(&inputs, samples, step.pictures)?;
     Ok(predicted.narrow(1, 0, own).cast(DType::F32))
 }
 

@@ -16,6 +16,7 @@ use crate::pipelines::common::strength::Strength;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 
 /// Changes an image according to a prompt: adds noise to its latents, part of the way, and removes it again, guided by the text.
 ///
@@ -64,7 +65,7 @@ impl FluxComponents {
         let [height, width] = size.map(|side| Some(side * self.vae.scale_factor()));
         let options = PreprocessOptions { height, width, ..Default::default() };
         let image = PreparedImage::new(&self.image_processor(), image, options)?;
-        let texts = self.embed(prompts)?;
+        let conditions = self.embed(prompts)?;
         let steps = self.set_timesteps(&settings, size, SpreadBy::Pipeline)?;
         let (timesteps, steps) = start_flow_from_image(&mut *self.scheduler, steps, strength)?;
         // Noise is drawn in this order: for an image to follow, for the image to change, for the latents, for what is left of it.
@@ -84,7 +85,7 @@ impl FluxComponents {
         if let Some(late) = late {
             seen = late.prepare(self, size, &mut settings, index)?;
         }
-        let run = Run { timesteps, steps, texts, seen, after_step: None };
+        let run = Run { timesteps, steps, conditions, seen, after_step: None };
         self.run(latents, run, settings, index, progress_bar)
     }
 }
@@ -104,6 +105,7 @@ impl Pipeline for FluxImg2ImgPipeline {
     }
 
     pipeline_methods!();
+    ip_adapter_methods!();
 }
 
 expose_fields!(FluxImg2ImgPipeline, Nothing);

@@ -20,6 +20,7 @@ use crate::pipelines::common::strength::Strength;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 use crate::schedulers::Scheduler;
 
 /// Repaints the masked part of an image according to a prompt. The rest is put back after each step.
@@ -107,7 +108,7 @@ impl FluxComponents {
         let crop = crop.transpose()?;
         let (processor, device) = (self.image_processor(), self.transformer.device());
         let masked = MaskedImage::new(&processor, image, mask, pixels, crop.as_ref(), &device)?;
-        let texts = self.embed(prompts)?;
+        let conditions = self.embed(prompts)?;
         let steps = self.set_timesteps(&settings, size, SpreadBy::Pipeline)?;
         let (timesteps, steps) = start_flow_from_image(&mut *self.scheduler, steps, call.strength)?;
         let mask = masked.latent_mask(self.latent_shape(settings.images, size), DType::F32)?;
@@ -130,7 +131,7 @@ impl FluxComponents {
         let mut put_back = |index: usize, latents: Tensor<4>, scheduler: &dyn Scheduler| {
             put_back.apply(index, latents, scheduler)
         };
-        let run = Run { timesteps, steps, texts, seen, after_step: Some(&mut put_back) };
+        let run = Run { timesteps, steps, conditions, seen, after_step: Some(&mut put_back) };
         let mut made = self.run(latents, run, settings, index, progress_bar)?;
         if let Some(crop) = crop {
             made.images = crop.put_back(&processor, made.images)?;
@@ -163,6 +164,7 @@ impl Pipeline for FluxInpaintPipeline {
     }
 
     pipeline_methods!();
+    ip_adapter_methods!();
 }
 
 expose_fields!(FluxInpaintPipeline, Nothing);

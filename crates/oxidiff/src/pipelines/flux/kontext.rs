@@ -9,6 +9,7 @@ use crate::image_processor::PipelineImageInput;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 
 /// Edits images as prompts say (Black Forest Labs 2025, <https://arxiv.org/abs/2506.15742>); without an image, it makes one.
 ///
@@ -59,6 +60,7 @@ impl Pipeline for FluxKontextPipeline {
     }
 
     pipeline_methods!();
+    ip_adapter_methods!();
 }
 
 expose_fields!(FluxKontextPipeline, Nothing);

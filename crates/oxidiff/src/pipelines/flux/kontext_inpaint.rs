@@ -12,6 +12,7 @@ use crate::pipelines::common::strength::Strength;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 
 /// Repaints the masked part of an image as a prompt says, and possibly with what another image shows.
 ///
@@ -96,6 +97,7 @@ impl Pipeline for FluxKontextInpaintPipeline {
     }
 
     pipeline_methods!();
+    ip_adapter_methods!();
 }
 
 expose_fields!(FluxKontextInpaintPipeline, Nothing);

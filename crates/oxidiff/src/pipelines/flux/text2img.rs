@@ -12,6 +12,7 @@ use crate::pipelines::common::packed_flow::PackedFlow;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 
 /// Makes images from prompts.
 ///
@@ -67,7 +68,7 @@ impl FluxComponents {
         progress_bar: bool,
     ) -> Result<ImagePipelineOutput> {
         let size = shown.latent_size(self, settings.size)?;
-        let texts = self.embed(prompts)?;
+        let conditions = self.embed(prompts)?;
         // Of FLUX.1's pipelines, only this one leaves the noise levels to a scheduler that has a rule for them.
         let shows_nothing = matches!(shown, Shown::Nothing);
         let seen = shown.prepare(self, size, &mut settings, index)?;
@@ -76,7 +77,7 @@ impl FluxComponents {
         let steps = self.set_timesteps(&settings, size, spread_by)?;
         self.scheduler.set_begin_index(0);
         let timesteps = self.scheduler.timesteps().to_vec();
-        let run = Run { timesteps, steps, texts, seen, after_step: None };
+        let run = Run { timesteps, steps, conditions, seen, after_step: None };
         self.run(latents, run, settings, index, progress_bar)
     }
 }
@@ -96,6 +97,7 @@ impl Pipeline for FluxPipeline {
     }
 
     pipeline_methods!();
+    ip_adapter_methods!();
 }
 
 expose_fields!(FluxPipeline, Nothing);

@@ -1,44 +1,15 @@
 //! Text to image with perturbed attention guidance (Ahn et al. 2024, <https://arxiv.org/abs/2403.17377>): a further prediction, in which
 //! tokens see only themselves in some blocks, shows what to go away from.
 
-use burn::tensor::Tensor;
-
 use super::arguments::prompt_arguments;
 use super::components::{HunyuanDiTComponents, expose_fields, pipeline_methods};
 use super::denoising::Run;
 use crate::error::Result;
 use crate::models::model::Model;
-use crate::pipelines::common::guidance::{Guidance, rescaled};
-use crate::pipelines::common::perturbed_layers::PerturbedLayers;
-use crate::pipelines::common::perturbed_scale::PerturbedScale;
+use crate::pipelines::common::perturbed_guidance::PerturbedGuidance;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
-
-/// How a run goes away from predictions whose tokens see only themselves.
-#[derive(Clone, Debug)]
-pub(super) struct PerturbedGuidance {
-    /// The blocks in which they do.
-    pub blocks: Vec<usize>,
-    scale: PerturbedScale,
-}
-
-impl PerturbedGuidance {
-    /// Combines predictions: those with the negative prompts, if the guidance uses them, those with the prompts, and the perturbed ones.
-    pub fn combine(&self, predictions: Tensor<4>, guidance: Guidance, timestep: f32) -> Tensor<4> {
-        let mut parts = predictions.chunk(guidance.copies() + 1, 0);
-        let perturbed = parts.pop().expect("two parts or three");
-        let text = parts.pop().expect("two parts or three");
-        let away = (text.clone() - perturbed) * self.scale.at(timestep);
-        match (guidance, parts.pop()) {
-            (Guidance::ClassifierFree { scale, rescale }, Some(negative)) => {
-                let guided = negative.clone() + (text.clone() - negative) * scale + away;
-                rescaled(guided, text, rescale)
-            }
-            _ => text + away,
-        }
-    }
-}
 
 /// Makes images from prompts in Chinese or English, with perturbed attention guidance.
 ///
@@ -90,14 +61,9 @@ impl HunyuanDiTPAGPipeline {
         vec!["blocks.1".to_owned()]
     }
 
-    /// The blocks whose self-attention the expressions match.
-    ///
-    /// # Errors
-    /// When one is no regular expression, or matches none.
-    fn perturbed_blocks(&self, layers: &[String]) -> Result<Vec<usize>> {
-        let blocks = 0..self.transformer.config().num_layers;
-        let names: Vec<String> = blocks.map(|block| format!("blocks.{block}.attn1")).collect();
-        PerturbedLayers::new(layers)?.among(&names)
+    /// The names of the self-attentions.
+    fn layer_names(&self) -> Vec<String> {
+        (0..self.transformer.config().num_layers).map(|block| format!("blocks.{block}.attn1")).collect()
     }
 }
 
@@ -110,13 +76,12 @@ impl Pipeline for HunyuanDiTPAGPipeline {
     fn call(&mut self, arguments: impl Into<HunyuanDiTPAGTextToImage>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
         let settings = arguments.settings()?;
-        let (scale, adaptive_scale) = (arguments.pag_scale, arguments.pag_adaptive_scale);
-        let scale = PerturbedScale { scale, adaptive_scale };
-        scale.check()?;
         let layers = arguments.pag_applied_layers.take();
-        let blocks = self.perturbed_blocks(layers.as_deref().unwrap_or(&self.pag_applied_layers))?;
-        let is_on = scale.scale > 0.0 && !blocks.is_empty();
-        let perturbed = is_on.then_some(PerturbedGuidance { blocks, scale });
+        let perturbed = PerturbedGuidance::new(
+            [arguments.pag_scale, arguments.pag_adaptive_scale],
+            layers.as_deref().unwrap_or(&self.pag_applied_layers),
+            &self.layer_names(),
+        )?;
         let size = self.components.image_size(&settings.sizes)?;
         let texts = self.components.embed(&arguments.prompts())?;
         let run = Run { size, texts, latents: arguments.latents.take(), control: None, perturbed };

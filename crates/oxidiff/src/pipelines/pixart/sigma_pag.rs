@@ -45,6 +45,8 @@ prompt_arguments! {
         pub pag_scale: f64 = 3.0,
         /// How much less to go for each timestep that the noise has become weaker; with 0, always as far.
         pub pag_adaptive_scale: f64 = 0.0,
+        /// The layers, instead of the pipeline's: regular expressions for their names, such as `blocks.14.attn1`.
+        pub pag_applied_layers: Option<Vec<String>> = None,
     }
 }
 
@@ -76,7 +78,9 @@ impl Pipeline for PixArtSigmaPAGPipeline {
         let count = components.transformer.config().num_layers;
         let names: Vec<String> =
             (0..count).map(|block| format!("transformer_blocks.{block}.attn1")).collect();
-        let blocks = if scale.scale > 0.0 { self.layers.among(&names)? } else { Vec::new() };
+        let given = arguments.pag_applied_layers.as_deref().map(PerturbedLayers::new).transpose()?;
+        let layers = given.as_ref().unwrap_or(&self.layers);
+        let blocks = if scale.scale > 0.0 { layers.among(&names)? } else { Vec::new() };
         let perturbation = Perturbation { blocks: &blocks, scale };
         let run = Run {
             size: components.image_size(&settings, sigma_bins)?,

@@ -10,12 +10,14 @@ use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
 use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
+use crate::models::layers::perturbed::Perturbed;
 use crate::models::model::Model;
 use crate::models::transformers::{SanaControlNetInputs, SanaControlNetModel, SanaInputs};
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
 use crate::pipelines::common::guidance::Guidance;
+use crate::pipelines::common::perturbed_guidance::PerturbedGuidance;
 use crate::pipelines::common::resolution_binning::BinnedSize;
 use crate::pipelines::common::text::masked::MaskedTexts;
 use crate::pipelines::common::timesteps::choose_timesteps_of_flow;
@@ -31,6 +33,16 @@ pub(super) struct Control<'a> {
     pub latents: Tensor<4>,
 }
 
+/// What a run has besides the texts.
+#[derive(Default)]
+pub(super) struct Further<'a> {
+    pub control: Option<&'a Control<'a>>,
+    pub perturbed: Option<PerturbedGuidance>,
+    /// Whether the model is told the scheduler's timesteps as they are: some classes leave out the scale of the configuration, as in
+    /// Python.
+    pub has_plain_times: bool,
+}
+
 impl SanaComponents {
     /// Denoises latents `[images, channels, height, width]`, and returns those after the last step.
     ///
@@ -40,19 +52,21 @@ impl SanaComponents {
         &mut self,
         latents: Tensor<4>,
         texts: &Texts,
-        control: Option<&Control<'_>>,
+        further: Further<'_>,
         settings: &mut Settings,
         index: &ModelIndex,
         progress_bar: bool,
     ) -> Result<Tensor<4>> {
         let Texts { positive, negative } = texts;
-        let joined = match negative {
-            Some(negative) => MaskedTexts {
-                tokens: Tensor::cat(vec![negative.tokens.clone(), positive.tokens.clone()], 0),
-                mask: Tensor::cat(vec![negative.mask.clone(), positive.mask.clone()], 0),
-            },
-            None => positive.clone(),
+        let Further { control, perturbed, has_plain_times } = further;
+        // The prompts are read once more for perturbed attention.
+        let parts =
+            || negative.iter().chain(std::iter::repeat_n(positive, 1 + usize::from(perturbed.is_some())));
+        let joined = MaskedTexts {
+            tokens: Tensor::cat(parts().map(|part| part.tokens.clone()).collect(), 0),
+            mask: Tensor::cat(parts().map(|part| part.mask.clone()).collect(), 0),
         };
+        let images = latents.dims()[0];
         self.check_memory(latents.dims(), joined.mask.dims()[0], settings.output_type)?;
         let copies = joined.mask.dims()[0] / latents.dims()[0];
         let followed = control.map(|control| control.latents.clone().repeat_dim(0, copies));
@@ -81,8 +95,7 @@ impl SanaComponents {
         let channels = transformer.config().in_channels;
         denoising.run(latents, |step, latents| {
             let input = latents.clone().repeat_dim(0, copies).cast(transformer.dtype());
-            // With a ControlNet, Python leaves the scale out.
-            let scale = if control.is_some() { 1.0 } else { transformer.config().timestep_scale as f32 };
+            let scale = if has_plain_times { 1.0 } else { transformer.config().timestep_scale as f32 };
             let timestep = [step.timestep * scale];
             let samples = match (control, &followed) {
                 (Some(control), Some(followed)) => control.net.forward(&SanaControlNetInputs {
@@ -95,15 +108,23 @@ impl SanaComponents {
                 })?,
                 _ => Vec::new(),
             };
-            let predicted = transformer.forward(&SanaInputs {
+            let inputs = SanaInputs {
                 hidden_states: input,
                 encoder_hidden_states: joined.tokens.clone(),
                 encoder_attention_mask: Some(joined.mask.clone()),
                 timestep: &timestep,
                 guidance: None,
                 controlnet_block_samples: &samples,
-            })?;
-            let prediction = guidance.combine(predicted.cast(DType::F32));
+            };
+            let in_blocks = match &perturbed {
+                Some(guidance) => Perturbed { items: images, blocks: &guidance.blocks },
+                None => Perturbed::default(),
+            };
+            let predicted = transformer.forward_perturbed(&inputs, in_blocks)?.cast(DType::F32);
+            let prediction = match &perturbed {
+                Some(perturbed) => perturbed.combine(predicted, guidance, step.timestep),
+                None => guidance.combine(predicted),
+            };
             // A learned variance is not used.
             let prediction = match prediction.dims()[1] / 2 == channels {
                 true => prediction.narrow(1, 0, channels),

@@ -8,6 +8,7 @@ mod conditioning;
 mod controlnet;
 mod denoising;
 mod instruction;
+mod pag;
 mod pipeline_fields;
 mod size;
 mod sprint;
@@ -15,6 +16,7 @@ mod text2img;
 
 pub use components::SanaComponents;
 pub use controlnet::{SanaControlNetPipeline, SanaControlNetTextToImage};
+pub use pag::{SanaPAGPipeline, SanaPAGTextToImage};
 pub use sprint::{
     SanaSprintImageToImage, SanaSprintImg2ImgPipeline, SanaSprintPipeline, SanaSprintTextToImage,
 };

@@ -2,7 +2,7 @@
 
 /// Gives a pipeline its fields.
 macro_rules! expose_fields {
-    ($pipeline:ident) => {
+    ($pipeline:ident $(, $own:ident)?) => {
         impl $pipeline {
             /// A pipeline with the given parts.
             ///
@@ -18,7 +18,7 @@ macro_rules! expose_fields {
                 mut index: $crate::pipelines::model_index::ModelIndex,
             ) -> $crate::error::Result<Self> {
                 components.prepare(&mut index)?;
-                Ok(Self { components, index, progress_bar: true })
+                Ok(Self { $($own: Self::$own(),)? components, index, progress_bar: true })
             }
         }
 

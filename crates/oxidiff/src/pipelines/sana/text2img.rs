@@ -2,8 +2,10 @@
 
 use burn::tensor::DType;
 
-use super::arguments::guided_arguments;
+use super::arguments::{Settings, guided_arguments};
 use super::components::SanaComponents;
+use super::conditioning::SanaPrompts;
+use super::denoising::Further;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use super::size::sana_bins;
 use crate::error::Result;
@@ -52,6 +54,32 @@ impl From<&str> for SanaTextToImage {
     }
 }
 
+impl SanaComponents {
+    /// Makes images out of noise.
+    ///
+    /// # Errors
+    /// When an argument has a value that the parts cannot work with.
+    pub(super) fn make_from_noise(
+        &mut self,
+        mut settings: Settings,
+        prompts: &SanaPrompts<'_>,
+        further: Further<'_>,
+        index: &ModelIndex,
+        progress_bar: bool,
+    ) -> Result<ImagePipelineOutput> {
+        self.check_guidance_embeds(false)?;
+        let size = self.image_size(&settings, sana_bins)?;
+        let texts = self.embed(prompts)?;
+        let [height, width] = self.latent_size(size.made);
+        let shape = [settings.images[0], self.vae.latent_channels(), height, width];
+        let device = self.transformer.device();
+        let (given, generator) = (settings.latents.take(), &mut settings.generator);
+        let latents = given_or_noise(given, shape, generator, DType::F32, &device)?.cast(DType::F32);
+        let latents = self.denoise(latents, &texts, further, &mut settings, index, progress_bar)?;
+        self.decode(latents, Some(size), settings.output_type, index)
+    }
+}
+
 impl Pipeline for SanaPipeline {
     const CLASS_NAME: &'static str = "SanaPipeline";
 
@@ -60,19 +88,9 @@ impl Pipeline for SanaPipeline {
     /// Makes images from a prompt with the defaults, or from the arguments given.
     fn call(&mut self, arguments: impl Into<SanaTextToImage>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
-        let mut settings = arguments.settings()?;
-        let components = &mut self.components;
-        components.check_guidance_embeds(false)?;
-        let size = components.image_size(&settings, sana_bins)?;
-        let texts = components.embed(&arguments.prompts())?;
-        let [height, width] = components.latent_size(size.made);
-        let shape = [settings.images[0], components.vae.latent_channels(), height, width];
-        let device = components.transformer.device();
-        let (given, generator) = (settings.latents.take(), &mut settings.generator);
-        let latents = given_or_noise(given, shape, generator, DType::F32, &device)?.cast(DType::F32);
-        let (index, progress_bar) = (&self.index, self.progress_bar);
-        let latents = components.denoise(latents, &texts, None, &mut settings, index, progress_bar)?;
-        components.decode(latents, Some(size), settings.output_type, index)
+        let settings = arguments.settings()?;
+        let (further, index) = (Further::default(), &self.index);
+        self.components.make_from_noise(settings, &arguments.prompts(), further, index, self.progress_bar)
     }
 
     pipeline_methods!();

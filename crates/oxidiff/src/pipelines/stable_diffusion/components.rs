@@ -14,7 +14,7 @@ use crate::models::model::Model;
 use crate::models::unets::UNet2DConditionModel;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::guidance::Guidance;
-use crate::pipelines::common::ip_adapter::{IpAdapterLoader, IpAdapterParts, IpAdapterPartsMut};
+use crate::pipelines::common::ip_adapter::{IpAdapterParts, IpAdapterPartsMut, UNetIpAdapters};
 use crate::pipelines::common::lora::LoraLoader;
 use crate::pipelines::common::safety::{REQUIRES, Safety};
 use crate::pipelines::common::textual_inversion::{TextualInversionLoader, WordEncoder};
@@ -237,7 +237,7 @@ impl LoraLoader for StableDiffusionComponents {
     }
 }
 
-impl IpAdapterLoader for StableDiffusionComponents {
+impl UNetIpAdapters for StableDiffusionComponents {
     fn ip_adapter_parts(&self) -> IpAdapterParts<'_> {
         IpAdapterParts {
             unet: &self.unet,

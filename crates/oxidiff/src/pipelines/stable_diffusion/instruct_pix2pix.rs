@@ -13,7 +13,7 @@ use crate::pipelines::common::arguments::check_finite;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::image_latents::{PreparedImage, likeliest_latents};
-use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
+use crate::pipelines::common::ip_adapter::{TakesIpAdapter, UNetIpAdapters};
 use crate::pipelines::common::latents::repeat_batch;
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::component::Components;

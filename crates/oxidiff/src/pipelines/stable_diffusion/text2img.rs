@@ -13,7 +13,7 @@ use crate::models::unets::UNet2DConditionInputs;
 use crate::pipelines::common::arguments::check_finite;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::control::Size;
-use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
+use crate::pipelines::common::ip_adapter::{TakesIpAdapter, UNetIpAdapters};
 use crate::pipelines::common::steering::SteeringCall;
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::component::Components;

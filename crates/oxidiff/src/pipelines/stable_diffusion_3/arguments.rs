@@ -1,5 +1,6 @@
 //! The arguments that all calls of the family share.
 
+use super::ip_adapter::Picture;
 use crate::error::Result;
 use crate::image_processor::OutputType;
 use crate::pipelines::common::arguments::{check_finite, check_steps};
@@ -22,6 +23,8 @@ pub(super) struct Settings {
     pub generator: Generators,
     pub output_type: OutputType,
     pub callback: Option<StepCallback>,
+    /// The picture for an IP-Adapter.
+    pub picture: Picture,
 }
 
 /// Checks what all calls share.
@@ -35,8 +38,35 @@ pub(super) fn check(num_inference_steps: usize, guidance_scale: f64, mu: Option<
 }
 
 /// Declares the arguments of a call: its own, with their defaults, and those that all calls of the family share. `with mu` adds the
-/// shift of the noise levels.
+/// shift of the noise levels; `with perturbed` adds what perturbed attention guidance needs, and leaves out the picture of an IP-Adapter.
 macro_rules! prompt_arguments {
+    (
+        $(#[doc = $about:literal])*
+        pub struct $arguments:ident: $task:literal, steps: $steps:literal, with perturbed { $($own:tt)* }
+    ) => {
+        $crate::pipelines::stable_diffusion_3::arguments::declare_arguments! {
+            [
+                /// How far to go away from the prediction with perturbed attention; 0 turns it off.
+                pub pag_scale: f64 = 3.0,
+                /// By how much `pag_scale` falls with each timestep of training; it falls to 0 at most.
+                pub pag_adaptive_scale: f64 = 0.0,
+                /// The layers, instead of the pipeline's: regular expressions for their names, such as `blocks.13.attn`.
+                pub pag_applied_layers: Option<Vec<String>> = None,
+            ]
+            $(#[doc = $about])*
+            pub struct $arguments: $task, steps: $steps { $($own)* }
+        }
+
+        impl $arguments {
+            fn shift(&self) -> Option<f64> {
+                None
+            }
+
+            fn take_picture(&mut self) -> $crate::pipelines::stable_diffusion_3::ip_adapter::Picture {
+                $crate::pipelines::stable_diffusion_3::ip_adapter::Picture::default()
+            }
+        }
+    };
     (
         $(#[doc = $about:literal])*
         pub struct $arguments:ident: $task:literal, steps: $steps:literal, with mu { $($own:tt)* }
@@ -45,6 +75,11 @@ macro_rules! prompt_arguments {
             [
                 /// By how much to shift the noise levels, for schedulers that are configured to shift them by the size of the image.
                 pub mu: Option<f64> = None,
+                /// The picture that the IP-Adapter looks at.
+                pub ip_adapter_image: $crate::IpAdapterImages = $crate::IpAdapterImages::default(),
+                /// The embedded picture instead: `[1, tokens, features]`, and with guidance `[2, tokens, features]`, where the embedding
+                /// of no picture comes first. Each can also be repeated for each image.
+                pub ip_adapter_image_embeds: Option<$crate::IpAdapterEmbeds> = None,
             ]
             $(#[doc = $about])*
             pub struct $arguments: $task, steps: $steps { $($own)* }
@@ -54,6 +89,13 @@ macro_rules! prompt_arguments {
             fn shift(&self) -> Option<f64> {
                 self.mu
             }
+
+            fn take_picture(&mut self) -> $crate::pipelines::stable_diffusion_3::ip_adapter::Picture {
+                $crate::pipelines::stable_diffusion_3::ip_adapter::Picture {
+                    image: std::mem::take(&mut self.ip_adapter_image),
+                    image_embeds: self.ip_adapter_image_embeds.take(),
+                }
+            }
         }
     };
     (
@@ -61,7 +103,13 @@ macro_rules! prompt_arguments {
         pub struct $arguments:ident: $task:literal, steps: $steps:literal { $($own:tt)* }
     ) => {
         $crate::pipelines::stable_diffusion_3::arguments::declare_arguments! {
-            []
+            [
+                /// The picture that the IP-Adapter looks at.
+                pub ip_adapter_image: $crate::IpAdapterImages = $crate::IpAdapterImages::default(),
+                /// The embedded picture instead: `[1, tokens, features]`, and with guidance `[2, tokens, features]`, where the embedding
+                /// of no picture comes first. Each can also be repeated for each image.
+                pub ip_adapter_image_embeds: Option<$crate::IpAdapterEmbeds> = None,
+            ]
             $(#[doc = $about])*
             pub struct $arguments: $task, steps: $steps { $($own)* }
         }
@@ -69,6 +117,13 @@ macro_rules! prompt_arguments {
         impl $arguments {
             fn shift(&self) -> Option<f64> {
                 None
+            }
+
+            fn take_picture(&mut self) -> $crate::pipelines::stable_diffusion_3::ip_adapter::Picture {
+                $crate::pipelines::stable_diffusion_3::ip_adapter::Picture {
+                    image: std::mem::take(&mut self.ip_adapter_image),
+                    image_embeds: self.ip_adapter_image_embeds.take(),
+                }
             }
         }
     };
@@ -188,6 +243,7 @@ macro_rules! declare_arguments {
                     generator: self.generator.take().unwrap_or_else($crate::random::Generators::from_entropy),
                     output_type: self.output_type,
                     callback: self.callback_on_step_end.take(),
+                    picture: self.take_picture(),
                 })
             }
         }

@@ -12,6 +12,7 @@ use crate::pipelines::common::lora::LoraLoader;
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::Scheduler;
 use crate::text_encoders::{CLIPTextModelWithProjection, CLIPTokenizer, T5EncoderModel, T5Tokenizer};
+use crate::vision::{SiglipImageProcessor, SiglipVisionModel};
 
 /// The parts of a Stable Diffusion 3 pipeline. They can be replaced: `pipeline.vae = ...`.
 ///
@@ -37,6 +38,10 @@ pub struct StableDiffusion3Components {
     pub text_encoder_3: Option<T5EncoderModel>,
     /// Splits a prompt into tokens for the third text encoder.
     pub tokenizer_3: Option<T5Tokenizer>,
+    /// Embeds pictures for an IP-Adapter.
+    pub image_encoder: Option<SiglipVisionModel>,
+    /// Prepares pictures for the image encoder.
+    pub feature_extractor: Option<SiglipImageProcessor>,
 }
 
 impl StableDiffusion3Components {
@@ -44,7 +49,7 @@ impl StableDiffusion3Components {
     const ENCODERS: [[&str; 2]; 3] =
         [["text_encoder", "tokenizer"], ["text_encoder_2", "tokenizer_2"], ["text_encoder_3", "tokenizer_3"]];
 
-    /// Parts of Python's pipelines that look at pictures for IP-Adapters.
+    /// The parts that look at pictures for IP-Adapters.
     const OF_PICTURES: [&str; 2] = ["image_encoder", "feature_extractor"];
 
     /// The names that the index of a pipeline can have.
@@ -79,6 +84,10 @@ impl StableDiffusion3Components {
             text_encoder_3: loader.optional_model("text_encoder_3")?,
             transformer: loader.model("transformer")?,
             vae: loader.autoencoder("vae")?,
+            image_encoder: loader.optional_model("image_encoder")?,
+            feature_extractor: has("feature_extractor")?
+                .then(|| loader.image_processor("feature_extractor", &SiglipImageProcessor::CLASSES))
+                .transpose()?,
         })
     }
 
@@ -92,6 +101,8 @@ impl StableDiffusion3Components {
         optional tokenizer_2,
         optional text_encoder_3,
         optional tokenizer_3,
+        optional image_encoder,
+        optional feature_extractor,
     }
 
     /// Marks absent parts in the index of a pipeline; the present ones are added from [`Self::list`].

@@ -11,12 +11,14 @@ use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
 use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
+use crate::models::layers::perturbed::Perturbed;
 use crate::models::model::Model;
 use crate::models::transformers::SD3Inputs;
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{AfterStep, Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
 use crate::pipelines::common::latents::unscaled_and_shifted;
+use crate::pipelines::common::perturbed_guidance::PerturbedGuidance;
 use crate::pipelines::common::text::{PromptEncoding, TextEncoding};
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -30,6 +32,7 @@ pub(super) struct Run<'a> {
     pub steps: usize,
     pub text: PromptEncoding,
     pub skip_layers: Option<SkipLayerGuidance>,
+    pub perturbed: Option<PerturbedGuidance>,
     /// ControlNets and what they follow.
     pub control: Option<Control<'a>>,
     /// Channels beside those of the latents, `[images, channels, height, width]`.
@@ -68,12 +71,18 @@ impl StableDiffusion3Components {
     ) -> Result<Tensor<4>> {
         let guidance = settings.guidance;
         let alone = run.text.positive.clone();
-        let text = run.text.for_guidance();
+        let text = match run.perturbed {
+            Some(_) => run.text.for_perturbed_guidance(),
+            None => run.text.for_guidance(),
+        };
         self.check_memory(&latents, &text)?;
         if settings.output_type != OutputType::Latent {
             decoding::check_size(&*self.vae, &latents)?;
         }
-        let copies = guidance.copies();
+        let copies = guidance.copies() + usize::from(run.perturbed.is_some());
+        let is_guided = guidance.copies() > 1;
+        let picture =
+            self.embed_picture(std::mem::take(&mut settings.picture), is_guided, settings.images)?;
         let Self { transformer, scheduler, text_encoder, text_encoder_2, text_encoder_3, .. } = self;
         let mut encoders: Vec<(&'static str, &dyn Suspect)> = Vec::new();
         encoders.extend(text_encoder.iter().map(|model| ("text_encoder", model as _)));
@@ -109,6 +118,11 @@ impl StableDiffusion3Components {
                 if let Some(further) = &run.further_channels {
                     input = Tensor::cat(vec![input, further.clone()], 1);
                 }
+                // A call with the prompt alone is about the last items.
+                let picture = picture.clone().map(|all| {
+                    let (first, items) = (all.dims()[0], input.dims()[0] * copies);
+                    all.narrow(0, first - items, items)
+                });
                 let inputs = SD3Inputs {
                     hidden_states: input.repeat_dim(0, copies),
                     encoder_hidden_states: text.tokens.clone(),
@@ -117,11 +131,19 @@ impl StableDiffusion3Components {
                     block_controlnet_hidden_states: &samples,
                     skip_layers,
                 };
-                Ok::<_, crate::error::Error>(transformer.forward(&inputs)?.cast(DType::F32))
+                let made = match &run.perturbed {
+                    Some(guidance) => {
+                        let perturbed = Perturbed { items: settings.images, blocks: &guidance.blocks };
+                        transformer.forward_perturbed(&inputs, perturbed)?
+                    }
+                    None => transformer.forward_with_picture(&inputs, picture.as_ref())?,
+                };
+                Ok::<_, crate::error::Error>(made.cast(DType::F32))
             };
             let predicted = call(copies, &text, &[])?;
-            let prediction = match &run.skip_layers {
-                Some(skip) if skip.is_on(step.index, run.steps) => {
+            let prediction = match (&run.perturbed, &run.skip_layers) {
+                (Some(perturbed), _) => perturbed.combine(predicted, guidance, step.timestep),
+                (None, Some(skip)) if skip.is_on(step.index, run.steps) => {
                     let without = call(1, &alone, &skip.layers)?;
                     let images = without.dims()[0];
                     let conditional = predicted.clone().narrow(0, images, images);

@@ -20,6 +20,7 @@ use crate::pipelines::common::strength::Strength;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 use crate::schedulers::Scheduler;
 
 /// Repaints the masked part of an image according to a prompt.
@@ -184,6 +185,7 @@ impl Pipeline for StableDiffusion3InpaintPipeline {
             steps,
             text,
             skip_layers: None,
+            perturbed: None,
             control: None,
             further_channels,
             after_step,
@@ -198,6 +200,7 @@ impl Pipeline for StableDiffusion3InpaintPipeline {
     }
 
     pipeline_methods!();
+    ip_adapter_methods!();
 }
 
 expose_fields!(StableDiffusion3InpaintPipeline, takes_mask: true);

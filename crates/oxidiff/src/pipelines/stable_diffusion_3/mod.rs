@@ -8,7 +8,9 @@ mod controlnet;
 mod denoising;
 mod img2img;
 mod inpaint;
+mod ip_adapter;
 mod latents;
+mod pag;
 mod pipeline_fields;
 mod skip_layer_guidance;
 mod text2img;
@@ -20,4 +22,8 @@ pub use controlnet::{
 };
 pub use img2img::{StableDiffusion3ImageToImage, StableDiffusion3Img2ImgPipeline};
 pub use inpaint::{StableDiffusion3Inpaint, StableDiffusion3InpaintPipeline};
+pub use pag::{
+    StableDiffusion3PAGImageToImage, StableDiffusion3PAGImg2ImgPipeline, StableDiffusion3PAGPipeline,
+    StableDiffusion3PAGTextToImage,
+};
 pub use text2img::{StableDiffusion3Pipeline, StableDiffusion3TextToImage};

@@ -2,14 +2,14 @@
 
 /// Gives a pipeline its fields. If it says so, its transformer may take the mask and the masked image beside the latents.
 macro_rules! expose_fields {
-    ($pipeline:ident, takes_mask: $takes_mask:literal) => {
+    ($pipeline:ident, takes_mask: $takes_mask:literal $(, $own:ident)?) => {
         impl $pipeline {
             /// A pipeline with the given parts.
             ///
             /// # Errors
             /// When the parts do not fit each other.
             pub fn new(
-                components: super::components::StableDiffusion3Components,
+                components: $crate::pipelines::stable_diffusion_3::StableDiffusion3Components,
             ) -> $crate::error::Result<Self> {
                 use $crate::pipelines::pipeline::Pipeline;
                 let index = $crate::pipelines::model_index::ModelIndex::of_class(Self::CLASS_NAME);
@@ -17,12 +17,12 @@ macro_rules! expose_fields {
             }
 
             fn assemble(
-                components: super::components::StableDiffusion3Components,
+                components: $crate::pipelines::stable_diffusion_3::StableDiffusion3Components,
                 mut index: $crate::pipelines::model_index::ModelIndex,
             ) -> $crate::error::Result<Self> {
                 components.check($takes_mask)?;
                 components.prepare_index(&mut index)?;
-                Ok(Self { components, index, progress_bar: true })
+                Ok(Self { $($own: Self::$own(),)? components, index, progress_bar: true })
             }
         }
 

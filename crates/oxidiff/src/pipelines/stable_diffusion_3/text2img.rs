@@ -1,16 +1,21 @@
 //! Text to image.
 
-use super::arguments::prompt_arguments;
+use burn::tensor::Tensor;
+
+use super::arguments::{Settings, prompt_arguments};
 use super::components::StableDiffusion3Components;
+use super::conditioning::Texts;
 use super::denoising::Run;
 use super::pipeline_fields::{expose_fields, pipeline_methods};
 use super::skip_layer_guidance::SkipLayerGuidance;
 use crate::error::Result;
 use crate::models::model::Model;
 use crate::pipelines::common::ignored::warn_of_ignored;
+use crate::pipelines::common::perturbed_guidance::PerturbedGuidance;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 
 /// Makes images from prompts.
 ///
@@ -77,6 +82,50 @@ impl<S: Into<String>> From<S> for StableDiffusion3TextToImage {
     }
 }
 
+/// What a run predicts besides the usual, to be guided by.
+pub(super) enum Further {
+    SkippedLayers(Option<SkipLayerGuidance>),
+    Perturbed(Option<PerturbedGuidance>),
+}
+
+impl StableDiffusion3Components {
+    /// Makes images out of noise.
+    ///
+    /// # Errors
+    /// When an argument has a value that the parts cannot work with.
+    pub(super) fn make_from_noise(
+        &mut self,
+        mut settings: Settings,
+        texts: &Texts<'_>,
+        latents: Option<Tensor<4>>,
+        further: Further,
+        index: &ModelIndex,
+        progress_bar: bool,
+    ) -> Result<ImagePipelineOutput> {
+        let size = self.latent_size(settings.size)?;
+        let text = self.embed(texts, settings.guidance.copies() > 1)?;
+        let latents = self.initial_latents(latents, &mut settings, size)?;
+        let steps = self.set_timesteps(&settings, size)?;
+        self.scheduler.set_begin_index(0);
+        let (skip_layers, perturbed) = match further {
+            Further::SkippedLayers(guidance) => (guidance, None),
+            Further::Perturbed(guidance) => (None, guidance),
+        };
+        let run = Run {
+            timesteps: self.scheduler.timesteps().to_vec(),
+            steps,
+            text,
+            skip_layers,
+            perturbed,
+            control: None,
+            further_channels: None,
+            after_step: None,
+            shifts: true,
+        };
+        self.run(latents, run, settings, index, progress_bar)
+    }
+}
+
 impl Pipeline for StableDiffusion3Pipeline {
     const CLASS_NAME: &'static str = "StableDiffusion3Pipeline";
 
@@ -85,30 +134,17 @@ impl Pipeline for StableDiffusion3Pipeline {
     /// Makes images from a prompt with the defaults, or from the arguments given.
     fn call(&mut self, arguments: impl Into<StableDiffusion3TextToImage>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
-        let mut settings = arguments.settings()?;
+        let settings = arguments.settings()?;
         let is_guided = settings.guidance.copies() > 1;
         let components = &mut self.components;
         let blocks = components.transformer.config().num_layers;
-        let skip_layers = arguments.skip_layer_guidance(blocks, is_guided)?;
-        let size = components.latent_size(settings.size)?;
-        let text = components.embed(&arguments.texts(), is_guided)?;
-        let latents = components.initial_latents(arguments.latents.take(), &mut settings, size)?;
-        let steps = components.set_timesteps(&settings, size)?;
-        components.scheduler.set_begin_index(0);
-        let run = Run {
-            timesteps: components.scheduler.timesteps().to_vec(),
-            steps,
-            text,
-            skip_layers,
-            control: None,
-            further_channels: None,
-            after_step: None,
-            shifts: true,
-        };
-        components.run(latents, run, settings, &self.index, self.progress_bar)
+        let further = Further::SkippedLayers(arguments.skip_layer_guidance(blocks, is_guided)?);
+        let (latents, texts) = (arguments.latents.take(), arguments.texts());
+        components.make_from_noise(settings, &texts, latents, further, &self.index, self.progress_bar)
     }
 
     pipeline_methods!();
+    ip_adapter_methods!();
 }
 
 expose_fields!(StableDiffusion3Pipeline, takes_mask: false);

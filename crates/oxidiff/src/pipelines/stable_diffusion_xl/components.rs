@@ -13,7 +13,7 @@ use crate::models::unets::UNet2DConditionModel;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::ignored::warn_of_ignored;
-use crate::pipelines::common::ip_adapter::{IpAdapterLoader, IpAdapterParts, IpAdapterPartsMut};
+use crate::pipelines::common::ip_adapter::{IpAdapterParts, IpAdapterPartsMut, UNetIpAdapters};
 use crate::pipelines::common::lora::LoraLoader;
 use crate::pipelines::common::textual_inversion::{TextualInversionLoader, WordEncoder};
 use crate::pipelines::component::Components;
@@ -258,7 +258,7 @@ impl LoraLoader for StableDiffusionXLComponents {
     }
 }
 
-impl IpAdapterLoader for StableDiffusionXLComponents {
+impl UNetIpAdapters for StableDiffusionXLComponents {
     fn ip_adapter_parts(&self) -> IpAdapterParts<'_> {
         IpAdapterParts {
             unet: &self.unet,

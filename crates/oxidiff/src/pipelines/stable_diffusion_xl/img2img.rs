@@ -12,7 +12,7 @@ use crate::pipelines::common::arguments::check_finite;
 use crate::pipelines::common::control::{ControlCall, Size};
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::image_latents::PreparedImage;
-use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
+use crate::pipelines::common::ip_adapter::{TakesIpAdapter, UNetIpAdapters};
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::model_index::ModelIndex;

@@ -16,7 +16,7 @@ use crate::pipelines::common::control::ControlCall;
 use crate::pipelines::common::denoising::AfterStep;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::inpainting::{Beginning, Crop, Inpainting, MaskedImage, PutBack};
-use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
+use crate::pipelines::common::ip_adapter::{TakesIpAdapter, UNetIpAdapters};
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::model_index::ModelIndex;

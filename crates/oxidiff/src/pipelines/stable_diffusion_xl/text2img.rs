@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::models::model::Model;
 use crate::pipelines::common::control::Size;
 use crate::pipelines::common::ignored::warn_of_ignored;
-use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
+use crate::pipelines::common::ip_adapter::{TakesIpAdapter, UNetIpAdapters};
 use crate::pipelines::common::steering::SteeringCall;
 use crate::pipelines::common::timesteps::choose_timesteps;
 use crate::pipelines::model_index::ModelIndex;

@@ -192,6 +192,7 @@ impl ChromaTransformer2DModel {
             single: &self.single_transformer_blocks,
             rotary: &rotary,
             control,
+            pictures: &[],
         };
         let image = blocks.run(
             [text, image],

@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::{DoubleBlock, FluxControlSamples, SingleBlock};
+use crate::models::layers::attention_context::ImagePrompt;
 use crate::models::layers::modulation::Modulation;
 use crate::models::layers::rotary_embedding::RotaryEmbedding;
 
@@ -12,6 +13,8 @@ pub(in super::super) struct Blocks<'a> {
     pub single: &'a [SingleBlock],
     pub rotary: &'a RotaryEmbedding,
     pub control: &'a FluxControlSamples,
+    /// The pictures of IP-Adapters.
+    pub pictures: &'a [ImagePrompt],
 }
 
 impl Blocks<'_> {
@@ -27,7 +30,8 @@ impl Blocks<'_> {
     ) -> Tensor<3> {
         let (text_tokens, image_tokens) = (text.dims()[1], image.dims()[1]);
         for (index, block) in self.double.iter().enumerate() {
-            [text, image] = block.forward([text, image], &of_double(index, block), self.rotary, attend);
+            let modulations = of_double(index, block);
+            [text, image] = block.forward([text, image], &modulations, self.rotary, self.pictures, attend);
             image = self.control.add_to_block(image, index, self.double.len());
         }
         let mut both = Tensor::cat(vec![text, image], 1);

@@ -184,7 +184,8 @@ impl FluxControlNetModel {
 
         let mut samples = FluxControlSamples { repeat: self.takes_pixels(), ..Default::default() };
         for (block, layer) in self.transformer_blocks.iter().zip(&self.controlnet_blocks) {
-            [text, image] = block.forward([text, image], &block.modulations(&condition), &rotary, attention);
+            [text, image] =
+                block.forward([text, image], &block.modulations(&condition), &rotary, &[], attention);
             samples.blocks.push(scaled(layer, image.clone()));
         }
         let (text_tokens, image_tokens) = (text.dims()[1], image.dims()[1]);

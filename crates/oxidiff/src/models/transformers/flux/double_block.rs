@@ -5,13 +5,15 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::{EPSILON, Sizes};
+use crate::models::layers::attention_context::ImagePrompt;
 use crate::models::layers::feed_forward::{FeedForward, FeedForwardActivation};
+use crate::models::layers::ip_attention::IpAttention;
 use crate::models::layers::joint_attention::JointAttention;
 use crate::models::layers::modulation::{Modulation, ModulationLayer};
 use crate::models::layers::rotary_embedding::RotaryEmbedding;
 
 #[derive(Module, Debug)]
-pub(in super::super) struct DoubleBlock {
+pub(crate) struct DoubleBlock {
     norm1: Option<ModulationLayer>,
     norm1_context: Option<ModulationLayer>,
     attn: JointAttention,
@@ -20,13 +22,13 @@ pub(in super::super) struct DoubleBlock {
 }
 
 impl DoubleBlock {
-    pub fn init(sizes: &Sizes, device: &Device) -> Self {
+    pub(in super::super) fn init(sizes: &Sizes, device: &Device) -> Self {
         let modulation = || Some(ModulationLayer::init(sizes.dim(), 6, true, device));
         Self { norm1: modulation(), norm1_context: modulation(), ..Self::without_modulation(sizes, device) }
     }
 
     /// A block that is told how to modulate its tokens.
-    pub fn without_modulation(sizes: &Sizes, device: &Device) -> Self {
+    pub(in super::super) fn without_modulation(sizes: &Sizes, device: &Device) -> Self {
         let feed_forward = || FeedForward::init(sizes.dim(), FeedForwardActivation::GeluApproximate, device);
         Self {
             norm1: None,
@@ -43,21 +45,29 @@ impl DoubleBlock {
             .map(|layer| layer.as_ref().expect("a block with modulations of its own").forward(condition))
     }
 
+    /// The layers of IP-Adapters.
+    pub fn ip_adapters_mut(&mut self) -> &mut Option<IpAttention> {
+        self.attn.ip_adapters_mut()
+    }
+
     /// The tokens of text and images, each `[batch, tokens, dim]`, to the same shapes. `rotary` has the tokens of the text first.
+    /// What the images find in the `pictures` of IP-Adapters is added in the end.
     pub fn forward(
         &self,
         [text, image]: [Tensor<3>; 2],
         [of_text, of_image]: &[[Modulation; 2]; 2],
         rotary: &RotaryEmbedding,
+        pictures: &[ImagePrompt],
         attend: impl FnOnce(Tensor<3>, Tensor<3>, Tensor<3>, usize) -> Tensor<3>,
     ) -> [Tensor<3>; 2] {
         let norm = |modulation: &Modulation, x: &Tensor<3>| modulation.norm(x.clone(), EPSILON);
         let normed = [norm(&of_text[0], &text), norm(&of_image[0], &image)];
-        let [text_result, image_result] = self.attn.forward(normed, rotary, attend);
+        let ([text_result, image_result], query) = self.attn.forward_with_query(normed, rotary, attend);
         let text = of_text[0].add(text, text_result);
         let image = of_image[0].add(image, image_result);
         let text_result = self.ff_context.forward(norm(&of_text[1], &text));
         let image_result = self.ff.forward(norm(&of_image[1], &image));
-        [of_text[1].add(text, text_result), of_image[1].add(image, image_result)]
+        let image = self.attn.add_pictures(of_image[1].add(image, image_result), query, pictures);
+        [of_text[1].add(text, text_result), image]
     }
 }

@@ -8,6 +8,7 @@ mod controlnet;
 mod controlnet_config;
 mod double_block;
 mod inputs;
+mod ip_adapters;
 mod single_block;
 mod sizes;
 
@@ -23,12 +24,15 @@ pub use self::controlnet_config::FluxControlNetConfig;
 pub(super) use self::double_block::DoubleBlock;
 pub use self::inputs::{FluxControlSamples, FluxInputs};
 pub(super) use self::inputs::{check_each, check_places, check_streams};
+use self::ip_adapters::IpAdapters;
+pub(crate) use self::ip_adapters::{Pictured, TakesPictures};
 pub(super) use self::single_block::SingleBlock;
 use self::sizes::ConditionSizes;
 pub(super) use self::sizes::{Sizes, check_sizes};
 use crate::error::Result;
 use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::call::call;
+use crate::models::layers::attention_context::ImagePrompt;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::modulation::ModulationLayer;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, axial_angles};
@@ -83,6 +87,8 @@ pub struct FluxTransformer2DModel {
     config: FluxTransformer2DConfig,
     #[module(skip)]
     adapters: Adapters,
+    #[module(skip)]
+    ip_adapters: IpAdapters,
 }
 
 impl Model for FluxTransformer2DModel {
@@ -107,6 +113,7 @@ impl Model for FluxTransformer2DModel {
             proj_out: linear(dim, config.out_features()),
             config: config.clone(),
             adapters: Adapters::default(),
+            ip_adapters: IpAdapters::default(),
         })
     }
 
@@ -124,6 +131,25 @@ impl Adaptable for FluxTransformer2DModel {
 
     fn adapters_mut(&mut self) -> &mut Adapters {
         &mut self.adapters
+    }
+}
+
+impl TakesPictures for FluxTransformer2DModel {
+    fn pictured(&self) -> Pictured {
+        let dim = self.config.sizes().dim();
+        Pictured { blocks: self.config.num_layers, dim, text_features: self.config.joint_attention_dim }
+    }
+
+    fn place(&self) -> (DType, Device) {
+        (self.dtype(), self.device())
+    }
+
+    fn ip_adapters(&self) -> &IpAdapters {
+        &self.ip_adapters
+    }
+
+    fn ip_adapters_mut(&mut self) -> (&mut IpAdapters, &mut [DoubleBlock]) {
+        (&mut self.ip_adapters, &mut self.transformer_blocks)
     }
 }
 
@@ -151,11 +177,34 @@ impl FluxTransformer2DModel {
     /// # Errors
     /// As for [`Self::forward`], and when the additions have another shape than the tokens in the blocks.
     pub fn forward_with(&self, inputs: &FluxInputs<'_>, control: &FluxControlSamples) -> Result<Tensor<3>> {
+        self.forward_with_pictures(inputs, control, &[])
+    }
+
+    /// Like [`Self::forward_with`], with the tokens of pictures for each IP-Adapter, as [`Self::image_tokens`] makes them.
+    ///
+    /// # Errors
+    /// As for [`Self::forward_with`], and when there are pictures for another number of IP-Adapters, or for other items.
+    pub fn forward_with_pictures(
+        &self,
+        inputs: &FluxInputs<'_>,
+        control: &FluxControlSamples,
+        pictures: &[Tensor<4>],
+    ) -> Result<Tensor<3>> {
         let sizes = self.config.sizes();
         inputs.check(&sizes, &self.config.condition_sizes())?;
         let [batch, tokens, _] = inputs.hidden_states.dims();
         control.check([batch, tokens, sizes.dim()])?;
-        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, control)))
+        let pictures = self.ip_adapters.prompts(pictures, batch)?;
+        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, control, &pictures)))
+    }
+
+    /// The tokens that the IP-Adapters make of embedded pictures `[batch, pictures, 1, features]`, for each adapter
+    /// `[batch, pictures, tokens, joint_attention_dim]`: what `encoder_hid_proj` returns in Python.
+    ///
+    /// # Errors
+    /// When there is another number of adapters, or embeddings have another shape than theirs.
+    pub fn image_tokens(&self, image_embeds: Vec<Tensor<4>>) -> Result<Vec<Tensor<4>>> {
+        TakesPictures::image_tokens(self, image_embeds)
     }
 
     /// Bytes that a call with this many tokens, of texts and images of all items, needs at least, without the weights.
@@ -163,7 +212,12 @@ impl FluxTransformer2DModel {
         least_memory::bytes([1, 1, tokens, self.config.sizes().least_features()], self.dtype())
     }
 
-    fn predict(&self, inputs: &FluxInputs<'_>, control: &FluxControlSamples) -> Tensor<3> {
+    fn predict(
+        &self,
+        inputs: &FluxInputs<'_>,
+        control: &FluxControlSamples,
+        pictures: &[ImagePrompt],
+    ) -> Tensor<3> {
         let (dtype, device) = (self.dtype(), self.device());
         let on_device = |x: &Tensor<3>| x.clone().to_device(&device).cast(dtype);
         let condition = self.time_text_embed.forward(inputs, &device, dtype);
@@ -175,6 +229,7 @@ impl FluxTransformer2DModel {
             single: &self.single_transformer_blocks,
             rotary: &rotary,
             control,
+            pictures,
         };
         let image = blocks.run(
             [text, image],

@@ -89,6 +89,17 @@ impl SanaAttention {
         self.to_out[0].forward(attended)
     }
 
+    /// As [`Self::forward`], but the tokens of the last `items` of the batch see only themselves. Queries and keys are not normalized, in no
+    /// item, as in Python.
+    pub fn forward_perturbed(&self, x: Tensor<3>, items: usize) -> Tensor<3> {
+        let usual_items = x.dims()[0] - items;
+        let usual = x.clone().narrow(0, 0, usual_items);
+        let [query, key] = [&self.to_q, &self.to_k].map(|layer| layer.forward(usual.clone()));
+        let attended = linear_attention(query, key, self.to_v.forward(usual), self.heads);
+        let own = self.to_v.forward(x.narrow(0, usual_items, items));
+        self.to_out[0].forward(Tensor::cat(vec![attended, own], 0))
+    }
+
     /// `x` `[batch, tokens, dim]`, plus what it finds in the captions.
     pub fn add_captions(&self, x: Tensor<3>, captions: &Captions) -> Tensor<3> {
         let query = normed(&self.norm_q, self.to_q.forward(x.clone()));

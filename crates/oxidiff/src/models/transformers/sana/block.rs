@@ -37,16 +37,21 @@ impl SanaBlock {
     }
 
     /// Tokens `[batch, height * width, dim]` to the same shape. `time` is `[rows, 6, dim]` in `f32`, with a row for all items or one for
-    /// each.
+    /// each. In the last `perturbed_items`, tokens see only themselves.
     pub fn forward(
         &self,
         x: Tensor<3>,
         captions: &Captions,
         time: &Tensor<3>,
         [height, width]: [usize; 2],
+        perturbed_items: usize,
     ) -> Tensor<3> {
         let [attention, feed_forward] = self.modulations(time);
-        let attended = self.attn1.forward(attention.norm(x.clone(), self.epsilon));
+        let normed = attention.norm(x.clone(), self.epsilon);
+        let attended = match perturbed_items {
+            0 => self.attn1.forward(normed),
+            items => self.attn1.forward_perturbed(normed, items),
+        };
         let x = self.attn2.add_captions(attention.add(x, attended), captions);
         let image = to_image(feed_forward.norm(x.clone(), self.epsilon), height, width);
         feed_forward.add(x, to_tokens(self.ff.forward(image)))

@@ -173,7 +173,7 @@ impl SanaControlNetModel {
         let captions = Captions::new(&text, counting, &self.caption_projection, &self.caption_norm);
         let blocks = self.transformer_blocks.iter().zip(&self.controlnet_blocks);
         let samples = blocks.map(|(block, output)| {
-            x = block.forward(x.clone(), &captions, &time.values, grid);
+            x = block.forward(x.clone(), &captions, &time.values, grid, 0);
             output.forward(x.clone()) * inputs.conditioning_scale
         });
         samples.collect()

@@ -33,6 +33,7 @@ use crate::models::layers::modulation::Modulation;
 use crate::models::layers::normalization::RmsNorm;
 use crate::models::layers::parameter;
 use crate::models::layers::patch_embed::image_of_patches;
+use crate::models::layers::perturbed::Perturbed;
 use crate::models::least_memory;
 use crate::models::model::{Model, compiled_with_the_library};
 use crate::wording::counted;
@@ -142,8 +143,20 @@ impl SanaTransformer2DModel {
     /// # Errors
     /// When the numbers do not fit each other, or a shape is not what the configuration says.
     pub fn forward(&self, inputs: &SanaInputs<'_>) -> Result<Tensor<4>> {
+        self.forward_perturbed(inputs, Perturbed::default())
+    }
+
+    /// Like [`Self::forward`], with perturbed attention in some blocks.
+    ///
+    /// # Errors
+    /// As for [`Self::forward`].
+    pub(crate) fn forward_perturbed(
+        &self,
+        inputs: &SanaInputs<'_>,
+        perturbed: Perturbed<'_>,
+    ) -> Result<Tensor<4>> {
         let counting = self.check(inputs)?;
-        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, counting.as_deref())))
+        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, counting.as_deref(), perturbed)))
     }
 
     /// Bytes that a call with this many tokens, of the images of all items, needs at least, without the weights.
@@ -190,7 +203,12 @@ impl SanaTransformer2DModel {
         Ok(counting)
     }
 
-    fn predict(&self, inputs: &SanaInputs<'_>, counting: Option<&[Vec<usize>]>) -> Tensor<4> {
+    fn predict(
+        &self,
+        inputs: &SanaInputs<'_>,
+        counting: Option<&[Vec<usize>]>,
+        perturbed: Perturbed<'_>,
+    ) -> Tensor<4> {
         let (dtype, device) = (self.dtype(), self.device());
         let [_, _, height, width] = inputs.hidden_states.dims();
         let grid = [height, width].map(|side| side / self.config.patch_size);
@@ -199,7 +217,7 @@ impl SanaTransformer2DModel {
         let text = inputs.encoder_hidden_states.clone().to_device(&device).cast(dtype);
         let captions = Captions::new(&text, counting, &self.caption_projection, &self.caption_norm);
         for (index, block) in self.transformer_blocks.iter().enumerate() {
-            x = block.forward(x, &captions, &time.values, grid);
+            x = block.forward(x, &captions, &time.values, grid, perturbed.items_in(index));
             let sample = index.checked_sub(1).and_then(|index| inputs.controlnet_block_samples.get(index));
             if let Some(sample) = sample {
                 x = x + sample.clone().to_device(&device).cast(dtype);

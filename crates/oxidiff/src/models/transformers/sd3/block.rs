@@ -5,8 +5,18 @@ use burn::tensor::{Device, Tensor};
 
 use super::attention::{Attention, Text};
 use super::{EPSILON, Sizes};
+use crate::models::ip_adapters::TimedTokens;
 use crate::models::layers::feed_forward::{FeedForward, FeedForwardActivation};
 use crate::models::layers::modulation::{Modulation, ModulationLayer};
+
+/// What a block does besides the usual.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Steering<'a> {
+    /// The picture that an IP-Adapter sees.
+    pub picture: Option<&'a TimedTokens>,
+    /// How many of the last items are perturbed: the tokens of their images see only themselves and the text.
+    pub perturbed_items: usize,
+}
 
 /// A block of two streams, text and image.
 #[derive(Module, Debug)]
@@ -47,8 +57,23 @@ impl JointBlock {
         }
     }
 
+    /// The attentions in which the image can attend to the picture of an IP-Adapter.
+    pub fn attentions_mut(&mut self) -> impl Iterator<Item = &mut Attention> {
+        std::iter::once(&mut self.attn).chain(&mut self.attn2)
+    }
+
+    /// As [`Self::attentions_mut`], to look at.
+    pub fn attentions(&self) -> impl Iterator<Item = &Attention> {
+        std::iter::once(&self.attn).chain(&self.attn2)
+    }
+
     /// The tokens of text and image, each `[batch, tokens, dim]`, to the same shapes. `condition` is `[batch, dim]`.
-    pub fn forward(&self, [text, image]: [Tensor<3>; 2], condition: &Tensor<2>) -> [Tensor<3>; 2] {
+    pub fn forward(
+        &self,
+        [text, image]: [Tensor<3>; 2],
+        condition: &Tensor<2>,
+        steering: Steering<'_>,
+    ) -> [Tensor<3>; 2] {
         let norm = |modulation: &Modulation, x: &Tensor<3>| modulation.norm(x.clone(), EPSILON);
         let (of_image, dual): ([Modulation; 2], Option<(&Attention, Modulation)>) = match &self.attn2 {
             Some(attention) => {
@@ -63,9 +88,15 @@ impl JointBlock {
             Some([first, _]) => norm(first, &text),
             None => norm(&self.norm1_context.forward_ungated(condition), &text),
         };
-        let (text_result, image_result) = self.attn.forward_joint([normed_text, norm(&of_image[0], &image)]);
+        let normed = [normed_text, norm(&of_image[0], &image)];
+        let Steering { picture, perturbed_items } = steering;
+        let (text_result, image_result) = match perturbed_items {
+            0 => self.attn.forward_joint(normed, picture),
+            items => self.attn.forward_perturbed(normed, items),
+        };
+
         let alone = dual.map(|(attention, modulation)| {
-            let found = attention.forward(norm(&modulation, &image));
+            let found = attention.forward(norm(&modulation, &image), picture);
             (modulation, found)
         });
         let mut image = of_image[0].add(image, image_result);
@@ -98,7 +129,7 @@ impl SingleBlock {
     /// `[batch, tokens, dim]` to the same shape.
     pub fn forward(&self, image: Tensor<3>, condition: &Tensor<2>) -> Tensor<3> {
         let [first, second]: [Modulation; 2] = self.norm1.forward(condition);
-        let found = self.attn.forward(first.norm(image.clone(), EPSILON));
+        let found = self.attn.forward(first.norm(image.clone(), EPSILON), None);
         let image = first.add(image, found);
         let result = self.ff.forward(second.norm(image.clone(), EPSILON));
         second.add(image, result)

@@ -4,7 +4,7 @@
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 
-use super::block::{JointBlock, SingleBlock};
+use super::block::{JointBlock, SingleBlock, Steering};
 use super::condition::ConditionEmbedding;
 use super::inputs::check_conditions;
 use super::patch_embed::PatchEmbed;
@@ -190,7 +190,7 @@ impl SD3ControlNetModel {
         for (block, output) in self.transformer_blocks.iter().zip(&self.controlnet_blocks) {
             (text, image) = match (block, text) {
                 (Block::Joint(block), Some(text)) => {
-                    let [text, image] = block.forward([text, image], &condition);
+                    let [text, image] = block.forward([text, image], &condition, Steering::default());
                     (Some(text), image)
                 }
                 (Block::Single(block), text) => (text, block.forward(image, &condition)),

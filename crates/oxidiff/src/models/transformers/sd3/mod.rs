@@ -8,13 +8,15 @@ mod config;
 mod controlnet;
 mod controlnet_config;
 mod inputs;
+mod ip_adapter;
 mod patch_embed;
+mod pictures;
 mod sizes;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 
-use self::block::JointBlock;
+use self::block::{JointBlock, Steering};
 use self::condition::ConditionEmbedding;
 pub use self::config::SD3Transformer2DConfig;
 pub use self::controlnet::{SD3ControlNetInputs, SD3ControlNetModel};
@@ -25,9 +27,11 @@ use self::sizes::Sizes;
 use crate::error::Result;
 use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::call::call;
+use crate::models::ip_adapters::TimeImageProjection;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::modulation::ModulationLayer;
 use crate::models::layers::patch_embed::image_of_patches;
+use crate::models::layers::perturbed::Perturbed;
 use crate::models::least_memory;
 use crate::models::model::{Model, compiled_with_the_library};
 
@@ -78,6 +82,8 @@ pub struct SD3Transformer2DModel {
     config: SD3Transformer2DConfig,
     #[module(skip)]
     adapters: Adapters,
+    #[module(skip)]
+    image_proj: Option<TimeImageProjection>,
 }
 
 impl Model for SD3Transformer2DModel {
@@ -101,6 +107,7 @@ impl Model for SD3Transformer2DModel {
             proj_out: Linear::init(sizes.dim(), config.out_features(), true, device),
             config: config.clone(),
             adapters: Adapters::default(),
+            image_proj: None,
         })
     }
 
@@ -137,8 +144,38 @@ impl SD3Transformer2DModel {
     /// # Errors
     /// When the numbers do not fit each other, or a shape is not what the configuration says.
     pub fn forward(&self, inputs: &SD3Inputs<'_>) -> Result<Tensor<4>> {
+        self.forward_with_picture(inputs, None)
+    }
+
+    /// Like [`Self::forward`], with perturbed attention in some blocks.
+    ///
+    /// # Errors
+    /// As for [`Self::forward`].
+    pub(crate) fn forward_perturbed(
+        &self,
+        inputs: &SD3Inputs<'_>,
+        perturbed: Perturbed<'_>,
+    ) -> Result<Tensor<4>> {
         self.check(inputs)?;
-        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs)))
+        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, None, perturbed)))
+    }
+
+    /// Like [`Self::forward`], with embedded pictures `[batch, tokens, features]` for an IP-Adapter.
+    ///
+    /// # Errors
+    /// As for [`Self::forward`], and when there is no adapter, or the embeddings have another shape than it takes.
+    pub fn forward_with_picture(
+        &self,
+        inputs: &SD3Inputs<'_>,
+        image_embeds: Option<&Tensor<3>>,
+    ) -> Result<Tensor<4>> {
+        self.check(inputs)?;
+        if let Some(embeds) = image_embeds {
+            self.projection_for(embeds, inputs.hidden_states.dims()[0])?;
+        }
+        call(Self::CLASS_NAME, &self.device(), || {
+            Ok(self.predict(inputs, image_embeds, Perturbed::default()))
+        })
     }
 
     /// The tokens of latents `[batch, in_channels, height, width]`, as the first block takes them: `[batch, tokens, dim]`. ControlNets
@@ -159,7 +196,12 @@ impl SD3Transformer2DModel {
         least_memory::bytes([1, 1, tokens, 10 * self.config.sizes().dim()], self.dtype())
     }
 
-    fn predict(&self, inputs: &SD3Inputs<'_>) -> Tensor<4> {
+    fn predict(
+        &self,
+        inputs: &SD3Inputs<'_>,
+        image_embeds: Option<&Tensor<3>>,
+        perturbed: Perturbed<'_>,
+    ) -> Tensor<4> {
         let (dtype, device) = (self.dtype(), self.device());
         let condition =
             self.time_text_embed.forward(inputs.timestep, &inputs.pooled_projections, &device, dtype);
@@ -167,10 +209,13 @@ impl SD3Transformer2DModel {
         let mut image = self.pos_embed.forward(inputs.hidden_states.clone().to_device(&device).cast(dtype));
         let text = inputs.encoder_hidden_states.clone().to_device(&device).cast(dtype);
         let mut text = self.context_embedder.forward(text);
+        let picture = image_embeds.and_then(|embeds| self.timed_tokens(embeds.clone(), inputs.timestep));
         let (blocks, samples) = (self.transformer_blocks.len(), inputs.block_controlnet_hidden_states);
         for (index, block) in self.transformer_blocks.iter().enumerate() {
             if !inputs.skip_layers.contains(&index) {
-                [text, image] = block.forward([text, image], &condition);
+                let steering =
+                    Steering { picture: picture.as_ref(), perturbed_items: perturbed.items_in(index) };
+                [text, image] = block.forward([text, image], &condition, steering);
             }
             if !samples.is_empty() && index + 1 < blocks {
                 // As Python divides: a sample is for several blocks in a row.

@@ -49,8 +49,11 @@ impl FromArgument for IpAdapterEmbeds {
     const CAN_BE_WRITTEN: bool = false;
 
     fn from_argument(argument: Argument) -> Result<Self, String> {
-        let Argument::List(items) = argument else {
-            return Err("must be a list with a tensor for each IP-Adapter".to_owned());
+        let items = match argument {
+            Argument::List(items) => items,
+            // For one adapter.
+            tensor @ Argument::Tensor(_) => vec![tensor],
+            _ => return Err("must be a list with a tensor for each IP-Adapter".to_owned()),
         };
         let embeds = |item| match item {
             Argument::Tensor(tensor) if tensor.rank() == 3 => AnyTensor::try_rank(*tensor).map(one_token),

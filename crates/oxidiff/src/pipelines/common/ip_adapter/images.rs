@@ -79,7 +79,7 @@ impl IpAdapterImages {
     ///
     /// # Errors
     /// When there are pictures for another number of adapters, or an adapter has none; the error is about `argument`.
-    pub(super) fn for_each(
+    pub(crate) fn for_each(
         &self,
         argument: &'static str,
         adapters: usize,

@@ -2,13 +2,14 @@
 
 use burn::tensor::Tensor;
 
-use super::loader::IpAdapterParts;
+use super::encoders::pixels;
+use super::unet::IpAdapterParts;
 use super::{IpAdapterArguments, IpAdapterEmbeds};
 use crate::error::{Error, Result};
 use crate::image_processor::PipelineImageInput;
 use crate::models::unets::IpAdapterInputs;
 use crate::pipelines::common::guidance::Guidance;
-use crate::vision::{CLIPVisionModelWithProjection, ImageProcessor};
+use crate::vision::CLIPVisionModelWithProjection;
 use crate::wording::counted;
 
 const IMAGE: &str = "ip_adapter_image";
@@ -117,23 +118,8 @@ impl IpAdapterParts<'_> {
 
     /// The image encoder, and pictures as it takes them.
     fn pixels(&self, pictures: &PipelineImageInput) -> Result<(&CLIPVisionModelWithProjection, Tensor<4>)> {
-        let (Some(encoder), Some(processor)) = (self.image_encoder, self.feature_extractor) else {
-            let message = format!(
-                "needs an image encoder, which the pipeline lacks: put one into `image_encoder` beside the adapter, or give \
-                 `{EMBEDS}`"
-            );
-            return Err(Error::argument(IMAGE, message));
-        };
-        let pixels = match pictures {
-            PipelineImageInput::Images(images) | PipelineImageInput::Unfiltered(images) => {
-                processor.preprocess(images)?
-            }
-            // A tensor is prepared already.
-            PipelineImageInput::Tensor(values) => values.clone(),
-            PipelineImageInput::Array(values) => {
-                processor.preprocess_tensor(values.clone().permute([0, 3, 1, 2]))?
-            }
-        };
+        let parts = (self.image_encoder, self.feature_extractor);
+        let (encoder, pixels) = pixels(parts, [IMAGE, EMBEDS], pictures)?;
         Ok((encoder, pixels.cast(encoder.dtype())))
     }
 
@@ -187,6 +173,6 @@ fn in_order(guidance: Guidance, embeds: [Tensor<4>; 2], images: usize) -> Tensor
     }
 }
 
-fn no_adapter(argument: &'static str) -> Error {
+pub(crate) fn no_adapter(argument: &'static str) -> Error {
     Error::argument(argument, "is given, but no IP-Adapter is loaded: call `load_ip_adapter` first")
 }

@@ -26,7 +26,7 @@ pub enum IpAdapterScale {
     /// For all pictures: one number, or several for the blocks of the UNet. Blocks that are not given do not look at the
     /// pictures.
     Pictures(AdapterWeight),
-    /// For each picture. They need masks.
+    /// For each picture, which needs a mask; with FLUX.1, for each block with two streams.
     EachPicture(Vec<f64>),
 }
 

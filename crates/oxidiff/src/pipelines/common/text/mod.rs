@@ -80,6 +80,12 @@ impl PromptEncoding {
         }
     }
 
+    /// The batch for perturbed attention guidance: the prompts come twice, after the negative ones.
+    pub fn for_perturbed_guidance(self) -> TextEncoding {
+        let perturbed = self.positive.clone();
+        TextEncoding::cat(vec![self.for_guidance(), perturbed])
+    }
+
     /// The batch for guidance by text and image: the negative prompts come last, and twice.
     pub fn for_text_and_image_guidance(self) -> TextEncoding {
         match self.negative {

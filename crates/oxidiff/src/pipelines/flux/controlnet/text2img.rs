@@ -8,6 +8,7 @@ use crate::pipelines::flux::components::FluxComponents;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 
 /// Makes images from prompts that follow other images.
 ///
@@ -47,6 +48,7 @@ impl Pipeline for FluxControlNetPipeline {
     }
 
     controlnet_methods!();
+    ip_adapter_methods!();
 }
 
 expose_controlnet!(FluxControlNetPipeline);

@@ -15,7 +15,7 @@ use crate::pipelines::pipeline::Pipeline;
 use crate::pipelines::pipeline_fields::{adaptable_methods, expose_components};
 use crate::pipelines::sana::arguments::guided_arguments;
 use crate::pipelines::sana::components::SanaComponents;
-use crate::pipelines::sana::denoising::Control;
+use crate::pipelines::sana::denoising::{Control, Further};
 use crate::pipelines::sana::size::sana_bins;
 
 /// The names that the index of a pipeline can have.
@@ -115,8 +115,8 @@ impl Pipeline for SanaControlNetPipeline {
         let scale = arguments.controlnet_conditioning_scale;
         let control = Control { net: &self.controlnet, scale, latents: followed };
         let progress_bar = self.progress_bar;
-        let latents =
-            components.denoise(latents, &texts, Some(&control), &mut settings, index, progress_bar)?;
+        let further = Further { control: Some(&control), has_plain_times: true, ..Further::default() };
+        let latents = components.denoise(latents, &texts, further, &mut settings, index, progress_bar)?;
         // Without bins, a tensor to follow decides on the size.
         let size = settings.use_resolution_binning.then_some(size);
         components.decode(latents, size, settings.output_type, index)

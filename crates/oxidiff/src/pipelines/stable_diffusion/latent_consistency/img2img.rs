@@ -8,7 +8,7 @@ use crate::image_processor::{PipelineImageInput, PreprocessOptions};
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::image_latents::PreparedImage;
-use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
+use crate::pipelines::common::ip_adapter::{TakesIpAdapter, UNetIpAdapters};
 use crate::pipelines::common::strength::Strength;
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;

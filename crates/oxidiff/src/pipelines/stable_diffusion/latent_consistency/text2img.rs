@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::models::model::Model;
 use crate::pipelines::common::component_loader::ComponentLoader;
 use crate::pipelines::common::guidance::Guidance;
-use crate::pipelines::common::ip_adapter::{IpAdapterLoader, TakesIpAdapter};
+use crate::pipelines::common::ip_adapter::{TakesIpAdapter, UNetIpAdapters};
 use crate::pipelines::component::Components;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;

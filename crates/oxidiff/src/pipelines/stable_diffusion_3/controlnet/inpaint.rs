@@ -8,6 +8,7 @@ use crate::pipelines::common::control::ControlImages;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 use crate::pipelines::stable_diffusion_3::components::StableDiffusion3Components;
 
 /// Repaints the masked part of an image according to a prompt, with a ControlNet that was trained for it.
@@ -65,6 +66,7 @@ impl Pipeline for StableDiffusion3ControlNetInpaintingPipeline {
     }
 
     controlnet_methods!();
+    ip_adapter_methods!();
 }
 
 expose_controlnet!(StableDiffusion3ControlNetInpaintingPipeline);

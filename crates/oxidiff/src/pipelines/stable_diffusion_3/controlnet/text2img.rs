@@ -8,6 +8,7 @@ use crate::pipelines::common::control::ControlImages;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::pipelines::pipeline::Pipeline;
+use crate::pipelines::pipeline_fields::ip_adapter_methods;
 use crate::pipelines::stable_diffusion_3::arguments::Settings;
 use crate::pipelines::stable_diffusion_3::components::StableDiffusion3Components;
 use crate::pipelines::stable_diffusion_3::conditioning::Texts;
@@ -66,6 +67,7 @@ impl StableDiffusion3Components {
             steps,
             text,
             skip_layers: None,
+            perturbed: None,
             control: Some(control),
             further_channels: None,
             after_step: None,
@@ -93,6 +95,7 @@ impl Pipeline for StableDiffusion3ControlNetPipeline {
     }
 
     controlnet_methods!();
+    ip_adapter_methods!();
 }
 
 expose_controlnet!(StableDiffusion3ControlNetPipeline);
