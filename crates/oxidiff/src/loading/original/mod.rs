@@ -190,17 +190,18 @@ pub(crate) fn subfolder(tensors: &StateDict, class_name: &str) -> Option<&'stati
 pub(crate) fn convert(tensors: &StateDict, class_name: &str, config: &Config) -> Result<StateDict> {
     let layout = layout_of(tensors);
     let Some(model) = layout.models.iter().find(|model| model.class_name == class_name) else {
-        // Models that were only ever published in the layout of diffusers.
-        if !LAYOUTS.iter().any(|layout| layout.has(class_name)) {
+        // The last layout takes whatever the others do not know: what is no checkpoint of Stable Diffusion is in the layout of diffusers, as
+        // are models that were never published in another.
+        let is_unknown = std::ptr::eq(layout, &stable_diffusion::LAYOUT)
+            && !has_models(tensors)
+            && input_channels(tensors).is_none();
+        if is_unknown || !LAYOUTS.iter().any(|layout| layout.has(class_name)) {
             return Ok(tensors.clone());
         }
-        // The last layout takes whatever the others do not know.
-        let is_known = has_models(tensors) || input_channels(tensors).is_some();
-        let why = match is_known || !std::ptr::eq(layout, &stable_diffusion::LAYOUT) {
-            true => format!("the file's layout is that of {}", layout.class_names()),
-            false => "the file's layout is unknown".to_owned(),
-        };
-        return Err(Error::unsupported(format!("{class_name} from `{}`", tensors.origin()), why));
+        return Err(Error::unsupported(
+            format!("{class_name} from `{}`", tensors.origin()),
+            format!("the file's layout is that of {}", layout.class_names()),
+        ));
     };
     let converted = (model.convert)(tensors, config)?;
     if converted.is_empty() {
