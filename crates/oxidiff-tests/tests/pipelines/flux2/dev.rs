@@ -51,8 +51,9 @@ fn prompts_are_rewritten_as_in_python() {
     for (name, expected) in rewritten {
         let call = calls.iter().find(|call| call["name"] == *name).unwrap();
         let list = |value: &Value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
-        let seeds = list(&call["seed"]).iter().map(|seed| Generator::manual_seed(seed.as_u64().unwrap()));
-        let generators: Vec<Generator> = seeds.collect();
+        let seeds = list(&call["seed"]);
+        let seeds = seeds.iter().map(|seed| Generator::manual_seed(seed.as_u64().unwrap()));
+        let generators = Vec::from_iter(seeds);
         let generator = || Argument::Generator(generators.clone().into());
         let given: Vec<String> =
             list(&call["prompt"]).iter().map(|prompt| prompt.as_str().unwrap().to_owned()).collect();
