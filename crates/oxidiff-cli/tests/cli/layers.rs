@@ -57,7 +57,7 @@ fn what_layers_cannot_be_made_of_is_refused() {
 #[test]
 fn the_model_says_what_the_image_shows_where_nobody_does() {
     let sandbox = with_model();
-    let usual = ["--model", "model", "--image", "in.png", "--steps", "1", "--seed", "0", "--layers", "1"];
+    let usual = ["--model", "model", "--image", "in.png", "--steps", "2", "--seed", "0", "--layers", "1"];
     let made = |prompt: &[&str], name: &str| {
         let arguments = [&["generate"], prompt, &usual, &["--output", name]].concat();
         sandbox.run(arguments).succeeded();
