@@ -98,11 +98,15 @@ class AutoPipelineForImage2Image:
 
     @classmethod
     def from_pipe(cls, pipeline: Any, **kwargs: Any) -> DiffusionPipeline:
-        """Makes the pipeline for the task from the parts of another, which shares its weights."""
+        """Makes the pipeline for the task from the parts of another, which shares its weights. `enable_pag` and `pag_applied_layers`
+        are those of `from_pretrained`.
+        """
 
     @classmethod
     def from_pretrained(cls, pretrained_model_or_path: Any, **kwargs: Any) -> DiffusionPipeline:
-        """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`."""
+        """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`. `enable_pag=True` chooses a class that guides
+        by perturbed attention, in the layers that `pag_applied_layers` names.
+        """
 
 class AutoPipelineForInpainting:
     """Chooses the class of a checkpoint's family for the task in the name of this one."""
@@ -111,11 +115,15 @@ class AutoPipelineForInpainting:
 
     @classmethod
     def from_pipe(cls, pipeline: Any, **kwargs: Any) -> DiffusionPipeline:
-        """Makes the pipeline for the task from the parts of another, which shares its weights."""
+        """Makes the pipeline for the task from the parts of another, which shares its weights. `enable_pag` and `pag_applied_layers`
+        are those of `from_pretrained`.
+        """
 
     @classmethod
     def from_pretrained(cls, pretrained_model_or_path: Any, **kwargs: Any) -> DiffusionPipeline:
-        """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`."""
+        """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`. `enable_pag=True` chooses a class that guides
+        by perturbed attention, in the layers that `pag_applied_layers` names.
+        """
 
 class AutoPipelineForText2Image:
     """Chooses the class of a checkpoint's family for the task in the name of this one."""
@@ -124,11 +132,15 @@ class AutoPipelineForText2Image:
 
     @classmethod
     def from_pipe(cls, pipeline: Any, **kwargs: Any) -> DiffusionPipeline:
-        """Makes the pipeline for the task from the parts of another, which shares its weights."""
+        """Makes the pipeline for the task from the parts of another, which shares its weights. `enable_pag` and `pag_applied_layers`
+        are those of `from_pretrained`.
+        """
 
     @classmethod
     def from_pretrained(cls, pretrained_model_or_path: Any, **kwargs: Any) -> DiffusionPipeline:
-        """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`."""
+        """Loads the pipeline for the task: see `DiffusionPipeline.from_pretrained`. `enable_pag=True` chooses a class that guides
+        by perturbed attention, in the layers that `pag_applied_layers` names.
+        """
 
 class AutoencoderDC(AutoencoderMixin, ModelMixin):
     """`AutoencoderDC` of Python: see `ModelMixin` for its methods."""
@@ -1325,6 +1337,7 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
             safety_checker: `None` leaves it out.
             controlnet, adapter: A ControlNet or a `T2IAdapter`, or a list of them, for a class that takes one;
                 `DiffusionPipeline` and the AutoPipelines then choose such a class.
+            pag_applied_layers (str or list of str): See `set_pag_applied_layers`.
             scheduler, vae, unet, ...: Parts to use instead of those of the checkpoint.
 
         Raises:
@@ -1371,6 +1384,11 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
 
     def save_pretrained(self, save_directory: Any, safe_serialization: Any = True, variant: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
         """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there."""
+
+    def set_pag_applied_layers(self, pag_applied_layers: Any) -> Any:
+        """Sets the layers whose attention is perturbed: one or several regular expressions for their names. Only pipelines with `PAG`
+        in their names have any.
+        """
 
     def set_progress_bar_config(self, **kwargs: Any) -> Any:
         """Sets keyword arguments of the progress bar, tqdm's: `disable=True` hides it."""
@@ -1720,7 +1738,7 @@ class Flux2Pipeline(DiffusionPipeline):
         Args:
             prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
             image (ImageInput): The images to look at, all of them for each prompt: each has a size of its own, with sides of at least 64 pixels. Those of more than a megapixel are made smaller.
-            caption_upsample_temperature (float): How freely a language model rewrites the prompts first. That is not supported: it must be nothing or 0.
+            caption_upsample_temperature (float): How freely the text encoder first writes the prompts anew, with more details: the temperature with which words are drawn. 0.15 is recommended; nothing or 0 leaves the prompts as they are. Not with images.
             height (int): Height of the images in pixels, rounded down to a multiple of 16.
             width (int): Width of the images in pixels, rounded down to a multiple of 16.
             num_inference_steps (int): Number of denoising steps. The default is Python's; distilled models need 4.
@@ -1986,7 +2004,7 @@ class FluxControlNetModel(ModelMixin):
 class FluxControlNetPipeline(DiffusionPipeline):
     """`FluxControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, control_image: ImageInput | None = None, *, control_mode: int | Sequence[int] | ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, control_image: ImageInput | None = None, *, control_mode: int | Sequence[int] | ArrayLike | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, negative_ip_adapter_image: ImageInput | None = None, negative_ip_adapter_image_embeds: Any | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: FluxControlNetPipeline.
 
         Args:
@@ -2012,6 +2030,10 @@ class FluxControlNetPipeline(DiffusionPipeline):
             true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
             negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
             negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[1 or prompts, features]`.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several. Black if only others are given that are not to be shown.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[1 or images, pictures, features]`.
+            negative_ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at together with the negative prompt; by default black ones.
+            negative_ip_adapter_image_embeds (Any): Embedded pictures instead of `negative_ip_adapter_image`, of the same shape.
             output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
             callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
             max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
@@ -2096,7 +2118,7 @@ class FluxFillPipeline(DiffusionPipeline):
 class FluxImg2ImgPipeline(DiffusionPipeline):
     """`FluxImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, negative_ip_adapter_image: ImageInput | None = None, negative_ip_adapter_image_embeds: Any | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: FluxImg2ImgPipeline.
 
         Args:
@@ -2119,6 +2141,10 @@ class FluxImg2ImgPipeline(DiffusionPipeline):
             true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
             negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
             negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[1 or prompts, features]`.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several. Black if only others are given that are not to be shown.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[1 or images, pictures, features]`.
+            negative_ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at together with the negative prompt; by default black ones.
+            negative_ip_adapter_image_embeds (Any): Embedded pictures instead of `negative_ip_adapter_image`, of the same shape.
             output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
             callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
             max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
@@ -2135,7 +2161,7 @@ class FluxImg2ImgPipeline(DiffusionPipeline):
 class FluxInpaintPipeline(DiffusionPipeline):
     """`FluxInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, masked_image_latents: ArrayLike | None = None, padding_mask_crop: int | None = None, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, masked_image_latents: ArrayLike | None = None, padding_mask_crop: int | None = None, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, negative_ip_adapter_image: ImageInput | None = None, negative_ip_adapter_image_embeds: Any | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: FluxInpaintPipeline.
 
         Args:
@@ -2161,6 +2187,10 @@ class FluxInpaintPipeline(DiffusionPipeline):
             true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
             negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
             negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[1 or prompts, features]`.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several. Black if only others are given that are not to be shown.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[1 or images, pictures, features]`.
+            negative_ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at together with the negative prompt; by default black ones.
+            negative_ip_adapter_image_embeds (Any): Embedded pictures instead of `negative_ip_adapter_image`, of the same shape.
             output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
             callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
             max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
@@ -2177,7 +2207,7 @@ class FluxInpaintPipeline(DiffusionPipeline):
 class FluxKontextInpaintPipeline(DiffusionPipeline):
     """`FluxKontextInpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, image_reference: ImageInput | None = None, strength: float = 1.0, padding_mask_crop: int | None = None, max_area: int = 1048576, _auto_resize: bool = True, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 3.5, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, image_reference: ImageInput | None = None, strength: float = 1.0, padding_mask_crop: int | None = None, max_area: int = 1048576, _auto_resize: bool = True, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 3.5, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, negative_ip_adapter_image: ImageInput | None = None, negative_ip_adapter_image_embeds: Any | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: FluxKontextInpaintPipeline.
 
         Args:
@@ -2205,6 +2235,10 @@ class FluxKontextInpaintPipeline(DiffusionPipeline):
             true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
             negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
             negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[1 or prompts, features]`.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several. Black if only others are given that are not to be shown.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[1 or images, pictures, features]`.
+            negative_ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at together with the negative prompt; by default black ones.
+            negative_ip_adapter_image_embeds (Any): Embedded pictures instead of `negative_ip_adapter_image`, of the same shape.
             output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
             callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
             max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
@@ -2221,7 +2255,7 @@ class FluxKontextInpaintPipeline(DiffusionPipeline):
 class FluxKontextPipeline(DiffusionPipeline):
     """`FluxKontextPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, max_area: int = 1048576, _auto_resize: bool = True, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 3.5, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, max_area: int = 1048576, _auto_resize: bool = True, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 3.5, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, negative_ip_adapter_image: ImageInput | None = None, negative_ip_adapter_image_embeds: Any | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: FluxKontextPipeline.
 
         Args:
@@ -2245,6 +2279,10 @@ class FluxKontextPipeline(DiffusionPipeline):
             true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
             negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
             negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[1 or prompts, features]`.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several. Black if only others are given that are not to be shown.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[1 or images, pictures, features]`.
+            negative_ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at together with the negative prompt; by default black ones.
+            negative_ip_adapter_image_embeds (Any): Embedded pictures instead of `negative_ip_adapter_image`, of the same shape.
             output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
             callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
             max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
@@ -2261,7 +2299,7 @@ class FluxKontextPipeline(DiffusionPipeline):
 class FluxPipeline(DiffusionPipeline):
     """`FluxPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, *, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 3.5, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, *, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 3.5, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: Any | None = None, prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, true_cfg_scale: float = 1.0, negative_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, negative_ip_adapter_image: ImageInput | None = None, negative_ip_adapter_image_embeds: Any | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 512, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: FluxPipeline.
 
         Args:
@@ -2282,6 +2320,10 @@ class FluxPipeline(DiffusionPipeline):
             true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
             negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
             negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[1 or prompts, features]`.
+            ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at: one for each adapter, or several. Black if only others are given that are not to be shown.
+            ip_adapter_image_embeds (Any): Embedded pictures for each IP-Adapter, instead of `ip_adapter_image`: `[1 or images, pictures, features]`.
+            negative_ip_adapter_image (ImageInput): The pictures that the IP-Adapters look at together with the negative prompt; by default black ones.
+            negative_ip_adapter_image_embeds (Any): Embedded pictures instead of `negative_ip_adapter_image`, of the same shape.
             output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images. Latents are not in patches: `[images, channels, height / 8, width / 8]`.
             callback_on_step_end (StepCallback): Called after each step, with the latents, which are not in patches.
             max_sequence_length (int): The tokens of a prompt for the second text encoder, up to 512: more are cut off, fewer filled up. FLUX.1 schnell was trained with 256.
@@ -2802,7 +2844,7 @@ class IPAdapterMixin:
     def enable_freeu(self, s1: Any, s2: Any, b1: Any, b2: Any) -> Any:
         """Turns FreeU on: factors of the skips (`s1`, `s2`) and of what comes from below (`b1`, `b2`) in two blocks of the UNet."""
 
-    def load_ip_adapter(self, pretrained_model_name_or_path_or_dict: Any, subfolder: str | None = '', weight_name: Any = None, image_encoder_folder: Any = 'image_encoder', **kwargs: Any) -> Any:
+    def load_ip_adapter(self, pretrained_model_name_or_path_or_dict: Any, subfolder: str | None = '', weight_name: Any = None, image_encoder_folder: Any = 'image_encoder', image_encoder_pretrained_model_name_or_path: Any = ..., image_encoder_subfolder: Any = '', image_encoder_dtype: Any = None, **kwargs: Any) -> Any:
         """Loads one or several IP-Adapters, in place of those that are loaded, and an image encoder if the pipeline has none.
 
         Args:
@@ -2810,7 +2852,11 @@ class IPAdapterMixin:
             subfolder (str or list of str): The folder of the file in it.
             weight_name (str or list of str): The file.
             image_encoder_folder (str): The folder of the image encoder: beside the file, or if it contains a slash, in the
-                folder or repository. `None` loads none, so that calls take `ip_adapter_image_embeds` only.
+                folder or repository; with FLUX.1 and Stable Diffusion 3, it can also be a folder or a repository of its own.
+                `None` loads none, so that calls take `ip_adapter_image_embeds` only.
+            image_encoder_pretrained_model_name_or_path (str): Another name of `image_encoder_folder`, for FLUX.1.
+            image_encoder_subfolder (str): The folder of the image encoder in that one, which must be on disk.
+            image_encoder_dtype: Ignored: the image encoder computes in the type of the pipeline.
 
         Raises:
             OSError: when there is no such file, it holds no IP-Adapter, or one that was made for another UNet.
@@ -2822,7 +2868,8 @@ class IPAdapterMixin:
     def set_ip_adapter_scale(self, scale: Any) -> Any:
         """Sets how strongly the pictures of each IP-Adapter count: a number, `{"down": {"block_2": [0.0, 1.0]}, "up": 0.5}` for the
         blocks of the UNet, of which others do not count, or a list with one for each adapter. With masks, an adapter can have a
-        list of a number for each picture.
+        list of a number for each picture. FLUX.1 takes a number for all adapters, or for one adapter a list with a number for each
+        block, or a list with one of these for each adapter.
         """
 
     def unload_ip_adapter(self) -> Any:
@@ -3432,7 +3479,7 @@ class PerToken:
 class PixArtAlphaPipeline(DiffusionPipeline):
     """`PixArtAlphaPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, num_inference_steps: int = 20, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 4.5, num_images_per_prompt: int = 1, height: int | None = None, width: int | None = None, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, clean_caption: bool = False, use_resolution_binning: bool = True, max_sequence_length: int = 120, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, num_inference_steps: int = 20, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 4.5, num_images_per_prompt: int = 1, height: int | None = None, width: int | None = None, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, clean_caption: bool = True, use_resolution_binning: bool = True, max_sequence_length: int = 120, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: PixArtAlphaPipeline.
 
         Args:
@@ -3470,7 +3517,7 @@ class PixArtAlphaPipeline(DiffusionPipeline):
 class PixArtSigmaPAGPipeline(DiffusionPipeline):
     """`PixArtSigmaPAGPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, num_inference_steps: int = 20, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 4.5, num_images_per_prompt: int = 1, height: int | None = None, width: int | None = None, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, clean_caption: bool = False, use_resolution_binning: bool = True, max_sequence_length: int = 300, pag_scale: float = 3.0, pag_adaptive_scale: float = 0.0, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, num_inference_steps: int = 20, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 4.5, num_images_per_prompt: int = 1, height: int | None = None, width: int | None = None, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, clean_caption: bool = True, use_resolution_binning: bool = True, max_sequence_length: int = 300, pag_scale: float = 3.0, pag_adaptive_scale: float = 0.0, pag_applied_layers: str | list[str] | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: PixArtSigmaPAGPipeline.
 
         Args:
@@ -3497,6 +3544,7 @@ class PixArtSigmaPAGPipeline(DiffusionPipeline):
             max_sequence_length (int): The tokens of a prompt: more are cut off, fewer filled up.
             pag_scale (float): How far to go away from the prediction with perturbed attention; 0 turns it off.
             pag_adaptive_scale (float): How much less to go for each timestep that the noise has become weaker; with 0, always as far.
+            pag_applied_layers (str | list[str]): The layers, instead of the pipeline's: regular expressions for their names, such as `blocks.14.attn1`.
 
         Returns:
             An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
@@ -3510,7 +3558,7 @@ class PixArtSigmaPAGPipeline(DiffusionPipeline):
 class PixArtSigmaPipeline(DiffusionPipeline):
     """`PixArtSigmaPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, num_inference_steps: int = 20, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 4.5, num_images_per_prompt: int = 1, height: int | None = None, width: int | None = None, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, clean_caption: bool = False, use_resolution_binning: bool = True, max_sequence_length: int = 300, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, num_inference_steps: int = 20, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 4.5, num_images_per_prompt: int = 1, height: int | None = None, width: int | None = None, eta: float = 0.0, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, clean_caption: bool = True, use_resolution_binning: bool = True, max_sequence_length: int = 300, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: PixArtSigmaPipeline.
 
         Args:
@@ -4013,7 +4061,7 @@ class QwenImageLayeredPipeline(DiffusionPipeline):
             layers (int): The number of layers of each image.
             resolution (int): The side of a square with about as many pixels as the layers: 640 or 1024.
             cfg_normalize (bool): Whether each token of the result stays as long as without guidance.
-            use_en_prompt (bool): The language of the caption that Python writes where there is no prompt. Has no effect: a prompt is needed here.
+            use_en_prompt (bool): Whether the caption that the text encoder writes where there is no prompt is in English; otherwise it is in Chinese.
             negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each. Guidance needs one, if only `" "`.
             true_cfg_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt. Above 1, and with a negative prompt, each step takes two calls of the model.
             num_inference_steps (int): Number of denoising steps.
@@ -4446,6 +4494,48 @@ class SanaControlNetPipeline(DiffusionPipeline):
             MemoryError: when the images do not fit into memory.
         """
 
+class SanaPAGPipeline(DiffusionPipeline):
+    """`SanaPAGPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, *, negative_prompt: str | list[str] | None = None, pag_scale: float = 3.0, pag_adaptive_scale: float = 0.0, pag_applied_layers: str | list[str] | None = None, guidance_scale: float = 4.5, timesteps: float | Sequence[float] | ArrayLike | None = None, sigmas: float | Sequence[float] | ArrayLike | None = None, eta: float = 0.0, negative_prompt_embeds: ArrayLike | None = None, negative_prompt_attention_mask: ArrayLike | None = None, num_inference_steps: int = 20, num_images_per_prompt: int = 1, height: int = 1024, width: int = 1024, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, prompt_attention_mask: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', callback_on_step_end: StepCallback | None = None, clean_caption: bool = False, use_resolution_binning: bool = True, max_sequence_length: int = 300, complex_human_instruction: str | list[str] = ..., callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: SanaPAGPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            pag_scale (float): How far to go away from the prediction with perturbed attention; 0 turns it off.
+            pag_adaptive_scale (float): By how much `pag_scale` falls with each timestep of training; it falls to 0 at most.
+            pag_applied_layers (str | list[str]): The layers, instead of the pipeline's: regular expressions for their names, such as `transformer_blocks.8.attn1`.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, which is empty by default, towards that with the prompt. Above 1, each step predicts both.
+            timesteps (float | Sequence[float] | ArrayLike): The timesteps of the denoising loop, instead of the scheduler's own.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the denoising loop, instead of the scheduler's own.
+            eta (float): How much noise a DDIM scheduler adds in each step, from 0 to 1.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[1 or prompts, tokens, features]`, instead of `negative_prompt`.
+            negative_prompt_attention_mask (ArrayLike): Which tokens of `negative_prompt_embeds` count, likewise.
+            num_inference_steps (int): Number of denoising steps.
+            num_images_per_prompt (int): Number of images for each prompt.
+            height (int): Height of the images in pixels.
+            width (int): Width of the images in pixels.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The noise to start from, `[images, channels, height / 32, width / 32]`, instead of drawing it.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            prompt_attention_mask (ArrayLike): Which tokens of `prompt_embeds` count, `[prompts, tokens]`: 1 for those that do, 0 for the others.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            callback_on_step_end (StepCallback): Called after each step.
+            clean_caption (bool): Whether to remove from the prompts what captions of web pages have and pictures do not show: links, markup, names of files and the like.
+            use_resolution_binning (bool): Whether images are made in the size of the training images whose proportions come closest, then resized and cropped.
+            max_sequence_length (int): The tokens of a prompt: more are cut off.
+            complex_human_instruction (str | list[str]): The lines of the instruction that the text encoder reads before each prompt, though not before negative prompts. An empty list is none.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
 class SanaPipeline(DiffusionPipeline):
     """`SanaPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -4834,7 +4924,7 @@ class SiglipVisionModel(ModelMixin):
 class StableDiffusion3ControlNetInpaintingPipeline(DiffusionPipeline):
     """`StableDiffusion3ControlNetInpaintingPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, control_image: ImageInput | None = None, *, prompt_3: str | list[str] | None = None, control_mask: ImageInput | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, control_image: ImageInput | None = None, *, prompt_3: str | list[str] | None = None, control_mask: ImageInput | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusion3ControlNetInpaintingPipeline.
 
         Args:
@@ -4865,6 +4955,8 @@ class StableDiffusion3ControlNetInpaintingPipeline(DiffusionPipeline):
             clip_skip (int): How many more of the last layers of the first two text encoders to leave out for the prompt.
             callback_on_step_end (StepCallback): Called after each step.
             max_sequence_length (int): The tokens of a prompt for the third text encoder, up to 512: more are cut off, fewer filled up.
+            ip_adapter_image (ImageInput): The picture that the IP-Adapter looks at.
+            ip_adapter_image_embeds (Any): The embedded picture instead: `[1, tokens, features]`, and with guidance `[2, tokens, features]`, where the embedding of no picture comes first. Each can also be repeated for each image.
 
         Returns:
             An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
@@ -4878,7 +4970,7 @@ class StableDiffusion3ControlNetInpaintingPipeline(DiffusionPipeline):
 class StableDiffusion3ControlNetPipeline(DiffusionPipeline):
     """`StableDiffusion3ControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, control_image: ImageInput | None = None, *, prompt_3: str | list[str] | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, control_image: ImageInput | None = None, *, prompt_3: str | list[str] | None = None, controlnet_conditioning_scale: float | Sequence[float] | ArrayLike = 1.0, control_guidance_start: float | Sequence[float] | ArrayLike = 0.0, control_guidance_end: float | Sequence[float] | ArrayLike = 1.0, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusion3ControlNetPipeline.
 
         Args:
@@ -4908,6 +5000,8 @@ class StableDiffusion3ControlNetPipeline(DiffusionPipeline):
             clip_skip (int): How many more of the last layers of the first two text encoders to leave out for the prompt.
             callback_on_step_end (StepCallback): Called after each step.
             max_sequence_length (int): The tokens of a prompt for the third text encoder, up to 512: more are cut off, fewer filled up.
+            ip_adapter_image (ImageInput): The picture that the IP-Adapter looks at.
+            ip_adapter_image_embeds (Any): The embedded picture instead: `[1, tokens, features]`, and with guidance `[2, tokens, features]`, where the embedding of no picture comes first. Each can also be repeated for each image.
 
         Returns:
             An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
@@ -4921,7 +5015,7 @@ class StableDiffusion3ControlNetPipeline(DiffusionPipeline):
 class StableDiffusion3Img2ImgPipeline(DiffusionPipeline):
     """`StableDiffusion3Img2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, prompt_3: str | list[str] | None = None, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, mu: float | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, prompt_3: str | list[str] | None = None, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, mu: float | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusion3Img2ImgPipeline.
 
         Args:
@@ -4950,6 +5044,8 @@ class StableDiffusion3Img2ImgPipeline(DiffusionPipeline):
             callback_on_step_end (StepCallback): Called after each step.
             max_sequence_length (int): The tokens of a prompt for the third text encoder, up to 512: more are cut off, fewer filled up.
             mu (float): By how much to shift the noise levels, for schedulers that are configured to shift them by the size of the image.
+            ip_adapter_image (ImageInput): The picture that the IP-Adapter looks at.
+            ip_adapter_image_embeds (Any): The embedded picture instead: `[1, tokens, features]`, and with guidance `[2, tokens, features]`, where the embedding of no picture comes first. Each can also be repeated for each image.
 
         Returns:
             An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
@@ -4963,7 +5059,7 @@ class StableDiffusion3Img2ImgPipeline(DiffusionPipeline):
 class StableDiffusion3InpaintPipeline(DiffusionPipeline):
     """`StableDiffusion3InpaintPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, prompt_3: str | list[str] | None = None, masked_image_latents: ArrayLike | None = None, padding_mask_crop: int | None = None, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, mu: float | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, mask_image: ImageInput | None = None, *, prompt_3: str | list[str] | None = None, masked_image_latents: ArrayLike | None = None, padding_mask_crop: int | None = None, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, mu: float | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusion3InpaintPipeline.
 
         Args:
@@ -4995,6 +5091,94 @@ class StableDiffusion3InpaintPipeline(DiffusionPipeline):
             callback_on_step_end (StepCallback): Called after each step.
             max_sequence_length (int): The tokens of a prompt for the third text encoder, up to 512: more are cut off, fewer filled up.
             mu (float): By how much to shift the noise levels, for schedulers that are configured to shift them by the size of the image.
+            ip_adapter_image (ImageInput): The picture that the IP-Adapter looks at.
+            ip_adapter_image_embeds (Any): The embedded picture instead: `[1, tokens, features]`, and with guidance `[2, tokens, features]`, where the embedding of no picture comes first. Each can also be repeated for each image.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusion3PAGImg2ImgPipeline(DiffusionPipeline):
+    """`StableDiffusion3PAGImg2ImgPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, image: ImageInput | None = None, *, prompt_3: str | list[str] | None = None, strength: float = 0.6, height: int | None = None, width: int | None = None, num_inference_steps: int = 50, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, pag_scale: float = 3.0, pag_adaptive_scale: float = 0.0, pag_applied_layers: str | list[str] | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusion3PAGImg2ImgPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder; by default those of the first.
+            prompt_3 (str | list[str]): The prompts for the third text encoder; by default those of the first.
+            image (ImageInput): The images to start from: one for all prompts, or one for each. A tensor with as many channels as the latents have is treated as latents.
+            strength (float): How much of the image to change, from 0 to 1: this part of the steps is run. At 1 hardly anything of the image is left.
+            height (int): Height of the images in pixels, a multiple of 16; by default that of the model's training images.
+            width (int): Width of the images in pixels, a multiple of 16; by default that of the model's training images.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of its own.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt; 1 or less turns off guidance, and with it the negative prompt.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default those of the first.
+            negative_prompt_3 (str | list[str]): The negative prompts for the third text encoder; by default those of the first.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[prompts, features]`, to be given with `negative_prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            clip_skip (int): How many more of the last layers of the first two text encoders to leave out for the prompt.
+            callback_on_step_end (StepCallback): Called after each step.
+            max_sequence_length (int): The tokens of a prompt for the third text encoder, up to 512: more are cut off, fewer filled up.
+            pag_scale (float): How far to go away from the prediction with perturbed attention; 0 turns it off.
+            pag_adaptive_scale (float): By how much `pag_scale` falls with each timestep of training; it falls to 0 at most.
+            pag_applied_layers (str | list[str]): The layers, instead of the pipeline's: regular expressions for their names, such as `blocks.13.attn`.
+
+        Returns:
+            An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
+
+        Raises:
+            ValueError: when an argument has a value that the pipeline cannot work with.
+            TypeError: when the pipeline does not take an argument.
+            MemoryError: when the images do not fit into memory.
+        """
+
+class StableDiffusion3PAGPipeline(DiffusionPipeline):
+    """`StableDiffusion3PAGPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
+
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, *, prompt_3: str | list[str] | None = None, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, pag_scale: float = 3.0, pag_adaptive_scale: float = 0.0, pag_applied_layers: str | list[str] | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+        """Makes images: StableDiffusion3PAGPipeline.
+
+        Args:
+            prompt (str | list[str]): The prompts: one for each image of the batch. Empty if `prompt_embeds` is given.
+            prompt_2 (str | list[str]): The prompts for the second text encoder; by default those of the first.
+            prompt_3 (str | list[str]): The prompts for the third text encoder; by default those of the first.
+            height (int): Height of the images in pixels, a multiple of 16; by default that of the model's training images.
+            width (int): Width of the images in pixels, a multiple of 16; by default that of the model's training images.
+            num_inference_steps (int): Number of denoising steps.
+            sigmas (float | Sequence[float] | ArrayLike): The noise levels of the whole run, before the scheduler shifts them, instead of its own.
+            guidance_scale (float): How far to go beyond the prediction with the negative prompt, towards that with the prompt; 1 or less turns off guidance, and with it the negative prompt.
+            negative_prompt (str | list[str]): The negative prompts, what not to show: none, one for all prompts, or one for each.
+            negative_prompt_2 (str | list[str]): The negative prompts for the second text encoder; by default those of the first.
+            negative_prompt_3 (str | list[str]): The negative prompts for the third text encoder; by default those of the first.
+            num_images_per_prompt (int): Number of images for each prompt.
+            generator (GeneratorLike | list[GeneratorLike]): Where the noise comes from: one generator, or one for each image. By default a freshly seeded one.
+            latents (ArrayLike): The latents to start from, `[images, channels, height / 8, width / 8]`.
+            prompt_embeds (ArrayLike): Embedded prompts, `[prompts, tokens, features]`, instead of `prompt`.
+            negative_prompt_embeds (ArrayLike): Embedded negative prompts, `[prompts, tokens, features]`, instead of `negative_prompt`.
+            pooled_prompt_embeds (ArrayLike): Pooled prompts, `[prompts, features]`, to be given with `prompt_embeds`.
+            negative_pooled_prompt_embeds (ArrayLike): Pooled negative prompts, `[prompts, features]`, to be given with `negative_prompt_embeds`.
+            output_type (Literal["pil", "np", "pt", "latent"]): The type of the returned images.
+            clip_skip (int): How many more of the last layers of the first two text encoders to leave out for the prompt.
+            callback_on_step_end (StepCallback): Called after each step.
+            max_sequence_length (int): The tokens of a prompt for the third text encoder, up to 512: more are cut off, fewer filled up.
+            pag_scale (float): How far to go away from the prediction with perturbed attention; 0 turns it off.
+            pag_adaptive_scale (float): By how much `pag_scale` falls with each timestep of training; it falls to 0 at most.
+            pag_applied_layers (str | list[str]): The layers, instead of the pipeline's: regular expressions for their names, such as `blocks.13.attn`.
 
         Returns:
             An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.
@@ -5008,7 +5192,7 @@ class StableDiffusion3InpaintPipeline(DiffusionPipeline):
 class StableDiffusion3Pipeline(DiffusionPipeline):
     """`StableDiffusion3Pipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
-    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, *, prompt_3: str | list[str] | None = None, skip_guidance_layers: int | Sequence[int] | ArrayLike | None = None, skip_layer_guidance_scale: float = 2.8, skip_layer_guidance_stop: float = 0.2, skip_layer_guidance_start: float = 0.01, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, mu: float | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
+    def __call__(self, prompt: str | list[str] | None = None, prompt_2: str | list[str] | None = None, *, prompt_3: str | list[str] | None = None, skip_guidance_layers: int | Sequence[int] | ArrayLike | None = None, skip_layer_guidance_scale: float = 2.8, skip_layer_guidance_stop: float = 0.2, skip_layer_guidance_start: float = 0.01, height: int | None = None, width: int | None = None, num_inference_steps: int = 28, sigmas: float | Sequence[float] | ArrayLike | None = None, guidance_scale: float = 7.0, negative_prompt: str | list[str] | None = None, negative_prompt_2: str | list[str] | None = None, negative_prompt_3: str | list[str] | None = None, num_images_per_prompt: int = 1, generator: GeneratorLike | list[GeneratorLike] | None = None, latents: ArrayLike | None = None, prompt_embeds: ArrayLike | None = None, negative_prompt_embeds: ArrayLike | None = None, pooled_prompt_embeds: ArrayLike | None = None, negative_pooled_prompt_embeds: ArrayLike | None = None, output_type: Literal["pil", "np", "pt", "latent"] = 'pil', clip_skip: int | None = None, callback_on_step_end: StepCallback | None = None, max_sequence_length: int = 256, mu: float | None = None, ip_adapter_image: ImageInput | None = None, ip_adapter_image_embeds: Any | None = None, callback_on_step_end_tensor_inputs: Sequence[str] = ..., return_dict: bool = True, **others: Any) -> Any:
         """Makes images: StableDiffusion3Pipeline.
 
         Args:
@@ -5039,6 +5223,8 @@ class StableDiffusion3Pipeline(DiffusionPipeline):
             callback_on_step_end (StepCallback): Called after each step.
             max_sequence_length (int): The tokens of a prompt for the third text encoder, up to 512: more are cut off, fewer filled up.
             mu (float): By how much to shift the noise levels, for schedulers that are configured to shift them by the size of the image.
+            ip_adapter_image (ImageInput): The picture that the IP-Adapter looks at.
+            ip_adapter_image_embeds (Any): The embedded picture instead: `[1, tokens, features]`, and with guidance `[2, tokens, features]`, where the embedding of no picture comes first. Each can also be repeated for each image.
 
         Returns:
             An output whose `images` are of the form `output_type`; with `return_dict=False`, a tuple.

@@ -51,6 +51,7 @@ from . import QwenImageLayeredPipeline as QwenImageLayeredPipeline
 from . import QwenImagePipeline as QwenImagePipeline
 from . import RePaintPipeline as RePaintPipeline
 from . import SanaControlNetPipeline as SanaControlNetPipeline
+from . import SanaPAGPipeline as SanaPAGPipeline
 from . import SanaPipeline as SanaPipeline
 from . import SanaSprintImg2ImgPipeline as SanaSprintImg2ImgPipeline
 from . import SanaSprintPipeline as SanaSprintPipeline
@@ -59,6 +60,8 @@ from . import StableDiffusion3ControlNetInpaintingPipeline as StableDiffusion3Co
 from . import StableDiffusion3ControlNetPipeline as StableDiffusion3ControlNetPipeline
 from . import StableDiffusion3Img2ImgPipeline as StableDiffusion3Img2ImgPipeline
 from . import StableDiffusion3InpaintPipeline as StableDiffusion3InpaintPipeline
+from . import StableDiffusion3PAGImg2ImgPipeline as StableDiffusion3PAGImg2ImgPipeline
+from . import StableDiffusion3PAGPipeline as StableDiffusion3PAGPipeline
 from . import StableDiffusion3Pipeline as StableDiffusion3Pipeline
 from . import StableDiffusionAdapterPipeline as StableDiffusionAdapterPipeline
 from . import StableDiffusionControlNetImg2ImgPipeline as StableDiffusionControlNetImg2ImgPipeline
