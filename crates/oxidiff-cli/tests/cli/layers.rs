@@ -63,9 +63,9 @@ fn the_model_says_what_the_image_shows_where_nobody_does() {
         sandbox.run(arguments).succeeded();
         std::fs::read(sandbox.path(name)).unwrap()
     };
-    let chinese = made(&[], "chinese.png");
-    assert_eq!(made(&[""], "empty.png"), chinese);
-    assert_ne!(made(&["--use-en-prompt"], "english.png"), chinese);
-    assert_ne!(made(&["a red apple"], "apple.png"), chinese);
+    let chinese = made(&[], "chinese.npy");
+    assert_eq!(made(&[""], "empty.npy"), chinese);
+    assert_ne!(made(&["--use-en-prompt"], "english.npy"), chinese);
+    assert_ne!(made(&["a red apple"], "apple.npy"), chinese);
     sandbox.run(["generate", "--model", "model", "--use-en-prompt"]).failed_with(&["needs an --image"]);
 }
