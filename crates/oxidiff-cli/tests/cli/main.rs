@@ -7,6 +7,8 @@ mod checkpoint_files;
 mod controlnet;
 mod controlnet_union;
 mod convert;
+#[path = "../../../oxidiff-tests/tests/fixture/drawn_weights.rs"]
+mod drawn_weights;
 mod files;
 mod generate;
 mod generation_config;

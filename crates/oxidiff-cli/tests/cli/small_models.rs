@@ -13,6 +13,7 @@ use oxidiff::{
 };
 use serde_json::Value;
 
+use crate::drawn_weights::draw_weights;
 use crate::sandbox::{ROOT, Sandbox, copy_folder};
 
 /// A small Z-Image with initial weights.
@@ -196,7 +197,7 @@ pub fn write_qwen_image(folder: &Path, class_name: &str) {
     write_initial::<AutoencoderKLQwenImage>(&folder.join("vae"));
 }
 
-/// A small Qwen-Image-Layered with initial weights, whose text encoder can write.
+/// A small Qwen-Image-Layered with initial weights, whose text encoder can write: always the same, as its weights are drawn from a seed.
 pub fn write_qwen_image_layered(folder: &Path) {
     write_qwen_image(folder, "QwenImageLayeredPipeline");
     copy_folder(&Path::new(ROOT).join("tests/fixtures/qwen_image_layered/checkpoint"), folder);
@@ -205,6 +206,8 @@ pub fn write_qwen_image_layered(folder: &Path) {
     let tied = text.replace("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true");
     assert_ne!(tied, text);
     std::fs::write(&config, tied).unwrap();
+    let tied = Config::from_file(&config).unwrap();
+    draw_weights::<Qwen2_5_VLForConditionalGeneration>(&tied, 1, &folder.join("text_encoder"));
     write_initial::<QwenImageTransformer2DModel>(&folder.join("transformer"));
     write_initial::<AutoencoderKLQwenImage>(&folder.join("vae"));
 }

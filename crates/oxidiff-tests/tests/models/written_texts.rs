@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::fixture::drawn::{draw_head, draw_weights};
+use crate::fixture::drawn::draw_head;
+use crate::fixture::drawn_weights::draw_weights;
 use crate::fixture::gguf;
 use crate::fixture::pictures::values;
 use crate::fixture::{Recorded, assert_close, fixtures, json};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use oxidiff::{Config, Model, Pipeline};
 
-use crate::fixture::drawn::draw_weights;
+use crate::fixture::drawn_weights::draw_weights;
 
 /// Draws the weights of a part of a checkpoint.
 pub fn draw_part<M: Model>(part: &str, seed: u64, folder: &Path) {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{error, expect, recorded_of_dev};
-use crate::fixture::drawn::draw_weights;
+use crate::fixture::drawn_weights::draw_weights;
 use crate::fixture::{Recorded, assert_close, json};
 
 const TOLERANCE: f32 = 1e-4;
