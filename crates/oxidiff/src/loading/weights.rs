@@ -8,6 +8,7 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use oxidiff_kernels::QuantisedFormat;
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::error::{Error, Result};
@@ -17,6 +18,7 @@ use crate::loading::formats::float8::{self, is_float8};
 use crate::loading::formats::shard_index::ShardIndex;
 use crate::loading::formats::state_dict::{Elements, StateDict, StoredTensor};
 use crate::loading::original;
+use crate::loading::quantisation::QuantizationConfig;
 use crate::loading::variant::available_variants;
 use crate::loading::{WeightOptions, write_whole};
 use crate::memory;
@@ -33,6 +35,15 @@ const LINEAR: &str = "Struct:Linear";
 /// What gives scores to the tokens of a language model is large, and few calls write texts: rounding it takes time that others should
 /// not wait for.
 const LM_HEAD: &str = "lm_head.weight";
+
+/// How the matrix `name` is rounded while a model is loaded; `None` if it stays as it is.
+fn rounded_format(
+    quantization: Option<&QuantizationConfig>,
+    name: &str,
+    shape: &[usize],
+) -> Option<QuantisedFormat> {
+    quantization.filter(|_| !name.ends_with(LM_HEAD))?.format_of(name, shape)
+}
 
 /// Maps a parameter's key to the key under which old checkpoints store it.
 pub(crate) type OldKey = fn(&str) -> Option<String>;
@@ -139,8 +150,7 @@ impl Checkpoint {
                 Elements::Quantised(_) => return 0,
                 Elements::Plain(stored) => stored,
             };
-            let rounded = quantization.filter(|_| !name.ends_with(LM_HEAD));
-            if let Some(format) = rounded.and_then(|config| config.format_of(name, tensor.shape())) {
+            if let Some(format) = rounded_format(quantization, name, tensor.shape()) {
                 return (tensor.len() / format.block_len() * format.block_bytes()) as u64;
             }
             let stays = tensor.is_mapped()
@@ -287,9 +297,8 @@ impl Reader<'_> {
             return Err(found.error(message));
         }
         let WeightOptions { dtype, device, quantization, .. } = self.options;
-        let format = quantization
-            .filter(|_| self.container == LINEAR && !key.ends_with(LM_HEAD))
-            .and_then(|config| config.format_of(&key, &shape));
+        let quantization = quantization.filter(|_| self.container == LINEAR);
+        let format = rounded_format(quantization, &key, &shape);
         let (mut loaded, matrix) = match format {
             Some(format) if matches!(found.elements(), Elements::Plain(_)) => {
                 let matrix = found.rounded(&stored, format)?;

@@ -71,8 +71,15 @@ pub fn text_frequencies(theta: f64, dim: usize) -> Vec<f32> {
 
 /// The angles of the first `tokens` positions of a text for heads of length `dim`, rounded to `f32` where language models do.
 pub fn text_angles(theta: f64, dim: usize, tokens: usize) -> Vec<f32> {
-    let frequencies = text_frequencies(theta, dim);
-    (0..tokens).flat_map(|token| frequencies.iter().map(move |frequency| token as f32 * frequency)).collect()
+    angles_at(0..tokens, &text_frequencies(theta, dim))
+}
+
+/// The angles at these positions of pairs that turn so far per step.
+pub fn angles_at(positions: impl IntoIterator<Item = usize>, frequencies: &[f32]) -> Vec<f32> {
+    let angles = positions
+        .into_iter()
+        .flat_map(|position| frequencies.iter().map(move |frequency| position as f32 * frequency));
+    angles.collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::guidance::{Guidance, rescaled};
 use super::perturbed_layers::PerturbedLayers;
 use super::perturbed_scale::PerturbedScale;
 use crate::error::Result;
+use crate::models::layers::perturbed::Perturbed;
 
 /// How a run goes away from predictions whose tokens see only themselves.
 #[derive(Clone, Debug)]
@@ -26,9 +27,14 @@ impl PerturbedGuidance {
         layers: &[String],
         names: &[String],
     ) -> Result<Option<Self>> {
-        let scale = PerturbedScale { scale, adaptive_scale };
-        scale.check()?;
-        let layers = PerturbedLayers::new(layers)?;
+        Self::of(PerturbedScale::new(scale, adaptive_scale)?, &PerturbedLayers::new(layers)?, names)
+    }
+
+    /// As [`Self::new`].
+    ///
+    /// # Errors
+    /// When an expression matches no name.
+    pub fn of(scale: PerturbedScale, layers: &PerturbedLayers, names: &[String]) -> Result<Option<Self>> {
         if scale.scale <= 0.0 {
             return Ok(None);
         }
@@ -36,7 +42,14 @@ impl PerturbedGuidance {
         Ok((!blocks.is_empty()).then_some(Self { blocks, scale }))
     }
 
-    /// Combines predictions: those with the negative prompts, if the guidance uses them, those with the prompts, and the perturbed ones.
+    /// The items of the model's batch that a run of `images` images perturbs, and where; none without guidance.
+    pub fn in_run(guidance: Option<&Self>, images: usize) -> Perturbed<'_> {
+        guidance
+            .map_or_else(Perturbed::default, |guidance| Perturbed { items: images, blocks: &guidance.blocks })
+    }
+
+    /// Combines predictions: those with the negative prompts, if the guidance uses them, those with the prompts, and the perturbed ones
+    /// (equation 16 of the paper).
     pub fn combine(&self, predictions: Tensor<4>, guidance: Guidance, timestep: f32) -> Tensor<4> {
         let mut parts = predictions.chunk(guidance.copies() + 1, 0);
         let perturbed = parts.pop().expect("two parts or three");

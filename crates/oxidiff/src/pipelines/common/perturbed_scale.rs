@@ -17,9 +17,10 @@ pub(crate) struct PerturbedScale {
 impl PerturbedScale {
     /// # Errors
     /// When a number is not finite.
-    pub fn check(self) -> Result<()> {
-        check_finite("pag_scale", self.scale)?;
-        check_finite("pag_adaptive_scale", self.adaptive_scale)
+    pub fn new(scale: f64, adaptive_scale: f64) -> Result<Self> {
+        check_finite("pag_scale", scale)?;
+        check_finite("pag_adaptive_scale", adaptive_scale)?;
+        Ok(Self { scale, adaptive_scale })
     }
 
     /// The scale at a timestep.

@@ -11,7 +11,6 @@ use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
 use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
-use crate::models::layers::perturbed::Perturbed;
 use crate::models::model::Model;
 use crate::models::transformers::HunyuanDiTInputs;
 use crate::pipelines::common::decoding;
@@ -125,10 +124,7 @@ impl HunyuanDiTComponents {
                 Some(control) => control.samples(&inputs)?,
                 None => Vec::new(),
             };
-            let perturbed = match &run.perturbed {
-                Some(guidance) => Perturbed { items: settings.images, blocks: &guidance.blocks },
-                None => Perturbed::default(),
-            };
+            let perturbed = PerturbedGuidance::in_run(run.perturbed.as_ref(), settings.images);
             let predicted = transformer.forward_perturbed(&inputs, &samples, perturbed)?;
             // The other half of the channels is the variance.
             let predicted = predicted.narrow(1, 0, channels).cast(DType::F32);

@@ -2,7 +2,7 @@
 
 use super::arguments::prompt_arguments;
 use super::components::PixArtComponents;
-use super::denoising::{Combination, Run};
+use super::denoising::Run;
 use super::pipeline_fields::{constructors, expose_fields, pipeline_methods};
 use super::size::alpha_bins;
 use crate::error::Result;
@@ -47,7 +47,7 @@ impl Pipeline for PixArtAlphaPipeline {
         let run = Run {
             size: components.image_size(&settings, alpha_bins)?,
             texts: components.embed(&arguments.prompts(), arguments.clean_caption)?,
-            combination: Combination { guidance_scale: settings.guidance_scale, perturbation: None },
+            perturbed: None,
             // Models of one step, such as PixArt-DMD, predict the image itself.
             ends_denoised: true,
         };

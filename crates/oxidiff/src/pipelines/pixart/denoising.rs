@@ -9,14 +9,14 @@ use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
 use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
-use crate::models::layers::perturbed::Perturbed;
 use crate::models::model::Model;
 use crate::models::transformers::PixArtInputs;
 use crate::pipelines::common::decoding;
 use crate::pipelines::common::denoising::{Denoising, Stepped};
 use crate::pipelines::common::finite::{Condition, Watch};
+use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::latents::given_or_noise;
-use crate::pipelines::common::perturbed_scale::PerturbedScale;
+use crate::pipelines::common::perturbed_guidance::PerturbedGuidance;
 use crate::pipelines::common::resolution_binning::BinnedSize;
 use crate::pipelines::common::text::masked_prompts::GuidedTexts;
 use crate::pipelines::common::timesteps::choose_timesteps;
@@ -24,55 +24,14 @@ use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
 use crate::schedulers::{StepOptions, zero_terminal_snr};
 
-/// How the predictions of a step become one.
-pub(super) struct Combination<'a> {
-    /// From the prediction with the negative prompt towards the one with the prompt, if above 1.
-    pub guidance_scale: f64,
-    pub perturbation: Option<Perturbation<'a>>,
-}
-
-/// Guidance away from a prediction with perturbed attention (Ahn et al. 2024, <https://arxiv.org/abs/2403.17377>).
-pub(super) struct Perturbation<'a> {
-    /// The blocks with perturbed attention.
-    pub blocks: &'a [usize],
-    pub scale: PerturbedScale,
-}
-
 /// A run of a call.
-pub(super) struct Run<'a> {
+pub(super) struct Run {
     pub texts: GuidedTexts,
     pub size: BinnedSize,
-    pub combination: Combination<'a>,
+    /// Guidance away from a prediction with perturbed attention.
+    pub perturbed: Option<PerturbedGuidance>,
     /// Whether a run of one step ends with the scheduler's estimate of the noise-free latents.
     pub ends_denoised: bool,
-}
-
-impl Combination<'_> {
-    /// The texts of the model's batch: negative ones, positive ones, and positive ones again for a perturbed prediction.
-    fn batch<const D: usize>(&self, negative: Option<Tensor<D>>, positive: Tensor<D>) -> Tensor<D> {
-        let again = self.perturbation.is_some().then(|| positive.clone());
-        Tensor::cat(negative.into_iter().chain([positive]).chain(again).collect(), 0)
-    }
-
-    /// Combines the predictions for [`Self::batch`]: equation 16 of the paper on perturbed attention, with two guidances.
-    fn combine(&self, predictions: Tensor<4>, copies: usize, timestep: f32) -> Tensor<4> {
-        let mut parts = predictions.chunk(copies, 0);
-        let perturbed =
-            self.perturbation.as_ref().and_then(|perturbation| Some((perturbation, parts.pop()?)));
-        let conditional = parts.pop().expect("a prediction with the prompt");
-        let guided = match parts.pop() {
-            Some(unconditional) => {
-                unconditional.clone() + (conditional.clone() - unconditional) * self.guidance_scale
-            }
-            None => conditional.clone(),
-        };
-        match perturbed {
-            Some((perturbation, perturbed)) => {
-                guided + (conditional - perturbed) * perturbation.scale.at(timestep)
-            }
-            None => guided,
-        }
-    }
 }
 
 impl PixArtComponents {
@@ -82,7 +41,7 @@ impl PixArtComponents {
     /// When the model or the scheduler cannot work with its inputs, or a value is not finite.
     pub(super) fn run(
         &mut self,
-        run: &Run<'_>,
+        run: &Run,
         mut settings: Settings,
         index: &ModelIndex,
         progress_bar: bool,
@@ -118,19 +77,16 @@ impl PixArtComponents {
         &mut self,
         latents: Tensor<4>,
         steps: usize,
-        run: &Run<'_>,
+        run: &Run,
         mut settings: Settings,
         index: &ModelIndex,
         progress_bar: bool,
     ) -> Result<Tensor<4>> {
-        let GuidedTexts { positive, negative } = &run.texts;
-        let combination = &run.combination;
         let [images, channels, height, width] = latents.dims();
-        let negative_tokens = negative.as_ref().map(|texts| texts.tokens.clone());
-        let text = combination.batch(negative_tokens, positive.tokens.clone());
-        let mask =
-            combination.batch(negative.as_ref().map(|texts| texts.mask.clone()), positive.mask.clone());
-        let copies = text.dims()[0] / images;
+        let guidance = Guidance::by_scale(settings.guidance_scale);
+        let perturbed = run.perturbed.as_ref();
+        let texts = run.texts.joined(1 + usize::from(perturbed.is_some()));
+        let copies = texts.tokens.dims()[0] / images;
         self.check_memory([images * copies, height, width])?;
         if settings.output_type != OutputType::Latent {
             decoding::check_size(&*self.vae, &latents)?;
@@ -145,7 +101,7 @@ impl PixArtComponents {
             watch: Watch {
                 condition: Some(Condition {
                     encoders: encoder.into_iter().collect(),
-                    values: positive.tokens.clone(),
+                    values: run.texts.positive.tokens.clone(),
                 }),
                 ..Watch::of(index, ("transformer", transformer), &**scheduler)
             },
@@ -155,27 +111,27 @@ impl PixArtComponents {
         let [pixel_rows, pixel_columns] = run.size.made.map(|side| side as f32);
         let (resolution, aspect_ratio) = ([[pixel_rows, pixel_columns]], [pixel_rows / pixel_columns]);
         let told = transformer.config().sample_size == TOLD_SAMPLE_SIZE;
-        let perturbed = match &combination.perturbation {
-            Some(perturbation) => Perturbed { items: images, blocks: perturbation.blocks },
-            None => Perturbed::default(),
-        };
+        let in_blocks = PerturbedGuidance::in_run(perturbed, images);
         let mut denoised = None;
         let sample = denoising.run(latents, |step, latents| {
             let input = Tensor::cat(vec![latents.clone(); copies], 0);
             let inputs = PixArtInputs {
                 hidden_states: scheduler.scale_model_input(input, step.timestep)?,
-                encoder_hidden_states: Some(text.clone()),
+                encoder_hidden_states: Some(texts.tokens.clone()),
                 timestep: &[step.timestep],
                 resolution: told.then_some(&resolution),
                 aspect_ratio: told.then_some(&aspect_ratio),
-                encoder_attention_mask: Some(mask.clone()),
+                encoder_attention_mask: Some(texts.mask.clone()),
                 attention_mask: None,
             };
-            let predictions = transformer.forward_with(&inputs, perturbed)?;
+            let predictions = transformer.forward_with(&inputs, in_blocks)?;
             let predictions = predictions.cast(latents.dtype());
             // The variance, which some models predict too, is not used.
             let predictions = predictions.narrow(1, 0, channels);
-            let prediction = combination.combine(predictions, copies, step.timestep);
+            let prediction = match perturbed {
+                Some(perturbed) => perturbed.combine(predictions, guidance, step.timestep),
+                None => guidance.combine(predictions),
+            };
             let options = StepOptions {
                 eta: Some(settings.eta),
                 generator: Some(&mut settings.generator),

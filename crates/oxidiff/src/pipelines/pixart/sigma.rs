@@ -2,7 +2,7 @@
 
 use super::arguments::prompt_arguments;
 use super::components::PixArtComponents;
-use super::denoising::{Combination, Run};
+use super::denoising::Run;
 use super::pipeline_fields::{constructors, expose_fields, pipeline_methods};
 use super::size::sigma_bins;
 use crate::error::Result;
@@ -46,7 +46,7 @@ impl Pipeline for PixArtSigmaPipeline {
         let run = Run {
             size: components.image_size(&settings, sigma_bins)?,
             texts: components.embed(&arguments.prompts(), arguments.clean_caption)?,
-            combination: Combination { guidance_scale: settings.guidance_scale, perturbation: None },
+            perturbed: None,
             ends_denoised: false,
         };
         components.run(&run, settings, &self.index, self.progress_bar)

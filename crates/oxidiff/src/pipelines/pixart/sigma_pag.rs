@@ -2,11 +2,12 @@
 
 use super::arguments::prompt_arguments;
 use super::components::PixArtComponents;
-use super::denoising::{Combination, Perturbation, Run};
+use super::denoising::Run;
 use super::pipeline_fields::{constructors, expose_fields, pipeline_methods};
 use super::size::sigma_bins;
 use crate::error::Result;
 use crate::models::model::Model;
+use crate::pipelines::common::perturbed_guidance::PerturbedGuidance;
 use crate::pipelines::common::perturbed_layers::PerturbedLayers;
 use crate::pipelines::common::perturbed_scale::PerturbedScale;
 use crate::pipelines::model_index::ModelIndex;
@@ -70,9 +71,7 @@ impl Pipeline for PixArtSigmaPAGPipeline {
     /// Makes images from a prompt with the defaults, or from the arguments given.
     fn call(&mut self, arguments: impl Into<PixArtSigmaPAGTextToImage>) -> Result<ImagePipelineOutput> {
         let mut arguments = arguments.into();
-        let (scale, adaptive_scale) = (arguments.pag_scale, arguments.pag_adaptive_scale);
-        let scale = PerturbedScale { scale, adaptive_scale };
-        scale.check()?;
+        let scale = PerturbedScale::new(arguments.pag_scale, arguments.pag_adaptive_scale)?;
         let settings = arguments.settings()?;
         let components = &mut self.components;
         let count = components.transformer.config().num_layers;
@@ -80,15 +79,11 @@ impl Pipeline for PixArtSigmaPAGPipeline {
             (0..count).map(|block| format!("transformer_blocks.{block}.attn1")).collect();
         let given = arguments.pag_applied_layers.as_deref().map(PerturbedLayers::new).transpose()?;
         let layers = given.as_ref().unwrap_or(&self.layers);
-        let blocks = if scale.scale > 0.0 { layers.among(&names)? } else { Vec::new() };
-        let perturbation = Perturbation { blocks: &blocks, scale };
+        let perturbed = PerturbedGuidance::of(scale, layers, &names)?;
         let run = Run {
             size: components.image_size(&settings, sigma_bins)?,
             texts: components.embed(&arguments.prompts(), arguments.clean_caption)?,
-            combination: Combination {
-                guidance_scale: settings.guidance_scale,
-                perturbation: (!blocks.is_empty()).then_some(perturbation),
-            },
+            perturbed,
             ends_denoised: false,
         };
         components.run(&run, settings, &self.index, self.progress_bar)

@@ -9,6 +9,7 @@ use crate::pipelines::common::ignored::warn_of_ignored;
 use crate::pipelines::common::text::caption::prepared_captions;
 use crate::pipelines::common::text::chat::{embed_each, warn_of_truncation};
 use crate::pipelines::common::text::masked::MaskedTexts;
+use crate::pipelines::common::text::masked_prompts::GuidedTexts;
 use crate::pipelines::common::text::prompts::{Prompts, broadcast};
 use crate::text_encoders::{Gemma2Model, GemmaTokenizer};
 
@@ -23,13 +24,6 @@ pub(super) struct SanaPrompts<'a> {
     pub clean_caption: bool,
     pub max_sequence_length: usize,
     pub complex_human_instruction: &'a [String],
-}
-
-/// The texts of a run, one for each image.
-pub(super) struct Texts {
-    pub positive: MaskedTexts,
-    /// With guidance.
-    pub negative: Option<MaskedTexts>,
 }
 
 impl SanaPrompts<'_> {
@@ -63,7 +57,7 @@ impl SanaComponents {
     ///
     /// # Errors
     /// When embeddings do not fit the transformer, there is no text encoder, or it refuses a prompt.
-    pub(super) fn embed(&self, call: &SanaPrompts<'_>) -> Result<Texts> {
+    pub(super) fn embed(&self, call: &SanaPrompts<'_>) -> Result<GuidedTexts> {
         let given = &call.given;
         let prompts = given.count()?;
         call.warn_of_ignored();
@@ -95,7 +89,7 @@ impl SanaComponents {
         }
         let for_each_image =
             |argument, texts: MaskedTexts| self.for_each_image(argument, texts, call, prompts);
-        Ok(Texts {
+        Ok(GuidedTexts {
             positive: for_each_image("prompt_embeds", positive)?,
             negative: negative.map(|texts| for_each_image("negative_prompt_embeds", texts)).transpose()?,
         })

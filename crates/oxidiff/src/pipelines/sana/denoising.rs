@@ -4,13 +4,11 @@ use burn::tensor::{DType, Tensor};
 
 use super::arguments::Settings;
 use super::components::SanaComponents;
-use super::conditioning::Texts;
 use crate::error::{Error, Result};
 use crate::image_processor::{Images, OutputType, postprocess};
 use crate::memory;
 use crate::models::call::SMALLER_CALL;
 use crate::models::finite::Suspect;
-use crate::models::layers::perturbed::Perturbed;
 use crate::models::model::Model;
 use crate::models::transformers::{SanaControlNetInputs, SanaControlNetModel, SanaInputs};
 use crate::pipelines::common::decoding;
@@ -19,7 +17,7 @@ use crate::pipelines::common::finite::{Condition, Watch};
 use crate::pipelines::common::guidance::Guidance;
 use crate::pipelines::common::perturbed_guidance::PerturbedGuidance;
 use crate::pipelines::common::resolution_binning::BinnedSize;
-use crate::pipelines::common::text::masked::MaskedTexts;
+use crate::pipelines::common::text::masked_prompts::GuidedTexts;
 use crate::pipelines::common::timesteps::choose_timesteps_of_flow;
 use crate::pipelines::model_index::ModelIndex;
 use crate::pipelines::output::ImagePipelineOutput;
@@ -51,21 +49,15 @@ impl SanaComponents {
     pub(super) fn denoise(
         &mut self,
         latents: Tensor<4>,
-        texts: &Texts,
+        texts: &GuidedTexts,
         further: Further<'_>,
         settings: &mut Settings,
         index: &ModelIndex,
         progress_bar: bool,
     ) -> Result<Tensor<4>> {
-        let Texts { positive, negative } = texts;
         let Further { control, perturbed, has_plain_times } = further;
         // The prompts are read once more for perturbed attention.
-        let parts =
-            || negative.iter().chain(std::iter::repeat_n(positive, 1 + usize::from(perturbed.is_some())));
-        let joined = MaskedTexts {
-            tokens: Tensor::cat(parts().map(|part| part.tokens.clone()).collect(), 0),
-            mask: Tensor::cat(parts().map(|part| part.mask.clone()).collect(), 0),
-        };
+        let joined = texts.joined(1 + usize::from(perturbed.is_some()));
         let images = latents.dims()[0];
         self.check_memory(latents.dims(), joined.mask.dims()[0], settings.output_type)?;
         let copies = joined.mask.dims()[0] / latents.dims()[0];
@@ -116,10 +108,7 @@ impl SanaComponents {
                 guidance: None,
                 controlnet_block_samples: &samples,
             };
-            let in_blocks = match &perturbed {
-                Some(guidance) => Perturbed { items: images, blocks: &guidance.blocks },
-                None => Perturbed::default(),
-            };
+            let in_blocks = PerturbedGuidance::in_run(perturbed.as_ref(), images);
             let predicted = transformer.forward_perturbed(&inputs, in_blocks)?.cast(DType::F32);
             let prediction = match &perturbed {
                 Some(perturbed) => perturbed.combine(predicted, guidance, step.timestep),

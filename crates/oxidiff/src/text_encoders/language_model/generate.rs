@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::models::call::call;
 use crate::models::layers::causal_attention::HiddenTokens;
 use crate::models::layers::linear::Linear;
-use crate::models::layers::rotary_embedding::RotaryEmbedding;
+use crate::models::layers::rotary_embedding::{RotaryEmbedding, angles_at};
 use crate::random::Generator;
 
 /// Called after each token; an error ends the writing.
@@ -167,9 +167,7 @@ impl Writer<'_> {
         device: &Device,
     ) -> Vec<f32> {
         let ids: Vec<Vec<u32>> = tokens.iter().map(|token| vec![*token]).collect();
-        let turns =
-            places.iter().flat_map(|place| self.frequencies.iter().map(move |turn| *place as f32 * turn));
-        let rotary = self.rotary(&turns.collect::<Vec<f32>>(), device);
+        let rotary = self.rotary(&angles_at(places.iter().copied(), &self.frequencies), device);
         let hidden = self.hidden_from_last(mask, device);
         let mut x = self.parts.embed(&ids, device);
         for (layer, kept) in self.parts.layers.iter().zip(kept) {

@@ -86,11 +86,23 @@ impl GenerationFile {
         Ok(Some(Self(Config::parse(&folder.read(GENERATION_CONFIG, class_name)?, &origin)?)))
     }
 
-    /// What stands for a file where there is none: the first of these fields of configurations that is not `null`.
+    /// How tokens are chosen by a checkpoint's `file`, or, without one, by its `configs`: older checkpoints have one configuration for all.
     ///
     /// # Errors
-    /// When the fields are no JSON, which cannot be.
-    pub fn of_fields(configs: &[&Map<String, Value>]) -> Result<Self> {
+    /// As [`Self::choice`].
+    pub fn choice_of(
+        file: Option<&Self>,
+        configs: &[&Map<String, Value>],
+        temperature: Option<f64>,
+    ) -> Result<TokenChoice> {
+        match file {
+            Some(file) => file.choice(temperature),
+            None => Self::of_fields(configs)?.choice(temperature),
+        }
+    }
+
+    /// What stands for a file where there is none: the first of these fields of configurations that is not `null`.
+    fn of_fields(configs: &[&Map<String, Value>]) -> Result<Self> {
         let mut fields = Map::new();
         for (field, value) in configs.iter().rev().flat_map(|config| config.iter()) {
             if !value.is_null() {
@@ -112,7 +124,7 @@ impl GenerationFile {
     ///
     /// # Errors
     /// When a field has an impossible value, or asks for something that is not supported.
-    pub fn choice(&self, temperature: Option<f64>) -> Result<TokenChoice> {
+    fn choice(&self, temperature: Option<f64>) -> Result<TokenChoice> {
         self.check_neutral(&NEUTRAL)?;
         let do_sample = match self.field("do_sample") {
             None => false,

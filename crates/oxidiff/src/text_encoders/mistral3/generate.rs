@@ -3,7 +3,7 @@
 use super::Mistral3ForConditionalGeneration;
 use crate::error::Result;
 use crate::models::call::call;
-use crate::models::layers::rotary_embedding::text_frequencies;
+use crate::models::layers::rotary_embedding::{angles_at, text_frequencies};
 use crate::models::model::Model;
 use crate::text_encoders::input_ids::check_input_ids;
 use crate::text_encoders::language_model::{
@@ -33,29 +33,19 @@ impl Mistral3ForConditionalGeneration {
         // Transformers has it so where a configuration does not say.
         let is_tied = self.config.other.get("tie_word_embeddings").is_none_or(|tied| tied != false);
         let head = head(self.lm_head.as_ref(), parts, is_tied, Self::CLASS_NAME)?;
-        let choice = self.generation_file()?.choice(generation.temperature)?;
+        let configs = [&self.config.other, &text.other];
+        let choice = GenerationFile::choice_of(self.generation.as_ref(), &configs, generation.temperature)?;
         let frequencies = text_frequencies(text.rope_theta()?, text.head_dim());
-        let positions = text_positions(&mask);
-        let angles =
-            positions.iter().flat_map(|place| frequencies.iter().map(move |turn| *place as f32 * turn));
         let device = self.device();
         let beginning = Beginning {
             embedded: call(Self::CLASS_NAME, &device, || Ok(parts.embed(input_ids, &device)))?,
             input_ids,
-            angles: angles.collect(),
+            angles: angles_at(text_positions(&mask), &frequencies),
             next: next_text_positions(&mask),
             mask,
         };
         let window = text.sliding_window.unwrap_or(usize::MAX);
         let writer = Writer { class_name: Self::CLASS_NAME, parts, head: &head, frequencies, window };
         writer.write(beginning, &choice, generation)
-    }
-
-    fn generation_file(&self) -> Result<GenerationFile> {
-        match &self.generation {
-            Some(file) => Ok(file.clone()),
-            // Older checkpoints have one configuration for all.
-            None => GenerationFile::of_fields(&[&self.config.other, &self.config.text_config.other]),
-        }
     }
 }

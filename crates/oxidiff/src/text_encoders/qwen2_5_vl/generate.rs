@@ -27,7 +27,8 @@ impl Qwen2_5_VLForConditionalGeneration {
         let parts = &self.model.language_model;
         let is_tied = self.config.tie_word_embeddings || self.text.is_tied();
         let head = head(self.lm_head.as_ref(), parts, is_tied, Self::CLASS_NAME)?;
-        let choice = self.generation_file()?.choice(generation.temperature)?;
+        let configs = [&self.config.other, &self.text.other];
+        let choice = GenerationFile::choice_of(self.generation.as_ref(), &configs, generation.temperature)?;
         let positions = self.positions(inputs, &mask)?;
         let device = self.device();
         let beginning = Beginning {
@@ -45,14 +46,6 @@ impl Qwen2_5_VLForConditionalGeneration {
             window: usize::MAX,
         };
         writer.write(beginning, &choice, generation)
-    }
-
-    fn generation_file(&self) -> Result<GenerationFile> {
-        match &self.generation {
-            Some(file) => Ok(file.clone()),
-            // Older checkpoints have one configuration for all.
-            None => GenerationFile::of_fields(&[&self.config.other, &self.text.other]),
-        }
     }
 
     /// The positions of all tokens, of one text after the other.

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::normalization::RmsNorm;
 use crate::models::layers::parameter;
-use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_frequencies};
+use crate::models::layers::rotary_embedding::{RotaryEmbedding, angles_at, text_frequencies};
 use crate::text_encoders::language_model::GatedMlp;
 
 /// Added to mean squares.
@@ -110,12 +110,7 @@ impl VisionTransformer {
         let mut x: Tensor<3> = ordered.reshape([1, count, hidden]);
 
         let frequencies = text_frequencies(self.config.rope_theta()?, self.config.head_dim() / 2);
-        let angles: Vec<f32> = windows
-            .places
-            .iter()
-            .flatten()
-            .flat_map(|place| frequencies.iter().map(move |frequency| *place as f32 * frequency))
-            .collect();
+        let angles = angles_at(windows.places.iter().flatten().copied(), &frequencies);
         let rotary = RotaryEmbedding::new(&angles, count, Pairs::Halves, &device);
         for (number, block) in self.blocks.iter().enumerate() {
             let is_full = self.config.fullatt_block_indexes.contains(&number);

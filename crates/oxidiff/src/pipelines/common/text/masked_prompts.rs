@@ -28,6 +28,17 @@ pub(crate) struct GuidedTexts {
     pub negative: Option<MaskedTexts>,
 }
 
+impl GuidedTexts {
+    /// The texts of the model's batch: negative ones, then the positive ones, as often as they are read.
+    pub fn joined(&self, readings: usize) -> MaskedTexts {
+        let parts = || self.negative.iter().chain(std::iter::repeat_n(&self.positive, readings));
+        MaskedTexts {
+            tokens: Tensor::cat(parts().map(|part| part.tokens.clone()).collect(), 0),
+            mask: Tensor::cat(parts().map(|part| part.mask.clone()).collect(), 0),
+        }
+    }
+}
+
 impl MaskedPrompts<'_> {
     /// The texts for each image, all with the same number of tokens, for a model that takes so many features, or any number: `encode`
     /// embeds texts, filled up to a number of tokens. Tokens are in `dtype`.
