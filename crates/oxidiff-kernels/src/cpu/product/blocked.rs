@@ -18,14 +18,15 @@ use crate::host::scratch::Scratch;
 
 /// Rows per task: the columns of them that are multiplied at once stay in the second-level cache.
 pub(super) const ROWS: usize = 96;
-/// At most this many units of a row, and of the panel, are multiplied before the next panel: they stay in the first-level cache.
+/// At most this many units of a row, and words of four bytes of the panel, are multiplied before the next panel: they stay in the
+/// first-level cache.
 const DEPTH: usize = 384;
 const MOST_IN_PANEL: usize = 6 << 10;
 /// With this many rows per panel, it pays off to share packed panels between tasks.
 const FEWEST_ROWS: usize = 24;
 /// Panels whose unfinished sums are kept at the same time.
 const PANELS: usize = 16;
-/// Units of the right matrix that are packed at the same time: they stay in the third-level cache.
+/// Words of the right matrix that are packed at the same time: they stay in the third-level cache.
 const MOST_PACKED: usize = 1 << 21;
 
 /// The size of a product. Depth is counted in units.
@@ -46,8 +47,13 @@ impl Size {
 }
 
 /// At most this many units of the depth are multiplied at once with panels of this width, a multiple of `step`.
-pub(super) fn most_depth(width: usize, step: usize) -> usize {
-    (DEPTH.min(MOST_IN_PANEL / width) / step).max(1) * step
+pub(super) fn most_depth<U>(width: usize, step: usize) -> usize {
+    (DEPTH.min(MOST_IN_PANEL / words::<U>(width)) / step).max(1) * step
+}
+
+/// The words of four bytes in this many units.
+pub(super) fn words<U>(units: usize) -> usize {
+    units * size_of::<U>() / 4
 }
 
 /// Gives `sink` the product of `left` and the transpose of `right`. The smaller matrix is packed, the other one multiplied
@@ -80,7 +86,7 @@ pub(crate) fn multiply<U: Unit, L: Left<U>, R: Right<U>, K: Sink>(left: &L, righ
     let steps = size.rows.div_ceil(step);
     let blocks = blocks.max(fewest_blocks).next_multiple_of(rayon::current_num_threads()).min(steps);
     let block_start = |block: usize| (block * steps / blocks * step).min(size.rows);
-    let at_once = (MOST_PACKED / packed_len).clamp(1, size.panels.max(1));
+    let at_once = (MOST_PACKED / words::<U>(packed_len)).clamp(1, size.panels.max(1));
     let mut packed = Scratch::<U>::new(at_once * packed_len);
     for first_panel in (0..size.panels).step_by(at_once) {
         let count = at_once.min(size.panels - first_panel);
@@ -139,7 +145,7 @@ impl<U: Unit, L: Left<U>, K: Sink> WithSimd for Block<'_, U, L, K> {
         let panels = end_panel - first_panel;
         let copies = left.copies();
         let group = if copies { panels } else { PANELS.min(panels) };
-        let most_depth = most_depth(width, left.depth_step());
+        let most_depth = most_depth::<U>(width, left.depth_step());
         // If a panel is finished at once, room for the sums of one panel is enough.
         let at_once = depth <= most_depth;
         let sums_len = count * width;

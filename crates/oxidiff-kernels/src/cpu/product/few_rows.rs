@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::blocked::{ROWS, Size, most_depth};
+use super::blocked::{ROWS, Size, most_depth, words};
 use super::factor::{Left, Right};
 use super::panel::{self, Unit};
 use super::sink::Sink;
@@ -15,7 +15,7 @@ use crate::host::scratch::Scratch;
 
 /// At most this many rows per task.
 const MOST_ROWS: usize = 3 * ROWS;
-/// Packed units and sums of a task: they stay in the second-level cache.
+/// Packed words and sums of a task: they stay in the second-level cache.
 const MOST_OWN: usize = 1 << 16;
 
 /// Gives `sink` the product of `left` and `right`.
@@ -27,8 +27,8 @@ pub(super) fn multiply<U: Unit, L: Left<U>, R: Right<U>, K: Sink>(left: &L, righ
     // No product has steps on both sides.
     let step = left.depth_step().max(right.depth_step());
     debug_assert!(left.depth_step() == 1 || right.depth_step() == 1);
-    let part = most_depth(width, step).min(depth);
-    let most = (MOST_OWN / (width * (part + rows_each)).max(1)).max(1);
+    let part = most_depth::<U>(width, step).min(depth);
+    let most = (MOST_OWN / (width * (words::<U>(part) + rows_each)).max(1)).max(1);
     let tasks = 4 * rayon::current_num_threads();
     let panels_each = (panels * row_groups).div_ceil(tasks).clamp(1, most);
     // Tasks for the same panels are neighbours, so that what one reads is in the cache for the next.
@@ -69,7 +69,7 @@ impl<U: Unit, L: Left<U>, R: Right<U>, K: Sink> WithSimd for Task<'_, U, L, R, K
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { left, right, sink, rows, panels, size: Size { depth, .. }, part, .. } = self;
         let width = panel::width::<S>();
-        let most_depth = most_depth(width, left.depth_step());
+        let most_depth = most_depth::<U>(width, left.depth_step());
         let (packed_len, sums_len) = (part * width, rows.len() * width);
         let blocks = rows.len().div_ceil(ROWS);
         let mut packed = Scratch::<U>::new(panels.len() * packed_len);

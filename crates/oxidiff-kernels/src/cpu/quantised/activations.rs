@@ -4,13 +4,10 @@ use bytemuck::{Pod, Zeroable};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::chunk::{CHUNK, GROUP, GROUPS};
+use crate::cpu::product::integers::{LEN, rounded};
 use crate::cpu::storage::Storage;
 use crate::cpu::tasks::chunks_in_parallel_mut;
 use crate::host::scratch::Scratch;
-
-/// Values with a common scale.
-const BLOCK: usize = 32;
-const MOST: f32 = 127.0;
 
 /// Rows of activations. After the end of a row, zeros fill the last chunk.
 pub(crate) struct Activations {
@@ -84,11 +81,11 @@ impl<T: Storage> WithSimd for Round<'_, T> {
         for (values, out) in self.values.chunks(CHUNK).zip(self.out) {
             let mut wide = [0.0; CHUNK];
             T::widen(values, &mut wide[..values.len()]);
-            let blocks = wide.as_chunks::<BLOCK>().0.iter().zip(out.numbers.as_chunks_mut::<BLOCK>().0);
+            let blocks = wide.as_chunks::<LEN>().0.iter().zip(out.numbers.as_chunks_mut::<LEN>().0);
             for (block, (values, numbers)) in blocks.enumerate() {
-                let scale = round_block(values, numbers);
+                let scale = rounded(values, numbers);
                 for (half, numbers) in numbers.as_chunks::<GROUP>().0.iter().enumerate() {
-                    let group = block * (BLOCK / GROUP) + half;
+                    let group = block * (LEN / GROUP) + half;
                     let sum: i32 = numbers.iter().map(|number| i32::from(*number)).sum();
                     out.scales[group] = scale;
                     out.sums[group] = scale * sum as f32;
@@ -96,27 +93,6 @@ impl<T: Storage> WithSimd for Round<'_, T> {
             }
         }
     }
-}
-
-/// Rounds values with a common scale, and returns it. It is not a number if a value is not finite, so that the product is not
-/// finite either.
-#[inline(always)]
-fn round_block(values: &[f32; BLOCK], numbers: &mut [i8; BLOCK]) -> f32 {
-    let (mut largest, mut not_finite) = ([0.0f32; GROUP], [0.0f32; GROUP]);
-    for values in values.as_chunks::<GROUP>().0 {
-        for (lane, value) in values.iter().enumerate() {
-            largest[lane] = largest[lane].max(value.abs());
-            not_finite[lane] += value * 0.0;
-        }
-    }
-    let largest = largest.iter().copied().fold(0.0, f32::max);
-    let inverse = if largest > 0.0 { MOST / largest } else { 0.0 };
-    // The inverse of the smallest numbers overflows; they have no weight beside any other.
-    let inverse = if inverse.is_finite() { inverse } else { 0.0 };
-    for (number, value) in numbers.iter_mut().zip(values) {
-        *number = (value * inverse).round_ties_even() as i32 as i8;
-    }
-    largest / MOST + not_finite.iter().sum::<f32>()
 }
 
 #[cfg(test)]

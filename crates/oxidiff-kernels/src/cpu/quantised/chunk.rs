@@ -31,6 +31,8 @@ pub(crate) trait Blocks {
     const CHUNK_BYTES: usize = CHUNK / Self::LEN * Self::BYTES;
     /// What is subtracted from the numbers: 128 if they have 8 bits, otherwise numbers and offset are less than 64.
     const OFFSET: u8;
+    /// Whether each group has a scale of its own; otherwise the first and second of 32 values share it, and so on.
+    const GROUPS_DIFFER: bool = false;
     /// Whether groups have minima; otherwise those of the chunk stay as they are, zero.
     const HAS_MINIMA: bool;
 

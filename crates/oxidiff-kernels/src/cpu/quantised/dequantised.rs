@@ -11,7 +11,7 @@ use super::few_rows::Weights;
 use super::format::with_blocks;
 use super::values::widen;
 use crate::cpu::prefetch::Ahead;
-use crate::cpu::product::{Group, Left, Rows, Unit};
+use crate::cpu::product::{Group, Integers, Left, Rows, Unit, integers};
 use crate::cpu::storage::Storage;
 
 /// Weights that are widened when they are multiplied.
@@ -59,6 +59,13 @@ impl Widened for Group {
         }
         let out = out.as_flattened_mut();
         Arch::new().dispatch(Write::<B, bf16> { chunks, out, format: PhantomData });
+    }
+}
+
+/// Nothing is widened: numbers stay numbers.
+impl Widened for Integers {
+    fn write<B: Blocks>(chunks: &Chunks<'_>, out: &mut [Integers]) {
+        Arch::new().dispatch(Write::<B, Integers> { chunks, out, format: PhantomData });
     }
 }
 
@@ -112,6 +119,28 @@ impl<B: Blocks, T: Storage> WithSimd for Write<'_, B, T> {
                 B::unpack(blocks, &mut chunk);
                 widen::<B>(&chunk, &mut values);
                 T::narrow(&values[..out.len()], out);
+            }
+        }
+    }
+}
+
+impl<B: Blocks> WithSimd for Write<'_, B, Integers> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { chunks, out, .. } = self;
+        let mut chunk = Chunk::ZERO;
+        let width = chunks.values.len() / integers::LEN;
+        for (row, out) in chunks.rows::<B>().zip(out.chunks_exact_mut(width.max(1))) {
+            for (blocks, out) in row.zip(out.chunks_mut(CHUNK / integers::LEN)) {
+                B::unpack(blocks, &mut chunk);
+                let numbers = chunk.numbers.as_chunks().0;
+                let (scales, minima) = (chunk.scales.as_chunks().0, chunk.minima.as_chunks().0);
+                for (unit, out) in out.iter_mut().enumerate() {
+                    let minima = B::HAS_MINIMA.then_some(minima[unit]);
+                    *out = Integers::new((&numbers[unit], B::OFFSET), scales[unit], minima, B::GROUPS_DIFFER);
+                }
             }
         }
     }

@@ -18,6 +18,7 @@ const RUN: usize = 32;
 impl Blocks for Q2K {
     const LEN: usize = CHUNK;
     const BYTES: usize = 84;
+    const GROUPS_DIFFER: bool = true;
     const OFFSET: u8 = 0;
     const HAS_MINIMA: bool = true;
 
@@ -37,6 +38,7 @@ impl Blocks for Q2K {
 impl Blocks for Q3K {
     const LEN: usize = CHUNK;
     const BYTES: usize = 110;
+    const GROUPS_DIFFER: bool = true;
     const OFFSET: u8 = 4;
     const HAS_MINIMA: bool = false;
 
@@ -107,6 +109,7 @@ impl Blocks for Q5K {
 impl Blocks for Q6K {
     const LEN: usize = CHUNK;
     const BYTES: usize = 210;
+    const GROUPS_DIFFER: bool = true;
     const OFFSET: u8 = 32;
     const HAS_MINIMA: bool = false;
 

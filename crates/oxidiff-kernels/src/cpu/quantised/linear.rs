@@ -12,14 +12,22 @@ use crate::cpu::channels_last::contiguous;
 use crate::cpu::conversion::{CHUNK, Convert};
 use crate::cpu::linear::Sum;
 use crate::cpu::output::Output;
-use crate::cpu::product::{Group, Matrix, Operand, Size, Transposed, bf16_dot, multiply};
+use crate::cpu::product::integers::{self, Rounded};
+use crate::cpu::product::{Group, Integers, Matrix, Right, Size, Transposed, Unit, bf16_dot, multiply};
 use crate::cpu::storage::Storage;
 use crate::cpu::tasks::chunks_in_parallel_mut;
 use crate::host::breakdown::operation;
 use crate::host::scratch::Scratch;
 
-/// With at most this many rows, whole numbers are multiplied; with more, it pays off to widen each weight once for all of them.
+/// With at most this many rows, weights are unpacked for each; with more, it pays off to widen each weight once for all of them.
 const FEW_ROWS: usize = 8;
+/// The same where they are not widened, but laid out for [`integers`].
+const FEW_ROWS_OF_INTEGERS: usize = 24;
+
+/// Whether whole numbers are multiplied, however many rows there are.
+pub(crate) fn multiplies_integers() -> bool {
+    integers::are_there() && !Group::in_matrix_registers()
+}
 
 /// `x Wᵀ + bias + residual`, a tensor of shape `dims`.
 ///
@@ -44,27 +52,31 @@ pub(crate) fn linear<T: Storage>(
     let _running = operation("quantised linear", 2.0 * (rows * depth * columns) as f64, bytes as f64);
     let output = Output::<T>::new(rows * columns);
     let sink = Sum { output: &output, bias: bias.as_deref(), residual, columns };
-    if rows <= FEW_ROWS {
+    let few_rows = if multiplies_integers() { FEW_ROWS_OF_INTEGERS } else { FEW_ROWS };
+    if rows <= few_rows {
         few_rows::multiply(&Activations::new(x, depth), weights, &sink);
+    } else if multiplies_integers() {
+        many_rows::<Integers, T>(&Rounded(Matrix { values: x, rows, depth }), (weights, rows), &sink);
     } else if !bf16_dot::fits(depth) {
-        many_rows::<T, f32, T>(&Matrix { values: x, rows, depth }, weights, &sink);
+        many_rows::<f32, T>(&Matrix { values: x, rows, depth }, (weights, rows), &sink);
     } else if T::dtype() == DType::BF16 {
         let x = Matrix { values: bytemuck::cast_slice::<T, bf16>(x), rows, depth };
-        many_rows::<bf16, Group, T>(&x, weights, &sink);
+        many_rows::<Group, T>(&x, (weights, rows), &sink);
     } else {
         let x = Matrix { values: &rounded(x)[..], rows, depth };
-        many_rows::<bf16, Group, T>(&x, weights, &sink);
+        many_rows::<Group, T>(&x, (weights, rows), &sink);
     }
     contiguous::<T>(output.finish(), dims)
 }
 
-fn many_rows<X: Operand<U>, U: Widened, T: Storage>(
-    x: &Matrix<'_, X>,
-    weights: Weights<'_>,
+/// With the given number of rows of activations.
+fn many_rows<U: Widened, T: Storage>(
+    x: &impl Right<U>,
+    (weights, rows): (Weights<'_>, usize),
     sink: &Sum<'_, T>,
 ) {
-    let size = Size::new(weights.rows, weights.depth / U::VALUES, x.rows);
-    multiply::<U, _, _, _>(&Dequantised(weights), x, &Transposed { sink, rows: x.rows }, size);
+    let size = Size::new(weights.rows, weights.depth / U::VALUES, rows);
+    multiply::<U, _, _, _>(&Dequantised(weights), x, &Transposed { sink, rows }, size);
 }
 
 /// The nearest values of fewer bits, for instructions that multiply them.

@@ -1,0 +1,542 @@
+//! Products of whole numbers of 8 bits that share scales, summed in `f32`, with dedicated instructions: `vpdpbusd` of AVX-512 VNNI
+//! and AVX-VNNI. Weights are exactly what their file says; the values of the right matrix are rounded to 8 bits.
+
+use bytemuck::{Pod, Zeroable};
+use pulp::Simd;
+
+use super::factor::Right;
+use super::matrix::Matrix;
+use super::panel::{self, Product, Unit, VECTORS};
+use crate::cpu::storage::Storage;
+
+/// Values that share a scale in the right matrix, and at least 16 of which do in the left one.
+pub(crate) const LEN: usize = 32;
+const HALF: usize = LEN / 2;
+/// Bytes that one instruction multiplies and adds up per lane.
+const BYTES: usize = 4;
+const STEPS: usize = LEN / BYTES;
+/// What is added to the numbers of the right matrix, since one factor of the instruction has no sign.
+const OFFSET: i32 = 128;
+/// The largest rounded number of the right matrix.
+const MOST: f32 = 127.0;
+
+/// In the left matrix, 32 neighbouring values `scale * number - minimum` of a row. In a panel, units are only room: a row of them
+/// holds the numbers and scales of all its columns in the order in which they are multiplied (see [`Place`]).
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C)]
+pub(crate) struct Integers {
+    numbers: [i8; LEN],
+    /// Those of the halves.
+    scales: [f32; 2],
+    minima: [f32; 2],
+    /// What adding [`OFFSET`] to the other factor adds to the product, negative: of the halves, or with
+    /// [`Self::HALVES`] unset of all, in the first place.
+    corrections: [i32; 2],
+    /// Of [`Self::HALVES`] and [`Self::MINIMA`], the same for all units of a matrix.
+    traits: u32,
+    unused: u32,
+}
+
+// SAFETY: all bits are numbers.
+unsafe impl Zeroable for Integers {}
+// SAFETY: all bits are numbers, and there are no gaps between them.
+unsafe impl Pod for Integers {}
+
+impl Integers {
+    /// The halves have scales of their own.
+    const HALVES: u32 = 1;
+    const MINIMA: u32 = 2;
+
+    /// Values of the left matrix: `offset` is subtracted from the numbers. (Numbers without a sign are added up faster.)
+    #[inline(always)]
+    pub fn new(
+        (numbers, offset): (&[u8; LEN], u8),
+        scales: [f32; 2],
+        minima: Option<[f32; 2]>,
+        are_halves: bool,
+    ) -> Self {
+        let sums: [i32; 2] = std::array::from_fn(|half| {
+            let sum: u32 = numbers[half * HALF..][..HALF].iter().map(|number| u32::from(*number)).sum();
+            sum as i32 - HALF as i32 * i32::from(offset)
+        });
+        let mut signed = [0; LEN];
+        for (signed, number) in signed.iter_mut().zip(numbers) {
+            *signed = number.wrapping_sub(offset) as i8;
+        }
+        let corrections = if are_halves { sums } else { [sums[0] + sums[1], 0] };
+        let traits = u32::from(are_halves) * Self::HALVES + u32::from(minima.is_some()) * Self::MINIMA;
+        Self {
+            numbers: signed,
+            scales,
+            minima: minima.unwrap_or_default(),
+            corrections: corrections.map(|sum| -OFFSET * sum),
+            traits,
+            unused: 0,
+        }
+    }
+}
+
+/// Whether the processor has the instructions.
+pub(crate) fn are_there() -> bool {
+    instructions(panel::widths().1)
+}
+
+/// Whether there are instructions for vectors of this many lanes.
+#[inline(always)]
+fn instructions(lanes: usize) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return match lanes {
+        16 => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni"),
+        8 => {
+            is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("avxvnni")
+        }
+        _ => false,
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    return lanes == 0;
+}
+
+/// Where things are in a row of a panel that is `width` units wide, in bytes.
+#[derive(Clone, Copy)]
+struct Place {
+    width: usize,
+}
+
+impl Place {
+    /// The numbers that are multiplied in this step, four of each column.
+    #[inline(always)]
+    fn numbers(self, step: usize) -> usize {
+        BYTES * self.width * step
+    }
+
+    /// The scale of each column.
+    #[inline(always)]
+    fn scales(self) -> usize {
+        self.numbers(STEPS)
+    }
+
+    /// The sum of the values in this half of each column.
+    #[inline(always)]
+    fn sums(self, half: usize) -> usize {
+        self.numbers(STEPS + 1 + half)
+    }
+}
+
+/// Rounds `values` and writes them as a column of a row of a panel.
+#[inline(always)]
+fn write_column(values: &[f32; LEN], column: usize, row: &mut [Integers]) {
+    let place = Place { width: row.len() };
+    let row: &mut [u8] = bytemuck::cast_slice_mut(row);
+    let mut numbers = [0; LEN];
+    let scale = rounded(values, &mut numbers);
+    for (step, numbers) in numbers.as_chunks::<BYTES>().0.iter().enumerate() {
+        // Adding 128 to a number of 8 bits turns its first bit.
+        let numbers = u32::from_ne_bytes(numbers.map(|number| number as u8)) ^ 0x8080_8080;
+        row[place.numbers(step) + BYTES * column..][..BYTES].copy_from_slice(&numbers.to_ne_bytes());
+    }
+    row[place.scales() + BYTES * column..][..BYTES].copy_from_slice(&scale.to_ne_bytes());
+    for (half, numbers) in numbers.as_chunks::<HALF>().0.iter().enumerate() {
+        let sum: i32 = numbers.iter().map(|number| i32::from(*number)).sum();
+        let sum = scale * sum as f32;
+        row[place.sums(half) + BYTES * column..][..BYTES].copy_from_slice(&sum.to_ne_bytes());
+    }
+}
+
+/// Rounds values to numbers with a common scale, and returns it. It is not a number if a value is not finite, so that no product is
+/// finite either.
+#[inline(always)]
+pub(crate) fn rounded(values: &[f32; LEN], numbers: &mut [i8; LEN]) -> f32 {
+    let (mut largest, mut not_finite) = ([0.0f32; HALF], [0.0f32; HALF]);
+    for values in values.as_chunks::<HALF>().0 {
+        for (lane, value) in values.iter().enumerate() {
+            largest[lane] = largest[lane].max(value.abs());
+            not_finite[lane] += value * 0.0;
+        }
+    }
+    let largest = largest.iter().copied().fold(0.0, f32::max);
+    let inverse = if largest > 0.0 { MOST / largest } else { 0.0 };
+    // The inverse of the smallest numbers overflows; they have no weight beside any other.
+    let inverse = if inverse.is_finite() { inverse } else { 0.0 };
+    for (number, value) in numbers.iter_mut().zip(values) {
+        *number = (value * inverse).round_ties_even() as i32 as i8;
+    }
+    largest / MOST + not_finite.iter().sum::<f32>()
+}
+
+/// The transpose of a matrix as the right factor, whose values are rounded when they are packed. Its rows must be whole units.
+pub(crate) struct Rounded<'a, T>(pub Matrix<'a, T>);
+
+impl<T: Storage> Right<Integers> for Rounded<'_, T> {
+    #[inline(always)]
+    fn pack(&self, panel: usize, width: usize, depth: std::ops::Range<usize>, out: &mut [Integers]) {
+        let Self(Matrix { values, rows, depth: row_len }) = *self;
+        let rows = panel * width..((panel + 1) * width).min(rows);
+        if rows.len() < width {
+            out.fill(Integers::zeroed());
+        }
+        let mut wide = [0.0; LEN];
+        for (column, row) in rows.enumerate() {
+            let values = &values[row * row_len..][depth.start * LEN..depth.end * LEN];
+            for (values, out) in values.as_chunks::<LEN>().0.iter().zip(out.chunks_exact_mut(width)) {
+                T::widen(values, &mut wide);
+                write_column(&wide, column, out);
+            }
+        }
+    }
+}
+
+impl Unit for Integers {
+    const VALUES: usize = LEN;
+
+    #[inline(always)]
+    unsafe fn multiply<S: Simd>(_: S, rows: usize, product: Product<Integers>) {
+        #[cfg(target_arch = "x86_64")]
+        if instructions(S::F32_LANES) {
+            // SAFETY: the processor has the instructions, and the caller makes the same promises.
+            unsafe {
+                match S::F32_LANES {
+                    16 => avx512::multiply(rows, product),
+                    _ => avx2::multiply(rows, product),
+                }
+            }
+            return;
+        }
+        // SAFETY: the caller makes the same promises.
+        unsafe { plain(rows, panel::width::<S>(), product) };
+    }
+
+    fn write_panel(rows: &[f32], width: usize, out: &mut [Integers]) {
+        for (rows, out) in rows.chunks_exact(LEN * width).zip(out.chunks_exact_mut(width)) {
+            for column in 0..width {
+                write_column(&std::array::from_fn(|row| rows[row * width + column]), column, out);
+            }
+        }
+    }
+}
+
+/// The product on any processor; this also defines what the instructions compute.
+///
+/// # Safety
+/// As for [`Unit::multiply`], with `width` units in a row of the panel.
+unsafe fn plain(rows: usize, width: usize, product: Product<Integers>) {
+    let Product { depth, left, left_stride, panel, out, out_stride, add, .. } = product;
+    let place = Place { width };
+    for row in 0..rows {
+        for column in 0..width {
+            let mut sum = 0.0;
+            for k in 0..depth {
+                // SAFETY: the caller promises that this unit, and this row of the panel, are inside the matrices.
+                let (weights, panel) =
+                    unsafe { (&*left.add(row * left_stride + k), panel.add(k * width).cast::<u8>()) };
+                // SAFETY: all places are inside the row of the panel; four bytes are read unaligned.
+                let word = |place: usize| unsafe {
+                    panel.add(place + BYTES * column).cast::<u32>().read_unaligned()
+                };
+                let value = |place: usize| f32::from_bits(word(place));
+                let dot = |steps: std::ops::Range<usize>| -> i32 {
+                    let products = steps.flat_map(|step| {
+                        let values = word(place.numbers(step)).to_ne_bytes();
+                        let weights = &weights.numbers[step * BYTES..];
+                        (0..BYTES).map(move |byte| i32::from(weights[byte]) * i32::from(values[byte]))
+                    });
+                    products.sum()
+                };
+                let mut add = |half: usize, dot: i32, values: f32| {
+                    let dot = (dot + weights.corrections[half]) as f32;
+                    sum = (dot * value(place.scales())).mul_add(weights.scales[half], sum);
+                    if weights.traits & Integers::MINIMA != 0 {
+                        sum = values.mul_add(-weights.minima[half], sum);
+                    }
+                };
+                let sums = [0, 1].map(|half| value(place.sums(half)));
+                if weights.traits & Integers::HALVES != 0 {
+                    for half in 0..2 {
+                        add(half, dot(half * STEPS / 2..(half + 1) * STEPS / 2), sums[half]);
+                    }
+                } else {
+                    add(0, dot(0..STEPS), sums[0] + sums[1]);
+                }
+            }
+            // SAFETY: the caller promises that this value is inside the product.
+            unsafe {
+                let out = out.add(row * out_stride + column);
+                *out = if add { *out + sum } else { sum };
+            }
+        }
+    }
+}
+
+/// The product with vectors of `$lanes` lanes: for each step, four numbers of a row are multiplied with a vector of columns.
+#[cfg(target_arch = "x86_64")]
+macro_rules! with_instructions {
+    (
+        $features:literal, $lanes:literal lanes, $rows:literal rows,
+        $dot:ident, $splat_numbers:ident, $load_numbers:ident, $to_floats:ident,
+        $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $mul:ident, $fma:ident, $fnma:ident,
+    ) => {
+        use std::arch::x86_64::{
+            $add, $dot, $fma, $fnma, $load, $load_numbers, $mul, $splat, $splat_numbers, $store, $to_floats,
+            $zero,
+        };
+
+        use super::{BYTES, Integers, LEN, Place, Product, STEPS, VECTORS};
+        use crate::cpu::prefetch::prefetch;
+
+        const LANES: usize = $lanes;
+        const WIDTH: usize = VECTORS * LANES;
+
+        /// # Safety
+        /// As for [`super::Unit::multiply`], on a processor that has the instructions.
+        #[target_feature(enable = $features)]
+        pub unsafe fn multiply(rows: usize, product: Product<Integers>) {
+            if rows == 0 || product.depth == 0 {
+                // SAFETY: the caller makes the same promises.
+                return unsafe { super::plain(rows, WIDTH, product) };
+            }
+            // SAFETY: the left matrix has a unit, and the caller promises the rest.
+            unsafe {
+                match (*product.left).traits {
+                    0 => all_rows::<false, false>(rows, product),
+                    Integers::HALVES => all_rows::<true, false>(rows, product),
+                    Integers::MINIMA => all_rows::<false, true>(rows, product),
+                    _ => all_rows::<true, true>(rows, product),
+                }
+            }
+        }
+
+        /// # Safety
+        /// As for [`multiply`], with these traits.
+        #[target_feature(enable = $features)]
+        unsafe fn all_rows<const HALVES: bool, const MINIMA: bool>(rows: usize, product: Product<Integers>) {
+            /// The most rows that leave registers for two sums of each, a row of the panel and four numbers.
+            const ROWS: usize = $rows;
+            let mut row = 0;
+            // SAFETY: each tile is inside the rows, for which the caller promises the rest.
+            unsafe {
+                while row + ROWS <= rows {
+                    tile::<ROWS, HALVES, MINIMA>(row, product);
+                    row += ROWS;
+                }
+                while row < rows {
+                    tile::<1, HALVES, MINIMA>(row, product);
+                    row += 1;
+                }
+            }
+        }
+
+        /// # Safety
+        /// As for [`all_rows`], for the `ROWS` rows from `row` on.
+        #[inline]
+        #[target_feature(enable = $features)]
+        unsafe fn tile<const ROWS: usize, const HALVES: bool, const MINIMA: bool>(
+            row: usize,
+            product: Product<Integers>,
+        ) {
+            let Product { depth, left, left_stride, panel, out, out_stride, add, .. } = product;
+            let place = Place { width: WIDTH };
+            let parts = if HALVES { 2 } else { 1 };
+            let mut sums = [[$zero(); VECTORS]; ROWS];
+            // SAFETY: the caller promises that all rows are there, and all places are inside a row of the panel; vectors are
+            // read and written unaligned.
+            unsafe {
+                let left = left.add(row * left_stride);
+                for k in 0..depth {
+                    let weights: [*const Integers; ROWS] =
+                        std::array::from_fn(|i| left.add(i * left_stride + k));
+                    for weights in weights {
+                        prefetch::<true, _>(weights.wrapping_add(ROWS * left_stride));
+                    }
+                    let panel = panel.add(k * WIDTH).cast::<u8>();
+                    let values = |place: usize, vector: usize| {
+                        $load(panel.add(place).cast::<f32>().add(vector * LANES))
+                    };
+                    for part in 0..parts {
+                        let mut dots = [[$splat_numbers(0); VECTORS]; ROWS];
+                        for (dots, weights) in dots.iter_mut().zip(weights) {
+                            *dots = [$splat_numbers((*weights).corrections[part]); VECTORS];
+                        }
+                        for step in part * STEPS / parts..(part + 1) * STEPS / parts {
+                            let numbers = panel.add(place.numbers(step));
+                            let columns: [_; VECTORS] =
+                                std::array::from_fn(|j| $load_numbers(numbers.add(j * BYTES * LANES).cast()));
+                            for (dots, weights) in dots.iter_mut().zip(weights) {
+                                let four = (*weights).numbers.as_ptr().add(BYTES * step);
+                                let four = $splat_numbers(four.cast::<i32>().read_unaligned());
+                                for (dot, columns) in dots.iter_mut().zip(columns) {
+                                    *dot = $dot(*dot, columns, four);
+                                }
+                            }
+                        }
+                        for j in 0..VECTORS {
+                            let scales = values(place.scales(), j);
+                            let totals = if HALVES {
+                                values(place.sums(part), j)
+                            } else {
+                                $add(values(place.sums(0), j), values(place.sums(1), j))
+                            };
+                            for i in 0..ROWS {
+                                let weights = &*weights[i];
+                                let dot = $mul($to_floats(dots[i][j]), scales);
+                                sums[i][j] = $fma(dot, $splat(weights.scales[part]), sums[i][j]);
+                                if MINIMA {
+                                    sums[i][j] = $fnma(totals, $splat(weights.minima[part]), sums[i][j]);
+                                }
+                            }
+                        }
+                    }
+                }
+                for (i, sums) in sums.into_iter().enumerate() {
+                    let out = out.add((row + i) * out_stride);
+                    for (j, sum) in sums.into_iter().enumerate() {
+                        let out = out.add(j * LANES);
+                        $store(out, if add { $add($load(out), sum) } else { sum });
+                    }
+                }
+            }
+        }
+
+        const _: () = assert!(LEN == STEPS * BYTES);
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    with_instructions! {
+        "avx512f,avx512vnni", 16 lanes, 6 rows,
+        _mm512_dpbusd_epi32, _mm512_set1_epi32, _mm512_loadu_si512, _mm512_cvtepi32_ps,
+        _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_mul_ps,
+        _mm512_fmadd_ps, _mm512_fnmadd_ps,
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    with_instructions! {
+        "avx2,fma,avxvnni", 8 lanes, 3 rows,
+        _mm256_dpbusd_avx_epi32, _mm256_set1_epi32, _mm256_loadu_si256, _mm256_cvtepi32_ps,
+        _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_mul_ps,
+        _mm256_fmadd_ps, _mm256_fnmadd_ps,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::prefetch::Ahead;
+
+    /// Every number occurs, and scales and minima of either sign.
+    fn units(count: usize, has_minima: bool, are_halves: bool) -> Vec<Integers> {
+        let unit = |unit: usize| {
+            let numbers = std::array::from_fn(|i| ((unit * LEN + i).wrapping_mul(0x9e37_79b9) >> 7) as u8);
+            let scales = [0.02 * (unit % 5) as f32 - 0.03, if are_halves { 0.01 } else { f32::NAN }];
+            let minima = [0.3 - 0.1 * (unit % 7) as f32, if are_halves { 0.2 } else { f32::NAN }];
+            Integers::new((&numbers, 128), scales, has_minima.then_some(minima), are_halves)
+        };
+        (0..count).map(unit).collect()
+    }
+
+    /// The panel of the first columns of a matrix, and its values, in rows.
+    fn panel(width: usize, columns: usize, depth: usize) -> (Vec<Integers>, Vec<f32>) {
+        let values: Vec<f32> =
+            (0..columns * depth * LEN).map(|i| (i as f32 * 0.71).sin() * (1 + i % 3) as f32).collect();
+        let mut panel = vec![Integers::zeroed(); depth * width];
+        let matrix = Rounded(Matrix { values: &values, rows: columns, depth: depth * LEN });
+        matrix.pack(0, width, 0..depth, &mut panel);
+        (panel, values)
+    }
+
+    type Multiply = unsafe fn(usize, usize, Product<Integers>);
+
+    fn product(
+        multiply: Multiply,
+        left: &[Integers],
+        panel: &[Integers],
+        depth: usize,
+        add: bool,
+    ) -> Vec<f32> {
+        let (rows, width) = (left.len() / depth, panel.len() / depth);
+        let mut out = vec![1.0; rows * width];
+        let (left, panel, out_stride) = (left.as_ptr(), panel.as_ptr(), width);
+        let ahead = [Ahead::NONE; 3];
+        let out_pointer = out.as_mut_ptr();
+        let product =
+            Product { depth, left, left_stride: depth, panel, ahead, out: out_pointer, out_stride, add };
+        // SAFETY: the matrices are as large as the product says, and the caller has checked for the instructions.
+        unsafe { multiply(rows, width, product) };
+        out
+    }
+
+    const KINDS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
+
+    #[test]
+    fn plain_product_is_that_of_the_values_within_their_rounding() {
+        let (width, columns, depth, rows) = (8, 7, 3, 5);
+        let (panel, values) = panel(width, columns, depth);
+        for (has_minima, are_halves) in KINDS {
+            let left = units(rows * depth, has_minima, are_halves);
+            let found = product(plain, &left, &panel, depth, false);
+            for row in 0..rows {
+                for column in 0..width {
+                    let (mut sum, mut most) = (0.0, 0.0);
+                    if column < columns {
+                        for k in 0..depth * LEN {
+                            let unit = &left[row * depth + k / LEN];
+                            let half = if are_halves { k % LEN / HALF } else { 0 };
+                            let minimum = if has_minima { unit.minima[half] } else { 0.0 };
+                            let weight = unit.scales[half] * f32::from(unit.numbers[k % LEN]) - minimum;
+                            sum += weight * values[column * depth * LEN + k];
+                            // Half a step of values up to 3.
+                            most += weight.abs() * 0.5 * 3.0 / MOST;
+                        }
+                    }
+                    let found = found[row * width + column];
+                    assert!((found - sum).abs() <= most + 1e-4, "{row}, {column}: {found}, not {sum}");
+                }
+            }
+        }
+    }
+
+    /// The values that cannot be reached by rounding errors, since the same numbers are multiplied.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn instructions_give_the_plain_product() {
+        unsafe fn wide(rows: usize, _: usize, product: Product<Integers>) {
+            // SAFETY: the caller makes the same promises.
+            unsafe { avx512::multiply(rows, product) }
+        }
+        unsafe fn narrow(rows: usize, _: usize, product: Product<Integers>) {
+            // SAFETY: the caller makes the same promises.
+            unsafe { avx2::multiply(rows, product) }
+        }
+        for (lanes, multiply) in [(16, wide as Multiply), (8, narrow)] {
+            if !instructions(lanes) {
+                continue;
+            }
+            let width = VECTORS * lanes;
+            for (rows, depth) in [(1, 1), (5, 8), (6, 3), (13, 9)] {
+                let (panel, _) = panel(width, width - 1, depth);
+                for (has_minima, are_halves) in KINDS {
+                    let left = units(rows * depth, has_minima, are_halves);
+                    for add in [false, true] {
+                        let found = product(multiply, &left, &panel, depth, add);
+                        let expected = product(plain, &left, &panel, depth, add);
+                        assert_eq!(found, expected, "{lanes} lanes, {rows} rows, {depth} units deep");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_values_make_the_panel_that_columns_make() {
+        let (width, depth) = (8, 2);
+        let (expected, values) = panel(width, width, depth);
+        let rows: Vec<f32> =
+            (0..depth * LEN * width).map(|i| values[i % width * depth * LEN + i / width]).collect();
+        let mut found = vec![Integers::zeroed(); depth * width];
+        Integers::write_panel(&rows, width, &mut found);
+        assert_eq!(bytemuck::cast_slice::<_, u8>(&found), bytemuck::cast_slice::<_, u8>(&expected));
+    }
+}
