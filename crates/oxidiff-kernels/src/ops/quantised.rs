@@ -290,14 +290,14 @@ mod tests {
                 [300, 1280, 130],
             ] {
                 let weight = weights(format, [columns, depth]);
-                // Activations have 8 bits if whole numbers are multiplied, as they always are for a few rows; else at least as many
-                // as those of `bf16`.
-                let most = match rows {
-                    ..=8 => 2.5e-2,
-                    _ if kernels::multiplies_integers() => 8e-3,
-                    _ => 6e-3,
-                };
                 for dtype in [DType::F32, DType::BF16, DType::F16] {
+                    // Activations have 8 bits if whole numbers are multiplied, as they always are for a few rows; else at least as many
+                    // as those of `bf16`.
+                    let most = match rows {
+                        ..=8 => 2.5e-2,
+                        _ if kernels::multiplies_integers(dtype) => 8e-3,
+                        _ => 6e-3,
+                    };
                     let x = random([1, rows, depth], 1.0).cast(dtype);
                     let bias = random([columns], 1.0).cast(dtype);
                     let residual = random([1, rows, columns], 1.0).cast(dtype);

@@ -24,9 +24,10 @@ const FEW_ROWS: usize = 8;
 /// The same where they are not widened, but laid out for [`integers`].
 const FEW_ROWS_OF_INTEGERS: usize = 24;
 
-/// Whether whole numbers are multiplied, however many rows there are.
-pub(crate) fn multiplies_integers() -> bool {
-    integers::are_there() && !Group::in_matrix_registers()
+/// Whether whole numbers are multiplied, however many rows there are. In single precision only those of few rows are: a file with
+/// numbers of 8 bits is as precise as activations of 8 bits, and their errors add up.
+pub(crate) fn multiplies_integers(dtype: DType) -> bool {
+    dtype != DType::F32 && integers::are_there() && !Group::in_matrix_registers()
 }
 
 /// `x Wᵀ + bias + residual`, a tensor of shape `dims`.
@@ -52,10 +53,10 @@ pub(crate) fn linear<T: Storage>(
     let _running = operation("quantised linear", 2.0 * (rows * depth * columns) as f64, bytes as f64);
     let output = Output::<T>::new(rows * columns);
     let sink = Sum { output: &output, bias: bias.as_deref(), residual, columns };
-    let few_rows = if multiplies_integers() { FEW_ROWS_OF_INTEGERS } else { FEW_ROWS };
+    let few_rows = if multiplies_integers(T::dtype()) { FEW_ROWS_OF_INTEGERS } else { FEW_ROWS };
     if rows <= few_rows {
         few_rows::multiply(&Activations::new(x, depth), weights, &sink);
-    } else if multiplies_integers() {
+    } else if multiplies_integers(T::dtype()) {
         many_rows::<Integers, T>(&Rounded(Matrix { values: x, rows, depth }), (weights, rows), &sink);
     } else if !bf16_dot::fits(depth) {
         many_rows::<f32, T>(&Matrix { values: x, rows, depth }, (weights, rows), &sink);
