@@ -81,6 +81,9 @@ pub(crate) struct LoadArguments {
     /// How much memory to use, such as 12GiB: images that do not fit are decoded in tiles, other work is refused. Weights that stay in their files do not count
     #[arg(long, value_name = "SIZE", value_parser = size_of_memory)]
     max_memory: Option<u64>,
+    /// Keep only the model that computes in the memory of the card, which needs less of it; with --device cuda
+    #[arg(long)]
+    model_cpu_offload: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -101,9 +104,16 @@ enum DTypeName {
 }
 
 impl LoadArguments {
-    /// Limits the memory of this process, if the user asks for it.
-    pub fn limit_memory(&self) {
+    /// Limits the memory of this process and of the card, if the user asks for it.
+    pub fn limit_memory(&self) -> anyhow::Result<()> {
+        if self.model_cpu_offload && !matches!(self.device.name, DeviceName::Cuda) {
+            bail!(
+                "--model-cpu-offload: only NVIDIA cards have a memory that models can leave; add --device cuda"
+            );
+        }
         oxidiff::set_max_memory(self.max_memory);
+        oxidiff::set_model_cpu_offload(self.model_cpu_offload);
+        Ok(())
     }
 
     pub fn options(&self) -> anyhow::Result<LoadOptions> {

@@ -178,6 +178,11 @@ impl OnCard {
         &self.plan
     }
 
+    /// The plan alone: its memory on the card is released.
+    pub fn into_plan(self) -> Plan {
+        self.plan
+    }
+
     /// Runs the plan and returns the bytes of the results.
     ///
     /// # Errors

@@ -49,6 +49,17 @@ struct Key {
 enum Prepared {
     Interpreted(Box<Plan>),
     OnCard(Box<OnCard>),
+    /// Nothing of the plan is on the card.
+    Waiting(Box<Plan>),
+}
+
+impl Prepared {
+    fn into_plan(self) -> Box<Plan> {
+        match self {
+            Self::Interpreted(plan) | Self::Waiting(plan) => plan,
+            Self::OnCard(on_card) => Box::new(on_card.into_plan()),
+        }
+    }
 }
 
 impl fmt::Debug for Engine {
@@ -98,13 +109,23 @@ impl Engine {
             state.plans.clear();
             state.weights = weights;
         }
-        if !state.plans.contains_key(&key) {
-            let graph = match record(model, call.inputs, forward)? {
-                Ok(graph) => graph,
-                Err(error) => return Ok(Err(error)),
-            };
-            let plan = Plan::new(graph, call.conditions);
-            tracing::debug!(arena = plan.arena_bytes, "planned {}: {}", call.name, plan.summary());
+        let plan = match state.plans.remove(&key) {
+            Some(Prepared::Waiting(plan)) => Some(*plan),
+            Some(prepared) => {
+                state.plans.insert(key.clone(), prepared);
+                None
+            }
+            None => {
+                let graph = match record(model, call.inputs, forward)? {
+                    Ok(graph) => graph,
+                    Err(error) => return Ok(Err(error)),
+                };
+                let plan = Plan::new(graph, call.conditions);
+                tracing::debug!(arena = plan.arena_bytes, "planned {}: {}", call.name, plan.summary());
+                Some(plan)
+            }
+        };
+        if let Some(plan) = plan {
             let prepared = match self.prepare(plan, &state.weights) {
                 Ok(prepared) => prepared,
                 Err(error) => return Ok(Err(error)),
@@ -124,6 +145,7 @@ impl Engine {
                 Ok(results) => (&on_card.plan().graph.outputs, results),
                 Err(error) => return Ok(Err(error)),
             },
+            Prepared::Waiting(_) => unreachable!("just prepared"),
         };
         let tensor = |(output, bytes): (&crate::view::View, Vec<u8>)| {
             let shape = burn::tensor::Shape::from(output.shape.clone());
@@ -131,6 +153,14 @@ impl Engine {
             Operand::from_flex(FlexTensor::new(bytes, Layout::contiguous(shape), output.dtype))
         };
         Ok(Ok(outputs.iter().zip(results).map(tensor).collect()))
+    }
+
+    /// Releases the memory of the card. The plans stay: the next call only brings the weights back.
+    pub fn release_memory(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let plans = std::mem::take(&mut state.plans);
+        state.plans =
+            plans.into_iter().map(|(key, prepared)| (key, Prepared::Waiting(prepared.into_plan()))).collect();
     }
 
     fn prepare(&self, plan: Plan, weights: &[FlexTensor]) -> Result<Prepared> {
@@ -157,4 +187,43 @@ pub(crate) fn bytes_of(tensor: &FlexTensor) -> &[u8] {
     let (start, end) = tensor.layout().contiguous_offsets().expect("a contiguous tensor");
     let size = tensor.dtype().size();
     &tensor.bytes()[start * size..end * size]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use burn::module::Param;
+    use burn::tensor::{Device, Tensor};
+
+    use super::*;
+
+    #[derive(Module, Debug)]
+    struct Scale {
+        by: Param<Tensor<1>>,
+    }
+
+    #[test]
+    fn calls_stay_planned_when_the_memory_is_released() {
+        let model = Scale { by: Param::from_tensor(Tensor::from_floats([2.0, 3.0], &Device::flex())) };
+        let engine = Engine::new(Executor::Interpreter);
+        let recorded = Cell::new(0);
+        let call = |value: f32| -> Vec<f32> {
+            let image = Tensor::<4>::from_floats([[[[value, 1.0]]]], &Device::flex());
+            let call = Call { name: "scale", inputs: &[image.into()], conditions: &[] };
+            let outputs = engine.call(&model, &call, |model, inputs| {
+                recorded.set(recorded.get() + 1);
+                let [image]: [Operand; 1] = inputs.try_into().expect("one input");
+                let by = model.by.val().reshape([1, 1, 1, 2]);
+                Ok::<_, std::convert::Infallible>(vec![(image.into_image() * by).into()])
+            });
+            let output = outputs.unwrap().unwrap().remove(0).into_image();
+            output.into_data().try_into_vec().unwrap()
+        };
+        assert_eq!(call(1.0), [2.0, 3.0]);
+        engine.release_memory();
+        assert!(matches!(engine.state.lock().unwrap().plans.values().next(), Some(Prepared::Waiting(_))));
+        assert_eq!(call(5.0), [10.0, 3.0]);
+        assert_eq!(recorded.get(), 1);
+    }
 }

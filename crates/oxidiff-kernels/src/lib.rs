@@ -30,6 +30,7 @@ pub use ops::conversion::{convert, in_memory};
 pub use ops::convolution::{Addends, conv2d};
 pub use ops::depthwise::{depthwise_conv2d, depthwise_glu};
 pub use ops::geglu::geglu;
+pub use ops::gelu_approximate::gelu_approximate;
 pub use ops::gradients::recomputation::{
     MOST_RECOMPUTED_INPUTS, RecomputedGradient, RecomputedInput, recomputed,
 };

@@ -1,7 +1,31 @@
 //! Refuses work that does not fit into memory, before it has run for minutes and the system kills it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use burn::tensor::Device;
 use oxidiff_kernels::memory_shortage;
+
+/// As [`set_model_cpu_offload`] was told.
+static OFFLOADS_MODELS: AtomicBool = AtomicBool::new(false);
+
+/// Sets whether pipelines keep only the model that computes in the memory of an NVIDIA card (`enable_model_cpu_offload()` in Python);
+/// at the start, models stay there.
+///
+/// The weights of a model on a card are in the memory of the CPU as well, so leaving the card costs nothing, but each generation copies
+/// the weights there again. Calls that were planned stay planned.
+///
+/// ```
+/// oxidiff::set_model_cpu_offload(true);
+/// # oxidiff::set_model_cpu_offload(false);
+/// ```
+pub fn set_model_cpu_offload(offload: bool) {
+    OFFLOADS_MODELS.store(offload, Ordering::Relaxed);
+}
+
+/// Whether models leave the card when they are not used.
+pub(crate) fn offloads_models() -> bool {
+    OFFLOADS_MODELS.load(Ordering::Relaxed)
+}
 
 /// Sets how many bytes of memory this process may use; `None`, as at the start, leaves it to the machine.
 ///

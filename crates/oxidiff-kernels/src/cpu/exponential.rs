@@ -34,6 +34,18 @@ pub(crate) fn silu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.div_f32s(x, simd.add_f32s(simd.splat_f32s(1.0), power))
 }
 
+/// `x / 2 * (1 + tanh(u))` with `u = sqrt(2 / π) * (x + 0.044715 x³)`, which is `x * sigmoid(2 u)`.
+#[inline(always)]
+pub(crate) fn gelu_approximate<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    /// `-2 sqrt(2 / π)`, for powers of 2.
+    const SCALE: f32 = -1.595_769_1 * LOG2_E;
+    let cubic =
+        simd.mul_add_e_f32s(simd.mul_f32s(x, x), simd.splat_f32s(0.044_715 * SCALE), simd.splat_f32s(SCALE));
+    // Once the power reaches its limit, the quotient is as good as 0.
+    let exponent = simd.min_f32s(simd.mul_f32s(x, cubic), simd.splat_f32s(126.0));
+    simd.div_f32s(x, simd.add_f32s(simd.splat_f32s(1.0), exp2(simd, exponent)))
+}
+
 /// The derivative of [`silu`]: `σ + x σ (1 - σ)`, where σ is the sigmoid of `x`.
 #[inline(always)]
 pub(crate) fn silu_derivative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
@@ -114,6 +126,23 @@ mod tests {
         assert_eq!(silu(Scalar, 200.0), 200.0);
         assert!(silu(Scalar, -200.0).abs() < 1e-30);
         assert!((silu(Scalar, 1.0) - 0.731_058_6).abs() < 1e-6);
+    }
+
+    #[test]
+    fn gelu_approximate_is_its_definition() {
+        let exact = |x: f64| {
+            let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+            0.5 * x * (1.0 + u.tanh())
+        };
+        for i in -8000..=8000 {
+            let x = i as f32 / 100.0;
+            let found = f64::from(gelu_approximate(Scalar, x));
+            let error = (found - exact(f64::from(x))).abs() / exact(f64::from(x)).abs().max(1.0);
+            assert!(error < 5e-7, "at {x}: {found}");
+        }
+        assert_eq!(gelu_approximate(Scalar, 1e30), 1e30);
+        assert!(gelu_approximate(Scalar, -1e30).abs() < 1e-7);
+        assert!(gelu_approximate(Scalar, f32::NAN).is_nan());
     }
 
     #[test]

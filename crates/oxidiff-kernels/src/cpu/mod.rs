@@ -7,6 +7,7 @@ pub(crate) mod convolution;
 pub(crate) mod depthwise;
 pub(crate) mod exponential;
 pub(crate) mod geglu;
+pub(crate) mod gelu_approximate;
 pub(crate) mod gradients;
 pub(crate) mod grouped_linear;
 pub(crate) mod images;

@@ -6,6 +6,7 @@ pub(crate) mod conversion;
 pub(crate) mod convolution;
 pub(crate) mod depthwise;
 pub(crate) mod geglu;
+pub(crate) mod gelu_approximate;
 pub(crate) mod gradients;
 pub(crate) mod group_norm;
 pub(crate) mod grouped_linear;

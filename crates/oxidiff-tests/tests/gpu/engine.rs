@@ -21,6 +21,14 @@ fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
 }
 
+/// The width of the text that a UNet takes.
+fn text_width(unet: &UNet2DConditionModel) -> usize {
+    match &unet.config().cross_attention_dim {
+        oxidiff::PerBlock::Same(dim) => *dim,
+        oxidiff::PerBlock::Each(dims) => dims[0],
+    }
+}
+
 /// The relative distance in the 2-norm.
 fn distance<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> f32 {
     assert_eq!(found.dims(), expected.dims());
@@ -34,10 +42,7 @@ fn unets_agree() {
         let mut on_cpu: UNet2DConditionModel = load(&folder, "unet", Device::flex());
         let mut planned: UNet2DConditionModel = load(&folder, "unet", interpreter());
         let channels = on_cpu.config().in_channels;
-        let width = match &on_cpu.config().cross_attention_dim {
-            oxidiff::PerBlock::Same(dim) => *dim,
-            oxidiff::PerBlock::Each(dims) => dims[0],
-        };
+        let width = text_width(&on_cpu);
         for [batch, height, side, freeu] in [[2, 8, 8, 0], [1, 9, 13, 0], [1, 9, 13, 1], [2, 8, 8, 1]] {
             let text = random([batch, 7, width]);
             if freeu == 1 {
@@ -54,6 +59,35 @@ fn unets_agree() {
             }
         }
     }
+}
+
+#[test]
+fn models_that_left_a_card_come_back() {
+    oxidiff::set_model_cpu_offload(true);
+    let folder = fixture("sd1");
+    let unet: UNet2DConditionModel = load(&folder, "unet", interpreter());
+    let encoder: CLIPTextModel = load(&folder, "text_encoder", interpreter());
+    let vae: AutoencoderKL = load(&folder, "vae", interpreter());
+    let text = encoder.forward(&[vec![1, 2, 3]], None).unwrap().last_hidden_state;
+    let sample = random([1, unet.config().in_channels, 8, 8]);
+    let embedding = random([1, 7, text_width(&unet)]);
+    let latents = random([1, vae.config().latent_channels, 8, 8]);
+    let call = || {
+        let text = encoder.forward(&[vec![1, 2, 3]], None).unwrap().last_hidden_state;
+        (
+            text,
+            unet.forward(sample.clone(), 3.0, embedding.clone()).unwrap(),
+            vae.decode(latents.clone()).unwrap(),
+        )
+    };
+    let before = call();
+    unet.release_memory();
+    encoder.release_memory();
+    Model::release_memory(&vae);
+    let after = call();
+    assert_eq!(distance(after.0, text), 0.0);
+    assert_eq!(distance(after.1, before.1), 0.0);
+    assert_eq!(distance(after.2, before.2), 0.0);
 }
 
 #[test]

@@ -122,8 +122,13 @@ pub trait Model: Module {
         Err(not_on_cards(Self::CLASS_NAME))
     }
 
+    /// Releases the memory of a card that the model has there, if [`set_model_cpu_offload`](crate::set_model_cpu_offload) says so.
+    #[doc(hidden)]
+    fn leave_card(&self) {}
+
     /// Releases memory while the model is not used: the memory of weights from a mapped file goes back to the system. They are
-    /// read again, from the system's file cache, when they are needed.
+    /// read again, from the system's file cache, when they are needed. A card's memory is released after
+    /// [`set_model_cpu_offload`](crate::set_model_cpu_offload) only.
     fn release_memory(&self) {
         release_memory(self);
     }
@@ -227,8 +232,9 @@ pub(crate) fn cast<M: Module>(model: &M, dtype: DType) -> M {
     model.clone().map(&mut Cast { dtype, quantised: quantised_weights(model) })
 }
 
-pub(crate) fn release_memory<M: Module>(model: &M) {
+pub(crate) fn release_memory<M: Model>(model: &M) {
     model.visit(&mut Release);
+    model.leave_card();
 }
 
 pub(crate) fn in_memory_of_its_own<M: Module>(model: &M) -> M {

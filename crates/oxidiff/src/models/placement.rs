@@ -43,6 +43,14 @@ impl Placement {
         self.engine.is_some()
     }
 
+    /// Releases the card's memory, if models are to leave it.
+    pub(crate) fn leave_card(&self) {
+        #[cfg(feature = "cuda")]
+        if let Some(engine) = self.engine.as_ref().filter(|_| crate::memory::offloads_models()) {
+            engine.release_memory();
+        }
+    }
+
     /// Computes `forward` of an image.
     ///
     /// # Errors

@@ -171,6 +171,10 @@ impl Model for CLIPTextModel {
         Ok(())
     }
 
+    fn leave_card(&self) {
+        self.placement.leave_card();
+    }
+
     /// The configuration of a whole CLIP contains that of its text encoder as `text_config`.
     fn from_config(config: &Config, device: &Device) -> Result<Self> {
         let (typed, _) = CLIPTextConfig::of_text_half(config)?.resolve::<CLIPTextConfig>(Self::CLASS_NAME)?;

@@ -62,6 +62,10 @@ impl Model for CLIPTextModelWithProjection {
         self.text_model.place_on_card(device)
     }
 
+    fn leave_card(&self) {
+        self.text_model.leave_card();
+    }
+
     fn saved_config(&self) -> Config {
         saved_transformers_config(self.config())
     }

@@ -159,8 +159,10 @@ pub(crate) fn rounded(values: &[f32; LEN], numbers: &mut [i8; LEN]) -> f32 {
     let inverse = if largest > 0.0 { MOST / largest } else { 0.0 };
     // The inverse of the smallest numbers overflows; they have no weight beside any other.
     let inverse = if inverse.is_finite() { inverse } else { 0.0 };
+    // Adding this rounds to a whole number and leaves it in the low bits; compilers do not make vectors of conversions.
+    const ROUND: f32 = 12_582_912.0;
     for (number, value) in numbers.iter_mut().zip(values) {
-        *number = (value * inverse).round_ties_even() as i32 as i8;
+        *number = (value * inverse + ROUND).to_bits() as i8;
     }
     largest / MOST + not_finite.iter().sum::<f32>()
 }
@@ -313,9 +315,14 @@ macro_rules! with_instructions {
             /// The most rows that leave registers for two sums of each, a row of the panel and four numbers.
             const ROWS: usize = $rows;
             let mut row = 0;
+            let mut ahead = product.ahead;
+            let lines = ahead.map(|ahead| ahead.lines_at_once(rows.div_ceil(ROWS)));
             // SAFETY: each tile is inside the rows, for which the caller promises the rest.
             unsafe {
                 while row + ROWS <= rows {
+                    for (ahead, lines) in ahead.iter_mut().zip(lines) {
+                        ahead.fetch(lines);
+                    }
                     tile::<ROWS, HALVES, MINIMA>(row, product);
                     row += ROWS;
                 }

@@ -48,9 +48,7 @@ impl Blocks for Q3K {
         let third: &[u8; RUN] = part(block, 0);
         pairs(part(block, 32), &mut chunk.numbers);
         for (run, out) in chunk.numbers.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
-            for (out, bits) in out.iter_mut().zip(third) {
-                *out |= (bits >> run & 1) << 2;
-            }
+            change(out, |word, numbers| numbers | bits(third, word, run, 1) << 2);
         }
         // Of each scale, 4 bits are in the first eight bytes, 2 in the others. Bytes are moved eight at a time.
         const PAIRS: u64 = 0x0303_0303;
@@ -98,9 +96,7 @@ impl Blocks for Q5K {
         nibbles(part(block, 48), &mut chunk.numbers);
         let fifth: &[u8; RUN] = part(block, 16);
         for (run, out) in chunk.numbers.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
-            for (out, bits) in out.iter_mut().zip(fifth) {
-                *out |= (bits >> run & 1) << 4;
-            }
+            change(out, |word, numbers| numbers | bits(fifth, word, run, 1) << 4);
         }
     }
 }
@@ -123,9 +119,9 @@ impl Blocks for Q6K {
             // Four runs share the bytes of two with lower bits, and those of one with upper bits.
             let (half, quarter) = (run / 4, run % 4);
             let (low, high) = (&low[2 * half + quarter % 2], &high[half]);
-            for (index, out) in out.iter_mut().enumerate() {
-                *out = low[index] >> (quarter / 2 * 4) & 15 | (high[index] >> (2 * quarter) & 3) << 4;
-            }
+            change(out, |word, _| {
+                bits(low, word, quarter / 2 * 4, 15) | bits(high, word, 2 * quarter, 3) << 4
+            });
         }
         let scales: &[u8; GROUPS] = part(block, 192);
         let scale = half(block, 208);
@@ -147,14 +143,29 @@ fn half(block: &[u8], place: usize) -> f32 {
     widen_f16(f16::from_bits(u16::from_le_bytes([block[place], block[place + 1]])))
 }
 
+/// Eight bytes of a run.
+const WORD: usize = 8;
+
+/// Those bits of each byte of a word that `mask` has, `shift` places down. (Compilers make vectors of this, and not of bytes.)
+#[inline(always)]
+fn bits(run: &[u8; RUN], word: usize, shift: usize, mask: u8) -> u64 {
+    u64::from_le_bytes(run.as_chunks().0[word]) >> shift & u64::from_le_bytes([mask; WORD])
+}
+
+/// Replaces each word of a run by what `new` makes out of its index and of what it was.
+#[inline(always)]
+fn change(run: &mut [u8; RUN], new: impl Fn(usize, u64) -> u64) {
+    for (index, word) in run.as_chunks_mut::<WORD>().0.iter_mut().enumerate() {
+        *word = new(index, u64::from_le_bytes(*word)).to_le_bytes();
+    }
+}
+
 /// Numbers of 2 bits: four runs share the bytes of one.
 #[inline(always)]
 fn pairs(bytes: &[u8; CHUNK / 4], out: &mut [u8; CHUNK]) {
     let bytes = bytes.as_chunks::<RUN>().0;
     for (run, out) in out.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
-        for (out, byte) in out.iter_mut().zip(&bytes[run / 4]) {
-            *out = byte >> (2 * (run % 4)) & 3;
-        }
+        change(out, |word, _| bits(&bytes[run / 4], word, 2 * (run % 4), 3));
     }
 }
 
@@ -163,9 +174,7 @@ fn pairs(bytes: &[u8; CHUNK / 4], out: &mut [u8; CHUNK]) {
 fn nibbles(bytes: &[u8; CHUNK / 2], out: &mut [u8; CHUNK]) {
     let bytes = bytes.as_chunks::<RUN>().0;
     for (run, out) in out.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
-        for (out, byte) in out.iter_mut().zip(&bytes[run / 2]) {
-            *out = byte >> (4 * (run % 2)) & 15;
-        }
+        change(out, |word, _| bits(&bytes[run / 2], word, 4 * (run % 2), 15));
     }
 }
 

@@ -1,9 +1,9 @@
 //! Embedded texts as the tokens of a transformer.
 
 use burn::module::Module;
-use burn::tensor::activation::gelu_approximate;
 use burn::tensor::{Device, Tensor};
 use oxidiff_kernels::Place;
+use oxidiff_kernels::gelu_approximate;
 
 use super::last_context::LastContext;
 use super::linear::Linear;

@@ -1,8 +1,8 @@
 //! The feed-forward network of a transformer block.
 
 use burn::module::Module;
-use burn::tensor::activation::gelu_approximate;
 use burn::tensor::{Device, Tensor};
+use oxidiff_kernels::gelu_approximate;
 use serde::{Deserialize, Serialize};
 
 use super::activations::Activation;

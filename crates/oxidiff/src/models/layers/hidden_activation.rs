@@ -1,6 +1,7 @@
 //! The activation functions of transformers.
 
 use burn::tensor::{Tensor, activation};
+use oxidiff_kernels::gelu_approximate;
 use serde::{Deserialize, Serialize};
 
 /// An activation function, by the name that configurations of transformers use (`hidden_act`).
@@ -59,11 +60,7 @@ impl HiddenActivation {
         match self {
             Self::Gelu => activation::gelu(x),
             Self::Gelu10 => activation::gelu(x).clamp(-10.0, 10.0),
-            Self::GeluPytorchTanh => {
-                let inner =
-                    (x.clone() + x.clone().powi_scalar(3) * 0.044715) * (2.0 / std::f64::consts::PI).sqrt();
-                x * 0.5 * (inner.tanh() + 1.0)
-            }
+            Self::GeluPytorchTanh => gelu_approximate(x),
             Self::Hardswish => x.clone() * (x + 3.0).clamp(0.0, 6.0) / 6.0,
             Self::Laplace => {
                 let deviations = (x - LAPLACE_MEAN) / LAPLACE_DEVIATION;

@@ -26,6 +26,7 @@ pub(crate) fn decode(vae: &dyn Autoencoder, latents: Tensor<4>, index: &ModelInd
     let in_parts = in_parts_if_needed(vae, &work, [images, height, width], &latents.device())?;
     let vae = in_parts.as_deref().unwrap_or(vae);
     let decoded = vae.decode_upcasting(latents)?;
+    leave_card(vae);
     finite::check_autoencoder(vae, &decoded, "the decoded image", index)?;
     Ok(decoded)
 }
@@ -80,8 +81,16 @@ pub(crate) fn encode(vae: &dyn Autoencoder, pixels: Tensor<4>, index: &ModelInde
     let in_parts = in_parts_if_needed(vae, &work, latents, &pixels.device())?;
     let vae = in_parts.as_deref().unwrap_or(vae);
     let encoded = vae.encode_upcasting(pixels)?;
+    leave_card(vae);
     finite::check_autoencoder(vae, &encoded.mode(), "the encoded image", index)?;
     Ok(encoded)
+}
+
+/// Makes room on a card. Elsewhere the weights of an autoencoder, small beside the other models, stay for the next image.
+fn leave_card(vae: &dyn Autoencoder) {
+    if memory::offloads_models() {
+        vae.release_memory();
+    }
 }
 
 /// The autoencoder to use instead of `vae` if its work on latents `[images, height, width]` does not fit into memory: the same, but

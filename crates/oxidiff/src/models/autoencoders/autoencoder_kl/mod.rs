@@ -84,6 +84,10 @@ impl Model for AutoencoderKL {
         Ok(())
     }
 
+    fn leave_card(&self) {
+        self.placement.leave_card();
+    }
+
     compiled_with_the_library!();
 }
 

@@ -110,6 +110,10 @@ impl Model for AutoencoderKLFlux2 {
         Ok(())
     }
 
+    fn leave_card(&self) {
+        self.placement.leave_card();
+    }
+
     compiled_with_the_library!();
 }
 

@@ -81,6 +81,10 @@ impl Model for AutoencoderTiny {
         Ok(())
     }
 
+    fn leave_card(&self) {
+        self.placement.leave_card();
+    }
+
     compiled_with_the_library!();
 }
 

@@ -151,6 +151,10 @@ impl Model for ControlNetModel {
         Ok(())
     }
 
+    fn leave_card(&self) {
+        self.placement.leave_card();
+    }
+
     compiled_with_the_library!();
 }
 

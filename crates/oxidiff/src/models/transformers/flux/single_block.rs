@@ -3,8 +3,8 @@
 //! modulations.
 
 use burn::module::Module;
-use burn::tensor::activation::gelu_approximate;
 use burn::tensor::{Device, Tensor};
+use oxidiff_kernels::gelu_approximate;
 
 use super::{EPSILON, Sizes};
 use crate::models::layers::linear::Linear;

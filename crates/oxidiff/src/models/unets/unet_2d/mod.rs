@@ -256,6 +256,10 @@ impl Model for UNet2DModel {
         Ok(())
     }
 
+    fn leave_card(&self) {
+        self.placement.leave_card();
+    }
+
     compiled_with_the_library!();
 }
 

@@ -143,6 +143,10 @@ impl Model for UNet2DConditionModel {
         Ok(())
     }
 
+    fn leave_card(&self) {
+        self.placement.leave_card();
+    }
+
     compiled_with_the_library!(but save_folder);
 
     /// IP-Adapters are not part of the model, so they are left out.
