@@ -12,7 +12,6 @@ imported one of them.
 from . import _auto, _models, _pipelines, _redux, _schedulers, _submodules  # noqa: F401
 from ._config import FrozenDict
 from ._images import export_to_gif, load_image, make_image_grid
-from ._loading import QuantizationConfig
 from ._models import AutoModel, DiagonalGaussianDistribution, ModelMixin
 from ._outputs import BaseOutput, ImagePipelineOutput
 from ._oxidiff import (
@@ -42,16 +41,18 @@ from ._oxidiff import (
     zeros,
 )
 from ._pipelines import DiffusionPipeline
+from ._quantization import INSTEAD, GGUFQuantizationConfig, PipelineQuantizationConfig, QuantizationConfig
 from ._schedulers import SchedulerMixin
-from ._unsupported import CLASS_ENDINGS
+from ._unsupported import CLASS_ENDINGS, QUANTIZATION_CONFIGS
 
 # The classes of the library's registries, which are not named here, so that a new one needs no change.
 _CLASSES = {**_pipelines.CLASSES, **_redux.CLASSES, **_auto.AUTO, **_models.CLASSES, **_schedulers.CLASSES}
 globals().update(_CLASSES)
 
 __all__ = sorted([
-    "AutoModel", "BaseOutput", "DiagonalGaussianDistribution", "DiffusionPipeline", "FrozenDict", "Generator",
-    "ImagePipelineOutput", "ModelMixin", "QuantizationConfig", "SchedulerMixin", "Tensor", "VaeImageProcessor", "__version__", "arange",
+    "AutoModel", "BaseOutput", "DiagonalGaussianDistribution", "DiffusionPipeline", "FrozenDict",
+    "GGUFQuantizationConfig", "Generator", "ImagePipelineOutput", "ModelMixin", "PipelineQuantizationConfig", "QuantizationConfig",
+    "SchedulerMixin", "Tensor", "VaeImageProcessor", "__version__", "arange",
     "bfloat16", "bool_", "cat", "default_generator", "dtype", "export_to_gif", "float16", "float32", "float64", "int16",
     "int32", "int64", "int8", "load_image", "make_image_grid", "manual_seed", "ones", "randn", "set_max_memory", "stack", "uint8", "zeros",
     *_CLASSES,
@@ -63,6 +64,8 @@ def __getattr__(name):
         from .utils import logging
 
         return logging
+    if name in QUANTIZATION_CONFIGS:
+        raise NotImplementedError(f"oxidiff has no `{name}`: {INSTEAD}")
     if name.endswith(CLASS_ENDINGS):
         raise NotImplementedError(f"oxidiff has no `{name}`: `oxidiff.__all__` lists what it has")
     raise AttributeError(f"module 'oxidiff' has no attribute '{name}'")

@@ -1334,6 +1334,7 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
             use_safetensors (bool): Accepted; safetensors are read wherever they are.
             variant (str): Which variant of the weights to read: `"fp16"`.
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
+            quantization_config (QuantizationConfig or PipelineQuantizationConfig): Which weights to round, and how.
             safety_checker: `None` leaves it out.
             controlnet, adapter: A ControlNet or a `T2IAdapter`, or a list of them, for a class that takes one;
                 `DiffusionPipeline` and the AutoPipelines then choose such a class.
@@ -2502,6 +2503,17 @@ class FrozenDict(OrderedDict):
         In either case, this is followed by: for k in F:  D[k] = F[k]
         """
 
+class GGUFQuantizationConfig:
+    """For `from_single_file` of models: the file is a GGUF file. `compute_dtype` is the type to compute in, by default that which is
+    given when loading; the package has one for all weights of a model.
+    """
+
+    def __eq__(self, other: Any) -> Any: ...  # type: ignore[override]
+
+    def __init__(self, compute_dtype: Any = None) -> None: ...
+
+    def __repr__(self) -> str: ...
+
 class Gemma2Model(ModelMixin):
     """`Gemma2Model` of Python: see `ModelMixin` for its methods."""
 
@@ -3360,6 +3372,7 @@ class ModelMixin(JsonMixin):
             torch_dtype, dtype, mindspore_dtype: The element type to compute in: float32 (the default), float16 or bfloat16.
             variant (str): Which variant of the weights to read: `"fp16"`.
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
+            quantization_config (QuantizationConfig): How to round the weights.
 
         Raises:
             OSError: when a file is missing or damaged.
@@ -3368,7 +3381,15 @@ class ModelMixin(JsonMixin):
 
     @classmethod
     def from_single_file(cls, pretrained_model_link_or_path_or_dict: Any, **kwargs: Any) -> Self:
-        """Loads a model out of a checkpoint in its original layout, which is one file: a path or a link to the hub."""
+        """Loads a model out of a checkpoint in its original layout, which is one file: a path or a link to the hub.
+
+        Args:
+            pretrained_model_link_or_path_or_dict (str): The file: safetensors, GGUF or a pickle.
+            config (str), subfolder (str): Where the configuration is; by default that which the package holds for models of this kind.
+            torch_dtype, dtype, mindspore_dtype: The element type to compute in: float32 (the default), float16 or bfloat16.
+            quantization_config: A `QuantizationConfig` to round the weights with, or a `GGUFQuantizationConfig` for a GGUF file,
+                which is not needed.
+        """
 
     def half(self) -> Self:
         """Converts the weights to float16."""
@@ -3475,6 +3496,22 @@ class PNDMScheduler(RungeKutta, SchedulerMixin):
 
 class PerToken:
     """Schedulers whose tokens can have timesteps of their own, as in videos with some given frames."""
+
+class PipelineQuantizationConfig:
+    """Which parts of a pipeline to round while they are loaded.
+
+    Args:
+        quant_mapping (dict): A `QuantizationConfig` for each of these parts; all have the same format.
+        quant_backend, quant_kwargs, components_to_quantize: Refused: the libraries that diffusers rounds with are not supported.
+
+    Raises:
+        ValueError: when the arguments contradict each other.
+        NotImplementedError: for other backends, and for parts with different formats.
+    """
+
+    def __init__(self, quant_backend: Any = None, quant_kwargs: Any = None, components_to_quantize: Any = None, quant_mapping: Any = None) -> None: ...
+
+    def __repr__(self) -> str: ...
 
 class PixArtAlphaPipeline(DiffusionPipeline):
     """`PixArtAlphaPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""

@@ -1,7 +1,8 @@
 """The keyword arguments of `from_pretrained` and its siblings."""
 
-import dataclasses
 import os
+
+from . import _quantization
 
 #: Passed on to the library.
 PASSED = ("variant", "subfolder", "revision", "cache_dir", "local_files_only", "config", "extract_ema",
@@ -41,15 +42,6 @@ LIMITED = {
 ADDITIONS = {"controlnet": "ControlNet", "adapter": "T2IAdapter"}
 
 
-@dataclasses.dataclass
-class QuantizationConfig:
-    """Weights to round to small numbers while they are loaded: `format` is q8_0, q5_1, q5_0, q4_1, q4_0 or q4_k."""
-
-    format: str
-    components_to_quantize: list[str] | None = None
-    modules_to_not_convert: list[str] | None = None
-
-
 DTYPES = ("torch_dtype", "dtype", "mindspore_dtype")
 
 
@@ -63,9 +55,7 @@ def options(given):
         elif name in ("token", "use_auth_token"):
             options.update(token_options(value))
         elif name == "quantization_config":
-            if not (value is None or isinstance(value, QuantizationConfig)):
-                raise TypeError(f"`{name}`: must be a QuantizationConfig of this package, not {type(value).__name__}")
-            options[name] = value
+            options[name] = _quantization.rounding(value)
         elif name in PASSED:
             options[name] = os.fspath(value) if isinstance(value, os.PathLike) else value
         elif name in ADDITIONS and value not in (None, False):
@@ -110,6 +100,7 @@ def others(given):
 
 def own_options(given, class_name):
     """Options of the library, where there can be no others."""
+    _quantization.refuse_for_models(given.get("quantization_config"))
     chosen, others = options(given)
     for name in ADDITIONS:
         if name in chosen:
@@ -154,6 +145,31 @@ def element_type(name, value):
     if dtype.name not in ("float32", "float16", "bfloat16"):
         raise ValueError(f"`{name}`: models compute in float32, float16 or bfloat16, not in {dtype.name}")
     return dtype
+
+
+def read_as_gguf(file, given):
+    """The keyword arguments of `from_single_file` without a `GGUFQuantizationConfig`, whose type to compute in they give then.
+
+    diffusers computes in it with activations of `torch_dtype`, which fails where the two differ.
+    """
+    config = given.get("quantization_config")
+    if not isinstance(config, _quantization.GGUFQuantizationConfig):
+        return given
+    if not file.split("?")[0].endswith(".gguf"):
+        raise ValueError(f"`quantization_config`: {file} is not a GGUF file, as its name does not end in `.gguf`: leave the "
+                         "GGUFQuantizationConfig out, or round the weights with a QuantizationConfig")
+    rest = {name: value for name, value in given.items() if name != "quantization_config"}
+    given_type = config.compute_dtype
+    computed = None if given_type is None else element_type("compute_dtype", given_type)
+    if computed is None:
+        return rest
+    for name in DTYPES:
+        stored = rest.pop(name, None)
+        stored = None if stored is None else element_type(name, stored)
+        if stored is not None and stored.name != computed.name:
+            raise ValueError(f"`compute_dtype` is {computed.name} and `{name}` is {stored.name}: a model computes in one type, so "
+                             "give the same, or one of the two")
+    return {**rest, "dtype": computed}
 
 
 def token_options(token):

@@ -4,7 +4,7 @@ import json
 
 from . import _oxidiff
 from ._config import JsonMixin, dumps, html, loads
-from ._loading import folder, moved, own_options, path, refuse_others
+from ._loading import folder, moved, own_options, path, read_as_gguf, refuse_others
 from ._methods import describe, method
 from ._outputs import AutoencoderKLOutput, AutoencoderTinyOutput, DecoderOutput, output_class
 from ._program import device_of_program, dtype_of_program
@@ -58,6 +58,7 @@ class ModelMixin(JsonMixin):
             torch_dtype, dtype, mindspore_dtype: The element type to compute in: float32 (the default), float16 or bfloat16.
             variant (str): Which variant of the weights to read: `"fp16"`.
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
+            quantization_config (QuantizationConfig): How to round the weights.
 
         Raises:
             OSError: when a file is missing or damaged.
@@ -69,11 +70,19 @@ class ModelMixin(JsonMixin):
 
     @classmethod
     def from_single_file(cls, pretrained_model_link_or_path_or_dict, **kwargs):
-        """Loads a model out of a checkpoint in its original layout, which is one file: a path or a link to the hub."""
+        """Loads a model out of a checkpoint in its original layout, which is one file: a path or a link to the hub.
+
+        Args:
+            pretrained_model_link_or_path_or_dict (str): The file: safetensors, GGUF or a pickle.
+            config (str), subfolder (str): Where the configuration is; by default that which the package holds for models of this kind.
+            torch_dtype, dtype, mindspore_dtype: The element type to compute in: float32 (the default), float16 or bfloat16.
+            quantization_config: A `QuantizationConfig` to round the weights with, or a `GGUFQuantizationConfig` for a GGUF file,
+                which is not needed.
+        """
         if isinstance(pretrained_model_link_or_path_or_dict, dict):
             raise NotImplementedError("weights in a dictionary are not supported: give the path of a file")
-        chosen = own_options(kwargs, cls.__name__)
         name = path(pretrained_model_link_or_path_or_dict)
+        chosen = own_options(read_as_gguf(name, kwargs), cls.__name__)
         return cls._of(_oxidiff.ModelCore.from_single_file(cls._class_name, name, chosen), _name_or_path=name)
 
     @classmethod

@@ -80,6 +80,7 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
             use_safetensors (bool): Accepted; safetensors are read wherever they are.
             variant (str): Which variant of the weights to read: `"fp16"`.
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
+            quantization_config (QuantizationConfig or PipelineQuantizationConfig): Which weights to round, and how.
             safety_checker: `None` leaves it out.
             controlnet, adapter: A ControlNet or a `T2IAdapter`, or a list of them, for a class that takes one;
                 `DiffusionPipeline` and the AutoPipelines then choose such a class.

@@ -40,7 +40,8 @@ MODELS = ("adapter", "attention_processor", "autoencoders", "autoencoders.autoen
 NAMES = frozenset({
     "callbacks", "configuration_utils", "loaders", "pipelines.pipeline_utils", "pipelines.auto_pipeline",
     "pipelines.stable_diffusion.pipeline_output", "pipelines.stable_diffusion.safety_checker",
-    "pipelines.stable_diffusion_xl.pipeline_output",
+    "pipelines.stable_diffusion_xl.pipeline_output", "quantizers", "quantizers.pipe_quant_config",
+    "quantizers.quantization_config",
     *(f"schedulers.scheduling_{name}" for name in SCHEDULERS),
     *(f"pipelines.{family}" for family in PIPELINES),
     *(f"pipelines.{family}.pipeline_{name}" for family, names in PIPELINES.items() for name in names),

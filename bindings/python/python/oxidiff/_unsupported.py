@@ -4,6 +4,12 @@
 CLASS_ENDINGS = ("Pipeline", "Scheduler", "Schedulers", "Schedules", "Model", "Processor", "Processor2_0", "Adapter", "Mixin",
                  "2D", "3D", "Config", "Callback", "Output")
 
+#: Those of the libraries that diffusers quantises with.
+QUANTIZATION_CONFIGS = frozenset({
+    "AutoRoundConfig", "BFLQuantizationConfig", "BitsAndBytesConfig", "NVIDIAModelOptConfig", "NunchakuLiteQuantizationConfig",
+    "QuantoConfig", "SDNQConfig", "TorchAoConfig",
+})
+
 #: Methods of pipelines that raise `NotImplementedError`.
 PIPELINE_METHODS = (
     "fuse_qkv_projections", "unfuse_qkv_projections", "encode_prompt", "encode_image", "prepare_latents",
