@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 from conftest import largest_difference
-from gguf_file import read_safetensors, write_gguf
 from test_pipelines import images
-from test_transformer_steering import flux, made  # noqa: F401
+from test_transformer_steering import made
 
 import oxidiff
 from oxidiff import FluxTransformer2DModel, GGUFQuantizationConfig, QuantizationConfig
@@ -13,18 +12,16 @@ from oxidiff.quantizers import PipelineQuantizationConfig
 
 
 @pytest.fixture(scope="module")
-def files(flux, tmp_path_factory):  # noqa: F811
+def files(flux, flux_gguf):
     """The transformer of FLUX.1 as a GGUF file, and the same weights as they were."""
-    weights = flux / "transformer" / "diffusion_pytorch_model.safetensors"
-    file = tmp_path_factory.mktemp("gguf") / "flux.gguf"
-    return write_gguf(file, read_safetensors(weights), lambda name: "blocks." in name), weights
+    return flux_gguf, flux / "transformer" / "diffusion_pytorch_model.safetensors"
 
 
 def loaded(file, checkpoint, **given):
     return FluxTransformer2DModel.from_single_file(file, config=str(checkpoint), subfolder="transformer", **given)
 
 
-def test_a_gguf_file_with_and_without_its_config(flux, files):  # noqa: F811
+def test_a_gguf_file_with_and_without_its_config(flux, files):
     def image(transformer):
         return made(oxidiff.FluxPipeline.from_pretrained(flux, transformer=transformer), max_sequence_length=4)
 
@@ -41,12 +38,12 @@ def test_a_gguf_file_with_and_without_its_config(flux, files):  # noqa: F811
     (dict(compute_dtype=oxidiff.bfloat16, dtype="bfloat16"), "bfloat16"),
     (dict(compute_dtype=np.float16, torch_dtype="auto"), "float16"),
 ])
-def test_the_type_to_compute_in(flux, files, given, expected):  # noqa: F811
+def test_the_type_to_compute_in(flux, files, given, expected):
     config = GGUFQuantizationConfig(compute_dtype=given.pop("compute_dtype", None))
     assert str(loaded(files[0], flux, quantization_config=config, **given).dtype).endswith(expected)
 
 
-def test_types_of_torch(flux, files):  # noqa: F811
+def test_types_of_torch(flux, files):
     torch = pytest.importorskip("torch")
     config = GGUFQuantizationConfig(compute_dtype=torch.bfloat16)
     model = loaded(files[0], flux, quantization_config=config, torch_dtype=torch.bfloat16)
@@ -57,7 +54,7 @@ def test_types_of_torch(flux, files):  # noqa: F811
         loaded(files[0], flux, quantization_config=GGUFQuantizationConfig(torch.float64))
 
 
-def test_a_gguf_config_without_a_gguf_file(flux, files):  # noqa: F811
+def test_a_gguf_config_without_a_gguf_file(flux, files):
     config = GGUFQuantizationConfig()
     with pytest.raises(ValueError, match=r"model.safetensors is not a GGUF file"):
         loaded(files[1], flux, quantization_config=config)
@@ -90,7 +87,7 @@ def test_a_mapping_of_parts(emoji):
         image(mapping(unet_9=QuantizationConfig("q8_0")))
 
 
-def test_mappings_that_do_not_work(flux):  # noqa: F811
+def test_mappings_that_do_not_work(flux):
     q8_0 = QuantizationConfig("q8_0")
     for other in (QuantizationConfig("q4_k"), QuantizationConfig("q8_0", modules_to_not_convert=["norm"])):
         with pytest.raises(NotImplementedError, match="`transformer` and `text_encoder` differ"):
@@ -120,7 +117,7 @@ class BitsAndBytesConfig:
     quant_method = "bitsandbytes"
 
 
-def test_configs_of_other_libraries(flux):  # noqa: F811
+def test_configs_of_other_libraries(flux):
     for name in ("BitsAndBytesConfig", "TorchAoConfig", "QuantoConfig", "NVIDIAModelOptConfig"):
         for module in (oxidiff, oxidiff.quantizers):
             with pytest.raises(NotImplementedError, match=f"{name}.*QuantizationConfig"):

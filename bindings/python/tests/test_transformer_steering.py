@@ -1,44 +1,15 @@
 """Pictures and perturbed attention for pipelines with a transformer, from Python. What they compute is compared with diffusers in the
 tests of the library."""
 
-import json
-import shutil
-
 import numpy as np
 import pytest
-from conftest import FIXTURES
+from conftest import FIXTURES, with_initial_weights
 from PIL import Image
 
 import oxidiff
 
 SMALL = dict(height=16, width=16, num_inference_steps=1, output_type="np")
 SHOWN = Image.new("RGB", (40, 30), (200, 40, 90))
-
-
-def checkpoint(folder, fixture, parts, tokenizers):
-    """A checkpoint with initial weights."""
-    shutil.copytree(FIXTURES / fixture / "checkpoint", folder)
-    for name, kind in parts.items():
-        getattr(oxidiff, kind).from_config(json.loads((folder / name / "config.json").read_text())).save_pretrained(folder / name)
-    for name, source in tokenizers.items():
-        shutil.copytree(FIXTURES / source, folder / name)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def sd3(tmp_path_factory):
-    parts = dict(transformer="SD3Transformer2DModel", text_encoder="CLIPTextModelWithProjection", text_encoder_2="CLIPTextModelWithProjection",
-                 text_encoder_3="T5EncoderModel", vae="AutoencoderKL")
-    xl = "stable_diffusion_xl/base"
-    tokenizers = dict(tokenizer=f"{xl}/tokenizer", tokenizer_2=f"{xl}/tokenizer_2", tokenizer_3="t5/tokenizer")
-    return checkpoint(tmp_path_factory.mktemp("sd3") / "checkpoint", "stable_diffusion_3", parts, tokenizers)
-
-
-@pytest.fixture(scope="module")
-def flux(tmp_path_factory):
-    parts = dict(transformer="FluxTransformer2DModel", text_encoder="CLIPTextModel", text_encoder_2="T5EncoderModel", vae="AutoencoderKL")
-    tokenizers = dict(tokenizer="stable_diffusion_xl/base/tokenizer", tokenizer_2="t5/tokenizer")
-    return checkpoint(tmp_path_factory.mktemp("flux") / "checkpoint", "flux", parts, tokenizers)
 
 
 def made(pipeline, **given):
@@ -62,14 +33,29 @@ def test_enable_pag_chooses_the_class_and_its_layers(sd3):
         oxidiff.AutoPipelineForInpainting.from_pipe(plain, enable_pag=True)
 
 
-def test_stable_diffusion_3_looks_at_a_picture(sd3, tmp_path):
+@pytest.mark.parametrize("fixture, expected, parts, tokenizers", [
+    ("pixart", "PixArtSigmaPAGPipeline",
+     dict(transformer="PixArtTransformer2DModel", text_encoder="T5EncoderModel", vae="AutoencoderKL"), dict(tokenizer="t5/tokenizer")),
+    ("sana", "SanaPAGPipeline",
+     dict(transformer="SanaTransformer2DModel", text_encoder="Gemma2Model", vae="AutoencoderDC"), dict(tokenizer="gemma2/tokenizer")),
+    ("hunyuan_dit", "HunyuanDiTPAGPipeline",
+     dict(transformer="HunyuanDiT2DModel", text_encoder="BertModel", text_encoder_2="T5EncoderModel", vae="AutoencoderKL"),
+     dict(tokenizer_2="t5/tokenizer")),
+])
+def test_enable_pag_of_other_families(fixture, expected, parts, tokenizers, tmp_path):
+    folder = with_initial_weights(tmp_path / "checkpoint", fixture, parts, tokenizers)
+    # The fixture is of PixArt-Alpha, whose transformer is also told the size of the image.
+    index, config = folder / "model_index.json", folder / "transformer" / "config.json"
+    index.write_text(index.read_text().replace("PixArtAlpha", "PixArtSigma"))
+    config.write_text(config.read_text().replace('"use_additional_conditions": null', '"use_additional_conditions": false'))
+    pipeline = oxidiff.AutoPipelineForText2Image.from_pretrained(folder, enable_pag=True, pag_applied_layers="blocks.1")
+    assert type(pipeline).__name__ == expected and pipeline.pag_applied_layers == ["blocks.1"]
+
+
+def test_stable_diffusion_3_looks_at_a_picture(sd3, sd3_image_encoder):
     source = FIXTURES / "stable_diffusion_3_ip_adapter"
-    encoder = tmp_path / "image_encoder"
-    config = json.loads((source / "image_encoder" / "config.json").read_text())
-    oxidiff.SiglipVisionModel.from_config(config).save_pretrained(encoder)
-    shutil.copy(source / "image_encoder" / "preprocessor_config.json", encoder)
     pipeline = oxidiff.DiffusionPipeline.from_pretrained(sd3)
-    pipeline.load_ip_adapter(source, weight_name="ip-adapter.bin", image_encoder_folder=str(encoder))
+    pipeline.load_ip_adapter(source, weight_name="ip-adapter.bin", image_encoder_folder=str(sd3_image_encoder))
     assert isinstance(pipeline.image_encoder, oxidiff.SiglipVisionModel)
     pipeline.set_ip_adapter_scale(0.0)
     alone = made(pipeline, ip_adapter_image=SHOWN)
