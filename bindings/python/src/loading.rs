@@ -56,6 +56,16 @@ fn quantization(given: &Bound<'_, PyDict>) -> PyResult<Option<QuantizationConfig
     Ok(Some(quantization))
 }
 
+/// The models that replace those of a checkpoint.
+fn replacements(given: &Bound<'_, PyDict>) -> PyResult<BTreeMap<String, AnyModel>> {
+    let Some(models) = given.get_item("models")? else { return Ok(BTreeMap::new()) };
+    let models = models
+        .cast::<PyDict>()?
+        .iter()
+        .map(|(name, core)| Ok((name.extract()?, core.cast::<PyModel>()?.get().lock().clone())));
+    models.collect()
+}
+
 /// The ControlNets that a pipeline is to have.
 pub fn controlnet(given: &Bound<'_, PyDict>) -> PyResult<Option<ControlNets>> {
     given.get_item("controlnet")?.map(|cores| controlnets(&cores)).transpose()
@@ -107,6 +117,7 @@ pub fn options(given: &Bound<'_, PyDict>) -> PyResult<LoadOptions> {
         controlnet: controlnet(given)?,
         adapter: adapter(given)?,
         weights: BTreeMap::new(),
+        models: replacements(given)?,
         quantization: quantization(given)?,
         hub: hub(given)?,
     })

@@ -1,5 +1,7 @@
 """The configurations with which diffusers quantises, and GGUF files."""
 
+import shutil
+
 import numpy as np
 import pytest
 from conftest import largest_difference
@@ -7,7 +9,7 @@ from test_pipelines import images
 from test_transformer_steering import made
 
 import oxidiff
-from oxidiff import FluxTransformer2DModel, GGUFQuantizationConfig, QuantizationConfig
+from oxidiff import AutoencoderKL, FluxPipeline, FluxTransformer2DModel, GGUFQuantizationConfig, QuantizationConfig
 from oxidiff.quantizers import PipelineQuantizationConfig
 
 
@@ -126,3 +128,18 @@ def test_configs_of_other_libraries(flux):
         PipelineQuantizationConfig(quant_mapping={"transformer": BitsAndBytesConfig()})
     with pytest.raises(NotImplementedError, match=r"BitsAndBytesConfig \(bitsandbytes\) is not supported"):
         FluxTransformer2DModel.from_pretrained(flux, subfolder="transformer", quantization_config=BitsAndBytesConfig())
+
+
+def test_models_that_are_replaced_are_not_read(flux, tmp_path):
+    folder = shutil.copytree(flux, tmp_path / "flux")
+    transformer = FluxTransformer2DModel.from_pretrained(flux, subfolder="transformer")
+    vae = AutoencoderKL.from_pretrained(flux, subfolder="vae")
+    for part in ("transformer", "vae"):
+        for weights in (folder / part).glob("*.safetensors*"):
+            weights.unlink()
+    with pytest.raises(OSError, match="transformer"):
+        FluxPipeline.from_pretrained(folder)
+    pipeline = FluxPipeline.from_pretrained(folder, transformer=transformer, vae=vae)
+    assert pipeline.transformer is transformer and pipeline.vae is vae
+    image = pipeline("a cat", num_inference_steps=1, height=32, width=32, output_type="np", max_sequence_length=16).images
+    assert image.shape == (1, 32, 32, 3)

@@ -109,6 +109,8 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
     def _load(cls, load, name_or_path, kwargs):
         layers = kwargs.pop("pag_applied_layers", None)
         chosen, others = options(kwargs)
+        # The checkpoint's own are not even read.
+        chosen["models"] = {name: part._core for name, part in others.items() if isinstance(part, ModelMixin)}
         pipeline = cls._of(load(path(name_or_path), chosen, cls._class_name))
         pipeline._replace(others)
         if layers is not None:

@@ -12,7 +12,7 @@ use crate::pipelines::{AnyTensor, CallArguments, Request};
 pub type ModelOutput = Vec<(&'static str, AnyTensor)>;
 
 /// A model that is called with the arguments of Python's `forward`, by name.
-pub trait CallableModel: Model {
+pub trait CallableModel: Model + Sync {
     /// The arguments of a call.
     type Arguments: CallArguments;
 

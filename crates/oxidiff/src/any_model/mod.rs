@@ -186,7 +186,7 @@ impl fmt::Debug for AnyModel {
 }
 
 /// A callable model of any class. Every [`CallableModel`] is one.
-trait AnyCallable: fmt::Debug + Send {
+trait AnyCallable: fmt::Debug + Send + Sync {
     fn class_name(&self) -> &'static str;
     fn saved_config(&self) -> Config;
     fn dtype(&self) -> DType;

@@ -26,6 +26,7 @@ pub(crate) use self::formats::{bare_tensor, state_dict};
 pub(crate) use self::write_whole::write_whole_with;
 pub use self::write_whole::{check_writable, write_whole};
 
+use crate::any_model::AnyModel;
 use crate::error::{Error, Result};
 use crate::loading::folder::{EmbeddedFolder, Folder};
 use crate::loading::hub::{HubOptions, HubRepo, is_configuration, model_files, model_weights};
@@ -54,6 +55,9 @@ pub struct LoadOptions {
     /// `transformer` and `text_encoder`: a path or a link to the hub, of a file that [`Model::from_single_file`](crate::Model) reads.
     /// Configurations are those of the checkpoint.
     pub weights: BTreeMap<String, String>,
+    /// Models that the caller will put into the pipeline, by their names: those of the checkpoint are neither fetched nor read.
+    #[doc(hidden)]
+    pub models: BTreeMap<String, AnyModel>,
     /// Weights to round to small numbers while they are loaded: `quantization_config` in Python.
     pub quantization: Option<QuantizationConfig>,
     /// Where and how to fetch files from the hub.
@@ -71,6 +75,7 @@ impl Default for LoadOptions {
             controlnet: None,
             adapter: None,
             weights: BTreeMap::new(),
+            models: BTreeMap::new(),
             quantization: None,
             hub: HubOptions::default(),
         }
@@ -180,7 +185,8 @@ impl LoadOptions {
         };
         match needed {
             Needed::Pipeline => {
-                let replaced: Vec<&str> = self.weights.keys().map(String::as_str).collect();
+                let replaced: Vec<&str> =
+                    self.weights.keys().chain(self.models.keys()).map(String::as_str).collect();
                 repo.get_pipeline_without(self.variant.as_deref(), &replaced)?;
             }
             Needed::Config { config } => {

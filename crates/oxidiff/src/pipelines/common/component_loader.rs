@@ -4,6 +4,7 @@ mod controlnets;
 
 use std::sync::Arc;
 
+use crate::any_model::AnyModel;
 use crate::error::{Error, Result};
 use crate::loading::LoadOptions;
 use crate::loading::folder::Folder;
@@ -12,6 +13,7 @@ use crate::models::autoencoders::{self, Autoencoder};
 use crate::models::controlnets::suffix;
 use crate::models::model::Model;
 use crate::models::t2i_adapters::{MultiAdapter, T2IAdapter, T2IAdapters};
+use crate::pipelines::component::Component;
 use crate::pipelines::model_index::ModelIndex;
 use crate::schedulers::{self, Scheduler};
 use crate::text_encoders::{
@@ -78,12 +80,22 @@ impl<'a> ComponentLoader<'a> {
     ///
     /// # Errors
     /// When the checkpoint has no such model, or one of another class; when a file is missing or damaged.
-    pub fn model<M: Model>(&self, component: &str) -> Result<M> {
+    pub fn model<M: Model + 'static>(&self, component: &str) -> Result<M> {
         let class_name = self.index.required(component)?;
         if !M::FORMER_CLASS_NAMES.contains(&class_name) {
             self.index.expect_class(component, M::CLASS_NAME)?;
         }
+        if let Some(given) = self.given(component)
+            && let Some(model) = given.as_concrete().downcast_ref::<M>()
+        {
+            return Ok(model.clone());
+        }
         M::load_folder(&self.model_folder(component)?, self.options.weight_options_of(component))
+    }
+
+    /// The model that the caller will put here, unless it is none of the pipeline's, which the caller will learn then.
+    fn given(&self, component: &str) -> Option<Box<dyn Component>> {
+        self.options.models.get(component).map(AnyModel::to_component)
     }
 
     /// The folder of a model, with weights from another file where that was asked for.
@@ -102,7 +114,7 @@ impl<'a> ComponentLoader<'a> {
     ///
     /// # Errors
     /// When it is of another class; when a file is missing or damaged.
-    pub fn optional_model<M: Model>(&self, component: &str) -> Result<Option<M>> {
+    pub fn optional_model<M: Model + 'static>(&self, component: &str) -> Result<Option<M>> {
         self.index.component_class(component)?.map(|_| self.model(component)).transpose()
     }
 
@@ -155,6 +167,11 @@ impl<'a> ComponentLoader<'a> {
     /// As [`Self::model`].
     pub fn autoencoder(&self, component: &str) -> Result<Box<dyn Autoencoder>> {
         let class_name = self.index.required(component)?;
+        if let Some(given) = self.given(component)
+            && let Some(autoencoder) = given.as_any().downcast_ref::<Box<dyn Autoencoder>>()
+        {
+            return Ok(autoencoder.clone());
+        }
         autoencoders::registry::load(
             class_name,
             &self.model_folder(component)?,
