@@ -1,5 +1,5 @@
 //! Products of whole numbers of 8 bits that share scales, summed in `f32`, with dedicated instructions: `vpdpbusd` of AVX-512 VNNI
-//! and AVX-VNNI. Weights are exactly what their file says; the values of the right matrix are rounded to 8 bits.
+//! and AVX-VNNI, `sdot` of Arm. Weights are exactly what their file says; the values of the right matrix are rounded to 8 bits.
 
 use bytemuck::{Pod, Zeroable};
 use pulp::Simd;
@@ -15,8 +15,8 @@ const HALF: usize = LEN / 2;
 /// Bytes that one instruction multiplies and adds up per lane.
 const BYTES: usize = 4;
 const STEPS: usize = LEN / BYTES;
-/// What is added to the numbers of the right matrix, since one factor of the instruction has no sign.
-const OFFSET: i32 = 128;
+/// What is added to the numbers of the right matrix where one factor of the instruction has no sign.
+const OFFSET: i32 = if cfg!(target_arch = "aarch64") { 0 } else { 128 };
 /// The largest rounded number of the right matrix.
 const MOST: f32 = 127.0;
 
@@ -94,7 +94,9 @@ fn instructions(lanes: usize) -> bool {
         }
         _ => false,
     };
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    return lanes == 4 && std::arch::is_aarch64_feature_detected!("dotprod");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     return lanes == 0;
 }
 
@@ -133,7 +135,8 @@ fn write_column(values: &[f32; LEN], column: usize, row: &mut [Integers]) {
     let scale = rounded(values, &mut numbers);
     for (step, numbers) in numbers.as_chunks::<BYTES>().0.iter().enumerate() {
         // Adding 128 to a number of 8 bits turns its first bit.
-        let numbers = u32::from_ne_bytes(numbers.map(|number| number as u8)) ^ 0x8080_8080;
+        let offset = u32::from_ne_bytes([OFFSET as u8; BYTES]);
+        let numbers = u32::from_ne_bytes(numbers.map(|number| number as u8)) ^ offset;
         row[place.numbers(step) + BYTES * column..][..BYTES].copy_from_slice(&numbers.to_ne_bytes());
     }
     row[place.scales() + BYTES * column..][..BYTES].copy_from_slice(&scale.to_ne_bytes());
@@ -205,6 +208,12 @@ impl Unit for Integers {
             }
             return;
         }
+        #[cfg(target_arch = "aarch64")]
+        if instructions(S::F32_LANES) {
+            // SAFETY: the processor has the instructions, and the caller makes the same promises.
+            unsafe { neon::multiply(rows, product) };
+            return;
+        }
         // SAFETY: the caller makes the same promises.
         unsafe { plain(rows, panel::width::<S>(), product) };
     }
@@ -236,23 +245,25 @@ unsafe fn plain(rows: usize, width: usize, product: Product<Integers>) {
                 let word = |place: usize| unsafe {
                     panel.add(place + BYTES * column).cast::<u32>().read_unaligned()
                 };
-                let value = |place: usize| f32::from_bits(word(place));
+                let float = |place: usize| f32::from_bits(word(place));
+                // The numbers have a sign only where they have no offset.
+                let value = |byte: u8| if OFFSET == 0 { i32::from(byte as i8) } else { i32::from(byte) };
                 let dot = |steps: std::ops::Range<usize>| -> i32 {
                     let products = steps.flat_map(|step| {
                         let values = word(place.numbers(step)).to_ne_bytes();
                         let weights = &weights.numbers[step * BYTES..];
-                        (0..BYTES).map(move |byte| i32::from(weights[byte]) * i32::from(values[byte]))
+                        (0..BYTES).map(move |byte| i32::from(weights[byte]) * value(values[byte]))
                     });
                     products.sum()
                 };
                 let mut add = |half: usize, dot: i32, values: f32| {
                     let dot = (dot + weights.corrections[half]) as f32;
-                    sum = (dot * value(place.scales())).mul_add(weights.scales[half], sum);
+                    sum = (dot * float(place.scales())).mul_add(weights.scales[half], sum);
                     if weights.traits & Integers::MINIMA != 0 {
                         sum = values.mul_add(-weights.minima[half], sum);
                     }
                 };
-                let sums = [0, 1].map(|half| value(place.sums(half)));
+                let sums = [0, 1].map(|half| float(place.sums(half)));
                 if weights.traits & Integers::HALVES != 0 {
                     for half in 0..2 {
                         add(half, dot(half * STEPS / 2..(half + 1) * STEPS / 2), sums[half]);
@@ -271,18 +282,13 @@ unsafe fn plain(rows: usize, width: usize, product: Product<Integers>) {
 }
 
 /// The product with vectors of `$lanes` lanes: for each step, four numbers of a row are multiplied with a vector of columns.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! with_instructions {
     (
         $features:literal, $lanes:literal lanes, $rows:literal rows,
         $dot:ident, $splat_numbers:ident, $load_numbers:ident, $to_floats:ident,
-        $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $mul:ident, $fma:ident, $fnma:ident,
+        $splat:ident, $load:ident, $store:ident, $add:ident, $mul:ident, $fma:ident, $fnma:ident,
     ) => {
-        use std::arch::x86_64::{
-            $add, $dot, $fma, $fnma, $load, $load_numbers, $mul, $splat, $splat_numbers, $store, $to_floats,
-            $zero,
-        };
-
         use super::{BYTES, Integers, LEN, Place, Product, STEPS, VECTORS};
         use crate::cpu::prefetch::prefetch;
 
@@ -344,7 +350,7 @@ macro_rules! with_instructions {
             let Product { depth, left, left_stride, panel, out, out_stride, add, .. } = product;
             let place = Place { width: WIDTH };
             let parts = if HALVES { 2 } else { 1 };
-            let mut sums = [[$zero(); VECTORS]; ROWS];
+            let mut sums = [[$splat(0.0); VECTORS]; ROWS];
             // SAFETY: the caller promises that all rows are there, and all places are inside a row of the panel; vectors are
             // read and written unaligned.
             unsafe {
@@ -410,21 +416,80 @@ macro_rules! with_instructions {
 
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
+    use std::arch::x86_64::{
+        _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps,
+        _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
+        _mm512_storeu_ps,
+    };
+
     with_instructions! {
         "avx512f,avx512vnni", 16 lanes, 6 rows,
         _mm512_dpbusd_epi32, _mm512_set1_epi32, _mm512_loadu_si512, _mm512_cvtepi32_ps,
-        _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_mul_ps,
+        _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_mul_ps,
         _mm512_fmadd_ps, _mm512_fnmadd_ps,
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
+    use std::arch::x86_64::{
+        _mm256_add_ps, _mm256_cvtepi32_ps, _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_fnmadd_ps,
+        _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps,
+        _mm256_storeu_ps,
+    };
+
     with_instructions! {
         "avx2,fma,avxvnni", 8 lanes, 3 rows,
         _mm256_dpbusd_avx_epi32, _mm256_set1_epi32, _mm256_loadu_si256, _mm256_cvtepi32_ps,
-        _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_mul_ps,
+        _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_mul_ps,
         _mm256_fmadd_ps, _mm256_fnmadd_ps,
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    use std::arch::aarch64::{
+        float32x4_t, int32x4_t, vaddq_f32, vcvtq_f32_s32, vdupq_n_f32, vdupq_n_s32, vfmaq_f32, vfmsq_f32,
+        vld1q_f32, vld1q_s32, vmulq_f32, vst1q_f32,
+    };
+    use std::arch::asm;
+
+    with_instructions! {
+        "neon,dotprod", 4 lanes, 6 rows,
+        add_products, vdupq_n_s32, vld1q_s32, vcvtq_f32_s32,
+        vdupq_n_f32, vld1q_f32, vst1q_f32, vaddq_f32, vmulq_f32,
+        product_plus, minus_product,
+    }
+
+    /// `sums` plus the products of four bytes per lane. (Rust has no stable function for this yet.)
+    #[inline]
+    #[target_feature(enable = "neon,dotprod")]
+    fn add_products(mut sums: int32x4_t, columns: int32x4_t, numbers: int32x4_t) -> int32x4_t {
+        // SAFETY: the enabled features include the instruction, which only reads and writes these registers.
+        unsafe {
+            asm!(
+                "sdot {sums:v}.4s, {columns:v}.16b, {numbers:v}.16b",
+                sums = inout(vreg) sums,
+                columns = in(vreg) columns,
+                numbers = in(vreg) numbers,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        sums
+    }
+
+    /// `a * b + c`.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn product_plus(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        vfmaq_f32(c, a, b)
+    }
+
+    /// `c - a * b`.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn minus_product(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        vfmsq_f32(c, a, b)
     }
 }
 
@@ -505,19 +570,31 @@ mod tests {
         }
     }
 
-    /// The values that cannot be reached by rounding errors, since the same numbers are multiplied.
+    /// To the last bit: the same numbers are multiplied, and sums are rounded in the same order.
     #[test]
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     fn instructions_give_the_plain_product() {
-        unsafe fn wide(rows: usize, _: usize, product: Product<Integers>) {
-            // SAFETY: the caller makes the same promises.
-            unsafe { avx512::multiply(rows, product) }
-        }
-        unsafe fn narrow(rows: usize, _: usize, product: Product<Integers>) {
-            // SAFETY: the caller makes the same promises.
-            unsafe { avx2::multiply(rows, product) }
-        }
-        for (lanes, multiply) in [(16, wide as Multiply), (8, narrow)] {
+        #[cfg(target_arch = "x86_64")]
+        let all: [(usize, Multiply); 2] = {
+            unsafe fn wide(rows: usize, _: usize, product: Product<Integers>) {
+                // SAFETY: the caller makes the same promises.
+                unsafe { avx512::multiply(rows, product) }
+            }
+            unsafe fn narrow(rows: usize, _: usize, product: Product<Integers>) {
+                // SAFETY: the caller makes the same promises.
+                unsafe { avx2::multiply(rows, product) }
+            }
+            [(16, wide), (8, narrow)]
+        };
+        #[cfg(target_arch = "aarch64")]
+        let all: [(usize, Multiply); 1] = {
+            unsafe fn multiply(rows: usize, _: usize, product: Product<Integers>) {
+                // SAFETY: the caller makes the same promises.
+                unsafe { neon::multiply(rows, product) }
+            }
+            [(4, multiply)]
+        };
+        for (lanes, multiply) in all {
             if !instructions(lanes) {
                 continue;
             }

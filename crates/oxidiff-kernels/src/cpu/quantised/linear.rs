@@ -27,7 +27,10 @@ const FEW_ROWS_OF_INTEGERS: usize = 24;
 /// Whether whole numbers are multiplied, however many rows there are. In single precision only those of few rows are: a file with
 /// numbers of 8 bits is as precise as activations of 8 bits, and their errors add up.
 pub(crate) fn multiplies_integers(dtype: DType) -> bool {
-    dtype != DType::F32 && integers::are_there() && !Group::in_matrix_registers()
+    // Arm multiplies as many values of `bf16` at once.
+    let others_are_as_fast =
+        Group::in_matrix_registers() || cfg!(target_arch = "aarch64") && bf16_dot::are_there();
+    dtype != DType::F32 && integers::are_there() && !others_are_as_fast
 }
 
 /// `x Wᵀ + bias + residual`, a tensor of shape `dims`.
