@@ -38,7 +38,7 @@ pub(crate) fn silu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 #[inline(always)]
 pub(crate) fn gelu_approximate<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     /// `-2 sqrt(2 / π)`, for powers of 2.
-    const SCALE: f32 = -1.595_769_1 * LOG2_E;
+    const SCALE: f32 = -1.595_769_2 * LOG2_E;
     let cubic =
         simd.mul_add_e_f32s(simd.mul_f32s(x, x), simd.splat_f32s(0.044_715 * SCALE), simd.splat_f32s(SCALE));
     // Once the power reaches its limit, the quotient is as good as 0.

@@ -265,8 +265,8 @@ unsafe fn plain(rows: usize, width: usize, product: Product<Integers>) {
                 };
                 let sums = [0, 1].map(|half| float(place.sums(half)));
                 if weights.traits & Integers::HALVES != 0 {
-                    for half in 0..2 {
-                        add(half, dot(half * STEPS / 2..(half + 1) * STEPS / 2), sums[half]);
+                    for (half, sum) in sums.into_iter().enumerate() {
+                        add(half, dot(half * STEPS / 2..(half + 1) * STEPS / 2), sum);
                     }
                 } else {
                     add(0, dot(0..STEPS), sums[0] + sums[1]);
