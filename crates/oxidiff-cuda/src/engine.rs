@@ -109,23 +109,19 @@ impl Engine {
             state.plans.clear();
             state.weights = weights;
         }
-        let plan = match state.plans.remove(&key) {
-            Some(Prepared::Waiting(plan)) => Some(*plan),
-            Some(prepared) => {
-                state.plans.insert(key.clone(), prepared);
-                None
-            }
-            None => {
-                let graph = match record(model, call.inputs, forward)? {
-                    Ok(graph) => graph,
-                    Err(error) => return Ok(Err(error)),
-                };
-                let plan = Plan::new(graph, call.conditions);
-                tracing::debug!(arena = plan.arena_bytes, "planned {}: {}", call.name, plan.summary());
-                Some(plan)
-            }
-        };
-        if let Some(plan) = plan {
+        if matches!(state.plans.get(&key), None | Some(Prepared::Waiting(_))) {
+            let plan = match state.plans.remove(&key) {
+                Some(waiting) => *waiting.into_plan(),
+                None => {
+                    let graph = match record(model, call.inputs, forward)? {
+                        Ok(graph) => graph,
+                        Err(error) => return Ok(Err(error)),
+                    };
+                    let plan = Plan::new(graph, call.conditions);
+                    tracing::debug!(arena = plan.arena_bytes, "planned {}: {}", call.name, plan.summary());
+                    plan
+                }
+            };
             let prepared = match self.prepare(plan, &state.weights) {
                 Ok(prepared) => prepared,
                 Err(error) => return Ok(Err(error)),

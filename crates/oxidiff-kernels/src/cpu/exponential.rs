@@ -28,8 +28,13 @@ pub(crate) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// `x * sigmoid(x)`.
 #[inline(always)]
 pub(crate) fn silu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    over_one_plus_power(simd, x, simd.mul_f32s(x, simd.splat_f32s(-LOG2_E)))
+}
+
+/// `x / (1 + 2^exponent)`.
+#[inline(always)]
+fn over_one_plus_power<S: Simd>(simd: S, x: S::f32s, exponent: S::f32s) -> S::f32s {
     // Once the power reaches its limit, the quotient is as good as 0.
-    let exponent = simd.mul_f32s(x, simd.splat_f32s(-LOG2_E));
     let power = exp2(simd, simd.min_f32s(exponent, simd.splat_f32s(126.0)));
     simd.div_f32s(x, simd.add_f32s(simd.splat_f32s(1.0), power))
 }
@@ -41,9 +46,7 @@ pub(crate) fn gelu_approximate<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     const SCALE: f32 = -1.595_769_2 * LOG2_E;
     let cubic =
         simd.mul_add_e_f32s(simd.mul_f32s(x, x), simd.splat_f32s(0.044_715 * SCALE), simd.splat_f32s(SCALE));
-    // Once the power reaches its limit, the quotient is as good as 0.
-    let exponent = simd.min_f32s(simd.mul_f32s(x, cubic), simd.splat_f32s(126.0));
-    simd.div_f32s(x, simd.add_f32s(simd.splat_f32s(1.0), exp2(simd, exponent)))
+    over_one_plus_power(simd, x, simd.mul_f32s(x, cubic))
 }
 
 /// The derivative of [`silu`]: `σ + x σ (1 - σ)`, where σ is the sigmoid of `x`.

@@ -22,7 +22,7 @@ const MOST: f32 = 127.0;
 
 /// In the left matrix, 32 neighbouring values `scale * number - minimum` of a row. In a panel, units are only room: a row of them
 /// holds the numbers and scales of all its columns in the order in which they are multiplied (see [`Place`]).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct Integers {
     numbers: [i8; LEN],

@@ -56,10 +56,11 @@ pub(crate) fn linear<T: Storage>(
     let _running = operation("quantised linear", 2.0 * (rows * depth * columns) as f64, bytes as f64);
     let output = Output::<T>::new(rows * columns);
     let sink = Sum { output: &output, bias: bias.as_deref(), residual, columns };
-    let few_rows = if multiplies_integers(T::dtype()) { FEW_ROWS_OF_INTEGERS } else { FEW_ROWS };
+    let are_integers = multiplies_integers(T::dtype());
+    let few_rows = if are_integers { FEW_ROWS_OF_INTEGERS } else { FEW_ROWS };
     if rows <= few_rows {
         few_rows::multiply(&Activations::new(x, depth), weights, &sink);
-    } else if multiplies_integers(T::dtype()) {
+    } else if are_integers {
         many_rows::<Integers, T>(&Rounded(Matrix { values: x, rows, depth }), (weights, rows), &sink);
     } else if !bf16_dot::fits(depth) {
         many_rows::<f32, T>(&Matrix { values: x, rows, depth }, (weights, rows), &sink);

@@ -2,8 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use oxidiff_kernels::Place;
-use oxidiff_kernels::gelu_approximate;
+use oxidiff_kernels::{Place, gelu_approximate};
 
 use super::last_context::LastContext;
 use super::linear::Linear;
