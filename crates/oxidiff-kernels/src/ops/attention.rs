@@ -75,15 +75,14 @@ pub(super) fn attention_plain(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution};
+    use crate::ops::testing;
 
     type Kernel = fn(Tensor<3>, Tensor<3>, Tensor<3>, usize) -> Tensor<3>;
 
     fn check(kernel: Kernel, [batch, queries, keys, heads, dim]: [usize; 5], dtype: DType, tolerance: f32) {
-        let device = Device::flex();
         let random = |tokens| {
             let shape = [batch, tokens, heads * dim];
-            Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.5), &device).cast(dtype)
+            testing::random(shape, 1.5).cast(dtype)
         };
         let (query, key, value) = (random(queries), random(keys), random(keys));
         let fast = kernel(query.clone(), key.clone(), value.clone(), heads);
@@ -134,9 +133,7 @@ mod tests {
 
     #[test]
     fn values_may_be_of_another_length() {
-        let random = |tokens, width| {
-            Tensor::<3>::random([2, tokens, width], Distribution::Normal(0.0, 1.0), &Device::flex())
-        };
+        let random = |tokens, width| testing::random([2, tokens, width], 1.0);
         let (query, key, value) = (random(20, 3 * 8), random(30, 3 * 8), random(30, 3 * 20));
         let fast = attention(query.clone(), key.clone(), value.clone(), 3);
         let plain = attention_plain(query, key, value, 3);
@@ -145,8 +142,7 @@ mod tests {
 
     #[test]
     fn large_scores_do_not_overflow() {
-        let device = Device::flex();
-        let x = Tensor::<3>::random([1, 600, 8], Distribution::Uniform(-60.0, 60.0), &device);
+        let x = testing::random([1, 600, 8], 35.0);
         let fast = attention(x.clone(), x.clone(), x.clone(), 2);
         let plain = attention_plain(x.clone(), x.clone(), x, 2);
         assert!((fast - plain).abs().max().into_scalar::<f32>() < 1e-2);

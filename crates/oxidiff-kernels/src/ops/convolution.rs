@@ -131,10 +131,10 @@ pub(super) fn conv2d_plain(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution};
+    use crate::ops::testing;
 
     fn random<const D: usize>(shape: [usize; D], deviation: f64, dtype: DType) -> Tensor<D> {
-        Tensor::<D>::random(shape, Distribution::Normal(0.0, deviation), &Device::flex()).cast(dtype)
+        testing::random(shape, deviation).cast(dtype)
     }
 
     /// The relative distance in the 2-norm.

@@ -65,11 +65,10 @@ fn depthwise_plain<const GATED: bool>(x: Tensor<4>, weight: Tensor<4>, bias: Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution};
+    use crate::ops::testing;
 
     fn check<const GATED: bool>([batch, channels, height, width]: [usize; 4], side: usize) {
-        let random =
-            |shape: [usize; 4]| Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex());
+        let random = |shape: [usize; 4]| testing::random(shape, 1.0);
         for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F16, 5e-3), (DType::BF16, 4e-2)] {
             let x = random([batch, channels, height, width]).cast(dtype);
             let weight = (random([channels, 1, side, side]) / side as f64).cast(dtype);
@@ -96,9 +95,8 @@ mod tests {
 
     #[test]
     fn images_in_either_order_are_the_same() {
-        let device = Device::flex();
-        let x = Tensor::<4>::random([2, 3, 4, 5], Distribution::Default, &device);
-        let weight = Tensor::<4>::random([3, 1, 3, 3], Distribution::Default, &device);
+        let x = testing::random([2, 3, 4, 5], 1.0);
+        let weight = testing::random([3, 1, 3, 3], 1.0);
         let last = x.clone().permute([0, 2, 3, 1]).mul_scalar(1.0).permute([0, 3, 1, 2]);
         let [one, other] = [x, last].map(|x| depthwise_conv2d(x, weight.clone(), None).into_data());
         assert_eq!(one.as_slice::<f32>(), other.as_slice::<f32>());

@@ -36,14 +36,13 @@ fn gelu_approximate_plain<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution};
+    use crate::ops::testing::random;
 
     #[test]
     fn equals_the_plain_expression() {
-        let device = Device::flex();
         for shape in [[1, 1, 2], [2, 7, 30], [1, 33, 1280], [0, 1, 4]] {
             for (dtype, tolerance) in [(DType::F32, 1e-6), (DType::F16, 1e-3), (DType::BF16, 8e-3)] {
-                let x = Tensor::<3>::random(shape, Distribution::Normal(0.0, 3.0), &device).cast(dtype);
+                let x = random(shape, 3.0).cast(dtype);
                 let fast = gelu_approximate(x.clone());
                 assert_eq!((fast.dtype(), fast.dims()), (dtype, shape));
                 if shape[0] == 0 {
@@ -59,7 +58,7 @@ mod tests {
 
     #[test]
     fn the_order_in_memory_does_not_matter() {
-        let x = Tensor::<3>::random([3, 5, 7], Distribution::Normal(0.0, 1.0), &Device::flex());
+        let x = random([3, 5, 7], 1.0);
         let turned = gelu_approximate(x.clone().swap_dims(1, 2)).swap_dims(1, 2);
         assert_eq!(turned.into_data(), gelu_approximate(x).into_data());
     }

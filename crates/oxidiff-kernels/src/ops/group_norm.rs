@@ -109,7 +109,8 @@ pub(super) fn group_norm_plain(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution};
+    use crate::ops::testing::random;
+    use burn::tensor::Device;
 
     fn check(
         shape: [usize; 4],
@@ -118,11 +119,10 @@ mod tests {
         dtype: DType,
         tolerance: f32,
     ) {
-        let device = Device::flex();
         let channels = shape[1];
-        let x = Tensor::<4>::random(shape, Distribution::Normal(3.0, 2.0), &device).cast(dtype);
-        let weight = Tensor::<1>::random([channels], Distribution::Default, &device).cast(dtype);
-        let bias = Tensor::<1>::random([channels], Distribution::Default, &device).cast(dtype);
+        let x = (random(shape, 2.0) + 3.0).cast(dtype);
+        let weight = random([channels], 1.0).cast(dtype);
+        let bias = random([channels], 1.0).cast(dtype);
         let fast = group_norm(x.clone(), groups, weight.clone(), bias.clone(), 1e-5, activation);
         let plain = group_norm_plain(x, groups, weight, bias, 1e-5, activation);
         assert_eq!(fast.dtype(), dtype);
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn takes_a_permuted_input() {
         let device = Device::flex();
-        let x = Tensor::<4>::random([2, 5, 7, 8], Distribution::Default, &device);
+        let x = random([2, 5, 7, 8], 1.0);
         let ones = Tensor::<1>::ones([8], &device);
         let zeros = Tensor::<1>::zeros([8], &device);
         let activation = GroupNormActivation::None;

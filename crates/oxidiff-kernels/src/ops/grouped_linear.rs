@@ -45,16 +45,14 @@ fn grouped_linear_plain(x: Tensor<3>, weight: Tensor<2>, groups: usize) -> Tenso
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution};
+    use crate::ops::testing;
 
     #[test]
     fn equals_the_plain_expression() {
         for ([batch, tokens], groups, [from, to]) in
             [([2, 7], 3, [5, 4]), ([1, 130], 6, [32, 32]), ([3, 1], 1, [9, 17])]
         {
-            let random = |shape: [usize; 3]| {
-                Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
-            };
+            let random = |shape: [usize; 3]| testing::random(shape, 1.0);
             for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F16, 5e-3), (DType::BF16, 4e-2)] {
                 let x = random([batch, tokens, groups * from]).cast(dtype);
                 let weight = random([1, groups * to, from]).reshape([groups * to, from]).cast(dtype);

@@ -71,10 +71,10 @@ pub(super) fn nearest_plain(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution};
+    use crate::ops::testing;
 
     fn random(shape: [usize; 4], dtype: DType) -> Tensor<4> {
-        Tensor::<4>::random(shape, Distribution::Default, &Device::flex()).cast(dtype)
+        testing::random(shape, 1.0).cast(dtype)
     }
 
     fn assert_same(found: Tensor<4>, expected: Tensor<4>) {

@@ -158,10 +158,10 @@ fn record_linear_geglu(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution};
+    use crate::ops::testing;
 
     fn random<const D: usize>(shape: [usize; D], deviation: f64, dtype: DType) -> Tensor<D> {
-        Tensor::<D>::random(shape, Distribution::Normal(0.0, deviation), &Device::flex()).cast(dtype)
+        testing::random(shape, deviation).cast(dtype)
     }
 
     fn relative_error<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> f32 {

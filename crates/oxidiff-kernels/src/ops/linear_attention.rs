@@ -98,7 +98,7 @@ fn linear_attention_plain(parts: [Tensor<3>; 3], heads: usize) -> Tensor<3> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution};
+    use crate::ops::testing::random;
 
     fn assert_close(found: Tensor<3>, expected: Tensor<3>, tolerance: f32) {
         assert_eq!(found.dims(), expected.dims());
@@ -113,11 +113,7 @@ mod tests {
             [([2, 7, 3, 8], false), ([1, 5000, 2, 5], true), ([2, 1, 1, 33], true), ([1, 2049, 1, 32], false)]
         {
             for (dtype, tolerance) in [(DType::F32, 2e-5), (DType::F16, 5e-3), (DType::BF16, 4e-2)] {
-                let x = Tensor::<3>::random(
-                    [batch, tokens, heads * 3 * dim],
-                    Distribution::Normal(0.1, 1.0),
-                    &Device::flex(),
-                );
+                let x = random([batch, tokens, heads * 3 * dim], 1.0) + 0.1;
                 let x = x.cast(dtype);
                 let split: Tensor<5> = x.clone().reshape([batch, tokens, heads, 3, dim]);
                 let [query, key, value] = [0, 1, 2]

@@ -21,3 +21,5 @@ pub(crate) mod rms_norm;
 pub(crate) mod rms_norm_added;
 pub(crate) mod rotation;
 pub(crate) mod swiglu;
+#[cfg(test)]
+mod testing;

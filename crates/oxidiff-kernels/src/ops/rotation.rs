@@ -66,14 +66,13 @@ pub(super) fn rotate_plain(x: Tensor<3>, cos: Tensor<2>, sin: Tensor<2>, pairs: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution};
+    use crate::ops::testing;
+    use burn::tensor::Device;
 
     #[test]
     fn equals_the_plain_expression() {
-        let device = Device::flex();
         for [batch, tokens, heads, half] in [[1, 1, 1, 1], [2, 37, 3, 5], [1, 16, 2, 64], [3, 5, 4, 8]] {
-            let random =
-                |shape: [usize; 3]| Tensor::<3>::random(shape, Distribution::Normal(0.0, 2.0), &device);
+            let random = |shape: [usize; 3]| testing::random(shape, 2.0);
             let angles = random([1, tokens, half]).squeeze_dim::<2>(0);
             let (cos, sin) = (angles.clone().cos(), angles.sin());
             for pairs in [Pairs::Neighbours, Pairs::Halves] {

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use crate::ops::attention::attention_plain;
     use crate::ops::gradients::testing::{check, random};
-    use burn::tensor::{Device, Distribution};
+    use crate::ops::testing;
 
     /// Batch, heads, queries, keys, dimension, dimension of the values.
     fn check_shape([batch, heads, queries, keys, dim, value_dim]: [usize; 6], deviation: f64) {
@@ -99,8 +99,7 @@ mod tests {
 
     #[test]
     fn one_key_takes_all_the_weight() {
-        let device = Device::flex();
-        let random = |shape| Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.0), &device);
+        let random = |shape| testing::random(shape, 1.0);
         let [query, key, value, gradient] = [[1, 513, 24], [1, 1, 24], [1, 1, 24], [1, 513, 24]].map(random);
         let [query, key, value] = [query, key, value].map(|input| input.autodiff().require_grad());
         let attended = crate::attention(query.clone(), key.clone(), value.clone(), 1);

@@ -1,29 +1,16 @@
 //! Comparing the gradients of kernels with those of plain expressions.
 
-use std::cell::RefCell;
-use std::f64::consts::TAU;
-
 use burn::tensor::{DType, Device, Tensor};
-use rand_mt::Mt;
+
+use crate::ops::testing;
 
 /// A function of flattened inputs, with a flattened result.
 pub(in crate::ops) type Function<'a> = &'a (dyn Fn(&[Tensor<1>]) -> Tensor<1> + Sync);
 
-thread_local! {
-    /// Each test has a thread of its own, and so the same values whatever runs beside it.
-    static TWISTER: RefCell<Mt> = RefCell::new(Mt::new(0));
-}
-
 /// Random values, exact in every element type that has a kernel.
 pub(in crate::ops) fn random(len: usize, deviation: f64) -> Tensor<1> {
-    let values: Vec<f32> = TWISTER.with_borrow_mut(|twister| {
-        let mut uniform = || (f64::from(twister.next_u32()) + 0.5) / (1_u64 << 32) as f64;
-        let mut normal = || (-2.0 * uniform().ln()).sqrt() * (TAU * uniform()).cos();
-        (0..len).map(|_| (normal() * deviation) as f32).collect()
-    });
-    let values = Tensor::<1>::from_floats(&values[..], &Device::flex());
     // Eight digits of the significand; far from where `f16` loses digits.
-    values.cast(DType::BF16).cast(DType::F32)
+    testing::random([len], deviation).cast(DType::BF16).cast(DType::F32)
 }
 
 /// The gradients of a random linear function of `function`'s result, for the inputs that are `tracked`. The function gets inputs
