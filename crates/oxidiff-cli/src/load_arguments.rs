@@ -84,6 +84,9 @@ pub(crate) struct LoadArguments {
     /// Keep only the model that computes in the memory of the card, which needs less of it; with --device cuda
     #[arg(long)]
     model_cpu_offload: bool,
+    /// Keep weights in the memory of the card only while they are used, which needs the least of it and is slow; with --device cuda
+    #[arg(long)]
+    sequential_cpu_offload: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -106,13 +109,18 @@ enum DTypeName {
 impl LoadArguments {
     /// Limits the memory of this process and of the card, if the user asks for it.
     pub fn limit_memory(&self) -> anyhow::Result<()> {
-        if self.model_cpu_offload && !matches!(self.device.name, DeviceName::Cuda) {
-            bail!(
-                "--model-cpu-offload: only NVIDIA cards have a memory that models can leave; add --device cuda"
-            );
+        let offloads = [
+            ("--model-cpu-offload", self.model_cpu_offload),
+            ("--sequential-cpu-offload", self.sequential_cpu_offload),
+        ];
+        for (option, _) in offloads.into_iter().filter(|(_, given)| *given) {
+            if !matches!(self.device.name, DeviceName::Cuda) {
+                bail!("{option}: only NVIDIA cards have a memory that models can leave; add --device cuda");
+            }
         }
         oxidiff::set_max_memory(self.max_memory);
         oxidiff::set_model_cpu_offload(self.model_cpu_offload);
+        oxidiff::set_sequential_cpu_offload(self.sequential_cpu_offload);
         Ok(())
     }
 

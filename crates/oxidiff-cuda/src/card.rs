@@ -1,8 +1,6 @@
 //! A plan on a card.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use burn_flex::FlexTensor;
@@ -11,18 +9,17 @@ use oxidiff_kernels::{Cost, add_cost, breakdown_is_running};
 use crate::driver::{Device, Event, Memory, Replay, Staging};
 use crate::engine::bytes_of;
 use crate::error::Result;
-use crate::graph::{Buffer, Origin};
 use crate::launch::Launch;
-use crate::operation::Operation;
 use crate::plan::{Level, Place, Plan};
+use crate::segments::Segment;
 use crate::start::{Scratch, Starter, scratch_bytes};
 use crate::view::{BufferId, View};
+use crate::weights::{Kept, OnCpu, Prepare, Weights, memory_of};
 
 /// A card and what several plans share on it.
 pub struct Card {
     device: Arc<Device>,
-    /// Weights in the form in which kernels take them, by what they were made from.
-    kept: Mutex<HashMap<u64, Weak<Memory>>>,
+    kept: Kept,
 }
 
 impl Card {
@@ -31,7 +28,7 @@ impl Card {
     /// # Errors
     /// When there is no such card, it is too old, or the driver fails.
     pub fn open(ordinal: usize) -> Result<Arc<Self>> {
-        Ok(Arc::new(Self { device: Device::open(ordinal)?, kept: Mutex::default() }))
+        Ok(Arc::new(Self { device: Device::open(ordinal)?, kept: Kept::default() }))
     }
 
     /// The card's name.
@@ -48,57 +45,24 @@ pub struct OnCard {
     memory: Vec<Option<Arc<Memory>>>,
     /// Where the tensors of a call are; the recorded graphs work in it.
     _arena: Memory,
+    /// Where weights are while the operations that read them run.
+    window: Memory,
     /// Partial sums and counters of kernels that divide a sum among blocks.
     _scratch: Memory,
     inputs: Vec<Staging>,
     outputs: Vec<Staging>,
     /// The conditions of the last call.
     conditions: Vec<(usize, Option<FlexTensor>)>,
-    on_conditions: Option<Replay>,
-    /// The launches of a call.
-    launches: Vec<Launch>,
-    on_call: Replay,
+    segments: Vec<OfSegment>,
 }
 
-/// What the memory of a buffer is made from. Equal ones hold equal values.
-fn fingerprints(plan: &Plan, weights: &[FlexTensor]) -> Vec<u64> {
-    let hash = |values: &dyn Fn(&mut DefaultHasher)| {
-        let mut hasher = DefaultHasher::new();
-        values(&mut hasher);
-        hasher.finish()
-    };
-    let mut found: Vec<u64> = plan
-        .graph
-        .buffers
-        .iter()
-        .enumerate()
-        .map(|(index, buffer)| match &buffer.origin {
-            Origin::Weight(weight) => hash(&|hasher| {
-                let weight = &weights[*weight];
-                (Arc::as_ptr(&weight.data_arc()) as usize).hash(hasher);
-                format!("{:?} {:?}", weight.layout(), weight.dtype()).hash(hasher);
-            }),
-            Origin::Constant(bytes) => hash(&|hasher| bytes.hash(hasher)),
-            Origin::Input(_) | Origin::Computed => hash(&|hasher| index.hash(hasher)),
-        })
-        .collect();
-    let mut written = vec![false; found.len()];
-    for operation in &plan.graph.operations {
-        let target = operation.writes().buffer.0;
-        let before = if written[target] { found[target] } else { 0 };
-        written[target] = true;
-        found[target] = hash(&|hasher| {
-            before.hash(hasher);
-            let mut named = operation.clone();
-            named.writes_mut().buffer = BufferId(0);
-            for view in named.reads_mut() {
-                found[view.buffer.0].hash(hasher);
-                view.buffer = BufferId(0);
-            }
-            format!("{named:?}").hash(hasher);
-        });
-    }
-    found
+/// A segment that is ready to run.
+struct OfSegment {
+    level: Level,
+    /// The weights that are copied into the window before, each with its first byte there.
+    loads: Vec<(OnCpu, usize)>,
+    launches: Vec<Launch>,
+    replay: Replay,
 }
 
 impl OnCard {
@@ -121,37 +85,34 @@ impl OnCard {
         scratch_memory.fill(0)?;
         let start = scratch_memory.address();
         let scratch = Scratch { counters: start, partial: start + counter_bytes as u64 };
-        let mut memory: Vec<Option<Arc<Memory>>> = vec![None; plan.graph.buffers.len()];
-        let prepared = Prepare { card: &card, plan: &plan, weights, memory: &mut memory, scratch }.run()?;
+        let Weights { mut memory, on_cpu, temporary } =
+            Prepare { device: &device, kept: &card.kept, plan: &plan, weights, scratch }.run()?;
         // Everything that is not a weight: inputs, results, what is kept between calls.
         for (index, buffer) in plan.graph.buffers.iter().enumerate() {
-            if plan.places[index] == Place::Own
-                && memory[index].is_none()
-                && !prepared.temporary.contains(&index)
-            {
+            if plan.places[index] == Place::Own && memory[index].is_none() && !temporary.contains(&index) {
                 memory[index] = Some(memory_of(&device, buffer, weights)?);
             }
         }
-        let address = |buffer: BufferId| match plan.places[buffer.0] {
-            Place::Arena(start) => arena.address() + start as u64,
-            Place::Own | Place::Nowhere => memory[buffer.0].as_ref().map_or(0, |memory| memory.address()),
-        };
-        let starter = Starter { card: &facts, address: &address, scratch, weights_are_ready: true };
-        let of_level = |level: Level| -> Result<Vec<Launch>> {
-            let operations = plan.graph.operations.iter().zip(&plan.levels).filter(|(_, of)| **of == level);
-            let launches = operations.map(|(operation, _)| starter.launches(operation));
-            Ok(launches.collect::<Result<Vec<_>>>()?.concat())
-        };
-        let record = |all: &[Launch]| {
-            Replay::record(&device, || {
+        let window = Memory::new(&device, plan.window_bytes)?;
+        let of_segment = |segment: &Segment| -> Result<OfSegment> {
+            let address = |buffer: BufferId| match plan.places[buffer.0] {
+                Place::Arena(start) => arena.address() + start as u64,
+                Place::Passing => window.address() + segment.in_window(buffer).unwrap_or(0) as u64,
+                Place::Own | Place::Nowhere => memory[buffer.0].as_ref().map_or(0, |memory| memory.address()),
+            };
+            let starter = Starter { card: &facts, address: &address, scratch, weights_are_ready: true };
+            let operations = plan.graph.operations[segment.operations.clone()].iter();
+            let launches = operations.map(|operation| starter.launches(operation));
+            let launches = launches.collect::<Result<Vec<_>>>()?.concat();
+            let replay = Replay::record(&device, || {
                 // SAFETY: the launches were made for the memory of this plan, which lives as long as the recorded graph.
-                all.iter().try_for_each(|launch| unsafe { device.launch(launch) })
-            })
+                launches.iter().try_for_each(|launch| unsafe { device.launch(launch) })
+            })?;
+            let loads =
+                segment.loads.iter().map(|(buffer, start)| (on_cpu[&buffer.0].clone(), *start)).collect();
+            Ok(OfSegment { level: segment.level, loads, launches, replay })
         };
-        let on_conditions = of_level(Level::Conditions)?;
-        let on_conditions = if on_conditions.is_empty() { None } else { Some(record(&on_conditions)?) };
-        let launches = of_level(Level::Call)?;
-        let on_call = record(&launches)?;
+        let segments = plan.segments.iter().map(of_segment).collect::<Result<Vec<_>>>()?;
         let stagings = |views: &[View]| -> Result<Vec<Staging>> {
             views.iter().map(|view| Staging::new(&device, plan.graph.buffer(view.buffer).bytes)).collect()
         };
@@ -163,13 +124,12 @@ impl OnCard {
             plan,
             memory,
             _arena: arena,
+            window,
             _scratch: scratch_memory,
             inputs,
             outputs,
             conditions,
-            on_conditions,
-            launches,
-            on_call,
+            segments,
         })
     }
 
@@ -208,13 +168,10 @@ impl OnCard {
             self.inputs[index].bytes_mut().copy_from_slice(bytes_of(input));
             memory.copy_from(&self.inputs[index])?;
         }
-        if let (true, Some(replay)) = (changed, &self.on_conditions) {
-            replay.launch()?;
-        }
-        if breakdown_is_running() {
-            self.run_counting()?;
-        } else {
-            self.on_call.launch()?;
+        for segment in &self.segments {
+            if changed || segment.level == Level::Call {
+                self.run_segment(segment)?;
+            }
         }
         for (output, staging) in self.plan.graph.outputs.iter().zip(&mut self.outputs) {
             let memory = self.memory[output.buffer.0].as_ref().expect("results have memory of their own");
@@ -224,10 +181,23 @@ impl OnCard {
         Ok(self.outputs.iter().map(|output| output.bytes_of().to_vec()).collect())
     }
 
-    /// Runs the launches of a call one by one, and counts what each costs.
-    fn run_counting(&self) -> Result<()> {
+    fn run_segment(&self, segment: &OfSegment) -> Result<()> {
+        // What ran before has left the window when the copies start: everything runs in order.
+        for (weight, start) in &segment.loads {
+            // SAFETY: the weights are those of this plan, and never change. Each call waits for the card.
+            unsafe { self.window.write_at(*start, weight.bytes()) }?;
+        }
+        if breakdown_is_running() && segment.level == Level::Call {
+            self.run_counting(&segment.launches)
+        } else {
+            segment.replay.launch()
+        }
+    }
+
+    /// Runs launches one by one, and counts what each costs.
+    fn run_counting(&self, launches: &[Launch]) -> Result<()> {
         let device = &self.card.device;
-        for launch in &self.launches {
+        for launch in launches {
             let start = Event::now(device)?;
             // SAFETY: the launches were made for the memory of this plan.
             unsafe { device.launch(launch) }?;
@@ -241,99 +211,5 @@ impl OnCard {
             });
         }
         Ok(())
-    }
-}
-
-/// Memory for a buffer, with what it holds from the start.
-fn memory_of(device: &Arc<Device>, buffer: &Buffer, weights: &[FlexTensor]) -> Result<Arc<Memory>> {
-    let memory = Memory::new(device, buffer.bytes)?;
-    match &buffer.origin {
-        Origin::Constant(bytes) => memory.write(bytes)?,
-        Origin::Weight(weight) => memory.write(bytes_of(&weights[*weight].to_contiguous()))?,
-        Origin::Input(_) | Origin::Computed => {}
-    }
-    Ok(Arc::new(memory))
-}
-
-/// Computes what depends on the weights alone.
-struct Prepare<'a> {
-    card: &'a Arc<Card>,
-    plan: &'a Plan,
-    weights: &'a [FlexTensor],
-    memory: &'a mut Vec<Option<Arc<Memory>>>,
-    scratch: Scratch,
-}
-
-struct Prepared {
-    /// Buffers that are not needed any more.
-    temporary: Vec<usize>,
-}
-
-impl Prepare<'_> {
-    fn run(self) -> Result<Prepared> {
-        let Self { card, plan, weights, memory, scratch } = self;
-        let device = &card.device;
-        let facts = *device.facts();
-        let fingerprints = fingerprints(plan, weights);
-        let mut kept = card.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|_, memory| memory.strong_count() > 0);
-        let early: Vec<&Operation> = plan
-            .graph
-            .operations
-            .iter()
-            .zip(&plan.levels)
-            .filter(|(_, level)| **level == Level::Weights)
-            .map(|(operation, _)| operation)
-            .collect();
-        let later: Vec<&Operation> = plan.graph.operations[early.len()..].iter().collect();
-        let is_needed_later = |buffer: usize| {
-            later.iter().any(|operation| operation.reads().iter().any(|view| view.buffer.0 == buffer))
-                || plan.graph.outputs.iter().any(|output| output.buffer.0 == buffer)
-        };
-        // The last operation that reads or writes a buffer.
-        let mut last_use: HashMap<usize, usize> = HashMap::new();
-        for (index, operation) in early.iter().enumerate() {
-            for view in operation.reads().into_iter().chain([operation.writes()]) {
-                last_use.insert(view.buffer.0, index);
-            }
-        }
-        let needed: HashMap<usize, bool> =
-            last_use.keys().map(|buffer| (*buffer, is_needed_later(*buffer))).collect();
-        let mut temporary = Vec::new();
-        // Results that another plan has made already.
-        for (&buffer, _) in needed.iter().filter(|(_, needed)| **needed) {
-            memory[buffer] = kept.get(&fingerprints[buffer]).and_then(Weak::upgrade);
-        }
-        let shared: Vec<bool> = memory.iter().map(Option::is_some).collect();
-        for (index, operation) in early.iter().enumerate() {
-            let target = operation.writes().buffer.0;
-            if !shared[target] {
-                for buffer in operation.reads().iter().map(|view| view.buffer.0).chain([target]) {
-                    if memory[buffer].is_none() {
-                        memory[buffer] = Some(memory_of(device, &plan.graph.buffers[buffer], weights)?);
-                    }
-                }
-                let address =
-                    |buffer: BufferId| memory[buffer.0].as_ref().map_or(0, |memory| memory.address());
-                let starter = Starter { card: &facts, address: &address, scratch, weights_are_ready: false };
-                for launch in starter.launches(operation)? {
-                    // SAFETY: made for the memory above.
-                    unsafe { device.launch(&launch) }?;
-                }
-            }
-            for view in operation.reads().into_iter().chain([operation.writes()]) {
-                let buffer = view.buffer.0;
-                if last_use[&buffer] == index && !needed[&buffer] {
-                    memory[buffer] = None;
-                    temporary.push(buffer);
-                }
-            }
-        }
-        for (&buffer, &needed) in &needed {
-            if let (true, Some(memory)) = (needed, &memory[buffer]) {
-                kept.insert(fingerprints[buffer], Arc::downgrade(memory));
-            }
-        }
-        Ok(Prepared { temporary })
     }
 }

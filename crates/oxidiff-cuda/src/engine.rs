@@ -25,6 +25,18 @@ pub enum Executor {
     Card(Arc<Card>),
 }
 
+impl Executor {
+    /// Bytes of the window through which weights pass: so large that few segments wait for the copies of others, and small beside a
+    /// model.
+    fn window(&self) -> usize {
+        match self {
+            // The models of tests are small.
+            Self::Interpreter => 8 << 10,
+            Self::Card(_) => 256 << 20,
+        }
+    }
+}
+
 /// Runs one model.
 pub struct Engine {
     executor: Executor,
@@ -44,6 +56,7 @@ struct Key {
     /// Which call of the model.
     call: String,
     inputs: Vec<(Vec<usize>, DType)>,
+    weights_pass: bool,
 }
 
 enum Prepared {
@@ -76,6 +89,8 @@ pub struct Call<'a> {
     pub inputs: &'a [Operand],
     /// Which inputs are mostly the same as in the call before, by position.
     pub conditions: &'a [usize],
+    /// Whether weights are on the card only while the operations that read them run.
+    pub weights_pass: bool,
 }
 
 impl Engine {
@@ -103,6 +118,7 @@ impl Engine {
                 .iter()
                 .map(|input| (input.shape().iter().copied().collect(), input.dtype()))
                 .collect(),
+            weights_pass: call.weights_pass,
         };
         let weights = weights_of(model);
         if !same(&weights, &state.weights) {
@@ -117,8 +133,10 @@ impl Engine {
                         Ok(graph) => graph,
                         Err(error) => return Ok(Err(error)),
                     };
-                    let plan = Plan::new(graph, call.conditions);
-                    tracing::debug!(arena = plan.arena_bytes, "planned {}: {}", call.name, plan.summary());
+                    let window = call.weights_pass.then(|| self.executor.window());
+                    let plan = Plan::new(graph, call.conditions, window);
+                    let (arena, window) = (plan.arena_bytes, plan.window_bytes);
+                    tracing::debug!(arena, window, "planned {}: {}", call.name, plan.summary());
                     plan
                 }
             };
@@ -206,7 +224,7 @@ mod tests {
         let recorded = Cell::new(0);
         let call = |value: f32| -> Vec<f32> {
             let image = Tensor::<4>::from_floats([[[[value, 1.0]]]], &Device::flex());
-            let call = Call { name: "scale", inputs: &[image.into()], conditions: &[] };
+            let call = Call { name: "scale", inputs: &[image.into()], conditions: &[], weights_pass: false };
             let outputs = engine.call(&model, &call, |model, inputs| {
                 recorded.set(recorded.get() + 1);
                 let [image]: [Operand; 1] = inputs.try_into().expect("one input");

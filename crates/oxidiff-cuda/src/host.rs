@@ -8,14 +8,20 @@ use half::{bf16, f16};
 use crate::operation::{
     Activation, Attention, Convolution, GroupNorm, LayerNorm, Operation, Reduction, Resizing,
 };
-use crate::plan::Plan;
+use crate::plan::{Level, Plan};
 use crate::program::Program;
-use crate::view::View;
+use crate::segments::Segment;
+use crate::view::{BufferId, View};
 
 /// Computes the results of `plan` for `inputs`, as bytes. `weights` are the bytes of the model's weights.
 pub fn run(plan: &Plan, weights: &[&[u8]], inputs: &[&[u8]]) -> Vec<Vec<u8>> {
-    let mut host = Host { plan, memory: plan.host_memory(weights, inputs) };
-    plan.graph.operations.iter().for_each(|operation| host.compute(operation));
+    let mut host = Host { plan, memory: plan.host_memory(weights, inputs), segment: None };
+    let early = plan.graph.operations.iter().zip(&plan.levels).filter(|(_, level)| **level == Level::Weights);
+    early.for_each(|(operation, _)| host.compute(operation));
+    for segment in &plan.segments {
+        host.start(segment);
+        plan.graph.operations[segment.operations.clone()].iter().for_each(|it| host.compute(it));
+    }
     plan.graph.outputs.iter().map(|output| host.bytes(output)).collect()
 }
 
@@ -23,6 +29,8 @@ struct Host<'a> {
     plan: &'a Plan,
     /// One block of bytes for each space of the plan.
     memory: Vec<Vec<u8>>,
+    /// What runs.
+    segment: Option<&'a Segment>,
 }
 
 /// Calls `visit` with each index of `shape`, in order.
@@ -40,9 +48,31 @@ fn for_each_index(shape: &[usize], mut visit: impl FnMut(&[usize])) {
     }
 }
 
-impl Host<'_> {
+impl<'a> Host<'a> {
+    /// Brings the weights of a segment into the window.
+    fn start(&mut self, segment: &'a Segment) {
+        let mut window = self.memory.pop().expect("the window is the last space");
+        // What is not of this segment is not a number.
+        window.fill(0xff);
+        for (buffer, start) in &segment.loads {
+            let (space, from) = self.plan.place(*buffer);
+            let bytes = &self.memory[space][from..];
+            window[*start..start + bytes.len()].copy_from_slice(bytes);
+        }
+        self.memory.push(window);
+        self.segment = Some(segment);
+    }
+
+    /// The space that holds a buffer, and its first byte there.
+    fn place(&self, buffer: BufferId) -> (usize, usize) {
+        match self.segment.and_then(|segment| segment.in_window(buffer)) {
+            Some(start) => (self.memory.len() - 1, start),
+            None => self.plan.place(buffer),
+        }
+    }
+
     fn element(&self, view: &View, position: usize) -> &[u8] {
-        let (space, start) = self.plan.place(view.buffer);
+        let (space, start) = self.place(view.buffer);
         let size = view.dtype.size();
         &self.memory[space][start + position * size..][..size]
     }
@@ -64,7 +94,7 @@ impl Host<'_> {
     }
 
     fn set(&mut self, view: &View, index: &[usize], value: f32) {
-        let (space, start) = self.plan.place(view.buffer);
+        let (space, start) = self.place(view.buffer);
         let size = view.dtype.size();
         let target = &mut self.memory[space][start + view.position(index) * size..][..size];
         match view.dtype {
@@ -134,7 +164,7 @@ impl Host<'_> {
             // Bits are kept, of integers beyond the precision of `f32` as well.
             let bytes = self.bytes(&inputs[0]);
             let mut chunks = bytes.chunks(y.dtype.size());
-            let (space, start) = self.plan.place(y.buffer);
+            let (space, start) = self.place(y.buffer);
             for_each_index(&y.shape.clone(), |index| {
                 let chunk = chunks.next().expect("one element for each of the result");
                 self.memory[space][start + y.position(index) * chunk.len()..][..chunk.len()]

@@ -19,7 +19,9 @@ pub mod passes;
 pub mod plan;
 pub mod program;
 pub mod recording;
+pub mod segments;
 mod start;
 pub mod view;
+mod weights;
 
 pub use error::{Error, Result};

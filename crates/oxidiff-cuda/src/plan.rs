@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::graph::{Graph, Origin};
 use crate::passes;
+use crate::segments::{Segment, let_weights_pass, segments};
 use crate::view::BufferId;
 
 /// What an operation depends on, and so when it runs.
@@ -25,6 +26,8 @@ pub enum Place {
     Arena(usize),
     /// Has memory of its own: inputs, results, weights, and what is kept between calls.
     Own,
+    /// Has no memory between the operations that read it: a weight that passes through the window of a [`Segment`].
+    Passing,
     /// Is not used.
     Nowhere,
 }
@@ -42,22 +45,32 @@ pub struct Plan {
     pub arena_bytes: usize,
     /// The inputs that rarely change, by position.
     pub conditions: Vec<usize>,
+    /// What runs after the weights are ready.
+    pub segments: Vec<Segment>,
+    /// Bytes of the window through which weights pass.
+    pub window_bytes: usize,
 }
 
 /// Buffers start at multiples of this many bytes.
-const ALIGNMENT: usize = 256;
+pub(crate) const ALIGNMENT: usize = 256;
 
 impl Plan {
-    /// Plans `graph`. `conditions` are the inputs that rarely change, by position.
-    pub fn new(graph: Graph, conditions: &[usize]) -> Self {
+    /// Plans `graph`. `conditions` are the inputs that rarely change, by position. With a `window`, weights do not stay on the card but
+    /// pass through a window of this many bytes.
+    pub fn new(graph: Graph, conditions: &[usize], window: Option<usize>) -> Self {
         let mut graph = passes::simplify(graph);
         let levels = levels(&graph, conditions);
         let mut operations: Vec<_> = std::mem::take(&mut graph.operations).into_iter().zip(levels).collect();
         operations.sort_by_key(|(_, level)| *level);
         let levels: Vec<Level>;
         (graph.operations, levels) = operations.into_iter().unzip();
-        let (places, arena_bytes) = lay_out(&graph, &levels);
-        Self { graph, levels, places, arena_bytes, conditions: conditions.to_vec() }
+        let (mut places, arena_bytes) = lay_out(&graph, &levels);
+        if window.is_some() {
+            let_weights_pass(&graph, &levels, &mut places);
+        }
+        let (segments, window_bytes) = segments(&graph, &levels, &places, window.unwrap_or(0));
+        let conditions = conditions.to_vec();
+        Self { graph, levels, places, arena_bytes, conditions, segments, window_bytes }
     }
 
     /// How many operations of which kind run when.
@@ -70,15 +83,16 @@ impl Plan {
         counted.collect::<Vec<_>>().join(", ")
     }
 
-    /// The space of [`Self::host_memory`] that holds a buffer, and its first byte there.
+    /// The space of [`Self::host_memory`] that holds a buffer, and its first byte there. For a weight that passes through the window, this
+    /// is where it comes from.
     pub(crate) fn place(&self, buffer: BufferId) -> (usize, usize) {
         match self.places[buffer.0] {
             Place::Arena(start) => (0, start),
-            Place::Own | Place::Nowhere => (1 + buffer.0, 0),
+            Place::Own | Place::Passing | Place::Nowhere => (1 + buffer.0, 0),
         }
     }
 
-    /// Memory on the CPU with the weights, inputs and constants in place: the arena, then one space for each buffer.
+    /// Memory on the CPU with the weights, inputs and constants in place: the arena, then one space for each buffer, then the window.
     pub(crate) fn host_memory(&self, weights: &[&[u8]], inputs: &[&[u8]]) -> Vec<Vec<u8>> {
         // What was not written yet is not a number.
         let mut memory = vec![vec![0xff; self.arena_bytes]];
@@ -91,6 +105,7 @@ impl Plan {
                 (Origin::Computed, _) => vec![0xff; buffer.bytes],
             });
         }
+        memory.push(vec![0xff; self.window_bytes]);
         memory
     }
 }

@@ -68,7 +68,7 @@ pub use loading::hub::{HubOptions, HubRepo};
 pub use loading::quantisation::QuantizationConfig;
 pub use loading::single_file::SingleFileOptions;
 pub use loading::{LoadOptions, check_writable, download, write_whole};
-pub use memory::{set_max_memory, set_model_cpu_offload};
+pub use memory::{set_max_memory, set_model_cpu_offload, set_sequential_cpu_offload};
 pub use models::adapters::{AdapterWeight, BlockWeight, BlockWeights};
 pub use models::autoencoders::{
     Autoencoder, AutoencoderDC, AutoencoderDCConfig, AutoencoderKL, AutoencoderKLConfig, AutoencoderKLFlux2,

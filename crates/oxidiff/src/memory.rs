@@ -7,6 +7,8 @@ use oxidiff_kernels::memory_shortage;
 
 /// As [`set_model_cpu_offload`] was told.
 static OFFLOADS_MODELS: AtomicBool = AtomicBool::new(false);
+/// As [`set_sequential_cpu_offload`] was told.
+static OFFLOADS_WEIGHTS: AtomicBool = AtomicBool::new(false);
 
 /// Sets whether pipelines keep only the model that computes in the memory of an NVIDIA card (`enable_model_cpu_offload()` in Python);
 /// at the start, models stay there.
@@ -22,9 +24,29 @@ pub fn set_model_cpu_offload(offload: bool) {
     OFFLOADS_MODELS.store(offload, Ordering::Relaxed);
 }
 
+/// Sets whether weights are in the memory of an NVIDIA card only while the operations that read them run
+/// (`enable_sequential_cpu_offload()` in Python); at the start, they stay there.
+///
+/// A model of any size then computes in the memory of its intermediate values and of a quarter of a gibibyte, or of its largest weight, and
+/// all weights are copied to the card in each call: slow beside [`set_model_cpu_offload`], which is the better choice where the largest
+/// model fits.
+///
+/// ```
+/// oxidiff::set_sequential_cpu_offload(true);
+/// # oxidiff::set_sequential_cpu_offload(false);
+/// ```
+pub fn set_sequential_cpu_offload(offload: bool) {
+    OFFLOADS_WEIGHTS.store(offload, Ordering::Relaxed);
+}
+
 /// Whether models leave the card when they are not used.
 pub(crate) fn offloads_models() -> bool {
-    OFFLOADS_MODELS.load(Ordering::Relaxed)
+    OFFLOADS_MODELS.load(Ordering::Relaxed) || offloads_weights()
+}
+
+/// Whether weights are on a card only while operations need them.
+pub(crate) fn offloads_weights() -> bool {
+    OFFLOADS_WEIGHTS.load(Ordering::Relaxed)
 }
 
 /// Sets how many bytes of memory this process may use; `None`, as at the start, leaves it to the machine.

@@ -69,6 +69,43 @@ impl Memory {
         self.device.synchronize()
     }
 
+    /// Copies `values` to this memory, from byte `start` on. What was started before runs before, what is started later after.
+    ///
+    /// # Errors
+    /// When the driver fails.
+    ///
+    /// # Panics
+    /// When there are more values than memory.
+    ///
+    /// # Safety
+    /// The values must exist, and not change, until the card was waited for.
+    pub unsafe fn write_at(&self, start: usize, values: &[u8]) -> Result<()> {
+        assert!(
+            start + values.len() <= self.bytes,
+            "{} bytes into {} from {start}",
+            values.len(),
+            self.bytes
+        );
+        self.device.bind()?;
+        let address = self.address + start as u64;
+        // SAFETY: the memory is large enough; the caller vouches for the values.
+        unsafe { result::memcpy_htod_async(address, values, self.device.stream) }.doing("copying to the card")
+    }
+
+    /// The contents, after everything that was started before.
+    ///
+    /// # Errors
+    /// When the driver fails.
+    pub fn read(&self) -> Result<Vec<u8>> {
+        self.device.bind()?;
+        let mut values = vec![0; self.bytes];
+        // SAFETY: exactly this memory, and the stream is waited for while `values` is borrowed.
+        unsafe { result::memcpy_dtoh_async(&mut values, self.address, self.device.stream) }
+            .doing("copying from the card")?;
+        self.device.synchronize()?;
+        Ok(values)
+    }
+
     /// Fills this memory with `value`.
     ///
     /// # Errors

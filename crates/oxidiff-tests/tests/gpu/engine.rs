@@ -91,6 +91,42 @@ fn models_that_left_a_card_come_back() {
 }
 
 #[test]
+fn weights_that_pass_through_a_card_give_the_same_results() {
+    let folder = fixture("sd1");
+    let models = || {
+        let unet: UNet2DConditionModel = load(&folder, "unet", interpreter());
+        (
+            unet,
+            load::<CLIPTextModel>(&folder, "text_encoder", interpreter()),
+            load(&folder, "vae", interpreter()),
+        )
+    };
+    let (unet, _, vae): (_, _, AutoencoderKL) = models();
+    let sample = random([2, unet.config().in_channels, 8, 8]);
+    let embedding = random([2, 7, text_width(&unet)]);
+    let latents = random([1, vae.config().latent_channels, 8, 8]);
+    let call = |(unet, encoder, vae): &(UNet2DConditionModel, CLIPTextModel, AutoencoderKL)| {
+        (
+            encoder.forward(&[vec![1, 2, 3]], None).unwrap().last_hidden_state,
+            unet.forward(sample.clone(), 3.0, embedding.clone()).unwrap(),
+            vae.decode(latents.clone()).unwrap(),
+        )
+    };
+    let stayed = call(&models());
+    oxidiff::set_sequential_cpu_offload(true);
+    let models = models();
+    let passed = [call(&models), call(&models)];
+    models.0.release_memory();
+    let again = call(&models);
+    oxidiff::set_sequential_cpu_offload(false);
+    for passed in passed.into_iter().chain([again]) {
+        assert_eq!(distance(passed.0, stayed.0.clone()), 0.0);
+        assert_eq!(distance(passed.1, stayed.1.clone()), 0.0);
+        assert_eq!(distance(passed.2, stayed.2.clone()), 0.0);
+    }
+}
+
+#[test]
 fn controlnets_agree_and_unets_add_their_residuals() {
     let folder = format!("{}/../../tests/fixtures/controlnet", env!("CARGO_MANIFEST_DIR"));
     let on_cpu: ControlNetModel = load(&folder, "controlnet", Device::flex());

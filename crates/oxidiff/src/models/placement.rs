@@ -105,7 +105,8 @@ impl Placement {
         forward: impl FnOnce(&M, Vec<Operand>) -> Result<Vec<Operand>>,
     ) -> Result<Vec<Operand>> {
         let engine = self.engine.as_ref().expect("the model is on a card");
-        let call = oxidiff_cuda::engine::Call { name, inputs, conditions };
+        let weights_pass = crate::memory::offloads_weights();
+        let call = oxidiff_cuda::engine::Call { name, inputs, conditions, weights_pass };
         engine.call(model, &call, forward)?.map_err(|error| of_engine(error, M::CLASS_NAME))
     }
 }
