@@ -274,7 +274,10 @@ impl<'a> Host<'a> {
         let features = *it.x.shape.last().expect("a dimension");
         let mut values = self.values(&it.x);
         for row in values.chunks_mut(features) {
-            normalize(row, it.epsilon);
+            match it.rms {
+                true => normalize_around(0.0, row, it.epsilon),
+                false => normalize(row, it.epsilon),
+            }
             for (index, value) in row.iter_mut().enumerate() {
                 *value *= self.get(&it.weight, &[index]);
                 *value += it.bias.as_ref().map_or(0.0, |bias| self.get(bias, &[index]));
@@ -372,6 +375,12 @@ fn softmax(scores: &mut [f32]) {
 fn normalize(values: &mut [f32], epsilon: f32) {
     let count = values.len() as f64;
     let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
+    normalize_around(mean, values, epsilon);
+}
+
+/// Subtracts `mean` and divides by the deviation from it.
+fn normalize_around(mean: f64, values: &mut [f32], epsilon: f32) {
+    let count = values.len() as f64;
     let variance = values.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>() / count;
     let factor = 1.0 / (variance + f64::from(epsilon)).sqrt();
     values.iter_mut().for_each(|value| *value = ((f64::from(*value) - mean) * factor) as f32);

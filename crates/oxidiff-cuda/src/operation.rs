@@ -82,7 +82,7 @@ pub struct GroupNorm {
     pub silu: bool,
 }
 
-/// Normalization of the last dimension.
+/// Layer norm or RMS norm of the last dimension.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerNorm {
     /// `[..., features]`.
@@ -95,6 +95,8 @@ pub struct LayerNorm {
     pub y: View,
     /// Added to the variance.
     pub epsilon: f32,
+    /// Whether the mean is taken to be 0.
+    pub rms: bool,
 }
 
 /// What a reduction computes.

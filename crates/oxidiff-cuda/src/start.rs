@@ -88,7 +88,7 @@ impl Starter<'_> {
                     weight: Some(self.at(&it.weight)),
                     bias: it.bias.as_ref().map(|bias| self.at(bias)),
                     epsilon: it.epsilon,
-                    rms: false,
+                    rms: it.rms,
                 };
                 Ok(norm.launches())
             }

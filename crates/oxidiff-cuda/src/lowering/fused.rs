@@ -93,7 +93,11 @@ impl Lowering<'_> {
             }
             recording::LAYER_NORM => {
                 let (weight, bias) = (arguments.tensor(), arguments.tensor());
-                self.layer_norm(x, weight, Some(bias), number(arguments.scalar()))
+                self.layer_norm(x, (weight, Some(bias)), number(arguments.scalar()), false)
+            }
+            recording::RMS_NORM => {
+                let weight = arguments.tensor();
+                self.layer_norm(x, (weight, None), number(arguments.scalar()), true)
             }
             recording::NEAREST => self.resize(Resizing::Nearest, x, &shape(out)),
             other => return Err(Error::unsupported(other)),

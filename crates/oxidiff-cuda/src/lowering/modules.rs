@@ -37,7 +37,7 @@ impl Lowering<'_> {
                 let x = self.view(&it.input);
                 let weight = self.view(&it.gamma);
                 let bias = it.beta.as_ref().map(|beta| self.view(beta));
-                let y = self.layer_norm(x, weight, bias, number(it.epsilon));
+                let y = self.layer_norm(x, (weight, bias), number(it.epsilon), false);
                 self.define(&it.out, y);
                 Ok(())
             }
@@ -236,10 +236,18 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    pub(super) fn layer_norm(&mut self, x: View, weight: View, bias: Option<View>, epsilon: f32) -> View {
+    /// Layer norm, or RMS norm where the mean is taken to be 0.
+    pub(super) fn layer_norm(
+        &mut self,
+        x: View,
+        (weight, bias): (View, Option<View>),
+        epsilon: f32,
+        rms: bool,
+    ) -> View {
         let x = self.rows(x);
-        let weight = self.contiguous(weight);
-        let bias = bias.map(|bias| self.contiguous(bias));
+        // Kernels have operands of one type; what an embedded time makes is in `f32`.
+        let weight = self.of_type(weight, x.dtype);
+        let bias = bias.map(|bias| self.of_type(bias, x.dtype));
         self.add_in_order(&x.shape, x.dtype, |y| {
             Operation::LayerNorm(Box::new(LayerNorm {
                 x: x.clone(),
@@ -247,7 +255,20 @@ impl Lowering<'_> {
                 bias: bias.clone(),
                 y,
                 epsilon,
+                rms,
             }))
+        })
+    }
+
+    /// A contiguous view of the same values in another type.
+    fn of_type(&mut self, view: View, dtype: DType) -> View {
+        if view.dtype == dtype {
+            return self.contiguous(view);
+        }
+        self.add_in_order(&view.shape, dtype, |y| Operation::Elementwise {
+            program: Program::copy(),
+            inputs: vec![view.clone()],
+            y,
         })
     }
 

@@ -24,6 +24,8 @@ pub const ATTENTION: &str = "oxidiff::attention";
 pub const GROUP_NORM: &str = "oxidiff::group_norm";
 /// [`layer_norm`](crate::layer_norm): inputs `x`, `weight`, `bias`; scalar epsilon.
 pub const LAYER_NORM: &str = "oxidiff::layer_norm";
+/// [`rms_norm`](crate::rms_norm): inputs `x`, `weight`; scalar epsilon.
+pub const RMS_NORM: &str = "oxidiff::rms_norm";
 /// [`nearest`](crate::nearest): input `x`; scalars height and width.
 pub const NEAREST: &str = "oxidiff::nearest";
 

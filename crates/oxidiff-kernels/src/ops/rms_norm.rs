@@ -3,10 +3,12 @@
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, activation};
 use burn_flex::FlexTensor;
+use burn_ir::ScalarIr;
 use half::{bf16, f16};
 
 use super::gradients;
 use super::parameter::parameter;
+use super::recording::{RMS_NORM, Recorded, record};
 use crate::cpu;
 
 /// Divides the last dimension by the root of its mean square, then multiplies by `weight`.
@@ -36,7 +38,15 @@ fn normalize<const D: usize, const SILU: bool>(x: Tensor<D>, weight: Tensor<1>, 
         return activated(differentiable);
     }
     let Ok(x_flex) = x.clone().try_into_primitive::<Flex>() else {
-        return activated(rms_norm_plain(x, weight, epsilon));
+        let (Some(recorded), Some(of_weight)) = (Recorded::of(&x), Recorded::of(&weight)) else {
+            return activated(rms_norm_plain(x, weight, epsilon));
+        };
+        return activated(record(
+            RMS_NORM,
+            vec![recorded, of_weight],
+            vec![ScalarIr::Float(epsilon)],
+            x.dims(),
+        ));
     };
     if features == 0 {
         return x;

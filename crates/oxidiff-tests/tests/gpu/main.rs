@@ -8,6 +8,8 @@
 mod engine;
 #[path = "../fixture/mod.rs"]
 mod fixture;
+#[cfg(feature = "cuda")]
+mod transformers;
 
 use std::path::{Path, PathBuf};
 

@@ -224,6 +224,21 @@ macro_rules! compiled_with_the_library {
 }
 pub(crate) use compiled_with_the_library;
 
+/// Methods of [`Model`] for a class with a `placement`, which can be a card.
+macro_rules! computes_on_cards {
+    () => {
+        fn place_on_card(&mut self, device: &burn::tensor::Device) -> $crate::Result<()> {
+            self.placement = $crate::models::placement::Placement::on(device);
+            Ok(())
+        }
+
+        fn leave_card(&self) {
+            self.placement.leave_card();
+        }
+    };
+}
+pub(crate) use computes_on_cards;
+
 pub(crate) fn resolve<T: Serialize + DeserializeOwned>(config: &Config, class_name: &str) -> Result<T> {
     Ok(config.resolve(class_name)?.0)
 }

@@ -21,6 +21,18 @@ pub(crate) struct Placement {
     engine: Option<Arc<oxidiff_cuda::engine::Engine>>,
 }
 
+/// What a transformer computes with. On a card, these are the inputs of a recorded call; everything else that the call depends on must
+/// be in its name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CallTensors {
+    /// Tokens that are mostly the same as in the call before.
+    pub texts: Vec<Tensor<3>>,
+    /// Other tokens.
+    pub tokens: Vec<Tensor<3>>,
+    /// Embedded times, tables of angles and the like.
+    pub rows: Vec<Tensor<2>>,
+}
+
 impl Placement {
     /// On `device`, which may be a card.
     #[cfg(feature = "cuda")]
@@ -41,6 +53,20 @@ impl Placement {
     #[cfg(feature = "cuda")]
     pub(crate) fn is_card(&self) -> bool {
         self.engine.is_some()
+    }
+
+    /// # Errors
+    /// On a card, where there is no `what`.
+    pub(crate) fn refuse(&self, what: &str) -> Result<()> {
+        #[cfg(feature = "cuda")]
+        if self.is_card() {
+            return Err(Error::unsupported(
+                format!("{what} on a card"),
+                "it computes on the CPU only, for now",
+            ));
+        }
+        let _ = what;
+        Ok(())
     }
 
     /// Releases the card's memory, if models are to leave it.
@@ -71,6 +97,39 @@ impl Placement {
         }
         let _ = name;
         Ok(forward(model, image))
+    }
+
+    /// Computes `forward` of a transformer.
+    ///
+    /// # Errors
+    /// When the card fails or has too little memory.
+    pub(crate) fn tokens<M: Model>(
+        &self,
+        model: &M,
+        name: &str,
+        tensors: CallTensors,
+        forward: impl FnOnce(&M, CallTensors) -> Tensor<3>,
+    ) -> Result<Tensor<3>> {
+        #[cfg(feature = "cuda")]
+        if self.is_card() {
+            let CallTensors { texts, tokens, rows } = tensors;
+            let counts = [texts.len(), tokens.len()];
+            let conditions: Vec<usize> = (0..texts.len()).collect();
+            let of_tokens = texts.into_iter().chain(tokens).map(Operand::from);
+            let inputs: Vec<Operand> = of_tokens.chain(rows.into_iter().map(Operand::from)).collect();
+            let name = format!("{name} {counts:?}");
+            let outputs = self.call(model, &name, &inputs, &conditions, |model, inputs| {
+                let mut inputs = inputs.into_iter();
+                let mut take =
+                    |count: usize| inputs.by_ref().take(count).map(Operand::into_tokens).collect::<Vec<_>>();
+                let (texts, tokens) = (take(counts[0]), take(counts[1]));
+                let rows = inputs.map(Operand::into_matrix).collect();
+                Ok(vec![forward(model, CallTensors { texts, tokens, rows }).into()])
+            })?;
+            return Ok(outputs.into_iter().next().expect("one result").into_tokens());
+        }
+        let _ = name;
+        Ok(forward(model, tensors))
     }
 
     /// As [`Self::call`], for a `forward` whose only result is an image.

@@ -35,6 +35,16 @@ impl RotaryEmbedding {
         Self { cos, sin, pairs: Pairs::Neighbours }
     }
 
+    /// The cosines and sines, which [`Self::of_tables`] takes.
+    pub fn tables(&self) -> [Tensor<2>; 2] {
+        [self.cos.clone(), self.sin.clone()]
+    }
+
+    /// Rotations with the [`Self::tables`] of others.
+    pub fn of_tables([cos, sin]: [Tensor<2>; 2], pairs: Pairs) -> Self {
+        Self { cos, sin, pairs }
+    }
+
     /// Rotates each head of `x` `[batch, tokens, heads * dim]`.
     pub fn rotate(&self, x: Tensor<3>) -> Tensor<3> {
         let dims @ [batch, tokens, width] = x.dims();

@@ -30,19 +30,23 @@ impl ConditionEmbedding {
         }
     }
 
-    /// `[batch, dim]`.
-    pub fn forward(&self, inputs: &FluxInputs<'_>, device: &Device, dtype: DType) -> Tensor<2> {
-        let embed = |embedder: &TimestepEmbedding, values: &[f32]| {
+    /// What [`Self::forward`] takes: the pooled prompts, the waves of the time and, if there is guidance, its waves, each with a row for
+    /// all items or one for each.
+    pub fn raw(inputs: &FluxInputs<'_>, device: &Device, dtype: DType) -> Vec<Tensor<2>> {
+        let waves = |values: &[f32]| {
             let scaled: Vec<f32> = values.iter().map(|value| value * TIME_SCALE).collect();
-            embedder.forward(RAW.forward(&scaled, device).cast(dtype), None)
+            RAW.forward(&scaled, device).cast(dtype)
         };
         let pooled = inputs.pooled_projections.clone().to_device(device).cast(dtype);
-        // One row is for all items.
-        let mut condition = self.text_embedder.forward(pooled, None);
-        condition = condition + embed(&self.timestep_embedder, inputs.timestep);
-        match (inputs.guidance, &self.guidance_embedder) {
-            (Some(guidance), Some(embedder)) => condition + embed(embedder, guidance),
-            _ => condition,
-        }
+        [pooled, waves(inputs.timestep)].into_iter().chain(inputs.guidance.map(waves)).collect()
+    }
+
+    /// `[batch, dim]`.
+    pub fn forward(&self, raw: &[Tensor<2>]) -> Tensor<2> {
+        let embedders =
+            [Some(&self.text_embedder), Some(&self.timestep_embedder), self.guidance_embedder.as_ref()];
+        let embedded = raw.iter().zip(embedders.into_iter().flatten());
+        let embedded = embedded.map(|(raw, embedder)| embedder.forward(raw.clone(), None));
+        embedded.reduce(|sum, next| sum + next).expect("a pooled prompt and a time")
     }
 }

@@ -169,7 +169,7 @@ impl FluxControlNetModel {
     fn samples(&self, call: &FluxControlNetInputs<'_>) -> Result<FluxControlSamples> {
         let (dtype, device, inputs) = (self.dtype(), self.device(), &call.inputs);
         let on_device = |x: &Tensor<3>| x.clone().to_device(&device).cast(dtype);
-        let condition = self.time_text_embed.forward(inputs, &device, dtype);
+        let condition = self.time_text_embed.forward(&ConditionEmbedding::raw(inputs, &device, dtype));
         let mut image = self.x_embedder.forward(on_device(&inputs.hidden_states));
         image = image + self.controlnet_x_embedder.forward(self.followed(call)?);
         let mut text = self.context_embedder.forward(on_device(&inputs.encoder_hidden_states));

@@ -37,7 +37,8 @@ use crate::models::layers::linear::Linear;
 use crate::models::layers::modulation::ModulationLayer;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, axial_angles};
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::{CallTensors, Placement};
 
 /// The epsilon of all norms.
 pub(super) const EPSILON: f64 = 1e-6;
@@ -89,6 +90,8 @@ pub struct FluxTransformer2DModel {
     adapters: Adapters,
     #[module(skip)]
     ip_adapters: IpAdapters,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for FluxTransformer2DModel {
@@ -114,12 +117,15 @@ impl Model for FluxTransformer2DModel {
             config: config.clone(),
             adapters: Adapters::default(),
             ip_adapters: IpAdapters::default(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &FluxTransformer2DConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -195,7 +201,7 @@ impl FluxTransformer2DModel {
         let [batch, tokens, _] = inputs.hidden_states.dims();
         control.check([batch, tokens, sizes.dim()])?;
         let pictures = self.ip_adapters.prompts(pictures, batch)?;
-        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, control, &pictures)))
+        call(Self::CLASS_NAME, &self.device(), || self.predict(inputs, control, &pictures))
     }
 
     /// The tokens that the IP-Adapters make of embedded pictures `[batch, pictures, 1, features]`, for each adapter
@@ -217,17 +223,53 @@ impl FluxTransformer2DModel {
         inputs: &FluxInputs<'_>,
         control: &FluxControlSamples,
         pictures: &[ImagePrompt],
-    ) -> Tensor<3> {
+    ) -> Result<Tensor<3>> {
         let (dtype, device) = (self.dtype(), self.device());
         let on_device = |x: &Tensor<3>| x.clone().to_device(&device).cast(dtype);
-        let condition = self.time_text_embed.forward(inputs, &device, dtype);
+        let raw = ConditionEmbedding::raw(inputs, &device, dtype);
         let rotary = rotary(self.config.axes_dims_rope, inputs.txt_ids, inputs.img_ids, &device);
-        let image = self.x_embedder.forward(on_device(&inputs.hidden_states));
-        let text = self.context_embedder.forward(on_device(&inputs.encoder_hidden_states));
+        if !pictures.is_empty() {
+            self.placement.refuse("IP-Adapters of a FluxTransformer2DModel")?;
+        }
+        let (controls, repeat) = (control.blocks.len(), control.repeat);
+        let tensors = CallTensors {
+            texts: vec![on_device(&inputs.encoder_hidden_states)],
+            tokens: [&inputs.hidden_states]
+                .into_iter()
+                .chain(&control.blocks)
+                .chain(&control.single_blocks)
+                .map(on_device)
+                .collect(),
+            rows: [rotary.tables().to_vec(), raw].concat(),
+        };
+        let name = format!("{controls} {repeat}");
+        self.placement.tokens(self, &name, tensors, |model, CallTensors { texts, mut tokens, mut rows }| {
+            let raw = rows.split_off(2);
+            let rotary = RotaryEmbedding::of_tables(rows.try_into().expect("two tables"), Pairs::Neighbours);
+            let mut control_blocks = tokens.split_off(1);
+            let single_blocks = control_blocks.split_off(controls);
+            let control = FluxControlSamples { blocks: control_blocks, single_blocks, repeat };
+            let [image, text] = [tokens, texts].map(|mut tokens| tokens.remove(0));
+            model.denoise([text, image], &raw, &rotary, &control, pictures)
+        })
+    }
+
+    /// The blocks, given the waves of the time and the like.
+    fn denoise(
+        &self,
+        [text, image]: [Tensor<3>; 2],
+        raw: &[Tensor<2>],
+        rotary: &RotaryEmbedding,
+        control: &FluxControlSamples,
+        pictures: &[ImagePrompt],
+    ) -> Tensor<3> {
+        let condition = self.time_text_embed.forward(raw);
+        let image = self.x_embedder.forward(image);
+        let text = self.context_embedder.forward(text);
         let blocks = Blocks {
             double: &self.transformer_blocks,
             single: &self.single_transformer_blocks,
-            rotary: &rotary,
+            rotary,
             control,
             pictures,
         };
