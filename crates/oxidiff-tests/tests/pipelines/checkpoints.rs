@@ -32,6 +32,12 @@ pub fn load<P: Pipeline>(folder: &Path) -> oxidiff::Result<P> {
     Ok(pipeline)
 }
 
+/// Lets a model compute as on an NVIDIA card: what the engine plans is computed on the CPU.
+#[cfg(feature = "cuda")]
+pub fn place_on_card<M: oxidiff::Model>(model: &mut M) {
+    model.place_on_card(&oxidiff::interpreter()).unwrap();
+}
+
 pub fn error<T>(result: oxidiff::Result<T>) -> String {
     match result {
         Ok(_) => panic!("should have failed"),

@@ -239,6 +239,16 @@ macro_rules! computes_on_cards {
 }
 pub(crate) use computes_on_cards;
 
+/// A method of [`Model`] for a class that stays on the CPU when the rest of its pipeline is on a card: it is called once for a generation.
+macro_rules! stays_on_the_cpu {
+    () => {
+        fn place_on_card(&mut self, _: &burn::tensor::Device) -> $crate::Result<()> {
+            Ok(())
+        }
+    };
+}
+pub(crate) use stays_on_the_cpu;
+
 pub(crate) fn resolve<T: Serialize + DeserializeOwned>(config: &Config, class_name: &str) -> Result<T> {
     Ok(config.resolve(class_name)?.0)
 }

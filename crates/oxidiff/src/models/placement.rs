@@ -31,6 +31,8 @@ pub(crate) struct CallTensors {
     pub tokens: Vec<Tensor<3>>,
     /// Embedded times, tables of angles and the like.
     pub rows: Vec<Tensor<2>>,
+    /// Latents.
+    pub images: Vec<Tensor<4>>,
 }
 
 impl Placement {
@@ -112,19 +114,23 @@ impl Placement {
     ) -> Result<Tensor<3>> {
         #[cfg(feature = "cuda")]
         if self.is_card() {
-            let CallTensors { texts, tokens, rows } = tensors;
+            let CallTensors { texts, tokens, rows, images } = tensors;
             let counts = [texts.len(), tokens.len()];
             let conditions: Vec<usize> = (0..texts.len()).collect();
             let of_tokens = texts.into_iter().chain(tokens).map(Operand::from);
-            let inputs: Vec<Operand> = of_tokens.chain(rows.into_iter().map(Operand::from)).collect();
+            let inputs = of_tokens.chain(rows.into_iter().map(Operand::from));
+            let inputs: Vec<Operand> = inputs.chain(images.into_iter().map(Operand::from)).collect();
             let name = format!("{name} {counts:?}");
             let outputs = self.call(model, &name, &inputs, &conditions, |model, inputs| {
                 let mut inputs = inputs.into_iter();
                 let mut take =
                     |count: usize| inputs.by_ref().take(count).map(Operand::into_tokens).collect::<Vec<_>>();
                 let (texts, tokens) = (take(counts[0]), take(counts[1]));
-                let rows = inputs.map(Operand::into_matrix).collect();
-                Ok(vec![forward(model, CallTensors { texts, tokens, rows }).into()])
+                let (rows, images): (Vec<_>, Vec<_>) =
+                    inputs.partition(|input| matches!(input, Operand::Matrix(_)));
+                let rows = rows.into_iter().map(Operand::into_matrix).collect();
+                let images = images.into_iter().map(Operand::into_image).collect();
+                Ok(vec![forward(model, CallTensors { texts, tokens, rows, images }).into()])
             })?;
             return Ok(outputs.into_iter().next().expect("one result").into_tokens());
         }

@@ -23,6 +23,20 @@ fn text_becomes_the_image_that_python_makes() {
     });
 }
 
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_make_the_image_that_python_makes() {
+    let plain = text_to_image();
+    compare_calls(&recorded(""), "calls", 15, |call| {
+        let mut components: AuraFlowComponents = (*plain).clone();
+        if let Some(name) = &call.transformer {
+            components.transformer = transformer(name);
+        }
+        crate::checkpoints::place_on_card(&mut components.transformer);
+        AuraFlowPipeline::new(components).unwrap().into()
+    });
+}
+
 #[test]
 fn adapters_change_the_transformer_as_in_python() {
     let expected = Recorded::open(&recorded("lora_outputs.safetensors"));

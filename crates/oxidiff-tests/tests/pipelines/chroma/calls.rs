@@ -31,6 +31,15 @@ fn text_becomes_the_image_that_python_makes() {
     compare("text2img", 17, |components| Ok(ChromaPipeline::new(components)?.into()));
 }
 
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_make_the_image_that_python_makes() {
+    compare("text2img", 17, |mut components| {
+        crate::checkpoints::place_on_card(&mut components.transformer);
+        Ok(ChromaPipeline::new(components)?.into())
+    });
+}
+
 #[test]
 fn images_are_changed_as_in_python() {
     compare("img2img", 8, |components| Ok(ChromaImg2ImgPipeline::new(components)?.into()));

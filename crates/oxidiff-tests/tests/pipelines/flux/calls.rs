@@ -62,6 +62,15 @@ recorded_calls! {
     images_are_inpainted_and_follow_others_as_in_python: "control_inpaint", 2, FluxControlInpaintPipeline;
 }
 
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_make_the_image_that_python_makes() {
+    compare("text2img", 18, |mut components, _| {
+        crate::checkpoints::place_on_card(&mut components.transformer);
+        Ok(FluxPipeline::new(components)?.into())
+    });
+}
+
 macro_rules! recorded_controlnet_calls {
     ($($test:ident: $file:literal, $least:literal, $pipeline:ident;)+) => {
         $(

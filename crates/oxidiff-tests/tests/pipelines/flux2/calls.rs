@@ -4,16 +4,25 @@ use oxidiff::image::{DynamicImage, GenericImageView};
 use oxidiff::{
     AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image, DiffusionPipeline,
     Flux2KleinInpaint, Flux2KleinInpaintPipeline, Flux2KleinKVPipeline, Flux2KleinPipeline, Generator,
-    Pipeline,
+    LoadOptions, Pipeline,
 };
 
-use super::{checkpoint, klein, load, recorded};
+use super::{checkpoint, klein, recorded};
 use crate::fixture::pictures::{blob, picture};
 use crate::fixture::recorded_calls::compare_calls;
 
 fn compare<P: Pipeline>(file: &str, least: usize) {
+    compare_with::<P>(file, least, &LoadOptions::default());
+}
+
+fn compare_with<P: Pipeline>(file: &str, least: usize, options: &LoadOptions) {
     let folder = checkpoint();
-    let load = || -> DiffusionPipeline { load::<Flux2KleinPipeline>(folder.path()).unwrap().into() };
+    let load = || -> DiffusionPipeline {
+        let name = folder.path().to_str().unwrap();
+        let mut pipeline = Flux2KleinPipeline::from_pretrained_with(name, options).unwrap();
+        pipeline.set_progress_bar(false);
+        pipeline.into()
+    };
     let base = load();
     let index = folder.path().join("model_index.json");
     let text = std::fs::read_to_string(&index).unwrap();
@@ -32,6 +41,13 @@ fn compare<P: Pipeline>(file: &str, least: usize) {
 #[test]
 fn text_and_images_become_the_image_that_python_makes() {
     compare::<Flux2KleinPipeline>("text2img", 18);
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_make_the_image_that_python_makes() {
+    let options = LoadOptions { device: oxidiff::interpreter(), ..Default::default() };
+    compare_with::<Flux2KleinPipeline>("text2img", 18, &options);
 }
 
 #[test]

@@ -32,6 +32,19 @@ fn text_becomes_the_image_that_python_makes() {
     compare("text2img", 23, |components, _| Ok(HunyuanDiTPipeline::new(components)?.into()));
 }
 
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_make_the_image_that_python_makes() {
+    compare("text2img", 23, |mut components, _| {
+        crate::checkpoints::place_on_card(&mut components.transformer);
+        Ok(HunyuanDiTPipeline::new(components)?.into())
+    });
+    compare("pag", 7, |mut components, _| {
+        crate::checkpoints::place_on_card(&mut components.transformer);
+        Ok(HunyuanDiTPAGPipeline::new(components)?.into())
+    });
+}
+
 #[test]
 fn images_follow_others_as_in_python() {
     compare("control", 7, |components, call| {

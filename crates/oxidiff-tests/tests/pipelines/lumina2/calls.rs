@@ -23,6 +23,20 @@ fn text_becomes_the_image_that_python_makes() {
     });
 }
 
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_make_the_image_that_python_makes() {
+    let plain = text_to_image();
+    compare_calls(&recorded(""), "text2img", 22, |call| {
+        let mut components: Lumina2Components = (*plain).clone();
+        if let Some(name) = &call.transformer {
+            components.transformer = transformer(name);
+        }
+        crate::checkpoints::place_on_card(&mut components.transformer);
+        Lumina2Pipeline::new(components).unwrap().into()
+    });
+}
+
 #[test]
 fn the_pipeline_for_text_is_found_by_its_parts() {
     let folder = checkpoint();

@@ -27,6 +27,17 @@ fn alpha_makes_the_image_that_python_makes() {
     });
 }
 
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_make_the_image_that_python_makes() {
+    let plain = text_to_image();
+    compare_calls(&recorded(""), "alpha", 17, |call| {
+        let mut parts = parts(&plain, call);
+        crate::checkpoints::place_on_card(&mut parts.transformer);
+        PixArtAlphaPipeline::new(parts).unwrap().into()
+    });
+}
+
 #[test]
 fn sigma_makes_the_image_that_python_makes() {
     let plain = text_to_image();

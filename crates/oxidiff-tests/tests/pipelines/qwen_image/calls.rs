@@ -52,6 +52,19 @@ recorded_calls! {
     images_are_inpainted_as_in_python: "inpaint", 5, QwenImageInpaintPipeline;
 }
 
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_make_the_image_that_python_makes() {
+    let folder = checkpoint();
+    let options = oxidiff::LoadOptions { device: oxidiff::interpreter(), ..Default::default() };
+    let on_card = QwenImagePipeline::from_pretrained_with(folder.path().to_str().unwrap(), &options).unwrap();
+    compare("text2img", 19, |mut components, _| {
+        crate::checkpoints::place_on_card(&mut components.transformer);
+        components.vae = on_card.vae.clone();
+        Ok(QwenImagePipeline::new(components)?.into())
+    });
+}
+
 macro_rules! recorded_controlnet_calls {
     ($($test:ident: $file:literal, $least:literal, $pipeline:ident;)+) => {
         $(

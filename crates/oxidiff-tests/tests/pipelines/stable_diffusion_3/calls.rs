@@ -42,6 +42,20 @@ fn text_becomes_the_image_that_python_makes() {
     compare::<StableDiffusion3Pipeline>("text2img", 17);
 }
 
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_make_the_image_that_python_makes() {
+    let folder = checkpoint();
+    let options = oxidiff::LoadOptions { device: oxidiff::interpreter(), ..Default::default() };
+    let mut pipeline =
+        StableDiffusion3Pipeline::from_pretrained_with(folder.path().to_str().unwrap(), &options).unwrap();
+    pipeline.set_progress_bar(false);
+    let pipeline: DiffusionPipeline = pipeline.into();
+    compare_calls(&recorded(""), "text2img", 17, |_| {
+        pipeline.to_class(StableDiffusion3Pipeline::CLASS_NAME).unwrap()
+    });
+}
+
 #[test]
 fn images_are_changed_as_in_python() {
     compare::<StableDiffusion3Img2ImgPipeline>("img2img", 10);

@@ -35,6 +35,18 @@ fn text_becomes_the_image_that_python_makes() {
     compare::<ZImagePipeline>("text2img", 16);
 }
 
+#[cfg(feature = "cuda")]
+#[test]
+fn cards_make_the_image_that_python_makes() {
+    let folder = checkpoint();
+    let options = oxidiff::LoadOptions { device: oxidiff::interpreter(), ..Default::default() };
+    let mut pipeline =
+        ZImagePipeline::from_pretrained_with(folder.path().to_str().unwrap(), &options).unwrap();
+    pipeline.set_progress_bar(false);
+    let pipeline: DiffusionPipeline = pipeline.into();
+    compare_calls(&recorded(""), "text2img", 16, |_| pipeline.to_class(ZImagePipeline::CLASS_NAME).unwrap());
+}
+
 #[test]
 fn images_are_changed_as_in_python() {
     compare::<ZImageImg2ImgPipeline>("img2img", 9);

@@ -38,6 +38,11 @@ impl Sequence {
         Self { runs: Some(merged), ..self }
     }
 
+    /// The same sequence with other rotations.
+    pub fn with_rotary(self, rotary: RotaryEmbedding) -> Self {
+        Self { rotary, ..self }
+    }
+
     pub fn rotary(&self) -> &RotaryEmbedding {
         &self.rotary
     }

@@ -15,7 +15,7 @@ use crate::loading::weights::OldKey;
 use crate::models::call::call;
 use crate::models::layers::linear::{Embedding, Linear};
 use crate::models::layers::normalization::LayerNorm;
-use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
+use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config, stays_on_the_cpu};
 use crate::text_encoders::hidden_tokens::{hidden_tokens, key_mask};
 use crate::text_encoders::input_ids::check_input_ids;
 
@@ -117,6 +117,8 @@ impl Model for BertModel {
     fn saved_config(&self) -> Config {
         saved_transformers_config(&self.config)
     }
+
+    stays_on_the_cpu!();
 
     compiled_with_the_library!();
 }

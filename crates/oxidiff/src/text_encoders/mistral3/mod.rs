@@ -18,7 +18,7 @@ use crate::loading::weights::OldKey;
 use crate::models::layers::causal_attention::HiddenTokens;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
-use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
+use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config, stays_on_the_cpu};
 use crate::text_encoders::language_model::{self, GenerationFile, LM_HEAD, LanguageModel, embedding_methods};
 
 /// The result of a [`Mistral3ForConditionalGeneration`].
@@ -112,6 +112,8 @@ impl Model for Mistral3ForConditionalGeneration {
     fn save_other_files(&self, folder: &Path) -> Result<()> {
         self.generation.as_ref().map_or(Ok(()), |file| file.write(folder))
     }
+
+    stays_on_the_cpu!();
 
     compiled_with_the_library!();
 }

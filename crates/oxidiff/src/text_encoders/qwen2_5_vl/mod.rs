@@ -28,7 +28,7 @@ use crate::models::call::call;
 use crate::models::layers::causal_attention::HiddenTokens;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, text_angles};
-use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
+use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config, stays_on_the_cpu};
 use crate::text_encoders::input_ids::check_input_ids;
 use crate::text_encoders::language_model::{self, GenerationFile, LM_HEAD, LanguageModel, check_numbers};
 use crate::vision::Qwen2VLImages;
@@ -140,6 +140,8 @@ impl Model for Qwen2_5_VLForConditionalGeneration {
     fn save_other_files(&self, folder: &Path) -> Result<()> {
         self.generation.as_ref().map_or(Ok(()), |file| file.write(folder))
     }
+
+    stays_on_the_cpu!();
 
     compiled_with_the_library!();
 }

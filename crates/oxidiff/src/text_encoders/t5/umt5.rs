@@ -13,7 +13,7 @@ use crate::loading::config::Config;
 use crate::loading::weights::OldKey;
 use crate::models::call::call;
 use crate::models::layers::linear::Embedding;
-use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config};
+use crate::models::model::{Model, compiled_with_the_library, saved_transformers_config, stays_on_the_cpu};
 use crate::text_encoders::hidden_tokens::hidden_tokens;
 use crate::text_encoders::input_ids::check_input_ids;
 
@@ -150,6 +150,8 @@ impl Model for UMT5EncoderModel {
     fn saved_config(&self) -> Config {
         saved_transformers_config(&self.config)
     }
+
+    stays_on_the_cpu!();
 
     compiled_with_the_library!();
 }

@@ -19,7 +19,8 @@ use super::encoded_image::{DiagonalGaussianDistribution, EncodedImage};
 use super::slicing::code_batch;
 use crate::error::{Error, Result};
 use crate::models::least_memory::{self, CodedParts};
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::Placement;
 
 /// The side of a tile in pixels of the image, and how far the next one is.
 const TILE_PIXELS: usize = 256;
@@ -59,6 +60,8 @@ pub struct AutoencoderKLQwenImage {
     use_tiling: bool,
     #[module(skip)]
     config: AutoencoderKLQwenImageConfig,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for AutoencoderKLQwenImage {
@@ -77,12 +80,15 @@ impl Model for AutoencoderKLQwenImage {
             use_slicing: false,
             use_tiling: false,
             config: config.clone(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &AutoencoderKLQwenImageConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -156,8 +162,11 @@ impl AutoencoderKLQwenImage {
             return Err(Error::argument("image", message));
         }
         let image = image.cast(self.dtype());
-        let encoder = for_single_frames(&self.encoder);
-        let encode = |tile| Ok(self.quant_conv.forward(encoder.forward(tile)));
+        let encode = |tile| {
+            self.placement.image(self, "encode", tile, |model, tile| {
+                model.quant_conv.forward(for_single_frames(&model.encoder).forward(tile))
+            })
+        };
         let moments = code_batch(Self::CLASS_NAME, image, self.use_slicing, |image| match in_tiles {
             true => tiles.map(image, encode),
             false => encode(image),
@@ -179,8 +188,11 @@ impl AutoencoderKLQwenImage {
         let tiles = Tiles::squares(TILE_PIXELS / self.scale_factor(), TILE_PIXELS);
         let in_tiles = self.use_tiling && tiles.are_needed(&latents);
         let latents = latents.cast(self.dtype());
-        let decoder = for_single_frames(&self.decoder);
-        let decode = |tile| Ok(decoder.forward(self.post_quant_conv.forward(tile)));
+        let decode = |tile| {
+            self.placement.image(self, "decode", tile, |model, tile| {
+                for_single_frames(&model.decoder).forward(model.post_quant_conv.forward(tile))
+            })
+        };
         code_batch(Self::CLASS_NAME, latents, self.use_slicing, |latents| match in_tiles {
             true => tiles.map(latents, decode),
             false => Ok(decode(latents)?.clamp(-1.0, 1.0)),

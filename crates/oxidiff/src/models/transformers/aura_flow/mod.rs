@@ -20,7 +20,8 @@ use crate::models::layers::linear::Linear;
 use crate::models::layers::parameter;
 use crate::models::layers::patch_embed::image_of_patches;
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::{CallTensors, Placement};
 use crate::wording::counted;
 
 /// Sines and cosines of the time.
@@ -83,6 +84,8 @@ pub struct AuraFlowTransformer2DModel {
     config: AuraFlowTransformer2DConfig,
     #[module(skip)]
     adapters: Adapters,
+    #[module(skip)]
+    placement: Placement,
 }
 
 /// Scales and shifts tokens, which no norm precedes.
@@ -131,12 +134,15 @@ impl Model for AuraFlowTransformer2DModel {
             register_tokens: parameter::normal_scaled([1, REGISTERS, dim], 0.02, device),
             config: config.clone(),
             adapters: Adapters::default(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &AuraFlowTransformer2DConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -168,7 +174,7 @@ impl AuraFlowTransformer2DModel {
     /// When the numbers do not fit each other, a shape is not what the configuration says, or there are not so many positions.
     pub fn forward(&self, inputs: &AuraFlowInputs<'_>) -> Result<Tensor<4>> {
         self.check_inputs(inputs)?;
-        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs)))
+        call(Self::CLASS_NAME, &self.device(), || self.predict(inputs))
     }
 
     /// Bytes that a call with this many tokens, of texts and images of all items, needs at least, without the weights.
@@ -177,7 +183,7 @@ impl AuraFlowTransformer2DModel {
         least_memory::bytes([1, 1, tokens, features], self.dtype())
     }
 
-    fn predict(&self, inputs: &AuraFlowInputs<'_>) -> Tensor<4> {
+    fn predict(&self, inputs: &AuraFlowInputs<'_>) -> Result<Tensor<4>> {
         let (dtype, device) = (self.dtype(), self.device());
         let [batch, _, height, width] = inputs.hidden_states.dims();
         let times: Vec<f32> = inputs.timestep.iter().map(|time| time * STRETCH).collect();
@@ -186,8 +192,19 @@ impl AuraFlowTransformer2DModel {
         let text = inputs.encoder_hidden_states.clone().to_device(&device).cast(dtype);
         let registers = self.register_tokens.val().repeat_dim(0, batch);
         let text = Tensor::cat(vec![registers, self.context_embedder.forward(text)], 1);
-        let [text_tokens, image_tokens] = [text.dims()[1], image.dims()[1]];
-        let mut streams = [text, image];
+        let tensors = CallTensors { tokens: vec![text, image], rows: vec![time], ..Default::default() };
+        let tokens =
+            self.placement.tokens(self, "", tensors, |model, CallTensors { tokens, mut rows, .. }| {
+                let streams = tokens.try_into().expect("text and image");
+                model.denoise(streams, rows.remove(0))
+            })?;
+        let (patch, channels) = (self.config.patch_size, self.config.predicted_channels());
+        Ok(image_of_patches(tokens, [height / patch, width / patch], patch, channels))
+    }
+
+    /// The tokens of text and images, each `[batch, tokens, dim]`, to those of the prediction.
+    fn denoise(&self, mut streams: [Tensor<3>; 2], time: Tensor<2>) -> Tensor<3> {
+        let [text_tokens, image_tokens] = streams.each_ref().map(|stream| stream.dims()[1]);
         for block in &self.joint_transformer_blocks {
             streams = block.forward(streams, &time);
         }
@@ -196,9 +213,7 @@ impl AuraFlowTransformer2DModel {
             tokens = block.forward(tokens, &time);
         }
         let image = tokens.narrow(1, text_tokens, image_tokens);
-        let tokens = self.proj_out.forward(self.norm_out.forward(image, time));
-        let (patch, channels) = (self.config.patch_size, self.config.predicted_channels());
-        image_of_patches(tokens, [height / patch, width / patch], patch, channels)
+        self.proj_out.forward(self.norm_out.forward(image, time))
     }
 
     fn check_inputs(&self, inputs: &AuraFlowInputs<'_>) -> Result<()> {

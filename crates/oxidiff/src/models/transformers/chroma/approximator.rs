@@ -36,16 +36,21 @@ impl Approximator {
         }
     }
 
-    /// The values of so many modulations at each time, which runs from 1 (noise) to 0. The model computes in `dtype`.
-    pub fn values(&self, times: &[f32], count: usize, dtype: DType, device: &Device) -> Values {
-        let embedded = embed(self.in_proj.in_features() / 4, times, count, device);
-        let mut x = self.in_proj.forward(embedded.cast(dtype));
+    /// What [`Self::values`] takes: the waves of each time beside those of each of `count` places, `[times * count, channels]`.
+    pub fn raw(&self, times: &[f32], count: usize, dtype: DType, device: &Device) -> Tensor<2> {
+        embed(self.in_proj.in_features() / 4, times, count, device).cast(dtype)
+    }
+
+    /// The values for each of `times` times.
+    pub fn values(&self, raw: Tensor<2>, times: usize) -> Values {
+        let count = raw.dims()[0] / times;
+        let mut x = self.in_proj.forward(raw);
         for (layer, norm) in self.layers.iter().zip(&self.norms) {
             x = x.clone() + layer.forward(norm.forward(x), None);
         }
         let values = self.out_proj.forward(x).cast(DType::F32);
         let dim = values.dims()[1];
-        Values { rows: values.reshape([times.len(), count, dim]) }
+        Values { rows: values.reshape([times, count, dim]) }
     }
 }
 

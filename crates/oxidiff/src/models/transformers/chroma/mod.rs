@@ -7,9 +7,9 @@ mod places;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
-use oxidiff_kernels::attention;
+use oxidiff_kernels::{Pairs, attention};
 
-use self::approximator::Approximator;
+use self::approximator::{Approximator, Values};
 pub use self::config::ChromaTransformer2DConfig;
 use self::places::Places;
 use super::flux::{
@@ -22,8 +22,10 @@ use crate::models::call::call;
 use crate::models::finite::is_finite;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::raised_attention::raised_attention;
+use crate::models::layers::rotary_embedding::RotaryEmbedding;
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::{CallTensors, Placement};
 
 /// What a [`ChromaTransformer2DModel`] is called with.
 #[derive(Clone, Debug)]
@@ -87,6 +89,8 @@ pub struct ChromaTransformer2DModel {
     config: ChromaTransformer2DConfig,
     #[module(skip)]
     adapters: Adapters,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for ChromaTransformer2DModel {
@@ -112,12 +116,15 @@ impl Model for ChromaTransformer2DModel {
             proj_out: linear(dim, config.out_features()),
             config: config.clone(),
             adapters: Adapters::default(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &ChromaTransformer2DConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -166,7 +173,7 @@ impl ChromaTransformer2DModel {
             check_mask(mask, [batch, text_tokens + tokens])?;
         }
         control.check([batch, tokens, sizes.dim()])?;
-        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, control)))
+        call(Self::CLASS_NAME, &self.device(), || self.predict(inputs, control))
     }
 
     /// Bytes that a call with this many tokens, of texts and images of all items, needs at least, without the weights.
@@ -174,23 +181,70 @@ impl ChromaTransformer2DModel {
         least_memory::bytes([1, 1, tokens, self.config.sizes().least_features()], self.dtype())
     }
 
-    fn predict(&self, inputs: &ChromaInputs<'_>, control: &FluxControlSamples) -> Tensor<3> {
+    fn predict(&self, inputs: &ChromaInputs<'_>, control: &FluxControlSamples) -> Result<Tensor<3>> {
         let (dtype, device) = (self.dtype(), self.device());
         let on_device = |x: &Tensor<3>| x.clone().to_device(&device).cast(dtype);
-        let places = Places { double: self.config.num_layers, single: self.config.num_single_layers };
-        let values = self.distilled_guidance_layer.values(inputs.timestep, places.count(), dtype, &device);
+        let times = inputs.timestep.len();
+        let raw = self.distilled_guidance_layer.raw(inputs.timestep, self.places().count(), dtype, &device);
         let rotary = rotary(self.config.axes_dims_rope, inputs.txt_ids, inputs.img_ids, &device);
         let mask = inputs.attention_mask.as_ref().map(|mask| mask.clone().to_device(&device).cast(dtype));
-        let attend = |query, key, value, heads| match &mask {
+        let (controls, repeat) = (control.blocks.len(), control.repeat);
+        let tensors = CallTensors {
+            texts: vec![on_device(&inputs.encoder_hidden_states)],
+            tokens: [&inputs.hidden_states]
+                .into_iter()
+                .chain(&control.blocks)
+                .chain(&control.single_blocks)
+                .map(on_device)
+                .collect(),
+            rows: rotary.tables().into_iter().chain([raw]).chain(mask).collect(),
+            ..Default::default()
+        };
+        let name = format!("{controls} {repeat} {times}");
+        self.placement.tokens(
+            self,
+            &name,
+            tensors,
+            |model, CallTensors { texts, mut tokens, mut rows, .. }| {
+                let mask = rows.split_off(3).pop();
+                let raw = rows.remove(2);
+                let rotary =
+                    RotaryEmbedding::of_tables(rows.try_into().expect("two tables"), Pairs::Neighbours);
+                let mut blocks = tokens.split_off(1);
+                let single_blocks = blocks.split_off(controls);
+                let control = FluxControlSamples { blocks, single_blocks, repeat };
+                let values = model.distilled_guidance_layer.values(raw, times);
+                let [image, text] = [tokens, texts].map(|mut tokens| tokens.remove(0));
+                model.denoise([text, image], &values, &rotary, mask.as_ref(), &control)
+            },
+        )
+    }
+
+    /// Where the values of modulations are.
+    fn places(&self) -> Places {
+        Places { double: self.config.num_layers, single: self.config.num_single_layers }
+    }
+
+    /// The blocks, given the values of their modulations.
+    fn denoise(
+        &self,
+        [text, image]: [Tensor<3>; 2],
+        values: &Values,
+        rotary: &RotaryEmbedding,
+        mask: Option<&Tensor<2>>,
+        control: &FluxControlSamples,
+    ) -> Tensor<3> {
+        let attend = |query, key, value, heads| match mask {
             Some(mask) => raised_attention(query, key, value, heads, [mask; 2]),
             None => attention(query, key, value, heads),
         };
-        let image = self.x_embedder.forward(on_device(&inputs.hidden_states));
-        let text = self.context_embedder.forward(on_device(&inputs.encoder_hidden_states));
+        let image = self.x_embedder.forward(image);
+        let text = self.context_embedder.forward(text);
+        let places = self.places();
         let blocks = Blocks {
             double: &self.transformer_blocks,
             single: &self.single_transformer_blocks,
-            rotary: &rotary,
+            rotary,
             control,
             pictures: &[],
         };

@@ -241,17 +241,24 @@ impl FluxTransformer2DModel {
                 .map(on_device)
                 .collect(),
             rows: [rotary.tables().to_vec(), raw].concat(),
+            ..Default::default()
         };
         let name = format!("{controls} {repeat}");
-        self.placement.tokens(self, &name, tensors, |model, CallTensors { texts, mut tokens, mut rows }| {
-            let raw = rows.split_off(2);
-            let rotary = RotaryEmbedding::of_tables(rows.try_into().expect("two tables"), Pairs::Neighbours);
-            let mut control_blocks = tokens.split_off(1);
-            let single_blocks = control_blocks.split_off(controls);
-            let control = FluxControlSamples { blocks: control_blocks, single_blocks, repeat };
-            let [image, text] = [tokens, texts].map(|mut tokens| tokens.remove(0));
-            model.denoise([text, image], &raw, &rotary, &control, pictures)
-        })
+        self.placement.tokens(
+            self,
+            &name,
+            tensors,
+            |model, CallTensors { texts, mut tokens, mut rows, .. }| {
+                let raw = rows.split_off(2);
+                let rotary =
+                    RotaryEmbedding::of_tables(rows.try_into().expect("two tables"), Pairs::Neighbours);
+                let mut control_blocks = tokens.split_off(1);
+                let single_blocks = control_blocks.split_off(controls);
+                let control = FluxControlSamples { blocks: control_blocks, single_blocks, repeat };
+                let [image, text] = [tokens, texts].map(|mut tokens| tokens.remove(0));
+                model.denoise([text, image], &raw, &rotary, &control, pictures)
+            },
+        )
     }
 
     /// The blocks, given the waves of the time and the like.

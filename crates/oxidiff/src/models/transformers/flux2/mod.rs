@@ -26,7 +26,8 @@ use crate::models::layers::linear::Linear;
 use crate::models::layers::modulation::{Modulation, ModulationLayer};
 use crate::models::layers::rotary_embedding::{RotaryEmbedding, axial_angles};
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::{CallTensors, Placement};
 
 /// Times and guidance are embedded as multiples of this.
 const TIME_SCALE: f32 = 1000.0;
@@ -75,6 +76,8 @@ pub struct Flux2Transformer2DModel {
     config: Flux2Transformer2DConfig,
     #[module(skip)]
     adapters: Adapters,
+    #[module(skip)]
+    placement: Placement,
 }
 
 #[derive(Module, Debug)]
@@ -114,12 +117,15 @@ impl Model for Flux2Transformer2DModel {
             proj_out: linear(dim, config.out_features()),
             config: config.clone(),
             adapters: Adapters::default(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &Flux2Transformer2DConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -135,30 +141,33 @@ impl Adaptable for Flux2Transformer2DModel {
 }
 
 impl TimeGuidanceEmbedding {
-    /// `[rows, dim]`, with a row for all items or one for each.
-    fn forward(
-        &self,
+    /// What [`Self::forward`] takes: the waves of the time and, if there is guidance, its waves, each with a row for all items or one
+    /// for each.
+    fn raw(
         timestep: &[f32],
         guidance: Option<&[f32]>,
         config: &Flux2Transformer2DConfig,
         device: &Device,
         dtype: DType,
-    ) -> Tensor<2> {
+    ) -> Vec<Tensor<2>> {
         let raw = Timesteps {
             num_channels: config.timestep_guidance_channels,
             flip_sin_to_cos: true,
             downscale_freq_shift: 0.0,
         };
-        let embed = |embedder: &TimestepEmbedding, values: &[f32]| {
+        let waves = |values: &[f32]| {
             let scaled: Vec<f32> = values.iter().map(|value| value * TIME_SCALE).collect();
-            embedder.forward(raw.forward(&scaled, device).cast(dtype), None)
+            raw.forward(&scaled, device).cast(dtype)
         };
-        let embedded = embed(&self.timestep_embedder, timestep);
-        match (guidance, &self.guidance_embedder) {
-            // One row is for all items.
-            (Some(guidance), Some(embedder)) => embedded + embed(embedder, guidance),
-            _ => embedded,
-        }
+        [waves(timestep)].into_iter().chain(guidance.map(waves)).collect()
+    }
+
+    /// `[rows, dim]`, with a row for all items or one for each.
+    fn forward(&self, raw: &[Tensor<2>]) -> Tensor<2> {
+        let embedders = [Some(&self.timestep_embedder), self.guidance_embedder.as_ref()];
+        let embedded = raw.iter().zip(embedders.into_iter().flatten());
+        let embedded = embedded.map(|(raw, embedder)| embedder.forward(raw.clone(), None));
+        embedded.reduce(|sum, next| sum + next).expect("there is a time")
     }
 }
 
@@ -179,7 +188,7 @@ impl Flux2Transformer2DModel {
     /// When the numbers do not fit each other, or a shape is not what the configuration says.
     pub fn forward(&self, inputs: &Flux2Inputs<'_>) -> Result<Tensor<3>> {
         self.check(inputs)?;
-        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, &mut References::Alike, None)))
+        call(Self::CLASS_NAME, &self.device(), || self.predict(inputs, &mut References::Alike, None))
     }
 
     /// Like [`Self::forward`], with `num_ref_tokens` tokens of reference images before those of the image. These see only
@@ -203,7 +212,7 @@ impl Flux2Transformer2DModel {
             let start = inputs.txt_ids.len();
             let mut references =
                 References::Kept { range: start..start + num_ref_tokens, blocks: Vec::new() };
-            let made = self.predict(inputs, &mut references, Some((num_ref_tokens, ref_fixed_timestep)));
+            let made = self.predict(inputs, &mut references, Some((num_ref_tokens, ref_fixed_timestep)))?;
             let References::Kept { blocks, .. } = references else { unreachable!("made above") };
             Ok((made, Flux2KVCache { blocks, num_ref_tokens }))
         })
@@ -218,7 +227,7 @@ impl Flux2Transformer2DModel {
         self.check_cache(inputs, kv_cache)?;
         call(Self::CLASS_NAME, &self.device(), || {
             let mut references = References::Given(kv_cache.blocks.iter());
-            Ok(self.predict(inputs, &mut references, None))
+            self.predict(inputs, &mut references, None)
         })
     }
 
@@ -235,45 +244,72 @@ impl Flux2Transformer2DModel {
         inputs: &Flux2Inputs<'_>,
         references: &mut References<'_>,
         reference: Option<(usize, f32)>,
-    ) -> Tensor<3> {
+    ) -> Result<Tensor<3>> {
         let (dtype, device) = (self.dtype(), self.device());
         let on_device = |x: &Tensor<3>| x.clone().to_device(&device).cast(dtype);
-        let embed_time = |time: &[f32]| {
-            self.time_guidance_embed.forward(time, inputs.guidance, &self.config, &device, dtype)
-        };
-        let condition = embed_time(inputs.timestep);
-        let of_references =
-            reference.map(|(tokens, time)| (tokens, embed_time(&vec![time; inputs.timestep.len()])));
-        let text_tokens = inputs.txt_ids.len();
-
-        let [mut of_image_0, mut of_image_1]: [Modulation; 2] =
-            self.double_stream_modulation_img.forward(&condition);
-        let of_text: [Modulation; 2] = self.double_stream_modulation_txt.forward(&condition);
-        let [mut of_both]: [Modulation; 1] = self.single_stream_modulation.forward(&condition);
-        if let Some((tokens, condition)) = &of_references {
-            let [first, second] = self.double_stream_modulation_img.forward(condition);
-            of_image_0 = of_image_0.with(first, 0..*tokens);
-            of_image_1 = of_image_1.with(second, 0..*tokens);
-            let [both] = self.single_stream_modulation.forward(condition);
-            of_both = of_both.with(both, text_tokens..text_tokens + tokens);
+        let raw =
+            |time: &[f32]| TimeGuidanceEmbedding::raw(time, inputs.guidance, &self.config, &device, dtype);
+        let of_time = raw(inputs.timestep);
+        let of_references = reference.map(|(tokens, time)| (tokens, raw(&vec![time; inputs.timestep.len()])));
+        if !matches!(references, References::Alike) {
+            self.placement.refuse("reference images that a Flux2Transformer2DModel sees once")?;
         }
-        let of_image = [of_image_0, of_image_1];
 
         let places = inputs.txt_ids.iter().chain(inputs.img_ids).map(|place| place.map(f64::from));
         let places: Vec<[f64; 4]> = places.collect();
         let angles = axial_angles(self.config.rope_theta, self.config.axes_dims_rope, &places);
         let rotary = RotaryEmbedding::new(&angles, places.len(), Pairs::Neighbours, &device);
 
-        let mut image = self.x_embedder.forward(on_device(&inputs.hidden_states));
-        let mut text = self.context_embedder.forward(on_device(&inputs.encoder_hidden_states));
+        let tensors = CallTensors {
+            texts: vec![on_device(&inputs.encoder_hidden_states)],
+            tokens: vec![on_device(&inputs.hidden_states)],
+            rows: [rotary.tables().to_vec(), of_time].concat(),
+            ..Default::default()
+        };
+        self.placement.tokens(self, "", tensors, |model, CallTensors { texts, tokens, mut rows, .. }| {
+            let of_time = rows.split_off(2);
+            let rotary = RotaryEmbedding::of_tables(rows.try_into().expect("two tables"), Pairs::Neighbours);
+            let [image, text] = [tokens, texts].map(|mut tokens| tokens.remove(0));
+            model.denoise([text, image], &of_time, &rotary, references, of_references)
+        })
+    }
+
+    /// The blocks, given the waves of the time, and of that of reference images.
+    fn denoise(
+        &self,
+        [text, image]: [Tensor<3>; 2],
+        of_time: &[Tensor<2>],
+        rotary: &RotaryEmbedding,
+        references: &mut References<'_>,
+        of_references: Option<(usize, Vec<Tensor<2>>)>,
+    ) -> Tensor<3> {
+        let condition = self.time_guidance_embed.forward(of_time);
+        let reference_tokens = of_references.as_ref().map_or(0, |(tokens, _)| *tokens);
+        let text_tokens = text.dims()[1];
+        let [mut of_image_0, mut of_image_1]: [Modulation; 2] =
+            self.double_stream_modulation_img.forward(&condition);
+        let of_text: [Modulation; 2] = self.double_stream_modulation_txt.forward(&condition);
+        let [mut of_both]: [Modulation; 1] = self.single_stream_modulation.forward(&condition);
+        if let Some((tokens, raw)) = of_references {
+            let condition = self.time_guidance_embed.forward(&raw);
+            let [first, second] = self.double_stream_modulation_img.forward(&condition);
+            of_image_0 = of_image_0.with(first, 0..tokens);
+            of_image_1 = of_image_1.with(second, 0..tokens);
+            let [both] = self.single_stream_modulation.forward(&condition);
+            of_both = of_both.with(both, text_tokens..text_tokens + tokens);
+        }
+        let of_image = [of_image_0, of_image_1];
+
+        let mut image = self.x_embedder.forward(image);
+        let mut text = self.context_embedder.forward(text);
         for block in &self.transformer_blocks {
-            [text, image] = block.forward([text, image], [&of_text, &of_image], &rotary, references);
+            [text, image] = block.forward([text, image], [&of_text, &of_image], rotary, references);
         }
         let mut both = Tensor::cat(vec![text, image], 1);
         for block in &self.single_transformer_blocks {
-            both = block.forward(both, &of_both, &rotary, references);
+            both = block.forward(both, &of_both, rotary, references);
         }
-        let first = text_tokens + reference.map_or(0, |(tokens, _)| tokens);
+        let first = text_tokens + reference_tokens;
         let tokens = both.dims()[1] - first;
         let image = both.narrow(1, first, tokens);
         let modulation = self.norm_out.forward_ungated(&condition);

@@ -13,7 +13,7 @@ mod sizes;
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
-use oxidiff_kernels::to_tokens;
+use oxidiff_kernels::{Pairs, to_tokens};
 
 use self::block::{Block, Given};
 use self::condition::{ConditionEmbedding, TextProjection};
@@ -30,8 +30,10 @@ use crate::models::layers::linear::Linear;
 use crate::models::layers::modulation::ModulationLayer;
 use crate::models::layers::parameter;
 use crate::models::layers::perturbed::Perturbed;
+use crate::models::layers::rotary_embedding::RotaryEmbedding;
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::{CallTensors, Placement};
 use crate::wording::counted;
 
 const EPSILON: f64 = 1e-6;
@@ -84,6 +86,8 @@ pub struct HunyuanDiT2DModel {
     proj_out: Linear,
     #[module(skip)]
     config: HunyuanDiT2DConfig,
+    #[module(skip)]
+    placement: Placement,
 }
 
 /// Cuts latents into patches, which become tokens.
@@ -112,12 +116,15 @@ impl Model for HunyuanDiT2DModel {
             norm_out: ModulationLayer::init(dim, 2, true, device),
             proj_out: Linear::init(dim, features, true, device),
             config: config.clone(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &HunyuanDiT2DConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -195,31 +202,55 @@ impl HunyuanDiT2DModel {
         let (dtype, device) = (self.dtype(), self.device());
         let rotary = inputs.rotary(&device);
         let t5 = inputs.t5(dtype, &device);
-        let given = Given {
-            condition: self.time_extra_emb.forward(inputs, t5.clone())?,
-            text: inputs.text(t5, &self.text_embedder, &self.text_embedding_padding),
-            rotary: rotary.as_ref(),
+        let condition = self.time_extra_emb.forward(inputs, t5.clone())?;
+        let text = inputs.text(t5, &self.text_embedder, &self.text_embedding_padding);
+        let x = self.pos_embed.forward(inputs.hidden_states.clone().to_device(&device).cast(dtype));
+        let samples = samples.iter().map(|sample| sample.clone().to_device(&device).cast(dtype));
+        let perturbed_items: Vec<usize> =
+            (0..self.blocks.len()).map(|block| perturbed.items_in(block)).collect();
+        let tensors = CallTensors {
+            texts: vec![text],
+            tokens: [x].into_iter().chain(samples).collect(),
+            rows: [condition].into_iter().chain(rotary.iter().flat_map(RotaryEmbedding::tables)).collect(),
+            ..Default::default()
         };
-        let mut x = self.pos_embed.forward(inputs.hidden_states.clone().to_device(&device).cast(dtype));
+        let name = format!("{perturbed_items:?}");
+        let x = self.placement.tokens(self, &name, tensors, |model, tensors| {
+            let CallTensors { mut texts, mut tokens, mut rows, .. } = tensors;
+            let tables: Option<[Tensor<2>; 2]> = rows.split_off(1).try_into().ok();
+            let rotary = tables.map(|tables| RotaryEmbedding::of_tables(tables, Pairs::Neighbours));
+            let given = Given { condition: rows.remove(0), text: texts.remove(0), rotary: rotary.as_ref() };
+            let samples = tokens.split_off(1);
+            model.denoise(tokens.remove(0), &given, &samples, &perturbed_items)
+        })?;
+        let [batch, _, height, width] = inputs.hidden_states.dims();
+        let (size, channels) = (self.config.patch_size, self.config.out_channels());
+        let [rows, columns] = [height / size, width / size];
+        let patches: Tensor<6> = x.reshape([batch, rows, columns, size, size, channels]);
+        Ok(patches.permute([0, 5, 1, 3, 2, 4]).reshape([batch, channels, height, width]))
+    }
+
+    /// The tokens of latents `[batch, tokens, dim]` to those of the prediction.
+    fn denoise(
+        &self,
+        mut x: Tensor<3>,
+        given: &Given<'_>,
+        samples: &[Tensor<3>],
+        perturbed_items: &[usize],
+    ) -> Tensor<3> {
         let mut skips = Vec::new();
         for (index, block) in self.blocks.iter().enumerate() {
             let skip = (index > self.blocks.len() / 2).then(|| skips.pop()).flatten();
-            let blind = perturbed.items_in(index);
-            x = block.forward(x, skip, &given, blind);
+            x = block.forward(x, skip, given, perturbed_items[index]);
             if index + 1 < self.blocks.len() / 2 {
                 skips.push(match samples.get(index) {
-                    Some(sample) => x.clone() + sample.clone().to_device(&device).cast(dtype),
+                    Some(sample) => x.clone() + sample.clone(),
                     None => x.clone(),
                 });
             }
         }
         let x = self.norm_out.forward_ungated(&given.condition).norm(x, EPSILON);
-        let [batch, _, height, width] = inputs.hidden_states.dims();
-        let (size, channels) = (self.config.patch_size, self.config.out_channels());
-        let [rows, columns] = [height / size, width / size];
-        let patches: Tensor<6> =
-            self.proj_out.forward(x).reshape([batch, rows, columns, size, size, channels]);
-        Ok(patches.permute([0, 5, 1, 3, 2, 4]).reshape([batch, channels, height, width]))
+        self.proj_out.forward(x)
     }
 }
 

@@ -7,11 +7,12 @@ mod inputs;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
+use oxidiff_kernels::Pairs;
 
 use self::block::Block;
 pub use self::config::Lumina2Transformer2DConfig;
-use self::inputs::Checked;
 pub use self::inputs::Lumina2Inputs;
+use self::inputs::{Checked, Sequences};
 use crate::error::Result;
 use crate::models::adapters::{Adaptable, Adapters};
 use crate::models::call::call;
@@ -20,8 +21,10 @@ use crate::models::layers::embeddings::{TimestepEmbedding, Timesteps};
 use crate::models::layers::linear::Linear;
 use crate::models::layers::normalization::RmsNorm;
 use crate::models::layers::normed_layers::scaled_by_time;
+use crate::models::layers::rotary_embedding::RotaryEmbedding;
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::{CallTensors, Placement};
 
 /// Length of the raw embedding of a time.
 const TIMESTEP_CHANNELS: usize = 256;
@@ -67,6 +70,8 @@ pub struct Lumina2Transformer2DModel {
     config: Lumina2Transformer2DConfig,
     #[module(skip)]
     adapters: Adapters,
+    #[module(skip)]
+    placement: Placement,
 }
 
 #[derive(Module, Debug)]
@@ -113,12 +118,15 @@ impl Model for Lumina2Transformer2DModel {
             },
             config: config.clone(),
             adapters: Adapters::default(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &Lumina2Transformer2DConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -150,7 +158,7 @@ impl Lumina2Transformer2DModel {
     /// When the numbers do not fit each other, a shape is not what the configuration says, or the mask shows tokens after hidden ones.
     pub fn forward(&self, inputs: &Lumina2Inputs<'_>) -> Result<Tensor<4>> {
         let checked = self.check(inputs)?;
-        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, &checked)))
+        call(Self::CLASS_NAME, &self.device(), || self.predict(inputs, &checked))
     }
 
     /// Bytes that a call with this many tokens needs at least, without the weights.
@@ -159,7 +167,7 @@ impl Lumina2Transformer2DModel {
         least_memory::bytes([1, 3, tokens, self.config.feed_forward_dim()], self.dtype())
     }
 
-    fn predict(&self, inputs: &Lumina2Inputs<'_>, checked: &Checked) -> Tensor<4> {
+    fn predict(&self, inputs: &Lumina2Inputs<'_>, checked: &Checked) -> Result<Tensor<4>> {
         let (dtype, device) = (self.dtype(), self.device());
         let sequences = self.sequences(checked, &device);
         let condition = self.condition(&checked.times);
@@ -173,7 +181,41 @@ impl Lumina2Transformer2DModel {
             prompts = block.forward(prompts, &sequences.prompts, None);
         }
         let images = inputs.hidden_states.clone().to_device(&device).cast(dtype);
-        let mut images = self.x_embedder.forward(self.patches(images, checked.grid));
+        let images = self.x_embedder.forward(self.patches(images, checked.grid));
+
+        let Sequences { prompts: of_prompts, images: of_images, joint } = sequences;
+        let tables = [&of_images, &joint].map(|sequence| sequence.rotary().tables());
+        let tensors = CallTensors {
+            tokens: vec![prompts, images],
+            rows: [condition].into_iter().chain(tables.into_iter().flatten()).collect(),
+            ..Default::default()
+        };
+        let lengths = &checked.lengths;
+        let name = format!("{lengths:?}");
+        let tokens =
+            self.placement.tokens(self, &name, tensors, |model, CallTensors { tokens, rows, .. }| {
+                let [prompts, images] = tokens.try_into().expect("two were given");
+                let mut rows = rows.into_iter();
+                let mut row = || rows.next().expect("as many as were given");
+                let condition = row();
+                let [images_sequence, joint] = [of_images, joint].map(|sequence| {
+                    sequence.with_rotary(RotaryEmbedding::of_tables([row(), row()], Pairs::Neighbours))
+                });
+                let sequences = Sequences { prompts: of_prompts, images: images_sequence, joint };
+                model.denoise([prompts, images], &sequences, condition, lengths)
+            })?;
+        Ok(self.images(tokens, checked.grid))
+    }
+
+    /// The tokens of prompts, which are refined, and those of images, each `[1, tokens, dim]`, to those of the prediction, `[batch,
+    /// patches, features]`.
+    fn denoise(
+        &self,
+        [prompts, mut images]: [Tensor<3>; 2],
+        sequences: &Sequences,
+        condition: Tensor<2>,
+        lengths: &[usize],
+    ) -> Tensor<3> {
         for block in &self.noise_refiner {
             images = block.forward(images, &sequences.images, Some(&condition));
         }
@@ -185,10 +227,12 @@ impl Lumina2Transformer2DModel {
         }
         let LastNorm { linear_1, linear_2 } = &self.norm_out;
         let scaled = scaled_by_time(joint, &sequences.joint, (linear_1, condition), FINAL_NORM_EPS);
-        let items = sequences.joint.split(&scaled).into_iter().zip(&checked.lengths);
-        let count = checked.grid[0] * checked.grid[1];
-        let images = items.map(|(item, length)| item.narrow(1, *length, count));
-        self.images(linear_2.forward(Tensor::cat(images.collect(), 0)), checked.grid)
+        let items = sequences.joint.split(&scaled).into_iter().zip(lengths);
+        let images = items.map(|(item, length)| {
+            let count = item.dims()[1] - length;
+            item.narrow(1, *length, count)
+        });
+        linear_2.forward(Tensor::cat(images.collect(), 0))
     }
 
     /// The embedded times as modulations take them, `[times, condition_dim]`.

@@ -21,7 +21,8 @@ use crate::models::layers::parameter;
 use crate::models::layers::patch_embed::{PatchEmbed, image_of_patches};
 use crate::models::layers::perturbed::Perturbed;
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::{CallTensors, Placement};
 use crate::wording::counted;
 
 /// Added to the variance in the last norm.
@@ -89,6 +90,8 @@ pub struct PixArtTransformer2DModel {
     config: PixArtTransformer2DConfig,
     #[module(skip)]
     adapters: Adapters,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for PixArtTransformer2DModel {
@@ -119,12 +122,15 @@ impl Model for PixArtTransformer2DModel {
                 .map(|features| CaptionProjection::init([features, dim], device)),
             config: config.clone(),
             adapters: Adapters::default(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &PixArtTransformer2DConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -168,7 +174,7 @@ impl PixArtTransformer2DModel {
         perturbed: Perturbed<'_>,
     ) -> Result<Tensor<4>> {
         let sizes = self.check_inputs(inputs)?;
-        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, sizes, perturbed)))
+        call(Self::CLASS_NAME, &self.device(), || self.predict(inputs, sizes, perturbed))
     }
 
     /// Bytes that a call with this many tokens, of all images, needs at least, without the weights.
@@ -182,7 +188,7 @@ impl PixArtTransformer2DModel {
         inputs: &PixArtInputs<'_>,
         sizes: Option<ImageSizes<'_>>,
         perturbed: Perturbed<'_>,
-    ) -> Tensor<4> {
+    ) -> Result<Tensor<4>> {
         let (dtype, device) = (self.dtype(), self.device());
         let [_, _, height, width] = inputs.hidden_states.dims();
         let time = self.adaln_single.forward(inputs.timestep, sizes, dtype);
@@ -196,23 +202,47 @@ impl PixArtTransformer2DModel {
             Some(projection) => text.map(|text| projection.forward(text)),
             None => text,
         };
-        let of_blocks = BlockInputs {
-            time: time.values,
-            text,
-            raised_text: raised(&inputs.encoder_attention_mask),
-            raised_image: raised(&inputs.attention_mask),
+        let raised = [&inputs.encoder_attention_mask, &inputs.attention_mask].map(raised);
+        let is_raised = raised.each_ref().map(Option::is_some);
+        let x = self.pos_embed.forward(inputs.hidden_states.clone().to_device(&device).cast(dtype));
+        let perturbed_items: Vec<usize> =
+            (0..self.transformer_blocks.len()).map(|block| perturbed.items_in(block)).collect();
+        let tensors = CallTensors {
+            texts: text.into_iter().collect(),
+            tokens: vec![x, time.values],
+            rows: [time.embedded].into_iter().chain(raised.into_iter().flatten()).collect(),
+            ..Default::default()
         };
-        let mut x = self.pos_embed.forward(inputs.hidden_states.clone().to_device(&device).cast(dtype));
-        for (index, block) in self.transformer_blocks.iter().enumerate() {
-            x = block.forward(x, &of_blocks, perturbed.items_in(index));
+        let name = format!("{is_raised:?} {perturbed_items:?}");
+        let tokens = self.placement.tokens(self, &name, tensors, |model, tensors| {
+            let CallTensors { mut texts, tokens, rows, .. } = tensors;
+            let [x, time] = tokens.try_into().expect("two were given");
+            let mut rows = rows.into_iter();
+            let embedded = rows.next().expect("the time was given");
+            let [raised_text, raised_image] = is_raised.map(|there| there.then(|| rows.next()).flatten());
+            let inputs = BlockInputs { time, text: texts.pop(), raised_text, raised_image };
+            model.denoise(x, embedded, &inputs, &perturbed_items)
+        })?;
+        let (patch, channels) = (self.config.patch_size, self.config.predicted_channels());
+        Ok(image_of_patches(tokens, [height / patch, width / patch], patch, channels))
+    }
+
+    /// The tokens of latents `[batch, tokens, dim]` to those of the prediction. `embedded` is the time, `[rows, dim]` in `f32`.
+    fn denoise(
+        &self,
+        mut x: Tensor<3>,
+        embedded: Tensor<2>,
+        inputs: &BlockInputs,
+        perturbed_items: &[usize],
+    ) -> Tensor<3> {
+        for (block, perturbed) in self.transformer_blocks.iter().zip(perturbed_items) {
+            x = block.forward(x, inputs, *perturbed);
         }
         let table: Tensor<3> = self.scale_shift_table.val().cast(DType::F32).unsqueeze_dim(0);
-        let values = table + time.embedded.unsqueeze_dim::<3>(1);
+        let values = table + embedded.unsqueeze_dim::<3>(1);
         let [shift, scale] = values.chunk(2, 1).try_into().expect("two halves");
         let modulation = Modulation::new(shift.squeeze_dim(1), scale.squeeze_dim(1), None);
-        let tokens = self.proj_out.forward(modulation.norm(x, EPSILON));
-        let (patch, channels) = (self.config.patch_size, self.config.predicted_channels());
-        image_of_patches(tokens, [height / patch, width / patch], patch, channels)
+        self.proj_out.forward(modulation.norm(x, EPSILON))
     }
 
     /// Checks the inputs, and returns the sizes if the model is told them.

@@ -121,7 +121,7 @@ impl QwenImageControlNetModel {
         let (dtype, device, inputs) = (self.dtype(), self.device(), &call.inputs);
         let on_device = |x: &Tensor<3>| x.clone().to_device(&device).cast(dtype);
         let conditions = Conditions {
-            time: self.time_text_embed.forward(inputs.timestep, None, &device, dtype)?,
+            time: self.time_text_embed.forward(TimeEmbedding::raw(inputs.timestep, &device, dtype), None),
             clean: None,
             rotary: inputs.places(false).rotary(self.config.axes_dims_rope, &device),
             mask: inputs.text_mask(),

@@ -13,6 +13,7 @@ mod time;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
+use oxidiff_kernels::Pairs;
 
 use self::block::{Block, Conditions};
 pub use self::config::QwenImageTransformer2DConfig;
@@ -29,8 +30,10 @@ use crate::models::call::call;
 use crate::models::layers::linear::Linear;
 use crate::models::layers::modulation::ModulationLayer;
 use crate::models::layers::normalization::RmsNorm;
+use crate::models::layers::rotary_embedding::RotaryEmbedding;
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::{CallTensors, Placement};
 
 /// The epsilon of all norms.
 const EPSILON: f64 = 1e-6;
@@ -77,6 +80,8 @@ pub struct QwenImageTransformer2DModel {
     config: QwenImageTransformer2DConfig,
     #[module(skip)]
     adapters: Adapters,
+    #[module(skip)]
+    placement: Placement,
 }
 
 impl Model for QwenImageTransformer2DModel {
@@ -99,12 +104,15 @@ impl Model for QwenImageTransformer2DModel {
             proj_out: linear(dim, config.out_features()),
             config: config.clone(),
             adapters: Adapters::default(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &QwenImageTransformer2DConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -172,33 +180,61 @@ impl QwenImageTransformer2DModel {
     fn predict(&self, inputs: &QwenImageInputs<'_>, control: &[Tensor<3>]) -> Result<Tensor<3>> {
         let (dtype, device, config) = (self.dtype(), self.device(), &self.config);
         let on_device = |x: &Tensor<3>| x.clone().to_device(&device).cast(dtype);
-        let embedded =
-            |times: &[f32]| self.time_text_embed.forward(times, inputs.additional_t_cond, &device, dtype);
-        let clean = match config.zero_cond_t {
-            true => {
-                let own: usize = inputs.img_shapes[0].iter().product();
-                Some((embedded(&[0.0])?, own..inputs.hidden_states.dims()[1]))
-            }
-            false => None,
+        let own: usize = inputs.img_shapes[0].iter().product();
+        let clean = own..inputs.hidden_states.dims()[1];
+        let clean = Some(clean).filter(|tokens| config.zero_cond_t && !tokens.is_empty());
+        let raw = |times: &[f32]| TimeEmbedding::raw(times, &device, dtype);
+        let rotary = inputs.places(config.use_layer3d_rope).rotary(config.axes_dims_rope, &device);
+        let (mask, kinds) = (inputs.text_mask(), inputs.additional_t_cond);
+        let tensors = CallTensors {
+            texts: vec![on_device(&inputs.encoder_hidden_states)],
+            tokens: [&inputs.hidden_states].into_iter().chain(control).map(on_device).collect(),
+            rows: [rotary.tables().to_vec(), vec![raw(inputs.timestep), raw(&[0.0])]].concat(),
+            ..Default::default()
         };
-        let conditions = Conditions {
-            time: embedded(inputs.timestep)?,
-            clean: clean.filter(|(_, tokens)| !tokens.is_empty()),
-            rotary: inputs.places(config.use_layer3d_rope).rotary(config.axes_dims_rope, &device),
-            mask: inputs.text_mask(),
-        };
-        let mut image = self.img_in.forward(on_device(&inputs.hidden_states));
-        let text = self.txt_norm.forward(on_device(&inputs.encoder_hidden_states));
-        let mut text = self.txt_in.forward(text);
+        let name = format!("{kinds:?} {clean:?} {mask:?}");
+        self.placement.tokens(
+            self,
+            &name,
+            tensors,
+            |model, CallTensors { texts, mut tokens, mut rows, .. }| {
+                let times = rows.split_off(2);
+                let [time, zero]: [Tensor<2>; 2] = times.try_into().expect("the time and that without noise");
+                let embedded = |raw| model.time_text_embed.forward(raw, kinds);
+                let conditions = Conditions {
+                    time: embedded(time),
+                    clean: clean.map(|tokens| (embedded(zero), tokens)),
+                    rotary: RotaryEmbedding::of_tables(
+                        rows.try_into().expect("two tables"),
+                        Pairs::Neighbours,
+                    ),
+                    mask,
+                };
+                let control = tokens.split_off(1);
+                let [image, text] = [tokens, texts].map(|mut tokens| tokens.remove(0));
+                model.denoise([text, image], &conditions, &control)
+            },
+        )
+    }
+
+    /// The blocks, given what conditions them.
+    fn denoise(
+        &self,
+        [text, image]: [Tensor<3>; 2],
+        conditions: &Conditions,
+        control: &[Tensor<3>],
+    ) -> Tensor<3> {
+        let mut image = self.img_in.forward(image);
+        let mut text = self.txt_in.forward(self.txt_norm.forward(text));
         let in_a_row = self.transformer_blocks.len().div_ceil(control.len().max(1));
         for (index, block) in self.transformer_blocks.iter().enumerate() {
-            [text, image] = block.forward([text, image], &conditions);
+            [text, image] = block.forward([text, image], conditions);
             if let Some(sample) = control.get(index / in_a_row) {
-                image = image + sample.clone().to_device(&device).cast(dtype);
+                image = image + sample.clone();
             }
         }
         let modulation = self.norm_out.forward_ungated(&conditions.time);
-        Ok(self.proj_out.forward(modulation.norm(image, EPSILON)))
+        self.proj_out.forward(modulation.norm(image, EPSILON))
     }
 }
 

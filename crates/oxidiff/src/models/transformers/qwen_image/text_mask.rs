@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use oxidiff_kernels::attention;
 
 /// For each item, the ranges of tokens that are attended to, or nothing if those are all.
+#[derive(Debug)]
 pub(super) struct TextMask {
     items: Vec<Vec<Range<usize>>>,
     text_tokens: usize,

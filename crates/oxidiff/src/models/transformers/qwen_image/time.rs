@@ -4,7 +4,6 @@ use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor};
 
 use super::Sizes;
-use crate::error::Result;
 use crate::models::layers::activations::Activation;
 use crate::models::layers::embeddings::{TimestepEmbedding, Timesteps};
 use crate::models::layers::linear::Embedding;
@@ -30,24 +29,23 @@ impl TimeEmbedding {
         }
     }
 
-    /// `[rows, dim]`: a row for all items, or one for each.
-    ///
-    /// # Errors
-    /// When a kind is not known.
-    pub fn forward(
-        &self,
-        times: &[f32],
-        kinds: Option<&[usize]>,
-        device: &Device,
-        dtype: DType,
-    ) -> Result<Tensor<2>> {
+    /// The waves of times, which [`Self::forward`] takes.
+    pub fn raw(times: &[f32], device: &Device, dtype: DType) -> Tensor<2> {
         let scaled: Vec<f32> = times.iter().map(|time| time * TIME_SCALE).collect();
-        let embedded = self.timestep_embedder.forward(RAW.forward(&scaled, device).cast(dtype), None);
-        Ok(match (&self.addition_t_embedding, kinds) {
+        RAW.forward(&scaled, device).cast(dtype)
+    }
+
+    /// `[rows, dim]`: a row for all items, or one for each.
+    pub fn forward(&self, raw: Tensor<2>, kinds: Option<&[usize]>) -> Tensor<2> {
+        let (device, dtype) = (raw.device(), raw.dtype());
+        let embedded = self.timestep_embedder.forward(raw, None);
+        match (&self.addition_t_embedding, kinds) {
             (Some(embedding), Some(kinds)) => {
-                embedded + embedding.rows(kinds, "additional_t_cond", device)?.cast(dtype)
+                let kinds =
+                    embedding.rows(kinds, "additional_t_cond", &device).expect("checked with the inputs");
+                embedded + kinds.cast(dtype)
             }
             _ => embedded,
-        })
+        }
     }
 }

@@ -32,11 +32,15 @@ impl ConditionEmbedding {
         self.text_embedder.device()
     }
 
-    /// `[batch, dim]`, for one timestep or one for each item.
-    pub fn forward(&self, timestep: &[f32], pooled: &Tensor<2>, device: &Device, dtype: DType) -> Tensor<2> {
-        let time = self.timestep_embedder.forward(RAW.forward(timestep, device).cast(dtype), None);
-        let pooled = self.text_embedder.forward(pooled.clone().to_device(device).cast(dtype), None);
+    /// What [`Self::forward`] takes: the pooled prompts, and the waves of one timestep or of one for each item.
+    pub fn raw(timestep: &[f32], pooled: &Tensor<2>, device: &Device, dtype: DType) -> [Tensor<2>; 2] {
+        [pooled.clone().to_device(device).cast(dtype), RAW.forward(timestep, device).cast(dtype)]
+    }
+
+    /// `[batch, dim]`.
+    pub fn forward(&self, [pooled, waves]: [Tensor<2>; 2]) -> Tensor<2> {
+        let time = self.timestep_embedder.forward(waves, None);
         // One row is for all items.
-        pooled + time
+        self.text_embedder.forward(pooled, None) + time
     }
 }

@@ -176,8 +176,12 @@ impl SD3ControlNetModel {
 
     fn samples(&self, inputs: &SD3ControlNetInputs<'_>, tokens: Tensor<3>) -> Vec<Tensor<3>> {
         let (dtype, device) = (self.dtype(), self.device());
-        let condition =
-            self.time_text_embed.forward(inputs.timestep, &inputs.pooled_projections, &device, dtype);
+        let condition = self.time_text_embed.forward(ConditionEmbedding::raw(
+            inputs.timestep,
+            &inputs.pooled_projections,
+            &device,
+            dtype,
+        ));
         let followed = inputs.controlnet_cond.clone().to_device(&device).cast(dtype);
         let mut image = tokens + self.pos_embed_input.forward(followed);
         let mut text = match (&inputs.encoder_hidden_states, &self.context_embedder) {

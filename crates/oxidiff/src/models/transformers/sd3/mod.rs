@@ -33,7 +33,8 @@ use crate::models::layers::modulation::ModulationLayer;
 use crate::models::layers::patch_embed::image_of_patches;
 use crate::models::layers::perturbed::Perturbed;
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::{CallTensors, Placement};
 
 const EPSILON: f64 = 1e-6;
 
@@ -83,6 +84,8 @@ pub struct SD3Transformer2DModel {
     #[module(skip)]
     adapters: Adapters,
     #[module(skip)]
+    placement: Placement,
+    #[module(skip)]
     image_proj: Option<TimeImageProjection>,
 }
 
@@ -107,6 +110,7 @@ impl Model for SD3Transformer2DModel {
             proj_out: Linear::init(sizes.dim(), config.out_features(), true, device),
             config: config.clone(),
             adapters: Adapters::default(),
+            placement: Placement::default(),
             image_proj: None,
         })
     }
@@ -114,6 +118,8 @@ impl Model for SD3Transformer2DModel {
     fn config(&self) -> &SD3Transformer2DConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -157,7 +163,7 @@ impl SD3Transformer2DModel {
         perturbed: Perturbed<'_>,
     ) -> Result<Tensor<4>> {
         self.check(inputs)?;
-        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(inputs, None, perturbed)))
+        call(Self::CLASS_NAME, &self.device(), || self.predict(inputs, None, perturbed))
     }
 
     /// Like [`Self::forward`], with embedded pictures `[batch, tokens, features]` for an IP-Adapter.
@@ -173,9 +179,7 @@ impl SD3Transformer2DModel {
         if let Some(embeds) = image_embeds {
             self.projection_for(embeds, inputs.hidden_states.dims()[0])?;
         }
-        call(Self::CLASS_NAME, &self.device(), || {
-            Ok(self.predict(inputs, image_embeds, Perturbed::default()))
-        })
+        call(Self::CLASS_NAME, &self.device(), || self.predict(inputs, image_embeds, Perturbed::default()))
     }
 
     /// The tokens of latents `[batch, in_channels, height, width]`, as the first block takes them: `[batch, tokens, dim]`. ControlNets
@@ -201,31 +205,47 @@ impl SD3Transformer2DModel {
         inputs: &SD3Inputs<'_>,
         image_embeds: Option<&Tensor<3>>,
         perturbed: Perturbed<'_>,
-    ) -> Tensor<4> {
+    ) -> Result<Tensor<4>> {
         let (dtype, device) = (self.dtype(), self.device());
-        let condition =
-            self.time_text_embed.forward(inputs.timestep, &inputs.pooled_projections, &device, dtype);
-        let [_, _, height, width] = inputs.hidden_states.dims();
-        let mut image = self.pos_embed.forward(inputs.hidden_states.clone().to_device(&device).cast(dtype));
-        let text = inputs.encoder_hidden_states.clone().to_device(&device).cast(dtype);
-        let mut text = self.context_embedder.forward(text);
+        let on_device = |x: &Tensor<3>| x.clone().to_device(&device).cast(dtype);
         let picture = image_embeds.and_then(|embeds| self.timed_tokens(embeds.clone(), inputs.timestep));
-        let (blocks, samples) = (self.transformer_blocks.len(), inputs.block_controlnet_hidden_states);
-        for (index, block) in self.transformer_blocks.iter().enumerate() {
-            if !inputs.skip_layers.contains(&index) {
-                let steering =
-                    Steering { picture: picture.as_ref(), perturbed_items: perturbed.items_in(index) };
-                [text, image] = block.forward([text, image], &condition, steering);
-            }
-            if !samples.is_empty() && index + 1 < blocks {
-                // As Python divides: a sample is for several blocks in a row.
-                let sample = (index as f64 / (blocks as f64 / samples.len() as f64)) as usize;
-                image = image + samples[sample].clone().to_device(&device).cast(dtype);
-            }
+        if picture.is_some() {
+            self.placement.refuse("the IP-Adapter of an SD3Transformer2DModel")?;
         }
-        let modulation = self.norm_out.forward_ungated(&condition);
-        let tokens = self.proj_out.forward(modulation.norm(image, EPSILON));
+        let perturbed_items: Vec<usize> =
+            (0..self.transformer_blocks.len()).map(|block| perturbed.items_in(block)).collect();
+        let skipped = inputs.skip_layers;
+        let tensors = CallTensors {
+            texts: vec![on_device(&inputs.encoder_hidden_states)],
+            tokens: inputs.block_controlnet_hidden_states.iter().map(on_device).collect(),
+            rows: ConditionEmbedding::raw(inputs.timestep, &inputs.pooled_projections, &device, dtype).into(),
+            images: vec![inputs.hidden_states.clone().to_device(&device).cast(dtype)],
+        };
+        let name = format!("{skipped:?} {perturbed_items:?}");
+        let tokens = self.placement.tokens(self, &name, tensors, |model, tensors| {
+            let CallTensors { texts, tokens: samples, rows, images } = tensors;
+            let condition = model.time_text_embed.forward(rows.try_into().expect("two for the condition"));
+            let (mut texts, mut images) = (texts, images);
+            let mut image = model.pos_embed.forward(images.remove(0));
+            let mut text = model.context_embedder.forward(texts.remove(0));
+            let blocks = model.transformer_blocks.len();
+            for (index, block) in model.transformer_blocks.iter().enumerate() {
+                if !skipped.contains(&index) {
+                    let perturbed_items = perturbed_items[index];
+                    let steering = Steering { picture: picture.as_ref(), perturbed_items };
+                    [text, image] = block.forward([text, image], &condition, steering);
+                }
+                if !samples.is_empty() && index + 1 < blocks {
+                    // As Python divides: a sample is for several blocks in a row.
+                    let sample = (index as f64 / (blocks as f64 / samples.len() as f64)) as usize;
+                    image = image + samples[sample].clone();
+                }
+            }
+            let modulation = model.norm_out.forward_ungated(&condition);
+            model.proj_out.forward(modulation.norm(image, EPSILON))
+        })?;
+        let [_, _, height, width] = inputs.hidden_states.dims();
         let (size, channels) = (self.config.patch_size, self.config.channels());
-        image_of_patches(tokens, [height / size, width / size], size, channels)
+        Ok(image_of_patches(tokens, [height / size, width / size], size, channels))
     }
 }

@@ -156,7 +156,8 @@ impl ZImageControlNetModel {
             });
             let mut control = Tensor::cat(tokens.collect(), 1);
 
-            let embedded = transformer.embed(inputs.x, inputs.cap_feats, &checked);
+            let raw = transformer.raw(inputs.x, inputs.cap_feats, &checked);
+            let embedded = transformer.embed(raw, size);
             let (sequence, condition) = (&embedded.image_sequence, &embedded.condition);
             let mut images = embedded.images.clone();
             let mut added = BTreeMap::new();

@@ -4,7 +4,7 @@ use burn::module::Param;
 use burn::tensor::Tensor;
 
 use super::ZImageTransformer2DModel;
-use super::inputs::{Checked, Positions};
+use super::inputs::{Checked, PatchSize, Positions};
 use super::patches::padding;
 use super::sequence::{Position, sequence};
 use crate::models::layers::activations::Activation;
@@ -37,50 +37,82 @@ impl Embedded {
     }
 }
 
+/// What [`Embedded`] is made from.
+pub(super) struct Raw {
+    /// The patches of each image, `[patches, features]`.
+    pub patches: Vec<Tensor<2>>,
+    /// The hidden states of each caption, `[tokens, cap_feat_dim]`.
+    pub captions: Vec<Tensor<2>>,
+    /// Of the images, of the captions, and of each item's image, then its caption.
+    pub sequences: [Sequence; 3],
+    /// The waves of the times, `[times, channels]`.
+    pub times: Tensor<2>,
+}
+
 impl ZImageTransformer2DModel {
-    pub(super) fn embed(&self, x: &[Tensor<4>], cap_feats: &[Tensor<2>], checked: &Checked) -> Embedded {
+    pub(super) fn raw(&self, x: &[Tensor<4>], cap_feats: &[Tensor<2>], checked: &Checked) -> Raw {
         let (dtype, device) = (self.dtype(), self.device());
         let sequence_of = |part: fn(&Positions) -> Vec<Position>| {
             let items: Vec<Vec<Position>> = checked.positions.iter().map(part).collect();
             sequence(&items, &self.config, &device)
         };
-        let embedder = self.all_x_embedder.get(&checked.size.key()).expect("checked with the images");
-        let images = x.iter().zip(&checked.patches).map(|(image, patches)| {
-            let tokens = patches.cut(image.clone().to_device(&device).cast(dtype));
-            padded(embedder.forward(tokens), &self.x_pad_token)
-        });
-        let images = Tensor::cat(images.collect(), 1);
+        let patches = x.iter().zip(&checked.patches);
+        let patches =
+            patches.map(|(image, patches)| patches.cut(image.clone().to_device(&device).cast(dtype)));
+        Raw {
+            patches: patches.collect(),
+            captions: cap_feats
+                .iter()
+                .map(|caption| caption.clone().to_device(&device).cast(dtype))
+                .collect(),
+            sequences: [
+                sequence_of(|positions| positions.image.clone()),
+                sequence_of(|positions| positions.caption.clone()),
+                sequence_of(Positions::unified),
+            ],
+            times: self.waves(&checked.times),
+        }
+    }
+
+    pub(super) fn embed(&self, raw: Raw, size: PatchSize) -> Embedded {
+        let embedder = self.all_x_embedder.get(&size.key()).expect("checked with the images");
+        let images =
+            raw.patches.into_iter().map(|patches| padded(embedder.forward(patches), &self.x_pad_token));
         let (norm, linear) = &self.cap_embedder;
-        let captions = cap_feats.iter().map(|caption| {
-            let caption = caption.clone().to_device(&device).cast(dtype);
-            padded(linear.forward(norm.forward(caption)), &self.cap_pad_token)
-        });
-        let caption_sequence = sequence_of(|positions| positions.caption.clone());
+        let captions = raw
+            .captions
+            .into_iter()
+            .map(|caption| padded(linear.forward(norm.forward(caption)), &self.cap_pad_token));
+        let [image_sequence, caption_sequence, unified_sequence] = raw.sequences;
         let mut captions = Tensor::cat(captions.collect(), 1);
         for block in &self.context_refiner {
             captions = block.forward(captions, &caption_sequence, None);
         }
         Embedded {
-            images,
+            images: Tensor::cat(images.collect(), 1),
             captions,
-            image_sequence: sequence_of(|positions| positions.image.clone()),
+            image_sequence,
             caption_sequence,
-            unified_sequence: sequence_of(Positions::unified),
-            condition: self.condition(&checked.times),
+            unified_sequence,
+            condition: self.condition(raw.times),
         }
     }
 
-    /// The embedded times, `[times, condition_dim]`.
-    pub(super) fn condition(&self, times: &[f32]) -> Tensor<2> {
+    /// The waves of times, `[times, channels]`.
+    pub(super) fn waves(&self, times: &[f32]) -> Tensor<2> {
         let scaled: Vec<f32> = times.iter().map(|time| time * self.config.t_scale as f32).collect();
         let embedding = Timesteps {
             num_channels: TIMESTEP_CHANNELS[0],
             flip_sin_to_cos: true,
             downscale_freq_shift: 0.0,
         };
-        let raw = embedding.forward(&scaled, &self.device()).cast(self.dtype());
+        embedding.forward(&scaled, &self.device()).cast(self.dtype())
+    }
+
+    /// The embedded times, `[times, condition_dim]`, from their waves.
+    pub(super) fn condition(&self, waves: Tensor<2>) -> Tensor<2> {
         let (first, _, second) = &self.t_embedder.mlp;
-        second.forward(Activation::Silu.forward(first.forward(raw)))
+        second.forward(Activation::Silu.forward(first.forward(waves)))
     }
 }
 

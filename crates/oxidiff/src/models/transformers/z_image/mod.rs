@@ -18,11 +18,13 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
+use oxidiff_kernels::Pairs;
 
 use self::block::Block;
 pub use self::config::ZImageTransformer2DConfig;
 pub use self::controlnet::{ZImageControlInputs, ZImageControlNetModel};
 pub use self::controlnet_config::{ControlNoiseRefiner, ZImageControlNetConfig};
+use self::embedded::Raw;
 use self::inputs::{Checked, PatchSize};
 pub use self::omni::ZImageOmniInputs;
 use crate::error::{Error, Result};
@@ -35,9 +37,11 @@ use crate::models::layers::linear::Linear;
 use crate::models::layers::normalization::RmsNorm;
 use crate::models::layers::normed_layers::scaled_by_time;
 use crate::models::layers::parameter;
+use crate::models::layers::rotary_embedding::RotaryEmbedding;
 use crate::models::layers::sequence::Sequence;
 use crate::models::least_memory;
-use crate::models::model::{Model, compiled_with_the_library};
+use crate::models::model::{Model, compiled_with_the_library, computes_on_cards};
+use crate::models::placement::{CallTensors, Placement};
 
 /// Added to the variance before the last layer.
 const FINAL_NORM_EPS: f64 = 1e-6;
@@ -84,6 +88,8 @@ pub struct ZImageTransformer2DModel {
     config: ZImageTransformer2DConfig,
     #[module(skip)]
     adapters: Adapters,
+    #[module(skip)]
+    placement: Placement,
 }
 
 #[derive(Module, Debug)]
@@ -160,12 +166,15 @@ impl Model for ZImageTransformer2DModel {
             layers: blocks(config.n_layers, true),
             config: config.clone(),
             adapters: Adapters::default(),
+            placement: Placement::default(),
         })
     }
 
     fn config(&self) -> &ZImageTransformer2DConfig {
         &self.config
     }
+
+    computes_on_cards!();
 
     compiled_with_the_library!();
 }
@@ -215,7 +224,7 @@ impl ZImageTransformer2DModel {
         let size = PatchSize { size: inputs.patch_size, frames: inputs.f_patch_size };
         let checked = self.check(x, t, cap_feats, size)?;
         self.check_control(checked.tokens(), inputs)?;
-        call(Self::CLASS_NAME, &self.device(), || Ok(self.predict(x, cap_feats, &checked, inputs)))
+        call(Self::CLASS_NAME, &self.device(), || self.predict(x, cap_feats, &checked, inputs))
     }
 
     /// Bytes that a call with this many tokens needs at least, without the weights.
@@ -230,20 +239,53 @@ impl ZImageTransformer2DModel {
         cap_feats: &[Tensor<2>],
         checked: &Checked,
         inputs: &ZImageInputs,
-    ) -> Vec<Tensor<4>> {
-        let embedded = self.embed(x, cap_feats, checked);
+    ) -> Result<Vec<Tensor<4>>> {
+        let (dtype, device) = (self.dtype(), self.device());
+        let Raw { patches, captions, sequences, times } = self.raw(x, cap_feats, checked);
+        let unified_sequence = sequences[2].clone();
+        let items = patches.len();
+        let control = inputs.controlnet_block_samples.values();
+        let control = control.map(|sample| sample.clone().to_device(&device).cast(dtype));
+        let layers: Vec<usize> = inputs.controlnet_block_samples.keys().copied().collect();
+        let as_tokens = |rows: Vec<Tensor<2>>| rows.into_iter().map(|rows| rows.unsqueeze_dim::<3>(0));
+        let as_rows = |tokens: Vec<Tensor<3>>| tokens.into_iter().map(|it| it.squeeze_dim::<2>(0)).collect();
+        let tables = sequences.iter().flat_map(|sequence| sequence.rotary().tables());
+        let tensors = CallTensors {
+            texts: as_tokens(captions).collect(),
+            tokens: as_tokens(patches).chain(control).collect(),
+            rows: [times].into_iter().chain(tables).collect(),
+            ..Default::default()
+        };
+        let size = checked.size;
+        let name = format!("{} {layers:?}", size.key());
+        let tokens = self.placement.tokens(self, &name, tensors, |model, tensors| {
+            let CallTensors { texts, mut tokens, rows, .. } = tensors;
+            let control = layers.into_iter().zip(tokens.split_off(items)).collect();
+            let mut rows = rows.into_iter();
+            let mut row = || rows.next().expect("as many as were given");
+            let times = row();
+            let sequences = sequences.map(|sequence| {
+                sequence.with_rotary(RotaryEmbedding::of_tables([row(), row()], Pairs::Neighbours))
+            });
+            let raw = Raw { patches: as_rows(tokens), captions: as_rows(texts), sequences, times };
+            model.denoise(raw, size, &control)
+        })?;
+        let items = unified_sequence.split(&tokens).into_iter().zip(&checked.patches);
+        let images = items
+            .map(|(tokens, patches)| patches.join(tokens.squeeze_dim::<2>(0).narrow(0, 0, patches.count())));
+        Ok(images.collect())
+    }
+
+    /// The tokens of each item's image and caption, `[1, tokens, patch]`.
+    fn denoise(&self, raw: Raw, size: PatchSize, control: &BTreeMap<usize, Tensor<3>>) -> Tensor<3> {
+        let embedded = self.embed(raw, size);
         let condition = &embedded.condition;
         let mut images = embedded.images.clone();
         for block in &self.noise_refiner {
             images = block.forward(images, &embedded.image_sequence, Some(condition));
         }
         let unified = embedded.with_captions(&images);
-        let unified =
-            self.predict_tokens(unified, &embedded.unified_sequence, condition, checked.size, inputs);
-        let items = embedded.unified_sequence.split(&unified).into_iter().zip(&checked.patches);
-        let images = items
-            .map(|(tokens, patches)| patches.join(tokens.squeeze_dim::<2>(0).narrow(0, 0, patches.count())));
-        images.collect()
+        self.predict_tokens(unified, &embedded.unified_sequence, condition, size, control)
     }
 
     /// What the blocks for all tokens and the last layer make of tokens, `[1, tokens, dim]`.
@@ -253,13 +295,13 @@ impl ZImageTransformer2DModel {
         sequence: &Sequence,
         condition: &Tensor<2>,
         size: PatchSize,
-        inputs: &ZImageInputs,
+        control: &BTreeMap<usize, Tensor<3>>,
     ) -> Tensor<3> {
         let mut tokens = tokens;
         for (number, block) in self.layers.iter().enumerate() {
             tokens = block.forward(tokens, sequence, Some(condition));
-            if let Some(control) = inputs.controlnet_block_samples.get(&number) {
-                tokens = tokens + control.clone().to_device(&self.device()).cast(self.dtype());
+            if let Some(control) = control.get(&number) {
+                tokens = tokens + control.clone();
             }
         }
         let last = self.all_final_layer.get(&size.key()).expect("there is one for each embedder");

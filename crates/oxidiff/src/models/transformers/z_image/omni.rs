@@ -64,6 +64,7 @@ impl ZImageTransformer2DModel {
         let items = self.check_omni(omni, size)?;
         let times = times(omni.t, items.len())?;
         self.check_control(items.iter().map(Item::tokens).sum(), inputs)?;
+        self.placement.refuse("a ZImageTransformer2DModel that looks at images")?;
         call(Self::CLASS_NAME, &self.device(), || Ok(self.predict_omni(omni, &items, times, size, inputs)))
     }
 
@@ -78,7 +79,7 @@ impl ZImageTransformer2DModel {
         // The last row of the condition is for clean tokens.
         let clean = times.len();
         times.push(CLEAN);
-        let condition = self.condition(&times);
+        let condition = self.condition(self.waves(&times));
         let row = |item: usize, is_noisy: bool| match is_noisy {
             true => item.min(clean - 1),
             false => clean,
@@ -103,7 +104,11 @@ impl ZImageTransformer2DModel {
         let of_item = |item: usize| parts.iter().map(move |part| part[item].clone());
         let unified = Tensor::cat((0..items.len()).flat_map(of_item).collect(), 1);
         let sequence = sequence_of(&|item| item.parts().cloned().collect());
-        let unified = self.predict_tokens(unified, &sequence, &condition, size, inputs);
+        let control = inputs
+            .controlnet_block_samples
+            .iter()
+            .map(|(layer, sample)| (*layer, sample.clone().to_device(&self.device()).cast(self.dtype())));
+        let unified = self.predict_tokens(unified, &sequence, &condition, size, &control.collect());
         let results = sequence.split(&unified).into_iter().zip(items).map(|(tokens, item)| {
             let made = item.patches.last().expect("each item has an image");
             let end = item.text.tokens() + item.images.tokens();
