@@ -142,6 +142,8 @@ impl Control<'_> {
                 false => sum.into_iter().zip(samples).map(|(one, other)| one + other).collect(),
             };
         }
+        // A ControlNet that pauses counts as well: in Python, it adds nothing to each of its samples.
+        sum.truncate(self.each.iter().map(|it| it.net.config().num_layers).min().unwrap_or(0));
         Ok(sum)
     }
 }
