@@ -3,6 +3,7 @@
 import os
 
 from . import _quantization
+from ._config import dumps
 
 #: Passed on to the library.
 PASSED = ("variant", "subfolder", "revision", "cache_dir", "local_files_only", "config", "extract_ema",
@@ -106,6 +107,17 @@ def own_options(given, class_name):
         if name in chosen:
             raise NotImplementedError(f"`{name}` is not supported by a {class_name}")
     warn_of_unknown(others, class_name)
+    return chosen
+
+
+def model_options(given, class_name):
+    """Options of the library for a model; others are values for fields of its configuration."""
+    fields = options(given)[1]
+    refuse_others({name: value for name, value in fields.items() if name in PARTS})
+    fields = {name: value for name, value in fields.items() if name not in PARTS}
+    chosen = own_options({name: value for name, value in given.items() if name not in fields}, class_name)
+    if fields:
+        chosen["config_overrides"] = dumps(fields)
     return chosen
 
 

@@ -4,7 +4,7 @@ import json
 
 from . import _oxidiff
 from ._config import JsonMixin, dumps, html, loads
-from ._loading import folder, moved, own_options, path, read_as_gguf, refuse_others
+from ._loading import folder, model_options, moved, own_options, path, read_as_gguf, refuse_others
 from ._methods import describe, method
 from ._outputs import AutoencoderKLOutput, AutoencoderTinyOutput, DecoderOutput, output_class
 from ._program import device_of_program, dtype_of_program
@@ -60,11 +60,13 @@ class ModelMixin(JsonMixin):
             revision (str), cache_dir (str), token (str), local_files_only (bool): See `huggingface_hub`.
             quantization_config (QuantizationConfig): How to round the weights.
 
+        Other keyword arguments are values for fields of the model's configuration.
+
         Raises:
             OSError: when a file is missing or damaged.
             ValueError: when a value of the configuration is none that the class knows.
         """
-        chosen = own_options(kwargs, cls.__name__)
+        chosen = model_options(kwargs, cls.__name__)
         name = path(pretrained_model_name_or_path)
         return cls._of(_oxidiff.ModelCore.from_pretrained(cls._class_name, name, chosen), _name_or_path=name)
 
@@ -82,7 +84,7 @@ class ModelMixin(JsonMixin):
         if isinstance(pretrained_model_link_or_path_or_dict, dict):
             raise NotImplementedError("weights in a dictionary are not supported: give the path of a file")
         name = path(pretrained_model_link_or_path_or_dict)
-        chosen = own_options(read_as_gguf(name, kwargs), cls.__name__)
+        chosen = model_options(read_as_gguf(name, kwargs), cls.__name__)
         return cls._of(_oxidiff.ModelCore.from_single_file(cls._class_name, name, chosen), _name_or_path=name)
 
     @classmethod
