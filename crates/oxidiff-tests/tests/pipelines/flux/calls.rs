@@ -69,6 +69,11 @@ fn cards_make_the_image_that_python_makes() {
         crate::checkpoints::place_on_card(&mut components.transformer);
         Ok(FluxPipeline::new(components)?.into())
     });
+    compare("controlnet", Calls::EveryFifth, |mut components, nets| {
+        crate::checkpoints::place_on_card(&mut components.transformer);
+        let nets = crate::checkpoints::on_card(nets.expect("each call has one").nets());
+        Ok(FluxControlNetPipeline::new(components, FluxControlNet::of(nets)?)?.into())
+    });
 }
 
 macro_rules! recorded_controlnet_calls {

@@ -63,6 +63,11 @@ fn cards_make_the_image_that_python_makes() {
         components.vae = on_card.vae.clone();
         Ok(QwenImagePipeline::new(components)?.into())
     });
+    compare("controlnet", Calls::EveryFifth, |mut components, nets| {
+        crate::checkpoints::place_on_card(&mut components.transformer);
+        let nets = crate::checkpoints::on_card(nets.expect("each call has one").nets());
+        Ok(QwenImageControlNetPipeline::new(components, QwenImageControlNet::of(nets)?)?.into())
+    });
 }
 
 macro_rules! recorded_controlnet_calls {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use oxidiff::{
-    AUTO_PIPELINES, AutoPipeline, DiffusionPipeline, Pipeline, SD3ControlNet,
+    AUTO_PIPELINES, AutoPipeline, DiffusionPipeline, Pipeline, SD3ControlNet, SD3ControlNetModel,
     StableDiffusion3ControlNetInpaintingPipeline, StableDiffusion3ControlNetPipeline,
     StableDiffusion3Img2ImgPipeline, StableDiffusion3InpaintPipeline, StableDiffusion3Pipeline,
 };
@@ -53,6 +53,12 @@ fn cards_make_the_image_that_python_makes() {
     let pipeline: DiffusionPipeline = pipeline.into();
     compare_calls(&recorded(""), "text2img", Calls::EveryFifth, |_| {
         pipeline.to_class(StableDiffusion3Pipeline::CLASS_NAME).unwrap()
+    });
+    compare_calls(&recorded(""), "control", Calls::EveryFifth, |call| {
+        let nets: Vec<SD3ControlNetModel> =
+            call.controlnet.as_ref().unwrap().split('+').map(controlnet).collect();
+        let nets = SD3ControlNet::of(crate::checkpoints::on_card(&nets)).unwrap();
+        AUTO_PIPELINES[0].from_pipe_with_controlnet(&pipeline, nets).unwrap()
     });
 }
 
