@@ -130,6 +130,7 @@ fn tensors_that_lie() {
     expect(&changed(offset, &1u64.to_le_bytes()), &[NAME, "offset 1", "alignment 64"]);
     expect(&changed(offset, &(1u64 << 40).to_le_bytes()), &[NAME, "reach past the end"]);
     expect(&changed(offset, &(u64::MAX - 63).to_le_bytes()), &[NAME, "reach past the end"]);
+    expect(&changed(offset, &0u64.to_le_bytes()), &[NAME, "reaches into tensor"]);
     expect(&changed(dimensions, &9u32.to_le_bytes()), &[NAME, "9 dimensions"]);
     expect(&changed(dimensions + 4, &255u64.to_le_bytes()), &[NAME, "rows of 255", "blocks of 256"]);
     expect(&changed(dimensions + 4, &(1u64 << 63).to_le_bytes()), &[NAME, "overflow"]);

@@ -5,11 +5,11 @@ use safetensors::tensor::Dtype;
 use crate::error::{Error, Result};
 use crate::loading::formats::state_dict::{Elements, StoredTensor};
 
-/// The only element of a tensor.
-pub(super) fn scalar(tensor: &StoredTensor) -> Result<f64> {
+/// The only element of the tensor `key`.
+pub(super) fn scalar(key: &str, tensor: &StoredTensor) -> Result<f64> {
     let error = || Error::Weights {
         origin: tensor.origin().to_owned(),
-        message: format!("an alpha is {:?} of shape {:?}, not a number", tensor.elements(), tensor.shape()),
+        message: format!("`{key}` has the shape {:?} and is no number", tensor.shape()),
     };
     let Elements::Plain(dtype) = tensor.elements() else { return Err(error()) };
     if tensor.len() != 1 {
@@ -28,7 +28,7 @@ pub(super) fn scalar(tensor: &StoredTensor) -> Result<f64> {
     if value.is_finite() {
         Ok(value)
     } else {
-        Err(tensor.error(format!("an alpha is {value}, which is not finite")))
+        Err(tensor.error(format!("`{key}` is {value}, which is not finite")))
     }
 }
 

@@ -249,7 +249,7 @@ impl LoraFile {
             let swaps = name == UP && transformer_names::shifts_first(&original, &module, weights);
             let part = parts.entry(module).or_default();
             match name {
-                ALPHA => part.alpha = Some(scalar(tensor)?),
+                ALPHA => part.alpha = Some(scalar(key, tensor)?),
                 name => {
                     let swapped = if swaps { tensor.with_halves_swapped()? } else { None };
                     part.tensors.insert(name, swapped.unwrap_or_else(|| tensor.clone()));
@@ -294,7 +294,7 @@ impl LoraFile {
             let swaps = part == UP && transformer_names::shifts_first(original, module, weights);
             let parts = parts.entry(module.clone()).or_default();
             match part {
-                ALPHA => parts.alpha = Some(scalar(tensor)?),
+                ALPHA => parts.alpha = Some(scalar(key, tensor)?),
                 name => {
                     let swapped = if swaps { tensor.with_halves_swapped()? } else { None };
                     parts.tensors.insert(name, swapped.unwrap_or_else(|| tensor.clone()));

@@ -10,6 +10,7 @@ mod tensor_type;
 pub(crate) mod write;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use self::cursor::Cursor;
@@ -76,8 +77,24 @@ pub(crate) fn read(contents: Contents, origin: &str) -> Result<StateDict> {
             return Err(error("it is there twice".into()));
         }
     }
+    check_apart(&tensors, origin)?;
     let origin = file.origin;
     Ok(StateDict { origin, tensors, texts: metadata.texts() })
+}
+
+/// # Errors
+/// When two tensors share bytes: the header lies about the type, the shape or the place of one.
+fn check_apart(tensors: &BTreeMap<String, StoredTensor>, origin: &str) -> Result<()> {
+    let mut places: Vec<(&Range<usize>, &str)> =
+        tensors.iter().map(|(name, tensor)| (&tensor.range, name.as_str())).collect();
+    places.sort_unstable_by_key(|(range, _)| (range.start, range.end));
+    match places.windows(2).find(|pair| pair[0].0.end > pair[1].0.start) {
+        Some(pair) => {
+            let message = format!("tensor `{}` reaches into tensor `{}`", pair[0].1, pair[1].1);
+            Err(Error::Weights { origin: origin.to_owned(), message })
+        }
+        None => Ok(()),
+    }
 }
 
 /// What is known of the file when the header has been read.
