@@ -143,3 +143,14 @@ print("refused")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "refused\n", done.stderr
+
+
+def test_functions_where_diffusers_has_them():
+    from oxidiff.utils import check_min_version
+    from oxidiff.utils.loading_utils import load_image as load
+
+    assert load is load_image
+    check_min_version("0.30.2")
+    check_min_version("0.42.1")
+    with pytest.raises(ImportError, match="0.99.0.dev0"):
+        check_min_version("0.99.0.dev0")

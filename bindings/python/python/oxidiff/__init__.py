@@ -17,7 +17,6 @@ from ._outputs import BaseOutput, ImagePipelineOutput
 from ._oxidiff import (
     Generator,
     Tensor,
-    VaeImageProcessor,
     __version__,
     arange,
     bfloat16,
@@ -44,6 +43,7 @@ from ._pipelines import DiffusionPipeline
 from ._quantization import INSTEAD, GGUFQuantizationConfig, PipelineQuantizationConfig, QuantizationConfig
 from ._schedulers import SchedulerMixin
 from ._unsupported import CLASS_ENDINGS, QUANTIZATION_CONFIGS
+from .image_processor import VaeImageProcessor
 
 # The classes of the library's registries, which are not named here, so that a new one needs no change.
 _CLASSES = {**_pipelines.CLASSES, **_redux.CLASSES, **_auto.AUTO, **_models.CLASSES, **_schedulers.CLASSES}

@@ -1,6 +1,7 @@
 """Pipelines: one class for each of the library's registry."""
 
 from . import _oxidiff
+from ._attributes import PipelineAttributes, offload_order
 from ._calls import call
 from ._config import JsonMixin, dumps, html, loads
 from ._loading import ADDITIONS, folder, moved, options, path, refuse_others, warn_of_unknown
@@ -17,7 +18,7 @@ from ._unsupported import PIPELINE_METHODS, refuse_overrides, refuses
 
 
 @refuses(*PIPELINE_METHODS)
-class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
+class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes, JsonMixin):
     """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
 
     `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
@@ -25,7 +26,9 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
     """
 
     config_name = "model_index.json"
+    model_cpu_offload_seq = None
     _class_name = None
+    _arguments = frozenset()
 
     def __init__(self, **parts):
         if self._class_name is None:
@@ -63,7 +66,8 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
         """Takes over a pipeline of the library, and `parts` that Python has objects for already."""
         fields = self.__dict__
         fields.update(_core=core, _parts={}, _synchronised={}, _progress_bar_config={}, _interrupt=False,
-                      _is_called=False, _num_timesteps=0, _guidance_scale=None, _clip_skip=None)
+                      _is_called=False, _num_timesteps=0, _guidance_scale=None, _clip_skip=None, _called_with={},
+                      _current_timestep=None)
         for name, _, class_name, part in core.parts():
             known = parts.get(name)
             self._parts[name] = known if hasattr(known, "_core") else _python(part, class_name)
@@ -219,43 +223,6 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, JsonMixin):
         return self.config.get("_name_or_path")
 
     @property
-    def num_timesteps(self):
-        """The number of timesteps of the current or the last run."""
-        return self._num_timesteps
-
-    @property
-    def guidance_scale(self):
-        """How strongly the current or the last call follows the text."""
-        return self._guidance_scale
-
-    @property
-    def do_classifier_free_guidance(self):
-        """Whether the current or the last call computes a prediction without the text, too."""
-        unet = self._parts.get("unet")
-        is_embedded = unet is not None and unet.config.get("time_cond_proj_dim") is not None
-        return self._guidance_scale is not None and self._guidance_scale > 1 and not is_embedded
-
-    @property
-    def clip_skip(self):
-        """How many layers of the text encoder the current or the last call skips."""
-        return self._clip_skip
-
-    @property
-    def vae_scale_factor(self):
-        """How many pixels one position of the latents stands for, in each direction."""
-        vae = self._parts.get("vae")
-        if vae is None:
-            raise AttributeError(f"a {type(self).__name__} has no autoencoder")
-        # Every block but the last halves the sides; a tiny autoencoder has other names for them.
-        blocks = vae.config.get("block_out_channels") or vae.config["encoder_block_out_channels"]
-        return 2 ** (len(blocks) - 1)
-
-    @property
-    def image_processor(self):
-        """What turns images into tensors for the autoencoder, and back."""
-        return _oxidiff.VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
-
-    @property
     def interrupt(self):
         """Whether the current call is to stop: `pipeline._interrupt = True` in a callback."""
         return self._interrupt
@@ -408,6 +375,8 @@ def _class(class_name, arguments):
     )
     space = {
         "_class_name": class_name,
+        "_arguments": frozenset(names),
+        "model_cpu_offload_seq": offload_order(class_name),
         "_never_none": frozenset(
             name for name, default in by_name.items() if default is not None and name != "output_type"
         ),
@@ -415,6 +384,8 @@ def _class(class_name, arguments):
         "__doc__": f"`{class_name}` of diffusers: see `DiffusionPipeline` for its other methods.",
         "__call__": method(class_name, "__call__", parameters, "_call", about),
     }
+    if "callback_on_step_end" in names:
+        space["_callback_tensor_inputs"] = ["latents"]
     bases = (DiffusionPipeline,) if class_name not in FURTHER else (FURTHER[class_name], DiffusionPipeline)
     return type(class_name, bases, space)
 

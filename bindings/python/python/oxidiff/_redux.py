@@ -22,6 +22,7 @@ class FluxPriorReduxPipeline:
     """
 
     config_name = "model_index.json"
+    model_cpu_offload_seq = "image_encoder->image_embedder"
 
     def __init__(self, **parts):
         raise NotImplementedError("load the pipeline with `FluxPriorReduxPipeline.from_pretrained`, which also takes parts")

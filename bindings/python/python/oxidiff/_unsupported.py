@@ -2,7 +2,7 @@
 
 #: How the names of diffusers' classes end. Those that this package lacks raise `NotImplementedError` when they are imported.
 CLASS_ENDINGS = ("Pipeline", "Scheduler", "Schedulers", "Schedules", "Model", "Processor", "Processor2_0", "Adapter", "Mixin",
-                 "2D", "3D", "Config", "Callback", "Output")
+                 "2D", "3D", "Config", "Callback", "Output", "KL", "VAE")
 
 #: Those of the libraries that diffusers quantises with.
 QUANTIZATION_CONFIGS = frozenset({

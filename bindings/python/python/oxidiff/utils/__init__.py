@@ -5,7 +5,18 @@ from .._outputs import BaseOutput
 from . import logging
 from .torch_utils import randn_tensor
 
-__all__ = ["BaseOutput", "export_to_gif", "load_image", "logging", "make_image_grid", "randn_tensor"]
+__all__ = ["BaseOutput", "check_min_version", "export_to_gif", "load_image", "logging", "make_image_grid", "randn_tensor"]
+
+#: The version of diffusers that this package was compared with.
+DIFFUSERS_VERSION = (0, 42, 1)
+
+
+def check_min_version(min_version):
+    """Raises `ImportError` where a program needs a later version of diffusers than that which this package follows."""
+    numbers = tuple(int(part) for part in min_version.split(".")[:3] if part.isdigit())
+    if numbers > DIFFUSERS_VERSION:
+        known = ".".join(map(str, DIFFUSERS_VERSION))
+        raise ImportError(f"the program needs diffusers {min_version}, but this package follows diffusers {known}")
 
 
 def __getattr__(name):
