@@ -9,7 +9,7 @@ Results that follow from no array, such as `scheduler.timesteps`, are tensors of
 imported one of them.
 """
 
-from . import _auto, _models, _pipelines, _redux, _schedulers, _submodules  # noqa: F401
+from . import _auto, _models, _multi, _pipelines, _redux, _schedulers, _submodules  # noqa: F401
 from ._config import FrozenDict
 from ._images import export_to_gif, load_image, make_image_grid
 from ._models import AutoModel, DiagonalGaussianDistribution, ModelMixin
@@ -46,7 +46,7 @@ from ._unsupported import CLASS_ENDINGS, QUANTIZATION_CONFIGS
 from .image_processor import VaeImageProcessor
 
 # The classes of the library's registries, which are not named here, so that a new one needs no change.
-_CLASSES = {**_pipelines.CLASSES, **_redux.CLASSES, **_auto.AUTO, **_models.CLASSES, **_schedulers.CLASSES}
+_CLASSES = {**_pipelines.CLASSES, **_redux.CLASSES, **_auto.AUTO, **_models.CLASSES, **_multi.CLASSES, **_schedulers.CLASSES}
 globals().update(_CLASSES)
 
 __all__ = sorted([

@@ -1296,6 +1296,8 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
     `pipeline.unet`, `pipeline.scheduler = ...`.
     """
 
+    def __delattr__(self, name: Any) -> Any: ...
+
     def __getattr__(self, name: Any) -> Any: ...
 
     def __init__(self, **parts: Any) -> None: ...
@@ -2319,6 +2321,9 @@ class FluxKontextPipeline(DiffusionPipeline):
 
     model_cpu_offload_seq: str
 
+class FluxMultiControlNetModel(Several):
+    """`FluxMultiControlNetModel` of diffusers: several FluxControlNetModel objects as one part of a pipeline."""
+
 class FluxPipeline(DiffusionPipeline):
     """`FluxPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -2741,6 +2746,9 @@ class HunyuanDiT2DModel(ModelMixin):
         Raises:
             ValueError: when an argument is missing, or a shape does not fit.
         """
+
+class HunyuanDiT2DMultiControlNetModel(Several):
+    """`HunyuanDiT2DMultiControlNetModel` of diffusers: several HunyuanDiT2DControlNetModel objects as one part of a pipeline."""
 
 class HunyuanDiTControlNetPipeline(DiffusionPipeline):
     """`HunyuanDiTControlNetPipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
@@ -3456,6 +3464,15 @@ class ModelMixin(JsonMixin):
 
     def train(self, mode: Any = True) -> Any:
         """Refuses training."""
+
+class MultiAdapter(_Adapters):
+    """`MultiAdapter` of diffusers: several T2IAdapter objects as one part of a pipeline."""
+
+class MultiControlNetModel(Several):
+    """`MultiControlNetModel` of diffusers: several ControlNetModel objects as one part of a pipeline."""
+
+class MultiControlNetUnionModel(Several):
+    """`MultiControlNetUnionModel` of diffusers: several ControlNetUnionModel objects as one part of a pipeline."""
 
 class MultistepIndex(StepIndex):
     """Solvers of several steps, which take a timestep that they do not know for the last."""
@@ -4295,6 +4312,9 @@ class QwenImageLayeredPipeline(DiffusionPipeline):
 
     model_cpu_offload_seq: str
 
+class QwenImageMultiControlNetModel(Several):
+    """`QwenImageMultiControlNetModel` of diffusers: several QwenImageControlNetModel objects as one part of a pipeline."""
+
 class QwenImagePipeline(DiffusionPipeline):
     """`QwenImagePipeline` of diffusers: see `DiffusionPipeline` for its other methods."""
 
@@ -4586,6 +4606,9 @@ class SD3ControlNetModel(ModelMixin):
         Raises:
             ValueError: when an argument is missing, or a shape does not fit.
         """
+
+class SD3MultiControlNetModel(Several):
+    """`SD3MultiControlNetModel` of diffusers: several SD3ControlNetModel objects as one part of a pipeline."""
 
 class SD3Transformer2DModel(ModelMixin):
     """`SD3Transformer2DModel` of Python: see `ModelMixin` for its methods."""
@@ -5068,6 +5091,30 @@ class ScoreSdeVeScheduler(PredictorCorrector, SchedulerMixin):
         Raises:
             ValueError: when a shape or the timestep does not fit.
         """
+
+class Several:
+    """Several models of one class, in an order. A pipeline takes it in the place of one, and a list of the models as well."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call self as a function."""
+
+    def __init__(self, models: Any) -> None: ...
+
+    def __repr__(self) -> str: ...
+
+    @property
+    def dtype(self) -> Any:
+        """The element type of the models."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_path: Any, **kwargs: Any) -> Self:
+        """Loads the models from this folder, and from those with `_1`, `_2` and so on at the end of their names, as far as there are any."""
+
+    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
+        """Writes the models into this folder and into those with `_1`, `_2` and so on at the end of their names."""
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Converts the weights of all models to another element type. A device must be the CPU."""
 
 class Shift:
     """Schedulers of flows whose noise levels are shifted for larger images (Esser et al. 2024,
@@ -7525,6 +7572,15 @@ class ZImageTransformer2DModel(ModelMixin):
         Raises:
             ValueError: when an argument is missing, or a shape does not fit.
         """
+
+class _Adapters(Several):
+    @property
+    def adapters(self) -> Any:
+        """The models."""
+
+    @property
+    def total_downscale_factor(self) -> Any:
+        """How many pixels one position of the smallest feature stands for, in each direction."""
 
 __version__: str
 

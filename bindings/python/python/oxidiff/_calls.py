@@ -10,6 +10,7 @@ from ._unsupported import UNSUPPORTED_ARGUMENTS
 
 def call(pipeline, given):
     """Calls a pipeline with the arguments that its class's `__call__` has collected."""
+    run = pipeline._core.call
     whole = given.pop("return_dict")
     called_with = {name: given.get(name) for name in OF_CALLS}
     called_with.update((name, given["others"].get(name)) for name in ATTENTION_ARGUMENTS)
@@ -46,7 +47,7 @@ def call(pipeline, given):
             pipeline._is_called = True
             if scale is not None:
                 pipeline._core.set_lora_scale(scale)
-            images, flagged = pipeline._core.call(given, steps, function is not None and "latents" in inputs)
+            images, flagged = run(given, steps, function is not None and "latents" in inputs)
         finally:
             pipeline._is_called, pipeline._current_timestep = False, None
             if scale is not None:

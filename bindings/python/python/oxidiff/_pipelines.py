@@ -3,13 +3,15 @@
 from . import _oxidiff
 from ._attributes import PipelineAttributes, offload_order
 from ._calls import call
-from ._config import JsonMixin, dumps, html, loads
+from ._config import JsonMixin, html, loads
 from ._loading import ADDITIONS, folder, moved, options, path, refuse_others, warn_of_unknown
+from ._incomplete import ABSENT, Incomplete, made
 from ._ip_adapters import IPAdapterMixin
 from ._loras import LoraMixin
 from ._methods import describe, method
 from ._models import CLASSES as MODELS
 from ._models import ModelMixin
+from ._multi import Several, together
 from ._pipeline_parts import FURTHER, Part, VaeMixin
 from ._program import device_of_program, dtype_of_program
 from ._schedulers import CLASSES as SCHEDULERS
@@ -33,25 +35,26 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
     def __init__(self, **parts):
         if self._class_name is None:
             raise TypeError("load a pipeline with `DiffusionPipeline.from_pretrained`")
-        cores = {}
+        parts = {name: together(part) for name, part in parts.items()}
+        own = {}
         for name, part in parts.items():
-            several = part if isinstance(part, (list, tuple)) and part else [part]
+            several = part if isinstance(part, (list, tuple)) and part else part.nets if isinstance(part, Several) else [part]
             for one in several:
                 refuse_overrides(one)
             if all(hasattr(one, "_core") for one in several):
-                cores[name] = [one._core for one in several] if several is part else part._core
-        # The class's own options. `None` is an optional part that is not there.
-        options = {name: value for name, value in parts.items() if name not in cores and value is not None}
+                own[name] = part
+        # The class's own options. `None` is a part that is not there.
+        options = {name: value for name, value in parts.items() if name not in own and value is not None}
         options.update({name: bool(parts[name]) for name in FLAGS if name in parts})
         if options.pop("add_watermarker", None):
             raise NotImplementedError("`add_watermarker=True`: images are never marked")
         for name, value in options.items():
             if not isinstance(value, (bool, int, float, str, dict)):
                 raise TypeError(f"`{name}`: must be a part of this package, not a {type(value).__name__}")
-        core = _oxidiff.PipelineCore.from_parts(self._class_name, list(cores.items()), dumps(options))
-        self._start(core, parts)
+        core = made(self._class_name, own, options, {name for name, part in parts.items() if part is None})
+        self._start(core, own)
         index = self.config
-        for name in cores:
+        for name in own:
             if name not in index:
                 raise TypeError(f"{self._class_name}.__init__() got an unexpected keyword argument '{name}'")
 
@@ -68,8 +71,12 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
         fields.update(_core=core, _parts={}, _synchronised={}, _progress_bar_config={}, _interrupt=False,
                       _is_called=False, _num_timesteps=0, _guidance_scale=None, _clip_skip=None, _called_with={},
                       _current_timestep=None)
+        if isinstance(core, Incomplete):
+            self._parts.update(parts)
+            for name in parts:
+                self._note(name)
         for name, _, class_name, part in core.parts():
-            known = parts.get(name)
+            known = together(parts.get(name))
             self._parts[name] = known if hasattr(known, "_core") else _python(part, class_name)
             self._note(name)
 
@@ -112,13 +119,31 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
     @classmethod
     def _load(cls, load, name_or_path, kwargs):
         layers = kwargs.pop("pag_applied_layers", None)
-        chosen, others = options(kwargs)
-        # The checkpoint's own are not even read.
-        chosen["models"] = {name: part._core for name, part in others.items() if isinstance(part, ModelMixin)}
-        pipeline = cls._of(load(path(name_or_path), chosen, cls._class_name))
-        pipeline._replace(others)
+        pipeline = cls._loaded(load, name_or_path, kwargs, cls._class_name)
         if layers is not None:
             pipeline.set_pag_applied_layers(layers)
+        return pipeline
+
+    @classmethod
+    def _loaded(cls, load, name_or_path, kwargs, class_name):
+        """A pipeline of a class, or of that which an AutoPipeline chooses."""
+        chosen, others = options(kwargs)
+        types = chosen.pop("types", {})
+        if types and load is not _oxidiff.PipelineCore.from_pretrained:
+            raise NotImplementedError("an element type for each part is for `from_pretrained`: convert the parts with their `to`")
+        if types and chosen.get("quantization_config") is not None:
+            raise NotImplementedError("`quantization_config` together with an element type for each part is not supported")
+        # The checkpoint's own are not even read.
+        given = {name: part for name, part in others.items() if isinstance(part, ModelMixin)}
+        pipeline = cls._of(load(path(name_or_path), {**chosen, "models": {name: part._core for name, part in given.items()}}, class_name),
+                           {name: kwargs[name] for name in ADDITIONS if name in chosen})
+        for name, dtype in types.items():
+            part = pipeline._parts.get(name)
+            if isinstance(part, ModelMixin) and name not in others and name not in chosen:
+                # Weights are read when they are used, so that those of the other type never are.
+                settings = {**{option: chosen[option] for option in MODEL_OPTIONS if option in chosen}, "dtype": dtype, "subfolder": name}
+                setattr(pipeline, name, type(part)._of(_oxidiff.ModelCore.from_pretrained(part._class_name, path(name_or_path), settings)))
+        pipeline._replace(others)
         return pipeline
 
     def set_pag_applied_layers(self, pag_applied_layers):
@@ -157,6 +182,8 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
             raise TypeError(f"`pipeline`: must be a pipeline of this package, not a {type(pipeline).__name__}")
         pipeline._synchronise()
         chosen, others = options(kwargs)
+        if "types" in chosen:
+            raise NotImplementedError("`from_pipe` takes one element type: convert the parts with their `to`")
         dtype, added = chosen.pop("dtype", None), {name: chosen.pop(name) for name in ADDITIONS if name in chosen}
         if chosen:
             raise NotImplementedError(f"`from_pipe` does not support `{next(iter(chosen))}`")
@@ -233,7 +260,7 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
         dtype = moved(args, kwargs)
         if dtype is not None:
             for part in self._parts.values():
-                if isinstance(part, ModelMixin):
+                if isinstance(part, (ModelMixin, Several)):
                     part.to(dtype)
             self._synchronise()
         return self
@@ -271,6 +298,8 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
 
     def _synchronise(self):
         """Brings the library's pipeline up to date with the objects that Python has changed."""
+        if isinstance(self._core, Incomplete):
+            return
         for name, part in self._parts.items():
             if name == "scheduler":
                 self._core.set_scheduler_state(part._core)
@@ -311,22 +340,39 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
             object.__setattr__(self, name, value)
         elif self._is_called:
             raise NotImplementedError(f"`{name}` cannot be replaced during a call")
+        else:
+            if value is not None and not hasattr(value, "_core"):
+                raise TypeError(f"`{name}`: must be a part of this package, not a {type(value).__name__}")
+            for one in value.nets if isinstance(value, Several) else [value]:
+                refuse_overrides(one)
+            self._put(name, value)
+
+    def _put(self, name, value):
+        """Replaces a part, or takes it away."""
+        if isinstance(self._core, Incomplete):
+            others = {other: part for other, part in self._parts.items() if other != name}
+            parts = others if value is None else {**others, name: value}
+            self.__dict__["_core"] = self._core.changed(name, value, parts)
         elif value is None:
             try:
                 self._core.set_part(name, None)
             except ValueError:
-                raise NotImplementedError(f"a {type(self).__name__} without its `{name}` is not supported") from None
+                self.__dict__["_core"] = Incomplete(self._class_name, {**self.config, name: ABSENT}, f"`{name}`")
+        elif name == "scheduler" and isinstance(value, SchedulerMixin):
+            self._core.set_scheduler_state(value._core)
+        else:
+            self._core.set_part(name, value._core)
+        if value is None:
             self._parts.pop(name, None)
         else:
-            if not hasattr(value, "_core"):
-                raise TypeError(f"`{name}`: must be a part of this package, not a {type(value).__name__}")
-            refuse_overrides(value)
-            if name == "scheduler" and isinstance(value, SchedulerMixin):
-                self._core.set_scheduler_state(value._core)
-            else:
-                self._core.set_part(name, value._core)
             self._parts[name] = value
             self._note(name)
+
+    def __delattr__(self, name):
+        if name in self._parts:
+            setattr(self, name, None)
+        else:
+            object.__delattr__(self, name)
 
     def __repr__(self):
         self._synchronise()
@@ -336,6 +382,8 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
         return html(type(self).__name__, self.config, repr(self))
 
 
+#: Options of pipelines that are also those of a model.
+MODEL_OPTIONS = ("variant", "revision", "cache_dir", "token", "local_files_only")
 #: Options of pipelines that are true or false.
 FLAGS = ("force_zeros_for_empty_prompt", "requires_aesthetics_score", "requires_safety_checker")
 

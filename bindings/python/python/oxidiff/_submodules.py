@@ -33,9 +33,16 @@ PIPELINES = {
                    "controlnet_union_inpaint_sd_xl"),
     "t2i_adapter": ("stable_diffusion_adapter", "stable_diffusion_xl_adapter"),
 }
-MODELS = ("adapter", "attention_processor", "autoencoders", "autoencoders.autoencoder_kl", "autoencoders.autoencoder_tiny",
-          "autoencoders.vae", "controlnet", "controlnets", "controlnets.controlnet", "controlnets.controlnet_union", "modeling_outputs", "modeling_utils", "transformers", "transformers.dit_transformer_2d", "unets",
-          "unets.unet_2d", "unets.unet_2d_condition")
+CONTROLNETS = ("controlnet", "controlnet_flux", "controlnet_hunyuan", "controlnet_qwenimage", "controlnet_sana", "controlnet_sd3",
+               "controlnet_union", "controlnet_z_image", "multicontrolnet", "multicontrolnet_union")
+TRANSFORMERS = ("auraflow_transformer_2d", "dit_transformer_2d", "hunyuan_transformer_2d", "pixart_transformer_2d", "sana_transformer",
+                "transformer_chroma", "transformer_flux", "transformer_flux2", "transformer_lumina2", "transformer_qwenimage",
+                "transformer_sd3", "transformer_z_image")
+MODELS = ("adapter", "attention_processor", "auto_model", "autoencoders", "autoencoders.autoencoder_dc", "autoencoders.autoencoder_kl",
+          "autoencoders.autoencoder_kl_flux2", "autoencoders.autoencoder_kl_qwenimage", "autoencoders.autoencoder_tiny",
+          "autoencoders.vae", "controlnet", "controlnet_flux", "controlnet_sd3", "controlnets", "modeling_outputs", "modeling_utils",
+          "transformers", "unets", "unets.unet_2d", "unets.unet_2d_condition",
+          *(f"controlnets.{name}" for name in CONTROLNETS), *(f"transformers.{name}" for name in TRANSFORMERS))
 
 NAMES = frozenset({
     "callbacks", "configuration_utils", "loaders", "pipelines.pipeline_utils", "pipelines.auto_pipeline",
