@@ -279,6 +279,10 @@ class AutoencoderKLQwenImage(AutoencoderMixin, ModelMixin):
 class AutoencoderMixin:
     """What autoencoders do besides being called."""
 
+    def __getattr__(self, name: Any) -> Any: ...
+
+    def __setattr__(self, name: Any, value: Any) -> None: ...
+
     def decode(self, z: Any, return_dict: bool = True, generator: GeneratorLike | list[GeneratorLike] | None = None) -> Any:
         """Decodes latents `[batch, channels, height, width]` to images with values in about [-1, 1]."""
 
@@ -291,11 +295,21 @@ class AutoencoderMixin:
     def enable_slicing(self) -> Any:
         """Encodes and decodes the images of a batch one by one."""
 
-    def enable_tiling(self, use_tiling: Any = True) -> Any:
-        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
+    def enable_tiling(self, use_tiling: Any = True, **sizes: Any) -> Any:
+        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size. The sizes of tiles are
+        those of the class.
+        """
 
     def encode(self, x: Any, return_dict: bool = True) -> Any:
         """Encodes images `[batch, channels, height, width]` with values in [-1, 1] as latents."""
+
+    @property
+    def use_slicing(self) -> Any:
+        """Whether the images of a batch are encoded and decoded one by one."""
+
+    @property
+    def use_tiling(self) -> Any:
+        """Whether large images are encoded and decoded in tiles."""
 
 class AutoencoderTiny(AutoencoderMixin, ModelMixin):
     """`AutoencoderTiny` of Python: see `ModelMixin` for its methods."""
@@ -1275,8 +1289,18 @@ class DiagonalGaussianDistribution:
 
     def __init__(self, mean: Any, logvar: Any) -> None: ...
 
+    def kl(self, other: Any = None) -> Any:
+        """The Kullback-Leibler divergence from another distribution, by default from the standard normal one, for each image."""
+
     def mode(self) -> Any:
         """The most likely latents."""
+
+    def nll(self, sample: ArrayLike, dims: Any = ...) -> Any:
+        """The negative logarithm of the likelihood of latents, summed over these dimensions."""
+
+    @property
+    def parameters(self) -> Any:
+        """Mean and logarithm of the variance, one after the other along the channels."""
 
     def sample(self, generator: GeneratorLike | list[GeneratorLike] | None = None) -> Any:
         """Draws latents."""
@@ -1381,8 +1405,17 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
     def progress_bar(self, iterable: Any = None, total: Any = None) -> Any:
         """A progress bar over the items of `iterable`, or of `total` steps."""
 
-    def save_pretrained(self, save_directory: Any, safe_serialization: Any = True, variant: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
-        """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there."""
+    def reset_device_map(self) -> Any:
+        """Does nothing: all parts are on the CPU."""
+
+    def save_pretrained(self, save_directory: Any, safe_serialization: Any = True, variant: Any = None, max_shard_size: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
+        """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there.
+
+        Args:
+            save_directory (str): The folder.
+            variant (str): What stands in the names of the files of weights: `"fp16"` for `diffusion_pytorch_model.fp16.safetensors`.
+            max_shard_size (int or str): How large a file may be: `"5GB"`. Without it, there is one file for each model.
+        """
 
     def set_pag_applied_layers(self, pag_applied_layers: Any) -> Any:
         """Sets the layers whose attention is perturbed: one or several regular expressions for their names. Only pipelines with `PAG`
@@ -2433,8 +2466,8 @@ class FluxPriorReduxPipeline:
 
     model_cpu_offload_seq: str
 
-    def save_pretrained(self, save_directory: Any, safe_serialization: Any = True, variant: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
-        """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there."""
+    def save_pretrained(self, save_directory: Any, safe_serialization: Any = True, variant: Any = None, max_shard_size: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
+        """Writes the pipeline into a folder, which is created if it does not exist: see `DiffusionPipeline.save_pretrained`."""
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Converts the weights to another element type. A device must be the CPU."""
@@ -3440,6 +3473,10 @@ class ModelMixin(JsonMixin):
     def half(self) -> Self:
         """Converts the weights to float16."""
 
+    @property
+    def is_cache_enabled(self) -> Any:
+        """False: `enable_cache` is not supported."""
+
     @classmethod
     def load_config(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> Any:
         """The configuration in a folder or on the hub."""
@@ -3450,8 +3487,24 @@ class ModelMixin(JsonMixin):
     def requires_grad_(self, requires_grad: Any = True) -> Any:
         """Returns the model, which computes no gradients."""
 
-    def save_pretrained(self, save_directory: Any, is_main_process: Any = True, safe_serialization: Any = True, variant: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
-        """Writes `config.json` and the weights into a folder, which is created if it does not exist."""
+    def reset_attention_backend(self) -> Any:
+        """Does nothing: there is one backend."""
+
+    def save_pretrained(self, save_directory: Any, is_main_process: Any = True, safe_serialization: Any = True, variant: Any = None, max_shard_size: Any = None, push_to_hub: Any = False, **kwargs: Any) -> None:
+        """Writes `config.json` and the weights into a folder, which is created if it does not exist.
+
+        Args:
+            save_directory (str): The folder.
+            variant (str): What stands in the name of the file: `"fp16"` for `diffusion_pytorch_model.fp16.safetensors`.
+            max_shard_size (int or str): How large a file may be: `"5GB"`. Without it, there is one file.
+        """
+
+    def set_attention_backend(self, backend: Any) -> Any:
+        """Does nothing for `"native"`, which is the library's own attention; there are no other backends.
+
+        Raises:
+            NotImplementedError: for other backends.
+        """
 
     def set_attention_slice(self, slice_size: Any = 'auto') -> Any:
         """Does nothing: attention on the CPU never holds the scores of all pairs of tokens."""
@@ -3464,6 +3517,10 @@ class ModelMixin(JsonMixin):
 
     def train(self, mode: Any = True) -> Any:
         """Refuses training."""
+
+    @property
+    def training(self) -> Any:
+        """False: the model is always in the state for inference."""
 
 class MultiAdapter(_Adapters):
     """`MultiAdapter` of diffusers: several T2IAdapter objects as one part of a pipeline."""
@@ -3884,6 +3941,8 @@ class QuantizationConfig:
     def __eq__(self, other: Any) -> Any: ...  # type: ignore[override]
 
     def __init__(self, format: Any, components_to_quantize: Any = None, modules_to_not_convert: Any = None) -> None: ...
+
+    def __post_init__(self) -> Any: ...
 
     def __repr__(self) -> str: ...
 

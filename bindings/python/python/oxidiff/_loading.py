@@ -100,6 +100,8 @@ def others(given):
 def own_options(given, class_name):
     """Options of the library, where there can be no others."""
     _quantization.refuse_for_models(given.get("quantization_config"))
+    if "quantization_config" in given:
+        given = {**given, "quantization_config": _quantization.for_models(given["quantization_config"])}
     chosen, others = options(given)
     for name in ADDITIONS:
         if name in chosen:
@@ -161,7 +163,7 @@ def read_as_gguf(file, given):
 
     diffusers computes in it with activations of `torch_dtype`, which fails where the two differ.
     """
-    config = given.get("quantization_config")
+    config = _quantization.for_models(given.get("quantization_config"))
     if not isinstance(config, _quantization.GGUFQuantizationConfig):
         return given
     if not file.split("?")[0].endswith(".gguf"):

@@ -1,13 +1,15 @@
 """Models: one class for each of the library's registry."""
 
 import json
+import math
 
 from . import _oxidiff
 from ._config import JsonMixin, dumps, html, loads
-from ._loading import folder, moved, own_options, path, read_as_gguf, refuse_others
+from ._loading import moved, own_options, path, read_as_gguf
 from ._methods import describe, method
-from ._outputs import AutoencoderKLOutput, AutoencoderTinyOutput, DecoderOutput, output_class
+from ._outputs import AutoencoderKLOutput, AutoencoderTinyOutput, DecoderOutput, EncoderOutput, output_class
 from ._program import device_of_program, dtype_of_program
+from ._saving import save
 from ._unsupported import MODEL_METHODS, refuse_override, refuses
 
 
@@ -95,14 +97,18 @@ class ModelMixin(JsonMixin):
         """The configuration as JSON, as it is saved."""
         return self._core.config() + "\n"
 
-    def save_pretrained(self, save_directory, is_main_process=True, safe_serialization=True, variant=None,
+    def save_pretrained(self, save_directory, is_main_process=True, safe_serialization=True, variant=None, max_shard_size=None,
                         push_to_hub=False, **kwargs):
-        """Writes `config.json` and the weights into a folder, which is created if it does not exist."""
-        if not safe_serialization or variant or push_to_hub:
-            raise NotImplementedError("only safetensors without a variant are written, into a local folder")
-        refuse_others(kwargs)
+        """Writes `config.json` and the weights into a folder, which is created if it does not exist.
+
+        Args:
+            save_directory (str): The folder.
+            variant (str): What stands in the name of the file: `"fp16"` for `diffusion_pytorch_model.fp16.safetensors`.
+            max_shard_size (int or str): How large a file may be: `"5GB"`. Without it, there is one file.
+        """
         if is_main_process:
-            self._core.save_pretrained(folder(save_directory))
+            save(self._core.save_pretrained, save_directory, safe_serialization, variant, max_shard_size,
+                 {"push_to_hub": push_to_hub, **kwargs})
 
     @property
     def config(self):
@@ -163,6 +169,30 @@ class ModelMixin(JsonMixin):
     def disable_xformers_memory_efficient_attention(self):
         """Does nothing: attention stays memory-efficient."""
 
+    def set_attention_backend(self, backend):
+        """Does nothing for `"native"`, which is the library's own attention; there are no other backends.
+
+        Raises:
+            NotImplementedError: for other backends.
+        """
+        name = str(getattr(backend, "value", backend)).lower()
+        if name != "native":
+            raise NotImplementedError(f"`backend={name!r}` is not supported: the library has its own attention, which is `'native'` here; the "
+                                      "other backends are kernels for torch")
+
+    def reset_attention_backend(self):
+        """Does nothing: there is one backend."""
+
+    @property
+    def is_cache_enabled(self):
+        """False: `enable_cache` is not supported."""
+        return False
+
+    @property
+    def training(self):
+        """False: the model is always in the state for inference."""
+        return False
+
     def eval(self):
         """Returns the model, which is always in the state for inference."""
         return self
@@ -191,11 +221,14 @@ class ModelMixin(JsonMixin):
     def _call(self, given):
         others = given.pop("others")
         added = others.pop("added_cond_kwargs", None)
+        _drop_neutral(others)
         for name, value in others.items():
             if value is not None:
                 raise NotImplementedError(f"`{name}` is not supported by a {type(self).__name__}")
         whole = given.pop("return_dict")
         given.update(added or {})
+        if "img_shapes" in given:
+            given["img_shapes"] = _shapes(given["img_shapes"])
         if isinstance(given.get("image_embeds"), (list, tuple)):
             # Those of IP-Adapters.
             given["ip_adapter_image_embeds"] = list(given.pop("image_embeds"))
@@ -204,6 +237,9 @@ class ModelMixin(JsonMixin):
             fields.setdefault(name, []).append(value)
         # A field with several tensors, such as the residuals of a ControlNet, has them under the same name.
         values = [value[0] if len(value) == 1 else tuple(value) for value in fields.values()]
+        if self._class_name == "ZImageTransformer2DModel":
+            # One tensor for each image, in a list.
+            values = [list(value) for value in fields.values()]
         if not whole:
             return tuple(values)
         return _output(self._class_name, tuple(fields))(*values)
@@ -216,6 +252,8 @@ class ModelMixin(JsonMixin):
 
     def __setattr__(self, name, value):
         refuse_override(self, name, "model")
+        if not name.startswith("_"):
+            raise NotImplementedError(f"`{name}` of a {type(self).__name__} cannot be set: the library would not read it")
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name):
@@ -231,7 +269,8 @@ class AutoencoderMixin:
         """Encodes images `[batch, channels, height, width]` with values in [-1, 1] as latents."""
         mean, logvar = self._core.encode(x)
         if logvar is None:
-            return AutoencoderTinyOutput(mean) if return_dict else (mean,)
+            output = EncoderOutput if self._class_name == "AutoencoderDC" else AutoencoderTinyOutput
+            return output(mean) if return_dict else (mean,)
         distribution = DiagonalGaussianDistribution(mean, logvar)
         return AutoencoderKLOutput(distribution) if return_dict else (distribution,)
 
@@ -240,9 +279,18 @@ class AutoencoderMixin:
         sample = self._core.decode(z)
         return DecoderOutput(sample) if return_dict else (sample,)
 
-    def enable_tiling(self, use_tiling=True):
-        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size."""
+    def enable_tiling(self, use_tiling=True, **sizes):
+        """Encodes and decodes large images in overlapping tiles, so that memory does not grow with their size. The sizes of tiles are
+        those of the class."""
+        if self._class_name in BY_SIDES and not isinstance(use_tiling, bool):
+            raise NotImplementedError("`tile_sample_min_height`: the sizes of tiles are those of the class")
+        for name, value in sizes.items():
+            if name not in self._tile_sizes() or self._class_name not in BY_SIDES:
+                raise TypeError(f"{self._class_name}.enable_tiling() got an unexpected keyword argument '{name}'")
+            if value is not None:
+                self._keep_tile_size(name, value)
         self._core.set_parts(tiling=use_tiling)
+        self.__dict__["_use_tiling"] = use_tiling
         self._changes += 1
 
     def disable_tiling(self):
@@ -251,13 +299,70 @@ class AutoencoderMixin:
 
     def enable_slicing(self):
         """Encodes and decodes the images of a batch one by one."""
-        self._core.set_parts(slicing=True)
-        self._changes += 1
+        self._slice(True)
 
     def disable_slicing(self):
         """Encodes and decodes whole batches."""
-        self._core.set_parts(slicing=False)
+        self._slice(False)
+
+    def _slice(self, use_slicing):
+        self._core.set_parts(slicing=use_slicing)
+        self.__dict__["_use_slicing"] = use_slicing
         self._changes += 1
+
+    @property
+    def use_tiling(self):
+        """Whether large images are encoded and decoded in tiles."""
+        return self.__dict__.get("_use_tiling", False)
+
+    @use_tiling.setter
+    def use_tiling(self, use_tiling):
+        self.enable_tiling(bool(use_tiling))
+
+    @property
+    def use_slicing(self):
+        """Whether the images of a batch are encoded and decoded one by one."""
+        return self.__dict__.get("_use_slicing", False)
+
+    @use_slicing.setter
+    def use_slicing(self, use_slicing):
+        self._slice(bool(use_slicing))
+
+    def _tile_sizes(self):
+        """The sizes of tiles, by the names that diffusers has for them."""
+        config = self.config
+        if self._class_name in BY_SIDES:
+            pixels, stride = BY_SIDES[self._class_name]
+            scale = 2 ** (len(config.get("temperal_downsample") or config["encoder_block_out_channels"][1:]))
+            sizes = {"tile_sample_min": pixels, "tile_sample_stride": stride, "tile_latent_min": pixels // scale}
+            return {f"{name}_{side}": size for name, size in sizes.items() for side in ("height", "width")}
+        if self._class_name == "AutoencoderTiny":
+            return {"tile_sample_min_size": 512, "tile_latent_min_size": 64, "tile_overlap_factor": 0.125}
+        sample = config["sample_size"]
+        side = sample[0] if isinstance(sample, (list, tuple)) else sample
+        return {"tile_sample_min_size": sample, "tile_latent_min_size": side // 2 ** (len(config["block_out_channels"]) - 1),
+                "tile_overlap_factor": 0.25}
+
+    def _keep_tile_size(self, name, value):
+        if value != self._tile_sizes()[name]:
+            raise NotImplementedError(f"`{name}={value!r}` is not supported: the tiles of the {self._class_name} have {self._tile_sizes()[name]}")
+
+    def __setattr__(self, name, value):
+        if name.startswith("tile_") and name in self._tile_sizes():
+            self._keep_tile_size(name, value)
+        elif name in ("use_tiling", "use_slicing"):
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def __getattr__(self, name):
+        if name.startswith("tile_") and name in self._tile_sizes():
+            return self._tile_sizes()[name]
+        return super().__getattr__(name)
+
+
+#: Autoencoders whose tiles have a height and a width of their own: how many pixels they have, and how many lie between their beginnings.
+BY_SIDES = {"AutoencoderDC": (512, 448), "AutoencoderKLQwenImage": (256, 192)}
 
 
 class FromUNetMixin:
@@ -328,6 +433,28 @@ class DiagonalGaussianDistribution:
         """The most likely latents."""
         return self.mean
 
+    @property
+    def parameters(self):
+        """Mean and logarithm of the variance, one after the other along the channels."""
+        return _oxidiff.like(_oxidiff.cat([self._mean, self._logvar], 1), self.mean)
+
+    def kl(self, other=None):
+        """The Kullback-Leibler divergence from another distribution, by default from the standard normal one, for each image."""
+        if other is None:
+            terms = self._mean * self._mean + self._logvar.exp() - 1.0 - self._logvar
+        else:
+            distance, variance = self._mean - other._mean, other._logvar.exp()
+            terms = distance * distance / variance + self._logvar.exp() / variance - 1.0 - self._logvar + other._logvar
+        return _oxidiff.like(terms.flatten(1).sum(1) * 0.5, self.mean)
+
+    def nll(self, sample, dims=(1, 2, 3)):
+        """The negative logarithm of the likelihood of latents, summed over these dimensions."""
+        distance = _oxidiff.Tensor(sample) - self._mean
+        terms = self._logvar + distance * distance / self._logvar.exp() + math.log(2 * math.pi)
+        for dim in sorted(dims, reverse=True):
+            terms = terms.sum(dim)
+        return _oxidiff.like(terms * 0.5, self.mean)
+
 
 class AutoModel:
     """Loads a model of the class that its configuration names."""
@@ -337,10 +464,33 @@ class AutoModel:
         """Loads a model from a folder or from the hub: see `ModelMixin.from_pretrained`."""
         chosen = own_options({"subfolder": subfolder, **kwargs}, cls.__name__)
         name = path(pretrained_model_name_or_path)
-        class_name = loads(_oxidiff.model_config(name, chosen)).get("_class_name")
+        config = loads(_oxidiff.model_config(name, chosen))
+        # Text encoders have the name where transformers writes it.
+        class_name = config.get("_class_name") or next(iter(config.get("architectures") or ()), None)
         if class_name not in CLASSES:
             raise ValueError(f"{name}: `config.json` names the class `{class_name}`, which is not supported")
         return CLASSES[class_name].from_pretrained(name, subfolder=subfolder, **kwargs)
+
+
+def _shapes(shapes):
+    """The shapes of the images of one item; diffusers takes a list of them for each item of the batch, which all have the same here."""
+    if not shapes or not isinstance(shapes[0], list):
+        return shapes
+    rows = [[tuple(int(size) for size in shape) for shape in row] for row in shapes]
+    if any(row != rows[0] for row in rows):
+        raise NotImplementedError("`img_shapes`: shapes that differ between the items of a batch are not supported")
+    return rows[0]
+
+
+def _drop_neutral(others):
+    """Takes out what changes nothing: a factor of 1 for LoRAs, and outputs of text encoders that are not asked for."""
+    for name in ("cross_attention_kwargs", "joint_attention_kwargs", "attention_kwargs"):
+        kwargs = others.get(name)
+        if kwargs is not None and all(key == "scale" and value == 1 for key, value in kwargs.items()):
+            del others[name]
+    for name in ("output_hidden_states", "output_attentions"):
+        if others.get(name) is False:
+            del others[name]
 
 
 _FIELDS = {}

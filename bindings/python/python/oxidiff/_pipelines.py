@@ -4,7 +4,7 @@ from . import _oxidiff
 from ._attributes import PipelineAttributes, offload_order
 from ._calls import call
 from ._config import JsonMixin, html, loads
-from ._loading import ADDITIONS, folder, moved, options, path, refuse_others, warn_of_unknown
+from ._loading import ADDITIONS, moved, options, path, warn_of_unknown
 from ._incomplete import ABSENT, Incomplete, made
 from ._ip_adapters import IPAdapterMixin
 from ._loras import LoraMixin
@@ -14,6 +14,7 @@ from ._models import ModelMixin
 from ._multi import Several, together
 from ._pipeline_parts import FURTHER, Part, VaeMixin
 from ._program import device_of_program, dtype_of_program
+from ._saving import save
 from ._schedulers import CLASSES as SCHEDULERS
 from ._schedulers import SchedulerMixin
 from ._unsupported import PIPELINE_METHODS, refuse_overrides, refuses
@@ -209,13 +210,16 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
         copied.__dict__.update(own, _progress_bar_config=dict(self._progress_bar_config))
         return copied
 
-    def save_pretrained(self, save_directory, safe_serialization=True, variant=None, push_to_hub=False, **kwargs):
-        """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there."""
-        if not safe_serialization or variant or push_to_hub:
-            raise NotImplementedError("only safetensors without a variant are written, into a local folder")
-        refuse_others(kwargs)
+    def save_pretrained(self, save_directory, safe_serialization=True, variant=None, max_shard_size=None, push_to_hub=False, **kwargs):
+        """Writes the pipeline into a folder, which is created if it does not exist; Python diffusers can load it from there.
+
+        Args:
+            save_directory (str): The folder.
+            variant (str): What stands in the names of the files of weights: `"fp16"` for `diffusion_pytorch_model.fp16.safetensors`.
+            max_shard_size (int or str): How large a file may be: `"5GB"`. Without it, there is one file for each model.
+        """
         self._synchronise()
-        self._core.save_pretrained(folder(save_directory))
+        save(self._core.save_pretrained, save_directory, safe_serialization, variant, max_shard_size, {"push_to_hub": push_to_hub, **kwargs})
 
     @property
     def config(self):
@@ -243,6 +247,11 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
         return device_of_program()
 
     _execution_device = device
+    #: No part has a device of its own.
+    hf_device_map = None
+
+    def reset_device_map(self):
+        """Does nothing: all parts are on the CPU."""
 
     @property
     def name_or_path(self):
@@ -334,6 +343,8 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
     def __setattr__(self, name, value):
         if name == "_guidance_scale":
             raise NotImplementedError("the guidance scale cannot be changed during a call")
+        if name in READ_BY_DIFFUSERS:
+            raise NotImplementedError(f"`{name}` of a {type(self).__name__} cannot be set: the library would not read it")
         if isinstance(getattr(type(self), name, None), property):
             raise NotImplementedError(f"`{name}` of a {type(self).__name__} cannot be set: it follows from its parts")
         if name.startswith("_") or (name not in self._parts and not isinstance(self.config.get(name), list)):
@@ -382,6 +393,12 @@ class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes,
         return html(type(self).__name__, self.config, repr(self))
 
 
+#: Attributes that calls of diffusers' pipelines read.
+READ_BY_DIFFUSERS = frozenset({
+    "image_caption_prompt_cn", "image_caption_prompt_en", "padding_side", "prompt_template_encode", "prompt_template_encode_start_idx",
+    "system_message", "system_message_upsampling_i2i", "system_message_upsampling_t2i", "system_prompt", "upsampling_max_image_size",
+    "vl_processor", "watermark",
+})
 #: Options of pipelines that are also those of a model.
 MODEL_OPTIONS = ("variant", "revision", "cache_dir", "token", "local_files_only")
 #: Options of pipelines that are true or false.

@@ -24,7 +24,7 @@ MODEL_METHODS = (
     "register_forward_hook", "apply", "attn_processors", "get_memory_footprint", "set_attn_processor", "set_default_attn_processor", "enable_freeu", "disable_freeu",
     "fuse_qkv_projections", "unfuse_qkv_projections", "enable_gradient_checkpointing", "add_adapter",
     "load_lora_adapter", "save_lora_adapter", "load_attn_procs", "save_attn_procs", "enable_layerwise_casting",
-    "enable_group_offload", "push_to_hub",
+    "enable_group_offload", "push_to_hub", "from_transformer",
 )
 #: Methods of schedulers that raise `NotImplementedError`.
 SCHEDULER_METHODS = ("convert_model_output", "push_to_hub")
