@@ -85,3 +85,16 @@ def test_pictures_are_resized_and_overlaid():
     assert processor.get_default_height_width(picture) == (16, 40)
     with pytest.raises(NotImplementedError, match="Pillow"):
         processor.resize(values, 16, 16)
+
+
+def test_attributes_that_the_library_would_not_read(pipelines):
+    for name in ("system_prompt", "prompt_template_encode", "default_sample_size", "tokenizer_max_length"):
+        with pytest.raises(NotImplementedError, match=f"`{name}`"):
+            setattr(pipelines["sd3"], name, 8)
+    pipelines["sd3"].my_own = 8
+    assert pipelines["sd3"].my_own == 8
+
+
+def test_devices_of_parts(pipelines):
+    assert pipelines["flux"].hf_device_map is None
+    pipelines["flux"].reset_device_map()

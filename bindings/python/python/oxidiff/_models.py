@@ -10,7 +10,7 @@ from ._methods import describe, method
 from ._outputs import AutoencoderKLOutput, AutoencoderTinyOutput, DecoderOutput, EncoderOutput, output_class
 from ._program import device_of_program, dtype_of_program
 from ._saving import save
-from ._unsupported import MODEL_METHODS, refuse_override, refuses
+from ._unsupported import MODEL_ATTRIBUTES, MODEL_METHODS, refuse_override, refuses
 
 
 @refuses(*MODEL_METHODS)
@@ -238,8 +238,8 @@ class ModelMixin(JsonMixin):
         # A field with several tensors, such as the residuals of a ControlNet, has them under the same name.
         values = [value[0] if len(value) == 1 else tuple(value) for value in fields.values()]
         if self._class_name == "ZImageTransformer2DModel":
-            # One tensor for each image, in a list.
-            values = [list(value) for value in fields.values()]
+            # The images of a batch can differ in size, so that there is a list of them.
+            fields, values = {"sample": values}, [values]
         if not whole:
             return tuple(values)
         return _output(self._class_name, tuple(fields))(*values)
@@ -252,7 +252,7 @@ class ModelMixin(JsonMixin):
 
     def __setattr__(self, name, value):
         refuse_override(self, name, "model")
-        if not name.startswith("_"):
+        if name in MODEL_ATTRIBUTES or (not name.startswith("_") and name in self.config):
             raise NotImplementedError(f"`{name}` of a {type(self).__name__} cannot be set: the library would not read it")
         object.__setattr__(self, name, value)
 
