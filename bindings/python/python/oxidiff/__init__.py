@@ -10,9 +10,10 @@ imported one of them.
 """
 
 from . import _auto, _models, _multi, _pipelines, _redux, _schedulers, _submodules  # noqa: F401
+from ._autoencoders import DiagonalGaussianDistribution
 from ._config import FrozenDict
 from ._images import export_to_gif, load_image, make_image_grid
-from ._models import AutoModel, DiagonalGaussianDistribution, ModelMixin
+from ._models import AutoModel, ModelMixin
 from ._outputs import BaseOutput, ImagePipelineOutput
 from ._oxidiff import (
     Generator,

@@ -1313,22 +1313,16 @@ class DiagonalGaussianDistribution:
     def var(self) -> Any:
         """The variance at each position."""
 
-class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes, JsonMixin):
+class DiffusionPipeline(LoraMixin, IPAdapterMixin, VaeMixin, PipelineAttributes, PartAttributes, JsonMixin):
     """Makes images: the models, the scheduler and everything else that belongs to a checkpoint.
 
     `DiffusionPipeline.from_pretrained` returns a pipeline of the class that the checkpoint names. Its parts are attributes:
     `pipeline.unet`, `pipeline.scheduler = ...`.
     """
 
-    def __delattr__(self, name: Any) -> Any: ...
-
-    def __getattr__(self, name: Any) -> Any: ...
-
     def __init__(self, **parts: Any) -> None: ...
 
     def __repr__(self) -> str: ...
-
-    def __setattr__(self, name: Any, value: Any) -> None: ...
 
     def _repr_html_(self) -> str: ...
 
@@ -3605,6 +3599,15 @@ class PNDMScheduler(RungeKutta, SchedulerMixin):
         Raises:
             ValueError: when a shape or the timestep does not fit.
         """
+
+class PartAttributes:
+    """How a pipeline gives its parts and takes others, and keeps the library's pipeline up to date."""
+
+    def __delattr__(self, name: Any) -> Any: ...
+
+    def __getattr__(self, name: Any) -> Any: ...
+
+    def __setattr__(self, name: Any, value: Any) -> None: ...
 
 class PerToken:
     """Schedulers whose tokens can have timesteps of their own, as in videos with some given frames."""

@@ -51,6 +51,12 @@ MODEL_ATTRIBUTES = frozenset({
     "txt_norm", "union", "up_blocks", "use_additional_conditions", "use_head", "vision_model", "visual_projection", "vocab_size",
     "width", "x_embedder", "x_pad_token", "z_dim", "zero_cond_t",
 })
+#: Attributes that calls of diffusers' pipelines read.
+READ_BY_DIFFUSERS = frozenset({
+    "image_caption_prompt_cn", "image_caption_prompt_en", "padding_side", "prompt_template_encode", "prompt_template_encode_start_idx",
+    "system_message", "system_message_upsampling_i2i", "system_message_upsampling_t2i", "system_prompt", "upsampling_max_image_size",
+    "vl_processor", "watermark",
+})
 #: Methods of schedulers that raise `NotImplementedError`.
 SCHEDULER_METHODS = ("convert_model_output", "push_to_hub")
 
